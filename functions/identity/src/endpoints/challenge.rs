@@ -1,0 +1,157 @@
+use crate::{
+    secret::Secret,
+    sign_in::{self, ChallengeName, SignedIn},
+};
+use common::{
+    AuthFailure, Data, Error, IdempotencyKey, Json, Need, Operation, Public, PublicEndpoint, RateLimit, Result, Route, Sample,
+    cognito::SignIn,
+};
+
+common::input! {
+    /// The answer to a challenge.
+    pub struct Response {
+        required challenge: ChallengeName,
+        /// As login answered it.
+        required session: Secret,
+        /// The password from now on.
+        required new_password: Secret,
+    }
+}
+
+/// Goes on with a sign-in that waits for an answer.
+#[derive(Debug)]
+pub struct Challenge;
+
+impl Operation for Challenge {
+    const NAME: &'static str = "challenge";
+    const SUMMARY: &'static str = "Answer a challenge, and be signed in";
+    const ROUTE: Route = Route::post("/v1/auth/challenge");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Read, Need::Seal, Need::Sessions, Need::SignIn];
+    // Guessing is bounded by the sign-in's own tries; this keeps an address from asking without end.
+    const LIMIT: RateLimit = RateLimit::API_STRICT;
+    const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
+    const SAMPLE: Sample =
+        Sample::body(r#"{"challenge":"NEW_PASSWORD_REQUIRED","session":"as login answered it","new_password":"another synthetic password"}"#);
+    type Input = Json<Response>;
+    type Output = SignedIn;
+}
+
+impl PublicEndpoint for Challenge {
+    async fn handle(cx: &mut Public<'_, Self>, Json(given): Json<Response>) -> Result<SignedIn> {
+        let pending = cx.resume(given.session.expose()).await?;
+        let answered = match given.challenge {
+            ChallengeName::NewPasswordRequired => {
+                let (user, pool_session) = (&pending.user.0, &pending.pool_session.0);
+                cx.cognito()?.new_password(user, pool_session, given.new_password.expose()).await?
+            }
+        };
+        match answered {
+            SignIn::Done(tokens) => {
+                cx.resumed(given.session.expose());
+                sign_in::open(cx, tokens).await
+            }
+            SignIn::WeakPassword => Err(Error::invalid("new_password", "weak", "the password does not meet the rules: 12 characters or more, with lower and upper case, a digit and a symbol, and not one used before")),
+            SignIn::Refused | SignIn::NewPasswordRequired { .. } => Err(Error::Unauthenticated(AuthFailure::InvalidCredentials)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixtures::{caller, endpoint, event, login, text};
+    use common::{Role, TenantStatus, operator::NewUser};
+    use serde_json::json;
+    use std::time::Duration;
+    use testing::{Answer, App, Fault, Tenant};
+
+    const TEMPORARY: &str = "Temporary-Passw0rd!";
+    const CHOSEN: &str = "Chosen-Passw0rd-7!";
+
+    /// A member whose password is temporary: the e-mail.
+    async fn invited(app: &App) -> String {
+        let email = format!("new.{}", app.email(Tenant::Acme, Role::Viewer));
+        let parsed = email.parse().unwrap();
+        let new = NewUser { email: &parsed, password: TEMPORARY, permanent: false, roles: &[Role::Viewer] };
+        app.operator().create_user(app.tenant_id(Tenant::Acme), &new).await.unwrap();
+        email
+    }
+
+    /// Signs in with the temporary password: the handle of the sign-in that waits.
+    async fn pending(app: &App, email: &str) -> String {
+        let answer = login(app, email, TEMPORARY, "192.0.2.1").await;
+        assert_eq!((answer.status, &answer.json["challenge"]), (200, &json!("NEW_PASSWORD_REQUIRED")), "{}", answer.text);
+        assert_eq!(answer.json.as_object().unwrap().len(), 2, "{}", answer.text);
+        text(&answer, "session").to_owned()
+    }
+
+    async fn answer(app: &App, handle: &str, password: &str) -> Answer {
+        let body = json!({"challenge": "NEW_PASSWORD_REQUIRED", "session": handle, "new_password": password});
+        app.anonymous().call(endpoint("challenge")).json(body).await
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_temporary_password_is_replaced_and_the_member_is_signed_in() {
+        let app = App::with_cognito().await;
+        let email = invited(&app).await;
+        let handle = pending(&app, &email).await;
+        let done = answer(&app, &handle, CHOSEN).await;
+        assert_eq!(done.status, 200, "{}", done.text);
+        let me = caller(&app, text(&done, "access_token")).await.call(endpoint("me")).await;
+        assert_eq!(me.json["email"], json!(email));
+        let events = app.audit(Tenant::Acme).await;
+        let session = &event(&events, "api.challenge", 200)["actor"]["session_id"];
+        assert_eq!(session, &me.json["session"]["session_id"]);
+        assert!(event(&events, "api.login", 200)["actor"]["session_id"].is_null(), "no session before the answer");
+
+        let twice = answer(&app, &handle, "Another-Passw0rd-7!").await;
+        assert_eq!((twice.status, twice.code()), (401, "invalid_credentials"));
+        assert_eq!(login(&app, &email, TEMPORARY, "192.0.2.1").await.status, 401);
+        assert_eq!(login(&app, &email, CHOSEN, "192.0.2.1").await.status, 200);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_weak_password_is_told_and_the_sign_in_waits_on() {
+        let app = App::with_cognito().await;
+        let email = invited(&app).await;
+        let handle = pending(&app, &email).await;
+        for code in ["InvalidPasswordException", "PasswordHistoryPolicyViolationException"] {
+            app.wire().fail("AdminRespondToAuthChallenge", 0, 1, Fault::Refused(code));
+            let weak = answer(&app, &handle, "weak").await;
+            assert_eq!((weak.status, &weak.json["errors"][0]["field"]), (422, &json!("new_password")), "{}", weak.text);
+        }
+        assert_eq!(answer(&app, &handle, CHOSEN).await.status, 200);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_sign_in_waits_for_five_tries_and_five_minutes() {
+        let app = App::with_cognito().await;
+        let email = invited(&app).await;
+        let handle = pending(&app, &email).await;
+        app.wire().fail("AdminRespondToAuthChallenge", 0, 5, Fault::Refused("InvalidPasswordException"));
+        for _ in 0..5 {
+            assert_eq!(answer(&app, &handle, "weak").await.status, 422);
+        }
+        assert_eq!(answer(&app, &handle, CHOSEN).await.status, 401);
+
+        let handle = pending(&app, &email).await;
+        app.clock().advance(Duration::from_secs(300));
+        assert_eq!(answer(&app, &handle, CHOSEN).await.status, 401);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nobody_is_asked_for_a_new_password_where_their_tenant_is_suspended() {
+        let app = App::with_cognito().await;
+        let email = invited(&app).await;
+        app.operator().set_status(app.tenant_id(Tenant::Acme), TenantStatus::Suspended).await.unwrap();
+        let refused = login(&app, &email, TEMPORARY, "192.0.2.1").await;
+        assert_eq!((refused.status, refused.code()), (403, "tenant_inactive"));
+    }
+
+    #[tokio::test]
+    async fn an_invented_handle_is_refused() {
+        let app = App::start().await;
+        let refused = answer(&app, "invented", CHOSEN).await;
+        assert_eq!((refused.status, refused.code()), (401, "invalid_credentials"));
+    }
+}

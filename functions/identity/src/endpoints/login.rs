@@ -1,0 +1,217 @@
+use crate::{
+    secret::{Issued, Secret},
+    sign_in::{self, ChallengeName, Pending, SignedIn},
+};
+use common::{
+    AuthFailure, Data, Error, IdempotencyKey, Json, Need, Operation, PendingSignIn, PoolSecret, Public, PublicEndpoint, RateLimit, Result,
+    Route, Sample, cognito::SignIn,
+};
+use phi::Email;
+
+common::input! {
+    /// Who signs in.
+    pub struct Credentials { required email: Email, required password: Secret }
+}
+
+/// Signs in with e-mail and password.
+///
+/// Whether there is such an account is not told: an unknown e-mail, a wrong password and a disabled user take the same steps,
+/// count alike against the limits of the address and of the e-mail, and hear the same answer.
+#[derive(Debug)]
+pub struct Login;
+
+impl Operation for Login {
+    const NAME: &'static str = "login";
+    const SUMMARY: &'static str = "Sign in with e-mail and password";
+    const ROUTE: Route = Route::post("/v1/auth/login");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Read, Need::Seal, Need::Search, Need::Sessions, Need::SignIn];
+    const LIMIT: RateLimit = RateLimit::AUTH_LOGIN;
+    const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
+    const SAMPLE: Sample = Sample::body(r#"{"email":"marketer@acme-health.example","password":"a synthetic password"}"#);
+    type Input = Json<Credentials>;
+    type Output = SignedIn;
+}
+
+impl PublicEndpoint for Login {
+    async fn handle(cx: &mut Public<'_, Self>, Json(given): Json<Credentials>) -> Result<SignedIn> {
+        let email = given.email.normalised();
+        let subject = cx.platform_token("login.email", &email).await?;
+        cx.limit(Self::LIMIT, &format!("email#{subject}")).await?;
+        match cx.cognito()?.password(&email, given.password.expose()).await? {
+            SignIn::Done(tokens) => sign_in::open(cx, tokens).await,
+            SignIn::NewPasswordRequired { user, session } => {
+                let member = cx.member_of_email(&given.email).await;
+                sign_in::like_a_wrong_password(cx, member)?;
+                let pending = PendingSignIn { user: PoolSecret(user), pool_session: PoolSecret(session) };
+                let session = Issued::new(cx.suspend(&pending).await?);
+                Ok(SignedIn::Challenge(Pending { challenge: ChallengeName::NewPasswordRequired, session }))
+            }
+            SignIn::Refused | SignIn::WeakPassword => Err(Error::Unauthenticated(AuthFailure::InvalidCredentials)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixtures::{caller, endpoint, event, login, sign_in, text};
+    use common::{Role, TenantStatus};
+    use serde_json::json;
+    use std::time::Duration;
+    use testing::{App, PASSWORD, Tenant};
+
+    const WRONG: &str = "Not-The-Passw0rd!";
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_member_signs_in_and_the_tenants_log_says_so() {
+        let app = App::with_cognito().await;
+        let before = (app.platform_audit().await.len(), app.audit(Tenant::Birch).await.len());
+        let answer = sign_in(&app, Tenant::Acme, Role::Marketer).await;
+        assert_eq!((&answer.json["token_type"], &answer.json["expires_in"]), (&json!("Bearer"), &json!(900)));
+        assert_eq!(answer.header("ratelimit-limit"), Some("5"));
+
+        let me = caller(&app, text(&answer, "access_token")).await.call(endpoint("me")).await;
+        assert_eq!((me.status, &me.json["email"]), (200, &json!(app.email(Tenant::Acme, Role::Marketer))), "{}", me.text);
+
+        let events = app.audit(Tenant::Acme).await;
+        let event = events.iter().find(|e| e["type"] == "api.login").unwrap();
+        assert_eq!(
+            json!([event["outcome"], event["status"], event["actor"]["type"], event["actor"]["id"], event["actor"]["session_id"]]),
+            json!(["success", 200, "user", app.user_id(Tenant::Acme, Role::Marketer).to_string(), me.json["session"]["session_id"]])
+        );
+        assert_eq!((app.platform_audit().await.len(), app.audit(Tenant::Birch).await.len()), before);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn passwords_and_tokens_are_in_no_log_line_and_no_event_and_lie_in_no_table() {
+        let app = App::with_cognito().await;
+        let answer = sign_in(&app, Tenant::Acme, Role::Viewer).await;
+        let email = app.email(Tenant::Acme, Role::Viewer);
+        let mut all = serde_json::to_string(&app.log_lines()).unwrap();
+        all += &serde_json::to_string(&app.audit(Tenant::Acme).await).unwrap();
+        for table in ["RecordsTable", "LedgerTable", "EphemeraTable", "KeysTable"] {
+            all += &format!("{:?}", app.dump(table).await);
+        }
+        for secret in [PASSWORD, &email, text(&answer, "access_token"), text(&answer, "id_token"), text(&answer, "refresh_token")] {
+            assert!(!all.contains(secret), "{secret}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_unknown_email_a_wrong_password_and_a_disabled_user_look_alike() {
+        let app = App::with_cognito().await;
+        let disabled = app.user_id(Tenant::Acme, Role::Analyst);
+        app.cognito("AdminDisableUser", json!({"Username": disabled.to_string()})).await;
+        // Fills the caches that the first call of a process fills.
+        login(&app, "nobody@acme-health.example", WRONG, "192.0.2.1").await;
+        let mut seen = Vec::new();
+        for (email, password) in [
+            (app.email(Tenant::Acme, Role::Marketer), WRONG),
+            (format!("unknown.{}", app.email(Tenant::Acme, Role::Marketer)), WRONG),
+            (app.email(Tenant::Acme, Role::Analyst), PASSWORD),
+        ] {
+            app.reset_calls();
+            let answer = login(&app, &email, password, &format!("198.51.100.{}", seen.len())).await;
+            let names: Vec<_> = answer.headers.iter().map(|(name, _)| name.clone()).collect();
+            seen.push((answer.status, answer.without_correlation_id(), names, app.calls()));
+        }
+        assert_eq!(seen[0].0, 401);
+        assert!(seen[0].1.contains("invalid_credentials"), "{}", seen[0].1);
+        assert_eq!(seen[0], seen[1]);
+        assert_eq!(seen[0], seen[2]);
+        let events = app.platform_audit().await;
+        let event = event(&events, "api.login", 401);
+        assert_eq!(json!([event["reason"], event["actor"]["type"]]), json!(["invalid_credentials", "anonymous"]));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_email_has_five_tries_in_a_quarter_of_an_hour_wherever_they_come_from_and_whether_it_is_known_or_not() {
+        let app = App::with_cognito().await;
+        for email in [app.email(Tenant::Acme, Role::Marketer), format!("unknown.{}", app.email(Tenant::Acme, Role::Marketer))] {
+            for i in 0..5 {
+                assert_eq!(login(&app, &email, WRONG, &format!("198.51.100.{i}")).await.status, 401);
+            }
+            let refused = login(&app, &email.to_uppercase(), PASSWORD, "198.51.100.9").await;
+            assert_eq!((refused.status, refused.code()), (429, "rate_limited"));
+            let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+            assert!((1..=180).contains(&wait), "{wait}");
+            app.clock().advance(Duration::from_secs(wait));
+            let status = login(&app, &email, PASSWORD, "198.51.100.10").await.status;
+            assert_ne!(status, 429);
+            app.clock().advance(Duration::from_secs(900));
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_address_has_five_tries_in_a_quarter_of_an_hour_whoever_they_are_for() {
+        let app = App::with_cognito().await;
+        for i in 0..5 {
+            assert_eq!(login(&app, &format!("nobody{i}@birch-clinic.example"), WRONG, "203.0.113.5").await.status, 401);
+        }
+        app.reset_calls();
+        let refused = login(&app, &app.email(Tenant::Birch, Role::Marketer), PASSWORD, "203.0.113.5").await;
+        assert_eq!((refused.status, refused.header("ratelimit-remaining")), (429, Some("0")));
+        assert!(refused.header("retry-after").is_some());
+        assert_eq!(app.calls().cognito.len(), 0);
+        assert_eq!(login(&app, &app.email(Tenant::Birch, Role::Marketer), PASSWORD, "203.0.113.6").await.status, 200);
+        let events = app.platform_audit().await;
+        assert_eq!(event(&events, "api.login", 429)["count"], 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_suspended_tenants_member_hears_of_it_only_after_the_right_password() {
+        let app = App::with_cognito().await;
+        app.operator().set_status(app.tenant_id(Tenant::Birch), TenantStatus::Suspended).await.unwrap();
+        let email = app.email(Tenant::Birch, Role::Provider);
+        assert_eq!(login(&app, &email, WRONG, "192.0.2.1").await.status, 401);
+        let answer = login(&app, &email, PASSWORD, "192.0.2.1").await;
+        assert_eq!((answer.status, answer.code()), (403, "tenant_inactive"));
+        let events = app.audit(Tenant::Birch).await;
+        assert_eq!(event(&events, "api.login", 403)["reason"], "tenant_inactive");
+        assert!(app.dump("EphemeraTable").await.iter().all(|item| !item.contains_key("pool_token")));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_member_who_was_disabled_hears_what_a_wrong_password_hears() {
+        let app = App::with_cognito().await;
+        let email = app.email(Tenant::Acme, Role::Provider);
+        let wrong = login(&app, &email, WRONG, "192.0.2.1").await;
+        app.disable_member(Tenant::Acme, Role::Provider).await;
+        let right = login(&app, &email, PASSWORD, "192.0.2.1").await;
+        assert_eq!((right.status, right.without_correlation_id()), (401, wrong.without_correlation_id()));
+        assert_eq!(app.log_lines().last().unwrap()["sign_in.refused"], "no_membership");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn groups_and_attributes_in_the_pool_give_nobody_anything() {
+        let app = App::with_cognito().await;
+        let user = app.user_id(Tenant::Acme, Role::Viewer).to_string();
+        app.cognito("AdminAddUserToGroup", json!({"Username": user, "GroupName": "super_admin"})).await;
+        let birch = app.tenant_id(Tenant::Birch).to_string();
+        let attributes = json!([{"Name": "custom:tenant_id", "Value": birch}, {"Name": "profile", "Value": birch}]);
+        app.cognito("AdminUpdateUserAttributes", json!({"Username": user, "UserAttributes": attributes})).await;
+        let answer = sign_in(&app, Tenant::Acme, Role::Viewer).await;
+        let me = caller(&app, text(&answer, "access_token")).await.call(endpoint("me")).await;
+        assert_eq!((&me.json["tenant_id"], &me.json["roles"]), (&json!(app.tenant_id(Tenant::Acme).to_string()), &json!(["viewer"])));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_tokens_leave_while_the_event_cannot_be_written() {
+        let app = App::with_cognito().await;
+        app.wire().fail("TransactWriteItems", 0, 100, testing::Fault::Gone);
+        let answer = login(&app, &app.email(Tenant::Acme, Role::Marketer), PASSWORD, "192.0.2.1").await;
+        assert_eq!((answer.status, answer.code()), (503, "dependency_unavailable"));
+        assert!(!answer.text.contains("token"), "{}", answer.text);
+    }
+
+    #[tokio::test]
+    async fn what_was_wrong_with_the_credentials_form_is_said_without_repeating_it() {
+        let app = App::start().await;
+        let given = json!({"email": "not an e-mail", "password": 4711, "extra": true});
+        let answer = app.anonymous().call(endpoint("login")).json(given).await;
+        assert_eq!(answer.status, 422);
+        let fields: Vec<_> = answer.json["errors"].as_array().unwrap().iter().map(|e| e["field"].as_str().unwrap()).collect();
+        assert_eq!(fields, ["email", "password", "extra"]);
+        assert!(!answer.text.contains("4711") && !answer.text.contains("not an e-mail"), "{}", answer.text);
+    }
+}

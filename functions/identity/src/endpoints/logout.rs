@@ -1,0 +1,89 @@
+use common::{
+    Action, Attribute, Data, Endpoint, IdempotencyKey, Need, Operation, Permit, RateLimit, Resource, Result, Route, Sample, Scope, SessionId,
+    TenantId, UserId,
+};
+
+/// A session, as the policy sees it.
+#[derive(Debug)]
+pub struct Session {
+    id: SessionId,
+    user: UserId,
+    tenant: TenantId,
+}
+
+impl Resource for Session {
+    const TYPE: &'static str = "Session";
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+    fn tenant(&self) -> Option<TenantId> {
+        Some(self.tenant)
+    }
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        vec![("user", Attribute::Entity("User", self.user.to_string()))]
+    }
+}
+
+/// Ends the caller's session. Its tokens stop at their next use.
+#[derive(Debug)]
+pub struct Logout;
+
+impl Operation for Logout {
+    const NAME: &'static str = "logout";
+    const SUMMARY: &'static str = "End this session";
+    const ROUTE: Route = Route::post("/v1/auth/logout");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Sessions];
+    const LIMIT: RateLimit = RateLimit::API_DEFAULT;
+    const STATUS: u16 = 204;
+    const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
+    const SAMPLE: Sample = Sample::NONE;
+    type Input = ();
+    type Output = ();
+}
+
+impl Endpoint for Logout {
+    const ACTION: Action = Action("logout");
+    type Target = Session;
+
+    async fn target(scope: &Scope<'_, Self>, (): &()) -> Result<Session> {
+        let who = scope.principal();
+        Ok(Session { id: who.session(), user: who.user(), tenant: who.tenant() })
+    }
+
+    async fn handle(cx: &mut Permit<'_, Self>, (): ()) -> Result<()> {
+        cx.touched("Session", cx.target().id);
+        cx.end_session();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixtures::{caller, endpoint, refresh, sign_in, text};
+    use common::Role;
+    use serde_json::json;
+    use testing::{App, Tenant};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn after_a_logout_neither_access_nor_refresh_token_is_worth_anything() {
+        let app = App::with_cognito().await;
+        let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
+        let second = refresh(&app, text(&first, "refresh_token"), "testing/1").await;
+        let here = caller(&app, text(&second, "access_token")).await;
+        let elsewhere = sign_in(&app, Tenant::Acme, Role::Marketer).await;
+
+        let answer = here.call(endpoint("logout")).await;
+        assert_eq!((answer.status, answer.text.as_str()), (204, ""));
+        assert_eq!(here.call(endpoint("me")).await.status, 401);
+        assert_eq!(caller(&app, text(&first, "access_token")).await.call(endpoint("me")).await.status, 401);
+        assert_eq!(refresh(&app, text(&second, "refresh_token"), "testing/1").await.status, 401);
+        assert_eq!(caller(&app, text(&elsewhere, "access_token")).await.call(endpoint("me")).await.status, 200);
+
+        let event = app.audit(Tenant::Acme).await.into_iter().find(|e| e["type"] == "api.logout").unwrap();
+        assert_eq!(
+            json!([event["action"], event["outcome"], event["policy"]["ids"], event["resources"][0]["id"]]),
+            json!(["logout", "success", ["identity.logout_self"], event["actor"]["session_id"]])
+        );
+    }
+}

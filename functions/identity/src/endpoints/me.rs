@@ -1,0 +1,178 @@
+use common::{
+    Action, Data, Endpoint, Grant, Membership, Need, Operation, Permit, Resource, Result, Role, Route, Sample, Scope, SessionId, TenantId,
+    Timestamp, UserId,
+};
+use phi::{Disclosed, Email, PhiValue};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// A user, as the policy sees it.
+#[derive(Debug)]
+pub struct User {
+    id: UserId,
+    tenant: TenantId,
+}
+
+impl Resource for User {
+    const TYPE: &'static str = "User";
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+    fn tenant(&self) -> Option<TenantId> {
+        Some(self.tenant)
+    }
+}
+
+/// Who the caller is.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Profile {
+    pub user_id: UserId,
+    pub tenant_id: TenantId,
+    pub tenant_name: String,
+    pub email: Disclosed<Email>,
+    /// What the caller may act as now.
+    pub roles: Vec<Role>,
+    /// Every role that was given, with its time: those that are not valid yet, or no longer, too.
+    pub grants: Vec<Grant>,
+    pub session: CurrentSession,
+}
+
+/// The session of this request.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CurrentSession {
+    pub session_id: SessionId,
+    pub created_at: Timestamp,
+    /// When it ends, however busy it is.
+    pub expires_at: Timestamp,
+}
+
+/// Says who the caller is.
+#[derive(Debug)]
+pub struct Me;
+
+impl Operation for Me {
+    const NAME: &'static str = "me";
+    const SUMMARY: &'static str = "Who am I, and what may I act as";
+    const ROUTE: Route = Route::get("/v1/me");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Read, Need::Seal];
+    const SAMPLE: Sample = Sample::NONE;
+    type Input = ();
+    type Output = Profile;
+}
+
+impl Endpoint for Me {
+    const ACTION: Action = Action("viewMe");
+    type Target = User;
+
+    async fn target(scope: &Scope<'_, Self>, (): &()) -> Result<User> {
+        Ok(User { id: scope.principal().user(), tenant: scope.tenant() })
+    }
+
+    async fn handle(cx: &mut Permit<'_, Self>, (): ()) -> Result<Profile> {
+        let who = cx.principal();
+        let (member, tenant) = cx.reader().own_membership().await?;
+        let pii = cx.open(&Membership::place(who.user()), &member.pii).await?;
+        cx.touched("User", who.user());
+        Ok(Profile {
+            user_id: who.user(),
+            tenant_id: who.tenant(),
+            tenant_name: tenant.name,
+            email: pii.email.disclose(),
+            roles: who.roles().to_vec(),
+            grants: who.grants().to_vec(),
+            session: CurrentSession { session_id: who.session(), created_at: who.signed_in_at(), expires_at: who.session_ends_at() },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixtures::{endpoint, event};
+    use common::{Grant, Role, Timestamp};
+    use serde_json::json;
+    use std::time::Duration;
+    use testing::{App, Tenant};
+
+    #[tokio::test]
+    async fn everybody_sees_who_they_are_and_the_record_says_that_the_email_was_shown() {
+        let app = App::start().await;
+        for (tenant, role) in [(Tenant::Acme, Role::Marketer), (Tenant::Birch, Role::Auditor)] {
+            let answer = app.as_role(tenant, role).call(endpoint("me")).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            let shown = json!([answer.json["user_id"], answer.json["tenant_id"], answer.json["tenant_name"], answer.json["email"], answer.json["grants"]]);
+            let (user, home) = (app.user_id(tenant, role).to_string(), app.tenant_id(tenant).to_string());
+            assert_eq!(shown, json!([user, home, tenant.name(), app.email(tenant, role), [{"role": role}]]));
+            let events = app.audit(tenant).await;
+            let event = event(&events, "api.me", 200);
+            assert_eq!(
+                json!([event["type"], event["action"], event["disclosed"], event["resources"]]),
+                json!(["api.me", "viewMe", ["email"], [{"type": "User", "id": user}]])
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_grant_that_does_not_hold_now_is_shown_and_is_no_role() {
+        let app = App::start().await;
+        let hour = Timestamp::from_millis(1_767_268_800_000 + 3_600_000);
+        let later = Grant { role: Role::TenantAdmin, valid_from: Some(hour), valid_until: None };
+        let user = app.user_id(Tenant::Acme, Role::Viewer);
+        let who = app.open_session_with(app.tenant_id(Tenant::Acme), user, &[Grant::always(Role::Viewer), later]).await;
+        let answer = app.as_identity(who).call(endpoint("me")).await;
+        assert_eq!(answer.json["roles"], json!(["viewer"]), "{}", answer.text);
+        assert_eq!(answer.json["grants"][1]["valid_from"], json!(hour.to_string()));
+    }
+
+    #[tokio::test]
+    async fn a_session_that_nobody_used_for_a_quarter_of_an_hour_is_over() {
+        let app = App::start().await;
+        let caller = app.as_role(Tenant::Acme, Role::Viewer);
+        assert_eq!(caller.call(endpoint("me")).await.status, 200);
+        app.clock().advance(Duration::from_secs(899));
+        assert_eq!(caller.call(endpoint("me")).await.status, 200);
+        app.clock().advance(Duration::from_secs(900));
+        assert_eq!(caller.call(endpoint("me")).await.status, 401);
+        assert_eq!(event(&app.audit(Tenant::Acme).await, "api.me", 401)["reason"], "session_idle");
+    }
+
+    #[tokio::test]
+    async fn a_session_ends_after_twelve_hours_however_busy_it_is() {
+        let app = App::start().await;
+        let mut who = app.open_session(Tenant::Acme, Role::Viewer).await;
+        who.expires_at = who.expires_at.plus(Duration::from_secs(24 * 3600));
+        let caller = app.as_identity(who);
+        for _ in 0..71 {
+            app.clock().advance(Duration::from_secs(600));
+            assert_eq!(caller.call(endpoint("me")).await.status, 200);
+        }
+        app.clock().advance(Duration::from_secs(600));
+        assert_eq!(caller.call(endpoint("me")).await.status, 401);
+        assert_eq!(event(&app.audit(Tenant::Acme).await, "api.me", 401)["reason"], "session_expired");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_ended_while_the_authorizers_answer_was_cached_is_refused() {
+        let app = App::start().await;
+        let mut who = app.open_session(Tenant::Acme, Role::Viewer).await;
+        who.expires_at = who.expires_at.minus(Duration::from_secs(12 * 3600));
+        let answer = app.as_identity(who).call(endpoint("me")).await;
+        assert_eq!((answer.status, answer.code()), (401, "unauthenticated"));
+        assert_eq!(event(&app.audit(Tenant::Acme).await, "api.me", 401)["reason"], "token_expired");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_came_past_the_authorizer_is_refused() {
+        let app = App::start().await;
+        assert_eq!(app.anonymous().call(endpoint("me")).await.status, 401);
+    }
+
+    #[tokio::test]
+    async fn a_member_who_was_disabled_is_refused() {
+        let app = App::start().await;
+        let caller = app.as_role(Tenant::Acme, Role::Viewer);
+        assert_eq!(caller.call(endpoint("me")).await.status, 200);
+        app.disable_member(Tenant::Acme, Role::Viewer).await;
+        assert_eq!(caller.call(endpoint("me")).await.status, 401);
+    }
+}

@@ -1,0 +1,14 @@
+//! Who signs in, and how: sign-in by password over Cognito, sessions with refresh tokens of our own, and the authorizer that
+//! stands before every other function.
+//!
+//! Cognito knows passwords and nothing else of consequence: the tenant and the roles come from the membership record, and a
+//! token opens nothing without the live session that signing in here has made.
+
+pub mod authorizer;
+pub mod endpoints;
+#[cfg(test)]
+mod fixtures;
+pub mod jwks;
+mod secret;
+mod sign_in;
+pub mod token;

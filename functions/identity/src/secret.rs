@@ -1,0 +1,94 @@
+//! Passwords and tokens, in and out: they are in bodies only, and print as nothing.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use std::{borrow::Cow, fmt};
+use zeroize::Zeroizing;
+
+/// The longest secret that is taken, in characters. Cognito's passwords end here; our tokens are shorter.
+const LONGEST: usize = 256;
+
+/// A password, or a token of ours, as a caller sent it: 1 to 256 characters. Wiped when it goes.
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        // Whatever was wrong, the message must not repeat it.
+        let refused = || D::Error::custom("expected a text of 1 to 256 characters");
+        let text = String::deserialize(d).map(Zeroizing::new).map_err(|_| refused())?;
+        if (1..=LONGEST).contains(&text.chars().count()) { Ok(Self(text)) } else { Err(refused()) }
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "minLength": 1, "maxLength": LONGEST, "writeOnly": true})
+    }
+}
+
+/// A token on its way to its owner.
+pub struct Issued(String);
+
+impl Issued {
+    pub(crate) fn new(token: impl Into<String>) -> Self {
+        Self(token.into())
+    }
+}
+
+impl fmt::Debug for Issued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl Serialize for Issued {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&self.0)
+    }
+}
+
+impl JsonSchema for Issued {
+    fn schema_name() -> Cow<'static, str> {
+        "Token".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "readOnly": true})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_neither_printed_nor_quoted() {
+        let secret: Secret = serde_json::from_str(r#""correct horse""#).unwrap();
+        assert_eq!((secret.expose(), format!("{secret:?}").as_str()), ("correct horse", "[secret]"));
+        assert_eq!(format!("{:?}", Issued::new("correct horse")), "[secret]");
+        for wrong in ["4711", r#""""#, &format!("\"{}\"", "4711".repeat(65))] {
+            let refused = serde_json::from_str::<Secret>(wrong).unwrap_err().to_string();
+            assert!(!refused.contains("4711"), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Shows one shipment.
+
+use crate::{domain::ShipmentId, store::Stored, view::ShipmentView, work};
+use common::{Action, Data, Endpoint, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
+
+#[derive(Debug)]
+pub struct GetShipment;
+
+impl Operation for GetShipment {
+    const NAME: &'static str = "get_shipment";
+    const SUMMARY: &'static str = "Show a shipment";
+    const ROUTE: Route = Route::get("/v1/shipments/{shipment_id}");
+    const DATA: Data = Data::Phi;
+    const NEEDS: &'static [Need] = &[Need::Read, Need::Seal];
+    const SAMPLE: Sample = Sample::NONE;
+    type Input = Path<ShipmentId>;
+    type Output = ShipmentView;
+}
+
+impl Endpoint for GetShipment {
+    const ACTION: Action = Action("viewShipment");
+    type Target = Stored;
+
+    async fn target(scope: &Scope<'_, Self>, Path(id): &Self::Input) -> Result<Stored> {
+        Stored::read(scope.reader(), *id).await
+    }
+
+    async fn handle(cx: &mut Permit<'_, Self>, Path(id): Self::Input) -> Result<ShipmentView> {
+        cx.log("shipment.id", id);
+        let shipment = work::open(cx, cx.target()).await?;
+        cx.etag(shipment.facts.version);
+        Ok(shipment.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::*;
+    use common::Role;
+    use serde_json::json;
+    use testing::{
+        App,
+        Tenant::{Acme, Birch},
+    };
+
+    #[tokio::test]
+    async fn a_viewer_sees_what_was_registered() {
+        let app = App::start().await;
+        let new = create(&app, Acme, body(1)).await;
+        let id = new.json["shipment_id"].as_str().unwrap();
+        let seen = get(&app, Acme, id).await;
+        assert_eq!((seen.status, seen.header("etag")), (200, Some("\"1\"")));
+        assert_eq!(seen.text, new.text);
+        assert_eq!(
+            last_audit(&app, Acme).await,
+            json!({
+                "type": "api.get_shipment",
+                "actor": "viewer",
+                "action": "viewShipment",
+                "resources": [{"type": "Shipment", "id": id}],
+                "disclosed": ["tracking_number", "reference", "recipient", "contents"],
+                "purpose_of_use": "TREAT",
+                "outcome": "success",
+                "status": 200,
+                "reason": null,
+                "changes": [],
+            })
+        );
+        assert_eq!(events(&app, Acme).await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn another_tenants_shipment_looks_like_none() {
+        let app = App::start().await;
+        let id = created(&app, Acme, body(1)).await;
+        let missing = format!("shp_{:032x}", 7);
+        let (theirs, none, no_id) = (get(&app, Birch, &id).await, get(&app, Birch, &missing).await, get(&app, Birch, "7").await);
+        assert_eq!(theirs.status, 404);
+        assert_eq!(theirs.without_correlation_id(), none.without_correlation_id());
+        assert_eq!(theirs.without_correlation_id(), no_id.without_correlation_id());
+        let event = last_audit(&app, Birch).await;
+        assert_eq!((&event["outcome"], &event["disclosed"]), (&json!("refused"), &json!([])));
+        assert_eq!(audit(&app, Acme).await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_may_not_see_shipments_is_told_that_there_is_none() {
+        let app = App::start().await;
+        let id = created(&app, Acme, body(1)).await;
+        for role in Role::ALL {
+            let answer = app.as_role(Acme, role).call(endpoint("get_shipment")).path("shipment_id", &id).await;
+            let allowed = matches!(role, Role::Marketer | Role::TenantAdmin | Role::Viewer | Role::Provider);
+            assert_eq!(answer.status, if allowed { 200 } else { 404 }, "{role}");
+        }
+    }
+
+    #[tokio::test]
+    async fn it_takes_three_calls_to_dynamodb_and_none_to_kms() {
+        let app = App::start().await;
+        let id = created(&app, Acme, body(1)).await;
+        assert_eq!(get(&app, Acme, &id).await.status, 200);
+        count_from_here(&app);
+        assert_eq!(get(&app, Acme, &id).await.status, 200);
+        assert_eq!(app.calls().dynamodb, ["UpdateItem", "GetItem", "UpdateItem"]);
+        assert_eq!(app.calls().kms, [""; 0]);
+    }
+}

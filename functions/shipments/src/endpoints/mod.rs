@@ -1,0 +1,21 @@
+//! The domain's endpoints, one a file.
+
+use crate::domain::ShipmentId;
+use common::PathId;
+
+common::endpoints! {
+    tenant create_shipment::CreateShipment,
+    tenant get_shipment::GetShipment,
+    tenant list_shipments::ListShipments,
+    tenant search_shipments::SearchShipments,
+    tenant update_shipment::UpdateShipment,
+    tenant void_shipment::VoidShipment,
+    batch create_shipments::CreateShipments,
+}
+
+impl PathId for ShipmentId {
+    const NAME: &'static str = "shipment_id";
+}
+
+#[cfg(test)]
+mod fixture;

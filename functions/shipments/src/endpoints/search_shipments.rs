@@ -1,0 +1,173 @@
+//! Finds shipments by number or by reference. A POST, so that neither stands in a URL.
+
+use crate::{
+    domain::GivenNumber,
+    store,
+    view::ShipmentPage,
+    work::{self, Shipments},
+};
+use common::{Action, Data, Endpoint, Error, IdempotencyKey, Json, Limit, Need, Operation, Permit, Result, Route, Sample, Scope};
+use phi::ShortText;
+
+#[derive(Debug)]
+pub struct SearchShipments;
+
+common::input! {
+    /// What to search for: one of the two. A voided shipment is found, too.
+    pub struct ShipmentSearch {
+        /// White space and letter case do not matter.
+        optional tracking_number: GivenNumber,
+        /// The whole reference; letter case and how many spaces do not matter.
+        optional reference: ShortText,
+        optional limit: Limit,
+        optional cursor: String,
+    }
+}
+
+impl Operation for SearchShipments {
+    const NAME: &'static str = "search_shipments";
+    const SUMMARY: &'static str = "Find shipments by tracking number or by reference";
+    const ROUTE: Route = Route::post("/v1/shipments/search");
+    const DATA: Data = Data::Phi;
+    const NEEDS: &'static [Need] = &[Need::Read, Need::Seal, Need::Search];
+    const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
+    const SAMPLE: Sample = Sample::body(r#"{"tracking_number": "1ZCIETST0111111114"}"#);
+    type Input = Json<ShipmentSearch>;
+    type Output = ShipmentPage;
+}
+
+impl Endpoint for SearchShipments {
+    const ACTION: Action = Action("searchShipments");
+    type Target = Shipments;
+
+    async fn target(scope: &Scope<'_, Self>, _: &Self::Input) -> Result<Shipments> {
+        Ok(Shipments(scope.tenant()))
+    }
+
+    async fn handle(cx: &mut Permit<'_, Self>, Json(search): Self::Input) -> Result<ShipmentPage> {
+        let query = match (search.tracking_number, search.reference) {
+            (Some(GivenNumber(number)), None) => store::with_number(work::number_token(cx, &number).await?),
+            (None, Some(reference)) => store::with_reference(work::reference_token(cx, &reference).await?),
+            _ => return Err(Error::invalid("tracking_number", "filter_combination", "send either `tracking_number` or `reference`")),
+        };
+        work::page(cx, query, search.limit, search.cursor.as_deref()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::*;
+    use common::Role;
+    use serde_json::json;
+    use testing::{
+        App,
+        Tenant::{Acme, Birch},
+    };
+
+    #[tokio::test]
+    async fn a_shipment_is_found_by_its_number_and_by_its_reference() {
+        let app = App::start().await;
+        let id = created(&app, Acme, body(1)).await;
+        created(&app, Acme, body(2)).await;
+        created(&app, Birch, body(1)).await;
+
+        let spaced = format!(" {} {}", &number(1)[..5].to_lowercase(), &number(1)[5..]);
+        for found in [json!({"tracking_number": number(1)}), json!({"tracking_number": spaced}), json!({"reference": " sentinel  ORDER 1 "})] {
+            let page = search(&app, Acme, found).await;
+            assert_eq!(ids(&page), [id.as_str()]);
+            assert_eq!(page.json["items"][0], get(&app, Acme, &id).await.json);
+        }
+        for not_found in [json!({"tracking_number": number(3)}), json!({"reference": "Sentinel Order"}), json!({"reference": number(1)})] {
+            assert_eq!(ids(&search(&app, Acme, not_found).await), [""; 0]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_search_puts_what_it_found_on_record_and_not_what_it_sought() {
+        let app = App::start().await;
+        let id = created(&app, Acme, body(1)).await;
+        search(&app, Acme, json!({"reference": "Sentinel Order 1"})).await;
+        assert_eq!(
+            last_audit(&app, Acme).await,
+            json!({
+                "type": "api.search_shipments",
+                "actor": "viewer",
+                "action": "searchShipments",
+                "resources": [{"type": "Shipment", "id": id}],
+                "disclosed": ["tracking_number", "reference", "recipient", "contents"],
+                "purpose_of_use": "TREAT",
+                "outcome": "success",
+                "status": 200,
+                "reason": null,
+                "changes": [],
+            })
+        );
+        assert_eq!(ids(&search(&app, Birch, json!({"reference": "Sentinel Order 1"})).await), [""; 0]);
+        let theirs = last_audit(&app, Birch).await;
+        assert_eq!((&theirs["resources"], &theirs["disclosed"]), (&json!([]), &json!([])));
+    }
+
+    #[tokio::test]
+    async fn an_old_reference_finds_nothing_and_the_new_one_does() {
+        let app = App::start().await;
+        let id = created(&app, Acme, body(1)).await;
+        assert_eq!(update(&app, Role::Marketer, &id, 1, json!({"reference": "Sentinel Other"})).await.status, 200);
+        assert_eq!(ids(&search(&app, Acme, json!({"reference": "Sentinel Order 1"})).await), [""; 0]);
+        assert_eq!(ids(&search(&app, Acme, json!({"reference": "Sentinel Other"})).await), [id.as_str()]);
+        assert_eq!(ids(&search(&app, Acme, json!({"tracking_number": number(1)})).await), [id.as_str()]);
+
+        assert_eq!(update(&app, Role::Marketer, &id, 2, json!({"reference": null})).await.status, 200);
+        assert_eq!(ids(&search(&app, Acme, json!({"reference": "Sentinel Other"})).await), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_search_names_exactly_one_field() {
+        let app = App::start().await;
+        for wrong in [json!({}), json!({"tracking_number": number(1), "reference": "x"}), json!({"limit": 5})] {
+            let answer = search(&app, Acme, wrong).await;
+            assert_eq!((answer.status, answer.code()), (422, "filter_combination"));
+        }
+        assert_eq!(errors(&search(&app, Acme, json!({"tracking_number": "12"})).await), [("tracking_number", "not_ups")]);
+        assert_eq!(errors(&search(&app, Acme, json!({"reference": "x", "name": "Ada"})).await), [("name", "unknown_field")]);
+    }
+
+    #[tokio::test]
+    async fn many_of_one_reference_are_found_page_by_page() {
+        let app = App::start().await;
+        let mut expected = Vec::new();
+        for n in 1..=3 {
+            let mut new = body(n);
+            new["reference"] = json!("Shared");
+            expected.insert(0, created(&app, Acme, new).await);
+        }
+        let first = search(&app, Acme, json!({"reference": "shared", "limit": 2})).await;
+        let cursor = &first.json["next_cursor"];
+        let second = search(&app, Acme, json!({"reference": "SHARED", "limit": 2, "cursor": cursor})).await;
+        assert_eq!([ids(&first), ids(&second)].concat(), expected);
+        assert_eq!(second.json["next_cursor"], json!(null));
+        let other = search(&app, Acme, json!({"reference": "other", "limit": 2, "cursor": cursor})).await;
+        assert_eq!(errors(&other), [("cursor", "invalid_cursor")]);
+    }
+
+    #[tokio::test]
+    async fn a_search_is_for_those_who_may_read() {
+        let app = App::start().await;
+        for role in Role::ALL {
+            let answer = app.as_role(Acme, role).call(endpoint("search_shipments")).json(json!({"reference": "x"})).await;
+            let allowed = matches!(role, Role::Marketer | Role::TenantAdmin | Role::Viewer | Role::Provider);
+            assert_eq!(answer.status, if allowed { 200 } else { 403 }, "{role}");
+        }
+    }
+
+    #[tokio::test]
+    async fn it_takes_three_calls_to_dynamodb_and_none_to_kms() {
+        let app = App::start().await;
+        created(&app, Acme, body(1)).await;
+        let sought = json!({"tracking_number": number(1)});
+        assert_eq!(search(&app, Acme, sought.clone()).await.status, 200);
+        count_from_here(&app);
+        assert_eq!(ids(&search(&app, Acme, sought).await).len(), 1);
+        assert_eq!(app.calls().dynamodb, ["UpdateItem", "Query", "UpdateItem"]);
+        assert_eq!(app.calls().kms, [""; 0]);
+    }
+}

@@ -1,0 +1,127 @@
+//! What the endpoints do alike, whatever kind of permit they hold.
+
+use crate::{
+    domain::{Registration, Shipment, ShipmentCreated, ShipmentPhi},
+    store::{self, AtRest, Stored},
+    tracking_number::TrackingNumber,
+    view::{ShipmentPage, ShipmentView},
+};
+use common::{
+    Batch, BatchEndpoint, Changes, Endpoint, Error, Limit, Permit, Resource, Result, TableQuery, TenantId, Timestamp, UserId,
+};
+use phi::{PhiText, Sealed, SearchToken, ShortText};
+use std::future::Future;
+
+/// A tenant's shipments as a whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Shipments(pub(crate) TenantId);
+
+impl Resource for Shipments {
+    const TYPE: &'static str = "Shipments";
+    fn id(&self) -> String {
+        self.0.to_string()
+    }
+    fn tenant(&self) -> Option<TenantId> {
+        Some(self.0)
+    }
+}
+
+/// The part of a permit that writing a shipment takes.
+pub(crate) trait Work: Sync {
+    fn user(&self) -> UserId;
+    fn time(&self) -> Timestamp;
+    fn unit(&mut self) -> &mut Changes;
+    fn note(&self, shipment: &Shipment);
+    fn seal_phi(&self, place: &str, phi: &ShipmentPhi) -> impl Future<Output = Result<Sealed<ShipmentPhi>>> + Send;
+    fn token(&self, field: &'static str, normalised: &str) -> impl Future<Output = Result<SearchToken>> + Send;
+}
+
+macro_rules! work {
+    ($Permit:ident, $Kind:ident) => {
+        impl<E: $Kind> Work for $Permit<'_, E> {
+            fn user(&self) -> UserId {
+                self.principal().user()
+            }
+            fn time(&self) -> Timestamp {
+                self.now()
+            }
+            fn unit(&mut self) -> &mut Changes {
+                self.changes()
+            }
+            fn note(&self, shipment: &Shipment) {
+                self.touched(Stored::TYPE, shipment.facts.id);
+                self.log("shipment.id", shipment.facts.id);
+            }
+            async fn seal_phi(&self, place: &str, phi: &ShipmentPhi) -> Result<Sealed<ShipmentPhi>> {
+                self.seal(place, phi).await
+            }
+            async fn token(&self, field: &'static str, normalised: &str) -> Result<SearchToken> {
+                self.search_token(field, normalised).await
+            }
+        }
+    };
+}
+work!(Permit, Endpoint);
+work!(Batch, BatchEndpoint);
+
+/// Registers a shipment: all that is left to do is to answer.
+pub(crate) async fn register(cx: &mut impl Work, new: Registration) -> Result<Shipment> {
+    let shipment = Shipment::register(new, cx.user(), cx.time());
+    cx.note(&shipment);
+    let at_rest = put_to_rest(cx, &shipment).await?;
+    assign(cx.unit(), shipment.facts.assigned_to);
+    store::create(cx.unit(), &shipment.facts, at_rest);
+    cx.unit().emit(ShipmentCreated::from(&shipment.facts).into());
+    Ok(shipment)
+}
+
+/// Work is given to active members only. The commit checks it, so that it costs no call of its own.
+pub(crate) fn assign(changes: &mut Changes, to: Option<UserId>) {
+    if let Some(user) = to {
+        changes
+            .check_member(user, Error::invalid("assigned_to", "unknown_member", "no active member of this tenant has this id"));
+    }
+}
+
+/// Seals a shipment's PHI, all of it under a fresh record key, and makes the tokens that it is found by.
+pub(crate) async fn put_to_rest(cx: &impl Work, shipment: &Shipment) -> Result<AtRest> {
+    let Shipment { facts, phi } = shipment;
+    let sealed = cx.seal_phi(store::key(facts.id).place(), phi).await?;
+    let number = number_token(cx, &phi.tracking_number).await?;
+    let reference = match &phi.reference {
+        Some(reference) => Some(reference_token(cx, reference).await?),
+        None => None,
+    };
+    Ok(AtRest { sealed, number, reference })
+}
+
+pub(crate) async fn number_token(cx: &impl Work, number: &TrackingNumber) -> Result<SearchToken> {
+    cx.token("tracking_number", number.as_str()).await
+}
+
+pub(crate) async fn reference_token(cx: &impl Work, reference: &ShortText) -> Result<SearchToken> {
+    cx.token("reference", &reference.normalised()).await
+}
+
+pub(crate) async fn open<E: Endpoint>(cx: &Permit<'_, E>, stored: &Stored) -> Result<Shipment> {
+    let phi = cx.open(store::key(stored.facts.id).place(), &stored.sealed).await?;
+    Ok(Shipment { facts: stored.facts.clone(), phi })
+}
+
+/// One page of shipments, each on the audit record.
+pub(crate) async fn page<E: Endpoint>(
+    cx: &Permit<'_, E>,
+    query: TableQuery,
+    limit: Option<Limit>,
+    cursor: Option<&str>,
+) -> Result<ShipmentPage> {
+    let (rows, next_cursor) = cx.reader().page(&query.limit(limit.unwrap_or_default().0), cursor).await?;
+    let mut items = Vec::with_capacity(rows.len());
+    for row in rows {
+        let stored = Stored::from_row(&row)?;
+        cx.touched(Stored::TYPE, stored.facts.id);
+        items.push(ShipmentView::from(open(cx, &stored).await?));
+    }
+    cx.log("shipments.count", items.len());
+    Ok(ShipmentPage { items, next_cursor })
+}

@@ -1,0 +1,103 @@
+use common::{Action, Data, Endpoint, Error, Need, Operation, Permit, PlatformResource, Result, Route, Sample, Scope};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// Whether the platform can do its work for the caller's tenant.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Readiness {
+    pub status: Status,
+    pub dependencies: Dependencies,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Ready,
+    /// Some requests will fail: the dependencies say why.
+    Degraded,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Dependencies {
+    /// Every request that is answered has read and written it: without it there is a 503 in this answer's place.
+    pub dynamodb: State,
+    /// Whether the tenant's branch key can be had. One that is in memory serves for 15 minutes at most while KMS is away.
+    pub kms: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Ok,
+    Unavailable,
+}
+
+/// Says whether what the platform stands on answers.
+#[derive(Debug)]
+pub struct Ready;
+
+impl Operation for Ready {
+    const NAME: &'static str = "ready";
+    const SUMMARY: &'static str = "Is it ready to work";
+    const ROUTE: Route = Route::get("/v1/ready");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Seal];
+    const SAMPLE: Sample = Sample::NONE;
+    type Input = ();
+    type Output = Readiness;
+}
+
+impl Endpoint for Ready {
+    const ACTION: Action = Action("viewReadiness");
+    type Target = PlatformResource;
+
+    async fn target(scope: &Scope<'_, Self>, (): &()) -> Result<PlatformResource> {
+        Ok(scope.platform())
+    }
+
+    async fn handle(cx: &mut Permit<'_, Self>, (): ()) -> Result<Readiness> {
+        let kms = match cx.unlock().await {
+            Ok(()) => State::Ok,
+            Err(Error::Unavailable { service: "kms", .. }) => State::Unavailable,
+            Err(other) => return Err(other),
+        };
+        let status = if kms == State::Ok { Status::Ready } else { Status::Degraded };
+        Ok(Readiness { status, dependencies: Dependencies { dynamodb: State::Ok, kms } })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::Role;
+    use serde_json::json;
+    use testing::{App, Fault, Tenant, find};
+
+    #[tokio::test]
+    async fn an_admin_is_told_that_everything_answers() {
+        let app = App::start().await;
+        let answer = app.as_role(Tenant::Acme, Role::TenantAdmin).call(find(super::super::ALL, "ready")).await;
+        assert_eq!(answer.json, json!({"status": "ready", "dependencies": {"dynamodb": "ok", "kms": "ok"}}), "{}", answer.text);
+        let events = app.audit(Tenant::Acme).await;
+        assert_eq!(events.iter().filter(|e| e["type"] == "api.ready" && e["outcome"] == "success").count(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_admin_is_told_that_kms_does_not_answer() {
+        let app = App::start().await;
+        // Past the time for which a key may stay in memory.
+        app.clock().advance(common::CACHED_FOR);
+        let caller = app.as_role(Tenant::Acme, Role::Auditor);
+        app.wire().fail("kms", 0, 100, Fault::Gone);
+        let answer = caller.call(find(super::super::ALL, "ready")).await;
+        assert_eq!(answer.json, json!({"status": "degraded", "dependencies": {"dynamodb": "ok", "kms": "unavailable"}}), "{}", answer.text);
+    }
+
+    #[tokio::test]
+    async fn a_viewer_may_not_ask() {
+        let app = App::start().await;
+        let answer = app.as_role(Tenant::Birch, Role::Viewer).call(find(super::super::ALL, "ready")).await;
+        assert_eq!((answer.status, answer.code()), (403, "forbidden"));
+        let events = app.audit(Tenant::Birch).await;
+        assert_eq!(events.iter().filter(|e| e["type"] == "api.ready" && e["status"] == 403).count(), 1);
+    }
+}

@@ -1,0 +1,3 @@
+//! What the platform says of itself: whether it runs, whether it is ready, and what it can be asked.
+
+pub mod endpoints;

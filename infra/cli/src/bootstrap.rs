@@ -1,0 +1,148 @@
+//! `cloister bootstrap`: the platform's tenant and its first super_admin, once.
+
+use crate::{Outcome, password};
+use clap::Args;
+use common::{Deps, Error, operator::Operator};
+use phi::Email;
+use serde_json::json;
+use std::io;
+
+/// The exit code of a second run.
+const DONE_BEFORE: u8 = 3;
+
+#[derive(Debug, Args)]
+pub(crate) struct Bootstrap {
+    /// Sign-in e-mail of the first super_admin
+    #[arg(long)]
+    email: Email,
+    /// Take the password from standard input, for good; otherwise a temporary one is made and printed
+    #[arg(long)]
+    password_stdin: bool,
+    /// Answer as JSON
+    #[arg(long)]
+    json: bool,
+    /// Who does this, for the audit log
+    #[arg(long = "as", value_name = "NAME", env = "USER")]
+    operator: String,
+}
+
+impl Bootstrap {
+    pub(crate) async fn run(&self, deps: &Deps, read_line: impl FnOnce() -> io::Result<String>) -> Outcome {
+        let (password, temporary) = if self.password_stdin {
+            match read_line() {
+                Ok(password) if !password.is_empty() => (password, false),
+                Ok(_) => return Outcome::failed("standard input has no password"),
+                Err(e) => return Outcome::failed(format!("standard input: {e}")),
+            }
+        } else {
+            (password::temporary(), true)
+        };
+        match Operator::new(deps, &self.operator).bootstrap(&self.email, &password, !temporary).await {
+            Ok(user) => {
+                let shown = temporary.then_some(&password);
+                Outcome::done(if self.json { as_json(&user.to_string(), shown) } else { as_text(&user.to_string(), shown) })
+            }
+            Err(error) => self.refused(&error),
+        }
+    }
+
+    fn refused(&self, error: &Error) -> Outcome {
+        let exit = if matches!(error, Error::Conflict { code: "bootstrapped", .. }) { DONE_BEFORE } else { 1 };
+        let why = match error {
+            Error::Invalid(fields) => fields.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join("; "),
+            Error::Unavailable { cause, .. } => format!("{error}: {}", cause.as_str()),
+            Error::Internal { what, cause } => format!("{what}: {}", cause.as_str()),
+            other => other.to_string(),
+        };
+        let text = if self.json { json!({"error": error.code(), "detail": why}).to_string() } else { why };
+        Outcome { text, exit }
+    }
+}
+
+fn as_json(user: &str, temporary: Option<&String>) -> String {
+    let mut answer = json!({"user_id": user});
+    if let Some(password) = temporary {
+        answer["temporary_password"] = json!(password);
+    }
+    answer.to_string()
+}
+
+fn as_text(user: &str, temporary: Option<&String>) -> String {
+    let made = format!("The platform is ready. Its first super_admin is {user}.");
+    match temporary {
+        None => made,
+        Some(password) => format!(
+            "{made}\n\n    Temporary password: {password}\n\nIt is shown this once, is good for one sign-in within three days, and is replaced there."
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::{Role, TenantId};
+    use serde_json::Value;
+    use testing::{App, Fault, PASSWORD, Tenant};
+
+    fn command(app: &App, password_stdin: bool) -> Bootstrap {
+        let email = app.email(Tenant::Acme, Role::SuperAdmin).parse().unwrap();
+        Bootstrap { email, password_stdin, json: true, operator: "ada".to_owned() }
+    }
+
+    fn nothing() -> io::Result<String> {
+        Err(io::Error::other("nobody is asked"))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_first_run_makes_the_platform_and_the_second_is_refused() {
+        let app = App::empty().await;
+        let first = command(&app, false).run(app.deps(), nothing).await;
+        assert_eq!(first.exit, 0, "{}", first.text);
+        let answer: Value = serde_json::from_str(&first.text).unwrap();
+        assert!(answer["user_id"].as_str().unwrap().starts_with("usr_"));
+        let password = answer["temporary_password"].as_str().unwrap();
+
+        let events = app.platform_audit().await;
+        // Ids of one millisecond do not stand in the order of time.
+        for act in ["api.bootstrap", "api.create_user"] {
+            let done = |e: &&Value| e["type"] == act && e["actor"]["type"] == "operator" && e["actor"]["id"] == "ada";
+            assert_eq!(events.iter().filter(done).count(), 1, "{act}: {events:?}");
+        }
+        assert!(!serde_json::to_string(&events).unwrap().contains(password));
+
+        for other in [app.email(Tenant::Acme, Role::SuperAdmin), app.email(Tenant::Acme, Role::Viewer)] {
+            let second = Bootstrap { email: other.parse().unwrap(), ..command(&app, false) }.run(app.deps(), nothing).await;
+            assert_eq!(second.exit, DONE_BEFORE, "{}", second.text);
+            assert_eq!(serde_json::from_str::<Value>(&second.text).unwrap()["error"], "bootstrapped");
+        }
+        assert_eq!(app.platform_audit().await.len(), 2);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_run_that_was_cut_off_is_completed_by_the_next() {
+        let app = App::empty().await;
+        app.wire().fail("AdminCreateUser", 0, 1, Fault::Refused("InvalidPasswordException"));
+        let weak = command(&app, true).run(app.deps(), || Ok("weak".to_owned())).await;
+        assert_eq!(weak.exit, 1);
+        assert!(weak.text.contains("does not meet the pool's rules"), "{}", weak.text);
+        let done = command(&app, true).run(app.deps(), || Ok(PASSWORD.to_owned())).await;
+        assert_eq!(done.exit, 0, "{}", done.text);
+        assert!(!done.text.contains("password"), "{}", done.text);
+        assert_eq!(command(&app, true).run(app.deps(), || Ok(PASSWORD.to_owned())).await.exit, DONE_BEFORE);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_platform_that_has_somebody_is_not_bootstrapped_again() {
+        let app = App::with_cognito().await;
+        let again = command(&app, false).run(app.deps(), nothing).await;
+        assert_eq!(again.exit, DONE_BEFORE, "{}", again.text);
+        assert_eq!(app.audit_of(TenantId::PLATFORM).await.iter().filter(|e| e["type"] == "api.bootstrap").count(), 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn without_a_password_on_standard_input_nothing_is_made() {
+        let app = App::empty().await;
+        assert_eq!(command(&app, true).run(app.deps(), || Ok(String::new())).await.exit, 1);
+        assert!(app.dump("RecordsTable").await.is_empty());
+    }
+}

@@ -1,0 +1,68 @@
+//! `cloister`: what is done with the cloud's credentials rather than a session, by a person at a keyboard.
+//!
+//! It reads the settings and credentials that a function has (`CLOISTER_…`, `AWS_…`) from the environment. Exit codes: 0 done,
+//! 1 failed, 2 not understood, 3 refused because it was done before.
+
+mod bootstrap;
+mod password;
+
+use bootstrap::Bootstrap;
+use clap::{Parser, Subcommand};
+use common::Deps;
+use std::{
+    io::{self, Read, Write},
+    process::ExitCode,
+};
+
+#[derive(Debug, Parser)]
+#[command(version, about = "Operate a Cloister deployment")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the platform's tenant and its first super_admin, once
+    Bootstrap(Bootstrap),
+}
+
+/// What a command has come to.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    /// For standard output where it worked, for standard error otherwise.
+    text: String,
+    exit: u8,
+}
+
+impl Outcome {
+    fn done(text: String) -> Self {
+        Self { text, exit: 0 }
+    }
+    fn failed(text: impl Into<String>) -> Self {
+        Self { text: text.into(), exit: 1 }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let Command::Bootstrap(command) = Cli::parse().command;
+    let outcome = match Deps::of_operator() {
+        Ok(deps) => command.run(&deps, read_line).await,
+        Err(why) => Outcome::failed(why),
+    };
+    // Where nobody reads, nothing is left to be said.
+    let _ = if outcome.exit == 0 {
+        writeln!(io::stdout(), "{}", outcome.text)
+    } else {
+        writeln!(io::stderr(), "cloister: {}", outcome.text)
+    };
+    ExitCode::from(outcome.exit)
+}
+
+/// The first line of standard input, of 1 KB at most.
+fn read_line() -> io::Result<String> {
+    let mut text = String::new();
+    io::stdin().lock().take(1024).read_to_string(&mut text)?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}

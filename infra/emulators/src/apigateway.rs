@@ -1,0 +1,110 @@
+//! API Gateway's events, as a REST API with Lambda proxy integration sends them.
+//!
+//! Source: AWS, "Set up Lambda proxy integrations in API Gateway", input format.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+/// A request that has reached the gateway.
+#[derive(Debug, Clone, Default)]
+pub struct GatewayRequest {
+    pub method: String,
+    /// As it was sent, without the stage.
+    pub path: String,
+    /// The route's template, `/v1/shipments/{shipment_id}`.
+    pub resource: String,
+    pub path_parameters: BTreeMap<String, String>,
+    /// In the order in which they were sent.
+    pub query: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
+    pub body: Option<Vec<u8>>,
+    pub source_ip: String,
+    pub request_id: String,
+    /// What the authorizer answered as its context.
+    pub authorizer: Option<Map<String, Value>>,
+}
+
+/// The stage that the local gateway serves.
+pub const STAGE: &str = "v1";
+
+impl GatewayRequest {
+    /// The event that the route's function gets.
+    pub fn proxy_event(&self) -> Value {
+        let body = self.body.as_ref().map(|bytes| String::from_utf8(bytes.clone()));
+        let (body, is_base64) = match body {
+            None => (None, false),
+            Some(Ok(text)) => (Some(text), false),
+            Some(Err(e)) => (Some(base64(e.as_bytes())), true),
+        };
+        json!({
+            "resource": self.resource,
+            "path": self.path,
+            "httpMethod": self.method,
+            "headers": last(&self.headers),
+            "multiValueHeaders": all(&self.headers),
+            "queryStringParameters": last(&self.query),
+            "multiValueQueryStringParameters": all(&self.query),
+            "pathParameters": if self.path_parameters.is_empty() { Value::Null } else { json!(self.path_parameters) },
+            "stageVariables": null,
+            "requestContext": self.context(true),
+            "body": body,
+            "isBase64Encoded": is_base64,
+        })
+    }
+
+    /// The event that a REQUEST authorizer gets.
+    pub fn authorizer_event(&self) -> Value {
+        json!({
+            "type": "REQUEST",
+            "methodArn": format!("arn:aws:execute-api:{}:{}:local/{STAGE}/{}{}", crate::REGION, crate::ACCOUNT, self.method, self.path),
+            "resource": self.resource,
+            "path": self.path,
+            "httpMethod": self.method,
+            "headers": last(&self.headers),
+            "multiValueHeaders": all(&self.headers),
+            "queryStringParameters": last(&self.query).unwrap_or_default(),
+            "multiValueQueryStringParameters": all(&self.query).unwrap_or_default(),
+            "pathParameters": self.path_parameters,
+            "stageVariables": {},
+            "requestContext": self.context(false),
+        })
+    }
+
+    fn context(&self, with_authorizer: bool) -> Value {
+        let user_agent = self.headers.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case("user-agent")).map(|(_, value)| value);
+        let mut context = json!({
+            "resourcePath": self.resource,
+            "httpMethod": self.method,
+            "path": format!("/{STAGE}{}", self.path),
+            "accountId": crate::ACCOUNT,
+            "protocol": "HTTP/1.1",
+            "stage": STAGE,
+            "apiId": "local",
+            "requestId": self.request_id,
+            "identity": { "sourceIp": self.source_ip, "userAgent": user_agent },
+        });
+        if with_authorizer && let Some(authorizer) = &self.authorizer {
+            context["authorizer"] = Value::Object(authorizer.clone());
+        }
+        context
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+fn last(pairs: &[(String, String)]) -> Option<Value> {
+    let map: Map<String, Value> = pairs.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    (!map.is_empty()).then_some(Value::Object(map))
+}
+
+fn all(pairs: &[(String, String)]) -> Option<Value> {
+    let mut map: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, value) in pairs {
+        map.entry(name).or_default().push(value);
+    }
+    (!map.is_empty()).then(|| json!(map))
+}

@@ -1,0 +1,9 @@
+//! The emulators' clock: AWS's own time is nobody's parameter.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Seconds since the Unix epoch.
+#[expect(clippy::disallowed_methods, reason = "an emulator stands for AWS, whose clock is the wall's")]
+pub(crate) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}

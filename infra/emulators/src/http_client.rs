@@ -1,0 +1,124 @@
+//! The little HTTP that provisioning needs: AWS's JSON protocol and bare requests, over loopback.
+
+use std::time::Duration;
+
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client as Hyper;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+use crate::REGION;
+
+/// A call that takes longer than this on one machine is stuck.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+type Body = Full<axum::body::Bytes>;
+
+/// An AWS error: its code (`ResourceInUseException`), or what kept the call from being answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CallError {
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+impl std::fmt::Display for CallError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+/// One of the services that speak the JSON protocol.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Service {
+    /// What goes before the action in `X-Amz-Target`.
+    target: &'static str,
+    /// The version in the content type.
+    version: &'static str,
+    /// The name in the credential scope, by which an emulator of many services routes.
+    scope: &'static str,
+}
+
+pub(crate) const DYNAMODB: Service = Service { target: "DynamoDB_20120810", version: "1.0", scope: "dynamodb" };
+pub(crate) const KMS: Service = Service { target: "TrentService", version: "1.1", scope: "kms" };
+pub(crate) const COGNITO: Service = Service { target: "AWSCognitoIdentityProviderService", version: "1.1", scope: "cognito-idp" };
+pub(crate) const SQS: Service = Service { target: "AmazonSQS", version: "1.0", scope: "sqs" };
+
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    hyper: Hyper<HttpConnector, Body>,
+}
+
+impl Client {
+    pub(crate) fn new() -> Self {
+        Self { hyper: Hyper::builder(TokioExecutor::new()).build_http() }
+    }
+
+    /// Calls `action` and answers its JSON.
+    pub(crate) async fn call(&self, endpoint: &str, service: Service, action: &str, input: &Value) -> Result<Value, CallError> {
+        let request = Request::post(endpoint)
+            .header("content-type", format!("application/x-amz-json-{}", service.version))
+            .header("x-amz-target", format!("{}.{action}", service.target))
+            .header("authorization", authorization(service.scope))
+            .header("x-amz-date", "20000101T000000Z")
+            .body(Full::from(input.to_string()));
+        let (status, body) = self.send(request).await?;
+        let json: Value =
+            if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).map_err(|_| garbled(status, &body))? };
+        if status.is_success() {
+            return Ok(json);
+        }
+        let code = json["__type"].as_str().ok_or_else(|| garbled(status, &body))?;
+        Err(CallError {
+            code: code.rsplit('#').next().unwrap_or(code).to_owned(),
+            message: json["message"].as_str().or_else(|| json["Message"].as_str()).unwrap_or_default().to_owned(),
+        })
+    }
+
+    /// Sends a bare request to S3, whose protocol is REST.
+    pub(crate) async fn s3(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Result<StatusCode, CallError> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(url)
+            .header("authorization", authorization("s3"))
+            .header("x-amz-date", "20000101T000000Z");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (status, body) = self.send(request.body(Full::from(body))).await?;
+        if status.is_success() || status == StatusCode::NOT_FOUND { Ok(status) } else { Err(garbled(status, &body)) }
+    }
+
+    async fn send(&self, request: Result<Request<Body>, http::Error>) -> Result<(StatusCode, axum::body::Bytes), CallError> {
+        let request = request.map_err(unanswered)?;
+        let answer = async {
+            let response = self.hyper.request(request).await.map_err(unanswered)?;
+            let status = response.status();
+            let body = response.into_body().collect().await.map_err(unanswered)?;
+            Ok((status, body.to_bytes()))
+        };
+        tokio::time::timeout(TIMEOUT, answer).await.map_err(unanswered)?
+    }
+}
+
+/// The emulators want a signature's form but do not check it.
+fn authorization(scope: &str) -> String {
+    format!(
+        "AWS4-HMAC-SHA256 Credential=local/20000101/{REGION}/{scope}/aws4_request, SignedHeaders=host;x-amz-date, Signature=00"
+    )
+}
+
+fn unanswered(error: impl std::fmt::Display) -> CallError {
+    CallError { code: "Unanswered".to_owned(), message: error.to_string() }
+}
+
+fn garbled(status: StatusCode, body: &[u8]) -> CallError {
+    CallError { code: status.to_string(), message: String::from_utf8_lossy(body).into_owned() }
+}

@@ -1,0 +1,35 @@
+//! AWS on one machine, with neither an account nor Docker.
+//!
+//! Three emulators, each for what it does faithfully:
+//! - [`Dynamo`]: DynamoDB, linked in (dynoxide).
+//! - [`Kms`]: KMS, a stand-in of our own with real cryptography.
+//! - [`MiniStack`]: everything else, a child process.
+//!
+//! [`provision()`] then makes in them the resources that `template.yaml` declares. Everything listens on loopback only, and
+//! each emulator runs on a thread or process of its own: it outlives the async runtime that started it.
+
+pub mod apigateway;
+mod clock;
+mod dir_lock;
+mod dynamo;
+mod error;
+mod http_client;
+mod kms;
+mod ministack;
+mod provision;
+mod server;
+mod template;
+
+pub use dir_lock::DirLock;
+pub use dynamo::{Dynamo, Storage};
+pub use error::Error;
+pub use kms::Kms;
+pub use ministack::{MiniStack, Options as MiniStackOptions};
+pub use provision::{Endpoints, Provisioned, Which, provision};
+pub use template::{Overrides, Template, TemplateError};
+
+/// The region that every emulated resource is in.
+pub const REGION: &str = "us-east-1";
+
+/// The account that every emulated resource belongs to. It is the one MiniStack uses.
+pub const ACCOUNT: &str = "000000000000";

@@ -1,0 +1,37 @@
+"""Runs MiniStack for exactly as long as somebody holds the other end of standard input.
+
+A parent that is killed cannot end its children, but the system closes its pipes: end of input is the sign to stop. The
+state is saved by a clean shutdown only, so this asks for one, and insists after five seconds.
+"""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+
+scratch = tempfile.mkdtemp(prefix="cloister-aws-")
+tempfile.tempdir = scratch
+os.environ["TMPDIR"] = scratch
+
+
+def stop_at_end_of_input():
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(5)
+    shutil.rmtree(scratch, ignore_errors=True)
+    os._exit(1)
+
+
+threading.Thread(target=stop_at_end_of_input, daemon=True).start()
+# Until MiniStack has handlers of its own, SIGTERM still runs the clean-up below.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+try:
+    from ministack.app import main
+
+    main()
+finally:
+    shutil.rmtree(scratch, ignore_errors=True)

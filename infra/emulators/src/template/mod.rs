@@ -1,0 +1,197 @@
+//! Reads a CloudFormation template and resolves what its resources refer to.
+
+mod resolve;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+pub(crate) use resolve::{Attributes, Resolver};
+
+/// Parameter values that replace the template's defaults, by parameter name.
+pub type Overrides = BTreeMap<String, String>;
+
+/// What is wrong with a template.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TemplateError {
+    /// The file cannot be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not YAML, or not a template.
+    #[error("`{}` is not a template: {message}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        message: String,
+    },
+    /// A parameter is given that the template does not have, or has no value.
+    #[error("parameter `{name}`: {message}")]
+    Parameter {
+        /// The parameter.
+        name: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// An expression names something that the template does not have.
+    #[error("{at}: `{name}` is not in the template")]
+    Unknown {
+        /// Where the expression stands.
+        at: String,
+        /// The name.
+        name: String,
+    },
+    /// An expression names a resource that does not exist yet, or is not made locally.
+    #[error("{at}: `{name}` is not made")]
+    Unresolved {
+        /// Where the expression stands.
+        at: String,
+        /// The resource's logical name, or that and the attribute's.
+        name: String,
+    },
+    /// An intrinsic function is used in a way that is not understood here.
+    #[error("{at}: cannot evaluate {message}")]
+    Expression {
+        /// Where the expression stands.
+        at: String,
+        /// The function and what it was given.
+        message: String,
+    },
+    /// A resource, or one of its properties, is of a kind that the local stack does not know.
+    #[error("resource `{resource}`: {message}")]
+    Unsupported {
+        /// The resource's logical name.
+        resource: String,
+        /// What is not known.
+        message: String,
+    },
+}
+
+/// A template with its parameters' values.
+#[derive(Debug, Clone)]
+pub struct Template {
+    parameters: BTreeMap<String, Value>,
+    conditions: Map<String, Value>,
+    mappings: Value,
+    resources: BTreeMap<String, Resource>,
+    environment: Map<String, Value>,
+}
+
+/// One entry of `Resources`, its expressions not evaluated yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Resource {
+    pub(crate) kind: String,
+    pub(crate) condition: Option<String>,
+    pub(crate) properties: Value,
+}
+
+impl Template {
+    /// Reads the file; every parameter has its default.
+    ///
+    /// # Errors
+    /// If the file is unreadable or no template, or a parameter has no default.
+    pub fn load(path: &Path) -> Result<Self, TemplateError> {
+        Self::load_with(path, &Overrides::new())
+    }
+
+    /// Reads the file; parameters not overridden have their defaults.
+    ///
+    /// # Errors
+    /// As [`Template::load`]; also if an override names no parameter, or is not an allowed value.
+    pub fn load_with(path: &Path, overrides: &Overrides) -> Result<Self, TemplateError> {
+        let text = std::fs::read_to_string(path).map_err(|source| TemplateError::Unreadable { path: path.to_owned(), source })?;
+        let document = yaml::parse(&text).map_err(|message| TemplateError::Malformed { path: path.to_owned(), message })?;
+        Self::from_document(&document, overrides).map_err(|error| match error {
+            Defect::Shape(message) => TemplateError::Malformed { path: path.to_owned(), message },
+            Defect::Other(error) => error,
+        })
+    }
+
+    fn from_document(document: &Value, overrides: &Overrides) -> Result<Self, Defect> {
+        let declared = section(document, "Parameters");
+        if let Some(name) = overrides.keys().find(|name| !declared.contains_key(*name)) {
+            return Err(Defect::Other(TemplateError::Parameter {
+                name: name.clone(),
+                message: "the template has no such parameter".to_owned(),
+            }));
+        }
+        let parameters = declared
+            .iter()
+            .map(|(name, declaration)| {
+                let value = parameter(name, declaration, overrides.get(name))?;
+                Ok((name.clone(), value))
+            })
+            .collect::<Result<_, TemplateError>>()?;
+        let resources = document["Resources"]
+            .as_object()
+            .ok_or_else(|| Defect::Shape("it has no Resources".to_owned()))?
+            .iter()
+            .map(|(name, body)| {
+                let kind = body["Type"].as_str().ok_or_else(|| Defect::Shape(format!("resource `{name}` has no Type")))?;
+                let resource = Resource {
+                    kind: kind.to_owned(),
+                    condition: body["Condition"].as_str().map(str::to_owned),
+                    properties: body["Properties"].clone(),
+                };
+                Ok((name.clone(), resource))
+            })
+            .collect::<Result<_, Defect>>()?;
+        Ok(Self {
+            parameters,
+            conditions: section(document, "Conditions"),
+            mappings: document["Mappings"].clone(),
+            resources,
+            environment: document["Globals"]["Function"]["Environment"]["Variables"].as_object().cloned().unwrap_or_default(),
+        })
+    }
+
+    pub(crate) fn resources(&self) -> &BTreeMap<String, Resource> {
+        &self.resources
+    }
+
+    /// `Globals.Function.Environment.Variables`, not evaluated yet.
+    pub(crate) fn environment(&self) -> &Map<String, Value> {
+        &self.environment
+    }
+}
+
+enum Defect {
+    Shape(String),
+    Other(TemplateError),
+}
+
+impl From<TemplateError> for Defect {
+    fn from(error: TemplateError) -> Self {
+        Self::Other(error)
+    }
+}
+
+fn section(document: &Value, name: &str) -> Map<String, Value> {
+    document[name].as_object().cloned().unwrap_or_default()
+}
+
+/// A parameter's value: a string, or a list of strings for the types whose names say list.
+fn parameter(name: &str, declaration: &Value, given: Option<&String>) -> Result<Value, TemplateError> {
+    let wrong = |message: String| TemplateError::Parameter { name: name.to_owned(), message };
+    let default = declaration.get("Default").map(resolve::text);
+    let value = given.cloned().or(default).ok_or_else(|| wrong("it has no default and no value is given".to_owned()))?;
+    if let Some(allowed) = declaration["AllowedValues"].as_array()
+        && !allowed.iter().any(|allowed| resolve::text(allowed) == value)
+    {
+        return Err(wrong(format!("`{value}` is not an allowed value")));
+    }
+    let kind = declaration["Type"].as_str().unwrap_or_default();
+    if kind == "CommaDelimitedList" || kind.starts_with("List<") {
+        Ok(value.split(',').map(str::trim).collect())
+    } else {
+        Ok(Value::String(value))
+    }
+}

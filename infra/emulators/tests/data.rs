@@ -1,0 +1,213 @@
+//! Tables and keys, made from the project's own template in the in-process emulators.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use emulators::{Dynamo, Endpoints, Error, Kms, Overrides, Storage, Template, Which, provision};
+
+fn template_file() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml"))
+}
+
+fn endpoints(dynamo: &Dynamo, kms: &Kms) -> Endpoints {
+    Endpoints { dynamodb: dynamo.endpoint(), kms: kms.endpoint(), other: None }
+}
+
+fn dynamodb(dynamo: &Dynamo) -> aws_sdk_dynamodb::Client {
+    aws_sdk_dynamodb::Client::from_conf(
+        aws_sdk_dynamodb::Config::builder()
+            .behavior_version_latest()
+            .region(aws_sdk_dynamodb::config::Region::new(emulators::REGION))
+            .credentials_provider(aws_credential_types::Credentials::from_keys("local", "local", None))
+            .endpoint_url(dynamo.endpoint())
+            .build(),
+    )
+}
+
+#[tokio::test]
+async fn every_table_of_the_template_exists_with_its_indexes_stream_and_expiry() {
+    let dynamo = Dynamo::start(Storage::Memory).unwrap();
+    let kms = Kms::start(None).unwrap();
+    let template = Template::load(template_file()).unwrap();
+    let made = provision(&template, &endpoints(&dynamo, &kms), Which::DataOnly).await.unwrap();
+    let names: Vec<_> = made.tables.keys().map(String::as_str).collect();
+    assert_eq!(names, ["EphemeraTable", "KeysTable", "LedgerTable", "RecordsTable"]);
+
+    let client = dynamodb(&dynamo);
+    let mut indexes = BTreeMap::new();
+    let mut streams = Vec::new();
+    let mut expiring = Vec::new();
+    for (logical, name) in &made.tables {
+        let table = client.describe_table().table_name(name).send().await.unwrap().table.unwrap();
+        let mut own: Vec<_> = table
+            .global_secondary_indexes()
+            .iter()
+            .map(|index| {
+                let keys: Vec<_> = index.key_schema().iter().map(|key| key.attribute_name().to_owned()).collect();
+                (index.index_name().unwrap().to_owned(), keys.join("+"))
+            })
+            .collect();
+        own.sort();
+        if !own.is_empty() {
+            indexes.insert(logical.as_str(), own);
+        }
+        if let Some(stream) = table.stream_specification() {
+            streams.push((logical.as_str(), stream.stream_view_type().unwrap().to_string()));
+        }
+        let expiry = client.describe_time_to_live().table_name(name).send().await.unwrap().time_to_live_description.unwrap();
+        if let Some(attribute) = expiry.attribute_name() {
+            expiring.push((logical.as_str(), attribute.to_owned()));
+        }
+    }
+    let records: Vec<_> = [
+        ("all", "ix_all+ix_sort"),
+        ("assignee", "ix_assignee+ix_sort"),
+        ("status", "ix_status+ix_sort"),
+        ("status_assignee", "ix_status_assignee+ix_sort"),
+        ("token_1", "ix_token_1+ix_sort"),
+        ("token_2", "ix_token_2+ix_sort"),
+    ]
+    .map(|(index, keys)| (index.to_owned(), keys.to_owned()))
+    .to_vec();
+    assert_eq!(indexes, BTreeMap::from([("RecordsTable", records)]));
+    assert_eq!(streams, [("LedgerTable", "NEW_IMAGE".to_owned())]);
+    assert_eq!(expiring, [("EphemeraTable", "expires_at".to_owned())]);
+}
+
+#[tokio::test]
+async fn the_environment_is_the_templates_and_names_what_was_made() {
+    let dynamo = Dynamo::start(Storage::Memory).unwrap();
+    let kms = Kms::start(None).unwrap();
+    let overrides = Overrides::from([
+        ("Prefix".to_owned(), "other".to_owned()),
+        ("AllowedOrigins".to_owned(), "https://a.example, https://b.example".to_owned()),
+    ]);
+    let template = Template::load_with(template_file(), &overrides).unwrap();
+    let made = provision(&template, &endpoints(&dynamo, &kms), Which::DataOnly).await.unwrap();
+    let expected = [
+        ("CLOISTER_ALLOWED_ORIGINS", "https://a.example,https://b.example"),
+        ("CLOISTER_DEPLOYMENT", "other"),
+        ("CLOISTER_EPHEMERA_TABLE", "other-ephemera"),
+        ("CLOISTER_KEYS_TABLE", "other-keys"),
+        ("CLOISTER_LEDGER_TABLE", "other-ledger"),
+        ("CLOISTER_POOL_KEY_ARN", made.keys["PoolKey"].as_str()),
+        ("CLOISTER_RECORDS_TABLE", "other-records"),
+        ("CLOISTER_SESSION_IDLE_SECONDS", "900"),
+        ("CLOISTER_TENANT_KEY_MODE", "own"),
+    ];
+    let env: Vec<_> = made.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(env, expected);
+}
+
+#[tokio::test]
+async fn a_kept_data_folder_is_found_again_and_nothing_is_made_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let template = Template::load(template_file()).unwrap();
+    let start = || {
+        let dynamo = Dynamo::start(Storage::File(dir.path().join("tables.sqlite"))).unwrap();
+        let kms = Kms::start(Some(dir.path().join("kms.json"))).unwrap();
+        (dynamo, kms)
+    };
+
+    let (dynamo, kms) = start();
+    let all = endpoints(&dynamo, &kms);
+    let first = provision(&template, &all, Which::DataOnly).await.unwrap();
+    let again = provision(&template, &all, Which::DataOnly).await.unwrap();
+    let name = &first.tables["RecordsTable"];
+    let item = || aws_sdk_dynamodb::types::AttributeValue::S("kept".to_owned());
+    dynamodb(&dynamo).put_item().table_name(name).item("pk", item()).item("sk", item()).send().await.unwrap();
+    dynamo.stop();
+    kms.stop();
+
+    let (dynamo, kms) = start();
+    let later = provision(&template, &endpoints(&dynamo, &kms), Which::DataOnly).await.unwrap();
+    for other in [&again, &later] {
+        assert_eq!(other.tables, first.tables);
+        assert_eq!(other.keys, first.keys);
+        assert_eq!(other.env, first.env);
+    }
+    let kept = dynamodb(&dynamo).get_item().table_name(name).key("pk", item()).key("sk", item()).send().await.unwrap();
+    assert!(kept.item.is_some());
+}
+
+#[tokio::test]
+async fn expired_items_go_when_told_to() {
+    let dynamo = Dynamo::start(Storage::Memory).unwrap();
+    let kms = Kms::start(None).unwrap();
+    let template = Template::load(template_file()).unwrap();
+    let made = provision(&template, &endpoints(&dynamo, &kms), Which::DataOnly).await.unwrap();
+    let client = dynamodb(&dynamo);
+    for (key, expires) in [("long ago", "1000000000"), ("far off", "9000000000")] {
+        use aws_sdk_dynamodb::types::AttributeValue::{N, S};
+        client
+            .put_item()
+            .table_name(&made.tables["EphemeraTable"])
+            .item("pk", S(key.to_owned()))
+            .item("sk", S(key.to_owned()))
+            .item("expires_at", N(expires.to_owned()))
+            .send()
+            .await
+            .unwrap();
+    }
+    assert_eq!(dynamo.delete_expired().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_the_local_stack_does_not_know_is_refused_not_ignored() {
+    let dynamo = Dynamo::start(Storage::Memory).unwrap();
+    let kms = Kms::start(None).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("template.yaml");
+    let cases = [
+        (
+            "Resources: { Odd: { Type: AWS::Neptune::DBCluster } }",
+            "resource `Odd`: `AWS::Neptune::DBCluster` is neither made locally nor known to need no counterpart",
+        ),
+        (
+            "Resources: { Table: { Type: AWS::DynamoDB::Table, Properties: { TableName: t, Odd: 1 } } }",
+            "resource `Table`: property `Odd` is not known to the local stack",
+        ),
+        ("Resources: { Key: { Type: AWS::KMS::Key } }", "resource `Key`: a key without an alias could not be found again"),
+        (
+            "Resources: { Table: { Type: AWS::DynamoDB::Table, Properties: { TableName: !Ref Nobody } } }",
+            "Table.TableName: `Nobody` is not in the template",
+        ),
+    ];
+    for (text, expected) in cases {
+        std::fs::write(&file, text).unwrap();
+        let template = Template::load(&file).unwrap();
+        let error = provision(&template, &endpoints(&dynamo, &kms), Which::DataOnly).await.unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_emulator_frees_its_port() {
+    let dynamo = Dynamo::start(Storage::Memory).unwrap();
+    let kms = Kms::start(None).unwrap();
+    let address = |url: String| url.trim_start_matches("http://").to_owned();
+    let addresses = [address(dynamo.endpoint()), address(kms.endpoint())];
+    dynamo.stop();
+    kms.stop();
+    for address in addresses {
+        std::net::TcpListener::bind(address).unwrap();
+    }
+}
+
+#[test]
+fn a_parameter_that_the_template_does_not_have_is_refused() {
+    let overrides = Overrides::from([("Prefx".to_owned(), "x".to_owned())]);
+    let error = Template::load_with(template_file(), &overrides).unwrap_err();
+    assert_eq!(error.to_string(), "parameter `Prefx`: the template has no such parameter");
+    let overrides = Overrides::from([("TenantKeyMode".to_owned(), "none".to_owned())]);
+    let error = Template::load_with(template_file(), &overrides).unwrap_err();
+    assert_eq!(error.to_string(), "parameter `TenantKeyMode`: `none` is not an allowed value");
+}
+
+#[tokio::test]
+async fn a_state_file_that_is_none_stops_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("kms.json");
+    std::fs::write(&file, "[]").unwrap();
+    assert!(matches!(Kms::start(Some(file)), Err(Error::State { .. })));
+}

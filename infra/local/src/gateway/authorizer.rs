@@ -1,0 +1,134 @@
+//! Asks the authorizer, and remembers its answer for as long as API Gateway would.
+
+use super::event;
+use aws_lambda_events::apigw::{ApiGatewayCustomAuthorizerPolicy, ApiGatewayCustomAuthorizerRequestTypeRequest};
+use aws_lambda_events::iam::IamPolicyEffect;
+use common::{
+    Deps,
+    authorizer::{Authorizer, Refused, authorize},
+};
+use emulators::apigateway::GatewayRequest;
+use serde_json::{Map, Value};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// `AuthorizerResultTtlInSeconds`.
+const REMEMBERED_FOR: Duration = Duration::from_secs(300);
+const MOST: usize = 1000;
+
+#[derive(Debug)]
+pub(crate) struct Guard<A> {
+    authorizer: A,
+    /// By the value of `Authorization`, the only identity source.
+    answers: Mutex<HashMap<String, (Instant, Policy)>>,
+}
+
+#[derive(Clone, Debug)]
+struct Policy {
+    document: ApiGatewayCustomAuthorizerPolicy,
+    context: Map<String, Value>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Access {
+    Granted(Map<String, Value>),
+    Unauthorized,
+    Denied,
+    /// It failed with another word than `Unauthorized`.
+    Unavailable,
+}
+
+impl<A: Authorizer> Guard<A> {
+    pub(crate) fn new(authorizer: A) -> Self {
+        Self { authorizer, answers: Mutex::default() }
+    }
+
+    pub(crate) async fn ask(&self, deps: &Deps, request: &GatewayRequest) -> Access {
+        // API Gateway refuses by itself where the identity source is missing or empty.
+        let token = request.headers.iter().find(|(name, _)| name == "authorization").map(|(_, value)| value.as_str());
+        let Some(token) = token.filter(|t| !t.is_empty()) else { return Access::Unauthorized };
+        let event = request.authorizer_event();
+        let method = event["methodArn"].as_str().unwrap_or_default();
+        if let Some(policy) = self.remembered(token) {
+            return policy.access(method);
+        }
+        let Some(parsed) = event::parsed::<ApiGatewayCustomAuthorizerRequestTypeRequest>(&event) else {
+            return Access::Unavailable;
+        };
+        match authorize(deps, &self.authorizer, parsed).await {
+            Err(Refused::Unauthorized) => Access::Unauthorized,
+            Err(Refused::Unavailable) => Access::Unavailable,
+            Ok(answer) => {
+                let Value::Object(context) = answer.context else { return Access::Unavailable };
+                let policy = Policy { document: answer.policy_document, context };
+                self.remember(token, policy.clone());
+                policy.access(method)
+            }
+        }
+    }
+
+    fn remembered(&self, token: &str) -> Option<Policy> {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.get(token).filter(|(at, _)| at.elapsed() < REMEMBERED_FOR).map(|(_, policy)| policy.clone())
+    }
+
+    fn remember(&self, token: &str, policy: Policy) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers.len() >= MOST {
+            answers.clear();
+        }
+        answers.insert(token.to_owned(), (Instant::now(), policy));
+    }
+}
+
+impl Policy {
+    /// A statement that denies wins; what no statement allows is denied.
+    fn access(self, method: &str) -> Access {
+        let applies = |effect: IamPolicyEffect| {
+            let statements = self.document.statement.iter().filter(move |s| s.effect == effect);
+            statements.flat_map(|s| &s.resource).any(|pattern| matches(pattern, method))
+        };
+        if applies(IamPolicyEffect::Allow) && !applies(IamPolicyEffect::Deny) {
+            Access::Granted(self.context)
+        } else {
+            Access::Denied
+        }
+    }
+}
+
+/// IAM's `*`: any number of characters, slashes included.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((start, mut rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(start) else { return false };
+    while let Some((part, after)) = rest.split_once('*') {
+        let Some(at) = text.find(part) else { return false };
+        text = &text[at + part.len()..];
+        rest = after;
+    }
+    text.ends_with(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_number_of_characters() {
+        for (pattern, text, expected) in [
+            ("arn:api/v1/*", "arn:api/v1/GET/v1/shipments", true),
+            ("arn:api/v1/*", "arn:other/v1/GET", false),
+            ("arn:api/*/GET/*", "arn:api/v1/GET/v1/x", true),
+            ("arn:api/*/GET/*", "arn:api/v1/POST/v1/x", false),
+            ("arn:api/v1/GET/x", "arn:api/v1/GET/x", true),
+            ("arn:api/v1/GET/x", "arn:api/v1/GET/x/y", false),
+            ("*/x", "a/b/x", true),
+            ("ab*ba", "aba", false),
+        ] {
+            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+}

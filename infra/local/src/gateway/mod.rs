@@ -1,0 +1,131 @@
+//! API Gateway's part: routes, the authorizer and its cache, CORS, and the answers that no function gives.
+
+mod authorizer;
+mod cors;
+mod docs;
+mod event;
+mod refusal;
+mod routes;
+
+use crate::live::{Lines, Served};
+use authorizer::{Access, Guard};
+use axum::{
+    Router,
+    body::Body,
+    extract::{ConnectInfo, Request, State},
+    http::{Method, Response, header},
+};
+use common::{AnyEndpoint, Deps, Kind, authorizer::Authorizer, random};
+use cors::Cors;
+use refusal::Refusal;
+use routes::{Found, Routes};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// The largest body that API Gateway passes on.
+const BODY_LIMIT: usize = 10 * 1024 * 1024;
+/// `Globals.Function.Timeout`: a function that is not done then is ended.
+const FUNCTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The gateway, in front of `A` and the functions.
+#[derive(Debug)]
+pub(crate) struct Gateway<A> {
+    deps: Arc<Deps>,
+    routes: Routes,
+    guard: Guard<A>,
+    cors: Cors,
+    lines: Arc<Lines>,
+}
+
+impl<A: Authorizer> Gateway<A> {
+    pub(crate) fn new(
+        deps: Arc<Deps>,
+        authorizer: A,
+        endpoints: impl IntoIterator<Item = &'static AnyEndpoint>,
+        lines: Arc<Lines>,
+    ) -> Self {
+        Self {
+            routes: Routes::new(endpoints),
+            guard: Guard::new(authorizer),
+            cors: Cors::new(deps.config().allowed_origins.clone()),
+            deps,
+            lines,
+        }
+    }
+
+    pub(crate) fn into_router(self) -> Router {
+        Router::new().merge(docs::router()).fallback(answer::<A>).with_state(Arc::new(self))
+    }
+
+    async fn serve(&self, peer: SocketAddr, request: Request, request_id: &str) -> (String, Response<Body>) {
+        let path = request.uri().path().to_owned();
+        let origin = request.headers().get(header::ORIGIN).cloned();
+        let (route, mut response, by_function) = match self.routes.find(request.method(), &path) {
+            Found::Nothing => (path, Refusal::NoRoute.response(request_id), false),
+            Found::Path { path, methods } if request.method() == Method::OPTIONS => {
+                (path.to_owned(), self.cors.preflight(&methods), false)
+            }
+            Found::Path { path, .. } => (path.to_owned(), Refusal::NoRoute.response(request_id), false),
+            Found::Endpoint { endpoint, parameters } => {
+                let route = endpoint.route.path.to_owned();
+                match self.invoke(endpoint, parameters, peer, request, request_id).await {
+                    Ok(response) => (route, response, true),
+                    Err(refusal) => (route, refusal.response(request_id), false),
+                }
+            }
+        };
+        // A function's answer carries its own CORS headers.
+        if !by_function {
+            self.cors.allow(origin.as_ref(), response.headers_mut());
+        }
+        (route, response)
+    }
+
+    async fn invoke(
+        &self,
+        endpoint: &'static AnyEndpoint,
+        parameters: Vec<(String, String)>,
+        peer: SocketAddr,
+        request: Request,
+        request_id: &str,
+    ) -> Result<Response<Body>, Refusal> {
+        let (head, body) = request.into_parts();
+        let announced =
+            head.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+        if announced.is_some_and(|length| length > BODY_LIMIT) {
+            return Err(Refusal::TooLarge);
+        }
+        let body = axum::body::to_bytes(body, BODY_LIMIT).await.map_err(|_| Refusal::TooLarge)?;
+        let mut event = event::request(endpoint.route.path, parameters, &head, &body, peer.ip(), request_id);
+        if endpoint.kind != Kind::Public {
+            event.authorizer = match self.guard.ask(&self.deps, &event).await {
+                Access::Granted(context) => Some(context),
+                Access::Unauthorized => return Err(Refusal::Unauthorized),
+                Access::Denied => return Err(Refusal::Denied),
+                Access::Unavailable => return Err(Refusal::Unavailable),
+            };
+        }
+        let event = event::parsed(&event.proxy_event()).ok_or(Refusal::Failed)?;
+        // On a task of its own: like a function, it goes on when the caller hangs up.
+        let deps = self.deps.clone();
+        let work = tokio::spawn(async move { endpoint.serve(&deps, event).await });
+        match tokio::time::timeout(FUNCTION_TIMEOUT, work).await {
+            Ok(Ok(response)) => event::response(response).ok_or(Refusal::Failed),
+            Ok(Err(_)) | Err(_) => Err(Refusal::Failed),
+        }
+    }
+}
+
+async fn answer<A: Authorizer>(
+    State(gateway): State<Arc<Gateway<A>>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response<Body> {
+    let started = Instant::now();
+    let request_id = common::Uuid::from_bytes(random::bytes()).to_string();
+    let method = request.method().to_string();
+    let (route, response) = gateway.serve(peer, request, &request_id).await;
+    let served = Served { method, route, status: response.status().as_u16(), took: started.elapsed(), line: None };
+    gateway.lines.served(&request_id, served);
+    response
+}

@@ -1,0 +1,98 @@
+//! Two tenants and a user for every role in each, made the way an operator makes them.
+
+use crate::{Error, handover::write_private};
+use common::{
+    Deps, Role, TenantId,
+    operator::{NewUser, Operator},
+    random,
+};
+use phi::{Email, PhiText};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::Path};
+
+/// The seeded tenants.
+pub const TENANTS: [&str; 2] = ["acme-health", "birch-clinic"];
+
+/// The name under which the platform's own tenant is listed.
+pub const PLATFORM: &str = "platform";
+
+/// Somebody who can sign in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    pub tenant: String,
+    pub role: Role,
+    pub email: String,
+    pub user_id: String,
+}
+
+/// What there is once the seed is in.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Seeded {
+    pub(crate) tenants: BTreeMap<String, String>,
+    pub(crate) users: Vec<User>,
+    pub(crate) password: String,
+    /// The user pool that the users sign in at: another one has lost them.
+    pool: String,
+}
+
+const FILE: &str = "seed.json";
+
+impl Seeded {
+    /// What an earlier run left in `dir`, if that holds for `pool`.
+    fn kept(dir: &Path, pool: &str) -> Option<Self> {
+        let text = std::fs::read_to_string(dir.join(FILE)).ok()?;
+        serde_json::from_str(&text).ok().filter(|kept: &Self| kept.pool == pool)
+    }
+}
+
+/// Seeds what is missing, or finds that nothing is. `dir` is where the outcome is kept.
+pub(crate) async fn seed(deps: &Deps, dir: &Path, wanted: Option<&str>, progress: fn(&str)) -> Result<Seeded, Error> {
+    let pool = &deps.config().user_pool_id;
+    if let Some(kept) = Seeded::kept(dir, pool) {
+        return match wanted {
+            Some(wanted) if wanted != kept.password => Err(Error::OtherPassword(dir.to_owned())),
+            _ => Ok(kept),
+        };
+    }
+    progress("making the tenants acme-health and birch-clinic, with a user for every role");
+    let mut seeded =
+        Seeded { pool: pool.clone(), password: wanted.map_or_else(generated_password, str::to_owned), ..Seeded::default() };
+    let operator = Operator::new(deps, "local-stack");
+    match operator.create_platform().await {
+        Ok(()) | Err(common::Error::Conflict { .. }) => {}
+        Err(source) => return Err(Error::Seed { what: PLATFORM.to_owned(), source }),
+    }
+    seeded.tenants.insert(PLATFORM.to_owned(), TenantId::PLATFORM.to_string());
+    for name in TENANTS {
+        let failed = |source| Error::Seed { what: format!("tenant `{name}`"), source };
+        let tenant = match operator.tenant_named(name).await.map_err(failed)? {
+            Some(tenant) => tenant,
+            None => operator.create_tenant(name).await.map_err(failed)?,
+        };
+        seeded.tenants.insert(name.to_owned(), tenant.to_string());
+        for role in Role::ALL {
+            seeded.users.push(user(&operator, tenant, name, role, &seeded.password).await?);
+        }
+    }
+    let text = serde_json::to_string_pretty(&seeded).map_err(|e| Error::Config(e.to_string()))?;
+    write_private(&dir.join(FILE), &text)?;
+    Ok(seeded)
+}
+
+async fn user(operator: &Operator<'_>, tenant: TenantId, name: &str, role: Role, password: &str) -> Result<User, Error> {
+    // Whoever runs the platform belongs to no clinic.
+    let (home, home_name) = if role == Role::SuperAdmin { (TenantId::PLATFORM, PLATFORM) } else { (tenant, name) };
+    let email = format!("{role}@{name}.example");
+    let address = Email::parse(&email).map_err(|e| Error::Config(format!("`{email}`: {e}")))?;
+    let new = NewUser { email: &address, password, permanent: true, roles: &[role] };
+    let user =
+        operator.create_user(home, &new).await.map_err(|source| Error::Seed { what: format!("user `{email}`"), source })?;
+    Ok(User { tenant: home_name.to_owned(), role, email, user_id: user.to_string() })
+}
+
+/// One that the pool's policy takes, easy to paste, and never the same twice.
+fn generated_password() -> String {
+    let letters: String =
+        random::bytes::<12>().iter().map(|b| char::from(b"abcdefghjkmnpqrstuvwxyz23456789"[usize::from(*b) % 31])).collect();
+    format!("Demo-{}-{}-{}-7", &letters[..4], &letters[4..8], &letters[8..])
+}

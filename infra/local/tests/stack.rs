@@ -1,0 +1,158 @@
+//! The stack as its users meet it: over HTTP, on free ports, with real tokens.
+
+#![expect(clippy::unwrap_used, reason = "a helper's failure is the test's")]
+
+use axum::http::Method;
+use local::{
+    Data, Error, Options, Stack,
+    client::{Answer, Client},
+};
+use serde_json::{Value, json};
+use std::path::Path;
+
+const ORIGIN: &str = "http://localhost:3000";
+const NUMBER: &str = "1ZCIETST0111111114";
+
+async fn start(data: Data) -> Stack {
+    Stack::start(options(data)).await.unwrap()
+}
+
+fn options(data: Data) -> Options {
+    Options { data, origins: vec![ORIGIN.to_owned()], ..Options::default() }
+}
+
+async fn sign_in(stack: &Stack, email: &str) -> String {
+    let body = json!({ "email": email, "password": stack.password().unwrap() }).to_string();
+    let headers = [("content-type", "application/json")];
+    let answer = Client::new(stack.base_url()).send(&Method::POST, "/v1/auth/login", &headers, body).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json["access_token"].as_str().unwrap().to_owned()
+}
+
+async fn send(stack: &Stack, method: Method, path: &str, token: &str, body: Option<Value>) -> Answer {
+    let authorization = format!("Bearer {token}");
+    let mut headers =
+        vec![("authorization", authorization.as_str()), ("x-purpose-of-use", "TREAT"), ("idempotency-key", "key-1")];
+    if body.is_some() {
+        headers.push(("content-type", "application/json"));
+    }
+    let body = body.map(|b| b.to_string()).unwrap_or_default();
+    Client::new(stack.base_url()).send(&method, path, &headers, body).await.unwrap()
+}
+
+fn registration() -> Value {
+    let address =
+        json!({"line1": "100 Example Street", "city": "Springfield", "state": "IL", "postal_code": "62701", "country": "US"});
+    json!({"tracking_number": NUMBER, "recipient": {"name": "Ada Sample", "address": address}})
+}
+
+/// A process that is gone, or that nobody has waited for yet.
+fn is_gone(pid: u32) -> bool {
+    !Path::new("/proc").join(pid.to_string()).exists()
+}
+
+async fn create(stack: &Stack, token: &str) -> String {
+    let created = send(stack, Method::POST, "/v1/shipments", token, Some(registration())).await;
+    assert_eq!(created.status, 201, "{}", created.text);
+    created.json["shipment_id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shipment_is_its_tenants_own_and_is_found_again_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = || Data::Kept(dir.path().to_owned());
+    let stack = start(kept()).await;
+    let password = stack.password().unwrap().to_owned();
+    let acme = sign_in(&stack, "marketer@acme-health.example").await;
+    let birch = sign_in(&stack, "marketer@birch-clinic.example").await;
+    let path = format!("/v1/shipments/{}", create(&stack, &acme).await);
+    let (own, foreign) =
+        (send(&stack, Method::GET, &path, &acme, None).await, send(&stack, Method::GET, &path, &birch, None).await);
+    assert_eq!((own.status, foreign.status, foreign.code()), (200, 404, "not_found"));
+
+    let refused = Stack::start(options(kept())).await.unwrap_err();
+    assert!(matches!(&refused, Error::DataDirInUse(taken) if taken == dir.path()), "{refused}");
+    let child = stack.child_id();
+    assert!(!is_gone(child));
+    stack.stop().await.unwrap();
+    assert!(is_gone(child));
+    assert!(!dir.path().join("dev.json").exists());
+
+    let stack = start(kept()).await;
+    assert_eq!(stack.password(), Some(password.as_str()));
+    let acme = sign_in(&stack, "marketer@acme-health.example").await;
+    let found = send(&stack, Method::GET, &path, &acme, None).await;
+    assert_eq!((found.status, &found.json["tracking_number"]), (200, &json!(NUMBER)));
+    stack.stop().await.unwrap();
+
+    let other_password = Options { password: Some("Another-Passw0rd!".to_owned()), ..options(kept()) };
+    assert!(matches!(Stack::start(other_password).await, Err(Error::OtherPassword(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateway_refuses_in_the_same_words_as_api_gateway() {
+    let stack = start(Data::Ephemeral).await;
+    let client = Client::new(stack.base_url());
+    let problem = |answer: &Answer| {
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        assert_eq!(answer.json["status"], answer.status);
+        assert_eq!(answer.json["correlation_id"].as_str(), answer.header("x-correlation-id"));
+        (answer.status, answer.code().to_owned())
+    };
+
+    let missing = client.send(&Method::GET, "/v1/me", &[], "").await.unwrap();
+    assert_eq!(problem(&missing), (401, "unauthenticated".to_owned()));
+    let bad = client.send(&Method::GET, "/v1/me", &[("authorization", "Bearer bad")], "").await.unwrap();
+    assert_eq!(problem(&bad), (401, "unauthenticated".to_owned()));
+    for (method, path) in
+        [(Method::GET, "/v1/nothing"), (Method::DELETE, "/v1/me"), (Method::GET, "/"), (Method::OPTIONS, "/v1/nothing")]
+    {
+        let unknown = client.send(&method, path, &[], "").await.unwrap();
+        assert_eq!(problem(&unknown), (404, "not_found".to_owned()), "{method} {path}");
+    }
+    let large = client.send(&Method::POST, "/v1/shipments", &[], vec![b' '; 10 * 1024 * 1024 + 1]).await;
+    // The gateway answers before it has read so much; some systems then lose the answer.
+    assert!(large.is_err() || large.as_ref().is_ok_and(|a| problem(a) == (413, "payload_too_large".to_owned())), "{large:?}");
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_pages_of_an_allowed_origin_may_call() {
+    let stack = start(Data::Ephemeral).await;
+    let client = Client::new(stack.base_url());
+    let allowed = |answer: &Answer| answer.header("access-control-allow-origin").map(str::to_owned);
+    for (method, path, status) in
+        [(Method::OPTIONS, "/v1/shipments", 204), (Method::GET, "/v1/shipments", 401), (Method::GET, "/v1/health", 200)]
+    {
+        let own = client.send(&method, path, &[("origin", ORIGIN)], "").await.unwrap();
+        assert_eq!((own.status, allowed(&own).as_deref()), (status, Some(ORIGIN)), "{method} {path}");
+        let exposed = own.header("access-control-expose-headers").unwrap();
+        assert!(
+            ["ETag", "RateLimit-Limit", "Retry-After", "X-Correlation-Id"].iter().all(|name| exposed.contains(name)),
+            "{exposed}"
+        );
+        for foreign in ["http://localhost:3001", "https://localhost:3000", "null", "*"] {
+            let answer = client.send(&method, path, &[("origin", foreign)], "").await.unwrap();
+            assert_eq!((answer.status, allowed(&answer)), (status, None), "{method} {path} {foreign}");
+            assert_eq!(answer.header("vary"), Some("Origin"));
+        }
+    }
+    let preflight = client.send(&Method::OPTIONS, "/v1/shipments", &[("origin", ORIGIN)], "").await.unwrap();
+    assert_eq!(preflight.header("access-control-allow-methods"), Some("GET, POST, OPTIONS"));
+    for name in ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Purpose-Of-Use", "X-Correlation-Id"] {
+        assert!(preflight.header("access-control-allow-headers").unwrap().contains(name), "{name}");
+    }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_taken_is_named_before_anything_is_started() {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let refused = Stack::start(Options { port, ..options(Data::Kept(data.clone())) }).await.unwrap_err();
+    assert!(matches!(refused, Error::PortInUse(address) if address.port() == port), "{refused}");
+    assert!(refused.to_string().contains(&port.to_string()));
+    assert!(!data.exists());
+}

@@ -1,0 +1,82 @@
+//! The templates in `events/`: an event a function, with `{{name}}` where a live value belongs.
+
+use serde_json::{Map, Value};
+
+/// What is wrong with a template, or with what is to stand in it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FillError {
+    #[error("the template is not JSON")]
+    NotJson,
+    #[error("nothing is known to stand for `{0}`")]
+    NoValue(String),
+}
+
+/// The event that a template is once every `{{name}}` has its value. `value` is asked each time that a name stands there. A
+/// body, which is JSON inside a string, is filled as JSON.
+///
+/// # Errors
+/// [`FillError`]: the first name without a value.
+pub fn fill(template: &str, mut value: impl FnMut(&str) -> Option<String>) -> Result<Value, FillError> {
+    let template = serde_json::from_str(template).map_err(|_| FillError::NotJson)?;
+    filled(&template, &mut value)
+}
+
+fn filled(template: &Value, value: &mut impl FnMut(&str) -> Option<String>) -> Result<Value, FillError> {
+    Ok(match template {
+        Value::String(text) => Value::String(text_filled(text, value)?),
+        Value::Array(items) => items.iter().map(|item| filled(item, value)).collect::<Result<Vec<_>, _>>()?.into(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, member)| {
+                let inner = member.as_str().filter(|_| name == "body").and_then(|body| serde_json::from_str::<Value>(body).ok());
+                let member = match inner {
+                    Some(body) => Value::String(filled(&body, value)?.to_string()),
+                    None => filled(member, value)?,
+                };
+                Ok((name.clone(), member))
+            })
+            .collect::<Result<Map<_, _>, _>>()?
+            .into(),
+        other => other.clone(),
+    })
+}
+
+fn text_filled(text: &str, value: &mut impl FnMut(&str) -> Option<String>) -> Result<String, FillError> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, (name, after))) =
+        rest.split_once("{{").and_then(|(before, after)| Some((before, after.split_once("}}")?)))
+    {
+        out.push_str(before);
+        out.push_str(&value(name).ok_or_else(|| FillError::NoValue(name.to_owned()))?);
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_take_their_places_in_the_event_and_in_its_body() {
+        let template = json!({ "path": "/v1/{{id}}/{{id}}", "body": r#"{"password":"{{password}}"}"#, "null": null }).to_string();
+        let mut asked = 0;
+        let filled = fill(&template, |name| {
+            asked += 1;
+            Some(if name == "id" { format!("shp_{asked}") } else { "a\"b".to_owned() })
+        })
+        .unwrap();
+        assert_eq!(filled["body"], r#"{"password":"a\"b"}"#);
+        assert_ne!(filled["path"], json!("/v1/{{id}}/{{id}}"));
+        assert_eq!(asked, 3);
+    }
+
+    #[test]
+    fn a_name_without_a_value_is_named() {
+        assert_eq!(fill(r#"["{{tenant_id}}"]"#, |_| None), Err(FillError::NoValue("tenant_id".into())));
+        assert_eq!(fill("{", |_| None), Err(FillError::NotJson));
+    }
+}

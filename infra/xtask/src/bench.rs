@@ -1,0 +1,49 @@
+//! Measures what tests never time: how fast a function starts, and what the stack takes. On loopback, within a bounded
+//! number of requests and seconds, and always beside something that tells what the machine can do.
+
+mod cold_start;
+mod events;
+mod figures;
+mod load;
+mod quota;
+mod runtime_api;
+mod world;
+
+use crate::{Outcome, build};
+use std::{error::Error, process::ExitCode};
+
+type Failed = Box<dyn Error>;
+
+/// Measure cold starts or throughput, beside a yardstick.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    ColdStart(cold_start::Args),
+    Load(load::Args),
+}
+
+pub(crate) fn run(args: Args) -> Outcome {
+    if cfg!(debug_assertions) {
+        return optimised();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        match args.what {
+            What::ColdStart(args) => cold_start::run(args).await,
+            What::Load(args) => load::run(args).await,
+        }
+    })
+}
+
+/// The same command, built with optimisation: emulators that are not would be most of what is measured.
+fn optimised() -> Outcome {
+    eprintln!("building the benches with optimisation; the first time that takes some minutes");
+    let mut cargo = build::cargo(["run", "--quiet", "--profile", "fast", "--package", "xtask", "--"]);
+    let code = cargo.args(std::env::args_os().skip(1)).status()?.code();
+    Ok(code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}

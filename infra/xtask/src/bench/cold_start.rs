@@ -1,0 +1,246 @@
+//! From `exec` to the first answer, beside what a function costs that does nothing, and one that does the same calls and
+//! nothing else.
+
+use super::{
+    Failed, events,
+    figures::{median, ms, ratio},
+    quota::Quota,
+    runtime_api::RuntimeApi,
+    world::World,
+};
+use crate::{
+    Outcome,
+    build::{self, MOST_BYTES, megabytes},
+    workspace,
+};
+use common::AnyEndpoint;
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
+
+/// The peers, in infra/bench-peers.
+const BARE: &str = "bare_hello";
+const SDK: &str = "sdk_hello";
+/// What is held against the second peer.
+const HELD: &str = "create_shipment";
+/// How much later than the peer its first answer may come.
+const MARGIN_MS: f64 = 3.0;
+
+/// Measure the functions' cold starts, beside two small functions that are built alike.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only these functions; by default all that need no Cognito.
+    functions: Vec<String>,
+    /// How often each program is started, with a whole CPU and again with a quarter of one.
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..=200))]
+    runs: u16,
+    /// How many further requests one of the processes gets.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(0..=2000))]
+    warm: u16,
+    /// Take the programs from this folder, `<name>` or `<name>/bootstrap`, instead of building them.
+    #[arg(long)]
+    built: Option<PathBuf>,
+}
+
+/// A program and what was seen of it.
+#[derive(Debug)]
+struct Subject {
+    name: String,
+    path: PathBuf,
+    endpoint: &'static AnyEndpoint,
+    bytes: u64,
+    first_poll: Vec<Duration>,
+    first_answer: Vec<Duration>,
+    throttled_answer: Vec<Duration>,
+    warm: Vec<Duration>,
+    peak_rss: u64,
+}
+
+impl Subject {
+    fn new(name: &str, path: &Path, endpoint: &'static AnyEndpoint) -> Result<Self, Failed> {
+        let (name, path, bytes) = (name.to_owned(), path.to_owned(), std::fs::metadata(path)?.len());
+        let none = Vec::new;
+        let (first_poll, first_answer, throttled_answer, warm) = (none(), none(), none(), none());
+        Ok(Self { name, path, endpoint, bytes, first_poll, first_answer, throttled_answer, warm, peak_rss: 0 })
+    }
+}
+
+pub(crate) async fn run(args: Args) -> Outcome {
+    let quota = Quota::quarter();
+    match &quota {
+        Ok(quota) => println!("a quarter CPU after the first poll: {}", quota.method()),
+        Err(why) => println!("a quarter CPU after the first poll: not measured, {why}"),
+    }
+    let quota = quota.ok();
+    let world = World::start().await?;
+    let mut subjects = subjects(&args)?;
+    // In turns, so that whatever else the machine does falls on all alike.
+    for round in 0..args.runs {
+        for subject in &mut subjects {
+            let warm = if round + 1 == args.runs { args.warm } else { 0 };
+            one_run(&world, subject, warm, None).await.map_err(|e| format!("{}: {e}", subject.name))?;
+            if let Some(quota) = &quota {
+                one_run(&world, subject, 0, Some(quota)).await.map_err(|e| format!("{}: {e}", subject.name))?;
+            }
+        }
+    }
+    report(&subjects, args.runs);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The peers first, then the functions, all of this machine's architecture and built with the same profile.
+fn subjects(args: &Args) -> Result<Vec<Subject>, Failed> {
+    let find = |name: &str| registry::all().find(|endpoint| endpoint.name == name);
+    let held = find(HELD).ok_or_else(|| format!("there is no {HELD}"))?;
+    let possible: Vec<_> = registry::all().filter(|e| events::possible(e)).map(|e| e.name.to_owned()).collect();
+    let functions = if args.functions.is_empty() { &possible } else { &args.functions };
+    if let Some(other) = functions.iter().find(|name| !possible.contains(name)) {
+        return Err(format!("`{other}` is no function that can be measured without Cognito").into());
+    }
+    let built = match &args.built {
+        Some(folder) => found(folder, functions.iter().map(String::as_str).chain([BARE, SDK])),
+        None => build::executables(peers())?.into_iter().chain(build::binaries(functions)?).collect(),
+    };
+    let subject = |name: &str, endpoint| match built.get(name) {
+        Some(path) => Subject::new(name, path, endpoint),
+        None => Err(format!("`{name}` was not built").into()),
+    };
+    let peers = [BARE, SDK].map(|peer| subject(peer, held));
+    peers.into_iter().chain(functions.iter().filter_map(|name| find(name)).map(|e| subject(e.name, e))).collect()
+}
+
+fn found<'a>(folder: &Path, names: impl Iterator<Item = &'a str>) -> BTreeMap<String, PathBuf> {
+    let path = |name: &str| [folder.join(name).join("bootstrap"), folder.join(name)].into_iter().find(|path| path.is_file());
+    names.filter_map(|name| Some((name.to_owned(), path(name)?))).collect()
+}
+
+/// Cargo takes the root's manifest as a configuration file, of which it reads `[profile]`: built alike by construction.
+fn peers() -> Command {
+    let root = workspace::root();
+    let mut cargo = build::cargo(["build", "--release", "--locked"]);
+    cargo.arg("--config").arg(root.join("Cargo.toml")).arg("--manifest-path").arg(root.join("infra/bench-peers/Cargo.toml"));
+    if std::env::var_os("CARGO_TARGET_DIR").is_none() {
+        cargo.arg("--target-dir").arg(root.join("target"));
+    }
+    cargo
+}
+
+async fn one_run(world: &World, subject: &mut Subject, warm: u16, quota: Option<&Quota>) -> Result<(), Failed> {
+    let mut events = Vec::new();
+    for _ in 0..=warm {
+        events.push(events::fresh(world, subject.endpoint).await?.to_string());
+    }
+    let mut api = RuntimeApi::start().await?;
+    let variables = [
+        ("AWS_LAMBDA_RUNTIME_API", api.address()),
+        ("AWS_LAMBDA_FUNCTION_NAME", subject.name.clone()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256".to_owned()),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "bench".to_owned()),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "bench".to_owned()),
+    ];
+    let env = world.env().iter().map(|(name, value)| (name.as_str(), value.clone())).chain(variables);
+    let started = Instant::now();
+    let process = Process::start(&subject.path, env)?;
+    let first_poll = api.polled().await? - started;
+    if let Some(quota) = quota {
+        quota.confine(process.0.id())?;
+    }
+    for (number, event) in events.into_iter().enumerate() {
+        let (took, answer) = api.invoke(number, event).await?;
+        succeeded(&answer)?;
+        match (number, quota) {
+            (0, Some(_)) => subject.throttled_answer.push(first_poll + took),
+            (0, None) => subject.first_answer.push(first_poll + took),
+            _ => subject.warm.push(took),
+        }
+        api.polled().await?;
+    }
+    if quota.is_none() {
+        subject.first_poll.push(first_poll);
+        subject.peak_rss = subject.peak_rss.max(process.peak_rss()?);
+    }
+    Ok(())
+}
+
+fn succeeded(answer: &[u8]) -> Result<(), Failed> {
+    let answer: Value = serde_json::from_slice(answer)?;
+    let status = answer["statusCode"].as_u64().unwrap_or_default();
+    if (200..300).contains(&status) { Ok(()) } else { Err(format!("the answer is no success: {answer}").into()) }
+}
+
+/// A function's process, ended with this value.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Process {
+    fn start<N: AsRef<OsStr>, V: AsRef<OsStr>>(path: &Path, env: impl IntoIterator<Item = (N, V)>) -> Result<Self, Failed> {
+        let mut command = Command::new(path);
+        command.env_clear().envs(env).stdin(Stdio::null()).stdout(Stdio::null());
+        Ok(Self(command.spawn()?))
+    }
+
+    /// In bytes.
+    fn peak_rss(&self) -> Result<u64, Failed> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that has ended by itself cannot be killed, and is reaped all the same.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn report(subjects: &[Subject], runs: u16) {
+    println!("\nmedians of {runs} starts, in turns; least first answer in brackets; times in ms, sizes in MB");
+    println!(
+        "{:<20} {:>6} {:>6} {:>11} {:>16} {:>14} {:>9} {:>13} {:>13}",
+        "function", "size", "RSS", "first poll", "first answer", "at 1/4 CPU", "warm p50", "answer / (a)", "answer / (b)"
+    );
+    let first = |s: &Subject| ms(median(&s.first_answer));
+    let of = |name: &str| subjects.iter().find(|s| s.name == name);
+    for subject in subjects {
+        let to = |peer: &str| of(peer).map_or_else(|| "-".to_owned(), |peer| ratio(first(subject), first(peer)));
+        let least = subject.first_answer.iter().min().copied().unwrap_or_default();
+        let label = match subject.name.as_str() {
+            BARE => "(a) bare_hello",
+            SDK => "(b) sdk_hello",
+            name => name,
+        };
+        println!(
+            "{label:<20} {:>6.2} {:>6.1} {:>11.2} {:>16} {:>14.2} {:>9.2} {:>13} {:>13}",
+            megabytes(subject.bytes),
+            megabytes(subject.peak_rss),
+            ms(median(&subject.first_poll)),
+            format!("{:.2} ({:.2})", first(subject), ms(least)),
+            ms(median(&subject.throttled_answer)),
+            ms(median(&subject.warm)),
+            to(BARE),
+            to(SDK),
+        );
+    }
+    println!();
+    let largest = subjects.iter().map(|s| s.bytes).max().unwrap_or_default();
+    verdict("largest binary", megabytes(largest), megabytes(MOST_BYTES), "MB");
+    if let (Some(ours), Some(peer)) = (of(HELD), of(SDK)) {
+        verdict("first answer of create_shipment", first(ours), first(peer) + MARGIN_MS, "ms, (b)'s plus 3");
+        if !ours.throttled_answer.is_empty() {
+            let at_quarter = |s: &Subject| ms(median(&s.throttled_answer));
+            verdict("the same at a quarter CPU", at_quarter(ours), at_quarter(peer) + MARGIN_MS, "ms, (b)'s plus 3");
+        }
+    }
+}
+
+fn verdict(what: &str, is: f64, most: f64, unit: &str) {
+    println!("target {}: {what} {is:.2}, at most {most:.2} {unit}", if is <= most { "met" } else { "MISSED" });
+}

@@ -1,0 +1,95 @@
+//! Requests that succeed, each for the first time: nobody's key, a number that is not registered, a session of its own, so
+//! that neither a claim nor a rate limit stands in the way.
+
+use super::{Failed, world::World};
+use common::{AnyEndpoint, Data, Kind, Method};
+use emulators::apigateway::GatewayRequest;
+use serde_json::{Map, Value};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Whether the benches can make an event for it: what signs people in needs Cognito.
+pub(crate) fn possible(endpoint: &AnyEndpoint) -> bool {
+    endpoint.domain != "identity" || matches!(endpoint.kind, Kind::Tenant) && endpoint.route.method == Method::Get
+}
+
+/// API Gateway's event for one more request to `endpoint`.
+pub(crate) async fn fresh(world: &World, endpoint: &AnyEndpoint) -> Result<Value, Failed> {
+    let mut request = request(endpoint);
+    if endpoint.kind != Kind::Public {
+        let context = world.open_session().await?.to_context();
+        request.authorizer =
+            Some(context.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect::<Map<_, _>>());
+    }
+    if endpoint.route.path.contains("{shipment_id}") {
+        let id = shipment(world).await?;
+        request.path = request.path.replace("{shipment_id}", &id);
+        request.path_parameters.insert("shipment_id".to_owned(), id);
+    }
+    Ok(request.proxy_event())
+}
+
+/// A shipment that nothing has been done to yet.
+async fn shipment(world: &World) -> Result<String, Failed> {
+    let create = registry::all().find(|endpoint| endpoint.name == "create_shipment").ok_or("there is no create_shipment")?;
+    let event = Box::pin(fresh(world, create)).await?;
+    let answer = serde_json::to_value(create.serve(world.deps(), serde_json::from_value(event)?).await)?;
+    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap_or_default())?;
+    body["shipment_id"].as_str().map(str::to_owned).ok_or_else(|| format!("no shipment was made: {answer}").into())
+}
+
+fn request(endpoint: &AnyEndpoint) -> GatewayRequest {
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let mut headers = vec![("user-agent".to_owned(), "cloister-bench/1".to_owned())];
+    let mut header = |name: &str, value: String| headers.push((name.to_owned(), value));
+    let changes = endpoint.route.method != Method::Get;
+    if matches!(endpoint.data, Data::Phi) {
+        header("x-purpose-of-use", "TREAT".to_owned());
+    }
+    if changes {
+        header("idempotency-key", format!("bench-{}-{number}", std::process::id()));
+    }
+    if endpoint.view.is_some() && changes {
+        header("if-match", "\"1\"".to_owned());
+    }
+    let body = endpoint.sample.body.map(with_fresh_numbers);
+    if body.is_some() {
+        header("content-type", "application/json".to_owned());
+    }
+    GatewayRequest {
+        method: endpoint.route.method.as_str().to_owned(),
+        path: endpoint.route.path.to_owned(),
+        resource: endpoint.route.path.to_owned(),
+        query: endpoint.sample.query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        headers,
+        body: body.map(|body| body.to_string().into_bytes()),
+        source_ip: "127.0.0.1".to_owned(),
+        request_id: format!("bench-{number}"),
+        ..GatewayRequest::default()
+    }
+}
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// A sample with tracking numbers that nobody has registered.
+pub(crate) fn with_fresh_numbers(sample: &str) -> Value {
+    fn walk(value: &mut Value) {
+        match value {
+            Value::Object(members) => members.iter_mut().for_each(|(name, value)| match name.as_str() {
+                "tracking_number" => *value = Value::String(tracking_number()),
+                _ => walk(value),
+            }),
+            Value::Array(items) => items.iter_mut().for_each(walk),
+            _ => {}
+        }
+    }
+    let mut body = serde_json::from_str(sample).unwrap_or_default();
+    walk(&mut body);
+    body
+}
+
+/// A synthetic 1Z number with a right check digit, another each time.
+fn tracking_number() -> String {
+    let digits = format!("999999{:09}", NEXT.fetch_add(1, Ordering::Relaxed) % 1_000_000_000);
+    let sum: u32 = digits.bytes().zip([1, 2].into_iter().cycle()).map(|(digit, weight)| u32::from(digit - b'0') * weight).sum();
+    format!("1Z{digits}{}", (10 - sum % 10) % 10)
+}

@@ -1,0 +1,291 @@
+//! What the local stack takes: create and get over HTTP, beside the emulator's own ceiling. All of it is on this machine
+//! (callers, gateway, functions, emulators), so the ratio tells more than the rate.
+//!
+//! Rate limits stay on. Users are made and sign in through the API, each from an address of its own and as often as the
+//! limits let them; requests go round the sessions, and a phase ends before a session's budget does. At these rates a
+//! session's next request comes within its interval, so touching it takes two UpdateItems, where a person's takes one.
+
+use super::{
+    Failed, events,
+    figures::{ms, percentile, ratio},
+    world::DynamoDb,
+};
+use crate::Outcome;
+use axum::http::Method;
+use common::{
+    Aws, Config, Deps, Role, SystemClock, TenantId,
+    operator::{NewUser, Operator},
+    telemetry::Stdout,
+};
+use local::{Options, Stack, client::Client};
+use phi::{Email, PhiText};
+use serde_json::{Value, json};
+use std::{
+    net::Ipv4Addr,
+    process::ExitCode,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Sign-ins in a quarter of an hour, by address and by e-mail: the limit `auth_login`.
+const SIGN_INS: usize = 5;
+/// Requests that a session is asked for in one run: fewer than the 60 that `api_default` lets through at once.
+const PER_SESSION: usize = 54;
+
+/// Measure create and get on a local stack, beside the emulator's own ceiling.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How long each phase goes on at most.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=60))]
+    seconds: u16,
+    /// How many connections, each with one request at a time.
+    #[arg(long, value_delimiter = ',', default_value = "1,8,64")]
+    connections: Vec<u8>,
+    /// How many users sign in, five times each. More users, longer phases.
+    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u8).range(1..=240))]
+    users: u8,
+}
+
+/// One of the things that are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    Create,
+    /// TransactWriteItems of as many items, of about the same size.
+    Transact,
+    Get,
+    GetItem,
+}
+
+/// Each of ours, and its ceiling.
+const PAIRS: [(Work, Work, &str); 2] = [(Work::Create, Work::Transact, "create"), (Work::Get, Work::GetItem, "get")];
+
+/// What the workers share.
+#[derive(Debug)]
+struct Plan {
+    base: String,
+    dynamodb: String,
+    records: String,
+    tenant: String,
+    tokens: Vec<String>,
+    requests: AtomicUsize,
+    shipments: Mutex<Vec<String>>,
+}
+
+/// What one phase saw.
+#[derive(Debug, Default)]
+struct Seen {
+    took: Vec<Duration>,
+    errors: usize,
+    first_error: Option<String>,
+    elapsed: Duration,
+}
+
+impl Seen {
+    fn failed(&mut self, why: String) {
+        self.errors += 1;
+        self.first_error.get_or_insert(why);
+    }
+    fn rate(&self) -> f64 {
+        self.took.len() as f64 / self.elapsed.as_secs_f64().max(f64::EPSILON)
+    }
+}
+
+pub(crate) async fn run(args: Args) -> Outcome {
+    println!("starting a stack of its own, with {} users who sign in {SIGN_INS} times each", args.users);
+    let stack = Stack::start(Options::default()).await?;
+    let outcome = measure(&stack, &args).await;
+    stack.stop().await?;
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+async fn measure(stack: &Stack, args: &Args) -> Result<(), Failed> {
+    let setting = |name: &str| stack.env().get(name).cloned().ok_or_else(|| format!("the stack does not say `{name}`"));
+    let tenant = stack.handover().tenants.get(local::TENANTS[0]).cloned().ok_or("the stack has no tenant")?;
+    let plan = Arc::new(Plan {
+        base: stack.base_url().to_owned(),
+        dynamodb: setting("AWS_ENDPOINT_URL_DYNAMODB")?,
+        records: setting("CLOISTER_RECORDS_TABLE")?,
+        tokens: sign_in(stack, tenant.parse().map_err(|_| "tenant id")?, args.users).await?,
+        tenant,
+        requests: AtomicUsize::new(0),
+        shipments: Mutex::default(),
+    });
+    let phases = args.connections.len().max(1) * PAIRS.len();
+    let most = plan.tokens.len() * PER_SESSION / phases;
+    let time = Duration::from_secs(args.seconds.into());
+    println!(
+        "each phase: {} s or {most} requests, whichever is first; each preceded by its ceiling, for as long\n",
+        args.seconds
+    );
+    println!(
+        "{:<8} {:>11} {:>9} {:>9} {:>8} {:>8} {:>8} {:>7} {:>14} {:>14}",
+        "what", "connections", "requests", "per s", "p50 ms", "p95 ms", "p99 ms", "errors", "p50 / ceiling", "rate / ceiling"
+    );
+    for connections in &args.connections {
+        for (ours, bare, name) in PAIRS {
+            let ceiling = phase(&plan, bare, *connections, time, most).await;
+            let seen = phase(&plan, ours, *connections, time, most).await;
+            line(&format!("bare {name}"), *connections, &ceiling, None);
+            line(name, *connections, &seen, Some(&ceiling));
+        }
+    }
+    println!(
+        "\nbare create: TransactWriteItems of 6 items; bare get: GetItem; by the same client, without SDK, gateway or function"
+    );
+    Ok(())
+}
+
+fn line(name: &str, connections: u8, seen: &Seen, ceiling: Option<&Seen>) {
+    let at = |part| ms(percentile(&seen.took, part));
+    let (slower, of_rate) =
+        ceiling.map_or_else(Default::default, |c| (ratio(at(0.5), ms(percentile(&c.took, 0.5))), ratio(seen.rate(), c.rate())));
+    println!(
+        "{name:<12} {connections:>7} {:>9} {:>9.0} {:>8.2} {:>8.2} {:>8.2} {:>7} {slower:>14} {of_rate:>14}",
+        seen.took.len(),
+        seen.rate(),
+        at(0.5),
+        at(0.95),
+        at(0.99),
+        seen.errors,
+    );
+    if let Some(why) = &seen.first_error {
+        println!("  the first error: {why}");
+    }
+}
+
+/// Makes users and lets each sign in as often as it may: their access tokens.
+async fn sign_in(stack: &Stack, tenant: TenantId, users: u8) -> Result<Vec<String>, Failed> {
+    let env = || stack.env().clone();
+    let aws = Aws::from_env(env());
+    let deps = Deps::new(Config::from_env(env())?, &aws, Arc::new(SystemClock), Arc::new(Stdout))?.with_cognito(&aws);
+    let operator = Operator::new(&deps, "bench");
+    let password = stack.password().ok_or("the stack has no users")?;
+    let mut tokens = Vec::new();
+    for user in 1..=users {
+        let email = format!("load{user}@acme-health.example");
+        let new = NewUser { email: &Email::parse(&email)?, password, permanent: true, roles: &[Role::Marketer] };
+        operator.create_user(tenant, &new).await?;
+        let client = Client::from_address(stack.base_url(), Ipv4Addr::new(127, 0, 1, user));
+        let body = json!({"email": email, "password": password}).to_string();
+        for _ in 0..SIGN_INS {
+            let answer =
+                client.send(&Method::POST, "/v1/auth/login", &[("content-type", "application/json")], body.clone()).await?;
+            let token = answer.json["access_token"].as_str().ok_or_else(|| format!("no sign-in: {}", answer.text))?;
+            tokens.push(token.to_owned());
+        }
+    }
+    Ok(tokens)
+}
+
+async fn phase(plan: &Arc<Plan>, work: Work, connections: u8, time: Duration, most: usize) -> Seen {
+    let left = Arc::new(AtomicUsize::new(most));
+    let started = Instant::now();
+    let worker = |_| {
+        let (plan, left) = (plan.clone(), left.clone());
+        tokio::spawn(async move {
+            // A pool of its own, in which one request after the other keeps one connection busy.
+            let caller = Caller { http: Client::new(&plan.base), dynamodb: DynamoDb::new(&plan.dynamodb), plan };
+            let mut seen = Seen::default();
+            let takes = |left: usize| left.checked_sub(1);
+            while started.elapsed() < time && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, takes).is_ok() {
+                let asked = Instant::now();
+                match caller.ask(work).await {
+                    Ok(()) => seen.took.push(asked.elapsed()),
+                    Err(error) => seen.failed(error.to_string()),
+                }
+            }
+            seen
+        })
+    };
+    let workers: Vec<_> = (0..connections).map(worker).collect();
+    let mut all = Seen::default();
+    for worker in workers {
+        match worker.await {
+            Ok(seen) => {
+                all.took.extend(seen.took);
+                all.errors += seen.errors;
+                all.first_error = all.first_error.or(seen.first_error);
+            }
+            Err(error) => all.failed(error.to_string()),
+        }
+    }
+    all.elapsed = started.elapsed();
+    all
+}
+
+/// One connection's worth of a caller.
+#[derive(Debug)]
+struct Caller {
+    plan: Arc<Plan>,
+    http: Client,
+    dynamodb: DynamoDb,
+}
+
+impl Caller {
+    async fn ask(&self, work: Work) -> Result<(), Failed> {
+        let number = self.plan.requests.fetch_add(1, Ordering::Relaxed);
+        match work {
+            Work::Create => self.create(number).await,
+            Work::Get => self.get(number).await,
+            Work::Transact => self.transact(number).await,
+            Work::GetItem => {
+                let id = self.some_shipment(number)?;
+                let key = json!({"pk": {"S": format!("{}#SHIPMENT#{id}", self.plan.tenant)}, "sk": {"S": "SHIPMENT"}});
+                let input = json!({"TableName": self.plan.records, "Key": key, "ConsistentRead": true});
+                self.dynamodb.call("GetItem", &input).await.map(drop)
+            }
+        }
+    }
+
+    async fn create(&self, number: usize) -> Result<(), Failed> {
+        let sample = registry::all().find(|e| e.name == "create_shipment").and_then(|e| e.sample.body).ok_or("no sample")?;
+        let body = events::with_fresh_numbers(sample).to_string();
+        let key = format!("load-{number}");
+        let headers = [("content-type", "application/json"), ("idempotency-key", key.as_str())];
+        let answer = self.send(&Method::POST, "/v1/shipments", number, &headers, body).await?;
+        let id = answer["shipment_id"].as_str().ok_or("no shipment")?;
+        self.shipments().push(id.to_owned());
+        Ok(())
+    }
+
+    async fn get(&self, number: usize) -> Result<(), Failed> {
+        let path = format!("/v1/shipments/{}", self.some_shipment(number)?);
+        self.send(&Method::GET, &path, number, &[], String::new()).await.map(drop)
+    }
+
+    async fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        number: usize,
+        more: &[(&str, &str)],
+        body: String,
+    ) -> Result<Value, Failed> {
+        let bearer = format!("Bearer {}", self.plan.tokens[number % self.plan.tokens.len()]);
+        let headers = [&[("authorization", bearer.as_str()), ("x-purpose-of-use", "TREAT")], more].concat();
+        let answer = self.http.send(method, path, &headers, body).await?;
+        if answer.status < 300 { Ok(answer.json) } else { Err(format!("{} {}", answer.status, answer.text).into()) }
+    }
+
+    async fn transact(&self, number: usize) -> Result<(), Failed> {
+        // Claim, shipment, membership, audit event, domain event, idempotency record, in bytes.
+        let put = |(part, bytes): (usize, usize)| {
+            let item = json!({"pk": {"S": format!("{}#BARE#{number}", self.plan.tenant)}, "sk": {"S": part.to_string()}, "data": {"S": "x".repeat(bytes)}});
+            json!({"Put": {"TableName": self.plan.records, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}})
+        };
+        let items: Vec<_> = [40, 900, 40, 1100, 500, 800].into_iter().enumerate().map(put).collect();
+        self.dynamodb.call("TransactWriteItems", &json!({ "TransactItems": items })).await.map(drop)
+    }
+
+    fn some_shipment(&self, number: usize) -> Result<String, Failed> {
+        let shipments = self.shipments();
+        shipments.get(number % shipments.len().max(1)).cloned().ok_or_else(|| "no shipment was made".into())
+    }
+
+    fn shipments(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.plan.shipments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,210 @@
+//! `cargo xtask demo`: the main job, played against a running stack and told as it goes.
+
+mod tour;
+
+use crate::{Outcome, dev, paint::Paint};
+use axum::http::Method;
+use local::{
+    Handover, TENANTS,
+    client::{Answer, NoAnswer},
+};
+use serde_json::{Value, json};
+use shipments::tracking_number::{Classified, TrackingNumber};
+use std::{path::PathBuf, process::ExitCode};
+use tour::{Step, Tour};
+
+/// Plays the main job against a running stack: each step, its request, its answer, and what the audit record says
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The running stack's port [default: what the data directory says]
+    #[arg(long)]
+    port: Option<u16>,
+    /// The running stack's data directory [default: .cloister/data in the workspace]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: Args) -> Outcome {
+    let mut handover = Handover::read(&args.data_dir.unwrap_or_else(dev::default_data_dir))?;
+    if let Some(port) = args.port {
+        handover.base_url = format!("http://127.0.0.1:{port}");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut tour = Tour::new(handover, Paint::of_stdout())?;
+        let played = play(&mut tour).await;
+        let as_expected = tour.end();
+        played?;
+        Ok(if as_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
+}
+
+async fn play(tour: &mut Tour) -> Result<(), NoAnswer> {
+    let [acme, birch] = TENANTS;
+    let number = fresh_number();
+    let registration = json!({
+        "tracking_number": number,
+        "reference": "ORDER-1001",
+        "recipient": {
+            "name": "Ada Sample",
+            "phone": "+15555550100",
+            "address": {"line1": "100 Example Street", "city": "Springfield", "state": "IL", "postal_code": "62701", "country": "US"},
+        },
+        "contents": "Blood pressure monitor",
+    });
+
+    tour.chapter("A marketer of acme-health registers a patient's shipment");
+    let token = sign_in(tour, "marketer", acme).await?;
+    tour.play(Step::get("/v1/me", 200).what("Who am I? The tenant comes from the membership, not from the token").by(&token))
+        .await?;
+    let create = |what, status, code, key| {
+        Step::post("/v1/shipments", status)
+            .what(what)
+            .by(&token)
+            .phi()
+            .header("idempotency-key", key)
+            .body(&registration)
+            .code(code)
+    };
+    let key = format!("first-{number}");
+    let created = tour.play(create("Register a shipment", 201, "", &key)).await?;
+    let id = text(&created, "shipment_id");
+    let path = format!("/v1/shipments/{id}");
+    tour.play(create("The answer was lost? The same key gets it again, and nothing is done twice", 201, "", &key)).await?;
+    let other_key = format!("second-{number}");
+    let what = "The same number under another key is a duplicate";
+    tour.play(create(what, 409, "duplicate_tracking_number", &other_key)).await?;
+
+    tour.chapter("She finds it again");
+    tour.play(Step::get("/v1/shipments?limit=2", 200).what("List, newest first").by(&token).phi()).await?;
+    let search =
+        Step::post("/v1/shipments/search", 200).what("Search by the number, which is in no URL and in no table in the clear");
+    let found = tour.play(search.by(&token).phi().body(&json!({ "tracking_number": number }))).await?;
+    tour.check(found.json["items"][0]["shipment_id"] == id.as_str(), "the search finds the shipment");
+
+    tour.chapter("She changes what she has seen, and only that");
+    let change = json!({ "reference": "ORDER-1002" });
+    let update = |what, status, code| {
+        Step::new(Method::PATCH, &path, status).what(what).by(&token).phi().header("if-match", "\"1\"").body(&change).code(code)
+    };
+    tour.play(update("Update version 1", 200, "")).await?;
+    tour.play(update("Update version 1 again: it is version 2 by now", 412, "precondition_failed")).await?;
+
+    tour.chapter("Many at once: each is done or refused by itself");
+    let mut second = registration.clone();
+    second["tracking_number"] = fresh_number().into();
+    let mut wrong = registration.clone();
+    wrong["tracking_number"] = "123".into();
+    let batch = Step::post("/v1/shipments/batch", 200).what("Two shipments, of which one has no UPS number").by(&token).phi();
+    let batch_key = format!("batch-{number}");
+    let batch = batch.header("idempotency-key", &batch_key).body(&json!({ "shipments": [second, wrong] }));
+    let done = tour.play(batch).await?;
+    tour.check(done.json["succeeded"] == 1 && done.json["failed"] == 1, "one is registered and one is refused");
+
+    tour.chapter("Others");
+    let stranger = sign_in(tour, "marketer", birch).await?;
+    tour.play(
+        Step::get(&path, 404).what("A marketer of birch-clinic: there is no such shipment").by(&stranger).phi().code("not_found"),
+    )
+    .await?;
+    let viewer = sign_in(tour, "viewer", acme).await?;
+    tour.play(Step::get(&path, 200).what("A viewer of acme-health sees it").by(&viewer).phi()).await?;
+    let refused = Step::post("/v1/shipments", 403).what("but may register none").by(&viewer).phi().code("forbidden");
+    tour.play(refused.header("idempotency-key", &format!("viewer-{number}")).body(&registration)).await?;
+    tour.play(Step::get(&path, 401).what("Somebody without a token learns nothing").code("unauthenticated")).await?;
+
+    tour.chapter("The end");
+    let batched = done.json["items"][0]["result"]["shipment_id"].as_str().unwrap_or_default().to_owned();
+    for (what, id, version) in [("Void the first, which frees its number", &id, "\"2\""), ("and the second", &batched, "\"1\"")] {
+        let path = format!("/v1/shipments/{id}/void");
+        tour.play(Step::post(&path, 200).what(what).by(&token).phi().header("if-match", version)).await?;
+    }
+    tour.play(Step::post("/v1/auth/logout", 204).what("Sign out").by(&token)).await?;
+    let dead = "The token is dead at once, though it has not expired and the gateway remembers it";
+    tour.play(Step::get(&path, 401).what(dead).by(&token).phi().code("unauthenticated")).await?;
+    Ok(())
+}
+
+async fn sign_in(tour: &mut Tour, role: &str, tenant: &str) -> Result<String, NoAnswer> {
+    let email = format!("{role}@{tenant}.example");
+    let what = format!("Sign in as {email}");
+    let credentials = json!({ "email": email, "password": tour.password() });
+    let answer = tour.play(Step::post("/v1/auth/login", 200).what(&what).body(&credentials)).await?;
+    Ok(text(&answer, "access_token"))
+}
+
+fn text(answer: &Answer, name: &str) -> String {
+    answer.json[name].as_str().unwrap_or_default().to_owned()
+}
+
+/// A number with a right check digit that no earlier run has used.
+fn fresh_number() -> String {
+    let digits: String = common::random::bytes::<7>().iter().map(|b| char::from(b'0' + b % 10)).collect();
+    let body = format!("1ZDEMO0101{digits}");
+    match TrackingNumber::classify(&format!("{body}0")) {
+        Classified::BadCheckDigit { expected, .. } => format!("{body}{expected}"),
+        Classified::Valid(_) | Classified::NotUps => format!("{body}0"),
+    }
+}
+
+/// What of a shipment is worth a line.
+const SHIPMENT: [&str; 5] = ["shipment_id", "tracking_number", "reference", "status", "version"];
+/// What of a problem is not said by its status.
+const PROBLEM: [&str; 3] = ["code", "detail", "errors"];
+
+/// What is shown of a value: passwords not at all, tokens by their beginning, shipments and problems by what tells them
+/// from others.
+fn shown(value: &Value) -> Value {
+    match value {
+        Value::String(text) if text.chars().count() > 60 => format!("{}…", text.chars().take(16).collect::<String>()).into(),
+        Value::Array(items) => items.iter().map(shown).collect(),
+        Value::Object(members) => {
+            let chosen: Option<&[&str]> = match () {
+                () if members.contains_key("shipment_id") => Some(&SHIPMENT),
+                () if members.contains_key("correlation_id") => Some(&PROBLEM),
+                () => None,
+            };
+            let shows = |name: &str, value: &Value| !value.is_null() && chosen.is_none_or(|chosen| chosen.contains(&name));
+            let left_out = members.iter().filter(|(name, value)| !shows(name, value)).count();
+            let mut kept: serde_json::Map<_, _> = members
+                .iter()
+                .filter(|(name, value)| shows(name, value))
+                .map(|(name, value)| (name.clone(), if name == "password" { "…".into() } else { shown(value) }))
+                .collect();
+            if chosen == Some(&SHIPMENT) {
+                kept.insert("…".to_owned(), format!("{left_out} more").into());
+            }
+            kept.into()
+        }
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_number_is_a_valid_one() {
+        for _ in 0..20 {
+            assert!(matches!(TrackingNumber::classify(&fresh_number()), Classified::Valid(_)));
+        }
+    }
+
+    #[test]
+    fn a_shipment_and_a_problem_are_told_in_a_line() {
+        let shipment = json!({"shipment_id": "shp_1", "status": "UNKNOWN", "eta": null, "contents": "x"});
+        assert_eq!(shown(&shipment), json!({"shipment_id": "shp_1", "status": "UNKNOWN", "…": "2 more"}));
+        let problem = json!({"type": "https://x", "code": "not_found", "correlation_id": "1"});
+        assert_eq!(shown(&problem), json!({"code": "not_found"}));
+    }
+
+    #[test]
+    fn passwords_and_tokens_are_not_shown() {
+        let value = json!({"password": "secret", "items": [{"access_token": "x".repeat(100)}], "short": "kept"});
+        assert_eq!(
+            shown(&value),
+            json!({"password": "…", "items": [{"access_token": format!("{}…", "x".repeat(16))}], "short": "kept"})
+        );
+    }
+}

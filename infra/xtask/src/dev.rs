@@ -1,0 +1,113 @@
+//! `cargo dev`: the platform on this machine, until it is told to stop.
+
+mod banner;
+mod view;
+
+use crate::{Outcome, paint::Paint, workspace};
+use local::{Data, Error, Options, Stack};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{Instant, timeout},
+};
+use view::View;
+
+/// By then everything is over, whatever hangs.
+const STOP_WITHIN: Duration = Duration::from_millis(4900);
+
+/// Runs the platform on this machine: no AWS account, no Docker, synthetic data
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Port on 127.0.0.1
+    #[arg(long, default_value_t = 8787)]
+    port: u16,
+    /// Where data is kept between runs [default: .cloister/data in the workspace]
+    #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
+    data_dir: Option<PathBuf>,
+    /// Keep nothing
+    #[arg(long)]
+    ephemeral: bool,
+    /// Make no tenants and users
+    #[arg(long)]
+    no_seed: bool,
+    /// An origin whose pages may call the API, such as http://localhost:3000; may be repeated
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
+    /// The users' password; by default one is generated, and kept with the data
+    #[arg(long, env = "CLOISTER_DEMO_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    password: Option<String>,
+}
+
+/// Where data is kept by default.
+pub(crate) fn default_data_dir() -> PathBuf {
+    workspace::root().join(".cloister/data")
+}
+
+pub(crate) fn run(args: Args) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(serve(args));
+    // A start that was interrupted may still hold a thread: the process's end takes it along.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(args: Args) -> Outcome {
+    let began = Instant::now();
+    let paint = Paint::of_stdout();
+    let view = Arc::new(View::new(paint));
+    let options = Options {
+        port: args.port,
+        data: match args.ephemeral {
+            true => Data::Ephemeral,
+            false => Data::Kept(args.data_dir.unwrap_or_else(default_data_dir)),
+        },
+        seed: !args.no_seed,
+        password: args.password.filter(|p| !p.is_empty()),
+        origins: args.allow_origin,
+        progress: |line| eprintln!("{line}"),
+        observer: Some(view.clone()),
+    };
+    let data = options.data.clone();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stack = tokio::select! {
+        started = Stack::start(options) => match started {
+            Ok(stack) => stack,
+            Err(error @ (Error::PortInUse(_) | Error::DataDirInUse(_))) => return refused(&error),
+            Err(error) => return Err(error.into()),
+        },
+        _ = interrupt.recv() => return Ok(ExitCode::from(130)),
+        _ = terminate.recv() => return Ok(ExitCode::from(143)),
+    };
+    view.know(stack.users());
+    print!("{}", banner::banner(&stack, &data, began.elapsed(), paint));
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    eprintln!("\nstopping");
+    tokio::select! {
+        ended = timeout(STOP_WITHIN, stack.stop()) => match ended {
+            Ok(ended) => ended?,
+            Err(_) => eprintln!("something did not end in time, and was left to end by itself"),
+        },
+        _ = interrupt.recv() => eprintln!("left without waiting: what was not saved yet is lost"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refused(error: &Error) -> Outcome {
+    eprintln!("error: {error}");
+    Ok(ExitCode::FAILURE)
+}
+
+/// A path as somebody at the shell would write it.
+pub(crate) fn short(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let relative = here.as_deref().and_then(|here| path.strip_prefix(here).ok());
+    relative.unwrap_or(path).display().to_string()
+}

@@ -1,0 +1,119 @@
+//! What `cargo dev` says once it is ready: where everything is, who can sign in, and lines to paste.
+
+use super::short;
+use crate::paint::Paint;
+use local::{Data, Handover, Stack, TENANTS};
+use std::{fmt::Write, time::Duration};
+
+/// Ends with the line `ready http://127.0.0.1:PORT`.
+pub(super) fn banner(stack: &Stack, data: &Data, took: Duration, paint: Paint) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write(&mut out, stack, data, took, paint);
+    out
+}
+
+fn write(out: &mut String, stack: &Stack, data: &Data, took: Duration, paint: Paint) -> std::fmt::Result {
+    let base = stack.base_url();
+    let kept = match data {
+        Data::Kept(dir) => format!("{}, kept for the next run; delete it to start afresh", short(dir)),
+        Data::Ephemeral => "in memory, gone when stopped".to_owned(),
+    };
+    let env = short(&Handover::shell_file(stack.dir()));
+    writeln!(
+        out,
+        "\n{} on this machine, started in {:.1} s. Synthetic data only.\n",
+        paint.bold("Cloister"),
+        took.as_secs_f64()
+    )?;
+    writeln!(out, "  API     {}", paint.link(base))?;
+    writeln!(out, "  Docs    {}", paint.link(format_args!("{base}/docs")))?;
+    writeln!(out, "  Data    {kept}")?;
+    writeln!(out, "  Audit   cargo xtask audit tail --follow{}", data_dir_flag(stack, data))?;
+    writeln!(out, "  Tour    cargo xtask demo{}", data_dir_flag(stack, data))?;
+    writeln!(out, "  Lambda  source {env} && cargo lambda watch -A 127.0.0.1")?;
+    writeln!(out, "  Stop    Ctrl-C\n")?;
+    match stack.password() {
+        Some(password) => {
+            users(out, stack, password, paint)?;
+            try_it(out, base, password, paint)?;
+        }
+        None => writeln!(out, "  No tenants and no users: --no-seed.\n")?,
+    }
+    writeln!(out, "ready {base}")
+}
+
+fn data_dir_flag(stack: &Stack, data: &Data) -> String {
+    let default = matches!(data, Data::Kept(dir) if *dir == super::default_data_dir());
+    if default { String::new() } else { format!(" --data-dir {}", short(stack.dir())) }
+}
+
+fn users(out: &mut String, stack: &Stack, password: &str, paint: Paint) -> std::fmt::Result {
+    writeln!(out, "  Everybody's password: {}\n", paint.bold(password))?;
+    writeln!(out, "  {}", paint.dim(format_args!("{:<14} {:<36} {}", "tenant", "user", "role")))?;
+    for user in stack.users() {
+        writeln!(out, "  {:<14} {:<36} {}", user.tenant, user.email, user.role)?;
+    }
+    writeln!(out)
+}
+
+/// Lines for any POSIX shell, with curl and sed.
+fn try_it(out: &mut String, base: &str, password: &str, paint: Paint) -> std::fmt::Result {
+    let create = sample("create_shipment");
+    let update = sample("update_shipment");
+    let phi = r#"-H "authorization: Bearer $TOKEN" -H 'x-purpose-of-use: TREAT'"#;
+    let json = "-H 'content-type: application/json'";
+    let sign_in = |variable: &str, tenant: &str| {
+        format!(
+            "{variable}=$(curl -s $API/v1/auth/login {json} \\\n    \
+             -d '{{\"email\":\"marketer@{tenant}.example\",\"password\":\"{password}\"}}' | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')"
+        )
+    };
+    let [acme, birch] = TENANTS;
+    let steps = [
+        ("Sign in as a marketer of acme-health", format!("API={base}\n  {}", sign_in("TOKEN", acme))),
+        (
+            "Register a shipment, and remember its id",
+            format!(
+                "ID=$(curl -s $API/v1/shipments {phi} {json} -H \"idempotency-key: $(date +%s)\" \\\n    -d '{create}' \\\n    \
+                 | tee /dev/stderr | sed 's/.*\"shipment_id\":\"\\([^\"]*\\)\".*/\\1/')"
+            ),
+        ),
+        ("List", format!("curl -s $API/v1/shipments {phi}")),
+        ("Get", format!("curl -si $API/v1/shipments/$ID {phi}")),
+        (
+            "Update what you have seen: If-Match names its version",
+            format!("curl -si -X PATCH $API/v1/shipments/$ID {phi} {json} -H 'if-match: \"1\"' \\\n    -d '{update}'"),
+        ),
+        ("Void", format!("curl -s -X POST $API/v1/shipments/$ID/void {phi} -H 'if-match: \"2\"'")),
+        (
+            "Somebody of birch-clinic finds nothing: 404",
+            format!("{}\n  curl -si $API/v1/shipments/$ID {}", sign_in("OTHER", birch), phi.replace("$TOKEN", "$OTHER")),
+        ),
+    ];
+    for (what, lines) in steps {
+        writeln!(out, "  {}\n  {lines}\n", paint.dim(format_args!("# {what}")))?;
+    }
+    Ok(())
+}
+
+/// An endpoint's sample body on one line.
+fn sample(endpoint: &str) -> String {
+    let body = registry::all().find(|e| e.name == endpoint).and_then(|e| e.sample.body).unwrap_or("{}");
+    // INVARIANT: no sample has a quote mark that the shell's own would end at; a test looks.
+    serde_json::from_str::<serde_json::Value>(body).map_or_else(|_| body.to_owned(), |json| json.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_to_paste_hold_whole_samples_that_a_shell_leaves_alone() {
+        for endpoint in ["create_shipment", "update_shipment"] {
+            let body = sample(endpoint);
+            assert_ne!(body, "{}", "{endpoint}");
+            assert!(!body.contains(['\'', '\n']), "{body}");
+        }
+    }
+}

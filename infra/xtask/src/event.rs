@@ -1,0 +1,170 @@
+//! Makes a template of `events/` live: for `cargo lambda invoke`, or a look at what a function is sent.
+
+use crate::{Outcome, openapi::json_text, workspace};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use common::{Identity, SessionId, TenantId, Timestamp, UserId, Uuid};
+use http::Method;
+use local::{Handover, client::Client};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shipments::tracking_number::{Classified, TrackingNumber};
+use std::{collections::BTreeMap, error::Error, fs, path::PathBuf, process::ExitCode};
+
+/// Sign in at the running local stack and write a function's event, ready to be sent
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The function, as `create_shipment`
+    function: String,
+    /// Where the stack listens, if not where its data directory says
+    #[arg(long)]
+    port: Option<u16>,
+    /// The stack's data directory
+    #[arg(long, default_value = ".cloister/data")]
+    data_dir: PathBuf,
+    /// Who signs in
+    #[arg(long, default_value = "marketer@acme-health.example")]
+    email: String,
+}
+
+pub(crate) fn run(args: Args) -> Outcome {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(write(args))
+}
+
+async fn write(args: Args) -> Outcome {
+    let root = workspace::root();
+    let template = root.join("events").join(format!("{}.json", args.function));
+    let template = fs::read_to_string(template).map_err(|_| {
+        let known: Vec<_> = registry::names().collect();
+        format!("there is no function `{}`; there are: {}", args.function, known.join(", "))
+    })?;
+    let handover = Handover::read(&root.join(&args.data_dir))?;
+    let password = std::env::var("CLOISTER_DEMO_PASSWORD")
+        .ok()
+        .or(handover.password)
+        .ok_or("the stack's users are not its own: set CLOISTER_DEMO_PASSWORD")?;
+    let base = args.port.map_or(handover.base_url, |port| format!("http://127.0.0.1:{port}"));
+    let caller = Caller::sign_in(base, args.email, password).await?;
+    let values = caller.values(&template).await?;
+    let event = registry::event::fill(&template, |name| match name {
+        "idempotency_key" | "request_id" => Some(fresh_id()),
+        // A search looks for the shipment that was made for it.
+        "tracking_number" => values.get(name).cloned().or_else(fresh_tracking_number),
+        other => values.get(other).cloned(),
+    })?;
+    let folder = root.join("target/events");
+    fs::create_dir_all(&folder)?;
+    let file = folder.join(format!("{}.json", args.function));
+    fs::write(&file, json_text(&event))?;
+    println!("{}", file.strip_prefix(&root).unwrap_or(&file).display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Somebody who has signed in.
+struct Caller {
+    client: Client,
+    email: String,
+    password: String,
+    access_token: String,
+    refresh_token: String,
+    identity: Identity,
+}
+
+/// What an access token says of its holder.
+#[derive(Deserialize)]
+struct Claims {
+    username: UserId,
+    origin_jti: Uuid,
+    exp: i64,
+}
+
+impl Caller {
+    async fn sign_in(base: String, email: String, password: String) -> Result<Self, Box<dyn Error>> {
+        let client = Client::new(base);
+        let json = [("content-type", "application/json")];
+        let body = json!({ "email": email, "password": password }).to_string();
+        let answer = good(client.send(&Method::POST, "/v1/auth/login", &json, body).await?)?;
+        let access_token = text(&answer, "access_token")?;
+        let me = [("authorization", format!("Bearer {access_token}"))];
+        let me = good(client.send(&Method::GET, "/v1/me", &me.each_ref().map(|(n, v)| (*n, v.as_str())), "").await?)?;
+        let claims = access_token.split('.').nth(1).ok_or("the access token is no JWT")?;
+        let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?;
+        let identity = Identity {
+            tenant: text(&me, "tenant_id")?.parse::<TenantId>().map_err(|_| "not a tenant's id")?,
+            user: claims.username,
+            session: SessionId::from_uuid(claims.origin_jti),
+            expires_at: Timestamp::from_millis(claims.exp * 1000),
+        };
+        Ok(Self { refresh_token: text(&answer, "refresh_token")?, client, email, password, access_token, identity })
+    }
+
+    /// What stands for each name of the template. Where it is about an existing shipment, one is made.
+    async fn values(&self, template: &str) -> Result<BTreeMap<&'static str, String>, Box<dyn Error>> {
+        let mut values = self.identity.to_context();
+        values.insert("access_token", self.access_token.clone());
+        values.insert("refresh_token", self.refresh_token.clone());
+        values.insert("email", self.email.clone());
+        values.insert("password", self.password.clone());
+        if template.contains("{{shipment_id}}") || template.contains("/v1/shipments/search") {
+            let shipment = self.make_shipment().await?;
+            values.insert("shipment_id", text(&shipment, "shipment_id")?);
+            values.insert("tracking_number", text(&shipment, "tracking_number")?);
+            values.insert("version", shipment["version"].to_string());
+        }
+        Ok(values)
+    }
+
+    async fn make_shipment(&self) -> Result<Value, Box<dyn Error>> {
+        let create =
+            registry::all().find(|endpoint| endpoint.name == "create_shipment").ok_or("there is no `create_shipment`")?;
+        let mut body: Value = serde_json::from_str(create.sample.body.unwrap_or_default())?;
+        body["tracking_number"] = fresh_tracking_number().map_or(Value::Null, Value::String);
+        let (token, key) = (format!("Bearer {}", self.access_token), fresh_id());
+        let headers = [
+            ("authorization", token.as_str()),
+            ("content-type", "application/json"),
+            ("idempotency-key", key.as_str()),
+            ("x-purpose-of-use", "TREAT"),
+        ];
+        good(self.client.send(&Method::POST, create.route.path, &headers, body.to_string()).await?)
+    }
+}
+
+fn good(answer: local::client::Answer) -> Result<Value, Box<dyn Error>> {
+    if answer.status < 400 {
+        Ok(answer.json)
+    } else {
+        Err(format!("the stack answered {} `{}`", answer.status, answer.code()).into())
+    }
+}
+
+fn text(answer: &Value, name: &str) -> Result<String, String> {
+    answer[name].as_str().map(str::to_owned).ok_or_else(|| format!("the stack's answer has no `{name}`"))
+}
+
+fn fresh_id() -> String {
+    Uuid::from_bytes(common::random::bytes()).to_string()
+}
+
+/// A number that nobody has registered: 64 random bits in the form of UPS's, with a right check digit.
+fn fresh_tracking_number() -> Option<String> {
+    const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKLMNPQRSTUVWX";
+    let body: String = common::random::bytes::<15>().iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
+    match TrackingNumber::classify(&format!("1Z{body}0")) {
+        Classified::Valid(_) => Some(format!("1Z{body}0")),
+        Classified::BadCheckDigit { expected, .. } => Some(format!("1Z{body}{expected}")),
+        Classified::NotUps => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_tracking_number_has_its_check_digit() {
+        for _ in 0..100 {
+            let number = fresh_tracking_number().unwrap();
+            assert!(matches!(TrackingNumber::classify(&number), Classified::Valid(_)), "{number}");
+        }
+    }
+}

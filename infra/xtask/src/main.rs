@@ -1,0 +1,49 @@
+//! The project's own tasks: `cargo xtask <task>`. A module each, with its `Args` and a `run`.
+
+mod audit;
+mod bench;
+mod build;
+mod demo;
+mod dev;
+mod event;
+mod openapi;
+mod paint;
+mod sync;
+mod workspace;
+
+use clap::Parser;
+use std::{error::Error, process::ExitCode};
+
+/// How a task ends: its own exit code, or an error that is printed.
+type Outcome = Result<ExitCode, Box<dyn Error>>;
+
+/// The project's own tasks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    Dev(dev::Args),
+    Demo(demo::Args),
+    Audit(audit::Args),
+    Sync(sync::Args),
+    Event(event::Args),
+    Build(build::Args),
+    Bench(bench::Args),
+    Openapi(openapi::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Task::parse() {
+        Task::Dev(args) => dev::run(args),
+        Task::Demo(args) => demo::run(args),
+        Task::Audit(args) => audit::run(args),
+        Task::Sync(args) => sync::run(args),
+        Task::Event(args) => event::run(args),
+        Task::Build(args) => build::run(args),
+        Task::Bench(args) => bench::run(args),
+        Task::Openapi(args) => openapi::run(args),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}

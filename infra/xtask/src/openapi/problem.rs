@@ -1,0 +1,159 @@
+//! The errors that an endpoint can answer with, and what all of them look like.
+
+use common::{AnyEndpoint, Data, IdempotencyKey, Kind, Method, Need};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// RFC 9457's members, and ours.
+pub(super) fn schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "An error (RFC 9457). Clients branch on `code`; nothing here repeats what was sent.",
+        "required": ["type", "title", "status", "code", "detail", "correlation_id"],
+        "properties": {
+            "type": { "type": "string", "format": "uri", "description": "A page about this kind of error" },
+            "title": { "type": "string", "description": "The status in words" },
+            "status": { "type": "integer", "minimum": 400, "maximum": 599 },
+            "code": { "type": "string", "description": "Stable" },
+            "detail": { "type": "string", "description": "For people" },
+            "correlation_id": { "type": "string", "description": "Finds this request in logs and in the audit log" },
+            "errors": {
+                "type": "array",
+                "description": "With 422: every field that is not valid",
+                "items": {
+                    "type": "object",
+                    "required": ["field", "code", "message"],
+                    "properties": {
+                        "field": { "type": "string", "description": "Dotted path from the body's root" },
+                        "code": { "type": "string" },
+                        "message": { "type": "string" },
+                    },
+                },
+            },
+        },
+    })
+}
+
+/// Codes by status. A conflict's code is its domain's own.
+pub(super) fn codes(endpoint: &AnyEndpoint) -> BTreeMap<u16, Vec<&'static str>> {
+    let mut codes: BTreeMap<u16, Vec<&'static str>> = BTreeMap::new();
+    let mut can = |status: u16, code: &'static str| codes.entry(status).or_default().push(code);
+    let signed_in = endpoint.kind != Kind::Public;
+    let writes = endpoint.needs.contains(&Need::Write);
+    can(500, "internal");
+    can(503, "dependency_unavailable");
+    if signed_in || endpoint.audited {
+        can(429, "rate_limited");
+    }
+    if signed_in {
+        can(401, "unauthenticated");
+        can(403, "forbidden");
+        can(403, "tenant_inactive");
+    }
+    if !signed_in && endpoint.needs.contains(&Need::SignIn) {
+        can(401, "invalid_credentials");
+        can(401, "unauthenticated");
+        can(403, "sign_in_refused");
+        can(403, "tenant_inactive");
+    }
+    if endpoint.data == Data::Phi {
+        can(400, "purpose_of_use_required");
+        can(400, "invalid_purpose_of_use");
+    }
+    if signed_in && endpoint.idempotency != IdempotencyKey::Ignored {
+        if endpoint.idempotency == IdempotencyKey::Required {
+            can(400, "idempotency_key_required");
+        }
+        can(400, "invalid_idempotency_key");
+        can(422, "idempotency_mismatch");
+    }
+    if endpoint.has_body {
+        can(400, "malformed_json");
+        can(413, "payload_too_large");
+        can(415, "unsupported_media_type");
+    }
+    can(422, "validation_failed");
+    if registry::path_parameters(endpoint.route.path).next().is_some() || endpoint.view.is_some() {
+        can(404, "not_found");
+    }
+    if signed_in && writes {
+        can(409, "");
+    }
+    if takes_if_match(endpoint) {
+        can(400, "invalid_if_match");
+        can(412, "precondition_failed");
+        if requires_if_match(endpoint) {
+            can(428, "precondition_required");
+        }
+    }
+    codes
+}
+
+/// Changes of one existing item name the version that they change.
+pub(super) fn takes_if_match(endpoint: &AnyEndpoint) -> bool {
+    endpoint.needs.contains(&Need::Write) && registry::path_parameters(endpoint.route.path).next().is_some()
+}
+
+pub(super) fn requires_if_match(endpoint: &AnyEndpoint) -> bool {
+    takes_if_match(endpoint) && matches!(endpoint.route.method, Method::Patch)
+}
+
+/// The responses of an endpoint's errors.
+pub(super) fn responses(endpoint: &AnyEndpoint) -> BTreeMap<String, Value> {
+    codes(endpoint)
+        .into_iter()
+        .map(|(status, codes)| {
+            let named: Vec<_> = codes.into_iter().filter(|code| !code.is_empty()).collect();
+            let problem = json!({ "$ref": "#/components/schemas/Problem" });
+            let schema = if named.is_empty() {
+                problem
+            } else {
+                json!({ "allOf": [problem, { "properties": { "code": { "enum": named } } }] })
+            };
+            let mut headers = json!({ "X-Correlation-Id": { "$ref": "#/components/headers/X-Correlation-Id" } });
+            if matches!(status, 429 | 503) {
+                headers["Retry-After"] = json!({ "$ref": "#/components/headers/Retry-After" });
+            }
+            let response = json!({
+                "description": description(status),
+                "headers": headers,
+                "content": { "application/problem+json": { "schema": schema } },
+            });
+            (status.to_string(), response)
+        })
+        .collect()
+}
+
+const fn description(status: u16) -> &'static str {
+    match status {
+        400 => "The request is not well-formed",
+        401 => "Credentials are missing or not valid",
+        403 => "The caller may not do this",
+        404 => "Not there, or not to be seen",
+        409 => "It does not fit what is there",
+        412 => "The item has changed since the version in `If-Match`",
+        413 => "The body is too large",
+        415 => "The body is not JSON",
+        422 => "Some fields are not valid, or the idempotency key belongs to another request",
+        428 => "`If-Match` is missing",
+        429 => "Too many requests",
+        503 => "A service that this one stands on does not answer, and nothing was done",
+        _ => "Our fault",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::{Clock, SystemClock, telemetry::CorrelationId};
+
+    #[test]
+    fn the_described_problem_is_the_one_that_is_sent() {
+        let error = common::Error::invalid("name", "required", "this field is required");
+        let problem = serde_json::to_value(error.problem(&CorrelationId::from_header(None, SystemClock.now()))).unwrap();
+        let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>();
+        let schema = schema();
+        assert_eq!(names(&problem), names(&schema["properties"]));
+        assert_eq!(names(&problem["errors"][0]), names(&schema["properties"]["errors"]["items"]["properties"]));
+    }
+}

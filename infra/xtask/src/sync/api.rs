@@ -1,0 +1,393 @@
+//! The REST API of the root template: its routes, its authorizer, preflights, the gateway's own answers, and the wall before
+//! it all.
+//!
+//! Routes name their functions by name and are called through one role, so that neither permissions nor references tie this
+//! stack to those of the domains.
+
+use super::{
+    function,
+    yaml::{Node, attribute, list, map, reference, sub},
+};
+use aws_lc_rs::digest::{SHA256, digest};
+use common::AnyEndpoint;
+use emulators::apigateway::STAGE;
+use registry::{CORS_ALLOWED_HEADERS, CORS_MAX_AGE_SECONDS, GATEWAY_HEADERS, GATEWAY_RESPONSES, GatewayResponse};
+use std::{collections::BTreeMap, fmt::Write as _};
+
+/// Longer than a function may take (`Globals.Function.Timeout`), so that the function's own answer arrives.
+const INTEGRATION_TIMEOUT_MS: u32 = 11_000;
+/// How long API Gateway may keep the authorizer's answer. It holds nothing that goes stale.
+const AUTHORIZER_TTL_SECONDS: u32 = 300;
+/// The API's own ceiling; callers' limits are far below.
+const REQUESTS_PER_SECOND: u32 = 500;
+const BURST: u32 = 1_000;
+/// What one address may send in five minutes before it is refused unheard.
+const REQUESTS_PER_ADDRESS: u32 = 3_000;
+
+/// The lines of the template that are the API.
+pub(crate) fn resources() -> String {
+    let mut out = String::new();
+    let mut add = |comment: &str, resources: Vec<(String, Node)>| {
+        let _ = write!(
+            out,
+            "{}{}",
+            comment.lines().map(|line| format!("  # {line}\n")).collect::<String>(),
+            Node::Map(resources).write(2)
+        );
+    };
+    let api = map! {
+        "Type" => "AWS::ApiGateway::RestApi",
+        "Properties" => map! {
+            "Name" => sub("${Prefix}-api"),
+            "EndpointConfiguration" => map! { "Types" => list!["REGIONAL"] },
+            "FailOnWarnings" => true,
+            "Body" => body(),
+        },
+    };
+    let deployment = format!("ApiDeployment{}", fingerprint(&api));
+    add("", vec![("Api".into(), api)]);
+    add(
+        "A deployment is a snapshot and never changes: its name holds a hash of the API above.",
+        vec![(
+            deployment.clone(),
+            map! {
+                "Type" => "AWS::ApiGateway::Deployment",
+                "Properties" => map! { "RestApiId" => reference("Api") },
+            },
+        )],
+    );
+    add("", vec![("ApiStage".into(), stage(&deployment)), ("ApiAccessLog".into(), access_log())]);
+    add(
+        "What API Gateway may do: call our functions, and write its log.",
+        vec![
+            ("ApiInvokeRole".into(), invoke_role()),
+            ("ApiLogRole".into(), log_role()),
+            (
+                "ApiAccount".into(),
+                map! {
+                    "Type" => "AWS::ApiGateway::Account",
+                    "DeletionPolicy" => "Retain",
+                    "UpdateReplacePolicy" => "Retain",
+                    "Properties" => map! { "CloudWatchRoleArn" => attribute("ApiLogRole.Arn") },
+                },
+            ),
+        ],
+    );
+    add(
+        "The wall before the API. Bodies may be larger than its rule likes: ours have a limit of their own.",
+        vec![
+            ("WebAcl".into(), web_acl()),
+            (
+                "WebAclAssociation".into(),
+                map! {
+                    "Type" => "AWS::WAFv2::WebACLAssociation",
+                    "Properties" => map! {
+                        "ResourceArn" => sub("arn:${AWS::Partition}:apigateway:${AWS::Region}::/restapis/${Api}/stages/${ApiStage}"),
+                        "WebACLArn" => attribute("WebAcl.Arn"),
+                    },
+                },
+            ),
+        ],
+    );
+    out
+}
+
+pub(crate) fn outputs() -> String {
+    let url = format!("https://${{Api}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}/{STAGE}");
+    map! { "ApiUrl" => map! { "Value" => sub(url) } }.write(2)
+}
+
+fn fingerprint(api: &Node) -> String {
+    digest(&SHA256, api.write(0).as_bytes()).as_ref()[..5].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// OpenAPI 3.0, which is what API Gateway reads, with routes and nothing else: requests are checked by the functions, whose
+/// answers name every field that is wrong. What clients read is docs/openapi.json.
+fn body() -> Node {
+    let mut paths: BTreeMap<&str, Vec<&AnyEndpoint>> = BTreeMap::new();
+    for endpoint in registry::all() {
+        paths.entry(endpoint.route.path).or_default().push(endpoint);
+    }
+    let paths = paths.into_iter().map(|(path, mut endpoints)| {
+        endpoints.sort_by_key(|endpoint| endpoint.route.method);
+        let mut operations: Vec<_> =
+            endpoints.iter().map(|endpoint| (endpoint.route.method.as_str().to_lowercase(), operation(endpoint))).collect();
+        operations.push(("options".to_owned(), preflight(path, &endpoints)));
+        (path.to_owned(), Node::Map(operations))
+    });
+    let authorizer =
+        function::all().into_iter().find(function::Function::is_authorizer).map(|function| function.name).unwrap_or_default();
+    let responses = GATEWAY_RESPONSES.iter().map(|response| (response.response_type.to_owned(), gateway_response(response)));
+    map! {
+        "openapi" => "3.0.1",
+        "info" => map! { "title" => sub("${Prefix}-api"), "version" => "1" },
+        "paths" => Node::Map(paths.collect()),
+        // In the body and not resources of their own: each import of a body takes away what the last one did not bring.
+        "x-amazon-apigateway-gateway-responses" => Node::Map(responses.collect()),
+        "components" => map! {
+            "securitySchemes" => map! {
+                "authorizer" => map! {
+                    "type" => "apiKey",
+                    "name" => "Authorization",
+                    "in" => "header",
+                    "x-amazon-apigateway-authtype" => "custom",
+                    "x-amazon-apigateway-authorizer" => map! {
+                        "type" => "request",
+                        "identitySource" => "method.request.header.Authorization",
+                        "authorizerUri" => invocation(authorizer),
+                        "authorizerCredentials" => attribute("ApiInvokeRole.Arn"),
+                        "authorizerResultTtlInSeconds" => AUTHORIZER_TTL_SECONDS,
+                    },
+                },
+            },
+        },
+    }
+}
+
+fn operation(endpoint: &AnyEndpoint) -> Node {
+    let mut operation = vec![("operationId".to_owned(), endpoint.name.into())];
+    operation.extend(parameters(endpoint.route.path));
+    if !registry::is_public(endpoint) {
+        operation.push(("security".to_owned(), list![map! { "authorizer" => Node::List(Vec::new()) }]));
+    }
+    operation.push(("responses".to_owned(), map! { "default" => map! { "description" => "The function's answer" } }));
+    operation.push((
+        "x-amazon-apigateway-integration".to_owned(),
+        map! {
+            "type" => "aws_proxy",
+            "httpMethod" => "POST",
+            "uri" => invocation(endpoint.name),
+            "credentials" => attribute("ApiInvokeRole.Arn"),
+            "timeoutInMillis" => INTEGRATION_TIMEOUT_MS,
+        },
+    ));
+    Node::Map(operation)
+}
+
+fn parameters(path: &'static str) -> Option<(String, Node)> {
+    let parameters: Vec<_> = registry::path_parameters(path)
+        .map(|name| map! { "name" => name, "in" => "path", "required" => true, "schema" => map! { "type" => "string" } })
+        .collect();
+    (!parameters.is_empty()).then(|| ("parameters".to_owned(), Node::List(parameters)))
+}
+
+fn invocation(function: &str) -> Node {
+    sub(format!(
+        "arn:${{AWS::Partition}}:apigateway:${{AWS::Region}}:lambda:path/2015-03-31/functions/\
+         arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{AWS::AccountId}}:function:${{Prefix}}-{function}/invocations"
+    ))
+}
+
+/// The answer to a browser's question whether a page of another origin may call. No function is asked: the origin is compared,
+/// whole, with the stage's list, and only one of the list is named in the answer.
+fn preflight(path: &'static str, endpoints: &[&AnyEndpoint]) -> Node {
+    let methods: Vec<_> = endpoints.iter().map(|endpoint| endpoint.route.method.as_str()).collect();
+    let template = format!(
+        "#set($origin = $input.params().header.get(\"Origin\"))\n\
+         #if(!$origin || $origin == \"\")#set($origin = $input.params().header.get(\"origin\"))#end\n\
+         #set($allowed = \",$stageVariables.allowed_origins,\")\n\
+         #set($wanted = \",$origin,\")\n\
+         #if($origin && $origin != \"\" && !$origin.contains(\",\") && $allowed.contains($wanted))\n\
+         #set($context.responseOverride.header.Access-Control-Allow-Origin = $origin)\n\
+         #set($context.responseOverride.header.Access-Control-Allow-Methods = \"{}\")\n\
+         #set($context.responseOverride.header.Access-Control-Allow-Headers = \"{CORS_ALLOWED_HEADERS}\")\n\
+         #set($context.responseOverride.header.Access-Control-Max-Age = \"{CORS_MAX_AGE_SECONDS}\")\n\
+         #end",
+        methods.join(",")
+    );
+    let mut operation = vec![];
+    operation.extend(parameters(path));
+    operation.push((
+        "responses".to_owned(),
+        map! {
+            "204" => map! {
+                "description" => "What a page of an allowed origin may send",
+                "headers" => map! { "Vary" => map! { "schema" => map! { "type" => "string" } } },
+            },
+        },
+    ));
+    operation.push((
+        "x-amazon-apigateway-integration".to_owned(),
+        map! {
+            "type" => "mock",
+            "requestTemplates" => map! { "application/json" => "{\"statusCode\": 204}" },
+            "responses" => map! {
+                "default" => map! {
+                    "statusCode" => "204",
+                    "responseParameters" => map! { "method.response.header.Vary" => "'Origin'" },
+                    "responseTemplates" => map! { "application/json" => Node::Block(template) },
+                },
+            },
+        },
+    ));
+    Node::Map(operation)
+}
+
+/// One of the gateway's own answers. It cannot choose among origins, so it names the first that is allowed: a page of another
+/// one sees that a request failed, and no more.
+fn gateway_response(response: &GatewayResponse) -> Node {
+    let header = |name: &str| format!("gatewayresponse.header.{name}");
+    let fixed = |value: &str| Node::Text(format!("'{value}'"));
+    let mut parameters: Vec<_> =
+        GATEWAY_HEADERS.iter().chain(response.headers).map(|(name, value)| (header(name), fixed(value))).collect();
+    parameters.push((header("X-Correlation-Id"), "context.requestId".into()));
+    let origin = Node::Tag(
+        "Sub",
+        Box::new(list![
+            "'${Origin}'",
+            map! {
+                "Origin" => Node::Tag("Select", Box::new(list![0u32, reference("AllowedOrigins")])),
+            }
+        ]),
+    );
+    parameters.push((header("Access-Control-Allow-Origin"), origin));
+    parameters.push((header("Access-Control-Expose-Headers"), fixed(common::EXPOSED_HEADERS)));
+    map! {
+        "statusCode" => response.status.to_string(),
+        "responseParameters" => Node::Map(parameters),
+        "responseTemplates" => map! { "application/json" => response.body },
+    }
+}
+
+fn stage(deployment: &str) -> Node {
+    map! {
+        "Type" => "AWS::ApiGateway::Stage",
+        "DependsOn" => list!["ApiAccount"],
+        "Properties" => map! {
+            "RestApiId" => reference("Api"),
+            "DeploymentId" => reference(deployment),
+            "StageName" => STAGE,
+            "Variables" => map! { "allowed_origins" => Node::Tag("Join", Box::new(list![",", reference("AllowedOrigins")])) },
+            "TracingEnabled" => true,
+            "AccessLogSetting" => map! { "DestinationArn" => attribute("ApiAccessLog.Arn"), "Format" => access_log_format() },
+            "MethodSettings" => list![map! {
+                "HttpMethod" => "*",
+                "ResourcePath" => "/*",
+                "ThrottlingRateLimit" => REQUESTS_PER_SECOND,
+                "ThrottlingBurstLimit" => BURST,
+                "MetricsEnabled" => true,
+                // Its own log would hold bodies.
+                "LoggingLevel" => "OFF",
+                "DataTraceEnabled" => false,
+            }],
+        },
+    }
+}
+
+fn access_log() -> Node {
+    map! {
+        "Type" => "AWS::Logs::LogGroup",
+        "DeletionPolicy" => "Retain",
+        "UpdateReplacePolicy" => "Retain",
+        "Properties" => map! {
+            "LogGroupName" => sub("/${Prefix}/access"),
+            "RetentionInDays" => reference("LogRetentionDays"),
+            "KmsKeyId" => attribute("DataKey.Arn"),
+        },
+    }
+}
+
+/// The route's template stands for the path, and no query string: a WebSocket's ticket comes in one.
+fn access_log_format() -> String {
+    let fields = [
+        ("request_id", "$context.requestId"),
+        ("time", "$context.requestTime"),
+        ("ip", "$context.identity.sourceIp"),
+        ("method", "$context.httpMethod"),
+        ("route", "$context.resourcePath"),
+        ("status", "$context.status"),
+        ("response_length", "$context.responseLength"),
+        ("response_latency_ms", "$context.responseLatency"),
+        ("integration_latency_ms", "$context.integration.latency"),
+        ("authorizer_status", "$context.authorizer.status"),
+        ("user_id", "$context.authorizer.user_id"),
+        ("error_type", "$context.error.responseType"),
+        ("waf", "$context.waf.status"),
+        ("trace_id", "$context.xrayTraceId"),
+    ];
+    let members: Vec<_> = fields.iter().map(|(name, variable)| format!("\"{name}\":\"{variable}\"")).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+fn assumed_by_the_gateway() -> Node {
+    map! {
+        "Version" => "2012-10-17",
+        "Statement" => list![map! {
+            "Effect" => "Allow", "Principal" => map! { "Service" => "apigateway.amazonaws.com" }, "Action" => "sts:AssumeRole",
+        }],
+    }
+}
+
+fn invoke_role() -> Node {
+    map! {
+        "Type" => "AWS::IAM::Role",
+        "Properties" => map! {
+            "AssumeRolePolicyDocument" => assumed_by_the_gateway(),
+            "Policies" => list![map! {
+                "PolicyName" => "invoke",
+                "PolicyDocument" => map! {
+                    "Version" => "2012-10-17",
+                    "Statement" => list![map! {
+                        "Effect" => "Allow",
+                        "Action" => "lambda:InvokeFunction",
+                        "Resource" => sub("arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${Prefix}-*"),
+                    }],
+                },
+            }],
+        },
+    }
+}
+
+fn log_role() -> Node {
+    let policy = "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs";
+    map! {
+        "Type" => "AWS::IAM::Role",
+        // The account's setting outlives this stack, and so must what it names.
+        "DeletionPolicy" => "Retain",
+        "UpdateReplacePolicy" => "Retain",
+        "Properties" => map! { "AssumeRolePolicyDocument" => assumed_by_the_gateway(), "ManagedPolicyArns" => list![sub(policy)] },
+    }
+}
+
+fn web_acl() -> Node {
+    let visible =
+        |name: &str| map! { "SampledRequestsEnabled" => false, "CloudWatchMetricsEnabled" => true, "MetricName" => name };
+    let managed = |priority: u32, name: &'static str, overridden: Option<&'static str>| {
+        let mut group = vec![("VendorName".to_owned(), "AWS".into()), ("Name".to_owned(), name.into())];
+        let counts = |rule: &'static str| list![map! { "Name" => rule, "ActionToUse" => map! { "Count" => Node::Map(vec![]) } }];
+        group.extend(overridden.map(|rule| ("RuleActionOverrides".to_owned(), counts(rule))));
+        map! {
+            "Name" => name,
+            "Priority" => priority,
+            "OverrideAction" => map! { "None" => Node::Map(vec![]) },
+            "Statement" => map! { "ManagedRuleGroupStatement" => Node::Map(group) },
+            "VisibilityConfig" => visible(name),
+        }
+    };
+    let rate = map! {
+        "Name" => "RequestsPerAddress",
+        "Priority" => 0u32,
+        "Action" => map! { "Block" => Node::Map(vec![]) },
+        "Statement" => map! {
+            "RateBasedStatement" => map! { "AggregateKeyType" => "IP", "EvaluationWindowSec" => 300u32, "Limit" => REQUESTS_PER_ADDRESS },
+        },
+        "VisibilityConfig" => visible("RequestsPerAddress"),
+    };
+    map! {
+        "Type" => "AWS::WAFv2::WebACL",
+        "Properties" => map! {
+            "Name" => sub("${Prefix}-api"),
+            "Scope" => "REGIONAL",
+            "DefaultAction" => map! { "Allow" => Node::Map(vec![]) },
+            "VisibilityConfig" => map! {
+                "SampledRequestsEnabled" => false, "CloudWatchMetricsEnabled" => true, "MetricName" => sub("${Prefix}-api"),
+            },
+            "Rules" => list![
+                rate,
+                managed(1, "AWSManagedRulesAmazonIpReputationList", None),
+                managed(2, "AWSManagedRulesKnownBadInputsRuleSet", None),
+                managed(3, "AWSManagedRulesCommonRuleSet", Some("SizeRestrictions_BODY")),
+            ],
+        },
+    }
+}

@@ -1,0 +1,112 @@
+//! Writes whatever follows from the list of functions, so that adding an endpoint touches one place.
+
+mod api;
+mod events;
+mod function;
+mod iam;
+mod manifest;
+mod regions;
+mod stack;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use crate::{Outcome, openapi, workspace};
+use function::Function;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// Write what follows from the list of functions: binaries, templates, events, the API's description.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Write nothing: name what is stale, and fail if anything is
+    #[arg(long)]
+    check: bool,
+}
+
+/// The first lines of a file that is generated from end to end.
+const GENERATED: &str = "# Written by `cargo xtask sync` from the list of functions: change that, not this.\n";
+
+pub(crate) fn run(args: Args) -> Outcome {
+    let root = workspace::root();
+    let stale = stale(&root)?;
+    for (path, wanted) in &stale {
+        if args.check {
+            println!("stale: {}", path.display());
+            continue;
+        }
+        let file = root.join(path);
+        match wanted {
+            Some(text) => {
+                fs::create_dir_all(file.parent().unwrap_or(&root))?;
+                fs::write(&file, text)?;
+                println!("wrote {}", path.display());
+            }
+            None => {
+                fs::remove_file(&file)?;
+                println!("removed {}", path.display());
+            }
+        }
+    }
+    if args.check && !stale.is_empty() {
+        println!("run `cargo xtask sync`");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Every file that is not as it should be, and how it should be: `None` is not there.
+fn stale(root: &Path) -> Result<BTreeMap<PathBuf, Option<String>>, String> {
+    let mut stale = BTreeMap::new();
+    let planned = plan(root)?;
+    for (path, text) in &planned {
+        if fs::read_to_string(root.join(path)).ok().as_ref() != Some(text) {
+            stale.insert(path.clone(), Some(text.clone()));
+        }
+    }
+    // In these folders nothing else belongs.
+    let bins = registry::DOMAINS.iter().map(|domain| format!("functions/{}/src/bin", domain.name));
+    for folder in bins.chain(["events".to_owned(), "infra/stacks".to_owned()]) {
+        for entry in fs::read_dir(root.join(&folder)).into_iter().flatten().flatten() {
+            let path = Path::new(&folder).join(entry.file_name());
+            if !planned.contains_key(&path) {
+                stale.insert(path, None);
+            }
+        }
+    }
+    Ok(stale)
+}
+
+/// Every file that follows from the list, as it should be.
+fn plan(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
+    let read = |path: &str| fs::read_to_string(root.join(path)).map_err(|e| format!("{path}: {e}"));
+    let functions = function::all();
+    let mut files = BTreeMap::new();
+    for function in &functions {
+        files.insert(format!("functions/{}/src/bin/{}.rs", function.domain, function.name).into(), function.main());
+        files.insert(format!("events/{}.json", function.name).into(), events::template(function));
+    }
+    let template = read("template.yaml")?;
+    let nested = stack::Root::read(&template)?;
+    let mut stacks = Vec::new();
+    for domain in registry::DOMAINS {
+        let own: Vec<Function> = functions.iter().filter(|function| function.domain == domain.name).copied().collect();
+        let path = format!("functions/{}/Cargo.toml", domain.name);
+        files.insert((&path).into(), manifest::with_bins(&read(&path)?, &own).map_err(|e| format!("{path}: {e}"))?);
+        files.insert(format!("infra/stacks/{}.yaml", domain.name).into(), nested.stack(domain.name, &own));
+        stacks.push(nested.nested(domain.name));
+    }
+    let in_template =
+        |text: &str, name: &str, lines: &str| regions::replace(text, name, lines).map_err(|e| format!("template.yaml: {e}"));
+    let template = in_template(&template, "api", &api::resources())?;
+    let template = in_template(&template, "stacks", &yaml::Node::Map(stacks).write(2))?;
+    let template = in_template(&template, "outputs", &api::outputs())?;
+    files.insert("template.yaml".into(), template);
+    files.insert("policies/actions.txt".into(), common::policy::actions_of_schema(&read("policies/schema.cedarschema")?)?);
+    files.insert("docs/openapi.json".into(), openapi::document());
+    Ok(files)
+}

@@ -1,0 +1,221 @@
+use super::{function::Serves, yaml::Node, *};
+use common::Need;
+use std::collections::BTreeSet;
+
+/// What the template and the stacks may have: CloudFormation allows 500 resources and 1 MB.
+const MOST_RESOURCES: usize = 400;
+const MOST_BYTES: usize = 800 * 1024;
+
+struct Template {
+    name: String,
+    text: String,
+    resources: Vec<(String, Node)>,
+}
+
+fn templates() -> Vec<Template> {
+    let planned = plan(&workspace::root()).unwrap();
+    let wanted = |path: &Path| path.extension().is_some_and(|e| e == "yaml");
+    planned
+        .into_iter()
+        .filter(|(path, _)| wanted(path))
+        .map(|(path, text)| {
+            let yaml: serde_norway::Value = serde_norway::from_str(&text).unwrap();
+            let resources = Node::from_yaml(&yaml["Resources"]).unwrap().members().to_vec();
+            Template { name: path.display().to_string(), text, resources }
+        })
+        .collect()
+}
+
+fn kind(resource: &Node) -> &str {
+    match resource.get("Type") {
+        Some(Node::Text(kind)) => kind,
+        _ => "",
+    }
+}
+
+/// Every text in a value, however deep.
+fn texts(node: &Node) -> Vec<&str> {
+    match node {
+        Node::Text(text) | Node::Block(text) => vec![text],
+        Node::Plain(_) => vec![],
+        Node::List(items) => items.iter().flat_map(texts).collect(),
+        Node::Map(members) => members.iter().flat_map(|(_, value)| texts(value)).collect(),
+        Node::Tag(_, inner) => texts(inner),
+    }
+}
+
+/// Every IAM statement of a resource that allows something: its actions and resources.
+fn statements(resource: &Node) -> Vec<(Vec<String>, Vec<String>)> {
+    fn walk(node: &Node, out: &mut Vec<(Vec<String>, Vec<String>)>) {
+        let owned = |name: &str| node.get(name).map(|n| texts(n).into_iter().map(str::to_owned).collect()).unwrap_or_default();
+        if node.get("Effect") == Some(&"Allow".into()) && node.get("Principal").is_none() {
+            out.push((owned("Action"), owned("Resource")));
+        }
+        match node {
+            Node::List(items) => items.iter().for_each(|item| walk(item, out)),
+            Node::Map(members) => members.iter().for_each(|(_, value)| walk(value, out)),
+            _ => {}
+        }
+    }
+    let mut out = Vec::new();
+    walk(resource, &mut out);
+    out
+}
+
+fn actions_of(name: &str) -> BTreeSet<String> {
+    let function = function::all().into_iter().find(|function| function.name == name).unwrap();
+    let role = iam::statements(&function);
+    statements(&role).into_iter().flat_map(|(actions, _)| actions).collect()
+}
+
+#[test]
+fn every_committed_file_is_as_sync_writes_it() {
+    let stale: Vec<_> = stale(&workspace::root()).unwrap().into_keys().collect();
+    assert!(stale.is_empty(), "stale: {stale:?}: run `cargo xtask sync`");
+}
+
+#[test]
+fn what_sync_writes_stays_as_it_is() {
+    let root = workspace::root();
+    let manifest = fs::read_to_string(root.join("functions/system/Cargo.toml")).unwrap();
+    let own: Vec<_> = function::all().into_iter().filter(|function| function.domain == "system").collect();
+    let once = manifest::with_bins(&manifest, &own).unwrap();
+    assert_eq!(manifest::with_bins(&once, &own).unwrap(), once);
+    assert!(once.contains("autobins = false") && once.contains("name = \"health\"\ntest = false"), "{once}");
+}
+
+#[test]
+fn no_template_nears_what_cloudformation_takes() {
+    for template in templates() {
+        // As SAM expands them: a function with a role of its own and no events stays one resource.
+        let expands = |resource: &Node| match kind(resource) {
+            "AWS::Serverless::Function" => {
+                let properties = resource.get("Properties").unwrap();
+                assert!(properties.get("Role").is_some() && properties.get("Events").is_none(), "{}", template.name);
+                1
+            }
+            serverless if serverless.starts_with("AWS::Serverless::") => panic!("{serverless}: say here what it expands to"),
+            _ => 1,
+        };
+        let count: usize = template.resources.iter().map(|(_, resource)| expands(resource)).sum();
+        assert!(count <= MOST_RESOURCES, "{}: {count} resources", template.name);
+        assert!(template.text.len() <= MOST_BYTES, "{}: {} bytes", template.name, template.text.len());
+    }
+}
+
+#[test]
+fn every_function_has_a_resource_a_role_of_its_own_and_an_event() {
+    let templates = templates();
+    let planned = plan(&workspace::root()).unwrap();
+    for function in function::all() {
+        let stack = templates.iter().find(|t| t.name == format!("infra/stacks/{}.yaml", function.domain)).unwrap();
+        let resource =
+            |name: &str| stack.resources.iter().find(|(logical, _)| logical == name).map(|(_, resource)| resource).unwrap();
+        let properties = resource(&function.logical()).get("Properties").unwrap();
+        assert_eq!(properties.get("Role"), Some(&yaml::attribute(&format!("{}Role.Arn", function.logical()))));
+        assert_eq!(properties.get("FunctionName"), Some(&yaml::sub(format!("${{Prefix}}-{}", function.name))));
+        assert_eq!(kind(resource(&format!("{}Role", function.logical()))), "AWS::IAM::Role");
+        assert!(planned.contains_key(Path::new(&format!("events/{}.json", function.name))));
+        assert!(planned.contains_key(Path::new(&format!("functions/{}/src/bin/{}.rs", function.domain, function.name))));
+    }
+}
+
+#[test]
+fn no_two_functions_share_a_name_or_a_route() {
+    let mut names = BTreeSet::new();
+    assert!(registry::names().all(|name| names.insert(name)));
+    let mut routes = BTreeSet::new();
+    assert!(registry::all().all(|endpoint| routes.insert(endpoint.route)));
+}
+
+#[test]
+fn nobody_is_allowed_everything_and_nobody_scans() {
+    let templates = templates();
+    let roles = templates.iter().flat_map(|t| &t.resources).filter(|(_, resource)| kind(resource) == "AWS::IAM::Role");
+    let mut seen = 0;
+    for (name, role) in roles {
+        for (actions, resources) in statements(role) {
+            seen += 1;
+            for action in &actions {
+                assert!(!action.contains('*') && !action.contains("Scan") && !action.contains("PartiQL"), "{name}: {action}");
+            }
+            // X-Ray knows no resources; everything else names its own.
+            assert!(
+                !resources.iter().any(|r| r == "*") || actions.iter().all(|action| action.starts_with("xray:")),
+                "{name}: {actions:?}"
+            );
+        }
+    }
+    assert!(seen > registry::all().count(), "the walk found statements");
+}
+
+#[test]
+fn a_role_may_do_what_its_function_declares_and_no_more() {
+    let writes = ["dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"];
+    for function in function::all() {
+        let actions = actions_of(function.name);
+        if let Serves::Endpoint(endpoint) = function.serves
+            && !registry::is_public(endpoint)
+        {
+            assert_eq!(
+                writes.iter().all(|w| actions.contains(*w)),
+                function.needs(Need::Write),
+                "{}: {actions:?}",
+                function.name
+            );
+        }
+        assert_eq!(actions.contains("cognito-idp:AdminInitiateAuth"), function.needs(Need::SignIn), "{}", function.name);
+        assert!(!actions.iter().any(|a| a.starts_with("kms:") && a != "kms:Decrypt"), "{}: {actions:?}", function.name);
+    }
+    // The authorizer reads one item and counts refusals; it sees no key.
+    let authorizer: Vec<_> = actions_of("authorizer").into_iter().filter(|a| a.starts_with("dynamodb:")).collect();
+    assert_eq!(authorizer, ["dynamodb:GetItem", "dynamodb:UpdateItem"]);
+}
+
+#[test]
+fn a_function_that_touches_no_data_has_no_statement_about_any() {
+    let actions = actions_of("health");
+    assert!(actions.iter().all(|a| a.starts_with("logs:") || a.starts_with("xray:")), "{actions:?}");
+}
+
+#[test]
+fn callers_who_need_not_sign_in_reach_exactly_these() {
+    let public: Vec<_> = registry::all()
+        .filter(|e| registry::is_public(e))
+        .map(|e| format!("{} {}", e.route.method.as_str(), e.route.path))
+        .collect();
+    assert_eq!(
+        public,
+        ["POST /v1/auth/login", "POST /v1/auth/challenge", "POST /v1/auth/refresh", "GET /v1/health", "GET /v1/openapi.json"],
+        "a change here opens or closes a door: it is a decision of its own"
+    );
+}
+
+#[test]
+fn the_gateway_guards_every_route_but_those() {
+    let templates = templates();
+    let root = templates.iter().find(|t| t.name == "template.yaml").unwrap();
+    let api = root.resources.iter().find(|(name, _)| name == "Api").map(|(_, api)| api).unwrap();
+    let paths = api.get("Properties").and_then(|p| p.get("Body")).and_then(|b| b.get("paths")).unwrap();
+    for endpoint in registry::all() {
+        let operation =
+            paths.get(endpoint.route.path).and_then(|p| p.get(&endpoint.route.method.as_str().to_lowercase())).unwrap();
+        assert_eq!(operation.get("security").is_some(), !registry::is_public(endpoint), "{}", endpoint.name);
+        let preflight = paths.get(endpoint.route.path).and_then(|p| p.get("options")).unwrap();
+        assert!(preflight.get("security").is_none(), "{}", endpoint.name);
+    }
+}
+
+#[test]
+fn the_domains_stacks_get_the_environment_that_the_root_declares() {
+    let templates = templates();
+    let variables = |template: &Template| {
+        let yaml: serde_norway::Value = serde_norway::from_str(&template.text).unwrap();
+        let variables = yaml["Globals"]["Function"]["Environment"]["Variables"].as_mapping().unwrap();
+        variables.keys().map(|name| name.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let root = templates.iter().find(|t| t.name == "template.yaml").unwrap();
+    for stack in templates.iter().filter(|t| t.name != root.name) {
+        assert_eq!(variables(stack), variables(root), "{}", stack.name);
+    }
+}

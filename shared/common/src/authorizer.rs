@@ -1,0 +1,147 @@
+//! API Gateway's REQUEST authorizer. Its answer is cached per token, so it allows every route and carries ids and the
+//! token's end, nothing that could go stale: what may be done is decided behind it, each time anew.
+
+use crate::{
+    Aws, Config, Deps, Error, EventId, SessionId, TenantId, Timestamp, UserId,
+    audit::{Record, Who},
+    membership,
+    principal::Identity,
+    telemetry::{CorrelationId, WideEvent},
+};
+use aws_lambda_events::apigw::{
+    ApiGatewayCustomAuthorizerPolicy, ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayCustomAuthorizerResponse,
+};
+use aws_lambda_events::iam::{IamPolicyEffect, IamPolicyStatement};
+use serde_json::{Map, Value};
+use std::{fmt, future::Future};
+
+/// Verifies a bearer token, whatever kind it is.
+pub trait Authorizer: Sized + Send + Sync + 'static {
+    fn new(config: &Config, aws: &Aws) -> Self;
+    fn verify(&self, token: &str, now: Timestamp) -> impl Future<Output = Result<VerifiedToken, TokenRefused>> + Send;
+}
+
+/// What a good token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifiedToken {
+    pub user: UserId,
+    pub session: SessionId,
+    pub expires_at: Timestamp,
+}
+
+/// Why a token was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRefused {
+    /// For the audit log; the caller hears 401.
+    Because(&'static str),
+    /// It could not be told: the keys are out of reach.
+    Unavailable,
+}
+
+/// What API Gateway is told instead of a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    Unauthorized,
+    Unavailable,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unauthorized => "Unauthorized",
+            Self::Unavailable => "Unavailable",
+        })
+    }
+}
+
+/// # Errors
+/// [`Refused::Unauthorized`] for whatever is not a good token of a member; [`Refused::Unavailable`] where that cannot be told,
+/// or a refusal cannot be put on record.
+pub async fn authorize<A: Authorizer>(
+    deps: &Deps,
+    authorizer: &A,
+    event: ApiGatewayCustomAuthorizerRequestTypeRequest,
+) -> Result<ApiGatewayCustomAuthorizerResponse, Refused> {
+    let now = deps.clock.now();
+    let header = |name: &str| event.headers.get(name).and_then(|v| v.to_str().ok());
+    let correlation_id = CorrelationId::from_header(header("x-correlation-id"), now);
+    let mut line = WideEvent::default();
+    line.set("function", "authorizer");
+    line.set("correlation_id", correlation_id.clone());
+    line.set("timestamp", now);
+
+    let outcome = identify(deps, authorizer, header("authorization"), now).await;
+    let answer = match &outcome {
+        Ok(identity) => {
+            line.set("tenant.id", identity.tenant);
+            line.set("user.id", identity.user);
+            line.set("session.id", identity.session);
+            allow(identity, event.method_arn.as_deref().unwrap_or_default()).ok_or(Refused::Unavailable)
+        }
+        Err(TokenRefused::Unavailable) => Err(Refused::Unavailable),
+        Err(TokenRefused::Because(reason)) => {
+            line.set("code", *reason);
+            let ip = event.request_context.identity.as_ref().and_then(|i| i.source_ip.clone()).unwrap_or_default();
+            let record = Record {
+                id: EventId::new(now),
+                tenant: TenantId::PLATFORM,
+                now,
+                name: "authorizer",
+                who: Who { ip: ip.clone(), user_agent: header("user-agent").unwrap_or_default().to_owned(), ..Who::default() },
+                action: None,
+                resources: Vec::new(),
+                disclosed: Vec::new(),
+                purpose: None,
+                status: 401,
+                reason: Some(reason),
+                decided: None,
+                policy_set_hash: deps.policies.hash(),
+                correlation_id: &correlation_id,
+                changes: &[],
+            };
+            match record.count(&deps.db, &format!("{ip}|authorizer|{reason}")).await {
+                Ok(()) => Err(Refused::Unauthorized),
+                Err(_) => Err(Refused::Unavailable),
+            }
+        }
+    };
+    line.set("authorized", answer.is_ok());
+    deps.log.write(&line);
+    answer
+}
+
+async fn identify<A: Authorizer>(deps: &Deps, authorizer: &A, header: Option<&str>, now: Timestamp) -> Result<Identity, TokenRefused> {
+    let token = header.and_then(bearer).ok_or(TokenRefused::Because("no_token"))?;
+    let VerifiedToken { user, session, expires_at } = authorizer.verify(token, now).await?;
+    // The tenant is the directory's to say; whatever a token claims of it is not read.
+    let tenant = membership::tenant_of(&deps.db, user).await.map_err(|e| match e {
+        Error::Unauthenticated(failure) => TokenRefused::Because(failure.code()),
+        _ => TokenRefused::Unavailable,
+    })?;
+    Ok(Identity { tenant, user, session, expires_at })
+}
+
+/// RFC 6750's `Bearer`, in any case, and one token.
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && !token.contains(' ')).then_some(token)
+}
+
+/// `arn:aws:execute-api:<region>:<account>:<api>/<stage>/GET/v1/…` becomes `…/<stage>/*`: every route of the stage.
+fn allow(identity: &Identity, method_arn: &str) -> Option<ApiGatewayCustomAuthorizerResponse> {
+    let mut parts = method_arn.splitn(3, '/');
+    let (api, stage) = (parts.next()?, parts.next()?);
+    let mut statement = IamPolicyStatement::default();
+    statement.action = vec!["execute-api:Invoke".to_owned()];
+    statement.effect = IamPolicyEffect::Allow;
+    statement.resource = vec![format!("{api}/{stage}/*")];
+    let mut policy = ApiGatewayCustomAuthorizerPolicy::default();
+    policy.version = Some("2012-10-17".to_owned());
+    policy.statement = vec![statement];
+    let context: Map<String, Value> = identity.to_context().into_iter().map(|(k, v)| (k.to_owned(), Value::String(v))).collect();
+    let mut response = ApiGatewayCustomAuthorizerResponse::default();
+    response.principal_id = Some(identity.user.to_string());
+    response.policy_document = policy;
+    response.context = Value::Object(context);
+    Some(response)
+}

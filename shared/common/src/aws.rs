@@ -1,0 +1,137 @@
+//! The AWS clients, built by hand: no profile file is read, no metadata service asked, and the TLS roots are parsed once
+//! for all of them.
+//!
+//! Endpoints come from the SDKs' own variables, `AWS_ENDPOINT_URL_<SERVICE>` before `AWS_ENDPOINT_URL`, so that no code of
+//! ours knows whether AWS or an emulator answers.
+
+use aws_credential_types::Credentials;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_http_client::{Connector, tls};
+use aws_smithy_runtime_api::{
+    client::{
+        behavior_version::BehaviorVersion,
+        http::{HttpConnector, HttpConnectorSettings, SharedHttpConnector, http_client_fn},
+    },
+    http::Request,
+};
+use aws_smithy_types::{body::SdkBody, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_types::{SdkConfig, region::Region};
+use std::{collections::BTreeMap, time::Duration};
+
+/// How long one attempt, and one call with its retries, may take. A call is tried three times at most, with the SDK's
+/// full jitter between.
+const CONNECT: Duration = Duration::from_secs(1);
+const ATTEMPT: Duration = Duration::from_secs(2);
+const CALL: Duration = Duration::from_secs(5);
+const ATTEMPTS: u32 = 3;
+
+/// Where the services are and who we are to them.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    region: Region,
+    credentials: Option<Credentials>,
+    endpoints: BTreeMap<String, String>,
+    connector: SharedHttpConnector,
+}
+
+impl Aws {
+    /// Reads `AWS_REGION`, the credentials that Lambda puts into the environment, and the endpoint variables.
+    pub fn from_env(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self::with_connector(variables, https())
+    }
+
+    /// The same over another connector: one that counts, or fails.
+    pub fn with_connector(variables: impl IntoIterator<Item = (String, String)>, connector: SharedHttpConnector) -> Self {
+        let env: BTreeMap<String, String> = variables.into_iter().filter(|(name, _)| name.starts_with("AWS_")).collect();
+        let get = |name: &str| env.get(name).filter(|v| !v.is_empty()).cloned();
+        let credentials = get("AWS_ACCESS_KEY_ID").zip(get("AWS_SECRET_ACCESS_KEY"));
+        Self {
+            region: Region::new(get("AWS_REGION").or_else(|| get("AWS_DEFAULT_REGION")).unwrap_or_else(|| "us-east-1".into())),
+            credentials: credentials.map(|(id, secret)| Credentials::new(id, secret, get("AWS_SESSION_TOKEN"), None, "environment")),
+            endpoints: env.into_iter().filter(|(name, _)| name.starts_with("AWS_ENDPOINT_URL")).collect(),
+            connector,
+        }
+    }
+
+    pub fn region(&self) -> &str {
+        self.region.as_ref()
+    }
+
+    /// A small document by GET, over the same connections, for what is not one of AWS's protocols (a pool's public keys).
+    ///
+    /// # Errors
+    /// A word for what went wrong: no answer in time, a status other than 200, more than `most` bytes.
+    pub async fn get(&self, url: &str, most: usize) -> Result<Vec<u8>, &'static str> {
+        let request = http::Request::get(url).body(SdkBody::empty()).ok().and_then(|r| Request::try_from(r).ok()).ok_or("bad url")?;
+        let call = async {
+            let answer = self.connector.call(request).await.map_err(|_| "no connection")?;
+            if answer.status().as_u16() != 200 {
+                return Err("unexpected status");
+            }
+            let mut body = answer.into_body();
+            let mut bytes = Vec::new();
+            while let Some(chunk) = std::future::poll_fn(|cx| {
+                http_body::Body::poll_frame(std::pin::Pin::new(&mut body), cx)
+            })
+            .await
+            {
+                let Ok(data) = chunk.map_err(|_| "broken answer")?.into_data() else { continue };
+                if bytes.len() + data.len() > most {
+                    return Err("answer too large");
+                }
+                bytes.extend_from_slice(&data);
+            }
+            Ok(bytes)
+        };
+        tokio::time::timeout(ATTEMPT, call).await.map_err(|_| "timeout")?
+    }
+
+    /// Where `service` (as `DYNAMODB`) is, if it is not at AWS's own address.
+    pub fn endpoint(&self, service: &str) -> Option<&str> {
+        let own = self.endpoints.get(&format!("AWS_ENDPOINT_URL_{service}"));
+        own.or_else(|| self.endpoints.get("AWS_ENDPOINT_URL")).map(String::as_str)
+    }
+
+    fn config(&self, service: &str) -> SdkConfig {
+        let mut config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(self.region.clone())
+            .http_client({
+                let connector = self.connector.clone();
+                http_client_fn(move |_, _| connector.clone())
+            })
+            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+            .timeout_config(
+                TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).operation_timeout(CALL).build(),
+            )
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(50)));
+        config.set_endpoint_url(self.endpoint(service).map(str::to_owned));
+        if let Some(credentials) = &self.credentials {
+            config = config.credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials.clone()));
+        }
+        config.build()
+    }
+
+    pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.config("DYNAMODB"))
+    }
+    pub(crate) fn kms(&self) -> aws_sdk_kms::Client {
+        aws_sdk_kms::Client::new(&self.config("KMS"))
+    }
+    pub(crate) fn cognito(&self) -> aws_sdk_cognitoidentityprovider::Client {
+        aws_sdk_cognitoidentityprovider::Client::new(&self.config("COGNITO_IDENTITY_PROVIDER"))
+    }
+}
+
+/// HTTPS over rustls and aws-lc, with the system's roots.
+pub fn https() -> SharedHttpConnector {
+    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(ATTEMPT).build();
+    let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+    SharedHttpConnector::new(
+        Connector::builder()
+            .connector_settings(settings)
+            .sleep_impl(TokioSleep::new())
+            .tls_provider(provider)
+            .build(),
+    )
+}

@@ -1,0 +1,147 @@
+//! The commit: business changes, membership check, audit event, domain events and idempotency record in ONE transaction.
+
+use crate::{
+    Deps, Error, EventId, Result, TenantId, Timestamp, Uuid,
+    db::Refused,
+    error::{Cause, Refusal},
+    membership,
+    outbox::Envelope,
+    request::Response,
+    scope::{Context, Trace},
+    story::Story,
+    table::{Row, Table},
+    unit::{Changes, Op},
+};
+
+/// What DynamoDB takes in one transaction.
+const MOST_OPS: usize = 100;
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+pub(crate) enum Committed {
+    Done,
+    /// The idempotency key had been used: what stands there.
+    Twin(Row),
+}
+
+pub(crate) async fn changes(context: &Context<'_>, story: &mut Story, changes: Changes, response: &Response) -> Result<Committed> {
+    let Context { deps, tenant, principal, now, .. } = context;
+    let mut unit = Unit::default();
+    let own_membership = membership::key(principal.user());
+    for (op, or) in changes.ops {
+        // A transaction may name an item once, and the caller's own membership is checked below, more strictly.
+        let twice = *tenant == principal.tenant() && matches!(&op, Op::Check { key, .. } if *key == own_membership);
+        if !twice {
+            unit.push(*tenant, op, or);
+        }
+    }
+    let check = Op::Check {
+        table: Table::Records,
+        key: own_membership,
+        condition: membership::unchanged(principal.membership_version),
+    };
+    unit.push(principal.tenant(), check, Error::Forbidden(Refusal::Policy));
+
+    let record = context.trace.with(|traced| story.record(deps, response.status, &changes.changed).gathered(traced));
+    let event = crate::audit::Record { id: context.audit_id, tenant: *tenant, ..record };
+    unit.push(*tenant, event.op()?, Error::internal("audit event exists"));
+    if *tenant != principal.tenant() {
+        // About a tenant, by the platform: on record in both logs.
+        let own = crate::audit::Record { tenant: principal.tenant(), ..event };
+        unit.push(principal.tenant(), own.op()?, Error::internal("audit event exists"));
+    }
+    let actor = principal.user().to_string();
+    for event in &changes.events {
+        let envelope = Envelope {
+            id: EventId::new(*now),
+            tenant_id: *tenant,
+            actor: &actor,
+            on_behalf_of: None,
+            cause: context.audit_id,
+            correlation_id: &context.correlation_id,
+            schema: event.schema,
+            version: event.version,
+            occurred_at: *now,
+            payload: &event.payload,
+        };
+        let op = Op::Put { table: Table::Ledger, item: envelope.into_item()?, condition: None };
+        unit.push(*tenant, op, Error::internal("domain event"));
+    }
+    if let Some(claim) = &context.claim {
+        unit.push(principal.tenant(), claim.store(context, response).await?, Error::internal("idempotency"));
+    }
+    let outcome = unit.commit(deps, context.deadline).await;
+    match outcome {
+        Ok(()) => {
+            story.recorded = true;
+            Ok(Committed::Done)
+        }
+        Err((index, Some(row), _)) if context.claim.is_some() && index == unit.ops.len() - 1 => Ok(Committed::Twin(row)),
+        Err((_, _, error)) => Err(error),
+    }
+}
+
+/// What a public endpoint has to write, with its event.
+pub(crate) async fn public(
+    deps: &Deps,
+    story: &mut Story,
+    trace: &Trace,
+    ops: Vec<(TenantId, Op, Error)>,
+    response: &Response,
+    deadline: Timestamp,
+) -> Result<()> {
+    if !story.audited {
+        return Ok(());
+    }
+    let mut unit = Unit::default();
+    for (tenant, op, or) in ops {
+        unit.push(tenant, op, or);
+    }
+    let event = trace.with(|traced| story.record(deps, response.status, &[]).gathered(traced));
+    unit.push(event.tenant, event.op()?, Error::internal("audit event exists"));
+    unit.commit(deps, deadline).await.map_err(|(_, _, error)| error)?;
+    story.recorded = true;
+    Ok(())
+}
+
+/// Writes the event of a request that changes nothing. Its answer leaves afterwards.
+pub(crate) async fn write_event(context: &Context<'_>, story: &mut Story, response: &Response, changed: &[&'static str]) -> Result<()> {
+    let record = context.trace.with(|traced| story.record(context.deps, response.status, changed).gathered(traced));
+    let event = crate::audit::Record { id: context.audit_id, tenant: context.tenant, ..record };
+    event.write(&context.deps.db).await?;
+    if context.tenant != context.principal.tenant() {
+        crate::audit::Record { tenant: context.principal.tenant(), ..event }.write(&context.deps.db).await?;
+    }
+    story.recorded = true;
+    Ok(())
+}
+
+/// A transaction in the making: each operation with the error that its failed condition means.
+#[derive(Default)]
+pub(crate) struct Unit {
+    ops: Vec<(TenantId, Op)>,
+    errors: Vec<Error>,
+}
+
+impl Unit {
+    pub(crate) fn push(&mut self, tenant: TenantId, op: Op, or: Error) {
+        self.ops.push((tenant, op));
+        self.errors.push(or);
+    }
+
+    /// On failure: the operation whose condition did not hold, what stood there, and the error that it means.
+    pub(crate) async fn commit(&self, deps: &Deps, deadline: Timestamp) -> Result<(), (usize, Option<Row>, Error)> {
+        let refuse = |what| Err((usize::MAX, None, Error::Internal { what: "unit of work", cause: Cause::code(what) }));
+        if self.ops.len() > MOST_OPS {
+            return refuse("more than 100 actions");
+        }
+        if self.ops.iter().map(|(_, op)| op.size()).sum::<usize>() > MOST_BYTES {
+            return refuse("more than 4 MB");
+        }
+        // One token for every attempt of this commit: an answer that was lost is not a second commit.
+        let token = Uuid::from_bytes(crate::random::bytes()).to_string();
+        deps.db.commit(&self.ops, &token, deadline).await.map_err(|refused| match refused {
+            Refused::Condition { index, old } => (index, old, self.errors.get(index).cloned().unwrap_or(Error::internal("commit"))),
+            Refused::Error(error) => (usize::MAX, None, error),
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! Settings, from the environment. Everything missing, malformed or unknown is named at once, before the first request.
+
+use crate::keyring::TenantKeyMode;
+use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
+
+/// What every function is told. `template.yaml` sets exactly these (`Globals.Function.Environment`).
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The deployment's name, the first half of its audit logs' origins.
+    pub deployment: String,
+    pub tables: TableNames,
+    pub pool_key_arn: String,
+    pub tenant_key_mode: TenantKeyMode,
+    pub user_pool_id: String,
+    pub user_pool_client_id: String,
+    pub session_idle: Duration,
+    /// Exact origins, never `*`.
+    pub allowed_origins: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct TableNames {
+    pub records: String,
+    pub ledger: String,
+    pub keys: String,
+    pub ephemera: String,
+}
+
+/// Every setting that was wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "configuration: {}", self.0.join("; "))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads `CLOISTER_…` from `variables`.
+    ///
+    /// # Errors
+    /// Names each setting that is missing, empty, malformed or not known.
+    pub fn from_env(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let mut env = Reader { left: variables.into_iter().filter(|(name, _)| name.starts_with("CLOISTER_")).collect(), wrong: Vec::new() };
+        let config = Self {
+            deployment: env.required("CLOISTER_DEPLOYMENT"),
+            tables: TableNames {
+                records: env.required("CLOISTER_RECORDS_TABLE"),
+                ledger: env.required("CLOISTER_LEDGER_TABLE"),
+                keys: env.required("CLOISTER_KEYS_TABLE"),
+                ephemera: env.required("CLOISTER_EPHEMERA_TABLE"),
+            },
+            pool_key_arn: env.required("CLOISTER_POOL_KEY_ARN"),
+            tenant_key_mode: env.parsed("CLOISTER_TENANT_KEY_MODE").unwrap_or_default(),
+            user_pool_id: env.required("CLOISTER_USER_POOL_ID"),
+            user_pool_client_id: env.required("CLOISTER_USER_POOL_CLIENT_ID"),
+            session_idle: Duration::from_secs(env.parsed("CLOISTER_SESSION_IDLE_SECONDS").unwrap_or(900)),
+            allowed_origins: env.origins("CLOISTER_ALLOWED_ORIGINS"),
+        };
+        env.finish(config)
+    }
+}
+
+struct Reader {
+    left: BTreeMap<String, String>,
+    wrong: Vec<String>,
+}
+
+impl Reader {
+    fn required(&mut self, name: &str) -> String {
+        match self.left.remove(name) {
+            Some(value) if !value.is_empty() => value,
+            _ => {
+                self.wrong.push(format!("`{name}` is not set"));
+                String::new()
+            }
+        }
+    }
+
+    fn parsed<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
+        let text = self.required(name);
+        if text.is_empty() {
+            return None;
+        }
+        text.parse().map_err(|e| self.wrong.push(format!("`{name}`: {e}"))).ok()
+    }
+
+    fn origins(&mut self, name: &str) -> Vec<String> {
+        // No origin at all is a choice: an API without browsers. The name must be there all the same.
+        let Some(text) = self.left.remove(name) else {
+            self.wrong.push(format!("`{name}` is not set"));
+            return Vec::new();
+        };
+        let origins: Vec<_> = text.split(',').map(str::trim).filter(|o| !o.is_empty()).map(str::to_owned).collect();
+        if let Some(bad) = origins.iter().find(|o| !is_origin(o)) {
+            self.wrong.push(format!("`{name}`: `{bad}` is not an origin such as https://app.example"));
+        }
+        origins
+    }
+
+    fn finish(mut self, config: Config) -> Result<Config, ConfigError> {
+        // Settings of tools that drive the functions are theirs to check.
+        let unknown = self.left.keys().filter(|name| !TOOLS.contains(&name.as_str())).map(|name| format!("`{name}` is not a setting"));
+        self.wrong.extend(unknown);
+        if self.wrong.is_empty() { Ok(config) } else { Err(ConfigError(self.wrong)) }
+    }
+}
+
+/// Read by the command line tools and the tests, never by a function.
+const TOOLS: &[&str] = &["CLOISTER_AWS", "CLOISTER_DEMO_PASSWORD", "CLOISTER_PYTHON", "CLOISTER_TOKEN", "CLOISTER_VENV"];
+
+fn is_origin(s: &str) -> bool {
+    let rest = s.strip_prefix("https://").or_else(|| s.strip_prefix("http://"));
+    rest.is_some_and(|r| !r.is_empty() && r.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complete() -> BTreeMap<String, String> {
+        [
+            ("DEPLOYMENT", "test"),
+            ("RECORDS_TABLE", "r"),
+            ("LEDGER_TABLE", "l"),
+            ("KEYS_TABLE", "k"),
+            ("EPHEMERA_TABLE", "e"),
+            ("POOL_KEY_ARN", "arn"),
+            ("TENANT_KEY_MODE", "own"),
+            ("USER_POOL_ID", "p"),
+            ("USER_POOL_CLIENT_ID", "c"),
+            ("SESSION_IDLE_SECONDS", "900"),
+            ("ALLOWED_ORIGINS", "https://a.example, http://127.0.0.1:3000"),
+        ]
+        .map(|(k, v)| (format!("CLOISTER_{k}"), v.to_owned()))
+        .into()
+    }
+
+    #[test]
+    fn a_complete_environment_is_read() {
+        let config = Config::from_env(complete()).unwrap();
+        assert_eq!(config.allowed_origins, ["https://a.example", "http://127.0.0.1:3000"]);
+        assert_eq!(config.session_idle, Duration::from_secs(900));
+    }
+
+    #[test]
+    fn everything_wrong_is_named_at_once() {
+        let mut env = complete();
+        env.remove("CLOISTER_RECORDS_TABLE");
+        env.insert("CLOISTER_SESSION_IDLE_SECONDS".into(), "soon".into());
+        env.insert("CLOISTER_ALLOWED_ORIGINS".into(), "*".into());
+        env.insert("CLOISTER_TYPO".into(), "1".into());
+        let text = Config::from_env(env).unwrap_err().to_string();
+        for name in ["RECORDS_TABLE` is not set", "SESSION_IDLE_SECONDS`: invalid digit", "`*` is not an origin", "TYPO` is not a setting"] {
+            assert!(text.contains(name), "{text}");
+        }
+    }
+}

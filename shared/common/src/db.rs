@@ -1,0 +1,319 @@
+//! The calls to DynamoDB that the pipeline makes. One tenant goes in with every call, and becomes the keys' prefix in
+//! [`crate::table`].
+
+use crate::{
+    Clock, Error, Result, TenantId,
+    config::TableNames,
+    error::Cause,
+    table::{Attributes, Index, Key, Row, SORT, Table, cause, prefixed, unavailable},
+    unit::{Condition, Op},
+};
+use aws_sdk_dynamodb::{
+    Client,
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{AttributeValue, CancellationReason, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
+};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+pub(crate) const SERVICE: &str = "dynamodb";
+
+/// How often one commit is tried when DynamoDB says that another transaction was in its way.
+const CONFLICT_ATTEMPTS: u32 = 6;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Db {
+    client: Client,
+    names: Arc<TableNames>,
+    clock: Arc<dyn Clock>,
+}
+
+/// What one Query asks for.
+#[derive(Clone, Debug)]
+pub struct Query {
+    pub(crate) table: Table,
+    pub(crate) index: Option<Index>,
+    pub(crate) partition: String,
+    pub(crate) range: Option<(String, String)>,
+    pub(crate) newest_first: bool,
+    pub(crate) limit: u32,
+}
+
+impl Query {
+    /// Items of one partition of an index, newest first.
+    pub fn index(index: Index, partition: impl Into<String>) -> Self {
+        Self { table: Table::Records, index: Some(index), partition: partition.into(), range: None, newest_first: true, limit: 100 }
+    }
+    /// Items of one partition of a table, in the order of their sort keys.
+    pub fn partition(table: Table, partition: impl Into<String>) -> Self {
+        Self { table, index: None, partition: partition.into(), range: None, newest_first: false, limit: 1000 }
+    }
+    /// Only sort keys from `low` to `high`, both included.
+    #[must_use]
+    pub fn between(mut self, low: impl ToString, high: impl ToString) -> Self {
+        self.range = Some((low.to_string(), high.to_string()));
+        self
+    }
+    #[must_use]
+    pub const fn limit(mut self, limit: u32) -> Self {
+        self.limit = limit;
+        self
+    }
+    #[must_use]
+    pub const fn newest_first(mut self) -> Self {
+        self.newest_first = true;
+        self
+    }
+    const fn sort_attribute(&self) -> &'static str {
+        if self.index.is_some() { SORT } else { "sk" }
+    }
+}
+
+/// One page of a Query: its rows, and where the next one starts.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub rows: Vec<Row>,
+    pub(crate) next: Option<Position>,
+}
+
+/// Where a page ended, relative to the query: table key and sort attribute of its last item.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Position(pub(crate) String, pub(crate) String, pub(crate) String);
+
+/// Why a commit did not happen.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// The condition of operation `index` failed; `old` is what stood there.
+    Condition { index: usize, old: Option<Row> },
+    Error(Error),
+}
+
+impl Db {
+    pub(crate) fn new(client: Client, names: TableNames, clock: Arc<dyn Clock>) -> Self {
+        Self { client, names: Arc::new(names), clock }
+    }
+
+    fn name(&self, table: Table) -> &str {
+        match table {
+            Table::Records => &self.names.records,
+            Table::Ledger => &self.names.ledger,
+            Table::Keys => &self.names.keys,
+            Table::Ephemera => &self.names.ephemera,
+        }
+    }
+
+    /// A consistent GetItem.
+    pub(crate) async fn get(&self, tenant: TenantId, table: Table, key: &Key) -> Result<Option<Row>> {
+        let got = self.client.get_item().table_name(self.name(table)).set_key(Some(key.attributes(tenant))).consistent_read(true).send();
+        Ok(got.await.map_err(unavailable(SERVICE))?.item.map(Row::new))
+    }
+
+    /// Two items in one consistent BatchGetItem.
+    pub(crate) async fn get_two(&self, tenant: TenantId, a: (Table, &Key), b: (Table, &Key)) -> Result<[Option<Row>; 2]> {
+        let keys = |key: &Key| {
+            KeysAndAttributes::builder().consistent_read(true).keys(key.attributes(tenant)).build().map_err(|_| Error::internal("batch get"))
+        };
+        let mut wanted = HashMap::from([(self.name(a.0).to_owned(), keys(a.1)?), (self.name(b.0).to_owned(), keys(b.1)?)]);
+        let mut found: HashMap<String, Vec<Attributes>> = HashMap::new();
+        // DynamoDB may answer a part and hand the rest back; there are two keys, so two rounds and one to spare.
+        for _ in 0..3 {
+            let got = self.client.batch_get_item().set_request_items(Some(wanted)).send().await.map_err(unavailable(SERVICE))?;
+            for (table, items) in got.responses.unwrap_or_default() {
+                found.entry(table).or_default().extend(items);
+            }
+            wanted = got.unprocessed_keys.unwrap_or_default();
+            if wanted.is_empty() {
+                let mut take = |table| found.remove(self.name(table)).and_then(|items| items.into_iter().next()).map(Row::new);
+                return Ok([take(a.0), take(b.0)]);
+            }
+        }
+        Err(Error::Unavailable { service: SERVICE, cause: Cause::code("unprocessed keys") })
+    }
+
+    pub(crate) async fn query(&self, tenant: TenantId, query: &Query, from: Option<Position>) -> Result<Page> {
+        let hash = query.index.map_or("pk", Index::attribute);
+        let partition = AttributeValue::S(prefixed(tenant, &query.partition));
+        let mut request = self
+            .client
+            .query()
+            .table_name(self.name(query.table))
+            .set_index_name(query.index.map(|i| i.name().to_owned()))
+            .limit(i32::try_from(query.limit).unwrap_or(i32::MAX))
+            .scan_index_forward(!query.newest_first)
+            .consistent_read(query.index.is_none())
+            .expression_attribute_names("#h", hash)
+            .expression_attribute_values(":h", partition.clone());
+        request = match &query.range {
+            None => request.key_condition_expression("#h = :h"),
+            Some((low, high)) => request
+                .key_condition_expression("#h = :h AND #s BETWEEN :low AND :high")
+                .expression_attribute_names("#s", query.sort_attribute())
+                .expression_attribute_values(":low", AttributeValue::S(low.clone()))
+                .expression_attribute_values(":high", AttributeValue::S(high.clone())),
+        };
+        if let Some(Position(pk, sk, sort)) = from {
+            let mut start = Key::new(pk, sk).attributes(tenant);
+            if let Some(index) = query.index {
+                start.insert(index.attribute().to_owned(), partition);
+                start.insert(SORT.to_owned(), AttributeValue::S(sort));
+            }
+            request = request.set_exclusive_start_key(Some(start));
+        }
+        let answer = request.send().await.map_err(unavailable(SERVICE))?;
+        let next = answer.last_evaluated_key.map(|last| position(tenant, &last)).transpose()?;
+        Ok(Page { rows: answer.items.unwrap_or_default().into_iter().map(Row::new).collect(), next })
+    }
+
+    /// One conditional UpdateItem on an item that is no business item: a session, a limit, a counter.
+    ///
+    /// `Err(Some(row))` is what stood there when the condition failed, `Err(None)` that nothing did.
+    pub(crate) async fn update(&self, tenant: TenantId, table: Table, key: &Key, update: Update<'_>) -> Result<Result<Row, Option<Row>>> {
+        let names = update.names.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let values = update.values.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<HashMap<_, _>>();
+        let sent = self
+            .client
+            .update_item()
+            .table_name(self.name(table))
+            .set_key(Some(key.attributes(tenant)))
+            .update_expression(update.expression)
+            .set_condition_expression(update.condition.map(str::to_owned))
+            .set_expression_attribute_names(Some(names).filter(|n: &HashMap<_, _>| !n.is_empty()))
+            .set_expression_attribute_values(Some(values).filter(|v| !v.is_empty()))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match sent {
+            Ok(answer) => Ok(Ok(Row::new(answer.attributes.unwrap_or_default()))),
+            Err(e) => match e.as_service_error() {
+                Some(e) if e.is_conditional_check_failed_exception() => {
+                    use aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException as Failed;
+                    let Failed(failed) = e else { return Ok(Err(None)) };
+                    Ok(Err(failed.item().cloned().map(Row::new)))
+                }
+                _ => Err(unavailable(SERVICE)(e)),
+            },
+        }
+    }
+
+    /// Commits every operation or none. A conflict with another transaction is tried again until `deadline`.
+    pub(crate) async fn commit(&self, ops: &[(TenantId, Op)], token: &str, deadline: crate::Timestamp) -> Result<(), Refused> {
+        let items = ops.iter().map(|(tenant, op)| self.transact_item(*tenant, op)).collect::<Result<Vec<_>>>().map_err(Refused::Error)?;
+        let mut attempt = 0;
+        loop {
+            let sent = self.client.transact_write_items().client_request_token(token).set_transact_items(Some(items.clone())).send().await;
+            let Err(e) = sent else { return Ok(()) };
+            let reasons = match e.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(e)) => e.cancellation_reasons().to_vec(),
+                // The token's first attempt is still under way: it will have ended by the next.
+                Some(TransactWriteItemsError::TransactionInProgressException(_)) => Vec::new(),
+                _ => return Err(Refused::Error(unavailable(SERVICE)(e))),
+            };
+            if let Some(refused) = failed_condition(&reasons) {
+                return Err(refused);
+            }
+            if let Some(other) = reasons.iter().filter_map(CancellationReason::code).find(|c| !RETRYABLE.contains(c)) {
+                return Err(Refused::Error(Error::Internal { what: "commit", cause: Cause::code(other) }));
+            }
+            attempt += 1;
+            let pause = backoff(attempt);
+            if attempt >= CONFLICT_ATTEMPTS || self.clock.now().plus(pause) >= deadline {
+                return Err(Refused::Error(Error::Unavailable { service: SERVICE, cause: cause(&e) }));
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn transact_item(&self, tenant: TenantId, op: &Op) -> Result<TransactWriteItem> {
+        use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, Update};
+        let (table, condition) = (self.name(op.table()).to_owned(), op.condition());
+        let all_old = ReturnValuesOnConditionCheckFailure::AllOld;
+        let (expression, names, values) = condition.map(Condition::expression).unwrap_or_default();
+        let expression = (!expression.is_empty()).then_some(expression);
+        let (names, values) = (Some(names).filter(|n| !n.is_empty()), Some(values).filter(|v| !v.is_empty()));
+        let item = TransactWriteItem::builder();
+        let built = match op {
+            Op::Put { item: put, .. } => Put::builder()
+                .table_name(table)
+                .set_item(Some(put.clone().into_attributes(tenant)))
+                .set_condition_expression(expression)
+                .set_expression_attribute_names(names)
+                .set_expression_attribute_values(values)
+                .return_values_on_condition_check_failure(all_old)
+                .build()
+                .map(|put| item.put(put)),
+            Op::Delete { key, .. } => Delete::builder()
+                .table_name(table)
+                .set_key(Some(key.attributes(tenant)))
+                .set_condition_expression(expression)
+                .set_expression_attribute_names(names)
+                .set_expression_attribute_values(values)
+                .return_values_on_condition_check_failure(all_old)
+                .build()
+                .map(|delete| item.delete(delete)),
+            Op::Check { key, .. } => ConditionCheck::builder()
+                .table_name(table)
+                .set_key(Some(key.attributes(tenant)))
+                .set_condition_expression(expression)
+                .set_expression_attribute_names(names)
+                .set_expression_attribute_values(values)
+                .return_values_on_condition_check_failure(all_old)
+                .build()
+                .map(|check| item.condition_check(check)),
+            Op::Set { key, attributes, .. } => {
+                let mut names = names.unwrap_or_default();
+                let mut values = values.unwrap_or_default();
+                let mut set = Vec::new();
+                for (i, (name, value)) in attributes.iter().enumerate() {
+                    names.insert(format!("#s{i}"), name.clone());
+                    values.insert(format!(":s{i}"), value.clone());
+                    set.push(format!("#s{i} = :s{i}"));
+                }
+                Update::builder()
+                    .table_name(table)
+                    .set_key(Some(key.attributes(tenant)))
+                    .update_expression(format!("SET {}", set.join(", ")))
+                    .set_condition_expression(expression)
+                    .set_expression_attribute_names(Some(names))
+                    .set_expression_attribute_values(Some(values))
+                    .return_values_on_condition_check_failure(all_old)
+                    .build()
+                    .map(|update| item.update(update))
+            }
+        };
+        Ok(built.map_err(|_| Error::internal("transaction item"))?.build())
+    }
+}
+
+/// A conditional UpdateItem: expressions and what they name.
+#[derive(Debug, Default)]
+pub(crate) struct Update<'a> {
+    pub(crate) expression: &'a str,
+    pub(crate) condition: Option<&'a str>,
+    pub(crate) names: &'a [(&'a str, &'a str)],
+    pub(crate) values: Vec<(&'static str, AttributeValue)>,
+}
+
+const RETRYABLE: [&str; 4] = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+
+fn failed_condition(reasons: &[CancellationReason]) -> Option<Refused> {
+    // The last operation is the idempotency record where there is one, and it wins over every other: hence the search
+    // from the end.
+    let index = reasons.iter().rposition(|r| r.code() == Some("ConditionalCheckFailed"))?;
+    let first = reasons.iter().position(|r| r.code() == Some("ConditionalCheckFailed"))?;
+    let index = if index + 1 == reasons.len() { index } else { first };
+    Some(Refused::Condition { index, old: reasons[index].item().cloned().map(Row::new) })
+}
+
+/// Full jitter: up to 20, 40, 80, … milliseconds.
+fn backoff(attempt: u32) -> Duration {
+    let ceiling = 20u64 << attempt.min(6);
+    Duration::from_millis(u64::from_le_bytes(crate::random::bytes()) % ceiling)
+}
+
+fn position(tenant: TenantId, last: &Attributes) -> Result<Position> {
+    let text = |name: &str| last.get(name).and_then(|v| v.as_s().ok()).map(String::as_str);
+    let prefix = prefixed(tenant, "");
+    let pk = text("pk").and_then(|pk| pk.strip_prefix(&prefix)).ok_or(Error::internal("page end"))?;
+    let sk = text("sk").ok_or(Error::internal("page end"))?;
+    Ok(Position(pk.to_owned(), sk.to_owned(), text(SORT).unwrap_or_default().to_owned()))
+}

@@ -1,0 +1,309 @@
+//! Endpoints: what one is, in four kinds, and the list of them all.
+
+use crate::{
+    Action, Batch, Deps, Input, Permit, Platform, Public, RateLimit, Resource, Result, Scope,
+    input::InputSchema,
+    pipeline,
+    request::{Request, Response},
+};
+use aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayProxyResponse};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+use std::{future::Future, pin::Pin};
+
+/// Whether PHI passes through an endpoint. If so, the caller states a purpose of use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Data {
+    Phi,
+    NoPhi,
+}
+
+/// Something that an endpoint's role may do beyond what every endpoint does (touch its session, read its tenant's gate,
+/// write an audit event). `template.yaml`'s IAM is written from it, and a handler that uses what is not declared does
+/// not compile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Need {
+    /// Read business items.
+    Read,
+    /// Change business items. Includes reading them.
+    Write,
+    /// Unwrap the tenant's branch key: seal and open.
+    Seal,
+    /// Unwrap the tenant's search key: search tokens and cursors.
+    Search,
+    /// Start, refresh and end sessions.
+    Sessions,
+    /// Ask Cognito about a password or a refresh token.
+    SignIn,
+}
+
+pub(crate) const fn declares(needs: &[Need], wanted: Need) -> bool {
+    let mut i = 0;
+    while i < needs.len() {
+        let same = needs[i] as u8 == wanted as u8;
+        let includes = matches!((needs[i], wanted), (Need::Write, Need::Read));
+        if same || includes {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Method {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Method {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// A method and a path, as `POST /v1/shipments/{shipment_id}/void`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Route {
+    pub method: Method,
+    pub path: &'static str,
+}
+
+impl Route {
+    pub const fn get(path: &'static str) -> Self {
+        Self { method: Method::Get, path }
+    }
+    pub const fn post(path: &'static str) -> Self {
+        Self { method: Method::Post, path }
+    }
+    pub const fn put(path: &'static str) -> Self {
+        Self { method: Method::Put, path }
+    }
+    pub const fn patch(path: &'static str) -> Self {
+        Self { method: Method::Patch, path }
+    }
+    pub const fn delete(path: &'static str) -> Self {
+        Self { method: Method::Delete, path }
+    }
+}
+
+/// What the `Idempotency-Key` header is to an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdempotencyKey {
+    Required,
+    Optional,
+    Ignored,
+}
+
+/// A request that succeeds: the API's example, the suite's sample, the template in `events/`.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// JSON, where there is a body.
+    pub body: Option<&'static str>,
+    pub query: &'static [(&'static str, &'static str)],
+}
+
+impl Sample {
+    pub const NONE: Self = Self { body: None, query: &[] };
+
+    pub const fn body(body: &'static str) -> Self {
+        Self { body: Some(body), query: &[] }
+    }
+    pub const fn query(query: &'static [(&'static str, &'static str)]) -> Self {
+        Self { body: None, query }
+    }
+}
+
+/// What every kind of endpoint says of itself.
+pub trait Operation: Sized + Send + Sync + 'static {
+    /// The binary, the function in the template and the name in the audit log, as `create_shipment`.
+    const NAME: &'static str;
+    /// One line for the API's readers.
+    const SUMMARY: &'static str;
+    const ROUTE: Route;
+    const DATA: Data;
+    const NEEDS: &'static [Need] = &[];
+    const LIMIT: RateLimit = RateLimit::API_DEFAULT;
+    /// The status of success.
+    const STATUS: u16 = 200;
+    const IDEMPOTENCY: IdempotencyKey = match Self::ROUTE.method {
+        Method::Get => IdempotencyKey::Ignored,
+        _ => IdempotencyKey::Optional,
+    };
+    const SAMPLE: Sample;
+    type Input: Input;
+    type Output: Serialize + JsonSchema + Send;
+}
+
+/// An endpoint of the caller's own tenant.
+pub trait Endpoint: Operation {
+    const ACTION: Action;
+    type Target: Resource;
+
+    /// What the caller wants to act on. Reads only, before the policy is asked.
+    fn target(scope: &Scope<'_, Self>, input: &Self::Input) -> impl Future<Output = Result<Self::Target>> + Send;
+
+    /// The work. A [`Permit`] exists only once the policy has said yes.
+    fn handle(cx: &mut Permit<'_, Self>, input: Self::Input) -> impl Future<Output = Result<Self::Output>> + Send;
+}
+
+/// An endpoint of the platform's operators about a tenant named in the path. Its scope opens after the policy has said
+/// yes, it is recorded in the platform's log and in the tenant's, and it never carries PHI.
+pub trait PlatformEndpoint: Operation {
+    const ACTION: Action;
+    /// The tenant that the request is about.
+    fn tenant(input: &Self::Input) -> crate::TenantId;
+    fn handle(cx: &mut Platform<'_, Self>, input: Self::Input) -> impl Future<Output = Result<Self::Output>> + Send;
+}
+
+/// An endpoint for callers who have not signed in. Its limit is per address.
+pub trait PublicEndpoint: Operation {
+    /// Whether its requests are recorded. Only what tells nothing of anybody is not.
+    const AUDITED: bool = true;
+    fn handle(cx: &mut Public<'_, Self>, input: Self::Input) -> impl Future<Output = Result<Self::Output>> + Send;
+}
+
+/// An endpoint that does one thing to many items, each in a transaction of its own.
+pub trait BatchEndpoint: Operation<Output = crate::BatchOutput<Self::Done>> {
+    const ACTION: Action;
+    type Target: Resource;
+    type Item: Send + Sync;
+    type Done: Serialize + JsonSchema + Send;
+
+    fn target(scope: &Scope<'_, Self>, input: &Self::Input) -> impl Future<Output = Result<Self::Target>> + Send;
+    fn items(input: Self::Input) -> Vec<Self::Item>;
+    /// One item's work, with changes of its own.
+    fn handle(cx: &mut Batch<'_, Self>, item: Self::Item) -> impl Future<Output = Result<Self::Done>> + Send;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Tenant,
+    Platform,
+    Public,
+    Batch,
+}
+
+type Serve = for<'a> fn(&'a Deps, Request) -> Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
+type Describe = fn(&mut SchemaGenerator) -> (InputSchema, Schema);
+
+/// An endpoint with its type forgotten, for lists of them.
+#[derive(Clone, Copy, Debug)]
+pub struct AnyEndpoint {
+    pub domain: &'static str,
+    pub type_name: &'static str,
+    pub name: &'static str,
+    pub summary: &'static str,
+    pub kind: Kind,
+    pub route: Route,
+    pub action: Option<Action>,
+    /// Cedar's type of what it acts on.
+    pub resource: Option<&'static str>,
+    /// The action by which an existing target is seen, where the target is an item.
+    pub view: Option<Action>,
+    pub data: Data,
+    pub needs: &'static [Need],
+    pub limit: RateLimit,
+    pub status: u16,
+    pub idempotency: IdempotencyKey,
+    pub audited: bool,
+    pub has_body: bool,
+    pub sample: Sample,
+    serve: Serve,
+    describe: Describe,
+}
+
+impl AnyEndpoint {
+    const fn describe_as<E: Operation>(domain: &'static str, type_name: &'static str, kind: Kind, serve: Serve) -> Self {
+        const {
+            assert!(matches!(E::DATA, Data::NoPhi) || declares(E::NEEDS, Need::Seal), "PHI is sealed: add Need::Seal to NEEDS");
+        }
+        Self {
+            domain,
+            type_name,
+            name: E::NAME,
+            summary: E::SUMMARY,
+            kind,
+            route: E::ROUTE,
+            action: None,
+            resource: None,
+            view: None,
+            data: E::DATA,
+            needs: E::NEEDS,
+            limit: E::LIMIT,
+            status: E::STATUS,
+            idempotency: E::IDEMPOTENCY,
+            audited: true,
+            has_body: E::Input::HAS_BODY,
+            sample: E::SAMPLE,
+            serve,
+            describe: |schemas| {
+                let mut input = InputSchema::default();
+                E::Input::describe(schemas, &mut input);
+                (input, schemas.subschema_for::<E::Output>())
+            },
+        }
+    }
+
+    #[doc(hidden)]
+    pub const fn tenant<E: Endpoint>(domain: &'static str, type_name: &'static str) -> Self {
+        let mut any = Self::describe_as::<E>(domain, type_name, Kind::Tenant, |d, r| Box::pin(pipeline::run::<E>(d, r)));
+        any.action = Some(E::ACTION);
+        any.resource = Some(E::Target::TYPE);
+        any.view = E::Target::VIEW;
+        any
+    }
+    #[doc(hidden)]
+    pub const fn platform<E: PlatformEndpoint>(domain: &'static str, type_name: &'static str) -> Self {
+        const { assert!(matches!(E::DATA, Data::NoPhi), "a platform endpoint never carries PHI") }
+        let mut any = Self::describe_as::<E>(domain, type_name, Kind::Platform, |d, r| Box::pin(pipeline::run_platform::<E>(d, r)));
+        any.action = Some(E::ACTION);
+        any.resource = Some(crate::PlatformResource::TYPE);
+        any
+    }
+    #[doc(hidden)]
+    pub const fn public<E: PublicEndpoint>(domain: &'static str, type_name: &'static str) -> Self {
+        const { assert!(matches!(E::DATA, Data::NoPhi), "a public endpoint never carries PHI") }
+        let mut any = Self::describe_as::<E>(domain, type_name, Kind::Public, |d, r| Box::pin(pipeline::run_public::<E>(d, r)));
+        any.audited = E::AUDITED;
+        any
+    }
+    #[doc(hidden)]
+    pub const fn batch<E: BatchEndpoint>(domain: &'static str, type_name: &'static str) -> Self {
+        let mut any = Self::describe_as::<E>(domain, type_name, Kind::Batch, |d, r| Box::pin(pipeline::run_batch::<E>(d, r)));
+        any.action = Some(E::ACTION);
+        any.resource = Some(E::Target::TYPE);
+        any.view = E::Target::VIEW;
+        any
+    }
+
+    /// Serves API Gateway's event.
+    pub async fn serve(&self, deps: &Deps, event: ApiGatewayProxyRequest) -> ApiGatewayProxyResponse {
+        (self.serve)(deps, Request::from_event(event, None)).await.into_event()
+    }
+
+    /// The schemas of its input and of its output.
+    pub fn schemas(&self, schemas: &mut SchemaGenerator) -> (InputSchema, Schema) {
+        (self.describe)(schemas)
+    }
+}
+
+/// Declares a domain's endpoints, `kind module::Type`: one module each, and the list of them all.
+#[macro_export]
+macro_rules! endpoints {
+    ($($kind:ident $module:ident::$Type:ident),* $(,)?) => {
+        $(mod $module; pub use $module::$Type;)*
+        /// Every endpoint of this domain. Only tools and tests read it: a function's binary names one type.
+        pub const ALL: &[$crate::AnyEndpoint] = &[$($crate::AnyEndpoint::$kind::<$Type>(env!("CARGO_PKG_NAME"), stringify!($Type))),*];
+    };
+}
+

@@ -1,0 +1,161 @@
+//! Idempotency keys: a request that is repeated does nothing twice, and its twin gets the winner's answer.
+//!
+//! The record is committed with the change, so that the two cannot part. Where the endpoint reads a target, the record is
+//! read with it; where it reads none, the commit's own condition finds it, and wins over every other. It holds the answer,
+//! sealed, and lives for 24 hours.
+
+use crate::{
+    Error, Result, Timestamp, UserId,
+    request::{Request, Response},
+    scope::Context,
+    table::{Item, Key, Row, Table},
+    unit::{Condition, Op},
+};
+use aws_lc_rs::digest::{self, SHA256};
+use phi::{FieldNumber, Place, SealedBytes};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+const LIVES: Duration = Duration::from_secs(24 * 60 * 60);
+const TABLE: &str = "idempotency";
+const ANSWER: FieldNumber = phi::field_number!(1);
+
+/// The caller's key for one request, bound to tenant, principal and endpoint.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    key: Key,
+    request_hash: [u8; 32],
+}
+
+/// What is kept of an answer: what makes a twin's the same.
+#[derive(Debug, Serialize, Deserialize)]
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: String,
+    /// What a twin's audit event says was touched and disclosed.
+    resources: Vec<(String, String)>,
+    disclosed: Vec<String>,
+}
+
+/// The answer's headers that belong to the change, not to the request that asked for it.
+const KEPT: [&str; 3] = ["content-type", "etag", "location"];
+
+impl Claim {
+    /// The claim of a request's `Idempotency-Key`, where it has one.
+    ///
+    /// # Errors
+    /// 400 where the key is empty, longer than 255 or not printable ASCII.
+    pub(crate) fn of(request: &Request, user: UserId, endpoint: &str) -> Result<Option<Self>> {
+        let Some(value) = request.headers.get("idempotency-key") else { return Ok(None) };
+        let key = value.as_bytes();
+        if request.headers.get_all("idempotency-key").iter().count() > 1
+            || !(1..=255).contains(&key.len())
+            || !key.iter().all(u8::is_ascii_graphic)
+        {
+            return Err(Error::bad_request("invalid_idempotency_key", "`Idempotency-Key` must be 1 to 255 printable ASCII characters, once"));
+        }
+        let name = hash(&[user.to_string().as_bytes(), endpoint.as_bytes(), key]);
+        let path: Vec<_> = request.path.iter().flat_map(|(k, v)| [k.as_bytes(), v.as_bytes()]).collect();
+        let body = request.body.as_deref().unwrap_or_default();
+        let if_match = request.headers.get("if-match").map(http::HeaderValue::as_bytes).unwrap_or_default();
+        let request_hash = hash(&[&path[..], &[if_match, body]].concat());
+        Ok(Some(Self { key: named(&name), request_hash }))
+    }
+
+    /// The claim of the `index`th item of a batch.
+    pub(crate) fn item(&self, index: usize) -> Self {
+        let name = hash(&[self.key.place().as_bytes(), index.to_string().as_bytes()]);
+        Self { key: named(&name), request_hash: self.request_hash }
+    }
+
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+    pub(crate) fn request_hash(&self) -> [u8; 32] {
+        self.request_hash
+    }
+    /// When a record that is written now may be forgotten.
+    pub(crate) fn until(&self, now: Timestamp) -> Timestamp {
+        now.plus(LIVES)
+    }
+
+    /// The operation that stores the answer. It must be the commit's last.
+    pub(crate) async fn store(&self, context: &Context<'_>, response: &Response) -> Result<Op> {
+        let (deps, tenant, now) = (context.deps, context.principal.tenant(), context.now);
+        let headers = KEPT.iter().filter_map(|name| response.headers.get(*name).map(|v| (*name, v)));
+        let answer = Answer {
+            status: response.status,
+            headers: headers.filter_map(|(name, v)| Some((name.to_owned(), v.to_str().ok()?.to_owned()))).collect(),
+            body: String::from_utf8(response.body.clone()).map_err(|_| Error::internal("idempotency"))?,
+            resources: context.trace.with(|t| t.resources.clone()),
+            disclosed: context.trace.with(|t| t.disclosed.iter().map(ToString::to_string).collect()),
+        };
+        let bytes = serde_json::to_vec(&answer).map_err(|_| Error::internal("idempotency"))?;
+        let tenant_text = tenant.to_string();
+        let key = deps.keyring.current(tenant).await?;
+        let sealed = key.sealer(&self.place(&tenant_text)).and_then(|mut sealer| {
+            sealer.field(ANSWER, &bytes)?;
+            sealer.finish()
+        });
+        let item = Item::new(self.key.clone())
+            .bytes("request_hash", self.request_hash)
+            .bytes("sealed", sealed.map_err(|_| Error::internal("idempotency"))?.into_vec())
+            .number("expires_at", self.until(now).as_secs());
+        Ok(Op::Put { table: Table::Ephemera, item, condition: Some(Condition::AbsentOrExpired { now_secs: now.as_secs() }) })
+    }
+
+    /// The answer that `row` holds, if it is this request's and has not expired. The request's trace becomes that of the
+    /// first: whatever this one did is not going to happen.
+    ///
+    /// # Errors
+    /// 422 `idempotency_mismatch` where the key was used for another request.
+    pub(crate) async fn replay(&self, context: &Context<'_>, row: &Row) -> Result<Option<Response>> {
+        let (deps, tenant, now) = (context.deps, context.principal.tenant(), context.now);
+        if row.number("expires_at")? < now.as_secs() {
+            return Ok(None);
+        }
+        if row.bytes("request_hash")? != self.request_hash {
+            return Err(Error::IdempotencyMismatch);
+        }
+        let sealed = SealedBytes::parse(row.bytes("sealed")?.to_vec()).map_err(|_| Error::internal("idempotency"))?;
+        let key = deps.keyring.branch(tenant, sealed.key_version()).await?;
+        let tenant_text = tenant.to_string();
+        let opened = key.opener(&self.place(&tenant_text), &sealed).and_then(|o| o.field(ANSWER));
+        let bytes = opened.ok().flatten().ok_or(Error::internal("idempotency"))?;
+        let answer: Answer = serde_json::from_slice(&bytes).map_err(|_| Error::internal("idempotency"))?;
+        context.trace.with(|t| {
+            t.resources = answer.resources;
+            t.disclosed = answer.disclosed.into_iter().map(Into::into).collect();
+        });
+        let mut response = Response::json(answer.status, answer.body.into_bytes());
+        for (name, value) in answer.headers {
+            if let Some(name) = KEPT.iter().find(|k| **k == name) {
+                response.set(name, &value);
+            }
+        }
+        response.set("idempotency-replayed", "true");
+        Ok(Some(response))
+    }
+
+    fn place<'a>(&'a self, tenant: &'a str) -> Place<'a> {
+        Place { tenant, table: TABLE, record: self.key.place() }
+    }
+}
+
+fn named(hash: &[u8; 32]) -> Key {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    Key::new(format!("IDEMPOTENCY#{}", URL_SAFE_NO_PAD.encode(hash)), "ANSWER")
+}
+
+/// SHA-256 of parts, each after its length, so that no two lists of parts read alike.
+pub(crate) fn hash(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = digest::Context::new(&SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    let mut out = [0; 32];
+    out.copy_from_slice(context.finish().as_ref());
+    out
+}

@@ -1,0 +1,404 @@
+//! Input: parsed into types whose existence means that it is valid, with an error for every field that is not.
+
+use crate::{
+    Error, Result,
+    error::FieldError,
+    request::Request,
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::{borrow::Cow, collections::BTreeMap, str::FromStr};
+
+/// What an endpoint takes from a request.
+pub trait Input: Sized + Send + Sync {
+    /// # Errors
+    /// 400 where it is not well-formed, 422 with every field that is not valid, 404 for an id in the path that is none.
+    fn parse(request: &Request) -> Result<Self>;
+    /// What the API's description says of it.
+    fn describe(schemas: &mut SchemaGenerator, into: &mut InputSchema);
+    /// Whether it has a body, which then must be JSON.
+    const HAS_BODY: bool = false;
+}
+
+/// Schemas of an input's parts.
+#[derive(Debug, Default)]
+pub struct InputSchema {
+    pub path: Vec<(&'static str, Schema)>,
+    pub query: Option<Schema>,
+    pub body: Option<Schema>,
+}
+
+/// Nothing at all.
+impl Input for () {
+    fn parse(request: &Request) -> Result<Self> {
+        no_query(request)
+    }
+    fn describe(_: &mut SchemaGenerator, _: &mut InputSchema) {}
+}
+
+/// A JSON body.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: FromJson + JsonSchema + Send + Sync> Input for Json<T> {
+    const HAS_BODY: bool = true;
+    fn parse(request: &Request) -> Result<Self> {
+        no_query(request)?;
+        from_value(json_body(request)?).map(Self)
+    }
+    fn describe(schemas: &mut SchemaGenerator, into: &mut InputSchema) {
+        into.body = Some(schemas.subschema_for::<T>());
+    }
+}
+
+/// The query string, as an object of texts.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: FromJson + JsonSchema + Send + Sync> Input for Query<T> {
+    fn parse(request: &Request) -> Result<Self> {
+        if request.repeated_query {
+            return Err(Error::bad_request("repeated_parameter", "a query parameter stands twice"));
+        }
+        let object: Map<_, _> = request.query.iter().map(|(k, v)| (k.clone(), Value::String(v.clone()))).collect();
+        from_value(Value::Object(object)).map(Self)
+    }
+    fn describe(schemas: &mut SchemaGenerator, into: &mut InputSchema) {
+        into.query = Some(schemas.root_schema_for::<T>());
+    }
+}
+
+/// The one id in the path. What is not an id is not found.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+/// An id that stands in a path as `{NAME}`.
+pub trait PathId: FromStr + JsonSchema + Send + Sync {
+    const NAME: &'static str;
+}
+
+impl<T: PathId> Input for Path<T> {
+    fn parse(request: &Request) -> Result<Self> {
+        no_query(request)?;
+        id(request).map(Self)
+    }
+    fn describe(schemas: &mut SchemaGenerator, into: &mut InputSchema) {
+        into.path.push((T::NAME, schemas.subschema_for::<T>()));
+    }
+}
+
+impl<P: PathId, T: FromJson + JsonSchema + Send + Sync> Input for (Path<P>, Json<T>) {
+    const HAS_BODY: bool = true;
+    fn parse(request: &Request) -> Result<Self> {
+        Ok((Path(id(request)?), Json::parse(request)?))
+    }
+    fn describe(schemas: &mut SchemaGenerator, into: &mut InputSchema) {
+        Path::<P>::describe(schemas, into);
+        Json::<T>::describe(schemas, into);
+    }
+}
+
+fn id<T: PathId>(request: &Request) -> Result<T> {
+    request.path.get(T::NAME).and_then(|text| text.parse().ok()).ok_or(Error::NotFound)
+}
+
+fn no_query(request: &Request) -> Result<()> {
+    let errors: Vec<_> = request.query.keys().map(|name| unknown(name)).collect();
+    if errors.is_empty() { Ok(()) } else { Err(Error::Invalid(errors)) }
+}
+
+fn json_body(request: &Request) -> Result<Value> {
+    let media_type = request.header("content-type").unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(Error::UnsupportedMediaType);
+    }
+    let bytes = request.body.as_ref().map_err(Clone::clone)?;
+    strict_json(bytes)
+}
+
+/// JSON in which no object names a member twice: two readers of such a body could see two different requests.
+fn strict_json(bytes: &[u8]) -> Result<Value> {
+    struct Strict(Value);
+    impl<'de> serde::Deserialize<'de> for Strict {
+        fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+            d.deserialize_any(Visitor).map(Strict)
+        }
+    }
+    struct Visitor;
+    impl<'de> serde::de::Visitor<'de> for Visitor {
+        type Value = Value;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("JSON")
+        }
+        fn visit_unit<E>(self) -> Result<Value, E> {
+            Ok(Value::Null)
+        }
+        fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
+            Ok(v.into())
+        }
+        fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
+            Ok(v.into())
+        }
+        fn visit_u64<E>(self, v: u64) -> Result<Value, E> {
+            Ok(v.into())
+        }
+        fn visit_f64<E>(self, v: f64) -> Result<Value, E> {
+            Ok(v.into())
+        }
+        fn visit_str<E>(self, v: &str) -> Result<Value, E> {
+            Ok(v.into())
+        }
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+            let mut items = Vec::new();
+            while let Some(Strict(item)) = seq.next_element()? {
+                items.push(item);
+            }
+            Ok(Value::Array(items))
+        }
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+            let mut object = Map::new();
+            while let Some((name, Strict(value))) = map.next_entry::<Cow<'de, str>, Strict>()? {
+                if object.insert(name.into_owned(), value).is_some() {
+                    return Err(serde::de::Error::custom("duplicate member"));
+                }
+            }
+            Ok(Value::Object(object))
+        }
+    }
+    let malformed = || Error::bad_request("malformed_json", "the body is not valid JSON");
+    serde_json::from_slice::<Strict>(bytes).map(|Strict(v)| v).map_err(|_| malformed())
+}
+
+fn from_value<T: FromJson>(value: Value) -> Result<T> {
+    let mut errors = Vec::new();
+    match T::from_json(value, "", &mut errors) {
+        Some(input) if errors.is_empty() => Ok(input),
+        _ => Err(Error::Invalid(errors)),
+    }
+}
+
+/// Reads itself from JSON and says everything that is wrong, not only the first thing.
+///
+/// Whatever deserialises is read as one leaf; objects declared by [`input!`](crate::input) are read field by field.
+pub trait FromJson: Sized {
+    fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self>;
+}
+
+impl<T: DeserializeOwned> FromJson for T {
+    fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
+        let given = kind_of(&value);
+        serde_json::from_value(value).map_err(|e| errors.push(FieldError::new(at, "invalid", harmless(&e.to_string(), given)))).ok()
+    }
+}
+
+/// Serde's own messages repeat the value that was sent; ours do not.
+fn harmless(message: &str, given: &'static str) -> String {
+    match message.rsplit_once(", expected ") {
+        Some((_, expected)) if message.starts_with("invalid ") || message.starts_with("unknown ") => {
+            format!("expected {expected}, got {given}")
+        }
+        _ => message.to_owned(),
+    }
+}
+
+const fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "another text",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn unknown(field: &str) -> FieldError {
+    // The name is the caller's: it is cut, and what is not a plain name is not repeated.
+    let plain = field.len() <= 64 && field.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
+    FieldError::new(if plain { field } else { "(unnamed)" }, "unknown_field", "no such field")
+}
+
+/// An object's members, taken one by one.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    at: &'a str,
+    members: BTreeMap<String, Value>,
+    errors: &'a mut Vec<FieldError>,
+}
+
+impl<'a> Fields<'a> {
+    #[doc(hidden)]
+    pub fn of(value: Value, at: &'a str, errors: &'a mut Vec<FieldError>) -> Option<Self> {
+        match value {
+            Value::Object(members) => Some(Self { at, members: members.into_iter().collect(), errors }),
+            other => {
+                errors.push(FieldError::new(at, "invalid", format!("expected an object, got {}", kind_of(&other))));
+                None
+            }
+        }
+    }
+    fn path(&self, name: &str) -> String {
+        if self.at.is_empty() { name.to_owned() } else { format!("{}.{name}", self.at) }
+    }
+    #[doc(hidden)]
+    pub fn required<T: FromJson>(&mut self, name: &str) -> Option<T> {
+        let path = self.path(name);
+        match self.members.remove(name) {
+            None => {
+                self.errors.push(FieldError::new(path, "required", "this field is required"));
+                None
+            }
+            Some(value) => T::from_json(value, &path, self.errors),
+        }
+    }
+    /// `Some(None)` where it is absent or null.
+    #[doc(hidden)]
+    pub fn optional<T: FromJson>(&mut self, name: &str) -> Option<Option<T>> {
+        let path = self.path(name);
+        match self.members.remove(name) {
+            None | Some(Value::Null) => Some(None),
+            Some(value) => T::from_json(value, &path, self.errors).map(Some),
+        }
+    }
+    /// A field of a patch: absent is [`Patch::Keep`], null is [`Patch::Clear`].
+    #[doc(hidden)]
+    pub fn patch<T: FromJson>(&mut self, name: &str) -> Option<Patch<T>> {
+        let path = self.path(name);
+        match self.members.remove(name) {
+            None => Some(Patch::Keep),
+            Some(Value::Null) => Some(Patch::Clear),
+            Some(value) => T::from_json(value, &path, self.errors).map(Patch::Set),
+        }
+    }
+    #[doc(hidden)]
+    pub fn finish(self) {
+        let left: Vec<_> = self.members.keys().map(|name| unknown(&self.path(name))).collect();
+        self.errors.extend(left);
+    }
+}
+
+/// What a patch does to a field (RFC 7396: absent keeps, null clears).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Patch<T> {
+    #[default]
+    Keep,
+    Clear,
+    Set(T),
+}
+
+impl<T> Patch<T> {
+    pub const fn is_keep(&self) -> bool {
+        matches!(self, Self::Keep)
+    }
+    /// Applies it to an optional field.
+    pub fn apply(self, to: &mut Option<T>) {
+        match self {
+            Self::Keep => {}
+            Self::Clear => *to = None,
+            Self::Set(value) => *to = Some(value),
+        }
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Patch<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("Patch_{}", T::schema_name()).into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
+        Option::<T>::json_schema(schemas)
+    }
+}
+
+/// A derived schema requires every field that is not an `Option`; a field of a patch may be left out.
+#[doc(hidden)]
+pub fn patches_are_optional(schema: &mut Schema, fields: &[(&str, &str)]) {
+    let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) else { return };
+    required.retain(|name| !fields.iter().any(|(how, field)| *how == "patch" && name == field));
+    if required.is_empty() {
+        schema.remove("required");
+    }
+}
+
+/// Declares an object of input: its fields are `required`, `optional` or (in a patch) `patch`; others are refused.
+///
+/// ```
+/// common::input! {
+///     /// A greeting.
+///     pub struct Greeting { required name: String, optional mood: String }
+/// }
+/// ```
+#[macro_export]
+macro_rules! input {
+    ($(#[$doc:meta])* $vis:vis struct $Name:ident { $($(#[$fdoc:meta])* $how:ident $field:ident: $T:ty),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, ::schemars::JsonSchema)]
+        #[schemars(
+            deny_unknown_fields,
+            transform = |schema: &mut ::schemars::Schema| $crate::input::patches_are_optional(schema, &[$((stringify!($how), stringify!($field))),*]),
+        )]
+        $vis struct $Name { $($(#[$fdoc])* $vis $field: $crate::input_field!(type $how $T)),* }
+
+        impl $crate::input::FromJson for $Name {
+            fn from_json(value: ::serde_json::Value, at: &str, errors: &mut ::std::vec::Vec<$crate::FieldError>) -> ::std::option::Option<Self> {
+                let mut fields = $crate::input::Fields::of(value, at, errors)?;
+                // Every field is read before any failure ends the reading.
+                $(let $field = fields.$how::<$T>(stringify!($field));)*
+                fields.finish();
+                ::std::option::Option::Some(Self { $($field: $field?),* })
+            }
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! input_field {
+    (type required $T:ty) => { $T };
+    (type optional $T:ty) => { ::std::option::Option<$T> };
+    (type patch $T:ty) => { $crate::input::Patch<$T> };
+}
+
+/// How many items a page has: 1 to 100, 25 where nothing is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit(pub u32);
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(25)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Limit {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        // From a query it is text, from a body a number.
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            Number(u32),
+            Text(String),
+        }
+        let n = match Either::deserialize(d) {
+            Ok(Either::Number(n)) => Some(n),
+            Ok(Either::Text(t)) => t.parse().ok(),
+            Err(_) => None,
+        };
+        n.filter(|n| (1..=100).contains(n)).map(Self).ok_or_else(|| serde::de::Error::custom("expected a number from 1 to 100"))
+    }
+}
+
+impl JsonSchema for Limit {
+    fn schema_name() -> Cow<'static, str> {
+        "Limit".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({"type": "integer", "minimum": 1, "maximum": 100, "default": 25})
+    }
+}

@@ -1,0 +1,222 @@
+//! The key hierarchy over KMS: a tenant's branch and search keys, wrapped in the `keys` table, unwrapped in memory for 15
+//! minutes at most and zeroised when they leave it.
+//!
+//! A tenant's rows are read by one Query, and only the keys that are used are unwrapped. With a warm cache nothing here
+//! calls anything. What it does not protect: a process's memory while a key is in it.
+
+use crate::{
+    Clock, Error, Result, TenantId, Timestamp,
+    db::{Db, Query},
+    error::Cause,
+    table::{Item, Key, Row, Table, cause},
+    unit::{Condition, Op},
+};
+use aws_sdk_kms::{Client, primitives::Blob, types::KeySpec};
+use phi::{BranchKey, KeyVersion, SearchKey};
+use std::{
+    collections::HashMap,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
+
+/// How long an unwrapped key may stay in memory.
+pub const CACHED_FOR: Duration = Duration::from_secs(15 * 60);
+/// How many tenants' keys one process holds.
+const TENANTS: usize = 512;
+
+const SERVICE: &str = "kms";
+const PARTITION: &str = "KEYS";
+
+/// Which KMS key wraps a new tenant's keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TenantKeyMode {
+    /// One of its own: destroying it shreds the tenant's data, old copies of the tables included.
+    #[default]
+    Own,
+    /// The pool's: cheaper, and shredding holds only against those who hold no copy of the wrapped keys.
+    Pool,
+}
+
+impl FromStr for TenantKeyMode {
+    type Err = &'static str;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        match s {
+            "own" => Ok(Self::Own),
+            "pool" => Ok(Self::Pool),
+            _ => Err("expected `own` or `pool`"),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Keyring {
+    kms: Client,
+    db: Db,
+    clock: Arc<dyn Clock>,
+    cache: Mutex<HashMap<TenantId, Arc<Entry>>>,
+}
+
+/// One tenant's keys: the wrapped rows, and those that have been unwrapped.
+#[derive(Debug)]
+struct Entry {
+    loaded_at: Timestamp,
+    rows: OnceCell<Vec<Wrapped>>,
+    branch: Mutex<HashMap<KeyVersion, Arc<OnceCell<Arc<BranchKey>>>>>,
+    search: OnceCell<Arc<SearchKey>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    Branch,
+    Search,
+}
+
+impl Use {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Branch => "branch",
+            Self::Search => "search",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Wrapped {
+    purpose: Use,
+    version: KeyVersion,
+    kms_key_arn: String,
+    ciphertext: Vec<u8>,
+}
+
+impl Keyring {
+    pub(crate) fn new(kms: Client, db: Db, clock: Arc<dyn Clock>) -> Self {
+        Self { kms, db, clock, cache: Mutex::default() }
+    }
+
+    /// The branch key under which `tenant`'s records are sealed now.
+    pub(crate) async fn current(&self, tenant: TenantId) -> Result<Arc<BranchKey>> {
+        let entry = self.entry(tenant);
+        let rows = self.rows(tenant, &entry).await?;
+        let newest = rows.iter().filter(|w| w.purpose == Use::Branch).max_by_key(|w| w.version).ok_or(Error::internal("no branch key"))?;
+        self.unwrap_branch(tenant, &entry, newest).await
+    }
+
+    /// The branch key that sealed a record, by its version.
+    pub(crate) async fn branch(&self, tenant: TenantId, version: KeyVersion) -> Result<Arc<BranchKey>> {
+        let entry = self.entry(tenant);
+        let rows = self.rows(tenant, &entry).await?;
+        let wrapped = rows.iter().find(|w| w.purpose == Use::Branch && w.version == version).ok_or(Error::internal("unknown key version"))?;
+        self.unwrap_branch(tenant, &entry, wrapped).await
+    }
+
+    pub(crate) async fn search(&self, tenant: TenantId) -> Result<Arc<SearchKey>> {
+        let entry = self.entry(tenant);
+        let rows = self.rows(tenant, &entry).await?;
+        let wrapped = rows.iter().find(|w| w.purpose == Use::Search).ok_or(Error::internal("no search key"))?;
+        let key = entry.search.get_or_try_init(async || {
+            let bytes = self.unwrap(tenant, wrapped).await?;
+            Ok::<_, Error>(Arc::new(SearchKey::new(wrapped.version, bytes)))
+        });
+        key.await.cloned()
+    }
+
+    async fn unwrap_branch(&self, tenant: TenantId, entry: &Entry, wrapped: &Wrapped) -> Result<Arc<BranchKey>> {
+        let cell = lock(&entry.branch).entry(wrapped.version).or_default().clone();
+        let key = cell.get_or_try_init(async || {
+            let bytes = self.unwrap(tenant, wrapped).await?;
+            Ok::<_, Error>(Arc::new(BranchKey::new(wrapped.version, bytes)))
+        });
+        key.await.cloned()
+    }
+
+    /// A tenant's entry, made anew when it has been kept for too long. Two callers share one load.
+    fn entry(&self, tenant: TenantId) -> Arc<Entry> {
+        let now = self.clock.now();
+        let mut cache = lock(&self.cache);
+        cache.retain(|_, e| now.since(e.loaded_at) < CACHED_FOR && e.loaded_at <= now);
+        if cache.len() >= TENANTS && !cache.contains_key(&tenant) {
+            let oldest = cache.iter().min_by_key(|(_, e)| e.loaded_at).map(|(t, _)| *t);
+            oldest.map(|t| cache.remove(&t));
+        }
+        let fresh = || Arc::new(Entry { loaded_at: now, rows: OnceCell::new(), branch: Mutex::default(), search: OnceCell::new() });
+        cache.entry(tenant).or_insert_with(fresh).clone()
+    }
+
+    async fn rows<'e>(&self, tenant: TenantId, entry: &'e Entry) -> Result<&'e [Wrapped]> {
+        let load = async || {
+            let page = self.db.query(tenant, &Query::partition(Table::Keys, PARTITION), None).await?;
+            page.rows.iter().map(Wrapped::from_row).collect::<Result<Vec<_>>>()
+        };
+        entry.rows.get_or_try_init(load).await.map(Vec::as_slice)
+    }
+
+    async fn unwrap(&self, tenant: TenantId, wrapped: &Wrapped) -> Result<Zeroizing<[u8; 32]>> {
+        let mut request = self.kms.decrypt().key_id(&wrapped.kms_key_arn).ciphertext_blob(Blob::new(wrapped.ciphertext.clone()));
+        for (name, value) in context(tenant, wrapped.purpose, wrapped.version) {
+            request = request.encryption_context(name, value);
+        }
+        let answer = request.send().await.map_err(|e| Error::Unavailable { service: SERVICE, cause: cause(&e) })?;
+        let plaintext = Zeroizing::new(answer.plaintext.ok_or(Error::internal("kms decrypt"))?.into_inner());
+        let bytes: &[u8; 32] = plaintext.as_slice().try_into().map_err(|_| Error::internal("key length"))?;
+        Ok(Zeroizing::new(*bytes))
+    }
+
+    /// Makes a tenant's first keys, wrapped by `kms_key_arn`: the operations that store them.
+    pub(crate) async fn first_keys(&self, tenant: TenantId, kms_key_arn: &str) -> Result<Vec<(Op, Error)>> {
+        let mut ops = Vec::new();
+        for purpose in [Use::Branch, Use::Search] {
+            let version = KeyVersion::FIRST;
+            let mut request = self.kms.generate_data_key_without_plaintext().key_id(kms_key_arn).number_of_bytes(32);
+            for (name, value) in context(tenant, purpose, version) {
+                request = request.encryption_context(name, value);
+            }
+            let answer = request.send().await.map_err(|e| Error::Unavailable { service: SERVICE, cause: cause(&e) })?;
+            let ciphertext = answer.ciphertext_blob.ok_or(Error::internal("kms generate data key"))?.into_inner();
+            let item = Wrapped { purpose, version, kms_key_arn: kms_key_arn.to_owned(), ciphertext }.into_item(self.clock.now());
+            let taken = Error::conflict("keys_exist", "the tenant has keys already");
+            ops.push((Op::Put { table: Table::Keys, item, condition: Some(Condition::Absent) }, taken));
+        }
+        Ok(ops)
+    }
+
+    /// Makes a KMS key for one tenant.
+    pub(crate) async fn create_kms_key(&self, tenant: TenantId) -> Result<String> {
+        let request = self.kms.create_key().key_spec(KeySpec::SymmetricDefault).description(format!("tenant keys of {tenant}"));
+        let answer = request.send().await.map_err(|e| Error::Unavailable { service: SERVICE, cause: cause(&e) })?;
+        answer.key_metadata.and_then(|m| m.arn).ok_or(Error::internal("kms create key"))
+    }
+}
+
+/// What KMS binds a wrapped key to.
+fn context(tenant: TenantId, purpose: Use, version: KeyVersion) -> [(&'static str, String); 3] {
+    [("tenant", tenant.to_string()), ("purpose", purpose.as_str().to_owned()), ("version", version.to_string())]
+}
+
+impl Wrapped {
+    fn from_row(row: &Row) -> Result<Self> {
+        let purpose = match row.text("purpose")? {
+            "branch" => Use::Branch,
+            "search" => Use::Search,
+            _ => return Err(Error::Internal { what: "wrapped key", cause: Cause::code("purpose") }),
+        };
+        let version = u32::try_from(row.number("version")?).ok().and_then(KeyVersion::new).ok_or(Error::internal("key version"))?;
+        Ok(Self { purpose, version, kms_key_arn: row.text("kms_key_arn")?.to_owned(), ciphertext: row.bytes("wrapped")?.to_owned() })
+    }
+
+    fn into_item(self, now: Timestamp) -> Item {
+        Item::new(Key::new(PARTITION, format!("{}#{:010}", self.purpose.as_str(), self.version.get())))
+            .text("purpose", self.purpose.as_str())
+            .number("version", self.version.get())
+            .text("kms_key_arn", self.kms_key_arn)
+            .bytes("wrapped", self.ciphertext)
+            .text("created_at", now)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // A panic while the lock was held leaves a map that is still a map.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

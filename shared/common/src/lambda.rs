@@ -1,0 +1,80 @@
+//! The only `main`s there are: a function's binary names one type, and this runs it.
+
+use crate::{
+    BatchEndpoint, Deps, Endpoint, Operation, PlatformEndpoint, PublicEndpoint, Timestamp,
+    authorizer::{self, Authorizer},
+    pipeline,
+    request::{Request, Response},
+    telemetry,
+};
+use aws_lambda_events::apigw::{ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayProxyRequest};
+use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, service_fn};
+use std::{fmt::Display, future::Future, io::Write, pin::Pin, process::ExitCode};
+
+type Run = for<'a> fn(&'a Deps, Request) -> Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
+
+/// Serves an endpoint of the caller's tenant.
+pub fn tenant<E: Endpoint>() -> ExitCode {
+    serve::<E>(|deps, request| Box::pin(pipeline::run::<E>(deps, request)))
+}
+/// Serves an endpoint of the platform's operators.
+pub fn platform<E: PlatformEndpoint>() -> ExitCode {
+    serve::<E>(|deps, request| Box::pin(pipeline::run_platform::<E>(deps, request)))
+}
+/// Serves a public endpoint.
+pub fn public<E: PublicEndpoint>() -> ExitCode {
+    serve::<E>(|deps, request| Box::pin(pipeline::run_public::<E>(deps, request)))
+}
+/// Serves a batch endpoint.
+pub fn batch<E: BatchEndpoint>() -> ExitCode {
+    serve::<E>(|deps, request| Box::pin(pipeline::run_batch::<E>(deps, request)))
+}
+
+fn serve<E: Operation>(run: Run) -> ExitCode {
+    start(async {
+        let deps = &Deps::from_env::<E>()?;
+        let handle = async |event: LambdaEvent<ApiGatewayProxyRequest>| {
+            let request = Request::from_event(event.payload, deadline(&event.context));
+            Ok::<_, Error>(run(deps, request).await.into_event())
+        };
+        lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
+    })
+}
+
+/// Serves API Gateway's authorizer.
+pub fn authorizer<A: Authorizer>() -> ExitCode {
+    start(async {
+        let (deps, aws) = &Deps::and_aws_from_env()?;
+        let authorizer = &A::new(deps.config(), aws);
+        let handle = async |event: LambdaEvent<ApiGatewayCustomAuthorizerRequestTypeRequest>| {
+            // API Gateway answers 401 to exactly this word, and 500 to any other.
+            let refused = |e: authorizer::Refused| Diagnostic { error_type: "Refused".to_owned(), error_message: e.to_string() };
+            authorizer::authorize(deps, authorizer, event.payload).await.map_err(refused)
+        };
+        lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
+    })
+}
+
+/// Functions do one thing at a time: one thread drives the request and its calls.
+fn start(work: impl Future<Output = Result<(), String>>) -> ExitCode {
+    telemetry::redact_panics();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return fail(e),
+    };
+    match runtime.block_on(work) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => fail(e),
+    }
+}
+
+fn fail(why: impl Display) -> ExitCode {
+    let line = serde_json::json!({"level": "error", "event": "start", "detail": why.to_string()});
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    ExitCode::FAILURE
+}
+
+fn deadline(context: &Context) -> Option<Timestamp> {
+    // `cargo lambda` says 0 where it sets no end.
+    i64::try_from(context.deadline).ok().filter(|ms| *ms > 0).map(Timestamp::from_millis)
+}

@@ -1,0 +1,67 @@
+//! Everything a function needs and nothing a function may skip: the pipeline that every request goes through, with its
+//! types; the tenant's keys; the unit of work; audit, idempotency, limits.
+//!
+//! Start at [`pipeline`](self) — `src/pipeline.rs` — and at [`Endpoint`].
+
+mod audit;
+pub mod authorizer;
+mod aws;
+mod batch;
+pub mod cognito;
+mod commit;
+mod config;
+mod cursor;
+mod db;
+mod deps;
+mod endpoint;
+mod error;
+pub mod id;
+mod idempotency;
+pub mod input;
+mod keyring;
+pub mod lambda;
+mod limit;
+mod membership;
+pub mod operator;
+mod outbox;
+mod permit;
+mod pipeline;
+pub mod policy;
+mod principal;
+mod public;
+pub mod random;
+mod request;
+mod scope;
+mod session;
+mod story;
+mod table;
+pub mod telemetry;
+mod tenant;
+mod time;
+mod unit;
+
+pub use aws::{Aws, https};
+pub use batch::{BatchItem, BatchOutput};
+pub use config::{Config, ConfigError};
+pub use db::Query as TableQuery;
+pub use deps::Deps;
+pub use endpoint::{
+    AnyEndpoint, BatchEndpoint, Data, Endpoint, IdempotencyKey, Kind, Method, Need, Operation, PlatformEndpoint, PublicEndpoint, Route, Sample,
+};
+pub use error::{AuthFailure, Cause, Error, FieldError, Problem, Refusal, Result};
+pub use id::{EventId, SessionId, TenantId, UserId, Uuid};
+pub use input::{Input, Json, Limit, Patch, Path, PathId, Query};
+pub use keyring::{CACHED_FOR, TenantKeyMode};
+pub use limit::RateLimit;
+pub use membership::{MemberPii, Membership};
+pub use outbox::{DomainEvent, Event};
+pub use permit::{Batch, Permit, Platform};
+pub use policy::{Action, Attribute, PlatformResource, Resource};
+pub use principal::{Grant, Identity, Principal, Purpose, Role};
+pub use public::{PendingSignIn, PoolSecret, Presented, Public, RefreshToken};
+pub use request::{BODY_LIMIT, EXPOSED_HEADERS};
+pub use scope::{Reader, Scope};
+pub use table::{Index, Item, Key, Row, Version};
+pub use tenant::{Tenant, TenantStatus};
+pub use time::{Clock, SystemClock, Timestamp};
+pub use unit::{Changes, Condition};

@@ -1,0 +1,244 @@
+//! What is done with the cloud's credentials rather than a session: the first tenant, the first user, a developer's seed.
+//! Every act is on the audit record of whom it concerns.
+
+use crate::{
+    Deps, Error, EventId, Grant, Result, Role, TenantId, Timestamp, UserId,
+    audit::{Record, Who},
+    commit::Unit,
+    keyring::TenantKeyMode,
+    membership::{self, MemberPii, Membership},
+    permit,
+    table::{Item, Key, Table},
+    telemetry::CorrelationId,
+    tenant::{Tenant, TenantStatus},
+    unit::{Condition, Op},
+};
+use ledger::ActorType;
+use phi::Email;
+use std::time::Duration;
+
+/// How long one act may take.
+const TIME: Duration = Duration::from_secs(20);
+
+/// Acts on the whole deployment. Functions have no way to one.
+#[derive(Debug)]
+pub struct Operator<'a> {
+    deps: &'a Deps,
+    /// Who is at the keyboard, as the audit log shall name them.
+    name: String,
+}
+
+/// Somebody to be added.
+#[derive(Debug)]
+pub struct NewUser<'a> {
+    pub email: &'a Email,
+    pub password: &'a str,
+    /// Whether the password is to stay. Otherwise the first sign-in asks for a new one.
+    pub permanent: bool,
+    pub roles: &'a [Role],
+}
+
+impl<'a> Operator<'a> {
+    pub fn new(deps: &'a Deps, name: impl Into<String>) -> Self {
+        Self { deps, name: name.into() }
+    }
+
+    /// Makes the platform's tenant and its first super_admin. A run that was cut off is completed by the next of the same
+    /// e-mail.
+    ///
+    /// # Errors
+    /// 409 `bootstrapped` the second time; 422 for a password that the pool refuses; 503.
+    pub async fn bootstrap(&self, email: &Email, password: &str, permanent: bool) -> Result<UserId> {
+        let bootstrapped = || Error::conflict("bootstrapped", "the platform has been bootstrapped already");
+        let cognito = self.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))?;
+        match self.create_platform().await {
+            Ok(()) | Err(Error::Conflict { .. }) => {}
+            Err(e) => return Err(e),
+        }
+        let first = self.deps.db.get(TenantId::PLATFORM, Table::Records, &first_key()).await?;
+        let first = first.map(|row| row.parse::<UserId>("user_id")).transpose()?;
+        if let Some(first) = first
+            && self.claim(email).await?.1.map(|(_, user)| user) != Some(first)
+        {
+            return Err(bootstrapped());
+        }
+        let user = self.create_membership(TenantId::PLATFORM, email, &[Role::SuperAdmin]).await?;
+        match cognito.create_user(user, &email.normalised(), password, permanent).await {
+            Ok(()) => Ok(user),
+            Err(Error::Conflict { .. }) if first.is_some() => Err(bootstrapped()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Makes the platform's tenant.
+    ///
+    /// # Errors
+    /// 409 `bootstrapped` the second time.
+    pub async fn create_platform(&self) -> Result<()> {
+        match self.create(TenantId::PLATFORM, "platform", "bootstrap").await {
+            Err(Error::Conflict { .. }) => Err(Error::conflict("bootstrapped", "the platform has been bootstrapped already")),
+            other => other,
+        }
+    }
+
+    /// The tenant of a name, if there is one.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn tenant_named(&self, name: &str) -> Result<Option<TenantId>> {
+        let row = self.deps.db.get(TenantId::PLATFORM, Table::Records, &name_key(name)).await?;
+        row.map(|row| row.parse("tenant_id")).transpose()
+    }
+
+    /// Makes a tenant with keys of its own.
+    ///
+    /// # Errors
+    /// 409 `tenant_exists` where the name is taken; 503.
+    pub async fn create_tenant(&self, name: &str) -> Result<TenantId> {
+        let tenant = TenantId::new(self.now());
+        self.create(tenant, name, "create_tenant").await?;
+        Ok(tenant)
+    }
+
+    async fn create(&self, tenant: TenantId, name: &str, act: &'static str) -> Result<()> {
+        let exists = || Error::conflict("tenant_exists", "there is a tenant of that name");
+        // Asked before a KMS key is made that nobody would use; the commit's condition decides.
+        if self.tenant_named(name).await?.is_some() {
+            return Err(exists());
+        }
+        let keyring = &self.deps.keyring;
+        let kms_key = match self.deps.config.tenant_key_mode {
+            TenantKeyMode::Own if tenant != TenantId::PLATFORM => keyring.create_kms_key(tenant).await?,
+            _ => self.deps.config.pool_key_arn.clone(),
+        };
+        let mut unit = Unit::default();
+        for (op, or) in keyring.first_keys(tenant, &kms_key).await? {
+            unit.push(tenant, op, or);
+        }
+        let profile = Tenant { name: name.to_owned(), status: TenantStatus::Active }.into_item(self.now());
+        unit.push(tenant, absent(Table::Records, profile), exists());
+        unit.push(TenantId::PLATFORM, absent(Table::Records, Item::new(name_key(name)).text("tenant_id", tenant)), exists());
+        self.record(&mut unit, tenant, act, vec![("Tenant".to_owned(), tenant.to_string())])?;
+        self.commit(&unit).await
+    }
+
+    /// Sets whether a tenant may be entered. Its gate is cached for five seconds.
+    ///
+    /// # Errors
+    /// 404 where there is no such tenant; 503.
+    pub async fn set_status(&self, tenant: TenantId, status: TenantStatus) -> Result<()> {
+        let mut unit = Unit::default();
+        let value = aws_sdk_dynamodb::types::AttributeValue::S(status.as_str().to_owned());
+        let attributes = [("status".to_owned(), value)].into();
+        let op = Op::Set { table: Table::Records, key: crate::tenant::key(), attributes, condition: Some(Condition::Present) };
+        unit.push(tenant, op, Error::NotFound);
+        self.record(&mut unit, tenant, "set_tenant_status", vec![("Tenant".to_owned(), tenant.to_string())])?;
+        self.commit(&unit).await
+    }
+
+    /// Adds a user: the membership first, then Cognito, so that a run that was cut off is completed by the next.
+    ///
+    /// # Errors
+    /// 409 where the e-mail belongs to another tenant's user; 422 for a password that the pool refuses; 503.
+    pub async fn create_user(&self, tenant: TenantId, new: &NewUser<'_>) -> Result<UserId> {
+        let cognito = self.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))?;
+        let user = self.create_membership(tenant, new.email, new.roles).await?;
+        match cognito.create_user(user, &new.email.normalised(), new.password, new.permanent).await {
+            Err(Error::Conflict { .. }) | Ok(()) => Ok(user),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Adds a member who cannot sign in yet. One who is there already is found.
+    ///
+    /// # Errors
+    /// 409 where the e-mail belongs to another tenant's user; 503.
+    pub async fn create_membership(&self, tenant: TenantId, email: &Email, roles: &[Role]) -> Result<UserId> {
+        match self.claim(email).await? {
+            (_, Some((home, user))) if home == tenant => Ok(user),
+            (_, Some(_)) => Err(Error::conflict("email_taken", "this e-mail belongs to another user")),
+            (key, None) => self.add_member(tenant, email, roles, key).await,
+        }
+    }
+
+    /// Where the claim to an e-mail lies, and whose it is.
+    async fn claim(&self, email: &Email) -> Result<(Key, Option<(TenantId, UserId)>)> {
+        let platform = TenantId::PLATFORM;
+        let search = self.deps.keyring.search(platform).await?;
+        let key = membership::email_key(search.field(&platform.to_string(), membership::EMAIL_FIELD).token(&email.normalised()));
+        let row = self.deps.db.get(platform, Table::Records, &key).await?;
+        let owner = row.map(|row| Ok::<_, Error>((row.parse("tenant_id")?, row.parse("user_id")?))).transpose()?;
+        Ok((key, owner))
+    }
+
+    async fn add_member(&self, tenant: TenantId, email: &Email, roles: &[Role], claim_key: Key) -> Result<UserId> {
+        let user = UserId::new(self.now());
+        let pii = MemberPii { email: email.clone() };
+        let membership = Membership {
+            tenant,
+            user,
+            active: true,
+            grants: roles.iter().map(|r| Grant::always(*r)).collect(),
+            version: 1,
+            pii: permit::seal(self.deps, tenant, &Membership::place(user), &pii).await?,
+        };
+        let (member, directory) = membership.into_items()?;
+        let claim = Item::new(claim_key).text("user_id", user).text("tenant_id", tenant);
+        let taken = || Error::conflict("email_taken", "this e-mail belongs to another user");
+        let mut unit = Unit::default();
+        unit.push(tenant, absent(Table::Records, member), taken());
+        unit.push(TenantId::PLATFORM, absent(Table::Records, directory), taken());
+        unit.push(TenantId::PLATFORM, absent(Table::Records, claim), taken());
+        if tenant == TenantId::PLATFORM && self.deps.db.get(tenant, Table::Records, &first_key()).await?.is_none() {
+            let first = Item::new(first_key()).text("user_id", user);
+            unit.push(tenant, absent(Table::Records, first), Error::conflict("bootstrapped", "the platform has been bootstrapped already"));
+        }
+        self.record(&mut unit, tenant, "create_user", vec![("User".to_owned(), user.to_string())])?;
+        self.commit(&unit).await?;
+        Ok(user)
+    }
+
+    fn record(&self, unit: &mut Unit, tenant: TenantId, act: &'static str, resources: Vec<(String, String)>) -> Result<()> {
+        let now = self.now();
+        let record = Record {
+            id: EventId::new(now),
+            tenant,
+            now,
+            name: act,
+            who: Who { kind: Some(ActorType::Operator), id: Some(self.name.clone()), ..Who::default() },
+            action: None,
+            resources,
+            disclosed: Vec::new(),
+            purpose: None,
+            status: 200,
+            reason: None,
+            decided: None,
+            policy_set_hash: self.deps.policies.hash(),
+            correlation_id: &CorrelationId::from_header(None, now),
+            changes: &[],
+        };
+        unit.push(tenant, record.op()?, Error::internal("audit event exists"));
+        Ok(())
+    }
+
+    async fn commit(&self, unit: &Unit) -> Result<()> {
+        unit.commit(self.deps, self.now().plus(TIME)).await.map_err(|(_, _, error)| error)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.deps.clock.now()
+    }
+}
+
+/// Names the platform's first user: while there is none, it waits to be bootstrapped.
+fn first_key() -> Key {
+    Key::new("BOOTSTRAP", "FIRST_USER")
+}
+
+fn name_key(name: &str) -> Key {
+    Key::new(format!("TENANT_NAME#{name}"), "CLAIM")
+}
+
+fn absent(table: Table, item: Item) -> Op {
+    Op::Put { table, item, condition: Some(Condition::Absent) }
+}

@@ -1,0 +1,227 @@
+//! Permits: what a handler holds once the policy has said yes. It can read, seal, open and say what is to change; it
+//! cannot commit.
+
+use crate::{
+    Deps, Need, Operation, Principal, Result, TenantId, Timestamp, Version,
+    endpoint::declares,
+    error::Error,
+    scope::{Context, Reader},
+    telemetry::LogValue,
+    unit::Changes,
+};
+use phi::{Sealed, SealedFields, SearchToken};
+use std::marker::PhantomData;
+
+/// What a handler leaves behind besides its answer.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    pub(crate) changes: Changes,
+    pub(crate) etag: Option<Version>,
+    pub(crate) location: Option<String>,
+    pub(crate) end_session: bool,
+}
+
+/// Proof that this request was authenticated, scoped and allowed to do `E` to its target.
+///
+/// Only the pipeline makes one:
+/// ```compile_fail
+/// # fn f<E: common::Endpoint>(target: &E::Target) {
+/// let forged = common::Permit::<E> { target };
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Permit<'a, E: crate::Endpoint> {
+    pub(crate) inner: Work<'a>,
+    pub(crate) target: &'a E::Target,
+}
+
+/// The same for one item of a batch.
+#[derive(Debug)]
+pub struct Batch<'a, E: crate::BatchEndpoint> {
+    pub(crate) inner: Work<'a>,
+    pub(crate) of: PhantomData<fn() -> E>,
+}
+
+/// The same for the platform's operators, in the tenant that the request is about.
+#[derive(Debug)]
+pub struct Platform<'a, E: crate::PlatformEndpoint> {
+    pub(crate) inner: Work<'a>,
+    pub(crate) of: PhantomData<fn() -> E>,
+}
+
+/// A caller's work in its tenant.
+#[derive(Debug)]
+pub(crate) struct Work<'a> {
+    pub(crate) context: &'a Context<'a>,
+    pub(crate) effects: Effects,
+}
+
+impl<'a, E: crate::Endpoint> Permit<'a, E> {
+    pub fn target(&self) -> &'a E::Target {
+        self.target
+    }
+
+    /// Checks `If-Match` against the version that the target has. An update that names none is refused.
+    ///
+    /// # Errors
+    /// 428 without `If-Match`, 412 where it names another version, 400 where it is not a version.
+    pub fn require_match(&self, current: Version) -> Result<()> {
+        match self.inner.if_match()? {
+            None => Err(Error::VersionRequired),
+            Some(wanted) => wanted.check(current),
+        }
+    }
+
+    /// The same where `If-Match` may be left out.
+    ///
+    /// # Errors
+    /// 412 where it names another version, 400 where it is not a version.
+    pub fn allow_match(&self, current: Version) -> Result<()> {
+        self.inner.if_match()?.map_or(Ok(()), |wanted| wanted.check(current))
+    }
+
+    /// Ends the caller's own session, once the audit event is written.
+    pub fn end_session(&mut self) {
+        const { assert!(declares(E::NEEDS, Need::Sessions), "ends a session: add Need::Sessions to NEEDS") }
+        self.inner.effects.end_session = true;
+    }
+    /// The version that the answer shows, as its ETag.
+    pub fn etag(&mut self, version: Version) {
+        self.inner.effects.etag = Some(version);
+    }
+    /// Where what was created can be read.
+    pub fn location(&mut self, path: String) {
+        self.inner.effects.location = Some(path);
+    }
+}
+
+/// What every kind of permit can do.
+macro_rules! work {
+    ($Permit:ident, $Bound:ident) => {
+        impl<'a, E: crate::$Bound> $Permit<'a, E> {
+            pub fn principal(&self) -> &'a Principal {
+                &self.inner.context.principal
+            }
+            pub fn tenant(&self) -> TenantId {
+                self.inner.context.tenant
+            }
+            pub fn now(&self) -> Timestamp {
+                self.inner.context.now
+            }
+            pub fn reader(&self) -> Reader<'a> {
+                const { assert!(declares(<E as Operation>::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
+                Reader { context: self.inner.context }
+            }
+            /// What is to change. The pipeline commits it, in one transaction with the audit event.
+            pub fn changes(&mut self) -> &mut Changes {
+                const { assert!(declares(<E as Operation>::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
+                &mut self.inner.effects.changes
+            }
+            /// Seals a record's PHI under a fresh record key, bound to `record`.
+            ///
+            /// # Errors
+            /// 503 where the tenant's key is not in memory and KMS does not answer.
+            pub async fn seal<T: SealedFields>(&self, record: &str, fields: &T) -> Result<Sealed<T>> {
+                const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "seals PHI: add Need::Seal to NEEDS") }
+                self.inner.seal(record, fields).await
+            }
+            /// Opens a record's PHI, and puts its fields on the audit record as disclosed.
+            ///
+            /// # Errors
+            /// 503 as [`seal`](Self::seal); internal where the record does not open.
+            pub async fn open<T: SealedFields>(&self, record: &str, sealed: &Sealed<T>) -> Result<T> {
+                const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "opens PHI: add Need::Seal to NEEDS") }
+                self.inner.open(record, sealed).await
+            }
+            /// Sees that the tenant's branch key can be had: it is in memory, or KMS unwraps it now.
+            ///
+            /// # Errors
+            /// 503 as [`seal`](Self::seal).
+            pub async fn unlock(&self) -> Result<()> {
+                const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "unwraps the branch key: add Need::Seal to NEEDS") }
+                self.inner.context.deps.keyring.current(self.inner.context.tenant).await.map(drop)
+            }
+            /// The search token of a normalised value of `field`.
+            ///
+            /// # Errors
+            /// 503 as [`seal`](Self::seal).
+            pub async fn search_token(&self, field: &'static str, normalised: &str) -> Result<SearchToken> {
+                const { assert!(declares(<E as Operation>::NEEDS, Need::Search), "makes search tokens: add Need::Search to NEEDS") }
+                self.inner.search_token(field, normalised).await
+            }
+            /// Puts an item on the audit record as read or changed.
+            pub fn touched(&self, kind: &str, id: impl ToString) {
+                self.inner.context.trace.with(|t| t.resources.push((kind.to_owned(), id.to_string())));
+            }
+            /// A field of the log line.
+            pub fn log(&self, name: &'static str, value: impl LogValue) {
+                self.inner.context.trace.with(|t| t.line.set(name, value));
+            }
+        }
+    };
+}
+work!(Permit, Endpoint);
+work!(Batch, BatchEndpoint);
+work!(Platform, PlatformEndpoint);
+
+impl Work<'_> {
+    async fn seal<T: SealedFields>(&self, record: &str, fields: &T) -> Result<Sealed<T>> {
+        seal(self.context.deps, self.context.tenant, record, fields).await
+    }
+
+    async fn open<T: SealedFields>(&self, record: &str, sealed: &Sealed<T>) -> Result<T> {
+        let opened = open(self.context.deps, self.context.tenant, record, sealed).await?;
+        self.context.trace.with(|t| {
+            for field in T::FIELDS {
+                if !t.disclosed.iter().any(|name| name == field.name) {
+                    t.disclosed.push(field.name.into());
+                }
+            }
+        });
+        Ok(opened)
+    }
+
+    async fn search_token(&self, field: &'static str, normalised: &str) -> Result<SearchToken> {
+        let Context { deps, tenant, .. } = self.context;
+        Ok(deps.keyring.search(*tenant).await?.field(&tenant.to_string(), field).token(normalised))
+    }
+
+    fn if_match(&self) -> Result<Option<IfMatch>> {
+        self.context.request.headers.get("if-match").map(|v| IfMatch::parse(v.to_str().unwrap_or_default())).transpose()
+    }
+}
+
+pub(crate) async fn seal<T: SealedFields>(deps: &Deps, tenant: TenantId, record: &str, fields: &T) -> Result<Sealed<T>> {
+    let key = deps.keyring.current(tenant).await?;
+    Sealed::seal(fields, &key, &tenant.to_string(), record).map_err(|_| Error::internal("seal"))
+}
+
+pub(crate) async fn open<T: SealedFields>(deps: &Deps, tenant: TenantId, record: &str, sealed: &Sealed<T>) -> Result<T> {
+    let key = deps.keyring.branch(tenant, sealed.key_version()).await?;
+    sealed.open(&key, &tenant.to_string(), record).map_err(|_| Error::internal("open"))
+}
+
+/// `If-Match`: any version, or one, as `"3"`.
+enum IfMatch {
+    Any,
+    Is(Version),
+}
+
+impl IfMatch {
+    fn parse(text: &str) -> Result<Self> {
+        if text.trim() == "*" {
+            return Ok(Self::Any);
+        }
+        let number = text.trim().trim_matches('"');
+        let version = number.parse().ok().filter(|_| number.bytes().all(|b| b.is_ascii_digit())).map(|n| Self::Is(Version(n)));
+        version.ok_or(Error::bad_request("invalid_if_match", "`If-Match` must be a version such as \"3\""))
+    }
+    fn check(&self, current: Version) -> Result<()> {
+        match self {
+            Self::Any => Ok(()),
+            Self::Is(version) if *version == current => Ok(()),
+            Self::Is(_) => Err(Error::Stale),
+        }
+    }
+}
+

@@ -1,0 +1,276 @@
+//! A request's life: session, gate, input, target, policy, handler, ONE commit. In that order, for everyone.
+
+use crate::{
+    Action, Batch, BatchEndpoint, BatchOutput, Data, Deps, Endpoint, Error, EventId, IdempotencyKey, Input, Operation, Permit, Platform,
+    PlatformEndpoint, Public, PublicEndpoint, Purpose, Resource, Result, Scope, TenantId,
+    audit::Who,
+    batch::{Head, ItemResult},
+    commit::{self, Committed},
+    error::Refusal,
+    idempotency::Claim,
+    limit,
+    permit::{Effects, Work},
+    policy::PlatformResource,
+    principal::Identity,
+    request::{Request, Response},
+    scope::{Context, Earlier, Trace},
+    session,
+    story::Story,
+};
+use futures_util::{FutureExt, StreamExt};
+use serde::Serialize;
+use std::{marker::PhantomData, panic::AssertUnwindSafe, time::Duration};
+
+/// What a request may take in all, where its function's own end is not known.
+const TIME: Duration = Duration::from_secs(9);
+/// How long before a function's end it must have answered.
+const MARGIN: Duration = Duration::from_millis(500);
+/// The reason on the audit record of a request that was answered as its twin had been.
+const REPLAYED: &str = "idempotent_replay";
+/// How many items of a batch are under way at once.
+const IN_FLIGHT: usize = 8;
+
+pub(crate) async fn run<E: Endpoint>(deps: &Deps, request: Request) -> Response {
+    let trace = Trace::default();
+    let mut story = Story::begin::<E>(deps, &request, Some(E::ACTION));
+    let result = unwind(attempt::<E>(deps, &request, &mut story, &trace)).await;
+    story.end(deps, &request, &trace, result).await
+}
+
+pub(crate) async fn run_platform<E: PlatformEndpoint>(deps: &Deps, request: Request) -> Response {
+    let trace = Trace::default();
+    let mut story = Story::begin::<E>(deps, &request, Some(E::ACTION));
+    let result = unwind(attempt_platform::<E>(deps, &request, &mut story, &trace)).await;
+    story.end(deps, &request, &trace, result).await
+}
+
+pub(crate) async fn run_batch<E: BatchEndpoint>(deps: &Deps, request: Request) -> Response {
+    let trace = Trace::default();
+    let mut story = Story::begin::<E>(deps, &request, Some(E::ACTION));
+    let result = unwind(attempt_batch::<E>(deps, &request, &mut story, &trace)).await;
+    story.end(deps, &request, &trace, result).await
+}
+
+pub(crate) async fn run_public<E: PublicEndpoint>(deps: &Deps, request: Request) -> Response {
+    let trace = Trace::default();
+    let mut story = Story::begin::<E>(deps, &request, None);
+    story.audited = E::AUDITED;
+    let result = unwind(attempt_public::<E>(deps, &request, &mut story, &trace)).await;
+    story.end(deps, &request, &trace, result).await
+}
+
+/// A panic is an internal error. The process lives on: nothing that outlives a request is left half changed by one.
+async fn unwind(work: impl Future<Output = Result<Response>>) -> Result<Response> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(Error::internal("panic")))
+}
+
+async fn attempt<E: Endpoint>(deps: &Deps, request: &Request, story: &mut Story, trace: &Trace) -> Result<Response> {
+    let (context, input) = enter::<E>(deps, request, story, trace).await?;
+    let context = &context;
+    let target = E::target(&Scope::new(context), &input).await.inspect_err(|_| name_wanted(context))?;
+    authorize(context, story, E::ACTION, &target)?;
+    if let Some(response) = replay_read(context).await? {
+        story.reason = Some(REPLAYED);
+        commit::write_event(context, story, &response, &[]).await?;
+        return Ok(response);
+    }
+    let mut permit = Permit { inner: Work { context, effects: Effects::default() }, target: &target };
+    let output = E::handle(&mut permit, input).await?;
+    let effects = permit.inner.effects;
+    let response = answer::<E>(&output, &effects)?;
+    let ends_session = effects.end_session;
+    let response = commit(context, story, effects, response).await?;
+    if ends_session {
+        // After its event: a session may outlive a logout that failed here, but never end without a word.
+        session::end(&deps.db, context.tenant, context.principal.user(), context.principal.session()).await?;
+    }
+    Ok(response)
+}
+
+async fn attempt_platform<E: PlatformEndpoint>(deps: &Deps, request: &Request, story: &mut Story, trace: &Trace) -> Result<Response> {
+    let (context, input) = enter::<E>(deps, request, story, trace).await?;
+    if context.tenant != TenantId::PLATFORM {
+        return Err(Error::Forbidden(Refusal::Policy));
+    }
+    authorize(&context, story, E::ACTION, &PlatformResource(deps.config.deployment.clone()))?;
+    // The scope opens here, on the tenant that the request is about.
+    let context = Context { tenant: E::tenant(&input), ..context };
+    let mut platform = Platform { inner: Work { context: &context, effects: Effects::default() }, of: PhantomData };
+    let output = E::handle(&mut platform, input).await?;
+    let effects = platform.inner.effects;
+    let response = answer::<E>(&output, &effects)?;
+    commit(&context, story, effects, response).await
+}
+
+async fn attempt_batch<E: BatchEndpoint>(deps: &Deps, request: &Request, story: &mut Story, trace: &Trace) -> Result<Response> {
+    let (context, input) = enter::<E>(deps, request, story, trace).await?;
+    let context = &context;
+    let target = E::target(&Scope::new(context), &input).await?;
+    authorize(context, story, E::ACTION, &target)?;
+    if let Some(claim) = &context.claim {
+        Head::claim(context, claim).await?;
+    }
+    let shared: &Story = story;
+    let items = futures_util::stream::iter(E::items(input).into_iter().enumerate());
+    let results: Vec<_> = items.map(|(i, item)| one_item::<E>(context, shared, i, item)).buffered(IN_FLIGHT).collect().await;
+    // Every item has left its own event.
+    story.recorded = true;
+    answer::<E>(&BatchOutput::<E::Done>::of(results)?, &Effects::default())
+}
+
+/// One item: its own trace, audit event, idempotency record and transaction.
+async fn one_item<E: BatchEndpoint>(context: &Context<'_>, story: &Story, index: usize, item: E::Item) -> ItemResult {
+    let trace = Trace::default();
+    let claim = context.claim.as_ref().map(|claim| claim.item(index));
+    let context = Context { trace: &trace, claim, audit_id: EventId::new(context.now), ..context.clone() };
+    let mut story = story.for_item();
+    let work = async {
+        let mut batch = Batch::<E> { inner: Work { context: &context, effects: Effects::default() }, of: PhantomData };
+        let output = E::handle(&mut batch, item).await?;
+        let body = serde_json::to_vec(&output).map_err(|_| Error::internal("output"))?;
+        commit(&context, &mut story, batch.inner.effects, Response::json(201, body)).await
+    };
+    let result = unwind(work).await;
+    let response = story.settle(context.deps, context.request, &trace, result).await;
+    ItemResult { index, response }
+}
+
+async fn attempt_public<E: PublicEndpoint>(deps: &Deps, request: &Request, story: &mut Story, trace: &Trace) -> Result<Response> {
+    if E::AUDITED {
+        story.budget = Some(limit::before_sign_in(&deps.db, E::LIMIT, &format!("ip#{}", request.source_ip), story.now).await?);
+    }
+    let body = request.body.as_ref().map(drop);
+    body.map_err(Clone::clone)?;
+    let input = E::Input::parse(request)?;
+    let mut public =
+        Public::<E> { deps, request, now: story.now, trace, member: None, ops: Vec::new(), of: PhantomData };
+    let result = E::handle(&mut public, input).await;
+    if let Some(known) = public.member {
+        story.recognise(&known, request);
+    }
+    let response = answer::<E>(&result?, &Effects::default())?;
+    commit::public(deps, story, trace, public.ops, &response, deadline(request, story)).await?;
+    Ok(response)
+}
+
+/// Session, gate, purpose, idempotency key, input: what every caller who has signed in goes through.
+async fn enter<'a, E: Operation>(
+    deps: &'a Deps,
+    request: &'a Request,
+    story: &mut Story,
+    trace: &'a Trace,
+) -> Result<(Context<'a>, E::Input)> {
+    let identity = Identity::from_context(|name| request.authorizer(name))?;
+    story.claimed(&identity);
+    let (principal, budget) = session::touch(&deps.db, identity, E::LIMIT, deps.config.session_idle, story.now).await?;
+    story.budget = Some(budget);
+    story.who = Who::user(&principal, request);
+    deps.gates.enter(principal.tenant()).await?;
+    request.body.as_ref().map_err(Clone::clone)?;
+    story.purpose = purpose::<E>(request)?;
+    let claim = match E::IDEMPOTENCY {
+        IdempotencyKey::Ignored => None,
+        IdempotencyKey::Optional => Claim::of(request, principal.user(), E::NAME)?,
+        IdempotencyKey::Required => {
+            let missing = Error::bad_request("idempotency_key_required", "this request creates something: send an `Idempotency-Key`");
+            Some(Claim::of(request, principal.user(), E::NAME)?.ok_or(missing)?)
+        }
+    };
+    let input = E::Input::parse(request)?;
+    let context = Context {
+        deps,
+        request,
+        tenant: principal.tenant(),
+        principal,
+        purpose: story.purpose,
+        now: story.now,
+        deadline: deadline(request, story),
+        correlation_id: story.correlation_id.clone(),
+        audit_id: EventId::new(story.now),
+        claim,
+        trace,
+    };
+    Ok((context, input))
+}
+
+fn deadline(request: &Request, story: &Story) -> crate::Timestamp {
+    request.deadline.map_or(story.now.plus(TIME), |end| end.minus(MARGIN))
+}
+
+/// PHI is asked for with a purpose; elsewhere the header says nothing.
+fn purpose<E: Operation>(request: &Request) -> Result<Option<Purpose>> {
+    if matches!(E::DATA, Data::NoPhi) {
+        return Ok(None);
+    }
+    match request.header("x-purpose-of-use") {
+        None => Err(Error::bad_request("purpose_of_use_required", "PHI needs a purpose: send `X-Purpose-Of-Use`")),
+        Some(text) => {
+            let unknown = Error::bad_request("invalid_purpose_of_use", "`X-Purpose-Of-Use` must be TREAT, HPAYMT, HOPERAT or ETREAT");
+            text.parse().map(Some).map_err(|()| unknown)
+        }
+    }
+}
+
+/// Asks the policy. What the caller may not even see is not found.
+fn authorize<R: Resource>(context: &Context<'_>, story: &mut Story, action: Action, target: &R) -> Result<()> {
+    if target.is_item() {
+        context.trace.with(|t| t.resources.push((R::TYPE.to_owned(), target.id())));
+    }
+    let policies = &context.deps.policies;
+    let decided = policies.decide(&context.principal, action, target, context.purpose)?;
+    let allowed = decided.allowed;
+    story.decided = Some(decided);
+    if allowed {
+        return Ok(());
+    }
+    match R::VIEW {
+        Some(view) if view == action || !policies.decide(&context.principal, view, target, context.purpose)?.allowed => {
+            story.reason = Some("forbidden");
+            Err(Error::NotFound)
+        }
+        _ => Err(Error::Forbidden(Refusal::Policy)),
+    }
+}
+
+/// Puts what was asked for in vain on the audit record: ids only, as they stood in the path.
+fn name_wanted(context: &Context<'_>) {
+    let ids = context.request.path.iter().filter(|(_, text)| text.split_once('_').is_some_and(|(_, digits)| digits.len() == 32));
+    context.trace.with(|t| t.resources.extend(ids.map(|(name, id)| (name.clone(), id.clone()))));
+}
+
+/// The answer to this request's twin, where the record was read with the target.
+async fn replay_read(context: &Context<'_>) -> Result<Option<Response>> {
+    let Some(claim) = &context.claim else { return Ok(None) };
+    let Earlier::Read(Some(row)) = context.trace.with(|t| std::mem::take(&mut t.earlier)) else { return Ok(None) };
+    claim.replay(context, &row).await
+}
+
+fn answer<E: Operation>(output: &impl Serialize, effects: &Effects) -> Result<Response> {
+    let body = if E::STATUS == 204 { Vec::new() } else { serde_json::to_vec(output).map_err(|_| Error::internal("output"))? };
+    let mut response = Response::json(E::STATUS, body);
+    if let Some(version) = effects.etag {
+        response.set("etag", &format!("\"{}\"", version.0));
+    }
+    if let Some(location) = &effects.location {
+        response.set("location", location);
+    }
+    Ok(response)
+}
+
+/// Commits what there is to commit, with its event; a read's event is written before its answer leaves.
+async fn commit(context: &Context<'_>, story: &mut Story, effects: Effects, response: Response) -> Result<Response> {
+    if effects.changes.is_empty() {
+        commit::write_event(context, story, &response, &effects.changes.changed).await?;
+        return Ok(response);
+    }
+    match commit::changes(context, story, effects.changes, &response).await? {
+        Committed::Done => Ok(response),
+        Committed::Twin(row) => {
+            let claim = context.claim.as_ref().ok_or(Error::internal("twin"))?;
+            let twin = claim.replay(context, &row).await?.ok_or(Error::internal("twin"))?;
+            story.reason = Some(REPLAYED);
+            commit::write_event(context, story, &twin, &[]).await?;
+            Ok(twin)
+        }
+    }
+}

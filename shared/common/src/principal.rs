@@ -1,0 +1,169 @@
+//! Who is calling, in what role, and for what purpose.
+
+use crate::{Error, Result, SessionId, TenantId, Timestamp, UserId};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+/// What a person or program may be. Cognito's groups carry the same names; the grant decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Runs the platform. Never sees PHI.
+    SuperAdmin,
+    TenantAdmin,
+    Provider,
+    Marketer,
+    Analyst,
+    Viewer,
+    Auditor,
+    /// A program with an API key.
+    ApiUser,
+}
+
+impl Role {
+    pub const ALL: [Self; 8] =
+        [Self::SuperAdmin, Self::TenantAdmin, Self::Provider, Self::Marketer, Self::Analyst, Self::Viewer, Self::Auditor, Self::ApiUser];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SuperAdmin => "super_admin",
+            Self::TenantAdmin => "tenant_admin",
+            Self::Provider => "provider",
+            Self::Marketer => "marketer",
+            Self::Analyst => "analyst",
+            Self::Viewer => "viewer",
+            Self::Auditor => "auditor",
+            Self::ApiUser => "api_user",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A role that somebody has, for a time or for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    pub role: Role,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Timestamp>,
+}
+
+impl Grant {
+    pub const fn always(role: Role) -> Self {
+        Self { role, valid_from: None, valid_until: None }
+    }
+    pub fn holds_at(&self, now: Timestamp) -> bool {
+        self.valid_from.is_none_or(|from| from <= now) && self.valid_until.is_none_or(|until| now < until)
+    }
+}
+
+/// Why PHI is asked for: HL7 v3 PurposeOfUse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Treatment,
+    Payment,
+    Operations,
+    /// Emergency treatment. Needs an open break-glass grant.
+    EmergencyTreatment,
+}
+
+impl Purpose {
+    pub const CODES: [&'static str; 4] = ["TREAT", "HPAYMT", "HOPERAT", "ETREAT"];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Treatment => "TREAT",
+            Self::Payment => "HPAYMT",
+            Self::Operations => "HOPERAT",
+            Self::EmergencyTreatment => "ETREAT",
+        }
+    }
+}
+
+impl FromStr for Purpose {
+    type Err = ();
+    fn from_str(s: &str) -> Result<Self, ()> {
+        [Self::Treatment, Self::Payment, Self::Operations, Self::EmergencyTreatment].into_iter().find(|p| p.as_str() == s).ok_or(())
+    }
+}
+
+/// What the authorizer vouches for: ids and the token's end, nothing that could go stale while its answer is cached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub tenant: TenantId,
+    pub user: UserId,
+    pub session: SessionId,
+    pub expires_at: Timestamp,
+}
+
+impl Identity {
+    /// The authorizer's context: API Gateway carries strings.
+    pub fn to_context(&self) -> BTreeMap<&'static str, String> {
+        BTreeMap::from([
+            ("tenant_id", self.tenant.to_string()),
+            ("user_id", self.user.to_string()),
+            ("session_id", self.session.to_string()),
+            ("exp", self.expires_at.as_secs().to_string()),
+        ])
+    }
+
+    /// # Errors
+    /// 401 where a member is missing or malformed: a request that came past the authorizer has none.
+    pub(crate) fn from_context<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self> {
+        let read = || {
+            Some(Self {
+                tenant: get("tenant_id")?.parse().ok()?,
+                user: get("user_id")?.parse().ok()?,
+                session: get("session_id")?.parse().ok()?,
+                expires_at: Timestamp::from_millis(get("exp")?.parse::<i64>().ok()?.checked_mul(1000)?),
+            })
+        };
+        read().ok_or_else(Error::unauthenticated)
+    }
+}
+
+/// An authenticated caller with a live session.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    pub(crate) identity: Identity,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) grants: Vec<Grant>,
+    pub(crate) membership_version: i64,
+    pub(crate) signed_in_at: Timestamp,
+    pub(crate) session_ends_at: Timestamp,
+}
+
+impl Principal {
+    pub fn user(&self) -> UserId {
+        self.identity.user
+    }
+    pub fn session(&self) -> SessionId {
+        self.identity.session
+    }
+    pub fn tenant(&self) -> TenantId {
+        self.identity.tenant
+    }
+    /// The roles whose grants hold now.
+    pub fn roles(&self) -> &[Role] {
+        &self.roles
+    }
+    /// Every grant, those that do not hold now included.
+    pub fn grants(&self) -> &[Grant] {
+        &self.grants
+    }
+    pub fn signed_in_at(&self) -> Timestamp {
+        self.signed_in_at
+    }
+    /// When the session ends, whatever its user does.
+    pub fn session_ends_at(&self) -> Timestamp {
+        self.session_ends_at
+    }
+}

@@ -1,0 +1,399 @@
+//! Public endpoints' context: no scope, because nobody has signed in. What it can do is what signing in needs.
+
+use crate::{
+    Deps, Error, Grant, Need, Operation, PublicEndpoint, RateLimit, Result, SessionId, TenantId, Timestamp, UserId,
+    cognito::Cognito,
+    db::Update,
+    endpoint::declares,
+    error::AuthFailure,
+    idempotency::hash,
+    limit,
+    membership::{self, Membership},
+    permit,
+    request::Request,
+    scope::Trace,
+    session::{self, Session},
+    table::{Item, Key, Row, Table},
+    telemetry::LogValue,
+    unit::{Condition, Op},
+};
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+use phi::Sealed;
+use std::marker::PhantomData;
+
+/// What a public endpoint's handler is given.
+#[derive(Debug)]
+pub struct Public<'a, E> {
+    pub(crate) deps: &'a Deps,
+    pub(crate) request: &'a Request,
+    pub(crate) now: Timestamp,
+    pub(crate) trace: &'a Trace,
+    /// Whose request it turned out to be.
+    pub(crate) member: Option<Known>,
+    pub(crate) ops: Vec<(TenantId, Op, Error)>,
+    pub(crate) of: PhantomData<fn() -> E>,
+}
+
+/// A member whom a public endpoint has recognised: its audit event goes to that tenant's log.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) tenant: TenantId,
+    pub(crate) user: UserId,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) grants: Vec<Grant>,
+}
+
+impl<'a, E: PublicEndpoint> Public<'a, E> {
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+    pub fn source_ip(&self) -> &str {
+        &self.request.source_ip
+    }
+    pub fn log(&self, name: &'static str, value: impl LogValue) {
+        self.trace.with(|t| t.line.set(name, value));
+    }
+    /// The deployment's own answer to who may speak to it: for health and description.
+    pub fn deployment(&self) -> &'a str {
+        &self.deps.config.deployment
+    }
+
+    /// Takes one call from the budget of `subject` (an e-mail's token) besides the address's.
+    ///
+    /// # Errors
+    /// 429 where it is spent.
+    pub async fn limit(&self, limit: RateLimit, subject: &str) -> Result<()> {
+        limit::before_sign_in(&self.deps.db, limit, subject, self.now).await.map(drop)
+    }
+
+    /// A search token under the platform's own key: how a limit names an e-mail without holding it.
+    ///
+    /// # Errors
+    /// 503 where the key is not in memory and KMS does not answer.
+    pub async fn platform_token(&self, field: &'static str, normalised: &str) -> Result<String> {
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Search), "makes search tokens: add Need::Search to NEEDS") }
+        let key = self.deps.keyring.search(TenantId::PLATFORM).await?;
+        Ok(key.field(&TenantId::PLATFORM.to_string(), field).token(normalised).to_string())
+    }
+
+    /// # Errors
+    /// Internal where the function was not given Cognito.
+    pub fn cognito(&self) -> Result<&'a Cognito> {
+        const { assert!(declares(<E as Operation>::NEEDS, Need::SignIn), "asks Cognito: add Need::SignIn to NEEDS") }
+        self.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))
+    }
+
+    /// The active membership of a user whom Cognito has vouched for. From here on the request is that member's.
+    ///
+    /// # Errors
+    /// 401 where there is none, 403 where the tenant is not active.
+    pub async fn member(&mut self, user: UserId) -> Result<Membership> {
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Read), "reads memberships: add Need::Read to NEEDS") }
+        let tenant = membership::tenant_of(&self.deps.db, user).await?;
+        let member = membership::active(&self.deps.db, tenant, user).await?;
+        self.member = Some(Known { tenant, user, session: None, grants: member.grants.clone() });
+        self.deps.gates.enter(tenant).await?;
+        Ok(member)
+    }
+
+    /// As [`member`](Self::member), of the user whose sign-in e-mail this is, for where Cognito has vouched for the password
+    /// and has not handed out a token that says whose.
+    ///
+    /// # Errors
+    /// As [`member`](Self::member).
+    pub async fn member_of_email(&mut self, email: &phi::Email) -> Result<Membership> {
+        let token = self.platform_token(membership::EMAIL_FIELD, &email.normalised()).await?;
+        let claim = self.deps.db.get(TenantId::PLATFORM, Table::Records, &membership::email_key(token)).await?;
+        let user = claim.ok_or(Error::Unauthenticated(AuthFailure::NoMembership))?.parse("user_id")?;
+        self.member(user).await
+    }
+
+    /// Opens a session: the item is written with this request's audit event.
+    pub async fn open_session(&mut self, member: &Membership, id: SessionId, pool_refresh: &str) -> Result<RefreshToken> {
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "opens a session: add Need::Sessions to NEEDS") }
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "seals the pool's token: add Need::Seal to NEEDS") }
+        let token = RefreshToken::new(member.tenant, member.user, id);
+        let secret = PoolToken { token: PoolSecret(pool_refresh.to_owned()) };
+        let sealed = permit::seal(self.deps, member.tenant, session::key(member.user, id).place(), &secret).await?;
+        let session = Session {
+            user: member.user,
+            session: id,
+            grants: member.grants.clone(),
+            membership_version: member.version,
+            created_at: self.now,
+            expires_at: self.now.plus(session::ABSOLUTE),
+            refresh_hash: token.hash(),
+            device_hash: self.device(),
+            pool_token: sealed.into_bytes(),
+        };
+        let again = Error::Unauthenticated(AuthFailure::InvalidCredentials);
+        let item = session.into_item()?;
+        self.ops.push((member.tenant, Op::Put { table: Table::Ephemera, item, condition: Some(Condition::Absent) }, again));
+        if let Some(known) = &mut self.member {
+            known.session = Some(id);
+        }
+        Ok(token)
+    }
+
+    /// The session that a refresh token belongs to, if the token is the one that is good now, or its predecessor presented
+    /// once more within 30 seconds by the same device (whose answer was lost).
+    ///
+    /// # Errors
+    /// 401. A token that was used before ends its session, and is on the record as a security event.
+    pub async fn present(&mut self, token: &RefreshToken) -> Result<Presented> {
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "reads a session: add Need::Sessions to NEEDS") }
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Read), "reads memberships: add Need::Read to NEEDS") }
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "opens the pool's token: add Need::Seal to NEEDS") }
+        let refused = || Error::Unauthenticated(AuthFailure::InvalidRefreshToken);
+        let RefreshToken { tenant, user, session, .. } = *token;
+        let key = session::key(user, session);
+        let row = self.deps.db.get(tenant, Table::Ephemera, &key).await?.ok_or_else(refused)?;
+        let given = token.hash();
+        let is = |name: &'static str| row.bytes(name).is_ok_and(|stored| same(stored, &given));
+        let (current, previous) = (is("refresh_hash"), is("previous_hash"));
+        let ever = current || previous || row.maybe_bytes("used_hashes").is_some_and(|used| used.chunks_exact(32).any(|h| same(h, &given)));
+        if !ever {
+            return Err(refused());
+        }
+        let grants: Vec<Grant> = serde_json::from_str(row.text("grants")?).map_err(|_| Error::internal("grants"))?;
+        self.member = Some(Known { tenant, user, session: Some(session), grants });
+        let repeated = previous
+            && same(row.bytes("device_hash")?, &self.device())
+            && self.now.as_millis() - row.number("rotated_at")? <= REPEAT_WITHIN_MS;
+        // Before asking whether the session lives: where its end succeeded and the event of it failed, the next attempt
+        // still leaves the event.
+        if !current && !repeated {
+            session::end(&self.deps.db, tenant, user, session).await?;
+            return Err(Error::Unauthenticated(AuthFailure::RefreshTokenReused));
+        }
+        if let Some(failure) = session::ended(&row, self.deps.config.session_idle, self.now)? {
+            return Err(Error::Unauthenticated(failure));
+        }
+        self.deps.gates.enter(tenant).await?;
+        membership::active(&self.deps.db, tenant, user).await?;
+        let sealed = Sealed::<PoolToken>::from_bytes(row.bytes("pool_token")?.to_vec()).map_err(|_| Error::internal("pool token"))?;
+        let opened = permit::open(self.deps, tenant, key.place(), &sealed).await?;
+        Ok(Presented { tenant, user, session, pool_refresh: opened.token.0, row, current })
+    }
+
+    /// Replaces a presented token by a new one, and the pool's own where it has given another. Of two that race, one wins;
+    /// the other presents a predecessor.
+    ///
+    /// # Errors
+    /// 401 where the token was rotated meanwhile.
+    pub async fn rotate(&mut self, presented: &Presented, pool_refresh: Option<&str>) -> Result<RefreshToken> {
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "rotates a token: add Need::Sessions to NEEDS") }
+        let Presented { tenant, user, session, row, .. } = presented;
+        let token = RefreshToken::new(*tenant, *user, *session);
+        let key = session::key(*user, *session);
+        let bytes = |b: &[u8]| AttributeValue::B(Blob::new(b));
+        let old = row.bytes("refresh_hash")?;
+        let mut used: Vec<u8> = [row.maybe_bytes("used_hashes").unwrap_or_default(), old].concat();
+        used.drain(..used.len().saturating_sub(USED_KEPT * 32));
+        let mut expression = "SET refresh_hash = :new, used_hashes = :used, last_seen = :now".to_owned();
+        let mut values = vec![
+            (":new", bytes(&token.hash())),
+            (":used", bytes(&used)),
+            (":old", bytes(old)),
+            (":now", AttributeValue::N(self.now.as_millis().to_string())),
+            (":live", AttributeValue::S("live".to_owned())),
+        ];
+        if let Some(pool_refresh) = pool_refresh {
+            let secret = PoolToken { token: PoolSecret(pool_refresh.to_owned()) };
+            let sealed = permit::seal(self.deps, *tenant, key.place(), &secret).await?;
+            expression.push_str(", pool_token = :pool");
+            values.push((":pool", bytes(&sealed.into_bytes())));
+        }
+        if presented.current {
+            expression.push_str(", previous_hash = :old, rotated_at = :now");
+        } else {
+            // The predecessor was taken once; now it is a used token like any other.
+            expression.push_str(" REMOVE previous_hash, rotated_at");
+        }
+        let condition = Some("refresh_hash = :old AND #status = :live");
+        let update = Update { expression: &expression, condition, names: &[("#status", "status")], values };
+        match self.deps.db.update(*tenant, Table::Ephemera, &key, update).await? {
+            Ok(_) => Ok(token),
+            Err(_) => Err(Error::Unauthenticated(AuthFailure::InvalidRefreshToken)),
+        }
+    }
+
+    /// Keeps `secret` for five minutes and five tries, under a handle that only its holder knows: a sign-in that waits for
+    /// an answer.
+    pub async fn suspend(&mut self, secret: &PendingSignIn) -> Result<String> {
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "keeps a pending sign-in: add Need::Sessions to NEEDS") }
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "seals a pending sign-in: add Need::Seal to NEEDS") }
+        let handle = random_text();
+        let key = pending_key(&handle);
+        let sealed = permit::seal(self.deps, TenantId::PLATFORM, key.place(), secret).await?;
+        let item = Item::new(key)
+            .bytes("sealed", sealed.into_bytes())
+            .number("tries", 0)
+            .number("expires_at", self.now.plus(PENDING_FOR).as_secs());
+        let taken = Error::internal("pending sign-in");
+        self.ops.push((TenantId::PLATFORM, Op::Put { table: Table::Ephemera, item, condition: Some(Condition::Absent) }, taken));
+        Ok(handle)
+    }
+
+    /// Takes one try at a suspended sign-in.
+    ///
+    /// # Errors
+    /// 401 where there is none of that handle, or its time or tries are spent.
+    pub async fn resume(&mut self, handle: &str) -> Result<PendingSignIn> {
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "reads a pending sign-in: add Need::Sessions to NEEDS") }
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "opens a pending sign-in: add Need::Seal to NEEDS") }
+        let key = pending_key(handle);
+        let update = Update {
+            expression: "SET tries = tries + :one",
+            condition: Some("expires_at > :now AND tries < :most"),
+            names: &[],
+            values: vec![
+                (":one", AttributeValue::N("1".to_owned())),
+                (":most", AttributeValue::N(PENDING_TRIES.to_string())),
+                (":now", AttributeValue::N(self.now.as_secs().to_string())),
+            ],
+        };
+        let refused = Error::Unauthenticated(AuthFailure::InvalidCredentials);
+        let row = self.deps.db.update(TenantId::PLATFORM, Table::Ephemera, &key, update).await?.map_err(|_| refused)?;
+        let sealed = Sealed::from_bytes(row.bytes("sealed")?.to_vec()).map_err(|_| Error::internal("pending sign-in"))?;
+        permit::open(self.deps, TenantId::PLATFORM, key.place(), &sealed).await
+    }
+
+    /// Ends a suspended sign-in that was answered: of two answers, one does.
+    pub fn resumed(&mut self, handle: &str) {
+        let twice = Error::Unauthenticated(AuthFailure::InvalidCredentials);
+        let condition = Some(Condition::Present);
+        self.ops.push((TenantId::PLATFORM, Op::Delete { table: Table::Ephemera, key: pending_key(handle), condition }, twice));
+    }
+
+    fn device(&self) -> [u8; 32] {
+        hash(&[self.request.user_agent().as_bytes()])
+    }
+}
+
+const REPEAT_WITHIN_MS: i64 = 30_000;
+/// Used tokens that a session remembers, so that the reuse of an old one is known for what it is.
+const USED_KEPT: usize = 64;
+const PENDING_FOR: std::time::Duration = std::time::Duration::from_secs(300);
+const PENDING_TRIES: u32 = 5;
+
+fn same(a: &[u8], b: &[u8]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
+}
+
+fn pending_key(handle: &str) -> Key {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    Key::new(format!("PENDING#{}", URL_SAFE_NO_PAD.encode(hash(&[handle.as_bytes()]))), "SIGN_IN")
+}
+
+fn random_text() -> String {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    URL_SAFE_NO_PAD.encode(crate::random::bytes::<32>())
+}
+
+/// A session that a refresh token was good for.
+#[derive(Debug)]
+pub struct Presented {
+    pub tenant: TenantId,
+    pub user: UserId,
+    pub session: SessionId,
+    pool_refresh: String,
+    row: Row,
+    current: bool,
+}
+
+impl Presented {
+    /// The pool's own refresh token.
+    pub fn pool_refresh(&self) -> &str {
+        &self.pool_refresh
+    }
+}
+
+/// The API's refresh token: opaque to its holder, single-use, stored as a hash. It carries where its session lies.
+#[derive(Clone)]
+pub struct RefreshToken {
+    tenant: TenantId,
+    user: UserId,
+    session: SessionId,
+    secret: [u8; 32],
+}
+
+impl std::fmt::Debug for RefreshToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RefreshToken({})", self.session)
+    }
+}
+
+impl RefreshToken {
+    const BYTES: usize = 16 * 3 + 32;
+
+    fn new(tenant: TenantId, user: UserId, session: SessionId) -> Self {
+        Self { tenant, user, session, secret: crate::random::bytes() }
+    }
+
+    pub fn to_text(&self) -> String {
+        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+        let bytes = [self.tenant.uuid().as_bytes(), self.user.uuid().as_bytes(), self.session.uuid().as_bytes(), &self.secret[..]].concat();
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// # Errors
+    /// 401 where the text is no refresh token of ours.
+    pub fn parse(text: &str) -> Result<Self> {
+        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+        let read = || {
+            let bytes = URL_SAFE_NO_PAD.decode(text).ok().filter(|b| b.len() == Self::BYTES)?;
+            let uuid = |i: usize| crate::id::Uuid::from_slice(&bytes[i * 16..(i + 1) * 16]).ok();
+            let secret = bytes[48..].try_into().ok()?;
+            Some(Self {
+                tenant: TenantId::from_uuid(uuid(0)?),
+                user: UserId::from_uuid(uuid(1)?),
+                session: SessionId::from_uuid(uuid(2)?),
+                secret,
+            })
+        };
+        read().ok_or(Error::Unauthenticated(AuthFailure::InvalidRefreshToken))
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        hash(&[&self.secret])
+    }
+}
+
+/// A secret text of ours that is sealed like PHI: it prints as nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PoolSecret(pub String);
+
+impl std::fmt::Debug for PoolSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for PoolSecret {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d).map(Self)
+    }
+}
+
+impl phi::PhiValue for PoolSecret {
+    fn serialize_plain<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&self.0)
+    }
+}
+
+phi::sealed_fields! {
+    /// Cognito's refresh token.
+    struct PoolToken in "sessions" {
+        1 => token: PoolSecret,
+    }
+}
+
+phi::sealed_fields! {
+    /// A sign-in that waits for the answer to a challenge.
+    #[derive(Clone, Debug)]
+    pub struct PendingSignIn in "pending_sign_ins" {
+        1 => user: PoolSecret,
+        2 => pool_session: PoolSecret,
+    }
+}

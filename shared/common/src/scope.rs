@@ -1,0 +1,157 @@
+//! One caller, inside one tenant: what an endpoint is given before the policy has been asked, and the reader that it
+//! shares with the permit.
+
+use crate::{
+    Deps, Error, EventId, Membership, Need, PlatformResource, Principal, Purpose, Result, Tenant, TenantId, Timestamp,
+    cursor,
+    db::Query,
+    endpoint::declares,
+    error::AuthFailure,
+    idempotency::Claim,
+    membership,
+    request::Request,
+    table::{Key, Row, Table},
+    telemetry::{CorrelationId, LogValue, WideEvent},
+    tenant,
+};
+use std::{
+    borrow::Cow,
+    marker::PhantomData,
+    sync::{Mutex, PoisonError},
+};
+
+/// What the pipeline knows of a request once its caller is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) deps: &'a Deps,
+    pub(crate) request: &'a Request,
+    pub(crate) principal: Principal,
+    pub(crate) tenant: TenantId,
+    pub(crate) purpose: Option<Purpose>,
+    pub(crate) now: Timestamp,
+    pub(crate) deadline: Timestamp,
+    pub(crate) correlation_id: CorrelationId,
+    /// The id of the audit event that this request will leave.
+    pub(crate) audit_id: EventId,
+    pub(crate) claim: Option<Claim>,
+    pub(crate) trace: &'a Trace,
+}
+
+/// What a request gathers on its way for its log line and its audit event.
+#[derive(Debug, Default)]
+pub(crate) struct Trace(Mutex<Traced>);
+
+#[derive(Debug, Default)]
+pub(crate) struct Traced {
+    pub(crate) line: WideEvent,
+    pub(crate) resources: Vec<(String, String)>,
+    pub(crate) disclosed: Vec<Cow<'static, str>>,
+    /// The idempotency record that was read along with the target, if it was.
+    pub(crate) earlier: Earlier,
+}
+
+#[derive(Debug, Default)]
+pub(crate) enum Earlier {
+    #[default]
+    NotRead,
+    Read(Option<Row>),
+}
+
+impl Trace {
+    pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Traced) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Endpoint `E`, asked for by one caller of one tenant, before the policy has been asked. It reads, and nothing else.
+///
+/// ```compile_fail
+/// # fn f<E: common::Endpoint>(scope: &common::Scope<'_, E>) {
+/// scope.changes(); // only a permit has these
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Scope<'a, E> {
+    pub(crate) context: &'a Context<'a>,
+    pub(crate) of: PhantomData<fn() -> E>,
+}
+
+impl<'a, E: crate::Operation> Scope<'a, E> {
+    pub(crate) fn new(context: &'a Context<'a>) -> Self {
+        Self { context, of: PhantomData }
+    }
+    pub fn principal(&self) -> &'a Principal {
+        &self.context.principal
+    }
+    pub fn tenant(&self) -> TenantId {
+        self.context.tenant
+    }
+    pub fn reader(&self) -> Reader<'a> {
+        const { assert!(declares(E::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
+        Reader { context: self.context }
+    }
+    /// The deployment itself, for what is asked of no tenant.
+    pub fn platform(&self) -> PlatformResource {
+        PlatformResource(self.context.deps.config.deployment.clone())
+    }
+    /// A field of the log line.
+    pub fn log(&self, name: &'static str, value: impl LogValue) {
+        self.context.trace.with(|t| t.line.set(name, value));
+    }
+}
+
+/// Reads the tenant's business items.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    pub(crate) context: &'a Context<'a>,
+}
+
+impl Reader<'_> {
+    /// One item, read consistently. The first read of a request that carries an idempotency key reads its record along.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn get(&self, key: &Key) -> Result<Option<Row>> {
+        let Context { deps, tenant, claim, trace, .. } = self.context;
+        if let Some(claim) = claim
+            && trace.with(|t| matches!(t.earlier, Earlier::NotRead))
+        {
+            let [row, earlier] = deps.db.get_two(*tenant, (Table::Records, key), (Table::Ephemera, claim.key())).await?;
+            trace.with(|t| t.earlier = Earlier::Read(earlier));
+            return Ok(row);
+        }
+        deps.db.get(*tenant, Table::Records, key).await
+    }
+
+    /// The caller's own membership and tenant, as they stand now.
+    ///
+    /// # Errors
+    /// 401 where the membership is gone or disabled; 503 where DynamoDB does not answer.
+    pub async fn own_membership(&self) -> Result<(Membership, Tenant)> {
+        let Context { deps, principal, .. } = self.context;
+        let home = principal.tenant();
+        let member = membership::active(&deps.db, home, principal.user());
+        let (member, tenant) = futures_util::future::try_join(member, tenant::profile(&deps.db, home)).await?;
+        Ok((member, tenant.ok_or(Error::Unauthenticated(AuthFailure::NoMembership))?))
+    }
+
+    /// One page of a query, and the cursor of the next.
+    ///
+    /// # Errors
+    /// 422 `invalid_cursor`; 503 where DynamoDB or, for a first cursor, KMS does not answer.
+    pub async fn page(&self, query: &Query, cursor: Option<&str>) -> Result<(Vec<Row>, Option<String>)> {
+        let Context { deps, tenant, .. } = self.context;
+        let name = tenant.to_string();
+        let from = match cursor {
+            None => None,
+            Some(cursor) => Some(cursor::open(cursor, &*deps.keyring.search(*tenant).await?, &name, query)?),
+        };
+        let page = deps.db.query(*tenant, query, from).await?;
+        let next = match page.next {
+            None => None,
+            Some(position) => Some(cursor::seal(&position, &*deps.keyring.search(*tenant).await?, &name, query)?),
+        };
+        Ok((page.rows, next))
+    }
+}
+

@@ -1,0 +1,141 @@
+//! Sessions: one item a sign-in, touched by ONE conditional UpdateItem a request, which says that it is live, not idle and
+//! within its rate limit, and returns the grants.
+
+use crate::{
+    Error, Grant, Result, SessionId, TenantId, Timestamp, UserId,
+    db::{Db, Update},
+    error::AuthFailure,
+    limit::{self, Branch, Budget, RateLimit, STEPS, Step, Verdict},
+    principal::{Identity, Principal},
+    table::{Item, Key, Row, Table},
+};
+use aws_sdk_dynamodb::types::AttributeValue;
+use std::time::Duration;
+
+/// A session lives this long, whatever its user does.
+pub(crate) const ABSOLUTE: Duration = Duration::from_secs(12 * 60 * 60);
+
+const LIVE: &str = "live";
+pub(crate) const ENDED: &str = "ended";
+
+/// A session as it is stored, without the caller's limits.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub user: UserId,
+    pub session: SessionId,
+    pub grants: Vec<Grant>,
+    pub membership_version: i64,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+    /// SHA-256 of the refresh token that is good now.
+    pub refresh_hash: [u8; 32],
+    /// SHA-256 of the caller's `User-Agent`: a lost answer is repeated only to the same device.
+    pub device_hash: [u8; 32],
+    /// The pool's own refresh token, sealed.
+    pub pool_token: Vec<u8>,
+}
+
+pub(crate) fn key(user: UserId, session: SessionId) -> Key {
+    Key::new(format!("SESSIONS#{user}"), session.to_string())
+}
+
+impl Session {
+    pub(crate) fn key(&self) -> Key {
+        key(self.user, self.session)
+    }
+
+    pub(crate) fn into_item(self) -> Result<Item> {
+        let grants = serde_json::to_string(&self.grants).map_err(|_| Error::internal("grants"))?;
+        Ok(Item::new(self.key())
+            .text("status", LIVE)
+            .text("user_id", self.user)
+            .text("grants", grants)
+            .number("membership_version", self.membership_version)
+            .text("created_at", self.created_at)
+            .number("last_seen", self.created_at.as_millis())
+            .number("ends_at", self.expires_at.as_millis())
+            // Kept a little past its end, so that a late refresh token is known for what it was.
+            .number("expires_at", self.expires_at.plus(ABSOLUTE).as_secs())
+            .bytes("refresh_hash", self.refresh_hash)
+            .bytes("device_hash", self.device_hash)
+            .bytes("pool_token", self.pool_token))
+    }
+}
+
+/// Touches the session of `identity`: the caller, and what is left of the budget.
+///
+/// # Errors
+/// 401 where the session is not live, 429 where its budget is spent.
+pub(crate) async fn touch(db: &Db, identity: Identity, limit: RateLimit, idle: Duration, now: Timestamp) -> Result<(Principal, Budget)> {
+    if identity.expires_at <= now {
+        return Err(Error::Unauthenticated(AuthFailure::TokenExpired));
+    }
+    let key = key(identity.user, identity.session);
+    let n = |v: i64| AttributeValue::N(v.to_string());
+    // A person's next request usually comes after the last one's interval has passed.
+    let mut branch = Branch::Idle;
+    for _ in 0..STEPS {
+        let mut step = Step::new(limit, branch, now);
+        step.values.extend([
+            (":now", n(now.as_millis())),
+            (":idle_since", n(now.minus(idle).as_millis())),
+            (":live", AttributeValue::S(LIVE.to_owned())),
+        ]);
+        let update = Update {
+            expression: &format!("SET last_seen = :now, {}", step.set),
+            condition: Some(&format!("#status = :live AND ends_at > :now AND last_seen > :idle_since AND {}", step.condition)),
+            names: &[("#tat", step.attribute), ("#status", "status")],
+            values: step.values,
+        };
+        let old = match db.update(identity.tenant, Table::Ephemera, &key, update).await? {
+            Ok(row) => return Ok((principal(identity, &row, now)?, limit::budget(limit, &row, now))),
+            Err(None) => return Err(Error::Unauthenticated(AuthFailure::NoSession)),
+            Err(Some(old)) => old,
+        };
+        if let Some(failure) = ended(&old, idle, now)? {
+            return Err(Error::Unauthenticated(failure));
+        }
+        match limit::judge(limit, &old, now) {
+            Verdict::Allowed(actual) => branch = if actual == branch { branch.other() } else { actual },
+            Verdict::Exhausted { retry_after } => return Err(Error::RateLimited { retry_after }),
+        }
+    }
+    Err(Error::RateLimited { retry_after: Duration::from_secs(1) })
+}
+
+/// Why a session is over, if it is.
+pub(crate) fn ended(row: &Row, idle: Duration, now: Timestamp) -> Result<Option<AuthFailure>> {
+    Ok(if row.text("status")? != LIVE {
+        Some(AuthFailure::NoSession)
+    } else if row.number("ends_at")? <= now.as_millis() {
+        Some(AuthFailure::SessionExpired)
+    } else if row.number("last_seen")? <= now.minus(idle).as_millis() {
+        Some(AuthFailure::SessionIdle)
+    } else {
+        None
+    })
+}
+
+fn principal(identity: Identity, row: &Row, now: Timestamp) -> Result<Principal> {
+    let grants: Vec<Grant> = serde_json::from_str(row.text("grants")?).map_err(|_| Error::internal("grants"))?;
+    let roles = grants.iter().filter(|g| g.holds_at(now)).map(|g| g.role).collect();
+    Ok(Principal {
+        roles,
+        grants,
+        membership_version: row.number("membership_version")?,
+        signed_in_at: row.parse("created_at")?,
+        session_ends_at: Timestamp::from_millis(row.number("ends_at")?),
+        identity,
+    })
+}
+
+/// Ends a session. One that is over already is left as it is.
+pub(crate) async fn end(db: &Db, tenant: TenantId, user: UserId, session: SessionId) -> Result<()> {
+    let update = Update {
+        expression: "SET #status = :ended REMOVE pool_token",
+        condition: Some("attribute_exists(pk)"),
+        names: &[("#status", "status")],
+        values: vec![(":ended", AttributeValue::S(ENDED.to_owned()))],
+    };
+    db.update(tenant, Table::Ephemera, &key(user, session), update).await.map(drop)
+}

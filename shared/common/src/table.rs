@@ -1,0 +1,234 @@
+//! The tables, seen only through a tenant. Every key is prefixed here, from the verified scope, and nowhere else.
+
+use crate::{Error, Result, TenantId, error::Cause};
+use aws_sdk_dynamodb::{
+    error::{ProvideErrorMetadata, SdkError},
+    primitives::Blob,
+    types::AttributeValue,
+};
+use std::collections::HashMap;
+
+/// One of the four tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Business items.
+    Records,
+    /// Audit and domain events on their way out; heads of the sealed log.
+    Ledger,
+    /// Wrapped keys.
+    Keys,
+    /// Sessions, limits, idempotency records: what may be forgotten.
+    Ephemera,
+}
+
+/// An index of the records table. All share the range attribute `ix_sort`, which holds an id and so sorts by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Index {
+    All,
+    Status,
+    Assignee,
+    StatusAssignee,
+    Token1,
+    Token2,
+}
+
+impl Index {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Status => "status",
+            Self::Assignee => "assignee",
+            Self::StatusAssignee => "status_assignee",
+            Self::Token1 => "token_1",
+            Self::Token2 => "token_2",
+        }
+    }
+    pub(crate) const fn attribute(self) -> &'static str {
+        match self {
+            Self::All => "ix_all",
+            Self::Status => "ix_status",
+            Self::Assignee => "ix_assignee",
+            Self::StatusAssignee => "ix_status_assignee",
+            Self::Token1 => "ix_token_1",
+            Self::Token2 => "ix_token_2",
+        }
+    }
+}
+
+pub(crate) const SORT: &str = "ix_sort";
+
+/// Where an item lies inside its tenant: a partition such as `SHIPMENT#shp_…` and a sort key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    partition: String,
+    sort: String,
+}
+
+impl Key {
+    pub fn new(partition: impl Into<String>, sort: impl Into<String>) -> Self {
+        Self { partition: partition.into(), sort: sort.into() }
+    }
+    /// What binds a sealed record to its place: its name within the tenant's table.
+    pub fn place(&self) -> &str {
+        &self.partition
+    }
+    pub(crate) fn attributes(&self, tenant: TenantId) -> Attributes {
+        HashMap::from([
+            ("pk".to_owned(), AttributeValue::S(prefixed(tenant, &self.partition))),
+            ("sk".to_owned(), AttributeValue::S(self.sort.clone())),
+        ])
+    }
+}
+
+/// INVARIANT: the only place where a tenant becomes part of a key.
+pub(crate) fn prefixed(tenant: TenantId, partition: &str) -> String {
+    format!("{tenant}#{partition}")
+}
+
+/// Bytes of names and values, as DynamoDB counts an item's size, about.
+pub(crate) fn size(attributes: &Attributes) -> usize {
+    let value = |v: &AttributeValue| match v {
+        AttributeValue::S(s) | AttributeValue::N(s) => s.len(),
+        AttributeValue::B(b) => b.as_ref().len(),
+        _ => 1,
+    };
+    attributes.iter().map(|(name, v)| name.len() + value(v)).sum()
+}
+
+pub(crate) type Attributes = HashMap<String, AttributeValue>;
+
+/// An item: its key and its attributes. Built by a domain's `store`, the only place that knows their names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    key: Key,
+    attributes: Attributes,
+    indexes: Vec<(Index, String)>,
+}
+
+impl Item {
+    pub fn new(key: Key) -> Self {
+        Self { key, attributes: HashMap::new(), indexes: Vec::new() }
+    }
+    #[must_use]
+    pub fn text(mut self, name: &str, value: impl ToString) -> Self {
+        self.attributes.insert(name.to_owned(), AttributeValue::S(value.to_string()));
+        self
+    }
+    /// Leaves the attribute out where there is no value.
+    #[must_use]
+    pub fn maybe(self, name: &str, value: Option<impl ToString>) -> Self {
+        match value {
+            Some(value) => self.text(name, value),
+            None => self,
+        }
+    }
+    #[must_use]
+    pub fn number(mut self, name: &str, value: impl Into<i64>) -> Self {
+        self.attributes.insert(name.to_owned(), AttributeValue::N(value.into().to_string()));
+        self
+    }
+    #[must_use]
+    pub fn bytes(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+        self.attributes.insert(name.to_owned(), AttributeValue::B(Blob::new(value.into())));
+        self
+    }
+    #[must_use]
+    pub fn version(self, version: Version) -> Self {
+        self.number("version", version.0)
+    }
+    /// Puts the item into `partition` of an index; `sort` is the same for every index of an item.
+    #[must_use]
+    pub fn indexed(mut self, index: Index, partition: impl Into<String>, sort: impl ToString) -> Self {
+        self.indexes.push((index, partition.into()));
+        self.text(SORT, sort)
+    }
+
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+    pub(crate) fn size(&self) -> usize {
+        size(&self.attributes)
+    }
+    pub(crate) fn into_attributes(self, tenant: TenantId) -> Attributes {
+        let mut attributes = self.attributes;
+        for (index, partition) in self.indexes {
+            attributes.insert(index.attribute().to_owned(), AttributeValue::S(prefixed(tenant, &partition)));
+        }
+        attributes.extend(self.key.attributes(tenant));
+        attributes
+    }
+}
+
+/// How often an item's business state has changed; its ETag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct Version(pub i64);
+
+impl Version {
+    pub const FIRST: Self = Self(1);
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// An item as it was read. Reading an attribute that is not there, or not of its type, is an internal error: only our own
+/// code writes items.
+#[derive(Clone, Debug)]
+pub struct Row(Attributes);
+
+impl Row {
+    pub(crate) fn new(attributes: Attributes) -> Self {
+        Self(attributes)
+    }
+    pub fn text(&self, name: &'static str) -> Result<&str> {
+        self.maybe_text(name).ok_or(Error::internal(name))
+    }
+    pub fn maybe_text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(|v| v.as_s().ok()).map(String::as_str)
+    }
+    pub fn parse<T: std::str::FromStr>(&self, name: &'static str) -> Result<T> {
+        self.text(name)?.parse().map_err(|_| Error::internal(name))
+    }
+    pub fn maybe<T: std::str::FromStr>(&self, name: &'static str) -> Result<Option<T>> {
+        self.maybe_text(name).map(|text| text.parse().map_err(|_| Error::internal(name))).transpose()
+    }
+    pub fn number(&self, name: &'static str) -> Result<i64> {
+        self.maybe_number(name).ok_or(Error::internal(name))
+    }
+    pub fn maybe_number(&self, name: &str) -> Option<i64> {
+        self.0.get(name).and_then(|v| v.as_n().ok()).and_then(|n| n.parse().ok())
+    }
+    pub fn bytes(&self, name: &'static str) -> Result<&[u8]> {
+        self.maybe_bytes(name).ok_or(Error::internal(name))
+    }
+    pub fn maybe_bytes(&self, name: &str) -> Option<&[u8]> {
+        self.0.get(name).and_then(|v| v.as_b().ok()).map(AsRef::as_ref)
+    }
+    pub fn version(&self) -> Result<Version> {
+        self.number("version").map(Version)
+    }
+}
+
+/// What a failed call to a service says of itself: its error code, never its message.
+pub(crate) fn unavailable<E: ProvideErrorMetadata, R>(service: &'static str) -> impl Fn(SdkError<E, R>) -> Error {
+    move |e| Error::Unavailable { service, cause: cause(&e) }
+}
+
+pub(crate) fn cause<E: ProvideErrorMetadata, R>(e: &SdkError<E, R>) -> Cause {
+    match e {
+        SdkError::ServiceError(e) => Cause::code(e.err().code().unwrap_or("service error")),
+        SdkError::TimeoutError(_) => Cause::code("timeout"),
+        SdkError::DispatchFailure(_) => Cause::code("no connection"),
+        SdkError::ResponseError(_) => Cause::code("unreadable answer"),
+        _ => Cause::code("request not built"),
+    }
+}
+
+impl Row {
+    /// The tenant in whose partition the item was found: what the policy compares, taken from the item, not the caller.
+    pub fn tenant(&self) -> Result<TenantId> {
+        let pk = self.text("pk")?;
+        pk.split_once('#').and_then(|(tenant, _)| tenant.parse().ok()).ok_or(Error::internal("pk"))
+    }
+}

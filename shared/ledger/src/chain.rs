@@ -1,0 +1,61 @@
+use crate::{Event, EventError, Hash};
+
+/// Gives `event` its place: number, the hash of the event before, and its own hash. The sealer's, who is alone in doing it.
+///
+/// `previous` is [`Hash::ZERO`] for sequence 0. What the event already said of its place is replaced.
+///
+/// # Errors
+/// [`EventError::TooLong`] for an event that [`Event::to_json`] refuses too; [`EventError::Canonical`] past 2^53 - 1 events.
+pub fn chain(event: Event, sequence: u64, previous: Hash) -> Result<Event, EventError> {
+    let mut event = Event { sequence: Some(sequence), previous_hash: Some(previous), hash: None, ..event };
+    event.hash = Some(event.leaf_hash()?);
+    event.to_json()?;
+    Ok(event)
+}
+
+/// Why a sealed event does not stand.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidLeaf {
+    #[error("the event is not sealed")]
+    Unsealed,
+    #[error("the event was modified: its hash is not that of its content")]
+    Modified,
+    #[error("expected sequence {expected}, found {found}: events are missing or reordered")]
+    OutOfSequence { expected: u64, found: u64 },
+    #[error("the event at sequence {0} does not follow the one before it")]
+    Unchained(u64),
+    #[error(transparent)]
+    Event(#[from] EventError),
+}
+
+/// Whether a sealed event's `hash` is that of its content; answers the hash, which is its leaf in the Merkle tree.
+///
+/// # Errors
+/// [`InvalidLeaf::Unsealed`], [`InvalidLeaf::Modified`].
+pub fn verify_leaf(event: &Event) -> Result<Hash, InvalidLeaf> {
+    let (Some(hash), Some(_), Some(_)) = (event.hash, event.sequence, event.previous_hash) else {
+        return Err(InvalidLeaf::Unsealed);
+    };
+    if event.leaf_hash()? == hash { Ok(hash) } else { Err(InvalidLeaf::Modified) }
+}
+
+/// Whether `events` follow one another without a gap from `sequence` on, the first of them after the event whose hash is `previous`
+/// ([`Hash::ZERO`] from 0 on); answers the hash of the last.
+///
+/// # Errors
+/// [`InvalidLeaf`] of the first event that does not stand.
+pub fn verify_chain<'a>(events: impl IntoIterator<Item = &'a Event>, sequence: u64, previous: Hash) -> Result<Hash, InvalidLeaf> {
+    let mut previous = previous;
+    for (event, expected) in events.into_iter().zip(sequence..) {
+        let hash = verify_leaf(event)?;
+        let found = event.sequence.ok_or(InvalidLeaf::Unsealed)?;
+        if found != expected {
+            return Err(InvalidLeaf::OutOfSequence { expected, found });
+        }
+        if event.previous_hash != Some(previous) {
+            return Err(InvalidLeaf::Unchained(found));
+        }
+        previous = hash;
+    }
+    Ok(previous)
+}

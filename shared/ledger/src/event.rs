@@ -1,0 +1,240 @@
+use std::{net::IpAddr, num::NonZeroU32};
+
+use serde::{Deserialize, Serialize};
+
+use crate::canonical::{self, CanonicalError};
+use crate::{AtMost, EventType, Hash, OccurredAt, Reason, UserAgent, Word};
+
+/// Longest event, in bytes of canonical JSON, sealed.
+pub const MAX_EVENT_LEN: usize = 64 * 1024;
+
+/// What sealing may add: whoever writes an event is told, not its sealer much later, that it is too long.
+const SEALING_ROOM: usize = 256;
+
+/// An audit event, format 1. Every member is always there: what does not apply is `null`, a list of nothing is `[]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Event {
+    pub format: Format,
+    pub event_id: Word,
+    /// Whose log it is in.
+    pub tenant_id: Word,
+    /// Position in the tenant's log, from 0; its leaf's index in the Merkle tree. The sealer's.
+    #[serde(deserialize_with = "present")]
+    pub sequence: Option<u64>,
+    pub occurred_at: OccurredAt,
+    #[serde(rename = "type")]
+    pub event_type: EventType,
+    pub severity: Severity,
+    pub actor: Actor,
+    /// For work that a consumer does later: who caused it.
+    #[serde(deserialize_with = "present")]
+    pub on_behalf_of: Option<Principal>,
+    /// The policy's action, such as `createShipment`.
+    #[serde(deserialize_with = "present")]
+    pub action: Option<Word>,
+    /// What it was done to.
+    pub resources: AtMost<Resource, 100>,
+    /// PHI fields that were shown.
+    pub disclosed: AtMost<Word, 100>,
+    /// PHI fields that were held back.
+    pub redacted: AtMost<Word, 100>,
+    #[serde(deserialize_with = "present")]
+    pub purpose_of_use: Option<PurposeOfUse>,
+    pub outcome: Outcome,
+    /// The HTTP status that was answered.
+    #[serde(deserialize_with = "present")]
+    pub status: Option<u16>,
+    #[serde(deserialize_with = "present")]
+    pub reason: Option<Reason>,
+    #[serde(deserialize_with = "present")]
+    pub policy: Option<Policy>,
+    /// How often it happened: above 1 only for refusals that are one event for each source and minute.
+    pub count: NonZeroU32,
+    pub correlation_id: Word,
+    /// Names of the fields that changed, never their values.
+    pub changes: AtMost<Word, 100>,
+    /// Hash of the event before; [`Hash::ZERO`] in the first. The sealer's.
+    #[serde(deserialize_with = "present")]
+    pub previous_hash: Option<Hash>,
+    /// The leaf hash of this event. The sealer's.
+    #[serde(deserialize_with = "present")]
+    pub hash: Option<Hash>,
+}
+
+/// The number 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "u8", try_from = "u8")]
+pub enum Format {
+    V1,
+}
+
+impl From<Format> for u8 {
+    fn from(_: Format) -> Self {
+        1
+    }
+}
+
+impl TryFrom<u8> for Format {
+    type Error = &'static str;
+
+    fn try_from(number: u8) -> Result<Self, &'static str> {
+        if number == 1 { Ok(Self::V1) } else { Err("expected event format 1") }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Debug,
+    Info,
+    Warning,
+    Error,
+    Critical,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was done.
+    Success,
+    /// The caller may not, or asked for what cannot be.
+    Refused,
+    /// It should have been done and was not.
+    Failed,
+}
+
+/// Who acted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Actor {
+    #[serde(rename = "type")]
+    pub actor_type: ActorType,
+    /// `null` for the anonymous only.
+    #[serde(deserialize_with = "present")]
+    pub id: Option<Word>,
+    #[serde(deserialize_with = "present")]
+    pub role: Option<Word>,
+    #[serde(deserialize_with = "present")]
+    pub session_id: Option<Word>,
+    #[serde(deserialize_with = "present")]
+    pub ip: Option<IpAddr>,
+    #[serde(deserialize_with = "present")]
+    pub user_agent: Option<UserAgent>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActorType {
+    User,
+    ApiKey,
+    /// One of this system's own functions.
+    Service,
+    /// Somebody at the command line, with cloud credentials.
+    Operator,
+    /// A partner's system, such as a carrier's webhook.
+    Partner,
+    /// Nobody known: before sign-in, or with a refused credential.
+    Anonymous,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Principal {
+    #[serde(rename = "type")]
+    pub actor_type: ActorType,
+    pub id: Word,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resource {
+    #[serde(rename = "type")]
+    pub resource_type: Word,
+    pub id: Word,
+}
+
+/// HL7 v3 PurposeOfUse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PurposeOfUse {
+    /// Treatment.
+    #[serde(rename = "TREAT")]
+    Treatment,
+    /// Payment.
+    #[serde(rename = "HPAYMT")]
+    Payment,
+    /// Health care operations.
+    #[serde(rename = "HOPERAT")]
+    Operations,
+    /// Emergency treatment.
+    #[serde(rename = "ETREAT")]
+    Emergency,
+}
+
+/// What the policy engine said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    pub decision: Decision,
+    /// The policies that decided.
+    pub ids: AtMost<Word, 100>,
+    /// SHA-256 of the policy set in force.
+    pub policy_set_hash: Hash,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    Allow,
+    Deny,
+}
+
+/// Why an event cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    #[error("an audit event has at most {MAX_EVENT_LEN} bytes, with room for its seal")]
+    TooLong,
+    #[error("not an audit event")]
+    NotAnEvent(#[source] serde_json::Error),
+    #[error("an audit event is kept in canonical JSON only")]
+    NotCanonical,
+    #[error(transparent)]
+    Canonical(#[from] CanonicalError),
+}
+
+impl Event {
+    /// Canonical JSON: how an event is kept.
+    ///
+    /// # Errors
+    /// [`EventError::TooLong`]; [`EventError::Canonical`] when `sequence` passes 2^53 - 1.
+    pub fn to_json(&self) -> Result<Vec<u8>, EventError> {
+        let json = canonical::to_vec(self)?;
+        let room = if self.hash.is_some() { 0 } else { SEALING_ROOM };
+        if json.len() + room > MAX_EVENT_LEN { Err(EventError::TooLong) } else { Ok(json) }
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote, and nothing else: an event has one text, so any altered byte shows.
+    ///
+    /// # Errors
+    /// [`EventError`]: too long, an unknown, missing or repeated member, a value out of its bounds, or not canonical.
+    pub fn parse(json: &[u8]) -> Result<Self, EventError> {
+        if json.len() > MAX_EVENT_LEN {
+            return Err(EventError::TooLong);
+        }
+        let event: Self = serde_json::from_slice(json).map_err(EventError::NotAnEvent)?;
+        if canonical::to_vec(&event)? == json { Ok(event) } else { Err(EventError::NotCanonical) }
+    }
+
+    /// RFC 6962's leaf hash of the event: SHA-256 of a zero byte and the canonical JSON without `hash`.
+    ///
+    /// # Errors
+    /// [`EventError::Canonical`].
+    pub fn leaf_hash(&self) -> Result<Hash, EventError> {
+        Ok(crate::merkle::leaf_hash(&canonical::to_vec_without(self, "hash")?))
+    }
+}
+
+/// An `Option` whose member must be there, if only as `null`: one event, one text.
+fn present<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer)
+}

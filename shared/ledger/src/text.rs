@@ -1,0 +1,299 @@
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A text does not have the form that its place in an event asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidText(pub &'static str);
+
+macro_rules! as_text {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::parse(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+/// An id, a field's name, a code: 1 to 128 printable ASCII characters, no space, `"` or `\`. People's words do not fit in, and so
+/// no free text reaches the log by this way.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Word(Cow<'static, str>);
+
+impl Word {
+    /// Longest word, in bytes.
+    pub const MAX_LEN: usize = 128;
+
+    /// # Errors
+    /// [`InvalidText`].
+    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidText> {
+        let text = text.into();
+        if is_word(text.as_bytes()) {
+            Ok(Self(Cow::Owned(text)))
+        } else {
+            Err(InvalidText("expected 1 to 128 printable ASCII characters without spaces and quotes"))
+        }
+    }
+
+    /// For literals: `const CREATE: Word = Word::literal("createShipment");`
+    ///
+    /// # Panics
+    /// When the literal is not a word; in a `const`, that is a compile error.
+    pub const fn literal(text: &'static str) -> Self {
+        assert!(is_word(text.as_bytes()), "not a word");
+        Self(Cow::Borrowed(text))
+    }
+
+    /// The text made a word: `_` for every character that may not be, cut at 128; `_` for the empty text. For what comes
+    /// from outside and has to be on record however it looks, and for ids known to fit.
+    pub fn clean(text: &str) -> Self {
+        let clean = |c: char| if c.is_ascii() && is_word_byte(c as u8) { c } else { '_' };
+        let text: String = text.chars().take(Self::MAX_LEN).map(clean).collect();
+        Self(if text.is_empty() { Cow::Borrowed("_") } else { Cow::Owned(text) })
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+as_text!(Word);
+
+impl From<EventType> for Word {
+    fn from(event_type: EventType) -> Self {
+        Self(event_type.0)
+    }
+}
+
+const fn is_word_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'
+}
+
+const fn is_word(text: &[u8]) -> bool {
+    let mut at = 0;
+    while at < text.len() {
+        if !is_word_byte(text[at]) {
+            return false;
+        }
+        at += 1;
+    }
+    !text.is_empty() && text.len() <= Word::MAX_LEN
+}
+
+/// What happened: `noun.verb`, such as `shipment.created`; lower-case letters, digits and `_`, 64 bytes at most.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventType(Cow<'static, str>);
+
+impl EventType {
+    /// # Errors
+    /// [`InvalidText`].
+    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidText> {
+        let text = text.into();
+        if is_noun_verb(text.as_bytes()) {
+            Ok(Self(Cow::Owned(text)))
+        } else {
+            Err(InvalidText("expected an event type such as `shipment.created`"))
+        }
+    }
+
+    /// For literals, as [`Word::literal`].
+    ///
+    /// # Panics
+    /// When the literal is not `noun.verb`; in a `const`, that is a compile error.
+    pub const fn literal(text: &'static str) -> Self {
+        assert!(is_noun_verb(text.as_bytes()), "not `noun.verb`");
+        Self(Cow::Borrowed(text))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+as_text!(EventType);
+
+/// Two names with one dot between; each begins with a letter.
+const fn is_noun_verb(text: &[u8]) -> bool {
+    let (mut dots, mut begins, mut at) = (0, true, 0);
+    while at < text.len() {
+        match text[at] {
+            b'a'..=b'z' => begins = false,
+            b'0'..=b'9' | b'_' if !begins => {}
+            b'.' if !begins => {
+                dots += 1;
+                begins = true;
+            }
+            _ => return false,
+        }
+        at += 1;
+    }
+    dots == 1 && !begins && text.len() <= 64
+}
+
+/// A client's `User-Agent`: whoever calls decides what it says, so it is cut and cleaned before it is kept for years.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserAgent(String);
+
+impl UserAgent {
+    /// Longest kept, in bytes.
+    pub const MAX_LEN: usize = 256;
+
+    /// The header's text with `?` for whatever is not printable ASCII, trimmed and cut; `None` when nothing is left.
+    pub fn clean(header: &str) -> Option<Self> {
+        let clean = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
+        let text: String = header.trim().chars().take(Self::MAX_LEN).map(clean).collect();
+        let text = text.trim();
+        if text.is_empty() { None } else { Some(Self(text.to_owned())) }
+    }
+
+    /// What [`clean`](Self::clean) would leave unchanged.
+    ///
+    /// # Errors
+    /// [`InvalidText`].
+    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidText> {
+        let text = text.into();
+        match Self::clean(&text) {
+            Some(clean) if clean.0 == text => Ok(clean),
+            _ => Err(InvalidText("expected 1 to 256 printable ASCII characters")),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+as_text!(UserAgent);
+
+/// Why: a code, or a person's words, sealed. As text, the code, or `sealed`, a space and base64url
+/// without padding: no code has a space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// Such as `stale_version`.
+    Code(Word),
+    /// A sealed record (the format of `docs/encryption.md`), which this crate cannot open.
+    Sealed(Vec<u8>),
+}
+
+impl Reason {
+    /// Longest sealed text, in bytes.
+    pub const MAX_SEALED: usize = 8 * 1024;
+    const PREFIX: &str = "sealed ";
+
+    /// # Errors
+    /// [`InvalidText`] when `record` is longer than [`MAX_SEALED`](Self::MAX_SEALED), or empty.
+    pub fn sealed(record: Vec<u8>) -> Result<Self, InvalidText> {
+        if record.is_empty() || record.len() > Self::MAX_SEALED {
+            return Err(InvalidText("expected 1 to 8192 sealed bytes"));
+        }
+        Ok(Self::Sealed(record))
+    }
+
+    /// # Errors
+    /// [`InvalidText`].
+    pub fn parse(text: &str) -> Result<Self, InvalidText> {
+        match text.strip_prefix(Self::PREFIX) {
+            Some(sealed) => {
+                let record = URL_SAFE_NO_PAD.decode(sealed);
+                Self::sealed(record.map_err(|_| InvalidText("expected base64url after `sealed`"))?)
+            }
+            None => Word::parse(text).map(Self::Code),
+        }
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Code(code) => code.serialize(serializer),
+            Self::Sealed(record) => serializer.collect_str(&format_args!("{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(record))),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_hold_no_spaces_quotes_or_foreign_letters() {
+        for text in ["shp_1", "a", "arn:aws:kms:us-east-1:1:key/k", "x".repeat(128).as_str()] {
+            assert_eq!(Word::parse(text).unwrap().as_str(), text);
+        }
+        for text in ["", "two words", "a\"b", "a\\b", "é", "tab\t", "x".repeat(129).as_str()] {
+            assert!(Word::parse(text).is_err(), "`{text}`");
+        }
+    }
+
+    #[test]
+    fn cleaning_gives_a_word_whatever_comes() {
+        assert_eq!(Word::clean("GET /x \u{1f600}\n").as_str(), "GET_/x___");
+        assert_eq!(Word::clean("").as_str(), "_");
+        assert_eq!(Word::clean(&"é".repeat(500)).as_str(), "_".repeat(128));
+    }
+
+    #[test]
+    fn event_types_are_noun_dot_verb() {
+        for text in ["shipment.created", "api_key.rotated", "a1.b2"] {
+            assert_eq!(EventType::parse(text).unwrap().as_str(), text);
+        }
+        for text in [
+            "",
+            ".",
+            "shipment",
+            "shipment.",
+            ".created",
+            "a.b.c",
+            "A.b",
+            "a b.c",
+            "1a.b",
+            "a._b",
+            &format!("a.{}", "b".repeat(63)),
+        ] {
+            assert!(EventType::parse(text).is_err(), "`{text}`");
+        }
+    }
+
+    #[test]
+    fn a_user_agent_is_cut_and_cleaned() {
+        assert_eq!(UserAgent::clean(" curl/8\r\nX: \u{202e}y ").unwrap().as_str(), "curl/8??X: ?y");
+        assert_eq!(UserAgent::clean(&"a".repeat(9000)).unwrap().as_str().len(), 256);
+        assert_eq!(UserAgent::clean(" \t"), None);
+        assert!(UserAgent::parse("a\nb").is_err() && UserAgent::parse(" a").is_err());
+    }
+
+    #[test]
+    fn a_reason_is_a_code_or_sealed_and_never_free_text() {
+        let sealed = Reason::sealed(vec![1, 2, 3]).unwrap();
+        assert_eq!(serde_json::to_string(&sealed).unwrap(), r#""sealed AQID""#);
+        assert_eq!(Reason::parse("sealed AQID"), Ok(sealed));
+        assert_eq!(Reason::parse("stale_version"), Ok(Reason::Code(Word::literal("stale_version"))));
+        for text in ["patient asked for it", "sealed ", "sealed A", "sealed AQID=", "sealed AQI D", ""] {
+            assert!(Reason::parse(text).is_err(), "`{text}`");
+        }
+        assert!(Reason::sealed(vec![0; 8193]).is_err());
+    }
+}

@@ -1,0 +1,44 @@
+use super::{InvalidValue, MASK, PhiText, folded, printable};
+
+/// One line of text, 1 to `MAX` characters, trimmed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Text<const MAX: usize>(String);
+
+/// A reference, a line of an address, a city.
+pub type ShortText = Text<100>;
+
+/// A description, such as what a parcel holds.
+pub type LongText = Text<500>;
+
+impl<const MAX: usize> PhiText for Text<MAX> {
+    const EXPECTED: &'static str = match MAX {
+        100 => "a text of 1 to 100 characters on one line",
+        500 => "a text of 1 to 500 characters on one line",
+        _ => "a short text on one line",
+    };
+    const LENGTH: std::ops::RangeInclusive<usize> = 1..=MAX;
+
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        printable(text, Self::LENGTH).map(|text| Self(text.to_owned())).ok_or(InvalidValue(Self::EXPECTED))
+    }
+
+    fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+crate::phi_text!(Text<const MAX: usize>);
+
+impl<const MAX: usize> Text<MAX> {
+    /// Lower case, single spaces.
+    pub fn normalised(&self) -> String {
+        folded(&self.0)
+    }
+
+    /// The last 4 characters of at least 8, else nothing.
+    pub fn masked(&self) -> String {
+        let count = self.0.chars().count();
+        let shown = if count >= 8 { 4 } else { 0 };
+        MASK.chars().chain(self.0.chars().skip(count - shown)).collect()
+    }
+}

@@ -1,0 +1,390 @@
+//! The backend of one test.
+
+use crate::{
+    call::Client,
+    clock::ManualClock,
+    log::Lines,
+    wire::{Calls, Wire},
+};
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_lambda_events::apigw::ApiGatewayCustomAuthorizerResponse;
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
+use aws_smithy_types::body::SdkBody;
+use common::{
+    Aws, Clock, Config, Deps, Grant, Identity, Role, SessionId, TenantId, Timestamp, UserId, Uuid,
+    authorizer::{self, Authorizer},
+    operator::{NewUser, Operator},
+};
+use emulators::{apigateway::GatewayRequest, Dynamo, Endpoints, Kms, MiniStack, MiniStackOptions, Provisioned, Storage, Template, Which, provision};
+use http_body_util::BodyExt;
+use phi::{Email, PhiText};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+/// The password of every user, where Cognito is there.
+pub const PASSWORD: &str = "Synthetic-Passw0rd!";
+
+/// The two tenants that every test has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tenant {
+    Acme,
+    Birch,
+}
+
+impl Tenant {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Acme => "acme-health",
+            Self::Birch => "birch-clinic",
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct App {
+    deps: Deps,
+    aws: Aws,
+    clock: Arc<ManualClock>,
+    log: Arc<Lines>,
+    wire: Wire,
+    raw: aws_sdk_dynamodb::Client,
+    provisioned: Provisioned,
+    tenants: BTreeMap<Tenant, TenantId>,
+    users: BTreeMap<(Tenant, Role), UserId>,
+    sessions: Mutex<HashMap<(Tenant, Role), Identity>>,
+    /// Makes e-mails differ between the apps that share one user pool.
+    tag: String,
+    _dynamo: Dynamo,
+    _kms: Kms,
+}
+
+/// One Cognito for the tests of this process.
+fn ministack() -> &'static str {
+    static SHARED: OnceLock<(MiniStack, String)> = OnceLock::new();
+    let start = || {
+        let stack = MiniStack::start(&MiniStackOptions::default()).expect("MiniStack starts");
+        let endpoint = stack.endpoint();
+        (stack, endpoint)
+    };
+    &SHARED.get_or_init(start).1
+}
+
+impl App {
+    /// DynamoDB and KMS, the two tenants, and a member for every role.
+    pub async fn start() -> Self {
+        Self::build(None, true).await
+    }
+
+    /// The same with Cognito: every member can sign in with [`PASSWORD`].
+    pub async fn with_cognito() -> Self {
+        let endpoint = tokio::task::spawn_blocking(ministack).await.expect("MiniStack starts");
+        Self::build(Some(endpoint), true).await
+    }
+
+    /// The same before anything was made in it: no platform, no tenant, nobody.
+    pub async fn empty() -> Self {
+        let endpoint = tokio::task::spawn_blocking(ministack).await.expect("MiniStack starts");
+        Self::build(Some(endpoint), false).await
+    }
+
+    async fn build(cognito: Option<&str>, seeded: bool) -> Self {
+        let dynamo = Dynamo::start(Storage::Memory).expect("dynoxide starts");
+        let kms = Kms::start(None).expect("KMS starts");
+        let template = Template::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml")).expect("the template loads");
+        let endpoints = Endpoints { dynamodb: dynamo.endpoint(), kms: kms.endpoint(), other: cognito.map(str::to_owned) };
+        let which = if cognito.is_some() { Which::Everything } else { Which::DataOnly };
+        let provisioned = provision(&template, &endpoints, which).await.expect("the template is provisioned");
+
+        let mut env = provisioned.env.clone();
+        for missing in ["CLOISTER_USER_POOL_ID", "CLOISTER_USER_POOL_CLIENT_ID"] {
+            env.entry(missing.to_owned()).or_insert_with(|| "none".to_owned());
+        }
+        let config = Config::from_env(env).expect("the template's environment is complete");
+        let wire = Wire::new();
+        let aws = Aws::with_connector(aws_env(&endpoints), SharedHttpConnector::new(wire.clone()));
+        let clock = Arc::new(ManualClock::at(START));
+        let log = Arc::new(Lines::default());
+        let mut deps = Deps::new(config, &aws, clock.clone(), log.clone()).expect("the policies load");
+        if cognito.is_some() {
+            deps = deps.with_cognito(&aws);
+            // Real tokens carry the real time.
+            clock.set(common::SystemClock.now());
+        }
+        let tag = if cognito.is_some() { format!("+{}", Uuid::from_bytes(common::random::bytes()).simple()) } else { String::new() };
+        let mut app = Self {
+            raw: raw_client(&dynamo.endpoint()),
+            tenants: BTreeMap::new(),
+            users: BTreeMap::new(),
+            sessions: Mutex::default(),
+            deps,
+            aws,
+            clock,
+            log,
+            wire,
+            provisioned,
+            tag,
+            _dynamo: dynamo,
+            _kms: kms,
+        };
+        if seeded {
+            app.seed().await;
+        }
+        app.wire.reset_calls();
+        app
+    }
+
+    async fn seed(&mut self) {
+        let operator = Operator::new(&self.deps, "test");
+        let with_cognito = self.provisioned.user_pool_id.is_some();
+        operator.create_platform().await.expect("the platform is made");
+        for tenant in [Tenant::Acme, Tenant::Birch] {
+            let id = operator.create_tenant(tenant.name()).await.expect("a tenant is made");
+            self.tenants.insert(tenant, id);
+            for role in Role::ALL {
+                let home = if role == Role::SuperAdmin { TenantId::PLATFORM } else { id };
+                let email = Email::parse(&self.email(tenant, role)).expect("an e-mail");
+                let user = if with_cognito {
+                    let new = NewUser { email: &email, password: PASSWORD, permanent: true, roles: &[role] };
+                    operator.create_user(home, &new).await
+                } else {
+                    operator.create_membership(home, &email, &[role]).await
+                };
+                self.users.insert((tenant, role), user.expect("a member is made"));
+            }
+        }
+    }
+
+    pub fn deps(&self) -> &Deps {
+        &self.deps
+    }
+    /// Where the emulators are, over this test's wire.
+    pub fn aws(&self) -> &Aws {
+        &self.aws
+    }
+    pub fn clock(&self) -> &ManualClock {
+        &self.clock
+    }
+    pub fn wire(&self) -> &Wire {
+        &self.wire
+    }
+    pub fn calls(&self) -> Calls {
+        self.wire.calls()
+    }
+    pub fn reset_calls(&self) {
+        self.wire.reset_calls();
+    }
+    pub fn log_lines(&self) -> Vec<Value> {
+        self.log.all()
+    }
+    pub fn email(&self, tenant: Tenant, role: Role) -> String {
+        format!("{role}{}@{}.example", self.tag, tenant.name())
+    }
+    pub fn tenant_id(&self, tenant: Tenant) -> TenantId {
+        self.tenants[&tenant]
+    }
+    pub fn user_id(&self, tenant: Tenant, role: Role) -> UserId {
+        self.users[&(tenant, role)]
+    }
+    pub fn operator(&self) -> Operator<'_> {
+        Operator::new(&self.deps, "test")
+    }
+    pub fn provisioned(&self) -> &Provisioned {
+        &self.provisioned
+    }
+
+    /// Asks an authorizer, as API Gateway does with this `Authorization` header.
+    ///
+    /// # Errors
+    /// As [`authorizer::authorize`].
+    pub async fn authorize<A: Authorizer>(
+        &self,
+        authorizer: &A,
+        header: &str,
+    ) -> Result<ApiGatewayCustomAuthorizerResponse, authorizer::Refused> {
+        let request = GatewayRequest {
+            method: "GET".to_owned(),
+            path: "/v1/me".to_owned(),
+            resource: "/v1/me".to_owned(),
+            headers: vec![("Authorization".to_owned(), header.to_owned())],
+            source_ip: "192.0.2.7".to_owned(),
+            ..GatewayRequest::default()
+        };
+        let event = serde_json::from_value(request.authorizer_event()).expect("an authorizer event");
+        authorizer::authorize(&self.deps, authorizer, event).await
+    }
+
+    /// Calls Cognito past the functions and past the wire, as somebody with the cloud's credentials may.
+    pub async fn cognito(&self, action: &str, mut input: Value) -> Value {
+        input["UserPoolId"] = self.provisioned.user_pool_id.clone().into();
+        let request = http::Request::post(self.aws.endpoint("COGNITO_IDENTITY_PROVIDER").expect("Cognito's endpoint"))
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("x-amz-target", format!("AWSCognitoIdentityProviderService.{action}"))
+            .header("authorization", "AWS4-HMAC-SHA256 Credential=local/20000101/us-east-1/cognito-idp/aws4_request, SignedHeaders=host, Signature=00")
+            .body(SdkBody::from(input.to_string()))
+            .expect("a request");
+        let answer = common::https().call(request.try_into().expect("a request")).await.expect("Cognito answers");
+        let ok = answer.status().is_success();
+        let body = answer.into_body().collect().await.expect("a body").to_bytes();
+        let text = String::from_utf8_lossy(&body);
+        assert!(ok, "{action}: {text}");
+        serde_json::from_str(&text).unwrap_or(Value::Null)
+    }
+
+    /// Disables a membership, as its administrator will.
+    pub async fn disable_member(&self, tenant: Tenant, role: Role) {
+        let (home, user) = (self.tenant_id(tenant), self.user_id(tenant, role));
+        let update = self
+            .raw
+            .update_item()
+            .table_name(&self.provisioned.tables["RecordsTable"])
+            .key("pk", AttributeValue::S(format!("{home}#MEMBER#{user}")))
+            .key("sk", AttributeValue::S("MEMBERSHIP".to_owned()))
+            .update_expression("SET #status = :disabled ADD version :one")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":disabled", AttributeValue::S("disabled".to_owned()))
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
+        update.send().await.expect("the membership is disabled");
+    }
+
+    /// A caller with no credentials.
+    pub fn anonymous(&self) -> Client<'_> {
+        Client::new(self, None)
+    }
+
+    /// A caller with a live session, as the authorizer would announce it.
+    pub fn as_role(&self, tenant: Tenant, role: Role) -> Client<'_> {
+        Client::new(self, Some((tenant, role)))
+    }
+
+    /// A caller whom the authorizer announces as `identity`.
+    pub fn as_identity(&self, identity: Identity) -> Client<'_> {
+        Client::announced(self, identity)
+    }
+
+    /// Opens a session as a sign-in would, with the member's grants.
+    pub async fn open_session(&self, tenant: Tenant, role: Role) -> Identity {
+        let home = if role == Role::SuperAdmin { TenantId::PLATFORM } else { self.tenant_id(tenant) };
+        self.open_session_with(home, self.user_id(tenant, role), &[Grant::always(role)]).await
+    }
+
+    /// Opens a session with these grants.
+    pub async fn open_session_with(&self, tenant: TenantId, user: UserId, grants: &[Grant]) -> Identity {
+        let now = self.clock.now();
+        let session = SessionId::from_uuid(Uuid::from_bytes(common::random::bytes()));
+        let text = |v: String| AttributeValue::S(v);
+        let number = |v: i64| AttributeValue::N(v.to_string());
+        self.raw
+            .put_item()
+            .table_name(&self.provisioned.tables["EphemeraTable"])
+            .item("pk", text(format!("{tenant}#SESSIONS#{user}")))
+            .item("sk", text(session.to_string()))
+            .item("status", text("live".to_owned()))
+            .item("user_id", text(user.to_string()))
+            .item("grants", text(serde_json::to_string(grants).unwrap()))
+            .item("membership_version", number(1))
+            .item("created_at", text(now.to_string()))
+            .item("last_seen", number(now.as_millis()))
+            .item("ends_at", number(now.as_millis() + 12 * 3_600_000))
+            .item("expires_at", number(now.as_secs() + 24 * 3600))
+            .send()
+            .await
+            .expect("the session is written");
+        Identity { tenant, user, session, expires_at: Timestamp::from_millis((now.as_secs() + 12 * 3600) * 1000) }
+    }
+
+    pub(crate) async fn identity(&self, tenant: Tenant, role: Role) -> Identity {
+        let known = || self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(identity) = known().get(&(tenant, role)).cloned() {
+            return identity;
+        }
+        let identity = self.open_session(tenant, role).await;
+        known().insert((tenant, role), identity.clone());
+        identity
+    }
+
+    /// A tenant's audit events that are not sealed yet, oldest first, each with its `count`.
+    pub async fn audit(&self, tenant: Tenant) -> Vec<Value> {
+        self.audit_of(self.tenant_id(tenant)).await
+    }
+    pub async fn platform_audit(&self) -> Vec<Value> {
+        self.audit_of(TenantId::PLATFORM).await
+    }
+    pub async fn audit_of(&self, tenant: TenantId) -> Vec<Value> {
+        let rows = self.partition("LedgerTable", &format!("{tenant}#AUDIT")).await;
+        let event = |row: &HashMap<String, AttributeValue>| {
+            let mut event: Value = serde_json::from_str(row["event"].as_s().unwrap()).unwrap();
+            event["count"] = row["count"].as_n().unwrap().parse::<u64>().unwrap().into();
+            event
+        };
+        rows.iter().map(event).collect()
+    }
+
+    /// A tenant's domain events in the outbox, oldest first.
+    pub async fn domain_events(&self, tenant: Tenant) -> Vec<Value> {
+        let rows = self.partition("LedgerTable", &format!("{}#EVENTS", self.tenant_id(tenant))).await;
+        rows.iter().map(|row| serde_json::from_str(row["envelope"].as_s().unwrap()).unwrap()).collect()
+    }
+
+    async fn partition(&self, table: &str, pk: &str) -> Vec<HashMap<String, AttributeValue>> {
+        let query = self
+            .raw
+            .query()
+            .table_name(&self.provisioned.tables[table])
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()));
+        query.send().await.expect("the partition is read").items.unwrap_or_default()
+    }
+
+    /// Every item of a table (`RecordsTable`), whoever it belongs to.
+    pub async fn dump(&self, table: &str) -> Vec<HashMap<String, AttributeValue>> {
+        let mut items = Vec::new();
+        let mut start = None;
+        loop {
+            let scan = self.raw.scan().table_name(&self.provisioned.tables[table]).set_exclusive_start_key(start);
+            let page = scan.send().await.expect("the table is read");
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return items;
+            }
+        }
+    }
+
+    /// DynamoDB past the wire: for setting up and looking, not counted and never failing.
+    pub fn raw(&self) -> &aws_sdk_dynamodb::Client {
+        &self.raw
+    }
+}
+
+/// 2026-01-01T12:00:00Z.
+const START: i64 = 1_767_268_800_000;
+
+/// What points the SDK at the emulators. They accept any credentials.
+fn aws_env(endpoints: &Endpoints) -> BTreeMap<String, String> {
+    let mut env = BTreeMap::from([
+        ("AWS_REGION", emulators::REGION.to_owned()),
+        ("AWS_ACCESS_KEY_ID", "synthetic".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "synthetic".to_owned()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", endpoints.dynamodb.clone()),
+        ("AWS_ENDPOINT_URL_KMS", endpoints.kms.clone()),
+    ]);
+    if let Some(other) = &endpoints.other {
+        env.insert("AWS_ENDPOINT_URL", other.clone());
+    }
+    env.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+}
+
+fn raw_client(endpoint: &str) -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::v2026_01_12())
+        .region(aws_sdk_dynamodb::config::Region::new(emulators::REGION))
+        .credentials_provider(aws_sdk_dynamodb::config::Credentials::new("synthetic", "synthetic", None, None, "test"))
+        .endpoint_url(endpoint)
+        .build();
+    aws_sdk_dynamodb::Client::from_conf(config)
+}

@@ -1,0 +1,17 @@
+//! A whole backend for tests, with real parts: DynamoDB and KMS in this process, Cognito in a child of it, the functions as
+//! they are deployed. A test gets an [`App`] of its own, moves its clock, and may break its wires.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
+
+mod app;
+mod call;
+mod clock;
+mod kill;
+mod log;
+mod wire;
+
+pub use app::{App, PASSWORD, Tenant};
+pub use call::{Answer, Call, Client, find};
+pub use clock::ManualClock;
+pub use kill::{kill_after, polls};
+pub use wire::{Calls, Fault, Wire};

@@ -1,0 +1,8 @@
+//! What the tests of this package share: samples that succeed, and endpoints that exist for tests only.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
+
+pub mod fixture;
+mod probes;
+
+pub use probes::PROBES;

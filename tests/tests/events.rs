@@ -1,0 +1,123 @@
+//! The templates in `events/` are requests that succeed, once values stand in them.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use common::{
+    AnyEndpoint, Identity, Kind, Role, SessionId, Uuid,
+    authorizer::{Authorizer, authorize},
+};
+use identity::authorizer::CognitoAuthorizer;
+use registry::event::{FillError, fill};
+use serde_json::Value;
+use std::{cell::Cell, collections::BTreeMap, path::Path};
+use testing::{App, PASSWORD, Tenant};
+
+/// A tenant's administrator may do everything that its members may.
+const ROLE: Role = Role::TenantAdmin;
+
+/// UPS's own examples of numbers with a right check digit, one a registration.
+const TRACKING_NUMBERS: [&str; 6] = [
+    "1ZCIETST0111111114",
+    "1ZCIETST0422222228",
+    "1Z999AA10123456784",
+    "1Z12345E0205271688",
+    "1Z12345E6605272234",
+    "1Z12345E0305271640",
+];
+
+fn template(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../events").join(format!("{name}.json"))).unwrap()
+}
+
+/// Fixed values, and those that only a running backend has.
+struct Values {
+    live: BTreeMap<String, String>,
+    numbers_used: Cell<usize>,
+}
+
+impl Values {
+    fn event(&self, name: &str) -> Result<Value, FillError> {
+        fill(&template(name), |wanted| match wanted {
+            "request_id" => Some("11111111-1111-4111-8111-111111111111".to_owned()),
+            "idempotency_key" => Some(format!("replay-{name}")),
+            "tracking_number" if name != "search_shipments" => {
+                let used = self.numbers_used.replace(self.numbers_used.get() + 1);
+                Some(TRACKING_NUMBERS[used].to_owned())
+            }
+            live => self.live.get(live).cloned(),
+        })
+    }
+
+    async fn replay(&self, app: &App, endpoint: &AnyEndpoint) -> (u16, Value) {
+        let event = serde_json::from_value(self.event(endpoint.name).unwrap()).unwrap();
+        let answer = serde_json::to_value(endpoint.serve(app.deps(), event).await).unwrap();
+        let body = answer["body"].as_str().map_or(Value::Null, |body| serde_json::from_str(body).unwrap());
+        (u16::try_from(answer["statusCode"].as_u64().unwrap()).unwrap(), body)
+    }
+
+    fn set(&mut self, name: &str, value: &Value) {
+        self.live.insert(name.to_owned(), value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    }
+}
+
+fn endpoint(name: &str) -> &'static AnyEndpoint {
+    registry::all().find(|endpoint| endpoint.name == name).unwrap()
+}
+
+/// A backend at which somebody has signed in by the template of `login`, and made a shipment by that of `create_shipment`.
+async fn signed_in() -> (App, Values) {
+    let app = App::with_cognito().await;
+    let mut values = Values { live: BTreeMap::new(), numbers_used: Cell::new(0) };
+    values.set("email", &app.email(Tenant::Acme, ROLE).into());
+    values.set("password", &PASSWORD.into());
+    let (status, tokens) = values.replay(&app, endpoint("login")).await;
+    assert_eq!(status, 200, "{tokens}");
+    values.set("access_token", &tokens["access_token"]);
+    values.set("refresh_token", &tokens["refresh_token"]);
+
+    let authorizer = CognitoAuthorizer::new(app.deps().config(), app.aws());
+    let event = serde_json::from_value(values.event("authorizer").unwrap()).unwrap();
+    let allowed = authorize(app.deps(), &authorizer, event).await.unwrap();
+    for (name, value) in allowed.context.as_object().unwrap() {
+        values.set(name, value);
+    }
+    let (status, shipment) = values.replay(&app, endpoint("create_shipment")).await;
+    assert_eq!(status, 201, "{shipment}");
+    for name in ["shipment_id", "tracking_number", "version"] {
+        values.set(name, &shipment[name]);
+    }
+    (app, values)
+}
+
+#[tokio::test]
+async fn every_template_is_a_request_that_its_function_serves() {
+    let (app, values) = signed_in().await;
+    // Made on the way here; answers a sign-in that nobody has begun; ends the session.
+    let apart = ["login", "create_shipment", "challenge", "logout"];
+    for endpoint in registry::all().filter(|endpoint| !apart.contains(&endpoint.name)) {
+        let (status, body) = values.replay(&app, endpoint).await;
+        assert_eq!(status, endpoint.status, "{}: {body}", endpoint.name);
+    }
+    let (status, body) = values.replay(&app, endpoint("challenge")).await;
+    assert_eq!((status, body["code"].as_str()), (401, Some("invalid_credentials")), "{body}");
+    let (status, _) = values.replay(&app, endpoint("logout")).await;
+    assert_eq!(status, 204);
+    let (status, _) = values.replay(&app, endpoint("me")).await;
+    assert_eq!(status, 401, "the session has ended");
+}
+
+#[test]
+fn a_template_names_its_caller_as_the_authorizer_does() {
+    let now = common::Clock::now(&common::SystemClock);
+    let identity = Identity {
+        tenant: common::TenantId::PLATFORM,
+        user: common::UserId::from_uuid(Uuid::nil()),
+        session: SessionId::from_uuid(Uuid::nil()),
+        expires_at: now,
+    };
+    for endpoint in registry::all().filter(|endpoint| endpoint.kind != Kind::Public) {
+        let event: Value = serde_json::from_str(&template(endpoint.name)).unwrap();
+        let context = event["requestContext"]["authorizer"].as_object().unwrap();
+        assert_eq!(context.keys().collect::<Vec<_>>(), identity.to_context().keys().collect::<Vec<_>>(), "{}", endpoint.name);
+    }
+}

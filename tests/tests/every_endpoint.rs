@@ -1,0 +1,347 @@
+//! What must hold of every endpoint, whoever wrote it. New ones are covered unasked: the list is the registry's.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
+
+use common::{AnyEndpoint, Data, IdempotencyKey, Kind, Method, Need, Role};
+use suite::fixture::{self, Fixture};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, time::Duration};
+use testing::{Answer, App, Tenant};
+
+const MATRIX: &str = include_str!("../../policies/matrix.txt");
+
+/// Endpoints for callers who have signed in.
+fn protected() -> impl Iterator<Item = &'static AnyEndpoint> {
+    registry::all().filter(|e| e.kind != Kind::Public)
+}
+
+/// A role that may use the endpoint on anything of its tenant, or on what is its own.
+fn allowed_role(endpoint: &AnyEndpoint) -> Role {
+    let cells = matrix();
+    let row = &cells[endpoint.action.unwrap().0];
+    // The tenant's administrator where it may, because most can be asked of it.
+    let first = [Role::TenantAdmin].into_iter().chain(Role::ALL).find(|role| row[role.as_str()] != "-");
+    first.expect("somebody may use every endpoint")
+}
+
+fn matrix() -> BTreeMap<&'static str, BTreeMap<&'static str, &'static str>> {
+    let mut lines = MATRIX.lines();
+    let roles: Vec<_> = lines.next().unwrap().split_whitespace().collect();
+    let row = |line: &'static str| {
+        let mut words = line.split_whitespace();
+        (words.next().unwrap(), roles.iter().copied().zip(words).collect())
+    };
+    lines.map(row).collect()
+}
+
+#[test]
+fn the_matrix_is_what_the_policies_say() {
+    let policies = common::policy::Policies::load().unwrap();
+    let actions = registry::all().filter_map(|e| Some((e.action?, e.resource?)));
+    let table = policies.matrix(actions).unwrap();
+    assert_eq!(MATRIX, table, "policies/matrix.txt is stale: read the difference, then write\n{table}");
+}
+
+#[test]
+fn names_and_routes_are_unique_and_named_by_the_house_rules() {
+    let mut names = std::collections::BTreeSet::new();
+    let mut routes = std::collections::BTreeSet::new();
+    for e in registry::all() {
+        assert!(names.insert(e.name), "{} stands twice", e.name);
+        assert!(routes.insert(e.route), "{:?} stands twice", e.route);
+        assert!(e.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{}", e.name);
+        assert!(e.route.path.starts_with("/v1/"), "{}", e.route.path);
+        let camel: String = e.name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
+        assert_eq!(e.type_name, camel, "the type of {}", e.name);
+    }
+}
+
+#[test]
+fn what_creates_wants_an_idempotency_key_and_what_reads_ignores_it() {
+    for e in protected() {
+        match (e.route.method, e.status) {
+            (Method::Get, _) => assert_eq!(e.idempotency, IdempotencyKey::Ignored, "{}", e.name),
+            (Method::Post, 201) => assert_eq!(e.idempotency, IdempotencyKey::Required, "{}", e.name),
+            _ => {}
+        }
+    }
+}
+
+/// Grows only by a decision: whoever adds to it says why nobody needs to sign in.
+#[test]
+fn the_public_endpoints_are_exactly_these() {
+    let public: Vec<_> = registry::all().filter(|e| e.kind == Kind::Public).map(|e| (e.name, e.audited)).collect();
+    let expected = [("login", true), ("challenge", true), ("refresh", true), ("health", false), ("openapi", false)];
+    assert_eq!(public, expected, "(name, whether its requests are audited)");
+    assert!(protected().all(|e| e.audited));
+}
+
+/// The newest event that an endpoint has left in a log.
+fn event_of<'a>(events: &'a [Value], endpoint: &AnyEndpoint) -> &'a Value {
+    let kind = format!("api.{}", endpoint.name);
+    events.iter().rev().find(|e| e["type"] == json!(kind)).unwrap_or_else(|| panic!("{} left no event in {events:#?}", endpoint.name))
+}
+
+/// Asserts status and code of an answer, and the refusal's event in the caller's log.
+async fn refused(app: &App, endpoint: &AnyEndpoint, answer: &Answer, status: u16, code: &str) {
+    assert_eq!((answer.status, answer.code()), (status, code), "{}: {}", endpoint.name, answer.text);
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{}", endpoint.name);
+    assert_eq!(answer.header("x-correlation-id").unwrap(), answer.json["correlation_id"], "{}", endpoint.name);
+    let mut events = app.audit(Tenant::Acme).await;
+    // A counted event carries its minute's id, and so is not the newest.
+    events.retain(|e| e["status"] == json!(status));
+    let event = event_of(&events, endpoint);
+    assert_eq!(event["outcome"], json!("refused"), "{}", endpoint.name);
+    assert_eq!(event["disclosed"], json!([]), "{}", endpoint.name);
+    assert_eq!(event["correlation_id"], answer.json["correlation_id"], "{}", endpoint.name);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_may_do_what_the_matrix_says_and_every_try_is_recorded() {
+    let matrix = matrix();
+    for endpoint in protected() {
+        let row = &matrix[endpoint.action.unwrap().0];
+        let app = App::start().await;
+        for role in Role::ALL {
+            // A logout must not end the session of the next case.
+            let fixture = Fixture::new(&app).await;
+            let identity = app.open_session(Tenant::Acme, role).await;
+            let home = identity.tenant;
+            let answer = fixture.call(&app.as_identity(identity), endpoint).await;
+            let cell = row[role.as_str()];
+            let expected = match cell {
+                "yes" => endpoint.status,
+                // Its own: the caller itself, or its session. A shipment of the fixture is nobody's.
+                "own" if endpoint.view.is_none() => endpoint.status,
+                _ if home != app.tenant_id(Tenant::Acme) && endpoint.view.is_some() => 404,
+                _ => match endpoint.view.map(|view| matrix[view.0][role.as_str()]) {
+                    Some("-") => 404,
+                    _ => 403,
+                },
+            };
+            assert_eq!(answer.status, expected, "{} as {role} ({cell}): {}", endpoint.name, answer.text);
+
+            let events = app.audit_of(home).await;
+            let event = event_of(&events, endpoint);
+            // A batch leaves an event an item, each of which was created.
+            let recorded = if endpoint.kind == Kind::Batch && expected == endpoint.status { 201 } else { expected };
+            assert_eq!(event["status"], json!(recorded), "{} as {role}", endpoint.name);
+            assert_eq!(event["actor"]["role"], json!(role.as_str()), "{}", endpoint.name);
+            assert_eq!(event["action"], json!(endpoint.action.unwrap().0), "{}", endpoint.name);
+            if home == app.tenant_id(Tenant::Acme) {
+                let decision = if cell == "-" || (cell == "own" && expected >= 400) { "deny" } else { "allow" };
+                assert_eq!(event["policy"]["decision"], json!(decision), "{} as {role}: {event:#}", endpoint.name);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_tenants_item_looks_exactly_like_a_missing_one() {
+    for endpoint in protected().filter(|e| e.route.path.contains('{')) {
+        let app = App::start().await;
+        let fixture = Fixture::new(&app).await;
+        let stranger = app.as_role(Tenant::Birch, allowed_role(endpoint));
+        let before = app.audit(Tenant::Acme).await.len();
+        let theirs = fixture.call(&stranger, endpoint).await;
+        let missing = fixture.missing(&app).call(&stranger, endpoint).await;
+        let nonsense = fixture.nonsense().call(&stranger, endpoint).await;
+        assert_eq!(theirs.status, 404, "{}: {}", endpoint.name, theirs.text);
+        for other in [missing, nonsense] {
+            assert_eq!(theirs.without_correlation_id(), other.without_correlation_id(), "{}", endpoint.name);
+            let names = |a: &Answer| a.headers.iter().map(|(n, _)| n.clone()).collect::<Vec<_>>();
+            assert_eq!(names(&theirs), names(&other), "{}", endpoint.name);
+        }
+        assert_eq!(event_of(&app.audit(Tenant::Birch).await, endpoint)["status"], json!(404), "{}", endpoint.name);
+        assert_eq!(app.audit(Tenant::Acme).await.len(), before, "{}: a stranger writes into no other log", endpoint.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_whom_the_authorizer_has_not_announced_is_refused_and_counted() {
+    let app = App::start().await;
+    for endpoint in protected() {
+        let fixture = Fixture::new(&app).await;
+        let mut last = None;
+        for _ in 0..3 {
+            last = Some(fixture.call(&app.anonymous(), endpoint).await);
+        }
+        let answer = last.unwrap();
+        assert_eq!((answer.status, answer.code()), (401, "unauthenticated"), "{}", endpoint.name);
+        let events = app.platform_audit().await;
+        let event = event_of(&events, endpoint);
+        assert_eq!((&event["count"], &event["reason"]), (&json!(3), &json!("no_principal")), "{}: {event:#}", endpoint.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_tenant_is_shut_out_within_five_seconds() {
+    let app = App::start().await;
+    let fixture = Fixture::new(&app).await;
+    app.operator().set_status(app.tenant_id(Tenant::Acme), common::TenantStatus::Suspended).await.unwrap();
+    app.clock().advance(Duration::from_secs(5));
+    for endpoint in protected() {
+        let answer = fixture.call(&app.as_identity(app.open_session(Tenant::Acme, Role::TenantAdmin).await), endpoint).await;
+        refused(&app, endpoint, &answer, 403, "tenant_inactive").await;
+        // The other tenant is as it was.
+        let other = app.as_identity(app.open_session(Tenant::Birch, allowed_role(endpoint)).await);
+        assert_ne!(fixture.call(&other, endpoint).await.code(), "tenant_inactive", "{}", endpoint.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn phi_is_not_given_without_a_purpose_of_use() {
+    let app = App::start().await;
+    let fixture = Fixture::new(&app).await;
+    for endpoint in protected().filter(|e| e.data == Data::Phi) {
+        let client = app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await);
+        let none = fixture.call(&client, endpoint).without("X-Purpose-Of-Use").await;
+        refused(&app, endpoint, &none, 400, "purpose_of_use_required").await;
+        let unknown = fixture.call(&client, endpoint).header("X-Purpose-Of-Use", "CURIOSITY").await;
+        refused(&app, endpoint, &unknown, 400, "invalid_purpose_of_use").await;
+        // Emergency treatment wants an open break-glass grant, which nobody has.
+        let emergency = fixture.call(&client, endpoint).header("X-Purpose-Of-Use", "ETREAT").await;
+        assert!(matches!(emergency.status, 403 | 404), "{}: {}", endpoint.name, emergency.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_not_what_it_should_be_is_refused_with_a_code() {
+    let app = App::start().await;
+    let fixture = Fixture::new(&app).await;
+    for endpoint in protected().filter(|e| e.has_body) {
+        let client = app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await);
+        let call = || fixture.call(&client, endpoint);
+        refused(&app, endpoint, &call().body("{\"a\":").await, 400, "malformed_json").await;
+        refused(&app, endpoint, &call().body("").await, 400, "malformed_json").await;
+        refused(&app, endpoint, &call().body("{\"a\":1,\"a\":2}").await, 400, "malformed_json").await;
+        refused(&app, endpoint, &call().body(vec![0xff, 0xfe]).await, 400, "malformed_json").await;
+        refused(&app, endpoint, &call().header("Content-Type", "text/plain").await, 415, "unsupported_media_type").await;
+        refused(&app, endpoint, &call().without("Content-Type").await, 415, "unsupported_media_type").await;
+        refused(&app, endpoint, &call().body(vec![b' '; common::BODY_LIMIT + 1]).await, 413, "payload_too_large").await;
+        refused(&app, endpoint, &call().body("[]").await, 422, "validation_failed").await;
+        let unknown = call().body(r#"{"no_such_field":1,"role":"super_admin"}"#).await;
+        refused(&app, endpoint, &unknown, 422, "validation_failed").await;
+        let fields: Vec<_> = unknown.json["errors"].as_array().unwrap().iter().filter(|e| e["code"] == "unknown_field").collect();
+        assert_eq!(fields.len(), 2, "{}: {}", endpoint.name, unknown.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_parameter_that_nobody_reads_is_refused() {
+    let app = App::start().await;
+    let fixture = Fixture::new(&app).await;
+    for endpoint in protected() {
+        let client = app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await);
+        let answer = fixture.call(&client, endpoint).query("no_such_parameter", "1").await;
+        refused(&app, endpoint, &answer, 422, "validation_failed").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_the_rate_limit_every_endpoint_says_when_to_come_back() {
+    let app = App::start().await;
+    let fixture = Fixture::new(&app).await;
+    for endpoint in protected() {
+        let identity = app.open_session(Tenant::Acme, allowed_role(endpoint)).await;
+        let client = app.as_identity(identity);
+        // What is refused for its form costs a call all the same.
+        let cheap = || fixture.call(&client, endpoint).query("no_such_parameter", "1");
+        for left in (0..endpoint.limit.calls).rev() {
+            let answer = cheap().await;
+            assert_eq!(answer.status, 422, "{}", endpoint.name);
+            assert_eq!(answer.header("ratelimit-limit"), Some(&*endpoint.limit.calls.to_string()), "{}", endpoint.name);
+            assert_eq!(answer.header("ratelimit-remaining"), Some(&*left.to_string()), "{}", endpoint.name);
+        }
+        let over = cheap().await;
+        refused(&app, endpoint, &over, 429, "rate_limited").await;
+        let retry_after: u64 = over.header("retry-after").unwrap().parse().unwrap();
+        assert_eq!(over.header("ratelimit-remaining"), Some("0"), "{}", endpoint.name);
+        app.clock().advance(Duration::from_secs(retry_after));
+        assert_eq!(cheap().await.status, 422, "{}: the promised time is enough", endpoint.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_version_changes_nothing() {
+    let app = App::start().await;
+    for endpoint in protected().filter(|e| fixture::has_version(e)) {
+        let fixture = Fixture::new(&app).await;
+        let client = app.as_role(Tenant::Acme, allowed_role(endpoint));
+        let stale = fixture.call(&client, endpoint).if_match(99).await;
+        refused(&app, endpoint, &stale, 412, "precondition_failed").await;
+        let nonsense = fixture.call(&client, endpoint).header("If-Match", "\"x\"").await;
+        refused(&app, endpoint, &nonsense, 400, "invalid_if_match").await;
+        let current = fixture.call(&client, endpoint).if_match(1).await;
+        assert_eq!(current.status, endpoint.status, "{}: {}", endpoint.name, current.text);
+        assert_eq!(current.json["version"], json!(2), "{}", endpoint.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_idempotency_key_gets_the_first_answer_and_does_nothing() {
+    for endpoint in protected().filter(|e| e.idempotency != IdempotencyKey::Ignored && e.needs.contains(&Need::Write)) {
+        let app = App::start().await;
+        let fixture = Fixture::new(&app).await;
+        let client = app.as_role(Tenant::Acme, allowed_role(endpoint));
+        let call = fixture.call(&client, endpoint).key("the-same-key");
+        let first = call.clone().await;
+        assert_eq!(first.status, endpoint.status, "{}: {}", endpoint.name, first.text);
+        let (records, events) = (app.dump("RecordsTable").await, app.domain_events(Tenant::Acme).await);
+        let again = call.clone().await;
+        assert_eq!((again.status, &again.json), (first.status, &first.json), "{}", endpoint.name);
+        assert_eq!(again.header("etag"), first.header("etag"), "{}", endpoint.name);
+        if endpoint.kind != Kind::Batch {
+            assert_eq!(again.header("idempotency-replayed"), Some("true"), "{}", endpoint.name);
+        }
+        assert_eq!(app.domain_events(Tenant::Acme).await, events, "{}: nothing happened twice", endpoint.name);
+        let sorted = |mut items: Vec<std::collections::HashMap<_, _>>| {
+            items.sort_by_key(|i| format!("{:?}{:?}", i["pk"], i["sk"]));
+            items
+        };
+        assert_eq!(sorted(app.dump("RecordsTable").await), sorted(records), "{}", endpoint.name);
+
+        let other = match endpoint.has_body {
+            true => call.clone().body(format!("{} ", fixture.body(endpoint).unwrap())),
+            false => call.clone().if_match(1),
+        };
+        let other = other.await;
+        refused(&app, endpoint, &other, 422, "idempotency_mismatch").await;
+
+        // The key belongs to its caller: somebody else's is another.
+        let someone = app.as_role(Tenant::Acme, Role::Marketer);
+        let theirs = Fixture::new(&app).await.call(&someone, endpoint).key("the-same-key").await;
+        assert_eq!(theirs.header("idempotency-replayed"), None, "{}", endpoint.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_creates_is_refused_without_an_idempotency_key() {
+    let app = App::start().await;
+    let fixture = Fixture::new(&app).await;
+    for endpoint in protected().filter(|e| e.idempotency == IdempotencyKey::Required) {
+        let client = app.as_role(Tenant::Acme, allowed_role(endpoint));
+        let none = fixture.call(&client, endpoint).without("Idempotency-Key").await;
+        refused(&app, endpoint, &none, 400, "idempotency_key_required").await;
+        let long = fixture.call(&client, endpoint).key(&"k".repeat(256)).await;
+        refused(&app, endpoint, &long, 400, "invalid_idempotency_key").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_carries_the_security_headers_and_tells_only_known_origins() {
+    let app = App::start().await;
+    for endpoint in protected() {
+        let fixture = Fixture::new(&app).await;
+        let client = app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await);
+        let answer = fixture.call(&client, endpoint).header("Origin", "https://evil.example").header("X-Correlation-Id", "my-thread-1").await;
+        assert_eq!(answer.status, endpoint.status, "{}: {}", endpoint.name, answer.text);
+        assert_eq!(answer.header("access-control-allow-origin"), None, "{}", endpoint.name);
+        assert_eq!(answer.header("x-correlation-id"), Some("my-thread-1"), "{}", endpoint.name);
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{}", endpoint.name);
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{}", endpoint.name);
+        assert!(answer.header("strict-transport-security").is_some(), "{}", endpoint.name);
+        let line = app.log_lines().pop().unwrap();
+        assert_eq!((&line["function"], &line["correlation_id"]), (&json!(endpoint.name), &json!("my-thread-1")));
+    }
+}

@@ -1,0 +1,327 @@
+//! What goes wrong on the way: services that are gone, slow or busy, answers that are lost, a process that dies at any await.
+//! Whatever happens, a shipment and its audit event exist both or neither, and nothing is done twice.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
+
+use common::{AnyEndpoint, Clock, Role, Timestamp};
+use serde_json::{Value, json};
+use suite::fixture;
+use std::{collections::BTreeSet, future::IntoFuture, time::Duration};
+use testing::{Answer, App, Call, Fault, Tenant, find, kill_after, polls};
+
+fn endpoint(name: &str) -> &'static AnyEndpoint {
+    find(shipments::endpoints::ALL, name)
+}
+
+/// A create with a key of its own and a number of its own.
+fn create(app: &App) -> Call<'_> {
+    let create = endpoint("create_shipment");
+    app.as_role(Tenant::Acme, Role::Marketer).call(create).json(fixture::fresh(create.sample.body.unwrap()))
+}
+
+/// Ids of the shipments that exist, and of those whose creation is on record.
+async fn shipments_and_events(app: &App) -> (BTreeSet<String>, BTreeSet<String>) {
+    let text = |item: &std::collections::HashMap<String, _>, name: &str| {
+        let value: &aws_sdk_dynamodb::types::AttributeValue = &item[name];
+        value.as_s().unwrap().clone()
+    };
+    let records = app.dump("RecordsTable").await;
+    let shipments = records.iter().filter(|i| text(i, "sk") == "SHIPMENT").map(|i| text(i, "pk").rsplit_once('#').unwrap().1.to_owned());
+    let created = |event: &Value| {
+        let is = event["type"] == "api.create_shipment" && event["outcome"] == "success" && event["changes"] != json!(null);
+        is.then(|| event["resources"][0]["id"].as_str().unwrap().to_owned())
+    };
+    (shipments.collect(), app.audit(Tenant::Acme).await.iter().filter_map(created).collect())
+}
+
+async fn assert_both_or_neither(app: &App, when: &str) -> usize {
+    let (shipments, events) = shipments_and_events(app).await;
+    assert_eq!(shipments, events, "{when}");
+    let told: BTreeSet<_> = app.domain_events(Tenant::Acme).await.iter().map(|e| e["payload"]["shipment_id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(shipments, told, "{when}: the outbox");
+    shipments.len()
+}
+
+fn unavailable(answer: &Answer, when: &str) {
+    assert_eq!((answer.status, answer.code()), (503, "dependency_unavailable"), "{when}: {}", answer.text);
+    assert_eq!(answer.header("retry-after"), Some("1"), "{when}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_survives_one_failure_of_each_call_and_answers_503_when_it_lasts() {
+    for fault in [Fault::Gone, Fault::Throttled, Fault::LostAnswer] {
+        for call in ["UpdateItem", "TransactWriteItems"] {
+            let app = App::start().await;
+            create(&app).await;
+            app.wire().fail(call, 0, 1, fault);
+            let once = create(&app).await;
+            assert_eq!(once.status, 201, "{call} {fault:?} once: {}", once.text);
+            assert_eq!(assert_both_or_neither(&app, "once").await, 2, "{call} {fault:?}");
+
+            app.wire().fail(call, 0, 100, fault);
+            let when = format!("{call} {fault:?} for good");
+            unavailable(&create(&app).await, &when);
+            app.wire().heal();
+            let count = assert_both_or_neither(&app, &when).await;
+            assert!(count == 2 || fault == Fault::LostAnswer, "{when}: {count}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_survive_one_failure_of_each_call_and_leave_no_plaintext_unrecorded() {
+    for (name, calls) in [("get_shipment", ["UpdateItem", "GetItem"]), ("list_shipments", ["UpdateItem", "Query"])] {
+        for call in calls {
+            for fault in [Fault::Gone, Fault::Throttled] {
+                let app = App::start().await;
+                let id = create(&app).await.json["shipment_id"].as_str().unwrap().to_owned();
+                let get = || {
+                    let call = app.as_role(Tenant::Acme, Role::Marketer).call(endpoint(name));
+                    if name == "get_shipment" { call.path("shipment_id", &id) } else { call }
+                };
+                assert_eq!(get().await.status, 200);
+                app.wire().fail(call, 0, 1, fault);
+                assert_eq!(get().await.status, 200, "{name}: {call} {fault:?} once");
+                app.wire().fail(call, 0, 100, fault);
+                let failed = get().await;
+                unavailable(&failed, &format!("{name}: {call} {fault:?}"));
+                assert!(!failed.text.contains("1Z"), "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_plaintext_leaves_when_the_read_cannot_be_put_on_record() {
+    let app = App::start().await;
+    let id = create(&app).await.json["shipment_id"].as_str().unwrap().to_owned();
+    // The first UpdateItem is the session's, the second the audit event's.
+    app.wire().fail("UpdateItem", 1, 100, Fault::Gone);
+    let answer = app.as_role(Tenant::Acme, Role::Marketer).call(endpoint("get_shipment")).path("shipment_id", &id).await;
+    unavailable(&answer, "audit gone");
+    assert!(!answer.text.contains("1Z") && !answer.text.contains("recipient"), "{}", answer.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_cannot_be_put_on_record_is_not_given() {
+    let app = App::start().await;
+    app.wire().fail("UpdateItem", 1, 100, Fault::Gone);
+    let viewer = app.as_role(Tenant::Acme, Role::Viewer).call(endpoint("create_shipment")).json(fixture::fresh("{\"tracking_number\":0}"));
+    unavailable(&viewer.await, "a refusal without a record");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_answer_is_waited_for_and_a_hanging_one_is_not() {
+    let app = App::start().await;
+    create(&app).await;
+    app.wire().fail("TransactWriteItems", 0, 1, Fault::Slow(Duration::from_millis(300)));
+    assert_eq!(create(&app).await.status, 201);
+    app.wire().fail("TransactWriteItems", 0, 100, Fault::Slow(Duration::from_secs(60)));
+    let started = std::time::Instant::now();
+    unavailable(&create(&app).await, "hanging");
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    app.wire().heal();
+    assert_eq!(assert_both_or_neither(&app, "hanging").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_with_another_transaction_is_tried_again_but_not_for_ever() {
+    let app = App::start().await;
+    app.wire().fail("TransactWriteItems", 0, 3, Fault::Conflict);
+    assert_eq!(create(&app).await.status, 201, "three conflicts");
+    app.wire().fail("TransactWriteItems", 0, 1000, Fault::Conflict);
+    app.reset_calls();
+    unavailable(&create(&app).await, "conflicts without end");
+    let tries = app.calls().dynamodb.iter().filter(|c| *c == "TransactWriteItems").count();
+    assert!((2..=10).contains(&tries), "{tries} tries");
+    app.wire().heal();
+    assert_eq!(assert_both_or_neither(&app, "conflicts").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_kms_a_warm_cache_works_and_a_cold_one_says_503_and_writes_nothing() {
+    let app = App::start().await;
+    create(&app).await;
+    app.wire().fail("kms", 0, 1000, Fault::Gone);
+    assert_eq!(create(&app).await.status, 201, "warm");
+    assert_eq!(assert_both_or_neither(&app, "warm").await, 2);
+
+    app.clock().advance(common::CACHED_FOR);
+    // The session has gone idle meanwhile; a new one it is.
+    let identity = app.open_session(Tenant::Acme, Role::Marketer).await;
+    let create_shipment = endpoint("create_shipment");
+    let call = || app.as_identity(identity.clone()).call(create_shipment).json(fixture::fresh(create_shipment.sample.body.unwrap()));
+    unavailable(&call().await, "cold");
+    assert_eq!(assert_both_or_neither(&app, "cold").await, 2);
+
+    app.wire().heal();
+    assert_eq!(call().await.status, 201, "KMS is back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_leave_memory_after_fifteen_minutes() {
+    let app = App::start().await;
+    create(&app).await;
+    app.reset_calls();
+    create(&app).await;
+    assert_eq!(app.calls().kms.len(), 0, "warm");
+    app.clock().advance(common::CACHED_FOR - Duration::from_millis(1));
+    let call = |identity| {
+        let create = endpoint("create_shipment");
+        app.as_identity(identity).call(create).json(fixture::fresh(create.sample.body.unwrap()))
+    };
+    call(app.open_session(Tenant::Acme, Role::Marketer).await).await;
+    assert_eq!(app.calls().kms.len(), 0, "a moment before");
+    app.clock().advance(Duration::from_millis(1));
+    call(app.open_session(Tenant::Acme, Role::Marketer).await).await;
+    assert!(!app.calls().kms.is_empty(), "unwrapped anew");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_await_a_create_is_whole_or_not_there() {
+    let app = App::start().await;
+    create(&app).await;
+    let (answer, all) = polls(create(&app).into_future()).await;
+    assert_eq!(answer.status, 201);
+    // A kill after each poll of a request, many times over: where its polls fall is the scheduler's.
+    let mut killed = 0;
+    for round in 0..20 {
+        for after in 0..all {
+            killed += usize::from(kill_after(after, create(&app).into_future()).await.is_none());
+            // What the killed process had sent may still arrive.
+            settle(&app).await;
+            assert_both_or_neither(&app, &format!("round {round}, killed after {after} polls")).await;
+        }
+    }
+    assert!(killed >= 20, "{killed} were killed on the way");
+    assert_eq!(create(&app).await.status, 201, "life goes on");
+}
+
+/// Waits until two looks at the table in a row see the same.
+async fn settle(app: &App) {
+    let mut seen = app.dump("RecordsTable").await.len();
+    loop {
+        tokio::task::yield_now().await;
+        let now = app.dump("RecordsTable").await.len();
+        if now == seen {
+            return;
+        }
+        seen = now;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_lost_the_answer_gets_it_again_by_its_key() {
+    let app = App::start().await;
+    let call = create(&app).key("lost-answer");
+    // Every attempt is carried out, and every answer lost: the caller is told 503 though the shipment is there.
+    app.wire().fail("TransactWriteItems", 0, 100, Fault::LostAnswer);
+    let lost = call.clone().await;
+    app.wire().heal();
+    assert_eq!(lost.status, 503, "{}", lost.text);
+    assert_eq!(assert_both_or_neither(&app, "lost").await, 1);
+    let again = call.await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (201, Some("true")), "{}", again.text);
+    assert_eq!(assert_both_or_neither(&app, "again").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twins_that_race_get_one_shipment_and_one_answer() {
+    let app = App::start().await;
+    let call = create(&app).key("twins");
+    let answers = futures_util::future::join_all((0..10).map(|_| call.clone().into_future())).await;
+    for answer in &answers {
+        assert_eq!((answer.status, &answer.json), (201, &answers[0].json), "{}", answer.text);
+    }
+    assert_eq!(answers.iter().filter(|a| a.header("idempotency-replayed").is_none()).count(), 1, "one winner");
+    assert_eq!(assert_both_or_neither(&app, "twins").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_is_a_500_with_a_correlation_id_and_the_process_lives() {
+    let app = App::start().await;
+    let panics = find(suite::PROBES, "panics");
+    let admin = app.as_role(Tenant::Acme, Role::TenantAdmin);
+    let answer = admin.call(panics).header("X-Correlation-Id", "panic-1").await;
+    assert_eq!((answer.status, answer.code(), answer.header("x-correlation-id")), (500, "internal", Some("panic-1")));
+    assert!(!answer.text.contains("nobody may see"), "{}", answer.text);
+    let event = app.audit(Tenant::Acme).await.pop().unwrap();
+    assert_eq!((&event["outcome"], &event["status"]), (&json!("failed"), &json!(500)));
+    let line = app.log_lines().pop().unwrap();
+    assert_eq!((&line["error.what"], &line["level"]), (&json!("panic"), &json!("error")));
+    assert_eq!(create(&app).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_callers_at_once_get_exactly_the_limit() {
+    let app = App::start().await;
+    let identity = app.open_session(Tenant::Acme, Role::Marketer).await;
+    let list = endpoint("list_shipments");
+    let call = || app.as_identity(identity.clone()).call(list).into_future();
+    let answers = futures_util::future::join_all((0..100).map(|_| call())).await;
+    let count = |status| answers.iter().filter(|a| a.status == status).count();
+    assert_eq!((count(200), count(429)), (60, 40));
+    // One interval later there is room for one.
+    app.clock().advance(Duration::from_secs(1));
+    assert_eq!((call().await.status, call().await.status), (200, 429));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_by_the_hundred_are_one_event_with_a_count() {
+    let app = App::start().await;
+    let identity = app.open_session(Tenant::Acme, Role::Marketer).await;
+    let list = endpoint("list_shipments");
+    let call = || app.as_identity(identity.clone()).call(list).into_future();
+    futures_util::future::join_all((0..100).map(|_| call())).await;
+    let limited: Vec<_> = app.audit(Tenant::Acme).await.into_iter().filter(|e| e["status"] == 429).collect();
+    assert_eq!(limited.len(), 1);
+    assert_eq!(limited[0]["count"], json!(40));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_when_it_idles_when_it_is_old_and_with_its_token() {
+    let app = App::start().await;
+    let list = endpoint("list_shipments");
+    let recorded = async |app: &App, reason: &str| app.audit(Tenant::Acme).await.iter().any(|e| e["status"] == 401 && e["reason"] == reason);
+
+    let idle = app.open_session(Tenant::Acme, Role::Marketer).await;
+    app.clock().advance(Duration::from_secs(900) - Duration::from_millis(1));
+    assert_eq!(app.as_identity(idle.clone()).call(list).await.status, 200, "a moment before");
+    app.clock().advance(Duration::from_secs(900));
+    assert_eq!(app.as_identity(idle).call(list).await.status, 401);
+    assert!(recorded(&app, "session_idle").await);
+
+    let mut token = app.open_session(Tenant::Acme, Role::Marketer).await;
+    token.expires_at = Timestamp::from_millis(app.clock().now().as_millis());
+    assert_eq!(app.as_identity(token).call(list).await.status, 401, "a context that outlived its token");
+    assert!(recorded(&app, "token_expired").await);
+
+    let old = app.open_session(Tenant::Acme, Role::Marketer).await;
+    for _ in 0..51 {
+        app.clock().advance(Duration::from_secs(14 * 60));
+        assert_eq!(app.as_identity(old.clone()).call(list).await.status, 200);
+    }
+    app.clock().advance(Duration::from_secs(14 * 60));
+    assert_eq!(app.as_identity(old).call(list).await.status, 401, "after twelve hours");
+
+    let mut unknown = app.open_session(Tenant::Acme, Role::Marketer).await;
+    unknown.session = app.open_session(Tenant::Birch, Role::Marketer).await.session;
+    assert_eq!(app.as_identity(unknown).call(list).await.status, 401, "somebody else's session");
+    assert!(recorded(&app, "no_session").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_endpoint_is_the_operators_alone_and_on_record_in_both_logs() {
+    let app = App::start().await;
+    let looks = find(suite::PROBES, "looks_at_tenant");
+    let birch = app.tenant_id(Tenant::Birch);
+    let allowed = app.as_role(Tenant::Acme, Role::SuperAdmin).call(looks).path("tenant_id", birch).await;
+    assert_eq!((allowed.status, &allowed.json["tenant_id"]), (200, &json!(birch.to_string())), "{}", allowed.text);
+    for log in [app.platform_audit().await, app.audit(Tenant::Birch).await] {
+        let event = log.last().unwrap();
+        assert_eq!((&event["type"], &event["actor"]["role"]), (&json!("api.looks_at_tenant"), &json!("super_admin")));
+    }
+    // An administrator may see readiness, but is not of the platform.
+    let refused = app.as_role(Tenant::Acme, Role::TenantAdmin).call(looks).path("tenant_id", birch).await;
+    assert_eq!((refused.status, refused.code()), (403, "forbidden"));
+}
