@@ -1,8 +1,8 @@
 //! Endpoints that exist for tests only: the kinds and the misfortunes that no shipped endpoint shows yet.
 
 use common::{
-    Action, Data, Endpoint, Error, Need, Operation, Path, PathId, Permit, Platform, PlatformEndpoint, PlatformResource, Result, Route,
-    Sample, Scope, TenantId,
+    Action, Data, Endpoint, Error, Need, Operation, Path, PathId, Permit, Platform, PlatformEndpoint, PlatformResource, Result,
+    Route, Sample, Scope, TenantId,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -72,5 +72,7 @@ impl PlatformEndpoint for LooksAtTenant {
 }
 
 /// The same, as the list of endpoints would hold them.
-pub const PROBES: &[common::AnyEndpoint] =
-    &[common::AnyEndpoint::tenant::<Panics>("suite", "Panics"), common::AnyEndpoint::platform::<LooksAtTenant>("suite", "LooksAtTenant")];
+pub const PROBES: &[common::AnyEndpoint] = &[
+    common::AnyEndpoint::tenant::<Panics>("suite", "Panics"),
+    common::AnyEndpoint::platform::<LooksAtTenant>("suite", "LooksAtTenant"),
+];

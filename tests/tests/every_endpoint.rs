@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
 
 use common::{AnyEndpoint, Data, IdempotencyKey, Kind, Method, Need, Role};
-use suite::fixture::{self, Fixture};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
+use suite::fixture::{self, Fixture};
 use testing::{Answer, App, Tenant};
 
 const MATRIX: &str = include_str!("../../policies/matrix.txt");
@@ -79,7 +79,11 @@ fn the_public_endpoints_are_exactly_these() {
 /// The newest event that an endpoint has left in a log.
 fn event_of<'a>(events: &'a [Value], endpoint: &AnyEndpoint) -> &'a Value {
     let kind = format!("api.{}", endpoint.name);
-    events.iter().rev().find(|e| e["type"] == json!(kind)).unwrap_or_else(|| panic!("{} left no event in {events:#?}", endpoint.name))
+    events
+        .iter()
+        .rev()
+        .find(|e| e["type"] == json!(kind))
+        .unwrap_or_else(|| panic!("{} left no event in {events:#?}", endpoint.name))
 }
 
 /// Asserts status and code of an answer, and the refusal's event in the caller's log.
@@ -334,7 +338,11 @@ async fn every_answer_carries_the_security_headers_and_tells_only_known_origins(
     for endpoint in protected() {
         let fixture = Fixture::new(&app).await;
         let client = app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await);
-        let answer = fixture.call(&client, endpoint).header("Origin", "https://evil.example").header("X-Correlation-Id", "my-thread-1").await;
+        let answer = fixture
+            .call(&client, endpoint)
+            .header("Origin", "https://evil.example")
+            .header("X-Correlation-Id", "my-thread-1")
+            .await;
         assert_eq!(answer.status, endpoint.status, "{}: {}", endpoint.name, answer.text);
         assert_eq!(answer.header("access-control-allow-origin"), None, "{}", endpoint.name);
         assert_eq!(answer.header("x-correlation-id"), Some("my-thread-1"), "{}", endpoint.name);

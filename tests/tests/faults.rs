@@ -1,12 +1,12 @@
 //! What goes wrong on the way: services that are gone, slow or busy, answers that are lost, a process that dies at any await.
 //! Whatever happens, a shipment and its audit event exist both or neither, and nothing is done twice.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use common::{AnyEndpoint, Clock, Role, Timestamp};
 use serde_json::{Value, json};
-use suite::fixture;
 use std::{collections::BTreeSet, future::IntoFuture, time::Duration};
+use suite::fixture;
 use testing::{Answer, App, Call, Fault, Tenant, find, kill_after, polls};
 
 fn endpoint(name: &str) -> &'static AnyEndpoint {
@@ -26,7 +26,8 @@ async fn shipments_and_events(app: &App) -> (BTreeSet<String>, BTreeSet<String>)
         value.as_s().unwrap().clone()
     };
     let records = app.dump("RecordsTable").await;
-    let shipments = records.iter().filter(|i| text(i, "sk") == "SHIPMENT").map(|i| text(i, "pk").rsplit_once('#').unwrap().1.to_owned());
+    let shipments =
+        records.iter().filter(|i| text(i, "sk") == "SHIPMENT").map(|i| text(i, "pk").rsplit_once('#').unwrap().1.to_owned());
     let created = |event: &Value| {
         let is = event["type"] == "api.create_shipment" && event["outcome"] == "success" && event["changes"] != json!(null);
         is.then(|| event["resources"][0]["id"].as_str().unwrap().to_owned())
@@ -37,7 +38,8 @@ async fn shipments_and_events(app: &App) -> (BTreeSet<String>, BTreeSet<String>)
 async fn assert_both_or_neither(app: &App, when: &str) -> usize {
     let (shipments, events) = shipments_and_events(app).await;
     assert_eq!(shipments, events, "{when}");
-    let told: BTreeSet<_> = app.domain_events(Tenant::Acme).await.iter().map(|e| e["payload"]["shipment_id"].as_str().unwrap().to_owned()).collect();
+    let told: BTreeSet<_> =
+        app.domain_events(Tenant::Acme).await.iter().map(|e| e["payload"]["shipment_id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(shipments, told, "{when}: the outbox");
     shipments.len()
 }
@@ -106,7 +108,8 @@ async fn no_plaintext_leaves_when_the_read_cannot_be_put_on_record() {
 async fn a_refusal_that_cannot_be_put_on_record_is_not_given() {
     let app = App::start().await;
     app.wire().fail("UpdateItem", 1, 100, Fault::Gone);
-    let viewer = app.as_role(Tenant::Acme, Role::Viewer).call(endpoint("create_shipment")).json(fixture::fresh("{\"tracking_number\":0}"));
+    let viewer =
+        app.as_role(Tenant::Acme, Role::Viewer).call(endpoint("create_shipment")).json(fixture::fresh("{\"tracking_number\":0}"));
     unavailable(&viewer.await, "a refusal without a record");
 }
 
@@ -150,7 +153,8 @@ async fn without_kms_a_warm_cache_works_and_a_cold_one_says_503_and_writes_nothi
     // The session has gone idle meanwhile; a new one it is.
     let identity = app.open_session(Tenant::Acme, Role::Marketer).await;
     let create_shipment = endpoint("create_shipment");
-    let call = || app.as_identity(identity.clone()).call(create_shipment).json(fixture::fresh(create_shipment.sample.body.unwrap()));
+    let call =
+        || app.as_identity(identity.clone()).call(create_shipment).json(fixture::fresh(create_shipment.sample.body.unwrap()));
     unavailable(&call().await, "cold");
     assert_eq!(assert_both_or_neither(&app, "cold").await, 2);
 
@@ -282,7 +286,8 @@ async fn refusals_by_the_hundred_are_one_event_with_a_count() {
 async fn a_session_ends_when_it_idles_when_it_is_old_and_with_its_token() {
     let app = App::start().await;
     let list = endpoint("list_shipments");
-    let recorded = async |app: &App, reason: &str| app.audit(Tenant::Acme).await.iter().any(|e| e["status"] == 401 && e["reason"] == reason);
+    let recorded =
+        async |app: &App, reason: &str| app.audit(Tenant::Acme).await.iter().any(|e| e["status"] == 401 && e["reason"] == reason);
 
     let idle = app.open_session(Tenant::Acme, Role::Marketer).await;
     app.clock().advance(Duration::from_secs(900) - Duration::from_millis(1));

@@ -25,8 +25,8 @@ pub struct GatewayRequest {
     pub authorizer: Option<Map<String, Value>>,
 }
 
-/// The stage that the local gateway serves.
-pub const STAGE: &str = "v1";
+/// The API's one stage. Paths begin with their version, so the stage is not called by it.
+pub const STAGE: &str = "live";
 
 impl GatewayRequest {
     /// The event that the route's function gets.
@@ -72,7 +72,8 @@ impl GatewayRequest {
     }
 
     fn context(&self, with_authorizer: bool) -> Value {
-        let user_agent = self.headers.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case("user-agent")).map(|(_, value)| value);
+        let user_agent =
+            self.headers.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case("user-agent")).map(|(_, value)| value);
         let mut context = json!({
             "resourcePath": self.resource,
             "httpMethod": self.method,

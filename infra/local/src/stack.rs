@@ -206,20 +206,29 @@ impl Emulators {
         let storage = kept.as_ref().map_or(Storage::Memory, |dir| Storage::File(dir.join("tables.sqlite")));
         let dynamo = Dynamo::start(storage);
         let kms = Kms::start(kept.map(|dir| dir.join("kms.json")));
-        eprintln!("T inproc {:?}", t0.elapsed()); let ministack = ministack.await.map_err(|_| Error::Ended("the AWS emulator's start"))??;
+        eprintln!("T inproc {:?}", t0.elapsed());
+        let ministack = ministack.await.map_err(|_| Error::Ended("the AWS emulator's start"))??;
         eprintln!("T ministack {:?}", t0.elapsed());
         Ok(Self { dynamo: Arc::new(dynamo?), kms: kms?, ministack })
     }
 
     /// Makes what the template declares, seeds, and tells the other tools; what is left is to serve.
-    async fn open(&self, options: &Options, dir: &Path, address: SocketAddr) -> Result<(Handover, Gateway<CognitoAuthorizer>), Error> {
-        let t0 = std::time::Instant::now(); let (deps, lines, env, authorizer) = self.wire(options).await?; eprintln!("T wire {:?}", t0.elapsed());
+    async fn open(
+        &self,
+        options: &Options,
+        dir: &Path,
+        address: SocketAddr,
+    ) -> Result<(Handover, Gateway<CognitoAuthorizer>), Error> {
+        let t0 = std::time::Instant::now();
+        let (deps, lines, env, authorizer) = self.wire(options).await?;
+        eprintln!("T wire {:?}", t0.elapsed());
         let deps = Arc::new(deps);
         let seeded = match options.seed {
             true => Some(seed::seed(&deps, dir, options.password.as_deref(), options.progress).await?),
             false => None,
         };
-        eprintln!("T seed {:?}", t0.elapsed()); let handover = handover(address, env, seeded);
+        eprintln!("T seed {:?}", t0.elapsed());
+        let handover = handover(address, env, seeded);
         handover.write(dir)?;
         Ok((handover, Gateway::new(deps, authorizer, registry::all(), lines)))
     }
@@ -260,10 +269,14 @@ impl Emulators {
 
     fn stop(self) -> Result<(), Error> {
         let Self { dynamo, kms, ministack } = self;
-        let t0 = std::time::Instant::now(); let ended = ministack.stop(); eprintln!("T stop mini {:?}", t0.elapsed());
-        kms.stop(); eprintln!("T stop kms {:?}", t0.elapsed());
+        let t0 = std::time::Instant::now();
+        let ended = ministack.stop();
+        eprintln!("T stop mini {:?}", t0.elapsed());
+        kms.stop();
+        eprintln!("T stop kms {:?}", t0.elapsed());
         if let Some(dynamo) = Arc::into_inner(dynamo) {
-            dynamo.stop(); eprintln!("T stop dyn {:?}", t0.elapsed());
+            dynamo.stop();
+            eprintln!("T stop dyn {:?}", t0.elapsed());
         }
         Ok(ended?)
     }

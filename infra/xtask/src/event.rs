@@ -5,10 +5,17 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use common::{Identity, SessionId, TenantId, Timestamp, UserId, Uuid};
 use http::Method;
 use local::{Handover, client::Client};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shipments::tracking_number::{Classified, TrackingNumber};
-use std::{collections::BTreeMap, error::Error, fs, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fs,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// Sign in at the running local stack and write a function's event, ready to be sent
 #[derive(Debug, clap::Args)]
@@ -43,7 +50,7 @@ async fn write(args: Args) -> Outcome {
         .or(handover.password)
         .ok_or("the stack's users are not its own: set CLOISTER_DEMO_PASSWORD")?;
     let base = args.port.map_or(handover.base_url, |port| format!("http://127.0.0.1:{port}"));
-    let caller = Caller::sign_in(base, args.email, password).await?;
+    let caller = Caller::known(&root.join(&args.data_dir).join(KEPT), base, args.email, password).await?;
     let values = caller.values(&template).await?;
     let event = registry::event::fill(&template, |name| match name {
         "idempotency_key" | "request_id" => Some(fresh_id()),
@@ -59,14 +66,23 @@ async fn write(args: Args) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where a sign-in is kept, in the stack's data directory: an e-mail may sign in five times in a quarter of an hour only.
+const KEPT: &str = "event-session.json";
+
 /// Somebody who has signed in.
 struct Caller {
     client: Client,
-    email: String,
     password: String,
+    signed_in: SignedIn,
+    identity: Identity,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SignedIn {
+    base: String,
+    email: String,
     access_token: String,
     refresh_token: String,
-    identity: Identity,
 }
 
 /// What an access token says of its holder.
@@ -78,31 +94,35 @@ struct Claims {
 }
 
 impl Caller {
-    async fn sign_in(base: String, email: String, password: String) -> Result<Self, Box<dyn Error>> {
-        let client = Client::new(base);
+    /// The caller of the last time, where that session still lives; else one who signs in.
+    async fn known(kept: &Path, base: String, email: String, password: String) -> Result<Self, Box<dyn Error>> {
+        let client = Client::new(&base);
+        let last = fs::read(kept).ok().and_then(|bytes| serde_json::from_slice::<SignedIn>(&bytes).ok());
+        if let Some(last) = last.filter(|last| last.base == base && last.email == email)
+            && let Ok(identity) = identity(&client, &last.access_token).await
+        {
+            return Ok(Self { client, password, signed_in: last, identity });
+        }
         let json = [("content-type", "application/json")];
         let body = json!({ "email": email, "password": password }).to_string();
         let answer = good(client.send(&Method::POST, "/v1/auth/login", &json, body).await?)?;
-        let access_token = text(&answer, "access_token")?;
-        let me = [("authorization", format!("Bearer {access_token}"))];
-        let me = good(client.send(&Method::GET, "/v1/me", &me.each_ref().map(|(n, v)| (*n, v.as_str())), "").await?)?;
-        let claims = access_token.split('.').nth(1).ok_or("the access token is no JWT")?;
-        let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?;
-        let identity = Identity {
-            tenant: text(&me, "tenant_id")?.parse::<TenantId>().map_err(|_| "not a tenant's id")?,
-            user: claims.username,
-            session: SessionId::from_uuid(claims.origin_jti),
-            expires_at: Timestamp::from_millis(claims.exp * 1000),
+        let signed_in = SignedIn {
+            base,
+            email,
+            access_token: text(&answer, "access_token")?,
+            refresh_token: text(&answer, "refresh_token")?,
         };
-        Ok(Self { refresh_token: text(&answer, "refresh_token")?, client, email, password, access_token, identity })
+        keep(kept, &signed_in)?;
+        let identity = identity(&client, &signed_in.access_token).await?;
+        Ok(Self { client, password, signed_in, identity })
     }
 
     /// What stands for each name of the template. Where it is about an existing shipment, one is made.
     async fn values(&self, template: &str) -> Result<BTreeMap<&'static str, String>, Box<dyn Error>> {
         let mut values = self.identity.to_context();
-        values.insert("access_token", self.access_token.clone());
-        values.insert("refresh_token", self.refresh_token.clone());
-        values.insert("email", self.email.clone());
+        values.insert("access_token", self.signed_in.access_token.clone());
+        values.insert("refresh_token", self.signed_in.refresh_token.clone());
+        values.insert("email", self.signed_in.email.clone());
         values.insert("password", self.password.clone());
         if template.contains("{{shipment_id}}") || template.contains("/v1/shipments/search") {
             let shipment = self.make_shipment().await?;
@@ -118,7 +138,7 @@ impl Caller {
             registry::all().find(|endpoint| endpoint.name == "create_shipment").ok_or("there is no `create_shipment`")?;
         let mut body: Value = serde_json::from_str(create.sample.body.unwrap_or_default())?;
         body["tracking_number"] = fresh_tracking_number().map_or(Value::Null, Value::String);
-        let (token, key) = (format!("Bearer {}", self.access_token), fresh_id());
+        let (token, key) = (format!("Bearer {}", self.signed_in.access_token), fresh_id());
         let headers = [
             ("authorization", token.as_str()),
             ("content-type", "application/json"),
@@ -127,6 +147,27 @@ impl Caller {
         ];
         good(self.client.send(&Method::POST, create.route.path, &headers, body.to_string()).await?)
     }
+}
+
+/// What the authorizer would say of a token's holder.
+async fn identity(client: &Client, access_token: &str) -> Result<Identity, Box<dyn Error>> {
+    let bearer = format!("Bearer {access_token}");
+    let me = good(client.send(&Method::GET, "/v1/me", &[("authorization", bearer.as_str())], "").await?)?;
+    let claims = access_token.split('.').nth(1).ok_or("the access token is no JWT")?;
+    let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?;
+    Ok(Identity {
+        tenant: text(&me, "tenant_id")?.parse::<TenantId>().map_err(|_| "not a tenant's id")?,
+        user: claims.username,
+        session: SessionId::from_uuid(claims.origin_jti),
+        expires_at: Timestamp::from_millis(claims.exp * 1000),
+    })
+}
+
+/// Tokens are for their owner's eyes only.
+fn keep(path: &Path, signed_in: &SignedIn) -> Result<(), Box<dyn Error>> {
+    let mut file = fs::File::options().create(true).write(true).truncate(true).mode(0o600).open(path)?;
+    serde_json::to_writer(&mut file, signed_in)?;
+    Ok(())
 }
 
 fn good(answer: local::client::Answer) -> Result<Value, Box<dyn Error>> {

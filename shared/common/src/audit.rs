@@ -16,7 +16,10 @@ use crate::{
     unit::{Condition, Op},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
-use ledger::{Actor, ActorType, AtMost, Decision, EventType, Format, Outcome, Policy, PurposeOfUse, Reason, Resource, Severity, UserAgent, Word};
+use ledger::{
+    Actor, ActorType, AtMost, Decision, EventType, Format, Outcome, Policy, PurposeOfUse, Reason, Resource, Severity, UserAgent,
+    Word,
+};
 use std::borrow::Cow;
 
 /// The partition of a tenant's events that are not sealed yet.
@@ -82,13 +85,15 @@ impl Record<'_> {
         let disclosed: Vec<_> = self.disclosed.iter().map(|name| Word::clean(name)).collect();
         let changes: Vec<_> = self.changes.iter().map(|name| Word::clean(name)).collect();
         // A request touches a hundred items at most; more would be a new kind of endpoint.
-        let resources = self.resources.iter().map(|(kind, id)| Resource { resource_type: Word::clean(kind), id: Word::clean(id) });
+        let resources =
+            self.resources.iter().map(|(kind, id)| Resource { resource_type: Word::clean(kind), id: Word::clean(id) });
         let mut resources: Vec<_> = resources.collect();
         resources.dedup();
         let policy = self.decided.map(|decided| {
             Ok(Policy {
                 decision: if decided.allowed { Decision::Allow } else { Decision::Deny },
-                ids: AtMost::try_from(decided.policies.iter().map(|id| Word::clean(id)).collect::<Vec<_>>()).map_err(|_| fail("policies"))?,
+                ids: AtMost::try_from(decided.policies.iter().map(|id| Word::clean(id)).collect::<Vec<_>>())
+                    .map_err(|_| fail("policies"))?,
                 policy_set_hash: ledger::Hash::parse(self.policy_set_hash).map_err(|_| fail("policy hash"))?,
             })
         });

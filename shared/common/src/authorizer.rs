@@ -110,7 +110,12 @@ pub async fn authorize<A: Authorizer>(
     answer
 }
 
-async fn identify<A: Authorizer>(deps: &Deps, authorizer: &A, header: Option<&str>, now: Timestamp) -> Result<Identity, TokenRefused> {
+async fn identify<A: Authorizer>(
+    deps: &Deps,
+    authorizer: &A,
+    header: Option<&str>,
+    now: Timestamp,
+) -> Result<Identity, TokenRefused> {
     let token = header.and_then(bearer).ok_or(TokenRefused::Because("no_token"))?;
     let VerifiedToken { user, session, expires_at } = authorizer.verify(token, now).await?;
     // The tenant is the directory's to say; whatever a token claims of it is not read.

@@ -47,7 +47,8 @@ impl Aws {
         let credentials = get("AWS_ACCESS_KEY_ID").zip(get("AWS_SECRET_ACCESS_KEY"));
         Self {
             region: Region::new(get("AWS_REGION").or_else(|| get("AWS_DEFAULT_REGION")).unwrap_or_else(|| "us-east-1".into())),
-            credentials: credentials.map(|(id, secret)| Credentials::new(id, secret, get("AWS_SESSION_TOKEN"), None, "environment")),
+            credentials: credentials
+                .map(|(id, secret)| Credentials::new(id, secret, get("AWS_SESSION_TOKEN"), None, "environment")),
             endpoints: env.into_iter().filter(|(name, _)| name.starts_with("AWS_ENDPOINT_URL")).collect(),
             connector,
         }
@@ -62,7 +63,8 @@ impl Aws {
     /// # Errors
     /// A word for what went wrong: no answer in time, a status other than 200, more than `most` bytes.
     pub async fn get(&self, url: &str, most: usize) -> Result<Vec<u8>, &'static str> {
-        let request = http::Request::get(url).body(SdkBody::empty()).ok().and_then(|r| Request::try_from(r).ok()).ok_or("bad url")?;
+        let request =
+            http::Request::get(url).body(SdkBody::empty()).ok().and_then(|r| Request::try_from(r).ok()).ok_or("bad url")?;
         let call = async {
             let answer = self.connector.call(request).await.map_err(|_| "no connection")?;
             if answer.status().as_u16() != 200 {
@@ -70,10 +72,8 @@ impl Aws {
             }
             let mut body = answer.into_body();
             let mut bytes = Vec::new();
-            while let Some(chunk) = std::future::poll_fn(|cx| {
-                http_body::Body::poll_frame(std::pin::Pin::new(&mut body), cx)
-            })
-            .await
+            while let Some(chunk) =
+                std::future::poll_fn(|cx| http_body::Body::poll_frame(std::pin::Pin::new(&mut body), cx)).await
             {
                 let Ok(data) = chunk.map_err(|_| "broken answer")?.into_data() else { continue };
                 if bytes.len() + data.len() > most {
@@ -102,12 +102,17 @@ impl Aws {
             })
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .timeout_config(
-                TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).operation_timeout(CALL).build(),
+                TimeoutConfig::builder()
+                    .connect_timeout(CONNECT)
+                    .operation_attempt_timeout(ATTEMPT)
+                    .operation_timeout(CALL)
+                    .build(),
             )
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(50)));
         config.set_endpoint_url(self.endpoint(service).map(str::to_owned));
         if let Some(credentials) = &self.credentials {
-            config = config.credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials.clone()));
+            config =
+                config.credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials.clone()));
         }
         config.build()
     }
@@ -128,10 +133,6 @@ pub fn https() -> SharedHttpConnector {
     let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(ATTEMPT).build();
     let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
     SharedHttpConnector::new(
-        Connector::builder()
-            .connector_settings(settings)
-            .sleep_impl(TokioSleep::new())
-            .tls_provider(provider)
-            .build(),
+        Connector::builder().connector_settings(settings).sleep_impl(TokioSleep::new()).tls_provider(provider).build(),
     )
 }

@@ -1,13 +1,6 @@
 //! Batches: one transaction an item, and a result an item.
 
-use crate::{
-    Error, Result,
-    db::Update,
-    idempotency::Claim,
-    request::Response,
-    scope::Context,
-    table::Table,
-};
+use crate::{Error, Result, db::Update, idempotency::Claim, request::Response, scope::Context, table::Table};
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use schemars::JsonSchema;
 use serde::Serialize;

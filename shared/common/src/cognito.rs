@@ -36,7 +36,10 @@ impl fmt::Debug for Cognito {
 pub enum SignIn {
     Done(Tokens),
     /// The password was the temporary one. `session` goes with the answer.
-    NewPasswordRequired { user: String, session: String },
+    NewPasswordRequired {
+        user: String,
+        session: String,
+    },
     /// Wrong, unknown, disabled or locked: nobody is told which.
     Refused,
     /// The new password does not meet the pool's rules.
@@ -121,7 +124,9 @@ impl Cognito {
             .send()
             .await;
         match sent {
-            Ok(answer) => outcome(answer.authentication_result, answer.challenge_name, answer.session, answer.challenge_parameters),
+            Ok(answer) => {
+                outcome(answer.authentication_result, answer.challenge_name, answer.session, answer.challenge_parameters)
+            }
             Err(e) => refused_or_unavailable(&e),
         }
     }
@@ -142,7 +147,9 @@ impl Cognito {
             .send()
             .await;
         match sent {
-            Ok(answer) => outcome(answer.authentication_result, answer.challenge_name, answer.session, answer.challenge_parameters),
+            Ok(answer) => {
+                outcome(answer.authentication_result, answer.challenge_name, answer.session, answer.challenge_parameters)
+            }
             Err(e) => refused_or_unavailable(&e),
         }
     }
@@ -164,7 +171,9 @@ impl Cognito {
             .send()
             .await;
         match sent {
-            Ok(answer) => outcome(answer.authentication_result, answer.challenge_name, answer.session, answer.challenge_parameters),
+            Ok(answer) => {
+                outcome(answer.authentication_result, answer.challenge_name, answer.session, answer.challenge_parameters)
+            }
             Err(e) => refused_or_unavailable(&e),
         }
     }
@@ -187,12 +196,22 @@ impl Cognito {
             .send()
             .await
             .map_err(|e| match e.as_service_error().and_then(ProvideErrorMetadata::code) {
-                Some("UsernameExistsException" | "AliasExistsException") => Error::conflict("email_taken", "this e-mail signs in already"),
-                Some("InvalidPasswordException") => Error::invalid("password", "weak", "the password does not meet the pool's rules"),
+                Some("UsernameExistsException" | "AliasExistsException") => {
+                    Error::conflict("email_taken", "this e-mail signs in already")
+                }
+                Some("InvalidPasswordException") => {
+                    Error::invalid("password", "weak", "the password does not meet the pool's rules")
+                }
                 _ => unavailable(&e),
             })?;
         if permanent {
-            let set = self.client.admin_set_user_password().user_pool_id(&self.pool).username(&username).password(password).permanent(true);
+            let set = self
+                .client
+                .admin_set_user_password()
+                .user_pool_id(&self.pool)
+                .username(&username)
+                .password(password)
+                .permanent(true);
             set.send().await.map_err(|e| unavailable(&e))?;
         }
         Ok(())
@@ -207,7 +226,9 @@ fn outcome(
 ) -> Result<SignIn> {
     match (tokens, challenge, session) {
         (Some(tokens), ..) => {
-            let (Some(access), Some(id)) = (tokens.access_token, tokens.id_token) else { return Err(Error::internal("cognito tokens")) };
+            let (Some(access), Some(id)) = (tokens.access_token, tokens.id_token) else {
+                return Err(Error::internal("cognito tokens"));
+            };
             Ok(SignIn::Done(Tokens { access, id, refresh: tokens.refresh_token, expires_in: tokens.expires_in }))
         }
         (None, Some(ChallengeNameType::NewPasswordRequired), Some(session)) => {

@@ -23,7 +23,12 @@ pub(crate) enum Committed {
     Twin(Row),
 }
 
-pub(crate) async fn changes(context: &Context<'_>, story: &mut Story, changes: Changes, response: &Response) -> Result<Committed> {
+pub(crate) async fn changes(
+    context: &Context<'_>,
+    story: &mut Story,
+    changes: Changes,
+    response: &Response,
+) -> Result<Committed> {
     let Context { deps, tenant, principal, now, .. } = context;
     let mut unit = Unit::default();
     let own_membership = membership::key(principal.user());
@@ -34,11 +39,8 @@ pub(crate) async fn changes(context: &Context<'_>, story: &mut Story, changes: C
             unit.push(*tenant, op, or);
         }
     }
-    let check = Op::Check {
-        table: Table::Records,
-        key: own_membership,
-        condition: membership::unchanged(principal.membership_version),
-    };
+    let check =
+        Op::Check { table: Table::Records, key: own_membership, condition: membership::unchanged(principal.membership_version) };
     unit.push(principal.tenant(), check, Error::Forbidden(Refusal::Policy));
 
     let record = context.trace.with(|traced| story.record(deps, response.status, &changes.changed).gathered(traced));
@@ -104,7 +106,12 @@ pub(crate) async fn public(
 }
 
 /// Writes the event of a request that changes nothing. Its answer leaves afterwards.
-pub(crate) async fn write_event(context: &Context<'_>, story: &mut Story, response: &Response, changed: &[&'static str]) -> Result<()> {
+pub(crate) async fn write_event(
+    context: &Context<'_>,
+    story: &mut Story,
+    response: &Response,
+    changed: &[&'static str],
+) -> Result<()> {
     let record = context.trace.with(|traced| story.record(context.deps, response.status, changed).gathered(traced));
     let event = crate::audit::Record { id: context.audit_id, tenant: context.tenant, ..record };
     event.write(&context.deps.db).await?;
@@ -140,7 +147,9 @@ impl Unit {
         // One token for every attempt of this commit: an answer that was lost is not a second commit.
         let token = Uuid::from_bytes(crate::random::bytes()).to_string();
         deps.db.commit(&self.ops, &token, deadline).await.map_err(|refused| match refused {
-            Refused::Condition { index, old } => (index, old, self.errors.get(index).cloned().unwrap_or(Error::internal("commit"))),
+            Refused::Condition { index, old } => {
+                (index, old, self.errors.get(index).cloned().unwrap_or(Error::internal("commit")))
+            }
             Refused::Error(error) => (usize::MAX, None, error),
         })
     }

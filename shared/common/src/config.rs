@@ -44,7 +44,8 @@ impl Config {
     /// # Errors
     /// Names each setting that is missing, empty, malformed or not known.
     pub fn from_env(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
-        let mut env = Reader { left: variables.into_iter().filter(|(name, _)| name.starts_with("CLOISTER_")).collect(), wrong: Vec::new() };
+        let mut env =
+            Reader { left: variables.into_iter().filter(|(name, _)| name.starts_with("CLOISTER_")).collect(), wrong: Vec::new() };
         let config = Self {
             deployment: env.required("CLOISTER_DEPLOYMENT"),
             tables: TableNames {
@@ -103,7 +104,8 @@ impl Reader {
 
     fn finish(mut self, config: Config) -> Result<Config, ConfigError> {
         // Settings of tools that drive the functions are theirs to check.
-        let unknown = self.left.keys().filter(|name| !TOOLS.contains(&name.as_str())).map(|name| format!("`{name}` is not a setting"));
+        let unknown =
+            self.left.keys().filter(|name| !TOOLS.contains(&name.as_str())).map(|name| format!("`{name}` is not a setting"));
         self.wrong.extend(unknown);
         if self.wrong.is_empty() { Ok(config) } else { Err(ConfigError(self.wrong)) }
     }
@@ -114,7 +116,9 @@ const TOOLS: &[&str] = &["CLOISTER_AWS", "CLOISTER_DEMO_PASSWORD", "CLOISTER_PYT
 
 fn is_origin(s: &str) -> bool {
     let rest = s.strip_prefix("https://").or_else(|| s.strip_prefix("http://"));
-    rest.is_some_and(|r| !r.is_empty() && r.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']')))
+    rest.is_some_and(|r| {
+        !r.is_empty() && r.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'))
+    })
 }
 
 #[cfg(test)]
@@ -154,7 +158,12 @@ mod tests {
         env.insert("CLOISTER_ALLOWED_ORIGINS".into(), "*".into());
         env.insert("CLOISTER_TYPO".into(), "1".into());
         let text = Config::from_env(env).unwrap_err().to_string();
-        for name in ["RECORDS_TABLE` is not set", "SESSION_IDLE_SECONDS`: invalid digit", "`*` is not an origin", "TYPO` is not a setting"] {
+        for name in [
+            "RECORDS_TABLE` is not set",
+            "SESSION_IDLE_SECONDS`: invalid digit",
+            "`*` is not an origin",
+            "TYPO` is not a setting",
+        ] {
             assert!(text.contains(name), "{text}");
         }
     }

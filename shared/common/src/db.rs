@@ -11,7 +11,10 @@ use crate::{
 use aws_sdk_dynamodb::{
     Client,
     operation::transact_write_items::TransactWriteItemsError,
-    types::{AttributeValue, CancellationReason, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
+    types::{
+        AttributeValue, CancellationReason, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure,
+        TransactWriteItem,
+    },
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -41,7 +44,14 @@ pub struct Query {
 impl Query {
     /// Items of one partition of an index, newest first.
     pub fn index(index: Index, partition: impl Into<String>) -> Self {
-        Self { table: Table::Records, index: Some(index), partition: partition.into(), range: None, newest_first: true, limit: 100 }
+        Self {
+            table: Table::Records,
+            index: Some(index),
+            partition: partition.into(),
+            range: None,
+            newest_first: true,
+            limit: 100,
+        }
     }
     /// Items of one partition of a table, in the order of their sort keys.
     pub fn partition(table: Table, partition: impl Into<String>) -> Self {
@@ -83,7 +93,10 @@ pub(crate) struct Position(pub(crate) String, pub(crate) String, pub(crate) Stri
 #[derive(Debug)]
 pub(crate) enum Refused {
     /// The condition of operation `index` failed; `old` is what stood there.
-    Condition { index: usize, old: Option<Row> },
+    Condition {
+        index: usize,
+        old: Option<Row>,
+    },
     Error(Error),
 }
 
@@ -103,14 +116,24 @@ impl Db {
 
     /// A consistent GetItem.
     pub(crate) async fn get(&self, tenant: TenantId, table: Table, key: &Key) -> Result<Option<Row>> {
-        let got = self.client.get_item().table_name(self.name(table)).set_key(Some(key.attributes(tenant))).consistent_read(true).send();
+        let got = self
+            .client
+            .get_item()
+            .table_name(self.name(table))
+            .set_key(Some(key.attributes(tenant)))
+            .consistent_read(true)
+            .send();
         Ok(got.await.map_err(unavailable(SERVICE))?.item.map(Row::new))
     }
 
     /// Two items in one consistent BatchGetItem.
     pub(crate) async fn get_two(&self, tenant: TenantId, a: (Table, &Key), b: (Table, &Key)) -> Result<[Option<Row>; 2]> {
         let keys = |key: &Key| {
-            KeysAndAttributes::builder().consistent_read(true).keys(key.attributes(tenant)).build().map_err(|_| Error::internal("batch get"))
+            KeysAndAttributes::builder()
+                .consistent_read(true)
+                .keys(key.attributes(tenant))
+                .build()
+                .map_err(|_| Error::internal("batch get"))
         };
         let mut wanted = HashMap::from([(self.name(a.0).to_owned(), keys(a.1)?), (self.name(b.0).to_owned(), keys(b.1)?)]);
         let mut found: HashMap<String, Vec<Attributes>> = HashMap::new();
@@ -166,7 +189,13 @@ impl Db {
     /// One conditional UpdateItem on an item that is no business item: a session, a limit, a counter.
     ///
     /// `Err(Some(row))` is what stood there when the condition failed, `Err(None)` that nothing did.
-    pub(crate) async fn update(&self, tenant: TenantId, table: Table, key: &Key, update: Update<'_>) -> Result<Result<Row, Option<Row>>> {
+    pub(crate) async fn update(
+        &self,
+        tenant: TenantId,
+        table: Table,
+        key: &Key,
+        update: Update<'_>,
+    ) -> Result<Result<Row, Option<Row>>> {
         let names = update.names.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let values = update.values.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<HashMap<_, _>>();
         let sent = self
@@ -197,10 +226,17 @@ impl Db {
 
     /// Commits every operation or none. A conflict with another transaction is tried again until `deadline`.
     pub(crate) async fn commit(&self, ops: &[(TenantId, Op)], token: &str, deadline: crate::Timestamp) -> Result<(), Refused> {
-        let items = ops.iter().map(|(tenant, op)| self.transact_item(*tenant, op)).collect::<Result<Vec<_>>>().map_err(Refused::Error)?;
+        let items =
+            ops.iter().map(|(tenant, op)| self.transact_item(*tenant, op)).collect::<Result<Vec<_>>>().map_err(Refused::Error)?;
         let mut attempt = 0;
         loop {
-            let sent = self.client.transact_write_items().client_request_token(token).set_transact_items(Some(items.clone())).send().await;
+            let sent = self
+                .client
+                .transact_write_items()
+                .client_request_token(token)
+                .set_transact_items(Some(items.clone()))
+                .send()
+                .await;
             let Err(e) = sent else { return Ok(()) };
             let reasons = match e.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(e)) => e.cancellation_reasons().to_vec(),

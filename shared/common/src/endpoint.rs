@@ -265,7 +265,8 @@ impl AnyEndpoint {
     #[doc(hidden)]
     pub const fn platform<E: PlatformEndpoint>(domain: &'static str, type_name: &'static str) -> Self {
         const { assert!(matches!(E::DATA, Data::NoPhi), "a platform endpoint never carries PHI") }
-        let mut any = Self::describe_as::<E>(domain, type_name, Kind::Platform, |d, r| Box::pin(pipeline::run_platform::<E>(d, r)));
+        let mut any =
+            Self::describe_as::<E>(domain, type_name, Kind::Platform, |d, r| Box::pin(pipeline::run_platform::<E>(d, r)));
         any.action = Some(E::ACTION);
         any.resource = Some(crate::PlatformResource::TYPE);
         any
@@ -306,4 +307,3 @@ macro_rules! endpoints {
         pub const ALL: &[$crate::AnyEndpoint] = &[$($crate::AnyEndpoint::$kind::<$Type>(env!("CARGO_PKG_NAME"), stringify!($Type))),*];
     };
 }
-

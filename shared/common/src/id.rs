@@ -159,7 +159,13 @@ mod tests {
     fn an_id_has_one_spelling() {
         let id = UserId::new(Timestamp::from_millis(1));
         assert_eq!(id.to_string().parse(), Ok(id));
-        for wrong in [id.to_string().to_uppercase(), id.uuid().to_string(), format!("ten_{}", id.uuid().simple()), format!("{id} "), String::new()] {
+        for wrong in [
+            id.to_string().to_uppercase(),
+            id.uuid().to_string(),
+            format!("ten_{}", id.uuid().simple()),
+            format!("{id} "),
+            String::new(),
+        ] {
             assert!(wrong.parse::<UserId>().is_err(), "{wrong}");
         }
     }

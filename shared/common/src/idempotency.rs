@@ -53,7 +53,10 @@ impl Claim {
             || !(1..=255).contains(&key.len())
             || !key.iter().all(u8::is_ascii_graphic)
         {
-            return Err(Error::bad_request("invalid_idempotency_key", "`Idempotency-Key` must be 1 to 255 printable ASCII characters, once"));
+            return Err(Error::bad_request(
+                "invalid_idempotency_key",
+                "`Idempotency-Key` must be 1 to 255 printable ASCII characters, once",
+            ));
         }
         let name = hash(&[user.to_string().as_bytes(), endpoint.as_bytes(), key]);
         let path: Vec<_> = request.path.iter().flat_map(|(k, v)| [k.as_bytes(), v.as_bytes()]).collect();

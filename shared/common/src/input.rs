@@ -1,10 +1,6 @@
 //! Input: parsed into types whose existence means that it is valid, with an error for every field that is not.
 
-use crate::{
-    Error, Result,
-    error::FieldError,
-    request::Request,
-};
+use crate::{Error, Result, error::FieldError, request::Request};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -189,7 +185,9 @@ pub trait FromJson: Sized {
 impl<T: DeserializeOwned> FromJson for T {
     fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
         let given = kind_of(&value);
-        serde_json::from_value(value).map_err(|e| errors.push(FieldError::new(at, "invalid", harmless(&e.to_string(), given)))).ok()
+        serde_json::from_value(value)
+            .map_err(|e| errors.push(FieldError::new(at, "invalid", harmless(&e.to_string(), given))))
+            .ok()
     }
 }
 

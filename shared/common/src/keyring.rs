@@ -100,7 +100,8 @@ impl Keyring {
     pub(crate) async fn current(&self, tenant: TenantId) -> Result<Arc<BranchKey>> {
         let entry = self.entry(tenant);
         let rows = self.rows(tenant, &entry).await?;
-        let newest = rows.iter().filter(|w| w.purpose == Use::Branch).max_by_key(|w| w.version).ok_or(Error::internal("no branch key"))?;
+        let newest =
+            rows.iter().filter(|w| w.purpose == Use::Branch).max_by_key(|w| w.version).ok_or(Error::internal("no branch key"))?;
         self.unwrap_branch(tenant, &entry, newest).await
     }
 
@@ -108,7 +109,10 @@ impl Keyring {
     pub(crate) async fn branch(&self, tenant: TenantId, version: KeyVersion) -> Result<Arc<BranchKey>> {
         let entry = self.entry(tenant);
         let rows = self.rows(tenant, &entry).await?;
-        let wrapped = rows.iter().find(|w| w.purpose == Use::Branch && w.version == version).ok_or(Error::internal("unknown key version"))?;
+        let wrapped = rows
+            .iter()
+            .find(|w| w.purpose == Use::Branch && w.version == version)
+            .ok_or(Error::internal("unknown key version"))?;
         self.unwrap_branch(tenant, &entry, wrapped).await
     }
 
@@ -141,7 +145,8 @@ impl Keyring {
             let oldest = cache.iter().min_by_key(|(_, e)| e.loaded_at).map(|(t, _)| *t);
             oldest.map(|t| cache.remove(&t));
         }
-        let fresh = || Arc::new(Entry { loaded_at: now, rows: OnceCell::new(), branch: Mutex::default(), search: OnceCell::new() });
+        let fresh =
+            || Arc::new(Entry { loaded_at: now, rows: OnceCell::new(), branch: Mutex::default(), search: OnceCell::new() });
         cache.entry(tenant).or_insert_with(fresh).clone()
     }
 
@@ -202,8 +207,14 @@ impl Wrapped {
             "search" => Use::Search,
             _ => return Err(Error::Internal { what: "wrapped key", cause: Cause::code("purpose") }),
         };
-        let version = u32::try_from(row.number("version")?).ok().and_then(KeyVersion::new).ok_or(Error::internal("key version"))?;
-        Ok(Self { purpose, version, kms_key_arn: row.text("kms_key_arn")?.to_owned(), ciphertext: row.bytes("wrapped")?.to_owned() })
+        let version =
+            u32::try_from(row.number("version")?).ok().and_then(KeyVersion::new).ok_or(Error::internal("key version"))?;
+        Ok(Self {
+            purpose,
+            version,
+            kms_key_arn: row.text("kms_key_arn")?.to_owned(),
+            ciphertext: row.bytes("wrapped")?.to_owned(),
+        })
     }
 
     fn into_item(self, now: Timestamp) -> Item {

@@ -46,7 +46,8 @@ pub use config::{Config, ConfigError};
 pub use db::Query as TableQuery;
 pub use deps::Deps;
 pub use endpoint::{
-    AnyEndpoint, BatchEndpoint, Data, Endpoint, IdempotencyKey, Kind, Method, Need, Operation, PlatformEndpoint, PublicEndpoint, Route, Sample,
+    AnyEndpoint, BatchEndpoint, Data, Endpoint, IdempotencyKey, Kind, Method, Need, Operation, PlatformEndpoint, PublicEndpoint,
+    Route, Sample,
 };
 pub use error::{AuthFailure, Cause, Error, FieldError, Problem, Refusal, Result};
 pub use id::{EventId, SessionId, TenantId, UserId, Uuid};

@@ -57,7 +57,11 @@ impl Budget {
     fn of(limit: RateLimit, tat: i64, now: i64) -> Self {
         let used = (tat - now).max(0);
         let left = (limit.interval() * i64::from(limit.calls) - used).max(0) / limit.interval();
-        Self { limit: limit.calls, remaining: u32::try_from(left).unwrap_or(0), reset: Duration::from_micros(u64::try_from(used).unwrap_or(0)) }
+        Self {
+            limit: limit.calls,
+            remaining: u32::try_from(left).unwrap_or(0),
+            reset: Duration::from_micros(u64::try_from(used).unwrap_or(0)),
+        }
     }
     pub(crate) fn exhausted(limit: RateLimit, retry_after: Duration) -> Self {
         Self { limit: limit.calls, remaining: 0, reset: retry_after }
@@ -94,9 +98,11 @@ impl Step {
         let now = micros(now);
         let n = |v: i64| AttributeValue::N(v.to_string());
         let (set, condition, values) = match branch {
-            Branch::Idle => {
-                ("#tat = :new_tat", "(attribute_not_exists(#tat) OR #tat < :tat_now)", vec![(":new_tat", n(now + limit.interval())), (":tat_now", n(now))])
-            }
+            Branch::Idle => (
+                "#tat = :new_tat",
+                "(attribute_not_exists(#tat) OR #tat < :tat_now)",
+                vec![(":new_tat", n(now + limit.interval())), (":tat_now", n(now))],
+            ),
             Branch::Busy => (
                 "#tat = #tat + :tat_step",
                 "#tat BETWEEN :tat_now AND :tat_most",
@@ -119,7 +125,9 @@ pub(crate) fn judge(limit: RateLimit, row: &Row, now: Timestamp) -> Verdict {
         None => Verdict::Allowed(Branch::Idle),
         Some(tat) if tat < now => Verdict::Allowed(Branch::Idle),
         Some(tat) if tat <= now + limit.tolerance() => Verdict::Allowed(Branch::Busy),
-        Some(tat) => Verdict::Exhausted { retry_after: Duration::from_micros(u64::try_from(tat - now - limit.tolerance()).unwrap_or(0)) },
+        Some(tat) => {
+            Verdict::Exhausted { retry_after: Duration::from_micros(u64::try_from(tat - now - limit.tolerance()).unwrap_or(0)) }
+        }
     }
 }
 

@@ -191,7 +191,11 @@ impl<'a> Operator<'a> {
         unit.push(TenantId::PLATFORM, absent(Table::Records, claim), taken());
         if tenant == TenantId::PLATFORM && self.deps.db.get(tenant, Table::Records, &first_key()).await?.is_none() {
             let first = Item::new(first_key()).text("user_id", user);
-            unit.push(tenant, absent(Table::Records, first), Error::conflict("bootstrapped", "the platform has been bootstrapped already"));
+            unit.push(
+                tenant,
+                absent(Table::Records, first),
+                Error::conflict("bootstrapped", "the platform has been bootstrapped already"),
+            );
         }
         self.record(&mut unit, tenant, "create_user", vec![("User".to_owned(), user.to_string())])?;
         self.commit(&unit).await?;

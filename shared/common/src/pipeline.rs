@@ -1,8 +1,8 @@
 //! A request's life: session, gate, input, target, policy, handler, ONE commit. In that order, for everyone.
 
 use crate::{
-    Action, Batch, BatchEndpoint, BatchOutput, Data, Deps, Endpoint, Error, EventId, IdempotencyKey, Input, Operation, Permit, Platform,
-    PlatformEndpoint, Public, PublicEndpoint, Purpose, Resource, Result, Scope, TenantId,
+    Action, Batch, BatchEndpoint, BatchOutput, Data, Deps, Endpoint, Error, EventId, IdempotencyKey, Input, Operation, Permit,
+    Platform, PlatformEndpoint, Public, PublicEndpoint, Purpose, Resource, Result, Scope, TenantId,
     audit::Who,
     batch::{Head, ItemResult},
     commit::{self, Committed},
@@ -87,7 +87,12 @@ async fn attempt<E: Endpoint>(deps: &Deps, request: &Request, story: &mut Story,
     Ok(response)
 }
 
-async fn attempt_platform<E: PlatformEndpoint>(deps: &Deps, request: &Request, story: &mut Story, trace: &Trace) -> Result<Response> {
+async fn attempt_platform<E: PlatformEndpoint>(
+    deps: &Deps,
+    request: &Request,
+    story: &mut Story,
+    trace: &Trace,
+) -> Result<Response> {
     let (context, input) = enter::<E>(deps, request, story, trace).await?;
     if context.tenant != TenantId::PLATFORM {
         return Err(Error::Forbidden(Refusal::Policy));
@@ -142,8 +147,7 @@ async fn attempt_public<E: PublicEndpoint>(deps: &Deps, request: &Request, story
     let body = request.body.as_ref().map(drop);
     body.map_err(Clone::clone)?;
     let input = E::Input::parse(request)?;
-    let mut public =
-        Public::<E> { deps, request, now: story.now, trace, member: None, ops: Vec::new(), of: PhantomData };
+    let mut public = Public::<E> { deps, request, now: story.now, trace, member: None, ops: Vec::new(), of: PhantomData };
     let result = E::handle(&mut public, input).await;
     if let Some(known) = public.member {
         story.recognise(&known, request);
@@ -172,7 +176,8 @@ async fn enter<'a, E: Operation>(
         IdempotencyKey::Ignored => None,
         IdempotencyKey::Optional => Claim::of(request, principal.user(), E::NAME)?,
         IdempotencyKey::Required => {
-            let missing = Error::bad_request("idempotency_key_required", "this request creates something: send an `Idempotency-Key`");
+            let missing =
+                Error::bad_request("idempotency_key_required", "this request creates something: send an `Idempotency-Key`");
             Some(Claim::of(request, principal.user(), E::NAME)?.ok_or(missing)?)
         }
     };
@@ -205,7 +210,8 @@ fn purpose<E: Operation>(request: &Request) -> Result<Option<Purpose>> {
     match request.header("x-purpose-of-use") {
         None => Err(Error::bad_request("purpose_of_use_required", "PHI needs a purpose: send `X-Purpose-Of-Use`")),
         Some(text) => {
-            let unknown = Error::bad_request("invalid_purpose_of_use", "`X-Purpose-Of-Use` must be TREAT, HPAYMT, HOPERAT or ETREAT");
+            let unknown =
+                Error::bad_request("invalid_purpose_of_use", "`X-Purpose-Of-Use` must be TREAT, HPAYMT, HOPERAT or ETREAT");
             text.parse().map(Some).map_err(|()| unknown)
         }
     }

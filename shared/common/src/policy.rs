@@ -2,7 +2,8 @@
 
 use crate::{Error, Principal, Purpose, Result, Role, TenantId};
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet, Request, RestrictedExpression,
+    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet, Request,
+    RestrictedExpression,
 };
 use serde::Serialize;
 use std::{
@@ -102,7 +103,12 @@ impl Policies {
     /// # Errors
     /// Says which file does not parse. A test proves that the shipped ones do.
     pub fn load() -> Result<Self, String> {
-        let names = Names { user: type_name("User")?, role: type_name("Role")?, tenant: type_name("Tenant")?, action: type_name("Action")? };
+        let names = Names {
+            user: type_name("User")?,
+            role: type_name("Role")?,
+            tenant: type_name("Tenant")?,
+            action: type_name("Action")?,
+        };
         let mut set = PolicySet::new();
         let mut text = String::new();
         for (file, policies) in POLICIES {
@@ -125,12 +131,24 @@ impl Policies {
 
     /// # Errors
     /// Internal, where the question cannot be put: the caller is refused.
-    pub(crate) fn decide<R: Resource>(&self, who: &Principal, action: Action, on: &R, purpose: Option<Purpose>) -> Result<Decided> {
+    pub(crate) fn decide<R: Resource>(
+        &self,
+        who: &Principal,
+        action: Action,
+        on: &R,
+        purpose: Option<Purpose>,
+    ) -> Result<Decided> {
         let on = Thing { kind: R::TYPE, id: on.id(), tenant: on.tenant(), attributes: on.attributes() };
         self.ask(who, action, on, purpose).map_err(|_| Error::internal("policy"))
     }
 
-    fn ask(&self, who: &Principal, action: Action, on: Thing, purpose: Option<Purpose>) -> Result<Decided, Box<dyn std::error::Error>> {
+    fn ask(
+        &self,
+        who: &Principal,
+        action: Action,
+        on: Thing,
+        purpose: Option<Purpose>,
+    ) -> Result<Decided, Box<dyn std::error::Error>> {
         let names = &self.names;
         let tenant = |id: TenantId| RestrictedExpression::new_entity_uid(uid(&names.tenant, &id.to_string()));
         let roles = who.roles().iter().map(|r| uid(&names.role, r.as_str())).collect();
@@ -151,7 +169,9 @@ impl Policies {
             for (name, value) in on.attributes {
                 let value = match value {
                     Attribute::Text(text) => RestrictedExpression::new_string(text),
-                    Attribute::Entity(kind, id) => RestrictedExpression::new_entity_uid(uid(&EntityTypeName::from_str(kind)?, &id)),
+                    Attribute::Entity(kind, id) => {
+                        RestrictedExpression::new_entity_uid(uid(&EntityTypeName::from_str(kind)?, &id))
+                    }
                 };
                 attributes.insert(name.to_owned(), value);
             }
@@ -187,14 +207,25 @@ impl Policies {
             let identity = crate::Identity { tenant, user: me, session, expires_at: at };
             let times = (identity.expires_at, identity.expires_at);
             let grants = vec![crate::Grant::always(role)];
-            let who = Principal { identity, roles: vec![role], grants, membership_version: 1, signed_in_at: times.0, session_ends_at: times.1 };
+            let who = Principal {
+                identity,
+                roles: vec![role],
+                grants,
+                membership_version: 1,
+                signed_in_at: times.0,
+                session_ends_at: times.1,
+            };
             let may = |owner: crate::UserId| {
                 let person = || Attribute::Entity("User", owner.to_string());
                 let on = Thing {
                     kind,
                     id: if kind == "User" { owner.to_string() } else { "any".to_owned() },
                     tenant: (kind != "Platform").then_some(tenant),
-                    attributes: vec![("created_by", Attribute::Entity("User", other.to_string())), ("assigned_to", person()), ("user", person())],
+                    attributes: vec![
+                        ("created_by", Attribute::Entity("User", other.to_string())),
+                        ("assigned_to", person()),
+                        ("user", person()),
+                    ],
                 };
                 self.ask(&who, action, on, Some(Purpose::Treatment)).map(|d| d.allowed).map_err(|e| format!("{}: {e}", action.0))
             };
@@ -273,7 +304,8 @@ pub fn actions_of_schema(schema: &str) -> Result<String, String> {
     let mut lines: Vec<String> = entities
         .iter()
         .map(|e| {
-            let mut groups: Vec<_> = entities.ancestors(&e.uid()).into_iter().flatten().map(|g| g.id().unescaped().to_owned()).collect();
+            let mut groups: Vec<_> =
+                entities.ancestors(&e.uid()).into_iter().flatten().map(|g| g.id().unescaped().to_owned()).collect();
             groups.sort();
             format!("{}: {}", e.uid().id().unescaped(), groups.join(" ")).trim_end().to_owned()
         })
@@ -292,7 +324,8 @@ mod tests {
     #[test]
     fn every_policy_file_is_loaded_and_valid_in_strict_mode() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
-        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
         files.retain(|f| f.ends_with(".cedar"));
         files.sort();
         assert_eq!(files, POLICIES.iter().map(|(f, _)| *f).collect::<Vec<_>>());

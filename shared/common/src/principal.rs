@@ -22,8 +22,16 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Self; 8] =
-        [Self::SuperAdmin, Self::TenantAdmin, Self::Provider, Self::Marketer, Self::Analyst, Self::Viewer, Self::Auditor, Self::ApiUser];
+    pub const ALL: [Self; 8] = [
+        Self::SuperAdmin,
+        Self::TenantAdmin,
+        Self::Provider,
+        Self::Marketer,
+        Self::Analyst,
+        Self::Viewer,
+        Self::Auditor,
+        Self::ApiUser,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -91,7 +99,10 @@ impl Purpose {
 impl FromStr for Purpose {
     type Err = ();
     fn from_str(s: &str) -> Result<Self, ()> {
-        [Self::Treatment, Self::Payment, Self::Operations, Self::EmergencyTreatment].into_iter().find(|p| p.as_str() == s).ok_or(())
+        [Self::Treatment, Self::Payment, Self::Operations, Self::EmergencyTreatment]
+            .into_iter()
+            .find(|p| p.as_str() == s)
+            .ok_or(())
     }
 }
 

@@ -151,7 +151,9 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         let given = token.hash();
         let is = |name: &'static str| row.bytes(name).is_ok_and(|stored| same(stored, &given));
         let (current, previous) = (is("refresh_hash"), is("previous_hash"));
-        let ever = current || previous || row.maybe_bytes("used_hashes").is_some_and(|used| used.chunks_exact(32).any(|h| same(h, &given)));
+        let ever = current
+            || previous
+            || row.maybe_bytes("used_hashes").is_some_and(|used| used.chunks_exact(32).any(|h| same(h, &given)));
         if !ever {
             return Err(refused());
         }
@@ -171,7 +173,8 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         }
         self.deps.gates.enter(tenant).await?;
         membership::active(&self.deps.db, tenant, user).await?;
-        let sealed = Sealed::<PoolToken>::from_bytes(row.bytes("pool_token")?.to_vec()).map_err(|_| Error::internal("pool token"))?;
+        let sealed =
+            Sealed::<PoolToken>::from_bytes(row.bytes("pool_token")?.to_vec()).map_err(|_| Error::internal("pool token"))?;
         let opened = permit::open(self.deps, tenant, key.place(), &sealed).await?;
         Ok(Presented { tenant, user, session, pool_refresh: opened.token.0, row, current })
     }
@@ -333,7 +336,9 @@ impl RefreshToken {
 
     pub fn to_text(&self) -> String {
         use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-        let bytes = [self.tenant.uuid().as_bytes(), self.user.uuid().as_bytes(), self.session.uuid().as_bytes(), &self.secret[..]].concat();
+        let bytes =
+            [self.tenant.uuid().as_bytes(), self.user.uuid().as_bytes(), self.session.uuid().as_bytes(), &self.secret[..]]
+                .concat();
         URL_SAFE_NO_PAD.encode(bytes)
     }
 

@@ -81,7 +81,9 @@ fn body(body: Option<String>, is_base64: bool) -> Result<Vec<u8>> {
         None => Vec::new(),
         // Four letters carry three bytes: what is too long is not decoded first.
         Some(text) if is_base64 && text.len() / 4 * 3 > BODY_LIMIT + 2 => return Err(Error::TooLarge { limit: BODY_LIMIT }),
-        Some(text) if is_base64 => STANDARD.decode(text).map_err(|_| Error::bad_request("malformed_body", "the body is not base64"))?,
+        Some(text) if is_base64 => {
+            STANDARD.decode(text).map_err(|_| Error::bad_request("malformed_body", "the body is not base64"))?
+        }
         Some(text) => text.into_bytes(),
     };
     if bytes.len() > BODY_LIMIT { Err(Error::TooLarge { limit: BODY_LIMIT }) } else { Ok(bytes) }
@@ -148,4 +150,5 @@ pub(crate) const SECURITY_HEADERS: [(&str, &str); 7] = [
     ("x-frame-options", "DENY"),
 ];
 /// What a page of another origin may read of an answer.
-pub const EXPOSED_HEADERS: &str = "ETag, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Correlation-Id, Idempotency-Replayed";
+pub const EXPOSED_HEADERS: &str =
+    "ETag, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Correlation-Id, Idempotency-Replayed";

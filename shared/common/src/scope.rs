@@ -2,8 +2,7 @@
 //! shares with the permit.
 
 use crate::{
-    Deps, Error, EventId, Membership, Need, PlatformResource, Principal, Purpose, Result, Tenant, TenantId, Timestamp,
-    cursor,
+    Deps, Error, EventId, Membership, Need, PlatformResource, Principal, Purpose, Result, Tenant, TenantId, Timestamp, cursor,
     db::Query,
     endpoint::declares,
     error::AuthFailure,
@@ -154,4 +153,3 @@ impl Reader<'_> {
         Ok((page.rows, next))
     }
 }
-

@@ -66,7 +66,13 @@ impl Session {
 ///
 /// # Errors
 /// 401 where the session is not live, 429 where its budget is spent.
-pub(crate) async fn touch(db: &Db, identity: Identity, limit: RateLimit, idle: Duration, now: Timestamp) -> Result<(Principal, Budget)> {
+pub(crate) async fn touch(
+    db: &Db,
+    identity: Identity,
+    limit: RateLimit,
+    idle: Duration,
+    now: Timestamp,
+) -> Result<(Principal, Budget)> {
     if identity.expires_at <= now {
         return Err(Error::Unauthenticated(AuthFailure::TokenExpired));
     }

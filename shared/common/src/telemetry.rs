@@ -53,7 +53,10 @@ impl CorrelationId {
     /// The caller's own where it is well-formed, otherwise a new one.
     pub fn from_header(value: Option<&str>, now: crate::Timestamp) -> Self {
         match value {
-            Some(v) if (1..=64).contains(&v.len()) && v.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) => {
+            Some(v)
+                if (1..=64).contains(&v.len())
+                    && v.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) =>
+            {
                 Self(v.to_owned())
             }
             _ => Self(crate::id::uuid_v7(now).to_string()),

@@ -80,7 +80,8 @@ impl Gates {
     /// 403 `tenant_inactive` where the tenant is not active, or is not.
     pub(crate) async fn enter(&self, tenant: TenantId) -> Result<()> {
         let now = self.clock.now();
-        let known = self.lock().get(&tenant).filter(|(at, _)| now.since(*at) < FRESH_FOR && *at <= now).map(|(_, status)| *status);
+        let known =
+            self.lock().get(&tenant).filter(|(at, _)| now.since(*at) < FRESH_FOR && *at <= now).map(|(_, status)| *status);
         let status = match known {
             Some(status) => status,
             None => {

@@ -1,12 +1,12 @@
 //! Events: one text each, refused when altered, hashed and chained for ever as the golden event says.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::num::NonZeroU32;
 use ledger::{
     Actor, ActorType, AtMost, Decision, Event, EventError, EventType, Format, Hash, InvalidLeaf, MAX_EVENT_LEN, OccurredAt,
     Outcome, Policy, Principal, PurposeOfUse, Reason, Resource, Severity, UserAgent, Word, chain, verify_chain, verify_leaf,
 };
 use proptest::prelude::*;
+use std::num::NonZeroU32;
 
 fn words<const MAX: usize>(words: &[&str]) -> AtMost<Word, MAX> {
     words.iter().map(|word| Word::parse(*word).unwrap()).collect::<Vec<_>>().try_into().unwrap()

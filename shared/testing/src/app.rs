@@ -6,8 +6,8 @@ use crate::{
     log::Lines,
     wire::{Calls, Wire},
 };
-use aws_sdk_dynamodb::types::AttributeValue;
 use aws_lambda_events::apigw::ApiGatewayCustomAuthorizerResponse;
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_types::body::SdkBody;
 use common::{
@@ -15,7 +15,10 @@ use common::{
     authorizer::{self, Authorizer},
     operator::{NewUser, Operator},
 };
-use emulators::{apigateway::GatewayRequest, Dynamo, Endpoints, Kms, MiniStack, MiniStackOptions, Provisioned, Storage, Template, Which, provision};
+use emulators::{
+    Dynamo, Endpoints, Kms, MiniStack, MiniStackOptions, Overrides, Provisioned, Storage, Template, Which,
+    apigateway::GatewayRequest, provision,
+};
 use http_body_util::BodyExt;
 use phi::{Email, PhiText};
 use serde_json::Value;
@@ -58,13 +61,27 @@ pub struct App {
     sessions: Mutex<HashMap<(Tenant, Role), Identity>>,
     /// Makes e-mails differ between the apps that share one user pool.
     tag: String,
-    _dynamo: Dynamo,
-    _kms: Kms,
+    _emulators: Option<(Dynamo, Kms)>,
+}
+
+/// Whether the tests use the services that `AWS_ENDPOINT_URL*` name instead of starting their own.
+fn external() -> bool {
+    std::env::var("CLOISTER_AWS").is_ok_and(|v| v == "external")
+}
+
+/// `AWS_ENDPOINT_URL_<SERVICE>`, or `AWS_ENDPOINT_URL`.
+fn external_endpoint(service: &str) -> String {
+    let own = std::env::var(format!("AWS_ENDPOINT_URL_{service}")).or_else(|_| std::env::var("AWS_ENDPOINT_URL"));
+    own.expect("with CLOISTER_AWS=external, AWS_ENDPOINT_URL or one for each service is set")
 }
 
 /// One Cognito for the tests of this process.
 fn ministack() -> &'static str {
     static SHARED: OnceLock<(MiniStack, String)> = OnceLock::new();
+    static EXTERNAL: OnceLock<String> = OnceLock::new();
+    if external() {
+        return EXTERNAL.get_or_init(|| external_endpoint("COGNITO_IDENTITY_PROVIDER"));
+    }
     let start = || {
         let stack = MiniStack::start(&MiniStackOptions::default()).expect("MiniStack starts");
         let endpoint = stack.endpoint();
@@ -92,10 +109,20 @@ impl App {
     }
 
     async fn build(cognito: Option<&str>, seeded: bool) -> Self {
-        let dynamo = Dynamo::start(Storage::Memory).expect("dynoxide starts");
-        let kms = Kms::start(None).expect("KMS starts");
-        let template = Template::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml")).expect("the template loads");
-        let endpoints = Endpoints { dynamodb: dynamo.endpoint(), kms: kms.endpoint(), other: cognito.map(str::to_owned) };
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml");
+        let mut overrides = Overrides::new();
+        let (emulators, dynamodb, kms) = if external() {
+            // Tables of its own in a DynamoDB that others use too.
+            overrides.insert("Prefix".to_owned(), format!("test-{}", Uuid::from_bytes(common::random::bytes()).simple()));
+            (None, external_endpoint("DYNAMODB"), external_endpoint("KMS"))
+        } else {
+            let dynamo = Dynamo::start(Storage::Memory).expect("dynoxide starts");
+            let kms = Kms::start(None).expect("KMS starts");
+            let endpoints = (dynamo.endpoint(), kms.endpoint());
+            (Some((dynamo, kms)), endpoints.0, endpoints.1)
+        };
+        let template = Template::load_with(&path, &overrides).expect("the template loads");
+        let endpoints = Endpoints { dynamodb, kms, other: cognito.map(str::to_owned) };
         let which = if cognito.is_some() { Which::Everything } else { Which::DataOnly };
         let provisioned = provision(&template, &endpoints, which).await.expect("the template is provisioned");
 
@@ -114,9 +141,10 @@ impl App {
             // Real tokens carry the real time.
             clock.set(common::SystemClock.now());
         }
-        let tag = if cognito.is_some() { format!("+{}", Uuid::from_bytes(common::random::bytes()).simple()) } else { String::new() };
+        let tag =
+            if cognito.is_some() { format!("+{}", Uuid::from_bytes(common::random::bytes()).simple()) } else { String::new() };
         let mut app = Self {
-            raw: raw_client(&dynamo.endpoint()),
+            raw: raw_client(&endpoints.dynamodb),
             tenants: BTreeMap::new(),
             users: BTreeMap::new(),
             sessions: Mutex::default(),
@@ -127,8 +155,7 @@ impl App {
             wire,
             provisioned,
             tag,
-            _dynamo: dynamo,
-            _kms: kms,
+            _emulators: emulators,
         };
         if seeded {
             app.seed().await;
@@ -223,7 +250,10 @@ impl App {
         let request = http::Request::post(self.aws.endpoint("COGNITO_IDENTITY_PROVIDER").expect("Cognito's endpoint"))
             .header("content-type", "application/x-amz-json-1.1")
             .header("x-amz-target", format!("AWSCognitoIdentityProviderService.{action}"))
-            .header("authorization", "AWS4-HMAC-SHA256 Credential=local/20000101/us-east-1/cognito-idp/aws4_request, SignedHeaders=host, Signature=00")
+            .header(
+                "authorization",
+                "AWS4-HMAC-SHA256 Credential=local/20000101/us-east-1/cognito-idp/aws4_request, SignedHeaders=host, Signature=00",
+            )
             .body(SdkBody::from(input.to_string()))
             .expect("a request");
         let answer = common::https().call(request.try_into().expect("a request")).await.expect("Cognito answers");

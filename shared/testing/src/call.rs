@@ -124,7 +124,11 @@ impl Call<'_> {
             let context = identity.to_context().into_iter().map(|(k, v)| (k.to_owned(), Value::String(v)));
             context.collect::<Map<_, _>>()
         });
-        let path = self.request.path_parameters.iter().fold(self.request.resource.clone(), |path, (k, v)| path.replace(&format!("{{{k}}}"), v));
+        let path = self
+            .request
+            .path_parameters
+            .iter()
+            .fold(self.request.resource.clone(), |path, (k, v)| path.replace(&format!("{{{k}}}"), v));
         self.request.path = path;
         let event = serde_json::from_value(self.request.proxy_event()).expect("a proxy event");
         let response = self.endpoint.serve(self.app.deps(), event).await;

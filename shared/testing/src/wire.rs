@@ -108,7 +108,9 @@ impl HttpConnector for Wire {
             match fault {
                 None => inner.call(request).await,
                 Some(Fault::Gone) => Err(ConnectorError::io("connection refused (injected)".into())),
-                Some(Fault::Throttled) => answer(400, r#"{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"slow down"}"#),
+                Some(Fault::Throttled) => {
+                    answer(400, r#"{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"slow down"}"#)
+                }
                 Some(Fault::Conflict) => answer(
                     400,
                     r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","message":"cancelled","CancellationReasons":[{"Code":"TransactionConflict"}]}"#,
@@ -128,6 +130,7 @@ impl HttpConnector for Wire {
 }
 
 fn answer(status: u16, body: impl Into<SdkBody>) -> Result<HttpResponse, ConnectorError> {
-    let response = http::Response::builder().status(status).header("content-type", "application/x-amz-json-1.0").body(body.into());
+    let response =
+        http::Response::builder().status(status).header("content-type", "application/x-amz-json-1.0").body(body.into());
     Ok(response.unwrap().try_into().unwrap())
 }

@@ -1,0 +1,78 @@
+//! What must hold of every endpoint at the gateway, over HTTP: who has no good token comes no further, and pages of other
+//! origins are told nothing.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use common::{AnyEndpoint, Kind};
+use local::{
+    AuditLog, Data, Options, Stack,
+    client::{Answer, Client},
+};
+use serde_json::json;
+
+const ORIGIN: &str = "https://app.example";
+
+async fn stack() -> Stack {
+    Stack::start(Options { data: Data::Ephemeral, origins: vec![ORIGIN.to_owned()], ..Options::default() }).await.unwrap()
+}
+
+fn path(endpoint: &AnyEndpoint) -> String {
+    endpoint.route.path.replace("{shipment_id}", "shp_00000000000070008000000000000000")
+}
+
+async fn send(stack: &Stack, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    Client::new(stack.base_url()).send(&method.parse().unwrap(), path, headers, String::new()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_good_token_no_endpoint_but_the_public_ones_is_reached() {
+    let stack = stack().await;
+    let bad = ["", "Bearer", "Bearer x", "Basic dXNlcjpwYXNz", "Bearer eyJhbGciOiJub25lIn0.e30.", "Bearer a b"];
+    for endpoint in registry::all().filter(|e| e.kind != Kind::Public) {
+        for token in [None].into_iter().chain(bad.map(Some)) {
+            let headers: Vec<_> = token.map(|t| ("authorization", t)).into_iter().collect();
+            let answer = send(&stack, endpoint.route.method.as_str(), &path(endpoint), &headers).await;
+            assert_eq!(
+                (answer.status, answer.code()),
+                (401, "unauthenticated"),
+                "{} with {token:?}: {}",
+                endpoint.name,
+                answer.text
+            );
+            assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{}", endpoint.name);
+        }
+    }
+    // A refused credential is on the platform's record, once for each reason and minute, with a count.
+    let log = AuditLog::new(
+        &stack.env()["AWS_ENDPOINT_URL_DYNAMODB"],
+        &stack.env()["CLOISTER_LEDGER_TABLE"],
+        &common::TenantId::PLATFORM.to_string(),
+    );
+    let refused: Vec<_> = log.after(None).await.unwrap().into_iter().filter(|e| e.event["type"] == "api.authorizer").collect();
+    assert!(!refused.is_empty() && refused.len() < 20, "{} events", refused.len());
+    assert!(refused.iter().all(|e| e.event["status"] == json!(401) && e.event["outcome"] == "refused"));
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn preflights_need_no_token_and_name_only_known_origins() {
+    let stack = stack().await;
+    for endpoint in registry::all() {
+        let ask = |origin| [("origin", origin), ("access-control-request-method", endpoint.route.method.as_str())];
+        let known = send(&stack, "OPTIONS", &path(endpoint), &ask(ORIGIN)).await;
+        assert_eq!(known.header("access-control-allow-origin"), Some(ORIGIN), "{}", endpoint.name);
+        assert!(
+            known.header("access-control-allow-methods").unwrap().contains(endpoint.route.method.as_str()),
+            "{}",
+            endpoint.name
+        );
+        for foreign in ["https://evil.example", "https://app.example.evil.example", "null", "http://app.example"] {
+            let answer = send(&stack, "OPTIONS", &path(endpoint), &ask(foreign)).await;
+            assert_eq!(answer.header("access-control-allow-origin"), None, "{} from {foreign}", endpoint.name);
+        }
+        // The gateway's own refusals as well.
+        let refused = send(&stack, endpoint.route.method.as_str(), &path(endpoint), &[("origin", "https://evil.example")]).await;
+        assert_eq!(refused.header("access-control-allow-origin"), None, "{}", endpoint.name);
+    }
+    stack.stop().await.unwrap();
+}
