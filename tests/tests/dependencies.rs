@@ -1,5 +1,7 @@
 //! Dependencies point one way: `phi`, `ledger` <- `common` <- functions <- infra, tests.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 

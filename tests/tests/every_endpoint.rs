@@ -353,3 +353,45 @@ async fn every_answer_carries_the_security_headers_and_tells_only_known_origins(
         assert_eq!((&line["function"], &line["correlation_id"]), (&json!(endpoint.name), &json!("my-thread-1")));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_who_have_not_signed_in_are_refused_for_the_same_forms_and_that_is_on_record() {
+    let app = App::start().await;
+    let bodied = registry::all().filter(|e| e.kind == Kind::Public && e.has_body);
+    for (i, endpoint) in bodied.enumerate() {
+        let from = |ip: String, body: &[u8]| {
+            app.anonymous().call(endpoint).from_ip(&ip).header("Content-Type", "application/json").body(body)
+        };
+        let forms: [(&str, u16, &str); 4] = [
+            ("{\"a\":", 400, "malformed_json"),
+            ("{\"a\":1,\"a\":2}", 400, "malformed_json"),
+            ("[]", 422, "validation_failed"),
+            ("{\"no_such_field\":1}", 422, "validation_failed"),
+        ];
+        for (j, (body, status, code)) in forms.into_iter().enumerate() {
+            // An address each: their budget is small.
+            let answer = from(format!("198.51.100.{}", 10 * i + j), body.as_bytes()).await;
+            refused_unknown(&app, endpoint, &answer, status, code).await;
+        }
+        let from = |j: usize, body: &[u8]| from(format!("203.0.113.{}", 10 * i + j), body);
+        let text = from(0, b"{}").header("Content-Type", "text/plain").await;
+        refused_unknown(&app, endpoint, &text, 415, "unsupported_media_type").await;
+        let large = from(1, &vec![b' '; common::BODY_LIMIT + 1]).await;
+        refused_unknown(&app, endpoint, &large, 413, "payload_too_large").await;
+        for _ in 0..endpoint.limit.calls {
+            assert_eq!(from(2, b"{}").await.status, 422, "{}", endpoint.name);
+        }
+        let over = from(2, b"{}").await;
+        refused_unknown(&app, endpoint, &over, 429, "rate_limited").await;
+        assert!(over.header("retry-after").is_some(), "{}", endpoint.name);
+    }
+}
+
+/// As [`refused`], of a caller of whom nothing is known: the platform's log has it.
+async fn refused_unknown(app: &App, endpoint: &AnyEndpoint, answer: &Answer, status: u16, code: &str) {
+    assert_eq!((answer.status, answer.code()), (status, code), "{}: {}", endpoint.name, answer.text);
+    let mut events = app.platform_audit().await;
+    events.retain(|e| e["status"] == json!(status));
+    let event = event_of(&events, endpoint);
+    assert_eq!((&event["outcome"], &event["actor"]["type"]), (&json!("refused"), &json!("anonymous")), "{}", endpoint.name);
+}

@@ -191,6 +191,8 @@ async fn killed_at_any_await_a_create_is_whole_or_not_there() {
     let mut killed = 0;
     for round in 0..20 {
         for after in 0..all {
+            // So that the budget is never what refuses, however many polls a request takes.
+            app.clock().advance(Duration::from_secs(1));
             killed += usize::from(kill_after(after, create(&app).into_future()).await.is_none());
             // What the killed process had sent may still arrive.
             settle(&app).await;
@@ -329,4 +331,37 @@ async fn a_platform_endpoint_is_the_operators_alone_and_on_record_in_both_logs()
     // An administrator may see readiness, but is not of the platform.
     let refused = app.as_role(Tenant::Acme, Role::TenantAdmin).call(looks).path("tenant_id", birch).await;
     assert_eq!((refused.status, refused.code()), (403, "forbidden"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrapped_key_of_another_tenant_or_purpose_opens_nothing_and_says_nothing() {
+    let app = App::start().await;
+    let keys = app.dump("KeysTable").await;
+    let of = |tenant: Tenant, purpose: &str| {
+        let prefix = app.tenant_id(tenant).to_string();
+        let text = |row: &std::collections::HashMap<String, _>, name: &str| {
+            let value: &aws_sdk_dynamodb::types::AttributeValue = &row[name];
+            value.as_s().unwrap().clone()
+        };
+        keys.iter().find(|row| text(row, "pk").starts_with(&prefix) && text(row, "purpose") == purpose).unwrap().clone()
+    };
+    let own = of(Tenant::Acme, "branch");
+    let table = app.provisioned().tables["KeysTable"].clone();
+    for (what, other) in [("tenant", of(Tenant::Birch, "branch")), ("purpose", of(Tenant::Acme, "search"))] {
+        // As somebody would leave it who may write the table of wrapped keys, and nothing else.
+        let mut swapped = own.clone();
+        for name in ["wrapped", "kms_key_arn"] {
+            swapped.insert(name.to_owned(), other[name].clone());
+        }
+        app.raw().put_item().table_name(&table).set_item(Some(swapped)).send().await.unwrap();
+        app.clock().advance(common::CACHED_FOR);
+        let answer = {
+            let create = endpoint("create_shipment");
+            let identity = app.open_session(Tenant::Acme, Role::Marketer).await;
+            app.as_identity(identity).call(create).json(fixture::fresh(create.sample.body.unwrap())).await
+        };
+        assert_eq!((answer.status, answer.code()), (500, "internal"), "another {what}: {}", answer.text);
+        assert!(!answer.text.contains("kms") && !answer.text.contains("Ciphertext"), "{}", answer.text);
+        assert_eq!(assert_both_or_neither(&app, what).await, 0);
+    }
 }

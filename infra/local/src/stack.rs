@@ -199,16 +199,13 @@ struct Emulators {
 impl Emulators {
     /// The child process takes longest, so the others start beside it.
     async fn start(dir: &Path, options: &Options) -> Result<Self, Error> {
-        let t0 = std::time::Instant::now();
         let kept = matches!(options.data, Data::Kept(_)).then(|| dir.to_owned());
         let ministack = MiniStackOptions { data_dir: kept.as_ref().map(|dir| dir.join("aws")), progress: options.progress };
         let ministack = tokio::task::spawn_blocking(move || MiniStack::start(&ministack));
         let storage = kept.as_ref().map_or(Storage::Memory, |dir| Storage::File(dir.join("tables.sqlite")));
         let dynamo = Dynamo::start(storage);
         let kms = Kms::start(kept.map(|dir| dir.join("kms.json")));
-        eprintln!("T inproc {:?}", t0.elapsed());
         let ministack = ministack.await.map_err(|_| Error::Ended("the AWS emulator's start"))??;
-        eprintln!("T ministack {:?}", t0.elapsed());
         Ok(Self { dynamo: Arc::new(dynamo?), kms: kms?, ministack })
     }
 
@@ -219,15 +216,12 @@ impl Emulators {
         dir: &Path,
         address: SocketAddr,
     ) -> Result<(Handover, Gateway<CognitoAuthorizer>), Error> {
-        let t0 = std::time::Instant::now();
         let (deps, lines, env, authorizer) = self.wire(options).await?;
-        eprintln!("T wire {:?}", t0.elapsed());
         let deps = Arc::new(deps);
         let seeded = match options.seed {
             true => Some(seed::seed(&deps, dir, options.password.as_deref(), options.progress).await?),
             false => None,
         };
-        eprintln!("T seed {:?}", t0.elapsed());
         let handover = handover(address, env, seeded);
         handover.write(dir)?;
         Ok((handover, Gateway::new(deps, authorizer, registry::all(), lines)))
@@ -267,17 +261,14 @@ impl Emulators {
         })
     }
 
+    /// All at the same time: each may take a while to let go of open connections, or to save.
     fn stop(self) -> Result<(), Error> {
         let Self { dynamo, kms, ministack } = self;
-        let t0 = std::time::Instant::now();
-        let ended = ministack.stop();
-        eprintln!("T stop mini {:?}", t0.elapsed());
-        kms.stop();
-        eprintln!("T stop kms {:?}", t0.elapsed());
-        if let Some(dynamo) = Arc::into_inner(dynamo) {
-            dynamo.stop();
-            eprintln!("T stop dyn {:?}", t0.elapsed());
-        }
+        let ended = std::thread::scope(|threads| {
+            threads.spawn(|| kms.stop());
+            threads.spawn(|| Arc::into_inner(dynamo).map(Dynamo::stop));
+            ministack.stop()
+        });
         Ok(ended?)
     }
 }

@@ -75,7 +75,7 @@ pub(crate) struct Record<'a> {
 impl Record<'_> {
     /// Takes over what the request gathered.
     pub(crate) fn gathered(mut self, traced: &Traced) -> Self {
-        self.resources.extend(traced.resources.iter().cloned());
+        self.resources.extend(traced.aimed_at.iter().chain(&traced.touched).cloned());
         self.disclosed.clone_from(&traced.disclosed);
         self
     }

@@ -6,6 +6,7 @@ use crate::{
     audit::{Record, Who},
     membership,
     principal::Identity,
+    request::network,
     telemetry::{CorrelationId, WideEvent},
 };
 use aws_lambda_events::apigw::{
@@ -99,7 +100,7 @@ pub async fn authorize<A: Authorizer>(
                 correlation_id: &correlation_id,
                 changes: &[],
             };
-            match record.count(&deps.db, &format!("{ip}|authorizer|{reason}")).await {
+            match record.count(&deps.db, &format!("{}|authorizer|{reason}", network(&ip))).await {
                 Ok(()) => Err(Refused::Unauthorized),
                 Err(_) => Err(Refused::Unavailable),
             }

@@ -126,8 +126,8 @@ impl Db {
         Ok(got.await.map_err(unavailable(SERVICE))?.item.map(Row::new))
     }
 
-    /// Two items in one consistent BatchGetItem.
-    pub(crate) async fn get_two(&self, tenant: TenantId, a: (Table, &Key), b: (Table, &Key)) -> Result<[Option<Row>; 2]> {
+    /// Items of as many tables in one BatchGetItem: each read consistently, but not all at one instant.
+    pub(crate) async fn get_each<const N: usize>(&self, tenant: TenantId, items: [(Table, &Key); N]) -> Result<[Option<Row>; N]> {
         let keys = |key: &Key| {
             KeysAndAttributes::builder()
                 .consistent_read(true)
@@ -135,9 +135,10 @@ impl Db {
                 .build()
                 .map_err(|_| Error::internal("batch get"))
         };
-        let mut wanted = HashMap::from([(self.name(a.0).to_owned(), keys(a.1)?), (self.name(b.0).to_owned(), keys(b.1)?)]);
+        let mut wanted =
+            items.iter().map(|(table, key)| Ok((self.name(*table).to_owned(), keys(key)?))).collect::<Result<HashMap<_, _>>>()?;
         let mut found: HashMap<String, Vec<Attributes>> = HashMap::new();
-        // DynamoDB may answer a part and hand the rest back; there are two keys, so two rounds and one to spare.
+        // DynamoDB may answer a part and hand the rest back; there are two keys at most, so two rounds and one to spare.
         for _ in 0..3 {
             let got = self.client.batch_get_item().set_request_items(Some(wanted)).send().await.map_err(unavailable(SERVICE))?;
             for (table, items) in got.responses.unwrap_or_default() {
@@ -146,7 +147,7 @@ impl Db {
             wanted = got.unprocessed_keys.unwrap_or_default();
             if wanted.is_empty() {
                 let mut take = |table| found.remove(self.name(table)).and_then(|items| items.into_iter().next()).map(Row::new);
-                return Ok([take(a.0), take(b.0)]);
+                return Ok(items.map(|(table, _)| take(table)));
             }
         }
         Err(Error::Unavailable { service: SERVICE, cause: Cause::code("unprocessed keys") })
@@ -329,11 +330,17 @@ pub(crate) struct Update<'a> {
     pub(crate) values: Vec<(&'static str, AttributeValue)>,
 }
 
-const RETRYABLE: [&str; 4] = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+/// A failed condition is among these: where it decides, it is taken out before.
+const RETRYABLE: [&str; 5] =
+    ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "ConditionalCheckFailed"];
 
 fn failed_condition(reasons: &[CancellationReason]) -> Option<Refused> {
     // The last operation is the idempotency record where there is one, and it wins over every other: hence the search
-    // from the end.
+    // from the end. While another transaction holds that record, what it will say is not known, and nothing is decided.
+    let undecided = |code| !matches!(code, "None" | "ConditionalCheckFailed");
+    if reasons.last().and_then(CancellationReason::code).is_some_and(undecided) {
+        return None;
+    }
     let index = reasons.iter().rposition(|r| r.code() == Some("ConditionalCheckFailed"))?;
     let first = reasons.iter().position(|r| r.code() == Some("ConditionalCheckFailed"))?;
     let index = if index + 1 == reasons.len() { index } else { first };

@@ -20,7 +20,67 @@ pub enum Data {
 
 /// Something that an endpoint's role may do beyond what every endpoint does (touch its session, read its tenant's gate,
 /// write an audit event). `template.yaml`'s IAM is written from it, and a handler that uses what is not declared does
-/// not compile.
+/// not compile:
+/// ```
+/// # use common::{Action, AnyEndpoint, Data, Endpoint, Need, Operation, Permit, PlatformResource, Result, Route, Sample, Scope};
+/// struct Writes;
+/// impl Operation for Writes {
+///     const NEEDS: &'static [Need] = &[Need::Write];
+/// #   const NAME: &'static str = "writes";
+/// #   const SUMMARY: &'static str = "Writes";
+/// #   const ROUTE: Route = Route::post("/v1/writes");
+/// #   const DATA: Data = Data::NoPhi;
+/// #   const SAMPLE: Sample = Sample::NONE;
+/// #   type Input = ();
+/// #   type Output = ();
+///     // …
+/// }
+/// impl Endpoint for Writes {
+/// #   const ACTION: Action = Action("write");
+/// #   type Target = PlatformResource;
+/// #   async fn target(scope: &Scope<'_, Self>, (): &()) -> Result<PlatformResource> {
+/// #       Ok(scope.platform())
+/// #   }
+///     async fn handle(cx: &mut Permit<'_, Self>, (): ()) -> Result<()> {
+///         cx.changes();
+///         Ok(())
+///     }
+///     // …
+/// }
+/// # static WRITES: AnyEndpoint = AnyEndpoint::tenant::<Writes>("doc", "Writes");
+/// # fn main() {
+/// #   println!("{:?}", WRITES);
+/// # }
+/// ```
+/// ```compile_fail,E0080
+/// # use common::{Action, AnyEndpoint, Data, Endpoint, Need, Operation, Permit, PlatformResource, Result, Route, Sample, Scope};
+/// # struct Writes;
+/// # impl Operation for Writes {
+/// const NEEDS: &'static [Need] = &[Need::Read];
+/// #   const NAME: &'static str = "writes";
+/// #   const SUMMARY: &'static str = "Writes";
+/// #   const ROUTE: Route = Route::post("/v1/writes");
+/// #   const DATA: Data = Data::NoPhi;
+/// #   const SAMPLE: Sample = Sample::NONE;
+/// #   type Input = ();
+/// #   type Output = ();
+/// # }
+/// # impl Endpoint for Writes {
+/// #   const ACTION: Action = Action("write");
+/// #   type Target = PlatformResource;
+/// #   async fn target(scope: &Scope<'_, Self>, (): &()) -> Result<PlatformResource> {
+/// #       Ok(scope.platform())
+/// #   }
+/// #   async fn handle(cx: &mut Permit<'_, Self>, (): ()) -> Result<()> {
+/// #       cx.changes();
+/// #       Ok(())
+/// #   }
+/// # }
+/// # static WRITES: AnyEndpoint = AnyEndpoint::tenant::<Writes>("doc", "Writes");
+/// # fn main() {
+/// #   println!("{:?}", WRITES);
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Need {
     /// Read business items.
@@ -226,6 +286,7 @@ impl AnyEndpoint {
     const fn describe_as<E: Operation>(domain: &'static str, type_name: &'static str, kind: Kind, serve: Serve) -> Self {
         const {
             assert!(matches!(E::DATA, Data::NoPhi) || declares(E::NEEDS, Need::Seal), "PHI is sealed: add Need::Seal to NEEDS");
+            assert!(E::SAMPLE.body.is_some() == E::Input::HAS_BODY, "a sample has a body exactly where the input has one");
         }
         Self {
             domain,

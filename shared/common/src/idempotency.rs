@@ -91,7 +91,7 @@ impl Claim {
             status: response.status,
             headers: headers.filter_map(|(name, v)| Some((name.to_owned(), v.to_str().ok()?.to_owned()))).collect(),
             body: String::from_utf8(response.body.clone()).map_err(|_| Error::internal("idempotency"))?,
-            resources: context.trace.with(|t| t.resources.clone()),
+            resources: context.trace.with(|t| t.aimed_at.iter().chain(&t.touched).cloned().collect()),
             disclosed: context.trace.with(|t| t.disclosed.iter().map(ToString::to_string).collect()),
         };
         let bytes = serde_json::to_vec(&answer).map_err(|_| Error::internal("idempotency"))?;
@@ -128,7 +128,8 @@ impl Claim {
         let bytes = opened.ok().flatten().ok_or(Error::internal("idempotency"))?;
         let answer: Answer = serde_json::from_slice(&bytes).map_err(|_| Error::internal("idempotency"))?;
         context.trace.with(|t| {
-            t.resources = answer.resources;
+            t.aimed_at.clear();
+            t.touched = answer.resources;
             t.disclosed = answer.disclosed.into_iter().map(Into::into).collect();
         });
         let mut response = Response::json(answer.status, answer.body.into_bytes());

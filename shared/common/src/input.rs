@@ -115,7 +115,7 @@ fn json_body(request: &Request) -> Result<Value> {
 }
 
 /// JSON in which no object names a member twice: two readers of such a body could see two different requests.
-fn strict_json(bytes: &[u8]) -> Result<Value> {
+pub(crate) fn strict_json(bytes: &[u8]) -> Result<Value> {
     struct Strict(Value);
     impl<'de> serde::Deserialize<'de> for Strict {
         fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {

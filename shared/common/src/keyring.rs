@@ -163,7 +163,13 @@ impl Keyring {
         for (name, value) in context(tenant, wrapped.purpose, wrapped.version) {
             request = request.encryption_context(name, value);
         }
-        let answer = request.send().await.map_err(|e| Error::Unavailable { service: SERVICE, cause: cause(&e) })?;
+        let answer = request.send().await.map_err(|e| match e.as_service_error() {
+            // Wrapped for another tenant, purpose or version, or damaged: asking again would not help.
+            Some(refused) if refused.is_invalid_ciphertext_exception() || refused.is_incorrect_key_exception() => {
+                Error::Internal { what: "open", cause: cause(&e) }
+            }
+            _ => Error::Unavailable { service: SERVICE, cause: cause(&e) },
+        })?;
         let plaintext = Zeroizing::new(answer.plaintext.ok_or(Error::internal("kms decrypt"))?.into_inner());
         let bytes: &[u8; 32] = plaintext.as_slice().try_into().map_err(|_| Error::internal("key length"))?;
         Ok(Zeroizing::new(*bytes))

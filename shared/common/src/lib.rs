@@ -3,6 +3,8 @@
 //!
 //! Start at [`pipeline`](self) — `src/pipeline.rs` — and at [`Endpoint`].
 
+#[cfg(test)]
+mod arbitrary;
 mod audit;
 pub mod authorizer;
 mod aws;
@@ -15,6 +17,8 @@ mod db;
 mod deps;
 mod endpoint;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod id;
 mod idempotency;
 pub mod input;

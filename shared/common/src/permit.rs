@@ -23,11 +23,32 @@ pub(crate) struct Effects {
 
 /// Proof that this request was authenticated, scoped and allowed to do `E` to its target.
 ///
-/// Only the pipeline makes one:
-/// ```compile_fail
-/// # fn f<E: common::Endpoint>(target: &E::Target) {
-/// let forged = common::Permit::<E> { target };
-/// # }
+/// Only the pipeline makes one; who is given one can use it:
+/// ```
+/// fn handle<'a, E: common::Endpoint>(permit: common::Permit<'a, E>) -> &'a E::Target {
+///     permit.target()
+/// }
+/// ```
+/// ```compile_fail,E0451
+/// fn forge<'a, E: common::Endpoint>(target: &'a E::Target) -> common::Permit<'a, E> {
+///     common::Permit { inner: unreachable!(), target }
+/// }
+/// ```
+/// A text is not logged, and so no PHI is, though an id is:
+/// ```
+/// fn handle<E: common::Endpoint>(permit: common::Permit<'_, E>, caller: common::UserId) {
+///     permit.log("user.id", caller);
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// fn handle<E: common::Endpoint>(permit: common::Permit<'_, E>, name: phi::PersonName) {
+///     permit.log("patient.name", name);
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// fn handle<E: common::Endpoint>(permit: common::Permit<'_, E>, typed_by_the_caller: String) {
+///     permit.log("note", typed_by_the_caller);
+/// }
 /// ```
 #[derive(Debug)]
 pub struct Permit<'a, E: crate::Endpoint> {
@@ -151,7 +172,7 @@ macro_rules! work {
             }
             /// Puts an item on the audit record as read or changed.
             pub fn touched(&self, kind: &str, id: impl ToString) {
-                self.inner.context.trace.with(|t| t.resources.push((kind.to_owned(), id.to_string())));
+                self.inner.context.trace.with(|t| t.touched.push((kind.to_owned(), id.to_string())));
             }
             /// A field of the log line.
             pub fn log(&self, name: &'static str, value: impl LogValue) {
@@ -187,7 +208,13 @@ impl Work<'_> {
     }
 
     fn if_match(&self) -> Result<Option<IfMatch>> {
-        self.context.request.headers.get("if-match").map(|v| IfMatch::parse(v.to_str().unwrap_or_default())).transpose()
+        let values: Vec<_> = self.context.request.headers.get_all("if-match").iter().collect();
+        match values[..] {
+            [] => Ok(None),
+            [value] => IfMatch::parse(value.to_str().unwrap_or_default()).map(Some),
+            // A list, as it would be refused in one header.
+            _ => IfMatch::parse("").map(Some),
+        }
     }
 }
 
@@ -202,19 +229,24 @@ pub(crate) async fn open<T: SealedFields>(deps: &Deps, tenant: TenantId, record:
 }
 
 /// `If-Match`: any version, or one, as `"3"`.
-enum IfMatch {
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum IfMatch {
     Any,
     Is(Version),
 }
 
 impl IfMatch {
-    fn parse(text: &str) -> Result<Self> {
+    const INVALID: Error = Error::BadRequest { code: "invalid_if_match", detail: "`If-Match` must be a version such as \"3\"" };
+
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         if text.trim() == "*" {
             return Ok(Self::Any);
         }
-        let number = text.trim().trim_matches('"');
+        let text = text.trim();
+        // RFC 9110 quotes an entity tag; the bare number is taken too, and nothing in between.
+        let number = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
         let version = number.parse().ok().filter(|_| number.bytes().all(|b| b.is_ascii_digit())).map(|n| Self::Is(Version(n)));
-        version.ok_or(Error::bad_request("invalid_if_match", "`If-Match` must be a version such as \"3\""))
+        version.ok_or(Self::INVALID)
     }
     fn check(&self, current: Version) -> Result<()> {
         match self {

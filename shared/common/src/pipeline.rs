@@ -12,10 +12,11 @@ use crate::{
     permit::{Effects, Work},
     policy::PlatformResource,
     principal::Identity,
-    request::{Request, Response},
+    request::{Request, Response, network},
     scope::{Context, Earlier, Trace},
     session,
     story::Story,
+    table::Table,
 };
 use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
@@ -70,12 +71,13 @@ async fn attempt<E: Endpoint>(deps: &Deps, request: &Request, story: &mut Story,
     let target = E::target(&Scope::new(context), &input).await.inspect_err(|_| name_wanted(context))?;
     authorize(context, story, E::ACTION, &target)?;
     if let Some(response) = replay_read(context).await? {
-        story.reason = Some(REPLAYED);
-        commit::write_event(context, story, &response, &[]).await?;
-        return Ok(response);
+        return replayed(context, story, response).await;
     }
     let mut permit = Permit { inner: Work { context, effects: Effects::default() }, target: &target };
-    let output = E::handle(&mut permit, input).await?;
+    let output = match E::handle(&mut permit, input).await {
+        Ok(output) => output,
+        Err(refused) => return twin_or(context, story, refused).await,
+    };
     let effects = permit.inner.effects;
     let response = answer::<E>(&output, &effects)?;
     let ends_session = effects.end_session;
@@ -142,7 +144,8 @@ async fn one_item<E: BatchEndpoint>(context: &Context<'_>, story: &Story, index:
 
 async fn attempt_public<E: PublicEndpoint>(deps: &Deps, request: &Request, story: &mut Story, trace: &Trace) -> Result<Response> {
     if E::AUDITED {
-        story.budget = Some(limit::before_sign_in(&deps.db, E::LIMIT, &format!("ip#{}", request.source_ip), story.now).await?);
+        story.budget =
+            Some(limit::before_sign_in(&deps.db, E::LIMIT, &format!("ip#{}", network(&request.source_ip)), story.now).await?);
     }
     let body = request.body.as_ref().map(drop);
     body.map_err(Clone::clone)?;
@@ -220,7 +223,7 @@ fn purpose<E: Operation>(request: &Request) -> Result<Option<Purpose>> {
 /// Asks the policy. What the caller may not even see is not found.
 fn authorize<R: Resource>(context: &Context<'_>, story: &mut Story, action: Action, target: &R) -> Result<()> {
     if target.is_item() {
-        context.trace.with(|t| t.resources.push((R::TYPE.to_owned(), target.id())));
+        context.trace.with(|t| t.aimed_at.push((R::TYPE.to_owned(), target.id())));
     }
     let policies = &context.deps.policies;
     let decided = policies.decide(&context.principal, action, target, context.purpose)?;
@@ -241,7 +244,7 @@ fn authorize<R: Resource>(context: &Context<'_>, story: &mut Story, action: Acti
 /// Puts what was asked for in vain on the audit record: ids only, as they stood in the path.
 fn name_wanted(context: &Context<'_>) {
     let ids = context.request.path.iter().filter(|(_, text)| text.split_once('_').is_some_and(|(_, digits)| digits.len() == 32));
-    context.trace.with(|t| t.resources.extend(ids.map(|(name, id)| (name.clone(), id.clone()))));
+    context.trace.with(|t| t.aimed_at.extend(ids.map(|(name, id)| (name.clone(), id.clone()))));
 }
 
 /// The answer to this request's twin, where the record was read with the target.
@@ -249,6 +252,22 @@ async fn replay_read(context: &Context<'_>) -> Result<Option<Response>> {
     let Some(claim) = &context.claim else { return Ok(None) };
     let Earlier::Read(Some(row)) = context.trace.with(|t| std::mem::take(&mut t.earlier)) else { return Ok(None) };
     claim.replay(context, &row).await
+}
+
+/// What a handler refused, unless it saw what this request's twin had just done: the record and the target are read by one
+/// call, but not at one instant.
+async fn twin_or(context: &Context<'_>, story: &mut Story, refused: Error) -> Result<Response> {
+    let Some(claim) = context.claim.as_ref().filter(|_| refused.status() < 500) else { return Err(refused) };
+    let [row] = context.deps.db.get_each(context.principal.tenant(), [(Table::Ephemera, claim.key())]).await?;
+    let row = row.ok_or(refused.clone())?;
+    let twin = claim.replay(context, &row).await?.ok_or(refused)?;
+    replayed(context, story, twin).await
+}
+
+async fn replayed(context: &Context<'_>, story: &mut Story, twin: Response) -> Result<Response> {
+    story.reason = Some(REPLAYED);
+    commit::write_event(context, story, &twin, &[]).await?;
+    Ok(twin)
 }
 
 fn answer<E: Operation>(output: &impl Serialize, effects: &Effects) -> Result<Response> {
@@ -263,9 +282,10 @@ fn answer<E: Operation>(output: &impl Serialize, effects: &Effects) -> Result<Re
     Ok(response)
 }
 
-/// Commits what there is to commit, with its event; a read's event is written before its answer leaves.
+/// Commits what there is to commit, with its event; a read's event is written before its answer leaves. A key is kept even
+/// where nothing changes: its twin may come when something would.
 async fn commit(context: &Context<'_>, story: &mut Story, effects: Effects, response: Response) -> Result<Response> {
-    if effects.changes.is_empty() {
+    if effects.changes.is_empty() && context.claim.is_none() {
         commit::write_event(context, story, &response, &effects.changes.changed).await?;
         return Ok(response);
     }
@@ -274,9 +294,7 @@ async fn commit(context: &Context<'_>, story: &mut Story, effects: Effects, resp
         Committed::Twin(row) => {
             let claim = context.claim.as_ref().ok_or(Error::internal("twin"))?;
             let twin = claim.replay(context, &row).await?.ok_or(Error::internal("twin"))?;
-            story.reason = Some(REPLAYED);
-            commit::write_event(context, story, &twin, &[]).await?;
-            Ok(twin)
+            replayed(context, story, twin).await
         }
     }
 }

@@ -5,7 +5,10 @@ use aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayProxyResponse};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr},
+};
 
 /// The largest body that is read. API Gateway passes 10 MB.
 pub const BODY_LIMIT: usize = 256 * 1024;
@@ -57,13 +60,28 @@ impl Request {
 
     /// A header's value, where it is there once and is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|v| v.to_str().ok()).map(str::trim)
+        let mut values = self.headers.get_all(name).iter();
+        let (value, another) = (values.next()?, values.next());
+        another.is_none().then(|| value.to_str().ok()).flatten().map(str::trim)
     }
     pub(crate) fn authorizer(&self, name: &str) -> Option<&str> {
         self.authorizer.get(name).map(String::as_str)
     }
     pub(crate) fn user_agent(&self) -> &str {
         self.header("user-agent").unwrap_or_default()
+    }
+}
+
+/// What is counted as one source before sign-in: an IPv4 address, or the /64 of an IPv6 address, within which a subscriber
+/// picks addresses at will (RFC 6177).
+pub(crate) fn network(ip: &str) -> String {
+    match ip.parse().map(|ip: IpAddr| ip.to_canonical()) {
+        Ok(IpAddr::V6(ip)) => {
+            let prefix = u128::from(ip) >> 64 << 64;
+            format!("{}/64", Ipv6Addr::from(prefix))
+        }
+        Ok(IpAddr::V4(ip)) => ip.to_string(),
+        Err(_) => ip.to_owned(),
     }
 }
 

@@ -43,7 +43,10 @@ pub(crate) struct Trace(Mutex<Traced>);
 #[derive(Debug, Default)]
 pub(crate) struct Traced {
     pub(crate) line: WideEvent,
-    pub(crate) resources: Vec<(String, String)>,
+    /// What the caller asked to act on.
+    pub(crate) aimed_at: Vec<(String, String)>,
+    /// What was read or changed besides. A refusal touched nothing.
+    pub(crate) touched: Vec<(String, String)>,
     pub(crate) disclosed: Vec<Cow<'static, str>>,
     /// The idempotency record that was read along with the target, if it was.
     pub(crate) earlier: Earlier,
@@ -64,10 +67,16 @@ impl Trace {
 
 /// Endpoint `E`, asked for by one caller of one tenant, before the policy has been asked. It reads, and nothing else.
 ///
-/// ```compile_fail
-/// # fn f<E: common::Endpoint>(scope: &common::Scope<'_, E>) {
-/// scope.changes(); // only a permit has these
-/// # }
+/// ```
+/// fn target<E: common::Endpoint>(scope: &common::Scope<'_, E>) -> common::TenantId {
+///     scope.tenant()
+/// }
+/// ```
+/// Only a permit has changes:
+/// ```compile_fail,E0599
+/// fn target<E: common::Endpoint>(scope: &common::Scope<'_, E>) {
+///     scope.changes();
+/// }
 /// ```
 #[derive(Debug)]
 pub struct Scope<'a, E> {
@@ -115,7 +124,7 @@ impl Reader<'_> {
         if let Some(claim) = claim
             && trace.with(|t| matches!(t.earlier, Earlier::NotRead))
         {
-            let [row, earlier] = deps.db.get_two(*tenant, (Table::Records, key), (Table::Ephemera, claim.key())).await?;
+            let [row, earlier] = deps.db.get_each(*tenant, [(Table::Records, key), (Table::Ephemera, claim.key())]).await?;
             trace.with(|t| t.earlier = Earlier::Read(earlier));
             return Ok(row);
         }

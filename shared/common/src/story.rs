@@ -8,7 +8,7 @@ use crate::{
     policy::Decided,
     principal::Identity,
     public::Known,
-    request::{EXPOSED_HEADERS, Request, Response, SECURITY_HEADERS},
+    request::{EXPOSED_HEADERS, Request, Response, SECURITY_HEADERS, network},
     scope::Trace,
     telemetry::CorrelationId,
 };
@@ -128,14 +128,16 @@ impl Story {
 
     async fn record_refusal(&self, deps: &Deps, request: &Request, trace: &Trace, status: u16) -> Result<()> {
         let record = trace.with(|traced| {
-            // What was opened did not leave.
+            // What was opened did not leave, and what was to change did not.
             traced.disclosed.clear();
+            traced.touched.clear();
             self.record(deps, status, &[]).gathered(traced)
         });
         match status {
             401 | 429 => {
                 let who = self.who.id.as_deref().unwrap_or_default();
-                let source = format!("{}|{who}|{}|{status}|{}", request.source_ip, self.name, self.reason.unwrap_or_default());
+                let from = network(&request.source_ip);
+                let source = format!("{from}|{who}|{}|{status}|{}", self.name, self.reason.unwrap_or_default());
                 record.count(&deps.db, &source).await
             }
             _ => record.write(&deps.db).await,

@@ -14,8 +14,9 @@ pub struct Timestamp(i64);
 pub struct NotATime;
 
 impl Timestamp {
-    /// The last instant that can be written with a four-digit year.
-    pub const MAX: Self = Self(253_402_300_799_999);
+    /// The last instant that is read and written, 9999-12-30T22:00:00Z: later ones would have a five-digit year in some time
+    /// zone, and `jiff` has none of them.
+    pub const MAX: Self = Self(253_402_207_200_000);
 
     pub const fn from_millis(ms: i64) -> Self {
         Self(ms)
@@ -119,8 +120,17 @@ mod tests {
     }
 
     #[test]
+    fn the_last_instant_is_written_and_so_is_what_lies_past_it() {
+        let last = "9999-12-30T22:00:00.000Z";
+        assert_eq!(last.parse(), Ok(Timestamp::MAX));
+        for t in [Timestamp::MAX, Timestamp::from_millis(i64::MAX)] {
+            assert_eq!(t.to_string(), last);
+        }
+    }
+
+    #[test]
     fn what_is_not_an_instant_is_refused() {
-        for text in ["", "2026-01-01", "2026-01-01T00:00:00", "1969-12-31T23:59:59Z", "yesterday"] {
+        for text in ["", "9999-12-30T22:00:00.999Z", "2026-01-01", "2026-01-01T00:00:00", "1969-12-31T23:59:59Z", "yesterday"] {
             assert_eq!(text.parse::<Timestamp>(), Err(NotATime), "{text}");
         }
     }

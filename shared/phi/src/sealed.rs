@@ -132,7 +132,7 @@ impl<'de, T> Deserialize<'de> for Sealed<T> {
 /// }
 /// ```
 ///
-/// ```compile_fail
+/// ```compile_fail,E0080
 /// phi::sealed_fields! {
 ///     struct Twice in "contacts" { 2 => name: phi::PersonName, 2 => phone: phi::Phone }
 /// }

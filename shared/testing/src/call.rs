@@ -95,6 +95,12 @@ impl Call<'_> {
         self.request.headers.push((name.to_owned(), value.to_string()));
         self
     }
+    /// Sends a header once more, besides those of its name that are there.
+    #[must_use]
+    pub fn also(mut self, name: &str, value: impl ToString) -> Self {
+        self.request.headers.push((name.to_owned(), value.to_string()));
+        self
+    }
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.request.headers.retain(|(n, _)| !n.eq_ignore_ascii_case(name));

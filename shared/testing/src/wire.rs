@@ -24,6 +24,8 @@ pub enum Fault {
     LostAnswer,
     /// The service refuses with this error code.
     Refused(&'static str),
+    /// The call is not carried out; this status and body are its answer.
+    Says(u16, &'static str),
     /// The answer takes this long.
     Slow(Duration),
 }
@@ -51,6 +53,8 @@ pub struct Calls {
 #[derive(Debug, Default)]
 struct State {
     calls: Calls,
+    /// What was asked of DynamoDB: operation and body.
+    asked: Vec<(String, serde_json::Value)>,
     rules: Vec<Rule>,
 }
 
@@ -76,7 +80,14 @@ impl Wire {
         self.state.lock().unwrap().calls.clone()
     }
     pub fn reset_calls(&self) {
-        self.state.lock().unwrap().calls = Calls::default();
+        let mut state = self.state.lock().unwrap();
+        state.calls = Calls::default();
+        state.asked.clear();
+    }
+    /// The parameters of each call of one DynamoDB operation since the last reset.
+    pub fn asked(&self, operation: &str) -> Vec<serde_json::Value> {
+        let state = self.state.lock().unwrap();
+        state.asked.iter().filter(|(name, _)| name == operation).map(|(_, body)| body.clone()).collect()
     }
 
     fn note(&self, request: &HttpRequest) -> Option<Fault> {
@@ -90,6 +101,10 @@ impl Wire {
             _ => ("other", &mut state.calls.other),
         };
         list.push(operation.to_owned());
+        if name == "dynamodb" {
+            let body = request.body().bytes().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
+            state.asked.push((operation.to_owned(), body));
+        }
         let rule = state.rules.iter_mut().find(|r| (r.to == name || r.to == operation) && (r.after > 0 || r.times > 0))?;
         if rule.after > 0 {
             rule.after -= 1;
@@ -116,6 +131,7 @@ impl HttpConnector for Wire {
                     r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","message":"cancelled","CancellationReasons":[{"Code":"TransactionConflict"}]}"#,
                 ),
                 Some(Fault::Refused(code)) => answer(400, format!(r#"{{"__type":"{code}","message":"refused (injected)"}}"#)),
+                Some(Fault::Says(status, body)) => answer(status, body),
                 Some(Fault::LostAnswer) => {
                     let _ = inner.call(request).await?;
                     Err(ConnectorError::io("connection reset (injected)".into()))

@@ -44,7 +44,7 @@ async fn a_good_token_opens_every_route_of_the_stage_and_announces_ids_only() {
         let statement = &answer["policyDocument"]["Statement"][0];
         assert_eq!(
             json!([statement["Effect"], statement["Action"], statement["Resource"]]),
-            json!(["Allow", ["execute-api:Invoke"], ["arn:aws:execute-api:us-east-1:000000000000:local/v1/*"]])
+            json!(["Allow", ["execute-api:Invoke"], ["arn:aws:execute-api:us-east-1:000000000000:local/live/*"]])
         );
         let context = answer["context"].as_object().unwrap();
         assert_eq!(context.keys().collect::<Vec<_>>(), ["exp", "session_id", "tenant_id", "user_id"]);

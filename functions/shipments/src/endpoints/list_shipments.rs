@@ -273,4 +273,25 @@ mod tests {
         assert_eq!(app.calls().dynamodb, ["UpdateItem", "Query", "UpdateItem"]);
         assert_eq!(app.calls().kms, [""; 0]);
     }
+
+    /// Nothing is filtered after it was read, and no more is asked for than a page: so DynamoDB reads what it returns.
+    #[tokio::test]
+    async fn one_query_reads_no_more_than_it_returns() {
+        let app = App::start().await;
+        three(&app).await;
+        let provider = app.user_id(Acme, Role::Provider).to_string();
+        let (status, by) = (("status", "UNKNOWN"), ("assigned_to", provider.as_str()));
+        let after = ("created_after", "2026-01-01T00:00:00Z");
+        for filters in [vec![], vec![status], vec![by], vec![status, by], vec![status, by, after]] {
+            count_from_here(&app);
+            let filters = [vec![("limit", "2")], filters].concat();
+            let found = ids(&list(&app, Acme, &filters).await).len();
+            let asked = app.wire().asked("Query");
+            let queries: Vec<_> = asked.iter().filter(|q| !q["IndexName"].is_null()).collect();
+            assert_eq!(queries.len(), 1, "{filters:?}");
+            assert_eq!((&queries[0]["Limit"], &queries[0]["ScanIndexForward"]), (&json!(2), &json!(false)), "{filters:?}");
+            assert!(queries[0]["FilterExpression"].is_null() && queries[0]["QueryFilter"].is_null(), "{filters:?}");
+            assert!((1..=2).contains(&found), "{filters:?}");
+        }
+    }
 }

@@ -5,6 +5,8 @@ mod events;
 mod function;
 mod iam;
 mod manifest;
+#[cfg(test)]
+mod promises;
 mod regions;
 mod stack;
 #[cfg(test)]

@@ -1,0 +1,16 @@
+//! A leaf of the audit log is read exactly as it is written, or refused.
+#![no_main]
+
+use ledger::{Event, Hash};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(event) = Event::parse(bytes) {
+        let _ = ledger::verify_leaf(&event);
+    }
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(hash) = Hash::parse(text)
+    {
+        assert_eq!(hash.to_string(), text);
+    }
+});

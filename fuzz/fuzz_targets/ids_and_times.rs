@@ -1,0 +1,17 @@
+//! What parses as an id prints the same; what parses as a time is read back.
+#![no_main]
+
+use common::{EventId, Purpose, SessionId, TenantId, Timestamp, UserId, telemetry::CorrelationId};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    macro_rules! one_spelling {
+        ($($Id:ty),*) => {$(if let Ok(id) = text.parse::<$Id>() { assert_eq!(id.to_string(), text); })*};
+    }
+    one_spelling!(TenantId, UserId, SessionId, EventId);
+    if let Ok(time) = text.parse::<Timestamp>() {
+        assert_eq!(time.to_string().parse(), Ok(time));
+    }
+    let _ = text.parse::<Purpose>();
+    assert!(CorrelationId::from_header(Some(text), Timestamp::from_millis(1)).as_str().is_ascii());
+});

@@ -1,0 +1,100 @@
+//! `cargo dev` as whoever sits before it meets it, with its companions `demo` and `audit tail`.
+
+#![expect(clippy::unwrap_used, reason = "a helper's failure is the test's")]
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, ChildStdout, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
+
+/// Ends with the test, however that ends.
+struct Dev {
+    child: Child,
+    out: BufReader<ChildStdout>,
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Dev {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(XTASK).arg("dev").args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        Self { child, out }
+    }
+
+    /// What it says until it is ready, the last line included.
+    fn until_ready(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for line in self.out.by_ref().lines().map(Result::unwrap) {
+            let ready = line.starts_with("ready ");
+            lines.push(line);
+            if ready {
+                return lines;
+            }
+        }
+        panic!("it ended without being ready: {lines:?}");
+    }
+
+    fn interrupt(mut self, signal: &str) -> (Option<i32>, Duration) {
+        let began = Instant::now();
+        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+        (self.child.wait().unwrap().code(), began.elapsed())
+    }
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stdout, stderr } = Command::new(XTASK).args(arguments).output().unwrap();
+    (status.code(), format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)))
+}
+
+#[test]
+fn a_run_tells_how_to_use_it_plays_the_demo_and_ends_when_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let mut dev = Dev::start(&["--port", "0", "--data-dir", data]);
+    let said = dev.until_ready();
+    let base = said.last().unwrap().strip_prefix("ready ").unwrap();
+    let port = base.strip_prefix("http://127.0.0.1:").unwrap();
+    assert!(port.parse::<u16>().is_ok_and(|port| port > 0), "{base}");
+    let said = said.join("\n");
+    for part in [&format!("{base}/docs"), "marketer@acme-health.example", "viewer@birch-clinic.example", "password", "curl", data]
+    {
+        assert!(said.contains(part), "`{part}` is not in: {said}");
+    }
+
+    let (code, text) = run(&["dev", "--port", port, "--ephemeral"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains(&format!("port {port} is in use")), "{text}");
+    let (code, text) = run(&["dev", "--port", "0", "--data-dir", data]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains(data) && text.contains("in use"), "{text}");
+
+    let (code, text) = run(&["demo", "--data-dir", data]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("all as expected"), "{text}");
+    let (code, text) = run(&["audit", "tail", "--data-dir", data]);
+    assert_eq!(code, Some(0), "{text}");
+    let refused = text.lines().find(|line| line.contains("create_shipment") && line.contains("403")).unwrap();
+    assert!(refused.contains("acme-health viewer") && refused.contains("forbidden"), "{refused}");
+
+    let (code, took) = dev.interrupt("-TERM");
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+fn an_interrupt_during_the_start_ends_it_too() {
+    let dev = Dev::start(&["--port", "0", "--ephemeral"]);
+    // The signal may come before anybody listens for it: then the system ends the process, without a code.
+    let (code, took) = dev.interrupt("-INT");
+    assert!(matches!(code, None | Some(0 | 130)), "{code:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}

@@ -1,0 +1,220 @@
+//! What a caller can send, arbitrary: every parser takes it or refuses it, and none panics. `fuzz/` asks the same for longer.
+
+use crate::{
+    Error, EventId, Purpose, RefreshToken, SessionId, TableQuery, TenantId, Timestamp, UserId, Version, cursor,
+    db::Position,
+    idempotency::Claim,
+    input::{FromJson, Input, Json, Limit, Query, strict_json},
+    permit::IfMatch,
+    request::Request,
+    table::Index,
+    telemetry::CorrelationId,
+};
+use aws_lambda_events::apigw::ApiGatewayProxyRequest;
+use phi::{KeyVersion, SearchKey};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+crate::input! {
+    /// One field of each kind.
+    struct Everything { required name: String, optional page: Limit, patch note: String }
+}
+
+fn key(fill: u8) -> SearchKey {
+    SearchKey::new(KeyVersion::FIRST, zeroize::Zeroizing::new([fill; 32]))
+}
+
+fn list() -> TableQuery {
+    TableQuery::index(Index::All, "SHIPMENTS")
+}
+
+fn cursor_of(tenant: &str) -> String {
+    cursor::seal(&Position("SHIPMENT#1".into(), "SHIPMENT".into(), "shp_1".into()), &key(1), tenant, &list()).unwrap()
+}
+
+fn opens(text: &str, fill: u8, tenant: &str, query: &TableQuery) -> bool {
+    match cursor::open(text, &key(fill), tenant, query) {
+        Ok(_) => true,
+        Err(e) => {
+            assert_eq!(e.status(), 422);
+            false
+        }
+    }
+}
+
+/// JSON of any shape, four deep.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        let names = prop_oneof![Just("name".to_owned()), Just("page".to_owned()), Just("note".to_owned()), ".{0,6}"];
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(names, inner, 0..6).prop_map(|m| Value::Object(m.into_iter().collect())),
+        ]
+    })
+}
+
+fn event(fields: Value) -> Request {
+    let mut event = json!({
+        "httpMethod": "POST",
+        "headers": {"Content-Type": "application/json"},
+        "multiValueHeaders": {"Content-Type": ["application/json"]},
+        "requestContext": {"httpMethod": "POST"},
+    });
+    event.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    Request::from_event(serde_json::from_value::<ApiGatewayProxyRequest>(event).unwrap(), None)
+}
+
+#[test]
+fn a_cursor_is_its_tenants_its_keys_and_its_lists() {
+    let cursor = cursor_of("ten_a");
+    assert!(opens(&cursor, 1, "ten_a", &list()));
+    assert!(!opens(&cursor, 1, "ten_b", &list()), "another tenant");
+    assert!(!opens(&cursor, 2, "ten_a", &list()), "another key");
+    assert!(!opens(&cursor, 1, "ten_a", &TableQuery::index(Index::Status, "SHIPMENTS")), "another index");
+    assert!(!opens(&cursor, 1, "ten_a", &TableQuery::index(Index::All, "PATIENTS")), "another partition");
+    assert!(!opens(&cursor, 1, "ten_a", &list().between("a", "b")), "another range");
+}
+
+#[test]
+fn a_cursor_with_any_bit_flipped_or_any_end_cut_is_refused() {
+    let cursor = cursor_of("ten_a");
+    for at in 0..cursor.len() {
+        assert!(!opens(&cursor[..at], 1, "ten_a", &list()), "cut at {at}");
+        for bit in 0..7 {
+            let mut bytes = cursor.clone().into_bytes();
+            bytes[at] ^= 1 << bit;
+            assert!(!opens(&String::from_utf8(bytes).unwrap(), 1, "ten_a", &list()), "byte {at}, bit {bit}");
+        }
+    }
+}
+
+#[test]
+fn if_match_is_a_version_quoted_or_bare_or_any() {
+    for (text, expected) in [("*", IfMatch::Any), ("\"3\"", IfMatch::Is(Version(3))), (" 3 ", IfMatch::Is(Version(3)))] {
+        assert_eq!(IfMatch::parse(text), Ok(expected), "{text}");
+    }
+    for text in ["", "\"", "\"\"", "\"3", "3\"", "\"\"3\"\"", "W/\"3\"", "\"3\", \"4\"", "-1", "+1", "٣", "99999999999999999999"]
+    {
+        assert_eq!(IfMatch::parse(text).map_err(|e| e.status()), Err(400), "{text}");
+    }
+}
+
+#[test]
+fn an_object_that_names_a_member_twice_is_refused_at_every_depth() {
+    for twice in [r#"{"a":1,"a":1}"#, r#"[{"b":{"a":1,"a":2}}]"#, r#"{"a":1,"\u0061":2}"#] {
+        assert!(strict_json(twice.as_bytes()).is_err(), "{twice}");
+    }
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(strict_json(deep.as_bytes()).is_err(), "nesting does not exhaust the stack");
+}
+
+proptest! {
+    #[test]
+    fn what_parses_as_an_id_prints_the_same(text in prop_oneof![any::<String>(), "(ten|usr|ses|evt)_[0-9a-fA-F-]{30,36}"]) {
+        let spellings = [
+            text.parse::<TenantId>().ok().map(|id| id.to_string()),
+            text.parse::<UserId>().ok().map(|id| id.to_string()),
+            text.parse::<SessionId>().ok().map(|id| id.to_string()),
+            text.parse::<EventId>().ok().map(|id| id.to_string()),
+        ];
+        prop_assert!(spellings.into_iter().flatten().all(|spelling| spelling == text));
+        let _ = text.parse::<Purpose>();
+    }
+
+    #[test]
+    fn what_parses_as_a_time_is_read_back(text in prop_oneof![
+        any::<String>(),
+        "[0-9+-]{1,7}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,12})?(Z|[+-][0-9]{2}:[0-9]{2})(\\[[A-Za-z/]{0,9}\\])?",
+    ]) {
+        if let Ok(time) = text.parse::<Timestamp>() {
+            prop_assert_eq!(time.to_string().parse(), Ok(time));
+        }
+    }
+
+    #[test]
+    fn no_text_is_a_cursor(text in prop_oneof![any::<String>(), "[A-Za-z0-9_-]{0,200}"]) {
+        prop_assert!(!opens(&text, 1, "ten_a", &list()));
+    }
+
+    #[test]
+    fn if_match_is_taken_or_refused(text in any::<String>()) {
+        if let Err(e) = IfMatch::parse(&text) {
+            prop_assert_eq!(e.status(), 400);
+        }
+    }
+
+    #[test]
+    fn a_refresh_token_has_one_text(text in prop_oneof![any::<String>(), "[A-Za-z0-9_-]{106,108}"]) {
+        match RefreshToken::parse(&text) {
+            Ok(token) => prop_assert_eq!(token.to_text(), text),
+            Err(e) => prop_assert_eq!(e.status(), 401),
+        }
+    }
+
+    #[test]
+    fn a_correlation_id_is_always_fit_for_a_header(text in any::<String>()) {
+        let id = CorrelationId::from_header(Some(&text), Timestamp::from_millis(1));
+        prop_assert!(id.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')));
+        prop_assert!((1..=64).contains(&id.as_str().len()));
+    }
+
+    #[test]
+    fn strict_json_reads_what_json_is(value in any_json()) {
+        let text = serde_json::to_vec(&value).unwrap();
+        prop_assert_eq!(strict_json(&text).unwrap(), serde_json::from_slice::<Value>(&text).unwrap());
+    }
+
+    #[test]
+    fn bytes_that_are_no_json_are_a_bad_request(bytes in any::<Vec<u8>>()) {
+        match (strict_json(&bytes), serde_json::from_slice::<Value>(&bytes)) {
+            (Ok(ours), Ok(theirs)) => prop_assert_eq!(ours, theirs),
+            (Err(e), _) => prop_assert_eq!(e.status(), 400),
+            (Ok(_), Err(_)) => prop_assert!(false, "strict JSON is JSON"),
+        }
+    }
+
+    #[test]
+    fn any_body_is_an_input_or_says_what_is_wrong_with_it(value in any_json()) {
+        let mut errors = Vec::new();
+        let read = Everything::from_json(value.clone(), "", &mut errors).filter(|_| errors.is_empty());
+        let whole = Json::<Everything>::parse(&event(json!({"body": value.to_string()})));
+        match (read, whole) {
+            (Some(read), Ok(Json(whole))) => {
+                prop_assert_eq!((json!(read.name), read.page, &read.note), (value["name"].clone(), whole.page, &whole.note));
+                prop_assert!(read.page.is_none_or(|Limit(n)| (1..=100).contains(&n)));
+            }
+            (None, Err(Error::Invalid(said))) => prop_assert_eq!(said, errors),
+            (read, whole) => prop_assert!(false, "{read:?} and {whole:?}"),
+        }
+    }
+
+    #[test]
+    fn any_event_is_parsed_or_refused(
+        body in any::<String>(),
+        is_base64 in any::<bool>(),
+        query in prop::collection::btree_map(".{0,6}", ".{0,12}", 0..4),
+        key in "[ -~]{0,12}",
+    ) {
+        let request = event(json!({
+            "body": body,
+            "isBase64Encoded": is_base64,
+            "queryStringParameters": query,
+            "multiValueHeaders": {"Content-Type": ["application/json"], "Idempotency-Key": [key]},
+        }));
+        let user = UserId::from_uuid(crate::Uuid::nil());
+        let claim = Claim::of(&request, user, "an_endpoint").map(drop);
+        let json = Json::<Everything>::parse(&request).map(drop);
+        let query = Query::<Everything>::parse(&request).map(drop);
+        for refused in [claim, json, query, <()>::parse(&request)].into_iter().filter_map(Result::err) {
+            prop_assert!(matches!(refused, Error::BadRequest { .. } | Error::Invalid(_) | Error::TooLarge { .. }), "{refused:?}");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! What somebody who means harm would try: bodies, headers and numbers that are not as they should be, keys and cursors
+//! of others, and twins that race. None of it may get past the pipeline, and none of it may bring a function down.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use common::{AnyEndpoint, Role};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use std::future::IntoFuture;
+use suite::fixture;
+use testing::{Answer, App, Call, Fault, Tenant, find};
+
+fn endpoint(name: &str) -> &'static AnyEndpoint {
+    find(shipments::endpoints::ALL, name)
+}
+
+fn body() -> Value {
+    fixture::fresh(endpoint("create_shipment").sample.body.unwrap())
+}
+
+fn create(app: &App, tenant: Tenant, body: Value) -> Call<'_> {
+    app.as_role(tenant, Role::Marketer).call(endpoint("create_shipment")).json(body)
+}
+
+async fn created(app: &App, tenant: Tenant) -> String {
+    let created = create(app, tenant, body()).await;
+    assert_eq!(created.status, 201, "{}", created.text);
+    created.json["shipment_id"].as_str().unwrap().to_owned()
+}
+
+fn update<'a>(app: &'a App, id: &str, version: i64, patch: Value) -> Call<'a> {
+    let call = app.as_role(Tenant::Acme, Role::TenantAdmin).call(endpoint("update_shipment"));
+    call.path("shipment_id", id).if_match(version).json(patch)
+}
+
+fn outcome(answer: &Answer) -> (u16, &str) {
+    (answer.status, answer.code())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_two_readers_could_read_in_two_ways_are_malformed() {
+    let app = App::start().await;
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep_item = format!("{{\"shipments\":[{}{}]}}", "[".repeat(60_000), "]".repeat(60_000));
+    let bodies: [&[u8]; 10] = [
+        deep.as_bytes(),
+        deep_item.as_bytes(),
+        b"\xef\xbb\xbf{}",
+        b"{\"reference\":\"a\",\"\\u0072eference\":\"b\"}",
+        b"{\"reference\":\"\\ud800\"}",
+        b"{\"reference\":\"\xff\"}",
+        b"{\"reference\":1e999}",
+        b"{} {}",
+        b"{\"reference\":NaN}",
+        b"",
+    ];
+    for name in ["create_shipment", "create_shipments", "search_shipments"] {
+        for (i, body) in bodies.iter().enumerate() {
+            let call = app.as_role(Tenant::Acme, Role::Marketer).call(endpoint(name)).header("Content-Type", "application/json");
+            let answer = call.body(body.to_vec()).await;
+            assert_eq!(outcome(&answer), (400, "malformed_json"), "{name}, body {i}: {}", answer.text);
+        }
+        app.clock().advance(std::time::Duration::from_secs(60));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_and_times_at_their_ends_are_answered_and_bring_nothing_down() {
+    let app = App::start().await;
+    let id = created(&app, Tenant::Acme).await;
+    for (given, wanted) in [
+        ("\"9223372036854775807\"", 412),
+        ("\"9223372036854775808\"", 400),
+        ("\"-1\"", 400),
+        ("\"+1\"", 400),
+        ("\"\u{661}\"", 400),
+        ("W/\"1\"", 400),
+        ("\"1\", \"2\"", 400),
+        ("", 400),
+    ] {
+        let answer = update(&app, &id, 1, json!({"reference": "x"})).header("If-Match", given).await;
+        assert_eq!(answer.status, wanted, "{given}: {}", answer.text);
+    }
+    let list = |name: &str, value: &str| {
+        app.as_role(Tenant::Acme, Role::Viewer).call(endpoint("list_shipments")).query(name, value).into_future()
+    };
+    for (name, value, wanted) in [
+        ("created_after", "9999-12-30T22:00:00Z", 200),
+        ("created_before", "9999-12-30T22:00:00Z", 200),
+        ("created_after", "9999-12-31T23:59:59.999Z", 422),
+        ("created_before", "1970-01-01T00:00:00Z", 200),
+        ("created_after", "-009999-01-01T00:00:00Z", 422),
+        ("created_after", "+010000-01-01T00:00:00Z", 422),
+        ("limit", "0", 422),
+        ("limit", "101", 422),
+        ("limit", "4294967297", 422),
+        ("limit", "-1", 422),
+        ("cursor", "", 422),
+        ("cursor", "\u{e9}\u{e9}", 422),
+        ("cursor", &"A".repeat(9000), 422),
+    ] {
+        let answer = list(name, value).await;
+        assert_eq!(answer.status, wanted, "{name}={value}: {}", answer.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_stands_twice_says_nothing() {
+    let app = App::start().await;
+    let id = created(&app, Tenant::Acme).await;
+    let get = || app.as_role(Tenant::Acme, Role::Viewer).call(endpoint("get_shipment")).path("shipment_id", &id);
+    assert_eq!(get().await.status, 200);
+    let twice = get().also("X-Purpose-Of-Use", "HPAYMT").await;
+    assert_eq!(outcome(&twice), (400, "purpose_of_use_required"), "{}", twice.text);
+    let twice = update(&app, &id, 1, json!({"reference": "x"})).also("If-Match", "\"2\"").await;
+    assert_eq!(outcome(&twice), (400, "invalid_if_match"), "{}", twice.text);
+    let twice = create(&app, Tenant::Acme, body()).also("Idempotency-Key", "b").await;
+    assert_eq!(outcome(&twice), (400, "invalid_idempotency_key"), "{}", twice.text);
+    let twice = create(&app, Tenant::Acme, body()).also("Content-Type", "text/plain").await;
+    assert_eq!(outcome(&twice), (415, "unsupported_media_type"), "{}", twice.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_is_not_ascii_is_no_reason_to_fall_over() {
+    let app = App::start().await;
+    let id = created(&app, Tenant::Acme).await;
+    for (name, value, status) in [
+        ("X-Anything", "caf\u{e9}", 200),
+        ("User-Agent", "\u{1f4e6}", 200),
+        ("X-Correlation-Id", "\u{e9}", 200),
+        ("Origin", "https://\u{e9}.example", 200),
+        ("X-Purpose-Of-Use", "TR\u{c9}AT", 400),
+    ] {
+        let get = app.as_role(Tenant::Acme, Role::Viewer).call(endpoint("get_shipment")).path("shipment_id", &id);
+        let answer = get.header(name, value).await;
+        assert_eq!(answer.status, status, "{name}: {}", answer.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_tenants_cursor_and_another_lists_are_no_cursors() {
+    let app = App::start().await;
+    for tenant in [Tenant::Acme, Tenant::Birch] {
+        created(&app, tenant).await;
+        created(&app, tenant).await;
+    }
+    let list = |tenant| app.as_role(tenant, Role::Viewer).call(endpoint("list_shipments")).query("limit", "1");
+    let page = list(Tenant::Acme).await;
+    let cursor = page.json["next_cursor"].as_str().unwrap();
+    assert_eq!(list(Tenant::Acme).query("cursor", cursor).await.status, 200);
+    assert_eq!(list(Tenant::Birch).query("cursor", cursor).await.status, 422);
+    assert_eq!(list(Tenant::Acme).query("status", "UNKNOWN").query("cursor", cursor).await.status, 422);
+    let search = app.as_role(Tenant::Acme, Role::Viewer).call(endpoint("search_shipments"));
+    assert_eq!(search.json(json!({"reference": "ORDER-1001", "cursor": cursor})).await.status, 422);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_key_in_other_hands_is_another_key() {
+    let app = App::start().await;
+    let body = body();
+    let first = create(&app, Tenant::Acme, body.clone()).key("one").await;
+    assert_eq!(first.status, 201);
+    let colleague =
+        app.as_role(Tenant::Acme, Role::TenantAdmin).call(endpoint("create_shipment")).json(body.clone()).key("one").await;
+    assert_eq!(outcome(&colleague), (409, "duplicate_tracking_number"), "{}", colleague.text);
+    let stranger = create(&app, Tenant::Birch, body.clone()).key("one").await;
+    assert_eq!(stranger.status, 201);
+    assert_ne!(first.json["shipment_id"], stranger.json["shipment_id"]);
+    let batch = app.as_role(Tenant::Acme, Role::Marketer).call(endpoint("create_shipments"));
+    let batch = batch.json(json!({"shipments": [body]})).key("one").await;
+    assert_eq!((batch.status, &batch.json["items"][0]["status"]), (200, &json!(409)), "{}", batch.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twins_that_race_are_answered_alike_and_done_once() {
+    let app = App::start().await;
+    let body = body();
+    let twins = join_all((0..12).map(|_| create(&app, Tenant::Acme, body.clone()).key("one").into_future())).await;
+    for twin in &twins {
+        assert_eq!((twin.status, &twin.text), (201, &twins[0].text));
+    }
+    let id = twins[0].json["shipment_id"].as_str().unwrap();
+    let patches = join_all((0..12).map(|_| update(&app, id, 1, json!({"reference": "x"})).key("two").into_future())).await;
+    for patch in &patches {
+        assert_eq!((patch.status, &patch.text), (200, &patches[0].text), "{}", patch.text);
+    }
+    assert_eq!(app.domain_events(Tenant::Acme).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_twin_is_not_refused_while_another_holds_the_record_of_their_key() {
+    let app = App::start().await;
+    // As DynamoDB says it to a third twin: the first has taken the number, the second holds the key's record.
+    let undecided = r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","message":"cancelled","CancellationReasons":[{"Code":"ConditionalCheckFailed"},{"Code":"None"},{"Code":"None"},{"Code":"None"},{"Code":"None"},{"Code":"TransactionConflict"}]}"#;
+    let body = body();
+    let first = create(&app, Tenant::Acme, body.clone()).key("one").await;
+    app.wire().fail("TransactWriteItems", 0, 1, Fault::Says(400, undecided));
+    let twin = create(&app, Tenant::Acme, body).key("one").await;
+    assert_eq!((twin.status, &twin.text), (201, &first.text));
+    assert_eq!(twin.header("idempotency-replayed"), Some("true"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_twin_that_read_its_key_before_the_winner_and_its_target_after_it_gets_the_winners_answer() {
+    let app = App::start().await;
+    let id = created(&app, Tenant::Acme).await;
+    let patch = || update(&app, &id, 1, json!({"reference": "x"})).key("one");
+    let first = patch().await;
+    assert_eq!(first.status, 200, "{}", first.text);
+    // A BatchGetItem is no snapshot: it found no record, and hands the target back to be asked for again.
+    let table = &app.provisioned().tables["RecordsTable"];
+    let key = json!({"pk": {"S": format!("{}#SHIPMENT#{id}", app.tenant_id(Tenant::Acme))}, "sk": {"S": "SHIPMENT"}});
+    let half = json!({"Responses": {}, "UnprocessedKeys": {table: {"Keys": [key], "ConsistentRead": true}}});
+    app.wire().fail("BatchGetItem", 0, 1, Fault::Says(200, half.to_string().leak()));
+    let twin = patch().await;
+    assert_eq!((twin.status, &twin.text), (200, &first.text));
+    assert_eq!(twin.header("idempotency-replayed"), Some("true"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_kept_also_where_there_was_nothing_to_change() {
+    let app = App::start().await;
+    let id = created(&app, Tenant::Acme).await;
+    let same = json!({"reference": "ORDER-1001"});
+    let first = update(&app, &id, 1, same.clone()).key("one").await;
+    assert_eq!((first.status, first.header("etag")), (200, Some("\"1\"")), "{}", first.text);
+    assert_eq!(update(&app, &id, 1, json!({"reference": "x"})).await.status, 200);
+    let again = update(&app, &id, 1, same).key("one").await;
+    assert_eq!((again.status, &again.text), (200, &first.text));
+    let other = update(&app, &id, 2, json!({"reference": "y"})).key("one").await;
+    assert_eq!(outcome(&other), (422, "idempotency_mismatch"), "{}", other.text);
+    assert_eq!(app.domain_events(Tenant::Acme).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_of_many_addresses_has_one_budget_before_sign_in() {
+    let app = App::start().await;
+    let challenge = find(identity::endpoints::ALL, "challenge");
+    let body = json!({"challenge": "NEW_PASSWORD_REQUIRED", "session": "invented", "new_password": "Synthetic-Passw0rd!"});
+    let mut statuses = Vec::new();
+    for i in 0..12 {
+        let ip = format!("2001:db8:1:2::{i:x}");
+        statuses.push(app.anonymous().call(challenge).from_ip(&ip).json(body.clone()).await.status);
+    }
+    assert_eq!(statuses, [[401; 10].as_slice(), &[429; 2]].concat());
+    for ip in ["2001:db8:1:3::1", "192.0.2.1", "192.0.2.2"] {
+        assert_eq!(app.anonymous().call(challenge).from_ip(ip).json(body.clone()).await.status, 401, "{ip}");
+    }
+    let events = app.platform_audit().await;
+    let refused: Vec<_> = events.iter().filter(|e| e["type"] == "api.challenge" && e["status"] == 429).collect();
+    assert_eq!((refused.len(), &refused[0]["count"]), (1, &json!(2)));
+}
