@@ -3,10 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::{AnyEndpoint, Clock, Role, Timestamp};
+use common::{AnyEndpoint, Clock, Kind, Role, Timestamp};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, future::IntoFuture, time::Duration};
-use suite::fixture;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::IntoFuture,
+    time::Duration,
+};
+use suite::fixture::{self, Fixture};
 use testing::{Answer, App, Call, Fault, Tenant, find, kill_after, polls};
 
 fn endpoint(name: &str) -> &'static AnyEndpoint {
@@ -363,5 +367,96 @@ async fn a_wrapped_key_of_another_tenant_or_purpose_opens_nothing_and_says_nothi
         assert_eq!((answer.status, answer.code()), (500, "internal"), "another {what}: {}", answer.text);
         assert!(!answer.text.contains("kms") && !answer.text.contains("Ciphertext"), "{}", answer.text);
         assert_eq!(assert_both_or_neither(&app, what).await, 0);
+    }
+}
+
+/// Everything in the records table, in an order that does not depend on the table's.
+async fn records(app: &App) -> Vec<String> {
+    let mut items: Vec<_> =
+        app.dump("RecordsTable").await.iter().map(|i| format!("{:?}", i.iter().collect::<BTreeMap<_, _>>())).collect();
+    items.sort();
+    items
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whichever_call_is_lost_every_endpoint_says_503_and_has_changed_nothing() {
+    for endpoint in registry::all().filter(|e| e.kind != Kind::Public) {
+        let app = App::start().await;
+        let ask = async |fixture: &Fixture| {
+            // A session of its own each time, whose first request is guessed right.
+            let identity = app.open_session(Tenant::Acme, Role::TenantAdmin).await;
+            fixture.call(&app.as_identity(identity), endpoint).await
+        };
+        let warm = ask(&Fixture::new(&app).await).await;
+        assert_eq!(warm.status, endpoint.status, "{}: {}", endpoint.name, warm.text);
+        let fixture = Fixture::new(&app).await;
+        app.reset_calls();
+        ask(&fixture).await;
+        let calls = app.calls().dynamodb;
+        for (index, call) in calls.iter().enumerate() {
+            for fault in [Fault::Gone, Fault::Throttled] {
+                let when = format!("{}: {fault:?} from {call} (call {index}) on", endpoint.name);
+                let fixture = Fixture::new(&app).await;
+                let before = records(&app).await;
+                app.wire().fail("dynamodb", index, 1000, fault);
+                let answer = ask(&fixture).await;
+                app.wire().heal();
+                // The items of a batch are answered for one by one; a logout's event stands before its session ends.
+                if endpoint.kind == Kind::Batch && index > 1 {
+                    assert!(
+                        answer.json["items"].as_array().unwrap().iter().all(|i| i["status"] == 503),
+                        "{when}: {}",
+                        answer.text
+                    );
+                } else {
+                    unavailable(&answer, &when);
+                }
+                assert!(!answer.text.contains("\"tracking_number\":\"1Z"), "{when}: {}", answer.text);
+                assert_eq!(records(&app).await, before, "{when}");
+                let after = ask(&fixture).await;
+                assert_eq!(after.status, endpoint.status, "{when}, healed: {}", after.text);
+            }
+        }
+    }
+}
+
+/// Each shipment's version, and how many changes of it are on record: a change is a version, so the two are equal.
+async fn versions_and_changes(app: &App) -> (BTreeMap<String, i64>, BTreeMap<String, i64>) {
+    let mut versions = BTreeMap::new();
+    for item in app.dump("RecordsTable").await {
+        if item["sk"].as_s().unwrap() == "SHIPMENT" {
+            let id = item["pk"].as_s().unwrap().rsplit_once('#').unwrap().1.to_owned();
+            versions.insert(id, item["version"].as_n().unwrap().parse().unwrap());
+        }
+    }
+    let mut changes = BTreeMap::new();
+    for event in app.audit(Tenant::Acme).await {
+        let writes = ["api.create_shipment", "api.create_shipments", "api.update_shipment", "api.void_shipment"];
+        if event["outcome"] == "success" && writes.iter().any(|w| event["type"] == **w) {
+            *changes.entry(event["resources"][0]["id"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+    }
+    (versions, changes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_await_a_change_and_its_event_exist_both_or_neither() {
+    for endpoint in registry::all().filter(|e| e.needs.contains(&common::Need::Write)) {
+        let app = App::start().await;
+        let mut killed = 0;
+        for round in 0..6 {
+            for after in 0..8 {
+                let fixture = Fixture::new(&app).await;
+                let identity = app.open_session(Tenant::Acme, Role::Marketer).await;
+                let call = fixture.call(&app.as_identity(identity), endpoint);
+                killed += usize::from(kill_after(after, call.into_future()).await.is_none());
+                settle(&app).await;
+                let (versions, changes) = versions_and_changes(&app).await;
+                assert_eq!(versions, changes, "{}: round {round}, killed after {after} polls", endpoint.name);
+                let told = app.domain_events(Tenant::Acme).await.len();
+                assert_eq!(i64::try_from(told).unwrap(), versions.values().sum::<i64>(), "{}: the outbox", endpoint.name);
+            }
+        }
+        assert!(killed >= 6, "{}: {killed} were killed on the way", endpoint.name);
     }
 }
