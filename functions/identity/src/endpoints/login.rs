@@ -204,6 +204,19 @@ mod tests {
         assert!(!answer.text.contains("token"), "{}", answer.text);
     }
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn without_cognito_nobody_signs_in_and_the_signed_in_work_on() {
+        let app = App::with_cognito().await;
+        let signed_in = sign_in(&app, Tenant::Acme, Role::Marketer).await;
+        app.wire().fail("cognito", 0, 100, testing::Fault::Gone);
+        let answer = login(&app, &app.email(Tenant::Acme, Role::Marketer), PASSWORD, "192.0.2.1").await;
+        assert_eq!((answer.status, answer.code(), answer.header("retry-after")), (503, "dependency_unavailable", Some("1")));
+        let me = caller(&app, text(&signed_in, "access_token")).await.call(endpoint("me")).await;
+        assert_eq!(me.status, 200, "{}", me.text);
+        app.wire().heal();
+        sign_in(&app, Tenant::Acme, Role::Marketer).await;
+    }
+
     #[tokio::test]
     async fn what_was_wrong_with_the_credentials_form_is_said_without_repeating_it() {
         let app = App::start().await;
