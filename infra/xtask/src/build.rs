@@ -60,7 +60,7 @@ fn native(functions: &[String], lambda: &Path) -> Result<BTreeMap<String, PathBu
 }
 
 fn cross(functions: &[String], target: &str, lambda: &Path) -> Result<BTreeMap<String, PathBuf>, Box<dyn Error>> {
-    let mut cargo = release(["lambda", "build", "--release", "--target", target]);
+    let mut cargo = cargo(["lambda", "build", "--release", "--target", target]);
     cargo.arg("--lambda-dir").arg(lambda).args(selection(functions)?);
     if !cargo.status()?.success() {
         return Err("`cargo lambda build` failed; it comes with `pip install cargo-lambda ziglang`".into());
@@ -75,7 +75,7 @@ fn bootstrap(lambda: &Path, name: &str) -> PathBuf {
 
 /// Builds functions, or all of them, for this machine: where each binary lies.
 pub(crate) fn binaries(functions: &[String]) -> Result<BTreeMap<String, PathBuf>, Box<dyn Error>> {
-    let mut cargo = release(["build", "--release"]);
+    let mut cargo = cargo(["build", "--release"]);
     cargo.args(selection(functions)?);
     executables(cargo)
 }
@@ -93,16 +93,6 @@ pub(crate) fn executables(mut cargo: Command) -> Result<BTreeMap<String, PathBuf
         Some((name, PathBuf::from(message.get("executable")?.as_str()?)))
     };
     Ok(String::from_utf8(output.stdout)?.lines().filter_map(artifact).collect())
-}
-
-/// A build of what is deployed, or of what that is measured beside.
-///
-/// aws-lc seeds itself from the operating system and the CPU's generator; by default it also gathers entropy from the CPU's
-/// timing, which takes each new process 40 ms and more. See docs/adr/0020-release-profile.md.
-pub(crate) fn release<const N: usize>(args: [&str; N]) -> Command {
-    let mut cargo = cargo(args);
-    cargo.env("AWS_LC_SYS_NO_JITTER_ENTROPY", "1");
-    cargo
 }
 
 /// The cargo that runs this task, in the workspace's folder.

@@ -12,7 +12,7 @@ use crate::{
     permit,
     request::Request,
     scope::Trace,
-    session::{self, Session},
+    session::{self, Refresh, Session},
     table::{Item, Key, Row, Table},
     telemetry::LogValue,
     unit::{Condition, Op},
@@ -108,13 +108,13 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         self.member(user).await
     }
 
-    /// Opens a session: the item is written with this request's audit event.
+    /// Opens a session: its items are written with this request's audit event.
     pub async fn open_session(&mut self, member: &Membership, id: SessionId, pool_refresh: &str) -> Result<RefreshToken> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "opens a session: add Need::Sessions to NEEDS") }
         const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "seals the pool's token: add Need::Seal to NEEDS") }
         let token = RefreshToken::new(member.tenant, member.user, id);
         let secret = PoolToken { token: PoolSecret(pool_refresh.to_owned()) };
-        let sealed = permit::seal(self.deps, member.tenant, session::key(member.user, id).place(), &secret).await?;
+        let sealed = permit::seal(self.deps, member.tenant, session::refresh_key(id).place(), &secret).await?;
         let session = Session {
             user: member.user,
             session: id,
@@ -122,13 +122,19 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
             membership_version: member.version,
             created_at: self.now,
             expires_at: self.now.plus(session::ABSOLUTE),
+        };
+        let refresh = Refresh {
+            session: id,
+            ends_at: session.expires_at,
             refresh_hash: token.hash(),
             device_hash: self.device(),
             pool_token: sealed.into_bytes(),
         };
         let again = Error::Unauthenticated(AuthFailure::InvalidCredentials);
-        let item = session.into_item()?;
-        self.ops.push((member.tenant, Op::Put { table: Table::Ephemera, item, condition: Some(Condition::Absent) }, again));
+        for item in [session.into_item()?, refresh.into_item()] {
+            let op = Op::Put { table: Table::Ephemera, item, condition: Some(Condition::Absent) };
+            self.ops.push((member.tenant, op, again.clone()));
+        }
         if let Some(known) = &mut self.member {
             known.session = Some(id);
         }
@@ -146,7 +152,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "opens the pool's token: add Need::Seal to NEEDS") }
         let refused = || Error::Unauthenticated(AuthFailure::InvalidRefreshToken);
         let RefreshToken { tenant, user, session, .. } = *token;
-        let key = session::key(user, session);
+        let key = session::refresh_key(session);
         let row = self.deps.db.get(tenant, Table::Ephemera, &key).await?.ok_or_else(refused)?;
         let given = token.hash();
         let is = |name: &'static str| row.bytes(name).is_ok_and(|stored| same(stored, &given));
@@ -157,7 +163,8 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         if !ever {
             return Err(refused());
         }
-        let grants: Vec<Grant> = serde_json::from_str(row.text("grants")?).map_err(|_| Error::internal("grants"))?;
+        let live = self.deps.db.get(tenant, Table::Ephemera, &session::key(user, session)).await?.ok_or_else(refused)?;
+        let grants: Vec<Grant> = serde_json::from_str(live.text("grants")?).map_err(|_| Error::internal("grants"))?;
         self.member = Some(Known { tenant, user, session: Some(session), grants });
         let repeated = previous
             && same(row.bytes("device_hash")?, &self.device())
@@ -168,7 +175,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
             session::end(&self.deps.db, tenant, user, session).await?;
             return Err(Error::Unauthenticated(AuthFailure::RefreshTokenReused));
         }
-        if let Some(failure) = session::ended(&row, self.deps.config.session_idle, self.now)? {
+        if let Some(failure) = session::ended(&live, self.deps.config.session_idle, self.now)? {
             return Err(Error::Unauthenticated(failure));
         }
         self.deps.gates.enter(tenant).await?;
@@ -188,19 +195,14 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "rotates a token: add Need::Sessions to NEEDS") }
         let Presented { tenant, user, session, row, .. } = presented;
         let token = RefreshToken::new(*tenant, *user, *session);
-        let key = session::key(*user, *session);
+        let key = session::refresh_key(*session);
+        session::used(&self.deps.db, *tenant, *user, *session, self.now).await?;
         let bytes = |b: &[u8]| AttributeValue::B(Blob::new(b));
         let old = row.bytes("refresh_hash")?;
         let mut used: Vec<u8> = [row.maybe_bytes("used_hashes").unwrap_or_default(), old].concat();
         used.drain(..used.len().saturating_sub(USED_KEPT * 32));
-        let mut expression = "SET refresh_hash = :new, used_hashes = :used, last_seen = :now".to_owned();
-        let mut values = vec![
-            (":new", bytes(&token.hash())),
-            (":used", bytes(&used)),
-            (":old", bytes(old)),
-            (":now", AttributeValue::N(self.now.as_millis().to_string())),
-            (":live", AttributeValue::S("live".to_owned())),
-        ];
+        let mut expression = "SET refresh_hash = :new, used_hashes = :used".to_owned();
+        let mut values = vec![(":new", bytes(&token.hash())), (":used", bytes(&used)), (":old", bytes(old))];
         if let Some(pool_refresh) = pool_refresh {
             let secret = PoolToken { token: PoolSecret(pool_refresh.to_owned()) };
             let sealed = permit::seal(self.deps, *tenant, key.place(), &secret).await?;
@@ -209,12 +211,12 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         }
         if presented.current {
             expression.push_str(", previous_hash = :old, rotated_at = :now");
+            values.push((":now", AttributeValue::N(self.now.as_millis().to_string())));
         } else {
             // The predecessor was taken once; now it is a used token like any other.
             expression.push_str(" REMOVE previous_hash, rotated_at");
         }
-        let condition = Some("refresh_hash = :old AND #status = :live");
-        let update = Update { expression: &expression, condition, names: &[("#status", "status")], values };
+        let update = Update { expression: &expression, condition: Some("refresh_hash = :old"), names: &[], values };
         match self.deps.db.update(*tenant, Table::Ephemera, &key, update).await? {
             Ok(_) => Ok(token),
             Err(_) => Err(Error::Unauthenticated(AuthFailure::InvalidRefreshToken)),

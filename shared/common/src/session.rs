@@ -1,5 +1,6 @@
 //! Sessions: one item a sign-in, touched by ONE conditional UpdateItem a request, which says that it is live, not idle and
-//! within its rate limit, and returns the grants.
+//! within its rate limit, and returns the grants. It is kept small, for it is written with every request: what only a
+//! refresh needs lies in an item beside it.
 
 use crate::{
     Error, Grant, Result, SessionId, TenantId, Timestamp, UserId,
@@ -27,6 +28,13 @@ pub(crate) struct Session {
     pub membership_version: i64,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
+}
+
+/// What a refresh needs, as it is stored when a session opens.
+#[derive(Clone, Debug)]
+pub(crate) struct Refresh {
+    pub session: SessionId,
+    pub ends_at: Timestamp,
     /// SHA-256 of the refresh token that is good now.
     pub refresh_hash: [u8; 32],
     /// SHA-256 of the caller's `User-Agent`: a lost answer is repeated only to the same device.
@@ -37,6 +45,26 @@ pub(crate) struct Session {
 
 pub(crate) fn key(user: UserId, session: SessionId) -> Key {
     Key::new(format!("SESSIONS#{user}"), session.to_string())
+}
+
+/// Where a session's refresh tokens are remembered.
+pub(crate) fn refresh_key(session: SessionId) -> Key {
+    Key::new(format!("REFRESH#{session}"), "TOKENS")
+}
+
+/// Kept a while past the session's end, so that a late refresh token is known for what it was.
+fn forgotten_at(ends_at: Timestamp) -> i64 {
+    ends_at.plus(ABSOLUTE).as_secs()
+}
+
+impl Refresh {
+    pub(crate) fn into_item(self) -> Item {
+        Item::new(refresh_key(self.session))
+            .number("expires_at", forgotten_at(self.ends_at))
+            .bytes("refresh_hash", self.refresh_hash)
+            .bytes("device_hash", self.device_hash)
+            .bytes("pool_token", self.pool_token)
+    }
 }
 
 impl Session {
@@ -54,11 +82,7 @@ impl Session {
             .text("created_at", self.created_at)
             .number("last_seen", self.created_at.as_millis())
             .number("ends_at", self.expires_at.as_millis())
-            // Kept a little past its end, so that a late refresh token is known for what it was.
-            .number("expires_at", self.expires_at.plus(ABSOLUTE).as_secs())
-            .bytes("refresh_hash", self.refresh_hash)
-            .bytes("device_hash", self.device_hash)
-            .bytes("pool_token", self.pool_token))
+            .number("expires_at", forgotten_at(self.expires_at)))
     }
 }
 
@@ -138,10 +162,28 @@ fn principal(identity: Identity, row: &Row, now: Timestamp) -> Result<Principal>
 /// Ends a session. One that is over already is left as it is.
 pub(crate) async fn end(db: &Db, tenant: TenantId, user: UserId, session: SessionId) -> Result<()> {
     let update = Update {
-        expression: "SET #status = :ended REMOVE pool_token",
+        expression: "SET #status = :ended",
         condition: Some("attribute_exists(pk)"),
         names: &[("#status", "status")],
         values: vec![(":ended", AttributeValue::S(ENDED.to_owned()))],
     };
-    db.update(tenant, Table::Ephemera, &key(user, session), update).await.map(drop)
+    db.update(tenant, Table::Ephemera, &key(user, session), update).await?.ok();
+    // From here on it is over. The pool's token is of no more use to anybody.
+    let forget = Update { expression: "REMOVE pool_token", condition: Some("attribute_exists(pk)"), ..Update::default() };
+    db.update(tenant, Table::Ephemera, &refresh_key(session), forget).await.map(drop)
+}
+
+/// Says that the session was used, if it lives.
+///
+/// # Errors
+/// 401 where it does not.
+pub(crate) async fn used(db: &Db, tenant: TenantId, user: UserId, session: SessionId, now: Timestamp) -> Result<()> {
+    let update = Update {
+        expression: "SET last_seen = :now",
+        condition: Some("#status = :live"),
+        names: &[("#status", "status")],
+        values: vec![(":now", AttributeValue::N(now.as_millis().to_string())), (":live", AttributeValue::S(LIVE.to_owned()))],
+    };
+    let used = db.update(tenant, Table::Ephemera, &key(user, session), update).await?;
+    used.map(drop).map_err(|_| Error::Unauthenticated(AuthFailure::NoSession))
 }

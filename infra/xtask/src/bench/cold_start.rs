@@ -122,7 +122,7 @@ fn found<'a>(folder: &Path, names: impl Iterator<Item = &'a str>) -> BTreeMap<St
 /// Cargo takes the root's manifest as a configuration file, of which it reads `[profile]`: built alike by construction.
 fn peers() -> Command {
     let root = workspace::root();
-    let mut cargo = build::release(["build", "--release", "--locked"]);
+    let mut cargo = build::cargo(["build", "--release", "--locked"]);
     cargo.arg("--config").arg(root.join("Cargo.toml")).arg("--manifest-path").arg(root.join("infra/bench-peers/Cargo.toml"));
     if std::env::var_os("CARGO_TARGET_DIR").is_none() {
         cargo.arg("--target-dir").arg(root.join("target"));
