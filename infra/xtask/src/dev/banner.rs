@@ -31,7 +31,7 @@ fn write(out: &mut String, stack: &Stack, data: &Data, took: Duration, paint: Pa
     writeln!(out, "  Data    {kept}")?;
     writeln!(out, "  Audit   cargo xtask audit tail --follow{}", data_dir_flag(stack, data))?;
     writeln!(out, "  Tour    cargo xtask demo{}", data_dir_flag(stack, data))?;
-    writeln!(out, "  Lambda  source {env} && cargo lambda watch -A 127.0.0.1")?;
+    writeln!(out, "  Lambda  source {env} && cargo lambda watch -A ::1")?;
     writeln!(out, "  Stop    Ctrl-C\n")?;
     match stack.password() {
         Some(password) => {
