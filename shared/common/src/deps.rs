@@ -1,16 +1,20 @@
 //! What requests share: made once, in init.
 
 use crate::{
-    Aws, Clock, Config, Need, Operation, Result, SystemClock,
+    Aws, Clock, Config, Need, Operation, Result, SystemClock, TenantId,
     cognito::Cognito,
     db::Db,
     endpoint::declares,
     keyring::Keyring,
     policy::Policies,
+    table::Table,
     telemetry::{LogSink, Stdout},
-    tenant::Gates,
+    tenant::{self, Gates},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+/// How long init waits for a table that does not answer.
+const WARM_UP: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub struct Deps {
@@ -67,6 +71,16 @@ impl Deps {
         let config = Config::from_env(std::env::vars()).map_err(|e| e.to_string())?;
         let aws = Aws::from_env(std::env::vars());
         Ok((Self::new(config, &aws, Arc::new(SystemClock), Arc::new(Stdout))?, aws))
+    }
+
+    /// Does in init what every first request would pay for: Lambda's init has a whole CPU, its requests a part of one. The
+    /// first call opens the connection and fills the SDK's caches; the first decision fills Cedar's. What fails here will
+    /// fail, and be told, in a request.
+    pub(crate) async fn warm_up(&self) {
+        self.policies.warm_up();
+        let key = tenant::key();
+        let profile = self.db.get(TenantId::PLATFORM, Table::Records, &key);
+        let _ = tokio::time::timeout(WARM_UP, profile).await;
     }
 
     pub fn config(&self) -> &Config {

@@ -15,24 +15,28 @@ type Run = for<'a> fn(&'a Deps, Request) -> Pin<Box<dyn Future<Output = Response
 
 /// Serves an endpoint of the caller's tenant.
 pub fn tenant<E: Endpoint>() -> ExitCode {
-    serve::<E>(|deps, request| Box::pin(pipeline::run::<E>(deps, request)))
+    serve::<E>(true, |deps, request| Box::pin(pipeline::run::<E>(deps, request)))
 }
 /// Serves an endpoint of the platform's operators.
 pub fn platform<E: PlatformEndpoint>() -> ExitCode {
-    serve::<E>(|deps, request| Box::pin(pipeline::run_platform::<E>(deps, request)))
+    serve::<E>(true, |deps, request| Box::pin(pipeline::run_platform::<E>(deps, request)))
 }
 /// Serves a public endpoint.
 pub fn public<E: PublicEndpoint>() -> ExitCode {
-    serve::<E>(|deps, request| Box::pin(pipeline::run_public::<E>(deps, request)))
+    serve::<E>(E::AUDITED, |deps, request| Box::pin(pipeline::run_public::<E>(deps, request)))
 }
 /// Serves a batch endpoint.
 pub fn batch<E: BatchEndpoint>() -> ExitCode {
-    serve::<E>(|deps, request| Box::pin(pipeline::run_batch::<E>(deps, request)))
+    serve::<E>(true, |deps, request| Box::pin(pipeline::run_batch::<E>(deps, request)))
 }
 
-fn serve<E: Operation>(run: Run) -> ExitCode {
+/// Some functions touch no table at all, and have no right to.
+fn serve<E: Operation>(touches_tables: bool, run: Run) -> ExitCode {
     start(async {
         let deps = &Deps::from_env::<E>()?;
+        if touches_tables {
+            deps.warm_up().await;
+        }
         let handle = async |event: LambdaEvent<ApiGatewayProxyRequest>| {
             let request = Request::from_event(event.payload, deadline(&event.context));
             Ok::<_, Error>(run(deps, request).await.into_event())
@@ -46,6 +50,7 @@ pub fn authorizer<A: Authorizer>() -> ExitCode {
     start(async {
         let (deps, aws) = &Deps::and_aws_from_env()?;
         let authorizer = &A::new(deps.config(), aws);
+        deps.warm_up().await;
         let handle = async |event: LambdaEvent<ApiGatewayCustomAuthorizerRequestTypeRequest>| {
             // API Gateway answers 401 to exactly this word, and 500 to any other.
             let refused = |e: authorizer::Refused| Diagnostic { error_type: "Refused".to_owned(), error_message: e.to_string() };

@@ -153,6 +153,13 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// Somebody about whom the policy is asked, and who has asked for nothing.
+    pub(crate) fn imagined(tenant: TenantId, user: UserId, roles: Vec<Role>) -> Self {
+        let at = Timestamp::from_millis(0);
+        let identity = Identity { tenant, user, session: SessionId::from_uuid(*user.uuid()), expires_at: at };
+        Self { identity, roles, grants: Vec::new(), membership_version: 0, signed_in_at: at, session_ends_at: at }
+    }
+
     pub fn user(&self) -> UserId {
         self.identity.user
     }
