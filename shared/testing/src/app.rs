@@ -112,8 +112,8 @@ impl App {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml");
         let mut overrides = Overrides::new();
         let (emulators, dynamodb, kms) = if external() {
-            // Tables of its own in a DynamoDB that others use too.
-            overrides.insert("Prefix".to_owned(), format!("test-{}", Uuid::from_bytes(common::random::bytes()).simple()));
+            // Tables of its own in a DynamoDB that others use too. A bucket's name has 63 characters, prefix included.
+            overrides.insert("Prefix".to_owned(), format!("test-{:016x}", u64::from_le_bytes(common::random::bytes())));
             (None, external_endpoint("DYNAMODB"), external_endpoint("KMS"))
         } else {
             let dynamo = Dynamo::start(Storage::Memory).expect("dynoxide starts");
