@@ -8,7 +8,7 @@ use crate::{
     Clock, Error, Result, TenantId, Timestamp,
     db::{Db, Query},
     error::Cause,
-    table::{Item, Key, Row, Table, cause},
+    table::{Item, Key, Row, Table, cause, unavailable},
     unit::{Condition, Op},
 };
 use aws_sdk_kms::{Client, primitives::Blob, types::KeySpec};
@@ -168,7 +168,7 @@ impl Keyring {
             Some(refused) if refused.is_invalid_ciphertext_exception() || refused.is_incorrect_key_exception() => {
                 Error::Internal { what: "open", cause: cause(&e) }
             }
-            _ => Error::Unavailable { service: SERVICE, cause: cause(&e) },
+            _ => unavailable(SERVICE)(e),
         })?;
         let plaintext = Zeroizing::new(answer.plaintext.ok_or(Error::internal("kms decrypt"))?.into_inner());
         let bytes: &[u8; 32] = plaintext.as_slice().try_into().map_err(|_| Error::internal("key length"))?;
@@ -184,7 +184,7 @@ impl Keyring {
             for (name, value) in context(tenant, purpose, version) {
                 request = request.encryption_context(name, value);
             }
-            let answer = request.send().await.map_err(|e| Error::Unavailable { service: SERVICE, cause: cause(&e) })?;
+            let answer = request.send().await.map_err(unavailable(SERVICE))?;
             let ciphertext = answer.ciphertext_blob.ok_or(Error::internal("kms generate data key"))?.into_inner();
             let item = Wrapped { purpose, version, kms_key_arn: kms_key_arn.to_owned(), ciphertext }.into_item(self.clock.now());
             let taken = Error::conflict("keys_exist", "the tenant has keys already");
@@ -196,7 +196,7 @@ impl Keyring {
     /// Makes a KMS key for one tenant.
     pub(crate) async fn create_kms_key(&self, tenant: TenantId) -> Result<String> {
         let request = self.kms.create_key().key_spec(KeySpec::SymmetricDefault).description(format!("tenant keys of {tenant}"));
-        let answer = request.send().await.map_err(|e| Error::Unavailable { service: SERVICE, cause: cause(&e) })?;
+        let answer = request.send().await.map_err(unavailable(SERVICE))?;
         answer.key_metadata.and_then(|m| m.arn).ok_or(Error::internal("kms create key"))
     }
 }
