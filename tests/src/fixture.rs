@@ -1,52 +1,96 @@
-//! What every endpoint's sample needs to succeed: a shipment of Acme's that nobody is assigned to, and fresh numbers.
+//! What every endpoint's sample needs to succeed: a shipment of Acme's that nobody is assigned to, fresh numbers, and a
+//! notification for whoever asks.
 
-use common::{AnyEndpoint, Method, Role};
+use aws_sdk_dynamodb::types::{
+    AttributeValue::{self, N, S},
+    PutRequest, WriteRequest,
+};
+use common::{AnyEndpoint, Method, Role, TenantId};
 use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 use testing::{App, Call, Client, Tenant, find};
 
-/// A shipment of Acme's, by its id.
+/// What stands in paths: a shipment of Acme's, a notification of each of its members, the first segment of every log.
 #[derive(Clone, Debug)]
 pub struct Fixture {
     shipment_id: String,
+    notification_id: String,
+    first_sequence: &'static str,
 }
 
-/// Whether the endpoint changes an item that has a version.
+/// A synthetic notification, the first of its inbox, and one that nobody has.
+const NOTIFICATION: &str = "ntf_019b76da100070008000000000000001";
+const NO_NOTIFICATION: &str = "ntf_019b76da100070008001000000000001";
+
+/// Whether the endpoint changes an item that has a version. Who asks for news of a shipment changes nothing of it.
 pub fn has_version(endpoint: &AnyEndpoint) -> bool {
-    endpoint.view.is_some() && endpoint.route.method != Method::Get
+    endpoint.view.is_some() && endpoint.route.method != Method::Get && endpoint.name != "refresh_shipment"
+}
+
+/// Seals what every log holds by now, once a backend, so that each has a first segment.
+async fn seal(app: &App) {
+    let acme = app.tenant_id(Tenant::Acme);
+    let head = app.raw().get_item().table_name(&app.provisioned().tables["LedgerTable"]);
+    let head = head.key("pk", S(format!("{acme}#HEAD"))).key("sk", S("HEAD".to_owned()));
+    if head.send().await.unwrap().item.is_some() {
+        return;
+    }
+    let mut deliveries = app.deliveries(audit::consumers::CONSUMERS);
+    for tenant in [TenantId::PLATFORM, acme, app.tenant_id(Tenant::Birch)] {
+        deliveries.send("seal_audit", &serde_json::json!({ "wake_up": format!("{tenant}#AUDIT") }));
+        deliveries.step().await;
+    }
+    assert!(deliveries.is_empty(), "the logs are sealed");
 }
 
 impl Fixture {
     pub async fn new(app: &App) -> Self {
+        seal(app).await;
         let create = find(shipments::endpoints::ALL, "create_shipment");
         let marketer = app.as_identity(app.open_session(Tenant::Acme, Role::Marketer).await);
         let created = marketer.call(create).json(fresh(create.sample.body.unwrap())).await;
         assert_eq!(created.status, 201, "{}", created.text);
-        Self { shipment_id: created.json["shipment_id"].as_str().unwrap().to_owned() }
+        notify(app).await;
+        let shipment_id = created.json["shipment_id"].as_str().unwrap().to_owned();
+        Self { shipment_id, notification_id: NOTIFICATION.to_owned(), first_sequence: "0" }
+    }
+
+    /// What stands in a path for `name`.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        match name {
+            "shipment_id" => Some(&self.shipment_id),
+            "notification_id" => Some(&self.notification_id),
+            "first_sequence" => Some(self.first_sequence),
+            _ => None,
+        }
     }
 
     /// The same with an id of which there is no item.
     pub fn missing(&self, app: &App) -> Self {
         use common::Clock;
-        Self { shipment_id: shipments::domain::ShipmentId::new(app.clock().now()).to_string() }
+        let shipment_id = shipments::domain::ShipmentId::new(app.clock().now()).to_string();
+        Self { shipment_id, notification_id: NO_NOTIFICATION.to_owned(), first_sequence: "7" }
     }
 
     /// The same with what is no id.
     pub fn nonsense(&self) -> Self {
-        Self { shipment_id: "shp_nonsense".to_owned() }
+        let (shipment_id, notification_id) = ("shp_nonsense".to_owned(), "ntf_nonsense".to_owned());
+        Self { shipment_id, notification_id, first_sequence: "first" }
     }
 
     /// The endpoint's sample, made to fit.
     pub fn call<'a>(&self, client: &Client<'a>, endpoint: &AnyEndpoint) -> Call<'a> {
         let mut call = client.call(endpoint);
-        if endpoint.route.path.contains("{shipment_id}") {
-            call = call.path("shipment_id", &self.shipment_id);
+        for name in registry::path_parameters(endpoint.route.path) {
+            call = call.path(name, self.value(name).unwrap_or_else(|| panic!("say here what stands for `{name}`")));
         }
         for (name, value) in endpoint.sample.query {
             call = call.query(name, value);
         }
-        if endpoint.route.method == Method::Patch {
-            call = call.if_match(1);
+        match endpoint.route.method {
+            Method::Patch => call = call.if_match(1),
+            Method::Put => call = call.header("If-Match", "*"),
+            _ => {}
         }
         match self.body(endpoint) {
             Some(body) => call.json(body),
@@ -57,6 +101,36 @@ impl Fixture {
     pub fn body(&self, endpoint: &AnyEndpoint) -> Option<Value> {
         endpoint.sample.body.map(fresh)
     }
+}
+
+/// Puts a notification into the inbox of each of Acme's members, as its delivery would have.
+async fn notify(app: &App) {
+    let item = |tenant: TenantId, user: String, sort: &str, attributes: Vec<(&str, AttributeValue)>| {
+        let key = [("pk", S(format!("{tenant}#INBOX#{user}"))), ("sk", S(sort.to_owned()))];
+        let item = key.into_iter().chain(attributes).map(|(name, value)| (name.to_owned(), value)).collect();
+        WriteRequest::builder().put_request(PutRequest::builder().set_item(Some(item)).build().unwrap()).build()
+    };
+    let (text, number) = (|v: &str| S(v.to_owned()), |v: &str| N(v.to_owned()));
+    let mut writes = Vec::new();
+    for role in Role::ALL {
+        let home = if role == Role::SuperAdmin { TenantId::PLATFORM } else { app.tenant_id(Tenant::Acme) };
+        let user = app.user_id(Tenant::Acme, role).to_string();
+        let state = vec![("seq", number("1")), ("unread", number("1")), ("read_up_to", number("0"))];
+        writes.push(item(home, user.clone(), "STATE", state));
+        let notification = vec![
+            ("notification_id", text(NOTIFICATION)),
+            ("kind", text("shipment_voided")),
+            ("subject_type", text("Shipment")),
+            ("subject_id", text("shp_019b76da100070008000000000000000")),
+            ("event_id", text("evt_019b76da100070008000000000000000")),
+            ("created_at", text("2026-01-01T12:00:00.000Z")),
+            ("push", number("0")),
+            ("email", number("0")),
+        ];
+        writes.push(item(home, user, "N#000000000001", notification));
+    }
+    let table = &app.provisioned().tables["RecordsTable"];
+    app.raw().batch_write_item().request_items(table, writes).send().await.unwrap();
 }
 
 /// A sample with tracking numbers that nobody has.

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
 
+pub mod counter;
 pub mod fixture;
+pub mod journeys;
 mod probes;
 
 pub use probes::PROBES;

@@ -1,4 +1,4 @@
-//! Dependencies point one way: `phi`, `ledger` <- `common` <- functions <- infra, tests.
+//! Dependencies point one way: `phi`, `ledger`, `ups` <- `common` <- functions <- infra, tests.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -8,12 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What each of our crates may use of ours. Domains never import each other.
 fn allowed(name: &str, path: &str) -> BTreeSet<&'static str> {
     let set: &[_] = match name {
-        "phi" | "ledger" | "emulators" => &[],
-        "common" => &["phi", "ledger"],
+        "phi" | "ledger" | "ups" | "emulators" => &[],
+        "common" => &["phi", "ledger", "ups"],
         "testing" => &["common", "phi", "emulators"],
-        "registry" => &["common", "identity", "shipments", "system"],
-        "cloister" => &["common", "phi"],
-        "suite" => &["common", "registry", "shipments", "testing"],
+        "registry" => &["audit", "common", "identity", "notifications", "shipments", "system"],
+        // What an auditor runs: nothing of what it checks but the format.
+        "auditor" => &["ledger"],
+        "cloister" => &["auditor", "common", "ledger", "phi", "registry"],
+        "suite" => &["audit", "common", "emulators", "ledger", "notifications", "registry", "shipments", "testing"],
+        "audit" => &["common", "ledger"],
+        "shipments" => &["common", "phi", "ups"],
         _ if path.contains("/functions/") => &["common", "phi"],
         _ if path.contains("/infra/") => {
             &["common", "phi", "ledger", "emulators", "registry", "local", "identity", "shipments", "system"]

@@ -76,7 +76,7 @@ async fn a_create_survives_one_failure_of_each_call_and_answers_503_when_it_last
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_survive_one_failure_of_each_call_and_leave_no_plaintext_unrecorded() {
-    for (name, calls) in [("get_shipment", ["UpdateItem", "GetItem"]), ("list_shipments", ["UpdateItem", "Query"])] {
+    for (name, calls) in [("get_shipment", ["UpdateItem", "Query"]), ("list_shipments", ["UpdateItem", "Query"])] {
         for call in calls {
             for fault in [Fault::Gone, Fault::Throttled] {
                 let app = App::start().await;
@@ -439,6 +439,9 @@ async fn versions_and_changes(app: &App) -> (BTreeMap<String, i64>, BTreeMap<Str
     (versions, changes)
 }
 
+/// Events that go with a shipment's versions, one each.
+const TELL_OF_A_VERSION: [&str; 3] = ["shipment.created", "shipment.updated", "shipment.voided"];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_await_a_change_and_its_event_exist_both_or_neither() {
     for endpoint in registry::all().filter(|e| e.needs.contains(&common::Need::Write)) {
@@ -453,8 +456,9 @@ async fn killed_at_any_await_a_change_and_its_event_exist_both_or_neither() {
                 settle(&app).await;
                 let (versions, changes) = versions_and_changes(&app).await;
                 assert_eq!(versions, changes, "{}: round {round}, killed after {after} polls", endpoint.name);
-                let told = app.domain_events(Tenant::Acme).await.len();
-                assert_eq!(i64::try_from(told).unwrap(), versions.values().sum::<i64>(), "{}: the outbox", endpoint.name);
+                let mut told = app.domain_events(Tenant::Acme).await;
+                told.retain(|e| TELL_OF_A_VERSION.iter().any(|schema| e["schema"] == *schema));
+                assert_eq!(i64::try_from(told.len()).unwrap(), versions.values().sum::<i64>(), "{}: the outbox", endpoint.name);
             }
         }
         assert!(killed >= 6, "{}: {killed} were killed on the way", endpoint.name);

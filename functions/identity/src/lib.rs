@@ -12,3 +12,6 @@ pub mod jwks;
 mod secret;
 mod sign_in;
 pub mod token;
+
+/// What this domain publishes.
+pub const EVENTS: &[common::Schema] = common::events![common::SessionEnded];

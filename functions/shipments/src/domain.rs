@@ -1,11 +1,17 @@
 //! The business: what a shipment is and what may become of it.
 
+pub mod cadence;
+pub mod destination;
 mod events;
+mod fair_share;
 mod new_shipment;
+mod news;
 mod recipient;
 
-pub use events::{ShipmentCreated, ShipmentUpdated, ShipmentVoided};
+pub use events::{EVENTS, PollDue, RefreshRequested, ShipmentCreated, ShipmentStatusChanged, ShipmentUpdated, ShipmentVoided};
+pub use fair_share::fair_share;
 pub use new_shipment::{GivenNumber, NewShipment, Registration};
+pub use news::{LastScan, Location, News, NewsPhi, Report, Scan, ScanPhi, ScanTime};
 pub use recipient::{AddressInput, Recipient, RecipientInput};
 
 use crate::tracking_number::TrackingNumber;
@@ -124,6 +130,8 @@ pub struct Facts {
 pub struct Shipment {
     pub facts: Facts,
     pub phi: ShipmentPhi,
+    /// What the carrier said last.
+    pub news: News,
 }
 
 common::input! {
@@ -174,7 +182,7 @@ impl Shipment {
             updated_at: now,
             version: Version::FIRST,
         };
-        Self { facts, phi: new.phi }
+        Self { facts, phi: new.phi, news: News::default() }
     }
 
     /// Applies a patch, and names the fields that differ afterwards. Where none does, the version stays.

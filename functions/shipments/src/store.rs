@@ -2,15 +2,24 @@
 //!
 //! | Partition | Sort | What |
 //! |---|---|---|
-//! | `SHIPMENT#<shipment id>` | `SHIPMENT` | a shipment, its PHI sealed |
+//! | `SHIPMENT#<shipment id>` | `SHIPMENT` | a shipment, its PHI sealed; the carrier's latest news, sealed apart |
+//! | | `POLL` | when the carrier is asked again, and what it said last; on the list `POLL` while it will be |
+//! | | `ALERT` | when the carrier's pushes are asked for again; on the list `ALERT` while they will be |
+//! | | `EVENT#<time>#<search token>` | one scan of the carrier's, its words and place sealed |
 //! | `CLAIM#tracking_number#<search token>` | `CLAIM` | which shipment has that number; gone once it is voided |
 //!
 //! A shipment is in the indexes `all`, `status`, `assignee` and `status_assignee` (those two while it is assigned), `token_1` by its
 //! number and `token_2` by its reference. All sort by shipment id, and so by the time of registration.
 
-use crate::domain::{Facts, ShipmentId, ShipmentPhi, Status};
+mod event;
+mod poll;
+
+pub(crate) use event::{StoredEvent, events, place as event_place, put_event};
+pub(crate) use poll::{ALERTS, Alert, POLLS, Poll, Watch, due_now, never_due, pushed, shipment_of};
+
+use crate::domain::{Facts, LastScan, News, NewsPhi, Shipment, ShipmentId, ShipmentPhi, Status};
 use common::{
-    Action, Attribute, Changes, Condition, Error, Index, Item, Key, Reader, Resource, Result, Row, TableQuery, TenantId,
+    Action, Attribute, Changes, Condition, Edit, Error, Index, Item, Key, Reader, Resource, Result, Row, TableQuery, TenantId,
     Timestamp, UserId, Version,
 };
 use phi::{Sealed, SearchToken};
@@ -20,7 +29,11 @@ const DUPLICATE: Error =
     Error::conflict("duplicate_tracking_number", "a shipment with this tracking number is registered already");
 
 pub(crate) fn key(id: ShipmentId) -> Key {
-    Key::new(format!("SHIPMENT#{id}"), "SHIPMENT")
+    Key::new(partition(id), "SHIPMENT")
+}
+
+fn partition(id: ShipmentId) -> String {
+    format!("SHIPMENT#{id}")
 }
 
 fn claim_key(token: &SearchToken) -> Key {
@@ -33,6 +46,10 @@ pub struct Stored {
     tenant: TenantId,
     pub(crate) facts: Facts,
     pub(crate) sealed: Sealed<ShipmentPhi>,
+    /// The carrier's latest news, if there was any.
+    pub(crate) eta: Option<Timestamp>,
+    pub(crate) last_event: Option<LastScan>,
+    pub(crate) sealed_news: Option<Sealed<NewsPhi>>,
 }
 
 impl Stored {
@@ -46,7 +63,19 @@ impl Stored {
             version: row.version()?,
         };
         let sealed = Sealed::from_bytes(row.bytes("sealed")?.to_vec()).map_err(|_| Error::internal("sealed"))?;
-        Ok(Self { tenant: row.tenant()?, facts, sealed })
+        let last_event = match (row.maybe("last_event_at")?, row.maybe("last_event_status")?) {
+            (Some(occurred_at), Some(status)) => Some(LastScan { occurred_at, status }),
+            _ => None,
+        };
+        let news = row.maybe_bytes("news").map(|bytes| Sealed::from_bytes(bytes.to_vec()));
+        Ok(Self {
+            tenant: row.tenant()?,
+            facts,
+            sealed,
+            eta: row.maybe("eta")?,
+            last_event,
+            sealed_news: news.transpose().map_err(|_| Error::internal("news"))?,
+        })
     }
 
     /// # Errors
@@ -54,6 +83,12 @@ impl Stored {
     pub(crate) async fn read(reader: Reader<'_>, id: ShipmentId) -> Result<Self> {
         let row = reader.get(&key(id)).await?.ok_or(Error::NotFound)?;
         Self::from_row(&row)
+    }
+
+    /// The shipment, once its PHI is open.
+    pub(crate) fn opened(&self, phi: ShipmentPhi, news: Option<NewsPhi>) -> Shipment {
+        let news = News { eta: self.eta, last_event: self.last_event, phi: news.unwrap_or_default() };
+        Shipment { facts: self.facts.clone(), phi, news }
     }
 }
 
@@ -82,16 +117,62 @@ pub(crate) struct AtRest {
     pub(crate) reference: Option<SearchToken>,
 }
 
-/// Stores a new shipment and claims its number.
-pub(crate) fn create(changes: &mut Changes, facts: &Facts, at_rest: AtRest) {
+/// Stores a new shipment and claims its number. The carrier is asked about it from `first_poll` on.
+pub(crate) fn create(changes: &mut Changes, facts: &Facts, at_rest: AtRest, first_poll: Timestamp) {
     let claim = Item::new(claim_key(&at_rest.number)).text("shipment_id", facts.id);
     changes.create(claim, DUPLICATE);
-    changes.create(item(facts, at_rest), Error::internal("shipment id is taken"));
+    let taken = || Error::internal("shipment id is taken");
+    changes.create(item(facts, at_rest), taken());
+    changes.create(poll::new_poll(facts.id, first_poll), taken());
+    changes.create(poll::new_alert(facts.id, facts.updated_at), taken());
 }
 
-/// Stores a shipment over its `before` version.
-pub(crate) fn replace(changes: &mut Changes, facts: &Facts, before: Version, at_rest: AtRest) {
-    changes.replace(item(facts, at_rest), before);
+/// Stores what a caller changed of a shipment over its `before` version. What the carrier said of it stays.
+pub(crate) fn update(changes: &mut Changes, facts: &Facts, before: Version, at_rest: AtRest) {
+    let Facts { id, assigned_to, .. } = *facts;
+    let mut edit = status_edit(facts, before).bytes("sealed", at_rest.sealed.into_bytes());
+    edit = match assigned_to {
+        Some(user) => edit.text("assigned_to", user).indexed(Index::Assignee, part(user), id),
+        None => edit.remove("assigned_to").unindexed(Index::Assignee).unindexed(Index::StatusAssignee),
+    };
+    edit = match at_rest.reference {
+        Some(token) => edit.indexed(Index::Token2, part(token), id),
+        None => edit.unindexed(Index::Token2),
+    };
+    changes.edit(edit, Error::Stale);
+}
+
+/// Stores what the carrier said of a shipment over its `before` version. What callers wrote stays.
+pub(crate) fn report(changes: &mut Changes, facts: &Facts, before: Version, news: &News, sealed: Sealed<NewsPhi>) {
+    let mut edit = if facts.version == before {
+        Edit::of(key(facts.id)).when(Condition::VersionIs(before))
+    } else {
+        status_edit(facts, before)
+    };
+    edit = match news.eta {
+        Some(eta) => edit.text("eta", eta),
+        None => edit.remove("eta"),
+    };
+    edit = match news.last_event {
+        Some(LastScan { occurred_at, status }) => edit.text("last_event_at", occurred_at).text("last_event_status", status),
+        None => edit.remove("last_event_at").remove("last_event_status"),
+    };
+    changes.edit(edit.bytes("news", sealed.into_bytes()), Error::Stale);
+}
+
+/// A new version, with its status, in the indexes that name the status.
+fn status_edit(facts: &Facts, before: Version) -> Edit {
+    let Facts { id, status, assigned_to, updated_at, version, .. } = *facts;
+    let edit = Edit::of(key(id))
+        .text("status", status)
+        .text("updated_at", updated_at)
+        .number("version", version.0)
+        .indexed(Index::Status, part(status), id)
+        .when(Condition::VersionIs(before));
+    match assigned_to {
+        Some(user) => edit.indexed(Index::StatusAssignee, both(status, user), id),
+        None => edit,
+    }
 }
 
 /// Gives a shipment's number up. Goes with the write that voids it, whose version check comes first.

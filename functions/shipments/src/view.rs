@@ -1,7 +1,7 @@
 //! A shipment as a caller sees it.
 
 use crate::{
-    domain::{Carrier, Facts, Recipient, Shipment, ShipmentId, ShipmentPhi, Status},
+    domain::{Carrier, Facts, LastScan, News, NewsPhi, Recipient, Shipment, ShipmentId, ShipmentPhi, Status},
     tracking_number::TrackingNumber,
 };
 use common::{Timestamp, UserId, Version};
@@ -19,12 +19,12 @@ pub struct ShipmentView {
     pub reference: Disclosed<Option<ShortText>>,
     pub status: Status,
     /// The carrier's own words.
-    pub status_description: Option<String>,
+    pub status_description: Disclosed<Option<LongText>>,
     /// When the carrier expects to deliver.
     pub eta: Option<Timestamp>,
     /// The newest of the carrier's events.
     pub last_event: Option<LastEvent>,
-    /// When the carrier was last asked.
+    /// When the carrier last answered. Told where one shipment is asked for, not in lists.
     pub last_carrier_poll_at: Option<Timestamp>,
     pub recipient: Disclosed<Recipient>,
     pub contents: Disclosed<Option<LongText>>,
@@ -38,14 +38,16 @@ pub struct ShipmentView {
 /// Something that the carrier says happened to a parcel.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct LastEvent {
+    /// Up to 14 hours off where the carrier does not tell the time zone.
     pub occurred_at: Timestamp,
     pub status: Status,
-    pub description: String,
+    pub description: Disclosed<Option<LongText>>,
 }
 
 impl From<Shipment> for ShipmentView {
-    fn from(Shipment { facts, phi }: Shipment) -> Self {
+    fn from(Shipment { facts, phi, news }: Shipment) -> Self {
         let Facts { id, status, created_by, assigned_to, updated_at, version } = facts;
+        let News { eta, last_event, phi: NewsPhi { status_description, last_event_description } } = news;
         let ShipmentPhi { tracking_number, reference, recipient, contents } = phi;
         Self {
             shipment_id: id,
@@ -53,10 +55,13 @@ impl From<Shipment> for ShipmentView {
             carrier: Carrier::Ups,
             reference: reference.disclose(),
             status,
-            // The carrier has not been asked.
-            status_description: None,
-            eta: None,
-            last_event: None,
+            status_description: status_description.disclose(),
+            eta,
+            last_event: last_event.map(|LastScan { occurred_at, status }| LastEvent {
+                occurred_at,
+                status,
+                description: last_event_description.disclose(),
+            }),
             last_carrier_poll_at: None,
             recipient: recipient.disclose(),
             contents: contents.disclose(),
@@ -66,6 +71,14 @@ impl From<Shipment> for ShipmentView {
             updated_at,
             version,
         }
+    }
+}
+
+impl ShipmentView {
+    /// The same, with when the carrier last answered.
+    #[must_use]
+    pub(crate) fn polled(self, at: Option<Timestamp>) -> Self {
+        Self { last_carrier_poll_at: at, ..self }
     }
 }
 

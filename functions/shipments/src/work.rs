@@ -10,7 +10,10 @@ use common::{
     Batch, BatchEndpoint, Changes, Endpoint, Error, Limit, Permit, Resource, Result, TableQuery, TenantId, Timestamp, UserId,
 };
 use phi::{PhiText, Sealed, SearchToken, ShortText};
-use std::future::Future;
+use std::{future::Future, time::Duration};
+
+/// Within so many milliseconds of its registration a shipment is due for its first poll.
+const FIRST_POLL_MS: u64 = 30_000;
 
 /// A tenant's shipments as a whole.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +73,10 @@ pub(crate) async fn register(cx: &mut impl Work, new: Registration) -> Result<Sh
     cx.note(&shipment);
     let at_rest = put_to_rest(cx, &shipment).await?;
     assign(cx.unit(), shipment.facts.assigned_to);
-    store::create(cx.unit(), &shipment.facts, at_rest);
+    // Due at once, but not all of a batch in the same moment.
+    let first_poll =
+        cx.time().plus(Duration::from_millis(u64::from(u16::from_le_bytes(common::random::bytes())) % FIRST_POLL_MS));
+    store::create(cx.unit(), &shipment.facts, at_rest, first_poll);
     cx.unit().emit(ShipmentCreated::from(&shipment.facts).into());
     Ok(shipment)
 }
@@ -85,7 +91,7 @@ pub(crate) fn assign(changes: &mut Changes, to: Option<UserId>) {
 
 /// Seals a shipment's PHI, all of it under a fresh record key, and makes the tokens that it is found by.
 pub(crate) async fn put_to_rest(cx: &impl Work, shipment: &Shipment) -> Result<AtRest> {
-    let Shipment { facts, phi } = shipment;
+    let Shipment { facts, phi, .. } = shipment;
     let sealed = cx.seal_phi(store::key(facts.id).place(), phi).await?;
     let number = number_token(cx, &phi.tracking_number).await?;
     let reference = match &phi.reference {
@@ -104,8 +110,13 @@ pub(crate) async fn reference_token(cx: &impl Work, reference: &ShortText) -> Re
 }
 
 pub(crate) async fn open<E: Endpoint>(cx: &Permit<'_, E>, stored: &Stored) -> Result<Shipment> {
-    let phi = cx.open(store::key(stored.facts.id).place(), &stored.sealed).await?;
-    Ok(Shipment { facts: stored.facts.clone(), phi })
+    let place = store::key(stored.facts.id);
+    let phi = cx.open(place.place(), &stored.sealed).await?;
+    let news = match &stored.sealed_news {
+        Some(sealed) => Some(cx.open(place.place(), sealed).await?),
+        None => None,
+    };
+    Ok(stored.opened(phi, news))
 }
 
 /// One page of shipments, each on the audit record.

@@ -1,14 +1,19 @@
-//! `cloister`: what is done with the cloud's credentials rather than a session, by a person at a keyboard.
+//! `cloister`: what is done by a person at a keyboard: with the cloud's credentials, to operate a deployment; with an auditor's
+//! token, to fetch and prove an audit log.
 //!
-//! It reads the settings and credentials that a function has (`CLOISTER_…`, `AWS_…`) from the environment. Exit codes: 0 done,
-//! 1 failed, 2 not understood, 3 refused because it was done before.
+//! To operate, it reads the settings and credentials that a function has (`CLOISTER_…`, `AWS_…`) from the environment. Exit
+//! codes: 0 done, 1 failed, 2 not understood, 3 refused because it was done before; of `audit verify`, see its help.
 
+mod audit;
 mod bootstrap;
+mod dlq;
 mod password;
 
+use audit::Audit;
 use bootstrap::Bootstrap;
 use clap::{Parser, Subcommand};
 use common::Deps;
+use dlq::Dlq;
 use std::{
     io::{self, Read, Write},
     process::ExitCode,
@@ -25,6 +30,10 @@ struct Cli {
 enum Command {
     /// Make the platform's tenant and its first super_admin, once
     Bootstrap(Bootstrap),
+    /// Fetch a tenant's audit log, and prove it
+    Audit(Audit),
+    /// Look at messages that were given up, and put them back
+    Dlq(Dlq),
 }
 
 /// What a command has come to.
@@ -46,10 +55,16 @@ impl Outcome {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Command::Bootstrap(command) = Cli::parse().command;
-    let outcome = match Deps::of_operator() {
-        Ok(deps) => command.run(&deps, read_line).await,
-        Err(why) => Outcome::failed(why),
+    let outcome = match Cli::parse().command {
+        Command::Audit(command) => return command.run().await,
+        Command::Bootstrap(command) => match Deps::of_operator() {
+            Ok(deps) => command.run(&deps, read_line).await,
+            Err(why) => Outcome::failed(why),
+        },
+        Command::Dlq(command) => match Deps::of_operator() {
+            Ok(deps) => command.run(&deps).await,
+            Err(why) => Outcome::failed(why),
+        },
     };
     // Where nobody reads, nothing is left to be said.
     let _ = if outcome.exit == 0 {

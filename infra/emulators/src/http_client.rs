@@ -44,6 +44,8 @@ pub(crate) const DYNAMODB: Service = Service { target: "DynamoDB_20120810", vers
 pub(crate) const KMS: Service = Service { target: "TrentService", version: "1.1", scope: "kms" };
 pub(crate) const COGNITO: Service = Service { target: "AWSCognitoIdentityProviderService", version: "1.1", scope: "cognito-idp" };
 pub(crate) const SQS: Service = Service { target: "AmazonSQS", version: "1.0", scope: "sqs" };
+pub(crate) const EVENTS: Service = Service { target: "AWSEvents", version: "1.1", scope: "events" };
+pub(crate) const SECRETS: Service = Service { target: "secretsmanager", version: "1.1", scope: "secretsmanager" };
 
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -96,6 +98,43 @@ impl Client {
         if status.is_success() || status == StatusCode::NOT_FOUND { Ok(status) } else { Err(garbled(status, &body)) }
     }
 
+    /// Calls SES v2, which speaks JSON over REST; `path` begins behind `/v2/email`.
+    pub(crate) async fn ses(&self, endpoint: &str, path: &str, input: &Value) -> Result<(), CallError> {
+        let request = Request::post(format!("{endpoint}/v2/email{path}"))
+            .header("content-type", "application/json")
+            .header("authorization", authorization("ses"))
+            .header("x-amz-date", "20000101T000000Z")
+            .body(Full::from(input.to_string()));
+        let (status, body) = self.send(request).await?;
+        if status.is_success() {
+            return Ok(());
+        }
+        let json: Value = serde_json::from_slice(&body).map_err(|_| garbled(status, &body))?;
+        // AWS names the error in a header, the emulator in the body.
+        let code = json["name"].as_str().ok_or_else(|| garbled(status, &body))?;
+        Err(CallError { code: code.to_owned(), message: json["message"].as_str().unwrap_or_default().to_owned() })
+    }
+
+    /// Calls SNS, which takes a form and answers XML; answers the text of the element `wanted`.
+    pub(crate) async fn sns(&self, endpoint: &str, input: &[(&str, &str)], wanted: &str) -> Result<String, CallError> {
+        let mut form = String::from("Version=2010-03-31");
+        for (name, value) in input {
+            form.push('&');
+            form.push_str(name);
+            form.push('=');
+            form.extend(value.bytes().map(escaped));
+        }
+        let request = Request::post(endpoint)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("authorization", authorization("sns"))
+            .header("x-amz-date", "20000101T000000Z")
+            .body(Full::from(form));
+        let (status, body) = self.send(request).await?;
+        let text = String::from_utf8_lossy(&body);
+        let element = || text.split_once(&format!("<{wanted}>"))?.1.split_once(&format!("</{wanted}>")).map(|(value, _)| value);
+        element().filter(|_| status.is_success()).map(str::to_owned).ok_or_else(|| garbled(status, &body))
+    }
+
     async fn send(&self, request: Result<Request<Body>, http::Error>) -> Result<(StatusCode, axum::body::Bytes), CallError> {
         let request = request.map_err(unanswered)?;
         let answer = async {
@@ -106,6 +145,11 @@ impl Client {
         };
         tokio::time::timeout(TIMEOUT, answer).await.map_err(unanswered)?
     }
+}
+
+/// A byte as a form's value has it.
+fn escaped(byte: u8) -> String {
+    if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
 }
 
 /// The emulators want a signature's form but do not check it.

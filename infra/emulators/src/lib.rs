@@ -1,9 +1,10 @@
-//! AWS on one machine, with neither an account nor Docker.
+//! AWS and UPS on one machine, with neither an account nor Docker.
 //!
-//! Three emulators, each for what it does faithfully:
+//! Four emulators, each for what it does faithfully:
 //! - [`Dynamo`]: DynamoDB, linked in (dynoxide).
 //! - [`Kms`]: KMS, a stand-in of our own with real cryptography.
-//! - [`MiniStack`]: everything else, a child process.
+//! - [`MiniStack`]: everything else of AWS, a child process.
+//! - [`Ups`]: UPS, a stand-in of our own, which can be told what happens and what goes wrong.
 //!
 //! [`provision()`] then makes in them the resources that `template.yaml` declares. Everything listens on loopback only, and
 //! each emulator runs on a thread or process of its own: it outlives the async runtime that started it.
@@ -19,14 +20,16 @@ mod ministack;
 mod provision;
 mod server;
 mod template;
+pub mod ups;
 
 pub use dir_lock::DirLock;
 pub use dynamo::{Dynamo, Storage};
 pub use error::Error;
 pub use kms::Kms;
 pub use ministack::{MiniStack, Options as MiniStackOptions};
-pub use provision::{Endpoints, Provisioned, Which, provision};
+pub use provision::{Endpoints, Pipe, PipeTarget, Provisioned, Which, provision};
 pub use template::{Overrides, Template, TemplateError};
+pub use ups::{Options as UpsOptions, Ups};
 
 /// The region that every emulated resource is in.
 pub const REGION: &str = "us-east-1";

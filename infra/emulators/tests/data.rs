@@ -62,6 +62,7 @@ async fn every_table_of_the_template_exists_with_its_indexes_stream_and_expiry()
     let records: Vec<_> = [
         ("all", "ix_all+ix_sort"),
         ("assignee", "ix_assignee+ix_sort"),
+        ("due", "ix_due+ix_due_at"),
         ("status", "ix_status+ix_sort"),
         ("status_assignee", "ix_status_assignee+ix_sort"),
         ("token_1", "ix_token_1+ix_sort"),
@@ -86,14 +87,19 @@ async fn the_environment_is_the_templates_and_names_what_was_made() {
     let made = provision(&template, &endpoints(&dynamo, &kms), Which::DataOnly).await.unwrap();
     let expected = [
         ("CLOISTER_ALLOWED_ORIGINS", "https://a.example,https://b.example"),
+        ("CLOISTER_CHECKPOINT_KEY_ARN", made.keys["CheckpointKey"].as_str()),
         ("CLOISTER_DEPLOYMENT", "other"),
         ("CLOISTER_EPHEMERA_TABLE", "other-ephemera"),
         ("CLOISTER_KEYS_TABLE", "other-keys"),
         ("CLOISTER_LEDGER_TABLE", "other-ledger"),
+        ("CLOISTER_MAIL_FROM", "no-reply@cloister.example"),
         ("CLOISTER_POOL_KEY_ARN", made.keys["PoolKey"].as_str()),
+        ("CLOISTER_QUEUES", "https://sqs.us-east-1.amazonaws.com/000000000000/other-"),
         ("CLOISTER_RECORDS_TABLE", "other-records"),
         ("CLOISTER_SESSION_IDLE_SECONDS", "900"),
         ("CLOISTER_TENANT_KEY_MODE", "own"),
+        ("CLOISTER_UPS_PER_MINUTE", "60"),
+        ("CLOISTER_UPS_URL", "https://onlinetools.ups.com"),
     ];
     let env: Vec<_> = made.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(env, expected);

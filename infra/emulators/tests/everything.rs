@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper's failure is the test's")]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::TcpStream;
 use std::path::Path;
@@ -12,7 +13,9 @@ use aws_sdk_cognitoidentityprovider as cognito;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cognito::types::{AttributeType, AuthFlowType};
-use emulators::{Dynamo, Endpoints, Kms, MiniStack, MiniStackOptions, Provisioned, Storage, Template, Which, provision};
+use emulators::{
+    Dynamo, Endpoints, Kms, MiniStack, MiniStackOptions, PipeTarget, Provisioned, Storage, Template, Which, provision,
+};
 
 struct Stack {
     dynamo: Dynamo,
@@ -156,6 +159,23 @@ async fn the_audit_bucket_has_object_lock_as_the_template_says() {
     let url = format!("{}/{bucket}?versioning", stack.ministack.endpoint());
     let answer = get(&url).await;
     assert!(answer.contains("<Status>Enabled</Status>"), "{answer}");
+    stack.stop();
+}
+
+#[tokio::test]
+async fn every_pipe_of_the_template_leads_from_the_ledger_to_what_was_made() {
+    let stack = Stack::start(None);
+    let made = stack.provision().await;
+    let targets: BTreeMap<_, _> = made.pipes.iter().map(|pipe| (pipe.name.as_str(), &pipe.target)).collect();
+    let PipeTarget::Bus { name, .. } = targets["cloister-domain-events"] else { panic!("{targets:?}") };
+    assert_eq!(*name, made.buses["EventBus"]);
+    let PipeTarget::Queue { url, group, deduplication } = targets["cloister-audit-wake-ups"] else { panic!("{targets:?}") };
+    assert_eq!(*url, made.queues_by_name["seal-audit"]);
+    assert!(url.ends_with(".fifo") && group.is_some() && deduplication.is_some());
+    for pipe in &made.pipes {
+        assert_eq!(pipe.table, made.tables["LedgerTable"]);
+        assert_eq!(pipe.dead_letters, Some(made.queues_by_name["pipes-dead"].clone()));
+    }
     stack.stop();
 }
 

@@ -1,7 +1,9 @@
 //! A tenant's audit events, read past the API from the tables of a running stack: a view for whoever develops on it.
 
-use crate::client::{Client, NoAnswer};
-use axum::http::Method;
+use crate::{
+    calls::{CallFailed, Calls, DYNAMODB},
+    client::NoAnswer,
+};
 use serde_json::{Value, json};
 
 /// An audit event that is not sealed yet.
@@ -17,7 +19,7 @@ pub struct Seen {
 /// A tenant's unsealed events.
 #[derive(Clone, Debug)]
 pub struct AuditLog {
-    client: Client,
+    tables: Calls,
     table: String,
     partition: String,
 }
@@ -25,7 +27,7 @@ pub struct AuditLog {
 impl AuditLog {
     /// `endpoint` is DynamoDB's, `tenant` an id.
     pub fn new(endpoint: &str, table: &str, tenant: &str) -> Self {
-        Self { client: Client::new(endpoint), table: table.to_owned(), partition: format!("{tenant}#AUDIT") }
+        Self { tables: Calls::new(endpoint), table: table.to_owned(), partition: format!("{tenant}#AUDIT") }
     }
 
     /// Those after `id`, oldest first.
@@ -41,31 +43,13 @@ impl AuditLog {
                 "KeyConditionExpression": "pk = :pk AND sk > :after",
                 "ExpressionAttributeValues": { ":pk": { "S": self.partition }, ":after": { "S": after } },
             });
-            let page = self.query(&query).await?;
+            let failed = |e: CallFailed| NoAnswer { url: "the ledger table".to_owned(), why: e.to_string() };
+            let page = self.tables.call(DYNAMODB, "Query", &query).await.map_err(failed)?;
             found.extend(page["Items"].as_array().into_iter().flatten().filter_map(seen));
             match page["LastEvaluatedKey"]["sk"]["S"].as_str() {
                 Some(last) => last.clone_into(&mut after),
                 None => return Ok(found),
             }
-        }
-    }
-
-    async fn query(&self, query: &Value) -> Result<Value, NoAnswer> {
-        let headers = [
-            ("content-type", "application/x-amz-json-1.0"),
-            ("x-amz-target", "DynamoDB_20120810.Query"),
-            ("x-amz-date", "20000101T000000Z"),
-            // The emulator wants one, and checks nothing about it.
-            (
-                "authorization",
-                "AWS4-HMAC-SHA256 Credential=local/20000101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0",
-            ),
-        ];
-        let answer = self.client.send(&Method::POST, "/", &headers, query.to_string()).await?;
-        if answer.status == 200 {
-            Ok(answer.json)
-        } else {
-            Err(NoAnswer { url: "the ledger table".to_owned(), why: answer.text })
         }
     }
 }

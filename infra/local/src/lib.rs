@@ -1,21 +1,30 @@
-//! The platform on one machine: every endpoint in this process, behind a gateway that sends it the events which API Gateway
-//! would, over emulators of AWS.
+//! The platform on one machine: every function in this process, behind a gateway that sends it the events which API Gateway
+//! would, beside the pipes, queues and schedules that run by themselves, over emulators of AWS.
 //!
 //! Handlers cannot tell it from AWS: they get the same events and read the same settings. It listens on loopback only, and
 //! holds synthetic data only.
 
+mod background;
+mod calls;
+mod carrier;
 pub mod client;
 mod error;
 mod gateway;
 mod handover;
 mod ledger;
 mod live;
+mod mailbox;
+mod pipes;
 mod seed;
+mod socket_client;
+mod sockets;
 mod stack;
 
+pub use carrier::{Account, Carrier};
 pub use error::Error;
 pub use handover::Handover;
 pub use ledger::{AuditLog, Seen};
-pub use live::{Observer, Served};
+pub use live::{Kind, Observer, Ran, Served};
 pub use seed::{PLATFORM, TENANTS, User};
+pub use socket_client::{Heard, NoSocket, Socket};
 pub use stack::{Data, Options, Stack};

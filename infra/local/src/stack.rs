@@ -1,11 +1,17 @@
 //! Starts everything, and ends it.
 
 use crate::{
-    Error, Handover, User,
+    Carrier, Error, Handover, User,
+    background::{self, Background, Bell},
+    calls::Calls,
+    carrier,
     gateway::Gateway,
     live::{Lines, Observer},
+    mailbox,
     seed::{self, Seeded},
+    sockets::{self, Registered, Sockets},
 };
+use axum::Router;
 use common::{Aws, Config, Deps, SystemClock, authorizer::Authorizer};
 use emulators::{
     DirLock, Dynamo, Endpoints, Kms, MiniStack, MiniStackOptions, Overrides, Provisioned, Storage, Template, Which, provision,
@@ -49,6 +55,9 @@ pub struct Options {
     /// Is told, in a sentence, what a start is busy with.
     pub progress: fn(&str),
     pub observer: Option<Arc<dyn Observer>>,
+    pub carrier: Carrier,
+    /// How much faster than elsewhere schedules come round, sockets grow old and failed messages come again; 1 or more.
+    pub time_scale: u32,
 }
 
 impl Default for Options {
@@ -62,6 +71,8 @@ impl Default for Options {
             origins: Vec::new(),
             progress: |line| eprintln!("{line}"),
             observer: None,
+            carrier: Carrier::StandIn { speed: None },
+            time_scale: 1,
         }
     }
 }
@@ -71,12 +82,21 @@ impl Default for Options {
 pub struct Stack {
     address: SocketAddr,
     dir: PathBuf,
-    handover: Handover,
     emulators: Emulators,
+    running: Running,
     gateway: Serving,
     sweeper: JoinHandle<()>,
     /// Given back last.
     _held: Held,
+}
+
+/// What runs on the emulators, beside the gateway.
+#[derive(Debug)]
+struct Running {
+    handover: Handover,
+    background: Background,
+    sockets: sockets::Ending,
+    carrier: carrier::Running,
 }
 
 /// The directory, for this process alone.
@@ -96,7 +116,7 @@ impl Stack {
         let address = listener.local_addr().map_err(Error::io("read the port"))?;
         let (dir, held) = hold(&options.data)?;
         let emulators = Emulators::start(&dir, &options).await?;
-        let (handover, gateway) = match emulators.open(&options, &dir, address).await {
+        let (running, routes) = match emulators.open(&options, &dir, address).await {
             Ok(ready) => ready,
             Err(error) => {
                 // What the emulators keep is whole again before the directory is let go.
@@ -104,35 +124,39 @@ impl Stack {
                 return Err(error);
             }
         };
-        let gateway = Serving::start(listener, gateway);
+        let gateway = Serving::start(listener, routes);
         let sweeper = emulators.sweep();
-        Ok(Self { address, dir, handover, emulators, gateway, sweeper, _held: held })
+        Ok(Self { address, dir, emulators, running, gateway, sweeper, _held: held })
     }
 
     /// `http://127.0.0.1:PORT`.
     pub fn base_url(&self) -> &str {
-        &self.handover.base_url
+        &self.running.handover.base_url
+    }
+    /// Whether UPS itself is asked, not its stand-in.
+    pub fn asks_ups(&self) -> bool {
+        matches!(self.running.carrier, carrier::Running::Real { .. })
     }
     pub fn address(&self) -> SocketAddr {
         self.address
     }
     /// The environment of a function: where the emulators are, and what the template says.
     pub fn env(&self) -> &BTreeMap<String, String> {
-        &self.handover.env
+        &self.running.handover.env
     }
     pub fn users(&self) -> &[User] {
-        &self.handover.users
+        &self.running.handover.users
     }
     /// The users' password; nothing where there was no seed.
     pub fn password(&self) -> Option<&str> {
-        self.handover.password.as_deref()
+        self.running.handover.password.as_deref()
     }
     /// Where `dev.json` and `env` are, and the data while it is kept.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
     pub fn handover(&self) -> &Handover {
-        &self.handover
+        &self.running.handover
     }
     /// The process id of the emulator that is not in this process.
     pub fn child_id(&self) -> u32 {
@@ -147,9 +171,13 @@ impl Stack {
         self.sweeper.abort();
         // It holds the tables open.
         let _ = self.sweeper.await;
-        self.gateway.stop().await;
+        // Sockets tell their functions that they close, and functions still call the gateway: it ends last of these.
+        let Running { background, sockets, carrier, .. } = self.running;
+        tokio::join!(background.stop(), sockets.stop());
+        tokio::join!(self.gateway.stop(), carrier.forget_account());
         Handover::remove(&self.dir);
-        stop(self.emulators).await
+        let (ended, ()) = tokio::join!(stop(self.emulators), carrier.stop());
+        ended
     }
 }
 
@@ -202,48 +230,60 @@ impl Emulators {
         let kept = matches!(options.data, Data::Kept(_)).then(|| dir.to_owned());
         let ministack = MiniStackOptions { data_dir: kept.as_ref().map(|dir| dir.join("aws")), progress: options.progress };
         let ministack = tokio::task::spawn_blocking(move || MiniStack::start(&ministack));
-        let storage = kept.as_ref().map_or(Storage::Memory, |dir| Storage::File(dir.join("tables.sqlite")));
-        let dynamo = Dynamo::start(storage);
+        let tables = kept.as_ref().map_or(Storage::Memory, |dir| Storage::File(dir.join("tables.sqlite")));
+        let dynamo = Dynamo::start(tables);
         let kms = Kms::start(kept.map(|dir| dir.join("kms.json")));
         let ministack = ministack.await.map_err(|_| Error::Ended("the AWS emulator's start"))??;
         Ok(Self { dynamo: Arc::new(dynamo?), kms: kms?, ministack })
     }
 
-    /// Makes what the template declares, seeds, and tells the other tools; what is left is to serve.
-    async fn open(
-        &self,
-        options: &Options,
-        dir: &Path,
-        address: SocketAddr,
-    ) -> Result<(Handover, Gateway<CognitoAuthorizer>), Error> {
-        let (deps, lines, env, authorizer) = self.wire(options).await?;
-        let deps = Arc::new(deps);
+    /// Makes what the template declares, seeds, starts what runs by itself, and tells the other tools; what is left is to serve.
+    async fn open(&self, options: &Options, dir: &Path, address: SocketAddr) -> Result<(Running, Router), Error> {
+        let made = self.provision(options).await?;
+        let other = Calls::new(self.ministack.endpoint().as_str());
+        let secret = made.env.get("CLOISTER_UPS_SECRET").map(String::as_str).unwrap_or_default();
+        let (carrier, ups_url) = carrier::Running::start(&options.carrier, &other, secret, address).await?;
+        let env = environment(&made, &self.endpoints(), address, ups_url);
+        let lines = Arc::new(Lines::new(options.observer.clone()));
+        let (deps, authorizer) = wire(&env, &lines)?;
         let seeded = match options.seed {
             true => Some(seed::seed(&deps, dir, options.password.as_deref(), options.progress).await?),
             false => None,
         };
         let handover = handover(address, env, seeded);
+        let bell = Bell::new();
+        let (sockets, ending) =
+            Sockets::new(Registered::new(deps.clone(), authorizer.clone(), lines.clone(), bell.clone()), options.time_scale);
+        let ground = background::Ground {
+            deps: deps.clone(),
+            lines: lines.clone(),
+            other,
+            time_scale: options.time_scale.max(1),
+            bell: bell.clone(),
+        };
+        let background = Background::start(ground, Calls::new(&self.dynamo.endpoint()), dir, &made).await?;
         handover.write(dir)?;
-        Ok((handover, Gateway::new(deps, authorizer, registry::all(), lines)))
+        let gateway = Gateway::new(deps, authorizer, registry::all(), lines, bell);
+        let routes = Router::new()
+            .merge(sockets.router())
+            .merge(carrier.router())
+            .merge(mailbox::router(&self.ministack.endpoint()))
+            .merge(gateway.into_router());
+        Ok((Running { handover, background, sockets: ending, carrier }, routes))
     }
 
-    /// Makes the template's resources, and what every request shares.
-    async fn wire(&self, options: &Options) -> Result<(Deps, Arc<Lines>, BTreeMap<String, String>, CognitoAuthorizer), Error> {
+    fn endpoints(&self) -> Endpoints {
+        Endpoints { dynamodb: self.dynamo.endpoint(), kms: self.kms.endpoint(), other: Some(self.ministack.endpoint()) }
+    }
+
+    async fn provision(&self, options: &Options) -> Result<Provisioned, Error> {
         let mut overrides = Overrides::new();
         if !options.origins.is_empty() {
             overrides.insert("AllowedOrigins".to_owned(), options.origins.join(","));
         }
         let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml");
         let template = Template::load_with(Path::new(template), &overrides).map_err(emulators::Error::from)?;
-        let endpoints =
-            Endpoints { dynamodb: self.dynamo.endpoint(), kms: self.kms.endpoint(), other: Some(self.ministack.endpoint()) };
-        let env = environment(provision(&template, &endpoints, Which::Everything).await?, &endpoints);
-        let config = Config::from_env(env.clone()).map_err(|e| Error::Config(e.to_string()))?;
-        let aws = Aws::from_env(env.clone());
-        let authorizer = CognitoAuthorizer::new(&config, &aws);
-        let lines = Arc::new(Lines::new(options.observer.clone()));
-        let deps = Deps::new(config, &aws, Arc::new(SystemClock), lines.clone()).map_err(Error::Config)?;
-        Ok((deps.with_cognito(&aws), lines, env, authorizer))
+        Ok(provision(&template, &self.endpoints(), Which::Everything).await?)
     }
 
     fn sweep(&self) -> JoinHandle<()> {
@@ -273,17 +313,32 @@ impl Emulators {
     }
 }
 
+/// What every request shares.
+fn wire(env: &BTreeMap<String, String>, lines: &Arc<Lines>) -> Result<(Arc<Deps>, Arc<CognitoAuthorizer>), Error> {
+    let config = Config::from_env(env.clone()).map_err(|e| Error::Config(e.to_string()))?;
+    let aws = Aws::from_env(env.clone());
+    let authorizer = CognitoAuthorizer::new(&config, &aws);
+    let deps = Deps::new(config, &aws, Arc::new(SystemClock), lines.clone()).map_err(Error::Config)?;
+    Ok((Arc::new(deps.with_everything(&aws)), Arc::new(authorizer)))
+}
+
 /// A function's environment. The emulators take any credentials.
-fn environment(provisioned: Provisioned, endpoints: &Endpoints) -> BTreeMap<String, String> {
-    let mut env = provisioned.env;
-    let mut set = |name: &str, value: &str| drop(env.insert(name.to_owned(), value.to_owned()));
-    set("AWS_REGION", emulators::REGION);
-    set("AWS_ACCESS_KEY_ID", "local");
-    set("AWS_SECRET_ACCESS_KEY", "local");
-    set("AWS_ENDPOINT_URL_DYNAMODB", &endpoints.dynamodb);
-    set("AWS_ENDPOINT_URL_KMS", &endpoints.kms);
+fn environment(made: &Provisioned, endpoints: &Endpoints, gateway: SocketAddr, ups_url: String) -> BTreeMap<String, String> {
+    let mut env = made.env.clone();
+    let mut set = |name: &str, value: String| drop(env.insert(name.to_owned(), value));
+    set("AWS_REGION", emulators::REGION.to_owned());
+    set("AWS_ACCESS_KEY_ID", "local".to_owned());
+    set("AWS_SECRET_ACCESS_KEY", "local".to_owned());
+    set("AWS_ENDPOINT_URL_DYNAMODB", endpoints.dynamodb.clone());
+    set("AWS_ENDPOINT_URL_KMS", endpoints.kms.clone());
+    set("CLOISTER_PUBLIC_URL", format!("http://{gateway}"));
+    set("CLOISTER_SOCKETS_URL", format!("ws://{gateway}{}", sockets::PATH));
+    set("CLOISTER_UPS_URL", ups_url);
     if let Some(other) = &endpoints.other {
-        set("AWS_ENDPOINT_URL", other);
+        set("AWS_ENDPOINT_URL", other.clone());
+        // Only the host differs from AWS's: `https://sqs.<region>.<suffix>/<account>/<prefix>-`.
+        let path = made.env.get("CLOISTER_QUEUES").and_then(|url| url.splitn(4, '/').nth(3)).unwrap_or_default();
+        set("CLOISTER_QUEUES", format!("{other}/{path}"));
     }
     env
 }
@@ -296,9 +351,9 @@ struct Serving {
 }
 
 impl Serving {
-    fn start<A: Authorizer>(listener: TcpListener, gateway: Gateway<A>) -> Self {
+    fn start(listener: TcpListener, routes: Router) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let service = gateway.into_router().into_make_service_with_connect_info::<SocketAddr>();
+        let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         let task = tokio::spawn(async move {
             let until = async move {
                 // A dropped sender means the same as a message.

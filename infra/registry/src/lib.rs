@@ -8,7 +8,7 @@ mod other;
 pub use edge::{CORS_ALLOWED_HEADERS, CORS_MAX_AGE_SECONDS, GATEWAY_HEADERS, GATEWAY_RESPONSES, GatewayResponse, REQUEST_ID};
 pub use other::{OTHERS, OtherFunction, Trigger};
 
-use common::{AnyEndpoint, Kind};
+use common::{AnyConsumer, AnyEndpoint, AnySchedule, AnySocket, Kind, Schema};
 
 /// A domain and its endpoints.
 #[derive(Clone, Copy, Debug)]
@@ -18,16 +18,62 @@ pub struct Domain {
     /// One line for the API's readers.
     pub summary: &'static str,
     pub endpoints: &'static [AnyEndpoint],
+    /// What its queues run.
+    pub consumers: &'static [AnyConsumer],
+    /// What the clock runs.
+    pub schedules: &'static [AnySchedule],
+    /// What its sockets run.
+    pub sockets: &'static [AnySocket],
+    /// What it publishes.
+    pub events: &'static [Schema],
 }
 
 pub const DOMAINS: &[Domain] = &[
-    Domain { name: "identity", summary: "Signing in, sessions and who one is", endpoints: identity::endpoints::ALL },
+    Domain {
+        name: "identity",
+        summary: "Signing in, sessions and who one is",
+        endpoints: identity::endpoints::ALL,
+        consumers: &[],
+        schedules: &[],
+        sockets: &[],
+        events: identity::EVENTS,
+    },
     Domain {
         name: "shipments",
         summary: "A patient's shipments, by the carrier's tracking number",
         endpoints: shipments::endpoints::ALL,
+        consumers: shipments::consumers::CONSUMERS,
+        schedules: shipments::schedules::SCHEDULES,
+        sockets: &[],
+        events: shipments::domain::EVENTS,
     },
-    Domain { name: "system", summary: "Health, readiness and this description", endpoints: system::endpoints::ALL },
+    Domain {
+        name: "notifications",
+        summary: "What has happened, told to those whom it concerns",
+        endpoints: notifications::endpoints::ALL,
+        consumers: notifications::consumers::CONSUMERS,
+        schedules: notifications::schedules::SCHEDULES,
+        sockets: notifications::sockets::SOCKETS,
+        events: &[],
+    },
+    Domain {
+        name: "audit",
+        summary: "The audit log: sealed, signed, and shown to those who may see it",
+        endpoints: audit::endpoints::ALL,
+        consumers: audit::consumers::CONSUMERS,
+        schedules: audit::schedules::SCHEDULES,
+        sockets: &[],
+        events: audit::EVENTS,
+    },
+    Domain {
+        name: "system",
+        summary: "Health, readiness and this description",
+        endpoints: system::endpoints::ALL,
+        consumers: system::consumers::CONSUMERS,
+        schedules: system::schedules::SCHEDULES,
+        sockets: &[],
+        events: &[],
+    },
 ];
 
 /// Every endpoint, domain by domain.
@@ -35,9 +81,26 @@ pub fn all() -> impl Iterator<Item = &'static AnyEndpoint> {
     DOMAINS.iter().flat_map(|domain| domain.endpoints)
 }
 
-/// Every function's name: the endpoints', then the others'.
+/// Every consumer, domain by domain.
+pub fn consumers() -> impl Iterator<Item = &'static AnyConsumer> {
+    DOMAINS.iter().flat_map(|domain| domain.consumers)
+}
+
+/// Every schedule, domain by domain.
+pub fn schedules() -> impl Iterator<Item = &'static AnySchedule> {
+    DOMAINS.iter().flat_map(|domain| domain.schedules)
+}
+
+/// Every function of a socket, domain by domain.
+pub fn sockets() -> impl Iterator<Item = &'static AnySocket> {
+    DOMAINS.iter().flat_map(|domain| domain.sockets)
+}
+
+/// Every function's name: the endpoints', what runs by itself, the sockets', then the others'.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    all().map(|endpoint| endpoint.name).chain(OTHERS.iter().map(|function| function.name))
+    let background = consumers().map(|consumer| consumer.name).chain(schedules().map(|schedule| schedule.name));
+    let background = background.chain(sockets().map(|socket| socket.name));
+    all().map(|endpoint| endpoint.name).chain(background).chain(OTHERS.iter().map(|function| function.name))
 }
 
 /// Whether whoever calls it need not have signed in.

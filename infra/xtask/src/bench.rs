@@ -1,12 +1,16 @@
-//! Measures what tests never time: how fast a function starts, and what the stack takes. On loopback, within a bounded
-//! number of requests and seconds, and always beside something that tells what the machine can do.
+//! Measures what tests never time: how fast a function starts, what the stack takes, how soon a change is on a socket, and how
+//! fast the audit log is sealed. On loopback, within a bounded number of requests and seconds, and beside something that tells
+//! what the machine can do.
 
 mod cold_start;
+mod counter;
 mod events;
 mod figures;
 mod load;
+mod push;
 mod quota;
 mod runtime_api;
+mod seal;
 mod world;
 
 use crate::{Outcome, build};
@@ -14,7 +18,7 @@ use std::{error::Error, process::ExitCode};
 
 type Failed = Box<dyn Error>;
 
-/// Measure cold starts or throughput, beside a yardstick.
+/// Measure cold starts, throughput, pushes or sealing, beside a yardstick.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -25,6 +29,8 @@ pub(crate) struct Args {
 enum What {
     ColdStart(cold_start::Args),
     Load(load::Args),
+    Push(push::Args),
+    Seal(seal::Args),
 }
 
 pub(crate) fn run(args: Args) -> Outcome {
@@ -36,6 +42,8 @@ pub(crate) fn run(args: Args) -> Outcome {
         match args.what {
             What::ColdStart(args) => cold_start::run(args).await,
             What::Load(args) => load::run(args).await,
+            What::Push(args) => push::run(args).await,
+            What::Seal(args) => seal::run(args).await,
         }
     })
 }

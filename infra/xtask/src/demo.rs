@@ -1,19 +1,18 @@
-//! `cargo xtask demo`: the main job, played against a running stack and told as it goes.
+//! `cargo xtask demo`: the whole story, played against a running stack and told as it goes.
 
+mod parcel;
+mod proof;
 mod tour;
 
 use crate::{Outcome, dev, paint::Paint};
 use axum::http::Method;
-use local::{
-    Handover, TENANTS,
-    client::{Answer, NoAnswer},
-};
+use local::{Handover, TENANTS, client::NoAnswer};
 use serde_json::{Value, json};
 use shipments::tracking_number::{Classified, TrackingNumber};
 use std::{path::PathBuf, process::ExitCode};
 use tour::{Step, Tour};
 
-/// Plays the main job against a running stack: each step, its request, its answer, and what the audit record says
+/// Plays the whole story against a running stack: requests, a parcel that moves, and the audit log's proof
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The running stack's port [default: what the data directory says]
@@ -68,7 +67,7 @@ async fn play(tour: &mut Tour) -> Result<(), NoAnswer> {
     };
     let key = format!("first-{number}");
     let created = tour.play(create("Register a shipment", 201, "", &key)).await?;
-    let id = text(&created, "shipment_id");
+    let id = text(&created.json, "shipment_id");
     let path = format!("/v1/shipments/{id}");
     tour.play(create("The answer was lost? The same key gets it again, and nothing is done twice", 201, "", &key)).await?;
     let other_key = format!("second-{number}");
@@ -84,20 +83,22 @@ async fn play(tour: &mut Tour) -> Result<(), NoAnswer> {
 
     tour.chapter("She changes what she has seen, and only that");
     let change = json!({ "reference": "ORDER-1002" });
+    let version = seen_version(tour, &path, &token).await?;
     let update = |what, status, code| {
-        Step::new(Method::PATCH, &path, status).what(what).by(&token).phi().header("if-match", "\"1\"").body(&change).code(code)
+        Step::new(Method::PATCH, &path, status).what(what).by(&token).phi().header("if-match", &version).body(&change).code(code)
     };
-    tour.play(update("Update version 1", 200, "")).await?;
-    tour.play(update("Update version 1 again: it is version 2 by now", 412, "precondition_failed")).await?;
+    tour.play(update("Update the version that she knows", 200, "")).await?;
+    tour.play(update("Update that version again: there is a newer one by now", 412, "precondition_failed")).await?;
 
     tour.chapter("Many at once: each is done or refused by itself");
-    let mut second = registration.clone();
-    second["tracking_number"] = fresh_number().into();
+    let second = fresh_number();
+    let mut good = registration.clone();
+    good["tracking_number"] = second.as_str().into();
     let mut wrong = registration.clone();
     wrong["tracking_number"] = "123".into();
     let batch = Step::post("/v1/shipments/batch", 200).what("Two shipments, of which one has no UPS number").by(&token).phi();
     let batch_key = format!("batch-{number}");
-    let batch = batch.header("idempotency-key", &batch_key).body(&json!({ "shipments": [second, wrong] }));
+    let batch = batch.header("idempotency-key", &batch_key).body(&json!({ "shipments": [good, wrong] }));
     let done = tour.play(batch).await?;
     tour.check(done.json["succeeded"] == 1 && done.json["failed"] == 1, "one is registered and one is refused");
 
@@ -113,16 +114,38 @@ async fn play(tour: &mut Tour) -> Result<(), NoAnswer> {
     tour.play(refused.header("idempotency-key", &format!("viewer-{number}")).body(&registration)).await?;
     tour.play(Step::get(&path, 401).what("Somebody without a token learns nothing").code("unauthenticated")).await?;
 
+    let batched = text(&done.json["items"][0]["result"], "shipment_id");
+    let batched = format!("/v1/shipments/{batched}");
+    let admin = sign_in(tour, "tenant_admin", acme).await?;
+    let people = parcel::People { marketer: &token, colleague: &admin };
+    let mut socket = parcel::open_socket(tour, people).await?;
+    parcel::arrives(tour, people, &mut socket, &parcel::Parcel { number: &number, path: &path }).await?;
+    parcel::is_stuck(tour, people, &mut socket, &parcel::Parcel { number: &second, path: &batched }).await?;
+
+    tour.chapter("An auditor has all of this proven");
+    let auditor = sign_in(tour, "auditor", acme).await?;
+    proof::play(tour, &auditor).await?;
+
+    tour.chapter("By e-mail");
+    parcel::mailbox(tour, &number).await?;
+
     tour.chapter("The end");
-    let batched = done.json["items"][0]["result"]["shipment_id"].as_str().unwrap_or_default().to_owned();
-    for (what, id, version) in [("Void the first, which frees its number", &id, "\"2\""), ("and the second", &batched, "\"1\"")] {
-        let path = format!("/v1/shipments/{id}/void");
-        tour.play(Step::post(&path, 200).what(what).by(&token).phi().header("if-match", version)).await?;
+    for (what, path) in [("Void the first, which frees its number", &path), ("and the second", &batched)] {
+        let version = seen_version(tour, path, &token).await?;
+        let void = Step::post(&format!("{path}/void"), 200).what(what).by(&token).phi().header("if-match", &version);
+        tour.play(void).await?;
     }
     tour.play(Step::post("/v1/auth/logout", 204).what("Sign out").by(&token)).await?;
     let dead = "The token is dead at once, though it has not expired and the gateway remembers it";
     tour.play(Step::get(&path, 401).what(dead).by(&token).phi().code("unauthenticated")).await?;
+    parcel::closes(tour, socket).await;
     Ok(())
+}
+
+/// The version that one has seen, as `If-Match` wants it.
+async fn seen_version(tour: &Tour, path: &str, token: &str) -> Result<String, NoAnswer> {
+    let answer = tour.quietly(Step::get(path, 200).by(token).phi()).await?;
+    Ok(answer.header("etag").unwrap_or_default().to_owned())
 }
 
 async fn sign_in(tour: &mut Tour, role: &str, tenant: &str) -> Result<String, NoAnswer> {
@@ -130,11 +153,11 @@ async fn sign_in(tour: &mut Tour, role: &str, tenant: &str) -> Result<String, No
     let what = format!("Sign in as {email}");
     let credentials = json!({ "email": email, "password": tour.password() });
     let answer = tour.play(Step::post("/v1/auth/login", 200).what(&what).body(&credentials)).await?;
-    Ok(text(&answer, "access_token"))
+    Ok(text(&answer.json, "access_token"))
 }
 
-fn text(answer: &Answer, name: &str) -> String {
-    answer.json[name].as_str().unwrap_or_default().to_owned()
+fn text(json: &Value, name: &str) -> String {
+    json[name].as_str().unwrap_or_default().to_owned()
 }
 
 /// A number with a right check digit that no earlier run has used.
@@ -149,18 +172,27 @@ fn fresh_number() -> String {
 
 /// What of a shipment is worth a line.
 const SHIPMENT: [&str; 5] = ["shipment_id", "tracking_number", "reference", "status", "version"];
+const NOTIFICATION: [&str; 4] = ["seq", "kind", "subject", "read"];
+const SCAN: [&str; 4] = ["occurred_at", "status", "description", "location"];
+const PREFERENCES: [&str; 3] = ["digest", "quiet_hours", "time_zone"];
 /// What of a problem is not said by its status.
 const PROBLEM: [&str; 3] = ["code", "detail", "errors"];
 
-/// What is shown of a value: passwords not at all, tokens by their beginning, shipments and problems by what tells them
+/// What is shown of a value: passwords not at all, tokens by their beginning, and of what has many members those that tell it
 /// from others.
 fn shown(value: &Value) -> Value {
     match value {
-        Value::String(text) if text.chars().count() > 60 => format!("{}…", text.chars().take(16).collect::<String>()).into(),
+        Value::String(text) if text.chars().count() > 60 => {
+            let most = if text.contains(' ') { 60 } else { 16 };
+            format!("{}…", text.chars().take(most).collect::<String>()).into()
+        }
         Value::Array(items) => items.iter().map(shown).collect(),
         Value::Object(members) => {
             let chosen: Option<&[&str]> = match () {
                 () if members.contains_key("shipment_id") => Some(&SHIPMENT),
+                () if members.contains_key("event_id") => Some(&NOTIFICATION),
+                () if members.contains_key("carrier_type") => Some(&SCAN),
+                () if members.contains_key("channels") => Some(&PREFERENCES),
                 () if members.contains_key("correlation_id") => Some(&PROBLEM),
                 () => None,
             };

@@ -4,7 +4,8 @@ mod banner;
 mod view;
 
 use crate::{Outcome, paint::Paint, workspace};
-use local::{Data, Error, Options, Stack};
+use emulators::ups::Speed;
+use local::{Account, Carrier, Data, Error, Options, Stack};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -41,6 +42,40 @@ pub(crate) struct Args {
     /// The users' password; by default one is generated, and kept with the data
     #[arg(long, env = "CLOISTER_DEMO_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     password: Option<String>,
+    /// Lets packages travel by themselves, so many times faster than real: 600 makes a journey of seven minutes
+    #[arg(long, value_name = "N", conflicts_with = "ups_client_id")]
+    ups_speed: Option<Speed>,
+    /// Lets schedules come round, sockets grow old and failed messages come again so many times sooner
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    time_scale: u32,
+    #[command(flatten)]
+    ups: Ups,
+}
+
+/// An account at UPS. With it UPS itself is asked, and its stand-in is not started.
+#[derive(Debug, clap::Args)]
+struct Ups {
+    /// Asks UPS itself, with this account
+    #[arg(long, env = "UPS_CLIENT_ID", hide_env_values = true, value_name = "ID", requires = "ups_client_secret")]
+    ups_client_id: Option<String>,
+    /// The account's secret: better in the environment than in a shell's history
+    #[arg(long, env = "UPS_CLIENT_SECRET", hide_env_values = true, value_name = "SECRET")]
+    ups_client_secret: Option<String>,
+    /// Where UPS answers; https://wwwcie.ups.com is its test environment
+    #[arg(long, env = "UPS_BASE_URL", value_name = "URL", default_value = "https://onlinetools.ups.com")]
+    ups_base_url: String,
+}
+
+impl Ups {
+    fn carrier(self, speed: Option<Speed>) -> Carrier {
+        let set = |value: Option<String>| value.filter(|text| !text.is_empty());
+        match (set(self.ups_client_id), set(self.ups_client_secret)) {
+            (Some(client_id), Some(client_secret)) => {
+                Carrier::Real(Account { client_id, client_secret, base_url: self.ups_base_url })
+            }
+            _ => Carrier::StandIn { speed },
+        }
+    }
 }
 
 /// Where data is kept by default.
@@ -71,6 +106,8 @@ async fn serve(args: Args) -> Outcome {
         origins: args.allow_origin,
         progress: |line| eprintln!("{line}"),
         observer: Some(view.clone()),
+        carrier: args.ups.carrier(args.ups_speed),
+        time_scale: args.time_scale,
     };
     let data = options.data.clone();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -83,7 +120,7 @@ async fn serve(args: Args) -> Outcome {
         _ = interrupt.recv() => return Ok(ExitCode::from(130)),
         _ = terminate.recv() => return Ok(ExitCode::from(143)),
     };
-    view.know(stack.users());
+    view.know(stack.handover());
     print!("{}", banner::banner(&stack, &data, began.elapsed(), paint));
     tokio::select! {
         _ = interrupt.recv() => {}

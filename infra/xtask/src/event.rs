@@ -1,8 +1,11 @@
 //! Makes a template of `events/` live: for `cargo lambda invoke`, or a look at what a function is sent.
 
 use crate::{Outcome, openapi::json_text, workspace};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use common::{Identity, SessionId, TenantId, Timestamp, UserId, Uuid};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use common::{Clock, EventId, Identity, SessionId, SystemClock, TenantId, Timestamp, UserId, Uuid};
 use http::Method;
 use local::{Handover, client::Client};
 use serde::{Deserialize, Serialize};
@@ -51,9 +54,11 @@ async fn write(args: Args) -> Outcome {
         .ok_or("the stack's users are not its own: set CLOISTER_DEMO_PASSWORD")?;
     let base = args.port.map_or(handover.base_url, |port| format!("http://127.0.0.1:{port}"));
     let caller = Caller::known(&root.join(&args.data_dir).join(KEPT), base, args.email, password).await?;
-    let values = caller.values(&template).await?;
+    let values = caller.values(&template, &handover.env).await?;
     let event = registry::event::fill(&template, |name| match name {
         "idempotency_key" | "request_id" => Some(fresh_id()),
+        "event_id" => Some(EventId::new(SystemClock.now()).to_string()),
+        "now" => Some(SystemClock.now().to_string()),
         // A search looks for the shipment that was made for it.
         "tracking_number" => values.get(name).cloned().or_else(fresh_tracking_number),
         other => values.get(other).cloned(),
@@ -65,6 +70,10 @@ async fn write(args: Args) -> Outcome {
     println!("{}", file.strip_prefix(&root).unwrap_or(&file).display());
     Ok(ExitCode::SUCCESS)
 }
+
+/// What the stack makes by itself, and where it lists it.
+const LISTED: [(&str, &str); 2] =
+    [("notification_id", "/v1/notifications?limit=1"), ("first_sequence", "/v1/audit/segments?limit=1")];
 
 /// Where a sign-in is kept, in the stack's data directory: an e-mail may sign in five times in a quarter of an hour only.
 const KEPT: &str = "event-session.json";
@@ -118,7 +127,11 @@ impl Caller {
     }
 
     /// What stands for each name of the template. Where it is about an existing shipment, one is made.
-    async fn values(&self, template: &str) -> Result<BTreeMap<&'static str, String>, Box<dyn Error>> {
+    async fn values(
+        &self,
+        template: &str,
+        env: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<&'static str, String>, Box<dyn Error>> {
         let mut values = self.identity.to_context();
         values.insert("access_token", self.signed_in.access_token.clone());
         values.insert("refresh_token", self.signed_in.refresh_token.clone());
@@ -130,7 +143,51 @@ impl Caller {
             values.insert("tracking_number", text(&shipment, "tracking_number")?);
             values.insert("version", shipment["version"].to_string());
         }
+        for (name, list) in LISTED {
+            if template.contains(&format!("{{{{{name}}}}}")) {
+                values.insert(name, self.first(name, list).await?);
+            }
+        }
+        if template.contains("{{carrier_") {
+            let credentials = self.carrier_credentials(env).await?;
+            values.insert("carrier_token", self.carrier_token(&credentials).await?);
+            values.insert("carrier_credentials", credentials);
+        }
         Ok(values)
+    }
+
+    /// The first of a list that the stack fills by itself.
+    async fn first(&self, name: &str, list: &str) -> Result<String, Box<dyn Error>> {
+        let token = format!("Bearer {}", self.signed_in.access_token);
+        let page = good(self.client.send(&Method::GET, list, &[("authorization", token.as_str())], "").await?)?;
+        match &page["items"][0][name] {
+            Value::Null => Err(format!("{list} is empty as yet: something must have happened").into()),
+            Value::String(text) => Ok(text.clone()),
+            other => Ok(other.to_string()),
+        }
+    }
+
+    /// What the stack's stand-in for the carrier shows when it wants a token, out of the secret that both have.
+    async fn carrier_credentials(&self, env: &BTreeMap<String, String>) -> Result<String, Box<dyn Error>> {
+        let of = |name: &str| env.get(name).ok_or_else(|| format!("the stack has no `{name}`"));
+        let headers = [
+            ("content-type", "application/x-amz-json-1.1"),
+            ("x-amz-target", "secretsmanager.GetSecretValue"),
+            ("authorization", "AWS4-HMAC-SHA256 Credential=local/20000101/us-east-1/secretsmanager/aws4_request"),
+        ];
+        let body = json!({ "SecretId": of("CLOISTER_UPS_SECRET")? }).to_string();
+        let secret = good(Client::new(of("AWS_ENDPOINT_URL")?).send(&Method::POST, "/", &headers, body).await?)?;
+        let secret: Value = serde_json::from_str(&text(&secret, "SecretString")?)?;
+        let pair = format!("{}:{}", text(&secret, "webhook_client_id")?, text(&secret, "webhook_client_secret")?);
+        Ok(STANDARD.encode(pair))
+    }
+
+    async fn carrier_token(&self, credentials: &str) -> Result<String, Box<dyn Error>> {
+        let basic = format!("Basic {credentials}");
+        let headers = [("authorization", basic.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+        let path = "/v1/webhooks/ups/token";
+        let granted = good(self.client.send(&Method::POST, path, &headers, "grant_type=client_credentials").await?)?;
+        Ok(text(&granted, "access_token")?)
     }
 
     async fn make_shipment(&self) -> Result<Value, Box<dyn Error>> {

@@ -9,6 +9,7 @@ mod event;
 mod openapi;
 mod paint;
 mod sync;
+mod ups;
 mod workspace;
 
 use clap::Parser;
@@ -29,6 +30,7 @@ enum Task {
     Build(build::Args),
     Bench(bench::Args),
     Openapi(openapi::Args),
+    Ups(ups::Args),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Task::Build(args) => build::run(args),
         Task::Bench(args) => bench::run(args),
         Task::Openapi(args) => openapi::run(args),
+        Task::Ups(args) => ups::run(args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -20,10 +20,19 @@ use ledger::{
     Actor, ActorType, AtMost, Decision, EventType, Format, Outcome, Policy, PurposeOfUse, Reason, Resource, Severity, UserAgent,
     Word,
 };
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 /// The partition of a tenant's events that are not sealed yet.
-const UNSEALED: &str = "AUDIT";
+pub(crate) const UNSEALED: &str = "AUDIT";
+/// What such an item says of its kind: the Pipes tell by it what they carry.
+const KIND: &str = "audit";
+/// For so long after its minute a counted event may still be counted on, by a function whose clock is behind.
+const SETTLES: Duration = Duration::from_secs(10);
+/// For so long after its first try an event that is written by itself may be written again, by the SDK: a call's end, and a second.
+/// INVARIANT: with [`WAKES`] it is not more than the wake-ups' delay, so that a wake-up finds settled what it was sent for.
+const REPEATED: Duration = Duration::from_secs(6);
+/// The wake-ups of so long are one.
+const WAKES: Duration = Duration::from_secs(4);
 
 /// Who acted, as an event names them.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +46,14 @@ pub(crate) struct Who {
 }
 
 impl Who {
+    /// One of our own functions, by itself.
+    pub(crate) fn service(name: &str) -> Self {
+        Self { id: Some(name.to_owned()), kind: Some(ActorType::Service), ..Self::default() }
+    }
+    /// What the event's type begins with: asked for over the API, or done by itself.
+    fn area(&self) -> &'static str {
+        if self.kind == Some(ActorType::Service) { "job" } else { "api" }
+    }
     pub(crate) fn anonymous(request: &Request) -> Self {
         Self { ip: request.source_ip.clone(), user_agent: request.user_agent().to_owned(), ..Self::default() }
     }
@@ -67,6 +84,8 @@ pub(crate) struct Record<'a> {
     pub(crate) status: u16,
     pub(crate) reason: Option<&'a str>,
     pub(crate) decided: Option<&'a Decided>,
+    /// In whose name it acted, where not in its own.
+    pub(crate) on_behalf_of: Option<&'a str>,
     pub(crate) policy_set_hash: &'a str,
     pub(crate) correlation_id: &'a CorrelationId,
     pub(crate) changes: &'a [&'static str],
@@ -103,7 +122,7 @@ impl Record<'_> {
             tenant_id: Word::clean(&self.tenant.to_string()),
             sequence: None,
             occurred_at: ledger::OccurredAt::from_unix_millis(self.now.as_millis()).map_err(|_| fail("time"))?,
-            event_type: EventType::parse(format!("api.{}", self.name)).map_err(|_| fail("type"))?,
+            event_type: EventType::parse(format!("{}.{}", self.who.area(), self.name)).map_err(|_| fail("type"))?,
             severity: severity(self.status, self.reason),
             actor: Actor {
                 actor_type: self.who.kind.unwrap_or(ActorType::Anonymous),
@@ -113,7 +132,7 @@ impl Record<'_> {
                 ip: self.who.ip.parse().ok(),
                 user_agent: UserAgent::clean(&self.who.user_agent),
             },
-            on_behalf_of: None,
+            on_behalf_of: self.on_behalf_of.map(|user| ledger::Principal { actor_type: ActorType::User, id: Word::clean(user) }),
             action: self.action.map(Word::clean),
             resources: AtMost::try_from(resources).map_err(|_| fail("resources"))?,
             disclosed: AtMost::try_from(disclosed).map_err(|_| fail("disclosed"))?,
@@ -146,38 +165,68 @@ impl Record<'_> {
         String::from_utf8(bytes).map_err(|_| Error::internal("audit event"))
     }
 
+    /// Of an event that is first written at `written`, and not sealed before `settles`.
+    fn values(&self, written: Timestamp, settles: Timestamp) -> Result<Vec<(&'static str, AttributeValue)>> {
+        Ok(vec![
+            (":event", AttributeValue::S(self.text()?)),
+            (":one", AttributeValue::N("1".to_owned())),
+            (":kind", AttributeValue::S(KIND.to_owned())),
+            (":wake", AttributeValue::S(wake(self.tenant, written))),
+            (":settles", AttributeValue::N(settles.as_millis().to_string())),
+        ])
+    }
+
     /// The operation that writes the event with a change.
     pub(crate) fn op(&self) -> Result<Op> {
-        let item = Item::new(key(self.id)).text("event", self.text()?).number("count", 1);
+        let item = Item::new(key(self.id));
+        let item =
+            item.text("event", self.text()?).number("count", 1).text("kind", KIND).text("wake", wake(self.tenant, self.now));
         Ok(Op::Put { table: Table::Ledger, item, condition: Some(Condition::Absent) })
     }
 
     /// Writes the event by itself.
     pub(crate) async fn write(&self, db: &Db) -> Result<()> {
+        let written = db.now();
         let update = Update {
-            expression: "SET #event = :event, #count = :one",
+            expression: "SET #event = :event, #count = :one, #kind = :kind, #wake = :wake, #settles = :settles",
             condition: None,
-            names: &[("#event", "event"), ("#count", "count")],
-            values: vec![(":event", AttributeValue::S(self.text()?)), (":one", AttributeValue::N("1".to_owned()))],
+            names: &NAMES,
+            values: self.values(written, written.plus(REPEATED))?,
         };
-        // Repeating it writes the same item, so a lost answer does no harm.
+        // Repeating it writes the same item, so a lost answer does no harm: it is not sealed, and deleted, before that is over.
         db.update(self.tenant, Table::Ledger, &key(self.id), update).await.map(drop)
     }
 
     /// Writes the event, or counts one more where this `source` has caused it in this minute already.
     pub(crate) async fn count(mut self, db: &Db, source: &str) -> Result<()> {
-        self.id = EventId::of_minute(self.now, source.as_bytes());
+        // The minute of the write: a request that took long would count in one that is sealed.
+        let written = db.now();
+        self.id = EventId::of_minute(written, source.as_bytes());
         let update = Update {
-            expression: "SET #event = if_not_exists(#event, :event) ADD #count :one",
+            expression: "SET #event = if_not_exists(#event, :event), #kind = :kind, #wake = if_not_exists(#wake, :wake), \
+                         #settles = :settles ADD #count :one",
             condition: None,
-            names: &[("#event", "event"), ("#count", "count")],
-            values: vec![(":event", AttributeValue::S(self.text()?)), (":one", AttributeValue::N("1".to_owned()))],
+            names: &NAMES,
+            // Until then its count may move, and it is not sealed.
+            values: self.values(written, minute_end(written).plus(SETTLES))?,
         };
         db.update(self.tenant, Table::Ledger, &key(self.id), update).await.map(drop)
     }
 }
 
-fn key(id: EventId) -> Key {
+const NAMES: [(&str, &str); 5] =
+    [("#event", "event"), ("#count", "count"), ("#kind", "kind"), ("#wake", "wake"), ("#settles", "settles_at")];
+
+/// What makes the wake-ups of [`WAKES`] one: their deduplication id.
+pub(crate) fn wake(tenant: TenantId, now: Timestamp) -> String {
+    format!("{tenant}-{}", now.as_secs().unsigned_abs() / WAKES.as_secs())
+}
+
+fn minute_end(now: Timestamp) -> Timestamp {
+    Timestamp::from_millis((now.as_millis().div_euclid(60_000) + 1) * 60_000)
+}
+
+pub(crate) fn key(id: EventId) -> Key {
     Key::new(UNSEALED, id.to_string())
 }
 
@@ -185,6 +234,7 @@ fn key(id: EventId) -> Key {
 fn severity(status: u16, reason: Option<&str>) -> Severity {
     match (status, reason) {
         (_, Some("refresh_token_reused")) => Severity::Critical,
+        (_, Some(reason)) if reason.starts_with("tampered_") => Severity::Critical,
         (0..400, _) => Severity::Info,
         (401 | 403 | 429, _) => Severity::Warning,
         (400..500, _) => Severity::Info,

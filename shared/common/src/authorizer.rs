@@ -2,12 +2,13 @@
 //! token's end, nothing that could go stale: what may be done is decided behind it, each time anew.
 
 use crate::{
-    Aws, Config, Deps, Error, EventId, SessionId, TenantId, Timestamp, UserId,
+    Aws, Config, Deps, Error, EventId, SessionId, SocketRoute, TenantId, Timestamp, UserId,
     audit::{Record, Who},
     membership,
     principal::Identity,
     request::network,
     telemetry::{CorrelationId, WideEvent},
+    ticket,
 };
 use aws_lambda_events::apigw::{
     ApiGatewayCustomAuthorizerPolicy, ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayCustomAuthorizerResponse,
@@ -71,7 +72,16 @@ pub async fn authorize<A: Authorizer>(
     line.set("correlation_id", correlation_id.clone());
     line.set("timestamp", now);
 
-    let outcome = identify(deps, authorizer, header("authorization"), now).await;
+    // A socket opens with a ticket, everything else with a token; and neither is good for the other.
+    let outcome = if opens_socket(&event) {
+        let ticket = event.query_string_parameters.first("ticket");
+        match ticket {
+            Some(text) => ticket::take(&deps.db, text, source_ip(&event), now).await,
+            None => Err(TokenRefused::Because("no_ticket")),
+        }
+    } else {
+        identify(deps, authorizer, header("authorization"), now).await
+    };
     let answer = match &outcome {
         Ok(identity) => {
             line.set("tenant.id", identity.tenant);
@@ -82,7 +92,7 @@ pub async fn authorize<A: Authorizer>(
         Err(TokenRefused::Unavailable) => Err(Refused::Unavailable),
         Err(TokenRefused::Because(reason)) => {
             line.set("code", *reason);
-            let ip = event.request_context.identity.as_ref().and_then(|i| i.source_ip.clone()).unwrap_or_default();
+            let ip = source_ip(&event).to_owned();
             let record = Record {
                 id: EventId::new(now),
                 tenant: TenantId::PLATFORM,
@@ -96,6 +106,7 @@ pub async fn authorize<A: Authorizer>(
                 status: 401,
                 reason: Some(reason),
                 decided: None,
+                on_behalf_of: None,
                 policy_set_hash: deps.policies.hash(),
                 correlation_id: &correlation_id,
                 changes: &[],
@@ -109,6 +120,15 @@ pub async fn authorize<A: Authorizer>(
     line.set("authorized", answer.is_ok());
     deps.log.write(&line);
     answer
+}
+
+/// Whether a client shakes hands: `arn:aws:execute-api:<region>:<account>:<api>/<stage>/$connect`.
+fn opens_socket(event: &ApiGatewayCustomAuthorizerRequestTypeRequest) -> bool {
+    event.method_arn.as_deref().is_some_and(|arn| arn.splitn(3, '/').nth(2) == Some(SocketRoute::Connect.key()))
+}
+
+fn source_ip(event: &ApiGatewayCustomAuthorizerRequestTypeRequest) -> &str {
+    event.request_context.identity.as_ref().and_then(|i| i.source_ip.as_deref()).unwrap_or_default()
 }
 
 async fn identify<A: Authorizer>(

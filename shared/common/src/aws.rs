@@ -24,6 +24,10 @@ const CONNECT: Duration = Duration::from_secs(1);
 const ATTEMPT: Duration = Duration::from_secs(2);
 const CALL: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 3;
+/// How long one call to the carrier may take: it is asked in the background, and is slower than AWS.
+const CARRIER: Duration = Duration::from_secs(8);
+/// How long one call of an operator's tool may take.
+const TOOL: Duration = Duration::from_secs(30);
 
 /// Where the services are and who we are to them.
 #[derive(Clone, Debug)]
@@ -63,27 +67,51 @@ impl Aws {
     /// # Errors
     /// A word for what went wrong: no answer in time, a status other than 200, more than `most` bytes.
     pub async fn get(&self, url: &str, most: usize) -> Result<Vec<u8>, &'static str> {
-        let request =
-            http::Request::get(url).body(SdkBody::empty()).ok().and_then(|r| Request::try_from(r).ok()).ok_or("bad url")?;
+        let request = http::Request::get(url).body(Vec::new()).map_err(|_| "bad url")?;
+        let answer = self.send(request, most, ATTEMPT).await.map_err(Unsent::as_str)?;
+        if answer.status() == 200 { Ok(answer.into_body()) } else { Err("unexpected status") }
+    }
+
+    /// One request of a tool's, to whom it likes, sent once; within half a minute.
+    ///
+    /// # Errors
+    /// A word for what went wrong: no answer in time, more than `most` bytes.
+    pub async fn fetch(&self, request: http::Request<Vec<u8>>, most: usize) -> Result<http::Response<Vec<u8>>, &'static str> {
+        self.send(request, most, TOOL).await.map_err(Unsent::as_str)
+    }
+
+    /// One request over the same connections, sent once: its answer, whatever its status. Redirects are not followed.
+    pub(crate) async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        most: usize,
+        within: Duration,
+    ) -> Result<http::Response<Vec<u8>>, Unsent> {
+        let request = Request::try_from(request.map(SdkBody::from)).map_err(|_| Unsent::Unreachable)?;
         let call = async {
-            let answer = self.connector.call(request).await.map_err(|_| "no connection")?;
-            if answer.status().as_u16() != 200 {
-                return Err("unexpected status");
+            let answer = self
+                .connector
+                .call(request)
+                .await
+                .map_err(|e| if e.is_timeout() { Unsent::Timeout } else { Unsent::Unreachable })?;
+            let mut parts = http::Response::builder().status(answer.status().as_u16());
+            for (name, value) in answer.headers() {
+                parts = parts.header(name, value);
             }
             let mut body = answer.into_body();
             let mut bytes = Vec::new();
             while let Some(chunk) =
                 std::future::poll_fn(|cx| http_body::Body::poll_frame(std::pin::Pin::new(&mut body), cx)).await
             {
-                let Ok(data) = chunk.map_err(|_| "broken answer")?.into_data() else { continue };
+                let Ok(data) = chunk.map_err(|_| Unsent::Unreachable)?.into_data() else { continue };
                 if bytes.len() + data.len() > most {
-                    return Err("answer too large");
+                    return Err(Unsent::TooLarge);
                 }
                 bytes.extend_from_slice(&data);
             }
-            Ok(bytes)
+            parts.body(bytes).map_err(|_| Unsent::Unreachable)
         };
-        tokio::time::timeout(ATTEMPT, call).await.map_err(|_| "timeout")?
+        tokio::time::timeout(within, call).await.map_err(|_| Unsent::Timeout)?
     }
 
     /// Where `service` (as `DYNAMODB`) is, if it is not at AWS's own address.
@@ -123,14 +151,61 @@ impl Aws {
     pub(crate) fn kms(&self) -> aws_sdk_kms::Client {
         aws_sdk_kms::Client::new(&self.config("KMS"))
     }
+    pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::config::Builder::from(&self.config("S3"));
+        // An emulator has no host name for each bucket.
+        aws_sdk_s3::Client::from_conf(config.force_path_style(self.endpoint("S3").is_some()).build())
+    }
+    pub(crate) fn ses(&self) -> aws_sdk_sesv2::Client {
+        aws_sdk_sesv2::Client::new(&self.config("SESV2"))
+    }
+    /// The management API of the socket API at `url`.
+    pub(crate) fn sockets(&self, url: &str) -> aws_sdk_apigatewaymanagement::Client {
+        let config = self.config("APIGATEWAYMANAGEMENTAPI").into_builder().endpoint_url(url).build();
+        aws_sdk_apigatewaymanagement::Client::new(&config)
+    }
+    pub(crate) fn secrets(&self) -> aws_sdk_secretsmanager::Client {
+        aws_sdk_secretsmanager::Client::new(&self.config("SECRETS_MANAGER"))
+    }
+    pub(crate) fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.config("SQS"))
+    }
     pub(crate) fn cognito(&self) -> aws_sdk_cognitoidentityprovider::Client {
         aws_sdk_cognitoidentityprovider::Client::new(&self.config("COGNITO_IDENTITY_PROVIDER"))
     }
 }
 
+/// Why a request has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unsent {
+    Timeout,
+    Unreachable,
+    TooLarge,
+}
+
+impl Unsent {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Unreachable => "no connection",
+            Self::TooLarge => "answer too large",
+        }
+    }
+}
+
+impl ups::Transport for Aws {
+    async fn send(&self, request: http::Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, ups::TransportError> {
+        Self::send(self, request, ups::MAX_ANSWER, CARRIER).await.map_err(|e| match e {
+            Unsent::Timeout => ups::TransportError::Timeout,
+            Unsent::Unreachable => ups::TransportError::Unreachable,
+            Unsent::TooLarge => ups::TransportError::TooLarge,
+        })
+    }
+}
+
 /// HTTPS over rustls and aws-lc, with the system's roots.
 pub fn https() -> SharedHttpConnector {
-    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(ATTEMPT).build();
+    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(CARRIER).build();
     let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
     SharedHttpConnector::new(
         Connector::builder().connector_settings(settings).sleep_impl(TokioSleep::new()).tls_provider(provider).build(),

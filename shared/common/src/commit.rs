@@ -17,6 +17,9 @@ use crate::{
 const MOST_OPS: usize = 100;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
+/// What a caller is told when somebody else was faster.
+const CHANGED: &str = "the item has just been changed by somebody else";
+
 pub(crate) enum Committed {
     Done,
     /// The idempotency key had been used: what stands there.
@@ -39,6 +42,9 @@ pub(crate) async fn changes(
             unit.push(*tenant, op, or);
         }
     }
+    for note in changes.notes {
+        unit.push(*tenant, Op::Edit { table: Table::Records, edit: note }, Error::conflict("changed", CHANGED));
+    }
     let check =
         Op::Check { table: Table::Records, key: own_membership, condition: membership::unchanged(principal.membership_version) };
     unit.push(principal.tenant(), check, Error::Forbidden(Refusal::Policy));
@@ -56,14 +62,14 @@ pub(crate) async fn changes(
         let envelope = Envelope {
             id: EventId::new(*now),
             tenant_id: *tenant,
-            actor: &actor,
+            actor: actor.clone(),
             on_behalf_of: None,
             cause: context.audit_id,
-            correlation_id: &context.correlation_id,
-            schema: event.schema,
+            correlation_id: context.correlation_id.clone(),
+            schema: event.schema.to_owned(),
             version: event.version,
             occurred_at: *now,
-            payload: &event.payload,
+            payload: event.payload.clone(),
         };
         let op = Op::Put { table: Table::Ledger, item: envelope.into_item()?, condition: None };
         unit.push(*tenant, op, Error::internal("domain event"));

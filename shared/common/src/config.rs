@@ -16,6 +16,23 @@ pub struct Config {
     pub session_idle: Duration,
     /// Exact origins, never `*`.
     pub allowed_origins: Vec<String>,
+    /// What stands before a queue's name in its URL.
+    pub queues: String,
+    /// Where the sealed audit log is.
+    pub audit_bucket: String,
+    /// Signs its checkpoints.
+    pub checkpoint_key_arn: String,
+    /// Where pages open their sockets: `wss://…`.
+    pub sockets_url: String,
+    /// Where the API is called: `https://…`, no slash at the end.
+    pub public_url: String,
+    pub ups_url: String,
+    /// The secret that holds what UPS knows us by.
+    pub ups_secret: String,
+    /// How often all functions together may ask UPS.
+    pub ups_per_minute: u32,
+    /// The address that our mails are from.
+    pub mail_from: String,
 }
 
 #[derive(Clone, Debug)]
@@ -60,6 +77,15 @@ impl Config {
             user_pool_client_id: env.required("CLOISTER_USER_POOL_CLIENT_ID"),
             session_idle: Duration::from_secs(env.parsed("CLOISTER_SESSION_IDLE_SECONDS").unwrap_or(900)),
             allowed_origins: env.origins("CLOISTER_ALLOWED_ORIGINS"),
+            queues: env.required("CLOISTER_QUEUES"),
+            audit_bucket: env.required("CLOISTER_AUDIT_BUCKET"),
+            checkpoint_key_arn: env.required("CLOISTER_CHECKPOINT_KEY_ARN"),
+            sockets_url: env.required("CLOISTER_SOCKETS_URL"),
+            public_url: env.required("CLOISTER_PUBLIC_URL"),
+            ups_url: env.required("CLOISTER_UPS_URL"),
+            ups_secret: env.required("CLOISTER_UPS_SECRET"),
+            ups_per_minute: env.parsed("CLOISTER_UPS_PER_MINUTE").unwrap_or(60),
+            mail_from: env.required("CLOISTER_MAIL_FROM"),
         };
         env.finish(config)
     }
@@ -138,6 +164,15 @@ mod tests {
             ("USER_POOL_CLIENT_ID", "c"),
             ("SESSION_IDLE_SECONDS", "900"),
             ("ALLOWED_ORIGINS", "https://a.example, http://127.0.0.1:3000"),
+            ("QUEUES", "https://sqs.example/1/test-"),
+            ("AUDIT_BUCKET", "b"),
+            ("CHECKPOINT_KEY_ARN", "arn"),
+            ("SOCKETS_URL", "wss://sockets.example/live"),
+            ("PUBLIC_URL", "https://api.example/live"),
+            ("UPS_URL", "https://ups.example"),
+            ("UPS_SECRET", "arn"),
+            ("UPS_PER_MINUTE", "60"),
+            ("MAIL_FROM", "cloister@mail.example"),
         ]
         .map(|(k, v)| (format!("CLOISTER_{k}"), v.to_owned()))
         .into()

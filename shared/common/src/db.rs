@@ -5,8 +5,8 @@ use crate::{
     Clock, Error, Result, TenantId,
     config::TableNames,
     error::Cause,
-    table::{Attributes, Index, Key, Row, SORT, Table, cause, prefixed, unavailable},
-    unit::{Condition, Op},
+    table::{Attributes, Index, Item, Key, Row, Table, cause, prefixed, unavailable},
+    unit::{Condition, Edit, Op},
 };
 use aws_sdk_dynamodb::{
     Client,
@@ -22,6 +22,8 @@ pub(crate) const SERVICE: &str = "dynamodb";
 
 /// How often one commit is tried when DynamoDB says that another transaction was in its way.
 const CONFLICT_ATTEMPTS: u32 = 6;
+/// What BatchWriteItem takes at once.
+const MOST_BATCHED: usize = 25;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Db {
@@ -53,6 +55,10 @@ impl Query {
             limit: 100,
         }
     }
+    /// Business items of one partition, in the order of their sort keys.
+    pub fn items(partition: impl Into<String>) -> Self {
+        Self::partition(Table::Records, partition)
+    }
     /// Items of one partition of a table, in the order of their sort keys.
     pub fn partition(table: Table, partition: impl Into<String>) -> Self {
         Self { table, index: None, partition: partition.into(), range: None, newest_first: false, limit: 1000 }
@@ -74,7 +80,10 @@ impl Query {
         self
     }
     const fn sort_attribute(&self) -> &'static str {
-        if self.index.is_some() { SORT } else { "sk" }
+        match self.index {
+            Some(index) => index.sort_attribute(),
+            None => "sk",
+        }
     }
 }
 
@@ -103,6 +112,10 @@ pub(crate) enum Refused {
 impl Db {
     pub(crate) fn new(client: Client, names: TableNames, clock: Arc<dyn Clock>) -> Self {
         Self { client, names: Arc::new(names), clock }
+    }
+
+    pub(crate) fn now(&self) -> crate::Timestamp {
+        self.clock.now()
     }
 
     fn name(&self, table: Table) -> &str {
@@ -178,12 +191,12 @@ impl Db {
             let mut start = Key::new(pk, sk).attributes(tenant);
             if let Some(index) = query.index {
                 start.insert(index.attribute().to_owned(), partition);
-                start.insert(SORT.to_owned(), AttributeValue::S(sort));
+                start.insert(index.sort_attribute().to_owned(), AttributeValue::S(sort));
             }
             request = request.set_exclusive_start_key(Some(start));
         }
         let answer = request.send().await.map_err(unavailable(SERVICE))?;
-        let next = answer.last_evaluated_key.map(|last| position(tenant, &last)).transpose()?;
+        let next = answer.last_evaluated_key.map(|last| position(tenant, &last, query.sort_attribute())).transpose()?;
         Ok(Page { rows: answer.items.unwrap_or_default().into_iter().map(Row::new).collect(), next })
     }
 
@@ -223,6 +236,101 @@ impl Db {
                 _ => Err(unavailable(SERVICE)(e)),
             },
         }
+    }
+
+    /// Puts an item, whatever stands there.
+    pub(crate) async fn put(&self, tenant: TenantId, table: Table, item: Item) -> Result<()> {
+        let put = self.client.put_item().table_name(self.name(table)).set_item(Some(item.into_attributes(tenant)));
+        put.send().await.map(drop).map_err(unavailable(SERVICE))
+    }
+
+    /// Takes an item away, where `condition` holds of it: the item.
+    ///
+    /// `Err(Some(row))` is what stays there, `Err(None)` that nothing is.
+    pub(crate) async fn take(
+        &self,
+        tenant: TenantId,
+        table: Table,
+        key: &Key,
+        condition: &Condition,
+    ) -> Result<Result<Row, Option<Row>>> {
+        use aws_sdk_dynamodb::operation::delete_item::DeleteItemError::ConditionalCheckFailedException as Failed;
+        let (expression, names, values) = condition.expression();
+        let sent = self
+            .client
+            .delete_item()
+            .table_name(self.name(table))
+            .set_key(Some(key.attributes(tenant)))
+            .condition_expression(expression)
+            .set_expression_attribute_names(Some(names).filter(|n| !n.is_empty()))
+            .set_expression_attribute_values(Some(values).filter(|v| !v.is_empty()))
+            .return_values(ReturnValue::AllOld)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match sent {
+            Ok(answer) => Ok(answer.attributes.map(Row::new).ok_or(None)),
+            Err(e) => match e.as_service_error() {
+                Some(Failed(failed)) => Ok(Err(failed.item().cloned().map(Row::new))),
+                _ => Err(unavailable(SERVICE)(e)),
+            },
+        }
+    }
+
+    /// One item's edit by itself: false where its condition does not hold.
+    pub(crate) async fn edit(&self, tenant: TenantId, table: Table, edit: &Edit) -> Result<bool> {
+        let (update, mut names, mut values) = edit.expression(tenant);
+        let (condition, more_names, more_values) = edit.condition.expression();
+        names.extend(more_names);
+        values.extend(more_values);
+        let sent = self
+            .client
+            .update_item()
+            .table_name(self.name(table))
+            .set_key(Some(edit.key.attributes(tenant)))
+            .update_expression(update)
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(names).filter(|n| !n.is_empty()))
+            .set_expression_attribute_values(Some(values).filter(|v| !v.is_empty()))
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(true),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
+            Err(e) => Err(unavailable(SERVICE)(e)),
+        }
+    }
+
+    /// Deletes an item; one that is not there is deleted.
+    pub(crate) async fn delete(&self, tenant: TenantId, table: Table, key: &Key) -> Result<()> {
+        let delete = self.client.delete_item().table_name(self.name(table)).set_key(Some(key.attributes(tenant)));
+        delete.send().await.map(drop).map_err(unavailable(SERVICE))
+    }
+
+    /// Deletes items, 25 a call; one that is not there is deleted.
+    pub(crate) async fn delete_all(&self, tenant: TenantId, table: Table, keys: &[Key]) -> Result<()> {
+        use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
+        for chunk in keys.chunks(MOST_BATCHED) {
+            let delete = |key: &Key| {
+                let request = DeleteRequest::builder().set_key(Some(key.attributes(tenant))).build();
+                let request = request.map_err(|_| Error::internal("batch write"))?;
+                Ok(WriteRequest::builder().delete_request(request).build())
+            };
+            let mut wanted =
+                HashMap::from([(self.name(table).to_owned(), chunk.iter().map(delete).collect::<Result<Vec<_>>>()?)]);
+            for attempt in 0..CONFLICT_ATTEMPTS {
+                let sent = self.client.batch_write_item().set_request_items(Some(wanted)).send().await;
+                wanted = sent.map_err(unavailable(SERVICE))?.unprocessed_items.unwrap_or_default();
+                if wanted.is_empty() {
+                    break;
+                }
+                tokio::time::sleep(backoff(attempt + 1)).await;
+            }
+            if !wanted.is_empty() {
+                return Err(Error::Unavailable { service: SERVICE, cause: Cause::code("unprocessed items") });
+            }
+        }
+        Ok(())
     }
 
     /// Commits every operation or none. A conflict with another transaction is tried again until `deadline`.
@@ -296,22 +404,18 @@ impl Db {
                 .return_values_on_condition_check_failure(all_old)
                 .build()
                 .map(|check| item.condition_check(check)),
-            Op::Set { key, attributes, .. } => {
-                let mut names = names.unwrap_or_default();
-                let mut values = values.unwrap_or_default();
-                let mut set = Vec::new();
-                for (i, (name, value)) in attributes.iter().enumerate() {
-                    names.insert(format!("#s{i}"), name.clone());
-                    values.insert(format!(":s{i}"), value.clone());
-                    set.push(format!("#s{i} = :s{i}"));
-                }
+            Op::Edit { edit, .. } => {
+                let (update, more_names, more_values) = edit.expression(tenant);
+                let (mut names, mut values) = (names.unwrap_or_default(), values.unwrap_or_default());
+                names.extend(more_names);
+                values.extend(more_values);
                 Update::builder()
                     .table_name(table)
-                    .set_key(Some(key.attributes(tenant)))
-                    .update_expression(format!("SET {}", set.join(", ")))
+                    .set_key(Some(edit.key.attributes(tenant)))
+                    .update_expression(update)
                     .set_condition_expression(expression)
                     .set_expression_attribute_names(Some(names))
-                    .set_expression_attribute_values(Some(values))
+                    .set_expression_attribute_values(Some(values).filter(|v| !v.is_empty()))
                     .return_values_on_condition_check_failure(all_old)
                     .build()
                     .map(|update| item.update(update))
@@ -348,15 +452,15 @@ fn failed_condition(reasons: &[CancellationReason]) -> Option<Refused> {
 }
 
 /// Full jitter: up to 20, 40, 80, … milliseconds.
-fn backoff(attempt: u32) -> Duration {
+pub(crate) fn backoff(attempt: u32) -> Duration {
     let ceiling = 20u64 << attempt.min(6);
     Duration::from_millis(u64::from_le_bytes(crate::random::bytes()) % ceiling)
 }
 
-fn position(tenant: TenantId, last: &Attributes) -> Result<Position> {
+fn position(tenant: TenantId, last: &Attributes, sort: &str) -> Result<Position> {
     let text = |name: &str| last.get(name).and_then(|v| v.as_s().ok()).map(String::as_str);
     let prefix = prefixed(tenant, "");
     let pk = text("pk").and_then(|pk| pk.strip_prefix(&prefix)).ok_or(Error::internal("page end"))?;
     let sk = text("sk").ok_or(Error::internal("page end"))?;
-    Ok(Position(pk.to_owned(), sk.to_owned(), text(SORT).unwrap_or_default().to_owned()))
+    Ok(Position(pk.to_owned(), sk.to_owned(), text(sort).unwrap_or_default().to_owned()))
 }

@@ -1,20 +1,49 @@
 //! What requests share: made once, in init.
 
 use crate::{
-    Aws, Clock, Config, Need, Operation, Result, SystemClock, TenantId,
+    Aws, Background, Clock, Config, Error, Need, Operation, Result, Socket, SystemClock, TenantId,
+    audit_log::{self, CheckpointKey},
+    background::Queues,
+    carrier::Carrier,
     cognito::Cognito,
     db::Db,
     endpoint::declares,
     keyring::Keyring,
+    mail::Mailer,
+    objects::Objects,
     policy::Policies,
+    sockets::{self, Push},
     table::Table,
     telemetry::{LogSink, Stdout},
     tenant::{self, Gates},
 };
-use std::{sync::Arc, time::Duration};
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 /// How long init waits for a table that does not answer.
 const WARM_UP: Duration = Duration::from_secs(1);
+
+/// What a function declares that it needs, whatever its kind.
+pub(crate) trait Needs {
+    const NEEDS: &'static [Need];
+}
+
+/// An endpoint's needs.
+pub(crate) struct Of<E>(PhantomData<E>);
+impl<E: Operation> Needs for Of<E> {
+    const NEEDS: &'static [Need] = E::NEEDS;
+}
+
+/// A consumer's, or a schedule's.
+pub(crate) struct OfBackground<B>(PhantomData<B>);
+impl<B: Background> Needs for OfBackground<B> {
+    const NEEDS: &'static [Need] = B::NEEDS;
+}
+
+/// A socket's.
+pub(crate) struct OfSocket<S>(PhantomData<S>);
+impl<S: Socket> Needs for OfSocket<S> {
+    const NEEDS: &'static [Need] = S::NEEDS;
+}
 
 #[derive(Debug)]
 pub struct Deps {
@@ -26,6 +55,39 @@ pub struct Deps {
     pub(crate) gates: Gates,
     pub(crate) policies: Policies,
     pub(crate) cognito: Option<Arc<Cognito>>,
+    pub(crate) services: Services,
+}
+
+/// What background work stands on besides the tables. A function links the clients that it declares, and no others.
+#[derive(Debug, Default)]
+pub(crate) struct Services {
+    pub(crate) mailer: Option<Arc<Mailer>>,
+    pub(crate) sockets: Option<Arc<Push>>,
+    pub(crate) queues: Option<Arc<Queues>>,
+    pub(crate) objects: Option<Arc<Objects>>,
+    pub(crate) checkpoint_key: Option<Arc<CheckpointKey>>,
+    pub(crate) carrier: Option<Arc<Carrier>>,
+}
+
+impl Services {
+    pub(crate) fn mailer(&self) -> Result<&Mailer> {
+        self.mailer.as_deref().ok_or(Error::internal("no mailer"))
+    }
+    pub(crate) fn sockets(&self) -> Result<&Push> {
+        self.sockets.as_deref().ok_or(Error::internal("no sockets"))
+    }
+    pub(crate) fn queues(&self) -> Result<&Queues> {
+        self.queues.as_deref().ok_or(Error::internal("no queues"))
+    }
+    pub(crate) fn objects(&self) -> Result<&Objects> {
+        self.objects.as_deref().ok_or(Error::internal("no objects"))
+    }
+    pub(crate) fn checkpoint_key(&self) -> Result<&CheckpointKey> {
+        self.checkpoint_key.as_deref().ok_or(Error::internal("no checkpoint key"))
+    }
+    pub(crate) fn carrier(&self) -> Result<&Carrier> {
+        self.carrier.as_deref().ok_or(Error::internal("no carrier"))
+    }
 }
 
 impl Deps {
@@ -38,6 +100,7 @@ impl Deps {
             gates: Gates::new(db.clone(), clock.clone()),
             policies: Policies::load()?,
             cognito: None,
+            services: Services::default(),
             config,
             clock,
             log,
@@ -52,19 +115,76 @@ impl Deps {
         self
     }
 
-    /// From the process's environment, with what `E` needs: a client that nothing uses is not linked.
-    pub(crate) fn from_env<E: Operation>() -> Result<Self, String> {
-        let (deps, aws) = Self::and_aws_from_env()?;
-        Ok(if const { declares(E::NEEDS, Need::SignIn) } { deps.with_cognito(&aws) } else { deps })
+    /// With every service: for the local stack and the tests, which run all functions in one process.
+    #[must_use]
+    pub fn with_everything(self, aws: &Aws) -> Self {
+        self.with_cognito(aws).with_mailer(aws).with_sockets(aws).with_queues(aws).with_audit_log(aws).with_carrier(aws)
     }
 
-    /// From the process's environment, with Cognito: for an operator's tools.
+    /// As a function is that signs nobody in.
+    #[must_use]
+    pub fn without_cognito(self) -> Self {
+        Self { cognito: None, ..self }
+    }
+
+    fn with_mailer(mut self, aws: &Aws) -> Self {
+        self.services.mailer = Some(Arc::new(Mailer::new(aws.ses(), self.config.mail_from.clone())));
+        self
+    }
+
+    fn with_sockets(mut self, aws: &Aws) -> Self {
+        let url = sockets::management_url(&self.config.sockets_url);
+        self.services.sockets = Some(Arc::new(Push::new(aws.sockets(&url))));
+        self
+    }
+
+    fn with_queues(mut self, aws: &Aws) -> Self {
+        self.services.queues = Some(Arc::new(Queues::new(aws.sqs(), self.config.queues.clone())));
+        self
+    }
+
+    fn with_carrier(mut self, aws: &Aws) -> Self {
+        self.services.carrier = Carrier::new(aws, &self.config).ok().map(Arc::new);
+        self
+    }
+
+    fn with_audit_log(mut self, aws: &Aws) -> Self {
+        self.services.objects = Some(Arc::new(Objects::new(aws.s3(), self.config.audit_bucket.clone())));
+        self.services.checkpoint_key = Some(Arc::new(CheckpointKey::new(aws.kms(), self.config.checkpoint_key_arn.clone())));
+        self
+    }
+
+    /// From the process's environment, with what `N` needs: a client that nothing uses is not linked.
+    pub(crate) fn from_env<N: Needs>() -> Result<Self, String> {
+        let (mut deps, aws) = Self::and_aws_from_env()?;
+        if const { declares(N::NEEDS, Need::SignIn) } {
+            deps = deps.with_cognito(&aws);
+        }
+        if const { declares(N::NEEDS, Need::Mail) } {
+            deps = deps.with_mailer(&aws);
+        }
+        if const { declares(N::NEEDS, Need::Push) } {
+            deps = deps.with_sockets(&aws);
+        }
+        if const { declares(N::NEEDS, Need::Enqueue) } {
+            deps = deps.with_queues(&aws);
+        }
+        if const { declares(N::NEEDS, Need::Carrier) } {
+            deps.services.carrier = Some(Arc::new(Carrier::new(&aws, &deps.config)?));
+        }
+        if const { audit_log::declared(N::NEEDS) } {
+            deps = deps.with_audit_log(&aws);
+        }
+        Ok(deps)
+    }
+
+    /// From the process's environment, with Cognito and the queues: for an operator's tools.
     ///
     /// # Errors
     /// Names each setting that is missing, malformed or not known.
     pub fn of_operator() -> Result<Self, String> {
         let (deps, aws) = Self::and_aws_from_env()?;
-        Ok(deps.with_cognito(&aws))
+        Ok(deps.with_cognito(&aws).with_queues(&aws))
     }
 
     pub(crate) fn and_aws_from_env() -> Result<(Self, Aws), String> {

@@ -95,6 +95,24 @@ pub enum Need {
     Sessions,
     /// Ask Cognito about a password or a refresh token.
     SignIn,
+    /// See which tenants there are, and what is due in them.
+    Tenants,
+    /// Put messages into our own queues.
+    Enqueue,
+    /// Ask the carrier: its secret, the token and the gate that all functions share.
+    Carrier,
+    /// Send mail.
+    Mail,
+    /// Send to open sockets, and close them.
+    Push,
+    /// Seal the audit log: unsealed events, segments, heads.
+    SealLog,
+    /// Read the sealed audit log.
+    ReadLog,
+    /// Sign the audit log's checkpoints.
+    SignLog,
+    /// Take events out of the outbox, or have them told again.
+    Outbox,
 }
 
 pub(crate) const fn declares(needs: &[Need], wanted: Need) -> bool {

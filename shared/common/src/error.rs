@@ -201,6 +201,15 @@ impl Error {
         }
     }
 
+    /// Its code and cause, for operators: words of ours and services' error codes.
+    pub(crate) fn said(&self) -> String {
+        match self {
+            Self::Internal { what, cause } => format!("internal: {what} {}", cause.as_str()).trim_end().to_owned(),
+            Self::Unavailable { service, cause } => format!("dependency_unavailable: {service} {}", cause.as_str()),
+            other => other.reason().to_owned(),
+        }
+    }
+
     pub fn problem(&self, correlation_id: &CorrelationId) -> Problem {
         let code = self.code();
         Problem {

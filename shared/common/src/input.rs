@@ -95,6 +95,16 @@ impl<P: PathId, T: FromJson + JsonSchema + Send + Sync> Input for (Path<P>, Json
     }
 }
 
+impl<P: PathId, T: FromJson + JsonSchema + Send + Sync> Input for (Path<P>, Query<T>) {
+    fn parse(request: &Request) -> Result<Self> {
+        Ok((Path(id(request)?), Query::parse(request)?))
+    }
+    fn describe(schemas: &mut SchemaGenerator, into: &mut InputSchema) {
+        into.path.push((P::NAME, schemas.subschema_for::<P>()));
+        Query::<T>::describe(schemas, into);
+    }
+}
+
 fn id<T: PathId>(request: &Request) -> Result<T> {
     request.path.get(T::NAME).and_then(|text| text.parse().ok()).ok_or(Error::NotFound)
 }

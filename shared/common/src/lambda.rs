@@ -1,14 +1,20 @@
 //! The only `main`s there are: a function's binary names one type, and this runs it.
 
 use crate::{
-    BatchEndpoint, Deps, Endpoint, Operation, PlatformEndpoint, PublicEndpoint, Timestamp,
+    BatchEndpoint, Consumer, Deps, Endpoint, Operation, PlatformEndpoint, PublicEndpoint, Schedule, Socket, Timestamp,
     authorizer::{self, Authorizer},
+    background,
+    deps::{Of, OfBackground, OfSocket},
     pipeline,
     request::{Request, Response},
-    telemetry,
+    sockets, telemetry,
 };
-use aws_lambda_events::apigw::{ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayProxyRequest};
+use aws_lambda_events::{
+    apigw::{ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayProxyRequest, ApiGatewayWebsocketProxyRequest},
+    sqs::SqsEvent,
+};
 use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, service_fn};
+use serde::de::IgnoredAny;
 use std::{fmt::Display, future::Future, io::Write, pin::Pin, process::ExitCode};
 
 type Run = for<'a> fn(&'a Deps, Request) -> Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
@@ -33,13 +39,53 @@ pub fn batch<E: BatchEndpoint>() -> ExitCode {
 /// Some functions touch no table at all, and have no right to.
 fn serve<E: Operation>(touches_tables: bool, run: Run) -> ExitCode {
     start(async {
-        let deps = &Deps::from_env::<E>()?;
+        let deps = &Deps::from_env::<Of<E>>()?;
         if touches_tables {
             deps.warm_up().await;
         }
         let handle = async |event: LambdaEvent<ApiGatewayProxyRequest>| {
             let request = Request::from_event(event.payload, deadline(&event.context));
             Ok::<_, Error>(run(deps, request).await.into_event())
+        };
+        lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
+    })
+}
+
+/// Handles a queue's messages.
+pub fn consumer<C: Consumer>() -> ExitCode {
+    start(async {
+        let deps = &Deps::from_env::<OfBackground<C>>()?;
+        deps.warm_up().await;
+        let handle = async |event: LambdaEvent<SqsEvent>| {
+            let deadline = deadline(&event.context);
+            Ok::<_, Error>(background::consume::<C>(deps, event.payload, deadline).await)
+        };
+        lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
+    })
+}
+
+/// Serves a route of the socket API.
+pub fn socket<S: Socket>() -> ExitCode {
+    start(async {
+        let deps = &Deps::from_env::<OfSocket<S>>()?;
+        deps.warm_up().await;
+        let handle = async |event: LambdaEvent<ApiGatewayWebsocketProxyRequest>| {
+            let deadline = deadline(&event.context);
+            Ok::<_, Error>(sockets::serve::<S>(deps, event.payload, deadline).await)
+        };
+        lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
+    })
+}
+
+/// Runs when the clock says so. A run that fails is tried again by Lambda, and alarms.
+pub fn schedule<S: Schedule>() -> ExitCode {
+    start(async {
+        let deps = &Deps::from_env::<OfBackground<S>>()?;
+        deps.warm_up().await;
+        let handle = async |event: LambdaEvent<IgnoredAny>| {
+            let failed = |e: crate::Error| Diagnostic { error_type: "Failed".to_owned(), error_message: e.reason().to_owned() };
+            let parts = background::tick::<S>(deps, deadline(&event.context)).await.map_err(failed)?;
+            Ok::<_, Diagnostic>(serde_json::json!({ "parts": parts }))
         };
         lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
     })

@@ -6,9 +6,13 @@
 #[cfg(test)]
 mod arbitrary;
 mod audit;
+mod audit_log;
 pub mod authorizer;
 mod aws;
+mod background;
 mod batch;
+mod breaker;
+mod carrier;
 pub mod cognito;
 mod commit;
 mod config;
@@ -25,7 +29,9 @@ pub mod input;
 mod keyring;
 pub mod lambda;
 mod limit;
+mod mail;
 mod membership;
+mod objects;
 pub mod operator;
 mod outbox;
 mod permit;
@@ -37,15 +43,26 @@ pub mod random;
 mod request;
 mod scope;
 mod session;
+mod sockets;
 mod story;
 mod table;
 pub mod telemetry;
 mod tenant;
+mod ticket;
 mod time;
 mod unit;
+mod webhook;
 
+pub use audit_log::{
+    AuditLog, AuditSealer, AuditSigner, Backlog, Direction, Finding, LogHead, Put, SegmentEntry, StoredCheckpoint, Unsealed,
+};
 pub use aws::{Aws, https};
+pub use background::{
+    AnyConsumer, AnySchedule, Background, CONTENDED, Consumer, Dead, DeadLetter, Delivery, DueItem, Feed, Incoming, Part, Queue,
+    Schedule, Tick, WakeUp,
+};
 pub use batch::{BatchItem, BatchOutput};
+pub use carrier::{AskCarrier, Asked};
 pub use config::{Config, ConfigError};
 pub use db::Query as TableQuery;
 pub use deps::Deps;
@@ -58,15 +75,21 @@ pub use id::{EventId, SessionId, TenantId, UserId, Uuid};
 pub use input::{Input, Json, Limit, Patch, Path, PathId, Query};
 pub use keyring::{CACHED_FOR, TenantKeyMode};
 pub use limit::RateLimit;
+pub use mail::{Mail, Mailed, Post};
 pub use membership::{MemberPii, Membership};
-pub use outbox::{DomainEvent, Event};
+pub use objects::ObjectVersion;
+pub use outbox::{AnyEvent, DomainEvent, Envelope, Event, Message, Outbox, Schema, Undecodable};
 pub use permit::{Batch, Permit, Platform};
 pub use policy::{Action, Attribute, PlatformResource, Resource};
 pub use principal::{Grant, Identity, Principal, Purpose, Role};
 pub use public::{PendingSignIn, PoolSecret, Presented, Public, RefreshToken};
 pub use request::{BODY_LIMIT, EXPOSED_HEADERS};
 pub use scope::{Reader, Scope};
+pub use session::SessionEnded;
+pub use sockets::{AnySocket, Caller, Pushed, Socket, SocketRoute};
 pub use table::{Index, Item, Key, Row, Version};
 pub use tenant::{Tenant, TenantStatus};
+pub use ticket::Ticket;
 pub use time::{Clock, SystemClock, Timestamp};
-pub use unit::{Changes, Condition};
+pub use unit::{Changes, Condition, Edit};
+pub use webhook::{CarrierToken, PushBody, TokenRequest, Watched};

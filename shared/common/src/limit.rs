@@ -26,9 +26,13 @@ impl RateLimit {
     pub const API_DEFAULT: Self = Self::new("api_default", "tat_api_default", 60, 60);
     pub const API_STRICT: Self = Self::new("api_strict", "tat_api_strict", 10, 60);
     pub const API_RELAXED: Self = Self::new("api_relaxed", "tat_api_relaxed", 120, 60);
+    /// What a partner's service sends by itself, from few addresses.
+    pub const WEBHOOK: Self = Self::new("webhook", "tat_webhook", 3000, 60);
     pub const AUTH_LOGIN: Self = Self::new("auth_login", "tat_auth_login", 5, 15 * 60);
     pub const PASSWORD_RESET: Self = Self::new("password_reset", "tat_password_reset", 3, 60 * 60);
     pub const EXPORT: Self = Self::new("export", "tat_export", 10, 60 * 60);
+    /// Frames from all the sockets of a session.
+    pub const SOCKET: Self = Self::new("socket", "tat_socket", 120, 60);
     pub const ASSESSMENT: Self = Self::new("assessment", "tat_assessment", 30, 60);
 
     const fn new(name: &'static str, attribute: &'static str, calls: u32, per_secs: u64) -> Self {

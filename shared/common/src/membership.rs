@@ -5,9 +5,9 @@
 
 use crate::{
     Error, Grant, Result, TenantId, UserId,
-    db::Db,
+    db::{Db, Query},
     error::AuthFailure,
-    table::{Item, Key, Row, Table},
+    table::{Index, Item, Key, Row, Table},
     unit::Condition,
 };
 use phi::{Email, Sealed};
@@ -31,6 +31,8 @@ pub struct Membership {
 }
 
 const ACTIVE: &str = "active";
+/// A tenant's list of members, in the index of all.
+pub(crate) const LIST: &str = "MEMBERS";
 
 pub(crate) fn key(user: UserId) -> Key {
     Key::new(format!("MEMBER#{user}"), "MEMBERSHIP")
@@ -61,7 +63,8 @@ impl Membership {
             .text("status", if self.active { ACTIVE } else { "disabled" })
             .text("grants", grants)
             .number("version", self.version)
-            .bytes("sealed", self.pii.into_bytes());
+            .bytes("sealed", self.pii.into_bytes())
+            .indexed(Index::All, LIST, self.user);
         Ok((member, Item::new(directory_key(self.user)).text("tenant_id", self.tenant)))
     }
 
@@ -92,6 +95,28 @@ pub(crate) async fn active(db: &Db, tenant: TenantId, user: UserId) -> Result<Me
     let row = db.get(tenant, Table::Records, &key(user)).await?.ok_or(Error::Unauthenticated(AuthFailure::NoMembership))?;
     let membership = Membership::from_row(tenant, user, &row)?;
     if membership.active { Ok(membership) } else { Err(Error::Unauthenticated(AuthFailure::NoMembership)) }
+}
+
+/// A member, active or not.
+pub(crate) async fn of(db: &Db, tenant: TenantId, user: UserId) -> Result<Option<Membership>> {
+    let row = db.get(tenant, Table::Records, &key(user)).await?;
+    row.map(|row| Membership::from_row(tenant, user, &row)).transpose()
+}
+
+/// Every member of a tenant.
+pub(crate) async fn all(db: &Db, tenant: TenantId) -> Result<Vec<Membership>> {
+    let query = Query::index(Index::All, LIST).limit(1000);
+    let (mut members, mut from) = (Vec::new(), None);
+    loop {
+        let page = db.query(tenant, &query, from).await?;
+        for row in &page.rows {
+            members.push(Membership::from_row(tenant, row.parse("ix_sort")?, row)?);
+        }
+        from = page.next;
+        if from.is_none() {
+            return Ok(members);
+        }
+    }
 }
 
 /// What holds of a membership while its user may be given work.

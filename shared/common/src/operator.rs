@@ -8,10 +8,10 @@ use crate::{
     keyring::TenantKeyMode,
     membership::{self, MemberPii, Membership},
     permit,
-    table::{Item, Key, Table},
+    table::{Index, Item, Key, Table},
     telemetry::CorrelationId,
-    tenant::{Tenant, TenantStatus},
-    unit::{Condition, Op},
+    tenant::{self, Tenant, TenantStatus},
+    unit::{Condition, Edit, Op},
 };
 use ledger::ActorType;
 use phi::Email;
@@ -41,6 +41,17 @@ pub struct NewUser<'a> {
 impl<'a> Operator<'a> {
     pub fn new(deps: &'a Deps, name: impl Into<String>) -> Self {
         Self { deps, name: name.into() }
+    }
+
+    pub(crate) const fn deps(&self) -> &Deps {
+        self.deps
+    }
+
+    /// Puts an act upon one thing on a tenant's record, before it is done.
+    pub(crate) async fn on_record(&self, tenant: TenantId, act: &'static str, kind: &str, id: &str) -> Result<()> {
+        let mut unit = Unit::default();
+        self.record(&mut unit, tenant, act, vec![(kind.to_owned(), id.to_owned())])?;
+        self.commit(&unit).await
     }
 
     /// Makes the platform's tenant and its first super_admin. A run that was cut off is completed by the next of the same
@@ -117,7 +128,8 @@ impl<'a> Operator<'a> {
         }
         let profile = Tenant { name: name.to_owned(), status: TenantStatus::Active }.into_item(self.now());
         unit.push(tenant, absent(Table::Records, profile), exists());
-        unit.push(TenantId::PLATFORM, absent(Table::Records, Item::new(name_key(name)).text("tenant_id", tenant)), exists());
+        let named = Item::new(name_key(name)).text("tenant_id", tenant).indexed(Index::All, tenant::LIST, tenant);
+        unit.push(TenantId::PLATFORM, absent(Table::Records, named), exists());
         self.record(&mut unit, tenant, act, vec![("Tenant".to_owned(), tenant.to_string())])?;
         self.commit(&unit).await
     }
@@ -128,9 +140,8 @@ impl<'a> Operator<'a> {
     /// 404 where there is no such tenant; 503.
     pub async fn set_status(&self, tenant: TenantId, status: TenantStatus) -> Result<()> {
         let mut unit = Unit::default();
-        let value = aws_sdk_dynamodb::types::AttributeValue::S(status.as_str().to_owned());
-        let attributes = [("status".to_owned(), value)].into();
-        let op = Op::Set { table: Table::Records, key: crate::tenant::key(), attributes, condition: Some(Condition::Present) };
+        let edit = Edit::of(tenant::key()).text("status", status.as_str());
+        let op = Op::Edit { table: Table::Records, edit };
         unit.push(tenant, op, Error::NotFound);
         self.record(&mut unit, tenant, "set_tenant_status", vec![("Tenant".to_owned(), tenant.to_string())])?;
         self.commit(&unit).await
@@ -217,6 +228,7 @@ impl<'a> Operator<'a> {
             status: 200,
             reason: None,
             decided: None,
+            on_behalf_of: None,
             policy_set_hash: self.deps.policies.hash(),
             correlation_id: &CorrelationId::from_header(None, now),
             changes: &[],

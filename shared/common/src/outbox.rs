@@ -1,13 +1,25 @@
 //! Domain events: what other domains hear of. Each is committed with the change that it tells of and leaves by the ledger
-//! table's stream.
+//! table's stream, in an [`Envelope`] that says who did it, in whose name, and why.
+//!
+//! A payload is ids and codes: no PHI type can be serialised, so none can be in one.
 
 use crate::{
-    EventId, Timestamp,
-    table::{Item, Key},
+    Background, Delivery, EventId, Need, Result, TenantId, Timestamp, audit,
+    background::Ground,
+    db::Query,
+    endpoint::declares,
+    table::{Item, Key, Table},
     telemetry::CorrelationId,
+    unit::{Condition, Edit},
 };
-use serde::Serialize;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+
+/// The partition of a tenant's events that have not reached the bus yet.
+pub(crate) const OUTBOX: &str = "EVENTS";
+/// What an outbox item says of its kind: the Pipes tell by it what they carry.
+pub(crate) const KIND: &str = "event";
 
 /// Something that happened, named by ids and codes only.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +30,10 @@ pub struct DomainEvent {
 }
 
 /// The payload of a domain event: a name, a schema version, and fields that are not PHI.
-pub trait Event: Serialize {
+///
+/// The domain that publishes it and each that hears it declare a type of their own, under the same name. The publisher's
+/// JSON Schema is kept in `docs/events/`, and must have what each hearer requires.
+pub trait Event: Serialize + DeserializeOwned + JsonSchema + Send {
     /// `shipment.created`
     const SCHEMA: &'static str;
     const VERSION: u32 = 1;
@@ -30,25 +45,168 @@ impl<E: Event> From<E> for DomainEvent {
     }
 }
 
-/// An event on its way: who did it, in what name, why, and when.
-#[derive(Debug, Serialize)]
-pub(crate) struct Envelope<'a> {
-    pub(crate) id: EventId,
-    pub(crate) tenant_id: crate::TenantId,
-    pub(crate) actor: &'a str,
-    pub(crate) on_behalf_of: Option<&'a str>,
-    /// The audit event of the request that caused it.
-    pub(crate) cause: EventId,
-    pub(crate) correlation_id: &'a CorrelationId,
-    pub(crate) schema: &'static str,
-    pub(crate) version: u32,
-    pub(crate) occurred_at: Timestamp,
-    pub(crate) payload: &'a Value,
+/// The name, version and JSON Schema of a payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Schema {
+    pub name: &'static str,
+    pub version: u32,
+    pub json: fn(&mut SchemaGenerator) -> schemars::Schema,
 }
 
-impl Envelope<'_> {
-    pub(crate) fn into_item(self) -> crate::Result<Item> {
-        let text = serde_json::to_string(&self).map_err(|_| crate::Error::internal("domain event"))?;
-        Ok(Item::new(Key::new("EVENTS", self.id.to_string())).text("envelope", text))
+impl Schema {
+    pub const fn of<E: Event>() -> Self {
+        Self { name: E::SCHEMA, version: E::VERSION, json: |schemas| schemas.subschema_for::<E>() }
+    }
+}
+
+/// Lists what a domain publishes: `events![ShipmentCreated, ShipmentVoided]`.
+#[macro_export]
+macro_rules! events {
+    ($($Event:ty),* $(,)?) => { &[$($crate::Schema::of::<$Event>()),*] };
+}
+
+/// What a consumer understands: one event, or one of several by [`messages!`](crate::messages).
+pub trait Message: Sized + Send {
+    const SCHEMAS: &'static [Schema];
+    /// # Errors
+    /// [`Undecodable`] where the envelope holds none of [`Self::SCHEMAS`].
+    fn decode(envelope: &Envelope) -> Result<Self, Undecodable>;
+}
+
+/// Why a message cannot be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undecodable {
+    #[error("not an envelope")]
+    NotAnEnvelope,
+    #[error("a schema, or a version of it, that is not known here")]
+    UnknownSchema,
+    #[error("the payload does not fit its schema")]
+    DoesNotFit,
+}
+
+impl<E: Event> Message for E {
+    const SCHEMAS: &'static [Schema] = &[Schema::of::<E>()];
+    fn decode(envelope: &Envelope) -> Result<Self, Undecodable> {
+        if (envelope.schema.as_str(), envelope.version) != (E::SCHEMA, E::VERSION) {
+            return Err(Undecodable::UnknownSchema);
+        }
+        E::deserialize(&envelope.payload).map_err(|_| Undecodable::DoesNotFit)
+    }
+}
+
+/// Declares what a consumer understands: `messages! { pub enum Heard { Created(ShipmentCreated), Voided(ShipmentVoided) } }`.
+#[macro_export]
+macro_rules! messages {
+    ($(#[$doc:meta])* $vis:vis enum $Name:ident { $($Variant:ident($Event:ty)),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        $vis enum $Name { $($Variant($Event)),+ }
+
+        impl $crate::Message for $Name {
+            const SCHEMAS: &'static [$crate::Schema] = &[$($crate::Schema::of::<$Event>()),+];
+            fn decode(envelope: &$crate::Envelope) -> ::std::result::Result<Self, $crate::Undecodable> {
+                match (envelope.schema.as_str(), envelope.version) {
+                    $((<$Event as $crate::Event>::SCHEMA, <$Event as $crate::Event>::VERSION) =>
+                        <$Event as $crate::Message>::decode(envelope).map(Self::$Variant),)+
+                    _ => Err($crate::Undecodable::UnknownSchema),
+                }
+            }
+        }
+    };
+}
+
+/// A payload on its way: who did it, in whose name, why, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Envelope {
+    pub id: EventId,
+    pub tenant_id: TenantId,
+    /// A user's id, or the function that acted by itself.
+    pub actor: String,
+    pub on_behalf_of: Option<String>,
+    /// The audit event of what caused it.
+    pub cause: EventId,
+    pub correlation_id: CorrelationId,
+    pub schema: String,
+    pub version: u32,
+    pub occurred_at: Timestamp,
+    pub payload: Value,
+}
+
+impl Envelope {
+    pub(crate) fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|_| crate::Error::internal("envelope"))
+    }
+
+    /// Its item by itself, for what is told outside a transaction.
+    pub(crate) fn into_edit(self) -> Result<Edit> {
+        let text = self.to_json()?;
+        let edit = Edit::of(Key::new(OUTBOX, self.id.to_string())).text("kind", KIND).text("schema", self.schema);
+        Ok(edit.text("envelope", text).when(Condition::Any(vec![Condition::Absent, Condition::Present])))
+    }
+
+    pub(crate) fn into_item(self) -> Result<Item> {
+        let text = self.to_json()?;
+        Ok(Item::new(Key::new(OUTBOX, self.id.to_string())).text("kind", KIND).text("schema", self.schema).text("envelope", text))
+    }
+}
+
+/// Whatever the bus carries.
+#[derive(Clone, Copy, Debug)]
+pub struct AnyEvent;
+
+impl Message for AnyEvent {
+    const SCHEMAS: &'static [Schema] = &[];
+    fn decode(_: &Envelope) -> Result<Self, Undecodable> {
+        Ok(Self)
+    }
+}
+
+/// A tenant's outbox, for those who keep it empty.
+#[derive(Debug)]
+pub struct Outbox<'a> {
+    ground: &'a Ground<'a>,
+}
+
+/// How many events of a tenant one sweep has told again: more are the next one's.
+const SWEPT: u32 = 100;
+
+impl<B: Background> Delivery<'_, B> {
+    pub fn outbox(&self) -> Outbox<'_> {
+        const { assert!(declares(B::NEEDS, Need::Outbox), "keeps the outbox: add Need::Outbox to NEEDS") }
+        Outbox { ground: self.ground }
+    }
+}
+
+impl Outbox<'_> {
+    /// Takes out an event that has arrived. One that is gone is gone.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn settle(&self, id: EventId) -> Result<()> {
+        let Ground { deps, tenant, .. } = self.ground;
+        deps.db.delete(*tenant, Table::Ledger, &Key::new(OUTBOX, id.to_string())).await
+    }
+
+    /// Touches events that were committed before `then` and are still here, and the oldest audit event that is not sealed:
+    /// the stream tells what changes. How many there were.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn tell_again(&self, then: Timestamp) -> Result<usize> {
+        let Ground { deps, tenant, now, .. } = self.ground;
+        let before = EventId::first_at(then);
+        let missed = |partition, most| {
+            Query::partition(Table::Ledger, partition).between(EventId::first_at(Timestamp::from_millis(0)), before).limit(most)
+        };
+        let events = deps.db.query(*tenant, &missed(OUTBOX, SWEPT), None).await?.rows;
+        let unsealed = deps.db.query(*tenant, &missed(audit::UNSEALED, 1), None).await?.rows;
+        for row in &events {
+            deps.db.edit(*tenant, Table::Ledger, &Edit::of(row.key()?).add("told_again", 1)).await?;
+        }
+        for row in &unsealed {
+            let wake = audit::wake(*tenant, *now);
+            deps.db.edit(*tenant, Table::Ledger, &Edit::of(row.key()?).text("wake", wake)).await?;
+        }
+        Ok(events.len() + unsealed.len())
     }
 }

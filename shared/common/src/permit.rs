@@ -2,11 +2,13 @@
 //! cannot commit.
 
 use crate::{
-    Deps, Need, Operation, Principal, Result, TenantId, Timestamp, Version,
+    Deps, Error, Membership, Need, Operation, Principal, Result, Tenant, TenantId, Timestamp, Version,
     endpoint::declares,
-    error::Error,
+    error::AuthFailure,
+    membership,
     scope::{Context, Reader},
     telemetry::LogValue,
+    tenant,
     unit::Changes,
 };
 use phi::{Sealed, SealedFields, SearchToken};
@@ -101,6 +103,19 @@ impl<'a, E: crate::Endpoint> Permit<'a, E> {
         self.inner.if_match()?.map_or(Ok(()), |wanted| wanted.check(current))
     }
 
+    /// The caller's own membership and tenant, as they stand now.
+    ///
+    /// # Errors
+    /// 401 where the membership is gone or disabled; 503 where DynamoDB does not answer.
+    pub async fn own_membership(&self) -> Result<(Membership, Tenant)> {
+        const { assert!(declares(E::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
+        let Context { deps, principal, .. } = self.inner.context;
+        let home = principal.tenant();
+        let member = membership::active(&deps.db, home, principal.user());
+        let (member, tenant) = futures_util::future::try_join(member, tenant::profile(&deps.db, home)).await?;
+        Ok((member, tenant.ok_or(Error::Unauthenticated(AuthFailure::NoMembership))?))
+    }
+
     /// Ends the caller's own session, once the audit event is written.
     pub fn end_session(&mut self) {
         const { assert!(declares(E::NEEDS, Need::Sessions), "ends a session: add Need::Sessions to NEEDS") }
@@ -131,7 +146,7 @@ macro_rules! work {
             }
             pub fn reader(&self) -> Reader<'a> {
                 const { assert!(declares(<E as Operation>::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
-                Reader { context: self.inner.context }
+                Reader::of(self.inner.context)
             }
             /// What is to change. The pipeline commits it, in one transaction with the audit event.
             pub fn changes(&mut self) -> &mut Changes {

@@ -14,7 +14,7 @@ use crate::{
     principal::Identity,
     request::{Request, Response, network},
     scope::{Context, Earlier, Trace},
-    session,
+    session::{self, Activity},
     story::Story,
     table::Table,
 };
@@ -84,7 +84,9 @@ async fn attempt<E: Endpoint>(deps: &Deps, request: &Request, story: &mut Story,
     let response = commit(context, story, effects, response).await?;
     if ends_session {
         // After its event: a session may outlive a logout that failed here, but never end without a word.
-        session::end(&deps.db, context.tenant, context.principal.user(), context.principal.session()).await?;
+        let Context { tenant, principal, correlation_id, audit_id: event, now, .. } = context;
+        let cause = session::Cause { event: *event, correlation_id, now: *now };
+        session::end(&deps.db, *tenant, principal.user(), principal.session(), cause).await?;
     }
     Ok(response)
 }
@@ -169,7 +171,8 @@ async fn enter<'a, E: Operation>(
 ) -> Result<(Context<'a>, E::Input)> {
     let identity = Identity::from_context(|name| request.authorizer(name))?;
     story.claimed(&identity);
-    let (principal, budget) = session::touch(&deps.db, identity, E::LIMIT, deps.config.session_idle, story.now).await?;
+    let (principal, budget) =
+        session::touch(&deps.db, identity, E::LIMIT, deps.config.session_idle, story.now, Activity::Person).await?;
     story.budget = Some(budget);
     story.who = Who::user(&principal, request);
     deps.gates.enter(principal.tenant()).await?;

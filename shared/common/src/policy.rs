@@ -14,8 +14,10 @@ use std::{
 
 /// Every file of `policies/`. A test compares this list with the folder.
 pub const POLICIES: &[(&str, &str)] = &[
+    ("audit.cedar", include_str!("../../../policies/audit.cedar")),
     ("guards.cedar", include_str!("../../../policies/guards.cedar")),
     ("identity.cedar", include_str!("../../../policies/identity.cedar")),
+    ("notifications.cedar", include_str!("../../../policies/notifications.cedar")),
     ("shipments.cedar", include_str!("../../../policies/shipments.cedar")),
     ("system.cedar", include_str!("../../../policies/system.cedar")),
 ];

@@ -1,7 +1,7 @@
 //! Public endpoints' context: no scope, because nobody has signed in. What it can do is what signing in needs.
 
 use crate::{
-    Deps, Error, Grant, Need, Operation, PublicEndpoint, RateLimit, Result, SessionId, TenantId, Timestamp, UserId,
+    Deps, Error, EventId, Grant, Need, Operation, PublicEndpoint, RateLimit, Result, SessionId, TenantId, Timestamp, UserId,
     cognito::Cognito,
     db::Update,
     endpoint::declares,
@@ -14,7 +14,7 @@ use crate::{
     scope::Trace,
     session::{self, Refresh, Session},
     table::{Item, Key, Row, Table},
-    telemetry::LogValue,
+    telemetry::{CorrelationId, LogValue},
     unit::{Condition, Op},
 };
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
@@ -172,7 +172,9 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         // Before asking whether the session lives: where its end succeeded and the event of it failed, the next attempt
         // still leaves the event.
         if !current && !repeated {
-            session::end(&self.deps.db, tenant, user, session).await?;
+            let correlation_id = &CorrelationId::new(self.now);
+            let cause = session::Cause { event: EventId::new(self.now), correlation_id, now: self.now };
+            session::end(&self.deps.db, tenant, user, session, cause).await?;
             return Err(Error::Unauthenticated(AuthFailure::RefreshTokenReused));
         }
         if let Some(failure) = session::ended(&live, self.deps.config.session_idle, self.now)? {

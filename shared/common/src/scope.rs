@@ -2,16 +2,13 @@
 //! shares with the permit.
 
 use crate::{
-    Deps, Error, EventId, Membership, Need, PlatformResource, Principal, Purpose, Result, Tenant, TenantId, Timestamp, cursor,
+    Deps, EventId, Need, PlatformResource, Principal, Purpose, Result, TenantId, Timestamp, cursor,
     db::Query,
     endpoint::declares,
-    error::AuthFailure,
     idempotency::Claim,
-    membership,
     request::Request,
     table::{Key, Row, Table},
     telemetry::{CorrelationId, LogValue, WideEvent},
-    tenant,
 };
 use std::{
     borrow::Cow,
@@ -96,7 +93,7 @@ impl<'a, E: crate::Operation> Scope<'a, E> {
     }
     pub fn reader(&self) -> Reader<'a> {
         const { assert!(declares(E::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
-        Reader { context: self.context }
+        Reader::of(self.context)
     }
     /// The deployment itself, for what is asked of no tenant.
     pub fn platform(&self) -> PlatformResource {
@@ -111,36 +108,39 @@ impl<'a, E: crate::Operation> Scope<'a, E> {
 /// Reads the tenant's business items.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
-    pub(crate) context: &'a Context<'a>,
+    pub(crate) deps: &'a Deps,
+    pub(crate) tenant: TenantId,
+    /// The request, where there is one.
+    pub(crate) context: Option<&'a Context<'a>>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(crate) fn of(context: &'a Context<'a>) -> Self {
+        Self { deps: context.deps, tenant: context.tenant, context: Some(context) }
+    }
+
     /// One item, read consistently. The first read of a request that carries an idempotency key reads its record along.
     ///
     /// # Errors
     /// 503 where DynamoDB does not answer.
     pub async fn get(&self, key: &Key) -> Result<Option<Row>> {
-        let Context { deps, tenant, claim, trace, .. } = self.context;
-        if let Some(claim) = claim
+        if let Some(Context { claim: Some(claim), trace, .. }) = self.context
             && trace.with(|t| matches!(t.earlier, Earlier::NotRead))
         {
-            let [row, earlier] = deps.db.get_each(*tenant, [(Table::Records, key), (Table::Ephemera, claim.key())]).await?;
+            let wanted = [(Table::Records, key), (Table::Ephemera, claim.key())];
+            let [row, earlier] = self.deps.db.get_each(self.tenant, wanted).await?;
             trace.with(|t| t.earlier = Earlier::Read(earlier));
             return Ok(row);
         }
-        deps.db.get(*tenant, Table::Records, key).await
+        self.deps.db.get(self.tenant, Table::Records, key).await
     }
 
-    /// The caller's own membership and tenant, as they stand now.
+    /// The first page of a query, where the rest is of no interest.
     ///
     /// # Errors
-    /// 401 where the membership is gone or disabled; 503 where DynamoDB does not answer.
-    pub async fn own_membership(&self) -> Result<(Membership, Tenant)> {
-        let Context { deps, principal, .. } = self.context;
-        let home = principal.tenant();
-        let member = membership::active(&deps.db, home, principal.user());
-        let (member, tenant) = futures_util::future::try_join(member, tenant::profile(&deps.db, home)).await?;
-        Ok((member, tenant.ok_or(Error::Unauthenticated(AuthFailure::NoMembership))?))
+    /// 503 where DynamoDB does not answer.
+    pub async fn query(&self, query: &Query) -> Result<Vec<Row>> {
+        Ok(self.deps.db.query(self.tenant, query, None).await?.rows)
     }
 
     /// One page of a query, and the cursor of the next.
@@ -148,16 +148,16 @@ impl Reader<'_> {
     /// # Errors
     /// 422 `invalid_cursor`; 503 where DynamoDB or, for a first cursor, KMS does not answer.
     pub async fn page(&self, query: &Query, cursor: Option<&str>) -> Result<(Vec<Row>, Option<String>)> {
-        let Context { deps, tenant, .. } = self.context;
+        let Self { deps, tenant, .. } = *self;
         let name = tenant.to_string();
         let from = match cursor {
             None => None,
-            Some(cursor) => Some(cursor::open(cursor, &*deps.keyring.search(*tenant).await?, &name, query)?),
+            Some(cursor) => Some(cursor::open(cursor, &*deps.keyring.search(tenant).await?, &name, query)?),
         };
-        let page = deps.db.query(*tenant, query, from).await?;
+        let page = deps.db.query(tenant, query, from).await?;
         let next = match page.next {
             None => None,
-            Some(position) => Some(cursor::seal(&position, &*deps.keyring.search(*tenant).await?, &name, query)?),
+            Some(position) => Some(cursor::seal(&position, &*deps.keyring.search(tenant).await?, &name, query)?),
         };
         Ok((page.rows, next))
     }

@@ -3,14 +3,18 @@
 //! refresh needs lies in an item beside it.
 
 use crate::{
-    Error, Grant, Result, SessionId, TenantId, Timestamp, UserId,
+    Error, Event, EventId, Grant, Result, SessionId, TenantId, Timestamp, UserId,
     db::{Db, Update},
     error::AuthFailure,
     limit::{self, Branch, Budget, RateLimit, STEPS, Step, Verdict},
+    outbox::{DomainEvent, Envelope},
     principal::{Identity, Principal},
     table::{Item, Key, Row, Table},
+    telemetry::CorrelationId,
 };
 use aws_sdk_dynamodb::types::AttributeValue;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A session lives this long, whatever its user does.
@@ -86,6 +90,13 @@ impl Session {
     }
 }
 
+/// Who makes a request: only a person's keep a session from idling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activity {
+    Person,
+    Machine,
+}
+
 /// Touches the session of `identity`: the caller, and what is left of the budget.
 ///
 /// # Errors
@@ -96,6 +107,7 @@ pub(crate) async fn touch(
     limit: RateLimit,
     idle: Duration,
     now: Timestamp,
+    by: Activity,
 ) -> Result<(Principal, Budget)> {
     if identity.expires_at <= now {
         return Err(Error::Unauthenticated(AuthFailure::TokenExpired));
@@ -112,7 +124,10 @@ pub(crate) async fn touch(
             (":live", AttributeValue::S(LIVE.to_owned())),
         ]);
         let update = Update {
-            expression: &format!("SET last_seen = :now, {}", step.set),
+            expression: &match by {
+                Activity::Person => format!("SET last_seen = :now, {}", step.set),
+                Activity::Machine => format!("SET {}", step.set),
+            },
             condition: Some(&format!("#status = :live AND ends_at > :now AND last_seen > :idle_since AND {}", step.condition)),
             names: &[("#tat", step.attribute), ("#status", "status")],
             values: step.values,
@@ -159,8 +174,49 @@ fn principal(identity: Identity, row: &Row, now: Timestamp) -> Result<Principal>
     })
 }
 
+/// A session is over: what it holds open is to be closed.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct SessionEnded {
+    pub user_id: UserId,
+    pub session_id: SessionId,
+}
+
+impl Event for SessionEnded {
+    const SCHEMA: &'static str = "session.ended";
+}
+
+/// What ends a session: the audit event that it is on record by.
+#[derive(Debug)]
+pub(crate) struct Cause<'a> {
+    pub(crate) event: EventId,
+    pub(crate) correlation_id: &'a CorrelationId,
+    pub(crate) now: Timestamp,
+}
+
+/// Tells that a session ends. It is told first: who closes what the session holds open may come a moment too early, and
+/// finds it closed again, but never not at all. Within a minute it is told once.
+async fn announce(db: &Db, tenant: TenantId, ended: SessionEnded, cause: Cause<'_>) -> Result<()> {
+    let actor = ended.user_id.to_string();
+    let id = EventId::of_minute(cause.now, format!("{}|{}", SessionEnded::SCHEMA, ended.session_id).as_bytes());
+    let told = DomainEvent::from(ended);
+    let envelope = Envelope {
+        id,
+        tenant_id: tenant,
+        actor,
+        on_behalf_of: None,
+        cause: cause.event,
+        correlation_id: cause.correlation_id.clone(),
+        schema: told.schema.to_owned(),
+        version: told.version,
+        occurred_at: cause.now,
+        payload: told.payload,
+    };
+    db.edit(tenant, Table::Ledger, &envelope.into_edit()?).await.map(drop)
+}
+
 /// Ends a session. One that is over already is left as it is.
-pub(crate) async fn end(db: &Db, tenant: TenantId, user: UserId, session: SessionId) -> Result<()> {
+pub(crate) async fn end(db: &Db, tenant: TenantId, user: UserId, session: SessionId, cause: Cause<'_>) -> Result<()> {
+    announce(db, tenant, SessionEnded { user_id: user, session_id: session }, cause).await?;
     let update = Update {
         expression: "SET #status = :ended",
         condition: Some("attribute_exists(pk)"),

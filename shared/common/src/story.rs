@@ -95,6 +95,7 @@ impl Story {
             status,
             reason: self.reason,
             decided: self.decided.as_ref(),
+            on_behalf_of: None,
             policy_set_hash: deps.policies.hash(),
             correlation_id: &self.correlation_id,
             changes,

@@ -1,6 +1,6 @@
 //! The tables, seen only through a tenant. Every key is prefixed here, from the verified scope, and nowhere else.
 
-use crate::{Error, Result, TenantId, error::Cause};
+use crate::{Error, Result, TenantId, Timestamp, error::Cause};
 use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
     primitives::Blob,
@@ -21,7 +21,8 @@ pub enum Table {
     Ephemera,
 }
 
-/// An index of the records table. All share the range attribute `ix_sort`, which holds an id and so sorts by time.
+/// An index of the records table. All but the last share the range attribute `ix_sort`, which holds an id and so sorts by
+/// time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Index {
     All,
@@ -30,6 +31,8 @@ pub enum Index {
     StatusAssignee,
     Token1,
     Token2,
+    /// What waits for its time, a partition a list; keys only, sorted by `ix_due_at`.
+    Due,
 }
 
 impl Index {
@@ -41,6 +44,7 @@ impl Index {
             Self::StatusAssignee => "status_assignee",
             Self::Token1 => "token_1",
             Self::Token2 => "token_2",
+            Self::Due => "due",
         }
     }
     pub(crate) const fn attribute(self) -> &'static str {
@@ -51,11 +55,18 @@ impl Index {
             Self::StatusAssignee => "ix_status_assignee",
             Self::Token1 => "ix_token_1",
             Self::Token2 => "ix_token_2",
+            Self::Due => "ix_due",
+        }
+    }
+    pub(crate) const fn sort_attribute(self) -> &'static str {
+        match self {
+            Self::Due => "ix_due_at",
+            _ => SORT,
         }
     }
 }
 
-pub(crate) const SORT: &str = "ix_sort";
+const SORT: &str = "ix_sort";
 
 /// Where an item lies inside its tenant: a partition such as `SHIPMENT#shp_…` and a sort key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +82,10 @@ impl Key {
     /// What binds a sealed record to its place: its name within the tenant's table.
     pub fn place(&self) -> &str {
         &self.partition
+    }
+    /// What tells items of one partition apart.
+    pub fn sort(&self) -> &str {
+        &self.sort
     }
     pub(crate) fn attributes(&self, tenant: TenantId) -> Attributes {
         HashMap::from([
@@ -140,7 +155,12 @@ impl Item {
     #[must_use]
     pub fn indexed(mut self, index: Index, partition: impl Into<String>, sort: impl ToString) -> Self {
         self.indexes.push((index, partition.into()));
-        self.text(SORT, sort)
+        self.text(index.sort_attribute(), sort)
+    }
+    /// Puts the item on a list of what is due, at `at`.
+    #[must_use]
+    pub fn due(self, list: &str, at: Timestamp) -> Self {
+        self.indexed(Index::Due, list, at)
     }
 
     pub fn key(&self) -> &Key {
@@ -207,6 +227,11 @@ impl Row {
     }
     pub fn version(&self) -> Result<Version> {
         self.number("version").map(Version)
+    }
+    /// Where the item lies inside its tenant.
+    pub fn key(&self) -> Result<Key> {
+        let (_, partition) = self.text("pk")?.split_once('#').ok_or(Error::internal("pk"))?;
+        Ok(Key::new(partition, self.text("sk")?))
     }
 }
 

@@ -1,6 +1,6 @@
 //! One structured line a request, with nothing in it but ids, codes, numbers and names of ours.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{fmt, io::Write};
 
@@ -46,21 +46,32 @@ impl<T: LogValue> LogValue for Option<T> {
 }
 
 /// The caller's thread through every line, event and record: 1 to 64 of `A-Z a-z 0-9 . _ -`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct CorrelationId(String);
+
+/// The text is not a correlation id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a correlation id is 1 to 64 of `A-Z a-z 0-9 . _ -`")]
+pub struct NotACorrelationId;
+
+impl TryFrom<String> for CorrelationId {
+    type Error = NotACorrelationId;
+    fn try_from(text: String) -> Result<Self, NotACorrelationId> {
+        let fits =
+            (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        if fits { Ok(Self(text)) } else { Err(NotACorrelationId) }
+    }
+}
 
 impl CorrelationId {
     /// The caller's own where it is well-formed, otherwise a new one.
     pub fn from_header(value: Option<&str>, now: crate::Timestamp) -> Self {
-        match value {
-            Some(v)
-                if (1..=64).contains(&v.len())
-                    && v.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) =>
-            {
-                Self(v.to_owned())
-            }
-            _ => Self(crate::id::uuid_v7(now).to_string()),
-        }
+        let own = value.and_then(|v| Self::try_from(v.to_owned()).ok());
+        own.unwrap_or_else(|| Self::new(now))
+    }
+    pub(crate) fn new(now: crate::Timestamp) -> Self {
+        Self(crate::id::uuid_v7(now).to_string())
     }
     pub fn as_str(&self) -> &str {
         &self.0
@@ -83,6 +94,10 @@ impl WideEvent {
             Value::Null => {}
             value => drop(self.0.insert(name.to_owned(), value)),
         }
+    }
+    /// Another line's fields besides its own.
+    pub(crate) fn take_over(&mut self, other: Self) {
+        self.0.extend(other.0);
     }
     pub fn to_line(&self) -> String {
         let mut line = serde_json::to_string(&self.0).unwrap_or_default();

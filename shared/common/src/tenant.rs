@@ -48,6 +48,9 @@ pub struct Tenant {
     pub status: TenantStatus,
 }
 
+/// The platform's list of tenants, in the index of all.
+pub(crate) const LIST: &str = "TENANTS";
+
 pub(crate) fn key() -> Key {
     Key::new("TENANT", "PROFILE")
 }

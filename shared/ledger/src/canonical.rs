@@ -27,17 +27,6 @@ pub fn to_vec(value: &impl Serialize) -> Result<Vec<u8>, CanonicalError> {
     Ok(out)
 }
 
-/// As [`to_vec`], without the member `left_out` of the outermost object.
-pub(crate) fn to_vec_without(value: &impl Serialize, left_out: &str) -> Result<Vec<u8>, CanonicalError> {
-    let mut value = serde_json::to_value(value).map_err(|_| CanonicalError::NotJson)?;
-    if let Value::Object(members) = &mut value {
-        members.remove(left_out);
-    }
-    let mut out = Vec::with_capacity(1024);
-    write_value(&mut out, &value)?;
-    Ok(out)
-}
-
 fn write_value(out: &mut Vec<u8>, value: &Value) -> Result<(), CanonicalError> {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
@@ -89,7 +78,7 @@ fn write_number(out: &mut Vec<u8>, number: &Number) -> Result<(), CanonicalError
 }
 
 /// RFC 8785 section 3.2.2.2: two-character escapes where JSON has them, `\u00xx` for other controls, all else as it is.
-fn write_string(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     for byte in text.bytes() {
         match byte {

@@ -1,4 +1,5 @@
-use crate::{Event, EventError, Hash};
+use crate::line::Line;
+use crate::{Event, EventError, Hash, MAX_EVENT_LEN, merkle};
 
 /// Gives `event` its place: number, the hash of the event before, and its own hash. The sealer's, who is alone in doing it.
 ///
@@ -7,10 +8,17 @@ use crate::{Event, EventError, Hash};
 /// # Errors
 /// [`EventError::TooLong`] for an event that [`Event::to_json`] refuses too; [`EventError::Canonical`] past 2^53 - 1 events.
 pub fn chain(event: Event, sequence: u64, previous: Hash) -> Result<Event, EventError> {
-    let mut event = Event { sequence: Some(sequence), previous_hash: Some(previous), hash: None, ..event };
-    event.hash = Some(event.leaf_hash()?);
-    event.to_json()?;
+    let (event, _) = chain_line(event, sequence, previous)?;
     Ok(event)
+}
+
+/// [`chain`], with the event's text.
+pub(crate) fn chain_line(event: Event, sequence: u64, previous: Hash) -> Result<(Event, Vec<u8>), EventError> {
+    let mut event = Event { sequence: Some(sequence), previous_hash: Some(previous), hash: None, ..event };
+    let line = Line::of(&event)?;
+    event.hash = Some(merkle::leaf_hash(line.without_hash()));
+    let line = line.with_hash(event.hash.as_ref());
+    if line.len() > MAX_EVENT_LEN { Err(EventError::TooLong) } else { Ok((event, line)) }
 }
 
 /// Why a sealed event does not stand.

@@ -2,7 +2,8 @@ use std::{net::IpAddr, num::NonZeroU32};
 
 use serde::{Deserialize, Serialize};
 
-use crate::canonical::{self, CanonicalError};
+use crate::canonical::CanonicalError;
+use crate::line::Line;
 use crate::{AtMost, EventType, Hash, OccurredAt, Reason, UserAgent, Word};
 
 /// Longest event, in bytes of canonical JSON, sealed.
@@ -208,7 +209,7 @@ impl Event {
     /// # Errors
     /// [`EventError::TooLong`]; [`EventError::Canonical`] when `sequence` passes 2^53 - 1.
     pub fn to_json(&self) -> Result<Vec<u8>, EventError> {
-        let json = canonical::to_vec(self)?;
+        let json = Line::of(self)?.with_hash(self.hash.as_ref());
         let room = if self.hash.is_some() { 0 } else { SEALING_ROOM };
         if json.len() + room > MAX_EVENT_LEN { Err(EventError::TooLong) } else { Ok(json) }
     }
@@ -222,7 +223,7 @@ impl Event {
             return Err(EventError::TooLong);
         }
         let event: Self = serde_json::from_slice(json).map_err(EventError::NotAnEvent)?;
-        if canonical::to_vec(&event)? == json { Ok(event) } else { Err(EventError::NotCanonical) }
+        if Line::of(&event)?.with_hash(event.hash.as_ref()) == json { Ok(event) } else { Err(EventError::NotCanonical) }
     }
 
     /// RFC 6962's leaf hash of the event: SHA-256 of a zero byte and the canonical JSON without `hash`.
@@ -230,7 +231,7 @@ impl Event {
     /// # Errors
     /// [`EventError::Canonical`].
     pub fn leaf_hash(&self) -> Result<Hash, EventError> {
-        Ok(crate::merkle::leaf_hash(&canonical::to_vec_without(self, "hash")?))
+        Ok(crate::merkle::leaf_hash(Line::of(self)?.without_hash()))
     }
 }
 

@@ -20,16 +20,32 @@ impl Hash {
 
     /// SHA-256 of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        Self::of_parts(&[bytes])
+        Self::from_digest(&digest::digest(&digest::SHA256, bytes))
     }
 
-    pub(crate) fn of_parts(parts: &[&[u8]]) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
+    /// SHA-256 of `parts`, one after the other.
+    pub(crate) fn of_parts<const N: usize>(parts: [&[u8]; N]) -> Self {
+        // Copying what is short costs less than a context for it.
+        let (mut whole, mut len) = ([0; 2048], 0);
         for part in parts {
-            context.update(part);
+            match whole.get_mut(len..len + part.len()) {
+                Some(place) => place.copy_from_slice(part),
+                None => return Self::of_long_parts(parts),
+            }
+            len += part.len();
         }
+        Self::of(&whole[..len])
+    }
+
+    fn of_long_parts<const N: usize>(parts: [&[u8]; N]) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        parts.iter().for_each(|part| context.update(part));
+        Self::from_digest(&context.finish())
+    }
+
+    fn from_digest(digest: &digest::Digest) -> Self {
         let mut bytes = [0; 32];
-        bytes.copy_from_slice(context.finish().as_ref());
+        bytes.copy_from_slice(digest.as_ref());
         Self(bytes)
     }
 
@@ -42,22 +58,49 @@ impl Hash {
     pub fn parse(text: &str) -> Result<Self, InvalidText> {
         const REFUSED: InvalidText = InvalidText("a hash is 64 lower-case hexadecimal digits");
         let digits: &[u8; 64] = text.as_bytes().try_into().map_err(|_| REFUSED)?;
-        let (pairs, _) = digits.as_chunks::<2>();
-        let mut bytes = [0; 32];
-        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-            *byte = digit(*high).ok_or(REFUSED)? << 4 | digit(*low).ok_or(REFUSED)?;
+        Self::from_digits(digits).ok_or(REFUSED)
+    }
+
+    pub(crate) fn from_digits(digits: &[u8; 64]) -> Option<Self> {
+        let (mut bytes, mut right) = ([0; 32], true);
+        let (eights, _) = digits.as_chunks::<8>();
+        let (fours, _) = bytes.as_chunks_mut::<4>();
+        for (four, eight) in fours.iter_mut().zip(eights) {
+            let (value, is_hex) = eight_digits(u64::from_le_bytes(*eight));
+            *four = value.to_le_bytes();
+            right &= is_hex;
         }
-        Ok(Self(bytes))
+        if right { Some(Self(bytes)) } else { None }
+    }
+
+    /// The text, as bytes.
+    pub(crate) fn to_digits(self) -> [u8; 64] {
+        let mut digits = [0; 64];
+        let (pairs, _) = digits.as_chunks_mut::<2>();
+        for ([high, low], byte) in pairs.iter_mut().zip(self.0) {
+            (*high, *low) = (DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xf)]);
+        }
+        digits
     }
 }
 
-fn digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
+/// The four bytes that eight digits are, all at once; and whether they are lower-case hexadecimal ones. No sum leaves its byte.
+const fn eight_digits(text: u64) -> (u32, bool) {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    // Letters have bit 6, and their low four bits are nine less than their value.
+    let letters = text >> 6 & ONES;
+    let values = (text & (ONES * 0xf)) + letters * 9;
+    // What is a value, and is written as it was read, was one of the sixteen digits.
+    let above_nine = (values + ONES * 0x76) >> 7 & ONES;
+    let written = values + ONES * b'0' as u64 + above_nine * (b'a' - b'0' - 10) as u64;
+    let is_hex = written == text && values & (ONES * 0xf0) == 0;
+    // Each pair of values into one byte, then the bytes together.
+    let pairs = (values << 4 | values >> 8) & 0x00ff_00ff_00ff_00ff;
+    let pairs = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    ((pairs | pairs >> 16) as u32, is_hex)
 }
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

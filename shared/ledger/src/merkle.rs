@@ -5,12 +5,15 @@ use crate::Hash;
 
 /// `SHA-256(0x00 || data)`.
 pub fn leaf_hash(data: &[u8]) -> Hash {
-    Hash::of_parts(&[&[0], data])
+    Hash::of_parts([&[0], data])
 }
 
 /// `SHA-256(0x01 || left || right)`.
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    Hash::of_parts(&[&[1], left.as_bytes(), right.as_bytes()])
+    let mut node = [1; 65];
+    node[1..33].copy_from_slice(left.as_bytes());
+    node[33..].copy_from_slice(right.as_bytes());
+    Hash::of(&node)
 }
 
 /// The root over `leaves`, which are leaf hashes; that of no leaves is SHA-256 of nothing.

@@ -129,8 +129,56 @@ impl EventType {
 
 as_text!(EventType);
 
+/// Whether `text` is an IPv6 address in the form of RFC 5952 section 4: how `Ipv6Addr` prints, but for those that stand for an
+/// IPv4 address and print with dots.
+pub(crate) fn is_rfc_5952(text: &[u8]) -> bool {
+    let (mut segments, mut count, mut gap, mut rest) = ([0_u16; 8], 0, None, text);
+    if let Some(after) = rest.strip_prefix(b"::") {
+        (gap, rest) = (Some(0), after);
+    }
+    while !rest.is_empty() || gap != Some(count) {
+        let digits = rest.iter().take(4).take_while(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')).count();
+        let (group, after) = rest.split_at(digits);
+        if count == segments.len() || digits == 0 || (digits > 1 && group.starts_with(b"0")) {
+            return false;
+        }
+        let value = |byte: &u8| u16::from(if *byte < b'a' { byte - b'0' } else { byte - b'a' + 10 });
+        segments[count] = group.iter().fold(0, |segment, digit| segment << 4 | value(digit));
+        count += 1;
+        rest = after;
+        if rest.is_empty() {
+            break;
+        }
+        if let Some(after) = rest.strip_prefix(b"::") {
+            if gap.replace(count).is_some() {
+                return false;
+            }
+            rest = after;
+        } else if let Some(after) = rest.strip_prefix(b":").filter(|after| !after.is_empty()) {
+            rest = after;
+        } else {
+            return false;
+        }
+    }
+    let left_out = segments.len() - count;
+    let shortened = gap.map_or(0..0, |gap| gap..gap + left_out);
+    if gap.is_none() && left_out > 0 {
+        return false;
+    }
+    segments[shortened.start..].rotate_right(left_out);
+    // The first of the longest runs of zeros, of two at least.
+    let (mut zeros, mut run) = (0..0, 0..0);
+    for (n, segment) in segments.iter().enumerate() {
+        run = if *segment != 0 { n + 1..n + 1 } else { run.start..n + 1 };
+        if run.len() > zeros.len().max(1) {
+            zeros = run.clone();
+        }
+    }
+    zeros == shortened && !segments.starts_with(&[0, 0, 0, 0, 0, 0xffff])
+}
+
 /// Two names with one dot between; each begins with a letter.
-const fn is_noun_verb(text: &[u8]) -> bool {
+pub(crate) const fn is_noun_verb(text: &[u8]) -> bool {
     let (mut dots, mut begins, mut at) = (0, true, 0);
     while at < text.len() {
         match text[at] {
@@ -217,14 +265,18 @@ impl Reason {
             None => Word::parse(text).map(Self::Code),
         }
     }
+
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Code(code) => Cow::Borrowed(code.as_str()),
+            Self::Sealed(record) => Cow::Owned(format!("{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(record))),
+        }
+    }
 }
 
 impl Serialize for Reason {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Code(code) => code.serialize(serializer),
-            Self::Sealed(record) => serializer.collect_str(&format_args!("{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(record))),
-        }
+        serializer.serialize_str(&self.text())
     }
 }
 
@@ -236,7 +288,34 @@ impl<'de> Deserialize<'de> for Reason {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn an_ipv6_address_has_the_text_that_it_prints(
+            segments in prop::array::uniform8(prop_oneof![Just(0_u16), Just(0), Just(0xffff), Just(0x20), any::<u16>()]),
+            other in prop::array::uniform8(prop_oneof![Just(0_u16), Just(1)]),
+        ) {
+            let (address, other) = (Ipv6Addr::from(segments), Ipv6Addr::from(other));
+            for address in [address, other] {
+                let (text, mapped) = (address.to_string(), address.to_ipv4_mapped().is_some());
+                let whole = address.segments().map(|segment| format!("{segment:x}")).join(":");
+                prop_assert_eq!(is_rfc_5952(text.as_bytes()), !mapped, "{}", address);
+                prop_assert_eq!(is_rfc_5952(whole.as_bytes()), whole == text && !mapped, "{}", whole);
+            }
+        }
+
+        #[test]
+        fn a_text_is_an_ipv6_addresss_only_if_it_prints_so(text in "[0-3af:]{0,12}|(0:|1:|::|ffff:|10:|01:){0,9}[0-9a-g]{0,2}") {
+            let address: Option<Ipv6Addr> = text.parse().ok();
+            let prints_so = address.is_some_and(|address| address.to_string() == text && address.to_ipv4_mapped().is_none());
+            prop_assert_eq!(is_rfc_5952(text.as_bytes()), prints_so, "{}", text);
+        }
+    }
 
     #[test]
     fn words_hold_no_spaces_quotes_or_foreign_letters() {

@@ -28,19 +28,19 @@ impl OccurredAt {
     /// # Errors
     /// [`InvalidText`] for any text that `Display` does not write.
     pub fn parse(text: &str) -> Result<Self, InvalidText> {
-        let number = |from: usize, to: usize| -> Option<u64> {
-            let digits = text.get(from..to)?;
-            digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
-        };
-        let parse = || {
-            let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-            let (hour, minute) = (number(11, 13)?, number(14, 16)?);
-            let (second, millis) = (number(17, 19)?, number(20, 23)?);
-            let days = days_from_civil(year, month, day)?;
-            Some(Self(days * DAY + ((hour * 60 + minute) * 60 + second) * 1000 + millis))
-        };
-        // Printing it again refuses every wrong separator, February 30th and 24:00.
-        parse().filter(|time| time.0 <= LAST && time.to_string() == text).ok_or(REFUSED)
+        Self::read(text.as_bytes()).ok_or(REFUSED)
+    }
+
+    pub(crate) fn read(text: &[u8]) -> Option<Self> {
+        let (year, month, day) = (number(text, 0..4)?, number(text, 5..7)?, number(text, 8..10)?);
+        let (hour, minute) = (number(text, 11..13)?, number(text, 14..16)?);
+        let (second, millis) = (number(text, 17..19)?, number(text, 20..23)?);
+        let between = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (23, b'Z')];
+        let separated = text.len() == 24 && between.iter().all(|(at, byte)| text.get(*at) == Some(byte));
+        let days = days_from_civil(year, month, day)?;
+        let exists = day <= days_in(year, month)? && hour < 24 && minute < 60 && second < 60;
+        let time = Self(days * DAY + ((hour * 60 + minute) * 60 + second) * 1000 + millis);
+        (separated && exists && time.0 <= LAST).then_some(time)
     }
 }
 
@@ -62,6 +62,23 @@ impl Serialize for OccurredAt {
 impl<'de> Deserialize<'de> for OccurredAt {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The number that decimal digits are.
+fn number(text: &[u8], digits: std::ops::Range<usize>) -> Option<u64> {
+    let add = |number: u64, digit: &u8| digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'));
+    text.get(digits)?.iter().try_fold(0, add)
+}
+
+/// Days of a month of the Gregorian calendar; `None` for no month.
+const fn days_in(year: u64, month: u64) -> Option<u64> {
+    match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => Some(31),
+        4 | 6 | 9 | 11 => Some(30),
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => Some(29),
+        2 => Some(28),
+        _ => None,
     }
 }
 

@@ -111,9 +111,11 @@ impl App {
     async fn build(cognito: Option<&str>, seeded: bool) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml");
         let mut overrides = Overrides::new();
-        let (emulators, dynamodb, kms) = if external() {
-            // Tables of its own in a DynamoDB that others use too. A bucket's name has 63 characters, prefix included.
+        if external() || cognito.is_some() {
+            // Resources of its own in services that others use too. A bucket's name has 63 characters, prefix included.
             overrides.insert("Prefix".to_owned(), format!("test-{:016x}", u64::from_le_bytes(common::random::bytes())));
+        }
+        let (emulators, dynamodb, kms) = if external() {
             (None, external_endpoint("DYNAMODB"), external_endpoint("KMS"))
         } else {
             let dynamo = Dynamo::start(Storage::Memory).expect("dynoxide starts");
@@ -127,17 +129,25 @@ impl App {
         let provisioned = provision(&template, &endpoints, which).await.expect("the template is provisioned");
 
         let mut env = provisioned.env.clone();
-        for missing in ["CLOISTER_USER_POOL_ID", "CLOISTER_USER_POOL_CLIENT_ID"] {
+        for missing in NOT_MADE {
             env.entry(missing.to_owned()).or_insert_with(|| "none".to_owned());
         }
+        for (name, value) in [("CLOISTER_SOCKETS_URL", SOCKETS_URL), ("CLOISTER_MAIL_FROM", MAIL_FROM)] {
+            env.insert(name.to_owned(), value.to_owned());
+        }
+        // Nobody but a stand-in is ever asked.
+        env.insert("CLOISTER_UPS_URL".to_owned(), crate::wire::CARRIER_URL.to_owned());
         let config = Config::from_env(env).expect("the template's environment is complete");
         let wire = Wire::new();
         let aws = Aws::with_connector(aws_env(&endpoints), SharedHttpConnector::new(wire.clone()));
         let clock = Arc::new(ManualClock::at(START));
         let log = Arc::new(Lines::default());
         let mut deps = Deps::new(config, &aws, clock.clone(), log.clone()).expect("the policies load");
-        if cognito.is_some() {
-            deps = deps.with_cognito(&aws);
+        deps = deps.with_everything(&aws);
+        if cognito.is_none() {
+            deps = deps.without_cognito();
+            wire.with_own_bucket();
+        } else {
             // Real tokens carry the real time.
             clock.set(common::SystemClock.now());
         }
@@ -206,6 +216,10 @@ impl App {
     }
     pub fn log_lines(&self) -> Vec<Value> {
         self.log.all()
+    }
+    /// Forgets the lines so far: a long test would fill its memory with them.
+    pub fn forget_log_lines(&self) {
+        self.log.forget();
     }
     pub fn email(&self, tenant: Tenant, role: Role) -> String {
         format!("{role}{}@{}.example", self.tag, tenant.name())
@@ -385,11 +399,35 @@ impl App {
         }
     }
 
+    /// Puts an item of texts past the wire, as a function of another version might have left it.
+    pub async fn put_raw(&self, table: &str, pk: &str, sk: &str, texts: &[(&str, &str)]) {
+        let mut put = self.raw.put_item().table_name(&self.provisioned.tables[table]);
+        for (name, text) in [("pk", pk), ("sk", sk)].iter().chain(texts) {
+            put = put.item(*name, AttributeValue::S((*text).to_owned()));
+        }
+        put.send().await.expect("the item is put");
+    }
+
     /// DynamoDB past the wire: for setting up and looking, not counted and never failing.
     pub fn raw(&self) -> &aws_sdk_dynamodb::Client {
         &self.raw
     }
 }
+
+/// Where the wire itself answers for sockets, and whom our mail is from.
+const SOCKETS_URL: &str = "wss://sockets.example/live";
+const MAIL_FROM: &str = "no-reply@mail.example";
+
+/// Settings that name what a test without Cognito does not make.
+const NOT_MADE: [&str; 7] = [
+    "CLOISTER_USER_POOL_ID",
+    "CLOISTER_USER_POOL_CLIENT_ID",
+    "CLOISTER_QUEUES",
+    "CLOISTER_AUDIT_BUCKET",
+    "CLOISTER_CHECKPOINT_KEY_ARN",
+    "CLOISTER_PUBLIC_URL",
+    "CLOISTER_UPS_SECRET",
+];
 
 /// 2026-01-01T12:00:00Z.
 const START: i64 = 1_767_268_800_000;

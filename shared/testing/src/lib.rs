@@ -4,14 +4,22 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
 
 mod app;
+mod bucket;
 mod call;
 mod clock;
+mod deliveries;
+mod dice;
 mod kill;
 mod log;
+mod outside;
+mod sockets;
 mod wire;
 
 pub use app::{App, PASSWORD, Tenant};
+pub use bucket::ObjectVersion;
 pub use call::{Answer, Call, Client, find};
 pub use clock::ManualClock;
+pub use deliveries::Deliveries;
+pub use dice::Dice;
 pub use kill::{kill_after, polls};
 pub use wire::{Calls, Fault, Wire};

@@ -11,6 +11,9 @@ impl Lines {
     pub(crate) fn all(&self) -> Vec<Value> {
         self.0.lock().unwrap().clone()
     }
+    pub(crate) fn forget(&self) {
+        self.0.lock().unwrap().clear();
+    }
 }
 
 impl LogSink for Lines {

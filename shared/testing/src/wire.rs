@@ -1,5 +1,6 @@
 //! The wire between the functions and AWS: it counts every call, and fails where a test says so.
 
+use crate::{bucket::Bucket, dice::Dice, outside::Outside};
 use aws_smithy_runtime_api::client::{
     http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector},
     orchestrator::{HttpRequest, HttpResponse},
@@ -10,6 +11,9 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+
+/// Where a test's functions believe the carrier to be: an address that cannot exist (RFC 2606).
+pub(crate) const CARRIER_URL: &str = "https://ups.invalid";
 
 /// What goes wrong with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,15 +51,33 @@ pub struct Calls {
     pub dynamodb: Vec<String>,
     pub kms: Vec<String>,
     pub cognito: Vec<String>,
+    pub sqs: Vec<String>,
+    /// `PutObject`, `GetObject`.
+    pub s3: Vec<String>,
+    /// `token`, `track`, `subscribe`.
+    pub ups: Vec<String>,
+    /// `PostToConnection`, `DeleteConnection`.
+    pub sockets: Vec<String>,
+    /// `SendEmail`.
+    pub ses: Vec<String>,
     pub other: Vec<String>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     calls: Calls,
+    /// What was put into queues that nobody serves: queue and body.
+    queued: Vec<(String, String)>,
+    /// Open sockets, and mailboxes.
+    outside: Outside,
+    /// The audit bucket, where there is no S3.
+    bucket: Option<Bucket>,
+    /// Who stands in for the carrier, and what it knows us by.
+    carrier: Option<(String, String)>,
     /// What was asked of DynamoDB: operation and body.
     asked: Vec<(String, serde_json::Value)>,
     rules: Vec<Rule>,
+    chaos: Option<(u8, Dice)>,
 }
 
 #[derive(Clone, Debug)]
@@ -74,7 +96,13 @@ impl Wire {
         self.state.lock().unwrap().rules.push(Rule { to: to.to_owned(), after, times, fault });
     }
     pub fn heal(&self) {
-        self.state.lock().unwrap().rules.clear();
+        let mut state = self.state.lock().unwrap();
+        state.rules.clear();
+        state.chaos = None;
+    }
+    /// Lets so many calls in a hundred fail, whatever they are: which, and how, is drawn from `seed`.
+    pub fn chaos(&self, percent: u8, seed: u64) {
+        self.state.lock().unwrap().chaos = Some((percent, Dice::new(seed)));
     }
     pub fn calls(&self) -> Calls {
         self.state.lock().unwrap().calls.clone()
@@ -84,6 +112,83 @@ impl Wire {
         state.calls = Calls::default();
         state.asked.clear();
     }
+    /// Has the carrier's calls answered at `endpoint`, and its secret be `secret`.
+    pub fn with_carrier(&self, endpoint: impl Into<String>, secret: impl ToString) {
+        self.state.lock().unwrap().carrier = Some((endpoint.into(), secret.to_string()));
+    }
+    /// The carrier's secret, where a test has a carrier.
+    fn secret(&self, request: &HttpRequest) -> Option<Result<HttpResponse, ConnectorError>> {
+        let asked = request.headers().get("x-amz-target") == Some("secretsmanager.GetSecretValue");
+        let state = self.state.lock().unwrap();
+        let (_, secret) = state.carrier.as_ref().filter(|_| asked)?;
+        Some(answer(200, serde_json::json!({"SecretString": secret}).to_string()))
+    }
+    fn to_carrier(&self, request: &mut HttpRequest) {
+        let state = self.state.lock().unwrap();
+        let path = request.uri().strip_prefix(CARRIER_URL).map(str::to_owned);
+        if let (Some((endpoint, _)), Some(path)) = (&state.carrier, path) {
+            request.set_uri(format!("{endpoint}{path}")).unwrap();
+        }
+    }
+
+    /// Keeps what is written to S3: there is no service that would.
+    pub(crate) fn with_own_bucket(&self) {
+        self.state.lock().unwrap().bucket = Some(Bucket::default());
+    }
+    pub(crate) fn with_bucket<T>(&self, f: impl FnOnce(&mut Bucket) -> T) -> T {
+        f(self.state.lock().unwrap().bucket.as_mut().expect("a test without S3"))
+    }
+    fn object(&self, request: &HttpRequest) -> Option<Result<HttpResponse, ConnectorError>> {
+        self.state.lock().unwrap().bucket.as_mut()?.answer(request).map(Ok)
+    }
+    /// Takes what was put into queues since it was last asked: queue and body, in order.
+    pub(crate) fn take_queued(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.state.lock().unwrap().queued)
+    }
+
+    pub(crate) fn with_outside<T>(&self, f: impl FnOnce(&mut Outside) -> T) -> T {
+        f(&mut self.state.lock().unwrap().outside)
+    }
+    /// Those whom we reach: sockets and mailboxes.
+    fn outside(&self, request: &HttpRequest) -> Option<HttpConnectorFuture> {
+        let (status, error, body) = self.with_outside(|outside| outside.answer(request))?;
+        Some(HttpConnectorFuture::new(async move {
+            // Over a real wire the caller waits here, and may be killed with its frame on the way.
+            tokio::task::yield_now().await;
+            let mut response = answer(status, body)?;
+            if let Some(error) = error {
+                response.headers_mut().insert("x-amzn-errortype", error);
+            }
+            Ok(response)
+        }))
+    }
+
+    /// SQS itself: it keeps what it is sent, until the test delivers it.
+    fn queue(&self, request: &HttpRequest) -> Option<Result<HttpResponse, ConnectorError>> {
+        let operation = request.headers().get("x-amz-target")?.strip_prefix("AmazonSQS.")?;
+        let mut state = self.state.lock().unwrap();
+        let body: serde_json::Value = serde_json::from_slice(request.body().bytes()?).ok()?;
+        let url = body["QueueUrl"].as_str()?;
+        let queue = url.rsplit_once('/').map_or(url, |(_, name)| name).to_owned();
+        let said = match operation {
+            "SendMessageBatch" => {
+                let entries = body["Entries"].as_array()?;
+                let message =
+                    |entry: &serde_json::Value| entry["MessageBody"].as_str().map(|body| (queue.clone(), body.to_owned()));
+                state.queued.extend(entries.iter().filter_map(message));
+                let done =
+                    entries.iter().map(|e| serde_json::json!({"Id": e["Id"], "MessageId": e["Id"], "MD5OfMessageBody": ""}));
+                serde_json::json!({"Successful": done.collect::<Vec<_>>(), "Failed": []})
+            }
+            "GetQueueAttributes" => {
+                let waiting = state.queued.iter().filter(|(name, _)| *name == queue).count();
+                serde_json::json!({"Attributes": {"ApproximateNumberOfMessages": waiting.to_string()}})
+            }
+            _ => return None,
+        };
+        Some(answer(200, said.to_string()))
+    }
+
     /// The parameters of each call of one DynamoDB operation since the last reset.
     pub fn asked(&self, operation: &str) -> Vec<serde_json::Value> {
         let state = self.state.lock().unwrap();
@@ -92,18 +197,40 @@ impl Wire {
 
     fn note(&self, request: &HttpRequest) -> Option<Fault> {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let (service, operation) = target.split_once('.').unwrap_or(("", request.uri()));
+        let object = request.uri().split_once("x-id=").map(|(_, id)| ("S3", id.split('&').next().unwrap_or(id)));
+        let carrier = request.uri().strip_prefix(CARRIER_URL).map(|path| match path {
+            _ if path.starts_with("/security/") => ("UPS", "token"),
+            _ if path.contains("/subscription/") => ("UPS", "subscribe"),
+            _ => ("UPS", "track"),
+        });
+        let (service, operation) =
+            target.split_once('.').or(object).or(Outside::operation(request)).or(carrier).unwrap_or(("", request.uri()));
         let mut state = self.state.lock().unwrap();
         let (name, list) = match service {
             "DynamoDB_20120810" => ("dynamodb", &mut state.calls.dynamodb),
             "TrentService" => ("kms", &mut state.calls.kms),
             "AWSCognitoIdentityProviderService" => ("cognito", &mut state.calls.cognito),
+            "AmazonSQS" => ("sqs", &mut state.calls.sqs),
+            "S3" => ("s3", &mut state.calls.s3),
+            "Sockets" => ("sockets", &mut state.calls.sockets),
+            "Ses" => ("ses", &mut state.calls.ses),
+            "UPS" => ("ups", &mut state.calls.ups),
             _ => ("other", &mut state.calls.other),
         };
         list.push(operation.to_owned());
         if name == "dynamodb" {
             let body = request.body().bytes().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
             state.asked.push((operation.to_owned(), body));
+        }
+        if let Some((percent, dice)) = &mut state.chaos
+            && dice.below(100) < u64::from(*percent)
+        {
+            return Some(match dice.below(3) {
+                0 => Fault::Gone,
+                1 if name == "dynamodb" => Fault::Throttled,
+                1 => Fault::Gone,
+                _ => Fault::LostAnswer,
+            });
         }
         let rule = state.rules.iter_mut().find(|r| (r.to == name || r.to == operation) && (r.after > 0 || r.times > 0))?;
         if rule.after > 0 {
@@ -116,9 +243,28 @@ impl Wire {
 }
 
 impl HttpConnector for Wire {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
         let fault = self.note(&request);
+        self.to_carrier(&mut request);
         let inner = self.inner.clone();
+        let done = !matches!(fault, Some(Fault::Gone | Fault::Throttled | Fault::Refused(_) | Fault::Says(..)));
+        if let Some(answer) = done.then(|| self.outside(&request)).flatten() {
+            let lost = matches!(fault, Some(Fault::LostAnswer));
+            return HttpConnectorFuture::new(async move {
+                let answer = answer.await;
+                if lost { Err(ConnectorError::io("connection reset (injected)".into())) } else { answer }
+            });
+        }
+        if let Some(said) =
+            done.then(|| self.queue(&request).or_else(|| self.object(&request)).or_else(|| self.secret(&request))).flatten()
+        {
+            let lost = matches!(fault, Some(Fault::LostAnswer));
+            return HttpConnectorFuture::ready(if lost {
+                Err(ConnectorError::io("connection reset (injected)".into()))
+            } else {
+                said
+            });
+        }
         HttpConnectorFuture::new(async move {
             match fault {
                 None => inner.call(request).await,

@@ -85,5 +85,11 @@ mod tests {
             json!([event["action"], event["outcome"], event["policy"]["ids"], event["resources"][0]["id"]]),
             json!(["logout", "success", ["identity.logout_self"], event["actor"]["session_id"]])
         );
+
+        // Whoever keeps something open for the session hears of its end.
+        let ended: Vec<_> =
+            app.domain_events(Tenant::Acme).await.into_iter().filter(|e| e["schema"] == "session.ended").collect();
+        let expected = json!({"user_id": event["actor"]["id"], "session_id": event["actor"]["session_id"]});
+        assert_eq!((ended.len(), &ended[0]["payload"], &ended[0]["cause"]), (1, &expected, &event["event_id"]));
     }
 }

@@ -71,7 +71,7 @@ impl Endpoint for Me {
 
     async fn handle(cx: &mut Permit<'_, Self>, (): ()) -> Result<Profile> {
         let who = cx.principal();
-        let (member, tenant) = cx.reader().own_membership().await?;
+        let (member, tenant) = cx.own_membership().await?;
         let pii = cx.open(&Membership::place(who.user()), &member.pii).await?;
         cx.touched("User", who.user());
         Ok(Profile {

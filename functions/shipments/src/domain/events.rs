@@ -1,10 +1,15 @@
 //! What other domains hear of shipments: ids and codes.
 
 use super::{Facts, ShipmentId, Status};
-use common::{Event, UserId, Version};
-use serde::Serialize;
+use common::{Event, Schema, Timestamp, UserId, Version};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, Serialize)]
+/// What this domain publishes.
+pub const EVENTS: &[Schema] =
+    common::events![ShipmentCreated, ShipmentUpdated, ShipmentVoided, ShipmentStatusChanged, RefreshRequested,];
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ShipmentCreated {
     pub shipment_id: ShipmentId,
     pub status: Status,
@@ -13,20 +18,47 @@ pub struct ShipmentCreated {
     pub version: Version,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ShipmentUpdated {
     pub shipment_id: ShipmentId,
     pub assigned_to: Option<UserId>,
     /// Names of fields, never their values.
-    pub changed: Vec<&'static str>,
+    pub changed: Vec<String>,
     pub version: Version,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ShipmentVoided {
     pub shipment_id: ShipmentId,
     pub assigned_to: Option<UserId>,
     pub version: Version,
+}
+
+/// The carrier says that the parcel is somewhere else now.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ShipmentStatusChanged {
+    pub shipment_id: ShipmentId,
+    pub from: Status,
+    pub to: Status,
+    pub assigned_to: Option<UserId>,
+    pub created_by: UserId,
+    pub version: Version,
+}
+
+/// Somebody wants the carrier to be asked about a shipment now.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RefreshRequested {
+    pub shipment_id: ShipmentId,
+    /// When the poll was made due: a later one supersedes it.
+    pub due_at: Timestamp,
+}
+
+/// To ourselves: a shipment is to be asked about.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct PollDue {
+    pub shipment_id: ShipmentId,
+    /// As it was when this was said. By the time that it is heard, somebody may have asked already.
+    pub due_at: Timestamp,
 }
 
 impl Event for ShipmentCreated {
@@ -39,6 +71,16 @@ impl Event for ShipmentVoided {
     const SCHEMA: &'static str = "shipment.voided";
 }
 
+impl Event for ShipmentStatusChanged {
+    const SCHEMA: &'static str = "shipment.status_changed";
+}
+impl Event for RefreshRequested {
+    const SCHEMA: &'static str = "shipment.refresh_requested";
+}
+impl Event for PollDue {
+    const SCHEMA: &'static str = "shipment.poll_due";
+}
+
 impl From<&Facts> for ShipmentCreated {
     fn from(facts: &Facts) -> Self {
         let Facts { id, status, created_by, assigned_to, version, .. } = *facts;
@@ -48,6 +90,7 @@ impl From<&Facts> for ShipmentCreated {
 
 impl ShipmentUpdated {
     pub fn new(facts: &Facts, changed: Vec<&'static str>) -> Self {
+        let changed = changed.into_iter().map(str::to_owned).collect();
         Self { shipment_id: facts.id, assigned_to: facts.assigned_to, changed, version: facts.version }
     }
 }
@@ -55,5 +98,12 @@ impl ShipmentUpdated {
 impl From<&Facts> for ShipmentVoided {
     fn from(facts: &Facts) -> Self {
         Self { shipment_id: facts.id, assigned_to: facts.assigned_to, version: facts.version }
+    }
+}
+
+impl ShipmentStatusChanged {
+    pub fn new(facts: &Facts, from: Status) -> Self {
+        let Facts { id, status, created_by, assigned_to, version, .. } = *facts;
+        Self { shipment_id: id, from, to: status, assigned_to, created_by, version }
     }
 }

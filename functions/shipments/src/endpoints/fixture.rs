@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use testing::{Answer, App, Tenant};
 
-pub(super) const NAME: &str = "Ada Sentinel";
-pub(super) const REFERENCE: &str = "Sentinel Order";
-pub(super) const CONTENTS: &str = "Sentinel pills";
+pub(crate) const NAME: &str = "Ada Sentinel";
+pub(crate) const REFERENCE: &str = "Sentinel Order";
+pub(crate) const CONTENTS: &str = "Sentinel pills";
 
-pub(super) fn endpoint(name: &str) -> &'static AnyEndpoint {
+pub(crate) fn endpoint(name: &str) -> &'static AnyEndpoint {
     testing::find(ALL, name)
 }
 
 /// The `n`th of many numbers with a right check digit.
-pub(super) fn number(n: u32) -> String {
+pub(crate) fn number(n: u32) -> String {
     let body = format!("1ZCIETST{n:09}");
     match TrackingNumber::classify(&format!("{body}0")) {
         Classified::BadCheckDigit { expected, .. } => format!("{body}{expected}"),
@@ -24,7 +24,7 @@ pub(super) fn number(n: u32) -> String {
     }
 }
 
-pub(super) fn body(n: u32) -> Value {
+pub(crate) fn body(n: u32) -> Value {
     json!({
         "tracking_number": number(n),
         "reference": format!("{REFERENCE} {n}"),
@@ -39,44 +39,44 @@ pub(super) fn body(n: u32) -> Value {
 }
 
 /// Registers a shipment as a marketer; the next is registered a second later.
-pub(super) async fn create(app: &App, tenant: Tenant, body: Value) -> Answer {
+pub(crate) async fn create(app: &App, tenant: Tenant, body: Value) -> Answer {
     let answer = app.as_role(tenant, Role::Marketer).call(endpoint("create_shipment")).json(body).await;
     app.clock().advance(Duration::from_secs(1));
     answer
 }
 
 /// The same where it must succeed: its id.
-pub(super) async fn created(app: &App, tenant: Tenant, body: Value) -> String {
+pub(crate) async fn created(app: &App, tenant: Tenant, body: Value) -> String {
     let answer = create(app, tenant, body).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
     answer.json["shipment_id"].as_str().unwrap().to_owned()
 }
 
-pub(super) async fn get(app: &App, tenant: Tenant, id: &str) -> Answer {
+pub(crate) async fn get(app: &App, tenant: Tenant, id: &str) -> Answer {
     app.as_role(tenant, Role::Viewer).call(endpoint("get_shipment")).path("shipment_id", id).await
 }
 
-pub(super) async fn update(app: &App, role: Role, id: &str, version: i64, patch: Value) -> Answer {
+pub(crate) async fn update(app: &App, role: Role, id: &str, version: i64, patch: Value) -> Answer {
     let call = app.as_role(Tenant::Acme, role).call(endpoint("update_shipment"));
     call.path("shipment_id", id).if_match(version).json(patch).await
 }
 
-pub(super) async fn void(app: &App, id: &str) -> Answer {
+pub(crate) async fn void(app: &App, id: &str) -> Answer {
     app.as_role(Tenant::Acme, Role::Marketer).call(endpoint("void_shipment")).path("shipment_id", id).await
 }
 
-pub(super) async fn search(app: &App, tenant: Tenant, body: Value) -> Answer {
+pub(crate) async fn search(app: &App, tenant: Tenant, body: Value) -> Answer {
     app.as_role(tenant, Role::Viewer).call(endpoint("search_shipments")).json(body).await
 }
 
 /// The ids of a page's shipments.
-pub(super) fn ids(page: &Answer) -> Vec<String> {
+pub(crate) fn ids(page: &Answer) -> Vec<String> {
     assert_eq!(page.status, 200, "{}", page.text);
     page.json["items"].as_array().unwrap().iter().map(|s| s["shipment_id"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Field and code of every error of a 422.
-pub(super) fn errors(answer: &Answer) -> Vec<(&str, &str)> {
+pub(crate) fn errors(answer: &Answer) -> Vec<(&str, &str)> {
     assert_eq!(answer.status, 422, "{}", answer.text);
     answer.json["errors"]
         .as_array()
@@ -87,14 +87,14 @@ pub(super) fn errors(answer: &Answer) -> Vec<(&str, &str)> {
 }
 
 /// What a tenant's users did, oldest first: without what making the tenant has left on record.
-pub(super) async fn audit(app: &App, tenant: Tenant) -> Vec<Value> {
+pub(crate) async fn audit(app: &App, tenant: Tenant) -> Vec<Value> {
     let mut events = app.audit(tenant).await;
     events.retain(|e| e["actor"]["type"] == "user");
     events
 }
 
 /// The newest of them, without what differs from run to run.
-pub(super) async fn last_audit(app: &App, tenant: Tenant) -> Value {
+pub(crate) async fn last_audit(app: &App, tenant: Tenant) -> Value {
     let event = audit(app, tenant).await.pop().expect("an audit event");
     let fields =
         ["type", "actor", "action", "resources", "disclosed", "purpose_of_use", "outcome", "status", "reason", "changes"];
@@ -104,19 +104,19 @@ pub(super) async fn last_audit(app: &App, tenant: Tenant) -> Value {
 }
 
 /// Schema and payload of a tenant's domain events, oldest first.
-pub(super) async fn events(app: &App, tenant: Tenant) -> Vec<(String, Value)> {
+pub(crate) async fn events(app: &App, tenant: Tenant) -> Vec<(String, Value)> {
     let events = app.domain_events(tenant).await;
     events.into_iter().map(|e| (e["schema"].as_str().unwrap().to_owned(), e["payload"].clone())).collect()
 }
 
 /// Lets the callers' budgets be whole again, and counts calls from here on.
-pub(super) fn count_from_here(app: &App) {
+pub(crate) fn count_from_here(app: &App) {
     app.clock().advance(Duration::from_secs(2));
     app.reset_calls();
 }
 
 /// Everything that is stored or logged, as one text.
-pub(super) async fn everything_kept(app: &App) -> String {
+pub(crate) async fn everything_kept(app: &App) -> String {
     let mut text = String::new();
     for table in ["RecordsTable", "LedgerTable", "KeysTable", "EphemeraTable"] {
         for (name, value) in app.dump(table).await.into_iter().flatten() {

@@ -1,7 +1,7 @@
 //! Shows one shipment.
 
-use crate::{domain::ShipmentId, store::Stored, view::ShipmentView, work};
-use common::{Action, Data, Endpoint, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
+use crate::{domain::ShipmentId, store::Watch, view::ShipmentView, work};
+use common::{Action, Data, Endpoint, Error, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
 
 #[derive(Debug)]
 pub struct GetShipment;
@@ -19,17 +19,18 @@ impl Operation for GetShipment {
 
 impl Endpoint for GetShipment {
     const ACTION: Action = Action("viewShipment");
-    type Target = Stored;
+    type Target = Watch;
 
-    async fn target(scope: &Scope<'_, Self>, Path(id): &Self::Input) -> Result<Stored> {
-        Stored::read(scope.reader(), *id).await
+    async fn target(scope: &Scope<'_, Self>, Path(id): &Self::Input) -> Result<Watch> {
+        Watch::read(scope.reader(), *id).await?.ok_or(Error::NotFound)
     }
 
     async fn handle(cx: &mut Permit<'_, Self>, Path(id): Self::Input) -> Result<ShipmentView> {
         cx.log("shipment.id", id);
-        let shipment = work::open(cx, cx.target()).await?;
+        let Watch { shipment: stored, poll } = cx.target();
+        let shipment = work::open(cx, stored).await?;
         cx.etag(shipment.facts.version);
-        Ok(shipment.into())
+        Ok(ShipmentView::from(shipment).polled(poll.last_polled_at))
     }
 }
 
@@ -101,7 +102,7 @@ mod tests {
         assert_eq!(get(&app, Acme, &id).await.status, 200);
         count_from_here(&app);
         assert_eq!(get(&app, Acme, &id).await.status, 200);
-        assert_eq!(app.calls().dynamodb, ["UpdateItem", "GetItem", "UpdateItem"]);
+        assert_eq!(app.calls().dynamodb, ["UpdateItem", "Query", "UpdateItem"]);
         assert_eq!(app.calls().kms, [""; 0]);
     }
 }

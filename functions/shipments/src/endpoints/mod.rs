@@ -11,6 +11,10 @@ common::endpoints! {
     tenant update_shipment::UpdateShipment,
     tenant void_shipment::VoidShipment,
     batch create_shipments::CreateShipments,
+    tenant list_shipment_events::ListShipmentEvents,
+    tenant refresh_shipment::RefreshShipment,
+    public ups_webhook::UpsWebhook,
+    public ups_webhook_token::UpsWebhookToken,
 }
 
 impl PathId for ShipmentId {
@@ -18,4 +22,4 @@ impl PathId for ShipmentId {
 }
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;

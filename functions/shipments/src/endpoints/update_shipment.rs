@@ -43,7 +43,7 @@ impl Endpoint for UpdateShipment {
             if changed.contains(&"assigned_to") {
                 work::assign(changes, shipment.facts.assigned_to);
             }
-            store::replace(changes, &shipment.facts, before.facts.version, at_rest);
+            store::update(changes, &shipment.facts, before.facts.version, at_rest);
             changes.changed(changed.iter().copied());
             changes.emit(ShipmentUpdated::new(&shipment.facts, changed).into());
         }

@@ -6,7 +6,7 @@ use crate::{
     view::ShipmentView,
     work,
 };
-use common::{Action, Data, Endpoint, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
+use common::{Action, Data, Endpoint, Error, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
 
 #[derive(Debug)]
 pub struct VoidShipment;
@@ -40,8 +40,11 @@ impl Endpoint for VoidShipment {
         let at_rest = work::put_to_rest(cx, &shipment).await?;
         let number = at_rest.number;
         let changes = cx.changes();
-        store::replace(changes, &shipment.facts, before.facts.version, at_rest);
+        store::update(changes, &shipment.facts, before.facts.version, at_rest);
         store::free_number(changes, id, &number);
+        for edit in store::never_due(id) {
+            changes.edit(edit, Error::internal("bookkeeping"));
+        }
         changes.changed(["status"]);
         changes.emit(ShipmentVoided::from(&shipment.facts).into());
         cx.etag(shipment.facts.version);
@@ -103,7 +106,9 @@ mod tests {
     async fn it_heeds_a_version_and_needs_none() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
-        let call = |version| app.as_role(Acme, Role::TenantAdmin).call(endpoint("void_shipment")).path("shipment_id", &id).if_match(version);
+        let call = |version| {
+            app.as_role(Acme, Role::TenantAdmin).call(endpoint("void_shipment")).path("shipment_id", &id).if_match(version)
+        };
         assert_eq!(call(2).await.code(), "precondition_failed");
         assert_eq!(events(&app, Acme).await.len(), 1);
         assert_eq!(call(1).await.status, 200);

@@ -2,10 +2,19 @@
 
 mod cognito;
 mod dynamodb;
+mod events;
 mod kms;
+mod mail;
+mod pipe;
 mod properties;
 mod s3;
+mod secret;
+mod sns;
 mod sqs;
+#[cfg(test)]
+mod tests;
+
+pub use pipe::{Pipe, PipeTarget};
 
 use std::collections::BTreeMap;
 
@@ -46,16 +55,27 @@ pub struct Provisioned {
     pub keys: BTreeMap<String, String>,
     /// Queue URLs.
     pub queues: BTreeMap<String, String>,
+    /// The same URLs by what the functions call the queues: `deliver-notification` of `cloister-deliver-notification`, and
+    /// `seal-audit` of `cloister-seal-audit.fifo`.
+    pub queues_by_name: BTreeMap<String, String>,
     /// Bucket names.
     pub buckets: BTreeMap<String, String>,
+    /// Topic ARNs.
+    pub topics: BTreeMap<String, String>,
+    /// Secret ARNs.
+    pub secrets: BTreeMap<String, String>,
+    /// Names of event buses. The emulator moves what is put on one through its rules into queues.
+    pub buses: BTreeMap<String, String>,
+    /// The pipes, resolved. No emulator runs them: whoever reads the tables' streams does.
+    pub pipes: Vec<Pipe>,
     /// The user pool's id.
     pub user_pool_id: Option<String>,
     /// The app client's id.
     pub user_pool_client_id: Option<String>,
     /// The app client's secret. Functions never get it by environment: they ask Cognito for it at start.
     pub user_pool_client_secret: Option<String>,
-    /// `Globals.Function.Environment.Variables`, evaluated. With [`Which::DataOnly`], without the variables that name a
-    /// resource which was not made.
+    /// `Globals.Function.Environment.Variables`, evaluated, without those that name a resource which was not made: one of a
+    /// type that has no local counterpart, and with [`Which::DataOnly`] any but tables and keys.
     pub env: BTreeMap<String, String>,
 }
 
@@ -65,10 +85,24 @@ const NOT_EMULATED: &[(&str, &str)] = &[
     ("AWS::ApiGateway::Deployment", "the local gateway serves what is compiled in"),
     ("AWS::ApiGateway::RestApi", "the local gateway serves the same routes"),
     ("AWS::ApiGateway::Stage", "the local gateway is the one stage"),
+    ("AWS::ApiGatewayV2::Api", "the local gateway serves the sockets too"),
+    ("AWS::ApiGatewayV2::Authorizer", "the local gateway asks the function itself"),
+    ("AWS::ApiGatewayV2::Integration", "the local gateway calls the functions in its own process"),
+    ("AWS::ApiGatewayV2::Route", "the local gateway serves what is compiled in"),
+    ("AWS::ApiGatewayV2::RouteResponse", "the local gateway sends every answer back"),
+    ("AWS::ApiGatewayV2::Stage", "the local gateway is the one stage"),
     ("AWS::CloudFormation::Stack", "its functions run in the local stack's own process"),
+    ("AWS::CloudWatch::Alarm", "whoever runs the local stack sees its terminal"),
     ("AWS::IAM::Role", "no emulator here checks IAM; the suite checks the policies as text"),
     ("AWS::Logs::LogGroup", "functions log to the terminal"),
+    ("AWS::Logs::MetricFilter", "functions log to the terminal"),
     ("AWS::S3::BucketPolicy", "the emulator enforces none; the suite checks the policy as text"),
+    (
+        "AWS::SES::ConfigurationSetEventDestination",
+        "the emulator's mail never bounces; a test puts its own feedback on the topic",
+    ),
+    ("AWS::SNS::TopicPolicy", "the emulator enforces none"),
+    ("AWS::SQS::QueuePolicy", "the emulator enforces none; the suite checks the policies as text"),
     ("AWS::WAFv2::WebACL", "there is no edge on one machine"),
     ("AWS::WAFv2::WebACLAssociation", "there is no edge on one machine"),
 ];
@@ -96,7 +130,7 @@ pub async fn provision(template: &Template, endpoints: &Endpoints, which: Which)
         let mut postponed = Vec::new();
         let mut reason = None;
         for (name, resource) in waiting {
-            match run.resolver.evaluate(name, &resource.properties) {
+            match run.resolver.evaluate(name, &read_of(resource)) {
                 Ok(properties) => run.make(name, &resource.kind, properties).await?,
                 Err(error @ TemplateError::Unresolved { .. }) => {
                     postponed.push((name, resource));
@@ -136,10 +170,18 @@ impl Run<'_> {
             "AWS::Cognito::UserPool"
                 | "AWS::Cognito::UserPoolClient"
                 | "AWS::Cognito::UserPoolGroup"
+                | "AWS::Events::EventBus"
+                | "AWS::Events::Rule"
+                | "AWS::Pipes::Pipe"
                 | "AWS::S3::Bucket"
+                | "AWS::SES::ConfigurationSet"
+                | "AWS::SES::EmailIdentity"
+                | "AWS::SNS::Subscription"
+                | "AWS::SNS::Topic"
                 | "AWS::SQS::Queue"
+                | "AWS::SecretsManager::Secret"
         );
-        if !data && !other && !NOT_EMULATED.iter().any(|(known, _)| *known == kind) {
+        if !data && !other && !is_not_emulated(kind) {
             return Err(unsupported(name, format!("`{kind}` is neither made locally nor known to need no counterpart")));
         }
         Ok(data || other && which == Which::Everything)
@@ -154,8 +196,16 @@ impl Run<'_> {
             "AWS::Cognito::UserPool" => self.user_pool(name, properties).await?,
             "AWS::Cognito::UserPoolClient" => self.user_pool_client(name, properties).await?,
             "AWS::Cognito::UserPoolGroup" => self.user_pool_group(name, properties).await?,
+            "AWS::Events::EventBus" => self.event_bus(name, properties).await?,
+            "AWS::Events::Rule" => self.rule(name, properties).await?,
+            "AWS::Pipes::Pipe" => self.pipe(name, properties)?,
             "AWS::S3::Bucket" => self.bucket(name, properties).await?,
+            "AWS::SES::ConfigurationSet" => self.configuration_set(name, properties).await?,
+            "AWS::SES::EmailIdentity" => self.email_identity(name, properties).await?,
+            "AWS::SNS::Subscription" => self.subscription(name, properties).await?,
+            "AWS::SNS::Topic" => self.topic(name, properties).await?,
             "AWS::SQS::Queue" => self.queue(name, properties).await?,
+            "AWS::SecretsManager::Secret" => self.secret(name, properties).await?,
             other => return Err(unsupported(name, format!("`{other}` cannot be made"))),
         };
         self.resolver.made(name, attributes);
@@ -164,6 +214,12 @@ impl Run<'_> {
 
     fn other(&self, name: &str) -> Result<&str, Error> {
         self.endpoints.other.as_deref().ok_or_else(|| unsupported(name, "no endpoint is given that could make it"))
+    }
+
+    /// Whether what an expression named, `Api` or `Api.RootResourceId`, is a resource of a type that nobody makes here.
+    fn has_no_counterpart(&self, path: &str) -> bool {
+        let name = path.split('.').next().unwrap_or(path);
+        self.template.resources().get(name).is_some_and(|resource| is_not_emulated(&resource.kind))
     }
 
     fn environment(&mut self, which: Which) -> Result<(), Error> {
@@ -176,11 +232,25 @@ impl Run<'_> {
                     self.done.env.insert(name.clone(), other.to_string());
                 }
                 Err(TemplateError::Unresolved { .. }) if which == Which::DataOnly => {}
+                Err(TemplateError::Unresolved { name, .. }) if self.has_no_counterpart(&name) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(())
     }
+}
+
+fn is_not_emulated(kind: &str) -> bool {
+    NOT_EMULATED.iter().any(|(known, _)| *known == kind)
+}
+
+/// A resource's properties without its role, which could not be resolved: roles are not made.
+fn read_of(resource: &Resource) -> Value {
+    let mut properties = resource.properties.clone();
+    if let Some(properties) = properties.as_object_mut() {
+        properties.remove("RoleArn");
+    }
+    properties
 }
 
 fn unsupported(resource: &str, message: impl Into<String>) -> Error {

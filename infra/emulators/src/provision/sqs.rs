@@ -18,12 +18,20 @@ const ATTRIBUTES: &[&str] = &[
     "MaximumMessageSize",
     "MessageRetentionPeriod",
     "ReceiveMessageWaitTimeSeconds",
+    "RedriveAllowPolicy",
     "RedrivePolicy",
     "SqsManagedSseEnabled",
     "VisibilityTimeout",
 ];
 
 impl Run<'_> {
+    /// What the functions call the queue: without the deployment's prefix, and without what all FIFO queues end with.
+    fn short_name(&self, queue: &str) -> String {
+        let prefix = self.template.parameter("Prefix").map(|prefix| format!("{prefix}-")).unwrap_or_default();
+        let name = queue.strip_prefix(&prefix).unwrap_or(queue);
+        name.strip_suffix(".fifo").unwrap_or(name).to_owned()
+    }
+
     pub(super) async fn queue(&mut self, name: &str, mut properties: Properties) -> Result<Attributes, Error> {
         let queue = properties.text("QueueName")?;
         let set: Map<String, Value> = ATTRIBUTES
@@ -55,6 +63,7 @@ impl Run<'_> {
             self.client.call(endpoint, SQS, "GetQueueAttributes", &input).await.map_err(refused(name, "GetQueueAttributes"))?;
         let arn = member(name, "GetQueueAttributes", &described, "/Attributes/QueueArn")?;
         self.done.queues.insert(name.to_owned(), url.clone());
+        self.done.queues_by_name.insert(self.short_name(&queue), url.clone());
         Ok(attributes(&url, [("Arn", arn), ("QueueName", queue), ("QueueUrl", url.clone())]))
     }
 }

@@ -153,6 +153,11 @@ impl Template {
         })
     }
 
+    /// The value of a parameter that is one string.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name)?.as_str()
+    }
+
     pub(crate) fn resources(&self) -> &BTreeMap<String, Resource> {
         &self.resources
     }

@@ -1,7 +1,9 @@
 //! Asks the authorizer, and remembers its answer for as long as API Gateway would.
 
 use super::event;
-use aws_lambda_events::apigw::{ApiGatewayCustomAuthorizerPolicy, ApiGatewayCustomAuthorizerRequestTypeRequest};
+use aws_lambda_events::apigw::{
+    ApiGatewayCustomAuthorizerPolicy, ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayCustomAuthorizerResponse,
+};
 use aws_lambda_events::iam::IamPolicyEffect;
 use common::{
     Deps,
@@ -11,7 +13,7 @@ use emulators::apigateway::GatewayRequest;
 use serde_json::{Map, Value};
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -22,13 +24,14 @@ const MOST: usize = 1000;
 
 #[derive(Debug)]
 pub(crate) struct Guard<A> {
-    authorizer: A,
+    authorizer: Arc<A>,
     /// By the value of `Authorization`, the only identity source.
     answers: Mutex<HashMap<String, (Instant, Policy)>>,
 }
 
+/// What an authorizer has answered.
 #[derive(Clone, Debug)]
-struct Policy {
+pub(crate) struct Policy {
     document: ApiGatewayCustomAuthorizerPolicy,
     context: Map<String, Value>,
 }
@@ -43,7 +46,7 @@ pub(crate) enum Access {
 }
 
 impl<A: Authorizer> Guard<A> {
-    pub(crate) fn new(authorizer: A) -> Self {
+    pub(crate) fn new(authorizer: Arc<A>) -> Self {
         Self { authorizer, answers: Mutex::default() }
     }
 
@@ -54,19 +57,18 @@ impl<A: Authorizer> Guard<A> {
         let event = request.authorizer_event();
         let method = event["methodArn"].as_str().unwrap_or_default();
         if let Some(policy) = self.remembered(token) {
-            return policy.access(method);
+            return policy.into_access(method);
         }
         let Some(parsed) = event::parsed::<ApiGatewayCustomAuthorizerRequestTypeRequest>(&event) else {
             return Access::Unavailable;
         };
-        match authorize(deps, &self.authorizer, parsed).await {
+        match authorize(deps, &*self.authorizer, parsed).await {
             Err(Refused::Unauthorized) => Access::Unauthorized,
             Err(Refused::Unavailable) => Access::Unavailable,
             Ok(answer) => {
-                let Value::Object(context) = answer.context else { return Access::Unavailable };
-                let policy = Policy { document: answer.policy_document, context };
+                let Some(policy) = Policy::of(answer) else { return Access::Unavailable };
                 self.remember(token, policy.clone());
-                policy.access(method)
+                policy.into_access(method)
             }
         }
     }
@@ -86,17 +88,25 @@ impl<A: Authorizer> Guard<A> {
 }
 
 impl Policy {
-    /// A statement that denies wins; what no statement allows is denied.
-    fn access(self, method: &str) -> Access {
+    /// Nothing where API Gateway would call the answer malformed.
+    pub(crate) fn of(answer: ApiGatewayCustomAuthorizerResponse) -> Option<Self> {
+        match answer.context {
+            Value::Object(context) => Some(Self { document: answer.policy_document, context }),
+            _ => None,
+        }
+    }
+
+    fn into_access(self, method: &str) -> Access {
+        self.context_for(method).map_or(Access::Denied, Access::Granted)
+    }
+
+    /// The context, if the policy allows the method. A statement that denies wins; what no statement allows is denied.
+    pub(crate) fn context_for(self, method: &str) -> Option<Map<String, Value>> {
         let applies = |effect: IamPolicyEffect| {
             let statements = self.document.statement.iter().filter(move |s| s.effect == effect);
             statements.flat_map(|s| &s.resource).any(|pattern| matches(pattern, method))
         };
-        if applies(IamPolicyEffect::Allow) && !applies(IamPolicyEffect::Deny) {
-            Access::Granted(self.context)
-        } else {
-            Access::Denied
-        }
+        (applies(IamPolicyEffect::Allow) && !applies(IamPolicyEffect::Deny)).then_some(self.context)
     }
 }
 

@@ -7,7 +7,12 @@ mod event;
 mod refusal;
 mod routes;
 
-use crate::live::{Lines, Served};
+pub(crate) use authorizer::Policy;
+
+use crate::{
+    background::Bell,
+    live::{Lines, Served},
+};
 use authorizer::{Access, Guard};
 use axum::{
     Router,
@@ -35,14 +40,17 @@ pub(crate) struct Gateway<A> {
     guard: Guard<A>,
     cors: Cors,
     lines: Arc<Lines>,
+    /// Is rung when a function may have written something.
+    bell: Bell,
 }
 
 impl<A: Authorizer> Gateway<A> {
     pub(crate) fn new(
         deps: Arc<Deps>,
-        authorizer: A,
+        authorizer: Arc<A>,
         endpoints: impl IntoIterator<Item = &'static AnyEndpoint>,
         lines: Arc<Lines>,
+        bell: Bell,
     ) -> Self {
         Self {
             routes: Routes::new(endpoints),
@@ -50,6 +58,7 @@ impl<A: Authorizer> Gateway<A> {
             cors: Cors::new(deps.config().allowed_origins.clone()),
             deps,
             lines,
+            bell,
         }
     }
 
@@ -109,7 +118,9 @@ impl<A: Authorizer> Gateway<A> {
         // On a task of its own: like a function, it goes on when the caller hangs up.
         let deps = self.deps.clone();
         let work = tokio::spawn(async move { endpoint.serve(&deps, event).await });
-        match tokio::time::timeout(FUNCTION_TIMEOUT, work).await {
+        let done = tokio::time::timeout(FUNCTION_TIMEOUT, work).await;
+        self.bell.ring();
+        match done {
             Ok(Ok(response)) => event::response(response).ok_or(Refusal::Failed),
             Ok(Err(_)) | Err(_) => Err(Refusal::Failed),
         }

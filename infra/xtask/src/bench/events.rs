@@ -2,7 +2,7 @@
 //! that neither a claim nor a rate limit stands in the way.
 
 use super::{Failed, world::World};
-use common::{AnyEndpoint, Data, Kind, Method};
+use common::{AnyEndpoint, Data, Identity, Kind, Method};
 use emulators::apigateway::GatewayRequest;
 use serde_json::{Map, Value};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,9 +16,7 @@ pub(crate) fn possible(endpoint: &AnyEndpoint) -> bool {
 pub(crate) async fn fresh(world: &World, endpoint: &AnyEndpoint) -> Result<Value, Failed> {
     let mut request = request(endpoint);
     if endpoint.kind != Kind::Public {
-        let context = world.open_session().await?.to_context();
-        request.authorizer =
-            Some(context.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect::<Map<_, _>>());
+        request.authorizer = Some(authorizer(&world.open_session().await?));
     }
     if endpoint.route.path.contains("{shipment_id}") {
         let id = shipment(world).await?;
@@ -28,9 +26,33 @@ pub(crate) async fn fresh(world: &World, endpoint: &AnyEndpoint) -> Result<Value
     Ok(request.proxy_event())
 }
 
+/// The answer to one more request to `endpoint`, whose path has no parameter, by a caller of its tenant.
+///
+/// # Errors
+/// The answer, unless it is a success.
+pub(crate) async fn ask(world: &World, endpoint: &AnyEndpoint, caller: &Identity) -> Result<Value, Failed> {
+    let request = GatewayRequest { authorizer: Some(authorizer(caller)), ..request(endpoint) };
+    let event = serde_json::from_value(request.proxy_event())?;
+    let answer = serde_json::to_value(endpoint.serve(world.deps(), event).await)?;
+    let status = answer["statusCode"].as_u64().unwrap_or_default();
+    if !(200..300).contains(&status) {
+        return Err(format!("{}: {answer}", endpoint.name).into());
+    }
+    Ok(serde_json::from_str(answer["body"].as_str().unwrap_or_default()).unwrap_or_default())
+}
+
+/// What the gateway has from the authorizer.
+fn authorizer(caller: &Identity) -> Map<String, Value> {
+    caller.to_context().into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
+}
+
+pub(crate) fn endpoint(name: &str) -> Result<&'static AnyEndpoint, Failed> {
+    registry::all().find(|endpoint| endpoint.name == name).ok_or_else(|| format!("there is no {name}").into())
+}
+
 /// A shipment that nothing has been done to yet.
 async fn shipment(world: &World) -> Result<String, Failed> {
-    let create = registry::all().find(|endpoint| endpoint.name == "create_shipment").ok_or("there is no create_shipment")?;
+    let create = endpoint("create_shipment")?;
     let event = Box::pin(fresh(world, create)).await?;
     let answer = serde_json::to_value(create.serve(world.deps(), serde_json::from_value(event)?).await)?;
     let body: Value = serde_json::from_str(answer["body"].as_str().unwrap_or_default())?;

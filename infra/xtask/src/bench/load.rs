@@ -33,7 +33,7 @@ use std::{
 /// Sign-ins in a quarter of an hour, by address and by e-mail: the limit `auth_login`.
 const SIGN_INS: usize = 5;
 /// Requests that a session is asked for in one run: fewer than the 60 that `api_default` lets through at once.
-const PER_SESSION: usize = 54;
+pub(super) const PER_SESSION: usize = 54;
 
 /// Measure create and get on a local stack, beside the emulator's own ceiling.
 #[derive(Debug, clap::Args)]
@@ -161,7 +161,7 @@ fn line(name: &str, connections: u8, seen: &Seen, ceiling: Option<&Seen>) {
 }
 
 /// Makes users and lets each sign in as often as it may: their access tokens.
-async fn sign_in(stack: &Stack, tenant: TenantId, users: u8) -> Result<Vec<String>, Failed> {
+pub(super) async fn sign_in(stack: &Stack, tenant: TenantId, users: u8) -> Result<Vec<String>, Failed> {
     let env = || stack.env().clone();
     let aws = Aws::from_env(env());
     let deps = Deps::new(Config::from_env(env())?, &aws, Arc::new(SystemClock), Arc::new(Stdout))?.with_cognito(&aws);

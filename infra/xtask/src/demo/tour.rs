@@ -8,7 +8,10 @@ use local::{
     client::{Answer, Client, NoAnswer},
 };
 use serde_json::Value;
-use std::net::Ipv4Addr;
+use std::{fmt::Display, net::Ipv4Addr};
+
+/// Where one signs in.
+const LOGIN: &str = "/v1/auth/login";
 
 /// One request and what should come of it.
 #[derive(Debug)]
@@ -60,6 +63,7 @@ impl Step {
 
 #[derive(Debug)]
 pub(super) struct Tour {
+    /// From this machine's own address: a ticket opens a socket only for the address that asked for it.
     client: Client,
     handover: Handover,
     logs: Vec<(String, AuditLog)>,
@@ -79,7 +83,7 @@ impl Tour {
         }
         let names = handover.tenants.keys();
         let logs = names.map(|name| Ok((name.clone(), audit::log(&handover, name)?))).collect::<Result<_, String>>()?;
-        let client = Client::from_address(&handover.base_url, own_address());
+        let client = Client::new(&handover.base_url);
         Ok(Self { client, handover, logs, paint, played: 0, wrong: 0, last_body: None })
     }
 
@@ -87,15 +91,68 @@ impl Tour {
         self.handover.password.as_deref().unwrap_or_default()
     }
 
+    pub(super) fn base_url(&self) -> &str {
+        &self.handover.base_url
+    }
+
     pub(super) fn chapter(&self, title: &str) {
         println!("\n{}", self.paint.bold(title));
     }
 
-    pub(super) async fn play(&mut self, step: Step) -> Result<Answer, NoAnswer> {
+    /// Announces a step: what it is for, and what is done.
+    pub(super) fn act(&mut self, what: &str, verb: impl Display, object: &str) {
         self.played += 1;
+        println!("\n{:>3}. {what}", self.played);
+        println!("     {} {object}", self.paint.link(verb));
+    }
+
+    /// What came of a step.
+    pub(super) fn outcome(&self, text: &str) {
+        println!("  {} {text}", self.paint.dim("=>"));
+    }
+
+    /// What came unasked.
+    pub(super) fn came(&self, text: &str, note: &str) {
+        println!("  {} {text} {}", self.paint.good("<="), self.paint.dim(note));
+    }
+
+    /// A line below a step.
+    pub(super) fn note(&self, text: &str) {
+        println!("     {}", self.paint.dim(text));
+    }
+
+    /// A request that is no step of its own.
+    pub(super) async fn quietly(&self, step: Step) -> Result<Answer, NoAnswer> {
+        let headers: Vec<_> = step.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let body = step.body.as_ref().map(Value::to_string).unwrap_or_default();
+        self.client.send(&step.method, &step.path, &headers, body).await
+    }
+
+    /// The newest audit event of each tenant, to be given to [`Tour::jobs_since`].
+    pub(super) async fn mark(&self) -> Result<Mark, NoAnswer> {
+        let mut newest = Vec::new();
+        for (_, log) in &self.logs {
+            newest.push(log.after(None).await?.pop().map(|seen| seen.id));
+        }
+        Ok(Mark(newest))
+    }
+
+    /// Shows what was put on record since then of work that nobody waited for.
+    pub(super) async fn jobs_since(&self, mark: &Mark) -> Result<(), NoAnswer> {
+        for ((tenant, log), newest) in self.logs.iter().zip(&mark.0) {
+            let events = log.after(newest.as_deref()).await?;
+            let is_job = |event: &Value| event["type"].as_str().is_some_and(|kind| kind.starts_with("job."));
+            for seen in events.iter().filter(|seen| is_job(&seen.event)) {
+                let line = audit::line(seen, &self.handover, self.paint);
+                println!("     {} {line}", self.paint.dim(format_args!("audit of {tenant}:")));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn play(&mut self, step: Step) -> Result<Answer, NoAnswer> {
         let paint = self.paint;
-        println!("\n{:>3}. {}", self.played, step.what);
-        println!("     {} {}", paint.link(&step.method), step.path);
+        self.act(&step.what, &step.method, &step.path);
         for (name, value) in step.headers.iter().filter(|(name, _)| !matches!(*name, "authorization" | "content-type")) {
             println!("     {}", paint.dim(format_args!("{name}: {value}")));
         }
@@ -107,12 +164,17 @@ impl Tour {
         let mut headers: Vec<_> = step.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         headers.push(("x-correlation-id", &correlation_id));
         let body = step.body.as_ref().map(Value::to_string).unwrap_or_default();
-        let answer = self.client.send(&step.method, &step.path, &headers, body).await?;
+        // Sign-in is limited by address, five times in 15 minutes, so each comes from another one.
+        let elsewhere = (step.path == LOGIN).then(|| Client::from_address(&self.handover.base_url, own_address()));
+        let answer = elsewhere.as_ref().unwrap_or(&self.client).send(&step.method, &step.path, &headers, body).await?;
         self.last_body = step.body;
 
         let replayed = if answer.header("idempotency-replayed").is_some() { ", replayed" } else { "" };
-        let body = if answer.json.is_null() { String::new() } else { shown(&answer.json).to_string() };
-        println!("  {} {}{replayed} {body}", paint.dim("=>"), paint.status(answer.status));
+        let (body, items) = told(&answer.json);
+        self.outcome(&format!("{}{replayed} {body}", paint.status(answer.status)));
+        for item in items {
+            println!("       {item}");
+        }
         for (tenant, line) in self.recorded(&correlation_id).await? {
             println!("     {} {line}", paint.dim(format_args!("audit of {tenant}:")));
         }
@@ -158,8 +220,23 @@ impl Tour {
     }
 }
 
-/// Sign-in is limited by address, five times in 15 minutes, so each run comes from another one. Linux has all of
-/// 127.0.0.0/8; elsewhere there is one.
+/// Where each tenant's audit log had come to.
+#[derive(Debug)]
+pub(super) struct Mark(Vec<Option<String>>);
+
+/// An answer on one line, and below it a line for each item of a list.
+fn told(json: &Value) -> (String, Vec<String>) {
+    let mut shown = shown(json);
+    let items = shown
+        .as_object_mut()
+        .filter(|members| members.get("items").and_then(Value::as_array).is_some_and(|items| items.len() > 1));
+    let items = items.and_then(|members| members.remove("items"));
+    let lines = items.iter().filter_map(Value::as_array).flatten().map(Value::to_string).collect();
+    let is_empty = shown.is_null() || shown.as_object().is_some_and(serde_json::Map::is_empty);
+    (if is_empty { String::new() } else { shown.to_string() }, lines)
+}
+
+/// Linux has all of 127.0.0.0/8; elsewhere there is one.
 fn own_address() -> Ipv4Addr {
     let [a, b, c] = common::random::bytes::<3>();
     if cfg!(target_os = "linux") { Ipv4Addr::new(127, a, b, c.clamp(1, 254)) } else { Ipv4Addr::LOCALHOST }

@@ -28,6 +28,12 @@ fn write(out: &mut String, stack: &Stack, data: &Data, took: Duration, paint: Pa
     )?;
     writeln!(out, "  API     {}", paint.link(base))?;
     writeln!(out, "  Docs    {}", paint.link(format_args!("{base}/docs")))?;
+    writeln!(out, "  Socket  {}/ws, with a ticket of POST /v1/notifications/tickets", base.replacen("http", "ws", 1))?;
+    writeln!(out, "  Mail    {}", paint.link(format_args!("{base}/_mail")))?;
+    match stack.asks_ups() {
+        true => writeln!(out, "  UPS     {} itself, as UPS_CLIENT_ID", paint.odd("UPS"))?,
+        false => writeln!(out, "  UPS     cargo xtask ups{} advance TRACKING_NUMBER DELIVERED", data_dir_flag(stack, data))?,
+    }
     writeln!(out, "  Data    {kept}")?;
     writeln!(out, "  Audit   cargo xtask audit tail --follow{}", data_dir_flag(stack, data))?;
     writeln!(out, "  Tour    cargo xtask demo{}", data_dir_flag(stack, data))?;

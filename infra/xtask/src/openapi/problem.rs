@@ -89,13 +89,13 @@ pub(super) fn codes(endpoint: &AnyEndpoint) -> BTreeMap<u16, Vec<&'static str>> 
     codes
 }
 
-/// Changes of one existing item name the version that they change.
+/// Changes of one item that has versions name the version that they change: an item of its own, or what is put in its place.
 pub(super) fn takes_if_match(endpoint: &AnyEndpoint) -> bool {
-    endpoint.needs.contains(&Need::Write) && registry::path_parameters(endpoint.route.path).next().is_some()
+    endpoint.needs.contains(&Need::Write) && (endpoint.view.is_some() || endpoint.route.method == Method::Put)
 }
 
 pub(super) fn requires_if_match(endpoint: &AnyEndpoint) -> bool {
-    takes_if_match(endpoint) && matches!(endpoint.route.method, Method::Patch)
+    takes_if_match(endpoint) && matches!(endpoint.route.method, Method::Patch | Method::Put)
 }
 
 /// The responses of an endpoint's errors.

@@ -1,6 +1,6 @@
 //! A function, whatever runs it, as the templates see it.
 
-use common::{AnyEndpoint, Kind, Need};
+use common::{AnyConsumer, AnyEndpoint, AnySchedule, AnySocket, Kind, Need};
 use registry::{OtherFunction, Trigger};
 
 #[derive(Clone, Copy, Debug)]
@@ -14,24 +14,28 @@ pub(crate) struct Function {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Serves {
     Endpoint(&'static AnyEndpoint),
+    Consumer(&'static AnyConsumer),
+    Schedule(&'static AnySchedule),
+    Socket(&'static AnySocket),
     Other(&'static OtherFunction),
 }
 
-impl From<&'static AnyEndpoint> for Function {
-    fn from(endpoint: &'static AnyEndpoint) -> Self {
-        Self { domain: endpoint.domain, name: endpoint.name, needs: endpoint.needs, serves: Serves::Endpoint(endpoint) }
-    }
+macro_rules! functions {
+    ($($Variant:ident($Type:ty)),*) => {
+        $(impl From<&'static $Type> for Function {
+            fn from(it: &'static $Type) -> Self {
+                Self { domain: it.domain, name: it.name, needs: it.needs, serves: Serves::$Variant(it) }
+            }
+        })*
+    };
 }
-
-impl From<&'static OtherFunction> for Function {
-    fn from(other: &'static OtherFunction) -> Self {
-        Self { domain: other.domain, name: other.name, needs: other.needs, serves: Serves::Other(other) }
-    }
-}
+functions!(Endpoint(AnyEndpoint), Consumer(AnyConsumer), Schedule(AnySchedule), Socket(AnySocket), Other(OtherFunction));
 
 /// Every function there is.
 pub(crate) fn all() -> Vec<Function> {
-    registry::all().map(Function::from).chain(registry::OTHERS.iter().map(Function::from)).collect()
+    let background = registry::consumers().map(Function::from).chain(registry::schedules().map(Function::from));
+    let background = background.chain(registry::sockets().map(Function::from));
+    registry::all().map(Function::from).chain(background).chain(registry::OTHERS.iter().map(Function::from)).collect()
 }
 
 impl Function {
@@ -39,6 +43,9 @@ impl Function {
     pub(crate) fn main(&self) -> String {
         let (runner, type_name) = match self.serves {
             Serves::Endpoint(endpoint) => (runner(endpoint.kind), format!("endpoints::{}", endpoint.type_name)),
+            Serves::Consumer(consumer) => ("consumer", format!("consumers::{}", consumer.type_name)),
+            Serves::Schedule(schedule) => ("schedule", format!("schedules::{}", schedule.type_name)),
+            Serves::Socket(socket) => ("socket", format!("sockets::{}", socket.type_name)),
             Serves::Other(other) => (other.trigger.runner(), other.type_name.to_owned()),
         };
         format!("fn main() -> std::process::ExitCode {{\n    common::lambda::{runner}::<{}::{type_name}>()\n}}\n", self.domain)
@@ -47,6 +54,16 @@ impl Function {
     /// Its logical name in its stack: `CreateShipment`.
     pub(crate) fn logical(&self) -> String {
         pascal(self.name)
+    }
+
+    /// What it may take, in seconds, where that is not what all functions may.
+    pub(crate) const fn timeout(&self) -> Option<u16> {
+        match self.serves {
+            Serves::Consumer(consumer) => Some(consumer.timeout_secs),
+            Serves::Schedule(schedule) => Some(schedule.timeout_secs),
+            Serves::Socket(socket) => Some(socket.timeout_secs),
+            Serves::Endpoint(_) | Serves::Other(_) => None,
+        }
     }
 
     pub(crate) fn is_authorizer(&self) -> bool {

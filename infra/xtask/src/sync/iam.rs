@@ -2,23 +2,25 @@
 //! kind. A function that never sees a table has no statement about it.
 
 use super::{
+    background::SCHEDULES_DEAD,
     function::{Function, Serves},
+    queues,
     yaml::{Node, attribute, list, map, reference, sub},
 };
-use common::{IdempotencyKey, Kind, Need};
+use common::{Feed, IdempotencyKey, Kind, Need};
 use std::collections::BTreeSet;
 
 type Actions = BTreeSet<&'static str>;
 
-/// Calls on each table, and the purposes of the wrapped keys that may be unwrapped.
+/// Calls on each table, the indexes of records that may be queried, and the purposes of the wrapped keys that may be unwrapped.
 #[derive(Debug, Default)]
 struct Grants {
     records: Actions,
+    indexes: BTreeSet<&'static str>,
     ledger: Actions,
     keys: Actions,
     ephemera: Actions,
     purposes: BTreeSet<&'static str>,
-    cognito: bool,
 }
 
 impl Grants {
@@ -27,13 +29,22 @@ impl Grants {
         match function.serves {
             Serves::Endpoint(endpoint) if endpoint.kind == Kind::Public => grants.public(function, endpoint.audited),
             Serves::Endpoint(endpoint) => grants.signed_in(function, endpoint.idempotency != IdempotencyKey::Ignored),
+            Serves::Consumer(_) => {
+                grants.background(function);
+                // That a message was handled, and why one was given up.
+                grants.ephemera.extend(["GetItem", "PutItem"]);
+            }
+            Serves::Schedule(_) => grants.background(function),
+            Serves::Socket(_) => grants.socket(function),
             Serves::Other(_) if function.is_authorizer() => {
-                // Whose tenant a user is; and a refused credential goes on record.
+                // Whose tenant a user is; a refused credential goes on record; a socket's ticket is taken once.
                 grants.records.insert("GetItem");
                 grants.ledger.insert("UpdateItem");
+                grants.ephemera.insert("DeleteItem");
             }
             Serves::Other(_) => {}
         }
+        grants.shared(function);
         if function.needs(Need::Seal) {
             grants.purposes.insert("branch");
         }
@@ -43,7 +54,6 @@ impl Grants {
         if !grants.purposes.is_empty() {
             grants.keys.insert("Query");
         }
-        grants.cognito = function.needs(Need::SignIn);
         grants
     }
 
@@ -54,7 +64,7 @@ impl Grants {
         self.records.insert("GetItem");
         self.ledger.insert("UpdateItem");
         if read {
-            self.records.insert("Query");
+            self.reads();
         }
         if read && takes_key {
             // A target is read along with the record of the idempotency key.
@@ -62,13 +72,16 @@ impl Grants {
             self.ephemera.insert("BatchGetItem");
         }
         if write {
-            self.records.extend(["ConditionCheckItem", "DeleteItem", "PutItem", "UpdateItem"]);
-            self.ledger.insert("PutItem");
+            self.writes();
         }
         if write && takes_key {
             // The answer is kept, sealed.
             self.ephemera.insert("PutItem");
             self.purposes.insert("branch");
+        }
+        if write && function.needs(Need::Sessions) {
+            // A socket's ticket.
+            self.ephemera.insert("PutItem");
         }
     }
 
@@ -86,7 +99,78 @@ impl Grants {
             self.ephemera.extend(["DeleteItem", "GetItem", "PutItem", "UpdateItem"]);
             self.purposes.insert("branch");
         }
+        if function.needs(Need::Write) {
+            // The carrier's push makes an item due that waits for it.
+            self.records.insert("UpdateItem");
+            self.ephemera.extend(["GetItem", "Query"]);
+        }
     }
+
+    /// What it declares; where it changes something, with an audit event.
+    fn background(&mut self, function: &Function) {
+        if function.needs(Need::Read) || function.needs(Need::Write) {
+            self.reads();
+        }
+        if function.needs(Need::Write) {
+            self.writes();
+            self.ledger.insert("UpdateItem");
+        }
+    }
+
+    /// Touches its session, reads its tenant's gate; who connects is on record.
+    fn socket(&mut self, function: &Function) {
+        self.ephemera.insert("UpdateItem");
+        self.records.insert("GetItem");
+        self.ledger.insert("UpdateItem");
+        if function.needs(Need::Read) {
+            self.reads();
+        }
+    }
+
+    fn reads(&mut self) {
+        self.records.extend(["GetItem", "Query"]);
+        self.indexes.insert("*");
+    }
+
+    fn writes(&mut self) {
+        self.records.extend(["ConditionCheckItem", "DeleteItem", "PutItem", "UpdateItem"]);
+        self.ledger.insert("PutItem");
+    }
+
+    /// What a capability does, whoever declares it.
+    fn shared(&mut self, function: &Function) {
+        if function.needs(Need::Tenants) {
+            // Who there is, and what is due. No item is read there.
+            self.indexes.extend(["all", "due"]);
+        }
+        if function.needs(Need::Outbox) {
+            self.ledger.extend(["DeleteItem", "Query", "UpdateItem"]);
+        }
+        if function.needs(Need::Carrier) {
+            // The token, sealed; the gate; who waits for which number.
+            self.ephemera.extend(["GetItem", "PutItem", "UpdateItem"]);
+            self.purposes.extend(["branch", "search"]);
+        }
+        if function.needs(Need::Push) {
+            // Who is connected.
+            self.ephemera.extend(["BatchWriteItem", "PutItem", "Query"]);
+        }
+        if log(function) {
+            self.ledger.extend(["GetItem", "Query"]);
+        }
+        if log(function) && !matches!(function.serves, Serves::Endpoint(_)) {
+            // What is found is told; what was sealed or signed is noted.
+            self.ledger.extend(["PutItem", "UpdateItem"]);
+        }
+        if function.needs(Need::SealLog) {
+            self.ledger.insert("BatchWriteItem");
+        }
+    }
+}
+
+/// Whether it has to do with the sealed audit log.
+fn log(function: &Function) -> bool {
+    [Need::SealLog, Need::ReadLog, Need::SignLog].into_iter().any(|need| function.needs(need))
 }
 
 /// The statements of a function's role.
@@ -112,11 +196,9 @@ pub(crate) fn statements(function: &Function) -> Node {
     for (sid, parameter, actions) in tables {
         statements.extend(table(sid, parameter, actions));
     }
-    if tables.iter().any(|(_, _, actions)| !actions.is_empty()) {
-        statements.push(map! {
-            "Sid" => "OpenTables", "Effect" => "Allow", "Action" => "kms:Decrypt", "Resource" => reference("DataKeyArn"),
-            "Condition" => map! { "StringEquals" => map! { "kms:ViaService" => sub("dynamodb.${AWS::Region}.amazonaws.com") } },
-        });
+    statements.extend(indexes(&grants.indexes));
+    if tables.iter().any(|(_, _, actions)| !actions.is_empty()) || !grants.indexes.is_empty() {
+        statements.push(use_data_key("OpenTables", &["kms:Decrypt"], &["dynamodb"]));
     }
     if !grants.purposes.is_empty() {
         statements.push(map! {
@@ -130,32 +212,156 @@ pub(crate) fn statements(function: &Function) -> Node {
             },
         });
     }
-    if grants.cognito {
-        statements.push(map! {
-            "Sid" => "SignIn", "Effect" => "Allow",
-            "Action" => list![
-                "cognito-idp:AdminInitiateAuth", "cognito-idp:AdminRespondToAuthChallenge", "cognito-idp:DescribeUserPoolClient",
-            ],
-            "Resource" => sub("arn:${AWS::Partition}:cognito-idp:${AWS::Region}:${AWS::AccountId}:userpool/${UserPool}"),
-        });
-    }
+    statements.extend(function.needs(Need::SignIn).then(sign_in));
+    statements.extend(of_queues(function));
+    statements.extend(function.needs(Need::Carrier).then(carrier).into_iter().flatten());
+    statements.extend(function.needs(Need::Mail).then(mail));
+    statements.extend(function.needs(Need::Push).then(push));
+    statements.extend(of_log(function));
     Node::List(statements)
 }
 
-/// An index answers queries and nothing else, so `Query` is granted on it by a statement of its own.
-fn table(sid: &str, parameter: &str, actions: &Actions) -> Vec<Node> {
-    let arn = format!("arn:${{AWS::Partition}}:dynamodb:${{AWS::Region}}:${{AWS::AccountId}}:table/${{{parameter}}}");
-    let mut statements = Vec::new();
-    if !actions.is_empty() {
-        statements.push(map! {
+fn table(sid: &str, parameter: &str, actions: &Actions) -> Option<Node> {
+    let allowed = || {
+        map! {
             "Sid" => sid, "Effect" => "Allow",
             "Action" => actions.iter().map(|action| format!("dynamodb:{action}")).collect::<Node>(),
-            "Resource" => sub(arn.clone()),
-        });
+            "Resource" => sub(table_arn(parameter)),
+        }
+    };
+    (!actions.is_empty()).then(allowed)
+}
+
+fn table_arn(parameter: &str) -> String {
+    format!("arn:${{AWS::Partition}}:dynamodb:${{AWS::Region}}:${{AWS::AccountId}}:table/${{{parameter}}}")
+}
+
+/// An index answers queries and nothing else, so `Query` is granted on it by a statement of its own.
+fn indexes(names: &BTreeSet<&'static str>) -> Option<Node> {
+    let arn = |name: &&str| sub(format!("{}/index/{name}", table_arn("RecordsTable")));
+    let resource = || match names.first() {
+        // All of them, and so whatever else is named.
+        Some(all @ &"*") => arn(all),
+        _ => names.iter().map(arn).collect(),
+    };
+    let allowed = || map! { "Sid" => "Indexes", "Effect" => "Allow", "Action" => "dynamodb:Query", "Resource" => resource() };
+    (!names.is_empty()).then(allowed)
+}
+
+/// The key of what is at rest, through the services that store it.
+pub(crate) fn use_data_key(sid: &str, actions: &[&str], services: &[&str]) -> Node {
+    let mut via: Vec<_> = services.iter().map(|service| sub(format!("{service}.${{AWS::Region}}.amazonaws.com"))).collect();
+    let via = if via.len() == 1 { via.remove(0) } else { Node::List(via) };
+    let action = if let [action] = actions { Node::from(*action) } else { actions.iter().copied().collect() };
+    map! {
+        "Sid" => sid, "Effect" => "Allow", "Action" => action, "Resource" => reference("DataKeyArn"),
+        "Condition" => map! { "StringEquals" => map! { "kms:ViaService" => via } },
     }
-    if parameter == "RecordsTable" && actions.contains("Query") {
+}
+
+fn sign_in() -> Node {
+    map! {
+        "Sid" => "SignIn", "Effect" => "Allow",
+        "Action" => list![
+            "cognito-idp:AdminInitiateAuth", "cognito-idp:AdminRespondToAuthChallenge", "cognito-idp:DescribeUserPoolClient",
+        ],
+        "Resource" => sub("arn:${AWS::Partition}:cognito-idp:${AWS::Region}:${AWS::AccountId}:userpool/${UserPool}"),
+    }
+}
+
+/// A consumer empties its own queue; who enqueues fills those of its domain that are filled directly; and a schedule's failed
+/// runs are noted.
+fn of_queues(function: &Function) -> Vec<Node> {
+    let mut statements = Vec::new();
+    let mut key = Actions::new();
+    if let Serves::Consumer(consumer) = function.serves {
         statements.push(map! {
-            "Sid" => "Indexes", "Effect" => "Allow", "Action" => "dynamodb:Query", "Resource" => sub(format!("{arn}/index/*")),
+            "Sid" => "TakeMessages", "Effect" => "Allow",
+            "Action" =>
+                list!["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
+            "Resource" => queues::arn(&consumer.queue),
+        });
+        key.insert("kms:Decrypt");
+    }
+    if function.needs(Need::Enqueue) {
+        let own = registry::consumers().filter(|c| c.domain == function.domain && c.queue.feed == Feed::Direct);
+        statements.push(map! {
+            "Sid" => "PutMessages", "Effect" => "Allow", "Action" => list!["sqs:GetQueueAttributes", "sqs:SendMessage"],
+            "Resource" => own.map(|consumer| queues::arn(&consumer.queue)).collect::<Node>(),
+        });
+        key.extend(["kms:Decrypt", "kms:GenerateDataKey"]);
+    }
+    if matches!(function.serves, Serves::Schedule(_)) {
+        statements.push(map! {
+            "Sid" => "GiveUp", "Effect" => "Allow", "Action" => "sqs:SendMessage", "Resource" => sub(SCHEDULES_DEAD),
+        });
+        key.extend(["kms:Decrypt", "kms:GenerateDataKey"]);
+    }
+    if !key.is_empty() {
+        statements.push(use_data_key("OpenQueues", &key.into_iter().collect::<Vec<_>>(), &["sqs"]));
+    }
+    statements
+}
+
+fn carrier() -> [Node; 2] {
+    [
+        map! {
+            "Sid" => "CarrierSecret", "Effect" => "Allow", "Action" => "secretsmanager:GetSecretValue",
+            "Resource" => reference("UpsSecret"),
+        },
+        use_data_key("OpenSecret", &["kms:Decrypt"], &["secretsmanager"]),
+    ]
+}
+
+fn mail() -> Node {
+    let ses = |what: &str| sub(format!("arn:${{AWS::Partition}}:ses:${{AWS::Region}}:${{AWS::AccountId}}:{what}"));
+    map! {
+        "Sid" => "SendMail", "Effect" => "Allow", "Action" => "ses:SendEmail",
+        "Resource" => list![ses("configuration-set/${Prefix}-mail"), ses("identity/*")],
+        "Condition" => map! { "StringEquals" => map! { "ses:FromAddress" => reference("MailFrom") } },
+    }
+}
+
+fn push() -> Node {
+    map! {
+        "Sid" => "Push", "Effect" => "Allow", "Action" => "execute-api:ManageConnections",
+        "Resource" => sub(
+            "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${SocketApi}/live/*/@connections/*",
+        ),
+    }
+}
+
+/// The sealed log: its objects, and its signature.
+fn of_log(function: &Function) -> Vec<Node> {
+    let mut statements = Vec::new();
+    if !log(function) {
+        return statements;
+    }
+    let mut objects = vec!["s3:GetObject", "s3:GetObjectVersion"];
+    let mut key = vec!["kms:Decrypt"];
+    if function.needs(Need::SealLog) || function.needs(Need::SignLog) {
+        objects.push("s3:PutObject");
+        key.push("kms:GenerateDataKey");
+    }
+    statements.push(map! {
+        "Sid" => "Segments", "Effect" => "Allow", "Action" => objects.into_iter().collect::<Node>(),
+        "Resource" => sub("arn:${AWS::Partition}:s3:::${AuditBucket}/*"),
+    });
+    // Without it, S3 says that a segment which is not there may not be seen.
+    statements.push(map! {
+        "Sid" => "WhichSegments", "Effect" => "Allow", "Action" => "s3:ListBucket",
+        "Resource" => sub("arn:${AWS::Partition}:s3:::${AuditBucket}"),
+    });
+    statements.push(use_data_key("OpenSegments", &key, &["s3"]));
+    statements.push(map! {
+        "Sid" => "PublicKey", "Effect" => "Allow", "Action" => "kms:GetPublicKey", "Resource" => reference("CheckpointKeyArn"),
+    });
+    if function.needs(Need::SignLog) {
+        statements.push(map! {
+            "Sid" => "Sign", "Effect" => "Allow", "Action" => "kms:Sign", "Resource" => reference("CheckpointKeyArn"),
+            "Condition" => map! {
+                "StringEquals" => map! { "kms:SigningAlgorithm" => "ED25519_SHA_512", "kms:MessageType" => "RAW" },
+            },
         });
     }
     statements

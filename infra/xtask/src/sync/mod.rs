@@ -1,13 +1,20 @@
 //! Writes whatever follows from the list of functions, so that adding an endpoint touches one place.
 
+mod alarms;
 mod api;
+mod background;
+#[cfg(test)]
+mod calls;
 mod events;
 mod function;
 mod iam;
 mod manifest;
 #[cfg(test)]
 mod promises;
+mod queues;
 mod regions;
+mod schemas;
+mod sockets;
 mod stack;
 #[cfg(test)]
 mod tests;
@@ -90,7 +97,7 @@ fn plan(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     let mut files = BTreeMap::new();
     for function in &functions {
         files.insert(format!("functions/{}/src/bin/{}.rs", function.domain, function.name).into(), function.main());
-        files.insert(format!("events/{}.json", function.name).into(), events::template(function));
+        files.insert(format!("events/{}.json", function.name).into(), events::template(function)?);
     }
     let template = read("template.yaml")?;
     let nested = stack::Root::read(&template)?;
@@ -100,15 +107,19 @@ fn plan(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
         let path = format!("functions/{}/Cargo.toml", domain.name);
         files.insert((&path).into(), manifest::with_bins(&read(&path)?, &own).map_err(|e| format!("{path}: {e}"))?);
         files.insert(format!("infra/stacks/{}.yaml", domain.name).into(), nested.stack(domain.name, &own));
-        stacks.push(nested.nested(domain.name));
+        stacks.push(nested.nested(domain.name, &own));
     }
     let in_template =
         |text: &str, name: &str, lines: &str| regions::replace(text, name, lines).map_err(|e| format!("template.yaml: {e}"));
+    let template = in_template(&template, "events", &queues::resources())?;
+    let template = in_template(&template, "sockets", &sockets::resources())?;
+    let template = in_template(&template, "alarms", &alarms::resources())?;
     let template = in_template(&template, "api", &api::resources())?;
     let template = in_template(&template, "stacks", &yaml::Node::Map(stacks).write(2))?;
     let template = in_template(&template, "outputs", &api::outputs())?;
     files.insert("template.yaml".into(), template);
     files.insert("policies/actions.txt".into(), common::policy::actions_of_schema(&read("policies/schema.cedarschema")?)?);
     files.insert("docs/openapi.json".into(), openapi::document());
+    files.extend(schemas::files(root)?);
     Ok(files)
 }

@@ -174,3 +174,171 @@ fn production_keeps_its_audit_log_for_seven_years_and_nobody_can_shorten_that() 
         }
     }
 }
+
+/// The text behind a tag: `Queue.Arn` of `!GetAtt Queue.Arn`.
+fn tagged(value: &Value) -> &str {
+    match value {
+        Value::Tagged(tagged) => tagged.value.as_str().unwrap_or_default(),
+        other => other.as_str().unwrap_or_default(),
+    }
+}
+
+fn is_dead(queue: &Value) -> bool {
+    let name = tagged(&queue["Properties"]["QueueName"]);
+    name.ends_with("-dead") || name.ends_with("-dead.fifo")
+}
+
+#[test]
+fn every_queue_is_encrypted_gives_up_into_a_queue_of_its_kind_and_takes_nothing_in_the_clear() {
+    let root = root();
+    let queues: BTreeMap<_, _> = of_type(&root, "AWS::SQS::Queue").collect();
+    assert!(queues.len() >= 2 * registry::consumers().count());
+    let mut given_up_into = Vec::new();
+    for (name, queue) in &queues {
+        let properties = &queue["Properties"];
+        assert_eq!(tagged(&properties["KmsMasterKeyId"]), "DataKey.Arn", "{name}");
+        let own = |policy: &Value| policy["Properties"]["Queues"].as_sequence().unwrap().iter().any(|q| tagged(q) == *name);
+        let policies: Vec<_> = of_type(&root, "AWS::SQS::QueuePolicy").filter(|(_, policy)| own(policy)).collect();
+        assert_eq!(policies.len(), 1, "{name}: of two policies one is lost");
+        let statements = policies[0].1["Properties"]["PolicyDocument"]["Statement"].as_sequence().unwrap();
+        let denied = statements.iter().find(|statement| statement["Sid"] == "TlsOnly").unwrap();
+        assert_eq!((&denied["Effect"], &denied["Principal"]), (&"Deny".into(), &"*".into()), "{name}");
+        if is_dead(queue) {
+            assert_eq!(properties["MessageRetentionPeriod"], 14 * 24 * 60 * 60, "{name}");
+            assert!(properties["RedrivePolicy"].is_null(), "{name}");
+            continue;
+        }
+        let dead = tagged(&properties["RedrivePolicy"]["deadLetterTargetArn"]).strip_suffix(".Arn").unwrap();
+        assert!(is_dead(queues[dead]) && queues[dead]["Properties"]["FifoQueue"] == properties["FifoQueue"], "{name}");
+        assert!(properties["RedrivePolicy"]["maxReceiveCount"].as_u64().unwrap() >= 3, "{name}: one bad moment is not the end");
+        let (kept, kept_dead) = (&properties["MessageRetentionPeriod"], &queues[dead]["Properties"]["MessageRetentionPeriod"]);
+        assert!(kept.as_u64() < kept_dead.as_u64(), "{name}: what is given up late would be gone at once");
+        given_up_into.push(dead);
+    }
+    given_up_into.sort_unstable();
+    given_up_into.dedup();
+    assert_eq!(given_up_into.len(), registry::consumers().count(), "a queue a consumer");
+}
+
+#[test]
+fn the_ledgers_stream_has_two_readers_and_both_are_pipes() {
+    let root = root();
+    let readers: Vec<_> = of_type(&root, "AWS::Pipes::Pipe").map(|(name, pipe)| (name, &pipe["Properties"])).collect();
+    assert_eq!(readers.len(), 2, "a third reader of a stream slows down the others");
+    let mut kinds = Vec::new();
+    for (name, pipe) in readers {
+        assert_eq!(tagged(&pipe["Source"]), "LedgerTable.StreamArn", "{name}");
+        let stream = &pipe["SourceParameters"]["DynamoDBStreamParameters"];
+        assert_eq!(tagged(&stream["DeadLetterConfig"]["Arn"]), "PipesDeadQueue.Arn", "{name}");
+        assert_eq!(stream["StartingPosition"], "TRIM_HORIZON", "{name}: what came before the pipe is told too");
+        let filters = pipe["SourceParameters"]["FilterCriteria"]["Filters"].as_sequence().unwrap();
+        let pattern: serde_json::Value = serde_json::from_str(filters[0]["Pattern"].as_str().unwrap()).unwrap();
+        kinds.push(pattern["dynamodb"]["NewImage"]["kind"]["S"][0].as_str().unwrap().to_owned());
+        // A pipe carries ids and an envelope, never an item.
+        assert!(!pipe["TargetParameters"]["InputTemplate"].is_null(), "{name}");
+    }
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["audit", "event"]);
+    for (path, stack) in stacks() {
+        for (name, mapping) in of_type(&stack, "AWS::Lambda::EventSourceMapping") {
+            let source = tagged(&mapping["Properties"]["EventSourceArn"]);
+            assert!(source.contains(":sqs:"), "{}: {name} reads {source}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_consumer_is_fed_in_batches_that_lambda_takes_and_says_which_messages_failed() {
+    let root = root();
+    for consumer in registry::consumers() {
+        let stack = yaml(format!("infra/stacks/{}.yaml", consumer.domain));
+        let logical = function::pascal(consumer.name);
+        let mapping = &stack["Resources"][format!("{logical}Messages")]["Properties"];
+        assert_eq!(mapping["FunctionResponseTypes"][0], "ReportBatchItemFailures", "{}", consumer.name);
+        assert!(tagged(&mapping["EventSourceArn"]).ends_with(&format!("-{}", consumer.queue.full_name())), "{}", consumer.name);
+        let (batch, window) = (mapping["BatchSize"].as_u64().unwrap(), &mapping["MaximumBatchingWindowInSeconds"]);
+        if consumer.queue.is_fifo() {
+            assert!(batch <= 10 && window.is_null(), "{}: a FIFO queue has ten a batch, and no window", consumer.name);
+        } else if batch > 10 {
+            assert!(window.as_u64() >= Some(1), "{}: more than ten take a window", consumer.name);
+        }
+        if let Some(most) = mapping["ScalingConfig"]["MaximumConcurrency"].as_u64() {
+            assert!((2..=1000).contains(&most), "{}", consumer.name);
+        }
+        let queue = &root["Resources"][queues::logical(&consumer.queue)]["Properties"];
+        let timeout = u64::from(consumer.timeout_secs);
+        assert_eq!(stack["Resources"][&logical]["Properties"]["Timeout"], timeout, "{}", consumer.name);
+        assert!(queue["VisibilityTimeout"].as_u64().unwrap() >= 6 * timeout, "{}", consumer.name);
+    }
+}
+
+#[test]
+fn every_schedule_is_retried_in_its_time_and_what_fails_is_kept() {
+    for schedule in registry::schedules() {
+        let stack = yaml(format!("infra/stacks/{}.yaml", schedule.domain));
+        let logical = function::pascal(schedule.name);
+        let clock = &stack["Resources"][format!("{logical}Schedule")]["Properties"];
+        let rate = format!("rate({} minute", schedule.every_minutes);
+        assert!(clock["ScheduleExpression"].as_str().unwrap().starts_with(&rate), "{}", schedule.name);
+        let failures = &stack["Resources"][format!("{logical}Failures")]["Properties"];
+        let kept = [&clock["Target"]["DeadLetterConfig"]["Arn"], &failures["DestinationConfig"]["OnFailure"]["Destination"]];
+        assert!(kept.iter().all(|queue| tagged(queue).ends_with("-schedules-dead")), "{}", schedule.name);
+        let age = u64::from(schedule.every_minutes) * 60;
+        assert!(clock["Target"]["RetryPolicy"]["MaximumEventAgeInSeconds"].as_u64().unwrap() <= age, "{}", schedule.name);
+    }
+}
+
+#[test]
+fn somebody_is_told_of_what_was_given_up_of_pipes_that_fail_and_of_a_log_that_lags_or_was_changed() {
+    let root = root();
+    let alarms: Vec<_> = of_type(&root, "AWS::CloudWatch::Alarm").map(|(_, alarm)| &alarm["Properties"]).collect();
+    for alarm in &alarms {
+        assert_eq!(tagged(&alarm["AlarmActions"][0]), "AlarmTopic", "{alarm:?}");
+    }
+    let watched = |wanted: &str| alarms.iter().any(|alarm| tagged(&alarm["Dimensions"][0]["Value"]) == wanted);
+    for (name, _) in of_type(&root, "AWS::SQS::Queue").filter(|(_, queue)| is_dead(queue)) {
+        assert!(watched(&format!("{name}.QueueName")), "{name}");
+    }
+    for (name, pipe) in of_type(&root, "AWS::Pipes::Pipe") {
+        assert!(watched(tagged(&pipe["Properties"]["Name"])), "{name}");
+    }
+    let waits = alarms.iter().find(|alarm| alarm["MetricName"] == "ApproximateAgeOfOldestMessage").unwrap();
+    assert_eq!(tagged(&waits["Dimensions"][0]["Value"]), "SealAuditQueue.QueueName", "a sealer that does not run is silent");
+    for metric in ["audit-tampered", "audit-lag"] {
+        assert!(alarms.iter().any(|alarm| alarm["MetricName"] == metric && alarm["Threshold"] == 0), "{metric}");
+    }
+    for (name, filter) in of_type(&root, "AWS::Logs::MetricFilter") {
+        assert_eq!(tagged(&filter["Properties"]["LogGroupName"]), "/${Prefix}/audit", "{name}");
+    }
+}
+
+#[test]
+fn a_socket_opens_with_a_ticket_only_and_no_log_has_it() {
+    let root = root();
+    let authorizer = &root["Resources"]["SocketAuthorizer"]["Properties"];
+    assert_eq!(authorizer["IdentitySource"][0], "route.request.querystring.ticket");
+    let routes: Vec<_> = of_type(&root, "AWS::ApiGatewayV2::Route").map(|(_, route)| &route["Properties"]).collect();
+    let mut keys: Vec<_> = routes.iter().map(|route| route["RouteKey"].as_str().unwrap()).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["$connect", "$default", "$disconnect"]);
+    let connect = routes.iter().find(|route| route["RouteKey"] == "$connect").unwrap();
+    assert_eq!((&connect["AuthorizationType"], tagged(&connect["AuthorizerId"])), (&"CUSTOM".into(), "SocketAuthorizer"));
+    let stage = &root["Resources"]["SocketStage"]["Properties"];
+    let format = stage["AccessLogSettings"]["Format"].as_str().unwrap();
+    assert!(!format.contains("querystring") && !format.contains("ticket"), "{format}");
+    assert_eq!(stage["DefaultRouteSettings"]["DataTraceEnabled"], false, "what is said stays unsaid in logs");
+    assert!(stage["DefaultRouteSettings"]["ThrottlingRateLimit"].as_u64().is_some());
+}
+
+#[test]
+fn no_secret_is_in_a_template_and_each_is_encrypted() {
+    let root = root();
+    for (name, secret) in of_type(&root, "AWS::SecretsManager::Secret") {
+        let properties = &secret["Properties"];
+        assert!(properties["SecretString"].is_null(), "{name}");
+        assert_eq!(tagged(&properties["KmsKeyId"]), "DataKey.Arn", "{name}");
+    }
+    for (name, topic) in of_type(&root, "AWS::SNS::Topic") {
+        assert_eq!(tagged(&topic["Properties"]["KmsMasterKeyId"]), "DataKey.Arn", "{name}");
+    }
+}

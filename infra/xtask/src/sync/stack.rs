@@ -1,10 +1,12 @@
 //! A domain's nested stack: a function and a role for each of its functions, and one log group.
 
 use super::{
-    function::{Function, pascal},
-    iam,
+    background,
+    function::{Function, Serves, pascal},
+    iam, queues,
     yaml::{Node, attribute, list, map, reference, sub},
 };
+use common::Need;
 
 /// What the root template says that the nested ones repeat.
 #[derive(Debug)]
@@ -15,8 +17,14 @@ pub(crate) struct Root {
     environment: Vec<(String, String, Node)>,
 }
 
-/// Passed besides what the environment needs.
-const PARAMETERS: [&str; 2] = ["DataKeyArn", "LogRetentionDays"];
+/// Passed besides what the environment needs: the nested stack's parameter, and what the root passes for it.
+fn besides(functions: &[Function]) -> Vec<(&'static str, Node)> {
+    let mut parameters = vec![("DataKeyArn", attribute("DataKey.Arn")), ("LogRetentionDays", reference("LogRetentionDays"))];
+    if functions.iter().any(|function| function.needs(Need::Push)) {
+        parameters.push(("SocketApi", reference("SocketApi")));
+    }
+    parameters
+}
 
 impl Root {
     /// # Errors
@@ -33,24 +41,25 @@ impl Root {
     }
 
     /// The resource of the root template that is the domain's stack.
-    pub(crate) fn nested(&self, domain: &str) -> (String, Node) {
+    pub(crate) fn nested(&self, domain: &str, functions: &[Function]) -> (String, Node) {
         let mut parameters: Vec<_> =
             self.environment.iter().map(|(_, parameter, value)| (parameter.clone(), value.clone())).collect();
-        parameters.push(("DataKeyArn".to_owned(), attribute("DataKey.Arn")));
-        parameters.push(("LogRetentionDays".to_owned(), reference("LogRetentionDays")));
-        let stack = map! {
-            "Type" => "AWS::CloudFormation::Stack",
-            "Properties" => map! {
-                "TemplateURL" => format!("infra/stacks/{domain}.yaml"),
-                "Parameters" => Node::Map(parameters),
-            },
-        };
-        (format!("{}Stack", pascal(domain)), stack)
+        parameters.extend(besides(functions).into_iter().map(|(name, value)| (name.to_owned(), value)));
+        let mut stack = vec![("Type".to_owned(), "AWS::CloudFormation::Stack".into())];
+        // It names queues without referring to them.
+        let named = named_queues(functions);
+        if !named.is_empty() {
+            stack.push(("DependsOn".to_owned(), named.into_iter().collect()));
+        }
+        let properties = map! { "TemplateURL" => format!("infra/stacks/{domain}.yaml"), "Parameters" => Node::Map(parameters) };
+        stack.push(("Properties".to_owned(), properties));
+        (format!("{}Stack", pascal(domain)), Node::Map(stack))
     }
 
     /// The domain's template.
     pub(crate) fn stack(&self, domain: &str, functions: &[Function]) -> String {
-        let parameters = self.environment.iter().map(|(_, parameter, _)| parameter.as_str()).chain(PARAMETERS);
+        let besides = besides(functions).into_iter().map(|(name, _)| name);
+        let parameters = self.environment.iter().map(|(_, parameter, _)| parameter.as_str()).chain(besides);
         let parameters = parameters.map(|name| {
             let kind = if name == "LogRetentionDays" { "Number" } else { "String" };
             (name.to_owned(), map! { "Type" => kind })
@@ -74,7 +83,9 @@ impl Root {
         for function in functions {
             resources.push((function.logical(), resource(function)));
             resources.push((format!("{}Role", function.logical()), role(function)));
+            resources.extend(background::resources(function));
         }
+        resources.extend(background::clock_role(domain, functions));
         let template = map! {
             "AWSTemplateFormatVersion" => "2010-09-09",
             "Transform" => "AWS::Serverless-2016-10-31",
@@ -98,16 +109,25 @@ fn parameter(variable: &str, value: &Node) -> String {
     }
 }
 
+/// The queues of the root template that the functions' mappings and schedules name.
+fn named_queues(functions: &[Function]) -> Vec<String> {
+    let consumed = functions.iter().filter_map(|function| match function.serves {
+        Serves::Consumer(consumer) => Some(queues::logical(&consumer.queue)),
+        _ => None,
+    });
+    let scheduled = functions.iter().any(|function| matches!(function.serves, Serves::Schedule(_)));
+    consumed.chain(scheduled.then(|| "SchedulesDeadQueue".to_owned())).collect()
+}
+
 fn resource(function: &Function) -> Node {
-    map! {
-        "Type" => "AWS::Serverless::Function",
-        "Properties" => map! {
-            "FunctionName" => sub(format!("${{Prefix}}-{}", function.name)),
-            "CodeUri" => format!("../../target/lambda/{}/", function.name),
-            "Role" => attribute(&format!("{}Role.Arn", function.logical())),
-            "LoggingConfig" => map! { "LogGroup" => reference("Logs"), "LogFormat" => "JSON" },
-        },
-    }
+    let mut properties = vec![
+        ("FunctionName".to_owned(), sub(format!("${{Prefix}}-{}", function.name))),
+        ("CodeUri".to_owned(), format!("../../target/lambda/{}/", function.name).into()),
+        ("Role".to_owned(), attribute(&format!("{}Role.Arn", function.logical()))),
+    ];
+    properties.extend(function.timeout().map(|secs| ("Timeout".to_owned(), u32::from(secs).into())));
+    properties.push(("LoggingConfig".to_owned(), map! { "LogGroup" => reference("Logs"), "LogFormat" => "JSON" }));
+    map! { "Type" => "AWS::Serverless::Function", "Properties" => Node::Map(properties) }
 }
 
 fn role(function: &Function) -> Node {

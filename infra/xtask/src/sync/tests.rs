@@ -34,7 +34,7 @@ fn kind(resource: &Node) -> &str {
 }
 
 /// Every text in a value, however deep.
-fn texts(node: &Node) -> Vec<&str> {
+pub(super) fn texts(node: &Node) -> Vec<&str> {
     match node {
         Node::Text(text) | Node::Block(text) => vec![text],
         Node::Plain(_) => vec![],
@@ -165,11 +165,52 @@ fn a_role_may_do_what_its_function_declares_and_no_more() {
             );
         }
         assert_eq!(actions.contains("cognito-idp:AdminInitiateAuth"), function.needs(Need::SignIn), "{}", function.name);
-        assert!(!actions.iter().any(|a| a.starts_with("kms:") && a != "kms:Decrypt"), "{}: {actions:?}", function.name);
+        let signs = actions.contains("kms:Sign");
+        assert_eq!(signs, function.needs(Need::SignLog), "{}", function.name);
+        let capabilities = [
+            ("secretsmanager:GetSecretValue", Need::Carrier),
+            ("ses:SendEmail", Need::Mail),
+            ("execute-api:ManageConnections", Need::Push),
+        ];
+        for (action, need) in capabilities {
+            assert_eq!(actions.contains(action), function.needs(need), "{}: {action}", function.name);
+        }
+        let writes_segments = function.needs(Need::SealLog) || function.needs(Need::SignLog);
+        assert_eq!(actions.contains("s3:PutObject"), writes_segments, "{}", function.name);
+        let deletes = actions.iter().any(|a| a.starts_with("s3:Delete") || a.starts_with("s3:Bypass"));
+        assert!(!deletes, "{}: {actions:?}", function.name);
     }
-    // The authorizer reads one item and counts refusals; it sees no key.
+    // The authorizer reads one item, counts refusals, takes tickets; it sees no key.
     let authorizer: Vec<_> = actions_of("authorizer").into_iter().filter(|a| a.starts_with("dynamodb:")).collect();
-    assert_eq!(authorizer, ["dynamodb:GetItem", "dynamodb:UpdateItem"]);
+    assert_eq!(authorizer, ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:UpdateItem"]);
+}
+
+/// A key at rest is used through the service that stores what it encrypts; a tenant's is unwrapped for a purpose; and the
+/// log's signs raw bytes by one algorithm.
+#[test]
+fn no_key_is_used_without_a_condition() {
+    for function in function::all() {
+        let Node::List(statements) = iam::statements(&function) else { panic!("statements are a list") };
+        for statement in statements {
+            let actions = statement.get("Action").map(texts).unwrap_or_default();
+            let uses = actions.iter().any(|action| action.starts_with("kms:") && *action != "kms:GetPublicKey");
+            assert!(!uses || statement.get("Condition").is_some(), "{}: {actions:?}", function.name);
+        }
+    }
+}
+
+#[test]
+fn a_message_is_put_only_into_queues_that_are_filled_directly_and_taken_only_from_ones_own() {
+    let queues = |function: &str, sid: &str| {
+        let function = function::all().into_iter().find(|f| f.name == function).unwrap();
+        let Node::List(statements) = iam::statements(&function) else { panic!("statements are a list") };
+        let statement = statements.into_iter().find(|statement| statement.get("Sid") == Some(&sid.into())).unwrap();
+        let named = |arn: &str| arn.rsplit("${Prefix}-").next().unwrap().to_owned();
+        statement.get("Resource").map(texts).unwrap().into_iter().map(named).collect::<Vec<_>>()
+    };
+    assert_eq!(queues("schedule_tracking", "PutMessages"), ["poll-tracking"]);
+    assert_eq!(queues("poll_tracking", "TakeMessages"), ["poll-tracking"]);
+    assert_eq!(queues("seal_audit", "TakeMessages"), ["seal-audit.fifo"]);
 }
 
 #[test]
@@ -186,7 +227,15 @@ fn callers_who_need_not_sign_in_reach_exactly_these() {
         .collect();
     assert_eq!(
         public,
-        ["POST /v1/auth/login", "POST /v1/auth/challenge", "POST /v1/auth/refresh", "GET /v1/health", "GET /v1/openapi.json"],
+        [
+            "POST /v1/auth/login",
+            "POST /v1/auth/challenge",
+            "POST /v1/auth/refresh",
+            "POST /v1/webhooks/ups",
+            "POST /v1/webhooks/ups/token",
+            "GET /v1/health",
+            "GET /v1/openapi.json"
+        ],
         "a change here opens or closes a door: it is a decision of its own"
     );
 }

@@ -1,0 +1,5 @@
+//! What the audit domain's queues run.
+
+common::consumers! {
+    seal_audit::SealAudit,
+}

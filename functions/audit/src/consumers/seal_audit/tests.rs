@@ -1,0 +1,340 @@
+use crate::fixture::*;
+use aws_sdk_dynamodb::types::AttributeValue;
+use common::{Clock, Timestamp};
+use std::time::Duration;
+use testing::{
+    App, Fault,
+    Tenant::{Acme, Birch},
+    kill_after,
+};
+
+/// Those that making the tenant left, and `n` more.
+async fn some(app: &App, n: usize) -> Vec<String> {
+    let mut ids = unsealed(app, Acme).await;
+    ids.extend(happen(app, Acme, n).await);
+    ids
+}
+
+#[tokio::test]
+async fn what_happened_is_sealed_once_in_order_and_taken_from_among_the_unsealed() {
+    let app = App::start().await;
+    let (mut expected, of_birch) = (some(&app, 5).await, unsealed(&app, Birch).await);
+    assert!(wake(&app, Acme).await);
+    assert_sealed_once(&app, Acme, &expected, "first").await;
+    expected.extend(happen(&app, Acme, 3).await);
+    assert!(wake(&app, Acme).await);
+    assert_sealed_once(&app, Acme, &expected, "second").await;
+    let sealed: Vec<_> = sealed(&app, Acme).1.iter().map(|event| event.event_id.to_string()).collect();
+    assert_eq!(sealed, expected);
+    assert_eq!(unsealed(&app, Birch).await, of_birch);
+    assert!(app.objects().keys().all(|key| key.contains(&app.tenant_id(Acme).to_string())));
+}
+
+#[tokio::test]
+async fn a_message_that_comes_again_seals_nothing_again() {
+    let app = App::start().await;
+    let expected = some(&app, 3).await;
+    for _ in 0..3 {
+        assert!(wake(&app, Acme).await);
+    }
+    assert_sealed_once(&app, Acme, &expected, "three times").await;
+    assert_eq!(app.objects().len(), 1);
+}
+
+#[tokio::test]
+async fn sealing_leaves_no_events_of_its_own() {
+    let app = App::start().await;
+    some(&app, 3).await;
+    assert!(wake(&app, Acme).await);
+    let own = |event: &ledger::Event| event.event_type.as_str().contains("seal_audit");
+    assert!(!sealed(&app, Acme).1.iter().any(own));
+    assert_eq!(unsealed(&app, Acme).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn the_log_line_tells_how_many_were_sealed_and_how_late() {
+    let app = App::start().await;
+    wake(&app, Acme).await;
+    happen(&app, Acme, 3).await;
+    app.clock().advance(Duration::from_millis(12_345));
+    assert!(wake(&app, Acme).await);
+    let lines = app.log_lines();
+    let line = lines.iter().rfind(|line| line["function"] == "seal_audit").unwrap();
+    // The first of the three is two milliseconds older than the last.
+    assert_eq!((&line["audit.sealed"], &line["audit.lag_ms"]), (&3.into(), &12_347.into()));
+}
+
+#[tokio::test]
+async fn killed_at_any_await_each_event_is_sealed_once() {
+    let app = App::start().await;
+    let mut expected = unsealed(&app, Acme).await;
+    let mut runs = 0;
+    for polls in 1.. {
+        expected.extend(happen(&app, Acme, 2).await);
+        let ended = kill_after(polls, wake(&app, Acme)).await;
+        assert!(wake(&app, Acme).await, "the repair after {polls} polls");
+        assert_sealed_once(&app, Acme, &expected, &format!("killed after {polls} polls")).await;
+        runs = polls;
+        if ended.is_some() {
+            break;
+        }
+    }
+    assert!(runs > 8, "there are more awaits than {runs}");
+    assert_eq!(alarms(&app), [""; 0]);
+}
+
+#[tokio::test]
+async fn killed_again_and_again_each_event_is_sealed_once() {
+    let app = App::start().await;
+    let mut expected = unsealed(&app, Acme).await;
+    for round in 0..12 {
+        // Different places each round; more events come between one death and the next.
+        for kill in 0..4 {
+            expected.extend(happen(&app, Acme, 2).await);
+            kill_after(2 + (round * 7 + kill * 5) % 23, wake(&app, Acme)).await;
+        }
+        assert!(wake(&app, Acme).await);
+        assert_sealed_once(&app, Acme, &expected, &format!("round {round}")).await;
+    }
+}
+
+#[tokio::test]
+async fn of_two_sealers_at_once_each_event_is_sealed_by_one() {
+    let app = App::start().await;
+    let mut expected = unsealed(&app, Acme).await;
+    for round in 0..8 {
+        expected.extend(happen(&app, Acme, 3).await);
+        let (one, other) = tokio::join!(wake(&app, Acme), wake(&app, Acme));
+        assert!(one && other, "round {round}");
+        assert_sealed_once(&app, Acme, &expected, &format!("round {round}")).await;
+    }
+    assert!(app.calls().s3.iter().any(|call| call == "GetObject"), "they never met");
+}
+
+#[tokio::test]
+async fn a_dead_sealers_segment_is_adopted_beside_one_that_works() {
+    let app = App::start().await;
+    let mut expected = unsealed(&app, Acme).await;
+    for polls in 4..16 {
+        expected.extend(happen(&app, Acme, 2).await);
+        kill_after(polls, wake(&app, Acme)).await;
+        expected.extend(happen(&app, Acme, 2).await);
+        let (one, other) = tokio::join!(wake(&app, Acme), wake(&app, Acme));
+        assert!(one && other, "{polls} polls");
+        assert_sealed_once(&app, Acme, &expected, &format!("killed after {polls} polls, then two")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_of_any_call_is_no_second_seal() {
+    let calls = ["GetItem", "Query", "PutObject", "TransactWriteItems", "BatchWriteItem", "UpdateItem"];
+    let app = App::start().await;
+    let mut expected = unsealed(&app, Acme).await;
+    for call in calls {
+        for times in [1, 100] {
+            for fault in [Fault::LostAnswer, Fault::Gone] {
+                expected.extend(happen(&app, Acme, 2).await);
+                app.wire().fail(call, 0, times, fault);
+                let handled = wake(&app, Acme).await;
+                app.wire().heal();
+                assert_eq!(handled, times == 1, "{call} {fault:?} {times}");
+                assert!(wake(&app, Acme).await);
+                assert_sealed_once(&app, Acme, &expected, &format!("{call} {fault:?} {times} times")).await;
+            }
+        }
+    }
+    assert_eq!(alarms(&app), [""; 0]);
+}
+
+#[tokio::test]
+async fn with_every_third_call_failing_each_event_is_sealed_once() {
+    let app = App::start().await;
+    let mut expected = unsealed(&app, Acme).await;
+    let mut random = 0x5eed_u64;
+    let mut next = |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % below
+    };
+    let mut failed = 0;
+    for round in 0..40 {
+        expected.extend(happen(&app, Acme, 3).await);
+        // Each rule lets some calls pass, hits one, and makes place for the next.
+        for _ in 0..60 {
+            for service in ["dynamodb", "s3"] {
+                let fault = [Fault::Gone, Fault::LostAnswer, Fault::Throttled][next(3) as usize];
+                app.wire().fail(service, next(5) as usize, 1, fault);
+            }
+        }
+        for _ in 0..3 {
+            let (one, other) = tokio::join!(wake(&app, Acme), wake(&app, Acme));
+            failed += u32::from(!one) + u32::from(!other);
+        }
+        app.wire().heal();
+        assert!(wake(&app, Acme).await, "round {round}");
+        assert_sealed_once(&app, Acme, &expected, &format!("round {round}")).await;
+    }
+    assert!(failed > 0, "some runs fail");
+    assert_eq!(alarms(&app), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_back_stops_nothing() {
+    let app = App::start().await;
+    let mut expected = some(&app, 2).await;
+    assert!(wake(&app, Acme).await);
+    app.clock().set(app.clock().now().minus(Duration::from_secs(3600)));
+    expected.extend(happen(&app, Acme, 2).await);
+    assert!(wake(&app, Acme).await);
+    assert_sealed_once(&app, Acme, &expected, "an hour back").await;
+    // In the order in which they were sealed, not in that of the clock.
+    let sealed: Vec<_> = sealed(&app, Acme).1.iter().map(|event| event.event_id.to_string()).collect();
+    assert_eq!(sealed, expected);
+}
+
+#[tokio::test]
+async fn what_waits_for_an_hour_that_a_clock_was_ahead_is_sealed() {
+    let app = App::start().await;
+    wake(&app, Acme).await;
+    let now = app.clock().now();
+    put(&app, counted(app.tenant_id(Acme), now, 3, now.plus(Duration::from_secs(70)))).await;
+    app.clock().set(now.minus(Duration::from_secs(3600)));
+    assert!(wake(&app, Acme).await);
+    assert_eq!(unsealed(&app, Acme).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_counted_event_is_not_sealed_before_its_count_is_settled() {
+    let app = App::start().await;
+    wake(&app, Acme).await;
+    let now = app.clock().now();
+    let later = now.plus(Duration::from_secs(60));
+    put(&app, counted(app.tenant_id(Acme), now, 7, later)).await;
+    let other = happen(&app, Acme, 1).await;
+    assert!(wake(&app, Acme).await);
+    assert_eq!(unsealed(&app, Acme).await.len(), 1);
+    assert_eq!(sealed(&app, Acme).1.last().unwrap().event_id.as_str(), other[0]);
+
+    put(&app, counted(app.tenant_id(Acme), now, 9, later)).await;
+    app.clock().set(later);
+    assert!(wake(&app, Acme).await);
+    assert_eq!(unsealed(&app, Acme).await, [""; 0]);
+    assert_eq!(sealed(&app, Acme).1.last().unwrap().count.get(), 9);
+}
+
+#[tokio::test]
+async fn more_than_a_thousand_events_are_two_segments() {
+    let app = App::start().await;
+    let expected = some(&app, 1_500).await;
+    assert!(wake(&app, Acme).await);
+    assert_sealed_once(&app, Acme, &expected, "1,500").await;
+    let firsts: Vec<_> = app.objects().into_keys().collect();
+    assert_eq!(firsts, [segment_object(&app, Acme, 0), segment_object(&app, Acme, 1000)]);
+}
+
+#[tokio::test]
+async fn a_thousand_events_take_two_puts_and_fifty_calls_to_dynamodb_at_most() {
+    let app = App::start().await;
+    wake(&app, Acme).await;
+    happen(&app, Acme, 1000).await;
+    app.reset_calls();
+    assert!(wake(&app, Acme).await);
+    let calls = app.calls();
+    assert_eq!(calls.s3, ["PutObject"]);
+    assert!(calls.dynamodb.len() <= 50, "{} calls: {:?}", calls.dynamodb.len(), calls.dynamodb);
+    assert_eq!(calls.kms, [""; 0]);
+}
+
+#[tokio::test]
+async fn nothing_to_seal_is_two_reads() {
+    let app = App::start().await;
+    wake(&app, Acme).await;
+    app.reset_calls();
+    assert!(wake(&app, Acme).await);
+    assert_eq!(app.calls().dynamodb, ["GetItem", "Query"]);
+    assert_eq!(app.calls().s3, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_segment_that_is_not_what_is_unsealed_is_not_adopted() {
+    let app = App::start().await;
+    wake(&app, Acme).await;
+    let (head, _) = sealed(&app, Acme);
+    happen(&app, Acme, 2).await;
+    // It follows the head, and tells of what never happened.
+    let invented = event(app.tenant_id(Acme), common::EventId::new(app.clock().now()), app.clock().now());
+    let forged = ledger::Segment::seal(&head, [invented]).unwrap().unwrap();
+    app.put_over(&segment_object(&app, Acme, head.size()), forged.into_body());
+    assert!(!wake(&app, Acme).await);
+    assert_eq!(get(&app, Acme, "HEAD", "HEAD").await["size"], AttributeValue::N(head.size().to_string()));
+    assert_eq!(alarms(&app)[0]["audit.finding"], "tampered_segment");
+    // The events stay, and with them the event that tells of the finding.
+    assert_eq!(unsealed(&app, Acme).await.len(), 3);
+}
+
+#[tokio::test]
+async fn what_may_still_be_written_again_is_not_sealed_and_is_when_its_wake_up_comes() {
+    let app = App::start().await;
+    wake(&app, Acme).await;
+    // The last moment whose wake-up is that of the event at the beginning of the same four seconds.
+    let slot = Timestamp::from_millis((app.clock().now().as_millis() / 4000 + 1) * 4000);
+    app.clock().set(slot.plus(Duration::from_millis(3999)));
+    let read = app.as_role(Acme, common::Role::Auditor).call(testing::find(crate::endpoints::ALL, "list_segments")).await;
+    assert_eq!(read.status, 200);
+    assert!(wake(&app, Acme).await);
+    assert_eq!(unsealed(&app, Acme).await.len(), 1, "its write's answer may have been lost, and it be written again");
+    let delay = <super::SealAudit as common::Consumer>::QUEUE.delay_secs;
+    app.clock().set(slot.plus(Duration::from_secs(delay.into())));
+    assert!(wake(&app, Acme).await);
+    assert_eq!(unsealed(&app, Acme).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_no_event_stays_and_stops_nobody() {
+    let app = App::start().await;
+    wake(&app, Acme).await;
+    let foreign = event(app.tenant_id(Birch), common::EventId::new(app.clock().now()), app.clock().now());
+    let mut item = counted(app.tenant_id(Acme), app.clock().now(), 1, Timestamp::from_millis(0));
+    item.insert("event".to_owned(), AttributeValue::S(String::from_utf8(foreign.to_json().unwrap()).unwrap()));
+    let stays = item["sk"].as_s().unwrap().clone();
+    put(&app, item).await;
+    let good = happen(&app, Acme, 2).await;
+    assert!(wake(&app, Acme).await);
+    assert_eq!(unsealed(&app, Acme).await, [stays]);
+    assert_eq!(sealed(&app, Acme).1.last().unwrap().event_id.as_str(), good[1]);
+    let lines = app.log_lines();
+    assert_eq!(lines.iter().rfind(|line| line["function"] == "seal_audit").unwrap()["audit.unreadable"], 1);
+}
+
+/// The tests before use a bucket of the test's own; this one, an S3 with versions and Object Lock.
+#[tokio::test]
+async fn over_a_real_bucket_the_log_is_sealed_adopted_signed_and_read() {
+    let app = App::with_cognito().await;
+    let mut expected = unsealed(&app, Acme).await;
+    for polls in [6, 9, 12, 1000] {
+        expected.extend(happen(&app, Acme, 2).await);
+        kill_after(polls, wake(&app, Acme)).await;
+        let (one, other) = tokio::join!(wake(&app, Acme), wake(&app, Acme));
+        assert!(one && other, "{polls} polls");
+        run(&app, "sign_checkpoint").await.unwrap();
+    }
+    assert!(app.calls().s3.len() > 8);
+    let auditor = app.as_role(Acme, common::Role::Auditor);
+    let endpoint = |name| testing::find(crate::endpoints::ALL, name);
+    let segments = auditor.call(endpoint("list_segments")).await.json;
+    let (mut text, mut ids) = (String::new(), Vec::new());
+    for segment in segments["items"].as_array().unwrap() {
+        let got = auditor.call(endpoint("get_segment")).path("first_sequence", &segment["first_sequence"]).await.json;
+        for line in got["lines"].as_array().unwrap() {
+            text.push_str(line.as_str().unwrap());
+            text.push('\n');
+            ids.push(serde_json::from_str::<serde_json::Value>(line.as_str().unwrap()).unwrap()["event_id"].clone());
+        }
+    }
+    assert_eq!(ids, expected);
+    let log = ledger::Segment::parse(text.into_bytes()).unwrap();
+    let shown = auditor.call(endpoint("get_checkpoint")).await.json;
+    assert_eq!((&shown["size"], &shown["root"]), (&log.len().into(), &ledger::merkle::root(log.leaves()).to_string().into()));
+    app.clock().advance(Duration::from_secs(60));
+    run(&app, "verify_audit").await.unwrap();
+    assert_eq!(alarms(&app), [""; 0]);
+}

@@ -1,0 +1,60 @@
+//! Hands out one segment of the caller's tenant's log, line by line as it is kept: what an auditor hashes.
+
+use super::{FirstSequence, SealedLog};
+use common::{Action, Data, Endpoint, Error, Need, Operation, Path, Permit, RateLimit, Result, Route, Sample, Scope};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// A segment's text.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SegmentText {
+    pub first_sequence: u64,
+    pub last_sequence: u64,
+    /// The version of its object in the audit bucket.
+    pub version_id: String,
+    /// What SHA-256 of the lines, each with a newline at its end, was when they were sealed.
+    pub sha256: String,
+    /// An event each, in canonical JSON, as it was hashed.
+    pub lines: Vec<String>,
+}
+
+#[derive(Debug)]
+pub struct GetSegment;
+
+impl Operation for GetSegment {
+    const NAME: &'static str = "get_segment";
+    const SUMMARY: &'static str = "Get a segment of the audit log";
+    const ROUTE: Route = Route::get("/v1/audit/segments/{first_sequence}");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::ReadLog];
+    // A bundle asks for every segment there is.
+    const LIMIT: RateLimit = RateLimit::API_RELAXED;
+    const SAMPLE: Sample = Sample::NONE;
+    type Input = Path<FirstSequence>;
+    type Output = SegmentText;
+}
+
+impl Endpoint for GetSegment {
+    const ACTION: Action = Action("viewAuditSegment");
+    type Target = SealedLog;
+
+    async fn target(scope: &Scope<'_, Self>, _: &Self::Input) -> Result<SealedLog> {
+        Ok(SealedLog(scope.tenant()))
+    }
+
+    async fn handle(cx: &mut Permit<'_, Self>, Path(FirstSequence(first)): Self::Input) -> Result<SegmentText> {
+        let log = cx.audit_log();
+        let entry = log.segment(first).await?.ok_or(Error::NotFound)?;
+        cx.touched("AuditSegment", format!("{first:012}"));
+        // As it is there, whether it stands or not: that is for the auditor to say.
+        let (_, bytes) = log.read(first, Some(&entry.version)).await?.ok_or(Error::internal("segment is missing"))?;
+        let text = String::from_utf8(bytes).map_err(|_| Error::internal("segment is no text"))?;
+        Ok(SegmentText {
+            first_sequence: entry.first,
+            last_sequence: entry.last,
+            version_id: entry.version.as_str().to_owned(),
+            sha256: entry.sha256.to_string(),
+            lines: text.split_terminator('\n').map(str::to_owned).collect(),
+        })
+    }
+}

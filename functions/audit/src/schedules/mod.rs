@@ -1,0 +1,21 @@
+//! What the clock runs of the audit domain.
+
+common::schedules! {
+    sign_checkpoint::SignCheckpoint,
+    verify_audit::VerifyAudit,
+}
+
+use common::Part;
+
+/// A tenant's whole log.
+#[derive(Debug)]
+pub struct Log;
+
+impl Part for Log {
+    fn name(&self) -> String {
+        "log".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! Signs where each tenant's log has come to since its last checkpoint, after reading again what is new: the table's word
+//! for it is not enough.
+
+use super::Log;
+use crate::{
+    TamperDetected,
+    walk::{self, Found, checkpoint_finding, head_finding},
+};
+use common::{AuditLog, Background, Delivery, Need, Result, Schedule, StoredCheckpoint, TenantId, Tick};
+use ledger::Head;
+
+#[derive(Debug)]
+pub struct SignCheckpoint;
+
+impl Background for SignCheckpoint {
+    const NAME: &'static str = "sign_checkpoint";
+    const SUMMARY: &'static str = "Signs where each tenant's audit log has come to";
+    const NEEDS: &'static [Need] = &[Need::Tenants, Need::SignLog];
+    const TIMEOUT_SECS: u16 = 300;
+    type Part = Log;
+
+    async fn handle(cx: &mut Delivery<'_, Self>, _: &Log) -> Result<()> {
+        let log = cx.audit_signer();
+        let ends = Ends::of(&log).await?;
+        if !ends.moved(&log) {
+            return Ok(());
+        }
+        let reached = match ends.join(&log).await? {
+            Ok(head) => head,
+            Err(finding) => return log.raise(finding, Self::NAME, TamperDetected::from(finding)).await,
+        };
+        let signed = log.sign(&reached).await?;
+        if log.keep(&signed, &reached).await?.is_some() {
+            // There is another checkpoint of this size in the bucket: the log has been shown as something else.
+            let finding = checkpoint_finding(reached.size());
+            return log.raise(finding, Self::NAME, TamperDetected::from(finding)).await;
+        }
+        cx.log("audit.checkpoint", reached.size());
+        Ok(())
+    }
+}
+
+impl Schedule for SignCheckpoint {
+    const EVERY_MINUTES: u32 = 1;
+
+    async fn due(cx: &Tick<'_, Self>) -> Result<Vec<(TenantId, Log)>> {
+        Ok(cx.tenants().await?.into_iter().map(|tenant| (tenant, Log)).collect())
+    }
+}
+
+/// Where the log is signed to, and where it has come to.
+#[derive(Debug)]
+pub(super) struct Ends {
+    checkpoint: Option<StoredCheckpoint>,
+    head: Head,
+}
+
+impl Ends {
+    pub(super) async fn of(log: &AuditLog<'_>) -> Result<Self> {
+        // In this order: a head that is read later is never behind a checkpoint that is read before.
+        let checkpoint = log.last_checkpoint().await?;
+        Ok(Self { checkpoint, head: log.head().await?.head })
+    }
+
+    fn moved(&self, log: &AuditLog<'_>) -> bool {
+        self.checkpoint.as_ref().map_or_else(|| log.beginning() != self.head, |checkpoint| checkpoint.head != self.head)
+    }
+
+    /// The head, if it is what the segments since the checkpoint make of that.
+    pub(super) async fn join(self, log: &AuditLog<'_>) -> Result<Found<Head>> {
+        let size = self.head.size();
+        let signed = match walk::signed_head(log, self.checkpoint.as_ref()).await? {
+            Ok(signed) => signed,
+            Err(finding) => return Ok(Err(finding)),
+        };
+        if size < signed.size() {
+            return Ok(Err(head_finding(size)));
+        }
+        Ok(walk::reach(log, signed, size)
+            .await?
+            .and_then(|reached| if reached == self.head { Ok(reached) } else { Err(head_finding(size)) }))
+    }
+}

@@ -1,0 +1,83 @@
+//! Reading the log again, from a head that is believed to one that is asked about.
+//!
+//! A signed checkpoint is believed, by its signature; what comes after it is whatever its own tree becomes when the segments
+//! are read again by version and hashed again. So an altered segment shows at the next signed root, whoever altered the
+//! table to fit it.
+
+use common::{AuditLog, Direction, Finding, Result, SegmentEntry, StoredCheckpoint};
+use ledger::{Hash, Head, Segment};
+
+/// Something that stands, or what was found instead.
+pub(crate) type Found<T> = std::result::Result<T, Finding>;
+
+/// Segments that one Query lists.
+const LISTED: u32 = 100;
+
+pub(crate) const fn segment_finding(first: u64) -> Finding {
+    Finding { reason: "tampered_segment", kind: "Segment", at: first }
+}
+
+pub(crate) const fn head_finding(size: u64) -> Finding {
+    Finding { reason: "tampered_head", kind: "Head", at: size }
+}
+
+pub(crate) const fn checkpoint_finding(size: u64) -> Finding {
+    Finding { reason: "tampered_checkpoint", kind: "Checkpoint", at: size }
+}
+
+/// The head that a stored checkpoint is of, where its signature, and the note that the bucket keeps, bear it out. Without a
+/// checkpoint, the beginning.
+///
+/// # Errors
+/// 503 where a service does not answer.
+pub(crate) async fn signed_head(log: &AuditLog<'_>, stored: Option<&StoredCheckpoint>) -> Result<Found<Head>> {
+    let Some(stored) = stored else { return Ok(Ok(log.beginning())) };
+    let size = stored.head.size();
+    if log.verified(stored).await?.is_none() {
+        return Ok(Err(checkpoint_finding(size)));
+    }
+    let kept = log.kept_checkpoint(size, Some(&stored.version)).await?;
+    let same = kept.is_some_and(|(_, note)| note == stored.note.as_bytes());
+    Ok(if same { Ok(stored.head.clone()) } else { Err(checkpoint_finding(size)) })
+}
+
+/// Where the log comes to when it is read on from `from`, segment by segment, to `size` events.
+///
+/// # Errors
+/// 503 where a service does not answer.
+pub(crate) async fn reach(log: &AuditLog<'_>, from: Head, size: u64) -> Result<Found<Head>> {
+    let mut at = from;
+    while at.size() < size {
+        let entries = log.segments(at.size(), Direction::Oldest, LISTED).await?;
+        if entries.is_empty() {
+            return Ok(Err(segment_finding(at.size())));
+        }
+        for entry in entries.iter().take_while(|entry| entry.first < size) {
+            let Some(next) = read_on(log, &at, entry).await? else { return Ok(Err(segment_finding(at.size()))) };
+            at = next;
+        }
+    }
+    Ok(if at.size() == size { Ok(at) } else { Err(head_finding(size)) })
+}
+
+/// The head after one more segment, unless that is not what was sealed after this head.
+async fn read_on(log: &AuditLog<'_>, at: &Head, entry: &SegmentEntry) -> Result<Option<Head>> {
+    let Some(bytes) = bytes(log, entry).await? else { return Ok(None) };
+    let segment = Segment::parse_after(at, bytes).ok().filter(|segment| segment.next() == entry.last + 1);
+    Ok(segment.and_then(|segment| at.extend(&segment).ok()))
+}
+
+/// A segment by itself, as the table knows it.
+///
+/// # Errors
+/// 503 where a service does not answer.
+pub(crate) async fn segment(log: &AuditLog<'_>, entry: &SegmentEntry) -> Result<Found<Segment>> {
+    let read = bytes(log, entry).await?.and_then(|bytes| Segment::parse(bytes).ok());
+    let fits = |s: &Segment| (s.first(), s.next()) == (entry.first, entry.last + 1);
+    Ok(read.filter(fits).ok_or(segment_finding(entry.first)))
+}
+
+async fn bytes(log: &AuditLog<'_>, entry: &SegmentEntry) -> Result<Option<Vec<u8>>> {
+    let read = log.read(entry.first, Some(&entry.version)).await?;
+    Ok(read.map(|(_, bytes)| bytes).filter(|bytes| Hash::of(bytes) == entry.sha256))
+}

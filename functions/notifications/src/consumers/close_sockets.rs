@@ -1,0 +1,42 @@
+//! Closes what a session has opened, once it has ended.
+
+use common::{Background, Consumer, Delivery, Feed, Incoming, Need, Part, Queue, Result, SessionEnded};
+
+#[derive(Debug)]
+pub struct CloseSockets;
+
+/// The session.
+#[derive(Debug)]
+pub struct Ended(SessionEnded);
+
+impl Part for Ended {
+    fn name(&self) -> String {
+        self.0.session_id.to_string()
+    }
+}
+
+impl Background for CloseSockets {
+    const NAME: &'static str = "close_sockets";
+    const SUMMARY: &'static str = "Close the sockets of a session that has ended";
+    const NEEDS: &'static [Need] = &[Need::Push];
+    type Part = Ended;
+
+    async fn handle(_: &mut Delivery<'_, Self>, _: &Ended) -> Result<()> {
+        Ok(())
+    }
+
+    async fn after(cx: &mut Delivery<'_, Self>, Ended(ended): &Ended) -> Result<()> {
+        let closed = cx.sockets()?.close_session(ended.user_id, ended.session_id).await?;
+        cx.log("sockets.closed", closed);
+        Ok(())
+    }
+}
+
+impl Consumer for CloseSockets {
+    const QUEUE: Queue = Queue::new("close-sockets", Feed::Events);
+    type Message = SessionEnded;
+
+    async fn parts(_: &Incoming<'_, Self>, ended: SessionEnded) -> Result<Vec<Ended>> {
+        Ok(vec![Ended(ended)])
+    }
+}

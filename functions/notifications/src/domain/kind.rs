@@ -1,0 +1,130 @@
+//! Kinds of notification, and by which channels each is told.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// What has happened, as far as a frame or an e-mail may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    ShipmentCreated,
+    ShipmentUpdated,
+    ShipmentVoided,
+    ShipmentStatusChanged,
+    /// The carrier has a problem with a parcel, or sends it back.
+    ShipmentException,
+    /// The sealed audit log does not agree with itself.
+    AuditTamperDetected,
+}
+
+impl Kind {
+    pub const ALL: [Self; 6] = [
+        Self::ShipmentCreated,
+        Self::ShipmentUpdated,
+        Self::ShipmentVoided,
+        Self::ShipmentStatusChanged,
+        Self::ShipmentException,
+        Self::AuditTamperDetected,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ShipmentCreated => "shipment_created",
+            Self::ShipmentUpdated => "shipment_updated",
+            Self::ShipmentVoided => "shipment_voided",
+            Self::ShipmentStatusChanged => "shipment_status_changed",
+            Self::ShipmentException => "shipment_exception",
+            Self::AuditTamperDetected => "audit_tamper_detected",
+        }
+    }
+
+    /// In an e-mail's words: `2 shipments with a problem`.
+    pub const fn in_words(self, one: bool) -> &'static str {
+        match (self, one) {
+            (Self::ShipmentCreated, true) => "new shipment",
+            (Self::ShipmentCreated, false) => "new shipments",
+            (Self::ShipmentUpdated, true) => "changed shipment",
+            (Self::ShipmentUpdated, false) => "changed shipments",
+            (Self::ShipmentVoided, true) => "voided shipment",
+            (Self::ShipmentVoided, false) => "voided shipments",
+            (Self::ShipmentStatusChanged, true) => "change of a shipment's status",
+            (Self::ShipmentStatusChanged, false) => "changes of shipments' status",
+            (Self::ShipmentException, true) => "shipment with a problem",
+            (Self::ShipmentException, false) => "shipments with a problem",
+            (Self::AuditTamperDetected, true) => "alarm about the audit log",
+            (Self::AuditTamperDetected, false) => "alarms about the audit log",
+        }
+    }
+
+    /// Whether it waits for nobody: no quiet hours, no digest's hour, and nobody can switch it off.
+    pub const fn is_urgent(self) -> bool {
+        matches!(self, Self::AuditTamperDetected)
+    }
+
+    /// What holds for whoever has said nothing about this kind.
+    pub const fn default_channels(self) -> Channels {
+        match self {
+            Self::ShipmentUpdated => Channels { in_app: true, push: false, email: false },
+            Self::ShipmentCreated | Self::ShipmentVoided => Channels { in_app: true, push: true, email: false },
+            Self::ShipmentStatusChanged | Self::ShipmentException | Self::AuditTamperDetected => Channels::EVERY,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = ();
+    fn from_str(s: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == s).ok_or(())
+    }
+}
+
+impl common::telemetry::LogValue for Kind {
+    fn log_value(&self) -> serde_json::Value {
+        self.as_str().into()
+    }
+}
+
+/// How a kind reaches its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Channels {
+    /// In the list. What is not there goes nowhere else either.
+    pub in_app: bool,
+    /// A frame on each open socket.
+    pub push: bool,
+    /// In the next digest.
+    pub email: bool,
+}
+
+impl Channels {
+    pub const EVERY: Self = Self { in_app: true, push: true, email: true };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_written_as_it_is_read() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.as_str().parse(), Ok(kind));
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+        assert_eq!("shipment".parse::<Kind>(), Err(()));
+    }
+
+    #[test]
+    fn whatever_goes_further_is_in_the_list_by_default() {
+        for kind in Kind::ALL {
+            let Channels { in_app, push, email } = kind.default_channels();
+            assert!(in_app || !(push || email), "{kind}");
+        }
+    }
+}

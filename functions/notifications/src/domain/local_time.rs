@@ -1,0 +1,233 @@
+//! The user's own clock: time zones by their IANA names, and the hours in which nobody wants to be called.
+//!
+//! The zones' rules are compiled in (jiff's copy of the IANA database), so that a function needs no file for them.
+
+use common::Timestamp;
+use jiff::{Zoned, civil, tz};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::{borrow::Cow, fmt, str::FromStr};
+
+/// A time zone of the IANA database, as `America/Los_Angeles`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone(tz::TimeZone);
+
+/// The text is not the name of a time zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAZone;
+
+impl Zone {
+    pub fn utc() -> Self {
+        Self(tz::TimeZone::UTC)
+    }
+    pub fn name(&self) -> &str {
+        self.0.iana_name().unwrap_or("UTC")
+    }
+    /// What the clock on the wall there shows.
+    pub(super) fn local(&self, at: Timestamp) -> Zoned {
+        // INVARIANT: a `Timestamp` that was read lies within what jiff can show.
+        jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_zoned(self.0.clone())
+    }
+    /// The first instant after `after` at which the clock shows `at`. Where spring skips that time it is the same distance
+    /// past the gap; where autumn has it twice, the earlier that is still to come.
+    pub(super) fn next(&self, at: civil::DateTime, after: Timestamp) -> Option<Timestamp> {
+        let ambiguous = self.0.to_ambiguous_zoned(at);
+        let [earlier, later] = [ambiguous.clone().compatible(), ambiguous.later()];
+        [earlier, later].into_iter().filter_map(Result::ok).map(|at| instant(&at)).find(|at| *at > after)
+    }
+}
+
+pub(super) fn instant(at: &Zoned) -> Timestamp {
+    Timestamp::from_millis(at.timestamp().as_millisecond())
+}
+
+impl FromStr for Zone {
+    type Err = NotAZone;
+    fn from_str(name: &str) -> Result<Self, NotAZone> {
+        tz::TimeZoneDatabase::bundled().get(name).map(Self).map_err(|_| NotAZone)
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for Zone {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Zone {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let name = Cow::<str>::deserialize(d)?;
+        name.parse().map_err(|NotAZone| D::Error::custom("expected the IANA name of a time zone, such as Europe/Berlin"))
+    }
+}
+
+impl JsonSchema for Zone {
+    fn schema_name() -> Cow<'static, str> {
+        "TimeZone".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "description": "the IANA name of a time zone", "examples": ["America/New_York"]})
+    }
+}
+
+/// A time of the day, to the minute: `22:30`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LocalTime(pub(super) civil::Time);
+
+impl FromStr for LocalTime {
+    type Err = ();
+    fn from_str(s: &str) -> Result<Self, ()> {
+        let two = |text: &str| text.parse::<i8>().ok().filter(|_| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit()));
+        let (hour, minute) = s.split_once(':').ok_or(())?;
+        let (hour, minute) = (two(hour).ok_or(())?, two(minute).ok_or(())?);
+        civil::Time::new(hour, minute, 0, 0).map(Self).map_err(|_| ())
+    }
+}
+
+impl fmt::Display for LocalTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}:{:02}", self.0.hour(), self.0.minute())
+    }
+}
+
+impl Serialize for LocalTime {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for LocalTime {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Cow::<str>::deserialize(d)?.parse().map_err(|()| D::Error::custom("expected a time of day such as 22:30"))
+    }
+}
+
+impl JsonSchema for LocalTime {
+    fn schema_name() -> Cow<'static, str> {
+        "LocalTime".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "examples": ["22:30"]})
+    }
+}
+
+/// From `start` up to `end`, past midnight where `end` is the earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QuietHours {
+    pub start: LocalTime,
+    pub end: LocalTime,
+}
+
+impl QuietHours {
+    /// When the quiet that holds at `now` ends; nothing where none holds.
+    pub fn until(&self, zone: &Zone, now: Timestamp) -> Option<Timestamp> {
+        let local = zone.local(now);
+        let (LocalTime(start), LocalTime(end), time) = (self.start, self.end, local.time());
+        let quiet = if start < end { (start..end).contains(&time) } else { time >= start || time < end };
+        if !quiet {
+            return None;
+        }
+        let today = local.date();
+        let day = if time < end { today } else { today.tomorrow().ok()? };
+        zone.next(day.to_datetime(end), now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+    fn quiet(start: &str, end: &str) -> QuietHours {
+        QuietHours { start: start.parse().unwrap(), end: end.parse().unwrap() }
+    }
+
+    #[test]
+    fn quiet_hours_pass_midnight() {
+        let (quiet, zone) = (quiet("22:00", "07:00"), "America/New_York".parse().unwrap());
+        // Five hours behind UTC in January.
+        assert_eq!(quiet.until(&zone, at("2026-01-10T02:59:59Z")), None);
+        assert_eq!(quiet.until(&zone, at("2026-01-10T03:00:00Z")), Some(at("2026-01-10T12:00:00Z")));
+        assert_eq!(quiet.until(&zone, at("2026-01-10T11:59:59Z")), Some(at("2026-01-10T12:00:00Z")));
+        assert_eq!(quiet.until(&zone, at("2026-01-10T12:00:00Z")), None);
+    }
+
+    #[test]
+    fn the_night_in_which_the_clocks_go_forward_is_an_hour_shorter() {
+        // 2026-03-08, 02:00 → 03:00 in New York: the night begins at UTC-5 and ends at UTC-4.
+        let (quiet, zone) = (quiet("22:00", "07:00"), "America/New_York".parse().unwrap());
+        let (from, to) = (at("2026-03-08T03:00:00Z"), at("2026-03-08T11:00:00Z"));
+        assert_eq!(quiet.until(&zone, from), Some(to));
+        assert_eq!(to.since(from), Duration::from_secs(8 * 3600));
+        assert_eq!(quiet.until(&zone, to), None);
+    }
+
+    #[test]
+    fn the_night_in_which_they_go_back_is_an_hour_longer() {
+        let (quiet, zone) = (quiet("22:00", "07:00"), "America/New_York".parse().unwrap());
+        let (from, to) = (at("2026-11-01T02:00:00Z"), at("2026-11-01T12:00:00Z"));
+        assert_eq!(quiet.until(&zone, from), Some(to));
+        assert_eq!(to.since(from), Duration::from_secs(10 * 3600));
+    }
+
+    #[test]
+    fn an_end_that_comes_twice_or_never_is_still_an_end() {
+        let zone = "America/New_York".parse().unwrap();
+        // 01:30 comes at 05:30 and again at 06:30 UTC; at ten past the second one, only the second is to come.
+        let twice = quiet("00:00", "01:30");
+        assert_eq!(twice.until(&zone, at("2026-11-01T05:10:00Z")), Some(at("2026-11-01T05:30:00Z")));
+        assert_eq!(twice.until(&zone, at("2026-11-01T06:10:00Z")), Some(at("2026-11-01T06:30:00Z")));
+        // 02:30 never comes.
+        let never = quiet("00:00", "02:30");
+        assert_eq!(never.until(&zone, at("2026-03-08T06:50:00Z")), Some(at("2026-03-08T07:30:00Z")));
+        assert_eq!(never.until(&zone, at("2026-03-08T07:10:00Z")), None);
+    }
+
+    #[test]
+    fn what_is_no_zone_or_no_time_is_refused() {
+        for name in ["", "Berlin", "America/Nowhere", "+01:00", "America/New_York "] {
+            assert_eq!(name.parse::<Zone>(), Err(NotAZone), "{name}");
+        }
+        assert_eq!("america/new_york".parse::<Zone>().unwrap().name(), "America/New_York");
+        for time in ["", "7:00", "24:00", "12:60", "+7:00", "12:00:00", "noon"] {
+            assert_eq!(time.parse::<LocalTime>(), Err(()), "{time}");
+        }
+    }
+
+    proptest! {
+        /// Whatever the zone and the night: quiet ends later than now, within a day or so, and is over then.
+        #[test]
+        fn quiet_ends(
+            zone in prop::sample::select(vec!["UTC", "America/New_York", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Casablanca"]),
+            minutes in 0i64..(366 * 24 * 60),
+            start in 0i8..24, end in 0i8..24, half in prop::bool::ANY,
+        ) {
+            prop_assume!(start != end);
+            let minute = if half { 30 } else { 0 };
+            let time = |hour| LocalTime(civil::Time::new(hour, minute, 0, 0).unwrap());
+            let (zone, quiet) = (zone.parse().unwrap(), QuietHours { start: time(start), end: time(end) });
+            let now = Timestamp::from_millis(1_767_225_600_000 + minutes * 60_000);
+            if let Some(until) = quiet.until(&zone, now) {
+                prop_assert!(until > now && until.since(now) <= Duration::from_secs(26 * 3600));
+                prop_assert_eq!(quiet.until(&zone, until), None);
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Hands out a ticket for a socket: good once, for thirty seconds, from the caller's own network.
+
+use super::Inbox;
+use common::{Action, Data, Endpoint, IdempotencyKey, Need, Operation, Permit, Result, Route, Sample, Scope, Ticket, Timestamp};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+#[derive(Debug)]
+pub struct CreateSocketTicket;
+
+/// Leave to open one socket.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SocketTicket")]
+pub struct TicketView {
+    pub ticket: String,
+    /// What to open, the ticket included.
+    pub url: String,
+    pub expires_at: Timestamp,
+}
+
+impl From<Ticket> for TicketView {
+    fn from(ticket: Ticket) -> Self {
+        let text = ticket.text();
+        Self { url: format!("{}?ticket={text}", ticket.sockets_url), ticket: text, expires_at: ticket.expires_at }
+    }
+}
+
+impl Operation for CreateSocketTicket {
+    const NAME: &'static str = "create_socket_ticket";
+    const SUMMARY: &'static str = "Get a ticket that opens one socket";
+    const ROUTE: Route = Route::post("/v1/notifications/tickets");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];
+    // A ticket is used once and at once: its twin would be told of one that is spent.
+    const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
+    const SAMPLE: Sample = Sample::NONE;
+    type Input = ();
+    type Output = TicketView;
+}
+
+impl Endpoint for CreateSocketTicket {
+    const ACTION: Action = Action("createSocketTicket");
+    type Target = Inbox;
+
+    async fn target(scope: &Scope<'_, Self>, (): &()) -> Result<Inbox> {
+        Ok(Inbox::of(scope.principal()))
+    }
+
+    async fn handle(cx: &mut Permit<'_, Self>, (): ()) -> Result<TicketView> {
+        Ok(cx.socket_ticket().into())
+    }
+}

@@ -1,0 +1,33 @@
+//! Shows the caller's preferences.
+
+use crate::{store::StoredPreferences, view::PreferencesView};
+use common::{Action, Data, Endpoint, Need, Operation, Permit, Result, Route, Sample, Scope};
+
+#[derive(Debug)]
+pub struct GetPreferences;
+
+impl Operation for GetPreferences {
+    const NAME: &'static str = "get_preferences";
+    const SUMMARY: &'static str = "Show what one is told, how and when";
+    const ROUTE: Route = Route::get("/v1/notifications/preferences");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Read];
+    const SAMPLE: Sample = Sample::NONE;
+    type Input = ();
+    type Output = PreferencesView;
+}
+
+impl Endpoint for GetPreferences {
+    const ACTION: Action = Action("viewPreferences");
+    type Target = StoredPreferences;
+
+    async fn target(scope: &Scope<'_, Self>, (): &()) -> Result<StoredPreferences> {
+        StoredPreferences::read(scope.reader(), scope.tenant(), scope.principal().user()).await
+    }
+
+    async fn handle(cx: &mut Permit<'_, Self>, (): ()) -> Result<PreferencesView> {
+        let stored = cx.target();
+        cx.etag(stored.version);
+        Ok(PreferencesView::of(&stored.preferences, stored.version))
+    }
+}

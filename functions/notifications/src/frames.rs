@@ -1,0 +1,67 @@
+//! What is said on sockets. Numbers, ids and kinds: a frame passes through nobody's policy.
+
+use crate::domain::{Kind, Notification, NotificationId, Seq};
+use serde::{Deserialize, Serialize};
+
+/// What we say.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum Told {
+    Notification {
+        seq: Seq,
+        notification_id: NotificationId,
+        kind: Kind,
+    },
+    /// The answer to a ping: whoever has seen an earlier number asks for what lies between.
+    Pong {
+        latest_seq: Seq,
+    },
+    /// The end of a replay.
+    Replayed {
+        up_to: Seq,
+        /// Whether there is more to ask for.
+        more: bool,
+    },
+}
+
+impl From<&Notification> for Told {
+    fn from(notification: &Notification) -> Self {
+        Self::Notification { seq: notification.seq(), notification_id: notification.id, kind: notification.kind }
+    }
+}
+
+/// What a client says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Asked {
+    /// I am here.
+    Ping {},
+    /// Tell me what came after this number.
+    Replay { from: Seq },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_client_says_one_of_two_things() {
+        let read = |frame| serde_json::from_value::<Asked>(frame).ok();
+        assert_eq!(read(json!({"type": "ping"})), Some(Asked::Ping {}));
+        assert_eq!(read(json!({"type": "replay", "from": 41})), Some(Asked::Replay { from: Seq(41) }));
+        for wrong in
+            [json!(null), json!({}), json!({"type": "subscribe"}), json!({"type": "replay"}), json!({"type": "ping", "x": 1})]
+        {
+            assert_eq!(read(wrong.clone()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_frame_is_numbers_ids_and_kinds() {
+        let id = NotificationId::of(Seq(7), common::Timestamp::from_millis(1_767_268_800_000));
+        let frame = Told::Notification { seq: Seq(7), notification_id: id, kind: Kind::ShipmentVoided };
+        let expected = json!({"type": "notification", "seq": 7, "notification_id": id, "kind": "shipment_voided"});
+        assert_eq!(serde_json::to_value(frame).unwrap(), expected);
+    }
+}

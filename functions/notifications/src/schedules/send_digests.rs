@@ -1,0 +1,143 @@
+//! Sends the digests that are due: one mail that says how much is unread, and of what kinds.
+//!
+//! Claimed, sent, settled. A sender that is killed before it settles leaves a claim that is due again ten minutes later,
+//! and the same digest goes out once more under the same id.
+
+use crate::{
+    domain::{DigestId, Kind, Notification, Preferences},
+    mail,
+    store::{
+        self, Claim, State,
+        digest::{self, LIST},
+    },
+};
+use common::{
+    Background, Delivery, Mail, MemberPii, Membership, Need, Part, Result, Schedule, TenantId, Tick, UserId, Uuid, random,
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+/// Inboxes of one tenant that one run looks at. More are the next run's.
+const MOST: u32 = 1000;
+/// How many notifications a digest counts; of more it says that there are as many at least.
+pub(crate) const COUNTED: u32 = 100;
+
+#[derive(Debug)]
+pub struct SendDigests;
+
+/// A user whose digest is due.
+#[derive(Debug)]
+pub struct Subscriber {
+    user: UserId,
+    /// What this run has claimed.
+    claimed: Mutex<Option<Claim>>,
+}
+
+impl Part for Subscriber {
+    fn name(&self) -> String {
+        self.user.to_string()
+    }
+}
+
+impl Background for SendDigests {
+    const NAME: &'static str = "send_digests";
+    const SUMMARY: &'static str = "Mail digests of unread notifications, at the hour that each user wants";
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search, Need::Mail, Need::Tenants];
+    const TIMEOUT_SECS: u16 = 240;
+    type Part = Subscriber;
+
+    async fn handle(cx: &mut Delivery<'_, Self>, part: &Subscriber) -> Result<()> {
+        let (user, now) = (part.user, cx.now());
+        let (state, wants) = read(cx, user).await?;
+        if state.digest.at.is_none_or(|at| at > now) {
+            return Ok(());
+        }
+        let mailed_up_to = state.digest.mailed_up_to;
+        if let Some(until) = wants.quiet_until(now)
+            && !state.digest.is_urgent_after(mailed_up_to)
+        {
+            digest::postpone(cx.changes(), user, &state, Some(until));
+            return Ok(());
+        }
+        let token = Uuid::from_bytes(random::bytes()).simple().to_string();
+        let claim = match state.digest.claim.clone() {
+            Some(abandoned) => Claim { token, ..abandoned },
+            None => Claim { id: DigestId::new(now), up_to: state.seq, token },
+        };
+        digest::claim(cx.changes(), user, &state, &claim, now);
+        *part.claimed() = Some(claim);
+        Ok(())
+    }
+
+    async fn after(cx: &mut Delivery<'_, Self>, part: &Subscriber) -> Result<()> {
+        let Some(claim) = part.claimed().take() else { return Ok(()) };
+        let (user, now) = (part.user, cx.now());
+        let (state, wants) = read(cx, user).await?;
+        if state.digest.claim.as_ref() != Some(&claim) {
+            // Somebody else was faster.
+            return Ok(());
+        }
+        let counts = count(cx, user, &state, &claim).await?;
+        let member = cx.member(user).await?.filter(|member| member.active);
+        let (Some(member), false) = (member, counts.is_empty()) else {
+            digest::settle_nothing(cx.changes(), user, &state, &claim);
+            return Ok(());
+        };
+        let MemberPii { email } = cx.open(&Membership::place(user), &member.pii).await?;
+        let (subject, text, html) = mail::digest(&counts);
+        let mailed = cx.mailer()?.send(&Mail { to: &email, subject, text, html, id: claim.id.to_string() }).await?;
+        cx.log("mail", mailed.as_str());
+        cx.touched("User", user);
+        let next = if state.digest.is_urgent_after(claim.up_to) { Some(now) } else { wants.digest_after(now) };
+        digest::settle(cx.changes(), user, &claim, next);
+        Ok(())
+    }
+}
+
+impl Subscriber {
+    fn claimed(&self) -> std::sync::MutexGuard<'_, Option<Claim>> {
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn read(cx: &Delivery<'_, SendDigests>, user: UserId) -> Result<(State, Preferences)> {
+    let (state, stored) = store::state_and_preferences(cx.reader(), user).await?;
+    Ok((state, stored.map_or_else(Preferences::default, |(preferences, _)| preferences)))
+}
+
+/// What of the claimed numbers is to be mailed and is still unread, by kind: of the first [`COUNTED`] among which there is any.
+async fn count(cx: &Delivery<'_, SendDigests>, user: UserId, state: &State, claim: &Claim) -> Result<BTreeMap<Kind, u32>> {
+    let mut from = state.digest.mailed_up_to.max(state.read_up_to);
+    let wanted = |n: &Notification| n.email && n.read_at.is_none() && n.seq() <= claim.up_to;
+    let mut counts = BTreeMap::new();
+    while counts.is_empty() && from < claim.up_to {
+        let rows = cx.reader().query(&store::after(user, from).limit(COUNTED)).await?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in rows {
+            let notification = store::notification(&row)?;
+            from = notification.seq();
+            if wanted(&notification) {
+                *counts.entry(notification.kind).or_default() += 1;
+            }
+        }
+    }
+    Ok(counts)
+}
+
+impl Schedule for SendDigests {
+    const EVERY_MINUTES: u32 = 5;
+
+    async fn due(cx: &Tick<'_, Self>) -> Result<Vec<(TenantId, Subscriber)>> {
+        let mut subscribers = Vec::new();
+        for tenant in cx.tenants().await? {
+            let due = cx.due(tenant, LIST, MOST).await?;
+            let users = due.iter().filter_map(|item| store::owner(&item.key));
+            subscribers.extend(users.map(|user| (tenant, Subscriber { user, claimed: Mutex::default() })));
+        }
+        Ok(subscribers)
+    }
+}

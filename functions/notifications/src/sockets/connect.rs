@@ -1,0 +1,18 @@
+//! A client comes.
+
+use common::{Caller, Need, Result, Socket, SocketRoute};
+
+#[derive(Debug)]
+pub struct Connect;
+
+impl Socket for Connect {
+    const NAME: &'static str = "connect";
+    const SUMMARY: &'static str = "Remember a socket that a ticket has opened";
+    const ROUTE: SocketRoute = SocketRoute::Connect;
+    const NEEDS: &'static [Need] = &[Need::Push];
+    type Frame = ();
+
+    async fn handle(cx: &mut Caller<'_, Self>, (): ()) -> Result<()> {
+        cx.register().await
+    }
+}

@@ -1,0 +1,52 @@
+//! A client says something: that it is there, or from where on it missed what was sent.
+
+use crate::{
+    domain::Seq,
+    frames::{Asked, Told},
+    store::{self, State},
+};
+use common::{Caller, Need, Result, Socket, SocketRoute};
+
+/// Frames of one replay. Whoever wants more asks again.
+const MOST: usize = 100;
+
+#[derive(Debug)]
+pub struct Message;
+
+impl Socket for Message {
+    const NAME: &'static str = "message";
+    const SUMMARY: &'static str = "Answer a ping, or send again what a client has missed";
+    const ROUTE: SocketRoute = SocketRoute::Message;
+    const NEEDS: &'static [Need] = &[Need::Read, Need::Push];
+    type Frame = Asked;
+
+    async fn handle(cx: &mut Caller<'_, Self>, asked: Asked) -> Result<()> {
+        match asked {
+            Asked::Ping {} => {
+                let State { seq, .. } = State::read(cx.reader(), cx.user()).await?;
+                cx.reply(&Told::Pong { latest_seq: seq }).await.map(drop)
+            }
+            Asked::Replay { from } => replay(cx, from).await,
+        }
+    }
+}
+
+/// Sends what came after `from`, oldest first and one after the other, so that it arrives in its order.
+async fn replay(cx: &Caller<'_, Message>, from: Seq) -> Result<()> {
+    let from = from.clamp(Seq(0), Seq::MAX);
+    let rows = cx.reader().query(&store::after(cx.user(), from).limit(MOST as u32 + 1)).await?;
+    let (mut up_to, mut more) = (from, rows.len() > MOST);
+    for row in rows.iter().take(MOST) {
+        if !cx.has_time() {
+            more = true;
+            break;
+        }
+        let notification = store::notification(row)?;
+        if !cx.reply(&Told::from(&notification)).await? {
+            return Ok(());
+        }
+        up_to = notification.seq();
+    }
+    cx.log("replay.up_to", up_to.0);
+    cx.reply(&Told::Replayed { up_to, more }).await.map(drop)
+}

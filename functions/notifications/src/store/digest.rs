@@ -1,0 +1,120 @@
+//! A digest's part of an inbox's state.
+//!
+//! | Attribute | What |
+//! |---|---|
+//! | `digest_due` | when to look at it: as in the index `due`, list `DIGEST` |
+//! | `digest_id`, `digest_up_to` | a digest that is being sent, and the last number that it counts |
+//! | `digest_token` | who is sending it |
+//! | `mailed_up_to` | the last number that a digest has counted |
+//! | `digest_urgent` | the last number that waits for no hour |
+//!
+//! A digest is claimed, sent, settled. A claim is due again ten minutes later: whoever finds it then sends the same digest
+//! once more, under the same id, for its sender was killed.
+
+use super::{State, state_key};
+use crate::domain::{DigestId, Seq};
+use common::{Changes, Condition, Edit, Error, Result, Row, Timestamp, UserId};
+use std::time::Duration;
+
+/// The list of inboxes whose digest is due.
+pub(crate) const LIST: &str = "DIGEST";
+/// How long a claim is its sender's.
+const LEASE: Duration = Duration::from_secs(10 * 60);
+
+/// When a digest is due, and which is under way.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Due {
+    pub(crate) at: Option<Timestamp>,
+    pub(crate) claim: Option<Claim>,
+    pub(crate) mailed_up_to: Seq,
+    urgent: Seq,
+}
+
+/// A digest that is being sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) id: DigestId,
+    /// The last number that it counts.
+    pub(crate) up_to: Seq,
+    /// Of this attempt to send it.
+    pub(crate) token: String,
+}
+
+impl Due {
+    pub(super) fn from_row(row: &Row) -> Result<Self> {
+        let claim = match row.maybe::<DigestId>("digest_id")? {
+            None => None,
+            Some(id) => Some(Claim { id, up_to: Seq(row.number("digest_up_to")?), token: row.text("digest_token")?.to_owned() }),
+        };
+        let seq = |name| Seq(row.maybe_number(name).unwrap_or(0));
+        Ok(Self { at: row.maybe("digest_due")?, claim, mailed_up_to: seq("mailed_up_to"), urgent: seq("digest_urgent") })
+    }
+
+    /// That it is due when it was: nobody has claimed or settled anything since.
+    pub(super) fn unmoved(&self) -> Condition {
+        match self.at {
+            Some(at) => Condition::Is("digest_due", at.to_string()),
+            None => Condition::Missing("digest_due"),
+        }
+    }
+
+    /// Whether something waits that waits for no hour, after `seq`.
+    pub(crate) fn is_urgent_after(&self, seq: Seq) -> bool {
+        self.urgent > seq
+    }
+}
+
+pub(super) fn due(edit: Edit, at: Timestamp) -> Edit {
+    edit.text("digest_due", at).due(LIST, at)
+}
+
+pub(super) fn urgent(edit: Edit, seq: Seq) -> Edit {
+    edit.number("digest_urgent", seq.0)
+}
+
+/// Takes the digest for this attempt: a new one of all that has come, or the one whose sender has not been heard of.
+pub(crate) fn claim(changes: &mut Changes, user: UserId, state: &State, claim: &Claim, now: Timestamp) {
+    let edit = Edit::of(state_key(user))
+        .text("digest_id", claim.id)
+        .number("digest_up_to", claim.up_to.0)
+        .text("digest_token", &claim.token);
+    changes.note(due(edit, now.plus(LEASE)).when(state.digest.unmoved()));
+}
+
+/// Moves a digest whose hour has changed.
+pub(crate) fn postpone(changes: &mut Changes, user: UserId, state: &State, to: Option<Timestamp>) {
+    changes.note(moved(user, to).when(state.digest.unmoved()));
+}
+
+/// The same as business: its condition refuses what it comes with.
+pub(crate) fn reschedule(changes: &mut Changes, user: UserId, state: &State, to: Option<Timestamp>, or: Error) {
+    changes.edit(moved(user, to).when(state.digest.unmoved()), or);
+}
+
+fn moved(user: UserId, to: Option<Timestamp>) -> Edit {
+    let edit = Edit::of(state_key(user));
+    match to {
+        Some(at) => due(edit, at),
+        None => edit.remove("digest_due").not_due(),
+    }
+}
+
+/// Says that the claimed digest was sent. The next look is at `next`, for more may have come meanwhile.
+pub(crate) fn settle(changes: &mut Changes, user: UserId, claim: &Claim, next: Option<Timestamp>) {
+    let or = Error::conflict("digest_overtaken", "another attempt has taken the digest over");
+    changes.edit(settled(moved(user, next), claim).when(held(claim)), or);
+}
+
+/// Says that there was nothing to send. Where something has come since, it is looked at again when the claim is over.
+pub(crate) fn settle_nothing(changes: &mut Changes, user: UserId, state: &State, claim: &Claim) {
+    let nothing_new = Condition::All(vec![held(claim), state.unmoved()]);
+    changes.note(settled(moved(user, None), claim).when(nothing_new));
+}
+
+fn settled(edit: Edit, claim: &Claim) -> Edit {
+    edit.remove("digest_id").remove("digest_up_to").remove("digest_token").number("mailed_up_to", claim.up_to.0)
+}
+
+fn held(claim: &Claim) -> Condition {
+    Condition::Is("digest_token", claim.token.clone())
+}

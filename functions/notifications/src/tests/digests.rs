@@ -1,0 +1,177 @@
+//! What is unread comes by mail, at the hour that the user wants, once.
+
+use crate::{
+    fixture::*,
+    schedules::{COUNTED, SCHEDULES},
+};
+use common::Role;
+use serde_json::{Value, json};
+use testing::{App, Fault, kill_after, polls};
+
+fn subject(mail: &Value) -> &str {
+    mail["Content"]["Simple"]["Subject"]["Data"].as_str().unwrap()
+}
+fn to(mail: &Value) -> &str {
+    mail["Destination"]["ToAddresses"][0].as_str().unwrap()
+}
+fn id_of(mail: &Value) -> &str {
+    let header = &mail["Content"]["Simple"]["Headers"][0];
+    assert_eq!(header["Name"], "X-Cloister-Id");
+    header["Value"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn it_comes_in_the_users_morning_and_says_how_much_of_what() {
+    let app = App::start().await;
+    prefer(&app, json!({"digest": {"frequency": "daily", "hour": 8}, "time_zone": "America/Los_Angeles"})).await;
+    deliver(&app, &[status_changed(&app, "DELIVERED"), status_changed(&app, "EXCEPTION")]).await;
+    // Eight o'clock there is 16:00 UTC; the administrator, who has said nothing, is on UTC.
+    at(&app, "2026-01-01T15:59:00Z");
+    tick(&app).await;
+    assert_eq!(app.mails(), [json!(null); 0]);
+    at(&app, "2026-01-01T16:00:00Z");
+    tick(&app).await;
+    let mails = app.mails();
+    assert_eq!(mails.len(), 1);
+    assert_eq!((to(&mails[0]), subject(&mails[0])), (app.email(Acme, Role::Marketer).as_str(), "2 unread notifications"));
+    assert_eq!(mails[0]["FromEmailAddress"], "no-reply@mail.example");
+    let body = &mails[0]["Content"]["Simple"]["Body"];
+    for format in ["Text", "Html"] {
+        assert!(body[format]["Data"].as_str().unwrap().contains("1 shipment with a problem"), "{body}");
+    }
+    assert!(id_of(&mails[0]).starts_with("dig_"));
+
+    at(&app, "2026-01-02T08:00:00Z");
+    tick(&app).await;
+    assert_eq!(app.mails().iter().skip(1).map(to).collect::<Vec<_>>(), [app.email(Acme, Role::TenantAdmin).as_str()]);
+    // Nothing new: nothing more.
+    for time in ["2026-01-02T16:00:00Z", "2026-01-03T16:00:00Z", "2026-01-04T16:00:00Z"] {
+        at(&app, time);
+        tick(&app).await;
+    }
+    assert_eq!(app.mails().len(), 2);
+    assert_eq!(tick(&app).await, 0);
+}
+
+#[tokio::test]
+async fn what_was_read_in_time_is_not_mailed() {
+    let app = App::start().await;
+    deliver(&app, &[status_changed(&app, "DELIVERED"), status_changed(&app, "DELIVERED")]).await;
+    let first = id(&list(&app, Acme, Role::Marketer).await, 0);
+    call(&app, Acme, Role::Marketer, "read_notification").await.path("notification_id", first).await;
+    let event = status_changed(&app, "EXCEPTION");
+    deliver(&app, &[event]).await;
+    call(&app, Acme, Role::TenantAdmin, "read_all_notifications").await.await;
+    at(&app, "2026-01-02T08:00:00Z");
+    tick(&app).await;
+    let mails = app.mails();
+    assert_eq!((mails.len(), subject(&mails[0])), (1, "2 unread notifications"));
+}
+
+#[tokio::test]
+async fn a_digest_that_falls_into_quiet_hours_waits() {
+    let app = App::start().await;
+    prefer(&app, json!({"digest": {"frequency": "hourly"}})).await;
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    // Said after the digest was due at 13:00: asked again when it is sent.
+    let quiet = json!({"digest": {"frequency": "hourly"}, "quiet_hours": {"start": "12:30", "end": "14:30"}});
+    prefer(&app, quiet).await;
+    for (time, mails) in [("2026-01-01T13:00:00Z", 0), ("2026-01-01T14:29:00Z", 0), ("2026-01-01T14:30:00Z", 1)] {
+        at(&app, time);
+        tick(&app).await;
+        assert_eq!(app.mails().len(), mails, "{time}");
+    }
+}
+
+#[tokio::test]
+async fn who_wants_none_gets_none() {
+    let app = App::start().await;
+    prefer(&app, json!({"digest": {"frequency": "off"}})).await;
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    at(&app, "2026-01-09T12:00:00Z");
+    tick(&app).await;
+    assert_eq!(app.mails(), [json!(null); 0]);
+}
+
+#[tokio::test]
+async fn what_comes_while_one_is_sent_is_in_the_next() {
+    let app = App::start().await;
+    prefer(&app, json!({"digest": {"frequency": "hourly"}})).await;
+    for (delivered, sent) in [("2026-01-01T12:10:00Z", "2026-01-01T13:00:00Z"), ("2026-01-01T13:10:00Z", "2026-01-01T14:00:00Z")]
+    {
+        at(&app, delivered);
+        deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+        at(&app, sent);
+        tick(&app).await;
+    }
+    let mails = app.mails();
+    assert_eq!(mails.iter().map(subject).collect::<Vec<_>>(), ["1 unread notification"; 2]);
+    assert_ne!(id_of(&mails[0]), id_of(&mails[1]));
+}
+
+#[tokio::test]
+async fn what_is_to_be_mailed_is_found_behind_much_that_is_not() {
+    let app = App::start().await;
+    let silent = json!({"shipment_status_changed": {"in_app": true, "push": false, "email": false}});
+    prefer(&app, json!({"digest": {"frequency": "hourly"}, "channels": silent})).await;
+    let many: Vec<_> = (0..COUNTED).map(|_| status_changed(&app, "DELIVERED")).collect();
+    deliver(&app, &many).await;
+    deliver(&app, &[status_changed(&app, "EXCEPTION")]).await;
+    at(&app, "2026-01-01T13:00:00Z");
+    tick(&app).await;
+    assert_eq!(app.mails().iter().map(subject).collect::<Vec<_>>(), ["1 unread notification"]);
+}
+
+#[tokio::test]
+async fn killed_at_any_await_it_is_sent_and_a_repeated_one_says_that_it_is() {
+    let probe = App::start().await;
+    deliver(&probe, &[status_changed(&probe, "DELIVERED")]).await;
+    at(&probe, "2026-01-02T08:00:00Z");
+    let (_, most) = polls(SCHEDULES[0].run(probe.deps())).await;
+    assert_eq!(probe.mails().len(), 1);
+
+    let app = App::start().await;
+    let (mut repeated, mut expected) = (0, 0);
+    for day in 2..28 {
+        at(&app, &format!("2026-01-{day:02}T06:00:00Z"));
+        deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+        at(&app, &format!("2026-01-{day:02}T08:00:00Z"));
+        let kill = 1 + (day - 2) * most / 25;
+        kill_after(kill, SCHEDULES[0].run(app.deps())).await;
+        // The next runs, and one when the claim of whoever was killed is over.
+        for time in ["08:10:00", "08:20:00", "08:30:00"] {
+            at(&app, &format!("2026-01-{day:02}T{time}Z"));
+            tick(&app).await;
+        }
+        let mails = app.mails();
+        let new = &mails[expected..];
+        assert!((1..=2).contains(&new.len()), "killed at {kill} of {most}: {} mails", new.len());
+        assert!(new.iter().all(|mail| id_of(mail) == id_of(&new[0])), "killed at {kill}");
+        repeated += new.len() - 1;
+        expected = mails.len();
+    }
+    // Only a kill between sending and settling repeats one.
+    assert!(repeated < 13, "{repeated} repeated");
+}
+
+#[tokio::test]
+async fn of_two_runs_at_once_one_sends() {
+    let app = App::start().await;
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    at(&app, "2026-01-02T08:00:00Z");
+    let runs = (0..3).map(|_| tick(&app));
+    futures_util::future::join_all(runs).await;
+    assert_eq!(app.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn a_mail_service_that_does_not_answer_delays_it_and_no_more() {
+    let app = App::start().await;
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    at(&app, "2026-01-02T08:00:00Z");
+    app.wire().fail("ses", 0, 3, Fault::Gone);
+    assert!(SCHEDULES[0].run(app.deps()).await.is_err());
+    at(&app, "2026-01-02T08:10:00Z");
+    tick(&app).await;
+    assert_eq!(app.mails().len(), 1);
+}

@@ -1,0 +1,231 @@
+//! Clients come, listen, ask, and go, or are shut out.
+
+use crate::fixture::*;
+use common::{Clock, Role};
+use serde_json::{Value, json};
+use std::time::Duration;
+use testing::{App, Fault};
+
+/// The connections that are remembered, of anybody.
+async fn remembered(app: &App) -> Vec<String> {
+    let mut found: Vec<_> = app
+        .dump("EphemeraTable")
+        .await
+        .iter()
+        .filter(|i| i["pk"].as_s().unwrap().contains("#SOCKETS#"))
+        .map(|i| i["sk"].as_s().unwrap().clone())
+        .collect();
+    found.sort();
+    found
+}
+
+async fn end(app: &App, who: &common::Identity) {
+    let payload = json!({"user_id": who.user, "session_id": who.session});
+    let mut queues = queues(app);
+    queues.send("close_sockets", &told(app, who.tenant, &who.user.to_string(), "session.ended", payload).body);
+    while queues.step().await {}
+    assert_eq!(queues.dead(), []);
+}
+
+fn seqs_of(frames: &[Value]) -> Vec<i64> {
+    frames.iter().filter_map(|f| f["seq"].as_i64()).collect()
+}
+
+#[tokio::test]
+async fn every_device_of_a_user_is_told_and_nobody_elses() {
+    let app = App::start().await;
+    for connection in ["L0SM9cOFvHcCIhw=", "desk"] {
+        connect(&app, Acme, Role::Marketer, connection).await;
+    }
+    connect(&app, Acme, Role::Viewer, "viewer").await;
+    connect(&app, Birch, Role::Marketer, "birch").await;
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    for (connection, frames) in [("L0SM9cOFvHcCIhw=", 1), ("desk", 1), ("viewer", 0), ("birch", 0)] {
+        assert_eq!(app.frames(connection).len(), frames, "{connection}");
+    }
+    let connected = app.audit(Acme).await.iter().filter(|e| e["type"].as_str().unwrap().ends_with(".connect")).count();
+    assert_eq!(connected, 3);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_gone_is_forgotten_and_the_others_are_told() {
+    let app = App::start().await;
+    for connection in ["phone", "desk"] {
+        connect(&app, Acme, Role::Marketer, connection).await;
+    }
+    app.hang_up("phone");
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    assert_eq!(remembered(&app).await, ["desk"]);
+    assert_eq!((app.frames("phone").len(), app.frames("desk").len()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_connection_that_cannot_be_reached_misses_a_frame_and_sees_that_it_did() {
+    let app = App::start().await;
+    let who = connect(&app, Acme, Role::Marketer, "phone").await;
+    app.wire().fail("sockets", 0, 3, Fault::Gone);
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    app.wire().heal();
+    assert_eq!(app.frames("phone").len(), 0);
+    say(&app, &who, "phone", json!({"type": "ping"})).await;
+    assert_eq!(app.frames("phone"), [json!({"type": "pong", "latest_seq": 1})]);
+    say(&app, &who, "phone", json!({"type": "replay", "from": 0})).await;
+    assert_eq!(seqs_of(&app.frames("phone")), [1]);
+}
+
+#[tokio::test]
+async fn what_was_missed_is_sent_again_in_order_a_hundred_at_a_time() {
+    let app = App::start().await;
+    let events: Vec<_> = (0..103).map(|_| status_changed(&app, "DELIVERED")).collect();
+    deliver(&app, &events).await;
+    let who = connect(&app, Acme, Role::Marketer, "phone").await;
+    say(&app, &who, "phone", json!({"type": "replay", "from": 1})).await;
+    let frames = app.frames("phone");
+    assert_eq!(seqs_of(&frames), (2..=101).collect::<Vec<_>>());
+    assert_eq!(frames[100], json!({"type": "replayed", "up_to": 101, "more": true}));
+    say(&app, &who, "phone", json!({"type": "replay", "from": 101})).await;
+    assert_eq!(seqs_of(&app.frames("phone")[101..]), [102, 103]);
+    assert_eq!(app.frames("phone").last(), Some(&json!({"type": "replayed", "up_to": 103, "more": false})));
+    // Whoever says the same in another tenant has an inbox of their own.
+    let other = connect(&app, Birch, Role::Marketer, "birch").await;
+    say(&app, &other, "birch", json!({"type": "replay", "from": 0})).await;
+    assert_eq!(app.frames("birch"), [json!({"type": "replayed", "up_to": 0, "more": false})]);
+}
+
+#[tokio::test]
+async fn what_is_not_understood_is_refused_by_a_frame() {
+    let app = App::start().await;
+    let who = connect(&app, Acme, Role::Marketer, "phone").await;
+    let long = "x".repeat(2000);
+    for (frame, code) in [
+        (json!({"type": "subscribe"}), "malformed_frame"),
+        (json!("hello"), "malformed_frame"),
+        (json!({"type": "ping", "note": "Ada Sentinel"}), "malformed_frame"),
+        (json!({"type": "ping", "note": long}), "payload_too_large"),
+    ] {
+        say(&app, &who, "phone", frame).await;
+        assert_eq!(app.frames("phone").last(), Some(&json!({"type": "error", "code": code})));
+    }
+    assert!(!everything_told(&app).await.contains("Sentinel"));
+}
+
+#[tokio::test]
+async fn a_client_that_says_too_much_is_told_to_wait() {
+    let app = App::start().await;
+    let who = connect(&app, Acme, Role::Marketer, "phone").await;
+    for _ in 0..120 {
+        app.socket(socket("message"), &who, "phone", Some(&json!({"type": "ping"}))).await;
+    }
+    let last = app.frames("phone").pop().unwrap();
+    assert_eq!((&last["code"], last["retry_after"].is_number()), (&json!("rate_limited"), true), "{last}");
+    say(&app, &who, "phone", json!({"type": "ping"})).await;
+    assert_eq!(app.frames("phone").pop().unwrap()["type"], "pong");
+}
+
+#[tokio::test]
+async fn a_page_that_is_open_is_no_person_who_is_there() {
+    let app = App::start().await;
+    let who = connect(&app, Acme, Role::Marketer, "phone").await;
+    for _ in 0..16 {
+        app.clock().advance(Duration::from_secs(59));
+        app.socket(socket("message"), &who, "phone", Some(&json!({"type": "ping"}))).await;
+    }
+    assert_eq!(app.frames("phone").pop(), Some(json!({"type": "error", "code": "unauthenticated"})));
+    assert_eq!((app.closed_sockets(), remembered(&app).await), (vec!["phone".to_owned()], vec![]));
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_opens_nothing_and_what_it_opened_is_closed() {
+    let app = App::start().await;
+    let who = connect(&app, Acme, Role::Marketer, "phone").await;
+    assert_eq!(app.socket(socket("connect"), &who, "tablet", None).await, 200);
+    connect(&app, Acme, Role::Marketer, "other-session").await;
+    connect(&app, Birch, Role::Marketer, "birch").await;
+    end(&app, &who).await;
+    let mut closed = app.closed_sockets();
+    closed.sort();
+    assert_eq!(closed, ["phone", "tablet"]);
+    assert_eq!(remembered(&app).await, ["birch", "other-session"]);
+    // Told again, it is as it was.
+    end(&app, &who).await;
+    assert_eq!(app.closed_sockets().len(), 2);
+
+    app.clock().advance(Duration::from_secs(3600));
+    assert_eq!(app.socket(socket("connect"), &who, "late", None).await, 401);
+    assert!(!remembered(&app).await.contains(&"late".to_owned()));
+    let refused =
+        app.audit(Acme).await.into_iter().filter(|e| e["type"].as_str().unwrap().ends_with(".connect") && e["status"] == 401);
+    assert_eq!(refused.count(), 1);
+}
+
+#[tokio::test]
+async fn a_close_that_fails_is_tried_again() {
+    let app = App::start().await;
+    let who = connect(&app, Acme, Role::Marketer, "phone").await;
+    app.wire().fail("sockets", 0, 3, Fault::Gone);
+    end(&app, &who).await;
+    assert_eq!((app.closed_sockets(), remembered(&app).await), (vec!["phone".to_owned()], vec![]));
+}
+
+#[tokio::test]
+async fn a_user_has_twenty_sockets_and_the_oldest_gives_way() {
+    let app = App::start().await;
+    let who = app.open_session(Acme, Role::Marketer).await;
+    for n in 0..22 {
+        app.clock().advance(Duration::from_secs(1));
+        assert_eq!(app.socket(socket("connect"), &who, &format!("socket-{n:02}"), None).await, 200);
+    }
+    assert_eq!(app.closed_sockets(), ["socket-00", "socket-01"]);
+    assert_eq!(remembered(&app).await.len(), 20);
+}
+
+#[tokio::test]
+async fn who_goes_is_forgotten_even_where_the_session_is_over() {
+    let app = App::start().await;
+    let who = connect(&app, Acme, Role::Marketer, "phone").await;
+    app.clock().advance(Duration::from_secs(24 * 3600));
+    assert_eq!(app.socket(socket("disconnect"), &who, "phone", None).await, 200);
+    assert_eq!(remembered(&app).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_connection_that_cannot_be_put_on_record_is_refused() {
+    let app = App::start().await;
+    let who = app.open_session(Acme, Role::Marketer).await;
+    // The session's touch passes; the audit event does not.
+    app.wire().fail("UpdateItem", 1, 9, Fault::Gone);
+    assert_eq!(app.socket(socket("connect"), &who, "phone", None).await, 503);
+}
+
+#[tokio::test]
+async fn connections_are_forgotten_in_time() {
+    let app = App::start().await;
+    connect(&app, Acme, Role::Marketer, "phone").await;
+    app.clock().advance(Duration::from_secs(2 * 3600 + 1));
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    assert_eq!(app.frames("phone").len(), 0);
+    assert_eq!(app.calls().sockets.len(), 0, "{}", app.clock().now());
+}
+
+#[tokio::test]
+async fn after_a_storm_only_those_who_stayed_are_told() {
+    let app = App::start().await;
+    let who = app.open_session(Acme, Role::Marketer).await;
+    let mut stayed = Vec::new();
+    for n in 0..120 {
+        app.clock().advance(Duration::from_millis(500));
+        let connection = format!("socket-{n:03}");
+        assert_eq!(app.socket(socket("connect"), &who, &connection, None).await, 200);
+        match n % 3 {
+            0 => assert_eq!(app.socket(socket("disconnect"), &who, &connection, None).await, 200),
+            1 => app.hang_up(&connection),
+            _ => stayed.push(connection),
+        }
+    }
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    let left = remembered(&app).await;
+    assert!((1..=20).contains(&left.len()) && left.iter().all(|connection| stayed.contains(connection)), "{left:?}");
+    let told: Vec<_> = app.all_frames().into_iter().map(|(connection, _)| connection).collect();
+    assert_eq!(told.len(), left.len());
+    assert!(told.iter().all(|connection| left.contains(connection)));
+}

@@ -1,0 +1,207 @@
+//! Who is told of what: one table, read from top to bottom. Of the triggers that one event pulls for one user, the first
+//! counts, so that nobody is told twice of one thing.
+
+use crate::{
+    domain::{Kind, Subject},
+    events::{AuditTamperDetected, Heard, ShipmentCreated, ShipmentStatusChanged, ShipmentUpdated, ShipmentVoided},
+};
+use common::{Event, Membership, Role, TenantId, Timestamp, UserId};
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Trigger {
+    /// The event's schema.
+    pub event: &'static str,
+    pub when: When,
+    pub kind: Kind,
+    pub audience: &'static [Audience],
+}
+
+/// What must hold of the event besides.
+#[derive(Clone, Copy, Debug)]
+pub enum When {
+    Always,
+    StatusIs(&'static [&'static str]),
+}
+
+/// Whom it concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Whom the shipment is assigned to.
+    Assignee,
+    /// Who registered it.
+    Creator,
+    /// Whoever holds the role now.
+    Role(Role),
+    /// Every member.
+    Tenant,
+}
+
+use Audience::{Assignee, Creator};
+
+/// Administrators hear of what somebody has to act on, and not of every parcel that arrives.
+pub const TRIGGERS: &[Trigger] = &[
+    Trigger { event: ShipmentCreated::SCHEMA, when: When::Always, kind: Kind::ShipmentCreated, audience: &[Assignee] },
+    Trigger { event: ShipmentUpdated::SCHEMA, when: When::Always, kind: Kind::ShipmentUpdated, audience: &[Assignee] },
+    Trigger { event: ShipmentVoided::SCHEMA, when: When::Always, kind: Kind::ShipmentVoided, audience: &[Assignee] },
+    Trigger {
+        event: ShipmentStatusChanged::SCHEMA,
+        when: When::StatusIs(&["EXCEPTION", "RETURNED"]),
+        kind: Kind::ShipmentException,
+        audience: &[Assignee, Creator, Audience::Role(Role::TenantAdmin)],
+    },
+    Trigger {
+        event: ShipmentStatusChanged::SCHEMA,
+        when: When::Always,
+        kind: Kind::ShipmentStatusChanged,
+        audience: &[Assignee, Creator],
+    },
+    Trigger {
+        event: AuditTamperDetected::SCHEMA,
+        when: When::Always,
+        kind: Kind::AuditTamperDetected,
+        audience: &[Audience::Role(Role::TenantAdmin), Audience::Role(Role::Auditor)],
+    },
+];
+
+/// What triggers look at of an event.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    event: &'static str,
+    pub(crate) subject: Subject,
+    assignee: Option<UserId>,
+    creator: Option<UserId>,
+    status: Option<String>,
+}
+
+impl Facts {
+    pub(crate) fn of(heard: Heard, tenant: TenantId) -> Self {
+        let shipment = |event, id: crate::events::ShipmentId, assignee| Self {
+            event,
+            subject: Subject { kind: "Shipment".to_owned(), id: id.to_string() },
+            assignee,
+            creator: None,
+            status: None,
+        };
+        match heard {
+            Heard::Created(ShipmentCreated { shipment_id, created_by, assigned_to }) => {
+                Self { creator: Some(created_by), ..shipment(ShipmentCreated::SCHEMA, shipment_id, assigned_to) }
+            }
+            Heard::Updated(ShipmentUpdated { shipment_id, assigned_to }) => {
+                shipment(ShipmentUpdated::SCHEMA, shipment_id, assigned_to)
+            }
+            Heard::Voided(ShipmentVoided { shipment_id, assigned_to }) => {
+                shipment(ShipmentVoided::SCHEMA, shipment_id, assigned_to)
+            }
+            Heard::StatusChanged(ShipmentStatusChanged { shipment_id, to, created_by, assigned_to }) => Self {
+                creator: Some(created_by),
+                status: Some(to),
+                ..shipment(ShipmentStatusChanged::SCHEMA, shipment_id, assigned_to)
+            },
+            Heard::Tampered(AuditTamperDetected {}) => Self {
+                event: AuditTamperDetected::SCHEMA,
+                subject: Subject { kind: "Tenant".to_owned(), id: tenant.to_string() },
+                assignee: None,
+                creator: None,
+                status: None,
+            },
+        }
+    }
+
+    fn pulls(&self, trigger: &Trigger) -> bool {
+        trigger.event == self.event
+            && match trigger.when {
+                When::Always => true,
+                When::StatusIs(any) => self.status.as_deref().is_some_and(|status| any.contains(&status)),
+            }
+    }
+}
+
+/// The triggers that an event pulls.
+pub(crate) fn pulled<'a>(table: &'a [Trigger], facts: &Facts) -> Vec<&'a Trigger> {
+    table.iter().filter(|trigger| facts.pulls(trigger)).collect()
+}
+
+/// Whether finding their audience takes the list of members.
+pub(crate) fn need_members(pulled: &[&Trigger]) -> bool {
+    pulled.iter().flat_map(|t| t.audience).any(|audience| matches!(audience, Audience::Role(_) | Audience::Tenant))
+}
+
+/// Who is told of what kind: each once, and not who did it.
+pub(crate) fn recipients(
+    pulled: &[&Trigger],
+    facts: &Facts,
+    members: &[Membership],
+    actors: &[&str],
+    now: Timestamp,
+) -> Vec<(UserId, Kind)> {
+    let mut told: Vec<(UserId, Kind)> = Vec::new();
+    for trigger in pulled {
+        for audience in trigger.audience {
+            let users: Vec<UserId> = match audience {
+                Assignee => facts.assignee.into_iter().collect(),
+                Creator => facts.creator.into_iter().collect(),
+                Audience::Role(role) => {
+                    let holds = |m: &&Membership| m.grants.iter().any(|g| g.role == *role && g.holds_at(now));
+                    members.iter().filter(|m| m.active).filter(holds).map(|m| m.user).collect()
+                }
+                Audience::Tenant => members.iter().filter(|m| m.active).map(|m| m.user).collect(),
+            };
+            for user in users {
+                let is_new = told.iter().all(|(other, _)| *other != user);
+                if is_new && !actors.contains(&user.to_string().as_str()) {
+                    told.push((user, trigger.kind));
+                }
+            }
+        }
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::Message;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_767_268_800_000);
+
+    fn user(n: u128) -> UserId {
+        UserId::from_uuid(common::Uuid::from_u128(n))
+    }
+    fn changed(to: &str) -> Facts {
+        let event = ShipmentStatusChanged {
+            shipment_id: crate::events::ShipmentId::new(NOW),
+            to: to.to_owned(),
+            created_by: user(1),
+            assigned_to: Some(user(2)),
+        };
+        Facts::of(Heard::StatusChanged(event), TenantId::PLATFORM)
+    }
+    fn told(facts: &Facts, actors: &[&str]) -> Vec<(UserId, Kind)> {
+        recipients(&pulled(TRIGGERS, facts), facts, &[], actors, NOW)
+    }
+
+    #[test]
+    fn every_event_that_is_heard_pulls_a_trigger_and_no_trigger_waits_for_another() {
+        let heard: Vec<_> = Heard::SCHEMAS.iter().map(|schema| schema.name).collect();
+        for name in &heard {
+            assert!(TRIGGERS.iter().any(|trigger| trigger.event == *name), "{name}");
+        }
+        assert!(TRIGGERS.iter().all(|trigger| heard.contains(&trigger.event)));
+    }
+
+    #[test]
+    fn a_problem_is_told_as_a_problem_and_once() {
+        let problem = changed("EXCEPTION");
+        assert!(need_members(&pulled(TRIGGERS, &problem)));
+        assert_eq!(told(&problem, &[]), [(user(2), Kind::ShipmentException), (user(1), Kind::ShipmentException)]);
+        let ordinary = changed("DELIVERED");
+        assert!(!need_members(&pulled(TRIGGERS, &ordinary)));
+        assert_eq!(told(&ordinary, &[]), [(user(2), Kind::ShipmentStatusChanged), (user(1), Kind::ShipmentStatusChanged)]);
+    }
+
+    #[test]
+    fn nobody_is_told_of_what_they_did() {
+        assert_eq!(told(&changed("DELIVERED"), &[&user(2).to_string()]), [(user(1), Kind::ShipmentStatusChanged)]);
+    }
+}

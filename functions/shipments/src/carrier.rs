@@ -1,0 +1,174 @@
+//! UPS's answers in this domain's words.
+
+use crate::domain::{Location, Report, Scan, ScanPhi, ScanTime, Status};
+use common::Timestamp;
+use jiff::{
+    civil::{Time, time},
+    tz::Offset,
+};
+use phi::PhiText;
+use ups::{Activity, Eta, Progress, Reading, Tracking, When};
+
+/// What an answer says, given what all scans so far amount to and the hour at the parcel's destination.
+pub(crate) fn report(tracking: &Tracking, progress: &Progress, zone: Option<i8>) -> Report {
+    // By the scans; UPS's summary may lag behind them, and is asked where there is none.
+    let told = if *progress == Progress::default() { tracking.status() } else { progress.status() };
+    let status = told.map_or(Status::Unknown, status);
+    let mut current = Status::Unknown;
+    let scans = tracking.activities.iter().map(|activity| {
+        current = match activity.reading() {
+            Reading::Status(said) => self::status(said),
+            // The parcel is where it was.
+            Reading::Update => current,
+            Reading::Unknown => Status::Unknown,
+        };
+        scan(activity, current)
+    });
+    Report {
+        status,
+        scans: scans.collect(),
+        description: words(tracking, told),
+        eta: tracking.eta.filter(|_| !told.is_some_and(ups::Status::is_final)).and_then(|eta| expected(eta, zone)),
+    }
+}
+
+/// A label that was voided at UPS is a matter for whoever sends the parcel; only we void a shipment.
+fn status(said: ups::Status) -> Status {
+    match said {
+        ups::Status::LabelCreated => Status::LabelCreated,
+        ups::Status::PickedUp => Status::PickedUp,
+        ups::Status::InTransit => Status::InTransit,
+        ups::Status::OutForDelivery => Status::OutForDelivery,
+        ups::Status::Exception | ups::Status::Voided => Status::Exception,
+        ups::Status::Delivered => Status::Delivered,
+        ups::Status::Returned => Status::Returned,
+    }
+}
+
+/// UPS's words for where the parcel is: those of the newest scan that says so, of the newest of all, of the summary.
+fn words(tracking: &Tracking, told: Option<ups::Status>) -> Option<phi::LongText> {
+    let newest_first = || tracking.activities.iter().rev().filter(|activity| !activity.description.is_empty());
+    let saying = newest_first().find(|activity| told.is_some() && activity.reading().status() == told);
+    let scanned = saying.or_else(|| newest_first().next()).map(|activity| activity.description.as_str());
+    text(scanned.or(tracking.current.as_ref().map(|current| current.description.as_str()))?)
+}
+
+fn scan(activity: &Activity, status: Status) -> Scan {
+    let Activity { kind, status_code, code, description, when, location } = activity;
+    let place = Location { city: text(&location.city), state: text(&location.state), country: text(&location.country) };
+    let known = place.city.is_some() || place.state.is_some() || place.country.is_some();
+    Scan {
+        identity: activity.identity().as_bytes().iter().map(|b| format!("{b:02x}")).collect(),
+        when: at(when),
+        status,
+        kind: kind.clone(),
+        code: if status_code.is_empty() { code.clone() } else { status_code.clone() },
+        phi: ScanPhi { description: text(description), location: known.then_some(place) },
+    }
+}
+
+/// What UPS wrote, where it is a text at all. It is cut before it gets here.
+fn text<T: PhiText>(written: &str) -> Option<T> {
+    T::parse(written).ok()
+}
+
+fn at(when: &When) -> ScanTime {
+    let about = Timestamp::from_millis(when.position().clamp(0, Timestamp::MAX.as_millis()));
+    match when {
+        When::Instant(_) => ScanTime::Instant(about),
+        When::Local(local) => ScanTime::Local { text: local.to_string(), about },
+        When::Day(day) => ScanTime::Local { text: day.to_string(), about },
+        When::Unread(_) => ScanTime::Unknown,
+    }
+}
+
+/// The end of the window in which UPS expects to deliver. A day without a window ends as UPS's day does.
+fn expected(eta: Eta, zone: Option<i8>) -> Option<Timestamp> {
+    const END_OF_DAY: Time = time(21, 0, 0, 0);
+    let local = eta.date.to_datetime(eta.end.unwrap_or(END_OF_DAY));
+    let offset = zone.and_then(|hours| Offset::from_hours(hours).ok()).unwrap_or(Offset::UTC);
+    let millis = offset.to_timestamp(local).ok()?.as_millisecond();
+    (0..=Timestamp::MAX.as_millis()).contains(&millis).then(|| Timestamp::from_millis(millis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+    use ups::CurrentStatus;
+
+    fn activity(kind: &str, code: &str, at: &str, description: &str) -> Activity {
+        Activity {
+            kind: kind.to_owned(),
+            status_code: code.to_owned(),
+            code: String::new(),
+            description: description.to_owned(),
+            when: When::Instant(at.parse().unwrap()),
+            location: ups::Location::default(),
+        }
+    }
+
+    fn tracking(activities: Vec<Activity>) -> Tracking {
+        let current = CurrentStatus {
+            kind: "I".to_owned(),
+            status_code: "005".to_owned(),
+            code: String::new(),
+            description: "On the Way".to_owned(),
+        };
+        Tracking { activities, current: Some(current), eta: None, delivered: None }
+    }
+
+    fn read(tracking: &Tracking) -> Report {
+        report(tracking, &tracking.progress(), Some(-8))
+    }
+
+    fn words(report: &Report) -> Option<&str> {
+        report.description.as_ref().map(PhiText::as_str)
+    }
+
+    #[test]
+    fn the_summary_lags_behind_the_scans_and_is_asked_where_there_is_none() {
+        let label = activity("M", "003", "2026-01-01T10:00:00Z", "Label");
+        let delivered = activity("D", "011", "2026-01-02T10:00:00Z", "Left at door");
+        let update = activity("U", "", "2026-01-02T11:00:00Z", "Date changed");
+        let report = read(&tracking(vec![label, delivered, update]));
+        assert_eq!((report.status, words(&report)), (Status::Delivered, Some("Left at door")));
+        // An update leaves the parcel where it was.
+        let statuses: Vec<_> = report.scans.iter().map(|scan| scan.status).collect();
+        assert_eq!(statuses, [Status::LabelCreated, Status::Delivered, Status::Delivered]);
+        let report = read(&tracking(Vec::new()));
+        assert_eq!((report.status, words(&report)), (Status::InTransit, Some("On the Way")));
+    }
+
+    #[test]
+    fn what_is_not_known_is_unknown_with_its_codes() {
+        let report = read(&tracking(vec![activity("Q", "999", "2026-01-01T10:00:00Z", "Something new")]));
+        assert_eq!((report.status, words(&report)), (Status::Unknown, Some("Something new")));
+        assert_eq!((report.scans[0].kind.as_str(), report.scans[0].code.as_str()), ("Q", "999"));
+        // Only we void a shipment.
+        let voided = read(&tracking(vec![activity("MV", "", "2026-01-01T10:00:00Z", "Voided")]));
+        assert_eq!(voided.status, Status::Exception);
+    }
+
+    #[test]
+    fn the_expected_time_is_the_destinations() {
+        let eta = Eta { date: date(2026, 1, 5), start: None, end: Some(time(15, 30, 0, 0)) };
+        let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+        assert_eq!(expected(eta, Some(-8)), at("2026-01-05T23:30:00Z"));
+        assert_eq!(expected(eta, None), at("2026-01-05T15:30:00Z"));
+        assert_eq!(expected(Eta { end: None, ..eta }, Some(-5)), at("2026-01-06T02:00:00Z"));
+        // What has arrived is expected no more.
+        let mut arrived = tracking(vec![activity("D", "011", "2026-01-02T10:00:00Z", "")]);
+        arrived.eta = Some(eta);
+        assert_eq!(read(&arrived).eta, None);
+    }
+
+    #[test]
+    fn a_time_without_a_zone_stays_the_places_own() {
+        let local = When::Local("2026-01-01T09:15:00".parse().unwrap());
+        let about = "2026-01-01T09:15:00Z".parse().unwrap();
+        assert_eq!(at(&local), ScanTime::Local { text: "2026-01-01T09:15:00".to_owned(), about });
+        assert_eq!(at(&When::Unread("soon".to_owned())), ScanTime::Unknown);
+        assert_eq!(at(&When::Unread(String::new())).position(), Timestamp::default());
+    }
+}

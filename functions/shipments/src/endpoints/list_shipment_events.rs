@@ -1,0 +1,138 @@
+//! Lists what happened to a shipment's parcel, newest first.
+
+use crate::{
+    domain::{Location, ScanPhi, ShipmentId, Status},
+    store::{self, Stored, StoredEvent},
+};
+use common::{Action, Data, Endpoint, Limit, Need, Operation, Path, Permit, Query, Result, Route, Sample, Scope, Timestamp};
+use phi::{Disclosed, LongText, PhiValue};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+#[derive(Debug)]
+pub struct ListShipmentEvents;
+
+common::input! {
+    /// Which part of the list.
+    pub struct EventFilters {
+        optional limit: Limit,
+        optional cursor: String,
+    }
+}
+
+/// Something that the carrier says happened to a parcel.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ShipmentEvent {
+    /// Null where the carrier does not tell the time zone.
+    pub occurred_at: Option<Timestamp>,
+    /// The date or time at that place, where the carrier does not tell the time zone.
+    pub local_time: Option<String>,
+    /// `UNKNOWN` where the carrier's type and code are none that we know.
+    pub status: Status,
+    /// The carrier's own type, such as `I`.
+    pub carrier_type: String,
+    /// The carrier's own code, such as `021`.
+    pub carrier_code: String,
+    /// The carrier's own words.
+    pub description: Disclosed<Option<LongText>>,
+    /// The town; never an address.
+    pub location: Disclosed<Option<Location>>,
+}
+
+/// One page of a shipment's events, newest first.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct EventPage {
+    pub items: Vec<ShipmentEvent>,
+    /// Where the next page starts; null says that there is none.
+    pub next_cursor: Option<String>,
+}
+
+impl Operation for ListShipmentEvents {
+    const NAME: &'static str = "list_shipment_events";
+    const SUMMARY: &'static str = "List what happened to a shipment's parcel, newest first";
+    const ROUTE: Route = Route::get("/v1/shipments/{shipment_id}/events");
+    const DATA: Data = Data::Phi;
+    const NEEDS: &'static [Need] = &[Need::Read, Need::Seal, Need::Search];
+    const SAMPLE: Sample = Sample::query(&[("limit", "10")]);
+    type Input = (Path<ShipmentId>, Query<EventFilters>);
+    type Output = EventPage;
+}
+
+impl Endpoint for ListShipmentEvents {
+    const ACTION: Action = Action("listShipmentEvents");
+    type Target = Stored;
+
+    async fn target(scope: &Scope<'_, Self>, (Path(id), _): &Self::Input) -> Result<Stored> {
+        Stored::read(scope.reader(), *id).await
+    }
+
+    async fn handle(cx: &mut Permit<'_, Self>, (Path(id), Query(filters)): Self::Input) -> Result<EventPage> {
+        cx.log("shipment.id", id);
+        let query = store::events(id).limit(filters.limit.unwrap_or_default().0);
+        let (rows, next_cursor) = cx.reader().page(&query, filters.cursor.as_deref()).await?;
+        let mut items = Vec::with_capacity(rows.len());
+        for row in rows {
+            let StoredEvent { place, occurred_at, local_time, status, kind, code, sealed } = StoredEvent::from_row(&row)?;
+            let ScanPhi { description, location } = cx.open(&place, &sealed).await?;
+            items.push(ShipmentEvent {
+                occurred_at,
+                local_time,
+                status,
+                carrier_type: kind,
+                carrier_code: code,
+                description: description.disclose(),
+                location: location.disclose(),
+            });
+        }
+        cx.log("events.count", items.len());
+        Ok(EventPage { items, next_cursor })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::*;
+    use crate::polling::fixture::*;
+    use common::Role;
+    use serde_json::json;
+    use testing::Tenant::{Acme, Birch};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_may_see_a_shipment_sees_its_events_and_nobody_else_does() {
+        let world = world().await;
+        let id = world.shipment(Acme, 1).await;
+        let list = |tenant, role| world.app.as_role(tenant, role).call(endpoint("list_shipment_events")).path("shipment_id", &id);
+        assert_eq!(list(Acme, Role::Viewer).await.json, json!({"items": [], "next_cursor": null}));
+        world.round().await;
+        for role in Role::ALL {
+            let answer = list(Acme, role).await;
+            let allowed = matches!(role, Role::Marketer | Role::TenantAdmin | Role::Viewer | Role::Provider);
+            assert_eq!(answer.status, if allowed { 200 } else { 404 }, "{role}");
+            assert_eq!(answer.json["items"].as_array().map(Vec::len), allowed.then_some(1), "{role}");
+        }
+        assert_eq!(list(Birch, Role::TenantAdmin).await.status, 404);
+        assert_eq!(list(Acme, Role::Viewer).without("X-Purpose-Of-Use").await.code(), "purpose_of_use_required");
+        assert_eq!(errors(&list(Acme, Role::Viewer).query("colour", "red").await), [("colour", "unknown_field")]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_cursor_is_good_for_its_own_shipment_only() {
+        let world = world().await;
+        let (one, two) = (world.shipment(Acme, 1).await, world.shipment(Acme, 2).await);
+        for n in [1, 2] {
+            world.scan(n, "PICKED_UP");
+        }
+        world.round().await;
+        let page = |id: &str| {
+            world.app.as_role(Acme, Role::Viewer).call(endpoint("list_shipment_events")).path("shipment_id", id).query("limit", 1)
+        };
+        let first = page(&one).await;
+        let cursor = first.json["next_cursor"].as_str().unwrap().to_owned();
+        let next = page(&one).query("cursor", &cursor).await;
+        assert_eq!(
+            (&first.json["items"][0]["status"], &next.json["items"][0]["status"]),
+            (&json!("PICKED_UP"), &json!("LABEL_CREATED"))
+        );
+        assert_eq!(page(&two).query("cursor", &cursor).await.status, 422);
+    }
+}

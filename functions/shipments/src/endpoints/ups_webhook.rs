@@ -1,0 +1,166 @@
+//! Takes what UPS pushes, as a hint: the shipment is asked about sooner.
+//!
+//! The body holds a tracking number. It is read for its search token, and neither kept nor answered; whether anybody waits for
+//! that number is not told.
+
+use common::{Data, IdempotencyKey, Need, Operation, Public, PublicEndpoint, PushBody, RateLimit, Result, Route, Sample};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+#[derive(Debug)]
+pub struct UpsWebhook;
+
+/// It was received.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Received {
+    pub received: bool,
+}
+
+impl Operation for UpsWebhook {
+    const NAME: &'static str = "ups_webhook";
+    const SUMMARY: &'static str = "Take a tracking event that UPS pushes";
+    const ROUTE: Route = Route::post("/v1/webhooks/ups");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Search];
+    const LIMIT: RateLimit = RateLimit::WEBHOOK;
+    const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
+    const SAMPLE: Sample = Sample::body(
+        r#"{
+  "trackingNumber": "1ZCIETST0111111114",
+  "localActivityDate": "20260101",
+  "localActivityTime": "091519",
+  "activityStatus": {"type": "I", "code": "OT", "description": "Out for Delivery", "descriptionCode": "021"}
+}"#,
+    );
+    type Input = PushBody;
+    type Output = Received;
+}
+
+impl PublicEndpoint for UpsWebhook {
+    async fn handle(cx: &mut Public<'_, Self>, push: PushBody) -> Result<Received> {
+        let hinted = cx.take_hint(&push).await?;
+        cx.log("shipments.hinted", hinted);
+        Ok(Received { received: true })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::*;
+    use crate::polling::fixture::*;
+    use serde_json::{Value, json};
+    use std::time::Duration;
+    use testing::{
+        Answer,
+        Tenant::{Acme, Birch},
+    };
+
+    /// Somebody asks for a token with this header and form.
+    async fn ask(world: &World, authorization: Option<&str>, form: &str) -> Answer {
+        let call = world.app.anonymous().call(endpoint("ups_webhook_token")).body(form);
+        let call = call.header("Content-Type", "application/x-www-form-urlencoded");
+        match authorization {
+            Some(value) => call.header("Authorization", value).await,
+            None => call.await,
+        }
+    }
+
+    async fn token(world: &World) -> String {
+        let form = format!("grant_type=client_credentials&client_id={WEBHOOK_CLIENT}&client_secret={WEBHOOK_SECRET}");
+        let answer = ask(world, None, &form).await;
+        assert_eq!(
+            (answer.status, &answer.json["token_type"], &answer.json["expires_in"]),
+            (200, &json!("Bearer"), &json!(3600))
+        );
+        answer.json["access_token"].as_str().unwrap().to_owned()
+    }
+
+    async fn push(world: &World, token: &str, body: &Value) -> Answer {
+        let call = world.app.anonymous().call(endpoint("ups_webhook")).header("User-Agent", "UPSPubSubTrackingService");
+        call.header("Authorization", format!("Bearer {token}")).json(body.clone()).await
+    }
+
+    fn event(n: u32) -> Value {
+        json!({"trackingNumber": number(n), "activityStatus": {"type": "D", "code": "FS"}, "receivedBy": "SENTINEL", "gmtActivityDate": ""})
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_push_makes_the_poll_come_sooner_and_is_believed_in_nothing() {
+        let world = world().await;
+        let (id, theirs) = (world.shipment(Acme, 1).await, world.shipment(Birch, 1).await);
+        world.run("renew_track_alerts").await.unwrap();
+        world.round().await;
+        world.wait(Duration::from_secs(60));
+        let due = world.due(&id).await.unwrap();
+        assert!(due > now(&world.app));
+        let token = token(&world).await;
+        let answer = push(&world, &token, &event(1)).await;
+        assert_eq!((answer.status, &answer.json), (200, &json!({"received": true})), "{}", answer.text);
+        // Both tenants wait for this number.
+        assert_eq!((world.due(&id).await, world.due(&theirs).await), (Some(now(&world.app)), Some(now(&world.app))));
+        // However many pushes come, they put nothing off.
+        world.wait(Duration::from_secs(10));
+        push(&world, &token, &event(1)).await;
+        assert!(world.due(&id).await.unwrap() < now(&world.app));
+        world.round().await;
+        assert_eq!(get(&world.app, Acme, &id).await.json["status"], "LABEL_CREATED", "as the carrier says when asked");
+        let kept = everything_kept(&world.app).await.to_lowercase();
+        assert!(!kept.contains("sentinel") && !kept.contains(&number(1).to_lowercase()) && !kept.contains(&token.to_lowercase()));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_number_that_nobody_waits_for_has_the_same_answer() {
+        let world = world().await;
+        let id = world.shipment(Acme, 1).await;
+        world.run("renew_track_alerts").await.unwrap();
+        let token = token(&world).await;
+        let (known, unknown) = (push(&world, &token, &event(1)).await, push(&world, &token, &event(2)).await);
+        assert_eq!((known.status, &known.text), (unknown.status, &unknown.text));
+        // Nor does a push about a shipment that is over revive it.
+        assert_eq!(void(&world.app, &id).await.status, 200);
+        assert_eq!(push(&world, &token, &event(1)).await.status, 200);
+        assert_eq!(world.due(&id).await, None);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_shows_no_token_of_ours_is_refused() {
+        let world = world().await;
+        let id = world.shipment(Acme, 1).await;
+        world.run("renew_track_alerts").await.unwrap();
+        world.round().await;
+        let due = world.due(&id).await;
+        let good = token(&world).await;
+        assert_eq!(push(&world, "guess", &event(1)).await.status, 401);
+        assert_eq!(world.app.anonymous().call(endpoint("ups_webhook")).json(event(1)).await.status, 401);
+        assert_eq!(push(&world, &good, &json!({"trackingNumber": "?"})).await.code(), "malformed_push");
+        let large = json!({"trackingNumber": number(1), "deliveryPhoto": "x".repeat(64 * 1024)});
+        assert_eq!(push(&world, &good, &large).await.status, 413);
+        world.wait(Duration::from_secs(3601));
+        assert_eq!(push(&world, &good, &event(1)).await.status, 401);
+        assert_eq!(world.due(&id).await, due);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_token_is_given_for_the_credentials_that_the_carrier_has() {
+        let world = world().await;
+        let grant = "grant_type=client_credentials";
+        // base64 of the synthetic client and its secret.
+        let basic = "Basic c3ludGhldGljLWNhcnJpZXI6c3ludGhldGljLWNhcnJpZXItc2VjcmV0";
+        assert_eq!(ask(&world, Some(basic), grant).await.status, 200);
+        for (authorization, form) in [
+            (None, grant),
+            (Some("Basic c3ludGhldGljLWNhcnJpZXI6d3Jvbmc="), grant),
+            (Some("Basic %"), grant),
+            (None, "grant_type=client_credentials&client_id=synthetic-carrier&client_secret=wrong"),
+        ] {
+            assert_eq!(ask(&world, authorization, form).await.status, 401, "{form}");
+        }
+        assert_eq!(ask(&world, Some(basic), "grant_type=password").await.code(), "unsupported_grant_type");
+        // Nobody guesses for long.
+        let mut last = 0;
+        for _ in 0..10 {
+            last = ask(&world, None, grant).await.status;
+        }
+        assert_eq!(last, 429);
+    }
+}

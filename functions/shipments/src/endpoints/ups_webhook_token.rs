@@ -1,0 +1,27 @@
+//! Gives UPS the token that it shows when it pushes.
+
+use common::{
+    CarrierToken, Data, IdempotencyKey, Need, Operation, Public, PublicEndpoint, RateLimit, Result, Route, Sample, TokenRequest,
+};
+
+#[derive(Debug)]
+pub struct UpsWebhookToken;
+
+impl Operation for UpsWebhookToken {
+    const NAME: &'static str = "ups_webhook_token";
+    const SUMMARY: &'static str = "Give UPS a token for its pushes, by OAuth 2.0's client credentials";
+    const ROUTE: Route = Route::post("/v1/webhooks/ups/token");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Carrier];
+    const LIMIT: RateLimit = RateLimit::API_STRICT;
+    const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
+    const SAMPLE: Sample = Sample::NONE;
+    type Input = TokenRequest;
+    type Output = CarrierToken;
+}
+
+impl PublicEndpoint for UpsWebhookToken {
+    async fn handle(cx: &mut Public<'_, Self>, request: TokenRequest) -> Result<CarrierToken> {
+        cx.admit_carrier(&request).await
+    }
+}

@@ -1,0 +1,192 @@
+//! Asking the carrier about one shipment, and what is done with its answer.
+
+use crate::{
+    carrier,
+    domain::{
+        Facts, LastScan, Report, Shipment, ShipmentId, ShipmentStatusChanged,
+        cadence::{self, Heard, Jitter, Parcel},
+        destination,
+    },
+    store::{self, Poll, Stored, Watch},
+};
+use common::{Asked, Background, Delivery, Error, Part, Resource, Result, Timestamp};
+use phi::{PhiText, SearchToken};
+use std::time::Duration;
+use ups::{Number, Tracked, Tracking};
+
+/// A shipment, and when the carrier was to be asked about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Due {
+    pub(crate) id: ShipmentId,
+    pub(crate) at: Timestamp,
+}
+
+impl Part for Due {
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+/// Scans that are stored by one transaction, which holds a hundred items.
+const MOST_SCANS: usize = 80;
+/// The others are asked for again.
+const THE_REST_AFTER: Duration = Duration::from_secs(60);
+
+/// One Query; one update where nothing is new; one transaction where something is. Where the shipment is due at another time by
+/// now, somebody was faster, and the carrier is not asked.
+pub(crate) async fn poll<B: Background>(cx: &mut Delivery<'_, B>, due: &Due) -> Result<()> {
+    cx.log("shipment.id", due.id);
+    let Some(watch) = Watch::read(cx.reader(), due.id).await? else {
+        cx.log("poll.outcome", "gone");
+        return Ok(());
+    };
+    if watch.poll.due_at != Some(due.at) {
+        cx.log("poll.outcome", "stale");
+        return Ok(());
+    }
+    let Watch { shipment: stored, poll } = watch;
+    let shipment = match open(cx, &stored).await {
+        Ok(shipment) => shipment,
+        // It will not open the next time either: it makes room for those behind it.
+        Err(Error::Internal { what, .. }) => {
+            cx.log("poll.outcome", "broken");
+            cx.log("poll.broken", what);
+            put_off(cx, due, &parcel(&stored.facts, stored.eta, stored.last_event, None), poll);
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let number = Number::parse(shipment.phi.tracking_number.as_str()).map_err(|_| Error::internal("tracking number"))?;
+    let asked = cx.carrier()?.track(&number).await?;
+    let answered = Poll { failures: 0, last_polled_at: Some(cx.now()), ..poll.clone() };
+    match asked {
+        // It stays due, and is asked about when the gate is open again.
+        Asked::Shut(until) => {
+            cx.log("poll.outcome", "shut");
+            cx.log("carrier.shut_until", until);
+        }
+        Asked::Failed(cause) => {
+            cx.log("poll.outcome", "failed");
+            cx.log("carrier.cause", cause);
+            put_off(cx, due, &parcel_of(&shipment), poll);
+        }
+        Asked::Answered(Tracked::NotFound) => {
+            cx.log("poll.outcome", "not_found");
+            let poll = Poll { due_at: next(&parcel_of(&shipment), Heard::NotFound, cx.now()), ..answered };
+            cx.changes().note(poll.edit(due.id, due.at));
+        }
+        Asked::Answered(Tracked::Found(tracking)) => found(cx, due, shipment, answered, &tracking).await?,
+    }
+    Ok(())
+}
+
+async fn found<B: Background>(
+    cx: &mut Delivery<'_, B>,
+    due: &Due,
+    mut shipment: Shipment,
+    mut poll: Poll,
+    tracking: &Tracking,
+) -> Result<()> {
+    let now = cx.now();
+    poll.progress.merge(tracking.progress());
+    let report = carrier::report(tracking, &poll.progress, destination::zone(&shipment.phi.recipient.address));
+    let answer = cx.search_token("shipment.answer", &said(&report)).await?.to_string();
+    if poll.answer.as_ref() == Some(&answer) {
+        cx.log("poll.outcome", "unchanged");
+        poll.due_at = next(&parcel_of(&shipment), Heard::Known, now);
+        cx.changes().note(poll.edit(due.id, due.at));
+        return Ok(());
+    }
+    let new = new_scans(cx, &poll, &report).await?;
+    let whole = new.len() <= MOST_SCANS;
+    let before = shipment.facts.clone();
+    let mut changed = shipment.hear(&report, now);
+    for (i, token) in new.iter().take(MOST_SCANS) {
+        let scan = &report.scans[*i];
+        let sealed = cx.seal(&store::event_place(due.id, scan, token), &scan.phi).await?;
+        store::put_event(cx.changes(), due.id, scan, token, sealed);
+        poll.learn(token);
+    }
+    // What did not fit into this transaction is the next one's.
+    poll.answer = whole.then_some(answer);
+    poll.due_at = if whole { next(&parcel_of(&shipment), Heard::Known, now) } else { Some(now.plus(THE_REST_AFTER)) };
+    let bookkeeping = poll.edit_with_answer(due.id, due.at)?;
+    if changed.is_empty() && new.is_empty() {
+        // It said the same in other words.
+        cx.log("poll.outcome", "unchanged");
+        cx.changes().note(bookkeeping);
+        return Ok(());
+    }
+    cx.log("poll.outcome", "changed");
+    cx.log("shipment.status", shipment.facts.status.as_str());
+    cx.touched(Stored::TYPE, due.id);
+    if !new.is_empty() {
+        changed.push("events");
+    }
+    let sealed = cx.seal(store::key(due.id).place(), &shipment.news.phi).await?;
+    let changes = cx.changes();
+    store::report(changes, &shipment.facts, before.version, &shipment.news, sealed);
+    changes.note(bookkeeping);
+    changes.changed(changed);
+    if shipment.facts.status != before.status {
+        changes.emit(ShipmentStatusChanged::new(&shipment.facts, before.status).into());
+    }
+    Ok(())
+}
+
+/// The scans that are not stored yet, oldest first, each with its token.
+async fn new_scans<B: Background>(cx: &Delivery<'_, B>, poll: &Poll, report: &Report) -> Result<Vec<(usize, SearchToken)>> {
+    let mut new = Vec::new();
+    for (i, scan) in report.scans.iter().enumerate() {
+        let token = cx.search_token("shipment.event", &scan.identity).await?;
+        if !poll.knows(&token) {
+            new.push((i, token));
+        }
+    }
+    Ok(new)
+}
+
+async fn open<B: Background>(cx: &Delivery<'_, B>, stored: &Stored) -> Result<Shipment> {
+    let place = store::key(stored.facts.id);
+    let phi = cx.open(place.place(), &stored.sealed).await?;
+    let news = match &stored.sealed_news {
+        Some(sealed) => Some(cx.open(place.place(), sealed).await?),
+        None => None,
+    };
+    Ok(stored.opened(phi, news))
+}
+
+/// Later, and the later the more often there was no answer.
+fn put_off<B: Background>(cx: &mut Delivery<'_, B>, due: &Due, parcel: &Parcel, poll: Poll) {
+    let failures = poll.failures.saturating_add(1);
+    let poll = Poll { failures, due_at: next(parcel, Heard::Failed(failures), cx.now()), ..poll };
+    cx.changes().note(poll.edit(due.id, due.at));
+}
+
+fn next(parcel: &Parcel, heard: Heard, now: Timestamp) -> Option<Timestamp> {
+    cadence::next_poll(parcel, heard, now, Jitter::of(common::random::bytes()))
+}
+
+fn parcel_of(Shipment { facts, phi, news }: &Shipment) -> Parcel {
+    parcel(facts, news.eta, news.last_event, destination::zone(&phi.recipient.address))
+}
+
+fn parcel(facts: &Facts, eta: Option<Timestamp>, last_event: Option<LastScan>, zone: Option<i8>) -> Parcel {
+    let last_event_at = last_event.map(|event| event.occurred_at);
+    Parcel { status: facts.status, registered_at: facts.id.created_at(), eta, last_event_at, zone }
+}
+
+/// Everything of an answer that is kept, as one text: two that say the same are the same text.
+fn said(report: &Report) -> String {
+    let Report { status, description, eta, scans } = report;
+    let words = description.as_ref().map_or("", PhiText::as_str);
+    let eta = eta.map(|at| at.to_string()).unwrap_or_default();
+    scans.iter().fold(format!("{status}\n{words}\n{eta}"), |text, scan| text + "\n" + &scan.identity)
+}
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod journeys;
+#[cfg(test)]
+mod tests;

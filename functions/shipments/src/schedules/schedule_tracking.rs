@@ -1,0 +1,62 @@
+//! Puts the shipments that are due into the queue: as many as the carrier can be asked about in a minute, shared fairly between
+//! the tenants.
+
+use crate::{
+    consumers::POLLS,
+    domain::{PollDue, fair_share},
+    store,
+};
+use common::{Background, Delivery, Envelope, Need, Result, Schedule, TenantId, Tick};
+
+#[derive(Debug)]
+pub struct ScheduleTracking;
+
+impl Background for ScheduleTracking {
+    const NAME: &'static str = "schedule_tracking";
+    const SUMMARY: &'static str = "Queue the shipments that the carrier is to be asked about";
+    const NEEDS: &'static [Need] = &[Need::Tenants, Need::Enqueue, Need::Carrier];
+    const TIMEOUT_SECS: u16 = 50;
+    type Part = ();
+
+    async fn handle(_: &mut Delivery<'_, Self>, (): &()) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Schedule for ScheduleTracking {
+    const EVERY_MINUTES: u32 = 1;
+
+    /// There is no work in any tenant: messages are all that it leaves. What it says twice is asked once, because a poll looks at
+    /// when the shipment is due now.
+    async fn due(cx: &Tick<'_, Self>) -> Result<Vec<(TenantId, ())>> {
+        let waiting = u32::try_from(cx.depth(&POLLS).await?).unwrap_or(u32::MAX);
+        let quota = cx.carrier_budget().await?.saturating_sub(waiting);
+        cx.log("polls.waiting", waiting);
+        cx.log("polls.quota", quota);
+        if quota == 0 {
+            return Ok(Vec::new());
+        }
+        let mut due = Vec::new();
+        for tenant in cx.tenants().await? {
+            let items = cx.due(tenant, store::POLLS, quota).await?;
+            if !items.is_empty() {
+                due.push((tenant, items));
+            }
+        }
+        let wishes: Vec<_> =
+            due.iter().map(|(tenant, items)| (*tenant, u32::try_from(items.len()).unwrap_or(u32::MAX))).collect();
+        let minute = cx.now().as_secs().div_euclid(60).unsigned_abs();
+        let shares = fair_share(quota, minute, &wishes);
+        let mut messages: Vec<Envelope> = Vec::new();
+        for ((tenant, items), (_, share)) in due.iter().zip(shares) {
+            for item in items.iter().take(usize::try_from(share).unwrap_or(usize::MAX)) {
+                let poll = PollDue { shipment_id: store::shipment_of(&item.key)?, due_at: item.at };
+                messages.push(cx.message(*tenant, poll));
+            }
+        }
+        cx.log("polls.tenants", due.len());
+        cx.log("polls.queued", messages.len());
+        cx.enqueue(&POLLS, &messages).await?;
+        Ok(Vec::new())
+    }
+}

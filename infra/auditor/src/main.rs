@@ -1,0 +1,23 @@
+//! `cloister-audit`: the auditor's command by itself.
+
+use auditor::VerifyArgs;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(name = "cloister-audit", version, about = "Prove a Cloister audit log")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prove that a log is complete and unaltered
+    Verify(VerifyArgs),
+}
+
+fn main() -> ExitCode {
+    let Command::Verify(args) = Cli::parse().command;
+    auditor::run(&args)
+}

@@ -1,0 +1,32 @@
+//! `tests/example`, the bundle that docs/audit-format.md goes through: what is written and what is accepted, for ever.
+
+use crate::made::*;
+use auditor::{Directory, Wanted, paths, verify};
+use std::{fs, path::Path};
+use tempfile::TempDir;
+
+const FILES: [&str; 6] = [
+    paths::MANIFEST,
+    paths::KEY,
+    "segments/000000000000.jsonl",
+    "segments/000000000002.jsonl",
+    "checkpoints/000000000002.txt",
+    "checkpoints/000000000003.txt",
+];
+
+#[test]
+fn the_example_is_written_and_proven_for_ever() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/example");
+    let made = TempDir::new().unwrap();
+    write(&made, None, &[events(0..2), events(2..3)]);
+    for file in FILES {
+        assert_eq!(
+            fs::read_to_string(example.join(file)).unwrap(),
+            fs::read_to_string(made.path().join(file)).unwrap(),
+            "{file}"
+        );
+    }
+    let wanted = Wanted { key: Some(key(&pair(), TENANT)), ..since(fs::read(example.join(FILES[4])).unwrap()) };
+    let report = verify(&mut Directory::new(example), &wanted, &mut |_, _| {}).unwrap();
+    assert_eq!((report.exit_code(), report.events, report.since), (0, 3, Some(2)));
+}

@@ -1,0 +1,87 @@
+//! Fetches a log into a directory. What comes is not trusted: it is written as it came, and judged by who verifies.
+
+use super::Remote;
+use auditor::{Listed, Writer};
+use common::{Clock, SystemClock};
+use ledger::{Hash, OccurredAt, Origin, VerifierKey, Word};
+use serde::Deserialize;
+use std::{fmt, io, path::Path};
+
+/// `GET /v1/audit/checkpoint`, as much of it as a bundle needs.
+#[derive(Deserialize)]
+struct Checkpoint {
+    checkpoint: Option<String>,
+    size: u64,
+    public_key: String,
+}
+
+/// `GET /v1/audit/segments`.
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Entry>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    first_sequence: u64,
+    events: usize,
+    version_id: String,
+    sha256: String,
+}
+
+/// `GET /v1/audit/segments/{first_sequence}`.
+#[derive(Deserialize)]
+struct Text {
+    lines: Vec<String>,
+}
+
+/// What was fetched, for who fetched it.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    events: u64,
+    segments: usize,
+    signed: u64,
+}
+
+impl fmt::Display for Fetched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} events in {} segments, of which a checkpoint signs {}.", self.events, self.segments, self.signed)
+    }
+}
+
+/// The checkpoint comes first, so that the segments reach as far as it does, or farther.
+pub(super) async fn fetch(endpoint: &str, out: &Path) -> Result<Fetched, String> {
+    let remote = Remote::new(endpoint)?;
+    let Checkpoint { checkpoint, size, public_key } = remote.get("/v1/audit/checkpoint").await?;
+    let key = VerifierKey::parse(&public_key).map_err(|e| format!("the deployment's verifier key: {e}"))?;
+    let note = checkpoint.ok_or("nothing is signed yet: a checkpoint comes within a minute of the first sealed event")?;
+    let origin = Origin::parse(key.name()).map_err(|e| format!("the verifier key's name: {e}"))?;
+
+    let io = |e: io::Error| format!("`{}`: {e}", out.display());
+    let mut writer = Writer::create(out, origin, None).map_err(io)?;
+    writer.checkpoint(size, note.as_bytes()).map_err(io)?;
+    writer.key(&key).map_err(io)?;
+    let mut fetched = Fetched { events: 0, segments: 0, signed: size };
+    let mut cursor = String::new();
+    loop {
+        let page: Page = remote.get(&format!("/v1/audit/segments?limit=100{cursor}")).await?;
+        for Entry { first_sequence, events, version_id, sha256 } in page.items {
+            let sha256 = Hash::parse(&sha256).map_err(|_| format!("the list of segments has no SHA-256 for {first_sequence}"))?;
+            let text: Text = remote.get(&format!("/v1/audit/segments/{first_sequence}")).await?;
+            let body: String = text.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+            let listed = Listed { first: first_sequence, events, version_id: Word::clean(&version_id), sha256 };
+            writer.put(listed, body.as_bytes()).map_err(io)?;
+            fetched.segments += 1;
+            fetched.events += events as u64;
+        }
+        match page.next_cursor {
+            // Cursors are of the alphabet of base64url, which needs no escaping.
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let now = OccurredAt::from_unix_millis(SystemClock.now().as_millis()).map_err(|e| e.to_string())?;
+    writer.finish(now).map_err(io)?;
+    Ok(fetched)
+}

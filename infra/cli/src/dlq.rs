@@ -1,0 +1,206 @@
+//! `cloister dlq`: what was given up, why, and its way back.
+
+use crate::Outcome;
+use clap::{Args, Subcommand};
+use common::{Dead, Deps, Error, Queue, Result, operator::Operator};
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+#[derive(Debug, Args)]
+pub(crate) struct Dlq {
+    #[command(subcommand)]
+    command: Command,
+    /// Answer as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Who does this, for the audit log
+    #[arg(long = "as", value_name = "NAME", env = "USER", global = true, default_value = "operator")]
+    operator: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// What lies in the dead-letter queues, and why
+    List {
+        /// Only this queue's, as `deliver-notification`
+        queue: Option<String>,
+    },
+    /// One message, whole
+    Show { queue: String, message_id: String },
+    /// Put messages back into the queue that they came from
+    Redrive {
+        queue: String,
+        #[arg(required_unless_present = "all")]
+        message_ids: Vec<String>,
+        /// Every message of the queue
+        #[arg(long, conflicts_with = "message_ids")]
+        all: bool,
+    },
+}
+
+/// What is listed of a queue at most.
+const MOST: usize = 100;
+
+impl Dlq {
+    pub(crate) async fn run(&self, deps: &Deps) -> Outcome {
+        let operator = Operator::new(deps, &self.operator);
+        let done = match &self.command {
+            Command::List { queue } => self.list(&operator, queue.as_deref()).await,
+            Command::Show { queue, message_id } => self.show(&operator, queue, message_id).await,
+            Command::Redrive { queue, message_ids, .. } => self.redrive(&operator, queue, message_ids).await,
+        };
+        match done {
+            Ok(text) => Outcome::done(text),
+            Err(Error::Unavailable { service, cause }) => {
+                Outcome::failed(format!("`{service}` is unavailable: {}", cause.as_str()))
+            }
+            Err(Error::Invalid(fields)) => {
+                Outcome::failed(fields.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join("; "))
+            }
+            Err(error) => Outcome::failed(error.to_string()),
+        }
+    }
+
+    async fn list(&self, operator: &Operator<'_>, wanted: Option<&str>) -> Result<String> {
+        let queues = match wanted {
+            Some(name) => vec![queue(name)?],
+            None => registry::consumers().map(|consumer| consumer.queue).collect(),
+        };
+        let mut found = Vec::new();
+        for queue in queues {
+            found.extend(operator.dead_letters(&queue, MOST).await?.into_iter().map(|dead| (queue, dead)));
+        }
+        if self.json {
+            return Ok(Value::Array(found.iter().map(|(queue, dead)| as_json(queue, dead)).collect()).to_string());
+        }
+        if found.is_empty() {
+            return Ok("Nothing was given up.".to_owned());
+        }
+        let mut out = format!("{:<24} {:<38} {:<24} {:<26} {}\n", "queue", "message", "failed at", "schema", "reason");
+        for (queue, Dead { message_id, why, .. }) in &found {
+            let (at, schema, reason) = match why {
+                Some(why) => (why.failed_at.to_string(), why.schema.as_deref().unwrap_or("-"), why.reason.as_str()),
+                None => ("-".to_owned(), "-", "not known: it left none"),
+            };
+            // Writing to a string cannot fail.
+            let _ = writeln!(out, "{:<24} {message_id:<38} {at:<24} {schema:<26} {reason}", queue.name);
+        }
+        let _ = write!(out, "\n{} in all. Put back with: cloister dlq redrive QUEUE MESSAGE", found.len());
+        Ok(out)
+    }
+
+    async fn show(&self, operator: &Operator<'_>, name: &str, message_id: &str) -> Result<String> {
+        let queue = queue(name)?;
+        let dead = operator.dead_letters(&queue, MOST).await?.into_iter().find(|dead| dead.message_id == message_id);
+        let shown = as_json(&queue, &dead.ok_or(Error::NotFound)?);
+        Ok(if self.json { shown.to_string() } else { format!("{shown:#}") })
+    }
+
+    async fn redrive(&self, operator: &Operator<'_>, name: &str, wanted: &[String]) -> Result<String> {
+        let moved = operator.redrive(&queue(name)?, wanted).await?;
+        Ok(if self.json { json!({ "moved": moved }).to_string() } else { format!("{} put back into {name}.", moved.len()) })
+    }
+}
+
+fn queue(name: &str) -> Result<Queue> {
+    registry::consumers().map(|consumer| consumer.queue).find(|queue| queue.name == name).ok_or_else(|| {
+        let known = registry::consumers().map(|consumer| consumer.queue.name).collect::<Vec<_>>().join(", ");
+        Error::invalid("queue", "unknown", format!("no such queue; there are {known}"))
+    })
+}
+
+fn as_json(queue: &Queue, dead: &Dead) -> Value {
+    let why = dead.why.as_ref().map(|why| {
+        json!({
+            "tenant_id": why.tenant,
+            "event_id": why.event_id,
+            "schema": why.schema,
+            "reason": why.reason,
+            "failed_at": why.failed_at,
+            "receives": why.receives,
+        })
+    });
+    let body = serde_json::from_str(&dead.body).unwrap_or_else(|_| Value::String(dead.body.clone()));
+    json!({ "queue": queue.name, "message_id": dead.message_id, "why": why, "body": body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use testing::{App, Fault, Tenant};
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        dlq: Dlq,
+    }
+
+    async fn run(app: &App, words: &str) -> Outcome {
+        let line = Line::parse_from(std::iter::once("dlq").chain(words.split_whitespace()));
+        Dlq { operator: "tester".to_owned(), ..line.dlq }.run(app.deps()).await
+    }
+
+    /// A message of Acme's that cannot be understood has had its last try, and lies in the dead-letter queue.
+    async fn given_up() -> App {
+        let app = App::start().await;
+        let now = common::Clock::now(app.clock());
+        let body = json!({
+            "id": common::EventId::new(now), "tenant_id": app.tenant_id(Tenant::Acme), "actor": "synthetic", "on_behalf_of": null,
+            "cause": common::EventId::new(now), "correlation_id": "test", "schema": "shipment.created", "version": 99,
+            "occurred_at": now, "payload": {},
+        });
+        let event = json!({"Records": [{
+            "messageId": "m1", "body": body.to_string(), "attributes": {"ApproximateReceiveCount": "5"}, "messageAttributes": {},
+        }]});
+        let consumer = registry::consumers().find(|consumer| consumer.name == "deliver_notification").unwrap();
+        let failed = consumer.consume(app.deps(), serde_json::from_value(event).unwrap()).await;
+        assert_eq!(failed.batch_item_failures.len(), 1);
+        lies_there(&app);
+        app
+    }
+
+    /// SQS hands it out once more, and then nothing.
+    fn lies_there(app: &App) {
+        let message = r#"{"Messages": [{"MessageId": "m1", "ReceiptHandle": "r1", "Body": "{}"}]}"#;
+        app.wire().fail("ReceiveMessage", 0, 1, Fault::Says(200, message));
+        app.wire().fail("ReceiveMessage", 0, 100, Fault::Says(200, "{}"));
+        app.wire().fail("DeleteMessage", 0, 100, Fault::Says(200, "{}"));
+        app.wire().fail("SendMessage", 0, 100, Fault::Says(200, r#"{"MessageId": "m2", "MD5OfMessageBody": ""}"#));
+    }
+
+    async fn acts(app: &App, tenant: &str) -> Vec<String> {
+        let rows = app.dump("LedgerTable").await;
+        let of = |row: &&std::collections::HashMap<String, _>| row["pk"].as_s().is_ok_and(|pk| *pk == format!("{tenant}#AUDIT"));
+        let events = rows.iter().filter(of).map(|row| serde_json::from_str::<Value>(row["event"].as_s().unwrap()).unwrap());
+        let acts = events.filter(|event| event["actor"]["id"] == "tester");
+        acts.map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_given_up_is_listed_with_its_reason_and_that_is_on_record() {
+        let app = given_up().await;
+        let listed = run(&app, "list deliver-notification").await;
+        assert!(listed.exit == 0 && listed.text.contains("m1") && listed.text.contains("unknown_schema"), "{listed:?}");
+        assert_eq!(acts(&app, &common::TenantId::PLATFORM.to_string()).await, ["api.view_dead_letters"]);
+        assert_eq!(run(&app, "list no-such-queue").await.exit, 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_put_back_is_on_its_tenants_record_first() {
+        let app = given_up().await;
+        let acme = app.tenant_id(Tenant::Acme).to_string();
+        app.wire().fail("TransactWriteItems", 0, 100, Fault::Gone);
+        assert_eq!(run(&app, "redrive deliver-notification m1").await.exit, 1);
+        assert!(!app.calls().sqs.iter().any(|call| call == "SendMessage"));
+        assert_eq!(acts(&app, &acme).await, [""; 0]);
+
+        app.wire().heal();
+        lies_there(&app);
+        let moved = run(&app, "redrive deliver-notification m1").await;
+        assert_eq!((moved.exit, moved.text.as_str()), (0, "1 put back into deliver-notification."));
+        assert_eq!(acts(&app, &acme).await, ["api.redrive_dead_letter"]);
+        let left = app.dump("EphemeraTable").await;
+        assert!(!left.iter().any(|row| row["pk"].as_s().unwrap().contains("DEAD_LETTERS#")));
+    }
+}

@@ -1,0 +1,287 @@
+//! Packages in UPS's shape, with what makes it hard to read: <https://developer.ups.com>, Tracking and Track Alert.
+//!
+//! Which oddity an answer has is drawn from the seed and the number, so that it does not change from one poll to the next.
+//! Names, addresses and pictures are made up, and say so.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use serde_json::{Map, Value, json};
+
+use super::dice::Dice;
+use super::journey::{DESTINATION, Place};
+use super::status::{Milestone, Status};
+use super::world::{Activity, Package};
+
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+/// What a caller asked for beyond the plain answer.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Wanted {
+    pub(super) signature: bool,
+    pub(super) milestones: bool,
+    pub(super) proof_of_delivery: bool,
+}
+
+/// The answer about a package that is known.
+pub(super) fn found(package: &Package, seed: u64, wanted: Wanted) -> Value {
+    json!({ "trackResponse": { "shipment": [{
+        "inquiryNumber": package.number,
+        "package": [told(package, seed, wanted)],
+        "userRelation": ["SHIPPER"],
+    }] } })
+}
+
+/// The answer about any other: 200, a warning, and no package.
+pub(super) fn not_found(number: &str) -> Value {
+    json!({ "trackResponse": { "shipment": [{
+        "inquiryNumber": number,
+        "warnings": [{ "code": "TW0001", "message": "Tracking Information Not Found" }],
+    }] } })
+}
+
+/// The status that UPS calls current: in a third of all cases, that of the activity before the newest.
+pub(super) fn current(package: &Package, seed: u64) -> Option<&Status> {
+    let count = package.activities.len();
+    let lags = count > 1 && oddity(package, seed, "lag", count, 3) == 0;
+    package.activities.get(count.checked_sub(if lags { 2 } else { 1 })?).map(|activity| &activity.status)
+}
+
+fn told(package: &Package, seed: u64, wanted: Wanted) -> Value {
+    let odd = |what, of| oddity(package, seed, what, 0, of);
+    let newest_first = package.activities.iter().enumerate().rev().map(|(n, one)| activity(package, seed, n, one));
+    let activities: Vec<Value> = newest_first.collect();
+    // A label that nobody has scanned yet may have no list at all.
+    let label_only = activities.len() == 1 && odd("no activities", 3) == 0;
+    let current = current(package, seed).map(status);
+    let mut told = json!({
+        "trackingNumber": package.number,
+        "activity": if label_only { Value::Null } else { activities.into() },
+        "currentStatus": current,
+        "packageCount": 1,
+        "service": { "code": "518", "levelCode": "011", "description": "UPS Ground " },
+        "weight": { "unitOfMeasurement": "LBS", "weight": "2.00" },
+        "dimension": { "height": "4.00", "length": "12.00", "width": "9.00", "unitOfDimension": "IN" },
+        "packageAddress": addresses(),
+        "referenceNumber": [{ "type": "SHIPMENT", "number": "SYNTHETIC-REFERENCE" }],
+        "suppressionIndicators": [],
+        "ucixStatus": "O",
+        "isSmartPackage": false,
+        // What no page of UPS's names: a reader that refuses what it does not know fails here.
+        "synthetic": true,
+        "networkHints": { "revision": 3, "lanes": ["A", null] },
+    });
+    if let Value::Object(fields) = &mut told {
+        delivery(fields, package, seed, wanted);
+        if odd("alternate", 2) == 0 {
+            fields.insert("alternateTrackingNumber".to_owned(), Value::Null);
+        }
+        if wanted.milestones {
+            fields.insert("milestones".to_owned(), milestones(package));
+        } else if odd("milestones", 2) == 0 {
+            fields.insert("milestones".to_owned(), Value::Null);
+        }
+    }
+    told
+}
+
+fn activity(package: &Package, seed: u64, n: usize, one: &Activity) -> Value {
+    let (local, gmt) = (civil(one.at, one.place), civil(one.at, UTC));
+    let gmt_time = match oddity(package, seed, "time", n, 3) {
+        0 => clock(gmt).trim_start_matches('0').to_owned(),
+        1 => gmt.strftime("%H:%M:%S").to_string(),
+        _ => clock(gmt),
+    };
+    let separator = if oddity(package, seed, "offset", n, 2) == 0 { ':' } else { '.' };
+    let mut place = json!({ "country": "US", "countryCode": "US" });
+    if !one.place.city.is_empty() {
+        let spaced = if oddity(package, seed, "space", n, 2) == 0 { " " } else { "" };
+        place["city"] = format!("{}{spaced}", one.place.city).into();
+        place["stateProvince"] = one.place.state.into();
+        place["postalCode"] = if n.is_multiple_of(2) { Value::Null } else { one.place.postal_code.into() };
+    }
+    json!({
+        "date": day(local),
+        "time": clock(local),
+        "gmtDate": day(gmt),
+        "gmtTime": gmt_time,
+        "gmtOffset": offset(one.place, separator),
+        "location": { "address": place, "slic": "4300" },
+        "status": status(&one.status),
+    })
+}
+
+fn status(status: &Status) -> Value {
+    json!({
+        "type": status.kind,
+        "code": status.code,
+        "statusCode": status.status_code,
+        // With the space that UPS leaves at its end.
+        "description": format!("{} ", status.description),
+        "simplifiedTextDescription": status.simplified(),
+    })
+}
+
+/// Dates and times of the delivery, and who took it.
+fn delivery(fields: &mut Map<String, Value>, package: &Package, seed: u64, wanted: Wanted) {
+    let scheduled = scheduled(package);
+    let (dates, time) = match delivered(package) {
+        Some(end) => {
+            let local = civil(end.at, end.place);
+            fields.insert("deliveryInformation".to_owned(), handed_over(wanted));
+            let times = json!({ "type": "DEL", "startTime": null, "endTime": clock(local) });
+            (json!([{ "type": "DEL", "date": day(local) }]), times)
+        }
+        None if package.activities.len() == 1 && oddity(package, seed, "no date", 0, 2) == 0 => (Value::Null, Value::Null),
+        None => {
+            let mut dates = vec![json!({ "type": "SDD", "date": scheduled })];
+            if package.activities.iter().any(|activity| activity.status.kind == "U") {
+                dates.push(json!({ "type": "RDD", "date": day(civil(package.created + 4 * DAY, DESTINATION)) }));
+            }
+            let out = package.activities.last().is_some_and(|activity| activity.status.simplified() == "Out for Delivery");
+            let time = match out {
+                true => json!({ "type": "EDW", "startTime": "140000", "endTime": "180000" }),
+                false => json!({ "type": "EOD", "startTime": "", "endTime": "" }),
+            };
+            (dates.into(), time)
+        }
+    };
+    fields.insert("deliveryDate".to_owned(), dates);
+    fields.insert("deliveryTime".to_owned(), time);
+}
+
+/// What must not be kept in the clear. UPS gives the signature and the proof to who asks for them only.
+fn handed_over(wanted: Wanted) -> Value {
+    let picture = |text: &str| STANDARD.encode(text);
+    let mut information = json!({
+        "location": "Front Door ",
+        "receivedBy": "SYNTHETIC RECEIVER",
+        "deliveryPhoto": {
+            "isNonPostalCodeCountry": false,
+            "photo": picture("SYNTHETIC PHOTO, NO PICTURE"),
+            "photoCaptureInd": "Y",
+            "photoDispositionCode": "V",
+        },
+    });
+    if wanted.signature {
+        information["signature"] = json!({ "image": picture("SYNTHETIC SIGNATURE, NO PICTURE") });
+    }
+    if wanted.proof_of_delivery {
+        information["pod"] = json!({ "content": picture("SYNTHETIC PROOF OF DELIVERY") });
+    }
+    information
+}
+
+fn addresses() -> Value {
+    let address = |line, place: Place| {
+        json!({ "addressLine1": line, "city": place.city, "stateProvince": place.state, "postalCode": place.postal_code,
+                "country": "US", "countryCode": "US" })
+    };
+    json!([
+        { "type": "ORIGIN", "name": "SYNTHETIC SHIPPER", "attentionName": null, "address": { "country": "US", "countryCode": "US" } },
+        { "type": "DESTINATION", "name": "", "attentionName": "SYNTHETIC RECEIVER",
+          "address": address("100 EXAMPLE STREET", DESTINATION) },
+    ])
+}
+
+fn milestones(package: &Package) -> Value {
+    let stages = [
+        (Milestone::LabelCreated, "Label Created"),
+        (Milestone::PickedUp, "We Have Your Package"),
+        (Milestone::InTransit, "On the Way"),
+        (Milestone::OutForDelivery, "Out for Delivery"),
+        (Milestone::Delivered, "Delivered"),
+    ];
+    let newest_first: Vec<&str> = package.activities.iter().rev().map(|activity| activity.status.simplified()).collect();
+    let listed = stages.into_iter().map(|(milestone, name)| {
+        let linked = newest_first.iter().position(|shown| *shown == name);
+        json!({
+            "code": milestone.status().code,
+            "description": name,
+            "current": linked == Some(0),
+            "state": if linked.is_some() { "COMPLETE" } else { "INCOMPLETE" },
+            "linkedActivity": linked.map(|index| index.to_string()),
+            "category": null,
+        })
+    });
+    listed.collect()
+}
+
+/// A Track Alert's body: other names than a poll's for the same things, and blanks for what is not known.
+pub(super) fn tracking_event(package: &Package, one: &Activity, enhanced: bool) -> Value {
+    let (local, gmt) = (civil(one.at, one.place), civil(one.at, UTC));
+    let delivered = one.status.kind == "D";
+    let mut event = json!({
+        "trackingNumber": package.number,
+        "localActivityDate": day(local),
+        "localActivityTime": clock(local),
+        "activityLocation": {
+            "city": one.place.city,
+            "stateProvince": one.place.state,
+            "postalCode": if delivered { one.place.postal_code } else { "" },
+            "country": "US",
+        },
+        "activityStatus": {
+            "type": one.status.kind,
+            "code": one.status.code,
+            "description": one.status.description,
+            "descriptionCode": one.status.status_code,
+        },
+        "scheduledDeliveryDate": scheduled(package),
+        "actualDeliveryDate": if delivered { day(local) } else { String::new() },
+        "actualDeliveryTime": if delivered { clock(local) } else { String::new() },
+        "gmtActivityDate": day(gmt),
+        "gmtActivityTime": clock(gmt),
+        "gmtOffset": offset(one.place, '.'),
+        "deliveryStartTime": "",
+        "deliveryEndTime": "",
+        "deliveryTimeDescription": "end of day",
+    });
+    if enhanced && delivered {
+        event["receivedBy"] = "SYNTHETIC RECEIVER".into();
+        event["deliveryPhoto"] = STANDARD.encode("SYNTHETIC PHOTO, NO PICTURE").into();
+    }
+    event
+}
+
+const UTC: Place = Place { city: "", state: "", postal_code: "", offset_minutes: 0 };
+
+fn delivered(package: &Package) -> Option<&Activity> {
+    package.activities.iter().rev().find(|activity| activity.status.kind == "D")
+}
+
+/// The day that UPS promised when the label was made.
+fn scheduled(package: &Package) -> String {
+    day(civil(package.created + 3 * DAY, DESTINATION))
+}
+
+fn oddity(package: &Package, seed: u64, what: &str, n: usize, of: u64) -> u64 {
+    let n = u64::try_from(n).unwrap_or(u64::MAX);
+    Dice::new(seed, &format!("{what} {}", package.number), n).below(of)
+}
+
+/// The wall's time at a place that never saves daylight.
+fn civil(millis: i64, place: Place) -> DateTime {
+    let shifted = millis.saturating_add(place.offset_minutes * 60_000);
+    // A clock beyond jiff's years shows the epoch: no test is about that.
+    Offset::UTC.to_datetime(jiff::Timestamp::from_millisecond(shifted).unwrap_or_default())
+}
+
+fn day(at: DateTime) -> String {
+    at.strftime("%Y%m%d").to_string()
+}
+
+fn clock(at: DateTime) -> String {
+    at.strftime("%H%M%S").to_string()
+}
+
+fn offset(place: Place, separator: char) -> String {
+    let (sign, minutes) = if place.offset_minutes < 0 { ('-', -place.offset_minutes) } else { ('+', place.offset_minutes) };
+    format!("{sign}{:02}{separator}{:02}", minutes / 60, minutes % 60)
+}
+
+/// To the second, as UPS has it.
+pub(super) fn rfc3339(millis: i64) -> String {
+    jiff::Timestamp::from_second(millis.div_euclid(1000)).unwrap_or_default().to_string()
+}

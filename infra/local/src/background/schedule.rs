@@ -1,0 +1,64 @@
+//! EventBridge's schedules: each function every so many minutes, and never twice at once.
+
+use super::{Ground, Halt};
+use crate::live::{Kind, Ran};
+use common::AnySchedule;
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+/// The first run comes soon after the start, and each schedule's a little later than the one before it.
+const FIRST: Duration = Duration::from_secs(2);
+const APART: Duration = Duration::from_millis(300);
+
+/// Runs `schedule` until told to stop.
+pub(super) async fn run(ground: Ground, schedule: &'static AnySchedule, place: u32, halt: Halt) {
+    let mut clock = interval_at(Instant::now() + FIRST + APART * place, period(schedule.every_minutes, ground.time_scale));
+    // A run that takes longer than its period is followed by the next one, not by all that it has missed.
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = clock.tick() => {}
+            () = halt.stopped() => return,
+        }
+        once(&ground, schedule, &halt).await;
+    }
+}
+
+async fn once(ground: &Ground, schedule: &'static AnySchedule, halt: &Halt) {
+    let began = Instant::now();
+    let limit = Duration::from_secs(schedule.timeout_secs.into());
+    let work = async {
+        tokio::select! {
+            outcome = timeout(limit, schedule.run(&ground.deps)) => match outcome {
+                Ok(Ok(parts)) => Ok(parts),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err("timed out".to_owned()),
+            },
+            () = halt.cut() => Err("cut off: the stack is stopping".to_owned()),
+        }
+    };
+    let (outcome, lines) = ground.lines.heard(work).await;
+    ground.bell.ring();
+    let failed = usize::from(outcome.is_err());
+    let (items, error) = match outcome {
+        Ok(parts) => (parts, None),
+        Err(why) => (0, Some(why)),
+    };
+    let (domain, name, took) = (schedule.domain, schedule.name, began.elapsed());
+    ground.lines.ran(&Ran { kind: Kind::Schedule, domain, name, items, failed, took, error, lines });
+}
+
+fn period(minutes: u32, time_scale: u32) -> Duration {
+    Duration::from_secs(u64::from(minutes.max(1)) * 60) / time_scale.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_faster_clock_shortens_the_period() {
+        assert_eq!(period(1, 1), Duration::from_secs(60));
+        assert_eq!(period(60, 600), Duration::from_secs(6));
+    }
+}

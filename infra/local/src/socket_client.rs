@@ -1,0 +1,82 @@
+//! A small WebSocket client for loopback, for the tools and tests that talk to a running stack.
+
+use futures_util::{SinkExt, StreamExt};
+use std::time::Duration;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Error, Message, client::IntoClientRequest, http::HeaderValue},
+};
+
+/// One machine answers sooner.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// An open socket.
+#[derive(Debug)]
+pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+/// What comes from the other side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    Text(String),
+    /// It was closed, with RFC 6455's code where one was said.
+    Closed(Option<u16>),
+    /// Nothing, for as long as was waited.
+    Nothing,
+}
+
+/// Why there is no socket.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSocket {
+    /// The handshake was answered with this status.
+    #[error("refused with {0}")]
+    Refused(u16),
+    #[error("no answer: {0}")]
+    NoAnswer(String),
+}
+
+impl Socket {
+    /// Opens a socket at a URL such as `ws://127.0.0.1:8787/ws?ticket=…`.
+    ///
+    /// # Errors
+    /// [`NoSocket`]
+    pub async fn open(url: &str) -> Result<Self, NoSocket> {
+        let failed = |e: &dyn std::fmt::Display| NoSocket::NoAnswer(e.to_string());
+        let mut request = url.into_client_request().map_err(|e| failed(&e))?;
+        request.headers_mut().insert("user-agent", HeaderValue::from_static("cloister-local"));
+        match timeout(TIMEOUT, connect_async(request)).await {
+            Ok(Ok((socket, _))) => Ok(Self(socket)),
+            Ok(Err(Error::Http(answer))) => Err(NoSocket::Refused(answer.status().as_u16())),
+            Ok(Err(e)) => Err(failed(&e)),
+            Err(e) => Err(failed(&e)),
+        }
+    }
+
+    /// # Errors
+    /// [`NoSocket::NoAnswer`] where it is closed.
+    pub async fn say(&mut self, text: impl Into<String>) -> Result<(), NoSocket> {
+        self.0.send(Message::text(text.into())).await.map_err(|e| NoSocket::NoAnswer(e.to_string()))
+    }
+
+    /// Waits for the next frame; pings are answered on the way.
+    pub async fn hear(&mut self, patience: Duration) -> Heard {
+        let next = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Text(text))) => return Heard::Text(text.as_str().to_owned()),
+                    Some(Ok(Message::Close(frame))) => return Heard::Closed(frame.map(|frame| frame.code.into())),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return Heard::Closed(None),
+                }
+            }
+        };
+        timeout(patience, next).await.unwrap_or(Heard::Nothing)
+    }
+
+    /// Says goodbye, and waits until the other side has heard it.
+    pub async fn close(mut self) {
+        // Where it is closed already, there is nobody to say it to.
+        let _ = self.0.close(None).await;
+        let _ = timeout(TIMEOUT, async { while let Some(Ok(_)) = self.0.next().await {} }).await;
+    }
+}

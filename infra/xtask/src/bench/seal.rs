@@ -1,0 +1,291 @@
+//! How fast the audit log is sealed. Twice, with the same events, which real requests leave:
+//!
+//! - in a local stack, where the stream and a Pipe wake the sealer while the events come: how late it is;
+//! - by itself, with all of them waiting, over a wire that counts: how fast it is, and what a thousand events cost in calls.
+
+use super::{
+    Failed,
+    counter::{Calls, Counter},
+    events,
+    figures::{ms, percentile},
+    world::World,
+};
+use crate::Outcome;
+use common::{
+    TenantId,
+    telemetry::{LogSink, WideEvent},
+};
+use local::{Observer, Options, Ran, Served, Stack};
+use serde_json::{Value, json};
+use std::{
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Requests of one session: fewer than its limit lets through at once.
+const PER_SESSION: usize = 50;
+/// Everything is sealed by then, or never: a wake-up is delayed for ten seconds, and one that was lost is made up for in minutes.
+const PATIENCE: Duration = Duration::from_secs(240);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Calls for a thousand events, at most.
+const MOST_S3: f64 = 2.0;
+const MOST_DYNAMODB: f64 = 50.0;
+/// The function, and its attributes in the log line.
+const SEALER: &str = "seal_audit";
+
+/// Measure the sealing of a tenant's audit log: its rate, its lag, its calls.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How many audit events are written, each by a request.
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u16).range(100..))]
+    events: u16,
+    /// How many requests at the same time.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
+    writers: u8,
+}
+
+/// Keeps the sealer's log lines.
+#[derive(Debug, Default)]
+struct Sealer(Mutex<Vec<(Value, Duration)>>);
+
+impl Sealer {
+    fn hear(&self, line: Value, took: Duration) {
+        if line["function"] == SEALER {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push((line, took));
+        }
+    }
+    fn take(&self) -> Vec<(Value, Duration)> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl LogSink for Sealer {
+    fn write(&self, line: &WideEvent) {
+        self.hear(serde_json::from_str(&line.to_line()).unwrap_or_default(), Duration::ZERO);
+    }
+}
+
+impl Observer for Sealer {
+    fn served(&self, _: &Served) {}
+    fn ran(&self, run: &Ran) {
+        let last = run.lines.len().saturating_sub(1);
+        for (n, line) in run.lines.iter().enumerate() {
+            // A run's time is counted once, however many tenants it was for.
+            self.hear(line.clone(), if n == last { run.took } else { Duration::ZERO });
+        }
+    }
+}
+
+pub(crate) async fn run(args: Args) -> Outcome {
+    in_the_stack(&args).await?;
+    println!();
+    by_itself(&args).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn in_the_stack(args: &Args) -> Result<(), Failed> {
+    println!("starting a stack of its own");
+    let sealer = Arc::new(Sealer::default());
+    let stack = Stack::start(Options { observer: Some(sealer.clone()), ..Options::default() }).await?;
+    let outcome = watch(&stack, &sealer, args).await;
+    stack.stop().await?;
+    outcome
+}
+
+async fn watch(stack: &Stack, sealer: &Sealer, args: &Args) -> Result<(), Failed> {
+    let world = Arc::new(World::of_stack(stack)?);
+    // What the seed left is nobody's steady state.
+    until_sealed(&world, Instant::now()).await?;
+    sealer.take();
+    let began = Instant::now();
+    write(&world, args).await?;
+    let written = began.elapsed();
+    until_sealed(&world, Instant::now()).await?;
+    let all = began.elapsed();
+    let mut total = Total::default();
+    for (line, took) in sealer.take() {
+        total.add(&world.tenant(), &line, took);
+    }
+    let per_second = |n: u64, time: Duration| n as f64 / time.as_secs_f64();
+    println!(
+        "while they come: {} events written in {:.1} s, {:.0} a second; all sealed {:.1} s after the last",
+        args.events,
+        written.as_secs_f64(),
+        per_second(args.events.into(), written),
+        (all - written).as_secs_f64()
+    );
+    println!(
+        "  {} events in {} segments by {} runs, {:.1} s in all: {:.0} events a second of running",
+        total.events,
+        total.segments,
+        total.runs,
+        total.took.as_secs_f64(),
+        per_second(total.events, total.took)
+    );
+    let lag = |part| ms(percentile(&total.lags, part)) / 1e3;
+    println!(
+        "  lag, of each run's oldest event, as logged: p50 {:.1} s, most {:.1} s; the queue's delay is 10 s of it",
+        lag(0.5),
+        lag(1.0)
+    );
+    Ok(())
+}
+
+/// What a tenant's runs came to.
+#[derive(Debug, Default)]
+struct Total {
+    events: u64,
+    segments: u64,
+    runs: usize,
+    lags: Vec<Duration>,
+    took: Duration,
+}
+
+impl Total {
+    fn add(&mut self, tenant: &TenantId, line: &Value, took: Duration) {
+        let number = |name: &str| line[name].as_u64().unwrap_or_default();
+        if line["tenant.id"] != json!(tenant) || number("audit.sealed") == 0 {
+            return;
+        }
+        self.events += number("audit.sealed");
+        self.segments += number("audit.segments");
+        self.runs += 1;
+        self.took += took;
+        self.lags.push(Duration::from_millis(number("audit.lag_ms")));
+    }
+}
+
+async fn by_itself(args: &Args) -> Result<(), Failed> {
+    let (counter, sealer) = (Counter::new(), Arc::new(Sealer::default()));
+    let world = Arc::new(World::with_everything(&counter, sealer.clone()).await?);
+    let consumer = registry::consumers().find(|consumer| consumer.name == SEALER).ok_or("there is no sealer")?;
+    let wake = async || {
+        let tenant = world.tenant();
+        let began = Instant::now();
+        let response = consumer.consume(world.deps(), serde_json::from_value(wake_up(tenant))?).await;
+        let took = began.elapsed();
+        if !response.batch_item_failures.is_empty() {
+            return Err(Failed::from(format!("the sealer failed: {:?}", sealer.take())));
+        }
+        let mut total = Total::default();
+        for (line, _) in sealer.take() {
+            total.add(&tenant, &line, took);
+        }
+        Ok::<_, Failed>(total)
+    };
+    // What making the tenant left.
+    wake().await?;
+    write(&world, args).await?;
+    counter.take();
+    let total = wake().await?;
+    let calls = counter.take();
+    println!(
+        "all at once: {} events in {} segments, {:.2} s: {:.0} events a second",
+        total.events,
+        total.segments,
+        total.took.as_secs_f64(),
+        total.events as f64 / total.took.as_secs_f64()
+    );
+    for (call, count) in &calls {
+        println!("  {count:>5} {call}");
+    }
+    let of = |service: &str| per_thousand(&calls, service, total.events);
+    verdict("S3", of("s3 "), MOST_S3);
+    verdict("DynamoDB", of("dynamodb "), MOST_DYNAMODB);
+    if total.events < u64::from(args.events) {
+        println!("  {} of {} events were left to the next run", u64::from(args.events) - total.events, args.events);
+    }
+    Ok(())
+}
+
+fn per_thousand(calls: &Calls, service: &str, events: u64) -> f64 {
+    let count: usize = calls.iter().filter(|(name, _)| name.starts_with(service)).map(|(_, count)| count).sum();
+    count as f64 * 1e3 / events.max(1) as f64
+}
+
+fn verdict(service: &str, calls: f64, most: f64) {
+    let met = if calls <= most { "met" } else { "MISSED" };
+    println!("target {met}: {calls:.1} calls to {service} for 1,000 events, at most {most:.0}");
+}
+
+/// The queue's event, as the Pipe makes it of an audit item.
+fn wake_up(tenant: TenantId) -> Value {
+    json!({ "Records": [{
+        "messageId": "bench-1",
+        "receiptHandle": "bench",
+        "body": json!({ "wake_up": format!("{tenant}#AUDIT") }).to_string(),
+        "attributes": { "ApproximateReceiveCount": "1", "MessageGroupId": format!("{tenant}#AUDIT") },
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": format!("arn:aws:sqs:{}:{}:bench-seal-audit.fifo", emulators::REGION, emulators::ACCOUNT),
+        "awsRegion": emulators::REGION,
+    }] })
+}
+
+/// Lets so many events happen: each is a list that somebody asks for, of a tenant that has no shipment.
+async fn write(world: &Arc<World>, args: &Args) -> Result<(), Failed> {
+    let (events, writers) = (usize::from(args.events), usize::from(args.writers));
+    let tasks = (0..writers).map(|n| {
+        let world = world.clone();
+        let own = events / writers + usize::from(n < events % writers);
+        tokio::spawn(async move { write_some(&world, own).await.map_err(|e| e.to_string()) })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await??;
+    }
+    Ok(())
+}
+
+async fn write_some(world: &World, mut left: usize) -> Result<(), Failed> {
+    let list = events::endpoint("list_shipments")?;
+    while left > 0 {
+        let session = world.open_session().await?;
+        for _ in 0..left.min(PER_SESSION) {
+            events::ask(world, list, &session).await?;
+        }
+        left = left.saturating_sub(PER_SESSION);
+    }
+    Ok(())
+}
+
+/// Waits until none of the tenant's events is unsealed.
+async fn until_sealed(world: &World, began: Instant) -> Result<(), Failed> {
+    let query = json!({
+        "TableName": world.deps().config().tables.ledger,
+        "KeyConditionExpression": "pk = :pk",
+        "ExpressionAttributeValues": { ":pk": { "S": format!("{}#AUDIT", world.tenant()) } },
+        "Select": "COUNT",
+        "ConsistentRead": true,
+    });
+    while world.dynamodb().call("Query", &query).await?.json["Count"] != 0 {
+        if began.elapsed() > PATIENCE {
+            return Err("the events were not sealed in time".into());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_counted_by_service_for_a_thousand_events() {
+        let calls = Calls::from([("s3 PutObject".to_owned(), 5), ("dynamodb Query".to_owned(), 11)]);
+        assert_eq!((per_thousand(&calls, "s3 ", 5000), per_thousand(&calls, "dynamodb ", 5000)), (1.0, 2.2));
+    }
+
+    #[test]
+    fn only_the_tenants_own_runs_that_sealed_something_count() {
+        let tenant = TenantId::PLATFORM;
+        let mut total = Total::default();
+        let line = |tenant: &str, sealed: u64| json!({"tenant.id": tenant, "audit.sealed": sealed, "audit.segments": 1, "audit.lag_ms": 1500});
+        for (tenant, sealed) in [(tenant.to_string().as_str(), 7), (tenant.to_string().as_str(), 0), ("ten_other", 9)] {
+            total.add(&TenantId::PLATFORM, &line(tenant, sealed), Duration::from_secs(1));
+        }
+        assert_eq!((total.events, total.runs, total.took), (7, 1, Duration::from_secs(1)));
+        assert_eq!(total.lags, [Duration::from_millis(1500)]);
+    }
+}

@@ -1,0 +1,223 @@
+//! What happens by itself: parcels move, shipments follow, and whoever waits for them is told.
+
+use super::{Step, Tour, text};
+use axum::http::Method;
+use common::{Clock, SystemClock, Timestamp};
+use local::{Heard, NoSocket, Socket, TENANTS, client::NoAnswer};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// A parcel's way, in order.
+const JOURNEY: [&str; 4] = ["PICKED_UP", "IN_TRANSIT", "OUT_FOR_DELIVERY", "DELIVERED"];
+/// How long the platform may take over what it does by itself.
+const PATIENCE: Duration = Duration::from_secs(45);
+/// How long is waited for a frame before the shipment is looked at without one.
+const A_MOMENT: Duration = Duration::from_secs(3);
+/// UPS tells no less.
+const ONE_SECOND: Duration = Duration::from_secs(1);
+const HOUR: i64 = 60 * 60 * 1000;
+
+/// By their tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct People<'a> {
+    pub(super) marketer: &'a str,
+    /// Who asks for news. Nobody is told of what they did themselves.
+    pub(super) colleague: &'a str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parcel<'a> {
+    pub(super) number: &'a str,
+    /// Of its shipment.
+    pub(super) path: &'a str,
+}
+
+pub(super) async fn open_socket(tour: &mut Tour, People { marketer, .. }: People<'_>) -> Result<Socket, NoAnswer> {
+    tour.chapter("She wants to be told");
+    const PREFERENCES: &str = "/v1/notifications/preferences";
+    let as_they_are = Step::get(PREFERENCES, 200).what("How is she told of what? As everybody is who has said nothing");
+    let as_they_are = tour.play(as_they_are.by(marketer)).await?;
+    let version = as_they_are.header("etag").unwrap_or_default().to_owned();
+    let wishes =
+        Step::new(Method::PUT, PREFERENCES, 200).what("A digest each hour, where there is something to tell").by(marketer);
+    tour.play(wishes.header("if-match", &version).body(&json!({ "digest": { "frequency": "hourly" } }))).await?;
+    let ticket = Step::post("/v1/notifications/tickets", 200);
+    let ticket =
+        tour.play(ticket.what("A page's socket cannot send a token. It shows a ticket, which is good once").by(marketer)).await?;
+    let url = text(&ticket.json, "url");
+    let failed = |error: NoSocket| NoAnswer { url: "the socket".to_owned(), why: error.to_string() };
+
+    tour.act("Open the socket, and say that one is there", "WebSocket", url.split('?').next().unwrap_or_default());
+    let mut socket = Socket::open(&url).await.map_err(failed)?;
+    socket.say(r#"{"type":"ping"}"#).await.map_err(failed)?;
+    match socket.hear(PATIENCE).await {
+        Heard::Text(frame) => {
+            tour.came(&frame, "");
+            tour.check(frame.contains(r#""pong""#), "the socket answers a ping");
+        }
+        other => tour.check(false, &format!("the socket answers a ping, not {other:?}")),
+    }
+    tour.act("The same ticket opens nothing any more", "WebSocket", url.split('?').next().unwrap_or_default());
+    let again = Socket::open(&url).await;
+    let refused = matches!(again, Err(NoSocket::Refused(401 | 403)));
+    tour.outcome(again.err().map_or_else(|| "open".to_owned(), |why| why.to_string()).as_str());
+    tour.check(refused, "a ticket that was used is refused");
+    Ok(socket)
+}
+
+/// From the first scan to the door.
+pub(super) async fn arrives(
+    tour: &mut Tour,
+    people: People<'_>,
+    socket: &mut Socket,
+    parcel: &Parcel<'_>,
+) -> Result<(), NoAnswer> {
+    tour.chapter("The parcel moves");
+    tour.note("UPS is asked by itself, each hour or so. A refresh asks now, so that this story is short.");
+    for status in JOURNEY {
+        moves(tour, people, socket, parcel, status).await?;
+    }
+
+    tour.chapter("She looks");
+    let unread = Step::get("/v1/notifications?unread=true&limit=10", 200)
+        .what("What is new? Ids and kinds: no frame and no list says more");
+    let unread = tour.play(unread.by(people.marketer)).await?;
+    let told = unread.json["items"].as_array().map_or(0, Vec::len);
+    tour.check(told >= JOURNEY.len(), "each change of status has a notification");
+    let read = Step::post("/v1/notifications/read-all", 200).what("All of it is read: one write, however much it was");
+    let read = tour.play(read.by(people.marketer)).await?;
+    tour.check(read.json["unread_count"] == 0, "nothing is left unread");
+    let events = Step::get(&format!("{}/events", parcel.path), 200)
+        .what("The parcel's way, as UPS tells it: sealed like everything of a patient");
+    let events = tour.play(events.by(people.marketer).phi()).await?;
+    let has = |status: &&str| events.json["items"].as_array().into_iter().flatten().any(|event| event["status"] == **status);
+    tour.check(JOURNEY.iter().all(|status| has(status)), "every scan is among the events");
+    Ok(())
+}
+
+/// Somebody has to act; what is told of it stays unread, for the digest.
+pub(super) async fn is_stuck(
+    tour: &mut Tour,
+    people: People<'_>,
+    socket: &mut Socket,
+    parcel: &Parcel<'_>,
+) -> Result<(), NoAnswer> {
+    tour.chapter("Another parcel is stuck");
+    moves(tour, people, socket, parcel, "EXCEPTION").await
+}
+
+/// UPS scans the parcel; the shipment follows, and the socket says so.
+async fn moves(
+    tour: &mut Tour,
+    People { marketer, colleague }: People<'_>,
+    socket: &mut Socket,
+    Parcel { number, path }: &Parcel<'_>,
+    status: &str,
+) -> Result<(), NoAnswer> {
+    // So that no two scans are of the same time.
+    sleep(ONE_SECOND).await;
+    let mark = tour.mark().await?;
+    tour.act(&format!("UPS scans the parcel: {status}"), "POST", "/_ups/advance");
+    let scan = json!({ "tracking_number": number, "status": status });
+    let scanned = tour.quietly(Step::post("/_ups/advance", 200).body(&scan)).await?;
+    tour.outcome(&format!("{} in {}", text(&scanned.json["newest"], "description"), text(&scanned.json, "city")));
+    tour.check(scanned.status == 200, "UPS's stand-in answers: the story needs it, and not UPS itself");
+
+    let began = Instant::now();
+    let refresh = Step::post(&format!("{path}/refresh"), 202).what("A colleague has UPS asked now").by(colleague).phi();
+    tour.play(refresh).await?;
+    let mut seen = String::new();
+    while began.elapsed() < PATIENCE {
+        let frame = socket.hear(A_MOMENT).await;
+        let after = format!("on her socket, {:.1} s later", began.elapsed().as_secs_f64());
+        match frame {
+            Heard::Text(frame) => tour.came(&frame, &after),
+            Heard::Closed(code) => {
+                tour.check(false, &format!("the socket stays open, and is not closed with {code:?}"));
+                return Ok(());
+            }
+            Heard::Nothing => tour.note("nothing on the socket yet"),
+        }
+        seen = text(&tour.quietly(Step::get(path, 200).by(marketer).phi()).await?.json, "status");
+        if reached(&seen, status) {
+            break;
+        }
+    }
+    tour.outcome(&format!("the shipment is {seen}"));
+    tour.check(reached(&seen, status), &format!("the shipment is {status} within {} s", PATIENCE.as_secs()));
+    tour.jobs_since(&mark).await
+}
+
+/// Whether a status is the wanted one, or one that comes after it: UPS may be playing journeys of its own.
+fn reached(seen: &str, wanted: &str) -> bool {
+    let place = |status: &str| JOURNEY.iter().position(|known| *known == status);
+    seen == wanted || matches!((place(seen), place(wanted)), (Some(seen), Some(wanted)) if seen > wanted)
+}
+
+/// What was mailed to her, or when the next mail is due.
+pub(super) async fn mailbox(tour: &mut Tour, number: &str) -> Result<(), NoAnswer> {
+    let her = format!("marketer@{}.example", TENANTS[0]);
+    tour.act("What has come for her? No mail leaves this machine", "GET", "/_mail");
+    let answer = tour.quietly(Step::get("/_mail", 200).header("accept", "application/json")).await?;
+    tour.check(answer.status == 200, "the mailbox can be read");
+    let mails = answer.json["mails"].as_array().into_iter().flatten();
+    let hers: Vec<_> = mails.filter(|mail| mail["to"].as_array().is_some_and(|to| to.contains(&json!(her)))).collect();
+    match hers.first() {
+        Some(mail) => {
+            tour.outcome(&format!("{} at {}, the newest of {}", text(mail, "subject"), text(mail, "sent_at"), hers.len()));
+            text(mail, "text").lines().for_each(|line| tour.note(line));
+        }
+        None => tour.outcome("nothing yet"),
+    }
+    tour.note(&format!(
+        "From {} on, what is unread then is counted in one mail, within five minutes: {}/_mail",
+        full_hour(SystemClock.now()),
+        tour.base_url()
+    ));
+    let says_more = |mail: &Value| ["Ada Sample", number].iter().any(|secret| mail.to_string().contains(secret));
+    tour.check(!hers.into_iter().any(says_more), "a mail counts, and says nothing of anybody");
+    Ok(())
+}
+
+/// The next one, in UTC.
+fn full_hour(now: Timestamp) -> String {
+    let next = Timestamp::from_millis((now.as_millis() / HOUR + 1) * HOUR).to_string();
+    format!("{} UTC", next.get(11..16).unwrap_or_default())
+}
+
+/// A session's sockets end with it.
+pub(super) async fn closes(tour: &mut Tour, mut socket: Socket) {
+    tour.act("Her socket ends with her session", "WebSocket", "");
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        match socket.hear(A_MOMENT).await {
+            Heard::Closed(code) => {
+                let code = code.map(|code| format!(" with {code}")).unwrap_or_default();
+                tour.came(&format!("closed{code}"), &format!("{:.1} s later", began.elapsed().as_secs_f64()));
+                return;
+            }
+            Heard::Text(frame) => tour.came(&frame, ""),
+            Heard::Nothing => {}
+        }
+    }
+    tour.check(false, "the socket is closed");
+    socket.close().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parcel_that_is_farther_has_been_where_it_was_awaited() {
+        assert!(reached("DELIVERED", "PICKED_UP") && reached("EXCEPTION", "EXCEPTION"));
+        assert!(!reached("PICKED_UP", "IN_TRANSIT") && !reached("UNKNOWN", "PICKED_UP") && !reached("DELIVERED", "EXCEPTION"));
+    }
+
+    #[test]
+    fn the_next_digest_is_at_the_next_full_hour() {
+        assert_eq!(full_hour("2026-01-01T12:00:00Z".parse().unwrap()), "13:00 UTC");
+        assert_eq!(full_hour("2026-01-01T23:59:59Z".parse().unwrap()), "00:00 UTC");
+    }
+}

@@ -1,0 +1,132 @@
+//! Who is woken by what: something that was given up, a pipe that fails, a log that is not what it was, or not sealed in time.
+
+use super::{
+    function::pascal,
+    queues,
+    yaml::{Node, attribute, list, map, reference, sub},
+};
+use common::Feed;
+
+/// The queues of what was given up that are no consumer's: what the alarm is called after, and the queue.
+const OTHER_DEAD: [(&str, &str); 2] = [("Pipes", "PipesDeadQueue"), ("Schedules", "SchedulesDeadQueue")];
+
+pub(crate) fn resources() -> String {
+    let mut resources: Vec<(String, Node)> = Vec::new();
+    let dead = registry::consumers().map(|consumer| (pascal(consumer.queue.name), queues::logical_dead(&consumer.queue)));
+    let others = OTHER_DEAD.map(|(name, queue)| (name.to_owned(), queue.to_owned()));
+    for (name, queue) in dead.chain(others) {
+        resources.push((format!("{name}DeadAlarm"), given_up(&name, &queue)));
+    }
+    let mut pipes = vec![("DomainEvents".to_owned(), "domain-events")];
+    let sealer = registry::consumers().find(|consumer| consumer.queue.feed == Feed::WakeUps);
+    pipes.extend(sealer.map(|consumer| (pascal(consumer.queue.name), "audit-wake-ups")));
+    for (name, pipe) in pipes {
+        resources.push((format!("{name}PipeAlarm"), pipe_fails(pipe)));
+    }
+    if let Some(sealer) = sealer {
+        resources.extend(watched(sealer.domain, "AuditTampered", &TAMPERED));
+        resources.extend(watched(sealer.domain, "AuditLag", &LAGGING));
+        // A sealer that does not run says nothing of lagging.
+        resources.push(("AuditWaitsAlarm".to_owned(), waits(&queues::logical(&sealer.queue))));
+    }
+    Node::Map(resources).write(2)
+}
+
+fn given_up(name: &str, queue: &str) -> Node {
+    let metric = map! {
+        "Namespace" => "AWS/SQS",
+        "MetricName" => "ApproximateNumberOfMessagesVisible",
+        "Dimensions" => list![map! { "Name" => "QueueName", "Value" => attribute(&format!("{queue}.QueueName")) }],
+        "Statistic" => "Maximum",
+    };
+    alarm(&format!("{}-given-up", kebab(name)), "Messages were given up: `cloister dlq` says which and why", metric, 0, 60)
+}
+
+fn waits(queue: &str) -> Node {
+    let metric = map! {
+        "Namespace" => "AWS/SQS",
+        "MetricName" => "ApproximateAgeOfOldestMessage",
+        "Dimensions" => list![map! { "Name" => "QueueName", "Value" => attribute(&format!("{queue}.QueueName")) }],
+        "Statistic" => "Maximum",
+    };
+    alarm("audit-waits", "Nobody seals the audit log: its wake-ups wait for more than five minutes", metric, 300, 60)
+}
+
+fn pipe_fails(pipe: &str) -> Node {
+    let metric = map! {
+        "Namespace" => "AWS/EventBridge/Pipes",
+        "MetricName" => "ExecutionFailed",
+        "Dimensions" => list![map! { "Name" => "PipeName", "Value" => sub(format!("${{Prefix}}-{pipe}")) }],
+        "Statistic" => "Sum",
+    };
+    alarm(&format!("{pipe}-pipe"), "A pipe from the ledger's stream fails; what it misses is swept", metric, 0, 300)
+}
+
+/// Lines of a domain's log that somebody should see.
+struct Watched {
+    name: &'static str,
+    pattern: &'static str,
+    says: &'static str,
+}
+
+const TAMPERED: Watched = Watched {
+    name: "audit-tampered",
+    pattern: r#"{ $.event = "audit.tamper_detected" }"#,
+    says: "The audit log is not what was sealed: a security incident, whoever caused it",
+};
+
+/// In milliseconds: the queue's delay, a run, and five minutes of patience.
+const LAGGING: Watched = Watched {
+    name: "audit-lag",
+    pattern: "{ $.['audit.lag_ms'] > 300000 }",
+    says: "Audit events wait for more than five minutes before they are sealed",
+};
+
+/// A metric of the domain's log, and its alarm. The log group is in the domain's stack.
+fn watched(domain: &str, name: &str, watched: &Watched) -> [(String, Node); 2] {
+    let namespace = || sub("Cloister/${Prefix}");
+    let filter = map! {
+        "Type" => "AWS::Logs::MetricFilter",
+        "DependsOn" => list![format!("{}Stack", pascal(domain))],
+        "Properties" => map! {
+            "LogGroupName" => sub(format!("/${{Prefix}}/{domain}")),
+            "FilterPattern" => watched.pattern,
+            "MetricTransformations" => list![map! {
+                "MetricNamespace" => namespace(), "MetricName" => watched.name, "MetricValue" => "1",
+            }],
+        },
+    };
+    let metric = map! { "Namespace" => namespace(), "MetricName" => watched.name, "Statistic" => "Sum" };
+    [(format!("{name}Metric"), filter), (format!("{name}Alarm"), alarm(watched.name, watched.says, metric, 0, 60))]
+}
+
+/// `metric` above a number in one period of so many seconds. No news is good news.
+fn alarm(name: &str, says: &str, metric: Node, above: u32, period: u32) -> Node {
+    let Node::Map(metric) = metric else { return metric };
+    let mut properties =
+        vec![("AlarmName".to_owned(), sub(format!("${{Prefix}}-{name}"))), ("AlarmDescription".to_owned(), says.into())];
+    properties.extend(metric);
+    let condition = map! {
+        "Period" => period,
+        "EvaluationPeriods" => 1u32,
+        "ComparisonOperator" => "GreaterThanThreshold",
+        "Threshold" => above,
+        "TreatMissingData" => "notBreaching",
+        "AlarmActions" => list![reference("AlarmTopic")],
+        "OKActions" => list![reference("AlarmTopic")],
+    };
+    properties.extend(condition.members().iter().cloned());
+    map! { "Type" => "AWS::CloudWatch::Alarm", "Properties" => Node::Map(properties) }
+}
+
+/// `DeliverNotification` as `deliver-notification`.
+fn kebab(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !out.is_empty() {
+            out.push('-');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}

@@ -1,0 +1,152 @@
+//! What functions call, against what their roles allow. No emulator here checks IAM, so this does: each function runs on its
+//! event, its calls are noted on the wire, and each must be in a statement of its role.
+
+use super::{
+    events,
+    function::{self, Function, Serves},
+    iam,
+    yaml::Node,
+};
+use common::{Identity, Role, Uuid};
+use emulators::{Ups, UpsOptions};
+use registry::event::fill;
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, time::Duration};
+use testing::{App, Tenant};
+
+/// Longer than a process keeps a key, so that each run has to unwrap its own.
+const KEYS_ARE_FORGOTTEN: Duration = Duration::from_secs(16 * 60);
+
+/// Those who sign in: what they do is behind Cognito, which is not here.
+const WITH_COGNITO: [&str; 4] = ["login", "challenge", "refresh", "authorizer"];
+
+type Calls = BTreeSet<(String, String)>;
+
+#[tokio::test]
+async fn no_function_calls_what_its_role_does_not_allow() {
+    let app = App::start().await;
+    let secret = Uuid::from_bytes(common::random::bytes()).to_string();
+    let ups = Ups::start(UpsOptions::new("synthetic", &secret)).unwrap();
+    app.wire().with_carrier(ups.endpoint(), json!({ "client_id": "synthetic", "client_secret": secret }));
+    let create = function::all().into_iter().find(|f| f.name == "create_shipment").unwrap();
+    let made = run(&app, &create, &app.open_session(Tenant::Acme, Role::Marketer).await, "").await;
+    let shipment = made["shipment_id"].as_str().unwrap_or_else(|| panic!("no shipment: {made}")).to_owned();
+    let mut seen = 0;
+    for function in function::all().into_iter().filter(|f| !WITH_COGNITO.contains(&f.name)) {
+        // Who may, and who may not.
+        for role in [Role::TenantAdmin, Role::Marketer, Role::Auditor] {
+            app.clock().advance(KEYS_ARE_FORGOTTEN);
+            let who = app.open_session(Tenant::Acme, role).await;
+            app.reset_calls();
+            run(&app, &function, &who, &shipment).await;
+            let (called, allowed) = (called(&app), allowed(&function));
+            let missing: Vec<_> = called.difference(&allowed).collect();
+            assert!(missing.is_empty(), "{} calls {missing:?}, and its role allows {allowed:?}", function.name);
+            seen += called.len();
+        }
+    }
+    assert!(seen > 300, "the wire noted {seen} calls");
+}
+
+/// Runs the function on its event: what an endpoint answers.
+async fn run(app: &App, function: &Function, who: &Identity, shipment: &str) -> Value {
+    let context = who.to_context();
+    let fresh = || Uuid::from_bytes(common::random::bytes());
+    let event = fill(&events::template(function).unwrap(), |name| {
+        Some(match name {
+            "shipment_id" => shipment.to_owned(),
+            "event_id" => format!("evt_{}", fresh().simple()),
+            "notification_id" => format!("ntf_{}", fresh().simple()),
+            "now" => common::Clock::now(app.clock()).to_string(),
+            "version" => "1".to_owned(),
+            "first_sequence" => "0".to_owned(),
+            "tracking_number" => "1Z12345E6605272234".to_owned(),
+            "tenant_id" | "user_id" | "session_id" | "exp" => context[name].clone(),
+            _ => fresh().to_string(),
+        })
+    })
+    .unwrap();
+    match function.serves {
+        Serves::Endpoint(endpoint) => {
+            let answer = endpoint.serve(app.deps(), serde_json::from_value(event).unwrap()).await;
+            let answer = serde_json::to_value(answer).unwrap();
+            return answer["body"].as_str().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
+        }
+        Serves::Consumer(consumer) => {
+            consumer.consume(app.deps(), serde_json::from_value(event).unwrap()).await;
+        }
+        Serves::Socket(socket) => {
+            socket.serve(app.deps(), serde_json::from_value(event).unwrap()).await;
+        }
+        // What fails was called all the same.
+        Serves::Schedule(schedule) => drop(schedule.run(app.deps()).await),
+        Serves::Other(_) => {}
+    }
+    Value::Null
+}
+
+/// What was called since the last reset, as IAM names it, and of which table or index.
+fn called(app: &App) -> Calls {
+    let mut called = Calls::new();
+    let tables = &app.provisioned().tables;
+    let logical = |name: &str| tables.iter().find(|(_, physical)| *physical == name).unwrap().0.clone();
+    let mut note = |action: &str, table: &str| {
+        called.insert((format!("dynamodb:{action}"), logical(table)));
+    };
+    for action in ["GetItem", "PutItem", "UpdateItem", "DeleteItem"] {
+        for asked in app.wire().asked(action) {
+            note(action, asked["TableName"].as_str().unwrap());
+        }
+    }
+    for action in ["BatchGetItem", "BatchWriteItem"] {
+        for asked in app.wire().asked(action) {
+            asked["RequestItems"].as_object().unwrap().keys().for_each(|table| note(action, table));
+        }
+    }
+    for asked in app.wire().asked("TransactWriteItems") {
+        for item in asked["TransactItems"].as_array().unwrap() {
+            let (kind, item) = item.as_object().unwrap().iter().next().unwrap();
+            let action = if kind == "ConditionCheck" { "ConditionCheckItem".to_owned() } else { format!("{kind}Item") };
+            note(&action, item["TableName"].as_str().unwrap());
+        }
+    }
+    for asked in app.wire().asked("Query") {
+        let table = logical(asked["TableName"].as_str().unwrap());
+        let of = asked["IndexName"].as_str().map_or(table.clone(), |index| format!("{table}/index/{index}"));
+        called.insert(("dynamodb:Query".to_owned(), of));
+    }
+    let calls = app.calls();
+    let elsewhere = [("kms", calls.kms), ("s3", calls.s3), ("sqs", calls.sqs), ("ses", calls.ses)];
+    for (service, operations) in elsewhere {
+        called.extend(
+            operations.iter().map(|operation| (format!("{service}:{}", operation.trim_end_matches("Batch")), String::new())),
+        );
+    }
+    called.extend(calls.sockets.iter().map(|_| ("execute-api:ManageConnections".to_owned(), String::new())));
+    called
+}
+
+/// What the role allows, in the same words: a table's index by its name, and nothing for what has no table.
+fn allowed(function: &Function) -> Calls {
+    let mut allowed = Calls::new();
+    let Node::List(statements) = iam::statements(function) else { panic!("statements are a list") };
+    for statement in statements {
+        let texts = |name: &str| statement.get(name).map(super::tests::texts).unwrap_or_default();
+        for action in texts("Action") {
+            for resource in texts("Resource") {
+                let table = resource.split_once(":table/${").map(|(_, rest)| rest.replacen('}', "", 1));
+                match table.as_deref().map(|table| table.split_once("/index/*").map_or(table, |(table, _)| table)) {
+                    // Every index, each by its name.
+                    Some(table) if resource.ends_with("/index/*") => {
+                        let names = ["all", "status", "assignee", "status_assignee", "token_1", "token_2", "due"];
+                        allowed.extend(names.map(|index| (action.to_owned(), format!("{table}/index/{index}"))));
+                    }
+                    table => {
+                        allowed.insert((action.to_owned(), table.unwrap_or_default().to_owned()));
+                    }
+                }
+            }
+        }
+    }
+    allowed
+}

@@ -1,0 +1,143 @@
+//! The templates in `events/`: the event that AWS would send, with `{{name}}` where a live value belongs.
+
+mod message;
+mod sample;
+mod socket;
+
+use super::function::{Function, Serves};
+use crate::openapi::json_text;
+use common::{AnyEndpoint, AnySchedule, Data, IdempotencyKey, Kind, Method};
+use emulators::apigateway::GatewayRequest;
+use serde_json::{Map, Value, json};
+
+/// # Errors
+/// Where a consumer hears what nothing can be made up for.
+pub(crate) fn template(function: &Function) -> Result<String, String> {
+    Ok(json_text(&match function.serves {
+        Serves::Endpoint(endpoint) => request(endpoint).proxy_event(),
+        Serves::Consumer(consumer) => message::batch(consumer)?,
+        Serves::Schedule(schedule) => tick(schedule),
+        Serves::Socket(socket) => socket::event(socket),
+        Serves::Other(_) => unknown_caller().authorizer_event(),
+    }))
+}
+
+/// What the scheduler sends, which is the same for every schedule but for its name.
+fn tick(schedule: &AnySchedule) -> Value {
+    let (region, account) = (emulators::REGION, emulators::ACCOUNT);
+    json!({
+        "version": "0",
+        "id": "{{request_id}}",
+        "detail-type": "Scheduled Event",
+        "source": "aws.scheduler",
+        "account": account,
+        "time": "{{now}}",
+        "region": region,
+        "resources": [format!("arn:aws:scheduler:{region}:{account}:schedule/default/cloister-{}", schedule.name)],
+        "detail": "{}",
+    })
+}
+
+fn request(endpoint: &AnyEndpoint) -> GatewayRequest {
+    let mut headers = vec![("User-Agent", "cloister-event/1"), ("X-Correlation-Id", "{{request_id}}")];
+    let signed_in = endpoint.kind != Kind::Public;
+    let carrier = CARRIER.iter().find(|carrier| carrier.endpoint == endpoint.name);
+    if signed_in {
+        headers.push(("Authorization", "Bearer {{access_token}}"));
+    } else if let Some(carrier) = carrier {
+        headers.push(("Authorization", carrier.authorization));
+    }
+    if endpoint.data == Data::Phi {
+        headers.push(("X-Purpose-Of-Use", "TREAT"));
+    }
+    if signed_in && endpoint.idempotency == IdempotencyKey::Required {
+        headers.push(("Idempotency-Key", "{{idempotency_key}}"));
+    }
+    match endpoint.route.method {
+        Method::Patch => headers.push(("If-Match", "\"{{version}}\"")),
+        // Whatever version it has: who runs the template may have run it before.
+        Method::Put => headers.push(("If-Match", "*")),
+        _ => {}
+    }
+    let form = carrier.and_then(|carrier| carrier.form);
+    if form.is_some() {
+        headers.push(("Content-Type", "application/x-www-form-urlencoded"));
+    } else if endpoint.has_body {
+        headers.push(("Content-Type", "application/json"));
+    }
+    let placeholder = |name: &str| format!("{{{{{name}}}}}");
+    let mut path = endpoint.route.path.to_owned();
+    for name in registry::path_parameters(endpoint.route.path) {
+        path = path.replace(&format!("{{{name}}}"), &placeholder(name));
+    }
+    let context = ["tenant_id", "user_id", "session_id", "exp"].map(|name| (name.to_owned(), Value::String(placeholder(name))));
+    GatewayRequest {
+        method: endpoint.route.method.as_str().to_owned(),
+        path,
+        resource: endpoint.route.path.to_owned(),
+        path_parameters: registry::path_parameters(endpoint.route.path)
+            .map(|name| (name.to_owned(), placeholder(name)))
+            .collect(),
+        query: endpoint.sample.query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        body: form.map(Into::into).or_else(|| endpoint.sample.body.map(|body| with_placeholders(body).into_bytes())),
+        source_ip: "127.0.0.1".to_owned(),
+        request_id: placeholder("request_id"),
+        authorizer: signed_in.then(|| Map::from_iter(context)),
+    }
+}
+
+/// What the carrier's pushes come with: its own credentials, and for a token a form.
+struct Carrier {
+    endpoint: &'static str,
+    authorization: &'static str,
+    form: Option<&'static str>,
+}
+
+const CARRIER: [Carrier; 2] = [
+    Carrier { endpoint: "ups_webhook", authorization: "Bearer {{carrier_token}}", form: None },
+    Carrier {
+        endpoint: "ups_webhook_token",
+        authorization: "Basic {{carrier_credentials}}",
+        form: Some("grant_type=client_credentials"),
+    },
+];
+
+/// Members of a sample that are worthless unless they are live: a credential, or a number that may be registered once.
+const LIVE: [&str; 4] = ["email", "password", "refresh_token", "tracking_number"];
+
+fn with_placeholders(sample: &str) -> String {
+    fn replace(value: &mut Value, top: bool) {
+        match value {
+            Value::Object(members) => {
+                for (name, value) in members {
+                    // A patient's own e-mail lies deeper, and is as good as any.
+                    if LIVE.contains(&name.as_str()) && (top || name == "tracking_number") {
+                        *value = Value::String(format!("{{{{{name}}}}}"));
+                    } else {
+                        replace(value, false);
+                    }
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| replace(item, false)),
+            _ => {}
+        }
+    }
+    let Ok(mut value) = serde_json::from_str(sample) else { return sample.to_owned() };
+    replace(&mut value, true);
+    crate::openapi::sorted(&value).to_string()
+}
+
+fn unknown_caller() -> GatewayRequest {
+    GatewayRequest {
+        method: "GET".to_owned(),
+        path: "/v1/me".to_owned(),
+        resource: "/v1/me".to_owned(),
+        headers: [("User-Agent", "cloister-event/1"), ("Authorization", "Bearer {{access_token}}")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        source_ip: "127.0.0.1".to_owned(),
+        request_id: "{{request_id}}".to_owned(),
+        ..GatewayRequest::default()
+    }
+}

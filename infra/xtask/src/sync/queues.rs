@@ -1,0 +1,266 @@
+//! Each consumer's queue, the queue of what it could not do, and how messages come to it: by a rule on the bus, by the mail
+//! service's topic, by a pipe of its own; or by our own functions, whose roles say so.
+//!
+//! They are in the root template, where bus, topic and ledger are. A domain's stack knows queues by their names.
+
+use super::{
+    function::pascal,
+    yaml::{Node, attribute, list, map, reference, sub},
+};
+use common::{AnyConsumer, Feed, Queue};
+
+/// What AWS recommends for a queue's visibility: so many times what its function may take.
+const VISIBLE_AFTER_TIMEOUTS: u32 = 6;
+/// A message waits for four days; and since the clock of a dead one runs on from there, it is kept for longer.
+const KEPT_SECS: u32 = 4 * 24 * 60 * 60;
+const DEAD_KEPT_SECS: u32 = 14 * 24 * 60 * 60;
+
+/// The queue's logical name in the root template.
+pub(crate) fn logical(queue: &Queue) -> String {
+    format!("{}Queue", pascal(queue.name))
+}
+
+/// The logical name of the queue of what could not be done.
+pub(crate) fn logical_dead(queue: &Queue) -> String {
+    format!("{}DeadQueue", pascal(queue.name))
+}
+
+/// The dead-letter queue's name after the deployment's.
+fn dead_name(queue: &Queue) -> String {
+    if queue.is_fifo() { format!("{}-dead.fifo", queue.name) } else { format!("{}-dead", queue.name) }
+}
+
+/// The queue's ARN, for a template that does not have the queue.
+pub(crate) fn arn(queue: &Queue) -> Node {
+    sub(arn_text(&queue.full_name()))
+}
+
+fn arn_text(name: &str) -> String {
+    format!("arn:${{AWS::Partition}}:sqs:${{AWS::Region}}:${{AWS::AccountId}}:${{Prefix}}-{name}")
+}
+
+pub(crate) fn resources() -> String {
+    let resources: Vec<_> = registry::consumers().flat_map(of_consumer).collect();
+    if resources.is_empty() { String::new() } else { Node::Map(resources).write(2) }
+}
+
+fn of_consumer(consumer: &AnyConsumer) -> Vec<(String, Node)> {
+    let queue = &consumer.queue;
+    let name = pascal(queue.name);
+    let mut resources = vec![(logical(queue), live(queue, consumer.timeout_secs)), (logical_dead(queue), dead(queue))];
+    let mut statements = vec![tls_only(&[logical(queue), logical_dead(queue)])];
+    match queue.feed {
+        Feed::Events | Feed::AllEvents => {
+            statements.push(may_send("BusSends", "events.amazonaws.com", queue, attribute(&format!("{name}Rule.Arn"))));
+            resources.push((format!("{name}Rule"), rule(consumer)));
+        }
+        Feed::Mail => {
+            statements.push(may_send("TopicSends", "sns.amazonaws.com", queue, reference("MailFeedbackTopic")));
+            resources.push((format!("{name}Subscription"), subscription(queue)));
+        }
+        Feed::WakeUps => {
+            resources.push((format!("{name}Pipe"), wake_ups(queue)));
+            resources.push((format!("{name}PipeRole"), wake_ups_role(queue)));
+        }
+        Feed::Direct => {}
+    }
+    resources.push((
+        format!("{name}QueuePolicy"),
+        map! {
+            "Type" => "AWS::SQS::QueuePolicy",
+            "Properties" => map! {
+                "Queues" => list![reference(&logical(queue)), reference(&logical_dead(queue))],
+                "PolicyDocument" => map! { "Version" => "2012-10-17", "Statement" => Node::List(statements) },
+            },
+        },
+    ));
+    resources
+}
+
+fn live(queue: &Queue, timeout_secs: u16) -> Node {
+    let visible = VISIBLE_AFTER_TIMEOUTS * u32::from(timeout_secs) + u32::from(queue.window_secs);
+    let mut properties = named(queue, &queue.full_name());
+    properties.push(("VisibilityTimeout".to_owned(), visible.into()));
+    properties.push(("MessageRetentionPeriod".to_owned(), KEPT_SECS.into()));
+    if queue.delay_secs > 0 {
+        properties.push(("DelaySeconds".to_owned(), u32::from(queue.delay_secs).into()));
+    }
+    properties.push((
+        "RedrivePolicy".to_owned(),
+        map! {
+            "deadLetterTargetArn" => attribute(&format!("{}.Arn", logical_dead(queue))),
+            "maxReceiveCount" => u32::from(queue.receives),
+        },
+    ));
+    map! { "Type" => "AWS::SQS::Queue", "Properties" => Node::Map(properties) }
+}
+
+fn dead(queue: &Queue) -> Node {
+    let mut properties = named(queue, &dead_name(queue));
+    properties.push(("MessageRetentionPeriod".to_owned(), DEAD_KEPT_SECS.into()));
+    properties.push((
+        "RedriveAllowPolicy".to_owned(),
+        map! { "redrivePermission" => "byQueue", "sourceQueueArns" => list![arn(queue)] },
+    ));
+    map! { "Type" => "AWS::SQS::Queue", "Properties" => Node::Map(properties) }
+}
+
+fn named(queue: &Queue, name: &str) -> Vec<(String, Node)> {
+    let mut properties = vec![
+        ("QueueName".to_owned(), sub(format!("${{Prefix}}-{name}"))),
+        ("KmsMasterKeyId".to_owned(), attribute("DataKey.Arn")),
+    ];
+    if queue.is_fifo() {
+        // A tenant's messages wait for each other, and for nobody else's.
+        properties.push(("FifoQueue".to_owned(), true.into()));
+        properties.push(("DeduplicationScope".to_owned(), "messageGroup".into()));
+        properties.push(("FifoThroughputLimit".to_owned(), "perMessageGroupId".into()));
+    }
+    properties
+}
+
+/// What its consumer understands, or everything.
+fn rule(consumer: &AnyConsumer) -> Node {
+    let queue = &consumer.queue;
+    let mut pattern = vec![("source".to_owned(), list!["cloister"])];
+    if queue.feed == Feed::Events {
+        let schemas: Node = consumer.schemas.iter().map(|schema| schema.name).collect();
+        pattern.push(("detail".to_owned(), map! { "schema" => schemas }));
+    }
+    map! {
+        "Type" => "AWS::Events::Rule",
+        "Properties" => map! {
+            "Name" => sub(format!("${{Prefix}}-{}", queue.name)),
+            "Description" => consumer.summary,
+            "EventBusName" => reference("EventBus"),
+            "EventPattern" => Node::Map(pattern),
+            "Targets" => list![map! {
+                "Id" => "queue",
+                "Arn" => attribute(&format!("{}.Arn", logical(queue))),
+                "RetryPolicy" => map! { "MaximumEventAgeInSeconds" => 86_400u32, "MaximumRetryAttempts" => 185u32 },
+                "DeadLetterConfig" => map! { "Arn" => attribute(&format!("{}.Arn", logical_dead(queue))) },
+            }],
+        },
+    }
+}
+
+fn subscription(queue: &Queue) -> Node {
+    map! {
+        "Type" => "AWS::SNS::Subscription",
+        "Properties" => map! {
+            "TopicArn" => reference("MailFeedbackTopic"),
+            "Protocol" => "sqs",
+            "Endpoint" => attribute(&format!("{}.Arn", logical(queue))),
+            "RedrivePolicy" => map! { "deadLetterTargetArn" => attribute(&format!("{}.Arn", logical_dead(queue))) },
+        },
+    }
+}
+
+/// A service sends to the queue, and to its dead-letter queue what it could not deliver.
+fn may_send(sid: &str, service: &str, queue: &Queue, source: Node) -> Node {
+    map! {
+        "Sid" => sid,
+        "Effect" => "Allow",
+        "Principal" => map! { "Service" => service },
+        "Action" => "sqs:SendMessage",
+        "Resource" => list![attribute(&format!("{}.Arn", logical(queue))), attribute(&format!("{}.Arn", logical_dead(queue)))],
+        "Condition" => map! { "ArnEquals" => map! { "aws:SourceArn" => source } },
+    }
+}
+
+fn tls_only(queues: &[String]) -> Node {
+    map! {
+        "Sid" => "TlsOnly",
+        "Effect" => "Deny",
+        "Principal" => "*",
+        "Action" => "sqs:*",
+        "Resource" => queues.iter().map(|queue| attribute(&format!("{queue}.Arn"))).collect::<Node>(),
+        "Condition" => map! { "Bool" => map! { "aws:SecureTransport" => false } },
+    }
+}
+
+/// From the ledger's audit events to the sealer: whose log has grown, and no more.
+fn wake_ups(queue: &Queue) -> Node {
+    map! {
+        "Type" => "AWS::Pipes::Pipe",
+        "Properties" => map! {
+            "Name" => sub("${Prefix}-audit-wake-ups"),
+            "Description" => "Wakes a tenant's sealer when something is to be sealed",
+            "RoleArn" => attribute(&format!("{}PipeRole.Arn", pascal(queue.name))),
+            "Source" => attribute("LedgerTable.StreamArn"),
+            "SourceParameters" => map! {
+                "FilterCriteria" => map! {
+                    "Filters" => list![map! {
+                        "Pattern" => r#"{"eventName":["INSERT","MODIFY"],"dynamodb":{"NewImage":{"kind":{"S":["audit"]}}}}"#,
+                    }],
+                },
+                "DynamoDBStreamParameters" => map! {
+                    "StartingPosition" => "TRIM_HORIZON",
+                    "BatchSize" => 10u32,
+                    "ParallelizationFactor" => 10u32,
+                    "MaximumRetryAttempts" => 10u32,
+                    "OnPartialBatchItemFailure" => "AUTOMATIC_BISECT",
+                    "DeadLetterConfig" => map! { "Arn" => attribute("PipesDeadQueue.Arn") },
+                },
+            },
+            "Target" => attribute(&format!("{}.Arn", logical(queue))),
+            "TargetParameters" => map! {
+                "SqsQueueParameters" => map! {
+                    "MessageGroupId" => "$.dynamodb.Keys.pk.S",
+                    "MessageDeduplicationId" => "$.dynamodb.NewImage.wake.S",
+                },
+                "InputTemplate" => r#"{"wake_up": <$.dynamodb.Keys.pk.S>}"#,
+            },
+        },
+    }
+}
+
+fn wake_ups_role(queue: &Queue) -> Node {
+    let via = |service: &str| sub(format!("{service}.${{AWS::Region}}.amazonaws.com"));
+    map! {
+        "Type" => "AWS::IAM::Role",
+        "Properties" => map! {
+            "RoleName" => sub("${Prefix}-audit-wake-ups-pipe"),
+            "AssumeRolePolicyDocument" => map! {
+                "Version" => "2012-10-17",
+                "Statement" => list![map! {
+                    "Effect" => "Allow",
+                    "Principal" => map! { "Service" => "pipes.amazonaws.com" },
+                    "Action" => "sts:AssumeRole",
+                    "Condition" => map! {
+                        "StringEquals" => map! { "aws:SourceAccount" => reference("AWS::AccountId") },
+                        "ArnEquals" => map! {
+                            "aws:SourceArn" =>
+                                sub("arn:${AWS::Partition}:pipes:${AWS::Region}:${AWS::AccountId}:pipe/${Prefix}-audit-wake-ups"),
+                        },
+                    },
+                }],
+            },
+            "Policies" => list![map! {
+                "PolicyName" => "pipe",
+                "PolicyDocument" => map! {
+                    "Version" => "2012-10-17",
+                    "Statement" => list![
+                        map! {
+                            "Sid" => "ReadStream", "Effect" => "Allow",
+                            "Action" => list![
+                                "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams",
+                            ],
+                            "Resource" => attribute("LedgerTable.StreamArn"),
+                        },
+                        map! {
+                            "Sid" => "WakeAndGiveUp", "Effect" => "Allow", "Action" => "sqs:SendMessage",
+                            "Resource" => list![attribute(&format!("{}.Arn", logical(queue))), attribute("PipesDeadQueue.Arn")],
+                        },
+                        map! {
+                            "Sid" => "OpenStreamAndQueues", "Effect" => "Allow",
+                            "Action" => list!["kms:Decrypt", "kms:GenerateDataKey"],
+                            "Resource" => attribute("DataKey.Arn"),
+                            "Condition" => map! { "StringEquals" => map! { "kms:ViaService" => list![via("dynamodb"), via("sqs")] } },
+                        },
+                    ],
+                },
+            }],
+        },
+    }
+}

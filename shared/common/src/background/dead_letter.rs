@@ -1,0 +1,78 @@
+//! Why a message was given up. The queue moves it to its dead-letter queue by itself, and says nothing of reasons; so the last
+//! try leaves an item here, which `cloister dlq` joins with the message.
+
+use super::Queue;
+use crate::{
+    EventId, Result, TenantId, Timestamp,
+    db::{Db, Query},
+    table::{Item, Key, Row, Table},
+};
+use std::time::Duration;
+
+/// As long as a dead-letter queue keeps a message.
+const KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// A message that was given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// SQS's id.
+    pub message_id: String,
+    pub tenant: Option<TenantId>,
+    pub event_id: Option<EventId>,
+    pub schema: Option<String>,
+    /// A word and a code of ours, or a service's error code.
+    pub reason: String,
+    pub failed_at: Timestamp,
+    pub receives: i64,
+}
+
+fn partition(queue: &str) -> String {
+    format!("DEAD_LETTERS#{queue}")
+}
+
+impl DeadLetter {
+    /// Writes it; a second time it is the same.
+    pub(super) async fn write(&self, db: &Db, queue: &Queue) -> Result<()> {
+        let item = Item::new(Key::new(partition(queue.name), &self.message_id))
+            .maybe("tenant_id", self.tenant)
+            .maybe("event_id", self.event_id)
+            .maybe("schema", self.schema.as_deref())
+            .text("reason", &self.reason)
+            .text("failed_at", self.failed_at)
+            .number("receives", self.receives)
+            .number("expires_at", self.failed_at.plus(KEPT).as_secs());
+        db.put(TenantId::PLATFORM, Table::Ephemera, item).await
+    }
+
+    fn from_row(row: &Row) -> Result<Self> {
+        Ok(Self {
+            message_id: row.text("sk")?.to_owned(),
+            tenant: row.maybe("tenant_id")?,
+            event_id: row.maybe("event_id")?,
+            schema: row.maybe_text("schema").map(str::to_owned),
+            reason: row.text("reason")?.to_owned(),
+            failed_at: row.parse("failed_at")?,
+            receives: row.number("receives")?,
+        })
+    }
+
+    /// What was given up of a queue, oldest message id first.
+    pub(crate) async fn all(db: &Db, queue: &str) -> Result<Vec<Self>> {
+        let (mut found, mut from) = (Vec::new(), None);
+        loop {
+            let page = db.query(TenantId::PLATFORM, &Query::partition(Table::Ephemera, partition(queue)), from).await?;
+            for row in &page.rows {
+                found.push(Self::from_row(row)?);
+            }
+            from = page.next;
+            if from.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Forgets a reason: its message is on its way again.
+    pub(super) async fn forget(db: &Db, queue: &str, message_id: &str) -> Result<()> {
+        db.delete(TenantId::PLATFORM, Table::Ephemera, &Key::new(partition(queue), message_id)).await
+    }
+}

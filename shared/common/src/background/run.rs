@@ -1,0 +1,379 @@
+//! A message's life: envelope, schema, parts; for each part its work, ONE commit, its sends. And a schedule's run, which is
+//! the same without a message.
+
+use super::{Background, Consumer, DeadLetter, Delivery, Ground, Incoming, Part, Schedule, Tick, message};
+use crate::{
+    Deps, Envelope, Error, EventId, Message, Result, TenantId, Timestamp,
+    audit::{Record, Who},
+    commit::Unit,
+    db,
+    error::Cause,
+    outbox,
+    scope::Trace,
+    table::{Item, Key, Table},
+    telemetry::{CorrelationId, WideEvent},
+    unit::{Changes, Condition, Op},
+};
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::{FutureExt, StreamExt, stream};
+use std::{collections::BTreeMap, marker::PhantomData, panic::AssertUnwindSafe, time::Duration};
+
+/// How many messages, and how many parts of one, are under way at once.
+const IN_FLIGHT: usize = 8;
+/// How long before a function's end its last commit must have been made.
+const MARGIN: Duration = Duration::from_millis(500);
+/// How often one part's work is done because what it had read had changed.
+const ATTEMPTS: u32 = 10;
+/// A queue tells a message for fourteen days at most; so long is it known to have been handled, and a day more.
+const REMEMBERED: Duration = Duration::from_secs(15 * 24 * 60 * 60);
+/// A message that is older and comes again was put back from a dead-letter queue, and may be once more in fourteen days.
+const PUT_BACK: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What became of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    /// Nothing had to change.
+    Nothing,
+    Committed,
+    /// It had been handled before.
+    Before,
+    /// Somebody else was faster: the bookkeeping was not as it had been read.
+    Overtaken,
+}
+
+impl Done {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Committed => "committed",
+            Self::Before => "before",
+            Self::Overtaken => "overtaken",
+        }
+    }
+}
+
+/// Handles a batch. Messages of one group are handled in their order, and after the first that fails the rest of its group
+/// comes again; messages of a standard queue are groups of their own.
+pub(crate) async fn consume<C: Consumer>(deps: &Deps, event: SqsEvent, deadline: Option<Timestamp>) -> SqsBatchResponse {
+    let mut groups: BTreeMap<String, Vec<SqsMessage>> = BTreeMap::new();
+    for (i, message) in event.records.into_iter().enumerate() {
+        let group = message.attributes.get("MessageGroupId").cloned().unwrap_or_else(|| format!("#{i:05}"));
+        groups.entry(group).or_default().push(message);
+    }
+    let failed = stream::iter(groups.into_values()).map(async |group| {
+        let mut failed = Vec::new();
+        for message in group {
+            if !failed.is_empty() || !one_message::<C>(deps, &message, deadline).await {
+                failed.push(message.message_id.unwrap_or_default());
+            }
+        }
+        failed
+    });
+    let failed: Vec<Vec<String>> = failed.buffer_unordered(IN_FLIGHT).collect().await;
+    let mut response = SqsBatchResponse::default();
+    response.batch_item_failures = failed
+        .into_iter()
+        .flatten()
+        .map(|id| {
+            let mut failure = BatchItemFailure::default();
+            failure.item_identifier = id;
+            failure
+        })
+        .collect();
+    response
+}
+
+/// Whether the message has been handled.
+async fn one_message<C: Consumer>(deps: &Deps, message: &SqsMessage, deadline: Option<Timestamp>) -> bool {
+    let now = deps.clock.now();
+    let receives = message.attributes.get("ApproximateReceiveCount").and_then(|n| n.parse().ok()).unwrap_or(1);
+    let envelope = message::envelope(message, now);
+    let result = match &envelope {
+        Ok(envelope) => unwind(one_envelope::<C>(deps, envelope, now, end::<C>(now, deadline))).await,
+        Err(undecodable) => Err(poison(undecodable)),
+    };
+    let Err(error) = result else { return true };
+    if receives < i64::from(C::QUEUE.receives) {
+        return false;
+    }
+    let envelope = envelope.ok();
+    let letter = DeadLetter {
+        message_id: message.message_id.clone().unwrap_or_default(),
+        tenant: envelope.as_ref().map(|e| e.tenant_id),
+        event_id: envelope.as_ref().map(|e| e.id),
+        schema: envelope.as_ref().map(|e| e.schema.clone()),
+        reason: error.said(),
+        failed_at: now,
+        receives,
+    };
+    // Best effort: the queue moves the message, whether we say why or not.
+    if letter.write(&deps.db, &C::QUEUE).await.is_err() {
+        let mut line = WideEvent::default();
+        line.set("level", "error");
+        line.set("function", C::NAME);
+        line.set("event", "dead letter without its reason");
+        deps.log.write(&line);
+    }
+    false
+}
+
+async fn one_envelope<C: Consumer>(deps: &Deps, envelope: &Envelope, now: Timestamp, deadline: Timestamp) -> Result<()> {
+    let trace = Trace::default();
+    let ground = Ground {
+        deps,
+        tenant: envelope.tenant_id,
+        now,
+        deadline,
+        correlation_id: envelope.correlation_id.clone(),
+        audit_id: EventId::new(now),
+        envelope: Some(envelope),
+        trace: &trace,
+    };
+    let parts = async {
+        let message = C::Message::decode(envelope).map_err(|e| poison(&e))?;
+        C::parts(&Incoming { ground: &ground, of: PhantomData }, message).await
+    };
+    let parts = match parts.await {
+        Ok(parts) => parts,
+        Err(error) => {
+            line::<C>(&ground, "", &Err(error.clone()));
+            return Err(error);
+        }
+    };
+    let about = trace.with(|t| std::mem::take(&mut t.aimed_at));
+    let (ground, about) = (&ground, about.as_slice());
+    let work = stream::iter(parts).map(async |part| one_part::<C>(ground, about, &part).await);
+    first_error(work.buffer_unordered(IN_FLIGHT).collect::<Vec<_>>().await)
+}
+
+/// One run: how many parts it had.
+pub(crate) async fn tick<S: Schedule>(deps: &Deps, deadline: Option<Timestamp>) -> Result<usize> {
+    let now = deps.clock.now();
+    let trace = Trace::default();
+    let ground = Ground {
+        deps,
+        tenant: TenantId::PLATFORM,
+        now,
+        deadline: end::<S>(now, deadline),
+        correlation_id: CorrelationId::new(now),
+        audit_id: EventId::new(now),
+        envelope: None,
+        trace: &trace,
+    };
+    let due = unwind(S::due(&Tick { ground: &ground, of: PhantomData })).await;
+    line::<S>(&ground, "due", &due.as_ref().map(|_| Done::Nothing).map_err(Clone::clone));
+    let due = due?;
+    let parts = due.len();
+    let work = stream::iter(due).map(async |(tenant, part)| {
+        let ground = Ground { tenant, ..ground.clone() };
+        one_part::<S>(&ground, &[], &part).await
+    });
+    first_error(work.buffer_unordered(IN_FLIGHT).collect::<Vec<_>>().await)?;
+    Ok(parts)
+}
+
+/// One part: its own trace, audit event, deduplication record and transaction; then its sends.
+async fn one_part<B: Background>(ground: &Ground<'_>, about: &[(String, String)], part: &B::Part) -> Result<()> {
+    let name = part.name();
+    let trace = Trace::default();
+    trace.with(|t| t.aimed_at = about.to_vec());
+    let ground = Ground { audit_id: EventId::new(ground.now), trace: &trace, ..ground.clone() };
+    let result = unwind(work::<B>(&ground, &name, part)).await;
+    line::<B>(&ground, &name, &result);
+    result.map(drop)
+}
+
+async fn work<B: Background>(ground: &Ground<'_>, name: &str, part: &B::Part) -> Result<Done> {
+    let handled = ground.envelope.map(|envelope| handled_key(B::NAME, envelope.id, name));
+    let mut attempt = 1;
+    let worked = loop {
+        let mut delivery = Delivery::<B>::new(ground);
+        let worked = match B::handle(&mut delivery, part).await {
+            Ok(()) => commit(ground, B::NAME, delivery.changes, handled.as_ref()).await,
+            Err(refused) => Err(refused),
+        };
+        if attempt == ATTEMPTS || !matches!(worked, Err(super::CONTENDED)) {
+            break worked;
+        }
+        ground.trace.with(|t| t.touched.clear());
+        tokio::time::sleep(db::backoff(attempt)).await;
+        attempt += 1;
+    };
+    let done = match worked {
+        Ok(done) => done,
+        // What it refuses may be what it has just done.
+        Err(refused) if refused.status() < 500 => match &handled {
+            Some(key) if is_handled(ground, key).await? => Done::Before,
+            _ => return Err(refused),
+        },
+        Err(error) => return Err(error),
+    };
+    if let (Done::Before, Some(key), Some(envelope)) = (done, &handled, ground.envelope)
+        && ground.now.since(envelope.occurred_at) > PUT_BACK
+    {
+        remember(ground, key).await?;
+    }
+    // What it touches is its own event's; what it logs belongs into the same line.
+    let trace = Trace::default();
+    let sends = Ground { audit_id: EventId::new(ground.now), trace: &trace, ..ground.clone() };
+    let mut delivery = Delivery::<B>::new(&sends);
+    let sent = B::after(&mut delivery, part).await;
+    let logged = trace.with(|t| std::mem::take(&mut t.line));
+    ground.trace.with(|t| t.line.take_over(logged));
+    sent?;
+    commit(&sends, B::NAME, delivery.changes, None).await?;
+    Ok(done)
+}
+
+fn handled_key(function: &str, event: EventId, part: &str) -> Key {
+    // Sort keys are not empty.
+    Key::new(format!("HANDLED#{function}#{event}"), format!("PART#{part}"))
+}
+
+async fn is_handled(ground: &Ground<'_>, key: &Key) -> Result<bool> {
+    let row = ground.deps.db.get(ground.tenant, Table::Ephemera, key).await?;
+    Ok(row.is_some_and(|row| row.maybe_number("expires_at").is_some_and(|at| at >= ground.now.as_secs())))
+}
+
+/// Has it known for as long again from now on that a part was handled.
+async fn remember(ground: &Ground<'_>, key: &Key) -> Result<()> {
+    let expires = AttributeValue::N(ground.now.plus(REMEMBERED).as_secs().to_string());
+    let update = db::Update {
+        expression: "SET expires_at = :expires",
+        condition: Some("attribute_exists(pk)"),
+        values: vec![(":expires", expires)],
+        ..db::Update::default()
+    };
+    ground.deps.db.update(ground.tenant, Table::Ephemera, key, update).await.map(drop)
+}
+
+/// Business changes, bookkeeping, audit event, domain events and deduplication record in one transaction. Bookkeeping alone
+/// is one update an item, and nobody's business.
+async fn commit(ground: &Ground<'_>, name: &str, changes: Changes, handled: Option<&Key>) -> Result<Done> {
+    const OVERTAKEN: Error = Error::conflict("overtaken", "somebody else was faster");
+    const BEFORE: Error = Error::conflict("handled", "it has been handled before");
+    let Ground { deps, tenant, now, envelope, .. } = ground;
+    if changes.is_empty() {
+        let mut done = Done::Nothing;
+        for note in &changes.notes {
+            done = if deps.db.edit(*tenant, Table::Records, note).await? { Done::Committed } else { Done::Overtaken };
+        }
+        return Ok(done);
+    }
+    let mut unit = Unit::default();
+    for (op, or) in changes.ops {
+        unit.push(*tenant, op, or);
+    }
+    for note in changes.notes {
+        unit.push(*tenant, Op::Edit { table: Table::Records, edit: note }, OVERTAKEN);
+    }
+    let on_behalf_of =
+        envelope.and_then(|e| e.on_behalf_of.as_deref().or_else(|| e.actor.starts_with("usr_").then_some(&e.actor)));
+    let record = ground.trace.with(|traced| record(ground, name, on_behalf_of, &changes.changed).gathered(traced));
+    unit.push(*tenant, record.op()?, Error::internal("audit event exists"));
+    for event in changes.events {
+        let envelope = Envelope {
+            id: EventId::new(*now),
+            tenant_id: *tenant,
+            actor: name.to_owned(),
+            on_behalf_of: on_behalf_of.map(str::to_owned),
+            cause: ground.audit_id,
+            correlation_id: ground.correlation_id.clone(),
+            schema: event.schema.to_owned(),
+            version: event.version,
+            occurred_at: *now,
+            payload: event.payload,
+        };
+        let op = Op::Put { table: Table::Ledger, item: envelope.into_item()?, condition: Some(Condition::Absent) };
+        unit.push(*tenant, op, Error::internal("domain event"));
+    }
+    if let Some(key) = handled {
+        // The last: where it fails, it says more than any other condition.
+        let item = Item::new(key.clone()).number("expires_at", now.plus(REMEMBERED).as_secs());
+        let condition = Some(Condition::AbsentOrExpired { now_secs: now.as_secs() });
+        unit.push(*tenant, Op::Put { table: Table::Ephemera, item, condition }, BEFORE);
+    }
+    match unit.commit(deps, ground.deadline).await {
+        Ok(()) => Ok(Done::Committed),
+        Err((_, _, BEFORE)) => Ok(Done::Before),
+        Err((_, _, OVERTAKEN)) => Ok(Done::Overtaken),
+        Err((_, _, error)) => Err(error),
+    }
+}
+
+fn record<'a>(ground: &'a Ground<'_>, name: &'a str, on_behalf_of: Option<&'a str>, changes: &'a [&'static str]) -> Record<'a> {
+    Record {
+        id: ground.audit_id,
+        tenant: ground.tenant,
+        now: ground.now,
+        name,
+        who: Who::service(name),
+        action: None,
+        resources: Vec::new(),
+        disclosed: Vec::new(),
+        purpose: None,
+        status: 200,
+        reason: None,
+        decided: None,
+        on_behalf_of,
+        policy_set_hash: ground.deps.policies.hash(),
+        correlation_id: &ground.correlation_id,
+        changes,
+    }
+}
+
+fn line<B: Background>(ground: &Ground<'_>, part: &str, result: &Result<Done>) {
+    ground.trace.with(|t| {
+        let line = &mut t.line;
+        line.set("level", if result.is_err() { "error" } else { "info" });
+        line.set("timestamp", ground.now);
+        line.set("function", B::NAME);
+        line.set("tenant.id", ground.tenant);
+        line.set("correlation_id", ground.correlation_id.clone());
+        if let Some(envelope) = ground.envelope {
+            line.set("event.id", envelope.id);
+            line.set("event.schema", Cause::code(&envelope.schema));
+            let age = ground.now.since(envelope.occurred_at).as_millis();
+            line.set("event.age_ms", u64::try_from(age).unwrap_or(u64::MAX));
+        }
+        if !part.is_empty() {
+            line.set("part", Cause::code(part));
+        }
+        match result {
+            Ok(done) => line.set("outcome", done.as_str()),
+            Err(error) => {
+                line.set("outcome", "failed");
+                line.set("code", error.reason());
+                line.set("error.cause", Cause::code(&error.said()));
+            }
+        }
+        let took = ground.deps.clock.now().since(ground.now).as_millis();
+        line.set("duration_ms", u64::try_from(took).unwrap_or(u64::MAX));
+        ground.deps.log.write(line);
+    });
+}
+
+fn end<B: Background>(now: Timestamp, deadline: Option<Timestamp>) -> Timestamp {
+    deadline.unwrap_or_else(|| now.plus(Duration::from_secs(B::TIMEOUT_SECS.into()))).minus(MARGIN)
+}
+
+fn poison(undecodable: &outbox::Undecodable) -> Error {
+    Error::Internal {
+        what: "message",
+        cause: Cause::code(match undecodable {
+            outbox::Undecodable::NotAnEnvelope => "not_an_envelope",
+            outbox::Undecodable::UnknownSchema => "unknown_schema",
+            outbox::Undecodable::DoesNotFit => "does_not_fit",
+        }),
+    }
+}
+
+fn first_error(results: Vec<Result<()>>) -> Result<()> {
+    results.into_iter().collect()
+}
+
+/// A panic fails its part. The process lives on: nothing that outlives a part is left half changed by one.
+async fn unwind<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(Error::internal("panic")))
+}

@@ -1,0 +1,153 @@
+//! Mail, through SES v2. It leaves by one way only, which asks first whether the address has bounced or complained.
+//!
+//! | Partition | Sort | What |
+//! |---|---|---|
+//! | *platform* `SUPPRESSED#<token>` | `MAIL` | that no mail goes to an address any more, and why |
+//!
+//! An address is PHI-sealed at rest and is a search token here, under the platform's key: an address is one user's in the
+//! whole deployment, and what the mail service reports names no tenant.
+
+use crate::{
+    Background, Delivery, Deps, Error, Need, Result, TenantId, Timestamp,
+    endpoint::declares,
+    membership,
+    table::{Key, Table, cause},
+    unit::{Condition, Edit},
+};
+use aws_sdk_sesv2::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    types::{Body, Content, Destination, EmailContent, Message, MessageHeader},
+};
+use phi::{Email, PhiText, SearchToken};
+
+const SERVICE: &str = "ses";
+const UTF_8: &str = "UTF-8";
+
+/// What each mail of ours says of itself, so that a repeated one is known by its reader's program.
+const ID_HEADER: &str = "X-Cloister-Id";
+
+/// A mail to one address. Its texts hold no PHI.
+#[derive(Debug)]
+pub struct Mail<'a> {
+    pub to: &'a Email,
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+    /// What it tells of: the same for every attempt to send it.
+    pub id: String,
+}
+
+/// What became of a mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mailed {
+    Sent,
+    /// The address has bounced or complained: nothing was sent.
+    Suppressed,
+    /// The service does not take this mail, now or later.
+    Rejected,
+}
+
+impl Mailed {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Suppressed => "suppressed",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Mailer {
+    client: Client,
+    from: String,
+}
+
+/// The way out for a function's mail.
+#[derive(Clone, Copy, Debug)]
+pub struct Post<'a> {
+    deps: &'a Deps,
+    mailer: &'a Mailer,
+}
+
+impl Mailer {
+    pub(crate) const fn new(client: Client, from: String) -> Self {
+        Self { client, from }
+    }
+
+    async fn send(&self, mail: &Mail<'_>) -> Result<Mailed> {
+        let unbuilt = |_| Error::internal("mail");
+        let content = |text: &str| Content::builder().data(text).charset(UTF_8).build().map_err(unbuilt);
+        let header = MessageHeader::builder().name(ID_HEADER).value(&mail.id).build().map_err(unbuilt)?;
+        let body = Body::builder().text(content(&mail.text)?).html(content(&mail.html)?).build();
+        let message = Message::builder().subject(content(&mail.subject)?).body(body).headers(header).build();
+        let sent = self
+            .client
+            .send_email()
+            .from_email_address(&self.from)
+            .destination(Destination::builder().to_addresses(mail.to.as_str()).build())
+            .content(EmailContent::builder().simple(message).build())
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(Mailed::Sent),
+            Err(e) if is_final(&e) => Ok(Mailed::Rejected),
+            Err(e) => Err(Error::Unavailable { service: SERVICE, cause: cause(&e) }),
+        }
+    }
+}
+
+/// Whether to send it again would be refused again.
+fn is_final<E: ProvideErrorMetadata, R>(e: &SdkError<E, R>) -> bool {
+    matches!(e.as_service_error().and_then(ProvideErrorMetadata::code), Some("MessageRejected" | "BadRequestException"))
+}
+
+impl Post<'_> {
+    /// Sends a mail, unless its address is suppressed.
+    ///
+    /// # Errors
+    /// 503 where SES, DynamoDB or, for the address's token, KMS does not answer.
+    pub async fn send(&self, mail: &Mail<'_>) -> Result<Mailed> {
+        let platform = TenantId::PLATFORM;
+        let search = self.deps.keyring.search(platform).await?;
+        let token = search.field(&platform.to_string(), membership::EMAIL_FIELD).token(&mail.to.normalised());
+        if self.deps.db.get(platform, Table::Records, &suppressed(&token)).await?.is_some() {
+            return Ok(Mailed::Suppressed);
+        }
+        self.mailer.send(mail).await
+    }
+}
+
+fn suppressed(token: &SearchToken) -> Key {
+    Key::new(format!("SUPPRESSED#{token}"), "MAIL")
+}
+
+impl<'a, B: Background> Delivery<'a, B> {
+    /// Mail. What is sent cannot be taken back, so it belongs into [`Background::after`].
+    ///
+    /// # Errors
+    /// Internal where the function was not given the client.
+    pub fn mailer(&self) -> Result<Post<'a>> {
+        const { assert!(declares(B::NEEDS, Need::Mail), "sends mail: add Need::Mail to NEEDS") }
+        const { assert!(declares(B::NEEDS, Need::Read), "asks who is suppressed: add Need::Read to NEEDS") }
+        const { assert!(declares(B::NEEDS, Need::Search), "makes addresses' tokens: add Need::Search to NEEDS") }
+        let deps = self.ground.deps;
+        Ok(Post { deps, mailer: deps.services.mailer()? })
+    }
+
+    /// Lets no mail go to `address` any more. `because` is a word of ours.
+    ///
+    /// # Errors
+    /// Internal outside the platform's own scope, where suppressions lie; 503 where KMS does not answer.
+    pub async fn suppress(&mut self, address: &Email, because: &'static str, at: Timestamp) -> Result<()> {
+        if self.tenant() != TenantId::PLATFORM {
+            return Err(Error::internal("suppression in a tenant"));
+        }
+        let token = self.search_token(membership::EMAIL_FIELD, &address.normalised()).await?;
+        let always = Condition::Any(vec![Condition::Absent, Condition::Present]);
+        let edit = Edit::of(suppressed(&token)).text("because", because).text("since", at).when(always);
+        self.changes().edit(edit, Error::internal("suppression"));
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! The audit bucket: objects that are written once, kept by the bucket's Object Lock, and read by version.
+//!
+//! A key is written with `If-None-Match: *`, so that of two writers one learns that the other was first. Whoever may write
+//! to the bucket past this module can still put a newer version over an object; the older one stays, and is what is read
+//! where its version is named.
+
+use crate::{Error, Result, error::Cause, table::unavailable};
+use aws_sdk_s3::{
+    error::{ProvideErrorMetadata, SdkError},
+    operation::{get_object::GetObjectError, put_object::PutObjectError},
+    primitives::SdkBody,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ledger::Hash;
+use std::time::Duration;
+
+const SERVICE: &str = "s3";
+/// How long the bytes of an answer may take once it has begun.
+const BODY: Duration = Duration::from_secs(5);
+
+/// What S3 says of a key that it does not have, of a version that it does not have, of one that it never could have, and of
+/// one that marks a delete. Any other refusal says nothing of the object.
+const NOT_THERE: [&str; 4] = ["NoSuchKey", "NoSuchVersion", "InvalidArgument", "MethodNotAllowed"];
+
+/// The version of an object: S3's `x-amz-version-id`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectVersion(String);
+
+impl ObjectVersion {
+    pub(crate) fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An object as it was read.
+#[derive(Debug)]
+pub(crate) struct Object {
+    pub(crate) version: ObjectVersion,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// What became of a write.
+#[derive(Debug)]
+pub(crate) enum Created {
+    Done(ObjectVersion),
+    /// There is an object of that key.
+    Exists,
+}
+
+#[derive(Debug)]
+pub(crate) struct Objects {
+    client: aws_sdk_s3::Client,
+    bucket: String,
+}
+
+impl Objects {
+    pub(crate) const fn new(client: aws_sdk_s3::Client, bucket: String) -> Self {
+        Self { client, bucket }
+    }
+
+    /// Writes an object where none is. S3 refuses what does not arrive with this hash.
+    ///
+    /// # Errors
+    /// 503 where S3 does not answer; the object may then be there.
+    pub(crate) async fn create(&self, key: &str, content_type: &str, bytes: Vec<u8>) -> Result<Created> {
+        let hash = Hash::of(&bytes);
+        let sent = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .if_none_match("*")
+            .content_type(content_type)
+            .checksum_sha256(STANDARD.encode(hash.as_bytes()))
+            .body(SdkBody::from(bytes).into())
+            .send()
+            .await;
+        match sent {
+            // Without versions on the bucket nothing here can be promised.
+            Ok(answer) => answer.version_id.map(|id| Created::Done(ObjectVersion(id))).ok_or(Error::internal("object version")),
+            Err(e) if status(&e) == Some(412) => Ok(Created::Exists),
+            Err(e) => Err(unavailable::<PutObjectError, _>(SERVICE)(e)),
+        }
+    }
+
+    /// Reads an object, in one version or in its newest. `None` where there is none. What is longer than `most` bytes is
+    /// not ours, and is refused.
+    ///
+    /// # Errors
+    /// 503 where S3 does not answer, or not with the bytes that it has the checksum of.
+    pub(crate) async fn get(&self, key: &str, version: Option<&ObjectVersion>, most: usize) -> Result<Option<Object>> {
+        let request = self.client.get_object().bucket(&self.bucket).key(key);
+        let answer = match request.set_version_id(version.map(|v| v.0.clone())).send().await {
+            Ok(answer) => answer,
+            Err(e) if e.code().is_some_and(|code| NOT_THERE.contains(&code)) => return Ok(None),
+            Err(e) => return Err(unavailable::<GetObjectError, _>(SERVICE)(e)),
+        };
+        let broken = |what| Error::Unavailable { service: SERVICE, cause: Cause::code(what) };
+        if answer.content_length.and_then(|n| usize::try_from(n).ok()).is_none_or(|n| n > most) {
+            return Err(Error::internal("object length"));
+        }
+        let version = ObjectVersion(answer.version_id.ok_or(Error::internal("object version"))?);
+        let bytes = tokio::time::timeout(BODY, answer.body.collect()).await.map_err(|_| broken("timeout"))?;
+        Ok(Some(Object { version, bytes: bytes.map_err(|_| broken("unreadable answer"))?.to_vec() }))
+    }
+}
+
+fn status<E>(error: &SdkError<E, aws_smithy_runtime_api::client::orchestrator::HttpResponse>) -> Option<u16> {
+    error.raw_response().map(|answer| answer.status().as_u16())
+}

@@ -1,0 +1,245 @@
+//! What happens by itself, made to happen: the stream, the Pipes, the bus and the queues of one test, without their delays. It
+//! tells everything at least once, in any order that the test likes, and gives up what fails too often.
+
+use crate::{App, Dice, kill_after};
+use aws_lambda_events::sqs::SqsEvent;
+use common::{AnyConsumer, Feed, TenantId};
+use serde_json::{Value, json};
+use std::collections::{BTreeSet, VecDeque};
+
+/// A message on its way to one consumer.
+#[derive(Clone, Debug)]
+struct Waiting {
+    consumer: &'static AnyConsumer,
+    id: String,
+    body: String,
+    receives: u32,
+}
+
+/// The queues of some consumers.
+#[derive(Debug)]
+pub struct Deliveries<'a> {
+    app: &'a App,
+    consumers: Vec<&'static AnyConsumer>,
+    waiting: VecDeque<Waiting>,
+    /// Items that the stream has told.
+    told: BTreeSet<String>,
+    /// The envelopes among them.
+    events: Vec<Value>,
+    copies: u32,
+    /// What decides the order; messages come as they were sent where there is nothing.
+    dice: Option<Dice>,
+    number: u64,
+    handled: u64,
+    dead: Vec<(&'static str, Value)>,
+}
+
+impl App {
+    /// The queues of `consumers`, empty. What is in the outbox is told when they are run.
+    pub fn deliveries(&self, consumers: impl IntoIterator<Item = &'static AnyConsumer>) -> Deliveries<'_> {
+        Deliveries {
+            app: self,
+            consumers: consumers.into_iter().collect(),
+            waiting: VecDeque::new(),
+            told: BTreeSet::new(),
+            events: Vec::new(),
+            copies: 1,
+            dice: None,
+            number: 0,
+            handled: 0,
+            dead: Vec::new(),
+        }
+    }
+}
+
+impl Deliveries<'_> {
+    /// Every message comes so often.
+    #[must_use]
+    pub fn copies(self, copies: u32) -> Self {
+        Self { copies, ..self }
+    }
+    /// In an order that `seed` decides.
+    #[must_use]
+    pub fn shuffled(self, seed: u64) -> Self {
+        Self { dice: Some(Dice::new(seed)), ..self }
+    }
+    /// What was given up: consumer and body.
+    pub fn dead(&self) -> &[(&'static str, Value)] {
+        &self.dead
+    }
+    /// Every event that the bus has carried, oldest first.
+    pub fn events(&self) -> &[Value] {
+        &self.events
+    }
+    /// How many messages were handled.
+    pub const fn handled(&self) -> u64 {
+        self.handled
+    }
+    /// How many messages wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Puts a message into a consumer's queue.
+    ///
+    /// # Panics
+    /// Where there is no such consumer.
+    pub fn send(&mut self, consumer: &str, body: &Value) {
+        let consumer = *self.consumers.iter().find(|c| c.name == consumer).expect("a consumer of that name");
+        self.push(consumer, &body.to_string());
+    }
+
+    fn push(&mut self, consumer: &'static AnyConsumer, body: &str) {
+        self.number += 1;
+        let waiting = Waiting { consumer, id: format!("message-{}", self.number), body: body.to_owned(), receives: 0 };
+        self.waiting.extend(std::iter::repeat_n(waiting, self.copies as usize));
+    }
+
+    /// Reads the outboxes as the Pipes do, and the queues that functions have written to. How many messages there are now.
+    pub async fn collect(&mut self) -> usize {
+        let mut sealers = BTreeSet::new();
+        let mut told = Vec::new();
+        for row in self.app.dump("LedgerTable").await {
+            let (pk, sk) = (row["pk"].as_s().unwrap(), row["sk"].as_s().unwrap());
+            match pk.split_once('#').unwrap().1 {
+                "EVENTS" if self.told.insert(sk.clone()) => {
+                    told.push((row["schema"].as_s().unwrap().clone(), row["envelope"].as_s().unwrap().clone()));
+                }
+                "AUDIT" if self.told.insert(sk.clone()) => drop(sealers.insert(pk.clone())),
+                _ => {}
+            }
+        }
+        for (schema, envelope) in told {
+            self.events.push(serde_json::from_str(&envelope).unwrap());
+            let body = json!({"version": "0", "source": "cloister", "detail-type": "domain-event", "detail": {"schema": schema, "envelope": envelope}});
+            for consumer in self.consumers.clone() {
+                let hears = consumer.schemas.iter().any(|s| s.name == schema);
+                if consumer.queue.feed == Feed::AllEvents || (consumer.queue.feed == Feed::Events && hears) {
+                    self.push(consumer, &body.to_string());
+                }
+            }
+        }
+        for (queue, body) in self.app.wire().take_queued() {
+            // The prefix is the deployment's: a queue's own name is at the end.
+            let to = self.consumers.iter().copied().find(|c| queue.ends_with(&c.queue.full_name()));
+            if let Some(consumer) = to {
+                self.push(consumer, &body);
+            }
+        }
+        let sealer = self.consumers.iter().copied().find(|c| c.queue.feed == Feed::WakeUps);
+        for partition in sealers.iter().filter(|_| sealer.is_some()) {
+            let body = json!({"wake_up": partition}).to_string();
+            if let Some(sealer) = sealer.filter(|_| !self.waiting.iter().any(|w| w.body == body)) {
+                self.push(sealer, &body);
+            }
+        }
+        self.waiting.len()
+    }
+
+    /// Hands one message to its consumer. Whether there was one.
+    pub async fn step(&mut self) -> bool {
+        let Some(message) = self.next() else { return false };
+        let message = Waiting { receives: message.receives + 1, ..message };
+        let failed = message.consumer.consume(self.app.deps(), event(&message)).await;
+        if failed.batch_item_failures.is_empty() {
+            self.handled += 1;
+        } else {
+            self.failed(message);
+        }
+        true
+    }
+
+    /// The same with a consumer that dies after it has been polled so often: what it has not finished comes again, as it does
+    /// from a queue. Whether it died.
+    pub async fn step_killed(&mut self, polls: usize) -> bool {
+        let Some(message) = self.next() else { return false };
+        let message = Waiting { receives: message.receives + 1, ..message };
+        match kill_after(polls, message.consumer.consume(self.app.deps(), event(&message))).await {
+            Some(failed) if failed.batch_item_failures.is_empty() => self.handled += 1,
+            Some(_) => self.failed(message),
+            None => {
+                self.failed(message);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Puts back what was given up, as an operator does. How many that were.
+    pub fn redrive(&mut self) -> usize {
+        let dead = std::mem::take(&mut self.dead);
+        for (consumer, body) in &dead {
+            self.send(consumer, body);
+        }
+        dead.len()
+    }
+
+    /// The next message, taken out of the queue, as Lambda's event: for a test that does something to its handling.
+    pub fn take(&mut self) -> Option<(&'static AnyConsumer, SqsEvent)> {
+        let message = self.next()?;
+        Some((message.consumer, event(&Waiting { receives: message.receives + 1, ..message })))
+    }
+
+    fn next(&mut self) -> Option<Waiting> {
+        let i = match &mut self.dice {
+            Some(dice) if !self.waiting.is_empty() => usize::try_from(dice.below(self.waiting.len() as u64)).unwrap_or(0),
+            _ => 0,
+        };
+        self.waiting.remove(i)
+    }
+
+    fn failed(&mut self, message: Waiting) {
+        if message.receives < u32::from(message.consumer.queue.receives) {
+            self.waiting.push_back(message);
+        } else {
+            let body = serde_json::from_str(&message.body).unwrap_or(Value::String(message.body));
+            self.dead.push((message.consumer.name, body));
+        }
+    }
+
+    /// Runs until nothing is left to tell or to handle.
+    ///
+    /// # Panics
+    /// After a million messages: they would go on for ever.
+    pub async fn settle(&mut self) -> &mut Self {
+        for _ in 0..1_000_000 {
+            if self.step().await {
+                continue;
+            }
+            if self.collect().await == 0 {
+                return self;
+            }
+        }
+        panic!("messages without end");
+    }
+}
+
+fn event(message: &Waiting) -> SqsEvent {
+    let queue = message.consumer.queue.full_name();
+    let group = message.consumer.queue.is_fifo().then(|| tenant_of(&message.body));
+    let mut record = json!({
+        "messageId": message.id,
+        "receiptHandle": message.id,
+        "body": message.body,
+        "attributes": {
+            "ApproximateReceiveCount": message.receives.to_string(),
+            "MessageGroupId": group,
+        },
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": format!("arn:aws:sqs:us-east-1:000000000000:test-{queue}"),
+        "awsRegion": "us-east-1",
+    });
+    if group.is_none() {
+        record["attributes"].as_object_mut().unwrap().remove("MessageGroupId");
+    }
+    serde_json::from_value(json!({"Records": [record]})).expect("Lambda's event")
+}
+
+fn tenant_of(body: &str) -> String {
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    body["wake_up"].as_str().map_or_else(|| TenantId::PLATFORM.to_string(), str::to_owned)
+}

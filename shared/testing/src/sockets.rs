@@ -1,0 +1,66 @@
+//! Clients that open sockets, as API Gateway announces them.
+
+use crate::App;
+use common::{
+    AnySocket, Identity,
+    authorizer::{self, Authorizer},
+};
+use serde_json::{Map, Value, json};
+
+const IP: &str = "192.0.2.7";
+
+impl App {
+    /// Lets a function of the socket API handle what a client does; the status of its answer.
+    ///
+    /// # Panics
+    /// Where it is no event of API Gateway's.
+    pub async fn socket(&self, function: &AnySocket, who: &Identity, connection: &str, body: Option<&Value>) -> i64 {
+        let authorizer: Map<_, _> = who.to_context().into_iter().map(|(k, v)| (k.to_owned(), Value::String(v))).collect();
+        let event = json!({
+            "requestContext": {
+                "routeKey": function.route_key,
+                "authorizer": authorizer,
+                "connectionId": connection,
+                "connectedAt": 0,
+                "requestTimeEpoch": 0,
+                "messageId": null,
+                "stage": "live",
+                "identity": {"sourceIp": IP, "userAgent": "testing/1"},
+            },
+            "body": body.map(Value::to_string),
+            "isBase64Encoded": false,
+        });
+        let event = serde_json::from_value(event).expect("a socket's event");
+        function.serve(self.deps(), event).await.status_code
+    }
+
+    /// Asks an authorizer about a handshake with `ticket` from `ip`: whose it is.
+    ///
+    /// # Errors
+    /// As [`authorizer::authorize`].
+    ///
+    /// # Panics
+    /// Where the answer has no context.
+    pub async fn shake_hands<A: Authorizer>(
+        &self,
+        authorizer: &A,
+        ticket: Option<&str>,
+        ip: &str,
+    ) -> Result<Map<String, Value>, authorizer::Refused> {
+        let query: Map<_, _> = ticket.map(|ticket| ("ticket".to_owned(), Value::String(ticket.to_owned()))).into_iter().collect();
+        let event = json!({
+            "type": "REQUEST",
+            "methodArn": "arn:aws:execute-api:us-east-1:000000000000:sockets/live/$connect",
+            "headers": {},
+            "multiValueHeaders": {},
+            "queryStringParameters": query,
+            "multiValueQueryStringParameters": {},
+            "pathParameters": {},
+            "stageVariables": {},
+            "requestContext": {"routeKey": "$connect", "connectionId": "connection-0", "stage": "live", "identity": {"sourceIp": ip}},
+        });
+        let event = serde_json::from_value(event).expect("an authorizer's event");
+        let answer = authorizer::authorize(self.deps(), authorizer, event).await?;
+        Ok(answer.context.as_object().expect("a context").clone())
+    }
+}

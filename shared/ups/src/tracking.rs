@@ -1,0 +1,424 @@
+//! What UPS's Tracking API says of a package.
+
+use jiff::civil::{Date, DateTime, Time};
+use serde::Deserialize;
+use std::{collections::HashSet, fmt, time::Duration};
+
+use crate::{
+    Activity, Malformed, Number, Progress, Reading, Status, When,
+    activity::{WireActivity, WireStatus},
+    lax::{self, Lax, List, Object, Text},
+    number::normalised,
+    when,
+};
+
+/// How long UPS keeps a package's history: 120 days.
+pub const RETENTION: Duration = Duration::from_secs(120 * 24 * 60 * 60);
+
+/// What became of a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tracked {
+    /// UPS has nothing of the package: not yet, or no longer, since it forgets after [`RETENTION`].
+    NotFound,
+    Found(Tracking),
+}
+
+/// A package's history and what is expected of it. `Debug` shows types, codes and times only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tracking {
+    /// Oldest first, each once; of the same moment in the order of their happening as far as UPS tells it.
+    pub activities: Vec<Activity>,
+    /// UPS's summary. It may lag behind the newest activity.
+    pub current: Option<CurrentStatus>,
+    pub eta: Option<Eta>,
+    /// When it was delivered: by the activity that says so, else by UPS's date and time, which are local.
+    pub delivered: Option<When>,
+}
+
+impl Tracking {
+    /// What the activities amount to.
+    pub fn progress(&self) -> Progress {
+        Progress::of(&self.activities)
+    }
+
+    /// The status by the activities; by UPS's summary only where no activity says one, known or unknown.
+    pub fn status(&self) -> Option<Status> {
+        let progress = self.progress();
+        if progress == Progress::default() {
+            return self.current.as_ref()?.reading().status();
+        }
+        progress.status()
+    }
+}
+
+/// UPS's summary of where a package is. `Debug` hides UPS's text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CurrentStatus {
+    pub kind: String,
+    pub status_code: String,
+    pub code: String,
+    pub description: String,
+}
+
+impl CurrentStatus {
+    /// What type and codes say. The type is often absent here, and the digits stand where letters belong.
+    pub fn reading(&self) -> Reading {
+        Reading::of(&self.kind, [&self.status_code, &self.code])
+    }
+}
+
+impl fmt::Debug for CurrentStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CurrentStatus")
+            .field("kind", &self.kind)
+            .field("status_code", &self.status_code)
+            .field("code", &self.code)
+            .finish_non_exhaustive()
+    }
+}
+
+/// When a package is expected, in the time zone of its destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Eta {
+    pub date: Date,
+    /// The start of the window, where UPS tells one.
+    pub start: Option<Time>,
+    /// The end of the window, or the time that UPS committed itself to.
+    pub end: Option<Time>,
+}
+
+/// An answer, of which nothing is read but what stands in these types: signature, photo, receiver, addresses, references,
+/// weight, services and payments are skipped by the parser.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Answer {
+    track_response: Lax<TrackResponse>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TrackResponse {
+    shipment: List<Shipment>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Shipment {
+    package: List<Package>,
+}
+
+impl Object for Shipment {}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Package {
+    tracking_number: Text,
+    alternate_tracking_number: List<Alternate>,
+    activity: List<WireActivity>,
+    current_status: Lax<WireStatus>,
+    delivery_date: List<DeliveryDate>,
+    delivery_time: Lax<DeliveryTime>,
+}
+
+impl Object for Package {}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Alternate {
+    number: Text,
+}
+
+impl Object for Alternate {}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct DeliveryDate {
+    #[serde(rename = "type")]
+    kind: Text,
+    date: Text,
+}
+
+impl Object for DeliveryDate {}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct DeliveryTime {
+    #[serde(rename = "type")]
+    kind: Text,
+    start_time: Text,
+    end_time: Text,
+}
+
+/// Reads an answer that is no error. Not found arrives as success: with a warning (TW0001) and no package.
+pub(crate) fn parse(body: &[u8], asked: &Number) -> Result<Tracked, Malformed> {
+    let answer: Answer = lax::object(body)?;
+    let response = answer.track_response.0.ok_or(Malformed("the answer has no track response"))?;
+    let packages: Vec<Package> = response.shipment.0.into_iter().flat_map(|shipment| shipment.package.0).collect();
+    if packages.is_empty() {
+        return Ok(Tracked::NotFound);
+    }
+    let alone = packages.len() == 1;
+    let ours = packages.into_iter().find(|package| package.is(asked, alone));
+    ours.map(|package| Tracked::Found(package.into())).ok_or(Malformed("the answer is about another package"))
+}
+
+impl Package {
+    /// Whether it is the package asked for: a shipment may have several, and one package's history must not become another's.
+    fn is(&self, asked: &Number, alone: bool) -> bool {
+        let is_asked = |number: &Text| normalised(&number.0) == asked.expose();
+        is_asked(&self.tracking_number)
+            || self.alternate_tracking_number.0.iter().any(|alternate| is_asked(&alternate.number))
+            || (alone && self.tracking_number.0.is_empty())
+    }
+
+    /// The latest date of one of these types.
+    fn date(&self, kind: &str) -> Option<Date> {
+        self.delivery_date.0.iter().filter(|date| date.kind.0 == kind).filter_map(|date| when::date(&date.date.0)).max()
+    }
+}
+
+impl From<Package> for Tracking {
+    fn from(package: Package) -> Self {
+        let time = package.delivery_time.0.as_ref();
+        let timed = |kinds: &[&str], part: fn(&DeliveryTime) -> &Text| {
+            time.filter(|time| kinds.contains(&time.kind.0.as_str())).and_then(|time| when::time(&part(time).0))
+        };
+        let eta = package.date("RDD").or_else(|| package.date("SDD")).map(|date| Eta {
+            date,
+            start: timed(&["EDW", "CDW", "IDW"], |time| &time.start_time),
+            end: timed(&["EDW", "CDW", "IDW", "CMT"], |time| &time.end_time),
+        });
+        let by_date = package.date("DEL").map(|date| {
+            timed(&["DEL"], |time| &time.end_time).map_or(When::Day(date), |time| When::Local(DateTime::from_parts(date, time)))
+        });
+        let current = package.current_status.0.map(CurrentStatus::from).filter(|current| !current.is_empty());
+        let activities = in_order(package.activity.0);
+        let by_activity = activities.iter().rev().find(|a| a.reading() == Reading::Status(Status::Delivered));
+        let delivered = by_activity.map(|activity| activity.when.clone()).or(by_date);
+        Self { activities, current, eta, delivered }
+    }
+}
+
+/// Oldest first and each once. On the wire the newest is first, so what shares a moment is turned around.
+fn in_order(newest_first: Vec<WireActivity>) -> Vec<Activity> {
+    let mut seen = HashSet::new();
+    let mut activities: Vec<Activity> = newest_first.into_iter().rev().map(Activity::from).collect();
+    activities.retain(|activity| seen.insert(activity.identity()));
+    activities.sort_by_key(|activity| activity.when.position());
+    activities
+}
+
+impl From<WireStatus> for CurrentStatus {
+    fn from(wire: WireStatus) -> Self {
+        Self {
+            kind: wire.kind.code(),
+            status_code: wire.status_code.code(),
+            code: wire.code.code(),
+            description: wire.description.0,
+        }
+    }
+}
+
+impl CurrentStatus {
+    fn is_empty(&self) -> bool {
+        [&self.kind, &self.status_code, &self.code, &self.description].iter().all(|text| text.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ASKED: &str = "1ZCIETST0111111114";
+
+    fn parse(body: &str) -> Result<Tracked, Malformed> {
+        super::parse(body.as_bytes(), &Number::parse(ASKED).unwrap())
+    }
+
+    fn package(members: &str) -> Tracking {
+        let body = format!(r#"{{"trackResponse":{{"shipment":[{{"package":[{{{members}}}]}}]}}}}"#);
+        match parse(&body) {
+            Ok(Tracked::Found(tracking)) => tracking,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn kinds(tracking: &Tracking) -> Vec<&str> {
+        tracking.activities.iter().map(|activity| activity.kind.as_str()).collect()
+    }
+
+    #[test]
+    fn not_found_is_a_success_with_a_warning_and_no_package() {
+        let warned = r#"{"trackResponse":{"shipment":[{"inquiryNumber":"1ZCIETST0111111114",
+            "warnings":[{"code":"TW0001","message":"Tracking Information Not Found"}]}]}}"#;
+        assert_eq!(parse(warned), Ok(Tracked::NotFound));
+        for shipment in ["null", "[]", "[null]", "{}", r#"[{"package":null}]"#, r#"[{"package":[]}]"#] {
+            assert_eq!(parse(&format!(r#"{{"trackResponse":{{"shipment":{shipment}}}}}"#)), Ok(Tracked::NotFound), "{shipment}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_malformed_and_not_a_missing_package() {
+        for body in ["", "null", "{}", "[]", "<html></html>", r#"{"trackResponse":null}"#, r#"{"trackResponse":{"#] {
+            assert!(parse(body).is_err(), "`{body}`");
+        }
+    }
+
+    #[test]
+    fn lists_may_be_null_or_absent() {
+        for members in ["", r#""activity":null,"deliveryDate":null,"deliveryTime":null,"currentStatus":null,"milestones":null"#] {
+            let tracking = package(members);
+            let nothing = Tracking { activities: Vec::new(), current: None, eta: None, delivered: None };
+            assert_eq!(tracking, nothing);
+            assert_eq!(tracking.status(), None);
+        }
+    }
+
+    #[test]
+    fn activities_come_newest_first_and_leave_oldest_first_and_once() {
+        let tracking = package(
+            r#""activity":[
+                {"gmtDate":"20240423","gmtTime":"131519","status":{"type":"I","statusCode":"021"}},
+                {"gmtDate":"20240423","gmtTime":"74700","status":{"type":"I","code":"B"}},
+                {"gmtDate":"20240423","gmtTime":"7:47:00","status":{"type":"I","code":"B"}},
+                {"gmtDate":"20240423","gmtTime":"74700","status":{"type":"P"}},
+                {"status":{"type":"M","statusCode":"003"}}]"#,
+        );
+        assert_eq!(kinds(&tracking), ["M", "P", "I", "I"]);
+        assert_eq!(tracking.activities[2].code, "B");
+        assert_eq!(tracking.status(), Some(Status::OutForDelivery));
+    }
+
+    #[test]
+    fn a_summary_that_lags_behind_does_not_decide() {
+        let lagging = r#""currentStatus":{"type":"I","statusCode":"005"},
+            "activity":[{"gmtDate":"20240423","gmtTime":"135004","status":{"type":"D","statusCode":"011"}}]"#;
+        assert_eq!(package(lagging).status(), Some(Status::Delivered));
+        let unknown = r#""currentStatus":{"type":"I"},"activity":[{"gmtDate":"20240423","gmtTime":"1","status":{"type":"Q"}}]"#;
+        assert_eq!(package(unknown).status(), None);
+    }
+
+    #[test]
+    fn a_summary_counts_where_no_activity_says_anything() {
+        assert_eq!(package(r#""currentStatus":{"description":"Delivered ","code":"011"}"#).status(), Some(Status::Delivered));
+        let update = r#""currentStatus":{"type":"I"},"activity":[{"status":{"type":"U"}}]"#;
+        assert_eq!(package(update).status(), Some(Status::InTransit));
+    }
+
+    #[test]
+    fn the_rescheduled_date_is_the_expected_one_with_its_window() {
+        let date = |text: &str| text.parse::<Date>().unwrap();
+        let dates =
+            r#""deliveryDate":[{"type":"SDD","date":"20240422"},{"type":"RDD","date":"20240424"},{"type":"DEL","date":""}]"#;
+        let window = package(&format!(r#"{dates},"deliveryTime":{{"type":"EDW","startTime":"150000","endTime":"17:00:00"}}"#));
+        let expected =
+            Eta { date: date("2024-04-24"), start: Some(Time::constant(15, 0, 0, 0)), end: Some(Time::constant(17, 0, 0, 0)) };
+        assert_eq!(window.eta, Some(expected));
+        let committed = package(&format!(r#"{dates},"deliveryTime":{{"type":"CMT","startTime":"150000","endTime":"120000"}}"#));
+        assert_eq!(committed.eta, Some(Eta { start: None, end: Some(Time::constant(12, 0, 0, 0)), ..expected }));
+        let end_of_day =
+            package(r#""deliveryDate":{"type":"SDD ","date":"20240422 "},"deliveryTime":{"type":"EOD","endTime":"230000"}"#);
+        assert_eq!(end_of_day.eta, Some(Eta { date: date("2024-04-22"), start: None, end: None }));
+        assert_eq!(window.delivered, None);
+    }
+
+    #[test]
+    fn delivery_is_dated_by_its_activity_or_else_by_ups_local_time() {
+        let dates = r#""deliveryDate":[{"type":"DEL","date":"20240423"}],"deliveryTime":{"type":"DEL","endTime":"095004"}"#;
+        assert_eq!(package(dates).delivered, Some(When::Local("2024-04-23T09:50:04".parse().unwrap())));
+        let day = r#""deliveryDate":[{"type":"DEL","date":"20240423"}],"deliveryTime":{"type":"EOD","endTime":"095004"}"#;
+        assert_eq!(package(day).delivered, Some(When::Day("2024-04-23".parse().unwrap())));
+        let activity = r#""activity":[{"gmtDate":"20240423","gmtTime":"135004","status":{"type":"D","code":"FS"}}]"#;
+        let delivered = package(&format!("{dates},{activity}")).delivered;
+        assert_eq!(delivered, Some(When::Instant("2024-04-23T13:50:04Z".parse().unwrap())));
+    }
+
+    #[test]
+    fn another_packages_history_is_never_taken() {
+        let answer = |packages: &str| parse(&format!(r#"{{"trackResponse":{{"shipment":[{{"package":[{packages}]}}]}}}}"#));
+        let other = r#"{"trackingNumber":"1ZCIETST0422222228","activity":[{"status":{"type":"D","code":"FS"}}]}"#;
+        let ours = r#"{"trackingNumber":" 1zCIETST0111111114 ","activity":[{"status":{"type":"P"}}]}"#;
+        assert!(answer(other).is_err());
+        assert!(answer(&format!("{other},{{}}")).is_err());
+        for both in [format!("{other},{ours}"), format!("{ours},{other}")] {
+            let Ok(Tracked::Found(tracking)) = answer(&both) else { panic!("one of them was asked for") };
+            assert_eq!(kinds(&tracking), ["P"]);
+        }
+        let renamed =
+            r#"{"trackingNumber":"92419900000033499522966220","alternateTrackingNumber":[{"number":"1ZCIETST0111111114"}]}"#;
+        assert!(matches!(answer(renamed), Ok(Tracked::Found(_))));
+    }
+
+    /// JSON that uses the API's names, so that the reader gets far into it.
+    fn near_answer() -> impl Strategy<Value = serde_json::Value> {
+        use serde_json::Value;
+        let names = vec![
+            "trackResponse",
+            "shipment",
+            "package",
+            "activity",
+            "status",
+            "type",
+            "code",
+            "statusCode",
+            "description",
+            "location",
+            "address",
+            "city",
+            "date",
+            "time",
+            "gmtDate",
+            "gmtTime",
+            "gmtOffset",
+            "currentStatus",
+            "deliveryDate",
+            "deliveryTime",
+            "startTime",
+            "endTime",
+            "trackingNumber",
+            "alternateTrackingNumber",
+            "number",
+        ];
+        let texts = vec!["", "D", "I", "011", "20240423", "74700", "-04.00", "EDW", "RDD", "DEL", ASKED, "🦀 "];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            prop::sample::select(texts).prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(10, 128, 8, move |inner| {
+            let member = (prop::sample::select(names.clone()), inner.clone());
+            prop_oneof![
+                prop::collection::vec(inner, 0..4).prop_map(Value::from),
+                prop::collection::vec(member, 0..8)
+                    .prop_map(|members| members.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_read_or_refused(body in any::<Vec<u8>>()) {
+            let _ = super::parse(&body, &Number::parse(ASKED).unwrap());
+        }
+
+        #[test]
+        fn any_json_in_place_of_any_part_is_read(value in near_answer(), depth in 0_usize..4) {
+            let body = match depth {
+                0 => value.to_string(),
+                1 => format!(r#"{{"trackResponse":{value}}}"#),
+                2 => format!(r#"{{"trackResponse":{{"shipment":[{{"package":{value}}}]}}}}"#),
+                _ => format!(r#"{{"trackResponse":{{"shipment":[{{"package":[{{"activity":{value},"currentStatus":{value}}}]}}]}}}}"#),
+            };
+            if let Ok(Tracked::Found(tracking)) = parse(&body) {
+                prop_assert!(tracking.activities.is_sorted_by_key(|activity| activity.when.position()));
+                prop_assert!(tracking.activities.iter().all(|a| a.description.len() <= lax::MAX_TEXT && a.kind.len() <= 16));
+            } else {
+                prop_assert!(depth < 3, "the frame is right, so the answer is too");
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! A consumer that exists for tests only: it counts what it hears, so that a message that was lost or handled twice shows.
+
+use common::{
+    AnyConsumer, Background, Condition, Consumer, Delivery, Edit, Error, Event, Feed, Incoming, Item, Key, Need, Part, Queue,
+    Result, WakeUp,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// As much of a new shipment as it needs.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Heard {
+    shipment_id: String,
+}
+
+impl Event for Heard {
+    const SCHEMA: &'static str = "shipment.created";
+}
+
+/// Each event falls into two parts: one counts, the other tells of it.
+#[derive(Debug)]
+pub enum Half {
+    Counts(String),
+    Tells(String),
+}
+
+impl Part for Half {
+    fn name(&self) -> String {
+        match self {
+            Self::Counts(_) => "counts".to_owned(),
+            Self::Tells(_) => "tells".to_owned(),
+        }
+    }
+}
+
+/// What it has counted.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Counted {
+    shipment_id: String,
+}
+
+impl Event for Counted {
+    const SCHEMA: &'static str = "test.counted";
+}
+
+#[derive(Debug)]
+pub struct Counter;
+
+/// Where the count is.
+pub fn count_key() -> Key {
+    Key::new("COUNT", "SHIPMENTS")
+}
+
+impl Background for Counter {
+    const NAME: &'static str = "counter";
+    const SUMMARY: &'static str = "Counts shipments";
+    const NEEDS: &'static [Need] = &[Need::Write];
+    type Part = Half;
+
+    async fn handle(cx: &mut Delivery<'_, Self>, half: &Half) -> Result<()> {
+        match half {
+            Half::Counts(shipment) => {
+                // A condition of another kind than the pipeline's own, which fails the second time: it has not to be asked.
+                let once = Item::new(Key::new(format!("COUNTED#{shipment}"), "ONCE"));
+                cx.changes().create(once, Error::conflict("counted", "it is counted already"));
+                let edit =
+                    Edit::of(count_key()).add("count", 1).when(Condition::Any(vec![Condition::Absent, Condition::Present]));
+                cx.changes().edit(edit, Error::internal("count"));
+                cx.touched("Shipment", shipment);
+            }
+            Half::Tells(shipment) => cx.changes().emit(Counted { shipment_id: shipment.clone() }.into()),
+        }
+        Ok(())
+    }
+}
+
+impl Consumer for Counter {
+    const QUEUE: Queue = Queue::new("counter", Feed::Events);
+    type Message = Heard;
+
+    async fn parts(cx: &Incoming<'_, Self>, Heard { shipment_id }: Heard) -> Result<Vec<Half>> {
+        cx.about("Shipment", &shipment_id);
+        Ok(vec![Half::Counts(shipment_id.clone()), Half::Tells(shipment_id)])
+    }
+}
+
+/// Fails at every wake-up but the platform's.
+#[derive(Debug)]
+pub struct Sleeper;
+
+impl Background for Sleeper {
+    const NAME: &'static str = "sleeper";
+    const SUMMARY: &'static str = "Fails";
+    type Part = ();
+    async fn handle(cx: &mut Delivery<'_, Self>, (): &()) -> Result<()> {
+        if cx.tenant() == common::TenantId::PLATFORM { Ok(()) } else { panic!("a panic's message, which nobody may see") }
+    }
+}
+
+impl Consumer for Sleeper {
+    const QUEUE: Queue = Queue::new("sleeper", Feed::WakeUps);
+    type Message = WakeUp;
+    async fn parts(_: &Incoming<'_, Self>, _: WakeUp) -> Result<Vec<()>> {
+        Ok(vec![()])
+    }
+}
+
+pub static COUNTER: AnyConsumer = AnyConsumer::of::<Counter>("suite", "Counter");
+pub static SLEEPER: AnyConsumer = AnyConsumer::of::<Sleeper>("suite", "Sleeper");

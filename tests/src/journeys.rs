@@ -1,0 +1,301 @@
+//! Parcels on their way, from their registration to their end, with everything that can go wrong on it: calls that fail, answers
+//! that are lost, messages that come three times and in any order, consumers that die between two awaits. What must be so
+//! afterwards is asked of the world when it has come to rest.
+
+use crate::fixture;
+use common::{Clock, Role, TenantId};
+use emulators::{
+    Ups, UpsOptions,
+    ups::{Now, Speed},
+};
+use ledger::{Head, Segment, Word};
+use serde_json::{Value, json};
+use shipments::tracking_number::{Classified, TrackingNumber};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+use testing::{App, Deliveries, Dice, Tenant, find};
+
+/// What is to happen.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub shipments: usize,
+    pub seed: u64,
+    /// Calls to AWS and to the carrier that fail, in a hundred.
+    pub failing: u8,
+    /// How often each message is told.
+    pub copies: u32,
+    /// Consumers that die, in a hundred.
+    pub killed: u8,
+}
+
+impl Plan {
+    /// Nothing goes wrong.
+    pub const fn calm(self) -> Self {
+        Self { failing: 0, copies: 1, killed: 0, ..self }
+    }
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The last status of each parcel, by its number.
+    pub statuses: BTreeMap<String, String>,
+    /// What the carrier says of each.
+    pub truth: BTreeMap<String, String>,
+    pub events: usize,
+    pub notifications: usize,
+    pub sealed: usize,
+    pub handled: u64,
+    pub killed: usize,
+    pub redriven: usize,
+    /// What was found that must not be, in words.
+    pub wrong: Vec<String>,
+}
+
+const CLIENT: &str = "synthetic-client";
+const SECRET: &str = "synthetic-secret";
+/// Lets the plan come true.
+///
+/// # Panics
+/// Where the world cannot be set up.
+pub async fn play(plan: Plan) -> Outcome {
+    let app = App::start().await;
+    let time = Arc::new(AtomicI64::new(app.clock().now().as_millis()));
+    let clock = time.clone();
+    let options = UpsOptions {
+        now: Now::by(move || clock.load(Ordering::SeqCst)),
+        seed: plan.seed,
+        speed: Some(Speed::try_from(1.0).expect("a speed")),
+        ..UpsOptions::new(CLIENT, SECRET)
+    };
+    let ups = Ups::start(options).expect("the carrier's stand-in starts");
+    app.wire().with_carrier(ups.endpoint(), json!({ "client_id": CLIENT, "client_secret": SECRET }));
+    let mut dice = Dice::new(plan.seed);
+    if plan.failing > 0 {
+        app.wire().chaos(plan.failing, plan.seed);
+    }
+    let shipments = register(&app, plan).await;
+    let mut queues = app.deliveries(registry::consumers()).copies(plan.copies);
+    if plan.copies > 1 {
+        queues = queues.shuffled(plan.seed);
+    }
+    let (mut killed, mut redriven) = (0, 0);
+    for step in 0..STEPS {
+        if step == HEALED {
+            app.wire().heal();
+            redriven += queues.redrive();
+        }
+        app.clock().advance(STEP);
+        time.store(app.clock().now().as_millis(), Ordering::SeqCst);
+        ups.tick();
+        for schedule in registry::schedules() {
+            let every = u64::from(schedule.every_minutes).div_ceil(STEP.as_secs() / 60).max(1);
+            if step % every == 0 {
+                // What a run leaves undone is the next one's.
+                let _ = schedule.run(app.deps()).await;
+            }
+        }
+        loop {
+            while !queues.is_empty() {
+                if step < HEALED && dice.below(100) < u64::from(plan.killed) {
+                    killed += usize::from(queues.step_killed(usize::try_from(dice.below(30)).unwrap_or(0)).await);
+                } else {
+                    queues.step().await;
+                }
+            }
+            if queues.collect().await == 0 {
+                break;
+            }
+        }
+        app.reset_calls();
+        app.forget_log_lines();
+    }
+    outcome(&app, &ups, &queues, &shipments, killed, redriven).await
+}
+
+/// Three hours at a time, for longer than any journey lasts; in the last two days nothing goes wrong any more, so that who was
+/// late catches up.
+const STEP: Duration = Duration::from_secs(3 * 60 * 60);
+const STEPS: u64 = 8 * 8;
+const HEALED: u64 = 6 * 8;
+
+struct Registered {
+    tenant: Tenant,
+    id: String,
+    number: String,
+}
+
+/// Registers the parcels, two thirds of them Acme's. Who gets no answer asks again, with the same key.
+async fn register(app: &App, plan: Plan) -> Vec<Registered> {
+    const TRIES: usize = 100;
+    let create = find(shipments::endpoints::ALL, "create_shipment");
+    let mut registered = Vec::new();
+    for n in 0..plan.shipments {
+        let tenant = if n % 3 == 2 { Tenant::Birch } else { Tenant::Acme };
+        let mut body = fixture::fresh(create.sample.body.unwrap());
+        // The same in every run: the carrier's seed and the number decide where a parcel goes.
+        body["tracking_number"] = number(n).into();
+        let client = app.as_identity(app.open_session(tenant, Role::Marketer).await);
+        let mut answer = client.call(create).header("idempotency-key", format!("journey-{n}")).json(body.clone()).await;
+        for _ in 0..TRIES {
+            if answer.status == 201 {
+                break;
+            }
+            let again = app.as_identity(app.open_session(tenant, Role::Marketer).await);
+            answer = again.call(create).header("idempotency-key", format!("journey-{n}")).json(body.clone()).await;
+        }
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        let text = |name: &str| answer.json[name].as_str().unwrap().to_owned();
+        registered.push(Registered { tenant, id: text("shipment_id"), number: text("tracking_number") });
+    }
+    registered
+}
+
+/// The `n`th of many numbers with a right check digit.
+fn number(n: usize) -> String {
+    let body = format!("1ZJRNY{:010}", n + 1);
+    match TrackingNumber::classify(&format!("{body}00")) {
+        Classified::BadCheckDigit { expected, .. } => format!("{body}0{expected}"),
+        Classified::Valid(_) | Classified::NotUps => format!("{body}00"),
+    }
+}
+
+async fn outcome(
+    app: &App,
+    ups: &Ups,
+    queues: &Deliveries<'_>,
+    shipments: &[Registered],
+    killed: usize,
+    redriven: usize,
+) -> Outcome {
+    let mut wrong = Vec::new();
+    let records = app.dump("RecordsTable").await;
+    let text = |row: &Row, name: &str| row.get(name).and_then(|v| v.as_s().ok()).cloned().unwrap_or_default();
+
+    let mut statuses = BTreeMap::new();
+    for Registered { tenant, id, number } in shipments {
+        let pk = format!("{}#SHIPMENT#{id}", app.tenant_id(*tenant));
+        let row = records.iter().find(|row| text(row, "pk") == pk && text(row, "sk") == "SHIPMENT");
+        statuses.insert(number.clone(), row.map_or_else(|| "lost".to_owned(), |row| text(row, "status")));
+        let due = records.iter().any(|row| text(row, "pk") == pk && text(row, "ix_due").ends_with("#POLL"));
+        if due {
+            wrong.push(format!("{id} is at its end and still asked about"));
+        }
+    }
+    let truth = ups.packages().into_iter().map(|seen| (seen.tracking_number, ended(&seen.newest.kind))).collect();
+
+    let notifications = notifications(&records, queues.events(), &mut wrong);
+    if !queues.dead().is_empty() {
+        wrong.push(format!("{} messages were given up", queues.dead().len()));
+    }
+    let ledger = app.dump("LedgerTable").await;
+    let left = ledger.iter().filter(|row| text(row, "pk").ends_with("#EVENTS")).count();
+    if left > 0 {
+        wrong.push(format!("{left} events are still in the outbox"));
+    }
+    let sealed = sealed(app, &ledger, &mut wrong);
+    Outcome {
+        statuses,
+        truth,
+        events: queues.events().len(),
+        notifications,
+        sealed,
+        handled: queues.handled(),
+        killed,
+        redriven,
+        wrong,
+    }
+}
+
+type Row = std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>;
+
+/// What we say of a parcel whose last scan is of this type.
+fn ended(kind: &str) -> String {
+    match kind {
+        "D" => "DELIVERED",
+        "RS" => "RETURNED",
+        other => other,
+    }
+    .to_owned()
+}
+
+/// How many notifications there are. Each is there once; nobody who registered a parcel has missed what became of it; and what
+/// is counted is what is there.
+fn notifications(records: &[Row], events: &[Value], wrong: &mut Vec<String>) -> usize {
+    let text = |row: &Row, name: &str| row.get(name).and_then(|v| v.as_s().ok()).cloned().unwrap_or_default();
+    let number = |row: &Row, name: &str| row.get(name).and_then(|v| v.as_n().ok()?.parse::<i64>().ok()).unwrap_or(0);
+    let mut told: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut inboxes: BTreeMap<String, i64> = BTreeMap::new();
+    for row in records.iter().filter(|row| text(row, "pk").contains("#INBOX#") && text(row, "sk").starts_with("N#")) {
+        *told.entry((text(row, "pk"), text(row, "event_id"))).or_default() += 1;
+        *inboxes.entry(text(row, "pk")).or_default() += 1;
+    }
+    wrong.extend(
+        told.iter()
+            .filter(|(_, times)| **times != 1)
+            .map(|((inbox, event), times)| format!("{event} is {times} times in {inbox}")),
+    );
+    for (inbox, count) in &inboxes {
+        let state = records.iter().find(|row| &text(row, "pk") == inbox && text(row, "sk") == "STATE");
+        let (seq, unread) = state.map_or((0, 0), |row| (number(row, "seq"), number(row, "unread")));
+        if (seq, unread) != (*count, *count) {
+            wrong.push(format!("{inbox} holds {count}, has numbered {seq} and counts {unread} as unread"));
+        }
+    }
+    for event in events.iter().filter(|e| e["schema"] == "shipment.status_changed") {
+        let of = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let inbox = format!("{}#INBOX#{}", of(&event["tenant_id"]), of(&event["payload"]["created_by"]));
+        if !told.contains_key(&(inbox.clone(), of(&event["id"]))) {
+            wrong.push(format!("{} has not reached {inbox}", event["id"]));
+        }
+    }
+    told.len()
+}
+
+/// How many audit events are sealed. Each is sealed once, every chain stands, and nothing is left that could be sealed.
+fn sealed(app: &App, ledger: &[Row], wrong: &mut Vec<String>) -> usize {
+    let text = |row: &Row, name: &str| row.get(name).and_then(|v| v.as_s().ok()).cloned().unwrap_or_default();
+    let now = app.clock().now().as_millis();
+    let settled = |row: &&Row| {
+        let at = row.get("settles_at").and_then(|v| v.as_n().ok()?.parse::<i64>().ok());
+        text(row, "pk").ends_with("#AUDIT") && at.is_none_or(|at| at <= now)
+    };
+    let left = ledger.iter().filter(settled).count();
+    if left > 0 {
+        wrong.push(format!("{left} audit events are not sealed"));
+    }
+    let mut seen = BTreeSet::new();
+    let mut heads: BTreeMap<String, Head> = BTreeMap::new();
+    for (key, versions) in app.objects() {
+        let Some(path) = key.strip_prefix("segments/") else { continue };
+        let tenant = path.split('/').next().unwrap_or_default().to_owned();
+        if versions.len() != 1 {
+            wrong.push(format!("{key} has {} versions", versions.len()));
+        }
+        let head = heads.remove(&tenant).unwrap_or_else(|| Head::empty(Word::clean(&tenant)));
+        match Segment::parse_after(&head, versions[0].bytes.clone()).and_then(|segment| Ok((head.extend(&segment)?, segment))) {
+            Ok((next, segment)) => {
+                for event in segment.events().flatten() {
+                    if !seen.insert((tenant.clone(), event.event_id.as_str().to_owned())) {
+                        wrong.push(format!("{} is sealed twice", event.event_id.as_str()));
+                    }
+                }
+                heads.insert(tenant, next);
+            }
+            Err(broken) => {
+                wrong.push(format!("{key} does not stand: {broken}"));
+                heads.insert(tenant, head);
+            }
+        }
+    }
+    if !heads.contains_key(&TenantId::PLATFORM.to_string()) {
+        wrong.push("the platform's log is not sealed".to_owned());
+    }
+    seen.len()
+}

@@ -1,0 +1,19 @@
+//! Parcels' journeys with calls that fail, answers that are lost, messages that come three times in any order, and consumers that
+//! die. A few here; `cargo run -p suite --bin journeys` plays as many as one likes.
+
+use suite::journeys::{Plan, play};
+
+const PLAN: Plan = Plan { shipments: 6, seed: 7, failing: 30, copies: 3, killed: 5 };
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_goes_wrong_on_the_way_nothing_is_lost_and_nothing_done_twice() {
+    let (outcome, calm) = tokio::join!(play(PLAN), play(PLAN.calm()));
+    for outcome in [&outcome, &calm] {
+        assert_eq!(outcome.wrong, Vec::<String>::new());
+        assert_eq!(outcome.statuses.values().collect::<Vec<_>>(), outcome.truth.values().collect::<Vec<_>>());
+        assert_eq!(outcome.statuses.len(), PLAN.shipments);
+        assert!(outcome.notifications >= PLAN.shipments, "{outcome:?}");
+    }
+    assert!(outcome.killed > 0, "{outcome:?}");
+    assert_eq!(outcome.statuses, calm.statuses);
+}
