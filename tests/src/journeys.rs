@@ -60,6 +60,7 @@ pub struct Outcome {
 
 const CLIENT: &str = "synthetic-client";
 const SECRET: &str = "synthetic-secret";
+
 /// Lets the plan come true.
 ///
 /// # Panics
@@ -91,25 +92,32 @@ pub async fn play(plan: Plan) -> Outcome {
             app.wire().heal();
             redriven += queues.redrive();
         }
-        app.clock().advance(STEP);
-        time.store(app.clock().now().as_millis(), Ordering::SeqCst);
-        ups.tick();
-        for schedule in registry::schedules() {
-            let every = u64::from(schedule.every_minutes).div_ceil(STEP.as_secs() / 60).max(1);
-            if step % every == 0 {
-                // What a run leaves undone is the next one's.
-                let _ = schedule.run(app.deps()).await;
-            }
-        }
-        loop {
-            while !queues.is_empty() {
-                if step < HEALED && dice.below(100) < u64::from(plan.killed) {
-                    killed += usize::from(queues.step_killed(usize::try_from(dice.below(30)).unwrap_or(0)).await);
-                } else {
-                    queues.step().await;
+        let killing = if step < HEALED { plan.killed } else { 0 };
+        for minute in 0..STEP_MINUTES {
+            app.clock().advance(MINUTE);
+            time.store(app.clock().now().as_millis(), Ordering::SeqCst);
+            ups.tick();
+            for schedule in registry::schedules() {
+                // The carrier is asked each minute; the others have their turn once a step.
+                if schedule.name == "schedule_tracking" || minute == 0 {
+                    // What a run leaves undone is the next one's.
+                    let _ = schedule.run(app.deps()).await;
                 }
             }
-            if queues.collect().await == 0 {
+            let told = queues.collect().await;
+            while !queues.is_empty() {
+                while !queues.is_empty() {
+                    if dice.below(100) < u64::from(killing) {
+                        killed += usize::from(queues.step_killed(usize::try_from(dice.below(30)).unwrap_or(0)).await);
+                    } else {
+                        queues.step().await;
+                    }
+                }
+                queues.collect().await;
+            }
+            if told == 0 && minute > 0 {
+                // Nobody is due: the rest of the step passes at once.
+                app.clock().advance(MINUTE * (STEP_MINUTES - minute - 1));
                 break;
             }
         }
@@ -121,7 +129,8 @@ pub async fn play(plan: Plan) -> Outcome {
 
 /// Three hours at a time, for longer than any journey lasts; in the last two days nothing goes wrong any more, so that who was
 /// late catches up.
-const STEP: Duration = Duration::from_secs(3 * 60 * 60);
+const STEP_MINUTES: u32 = 3 * 60;
+const MINUTE: Duration = Duration::from_secs(60);
 const STEPS: u64 = 8 * 8;
 const HEALED: u64 = 6 * 8;
 

@@ -170,9 +170,9 @@ mod tests {
     }
 
     async fn acts(app: &App, tenant: &str) -> Vec<String> {
-        let rows = app.dump("LedgerTable").await;
-        let of = |row: &&std::collections::HashMap<String, _>| row["pk"].as_s().is_ok_and(|pk| *pk == format!("{tenant}#AUDIT"));
-        let events = rows.iter().filter(of).map(|row| serde_json::from_str::<Value>(row["event"].as_s().unwrap()).unwrap());
+        let (rows, log) = (app.dump("LedgerTable").await, format!("{tenant}#AUDIT"));
+        let of_tenant = rows.iter().filter(|row| row["pk"].as_s().unwrap() == &log);
+        let events = of_tenant.map(|row| serde_json::from_str::<Value>(row["event"].as_s().unwrap()).unwrap());
         let acts = events.filter(|event| event["actor"]["id"] == "tester");
         acts.map(|event| event["type"].as_str().unwrap().to_owned()).collect()
     }
@@ -202,5 +202,69 @@ mod tests {
         assert_eq!(acts(&app, &acme).await, ["api.redrive_dead_letter"]);
         let left = app.dump("EphemeraTable").await;
         assert!(!left.iter().any(|row| row["pk"].as_s().unwrap().contains("DEAD_LETTERS#")));
+    }
+}
+
+/// The same over queues that are really there.
+#[cfg(test)]
+mod over_queues {
+    use super::*;
+    use aws_sdk_dynamodb::types::AttributeValue;
+    use common::TenantId;
+    use testing::{App, Tenant};
+
+    const QUEUE: &str = "deliver-notification";
+
+    async fn run(app: &App, command: Command) -> Outcome {
+        Dlq { command, json: true, operator: "ada".to_owned() }.run(app.deps()).await
+    }
+
+    fn json(outcome: &Outcome) -> Value {
+        assert_eq!(outcome.exit, 0, "{}", outcome.text);
+        serde_json::from_str(&outcome.text).unwrap()
+    }
+
+    /// A message in the dead-letter queue, with the reason that its consumer left: its id.
+    async fn given_up(app: &App, body: &Value) -> String {
+        let sent = app.sqs("SendMessage", "deliver-notification-dead", json!({ "MessageBody": body.to_string() })).await;
+        let id = sent["MessageId"].as_str().unwrap().to_owned();
+        let text = |v: &str| AttributeValue::S(v.to_owned());
+        let item = app
+            .raw()
+            .put_item()
+            .table_name(&app.provisioned().tables["EphemeraTable"])
+            .item("pk", text(&format!("{}#DEAD_LETTERS#{QUEUE}", TenantId::PLATFORM)))
+            .item("sk", text(&id))
+            .item("tenant_id", text(&app.tenant_id(Tenant::Acme).to_string()))
+            .item("schema", text("shipment.created"))
+            .item("reason", text("internal: message does_not_fit"))
+            .item("failed_at", text("2026-01-01T12:00:00.000Z"))
+            .item("receives", AttributeValue::N("5".to_owned()));
+        item.send().await.unwrap();
+        id
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_given_up_is_shown_with_its_reason_and_put_back_on_record() {
+        let app = App::with_cognito().await;
+        let id = given_up(&app, &json!({ "synthetic": 1 })).await;
+
+        let listed = json(&run(&app, Command::List { queue: Some(QUEUE.to_owned()) }).await);
+        assert_eq!((listed.as_array().unwrap().len(), &listed[0]["message_id"]), (1, &json!(id)));
+        assert_eq!(listed[0]["why"]["reason"], "internal: message does_not_fit");
+        assert_eq!(listed[0]["body"], json!({ "synthetic": 1 }));
+
+        // Looking hides it for a while, here until it is put back by who looks again.
+        app.sqs("PurgeQueue", "deliver-notification-dead", json!({})).await;
+        let id = given_up(&app, &json!({ "synthetic": 2 })).await;
+        let redrive = Command::Redrive { queue: QUEUE.to_owned(), message_ids: vec![id.clone()], all: false };
+        assert_eq!(json(&run(&app, redrive).await), json!({ "moved": [id] }));
+        let back = app.sqs("ReceiveMessage", QUEUE, json!({ "MaxNumberOfMessages": 10 })).await;
+        assert_eq!(back["Messages"][0]["Body"], json!({ "synthetic": 2 }).to_string());
+        let events = app.audit(Tenant::Acme).await;
+        let moved: Vec<_> = events.iter().filter(|e| e["type"] == "api.redrive_dead_letter").collect();
+        assert_eq!((moved.len(), &moved[0]["actor"]["id"], &moved[0]["resources"][0]["id"]), (1, &json!("ada"), &json!(id)));
+        let other = app.audit(Tenant::Birch).await;
+        assert!(!other.iter().any(|e| e["type"] == "api.redrive_dead_letter"));
     }
 }

@@ -133,7 +133,12 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    /// # Errors
+    /// Internal where the payload is no object: it could not be serialised.
     pub(crate) fn to_json(&self) -> Result<String> {
+        if !self.payload.is_object() {
+            return Err(crate::Error::internal("payload"));
+        }
         serde_json::to_string(self).map_err(|_| crate::Error::internal("envelope"))
     }
 

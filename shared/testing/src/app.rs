@@ -261,20 +261,29 @@ impl App {
     /// Calls Cognito past the functions and past the wire, as somebody with the cloud's credentials may.
     pub async fn cognito(&self, action: &str, mut input: Value) -> Value {
         input["UserPoolId"] = self.provisioned.user_pool_id.clone().into();
-        let request = http::Request::post(self.aws.endpoint("COGNITO_IDENTITY_PROVIDER").expect("Cognito's endpoint"))
+        self.call("COGNITO_IDENTITY_PROVIDER", "cognito-idp", &format!("AWSCognitoIdentityProviderService.{action}"), &input)
+            .await
+    }
+
+    /// Calls SQS in the same way, about a queue by its name after the deployment's. Only where a test has one.
+    pub async fn sqs(&self, action: &str, queue: &str, mut input: Value) -> Value {
+        input["QueueUrl"] = format!("{}{queue}", self.deps.config().queues).into();
+        self.call("SQS", "sqs", &format!("AmazonSQS.{action}"), &input).await
+    }
+
+    async fn call(&self, variable: &str, service: &str, target: &str, input: &Value) -> Value {
+        let credential = format!("Credential=local/20000101/us-east-1/{service}/aws4_request");
+        let request = http::Request::post(self.aws.endpoint(variable).expect("the service's endpoint"))
             .header("content-type", "application/x-amz-json-1.1")
-            .header("x-amz-target", format!("AWSCognitoIdentityProviderService.{action}"))
-            .header(
-                "authorization",
-                "AWS4-HMAC-SHA256 Credential=local/20000101/us-east-1/cognito-idp/aws4_request, SignedHeaders=host, Signature=00",
-            )
+            .header("x-amz-target", target)
+            .header("authorization", format!("AWS4-HMAC-SHA256 {credential}, SignedHeaders=host, Signature=00"))
             .body(SdkBody::from(input.to_string()))
             .expect("a request");
-        let answer = common::https().call(request.try_into().expect("a request")).await.expect("Cognito answers");
+        let answer = common::https().call(request.try_into().expect("a request")).await.expect("the service answers");
         let ok = answer.status().is_success();
         let body = answer.into_body().collect().await.expect("a body").to_bytes();
         let text = String::from_utf8_lossy(&body);
-        assert!(ok, "{action}: {text}");
+        assert!(ok, "{target}: {text}");
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
