@@ -80,14 +80,15 @@ fn a_run_tells_how_to_use_it_plays_the_demo_and_ends_when_told() {
     let (code, text) = run(&["demo", "--data-dir", data]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("all as expected"), "{text}");
+    // What came earlier is sealed by now.
+    let (code, text) = run(&["audit", "tail", "--data-dir", data]);
+    assert_eq!(code, Some(0), "{text}");
+    let refused = text.lines().find(|line| line.contains("get_shipment") && line.contains("no_session")).unwrap();
+    assert!(refused.contains("acme-health marketer") && refused.contains("refused 401"), "{refused}");
     for function in ["update_shipment", "ups_webhook", "poll_tracking", "seal_audit", "sweep_outbox", "message"] {
         let (code, text) = run(&["event", function, "--data-dir", data]);
         assert_eq!((code, text.trim()), (Some(0), &*format!("target/events/{function}.json")));
     }
-    let (code, text) = run(&["audit", "tail", "--data-dir", data]);
-    assert_eq!(code, Some(0), "{text}");
-    let refused = text.lines().find(|line| line.contains("create_shipment") && line.contains("403")).unwrap();
-    assert!(refused.contains("acme-health viewer") && refused.contains("forbidden"), "{refused}");
 
     let (code, took) = dev.interrupt("-TERM");
     assert_eq!(code, Some(0));

@@ -146,8 +146,8 @@ impl Consumer for DeliverNotification {
         cx.about(&facts.subject.kind, &facts.subject.id);
         let pulled = triggers::pulled(TRIGGERS, &facts);
         let members = if triggers::need_members(&pulled) { cx.members().await? } else { Vec::new() };
-        let actors: Vec<&str> =
-            cx.envelope().into_iter().flat_map(|e| [Some(e.actor.as_str()), e.on_behalf_of.as_deref()]).flatten().collect();
+        // Who asked the carrier has not done what it tells.
+        let actors: Vec<&str> = cx.envelope().map(|e| e.actor.as_str()).into_iter().collect();
         let told = triggers::recipients(&pulled, &facts, &members, &actors, cx.now());
         let part = |(user, kind)| Recipient { user, kind, subject: facts.subject.clone(), made: Mutex::default() };
         Ok(told.into_iter().map(part).collect())

@@ -22,7 +22,7 @@ const HOUR: i64 = 60 * 60 * 1000;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct People<'a> {
     pub(super) marketer: &'a str,
-    /// Who asks for news. Nobody is told of what they did themselves.
+    /// Who asks for news.
     pub(super) colleague: &'a str,
 }
 
