@@ -200,6 +200,19 @@ impl Db {
         Ok(Page { rows: answer.items.unwrap_or_default().into_iter().map(Row::new).collect(), next })
     }
 
+    /// Every item that a query finds, page after page: for lists that one process can hold.
+    pub(crate) async fn query_all(&self, tenant: TenantId, query: &Query) -> Result<Vec<Row>> {
+        let (mut rows, mut from) = (Vec::new(), None);
+        loop {
+            let page = self.query(tenant, query, from).await?;
+            rows.extend(page.rows);
+            from = page.next;
+            if from.is_none() {
+                return Ok(rows);
+            }
+        }
+    }
+
     /// One conditional UpdateItem on an item that is no business item: a session, a limit, a counter.
     ///
     /// `Err(Some(row))` is what stood there when the condition failed, `Err(None)` that nothing did.

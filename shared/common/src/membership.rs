@@ -106,17 +106,8 @@ pub(crate) async fn of(db: &Db, tenant: TenantId, user: UserId) -> Result<Option
 /// Every member of a tenant.
 pub(crate) async fn all(db: &Db, tenant: TenantId) -> Result<Vec<Membership>> {
     let query = Query::index(Index::All, LIST).limit(1000);
-    let (mut members, mut from) = (Vec::new(), None);
-    loop {
-        let page = db.query(tenant, &query, from).await?;
-        for row in &page.rows {
-            members.push(Membership::from_row(tenant, row.parse("ix_sort")?, row)?);
-        }
-        from = page.next;
-        if from.is_none() {
-            return Ok(members);
-        }
-    }
+    let rows = db.query_all(tenant, &query).await?;
+    rows.iter().map(|row| Membership::from_row(tenant, row.parse("ix_sort")?, row)).collect()
 }
 
 /// What holds of a membership while its user may be given work.

@@ -61,7 +61,7 @@ pub(crate) async fn run_public<E: PublicEndpoint>(deps: &Deps, request: Request)
 }
 
 /// A panic is an internal error. The process lives on: nothing that outlives a request is left half changed by one.
-async fn unwind(work: impl Future<Output = Result<Response>>) -> Result<Response> {
+pub(crate) async fn unwind<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(Error::internal("panic")))
 }
 

@@ -58,17 +58,8 @@ impl DeadLetter {
 
     /// What was given up of a queue, oldest message id first.
     pub(crate) async fn all(db: &Db, queue: &str) -> Result<Vec<Self>> {
-        let (mut found, mut from) = (Vec::new(), None);
-        loop {
-            let page = db.query(TenantId::PLATFORM, &Query::partition(Table::Ephemera, partition(queue)), from).await?;
-            for row in &page.rows {
-                found.push(Self::from_row(row)?);
-            }
-            from = page.next;
-            if from.is_none() {
-                return Ok(found);
-            }
-        }
+        let query = Query::partition(Table::Ephemera, partition(queue));
+        db.query_all(TenantId::PLATFORM, &query).await?.iter().map(Self::from_row).collect()
     }
 
     /// Forgets a reason: its message is on its way again.

@@ -194,18 +194,8 @@ impl<S: Schedule> Tick<'_, S> {
     pub async fn tenants(&self) -> Result<Vec<TenantId>> {
         const { assert!(declares(S::NEEDS, Need::Tenants), "looks over all tenants: add Need::Tenants to NEEDS") }
         let query = Query { newest_first: false, ..TableQuery::index(Index::All, tenant::LIST).limit(1000) };
-        let mut tenants = Vec::new();
-        let mut from = None;
-        loop {
-            let page = self.ground.deps.db.query(TenantId::PLATFORM, &query, from).await?;
-            for row in &page.rows {
-                tenants.push(row.parse("tenant_id")?);
-            }
-            from = page.next;
-            if from.is_none() {
-                return Ok(tenants);
-            }
-        }
+        let rows = self.ground.deps.db.query_all(TenantId::PLATFORM, &query).await?;
+        rows.iter().map(|row| row.parse("tenant_id")).collect()
     }
 
     /// What of a tenant's `list` is due, longest first, `most` at most. One Query; it may lag behind by a moment, so whoever

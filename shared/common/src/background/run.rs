@@ -9,6 +9,7 @@ use crate::{
     db,
     error::Cause,
     outbox,
+    pipeline::unwind,
     scope::Trace,
     table::{Item, Key, Table},
     telemetry::{CorrelationId, WideEvent},
@@ -16,8 +17,8 @@ use crate::{
 };
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::{FutureExt, StreamExt, stream};
-use std::{collections::BTreeMap, marker::PhantomData, panic::AssertUnwindSafe, time::Duration};
+use futures_util::{StreamExt, stream};
+use std::{collections::BTreeMap, marker::PhantomData, time::Duration};
 
 /// How many messages, and how many parts of one, are under way at once.
 const IN_FLIGHT: usize = 8;
@@ -371,9 +372,4 @@ fn poison(undecodable: &outbox::Undecodable) -> Error {
 
 fn first_error(results: Vec<Result<()>>) -> Result<()> {
     results.into_iter().collect()
-}
-
-/// A panic fails its part. The process lives on: nothing that outlives a part is left half changed by one.
-async fn unwind<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(Error::internal("panic")))
 }
