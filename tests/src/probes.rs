@@ -2,7 +2,7 @@
 
 use common::{
     Action, Data, Endpoint, Error, Need, Operation, Path, PathId, Permit, Platform, PlatformEndpoint, PlatformResource, Result,
-    Route, Sample, Scope, TenantId,
+    Route, Sample, Scope, Subject, TenantId,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -61,9 +61,9 @@ impl Operation for LooksAtTenant {
 }
 
 impl PlatformEndpoint for LooksAtTenant {
-    const ACTION: Action = Action("viewReadiness");
-    fn tenant(Path(id): &Self::Input) -> TenantId {
-        TenantId::from_uuid(*id.uuid())
+    const ACTION: Action = Action("suspendOrganization");
+    fn subject(Path(id): &Self::Input) -> Subject {
+        Subject::Tenant(TenantId::from_uuid(*id.uuid()))
     }
     async fn handle(cx: &mut Platform<'_, Self>, _: Self::Input) -> Result<Seen> {
         let profile = cx.reader().get(&common::Key::new("TENANT", "PROFILE")).await?.ok_or(Error::NotFound)?;

@@ -68,7 +68,7 @@ pub(crate) async fn open<E: PublicEndpoint>(cx: &mut Public<'_, E>, tokens: Toke
     let member = cx.member(subject.user).await;
     let member = like_a_wrong_password(cx, member)?;
     let pool_refresh = tokens.refresh.as_deref().ok_or(Error::internal("cognito refresh token"))?;
-    let refresh = cx.open_session(&member, subject.session, pool_refresh).await?;
+    let refresh = cx.open_session(&member, subject.session, pool_refresh, None).await?;
     Ok(SignedIn::Tokens(TokenSet::of(tokens, &refresh)))
 }
 

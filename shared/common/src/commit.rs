@@ -6,11 +6,12 @@ use crate::{
     error::{Cause, Refusal},
     membership,
     outbox::Envelope,
+    permit::Effects,
     request::Response,
     scope::{Context, Trace},
     story::Story,
     table::{Row, Table},
-    unit::{Changes, Op},
+    unit::Op,
 };
 
 /// What DynamoDB takes in one transaction.
@@ -29,27 +30,38 @@ pub(crate) enum Committed {
 pub(crate) async fn changes(
     context: &Context<'_>,
     story: &mut Story,
-    changes: Changes,
+    effects: Effects,
     response: &Response,
 ) -> Result<Committed> {
     let Context { deps, tenant, principal, now, .. } = context;
     let mut unit = Unit::default();
     let own_membership = membership::key(principal.user());
-    for (op, or) in changes.ops {
-        // A transaction may name an item once, and the caller's own membership is checked below, more strictly.
-        let twice = *tenant == principal.tenant() && matches!(&op, Op::Check { key, .. } if *key == own_membership);
-        if !twice {
-            unit.push(*tenant, op, or);
+    let Effects { changes, elsewhere, .. } = effects;
+    let changed = changes.changed.clone();
+    let mut events = Vec::new();
+    // A transaction may name an item once: the caller's own membership is checked below, more strictly, unless it changes here,
+    // under the condition of the version that the caller's session has.
+    let mut own_changes = false;
+    for (at, changes) in [(*tenant, changes)].into_iter().chain(elsewhere) {
+        for (op, or) in changes.ops {
+            let own = at == principal.tenant() && op.table() == Table::Records && op.key() == &own_membership;
+            own_changes |= own && !matches!(op, Op::Check { .. });
+            if !(own && matches!(op, Op::Check { .. })) {
+                unit.push(at, op, or);
+            }
         }
+        for note in changes.notes {
+            unit.push(at, Op::Edit { table: Table::Records, edit: note }, Error::conflict("changed", CHANGED));
+        }
+        events.extend(changes.events.into_iter().map(|event| (at, event)));
     }
-    for note in changes.notes {
-        unit.push(*tenant, Op::Edit { table: Table::Records, edit: note }, Error::conflict("changed", CHANGED));
+    if !own_changes {
+        let condition = membership::unchanged(principal.membership_version);
+        let check = Op::Check { table: Table::Records, key: own_membership, condition };
+        unit.push(principal.tenant(), check, Error::Forbidden(Refusal::Policy));
     }
-    let check =
-        Op::Check { table: Table::Records, key: own_membership, condition: membership::unchanged(principal.membership_version) };
-    unit.push(principal.tenant(), check, Error::Forbidden(Refusal::Policy));
 
-    let record = context.trace.with(|traced| story.record(deps, response.status, &changes.changed).gathered(traced));
+    let record = context.trace.with(|traced| story.record(deps, response.status, &changed).gathered(traced));
     let event = crate::audit::Record { id: context.audit_id, tenant: *tenant, ..record };
     unit.push(*tenant, event.op()?, Error::internal("audit event exists"));
     if *tenant != principal.tenant() {
@@ -58,10 +70,10 @@ pub(crate) async fn changes(
         unit.push(principal.tenant(), own.op()?, Error::internal("audit event exists"));
     }
     let actor = principal.user().to_string();
-    for event in &changes.events {
+    for (at, event) in events {
         let envelope = Envelope {
             id: EventId::new(*now),
-            tenant_id: *tenant,
+            tenant_id: at,
             actor: actor.clone(),
             on_behalf_of: None,
             cause: context.audit_id,
@@ -69,10 +81,10 @@ pub(crate) async fn changes(
             schema: event.schema.to_owned(),
             version: event.version,
             occurred_at: *now,
-            payload: event.payload.clone(),
+            payload: event.payload,
         };
         let op = Op::Put { table: Table::Ledger, item: envelope.into_item()?, condition: None };
-        unit.push(*tenant, op, Error::internal("domain event"));
+        unit.push(at, op, Error::internal("domain event"));
     }
     if let Some(claim) = &context.claim {
         unit.push(principal.tenant(), claim.store(context, response).await?, Error::internal("idempotency"));

@@ -1,6 +1,6 @@
 //! Settings, from the environment. Everything missing, malformed or unknown is named at once, before the first request.
 
-use crate::keyring::TenantKeyMode;
+use crate::{keyring::TenantKeyMode, network::AllowList};
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 /// What every function is told. `template.yaml` sets exactly these (`Globals.Function.Environment`).
@@ -14,6 +14,8 @@ pub struct Config {
     pub user_pool_id: String,
     pub user_pool_client_id: String,
     pub session_idle: Duration,
+    /// Where the platform is operated from: a super_admin is nobody elsewhere.
+    pub operator_networks: AllowList,
     /// Exact origins, never `*`.
     pub allowed_origins: Vec<String>,
     /// What stands before a queue's name in its URL.
@@ -76,6 +78,7 @@ impl Config {
             user_pool_id: env.required("CLOISTER_USER_POOL_ID"),
             user_pool_client_id: env.required("CLOISTER_USER_POOL_CLIENT_ID"),
             session_idle: Duration::from_secs(env.parsed("CLOISTER_SESSION_IDLE_SECONDS").unwrap_or(900)),
+            operator_networks: env.parsed("CLOISTER_OPERATOR_NETWORKS").unwrap_or_default(),
             allowed_origins: env.origins("CLOISTER_ALLOWED_ORIGINS"),
             queues: env.required("CLOISTER_QUEUES"),
             audit_bucket: env.required("CLOISTER_AUDIT_BUCKET"),
@@ -163,6 +166,7 @@ mod tests {
             ("USER_POOL_ID", "p"),
             ("USER_POOL_CLIENT_ID", "c"),
             ("SESSION_IDLE_SECONDS", "900"),
+            ("OPERATOR_NETWORKS", "192.0.2.0/24,2001:db8::/32"),
             ("ALLOWED_ORIGINS", "https://a.example, http://127.0.0.1:3000"),
             ("QUEUES", "https://sqs.example/1/test-"),
             ("AUDIT_BUCKET", "b"),

@@ -198,7 +198,7 @@ impl Deps {
     /// fail, and be told, in a request.
     pub(crate) async fn warm_up(&self) {
         self.policies.warm_up();
-        let key = tenant::key();
+        let key = tenant::profile_key();
         let profile = self.db.get(TenantId::PLATFORM, Table::Records, &key);
         let _ = tokio::time::timeout(WARM_UP, profile).await;
     }

@@ -234,12 +234,24 @@ pub trait Endpoint: Operation {
     fn handle(cx: &mut Permit<'_, Self>, input: Self::Input) -> impl Future<Output = Result<Self::Output>> + Send;
 }
 
-/// An endpoint of the platform's operators about a tenant named in the path. Its scope opens after the policy has said
-/// yes, it is recorded in the platform's log and in the tenant's, and it never carries PHI.
+/// What a platform endpoint's request is about, and what the policy is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The deployment.
+    Platform,
+    /// The tenant named in the path: its profile, as [`Organization`](crate::Organization).
+    Tenant(crate::TenantId),
+}
+
+/// An endpoint about a tenant named in the path, or about the deployment: for the platform's operators, and for a tenant's own
+/// administrators where the policy says so. Its scope opens after the policy has said yes, it is recorded in the caller's log
+/// and in the tenant's, and it never carries PHI.
 pub trait PlatformEndpoint: Operation {
     const ACTION: Action;
-    /// The tenant that the request is about.
-    fn tenant(input: &Self::Input) -> crate::TenantId;
+    /// Whether its requests are about tenants; otherwise they are about the platform.
+    const OF_TENANT: bool = true;
+    /// What the request is about.
+    fn subject(input: &Self::Input) -> Subject;
     fn handle(cx: &mut Platform<'_, Self>, input: Self::Input) -> impl Future<Output = Result<Self::Output>> + Send;
 }
 
@@ -347,7 +359,8 @@ impl AnyEndpoint {
         let mut any =
             Self::describe_as::<E>(domain, type_name, Kind::Platform, |d, r| Box::pin(pipeline::run_platform::<E>(d, r)));
         any.action = Some(E::ACTION);
-        any.resource = Some(crate::PlatformResource::TYPE);
+        any.resource = Some(if E::OF_TENANT { crate::Organization::TYPE } else { crate::PlatformResource::TYPE });
+        any.view = if E::OF_TENANT { crate::Organization::VIEW } else { None };
         any
     }
     #[doc(hidden)]

@@ -91,14 +91,37 @@ pub enum Refusal {
     /// The answer of a public endpoint to a caller whose credential is right but who may not enter now.
     #[error("sign-in is not possible for this account")]
     SignIn,
+    #[error("this needs a second factor: sign in with one, or enrol one")]
+    MfaRequired,
+    #[error("this session may only enrol a second factor")]
+    EnrolmentOnly,
+    #[error("this needs a second factor given in the last ten minutes: send its code to `POST /v1/mfa/verify`")]
+    StepUpRequired,
+    #[error("no business associate agreement is in force, and without one there is no health information")]
+    BaaRequired,
+    #[error("this is not possible from here")]
+    NetworkNotAllowed,
 }
 
 impl Refusal {
-    const fn code(self) -> &'static str {
+    /// What a policy may give as its `@code`.
+    const BY_POLICY: [Self; 5] =
+        [Self::MfaRequired, Self::EnrolmentOnly, Self::StepUpRequired, Self::BaaRequired, Self::NetworkNotAllowed];
+
+    pub(crate) fn of_policy(code: &str) -> Option<Self> {
+        Self::BY_POLICY.into_iter().find(|refusal| refusal.code() == code)
+    }
+
+    pub const fn code(self) -> &'static str {
         match self {
             Self::Policy => "forbidden",
             Self::TenantInactive => "tenant_inactive",
             Self::SignIn => "sign_in_refused",
+            Self::MfaRequired => "mfa_required",
+            Self::EnrolmentOnly => "enrolment_only",
+            Self::StepUpRequired => "step_up_required",
+            Self::BaaRequired => "baa_required",
+            Self::NetworkNotAllowed => "network_not_allowed",
         }
     }
 }

@@ -31,7 +31,9 @@ mod keyring;
 pub mod lambda;
 mod limit;
 mod mail;
+mod members;
 mod membership;
+pub mod network;
 mod objects;
 pub mod operator;
 mod outbox;
@@ -71,7 +73,7 @@ pub use db::Query as TableQuery;
 pub use deps::Deps;
 pub use endpoint::{
     AnyEndpoint, BatchEndpoint, Data, Endpoint, IdempotencyKey, Kind, Method, Need, Operation, PlatformEndpoint, PublicEndpoint,
-    Route, Sample,
+    Route, Sample, Subject,
 };
 pub use error::{AuthFailure, Cause, Error, FieldError, Problem, Refusal, Result};
 pub use id::{EventId, SessionId, TenantId, UserId, Uuid};
@@ -79,19 +81,20 @@ pub use input::{Input, Json, Limit, Patch, Path, PathId, Query};
 pub use keyring::{CACHED_FOR, TenantKeyMode};
 pub use limit::RateLimit;
 pub use mail::{Mail, Mailed, Post};
+pub use members::{MemberChange, OpenSession};
 pub use membership::{MemberPii, Membership};
 pub use objects::ObjectVersion;
 pub use outbox::{AnyEvent, DomainEvent, Envelope, Event, Message, Outbox, Schema, Undecodable};
 pub use permit::{Batch, Permit, Platform};
-pub use policy::{Action, Attribute, PlatformResource, Resource};
-pub use principal::{Grant, Identity, Principal, Purpose, Role};
-pub use public::{PendingSignIn, PoolSecret, Presented, Public, RefreshToken};
+pub use policy::{Action, Attribute, Organization, PlatformResource, Resource};
+pub use principal::{ApiScope, Grant, Identity, KeyBounds, Principal, Purpose, Role, SessionKind};
+pub use public::{Leave, PendingSignIn, PoolSecret, Presented, Public, RefreshToken};
 pub use request::{BODY_LIMIT, EXPOSED_HEADERS};
 pub use scope::{Reader, Scope};
 pub use session::SessionEnded;
 pub use sockets::{AnySocket, Caller, Pushed, Socket, SocketRoute};
 pub use table::{Index, Item, Key, Row, Version};
-pub use tenant::{Tenant, TenantStatus};
+pub use tenant::{BaaTerm, Settings, Tenant, TenantStatus, profile_key};
 pub use ticket::Ticket;
 pub use time::{Clock, SystemClock, Timestamp};
 pub use unit::{Changes, Condition, Edit};

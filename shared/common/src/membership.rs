@@ -26,11 +26,20 @@ pub struct Membership {
     pub user: UserId,
     pub active: bool,
     pub grants: Vec<Grant>,
+    /// Where in its tenant the user works, as the tenant names it.
+    pub department: Option<String>,
+    /// Whether the user signs in with a second factor.
+    pub mfa_enrolled: bool,
     pub version: i64,
     pub pii: Sealed<MemberPii>,
 }
 
 const ACTIVE: &str = "active";
+
+pub(crate) const fn status(active: bool) -> &'static str {
+    if active { ACTIVE } else { "disabled" }
+}
+
 /// A tenant's list of members, in the index of all.
 pub(crate) const LIST: &str = "MEMBERS";
 
@@ -60,8 +69,10 @@ impl Membership {
     pub(crate) fn into_items(self) -> Result<(Item, Item)> {
         let grants = serde_json::to_string(&self.grants).map_err(|_| Error::internal("grants"))?;
         let member = Item::new(key(self.user))
-            .text("status", if self.active { ACTIVE } else { "disabled" })
+            .text("status", status(self.active))
             .text("grants", grants)
+            .maybe("department", self.department)
+            .number("mfa_enrolled", self.mfa_enrolled)
             .number("version", self.version)
             .bytes("sealed", self.pii.into_bytes())
             .indexed(Index::All, LIST, self.user);
@@ -74,6 +85,8 @@ impl Membership {
             user,
             active: row.text("status")? == ACTIVE,
             grants: serde_json::from_str(row.text("grants")?).map_err(|_| Error::internal("grants"))?,
+            department: row.maybe_text("department").map(str::to_owned),
+            mfa_enrolled: row.maybe_number("mfa_enrolled").is_some_and(|n| n != 0),
             version: row.number("version")?,
             pii: Sealed::from_bytes(row.bytes("sealed")?.to_vec()).map_err(|_| Error::internal("membership"))?,
         })

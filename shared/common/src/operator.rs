@@ -10,7 +10,7 @@ use crate::{
     permit,
     table::{Index, Item, Key, Table},
     telemetry::CorrelationId,
-    tenant::{self, Tenant, TenantStatus},
+    tenant::{self, BaaTerm, Tenant, TenantStatus},
     unit::{Condition, Edit, Op},
 };
 use ledger::ActorType;
@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// How long one act may take.
 const TIME: Duration = Duration::from_secs(20);
+/// For how long a tenant that an operator makes has a business associate agreement.
+const BAA_TERM: Duration = Duration::from_secs(3 * 365 * 24 * 60 * 60);
 
 /// Acts on the whole deployment. Functions have no way to one.
 #[derive(Debug)]
@@ -126,8 +128,11 @@ impl<'a> Operator<'a> {
         for (op, or) in keyring.first_keys(tenant, &kms_key).await? {
             unit.push(tenant, op, or);
         }
-        let profile = Tenant { name: name.to_owned(), status: TenantStatus::Active }.into_item(self.now());
-        unit.push(tenant, absent(Table::Records, profile), exists());
+        let now = self.now();
+        // Whoever makes a tenant with the cloud's credentials has signed an agreement with it.
+        let baa = (tenant != TenantId::PLATFORM).then(|| BaaTerm { signed_at: now, expires_at: now.plus(BAA_TERM) });
+        let profile = Tenant { baa, ..Tenant::new(name.to_owned(), TenantStatus::Active, now) };
+        unit.push(tenant, absent(Table::Records, profile.into_item()?), exists());
         let named = Item::new(name_key(name)).text("tenant_id", tenant).indexed(Index::All, tenant::LIST, tenant);
         unit.push(TenantId::PLATFORM, absent(Table::Records, named), exists());
         self.record(&mut unit, tenant, act, vec![("Tenant".to_owned(), tenant.to_string())])?;
@@ -140,7 +145,7 @@ impl<'a> Operator<'a> {
     /// 404 where there is no such tenant; 503.
     pub async fn set_status(&self, tenant: TenantId, status: TenantStatus) -> Result<()> {
         let mut unit = Unit::default();
-        let edit = Edit::of(tenant::key()).text("status", status.as_str());
+        let edit = Edit::of(tenant::profile_key()).text("status", status.as_str());
         let op = Op::Edit { table: Table::Records, edit };
         unit.push(tenant, op, Error::NotFound);
         self.record(&mut unit, tenant, "set_tenant_status", vec![("Tenant".to_owned(), tenant.to_string())])?;
@@ -190,6 +195,8 @@ impl<'a> Operator<'a> {
             user,
             active: true,
             grants: roles.iter().map(|r| Grant::always(*r)).collect(),
+            department: None,
+            mfa_enrolled: false,
             version: 1,
             pii: permit::seal(self.deps, tenant, &Membership::place(user), &pii).await?,
         };

@@ -18,6 +18,8 @@ use std::marker::PhantomData;
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     pub(crate) changes: Changes,
+    /// What changes outside the scope's tenant: the platform's directories, and a tenant in the making.
+    pub(crate) elsewhere: Vec<(TenantId, Changes)>,
     pub(crate) etag: Option<Version>,
     pub(crate) location: Option<String>,
     pub(crate) end_session: bool,
@@ -89,10 +91,7 @@ impl<'a, E: crate::Endpoint> Permit<'a, E> {
     /// # Errors
     /// 428 without `If-Match`, 412 where it names another version, 400 where it is not a version.
     pub fn require_match(&self, current: Version) -> Result<()> {
-        match self.inner.if_match()? {
-            None => Err(Error::VersionRequired),
-            Some(wanted) => wanted.check(current),
-        }
+        self.inner.if_match()?.ok_or(Error::VersionRequired)?.check(current)
     }
 
     /// The same where `If-Match` may be left out.
@@ -199,6 +198,62 @@ macro_rules! work {
 work!(Permit, Endpoint);
 work!(Batch, BatchEndpoint);
 work!(Platform, PlatformEndpoint);
+
+impl<E: crate::PlatformEndpoint> Platform<'_, E> {
+    /// What is to change in the platform's own partitions: its directories of tenants, names and users.
+    pub fn directory(&mut self) -> &mut Changes {
+        self.founding(TenantId::PLATFORM)
+    }
+
+    /// What is to be in a tenant that this request makes.
+    pub fn founding(&mut self, tenant: TenantId) -> &mut Changes {
+        const { assert!(declares(E::NEEDS, Need::Tenants), "changes what the platform knows of tenants: add Need::Tenants to NEEDS") }
+        self.inner.effects.elsewhere(tenant)
+    }
+
+    /// Checks `If-Match` against the version that the tenant's profile has.
+    ///
+    /// # Errors
+    /// 428 without `If-Match`, 412 where it names another version, 400 where it is not a version.
+    pub fn require_match(&self, current: Version) -> Result<()> {
+        self.inner.if_match()?.ok_or(Error::VersionRequired)?.check(current)
+    }
+
+    /// The version that the answer shows, as its ETag.
+    pub fn etag(&mut self, version: Version) {
+        self.inner.effects.etag = Some(version);
+    }
+
+    /// Where what was created can be read.
+    pub fn location(&mut self, path: String) {
+        self.inner.effects.location = Some(path);
+    }
+
+    /// What the platform keeps in its own partitions, for lists of tenants.
+    pub fn directory_reader(&self) -> Reader<'_> {
+        const { assert!(declares(E::NEEDS, Need::Tenants), "looks over all tenants: add Need::Tenants to NEEDS") }
+        Reader { deps: self.inner.context.deps, tenant: TenantId::PLATFORM, context: None }
+    }
+}
+
+impl Effects {
+    /// The changes in `tenant`, whichever they are.
+    pub(crate) fn elsewhere(&mut self, tenant: TenantId) -> &mut Changes {
+        let at = match self.elsewhere.iter().position(|(t, _)| *t == tenant) {
+            Some(at) => at,
+            None => {
+                self.elsewhere.push((tenant, Changes::default()));
+                self.elsewhere.len() - 1
+            }
+        };
+        &mut self.elsewhere[at].1
+    }
+
+    /// Whether nothing changes that anybody would ask about.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.elsewhere.iter().all(|(_, changes)| changes.is_empty())
+    }
+}
 
 impl Work<'_> {
     async fn seal<T: SealedFields>(&self, record: &str, fields: &T) -> Result<Sealed<T>> {

@@ -2,7 +2,7 @@
 
 use crate::{
     Action, Batch, BatchEndpoint, BatchOutput, Data, Deps, Endpoint, Error, EventId, IdempotencyKey, Input, Operation, Permit,
-    Platform, PlatformEndpoint, Public, PublicEndpoint, Purpose, Resource, Result, Scope, TenantId,
+    Platform, PlatformEndpoint, Public, PublicEndpoint, Purpose, Resource, Result, Scope, Subject, TenantId,
     audit::Who,
     batch::{Head, ItemResult},
     commit::{self, Committed},
@@ -10,7 +10,7 @@ use crate::{
     idempotency::Claim,
     limit,
     permit::{Effects, Work},
-    policy::PlatformResource,
+    policy::{Circumstances, Organization, PlatformResource},
     principal::Identity,
     request::{Request, Response, network},
     scope::{Context, Earlier, Trace},
@@ -98,14 +98,23 @@ async fn attempt_platform<E: PlatformEndpoint>(
     trace: &Trace,
 ) -> Result<Response> {
     let (context, input) = enter::<E>(deps, request, story, trace).await?;
-    if context.tenant != TenantId::PLATFORM {
-        return Err(Error::Forbidden(Refusal::Policy));
-    }
-    authorize(&context, story, E::ACTION, &PlatformResource(deps.config.deployment.clone()))?;
+    let tenant = match E::subject(&input) {
+        Subject::Platform => {
+            authorize(&context, story, E::ACTION, &PlatformResource(deps.config.deployment.clone()))?;
+            TenantId::PLATFORM
+        }
+        Subject::Tenant(tenant) => {
+            authorize(&context, story, E::ACTION, &Organization(tenant))?;
+            tenant
+        }
+    };
     // The scope opens here, on the tenant that the request is about.
-    let context = Context { tenant: E::tenant(&input), ..context };
+    let context = Context { tenant, ..context };
     let mut platform = Platform { inner: Work { context: &context, effects: Effects::default() }, of: PhantomData };
-    let output = E::handle(&mut platform, input).await?;
+    let output = match E::handle(&mut platform, input).await {
+        Ok(output) => output,
+        Err(refused) => return twin_or(&context, story, refused).await,
+    };
     let effects = platform.inner.effects;
     let response = answer::<E>(&output, &effects)?;
     commit(&context, story, effects, response).await
@@ -171,11 +180,12 @@ async fn enter<'a, E: Operation>(
 ) -> Result<(Context<'a>, E::Input)> {
     let identity = Identity::from_context(|name| request.authorizer(name))?;
     story.claimed(&identity);
-    let (principal, budget) =
-        session::touch(&deps.db, identity, E::LIMIT, deps.config.session_idle, story.now, Activity::Person).await?;
+    let gate = deps.gates.of(identity.tenant).await?;
+    let idle = gate.settings.idle(deps.config.session_idle);
+    let (principal, budget) = session::touch(&deps.db, identity, E::LIMIT, idle, story.now, Activity::Person).await?;
     story.budget = Some(budget);
     story.who = Who::user(&principal, request);
-    deps.gates.enter(principal.tenant()).await?;
+    gate.enter()?;
     request.body.as_ref().map_err(Clone::clone)?;
     story.purpose = purpose::<E>(request)?;
     let claim = match E::IDEMPOTENCY {
@@ -188,12 +198,14 @@ async fn enter<'a, E: Operation>(
         }
     };
     let input = E::Input::parse(request)?;
+    let operators = &deps.config.operator_networks;
+    let circumstances = Circumstances::of(&principal, &gate, operators, &request.source_ip, story.purpose, story.now);
     let context = Context {
         deps,
         request,
         tenant: principal.tenant(),
         principal,
-        purpose: story.purpose,
+        circumstances,
         now: story.now,
         deadline: deadline(request, story),
         correlation_id: story.correlation_id.clone(),
@@ -228,20 +240,28 @@ fn authorize<R: Resource>(context: &Context<'_>, story: &mut Story, action: Acti
     if target.is_item() {
         context.trace.with(|t| t.aimed_at.push((R::TYPE.to_owned(), target.id())));
     }
-    let policies = &context.deps.policies;
-    let decided = policies.decide(&context.principal, action, target, context.purpose)?;
-    let allowed = decided.allowed;
+    let Context { deps, principal, circumstances, .. } = context;
+    let decided = deps.policies.decide(principal, action, target, circumstances)?;
+    let (allowed, refusal) = (decided.allowed, decided.refusal.unwrap_or(Refusal::Policy));
     story.decided = Some(decided);
     if allowed {
         return Ok(());
     }
-    match R::VIEW {
-        Some(view) if view == action || !policies.decide(&context.principal, view, target, context.purpose)?.allowed => {
-            story.reason = Some("forbidden");
-            Err(Error::NotFound)
+    let seen = match R::VIEW {
+        None => true,
+        Some(view) if view == action && refusal == Refusal::Policy => false,
+        // Somebody who would see it if only the circumstances were better hears which: their roles already say that much.
+        Some(view) => {
+            let best = Circumstances { session_kind: principal.kind, ..Circumstances::best() };
+            let circumstances = if refusal == Refusal::Policy { circumstances } else { &best };
+            deps.policies.decide(principal, view, target, circumstances)?.allowed
         }
-        _ => Err(Error::Forbidden(Refusal::Policy)),
+    };
+    if seen {
+        return Err(Error::Forbidden(refusal));
     }
+    story.reason = Some("forbidden");
+    Err(Error::NotFound)
 }
 
 /// Puts what was asked for in vain on the audit record: ids only, as they stood in the path.
@@ -288,11 +308,11 @@ fn answer<E: Operation>(output: &impl Serialize, effects: &Effects) -> Result<Re
 /// Commits what there is to commit, with its event; a read's event is written before its answer leaves. A key is kept even
 /// where nothing changes: its twin may come when something would.
 async fn commit(context: &Context<'_>, story: &mut Story, effects: Effects, response: Response) -> Result<Response> {
-    if effects.changes.is_empty() && context.claim.is_none() {
+    if effects.is_empty() && context.claim.is_none() {
         commit::write_event(context, story, &response, &effects.changes.changed).await?;
         return Ok(response);
     }
-    match commit::changes(context, story, effects.changes, &response).await? {
+    match commit::changes(context, story, effects, &response).await? {
         Committed::Done => Ok(response),
         Committed::Twin(row) => {
             let claim = context.claim.as_ref().ok_or(Error::internal("twin"))?;

@@ -1,6 +1,12 @@
 //! The decision: Cedar, embedded. Policies are parsed once, in init; their schema is checked by tests.
 
-use crate::{Error, Principal, Purpose, Result, Role, TenantId};
+mod circumstances;
+mod table;
+
+pub(crate) use circumstances::Circumstances;
+pub use table::actions_of_schema;
+
+use crate::{Error, Principal, Result, SessionKind, TenantId, error::Refusal};
 use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet, Request,
     RestrictedExpression,
@@ -14,12 +20,16 @@ use std::{
 
 /// Every file of `policies/`. A test compares this list with the folder.
 pub const POLICIES: &[(&str, &str)] = &[
+    ("api_keys.cedar", include_str!("../../../policies/api_keys.cedar")),
     ("audit.cedar", include_str!("../../../policies/audit.cedar")),
+    ("fields.cedar", include_str!("../../../policies/fields.cedar")),
     ("guards.cedar", include_str!("../../../policies/guards.cedar")),
     ("identity.cedar", include_str!("../../../policies/identity.cedar")),
     ("notifications.cedar", include_str!("../../../policies/notifications.cedar")),
+    ("organizations.cedar", include_str!("../../../policies/organizations.cedar")),
     ("shipments.cedar", include_str!("../../../policies/shipments.cedar")),
     ("system.cedar", include_str!("../../../policies/system.cedar")),
+    ("users.cedar", include_str!("../../../policies/users.cedar")),
 ];
 
 /// The schema's actions and the groups that each is in: what `in Action::"phi"` needs to know at run time, without the
@@ -63,11 +73,43 @@ impl Resource for PlatformResource {
     }
 }
 
+/// A tenant's profile, as the policy sees it: what the platform's operators and the tenant's own administrators act on.
+#[derive(Clone, Copy, Debug)]
+pub struct Organization(pub TenantId);
+
+impl Resource for Organization {
+    const TYPE: &'static str = "Organization";
+    const VIEW: Option<Action> = Some(Action("viewOrganization"));
+    fn id(&self) -> String {
+        self.0.to_string()
+    }
+    fn tenant(&self) -> Option<TenantId> {
+        Some(self.0)
+    }
+}
+
 /// An attribute of a resource.
 #[derive(Clone, Debug)]
 pub enum Attribute {
     Text(String),
+    Flag(bool),
     Entity(&'static str, String),
+    Entities(&'static str, Vec<String>),
+}
+
+impl Attribute {
+    fn expression(self) -> Result<RestrictedExpression, Box<dyn std::error::Error>> {
+        let entity = |kind: &EntityTypeName, id: &str| RestrictedExpression::new_entity_uid(uid(kind, id));
+        Ok(match self {
+            Self::Text(text) => RestrictedExpression::new_string(text),
+            Self::Flag(flag) => RestrictedExpression::new_bool(flag),
+            Self::Entity(kind, id) => entity(&EntityTypeName::from_str(kind)?, &id),
+            Self::Entities(kind, ids) => {
+                let kind = EntityTypeName::from_str(kind)?;
+                RestrictedExpression::new_set(ids.iter().map(|id| entity(&kind, id)))
+            }
+        })
+    }
 }
 
 /// What was decided, and by which policies.
@@ -76,6 +118,9 @@ pub struct Decided {
     pub allowed: bool,
     /// The `@id`s of the policies that decided, sorted. Empty where nothing permitted.
     pub policies: Vec<String>,
+    /// What the refusing policy wants the caller to be told, where it says so by its `@code`.
+    #[serde(skip)]
+    pub(crate) refusal: Option<Refusal>,
 }
 
 /// The policy set, ready to decide.
@@ -84,12 +129,16 @@ pub struct Policies {
     authorizer: Authorizer,
     ancestors: HashMap<String, HashSet<EntityUid>>,
     names: Names,
+    /// The refusals that policies give a name to, by the policy's `@id`.
+    refusals: HashMap<String, Refusal>,
     hash: String,
 }
 
 /// Entity type names, parsed once.
 struct Names {
     user: EntityTypeName,
+    api_key: EntityTypeName,
+    api_scope: EntityTypeName,
     role: EntityTypeName,
     tenant: EntityTypeName,
     action: EntityTypeName,
@@ -107,23 +156,29 @@ impl Policies {
     pub fn load() -> Result<Self, String> {
         let names = Names {
             user: type_name("User")?,
+            api_key: type_name("ApiKey")?,
+            api_scope: type_name("ApiScope")?,
             role: type_name("Role")?,
             tenant: type_name("Tenant")?,
             action: type_name("Action")?,
         };
-        let mut set = PolicySet::new();
+        let (mut set, mut refusals) = (PolicySet::new(), HashMap::new());
         let mut text = String::new();
         for (file, policies) in POLICIES {
             text.push_str(policies);
             let parsed = PolicySet::from_str(policies).map_err(|e| format!("{file}: {e}"))?;
             for policy in parsed.policies() {
                 let id = policy.annotation("id").ok_or_else(|| format!("{file}: a policy has no @id"))?;
+                if let Some(code) = policy.annotation("code") {
+                    let refusal = Refusal::of_policy(code).ok_or_else(|| format!("{file}: `{code}` is no refusal"))?;
+                    refusals.insert(id.to_owned(), refusal);
+                }
                 set.add(policy.new_id(PolicyId::new(id))).map_err(|e| format!("{file}: {e}"))?;
             }
         }
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
         let hash = digest.as_ref().iter().map(|b| format!("{b:02x}")).collect();
-        Ok(Self { set, authorizer: Authorizer::new(), ancestors: ancestors(&names.action)?, names, hash })
+        Ok(Self { set, authorizer: Authorizer::new(), ancestors: ancestors(&names.action)?, names, refusals, hash })
     }
 
     /// SHA-256 of the policies' text: which law a decision was made under.
@@ -138,53 +193,39 @@ impl Policies {
         who: &Principal,
         action: Action,
         on: &R,
-        purpose: Option<Purpose>,
+        circumstances: &Circumstances,
     ) -> Result<Decided> {
         let on = Thing { kind: R::TYPE, id: on.id(), tenant: on.tenant(), attributes: on.attributes() };
-        self.ask(who, action, on, purpose).map_err(|_| Error::internal("policy"))
+        self.ask(who, action.0, on, circumstances).map_err(|_| Error::internal("policy"))
     }
 
     fn ask(
         &self,
         who: &Principal,
-        action: Action,
+        action: &str,
         on: Thing,
-        purpose: Option<Purpose>,
+        circumstances: &Circumstances,
     ) -> Result<Decided, Box<dyn std::error::Error>> {
         let names = &self.names;
         let tenant = |id: TenantId| RestrictedExpression::new_entity_uid(uid(&names.tenant, &id.to_string()));
-        let roles = who.roles().iter().map(|r| uid(&names.role, r.as_str())).collect();
-        let principal = uid(&names.user, &who.user().to_string());
+        let principal = self.principal(who);
         let resource = uid(&EntityTypeName::from_str(on.kind)?, &on.id);
-        let action_uid = uid(&names.action, action.0);
+        let action_uid = uid(&names.action, action);
 
-        let groups = self.ancestors.get(action.0).ok_or("action is not in the schema")?;
-        let mut entities = vec![
-            Entity::new(principal.clone(), HashMap::from([("tenant".to_owned(), tenant(who.tenant()))]), roles)?,
-            Entity::new_no_attrs(action_uid.clone(), groups.clone()),
-        ];
+        let groups = self.ancestors.get(action).ok_or("action is not in the schema")?;
+        let mut entities = vec![self.describe(who)?, Entity::new_no_attrs(action_uid.clone(), groups.clone())];
         if resource != principal {
             let mut attributes = HashMap::new();
             if let Some(owner) = on.tenant {
                 attributes.insert("tenant".to_owned(), tenant(owner));
             }
             for (name, value) in on.attributes {
-                let value = match value {
-                    Attribute::Text(text) => RestrictedExpression::new_string(text),
-                    Attribute::Entity(kind, id) => {
-                        RestrictedExpression::new_entity_uid(uid(&EntityTypeName::from_str(kind)?, &id))
-                    }
-                };
-                attributes.insert(name.to_owned(), value);
+                attributes.insert(name.to_owned(), value.expression()?);
             }
             entities.push(Entity::new(resource.clone(), attributes, HashSet::new())?);
         }
-        // The gate has let the tenant in: any other status never comes this far.
-        let mut context = vec![("tenant_status".to_owned(), RestrictedExpression::new_string("active".to_owned()))];
-        if let Some(purpose) = purpose {
-            context.push(("purpose".to_owned(), RestrictedExpression::new_string(purpose.as_str().to_owned())));
-        }
-        let request = Request::new(principal, action_uid, resource, Context::from_pairs(context)?, None)?;
+        let context = Context::from_pairs(circumstances.pairs()?)?;
+        let request = Request::new(principal, action_uid, resource, context, None)?;
         let answer = self.authorizer.is_authorized(&request, &self.set, &Entities::from_entities(entities, None)?);
         // A policy that fails to evaluate might have been a forbid.
         if let Some(error) = answer.diagnostics().errors().next() {
@@ -192,63 +233,44 @@ impl Policies {
         }
         let mut policies: Vec<_> = answer.diagnostics().reason().map(ToString::to_string).collect();
         policies.sort();
-        Ok(Decided { allowed: answer.decision() == Decision::Allow, policies })
+        let allowed = answer.decision() == Decision::Allow;
+        // Where several refuse, the caller hears the first: whatever it mends, it hears the next then.
+        let refusal = policies.iter().find_map(|id| self.refusals.get(id).copied()).filter(|_| !allowed);
+        Ok(Decided { allowed, policies, refusal })
+    }
+
+    fn principal(&self, who: &Principal) -> EntityUid {
+        match who.kind {
+            SessionKind::Full | SessionKind::Enrolment => uid(&self.names.user, &who.user().to_string()),
+            SessionKind::ApiKey => uid(&self.names.api_key, &who.user().to_string()),
+        }
+    }
+
+    /// The caller as an entity: whose it is, with its roles and, where it is a key, its scopes as parents.
+    fn describe(&self, who: &Principal) -> Result<Entity, Box<dyn std::error::Error>> {
+        let names = &self.names;
+        let roles = who.roles().iter().flat_map(|role| role.with_inherited());
+        let mut parents: HashSet<_> = roles.map(|role| uid(&names.role, role.as_str())).collect();
+        let tenant = RestrictedExpression::new_entity_uid(uid(&names.tenant, &who.tenant().to_string()));
+        let mut attributes = HashMap::from([("tenant".to_owned(), tenant)]);
+        if let Some(department) = &who.department {
+            attributes.insert("department".to_owned(), RestrictedExpression::new_string(department.clone()));
+        }
+        if who.kind == SessionKind::ApiKey {
+            parents.extend(who.bounds.scopes.iter().map(|scope| uid(&names.api_scope, scope.as_str())));
+            let purposes = who.bounds.purposes.iter().map(|p| RestrictedExpression::new_string(p.as_str().to_owned()));
+            attributes.insert("purposes".to_owned(), RestrictedExpression::new_set(purposes));
+            let user = RestrictedExpression::new_entity_uid(uid(&names.user, &who.user().to_string()));
+            attributes.insert("user".to_owned(), user);
+        }
+        Ok(Entity::new(self.principal(who), attributes, parents)?)
     }
 
     /// Decides something that nobody asked, so that the first request does not pay for what the first decision sets up.
     pub(crate) fn warm_up(&self) {
         let user = crate::UserId::first_at(crate::Timestamp::from_millis(0));
         let nobody = Principal::imagined(TenantId::PLATFORM, user, Vec::new());
-        let _ = self.decide(&nobody, Action("logout"), &PlatformResource(String::new()), None);
-    }
-
-    /// The policies as a table that people can read: for each action the roles that may do it, `yes` to anything of their
-    /// tenant, `own` only to what is theirs or assigned to them.
-    ///
-    /// # Errors
-    /// Where an action is not in the schema.
-    pub fn matrix(&self, actions: impl IntoIterator<Item = (Action, &'static str)>) -> Result<String, String> {
-        let at = crate::Timestamp::from_millis(0);
-        let tenant = TenantId::new(at);
-        let (me, other) = (crate::UserId::new(at), crate::UserId::new(at));
-        let cell = |role: Role, action: Action, kind: &'static str| -> Result<&'static str, String> {
-            let who = Principal::imagined(tenant, me, vec![role]);
-            let may = |owner: crate::UserId| {
-                let person = || Attribute::Entity("User", owner.to_string());
-                let on = Thing {
-                    kind,
-                    id: if kind == "User" { owner.to_string() } else { "any".to_owned() },
-                    tenant: (kind != "Platform").then_some(tenant),
-                    attributes: vec![
-                        ("created_by", Attribute::Entity("User", other.to_string())),
-                        ("assigned_to", person()),
-                        ("user", person()),
-                    ],
-                };
-                self.ask(&who, action, on, Some(Purpose::Treatment)).map(|d| d.allowed).map_err(|e| format!("{}: {e}", action.0))
-            };
-            Ok(if may(other)? {
-                "yes"
-            } else if may(me)? {
-                "own"
-            } else {
-                "-"
-            })
-        };
-        let mut rows: Vec<_> = actions.into_iter().map(|(action, kind)| (action.0, kind)).collect();
-        rows.sort_unstable();
-        rows.dedup();
-        let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-        let line = |name: &str, cells: Vec<&str>| {
-            let cells = cells.iter().zip(Role::ALL).map(|(cell, role)| format!("{cell:<w$}", w = role.as_str().len()));
-            format!("{name:<width$}  {}", cells.collect::<Vec<_>>().join("  ")).trim_end().to_owned() + "\n"
-        };
-        let mut table = line("", Role::ALL.map(Role::as_str).to_vec());
-        for (name, kind) in rows {
-            let cells = Role::ALL.into_iter().map(|role| cell(role, Action(name), kind)).collect::<Result<Vec<_>, _>>()?;
-            table += &line(name, cells);
-        }
-        Ok(table)
+        let _ = self.decide(&nobody, Action("logout"), &PlatformResource(String::new()), &Circumstances::best());
     }
 }
 
@@ -289,27 +311,6 @@ fn ancestors(action: &EntityTypeName) -> Result<HashMap<String, HashSet<EntityUi
         all.insert((*name).to_owned(), found);
     }
     Ok(all)
-}
-
-/// What `policies/actions.txt` should say, from the schema.
-///
-/// # Errors
-/// Where the schema does not parse.
-pub fn actions_of_schema(schema: &str) -> Result<String, String> {
-    use cedar_policy::Schema;
-    let (schema, _) = Schema::from_cedarschema_str(schema).map_err(|e| e.to_string())?;
-    let entities = schema.action_entities().map_err(|e| e.to_string())?;
-    let mut lines: Vec<String> = entities
-        .iter()
-        .map(|e| {
-            let mut groups: Vec<_> =
-                entities.ancestors(&e.uid()).into_iter().flatten().map(|g| g.id().unescaped().to_owned()).collect();
-            groups.sort();
-            format!("{}: {}", e.uid().id().unescaped(), groups.join(" ")).trim_end().to_owned()
-        })
-        .collect();
-    lines.sort();
-    Ok(lines.join("\n") + "\n")
 }
 
 #[cfg(test)]

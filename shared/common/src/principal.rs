@@ -1,6 +1,6 @@
 //! Who is calling, in what role, and for what purpose.
 
-use crate::{Error, Result, SessionId, TenantId, Timestamp, UserId};
+use crate::{Error, Membership, Result, SessionId, TenantId, Timestamp, UserId, network::AllowList};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
@@ -32,6 +32,21 @@ impl Role {
         Self::Auditor,
         Self::ApiUser,
     ];
+
+    /// The roles that it inherits from: whoever has it may all that they may.
+    pub const fn inherits(self) -> &'static [Self] {
+        match self {
+            Self::TenantAdmin => &[Self::Marketer],
+            Self::Marketer | Self::Provider => &[Self::Viewer],
+            Self::SuperAdmin | Self::Analyst | Self::Viewer | Self::Auditor | Self::ApiUser => &[],
+        }
+    }
+
+    /// Itself and all that it inherits from, however far.
+    pub fn with_inherited(self) -> Vec<Self> {
+        let further = self.inherits().iter().flat_map(|role| role.with_inherited());
+        std::iter::once(self).chain(further).collect()
+    }
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -74,12 +89,16 @@ impl Grant {
 }
 
 /// Why PHI is asked for: HL7 v3 PurposeOfUse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Purpose {
+    #[serde(rename = "TREAT")]
     Treatment,
+    #[serde(rename = "HPAYMT")]
     Payment,
+    #[serde(rename = "HOPERAT")]
     Operations,
     /// Emergency treatment. Needs an open break-glass grant.
+    #[serde(rename = "ETREAT")]
     EmergencyTreatment,
 }
 
@@ -141,23 +160,131 @@ impl Identity {
     }
 }
 
+/// What a session is good for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionKind {
+    /// Whatever its user may do.
+    #[default]
+    Full,
+    /// Enrolling a second factor, and nothing else: its user has only said a password.
+    Enrolment,
+    /// A program's, by an API key. There is nobody at it.
+    ApiKey,
+}
+
+impl SessionKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Enrolment => "enrolment",
+            Self::ApiKey => "api_key",
+        }
+    }
+}
+
+impl FromStr for SessionKind {
+    type Err = ();
+    fn from_str(s: &str) -> Result<Self, ()> {
+        [Self::Full, Self::Enrolment, Self::ApiKey].into_iter().find(|kind| kind.as_str() == s).ok_or(())
+    }
+}
+
+/// What an API key may be used for. A key has some of them, and nothing besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum ApiScope {
+    #[serde(rename = "shipments.read")]
+    ReadShipments,
+    #[serde(rename = "shipments.write")]
+    WriteShipments,
+    #[serde(rename = "audit.read")]
+    ReadAudit,
+}
+
+impl ApiScope {
+    pub const ALL: [Self; 3] = [Self::ReadShipments, Self::WriteShipments, Self::ReadAudit];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadShipments => "shipments.read",
+            Self::WriteShipments => "shipments.write",
+            Self::ReadAudit => "audit.read",
+        }
+    }
+}
+
+/// What an API key's session carries besides grants.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KeyBounds {
+    pub scopes: Vec<ApiScope>,
+    /// The purposes of use that its requests may state.
+    pub purposes: Vec<Purpose>,
+    /// Where its requests may come from; anywhere while it is empty.
+    pub networks: AllowList,
+}
+
 /// An authenticated caller with a live session.
 #[derive(Clone, Debug)]
 pub struct Principal {
     pub(crate) identity: Identity,
+    pub(crate) kind: SessionKind,
     pub(crate) roles: Vec<Role>,
     pub(crate) grants: Vec<Grant>,
     pub(crate) membership_version: i64,
+    pub(crate) department: Option<String>,
+    /// Whether the user has a second factor.
+    pub(crate) mfa_enrolled: bool,
+    /// When the user last gave it, in this session.
+    pub(crate) mfa_at: Option<Timestamp>,
+    /// An API key's, and nobody else's.
+    pub(crate) bounds: KeyBounds,
     pub(crate) signed_in_at: Timestamp,
     pub(crate) session_ends_at: Timestamp,
+}
+
+impl KeyBounds {
+    /// As far as any key may reach.
+    pub fn everything() -> Self {
+        let purposes = vec![Purpose::Treatment, Purpose::Payment, Purpose::Operations];
+        Self { scopes: ApiScope::ALL.to_vec(), purposes, networks: AllowList::default() }
+    }
 }
 
 impl Principal {
     /// Somebody about whom the policy is asked, and who has asked for nothing.
     pub(crate) fn imagined(tenant: TenantId, user: UserId, roles: Vec<Role>) -> Self {
         let at = Timestamp::from_millis(0);
-        let identity = Identity { tenant, user, session: SessionId::from_uuid(*user.uuid()), expires_at: at };
-        Self { identity, roles, grants: Vec::new(), membership_version: 0, signed_in_at: at, session_ends_at: at }
+        let machine = roles.contains(&Role::ApiUser);
+        Self {
+            identity: Identity { tenant, user, session: SessionId::from_uuid(*user.uuid()), expires_at: at },
+            kind: if machine { SessionKind::ApiKey } else { SessionKind::Full },
+            roles,
+            grants: Vec::new(),
+            membership_version: 0,
+            department: None,
+            mfa_enrolled: !machine,
+            mfa_at: (!machine).then_some(at),
+            bounds: if machine { KeyBounds::everything() } else { KeyBounds::default() },
+            signed_in_at: at,
+            session_ends_at: at,
+        }
+    }
+
+    /// A member who is signing in.
+    pub(crate) fn of_member(member: &Membership, mfa_at: Option<Timestamp>, now: Timestamp) -> Self {
+        let roles = member.grants.iter().filter(|grant| grant.holds_at(now)).map(|grant| grant.role).collect();
+        Self {
+            kind: SessionKind::Full,
+            grants: member.grants.clone(),
+            membership_version: member.version,
+            department: member.department.clone(),
+            mfa_enrolled: member.mfa_enrolled,
+            mfa_at,
+            bounds: KeyBounds::default(),
+            signed_in_at: now,
+            session_ends_at: now,
+            ..Self::imagined(member.tenant, member.user, roles)
+        }
     }
 
     pub fn user(&self) -> UserId {
@@ -165,6 +292,17 @@ impl Principal {
     }
     pub fn session(&self) -> SessionId {
         self.identity.session
+    }
+    pub fn kind(&self) -> SessionKind {
+        self.kind
+    }
+    /// Whether the user has a second factor.
+    pub fn mfa_enrolled(&self) -> bool {
+        self.mfa_enrolled
+    }
+    /// When the user last gave it, in this session.
+    pub fn mfa_at(&self) -> Option<Timestamp> {
+        self.mfa_at
     }
     pub fn tenant(&self) -> TenantId {
         self.identity.tenant

@@ -1,15 +1,17 @@
 //! Public endpoints' context: no scope, because nobody has signed in. What it can do is what signing in needs.
 
 use crate::{
-    Deps, Error, EventId, Grant, Need, Operation, PublicEndpoint, RateLimit, Result, SessionId, TenantId, Timestamp, UserId,
+    Action, Deps, Error, EventId, Grant, Need, Operation, Principal, PublicEndpoint, RateLimit, Resource, Result, SessionId,
+    SessionKind, TenantId, Timestamp, UserId,
     cognito::Cognito,
     db::Update,
     endpoint::declares,
-    error::AuthFailure,
+    error::{AuthFailure, Refusal},
     idempotency::hash,
-    limit,
+    limit, members,
     membership::{self, Membership},
     permit,
+    policy::Circumstances,
     request::Request,
     scope::Trace,
     session::{self, Refresh, Session},
@@ -32,6 +34,32 @@ pub struct Public<'a, E> {
     pub(crate) member: Option<Known>,
     pub(crate) ops: Vec<(TenantId, Op, Error)>,
     pub(crate) of: PhantomData<fn() -> E>,
+}
+
+/// When a session may be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    Open,
+    /// Once the second factor is given.
+    AfterSecondFactor,
+    /// Once there is a second factor.
+    AfterEnrolment,
+}
+
+/// A user's account, as the policy sees it.
+struct Account {
+    user: UserId,
+    tenant: TenantId,
+}
+
+impl Resource for Account {
+    const TYPE: &'static str = "User";
+    fn id(&self) -> String {
+        self.user.to_string()
+    }
+    fn tenant(&self) -> Option<TenantId> {
+        Some(self.tenant)
+    }
 }
 
 /// A member whom a public endpoint has recognised: its audit event goes to that tenant's log.
@@ -108,20 +136,58 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         self.member(user).await
     }
 
+    /// What the policy says to somebody who has said the right password, and given a second factor at `mfa_at` if at all.
+    ///
+    /// # Errors
+    /// 403 where they may not sign in from here, or now.
+    pub async fn may_open_session(&self, member: &Membership, mfa_at: Option<Timestamp>) -> Result<Leave> {
+        let (deps, now) = (self.deps, self.now);
+        let gate = deps.gates.enter(member.tenant).await?;
+        let who = Principal::of_member(member, mfa_at, now);
+        let ip = &self.request.source_ip;
+        let circumstances = Circumstances::of(&who, &gate, &deps.config.operator_networks, ip, None, now);
+        let target = Account { user: member.user, tenant: member.tenant };
+        let decided = deps.policies.decide(&who, Action("openSession"), &target, &circumstances)?;
+        match decided.refusal {
+            _ if decided.allowed => Ok(Leave::Open),
+            Some(refusal) if refusal != Refusal::MfaRequired => Err(Error::Forbidden(refusal)),
+            _ if member.mfa_enrolled => Ok(Leave::AfterSecondFactor),
+            Some(_) => Ok(Leave::AfterEnrolment),
+            None => Err(Error::Forbidden(Refusal::SignIn)),
+        }
+    }
+
     /// Opens a session: its items are written with this request's audit event.
-    pub async fn open_session(&mut self, member: &Membership, id: SessionId, pool_refresh: &str) -> Result<RefreshToken> {
+    ///
+    /// `mfa_at` is when its user gave a second factor, if they did.
+    pub async fn open_session(
+        &mut self,
+        member: &Membership,
+        id: SessionId,
+        pool_refresh: &str,
+        mfa_at: Option<Timestamp>,
+    ) -> Result<RefreshToken> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "opens a session: add Need::Sessions to NEEDS") }
         const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "seals the pool's token: add Need::Seal to NEEDS") }
+        let gate = self.deps.gates.of(member.tenant).await?;
+        let lifetime = gate.settings.lifetime();
         let token = RefreshToken::new(member.tenant, member.user, id);
         let secret = PoolToken { token: PoolSecret(pool_refresh.to_owned()) };
         let sealed = permit::seal(self.deps, member.tenant, session::refresh_key(id).place(), &secret).await?;
         let session = Session {
             user: member.user,
             session: id,
+            kind: SessionKind::Full,
             grants: member.grants.clone(),
             membership_version: member.version,
+            department: member.department.clone(),
+            mfa_enrolled: member.mfa_enrolled,
+            mfa_at,
+            bounds: None,
+            ip: self.request.source_ip.clone(),
+            user_agent: self.request.user_agent().chars().take(session::USER_AGENT).collect(),
             created_at: self.now,
-            expires_at: self.now.plus(session::ABSOLUTE),
+            expires_at: self.now.plus(lifetime),
         };
         let refresh = Refresh {
             session: id,
@@ -134,6 +200,17 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         for item in [session.into_item()?, refresh.into_item()] {
             let op = Op::Put { table: Table::Ephemera, item, condition: Some(Condition::Absent) };
             self.ops.push((member.tenant, op, again.clone()));
+        }
+        // Whoever changes the membership meanwhile does not know of this session, which has copied what it was.
+        let condition = membership::unchanged(member.version);
+        let check = Op::Check { table: Table::Records, key: membership::key(member.user), condition };
+        self.ops.push((member.tenant, check, again));
+        // Room for it among the others.
+        let idle = gate.settings.idle(self.deps.config.session_idle);
+        let others = members::open(&self.deps.db, member.tenant, member.user, idle, self.now).await?;
+        for oldest in others.iter().skip(members::MOST_SESSIONS - 1) {
+            let op = Op::Edit { table: Table::Ephemera, edit: members::end_session_edit(member.user, oldest.session) };
+            self.ops.push((member.tenant, op, Error::internal("session")));
         }
         if let Some(known) = &mut self.member {
             known.session = Some(id);
@@ -177,10 +254,11 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
             session::end(&self.deps.db, tenant, user, session, cause).await?;
             return Err(Error::Unauthenticated(AuthFailure::RefreshTokenReused));
         }
-        if let Some(failure) = session::ended(&live, self.deps.config.session_idle, self.now)? {
+        let gate = self.deps.gates.of(tenant).await?;
+        if let Some(failure) = session::ended(&live, gate.settings.idle(self.deps.config.session_idle), self.now)? {
             return Err(Error::Unauthenticated(failure));
         }
-        self.deps.gates.enter(tenant).await?;
+        gate.enter()?;
         membership::active(&self.deps.db, tenant, user).await?;
         let sealed =
             Sealed::<PoolToken>::from_bytes(row.bytes("pool_token")?.to_vec()).map_err(|_| Error::internal("pool token"))?;

@@ -2,10 +2,11 @@
 //! shares with the permit.
 
 use crate::{
-    Deps, EventId, Need, PlatformResource, Principal, Purpose, Result, TenantId, Timestamp, cursor,
+    Deps, EventId, Need, PlatformResource, Principal, Result, TenantId, Timestamp, cursor,
     db::Query,
     endpoint::declares,
     idempotency::Claim,
+    policy::Circumstances,
     request::Request,
     table::{Key, Row, Table},
     telemetry::{CorrelationId, LogValue, WideEvent},
@@ -23,7 +24,7 @@ pub(crate) struct Context<'a> {
     pub(crate) request: &'a Request,
     pub(crate) principal: Principal,
     pub(crate) tenant: TenantId,
-    pub(crate) purpose: Option<Purpose>,
+    pub(crate) circumstances: Circumstances,
     pub(crate) now: Timestamp,
     pub(crate) deadline: Timestamp,
     pub(crate) correlation_id: CorrelationId,

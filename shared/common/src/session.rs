@@ -8,7 +8,7 @@ use crate::{
     error::AuthFailure,
     limit::{self, Branch, Budget, RateLimit, STEPS, Step, Verdict},
     outbox::{DomainEvent, Envelope},
-    principal::{Identity, Principal},
+    principal::{Identity, KeyBounds, Principal, SessionKind},
     table::{Item, Key, Row, Table},
     telemetry::CorrelationId,
 };
@@ -20,6 +20,9 @@ use std::time::Duration;
 /// A session lives this long, whatever its user does.
 pub(crate) const ABSOLUTE: Duration = Duration::from_secs(12 * 60 * 60);
 
+/// How much of a `User-Agent` a session remembers, in characters.
+pub(crate) const USER_AGENT: usize = 160;
+
 const LIVE: &str = "live";
 pub(crate) const ENDED: &str = "ended";
 
@@ -28,8 +31,17 @@ pub(crate) const ENDED: &str = "ended";
 pub(crate) struct Session {
     pub user: UserId,
     pub session: SessionId,
+    pub kind: SessionKind,
     pub grants: Vec<Grant>,
     pub membership_version: i64,
+    pub department: Option<String>,
+    pub mfa_enrolled: bool,
+    pub mfa_at: Option<Timestamp>,
+    /// An API key's.
+    pub bounds: Option<KeyBounds>,
+    /// Where it was opened from, and with what.
+    pub ip: String,
+    pub user_agent: String,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
 }
@@ -47,8 +59,13 @@ pub(crate) struct Refresh {
     pub pool_token: Vec<u8>,
 }
 
+/// A user's sessions.
+pub(crate) fn partition(user: UserId) -> String {
+    format!("SESSIONS#{user}")
+}
+
 pub(crate) fn key(user: UserId, session: SessionId) -> Key {
-    Key::new(format!("SESSIONS#{user}"), session.to_string())
+    Key::new(partition(user), session.to_string())
 }
 
 /// Where a session's refresh tokens are remembered.
@@ -77,12 +94,21 @@ impl Session {
     }
 
     pub(crate) fn into_item(self) -> Result<Item> {
-        let grants = serde_json::to_string(&self.grants).map_err(|_| Error::internal("grants"))?;
+        let json = |text: Result<String, serde_json::Error>| text.map_err(|_| Error::internal("session"));
+        let bounds = self.bounds.as_ref().map(|bounds| json(serde_json::to_string(bounds))).transpose()?;
+        let mfa_at = self.mfa_at.map(|at| at.to_string());
         Ok(Item::new(self.key())
             .text("status", LIVE)
             .text("user_id", self.user)
-            .text("grants", grants)
+            .text("kind", self.kind.as_str())
+            .text("grants", json(serde_json::to_string(&self.grants))?)
             .number("membership_version", self.membership_version)
+            .maybe("department", self.department)
+            .number("mfa_enrolled", self.mfa_enrolled)
+            .maybe("mfa_at", mfa_at)
+            .maybe("bounds", bounds)
+            .text("ip", self.ip)
+            .text("user_agent", self.user_agent)
             .text("created_at", self.created_at)
             .number("last_seen", self.created_at.as_millis())
             .number("ends_at", self.expires_at.as_millis())
@@ -164,10 +190,16 @@ pub(crate) fn ended(row: &Row, idle: Duration, now: Timestamp) -> Result<Option<
 fn principal(identity: Identity, row: &Row, now: Timestamp) -> Result<Principal> {
     let grants: Vec<Grant> = serde_json::from_str(row.text("grants")?).map_err(|_| Error::internal("grants"))?;
     let roles = grants.iter().filter(|g| g.holds_at(now)).map(|g| g.role).collect();
+    let bounds = row.maybe_text("bounds").map(serde_json::from_str).transpose().map_err(|_| Error::internal("bounds"))?;
     Ok(Principal {
+        kind: row.parse("kind")?,
         roles,
         grants,
         membership_version: row.number("membership_version")?,
+        department: row.maybe_text("department").map(str::to_owned),
+        mfa_enrolled: row.number("mfa_enrolled")? != 0,
+        mfa_at: row.maybe("mfa_at")?,
+        bounds: bounds.unwrap_or_default(),
         signed_in_at: row.parse("created_at")?,
         session_ends_at: Timestamp::from_millis(row.number("ends_at")?),
         identity,

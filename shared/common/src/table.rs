@@ -163,7 +163,7 @@ impl Item {
         self.indexed(Index::Due, list, at)
     }
 
-    pub fn key(&self) -> &Key {
+    pub const fn key(&self) -> &Key {
         &self.key
     }
     pub(crate) fn size(&self) -> usize {

@@ -221,6 +221,13 @@ impl Op {
             Self::Put { table, .. } | Self::Edit { table, .. } | Self::Delete { table, .. } | Self::Check { table, .. } => *table,
         }
     }
+    pub(crate) const fn key(&self) -> &Key {
+        match self {
+            Self::Put { item, .. } => item.key(),
+            Self::Edit { edit, .. } => &edit.key,
+            Self::Delete { key, .. } | Self::Check { key, .. } => key,
+        }
+    }
     /// What it weighs in a transaction, in bytes, about.
     pub(crate) fn size(&self) -> usize {
         match self {

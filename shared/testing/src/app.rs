@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_types::body::SdkBody;
 use common::{
-    Aws, Clock, Config, Deps, Grant, Identity, Role, SessionId, TenantId, Timestamp, UserId, Uuid,
+    Aws, Clock, Config, Deps, Grant, Identity, KeyBounds, Role, SessionId, SessionKind, TenantId, Timestamp, UserId, Uuid,
     authorizer::{self, Authorizer},
     operator::{NewUser, Operator},
 };
@@ -132,7 +132,12 @@ impl App {
         for missing in NOT_MADE {
             env.entry(missing.to_owned()).or_insert_with(|| "none".to_owned());
         }
-        for (name, value) in [("CLOISTER_SOCKETS_URL", SOCKETS_URL), ("CLOISTER_MAIL_FROM", MAIL_FROM)] {
+        let own = [
+            ("CLOISTER_SOCKETS_URL", SOCKETS_URL),
+            ("CLOISTER_MAIL_FROM", MAIL_FROM),
+            ("CLOISTER_OPERATOR_NETWORKS", OPERATOR_NETWORKS),
+        ];
+        for (name, value) in own {
             env.insert(name.to_owned(), value.to_owned());
         }
         // Nobody but a stand-in is ever asked.
@@ -325,19 +330,44 @@ impl App {
         self.open_session_with(home, self.user_id(tenant, role), &[Grant::always(role)]).await
     }
 
-    /// Opens a session with these grants.
+    /// Opens a session as a sign-in by password alone would, of somebody who has no second factor.
+    pub async fn open_session_without_mfa(&self, tenant: Tenant, role: Role) -> Identity {
+        let identity = self.open_session(tenant, role).await;
+        let update = self
+            .raw
+            .update_item()
+            .table_name(&self.provisioned.tables["EphemeraTable"])
+            .key("pk", AttributeValue::S(format!("{}#SESSIONS#{}", identity.tenant, identity.user)))
+            .key("sk", AttributeValue::S(identity.session.to_string()))
+            .update_expression("SET mfa_enrolled = :zero REMOVE mfa_at")
+            .expression_attribute_values(":zero", AttributeValue::N("0".to_owned()));
+        update.send().await.expect("the session is changed");
+        identity
+    }
+
+    /// Opens a session with these grants: a person's with a second factor given just now, an API key's where the first grant is
+    /// a program's, with every scope and purpose.
     pub async fn open_session_with(&self, tenant: TenantId, user: UserId, grants: &[Grant]) -> Identity {
         let now = self.clock.now();
         let session = SessionId::from_uuid(Uuid::from_bytes(common::random::bytes()));
         let text = |v: String| AttributeValue::S(v);
         let number = |v: i64| AttributeValue::N(v.to_string());
-        self.raw
-            .put_item()
-            .table_name(&self.provisioned.tables["EphemeraTable"])
-            .item("pk", text(format!("{tenant}#SESSIONS#{user}")))
+        let machine = grants.first().is_some_and(|grant| grant.role == Role::ApiUser);
+        let mut put = self.raw.put_item().table_name(&self.provisioned.tables["EphemeraTable"]);
+        if machine {
+            put = put.item("bounds", text(serde_json::to_string(&KeyBounds::everything()).unwrap()));
+        } else {
+            put = put.item("mfa_at", text(now.to_string()));
+        }
+        let kind = if machine { SessionKind::ApiKey } else { SessionKind::Full };
+        put.item("pk", text(format!("{tenant}#SESSIONS#{user}")))
             .item("sk", text(session.to_string()))
             .item("status", text("live".to_owned()))
             .item("user_id", text(user.to_string()))
+            .item("kind", text(kind.as_str().to_owned()))
+            .item("mfa_enrolled", number(i64::from(!machine)))
+            .item("ip", text("192.0.2.7".to_owned()))
+            .item("user_agent", text("testing/1".to_owned()))
             .item("grants", text(serde_json::to_string(grants).unwrap()))
             .item("membership_version", number(1))
             .item("created_at", text(now.to_string()))
@@ -426,6 +456,9 @@ impl App {
 /// Where the wire itself answers for sockets, and whom our mail is from.
 const SOCKETS_URL: &str = "wss://sockets.example/live";
 const MAIL_FROM: &str = "no-reply@mail.example";
+
+/// Where tests' calls come from: documentation's own networks (RFC 5737).
+const OPERATOR_NETWORKS: &str = "192.0.2.0/24";
 
 /// Settings that name what a test without Cognito does not make.
 const NOT_MADE: [&str; 7] = [

@@ -79,9 +79,9 @@ impl Grants {
             self.ephemera.insert("PutItem");
             self.purposes.insert("branch");
         }
-        if write && function.needs(Need::Sessions) {
-            // A socket's ticket.
-            self.ephemera.insert("PutItem");
+        if function.needs(Need::Sessions) {
+            // A user's sessions; a socket's ticket.
+            self.ephemera.extend(["PutItem", "Query"]);
         }
     }
 
@@ -95,8 +95,9 @@ impl Grants {
             self.records.insert("GetItem");
         }
         if function.needs(Need::Sessions) {
-            // A session holds Cognito's token, sealed.
-            self.ephemera.extend(["DeleteItem", "GetItem", "PutItem", "UpdateItem"]);
+            // A session holds Cognito's token, sealed; it opens among the user's others, from the membership as it is.
+            self.ephemera.extend(["DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"]);
+            self.records.insert("ConditionCheckItem");
             self.purposes.insert("branch");
         }
         if function.needs(Need::Write) {

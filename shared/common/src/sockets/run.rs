@@ -167,9 +167,10 @@ async fn attempt<S: Socket>(deps: &Deps, heard: &Heard, identity: Result<&Identi
     let result = async {
         if !matches!(S::ROUTE, SocketRoute::Disconnect) {
             // A page that is open is no person who is there: its frames do not keep a session from idling.
-            let idle = deps.config.session_idle;
+            let gate = deps.gates.of(identity.tenant).await?;
+            let idle = gate.settings.idle(deps.config.session_idle);
             session::touch(&deps.db, identity.clone(), RateLimit::SOCKET, idle, *now, Activity::Machine).await?;
-            deps.gates.enter(identity.tenant).await?;
+            gate.enter()?;
         }
         S::handle(&mut caller, frame::<S>(body)?).await
     };

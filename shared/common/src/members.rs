@@ -1,0 +1,211 @@
+//! Changing who somebody is: their membership, and with it, in the same transaction, every session that copied it. So a role that
+//! was taken away, or an account that was disabled, stops at the next request, and of two changes one is told that it came late.
+
+use crate::{
+    Error, Grant, Membership, Need, Permit, Platform, Result, SessionEnded, SessionId, SessionKind, TenantId, Timestamp, UserId,
+    db::Query,
+    endpoint::declares,
+    membership,
+    permit::Work,
+    session::{self, ENDED},
+    table::{Row, Table, Version},
+    unit::{Condition, Edit, Op},
+};
+use std::time::Duration;
+
+/// How many live sessions a user has at most: a transaction that changes them all has room for no more.
+pub(crate) const MOST_SESSIONS: usize = 20;
+
+/// What a transaction is told whose user somebody else has just changed.
+const CHANGED: Error = Error::conflict("changed", "the user has just been changed by somebody else");
+
+/// A session, as its user and their administrators see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenSession {
+    pub session: SessionId,
+    pub kind: SessionKind,
+    pub created_at: Timestamp,
+    pub last_seen: Timestamp,
+    /// When it ends, however busy it is.
+    pub expires_at: Timestamp,
+    /// When its user last gave a second factor in it.
+    pub mfa_at: Option<Timestamp>,
+    /// Where it was opened from, and with what.
+    pub ip: String,
+    pub user_agent: String,
+}
+
+impl OpenSession {
+    fn from_row(row: &Row) -> Result<Self> {
+        Ok(Self {
+            session: row.parse("sk")?,
+            kind: row.parse("kind")?,
+            created_at: row.parse("created_at")?,
+            last_seen: Timestamp::from_millis(row.number("last_seen")?),
+            expires_at: Timestamp::from_millis(row.number("ends_at")?),
+            mfa_at: row.maybe("mfa_at")?,
+            ip: row.text("ip")?.to_owned(),
+            user_agent: row.text("user_agent")?.to_owned(),
+        })
+    }
+}
+
+/// What changes of a membership. What is not named stays.
+#[derive(Clone, Debug, Default)]
+pub struct MemberChange {
+    pub active: Option<bool>,
+    pub grants: Option<Vec<Grant>>,
+    /// `Some(None)` takes the department away.
+    pub department: Option<Option<String>>,
+    pub mfa_enrolled: Option<bool>,
+    /// Its sealed record, where that is written anew.
+    pub sealed: Option<Vec<u8>>,
+}
+
+/// A user's sessions that are live now, newest first; those that idled out are not.
+pub(crate) async fn live(work: &Work<'_>, user: UserId) -> Result<Vec<OpenSession>> {
+    let context = work.context;
+    let (deps, now) = (context.deps, context.now);
+    let idle = deps.gates.of(context.tenant).await?.settings.idle(deps.config.session_idle);
+    open(&deps.db, context.tenant, user, idle, now).await
+}
+
+/// The same, for whoever has no context.
+pub(crate) async fn open(
+    db: &crate::db::Db,
+    tenant: TenantId,
+    user: UserId,
+    idle: Duration,
+    now: Timestamp,
+) -> Result<Vec<OpenSession>> {
+    let rows = db.query_all(tenant, &Query::partition(Table::Ephemera, session::partition(user))).await?;
+    let mut open = Vec::new();
+    for row in &rows {
+        if session::ended(row, idle, now)?.is_none() {
+            open.push(OpenSession::from_row(row)?);
+        }
+    }
+    open.sort_by_key(|session| std::cmp::Reverse(session.created_at));
+    Ok(open)
+}
+
+/// Ends a session together with what else changes.
+pub(crate) fn end_session_edit(user: UserId, session: SessionId) -> Edit {
+    Edit::of(session::key(user, session)).text("status", ENDED)
+}
+
+impl Work<'_> {
+    async fn change_member(&mut self, member: &Membership, change: MemberChange) -> Result<Version> {
+        let next = Version(member.version).next();
+        let mut edit = Edit::of(membership::key(member.user))
+            .number("version", next.0)
+            .when(Condition::All(vec![Condition::Present, Condition::VersionIs(Version(member.version))]));
+        // What sessions copy of it.
+        let mut copies = Vec::new();
+        if let Some(grants) = &change.grants {
+            copies.push(("grants", serde_json::to_string(grants).map_err(|_| Error::internal("grants"))?));
+        }
+        let copy = |mut edit: Edit| {
+            for (name, value) in &copies {
+                edit = edit.text(name, value);
+            }
+            if let Some(enrolled) = change.mfa_enrolled {
+                edit = edit.number("mfa_enrolled", enrolled);
+            }
+            match &change.department {
+                Some(Some(department)) => edit.text("department", department),
+                Some(None) => edit.remove("department"),
+                None => edit,
+            }
+        };
+        edit = copy(edit);
+        if let Some(active) = change.active {
+            edit = edit.text("status", membership::status(active));
+        }
+        if let Some(sealed) = change.sealed.clone() {
+            edit = edit.bytes("sealed", sealed);
+        }
+        let sessions = live(self, member.user).await?;
+        let ends = change.active == Some(false);
+        self.effects.changes.edit(edit, CHANGED);
+        for session in sessions.iter().take(MOST_SESSIONS) {
+            let edit = Edit::of(session::key(member.user, session.session)).number("membership_version", next.0);
+            let mut edit = copy(edit);
+            if ends {
+                edit = edit.text("status", ENDED);
+                self.effects.changes.emit(SessionEnded { user_id: member.user, session_id: session.session }.into());
+            }
+            self.effects.changes.ops.push((Op::Edit { table: Table::Ephemera, edit }, CHANGED));
+        }
+        Ok(next)
+    }
+
+    async fn end_sessions(&mut self, user: UserId, except: Option<SessionId>) -> Result<usize> {
+        let sessions = live(self, user).await?;
+        let ending: Vec<_> = sessions.iter().map(|session| session.session).filter(|id| Some(*id) != except).collect();
+        for session in &ending {
+            self.end_session_of(user, *session);
+        }
+        Ok(ending.len())
+    }
+
+    fn end_session_of(&mut self, user: UserId, session: SessionId) {
+        let op = Op::Edit { table: Table::Ephemera, edit: end_session_edit(user, session) };
+        self.effects.changes.ops.push((op, Error::NotFound));
+        self.effects.changes.emit(SessionEnded { user_id: user, session_id: session }.into());
+    }
+}
+
+macro_rules! members {
+    ($Permit:ident, $Bound:ident) => {
+        impl<E: crate::$Bound> $Permit<'_, E> {
+            /// A member of the scope's tenant, active or not.
+            ///
+            /// # Errors
+            /// 503 where DynamoDB does not answer.
+            pub async fn member(&self, user: UserId) -> Result<Option<Membership>> {
+                const { assert!(declares(E::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
+                membership::of(&self.inner.context.deps.db, self.inner.context.tenant, user).await
+            }
+
+            /// A user's live sessions, newest first.
+            ///
+            /// # Errors
+            /// 503 where DynamoDB does not answer.
+            pub async fn sessions(&self, user: UserId) -> Result<Vec<OpenSession>> {
+                const { assert!(declares(E::NEEDS, Need::Sessions), "reads sessions: add Need::Sessions to NEEDS") }
+                live(&self.inner, user).await
+            }
+
+            /// Changes a member as it was read, and what their sessions have copied of it; of one who is no longer active the
+            /// sessions end. Answers the membership's next version.
+            ///
+            /// # Errors
+            /// 503 where DynamoDB does not answer. The commit is 409 `changed` where somebody was faster.
+            pub async fn change_member(&mut self, member: &Membership, change: MemberChange) -> Result<Version> {
+                const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
+                const { assert!(declares(E::NEEDS, Need::Sessions), "changes sessions: add Need::Sessions to NEEDS") }
+                self.inner.change_member(member, change).await
+            }
+
+            /// Ends a user's sessions, but for one; answers how many.
+            ///
+            /// # Errors
+            /// 503 where DynamoDB does not answer.
+            pub async fn end_sessions(&mut self, user: UserId, except: Option<SessionId>) -> Result<usize> {
+                const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
+                const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
+                self.inner.end_sessions(user, except).await
+            }
+
+            /// Ends one session of a user. The commit is 404 where there is none.
+            pub fn end_session_of(&mut self, user: UserId, session: SessionId) {
+                const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
+                const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
+                self.inner.end_session_of(user, session);
+            }
+        }
+    };
+}
+members!(Permit, Endpoint);
+members!(Platform, PlatformEndpoint);

@@ -1,0 +1,92 @@
+//! What a decision rests on besides who asks, for what, and on which thing. Facts only: what follows from them is policy.
+
+use crate::{Principal, Purpose, Role, SessionKind, Timestamp, network::AllowList, tenant::Tenant};
+use cedar_policy::{EntityTypeName, EntityUid, RestrictedExpression};
+use std::str::FromStr;
+
+/// The decision's context, as `Request` in the schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Circumstances {
+    pub(crate) tenant_status: &'static str,
+    pub(crate) session_kind: SessionKind,
+    pub(crate) purpose: Option<Purpose>,
+    /// Whether the tenant's business associate agreement binds now.
+    pub(crate) baa_in_force: bool,
+    /// Whether the caller comes from where the tenant, and the key, lets callers come from.
+    pub(crate) on_allowed_network: bool,
+    /// Whether the caller comes from where the tenant trusts callers more.
+    pub(crate) on_trusted_network: bool,
+    /// Whether the caller comes from where the platform is operated.
+    pub(crate) on_operator_network: bool,
+    /// The roles for which the tenant wants a second factor.
+    pub(crate) mfa_roles: Vec<Role>,
+    pub(crate) mfa_enrolled: bool,
+    /// How long ago the caller gave a second factor in this session, in seconds.
+    pub(crate) mfa_age: Option<i64>,
+}
+
+impl Circumstances {
+    pub(crate) fn of(
+        who: &Principal,
+        tenant: &Tenant,
+        operators: &AllowList,
+        source_ip: &str,
+        purpose: Option<Purpose>,
+        now: Timestamp,
+    ) -> Self {
+        let unless_empty = |list: &AllowList| list.is_empty() || list.allows(source_ip);
+        Self {
+            tenant_status: tenant.status.as_str(),
+            session_kind: who.kind,
+            purpose,
+            baa_in_force: tenant.baa.is_some_and(|baa| baa.in_force_at(now)),
+            on_allowed_network: unless_empty(&tenant.allowed_networks) && unless_empty(&who.bounds.networks),
+            on_trusted_network: tenant.settings.trusted_networks.allows(source_ip),
+            on_operator_network: operators.allows(source_ip),
+            mfa_roles: tenant.settings.mfa_roles.clone(),
+            mfa_enrolled: who.mfa_enrolled,
+            // A clock that went back makes nothing of it younger than it is.
+            mfa_age: who.mfa_at.filter(|at| *at <= now).map(|at| now.as_secs() - at.as_secs()),
+        }
+    }
+
+    /// As good as they can be: what remains is a matter of roles.
+    pub(crate) fn best() -> Self {
+        Self {
+            tenant_status: "active",
+            session_kind: SessionKind::Full,
+            purpose: Some(Purpose::Treatment),
+            baa_in_force: true,
+            on_allowed_network: true,
+            on_trusted_network: false,
+            on_operator_network: true,
+            mfa_roles: Vec::new(),
+            mfa_enrolled: true,
+            mfa_age: Some(0),
+        }
+    }
+
+    pub(super) fn pairs(&self) -> Result<Vec<(String, RestrictedExpression)>, Box<dyn std::error::Error>> {
+        let role = EntityTypeName::from_str("Role")?;
+        let role = |r: &Role| {
+            RestrictedExpression::new_entity_uid(EntityUid::from_type_name_and_id(
+                role.clone(),
+                r.as_str().parse().unwrap_or_else(|e| match e {}),
+            ))
+        };
+        let (text, flag) = (|t: &str| RestrictedExpression::new_string(t.to_owned()), RestrictedExpression::new_bool);
+        let mut pairs = vec![
+            ("tenant_status", text(self.tenant_status)),
+            ("session_kind", text(self.session_kind.as_str())),
+            ("baa_in_force", flag(self.baa_in_force)),
+            ("on_allowed_network", flag(self.on_allowed_network)),
+            ("on_trusted_network", flag(self.on_trusted_network)),
+            ("on_operator_network", flag(self.on_operator_network)),
+            ("mfa_roles", RestrictedExpression::new_set(self.mfa_roles.iter().map(role))),
+            ("mfa_enrolled", flag(self.mfa_enrolled)),
+        ];
+        pairs.extend(self.purpose.map(|purpose| ("purpose", text(purpose.as_str()))));
+        pairs.extend(self.mfa_age.map(|age| ("mfa_age", RestrictedExpression::new_long(age))));
+        Ok(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+}

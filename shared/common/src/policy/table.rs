@@ -1,0 +1,77 @@
+//! The policies, and the schema's actions, as tables that people and programs read.
+
+use super::{Action, Attribute, Circumstances, Policies, Thing};
+use crate::{Principal, Role, TenantId};
+
+impl Policies {
+    /// The policies as a table that people can read: for each action the roles that may do it, `yes` to anything of their
+    /// tenant, `own` only to what is theirs or assigned to them.
+    ///
+    /// # Errors
+    /// Where an action is not in the schema.
+    pub fn matrix(&self, actions: impl IntoIterator<Item = (Action, &'static str)>) -> Result<String, String> {
+        let at = crate::Timestamp::from_millis(0);
+        let tenant = TenantId::new(at);
+        let (me, other) = (crate::UserId::new(at), crate::UserId::new(at));
+        let cell = |role: Role, action: Action, kind: &'static str| -> Result<&'static str, String> {
+            let who = Principal::imagined(tenant, me, vec![role]);
+            let best = Circumstances { session_kind: who.kind, ..Circumstances::best() };
+            let may = |owner: crate::UserId| {
+                let person = || Attribute::Entity("User", owner.to_string());
+                let on = Thing {
+                    kind,
+                    id: if kind == "User" { owner.to_string() } else { "any".to_owned() },
+                    tenant: (kind != "Platform").then_some(tenant),
+                    attributes: vec![
+                        ("created_by", Attribute::Entity("User", other.to_string())),
+                        ("assigned_to", person()),
+                        ("user", person()),
+                    ],
+                };
+                self.ask(&who, action.0, on, &best).map(|d| d.allowed).map_err(|e| format!("{}: {e}", action.0))
+            };
+            Ok(if may(other)? {
+                "yes"
+            } else if may(me)? {
+                "own"
+            } else {
+                "-"
+            })
+        };
+        let mut rows: Vec<_> = actions.into_iter().map(|(action, kind)| (action.0, kind)).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        let line = |name: &str, cells: Vec<&str>| {
+            let cells = cells.iter().zip(Role::ALL).map(|(cell, role)| format!("{cell:<w$}", w = role.as_str().len()));
+            format!("{name:<width$}  {}", cells.collect::<Vec<_>>().join("  ")).trim_end().to_owned() + "\n"
+        };
+        let mut table = line("", Role::ALL.map(Role::as_str).to_vec());
+        for (name, kind) in rows {
+            let cells = Role::ALL.into_iter().map(|role| cell(role, Action(name), kind)).collect::<Result<Vec<_>, _>>()?;
+            table += &line(name, cells);
+        }
+        Ok(table)
+    }
+}
+
+/// What `policies/actions.txt` should say, from the schema.
+///
+/// # Errors
+/// Where the schema does not parse.
+pub fn actions_of_schema(schema: &str) -> Result<String, String> {
+    use cedar_policy::Schema;
+    let (schema, _) = Schema::from_cedarschema_str(schema).map_err(|e| e.to_string())?;
+    let entities = schema.action_entities().map_err(|e| e.to_string())?;
+    let mut lines: Vec<String> = entities
+        .iter()
+        .map(|e| {
+            let mut groups: Vec<_> =
+                entities.ancestors(&e.uid()).into_iter().flatten().map(|g| g.id().unescaped().to_owned()).collect();
+            groups.sort();
+            format!("{}: {}", e.uid().id().unescaped(), groups.join(" ")).trim_end().to_owned()
+        })
+        .collect();
+    lines.sort();
+    Ok(lines.join("\n") + "\n")
+}
