@@ -5,6 +5,7 @@ use crate::{
     audit_log::{self, CheckpointKey},
     background::Queues,
     carrier::Carrier,
+    ceiling::Ceilings,
     cognito::Cognito,
     db::Db,
     endpoint::declares,
@@ -53,6 +54,7 @@ pub struct Deps {
     pub(crate) db: Db,
     pub(crate) keyring: Keyring,
     pub(crate) gates: Gates,
+    pub(crate) ceilings: Ceilings,
     pub(crate) policies: Policies,
     pub(crate) cognito: Option<Arc<Cognito>>,
     pub(crate) services: Services,
@@ -98,6 +100,7 @@ impl Deps {
         Ok(Self {
             keyring: Keyring::new(aws.kms(), db.clone(), clock.clone()),
             gates: Gates::new(db.clone(), clock.clone()),
+            ceilings: Ceilings::new(db.clone()),
             policies: Policies::load()?,
             cognito: None,
             services: Services::default(),

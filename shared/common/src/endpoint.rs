@@ -211,6 +211,8 @@ pub trait Operation: Sized + Send + Sync + 'static {
     const DATA: Data;
     const NEEDS: &'static [Need] = &[];
     const LIMIT: RateLimit = RateLimit::API_DEFAULT;
+    /// How many ordinary calls a call is worth to the limits.
+    const COST: u32 = 1;
     /// The status of success.
     const STATUS: u16 = 200;
     const IDEMPOTENCY: IdempotencyKey = match Self::ROUTE.method {
@@ -303,6 +305,7 @@ pub struct AnyEndpoint {
     pub data: Data,
     pub needs: &'static [Need],
     pub limit: RateLimit,
+    pub cost: u32,
     pub status: u16,
     pub idempotency: IdempotencyKey,
     pub audited: bool,
@@ -331,6 +334,7 @@ impl AnyEndpoint {
             data: E::DATA,
             needs: E::NEEDS,
             limit: E::LIMIT,
+            cost: E::COST,
             status: E::STATUS,
             idempotency: E::IDEMPOTENCY,
             audited: true,

@@ -36,8 +36,9 @@ pub enum Error {
     /// The `Idempotency-Key` was used for another request.
     #[error("the idempotency key was used with another request")]
     IdempotencyMismatch,
+    /// Asked too often: `code` says by whom, and how long ago it was still forgiven.
     #[error("too many requests")]
-    RateLimited { retry_after: Duration },
+    RateLimited { code: &'static str, retry_after: Duration },
     /// A service that we stand on did not answer, and nothing was done.
     #[error("`{service}` is unavailable")]
     Unavailable { service: &'static str, cause: Cause },
@@ -195,7 +196,7 @@ impl Error {
     /// Stable: clients branch on it.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::BadRequest { code, .. } | Self::Conflict { code, .. } => code,
+            Self::BadRequest { code, .. } | Self::Conflict { code, .. } | Self::RateLimited { code, .. } => code,
             Self::Unauthenticated(AuthFailure::InvalidCredentials) => "invalid_credentials",
             Self::Unauthenticated(_) => "unauthenticated",
             Self::Forbidden(refusal) => refusal.code(),
@@ -210,7 +211,6 @@ impl Error {
                 _ => "validation_failed",
             },
             Self::IdempotencyMismatch => "idempotency_mismatch",
-            Self::RateLimited { .. } => "rate_limited",
             Self::Internal { .. } => "internal",
             Self::Unavailable { .. } => "dependency_unavailable",
         }

@@ -14,6 +14,7 @@ mod batch;
 mod breaker;
 mod cache;
 mod carrier;
+mod ceiling;
 pub mod cognito;
 mod commit;
 mod config;
@@ -68,6 +69,7 @@ pub use background::{
 pub use batch::{BatchItem, BatchOutput};
 pub use cache::CacheStats;
 pub use carrier::{AskCarrier, Asked};
+pub use ceiling::CEILING;
 pub use config::{Config, ConfigError};
 pub use db::Query as TableQuery;
 pub use deps::Deps;

@@ -3,6 +3,9 @@
 //! That number, `tat`, is the time at which the caller's budget would be whole again. A call is allowed while
 //! `tat <= now + tolerance`, and moves it by one emission interval. DynamoDB cannot say `max(tat, now)`, so there are two
 //! branches: idle (`tat < now`: start over) and busy. We guess one; where the guess was wrong the old item decides.
+//!
+//! Whoever goes on asking when their budget is spent is shut out for a while, by a time on the same item. A tenant as a whole
+//! has a ceiling, which processes lease in blocks: [`ceiling`].
 
 use crate::{
     Error, Result, TenantId, Timestamp,
@@ -35,6 +38,32 @@ impl RateLimit {
     pub const SOCKET: Self = Self::new("socket", "tat_socket", 120, 60);
     pub const ASSESSMENT: Self = Self::new("assessment", "tat_assessment", 30, 60);
 
+    /// The profiles of callers who have signed in or are about to: what a tenant may set otherwise for itself.
+    pub const PROFILES: [Self; 7] = [
+        Self::API_DEFAULT,
+        Self::API_STRICT,
+        Self::API_RELAXED,
+        Self::AUTH_LOGIN,
+        Self::PASSWORD_RESET,
+        Self::EXPORT,
+        Self::ASSESSMENT,
+    ];
+
+    /// How often somebody may be told that their budget is spent, before they are told to stay away.
+    const VIOLATIONS: Self = Self::new("violations", "tat_violations", 20, 60);
+
+    /// The same with another number of calls.
+    #[must_use]
+    pub(crate) const fn with_calls(self, calls: u32) -> Self {
+        Self { calls: if calls == 0 { 1 } else { calls }, ..self }
+    }
+
+    /// What of the budget a call takes that costs as much as `cost` ordinary ones: never more than all of it.
+    const fn price(self, cost: u32) -> i64 {
+        let cost = if cost > self.calls { self.calls } else { cost };
+        self.interval() * cost as i64
+    }
+
     const fn new(name: &'static str, attribute: &'static str, calls: u32, per_secs: u64) -> Self {
         Self { name, attribute, calls, per: Duration::from_secs(per_secs) }
     }
@@ -43,8 +72,9 @@ impl RateLimit {
     const fn interval(self) -> i64 {
         (self.per.as_micros() / self.calls as u128) as i64
     }
-    const fn tolerance(self) -> i64 {
-        self.interval() * (self.calls as i64 - 1)
+    /// How far ahead `tat` may be for a call of `cost` to be allowed.
+    const fn most_before(self, cost: u32) -> i64 {
+        self.interval() * self.calls as i64 - self.price(cost)
     }
 }
 
@@ -98,19 +128,22 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    pub(crate) fn new(limit: RateLimit, branch: Branch, now: Timestamp) -> Self {
+    pub(crate) fn new(limit: RateLimit, cost: u32, branch: Branch, now: Timestamp) -> Self {
         let now = micros(now);
         let n = |v: i64| AttributeValue::N(v.to_string());
+        let price = limit.price(cost);
         let (set, condition, values) = match branch {
             Branch::Idle => (
                 "#tat = :new_tat",
-                "(attribute_not_exists(#tat) OR #tat < :tat_now)",
-                vec![(":new_tat", n(now + limit.interval())), (":tat_now", n(now))],
+                "(attribute_not_exists(#tat) OR #tat < :tat_now) AND \
+                 (attribute_not_exists(blocked_until) OR blocked_until <= :tat_now)",
+                vec![(":new_tat", n(now + price)), (":tat_now", n(now))],
             ),
             Branch::Busy => (
                 "#tat = #tat + :tat_step",
-                "#tat BETWEEN :tat_now AND :tat_most",
-                vec![(":tat_step", n(limit.interval())), (":tat_now", n(now)), (":tat_most", n(now + limit.tolerance()))],
+                "#tat BETWEEN :tat_now AND :tat_most AND \
+                 (attribute_not_exists(blocked_until) OR blocked_until <= :tat_now)",
+                vec![(":tat_step", n(price)), (":tat_now", n(now)), (":tat_most", n(now + limit.most_before(cost)))],
             ),
         };
         Self { attribute: limit.attribute, set, condition, values }
@@ -118,22 +151,74 @@ impl Step {
 }
 
 /// What an item that refused a step says of the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Allowed(Branch),
     Exhausted { retry_after: Duration },
+    Blocked { retry_after: Duration },
 }
 
-pub(crate) fn judge(limit: RateLimit, row: &Row, now: Timestamp) -> Verdict {
+pub(crate) fn judge(limit: RateLimit, cost: u32, row: &Row, now: Timestamp) -> Verdict {
     let now = micros(now);
+    let until = |end: i64| Duration::from_micros(u64::try_from(end - now).unwrap_or(0));
+    if let Some(end) = row.maybe_number(BLOCKED_UNTIL).filter(|end| *end > now) {
+        return Verdict::Blocked { retry_after: until(end) };
+    }
     match row.maybe_number(limit.attribute) {
         None => Verdict::Allowed(Branch::Idle),
         Some(tat) if tat < now => Verdict::Allowed(Branch::Idle),
-        Some(tat) if tat <= now + limit.tolerance() => Verdict::Allowed(Branch::Busy),
-        Some(tat) => {
-            Verdict::Exhausted { retry_after: Duration::from_micros(u64::try_from(tat - now - limit.tolerance()).unwrap_or(0)) }
-        }
+        Some(tat) if tat <= now + limit.most_before(cost) => Verdict::Allowed(Branch::Busy),
+        Some(tat) => Verdict::Exhausted { retry_after: until(tat - limit.most_before(cost)) },
     }
 }
+
+/// Until when nobody is let in by this item, in microseconds.
+const BLOCKED_UNTIL: &str = "blocked_until";
+/// For how long.
+const BLOCKED_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// Counts that somebody went on asking, on the item that refused them: what they are told. Of a few in a minute it is when to
+/// come back; of more, to stay away for five minutes.
+pub(crate) async fn violated(db: &Db, tenant: TenantId, key: &Key, retry_after: Duration, now: Timestamp) -> Error {
+    let limited = Error::RateLimited { code: LIMITED, retry_after };
+    let mut branch = Branch::Busy;
+    for _ in 0..STEPS {
+        let step = Step::new(RateLimit::VIOLATIONS, 1, branch, now);
+        let update = Update {
+            expression: &format!("SET {}", step.set),
+            condition: Some(&format!("attribute_exists(pk) AND {}", step.condition)),
+            names: &[("#tat", step.attribute)],
+            values: step.values,
+        };
+        match db.update(tenant, Table::Ephemera, key, update).await {
+            // Whether it could be counted or not: they are refused.
+            Ok(Ok(_)) | Err(_) | Ok(Err(None)) => return limited,
+            Ok(Err(Some(old))) => match judge(RateLimit::VIOLATIONS, 1, &old, now) {
+                Verdict::Allowed(actual) => branch = if actual == branch { branch.other() } else { actual },
+                Verdict::Blocked { retry_after } => return Error::RateLimited { code: BLOCKED, retry_after },
+                Verdict::Exhausted { .. } => {
+                    let until = AttributeValue::N(micros(now.plus(BLOCKED_FOR)).to_string());
+                    let update = Update {
+                        expression: "SET blocked_until = :until",
+                        condition: Some("attribute_exists(pk)"),
+                        values: vec![(":until", until)],
+                        ..Update::default()
+                    };
+                    return match db.update(tenant, Table::Ephemera, key, update).await {
+                        Ok(Ok(_)) => Error::RateLimited { code: BLOCKED, retry_after: BLOCKED_FOR },
+                        _ => limited,
+                    };
+                }
+            },
+        }
+    }
+    limited
+}
+
+/// The codes of refusals for asking too often: the budget is spent, one is to stay away, the tenant as a whole asks too much.
+pub(crate) const LIMITED: &str = "rate_limited";
+pub(crate) const BLOCKED: &str = "temporarily_blocked";
+pub(crate) const TENANT_LIMITED: &str = "tenant_rate_limited";
 
 pub(crate) fn budget(limit: RateLimit, row: &Row, now: Timestamp) -> Budget {
     Budget::of(limit, row.maybe_number(limit.attribute).unwrap_or(0), micros(now))
@@ -152,8 +237,8 @@ pub(crate) async fn before_sign_in(db: &Db, limit: RateLimit, caller: &str, now:
     let mut branch = Branch::Idle;
     // The guess, the other branch, and again for racers who moved the number in between.
     for _ in 0..STEPS {
-        let mut step = Step::new(limit, branch, now);
-        step.values.push((":expires_at", AttributeValue::N(now.plus(limit.per * 2).as_secs().to_string())));
+        let mut step = Step::new(limit, 1, branch, now);
+        step.values.push((":expires_at", AttributeValue::N(now.plus(limit.per.max(BLOCKED_FOR) * 2).as_secs().to_string())));
         let update = Update {
             expression: &format!("SET {}, expires_at = :expires_at", step.set),
             condition: Some(step.condition),
@@ -162,11 +247,14 @@ pub(crate) async fn before_sign_in(db: &Db, limit: RateLimit, caller: &str, now:
         };
         match db.update(TenantId::PLATFORM, Table::Ephemera, &key, update).await? {
             Ok(row) => return Ok(budget(limit, &row, now)),
-            Err(old) => match old.as_ref().map_or(Verdict::Allowed(Branch::Idle), |row| judge(limit, row, now)) {
+            Err(old) => match old.as_ref().map_or(Verdict::Allowed(Branch::Idle), |row| judge(limit, 1, row, now)) {
                 Verdict::Allowed(actual) => branch = if actual == branch { branch.other() } else { actual },
-                Verdict::Exhausted { retry_after } => return Err(Error::RateLimited { retry_after }),
+                Verdict::Blocked { retry_after } => return Err(Error::RateLimited { code: BLOCKED, retry_after }),
+                Verdict::Exhausted { retry_after } => {
+                    return Err(violated(db, TenantId::PLATFORM, &key, retry_after, now).await);
+                }
             },
         }
     }
-    Err(Error::RateLimited { retry_after: Duration::from_secs(1) })
+    Err(Error::RateLimited { code: LIMITED, retry_after: Duration::from_secs(1) })
 }

@@ -182,10 +182,13 @@ async fn enter<'a, E: Operation>(
     story.claimed(&identity);
     let gate = deps.gates.of(identity.tenant).await?;
     let idle = gate.settings.idle(deps.config.session_idle);
-    let (principal, budget) = session::touch(&deps.db, identity, E::LIMIT, idle, story.now, Activity::Person).await?;
+    story.limit = gate.settings.limit(E::LIMIT);
+    let touched = session::touch(&deps.db, identity, (story.limit, E::COST), idle, story.now, Activity::Person).await;
+    let (principal, budget) = touched?;
     story.budget = Some(budget);
     story.who = Who::user(&principal, request);
     gate.enter()?;
+    deps.ceilings.take(principal.tenant(), gate.settings.ceiling(), E::COST, story.now).await?;
     request.body.as_ref().map_err(Clone::clone)?;
     story.purpose = purpose::<E>(request)?;
     let claim = match E::IDEMPOTENCY {

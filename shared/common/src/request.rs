@@ -129,7 +129,7 @@ impl Response {
         let mut response = Self::json(error.status(), body);
         response.set("content-type", "application/problem+json");
         match error {
-            Error::RateLimited { retry_after } => {
+            Error::RateLimited { retry_after, .. } => {
                 response.set("retry-after", &retry_after.as_millis().div_ceil(1000).max(1).to_string());
             }
             Error::Unavailable { .. } => response.set("retry-after", "1"),

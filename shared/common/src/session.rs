@@ -130,7 +130,7 @@ pub(crate) enum Activity {
 pub(crate) async fn touch(
     db: &Db,
     identity: Identity,
-    limit: RateLimit,
+    (limit, cost): (RateLimit, u32),
     idle: Duration,
     now: Timestamp,
     by: Activity,
@@ -138,12 +138,12 @@ pub(crate) async fn touch(
     if identity.expires_at <= now {
         return Err(Error::Unauthenticated(AuthFailure::TokenExpired));
     }
-    let key = key(identity.user, identity.session);
+    let (tenant, key) = (identity.tenant, key(identity.user, identity.session));
     let n = |v: i64| AttributeValue::N(v.to_string());
     // A person's next request usually comes after the last one's interval has passed.
     let mut branch = Branch::Idle;
     for _ in 0..STEPS {
-        let mut step = Step::new(limit, branch, now);
+        let mut step = Step::new(limit, cost, branch, now);
         step.values.extend([
             (":now", n(now.as_millis())),
             (":idle_since", n(now.minus(idle).as_millis())),
@@ -166,12 +166,13 @@ pub(crate) async fn touch(
         if let Some(failure) = ended(&old, idle, now)? {
             return Err(Error::Unauthenticated(failure));
         }
-        match limit::judge(limit, &old, now) {
+        match limit::judge(limit, cost, &old, now) {
             Verdict::Allowed(actual) => branch = if actual == branch { branch.other() } else { actual },
-            Verdict::Exhausted { retry_after } => return Err(Error::RateLimited { retry_after }),
+            Verdict::Blocked { retry_after } => return Err(Error::RateLimited { code: limit::BLOCKED, retry_after }),
+            Verdict::Exhausted { retry_after } => return Err(limit::violated(db, tenant, &key, retry_after, now).await),
         }
     }
-    Err(Error::RateLimited { retry_after: Duration::from_secs(1) })
+    Err(Error::RateLimited { code: limit::LIMITED, retry_after: Duration::from_secs(1) })
 }
 
 /// Why a session is over, if it is.

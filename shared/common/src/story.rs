@@ -30,7 +30,8 @@ pub(crate) struct Story {
     pub(crate) recorded: bool,
     pub(crate) audited: bool,
     name: &'static str,
-    limit: RateLimit,
+    /// The caller's, once it is known.
+    pub(crate) limit: RateLimit,
     route: crate::Route,
     action: Option<Action>,
 }
@@ -111,7 +112,7 @@ impl Story {
         };
         self.reason = self.reason.or(Some(error.reason()));
         self.log_cause(trace, &error);
-        if let Error::RateLimited { retry_after } = &error {
+        if let Error::RateLimited { retry_after, .. } = &error {
             self.budget = Some(Budget::exhausted(self.limit, *retry_after));
         }
         let response = Response::problem(&error, &self.correlation_id);

@@ -2,7 +2,7 @@
 //! process, and no other fact about authority is cached.
 
 use crate::{
-    CacheStats, Error, Result, Role, TenantId, Timestamp,
+    CacheStats, Error, RateLimit, Result, Role, TenantId, Timestamp,
     cache::{Cache, CacheClass},
     db::Db,
     error::Refusal,
@@ -69,13 +69,24 @@ pub struct Settings {
     pub mfa_roles: Vec<Role>,
     /// Where the policy may do without a second factor.
     pub trusted_networks: AllowList,
-    /// Other numbers of calls than the rate-limit profiles' own, by the profile's name.
+    /// Other numbers of calls than the rate-limit profiles' own, by the profile's name; `tenant` is all callers' together, a
+    /// minute.
     pub rate_limits: BTreeMap<String, u32>,
 }
 
 impl Settings {
     pub(crate) fn idle(&self, otherwise: Duration) -> Duration {
         self.session_idle_minutes.map_or(otherwise, |minutes| Duration::from_secs(u64::from(minutes) * 60))
+    }
+
+    /// The tenant's own number of calls of a profile, or the profile's.
+    pub(crate) fn limit(&self, profile: RateLimit) -> RateLimit {
+        self.rate_limits.get(profile.name).map_or(profile, |calls| profile.with_calls(*calls))
+    }
+
+    /// How many calls all of the tenant's callers may make in a minute, where that is set.
+    pub(crate) fn ceiling(&self) -> Option<u32> {
+        self.rate_limits.get(crate::CEILING).copied()
     }
 
     /// How long a session lives.

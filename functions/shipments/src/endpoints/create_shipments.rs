@@ -63,6 +63,8 @@ impl Operation for CreateShipments {
     const SUMMARY: &'static str = "Register up to 100 shipments, with a result for each";
     const ROUTE: Route = Route::post("/v1/shipments/batch");
     const DATA: Data = Data::Phi;
+    // A batch of a hundred is a hundred transactions: ten ordinary calls.
+    const COST: u32 = 10;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search];
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Required;
     const SAMPLE: Sample = Sample::body(

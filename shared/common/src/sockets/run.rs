@@ -169,7 +169,7 @@ async fn attempt<S: Socket>(deps: &Deps, heard: &Heard, identity: Result<&Identi
             // A page that is open is no person who is there: its frames do not keep a session from idling.
             let gate = deps.gates.of(identity.tenant).await?;
             let idle = gate.settings.idle(deps.config.session_idle);
-            session::touch(&deps.db, identity.clone(), RateLimit::SOCKET, idle, *now, Activity::Machine).await?;
+            session::touch(&deps.db, identity.clone(), (RateLimit::SOCKET, 1), idle, *now, Activity::Machine).await?;
             gate.enter()?;
         }
         S::handle(&mut caller, frame::<S>(body)?).await
@@ -177,7 +177,7 @@ async fn attempt<S: Socket>(deps: &Deps, heard: &Heard, identity: Result<&Identi
     let result = result.await;
     let (SocketRoute::Message, Err(error)) = (S::ROUTE, &result) else { return result };
     let retry_after = match error {
-        Error::RateLimited { retry_after } => Some(retry_after.as_secs() + 1),
+        Error::RateLimited { retry_after, .. } => Some(retry_after.as_secs() + 1),
         _ => None,
     };
     let told = send(deps, &caller, &Refusal { r#type: "error", code: error.code(), retry_after }).await;
