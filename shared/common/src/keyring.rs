@@ -5,7 +5,8 @@
 //! calls anything. What it does not protect: a process's memory while a key is in it.
 
 use crate::{
-    Clock, Error, Result, TenantId, Timestamp,
+    CacheStats, Clock, Error, Result, TenantId, Timestamp,
+    cache::Counts,
     db::{Db, Query},
     error::Cause,
     table::{Item, Key, Row, Table, cause, unavailable},
@@ -57,6 +58,7 @@ pub(crate) struct Keyring {
     db: Db,
     clock: Arc<dyn Clock>,
     cache: Mutex<HashMap<TenantId, Arc<Entry>>>,
+    counts: Counts,
 }
 
 /// One tenant's keys: the wrapped rows, and those that have been unwrapped.
@@ -93,7 +95,7 @@ struct Wrapped {
 
 impl Keyring {
     pub(crate) fn new(kms: Client, db: Db, clock: Arc<dyn Clock>) -> Self {
-        Self { kms, db, clock, cache: Mutex::default() }
+        Self { kms, db, clock, cache: Mutex::default(), counts: Counts::default() }
     }
 
     /// The branch key under which `tenant`'s records are sealed now.
@@ -120,8 +122,9 @@ impl Keyring {
         let entry = self.entry(tenant);
         let rows = self.rows(tenant, &entry).await?;
         let wrapped = rows.iter().find(|w| w.purpose == Use::Search).ok_or(Error::internal("no search key"))?;
+        self.count(&entry.search);
         let key = entry.search.get_or_try_init(async || {
-            let bytes = self.unwrap(tenant, wrapped).await?;
+            let bytes = self.counts.load(self.unwrap(tenant, wrapped)).await?;
             Ok::<_, Error>(Arc::new(SearchKey::new(wrapped.version, bytes)))
         });
         key.await.cloned()
@@ -129,11 +132,22 @@ impl Keyring {
 
     async fn unwrap_branch(&self, tenant: TenantId, entry: &Entry, wrapped: &Wrapped) -> Result<Arc<BranchKey>> {
         let cell = lock(&entry.branch).entry(wrapped.version).or_default().clone();
+        self.count(&cell);
         let key = cell.get_or_try_init(async || {
-            let bytes = self.unwrap(tenant, wrapped).await?;
+            let bytes = self.counts.load(self.unwrap(tenant, wrapped)).await?;
             Ok::<_, Error>(Arc::new(BranchKey::new(wrapped.version, bytes)))
         });
         key.await.cloned()
+    }
+
+    fn count<K>(&self, key: &OnceCell<K>) {
+        if key.initialized() { self.counts.hit() } else { self.counts.miss() }
+    }
+
+    /// How often a key was in memory. An entry is a tenant's, with whatever keys of its have been unwrapped.
+    pub(crate) fn stats(&self) -> CacheStats {
+        let entries = lock(&self.cache).len();
+        self.counts.stats("keys", u64::try_from(entries).unwrap_or(u64::MAX))
     }
 
     /// A tenant's entry, made anew when it has been kept for too long. Two callers share one load.

@@ -12,6 +12,7 @@ mod aws;
 mod background;
 mod batch;
 mod breaker;
+mod cache;
 mod carrier;
 pub mod cognito;
 mod commit;
@@ -51,6 +52,7 @@ mod tenant;
 mod ticket;
 mod time;
 mod unit;
+mod vitals;
 mod webhook;
 
 pub use audit_log::{
@@ -62,6 +64,7 @@ pub use background::{
     Schedule, Tick, WakeUp,
 };
 pub use batch::{BatchItem, BatchOutput};
+pub use cache::CacheStats;
 pub use carrier::{AskCarrier, Asked};
 pub use config::{Config, ConfigError};
 pub use db::Query as TableQuery;
@@ -92,4 +95,5 @@ pub use tenant::{Tenant, TenantStatus};
 pub use ticket::Ticket;
 pub use time::{Clock, SystemClock, Timestamp};
 pub use unit::{Changes, Condition, Edit};
+pub use vitals::Vitals;
 pub use webhook::{CarrierToken, PushBody, TokenRequest, Watched};

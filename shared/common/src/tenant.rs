@@ -2,20 +2,13 @@
 //! authority is cached.
 
 use crate::{
-    Clock, Error, Result, TenantId, Timestamp,
+    CacheStats, Clock, Error, Result, TenantId, Timestamp,
+    cache::{Cache, CacheClass},
     db::Db,
     error::Refusal,
     table::{Item, Key, Table},
 };
-use std::{
-    collections::HashMap,
-    str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
-
-const FRESH_FOR: Duration = Duration::from_secs(5);
-const TENANTS: usize = 4096;
+use std::{str::FromStr, sync::Arc};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TenantStatus {
@@ -70,38 +63,25 @@ pub(crate) async fn profile(db: &Db, tenant: TenantId) -> Result<Option<Tenant>>
 #[derive(Debug)]
 pub(crate) struct Gates {
     db: Db,
-    clock: Arc<dyn Clock>,
-    seen: Mutex<HashMap<TenantId, (Timestamp, TenantStatus)>>,
+    seen: Cache<TenantId, TenantStatus>,
 }
 
 impl Gates {
     pub(crate) fn new(db: Db, clock: Arc<dyn Clock>) -> Self {
-        Self { db, clock, seen: Mutex::default() }
+        Self { db, seen: Cache::new(CacheClass::GATE, clock) }
     }
 
     /// # Errors
     /// 403 `tenant_inactive` where the tenant is not active, or is not.
     pub(crate) async fn enter(&self, tenant: TenantId) -> Result<()> {
-        let now = self.clock.now();
-        let known =
-            self.lock().get(&tenant).filter(|(at, _)| now.since(*at) < FRESH_FOR && *at <= now).map(|(_, status)| *status);
-        let status = match known {
-            Some(status) => status,
-            None => {
-                let profile = profile(&self.db, tenant).await?;
-                let status = profile.ok_or(Error::Forbidden(Refusal::TenantInactive))?.status;
-                let mut seen = self.lock();
-                if seen.len() >= TENANTS {
-                    seen.clear();
-                }
-                seen.insert(tenant, (now, status));
-                status
-            }
-        };
-        if status == TenantStatus::Active { Ok(()) } else { Err(Error::Forbidden(Refusal::TenantInactive)) }
+        let load = async { Ok(profile(&self.db, tenant).await?.map(|tenant| tenant.status)) };
+        match self.seen.get_or_load(tenant, load).await?.as_deref() {
+            Some(TenantStatus::Active) => Ok(()),
+            _ => Err(Error::Forbidden(Refusal::TenantInactive)),
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TenantId, (Timestamp, TenantStatus)>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) async fn stats(&self) -> CacheStats {
+        self.seen.stats().await
     }
 }

@@ -107,6 +107,31 @@ impl Clock for SystemClock {
     }
 }
 
+/// A clock that is moved by hand, for this crate's own tests: others take `testing`'s.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct ManualClock(std::sync::atomic::AtomicI64);
+
+#[cfg(test)]
+impl ManualClock {
+    pub(crate) const fn at(ms: i64) -> Self {
+        Self(std::sync::atomic::AtomicI64::new(ms))
+    }
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0.fetch_add(millis(by), std::sync::atomic::Ordering::SeqCst);
+    }
+    pub(crate) fn set(&self, now: Timestamp) {
+        self.0.store(now.0, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(std::sync::atomic::Ordering::SeqCst))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

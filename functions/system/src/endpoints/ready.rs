@@ -1,4 +1,6 @@
-use common::{Action, Data, Endpoint, Error, Need, Operation, Permit, PlatformResource, Result, Route, Sample, Scope};
+use common::{
+    Action, Data, Endpoint, Error, Need, Operation, Permit, PlatformResource, Result, Route, Sample, Scope, Vitals,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -7,6 +9,8 @@ use serde::Serialize;
 pub struct Readiness {
     pub status: Status,
     pub dependencies: Dependencies,
+    /// The process that answered, out of many.
+    pub process: Vitals,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -62,21 +66,46 @@ impl Endpoint for Ready {
             Err(other) => return Err(other),
         };
         let status = if kms == State::Ok { Status::Ready } else { Status::Degraded };
-        Ok(Readiness { status, dependencies: Dependencies { dynamodb: State::Ok, kms } })
+        let process = cx.vitals().await;
+        Ok(Readiness { status, dependencies: Dependencies { dynamodb: State::Ok, kms }, process })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use common::Role;
-    use serde_json::json;
-    use testing::{App, Fault, Tenant, find};
+    use serde_json::{Value, json};
+    use testing::{Answer, App, Fault, Tenant, find};
+
+    fn told(answer: &Answer) -> Value {
+        json!([answer.json["status"], answer.json["dependencies"]])
+    }
+
+    fn cache<'a>(answer: &'a Answer, name: &str) -> &'a Value {
+        answer.json["process"]["caches"].as_array().unwrap().iter().find(|cache| cache["name"] == name).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_admin_sees_how_the_caches_are_doing() {
+        let app = App::start().await;
+        let ask = || app.as_role(Tenant::Acme, Role::TenantAdmin).call(find(super::super::ALL, "ready"));
+        let before = ask().await;
+        let again = ask().await;
+        let hits = |answer: &Answer, name| cache(answer, name)["hits"].as_u64().unwrap();
+        for name in ["gate", "keys"] {
+            assert_eq!(hits(&again, name), hits(&before, name) + 1, "{name}: {}", again.text);
+            assert_eq!(cache(&again, name)["loads"], cache(&before, name)["loads"], "{name}");
+        }
+        app.clock().advance(std::time::Duration::from_secs(5));
+        let later = ask().await;
+        assert_eq!(hits(&later, "gate"), hits(&again, "gate"), "a gate is believed for five seconds");
+    }
 
     #[tokio::test]
     async fn an_admin_is_told_that_everything_answers() {
         let app = App::start().await;
         let answer = app.as_role(Tenant::Acme, Role::TenantAdmin).call(find(super::super::ALL, "ready")).await;
-        assert_eq!(answer.json, json!({"status": "ready", "dependencies": {"dynamodb": "ok", "kms": "ok"}}), "{}", answer.text);
+        assert_eq!(told(&answer), json!(["ready", {"dynamodb": "ok", "kms": "ok"}]), "{}", answer.text);
         let events = app.audit(Tenant::Acme).await;
         assert_eq!(events.iter().filter(|e| e["type"] == "api.ready" && e["outcome"] == "success").count(), 1);
     }
@@ -89,7 +118,9 @@ mod tests {
         let caller = app.as_role(Tenant::Acme, Role::Auditor);
         app.wire().fail("kms", 0, 100, Fault::Gone);
         let answer = caller.call(find(super::super::ALL, "ready")).await;
-        assert_eq!(answer.json, json!({"status": "degraded", "dependencies": {"dynamodb": "ok", "kms": "unavailable"}}), "{}", answer.text);
+        assert_eq!(told(&answer), json!(["degraded", {"dynamodb": "ok", "kms": "unavailable"}]), "{}", answer.text);
+        let keys = cache(&answer, "keys");
+        assert_eq!(keys["failures"], 1, "{keys}");
     }
 
     #[tokio::test]
