@@ -132,6 +132,39 @@ async fn a_slow_answer_is_waited_for_and_a_hanging_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tables_that_do_not_answer_are_left_alone_and_asked_again_after_a_moment() {
+    let app = App::start().await;
+    create(&app).await;
+    app.wire().fail("dynamodb", 0, 1000, Fault::Gone);
+    unavailable(&create(&app).await, "gone");
+    app.clock().advance(Duration::from_secs(1));
+    unavailable(&create(&app).await, "gone for a second");
+    app.reset_calls();
+    let started = std::time::Instant::now();
+    unavailable(&create(&app).await, "left alone");
+    assert!(app.calls().dynamodb.is_empty() && started.elapsed() < Duration::from_secs(1), "at once");
+    let line = app.log_lines().pop().unwrap();
+    assert_eq!((&line["error.service"], &line["error.cause"]), (&json!("dynamodb"), &json!("circuit open")));
+
+    app.wire().heal();
+    unavailable(&create(&app).await, "its pause is not over");
+    app.clock().advance(Duration::from_secs(1));
+    assert_eq!(create(&app).await.status, 201);
+    assert_eq!(assert_both_or_neither(&app, "and back").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_by_the_hundred_leave_nobody_alone() {
+    let app = App::start().await;
+    for _ in 0..100 {
+        app.clock().advance(Duration::from_secs(1));
+        app.wire().fail("UpdateItem", 0, 1, Fault::Refused("ValidationException"));
+        assert_eq!(create(&app).await.status, 503);
+    }
+    assert_eq!(create(&app).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_conflict_with_another_transaction_is_tried_again_but_not_for_ever() {
     let app = App::start().await;
     app.wire().fail("TransactWriteItems", 0, 3, Fault::Conflict);

@@ -4,6 +4,10 @@
 //! Endpoints come from the SDKs' own variables, `AWS_ENDPOINT_URL_<SERVICE>` before `AWS_ENDPOINT_URL`, so that no code of
 //! ours knows whether AWS or an emulator answers.
 
+use crate::{
+    Clock, SystemClock,
+    resilience::{Guarded, Resilience, Service},
+};
 use aws_credential_types::Credentials;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::{Connector, tls};
@@ -16,16 +20,12 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::{body::SdkBody, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_types::{SdkConfig, region::Region};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-/// How long one attempt, and one call with its retries, may take. A call is tried three times at most, with the SDK's
-/// full jitter between.
 const CONNECT: Duration = Duration::from_secs(1);
-const ATTEMPT: Duration = Duration::from_secs(2);
-const CALL: Duration = Duration::from_secs(5);
-const ATTEMPTS: u32 = 3;
-/// How long one call to the carrier may take: it is asked in the background, and is slower than AWS.
-const CARRIER: Duration = Duration::from_secs(8);
+/// How long after its own end the SDK gives an attempt up: the guard has done so before, unless its body is still on the way.
+const BODY: Duration = Duration::from_millis(500);
+const READ: Duration = Duration::from_secs(8);
 /// How long one call of an operator's tool may take.
 const TOOL: Duration = Duration::from_secs(30);
 
@@ -36,6 +36,7 @@ pub struct Aws {
     credentials: Option<Credentials>,
     endpoints: BTreeMap<String, String>,
     connector: SharedHttpConnector,
+    resilience: Arc<Resilience>,
 }
 
 impl Aws {
@@ -55,7 +56,23 @@ impl Aws {
                 .map(|(id, secret)| Credentials::new(id, secret, get("AWS_SESSION_TOKEN"), None, "environment")),
             endpoints: env.into_iter().filter(|(name, _)| name.starts_with("AWS_ENDPOINT_URL")).collect(),
             connector,
+            resilience: Arc::new(Resilience::new(&(Arc::new(SystemClock) as Arc<dyn Clock>))),
         }
+    }
+
+    /// The same by another clock, and with nothing known yet of those whom it calls.
+    #[must_use]
+    pub fn timed_by(self, clock: &Arc<dyn Clock>) -> Self {
+        Self { resilience: Arc::new(Resilience::new(clock)), ..self }
+    }
+
+    pub(crate) fn resilience(&self) -> Arc<Resilience> {
+        self.resilience.clone()
+    }
+
+    /// The one connector, under the guard of one service.
+    fn guarded(&self, service: Service) -> SharedHttpConnector {
+        Guarded::new(self.connector.clone(), &self.resilience, service).shared()
     }
 
     pub fn region(&self) -> &str {
@@ -68,7 +85,8 @@ impl Aws {
     /// A word for what went wrong: no answer in time, a status other than 200, more than `most` bytes.
     pub async fn get(&self, url: &str, most: usize) -> Result<Vec<u8>, &'static str> {
         let request = http::Request::get(url).body(Vec::new()).map_err(|_| "bad url")?;
-        let answer = self.send(request, most, ATTEMPT).await.map_err(Unsent::as_str)?;
+        let (connector, time) = (self.guarded(Service::Jwks), Service::Jwks.policy().call);
+        let answer = send(&connector, request, most, time).await.map_err(Unsent::as_str)?;
         if answer.status() == 200 { Ok(answer.into_body()) } else { Err("unexpected status") }
     }
 
@@ -77,41 +95,7 @@ impl Aws {
     /// # Errors
     /// A word for what went wrong: no answer in time, more than `most` bytes.
     pub async fn fetch(&self, request: http::Request<Vec<u8>>, most: usize) -> Result<http::Response<Vec<u8>>, &'static str> {
-        self.send(request, most, TOOL).await.map_err(Unsent::as_str)
-    }
-
-    /// One request over the same connections, sent once: its answer, whatever its status. Redirects are not followed.
-    pub(crate) async fn send(
-        &self,
-        request: http::Request<Vec<u8>>,
-        most: usize,
-        within: Duration,
-    ) -> Result<http::Response<Vec<u8>>, Unsent> {
-        let request = Request::try_from(request.map(SdkBody::from)).map_err(|_| Unsent::Unreachable)?;
-        let call = async {
-            let answer = self
-                .connector
-                .call(request)
-                .await
-                .map_err(|e| if e.is_timeout() { Unsent::Timeout } else { Unsent::Unreachable })?;
-            let mut parts = http::Response::builder().status(answer.status().as_u16());
-            for (name, value) in answer.headers() {
-                parts = parts.header(name, value);
-            }
-            let mut body = answer.into_body();
-            let mut bytes = Vec::new();
-            while let Some(chunk) =
-                std::future::poll_fn(|cx| http_body::Body::poll_frame(std::pin::Pin::new(&mut body), cx)).await
-            {
-                let Ok(data) = chunk.map_err(|_| Unsent::Unreachable)?.into_data() else { continue };
-                if bytes.len() + data.len() > most {
-                    return Err(Unsent::TooLarge);
-                }
-                bytes.extend_from_slice(&data);
-            }
-            parts.body(bytes).map_err(|_| Unsent::Unreachable)
-        };
-        tokio::time::timeout(within, call).await.map_err(|_| Unsent::Timeout)?
+        send(&self.connector, request, most, TOOL).await.map_err(Unsent::as_str)
     }
 
     /// Where `service` (as `DYNAMODB`) is, if it is not at AWS's own address.
@@ -120,24 +104,27 @@ impl Aws {
         own.or_else(|| self.endpoints.get("AWS_ENDPOINT_URL")).map(String::as_str)
     }
 
-    fn config(&self, service: &str) -> SdkConfig {
+    fn config(&self, service: Service) -> SdkConfig {
+        let policy = service.policy();
         let mut config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(self.region.clone())
             .http_client({
-                let connector = self.connector.clone();
+                let connector = self.guarded(service);
                 http_client_fn(move |_, _| connector.clone())
             })
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .timeout_config(
                 TimeoutConfig::builder()
                     .connect_timeout(CONNECT)
-                    .operation_attempt_timeout(ATTEMPT)
-                    .operation_timeout(CALL)
+                    .operation_attempt_timeout(policy.attempt + BODY)
+                    .operation_timeout(policy.call)
                     .build(),
             )
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(50)));
-        config.set_endpoint_url(self.endpoint(service).map(str::to_owned));
+            .retry_config(
+                RetryConfig::standard().with_max_attempts(policy.attempts).with_initial_backoff(Duration::from_millis(50)),
+            );
+        config.set_endpoint_url(self.endpoint(service.variable()).map(str::to_owned));
         if let Some(credentials) = &self.credentials {
             config =
                 config.credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials.clone()));
@@ -146,38 +133,67 @@ impl Aws {
     }
 
     pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        aws_sdk_dynamodb::Client::new(&self.config("DYNAMODB"))
+        aws_sdk_dynamodb::Client::new(&self.config(Service::DynamoDb))
     }
     pub(crate) fn kms(&self) -> aws_sdk_kms::Client {
-        aws_sdk_kms::Client::new(&self.config("KMS"))
+        aws_sdk_kms::Client::new(&self.config(Service::Kms))
     }
     pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
-        let config = aws_sdk_s3::config::Builder::from(&self.config("S3"));
+        let config = aws_sdk_s3::config::Builder::from(&self.config(Service::S3));
         // An emulator has no host name for each bucket.
         aws_sdk_s3::Client::from_conf(config.force_path_style(self.endpoint("S3").is_some()).build())
     }
     pub(crate) fn ses(&self) -> aws_sdk_sesv2::Client {
-        aws_sdk_sesv2::Client::new(&self.config("SESV2"))
+        aws_sdk_sesv2::Client::new(&self.config(Service::Ses))
     }
     /// The management API of the socket API at `url`.
     pub(crate) fn sockets(&self, url: &str) -> aws_sdk_apigatewaymanagement::Client {
-        let config = self.config("APIGATEWAYMANAGEMENTAPI").into_builder().endpoint_url(url).build();
+        let config = self.config(Service::Sockets).into_builder().endpoint_url(url).build();
         aws_sdk_apigatewaymanagement::Client::new(&config)
     }
     pub(crate) fn secrets(&self) -> aws_sdk_secretsmanager::Client {
-        aws_sdk_secretsmanager::Client::new(&self.config("SECRETS_MANAGER"))
+        aws_sdk_secretsmanager::Client::new(&self.config(Service::Secrets))
     }
     pub(crate) fn sqs(&self) -> aws_sdk_sqs::Client {
-        aws_sdk_sqs::Client::new(&self.config("SQS"))
+        aws_sdk_sqs::Client::new(&self.config(Service::Sqs))
     }
     pub(crate) fn cognito(&self) -> aws_sdk_cognitoidentityprovider::Client {
-        aws_sdk_cognitoidentityprovider::Client::new(&self.config("COGNITO_IDENTITY_PROVIDER"))
+        aws_sdk_cognitoidentityprovider::Client::new(&self.config(Service::Cognito))
     }
+}
+
+/// One request over the same connections, sent once: its answer, whatever its status. Redirects are not followed.
+async fn send(
+    connector: &SharedHttpConnector,
+    request: http::Request<Vec<u8>>,
+    most: usize,
+    within: Duration,
+) -> Result<http::Response<Vec<u8>>, Unsent> {
+    let request = Request::try_from(request.map(SdkBody::from)).map_err(|_| Unsent::Unreachable)?;
+    let call = async {
+        let answer =
+            connector.call(request).await.map_err(|e| if e.is_timeout() { Unsent::Timeout } else { Unsent::Unreachable })?;
+        let mut parts = http::Response::builder().status(answer.status().as_u16());
+        for (name, value) in answer.headers() {
+            parts = parts.header(name, value);
+        }
+        let mut body = answer.into_body();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = std::future::poll_fn(|cx| http_body::Body::poll_frame(std::pin::Pin::new(&mut body), cx)).await {
+            let Ok(data) = chunk.map_err(|_| Unsent::Unreachable)?.into_data() else { continue };
+            if bytes.len() + data.len() > most {
+                return Err(Unsent::TooLarge);
+            }
+            bytes.extend_from_slice(&data);
+        }
+        parts.body(bytes).map_err(|_| Unsent::Unreachable)
+    };
+    tokio::time::timeout(within, call).await.map_err(|_| Unsent::Timeout)?
 }
 
 /// Why a request has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unsent {
+enum Unsent {
     Timeout,
     Unreachable,
     TooLarge,
@@ -195,7 +211,8 @@ impl Unsent {
 
 impl ups::Transport for Aws {
     async fn send(&self, request: http::Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, ups::TransportError> {
-        Self::send(self, request, ups::MAX_ANSWER, CARRIER).await.map_err(|e| match e {
+        let time = Service::Ups.policy().call;
+        send(&self.guarded(Service::Ups), request, ups::MAX_ANSWER, time).await.map_err(|e| match e {
             Unsent::Timeout => ups::TransportError::Timeout,
             Unsent::Unreachable => ups::TransportError::Unreachable,
             Unsent::TooLarge => ups::TransportError::TooLarge,
@@ -205,7 +222,7 @@ impl ups::Transport for Aws {
 
 /// HTTPS over rustls and aws-lc, with the system's roots.
 pub fn https() -> SharedHttpConnector {
-    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(CARRIER).build();
+    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(READ).build();
     let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
     SharedHttpConnector::new(
         Connector::builder().connector_settings(settings).sleep_impl(TokioSleep::new()).tls_provider(provider).build(),

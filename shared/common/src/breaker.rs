@@ -15,7 +15,7 @@
 //! was asked before it opened neither closes it nor, however many there are, keeps it open for longer.
 
 use crate::{
-    Error, Result, TenantId, Timestamp,
+    CircuitState, Error, GateState, Result, TenantId, Timestamp,
     db::{Db, Update},
     table::{Key, Row, Table},
 };
@@ -157,8 +157,23 @@ impl Gate {
 
     /// How many calls may be made now: what the bucket holds, one where a probe is due, none while the circuit is open.
     pub(crate) async fn outlook(self, db: &Db, now: Timestamp) -> Result<u32> {
+        Ok(self.look(db, now).await?.calls_left)
+    }
+
+    /// How the gate stands, for who wants to see it.
+    pub(crate) async fn look(self, db: &Db, now: Timestamp) -> Result<GateState> {
         let row = db.get(TenantId::PLATFORM, Table::Ephemera, &self.key()).await?;
-        Ok(match self.judge(row.as_ref(), now) {
+        Ok(self.stands(row.as_ref(), now))
+    }
+
+    fn stands(self, row: Option<&Row>, now: Timestamp) -> GateState {
+        let judged = self.judge(row, now);
+        let circuit = match (&judged, row.and_then(|row| row.maybe_number("open_until"))) {
+            (Err(_), Some(_)) => CircuitState::Open,
+            (Ok(Branch::Probe { .. }), _) => CircuitState::HalfOpen,
+            _ => CircuitState::Closed,
+        };
+        let calls_left = match judged {
             Err(_) => 0,
             Ok(Branch::Probe { .. }) => 1,
             Ok(Branch::Idle | Branch::Reset { .. }) => self.per_minute,
@@ -167,7 +182,8 @@ impl Gate {
                 let tat = row.and_then(|row| row.maybe_number("tat")).unwrap_or(micros);
                 u32::try_from((micros + self.tolerance() - tat) / self.interval() + 1).unwrap_or(0).min(self.per_minute)
             }
-        })
+        };
+        GateState { name: self.name, circuit, calls_left }
     }
 
     /// The service answered. What was wrong is over, unless the circuit has been opened, or kept open for longer, since this call
@@ -295,6 +311,20 @@ mod tests {
         assert!(matches!(judged(&[("open_until", 1_000_000), ("tat", 0)]), Ok(Branch::Probe { seen: 1_000_000 })));
         // Longer than anybody is kept out: the clock went back.
         assert!(matches!(judged(&[("open_until", 1_000_000 + 2 * 3_600_000)]), Ok(Branch::Probe { .. })));
+    }
+
+    #[test]
+    fn it_is_shown_whether_it_is_shut_by_what_failed_or_by_what_was_spent() {
+        let now = 1_000_000_000;
+        let shown = |attributes: &[(&str, i64)]| {
+            let GateState { circuit, calls_left, .. } = GATE.stands(Some(&row(attributes)), Timestamp::from_millis(1_000_000));
+            (circuit, calls_left)
+        };
+        assert_eq!(shown(&[]), (CircuitState::Closed, 60));
+        assert_eq!(shown(&[("tat", now + 30_000_000)]), (CircuitState::Closed, 30));
+        assert_eq!(shown(&[("tat", now + 60_000_000)]), (CircuitState::Closed, 0));
+        assert_eq!(shown(&[("open_until", 1_000_001), ("tat", now)]), (CircuitState::Open, 0));
+        assert_eq!(shown(&[("open_until", 1_000_000), ("tat", now)]), (CircuitState::HalfOpen, 1));
     }
 
     #[test]

@@ -218,7 +218,7 @@ impl<S: Schedule> Tick<'_, S> {
     }
 }
 
-const fn gate(config: &Config) -> Gate {
+pub(crate) const fn gate(config: &Config) -> Gate {
     Gate::new("ups", config.ups_per_minute)
 }
 

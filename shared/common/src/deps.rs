@@ -13,6 +13,7 @@ use crate::{
     mail::Mailer,
     objects::Objects,
     policy::Policies,
+    resilience::Resilience,
     sockets::{self, Push},
     table::Table,
     telemetry::{LogSink, Stdout},
@@ -58,6 +59,7 @@ pub struct Deps {
     pub(crate) policies: Policies,
     pub(crate) cognito: Option<Arc<Cognito>>,
     pub(crate) services: Services,
+    pub(crate) resilience: Arc<Resilience>,
 }
 
 /// What background work stands on besides the tables. A function links the clients that it declares, and no others.
@@ -104,6 +106,7 @@ impl Deps {
             policies: Policies::load()?,
             cognito: None,
             services: Services::default(),
+            resilience: aws.resilience(),
             config,
             clock,
             log,

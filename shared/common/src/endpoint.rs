@@ -101,7 +101,7 @@ pub enum Need {
     Enqueue,
     /// Ask the carrier: its secret, the token and the gate that all functions share.
     Carrier,
-    /// Send mail.
+    /// Send mail, through the gate that all functions share.
     Mail,
     /// Send to open sockets, and close them.
     Push,
@@ -113,6 +113,8 @@ pub enum Need {
     SignLog,
     /// Take events out of the outbox, or have them told again.
     Outbox,
+    /// See how the gates stand that all functions share.
+    Gates,
 }
 
 pub(crate) const fn declares(needs: &[Need], wanted: Need) -> bool {

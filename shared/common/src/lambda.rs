@@ -7,6 +7,7 @@ use crate::{
     deps::{Of, OfBackground, OfSocket},
     pipeline,
     request::{Request, Response},
+    resilience::within,
     sockets, telemetry,
 };
 use aws_lambda_events::{
@@ -44,8 +45,9 @@ fn serve<E: Operation>(touches_tables: bool, run: Run) -> ExitCode {
             deps.warm_up().await;
         }
         let handle = async |event: LambdaEvent<ApiGatewayProxyRequest>| {
-            let request = Request::from_event(event.payload, deadline(&event.context));
-            Ok::<_, Error>(run(deps, request).await.into_event())
+            let deadline = deadline(&event.context);
+            let request = Request::from_event(event.payload, deadline);
+            Ok::<_, Error>(within(deadline, run(deps, request)).await.into_event())
         };
         lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
     })
@@ -58,7 +60,7 @@ pub fn consumer<C: Consumer>() -> ExitCode {
         deps.warm_up().await;
         let handle = async |event: LambdaEvent<SqsEvent>| {
             let deadline = deadline(&event.context);
-            Ok::<_, Error>(background::consume::<C>(deps, event.payload, deadline).await)
+            Ok::<_, Error>(within(deadline, background::consume::<C>(deps, event.payload, deadline)).await)
         };
         lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
     })
@@ -71,7 +73,7 @@ pub fn socket<S: Socket>() -> ExitCode {
         deps.warm_up().await;
         let handle = async |event: LambdaEvent<ApiGatewayWebsocketProxyRequest>| {
             let deadline = deadline(&event.context);
-            Ok::<_, Error>(sockets::serve::<S>(deps, event.payload, deadline).await)
+            Ok::<_, Error>(within(deadline, sockets::serve::<S>(deps, event.payload, deadline)).await)
         };
         lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
     })
@@ -84,7 +86,8 @@ pub fn schedule<S: Schedule>() -> ExitCode {
         deps.warm_up().await;
         let handle = async |event: LambdaEvent<IgnoredAny>| {
             let failed = |e: crate::Error| Diagnostic { error_type: "Failed".to_owned(), error_message: e.reason().to_owned() };
-            let parts = background::tick::<S>(deps, deadline(&event.context)).await.map_err(failed)?;
+            let deadline = deadline(&event.context);
+            let parts = within(deadline, background::tick::<S>(deps, deadline)).await.map_err(failed)?;
             Ok::<_, Diagnostic>(serde_json::json!({ "parts": parts }))
         };
         lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
@@ -100,7 +103,8 @@ pub fn authorizer<A: Authorizer>() -> ExitCode {
         let handle = async |event: LambdaEvent<ApiGatewayCustomAuthorizerRequestTypeRequest>| {
             // API Gateway answers 401 to exactly this word, and 500 to any other.
             let refused = |e: authorizer::Refused| Diagnostic { error_type: "Refused".to_owned(), error_message: e.to_string() };
-            authorizer::authorize(deps, authorizer, event.payload).await.map_err(refused)
+            let answer = authorizer::authorize(deps, authorizer, event.payload);
+            within(deadline(&event.context), answer).await.map_err(refused)
         };
         lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
     })

@@ -9,19 +9,24 @@
 
 use crate::{
     Background, Delivery, Deps, Error, Need, Result, TenantId, Timestamp,
+    breaker::Gate,
     endpoint::declares,
+    error::Cause,
     membership,
     table::{Key, Table, cause},
     unit::{Condition, Edit},
 };
 use aws_sdk_sesv2::{
     Client,
-    error::{ProvideErrorMetadata, SdkError},
+    error::ProvideErrorMetadata,
     types::{Body, Content, Destination, EmailContent, Message, MessageHeader},
 };
 use phi::{Email, PhiText, SearchToken};
+use std::sync::atomic::AtomicBool;
 
 const SERVICE: &str = "ses";
+/// Ten a second: SES lets a new account send fourteen, and says when that is too much.
+pub(crate) const GATE: Gate = Gate::new(SERVICE, 600);
 const UTF_8: &str = "UTF-8";
 
 /// What each mail of ours says of itself, so that a repeated one is known by its reader's program.
@@ -62,6 +67,18 @@ impl Mailed {
 pub(crate) struct Mailer {
     client: Client,
     from: String,
+    /// Whether the gate had been passed by somebody a moment before, the last time.
+    busy: AtomicBool,
+}
+
+/// What a sending came to, for the mail and for the gate.
+enum Sent {
+    Taken,
+    /// The service does not take this mail, now or later.
+    Rejected,
+    /// It takes none for the moment.
+    Throttled(Error),
+    Failed(Error),
 }
 
 /// The way out for a function's mail.
@@ -73,10 +90,10 @@ pub struct Post<'a> {
 
 impl Mailer {
     pub(crate) const fn new(client: Client, from: String) -> Self {
-        Self { client, from }
+        Self { client, from, busy: AtomicBool::new(false) }
     }
 
-    async fn send(&self, mail: &Mail<'_>) -> Result<Mailed> {
+    async fn send(&self, mail: &Mail<'_>) -> Result<Sent> {
         let unbuilt = |_| Error::internal("mail");
         let content = |text: &str| Content::builder().data(text).charset(UTF_8).build().map_err(unbuilt);
         let header = MessageHeader::builder().name(ID_HEADER).value(&mail.id).build().map_err(unbuilt)?;
@@ -90,24 +107,28 @@ impl Mailer {
             .content(EmailContent::builder().simple(message).build())
             .send()
             .await;
-        match sent {
-            Ok(_) => Ok(Mailed::Sent),
-            Err(e) if is_final(&e) => Ok(Mailed::Rejected),
-            Err(e) => Err(Error::Unavailable { service: SERVICE, cause: cause(&e) }),
-        }
+        Ok(match sent {
+            Ok(_) => Sent::Taken,
+            Err(e) => {
+                let error = Error::Unavailable { service: SERVICE, cause: cause(&e) };
+                match e.as_service_error().and_then(ProvideErrorMetadata::code) {
+                    // To send it again would be refused again.
+                    Some("MessageRejected" | "BadRequestException") => Sent::Rejected,
+                    Some("TooManyRequestsException" | "LimitExceededException" | "SendingPausedException") => {
+                        Sent::Throttled(error)
+                    }
+                    _ => Sent::Failed(error),
+                }
+            }
+        })
     }
-}
-
-/// Whether to send it again would be refused again.
-fn is_final<E: ProvideErrorMetadata, R>(e: &SdkError<E, R>) -> bool {
-    matches!(e.as_service_error().and_then(ProvideErrorMetadata::code), Some("MessageRejected" | "BadRequestException"))
 }
 
 impl Post<'_> {
     /// Sends a mail, unless its address is suppressed.
     ///
     /// # Errors
-    /// 503 where SES, DynamoDB or, for the address's token, KMS does not answer.
+    /// 503 where SES, DynamoDB or, for the address's token, KMS does not answer, or where nobody sends mail for the moment.
     pub async fn send(&self, mail: &Mail<'_>) -> Result<Mailed> {
         let platform = TenantId::PLATFORM;
         let search = self.deps.keyring.search(platform).await?;
@@ -115,7 +136,22 @@ impl Post<'_> {
         if self.deps.db.get(platform, Table::Records, &suppressed(&token)).await?.is_some() {
             return Ok(Mailed::Suppressed);
         }
-        self.mailer.send(mail).await
+        let (db, now) = (&self.deps.db, self.deps.clock.now());
+        let Ok(pass) = GATE.enter(db, now, &self.mailer.busy).await? else {
+            return Err(Error::Unavailable { service: SERVICE, cause: Cause::code("gate shut") });
+        };
+        match self.mailer.send(mail).await? {
+            Sent::Taken => GATE.succeeded(db, pass).await.map(|()| Mailed::Sent),
+            Sent::Rejected => GATE.succeeded(db, pass).await.map(|()| Mailed::Rejected),
+            Sent::Throttled(error) => {
+                let _shut = GATE.refused(db, pass, self.deps.clock.now(), None).await?;
+                Err(error)
+            }
+            Sent::Failed(error) => {
+                GATE.failed(db, pass, self.deps.clock.now()).await?;
+                Err(error)
+            }
+        }
     }
 }
 

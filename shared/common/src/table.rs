@@ -1,11 +1,12 @@
 //! The tables, seen only through a tenant. Every key is prefixed here, from the verified scope, and nowhere else.
 
-use crate::{Error, Result, TenantId, Timestamp, error::Cause};
+use crate::{Error, Result, TenantId, Timestamp, error::Cause, resilience::Refused};
 use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
     primitives::Blob,
     types::AttributeValue,
 };
+use aws_smithy_runtime_api::client::result::DispatchFailure;
 use std::collections::HashMap;
 
 /// One of the four tables.
@@ -244,9 +245,19 @@ pub(crate) fn cause<E: ProvideErrorMetadata, R>(e: &SdkError<E, R>) -> Cause {
     match e {
         SdkError::ServiceError(e) => Cause::code(e.err().code().unwrap_or("service error")),
         SdkError::TimeoutError(_) => Cause::code("timeout"),
-        SdkError::DispatchFailure(_) => Cause::code("no connection"),
+        SdkError::DispatchFailure(e) => Cause::code(undispatched(e)),
         SdkError::ResponseError(_) => Cause::code("unreadable answer"),
         _ => Cause::code("request not built"),
+    }
+}
+
+/// Whether it was our own guard that did not let the call out.
+fn undispatched(e: &DispatchFailure) -> &'static str {
+    let source = e.as_connector_error().and_then(std::error::Error::source);
+    match source.and_then(|source| source.downcast_ref::<Refused>()) {
+        Some(refused) => refused.as_str(),
+        None if e.is_timeout() => "timeout",
+        None => "no connection",
     }
 }
 

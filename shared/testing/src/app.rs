@@ -144,8 +144,9 @@ impl App {
         env.insert("CLOISTER_UPS_URL".to_owned(), crate::wire::CARRIER_URL.to_owned());
         let config = Config::from_env(env).expect("the template's environment is complete");
         let wire = Wire::new();
-        let aws = Aws::with_connector(aws_env(&endpoints), SharedHttpConnector::new(wire.clone()));
         let clock = Arc::new(ManualClock::at(START));
+        let aws = Aws::with_connector(aws_env(&endpoints), SharedHttpConnector::new(wire.clone()))
+            .timed_by(&(clock.clone() as Arc<dyn Clock>));
         let log = Arc::new(Lines::default());
         let mut deps = Deps::new(config, &aws, clock.clone(), log.clone()).expect("the policies load");
         deps = deps.with_everything(&aws);

@@ -175,3 +175,26 @@ async fn a_mail_service_that_does_not_answer_delays_it_and_no_more() {
     tick(&app).await;
     assert_eq!(app.mails().len(), 1);
 }
+
+#[tokio::test]
+async fn a_mail_service_that_only_fails_is_left_alone_by_all_and_no_mail_is_lost() {
+    let app = App::start().await;
+    // Two readers have it.
+    deliver(&app, &[status_changed(&app, "DELIVERED"), status_changed(&app, "EXCEPTION")]).await;
+    app.wire().fail("ses", 0, 1000, Fault::Gone);
+    let mut asked = Vec::new();
+    for round in 0..5 {
+        app.reset_calls();
+        at(&app, &format!("2026-01-02T08:{round}0:00Z"));
+        let _ = SCHEDULES[0].run(app.deps()).await;
+        asked.push(app.calls().ses.len());
+    }
+    // Three attempts for each; then for one, which finds out whether the others may.
+    assert_eq!(asked, [6, 6, 6, 3, 3]);
+    app.wire().heal();
+    for time in ["2026-01-02T09:00:00Z", "2026-01-02T09:10:00Z"] {
+        at(&app, time);
+        let _ = SCHEDULES[0].run(app.deps()).await;
+    }
+    assert_eq!(app.mails().len(), 2);
+}

@@ -9,7 +9,7 @@ use serde::Serialize;
 pub struct Readiness {
     pub status: Status,
     pub dependencies: Dependencies,
-    /// The process that answered, out of many.
+    /// The process that answered, out of many, and the gates that all share.
     pub process: Vitals,
 }
 
@@ -45,7 +45,7 @@ impl Operation for Ready {
     const SUMMARY: &'static str = "Is it ready to work";
     const ROUTE: Route = Route::get("/v1/ready");
     const DATA: Data = Data::NoPhi;
-    const NEEDS: &'static [Need] = &[Need::Seal];
+    const NEEDS: &'static [Need] = &[Need::Gates, Need::Seal];
     const SAMPLE: Sample = Sample::NONE;
     type Input = ();
     type Output = Readiness;
@@ -65,8 +65,8 @@ impl Endpoint for Ready {
             Err(Error::Unavailable { service: "kms", .. }) => State::Unavailable,
             Err(other) => return Err(other),
         };
-        let status = if kms == State::Ok { Status::Ready } else { Status::Degraded };
-        let process = cx.vitals().await;
+        let process = cx.vitals().await?;
+        let status = if kms == State::Ok && !process.is_cut_off() { Status::Ready } else { Status::Degraded };
         Ok(Readiness { status, dependencies: Dependencies { dynamodb: State::Ok, kms }, process })
     }
 }
@@ -75,6 +75,7 @@ impl Endpoint for Ready {
 mod tests {
     use common::Role;
     use serde_json::{Value, json};
+    use std::time::Duration;
     use testing::{Answer, App, Fault, Tenant, find};
 
     fn told(answer: &Answer) -> Value {
@@ -96,7 +97,7 @@ mod tests {
             assert_eq!(hits(&again, name), hits(&before, name) + 1, "{name}: {}", again.text);
             assert_eq!(cache(&again, name)["loads"], cache(&before, name)["loads"], "{name}");
         }
-        app.clock().advance(std::time::Duration::from_secs(5));
+        app.clock().advance(Duration::from_secs(5));
         let later = ask().await;
         assert_eq!(hits(&later, "gate"), hits(&again, "gate"), "a gate is believed for five seconds");
     }
@@ -108,6 +109,37 @@ mod tests {
         assert_eq!(told(&answer), json!(["ready", {"dynamodb": "ok", "kms": "ok"}]), "{}", answer.text);
         let events = app.audit(Tenant::Acme).await;
         assert_eq!(events.iter().filter(|e| e["type"] == "api.ready" && e["outcome"] == "success").count(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_admin_sees_that_a_service_is_left_alone_and_that_it_is_called_again() {
+        let app = App::start().await;
+        // Past the time for which a key may stay in memory.
+        app.clock().advance(common::CACHED_FOR);
+        app.wire().fail("kms", 0, 100, Fault::Gone);
+        let ask = || app.as_role(Tenant::Acme, Role::TenantAdmin).call(find(super::super::ALL, "ready"));
+        let circuit = |answer: &Answer| {
+            let services = answer.json["process"]["services"].as_array().unwrap();
+            services.iter().find(|service| service["name"] == "kms").unwrap()["circuit"].clone()
+        };
+        assert_eq!(circuit(&ask().await), "closed", "three attempts");
+        app.clock().advance(Duration::from_secs(1));
+        assert_eq!(circuit(&ask().await), "open", "six, over a second");
+        app.reset_calls();
+        assert_eq!(told(&ask().await), json!(["degraded", {"dynamodb": "ok", "kms": "unavailable"}]));
+        assert_eq!(app.calls().kms.len(), 0, "nobody asks it");
+        let line = app.log_lines().pop().unwrap();
+        assert_eq!(line["http.status"], 200, "{line}");
+
+        app.wire().heal();
+        app.clock().advance(Duration::from_secs(1));
+        let healed = ask().await;
+        assert_eq!((&healed.json["status"], circuit(&healed)), (&json!("ready"), json!("closed")), "{}", healed.text);
+        let gates = json!([
+            {"name": "ups", "circuit": "closed", "calls_left": app.deps().config().ups_per_minute},
+            {"name": "ses", "circuit": "closed", "calls_left": 600},
+        ]);
+        assert_eq!(healed.json["process"]["gates"], gates);
     }
 
     #[tokio::test]

@@ -152,6 +152,13 @@ impl Grants {
             self.ephemera.extend(["GetItem", "PutItem", "UpdateItem"]);
             self.purposes.extend(["branch", "search"]);
         }
+        if function.needs(Need::Mail) {
+            // The gate.
+            self.ephemera.insert("UpdateItem");
+        }
+        if function.needs(Need::Gates) {
+            self.ephemera.insert("GetItem");
+        }
         if function.needs(Need::Push) {
             // Who is connected.
             self.ephemera.extend(["BatchWriteItem", "PutItem", "Query"]);
