@@ -42,6 +42,7 @@ mod public;
 pub mod random;
 mod request;
 mod scope;
+mod second_wall;
 mod session;
 mod sockets;
 mod story;
