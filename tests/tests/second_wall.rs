@@ -171,6 +171,36 @@ async fn a_refresh_sees_its_tenant_with_the_tenants_credentials_alone() {
     assert!(app.wire().signed().len() > 3);
 }
 
+/// A sign-in that waits for a new password lies in the platform's partition, and what follows from it in the tenant's.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_commits_across_tenants_is_asked_by_the_function_itself() {
+    const TEMPORARY: &str = "Temporary-Passw0rd!";
+    let app = App::with_cognito().await.behind_the_second_wall();
+    let user = app.user_id(Tenant::Acme, Role::Marketer).to_string();
+    let password = json!({"Username": user, "Password": TEMPORARY, "Permanent": false});
+    app.cognito("AdminSetUserPassword", password).await;
+    app.reset_calls();
+    let ask = |name: &str, body: Value| app.anonymous().call(find(identity::endpoints::ALL, name)).json(body);
+    let email = app.email(Tenant::Acme, Role::Marketer);
+    let login = ask("login", json!({"email": email, "password": TEMPORARY})).await;
+    assert_eq!(login.json["challenge"], "NEW_PASSWORD_REQUIRED", "{}", login.text);
+    let handle = &login.json["session"];
+    let answer = json!({"challenge": "NEW_PASSWORD_REQUIRED", "session": handle, "new_password": "Chosen-Passw0rd-9!"});
+    let challenge = ask("challenge", answer).await;
+    assert_eq!(challenge.status, 200, "{}", challenge.text);
+    let sessions = app.tenant_sessions();
+    let (mut across, both) = (Vec::new(), [TenantId::PLATFORM, app.tenant_id(Tenant::Acme)].into());
+    for call in app.wire().signed() {
+        let named = tenants_of(&call);
+        let by_function = sessions.iter().all(|session| session.access_key != call.access_key);
+        assert_eq!(by_function, named != [app.tenant_id(Tenant::Acme)].into(), "{call:?}");
+        if named == both {
+            across.push(call.operation);
+        }
+    }
+    assert_eq!(across, ["TransactWriteItems", "TransactWriteItems"], "one by login, one by challenge");
+}
+
 #[tokio::test]
 async fn without_a_tenant_role_sts_is_never_asked() {
     let app = App::start().await;

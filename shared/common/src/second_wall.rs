@@ -127,7 +127,13 @@ impl SecondWall {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Uuid;
+    use crate::{
+        Uuid,
+        config::TableNames,
+        db::Db,
+        table::{Key, Table},
+        unit::{Condition, Op},
+    };
     use aws_smithy_runtime_api::{
         client::{
             http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector},
@@ -147,11 +153,19 @@ mod tests {
         }
     }
 
-    /// STS: it gives whoever asks the same credentials, and keeps for whom it was asked.
+    /// STS: it gives whoever asks the same credentials, and keeps what it was asked. And tables, which keep who asked.
     #[derive(Clone, Debug, Default)]
     struct Sts(Arc<Mutex<Vec<String>>>);
     impl HttpConnector for Sts {
         fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            if request.headers().get("x-amz-target").is_some() {
+                let signed = request.headers().get("authorization").unwrap_or_default().to_owned();
+                self.0.lock().unwrap().push(signed);
+                return HttpConnectorFuture::ready(Ok(HttpResponse::new(
+                    StatusCode::try_from(200).unwrap(),
+                    SdkBody::from("{}"),
+                )));
+            }
             let asked = String::from_utf8_lossy(request.body().bytes().unwrap()).into_owned();
             self.0.lock().unwrap().push(asked);
             let answer = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>A</AccessKeyId>\
@@ -162,12 +176,17 @@ mod tests {
     }
 
     fn wall(variables: &[(&str, &str)]) -> (SecondWall, Sts) {
+        let (wall, _, sts) = wall_and_own(variables);
+        (wall, sts)
+    }
+
+    fn wall_and_own(variables: &[(&str, &str)]) -> (SecondWall, aws_sdk_dynamodb::Client, Sts) {
         let sts = Sts::default();
         let own = [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "own"), ("AWS_SECRET_ACCESS_KEY", "synthetic")];
         let variables = own.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let aws = Aws::with_connector(variables, SharedHttpConnector::new(sts.clone()));
         let role = "arn:aws:iam::000000000000:role/test-tenant-00c0ffee".to_owned();
-        (SecondWall::new(&aws, role, "test", Arc::new(Always)), sts)
+        (SecondWall::new(&aws, role, "test", Arc::new(Always)), aws.dynamodb(), sts)
     }
 
     fn tenant(number: usize) -> TenantId {
@@ -185,6 +204,32 @@ mod tests {
         assert_eq!((wall.doors.lock().unwrap().len(), asked()), (TENANTS, TENANTS));
         wall.tables(tenant(TENANTS)).await.unwrap();
         assert_eq!((wall.doors.lock().unwrap().len(), asked()), (TENANTS, TENANTS + 1));
+    }
+
+    #[tokio::test]
+    async fn a_transaction_of_several_tenants_is_the_functions_own_whichever_comes_first() {
+        let (wall, own, sts) = wall_and_own(&[]);
+        let [records, ledger, keys, ephemera] = ["r", "l", "k", "e"].map(str::to_owned);
+        let db = Db::new(own, Some(wall), TableNames { records, ledger, keys, ephemera }, Arc::new(Always));
+        let check = |of| {
+            let op = Op::Check { table: Table::Records, key: Key::new("P", "S"), condition: Condition::Present };
+            (of, op)
+        };
+        let (one, other, platform) = (tenant(1), tenant(2), TenantId::PLATFORM);
+        let cases = [
+            (vec![one], "A"),
+            (vec![one, one, one], "A"),
+            (vec![platform, platform], "own"),
+            (vec![one, platform], "own"),
+            (vec![platform, one], "own"),
+            (vec![one, one, other], "own"),
+        ];
+        for (tenants, credentials) in cases {
+            let ops: Vec<_> = tenants.iter().copied().map(check).collect();
+            db.commit(&ops, "token", NOW.plus(LIFETIME)).await.unwrap();
+            let signed = sts.0.lock().unwrap().pop().unwrap();
+            assert!(signed.contains(&format!("Credential={credentials}/")), "{tenants:?}: {signed}");
+        }
     }
 
     #[tokio::test]
