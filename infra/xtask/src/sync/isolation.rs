@@ -51,7 +51,7 @@ fn tenant_role(function: &Function) -> (Node, Node) {
     let template: serde_norway::Value =
         serde_norway::from_str(&fs::read_to_string(workspace::root().join("template.yaml")).unwrap()).unwrap();
     let role = Node::from_yaml(&template["Resources"][second_wall::logical(function).unwrap()]).unwrap();
-    assert_eq!(role.get("Condition"), Some(&"SeparatesTenants".into()));
+    assert!(role.get("Condition").is_none(), "the stacks wait for it");
     let properties = role.get("Properties").unwrap();
     let Some(Node::List(policies)) = properties.get("Policies") else { panic!("policies are a list") };
     let [policy] = policies.as_slice() else { panic!("one policy") };

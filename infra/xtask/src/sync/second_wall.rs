@@ -116,7 +116,8 @@ fn tagged(caller: Vec<(String, Node)>) -> Node {
     Node::Map(condition)
 }
 
-/// The tenant roles of the root template.
+/// The tenant roles of the root template. They are there also where tenants are not separated, and then let nobody in, for no
+/// function's own role may ask: a stack cannot wait for a resource that a condition leaves out.
 pub(crate) fn resources(functions: &[Function]) -> String {
     let roles: BTreeMap<_, _> = functions.iter().filter_map(role).collect();
     Node::Map(roles.into_iter().collect()).write(2)
@@ -137,7 +138,6 @@ fn role(function: &Function) -> Option<(String, Node)> {
     };
     let role = map! {
         "Type" => "AWS::IAM::Role",
-        "Condition" => ON,
         "Properties" => map! {
             "RoleName" => sub(format!("${{Prefix}}-{name}")),
             "AssumeRolePolicyDocument" => map! { "Version" => "2012-10-17", "Statement" => list![trust] },
