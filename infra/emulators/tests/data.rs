@@ -99,6 +99,7 @@ async fn the_environment_is_the_templates_and_names_what_was_made() {
         ("CLOISTER_SESSION_IDLE_SECONDS", "900"),
         ("CLOISTER_OPERATOR_NETWORKS", "127.0.0.0/8,::1/128"),
         ("CLOISTER_TENANT_KEY_MODE", "own"),
+        ("CLOISTER_TENANT_ROLE_ARN", "none"),
         ("CLOISTER_UPS_PER_MINUTE", "60"),
         ("CLOISTER_UPS_URL", "https://onlinetools.ups.com"),
     ];

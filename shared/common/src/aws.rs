@@ -35,6 +35,7 @@ pub struct Aws {
     region: Region,
     credentials: Option<Credentials>,
     endpoints: BTreeMap<String, String>,
+    function: Option<String>,
     connector: SharedHttpConnector,
     resilience: Arc<Resilience>,
 }
@@ -54,6 +55,7 @@ impl Aws {
             region: Region::new(get("AWS_REGION").or_else(|| get("AWS_DEFAULT_REGION")).unwrap_or_else(|| "us-east-1".into())),
             credentials: credentials
                 .map(|(id, secret)| Credentials::new(id, secret, get("AWS_SESSION_TOKEN"), None, "environment")),
+            function: get("AWS_LAMBDA_FUNCTION_NAME"),
             endpoints: env.into_iter().filter(|(name, _)| name.starts_with("AWS_ENDPOINT_URL")).collect(),
             connector,
             resilience: Arc::new(Resilience::new(&(Arc::new(SystemClock) as Arc<dyn Clock>))),
@@ -77,6 +79,11 @@ impl Aws {
 
     pub fn region(&self) -> &str {
         self.region.as_ref()
+    }
+
+    /// The function that this process is, where Lambda runs it: `<deployment>-<function>`.
+    pub(crate) fn function(&self) -> Option<&str> {
+        self.function.as_deref()
     }
 
     /// A small document by GET, over the same connections, for what is not one of AWS's protocols (a pool's public keys).
@@ -134,6 +141,13 @@ impl Aws {
 
     pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.config(Service::DynamoDb))
+    }
+    /// The tables, seen with other credentials, over the same connections.
+    pub(crate) fn dynamodb_as(&self, credentials: Credentials) -> aws_sdk_dynamodb::Client {
+        Self { credentials: Some(credentials), ..self.clone() }.dynamodb()
+    }
+    pub(crate) fn sts(&self) -> aws_sdk_sts::Client {
+        aws_sdk_sts::Client::new(&self.config(Service::Sts))
     }
     pub(crate) fn kms(&self) -> aws_sdk_kms::Client {
         aws_sdk_kms::Client::new(&self.config(Service::Kms))

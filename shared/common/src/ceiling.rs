@@ -55,7 +55,7 @@ impl Ceilings {
     pub(crate) async fn take(&self, tenant: TenantId, calls: Option<u32>, cost: u32, now: Timestamp) -> Result<()> {
         let calls = calls.unwrap_or(CALLS).max(1);
         let minute = now.as_secs().div_euclid(60);
-        let block = match self.from_lease(tenant, minute, cost) {
+        let block = match self.draw(tenant, minute, cost) {
             Ok(()) => return Ok(()),
             Err(last) => (last * 2).clamp((calls / 1000).max(1), (calls / 100).max(1)).max(cost),
         };
@@ -83,7 +83,7 @@ impl Ceilings {
     }
 
     /// Takes from what is leased; otherwise how large the last block of this minute was.
-    fn from_lease(&self, tenant: TenantId, minute: i64, cost: u32) -> Result<(), u32> {
+    fn draw(&self, tenant: TenantId, minute: i64, cost: u32) -> Result<(), u32> {
         match self.lock().get_mut(&tenant).filter(|lease| lease.minute == minute) {
             Some(lease) if lease.left >= cost => {
                 lease.left -= cost;

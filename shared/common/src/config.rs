@@ -9,6 +9,8 @@ pub struct Config {
     /// The deployment's name, the first half of its audit logs' origins.
     pub deployment: String,
     pub tables: TableNames,
+    /// The role whose sessions see one tenant each; none where the second wall is off.
+    pub tenant_role_arn: Option<String>,
     pub pool_key_arn: String,
     pub tenant_key_mode: TenantKeyMode,
     pub user_pool_id: String,
@@ -73,6 +75,7 @@ impl Config {
                 keys: env.required("CLOISTER_KEYS_TABLE"),
                 ephemera: env.required("CLOISTER_EPHEMERA_TABLE"),
             },
+            tenant_role_arn: env.role("CLOISTER_TENANT_ROLE_ARN"),
             pool_key_arn: env.required("CLOISTER_POOL_KEY_ARN"),
             tenant_key_mode: env.parsed("CLOISTER_TENANT_KEY_MODE").unwrap_or_default(),
             user_pool_id: env.required("CLOISTER_USER_POOL_ID"),
@@ -118,6 +121,19 @@ impl Reader {
         text.parse().map_err(|e| self.wrong.push(format!("`{name}`: {e}"))).ok()
     }
 
+    /// A role's ARN, or `none`. A variable that is not there is no `none`: a wall is not lost by a slip.
+    fn role(&mut self, name: &str) -> Option<String> {
+        let arn = self.required(name);
+        match arn.as_str() {
+            "" | "none" => None,
+            role if role.starts_with("arn:") && role.contains(":role/") => Some(arn),
+            _ => {
+                self.wrong.push(format!("`{name}` is neither a role's ARN nor `none`"));
+                None
+            }
+        }
+    }
+
     fn origins(&mut self, name: &str) -> Vec<String> {
         // No origin at all is a choice: an API without browsers. The name must be there all the same.
         let Some(text) = self.left.remove(name) else {
@@ -161,6 +177,7 @@ mod tests {
             ("LEDGER_TABLE", "l"),
             ("KEYS_TABLE", "k"),
             ("EPHEMERA_TABLE", "e"),
+            ("TENANT_ROLE_ARN", "none"),
             ("POOL_KEY_ARN", "arn"),
             ("TENANT_KEY_MODE", "own"),
             ("USER_POOL_ID", "p"),
@@ -187,6 +204,22 @@ mod tests {
         let config = Config::from_env(complete()).unwrap();
         assert_eq!(config.allowed_origins, ["https://a.example", "http://127.0.0.1:3000"]);
         assert_eq!(config.session_idle, Duration::from_secs(900));
+    }
+
+    #[test]
+    fn the_second_wall_is_off_only_where_that_is_said() {
+        let of = |role: Option<&str>| {
+            let mut env = complete();
+            env.remove("CLOISTER_TENANT_ROLE_ARN");
+            env.extend(role.map(|role| ("CLOISTER_TENANT_ROLE_ARN".to_owned(), role.to_owned())));
+            Config::from_env(env).map(|config| config.tenant_role_arn)
+        };
+        assert_eq!(of(Some("none")), Ok(None));
+        let role = "arn:aws:iam::000000000000:role/test-tenant-00c0ffee";
+        assert_eq!(of(Some(role)), Ok(Some(role.to_owned())));
+        for wrong in [None, Some(""), Some("off"), Some("arn:aws:iam::000000000000:user/somebody")] {
+            assert!(of(wrong).unwrap_err().to_string().contains("TENANT_ROLE_ARN"), "{wrong:?}");
+        }
     }
 
     #[test]

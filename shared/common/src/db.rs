@@ -5,6 +5,7 @@ use crate::{
     Clock, Error, Result, TenantId,
     config::TableNames,
     error::Cause,
+    second_wall::SecondWall,
     table::{Attributes, Index, Item, Key, Row, Table, cause, prefixed, unavailable},
     unit::{Condition, Edit, Op},
 };
@@ -27,7 +28,8 @@ const MOST_BATCHED: usize = 25;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Db {
-    client: Client,
+    own: Client,
+    wall: Option<Arc<SecondWall>>,
     names: Arc<TableNames>,
     clock: Arc<dyn Clock>,
 }
@@ -110,8 +112,26 @@ pub(crate) enum Refused {
 }
 
 impl Db {
-    pub(crate) fn new(client: Client, names: TableNames, clock: Arc<dyn Clock>) -> Self {
-        Self { client, names: Arc::new(names), clock }
+    pub(crate) fn new(own: Client, wall: Option<SecondWall>, names: TableNames, clock: Arc<dyn Clock>) -> Self {
+        Self { own, wall: wall.map(Arc::new), names: Arc::new(names), clock }
+    }
+
+    /// Who asks for `tenant`'s items: behind the second wall, a session of that tenant's. The platform's partition is the
+    /// function's own.
+    async fn client(&self, tenant: TenantId) -> Result<Client> {
+        match &self.wall {
+            Some(wall) if tenant != TenantId::PLATFORM => wall.tables(tenant).await,
+            _ => Ok(self.own.clone()),
+        }
+    }
+
+    /// Who asks for a transaction. One that names several tenants no session could ask for: the function does, and its role
+    /// lets few functions do so.
+    async fn client_of(&self, ops: &[(TenantId, Op)]) -> Result<Client> {
+        match ops {
+            [(tenant, _), others @ ..] if others.iter().all(|(other, _)| other == tenant) => self.client(*tenant).await,
+            _ => Ok(self.own.clone()),
+        }
     }
 
     pub(crate) fn now(&self) -> crate::Timestamp {
@@ -130,7 +150,8 @@ impl Db {
     /// A consistent GetItem.
     pub(crate) async fn get(&self, tenant: TenantId, table: Table, key: &Key) -> Result<Option<Row>> {
         let got = self
-            .client
+            .client(tenant)
+            .await?
             .get_item()
             .table_name(self.name(table))
             .set_key(Some(key.attributes(tenant)))
@@ -152,8 +173,9 @@ impl Db {
             items.iter().map(|(table, key)| Ok((self.name(*table).to_owned(), keys(key)?))).collect::<Result<HashMap<_, _>>>()?;
         let mut found: HashMap<String, Vec<Attributes>> = HashMap::new();
         // DynamoDB may answer a part and hand the rest back; there are two keys at most, so two rounds and one to spare.
+        let client = self.client(tenant).await?;
         for _ in 0..3 {
-            let got = self.client.batch_get_item().set_request_items(Some(wanted)).send().await.map_err(unavailable(SERVICE))?;
+            let got = client.batch_get_item().set_request_items(Some(wanted)).send().await.map_err(unavailable(SERVICE))?;
             for (table, items) in got.responses.unwrap_or_default() {
                 found.entry(table).or_default().extend(items);
             }
@@ -170,7 +192,8 @@ impl Db {
         let hash = query.index.map_or("pk", Index::attribute);
         let partition = AttributeValue::S(prefixed(tenant, &query.partition));
         let mut request = self
-            .client
+            .client(tenant)
+            .await?
             .query()
             .table_name(self.name(query.table))
             .set_index_name(query.index.map(|i| i.name().to_owned()))
@@ -226,7 +249,8 @@ impl Db {
         let names = update.names.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let values = update.values.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<HashMap<_, _>>();
         let sent = self
-            .client
+            .client(tenant)
+            .await?
             .update_item()
             .table_name(self.name(table))
             .set_key(Some(key.attributes(tenant)))
@@ -253,7 +277,7 @@ impl Db {
 
     /// Puts an item, whatever stands there.
     pub(crate) async fn put(&self, tenant: TenantId, table: Table, item: Item) -> Result<()> {
-        let put = self.client.put_item().table_name(self.name(table)).set_item(Some(item.into_attributes(tenant)));
+        let put = self.client(tenant).await?.put_item().table_name(self.name(table)).set_item(Some(item.into_attributes(tenant)));
         put.send().await.map(drop).map_err(unavailable(SERVICE))
     }
 
@@ -270,7 +294,8 @@ impl Db {
         use aws_sdk_dynamodb::operation::delete_item::DeleteItemError::ConditionalCheckFailedException as Failed;
         let (expression, names, values) = condition.expression();
         let sent = self
-            .client
+            .client(tenant)
+            .await?
             .delete_item()
             .table_name(self.name(table))
             .set_key(Some(key.attributes(tenant)))
@@ -297,7 +322,8 @@ impl Db {
         names.extend(more_names);
         values.extend(more_values);
         let sent = self
-            .client
+            .client(tenant)
+            .await?
             .update_item()
             .table_name(self.name(table))
             .set_key(Some(edit.key.attributes(tenant)))
@@ -316,13 +342,14 @@ impl Db {
 
     /// Deletes an item; one that is not there is deleted.
     pub(crate) async fn delete(&self, tenant: TenantId, table: Table, key: &Key) -> Result<()> {
-        let delete = self.client.delete_item().table_name(self.name(table)).set_key(Some(key.attributes(tenant)));
+        let delete = self.client(tenant).await?.delete_item().table_name(self.name(table)).set_key(Some(key.attributes(tenant)));
         delete.send().await.map(drop).map_err(unavailable(SERVICE))
     }
 
     /// Deletes items, 25 a call; one that is not there is deleted.
     pub(crate) async fn delete_all(&self, tenant: TenantId, table: Table, keys: &[Key]) -> Result<()> {
         use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
+        let client = self.client(tenant).await?;
         for chunk in keys.chunks(MOST_BATCHED) {
             let delete = |key: &Key| {
                 let request = DeleteRequest::builder().set_key(Some(key.attributes(tenant))).build();
@@ -332,7 +359,7 @@ impl Db {
             let mut wanted =
                 HashMap::from([(self.name(table).to_owned(), chunk.iter().map(delete).collect::<Result<Vec<_>>>()?)]);
             for attempt in 0..CONFLICT_ATTEMPTS {
-                let sent = self.client.batch_write_item().set_request_items(Some(wanted)).send().await;
+                let sent = client.batch_write_item().set_request_items(Some(wanted)).send().await;
                 wanted = sent.map_err(unavailable(SERVICE))?.unprocessed_items.unwrap_or_default();
                 if wanted.is_empty() {
                     break;
@@ -350,15 +377,11 @@ impl Db {
     pub(crate) async fn commit(&self, ops: &[(TenantId, Op)], token: &str, deadline: crate::Timestamp) -> Result<(), Refused> {
         let items =
             ops.iter().map(|(tenant, op)| self.transact_item(*tenant, op)).collect::<Result<Vec<_>>>().map_err(Refused::Error)?;
+        let client = self.client_of(ops).await.map_err(Refused::Error)?;
         let mut attempt = 0;
         loop {
-            let sent = self
-                .client
-                .transact_write_items()
-                .client_request_token(token)
-                .set_transact_items(Some(items.clone()))
-                .send()
-                .await;
+            let sent =
+                client.transact_write_items().client_request_token(token).set_transact_items(Some(items.clone())).send().await;
             let Err(e) = sent else { return Ok(()) };
             let reasons = match e.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(e)) => e.cancellation_reasons().to_vec(),

@@ -14,6 +14,7 @@ use crate::{
     objects::Objects,
     policy::Policies,
     resilience::Resilience,
+    second_wall::SecondWall,
     sockets::{self, Push},
     table::Table,
     telemetry::{LogSink, Stdout},
@@ -98,7 +99,9 @@ impl Deps {
     /// # Errors
     /// Says which policy file does not parse.
     pub fn new(config: Config, aws: &Aws, clock: Arc<dyn Clock>, log: Arc<dyn LogSink>) -> Result<Self, String> {
-        let db = Db::new(aws.dynamodb(), config.tables.clone(), clock.clone());
+        let behind = |role: &String| SecondWall::new(aws, role.clone(), &config.deployment, clock.clone());
+        let wall = config.tenant_role_arn.as_ref().map(behind);
+        let db = Db::new(aws.dynamodb(), wall, config.tables.clone(), clock.clone());
         Ok(Self {
             keyring: Keyring::new(aws.kms(), db.clone(), clock.clone()),
             gates: Gates::new(db.clone(), clock.clone()),
@@ -184,19 +187,24 @@ impl Deps {
         Ok(deps)
     }
 
-    /// From the process's environment, with Cognito and the queues: for an operator's tools.
+    /// From the process's environment, with Cognito and the queues: for an operator's tools. Their credentials are an
+    /// operator's, who works across tenants: no tenant role is theirs to assume, also where the variables are a function's.
     ///
     /// # Errors
     /// Names each setting that is missing, malformed or not known.
     pub fn of_operator() -> Result<Self, String> {
-        let (deps, aws) = Self::and_aws_from_env()?;
+        let (config, aws) = settings()?;
+        let deps = Self::real(Config { tenant_role_arn: None, ..config }, &aws)?;
         Ok(deps.with_cognito(&aws).with_queues(&aws))
     }
 
     pub(crate) fn and_aws_from_env() -> Result<(Self, Aws), String> {
-        let config = Config::from_env(std::env::vars()).map_err(|e| e.to_string())?;
-        let aws = Aws::from_env(std::env::vars());
-        Ok((Self::new(config, &aws, Arc::new(SystemClock), Arc::new(Stdout))?, aws))
+        let (config, aws) = settings()?;
+        Ok((Self::real(config, &aws)?, aws))
+    }
+
+    fn real(config: Config, aws: &Aws) -> Result<Self, String> {
+        Self::new(config, aws, Arc::new(SystemClock), Arc::new(Stdout))
     }
 
     /// Does in init what every first request would pay for: Lambda's init has a whole CPU, its requests a part of one. The
@@ -212,4 +220,9 @@ impl Deps {
     pub fn config(&self) -> &Config {
         &self.config
     }
+}
+
+fn settings() -> Result<(Config, Aws), String> {
+    let config = Config::from_env(std::env::vars()).map_err(|e| e.to_string())?;
+    Ok((config, Aws::from_env(std::env::vars())))
 }

@@ -47,6 +47,7 @@ pub mod random;
 mod request;
 mod resilience;
 mod scope;
+mod second_wall;
 mod session;
 mod sockets;
 mod story;

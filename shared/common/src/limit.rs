@@ -50,7 +50,7 @@ impl RateLimit {
     ];
 
     /// How often somebody may be told that their budget is spent, before they are told to stay away.
-    const VIOLATIONS: Self = Self::new("violations", "tat_violations", 20, 60);
+    const VIOLATIONS: Self = Self::new("violations", "tat_violations", 60, 60);
 
     /// The same with another number of calls.
     #[must_use]
@@ -177,8 +177,8 @@ const BLOCKED_UNTIL: &str = "blocked_until";
 /// For how long.
 const BLOCKED_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// Counts that somebody went on asking, on the item that refused them: what they are told. Of a few in a minute it is when to
-/// come back; of more, to stay away for five minutes.
+/// Counts that somebody went on asking, on the item that refused them: what they are told. Of sixty in a minute it is when
+/// to come back, of more to stay away for five minutes: a burst that overshot is forgiven, somebody who does not listen is not.
 pub(crate) async fn violated(db: &Db, tenant: TenantId, key: &Key, retry_after: Duration, now: Timestamp) -> Error {
     let limited = Error::RateLimited { code: LIMITED, retry_after };
     let mut branch = Branch::Busy;

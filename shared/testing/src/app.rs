@@ -180,6 +180,15 @@ impl App {
         app
     }
 
+    /// The functions as they are where their tenant role is `arn`.
+    pub(crate) fn with_tenant_role(self, arn: &str) -> Self {
+        let config = Config { tenant_role_arn: Some(arn.to_owned()), ..self.deps.config().clone() };
+        let deps = Deps::new(config, &self.aws, self.clock.clone(), self.log.clone()).expect("the policies load");
+        let deps = deps.with_everything(&self.aws);
+        let deps = if self.provisioned.user_pool_id.is_some() { deps } else { deps.without_cognito() };
+        Self { deps, ..self }
+    }
+
     async fn seed(&mut self) {
         let operator = Operator::new(&self.deps, "test");
         let with_cognito = self.provisioned.user_pool_id.is_some();

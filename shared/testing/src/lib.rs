@@ -13,6 +13,7 @@ mod kill;
 mod log;
 mod outside;
 mod sockets;
+mod sts;
 mod wire;
 
 pub use app::{App, PASSWORD, Tenant};
@@ -22,4 +23,5 @@ pub use clock::ManualClock;
 pub use deliveries::Deliveries;
 pub use dice::Dice;
 pub use kill::{kill_after, polls};
+pub use sts::{SignedCall, TenantSession};
 pub use wire::{Calls, Fault, Wire};

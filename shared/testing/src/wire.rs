@@ -1,6 +1,11 @@
 //! The wire between the functions and AWS: it counts every call, and fails where a test says so.
 
-use crate::{bucket::Bucket, dice::Dice, outside::Outside};
+use crate::{
+    bucket::Bucket,
+    dice::Dice,
+    outside::Outside,
+    sts::{SignedCall, Sts},
+};
 use aws_smithy_runtime_api::client::{
     http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector},
     orchestrator::{HttpRequest, HttpResponse},
@@ -60,6 +65,8 @@ pub struct Calls {
     pub sockets: Vec<String>,
     /// `SendEmail`.
     pub ses: Vec<String>,
+    /// `AssumeRole`.
+    pub sts: Vec<String>,
     pub other: Vec<String>,
 }
 
@@ -74,8 +81,10 @@ struct State {
     bucket: Option<Bucket>,
     /// Who stands in for the carrier, and what it knows us by.
     carrier: Option<(String, String)>,
-    /// What was asked of DynamoDB: operation and body.
-    asked: Vec<(String, serde_json::Value)>,
+    /// Who hands out tenants' sessions.
+    sts: Sts,
+    /// What was asked of DynamoDB, and who asked.
+    asked: Vec<SignedCall>,
     rules: Vec<Rule>,
     chaos: Option<(u8, Dice)>,
 }
@@ -163,6 +172,13 @@ impl Wire {
         }))
     }
 
+    pub(crate) fn with_sts<T>(&self, f: impl FnOnce(&mut Sts) -> T) -> T {
+        f(&mut self.state.lock().unwrap().sts)
+    }
+    fn tenant_session(&self, request: &HttpRequest) -> Option<Result<HttpResponse, ConnectorError>> {
+        self.with_sts(|sts| sts.answer(request)).map(|body| answer(200, body))
+    }
+
     /// SQS itself: it keeps what it is sent, until the test delivers it.
     fn queue(&self, request: &HttpRequest) -> Option<Result<HttpResponse, ConnectorError>> {
         let operation = request.headers().get("x-amz-target")?.strip_prefix("AmazonSQS.")?;
@@ -192,7 +208,12 @@ impl Wire {
     /// The parameters of each call of one DynamoDB operation since the last reset.
     pub fn asked(&self, operation: &str) -> Vec<serde_json::Value> {
         let state = self.state.lock().unwrap();
-        state.asked.iter().filter(|(name, _)| name == operation).map(|(_, body)| body.clone()).collect()
+        state.asked.iter().filter(|call| call.operation == operation).map(|call| call.body.clone()).collect()
+    }
+
+    /// Each call to DynamoDB since the last reset, and who signed it.
+    pub fn signed(&self) -> Vec<SignedCall> {
+        self.state.lock().unwrap().asked.clone()
     }
 
     fn note(&self, request: &HttpRequest) -> Option<Fault> {
@@ -203,8 +224,13 @@ impl Wire {
             _ if path.contains("/subscription/") => ("UPS", "subscribe"),
             _ => ("UPS", "track"),
         });
-        let (service, operation) =
-            target.split_once('.').or(object).or(Outside::operation(request)).or(carrier).unwrap_or(("", request.uri()));
+        let (service, operation) = target
+            .split_once('.')
+            .or(object)
+            .or(Outside::operation(request))
+            .or(Sts::operation(request))
+            .or(carrier)
+            .unwrap_or(("", request.uri()));
         let mut state = self.state.lock().unwrap();
         let (name, list) = match service {
             "DynamoDB_20120810" => ("dynamodb", &mut state.calls.dynamodb),
@@ -214,13 +240,14 @@ impl Wire {
             "S3" => ("s3", &mut state.calls.s3),
             "Sockets" => ("sockets", &mut state.calls.sockets),
             "Ses" => ("ses", &mut state.calls.ses),
+            "STS" => ("sts", &mut state.calls.sts),
             "UPS" => ("ups", &mut state.calls.ups),
             _ => ("other", &mut state.calls.other),
         };
         list.push(operation.to_owned());
         if name == "dynamodb" {
-            let body = request.body().bytes().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
-            state.asked.push((operation.to_owned(), body));
+            let call = SignedCall::of(request, operation);
+            state.asked.push(call);
         }
         if let Some((percent, dice)) = &mut state.chaos
             && dice.below(100) < u64::from(*percent)
@@ -255,9 +282,11 @@ impl HttpConnector for Wire {
                 if lost { Err(ConnectorError::io("connection reset (injected)".into())) } else { answer }
             });
         }
-        if let Some(said) =
-            done.then(|| self.queue(&request).or_else(|| self.object(&request)).or_else(|| self.secret(&request))).flatten()
-        {
+        let said = || {
+            let kept = self.queue(&request).or_else(|| self.object(&request));
+            kept.or_else(|| self.secret(&request)).or_else(|| self.tenant_session(&request))
+        };
+        if let Some(said) = done.then(said).flatten() {
             let lost = matches!(fault, Some(Fault::LostAnswer));
             return HttpConnectorFuture::ready(if lost {
                 Err(ConnectorError::io("connection reset (injected)".into()))

@@ -2,9 +2,10 @@
 //! event, its calls are noted on the wire, and each must be in a statement of its role.
 
 use super::{
+    evaluate::{allows, decided},
     events,
     function::{self, Function, Serves},
-    iam,
+    iam, second_wall,
     yaml::Node,
 };
 use common::{Identity, Role, Uuid};
@@ -12,7 +13,7 @@ use emulators::{Ups, UpsOptions};
 use registry::event::fill;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
-use testing::{App, Tenant};
+use testing::{App, SignedCall, Tenant};
 
 /// Longer than a process keeps a key, so that each run has to unwrap its own.
 const KEYS_ARE_FORGOTTEN: Duration = Duration::from_secs(16 * 60);
@@ -46,6 +47,83 @@ async fn no_function_calls_what_its_role_does_not_allow() {
         }
     }
     assert!(seen > 300, "the wire noted {seen} calls");
+}
+
+/// Behind the second wall each call must be one that the credentials allow which it bears, where tenants are separated: a
+/// tenant's session its partitions, the function's own the platform's.
+#[tokio::test]
+async fn behind_the_second_wall_no_function_calls_what_its_credentials_do_not_open() {
+    let app = App::start().await.behind_the_second_wall();
+    let secret = Uuid::from_bytes(common::random::bytes()).to_string();
+    let ups = Ups::start(UpsOptions::new("synthetic", &secret)).unwrap();
+    app.wire().with_carrier(ups.endpoint(), json!({ "client_id": "synthetic", "client_secret": secret }));
+    let create = function::all().into_iter().find(|f| f.name == "create_shipment").unwrap();
+    let made = run(&app, &create, &app.open_session(Tenant::Acme, Role::Marketer).await, "").await;
+    let shipment = made["shipment_id"].as_str().unwrap_or_else(|| panic!("no shipment: {made}")).to_owned();
+    let (mut by_tenants, mut by_functions) = (0, 0);
+    for function in function::all().into_iter().filter(|f| !WITH_COGNITO.contains(&f.name)) {
+        for role in [Role::TenantAdmin, Role::Marketer, Role::SuperAdmin] {
+            app.clock().advance(KEYS_ARE_FORGOTTEN);
+            let who = app.open_session(Tenant::Acme, role).await;
+            app.reset_calls();
+            run(&app, &function, &who, &shipment).await;
+            let own = decided(&iam::statements(&function), true);
+            let tenants = Node::List(second_wall::statements(&function));
+            for call in app.wire().signed() {
+                let session = app.tenant_sessions().into_iter().find(|session| session.access_key == call.access_key);
+                let tag = session.as_ref().map(|session| ("aws:PrincipalTag/tenant", vec![session.tenant.to_string()]));
+                let role = if session.is_some() { &tenants } else { &own };
+                *if session.is_some() { &mut by_tenants } else { &mut by_functions } += 1;
+                for (action, table, keys) in asked(&app, &call) {
+                    let context = tag.clone().into_iter().chain([("dynamodb:LeadingKeys", keys)]).collect();
+                    let may = allows(role, &format!("dynamodb:{action}"), &arn(&table), &context);
+                    assert!(may, "{} may not {action} {table} with {context:?}", function.name);
+                }
+            }
+        }
+    }
+    assert!(by_tenants > 100 && by_functions > 20, "{by_tenants} by tenants, {by_functions} by functions");
+}
+
+fn arn(table: &str) -> String {
+    let (table, index) = table.split_once("/index/").map_or((table, String::new()), |(t, index)| (t, format!("/index/{index}")));
+    format!("arn:${{AWS::Partition}}:dynamodb:${{AWS::Region}}:${{AWS::AccountId}}:table/${{{table}}}{index}")
+}
+
+/// What a call asks of IAM: actions, each with its table or index and the partitions that it names.
+fn asked(app: &App, call: &SignedCall) -> Vec<(String, String, Vec<String>)> {
+    let logical = |name: &Value| {
+        let tables = &app.provisioned().tables;
+        tables.iter().find(|(_, physical)| Some(physical.as_str()) == name.as_str()).unwrap().0.clone()
+    };
+    let pk = |key: &Value| key["pk"]["S"].as_str().unwrap().to_owned();
+    let (body, action) = (&call.body, call.operation.clone());
+    match action.as_str() {
+        "Query" => {
+            let table = logical(&body["TableName"]);
+            let of = body["IndexName"].as_str().map_or(table.clone(), |index| format!("{table}/index/{index}"));
+            vec![(action, of, vec![body["ExpressionAttributeValues"][":h"]["S"].as_str().unwrap().to_owned()])]
+        }
+        "BatchGetItem" | "BatchWriteItem" => {
+            let tables = body["RequestItems"].as_object().unwrap().iter();
+            let each = tables.map(|(name, asked)| {
+                let keys = asked["Keys"].as_array().or(asked.as_array()).unwrap().iter();
+                let key = |item: &Value| pk(item["DeleteRequest"].get("Key").unwrap_or(item));
+                (action.clone(), logical(&name.as_str().into()), keys.map(key).collect())
+            });
+            each.collect()
+        }
+        "TransactWriteItems" => {
+            let items = body["TransactItems"].as_array().unwrap().iter();
+            let each = items.map(|item| {
+                let (kind, item) = item.as_object().unwrap().iter().next().unwrap();
+                let action = if kind == "ConditionCheck" { "ConditionCheckItem".to_owned() } else { format!("{kind}Item") };
+                (action, logical(&item["TableName"]), vec![pk(item.get("Key").unwrap_or(&item["Item"]))])
+            });
+            each.collect()
+        }
+        _ => vec![(action, logical(&body["TableName"]), vec![pk(body.get("Key").unwrap_or(&body["Item"]))])],
+    }
 }
 
 /// Runs the function on its event: what an endpoint answers.

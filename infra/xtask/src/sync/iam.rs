@@ -4,7 +4,7 @@
 use super::{
     background::SCHEDULES_DEAD,
     function::{Function, Serves},
-    queues,
+    queues, second_wall,
     yaml::{Node, attribute, list, map, reference, sub},
 };
 use common::{Feed, IdempotencyKey, Kind, Need};
@@ -195,19 +195,8 @@ pub(crate) fn statements(function: &Function) -> Node {
             "Resource" => "*",
         },
     ];
-    let tables = [
-        ("Records", "RecordsTable", &grants.records),
-        ("Ledger", "LedgerTable", &grants.ledger),
-        ("Keys", "KeysTable", &grants.keys),
-        ("Ephemera", "EphemeraTable", &grants.ephemera),
-    ];
-    for (sid, parameter, actions) in tables {
-        statements.extend(table(sid, parameter, actions));
-    }
-    statements.extend(indexes(&grants.indexes));
-    if tables.iter().any(|(_, _, actions)| !actions.is_empty()) || !grants.indexes.is_empty() {
-        statements.push(use_data_key("OpenTables", &["kms:Decrypt"], &["dynamodb"]));
-    }
+    statements.extend(of_tables(&grants, &reference("DataKeyArn"), second_wall::bounds(function).as_ref()));
+    statements.extend(second_wall::enter(function));
     if !grants.purposes.is_empty() {
         statements.push(map! {
             "Sid" => "Unwrap", "Effect" => "Allow", "Action" => "kms:Decrypt",
@@ -227,6 +216,34 @@ pub(crate) fn statements(function: &Function) -> Node {
     statements.extend(function.needs(Need::Push).then(push));
     statements.extend(of_log(function));
     Node::List(statements)
+}
+
+/// What the function does with tables, bounded by a condition.
+pub(crate) fn tables(function: &Function, data_key: &Node, within: Option<&Node>) -> Vec<Node> {
+    of_tables(&Grants::of(function), data_key, within)
+}
+
+fn of_tables(grants: &Grants, data_key: &Node, within: Option<&Node>) -> Vec<Node> {
+    let tables = [
+        ("Records", "RecordsTable", &grants.records),
+        ("Ledger", "LedgerTable", &grants.ledger),
+        ("Keys", "KeysTable", &grants.keys),
+        ("Ephemera", "EphemeraTable", &grants.ephemera),
+    ];
+    let mut statements: Vec<_> =
+        tables.into_iter().filter_map(|(sid, parameter, actions)| table(sid, parameter, actions)).collect();
+    statements.extend(indexes(&grants.indexes));
+    if let Some(condition) = within {
+        for statement in &mut statements {
+            if let Node::Map(members) = statement {
+                members.push(("Condition".to_owned(), condition.clone()));
+            }
+        }
+    }
+    if !statements.is_empty() {
+        statements.push(at_rest(data_key, "OpenTables", &["kms:Decrypt"], &["dynamodb"]));
+    }
+    statements
 }
 
 fn table(sid: &str, parameter: &str, actions: &Actions) -> Option<Node> {
@@ -258,11 +275,15 @@ fn indexes(names: &BTreeSet<&'static str>) -> Option<Node> {
 
 /// The key of what is at rest, through the services that store it.
 pub(crate) fn use_data_key(sid: &str, actions: &[&str], services: &[&str]) -> Node {
+    at_rest(&reference("DataKeyArn"), sid, actions, services)
+}
+
+fn at_rest(key: &Node, sid: &str, actions: &[&str], services: &[&str]) -> Node {
     let mut via: Vec<_> = services.iter().map(|service| sub(format!("{service}.${{AWS::Region}}.amazonaws.com"))).collect();
     let via = if via.len() == 1 { via.remove(0) } else { Node::List(via) };
     let action = if let [action] = actions { Node::from(*action) } else { actions.iter().copied().collect() };
     map! {
-        "Sid" => sid, "Effect" => "Allow", "Action" => action, "Resource" => reference("DataKeyArn"),
+        "Sid" => sid, "Effect" => "Allow", "Action" => action, "Resource" => key.clone(),
         "Condition" => map! { "StringEquals" => map! { "kms:ViaService" => via } },
     }
 }

@@ -5,15 +5,20 @@ mod api;
 mod background;
 #[cfg(test)]
 mod calls;
+#[cfg(test)]
+mod evaluate;
 mod events;
 mod function;
 mod iam;
+#[cfg(test)]
+mod isolation;
 mod manifest;
 #[cfg(test)]
 mod promises;
 mod queues;
 mod regions;
 mod schemas;
+mod second_wall;
 mod sockets;
 mod stack;
 #[cfg(test)]
@@ -115,6 +120,7 @@ fn plan(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     let template = in_template(&template, "sockets", &sockets::resources())?;
     let template = in_template(&template, "alarms", &alarms::resources())?;
     let template = in_template(&template, "api", &api::resources())?;
+    let template = in_template(&template, "walls", &second_wall::resources(&functions))?;
     let template = in_template(&template, "stacks", &yaml::Node::Map(stacks).write(2))?;
     let template = in_template(&template, "outputs", &api::outputs())?;
     files.insert("template.yaml".into(), template);

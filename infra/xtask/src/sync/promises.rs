@@ -165,6 +165,7 @@ fn production_keeps_its_audit_log_for_seven_years_and_nobody_can_shorten_that() 
     let template = root();
     assert_eq!(template["Parameters"]["AuditRetentionMode"]["Default"], "GOVERNANCE");
     assert_eq!(template["Parameters"]["AuditRetentionDays"]["Default"], 1);
+    assert_eq!((&template["Parameters"]["TenantSessions"]["Default"], prod.get("TenantSessions")), (&"on".into(), None));
     for (name, value) in &prod {
         let parameter = &template["Parameters"][&**name];
         assert!(!parameter.is_null(), "`{name}` is no parameter of template.yaml");

@@ -3,10 +3,11 @@
 use super::{
     background,
     function::{Function, Serves, pascal},
-    iam, queues,
+    iam, queues, second_wall,
     yaml::{Node, attribute, list, map, reference, sub},
 };
 use common::Need;
+use std::collections::BTreeSet;
 
 /// What the root template says that the nested ones repeat.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(crate) struct Root {
 /// Passed besides what the environment needs: the nested stack's parameter, and what the root passes for it.
 fn besides(functions: &[Function]) -> Vec<(&'static str, Node)> {
     let mut parameters = vec![("DataKeyArn", attribute("DataKey.Arn")), ("LogRetentionDays", reference("LogRetentionDays"))];
+    parameters.push(second_wall::parameter());
     if functions.iter().any(|function| function.needs(Need::Push)) {
         parameters.push(("SocketApi", reference("SocketApi")));
     }
@@ -46,8 +48,9 @@ impl Root {
             self.environment.iter().map(|(_, parameter, value)| (parameter.clone(), value.clone())).collect();
         parameters.extend(besides(functions).into_iter().map(|(name, value)| (name.to_owned(), value)));
         let mut stack = vec![("Type".to_owned(), "AWS::CloudFormation::Stack".into())];
-        // It names queues without referring to them.
-        let named = named_queues(functions);
+        // It names queues and tenant roles without referring to them.
+        let roles: BTreeSet<_> = functions.iter().filter_map(second_wall::logical).collect();
+        let named: Vec<_> = named_queues(functions).into_iter().chain(roles).collect();
         if !named.is_empty() {
             stack.push(("DependsOn".to_owned(), named.into_iter().collect()));
         }
@@ -91,6 +94,7 @@ impl Root {
             "Transform" => "AWS::Serverless-2016-10-31",
             "Description" => format!("Cloister - the functions of {domain}"),
             "Parameters" => Node::Map(parameters.collect()),
+            "Conditions" => second_wall::conditions(),
             "Globals" => map! { "Function" => Node::Map(globals) },
             "Resources" => Node::Map(resources),
         };
@@ -126,25 +130,25 @@ fn resource(function: &Function) -> Node {
         ("Role".to_owned(), attribute(&format!("{}Role.Arn", function.logical()))),
     ];
     properties.extend(function.timeout().map(|secs| ("Timeout".to_owned(), u32::from(secs).into())));
+    properties.extend(second_wall::environment(function).map(|environment| ("Environment".to_owned(), environment)));
     properties.push(("LoggingConfig".to_owned(), map! { "LogGroup" => reference("Logs"), "LogFormat" => "JSON" }));
     map! { "Type" => "AWS::Serverless::Function", "Properties" => Node::Map(properties) }
 }
 
 fn role(function: &Function) -> Node {
-    map! {
-        "Type" => "AWS::IAM::Role",
-        "Properties" => map! {
-            "RoleName" => sub(format!("${{Prefix}}-{}", function.name)),
-            "AssumeRolePolicyDocument" => map! {
-                "Version" => "2012-10-17",
-                "Statement" => list![map! {
-                    "Effect" => "Allow", "Principal" => map! { "Service" => "lambda.amazonaws.com" }, "Action" => "sts:AssumeRole",
-                }],
-            },
-            "Policies" => list![map! {
-                "PolicyName" => "needs",
-                "PolicyDocument" => map! { "Version" => "2012-10-17", "Statement" => iam::statements(function) },
-            }],
-        },
-    }
+    let mut properties = vec![("RoleName".to_owned(), sub(format!("${{Prefix}}-{}", function.name)))];
+    properties.extend(second_wall::tags(function).map(|tags| ("Tags".to_owned(), tags)));
+    let trust = map! {
+        "Version" => "2012-10-17",
+        "Statement" => list![map! {
+            "Effect" => "Allow", "Principal" => map! { "Service" => "lambda.amazonaws.com" }, "Action" => "sts:AssumeRole",
+        }],
+    };
+    properties.push(("AssumeRolePolicyDocument".to_owned(), trust));
+    let needs = map! {
+        "PolicyName" => "needs",
+        "PolicyDocument" => map! { "Version" => "2012-10-17", "Statement" => iam::statements(function) },
+    };
+    properties.push(("Policies".to_owned(), list![needs]));
+    map! { "Type" => "AWS::IAM::Role", "Properties" => Node::Map(properties) }
 }

@@ -54,6 +54,7 @@ fn statements(resource: &Node) -> Vec<(Vec<String>, Vec<String>)> {
         match node {
             Node::List(items) => items.iter().for_each(|item| walk(item, out)),
             Node::Map(members) => members.iter().for_each(|(_, value)| walk(value, out)),
+            Node::Tag(_, inner) => walk(inner, out),
             _ => {}
         }
     }

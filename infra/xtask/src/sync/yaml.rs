@@ -172,11 +172,12 @@ impl Node {
     }
 
     fn after_dash(&self, out: &mut String, indent: usize) {
-        match self.on_one_line(column(out)) {
-            Some(line) => {
+        match (self.on_one_line(column(out)), self) {
+            (Some(line), _) => {
                 let _ = writeln!(out, " {line}");
             }
-            None => {
+            (None, Self::Tag(..)) => self.after_key(out, indent),
+            (None, _) => {
                 out.push(' ');
                 self.block(out, indent + 2, true);
             }
@@ -259,6 +260,7 @@ mod tests {
             "Condition" => map! { "StringEquals" => map! { "kms:ViaService" => sub("dynamodb.${AWS::Region}.amazonaws.com") } },
             "Numbers" => list![1u32, true, "true", "2012-10-17", "*", "quote\"s"],
             "Lines" => Node::Block("#if(x)\n  y\n#end".to_owned()),
+            "Chosen" => list![Node::Tag("If", Box::new(list!["On", map! { "a" => map! { "b" => map! { "c" => "d" } } }, reference("AWS::NoValue")]))],
             "Long" => Node::List((0..40u32).map(|i| map! { "Key" => format!("item number {i}"), "Value" => attribute("Some.Arn") }).collect()),
             "200" => "a key that looks like a number",
         };

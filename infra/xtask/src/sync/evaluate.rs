@@ -1,0 +1,83 @@
+//! What IAM would say, as far as the templates' statements ask it. No emulator here checks a policy. What is not known here is
+//! a panic, so that no statement is taken for more, or less, than it says.
+//!
+//! After the reference of IAM's policy elements: an operator of a key that is not there fails, but for `Null`, and for
+//! `ForAllValues`, which holds of no values.
+
+use super::yaml::Node;
+use std::collections::BTreeMap;
+
+/// A request's context: each condition key's values.
+pub(super) type Context<'a> = BTreeMap<&'a str, Vec<String>>;
+
+/// The template's value with its conditions decided: `!If` becomes one side, and what is `AWS::NoValue` is not there.
+pub(super) fn decided(node: &Node, on: bool) -> Node {
+    let gone = |node: &Node| *node == super::yaml::reference("AWS::NoValue");
+    match node {
+        Node::Tag("If", sides) => match &**sides {
+            Node::List(sides) if sides.len() == 3 && sides[0] == "SeparatesTenants".into() => {
+                decided(&sides[if on { 1 } else { 2 }], on)
+            }
+            other => panic!("no condition that is known here: {other:?}"),
+        },
+        Node::List(items) => Node::List(items.iter().map(|item| decided(item, on)).filter(|item| !gone(item)).collect()),
+        Node::Map(members) => {
+            let members = members.iter().map(|(name, value)| (name.clone(), decided(value, on)));
+            Node::Map(members.filter(|(_, value)| !gone(value)).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// Whether one of the statements allows the action. Nobody denies.
+pub(super) fn allows(statements: &Node, action: &str, resource: &str, context: &Context<'_>) -> bool {
+    let Node::List(statements) = statements else { panic!("statements are a list") };
+    statements.iter().any(|statement| {
+        assert_eq!(statement.get("Effect"), Some(&"Allow".into()), "{statement:?}");
+        let texts = |name: &str| statement.get(name).map(super::tests::texts).unwrap_or_default();
+        // A trust policy names no resource: it is the role.
+        let resources = texts("Resource");
+        texts("Action").contains(&action)
+            && (resources.is_empty() || resources.iter().any(|pattern| like(pattern, resource)))
+            && statement.get("Condition").is_none_or(|condition| holds(condition, context))
+    })
+}
+
+fn holds(condition: &Node, context: &Context<'_>) -> bool {
+    condition.members().iter().all(|(operator, keys)| {
+        keys.members().iter().all(|(key, wanted)| {
+            let wanted: Vec<_> = super::tests::texts(wanted).into_iter().map(|text| filled(text, context)).collect();
+            let matches = |value: &String, by: fn(&str, &str) -> bool| wanted.iter().flatten().any(|pattern| by(pattern, value));
+            let values = context.get(key.as_str());
+            let one = |by| values.is_some_and(|values| values.len() == 1 && matches(&values[0], by));
+            let every = |by: fn(&str, &str) -> bool| values.is_none_or(|values| values.iter().all(|value| matches(value, by)));
+            match operator.as_str() {
+                "StringEquals" => one(|pattern, value| pattern == value),
+                "StringLike" | "ArnLike" => one(like),
+                "ForAllValues:StringEquals" => every(|pattern, value| pattern == value),
+                "ForAllValues:StringLike" => every(like),
+                "Null" => wanted.iter().flatten().any(|null| (null == "true") == values.is_none()),
+                other => panic!("no operator that is known here: {other}"),
+            }
+        })
+    })
+}
+
+/// The text with its variable's value; nothing where the variable has none, and then it matches nothing.
+fn filled(text: &str, context: &Context<'_>) -> Option<String> {
+    let Some((before, rest)) = text.split_once("${aws:") else { return Some(text.to_owned()) };
+    let (name, after) = rest.split_once('}').unwrap();
+    let value = context.get(format!("aws:{name}").as_str())?.first()?;
+    Some(format!("{before}{value}{after}"))
+}
+
+/// `*` stands for any text.
+fn like(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((start, rest)) => {
+            let Some(text) = text.strip_prefix(start) else { return false };
+            (0..=text.len()).filter(|at| text.is_char_boundary(*at)).any(|at| like(rest, &text[at..]))
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The second wall, asked as IAM would be: who sees whose partitions, and who gets in.
+
+use super::{
+    evaluate::{Context, allows, decided},
+    function::{self, Function},
+    iam, second_wall, stack,
+    yaml::{Node, reference},
+};
+use crate::workspace;
+use common::TenantId;
+use std::{collections::BTreeSet, fs};
+
+const OWN: &str = "ten_0190a8f6b2c07d3e8f4a5b6c7d8e9f00";
+const OTHER: &str = "ten_0190a8f6b2c07d3e8f4a5b6c7d8e9f01";
+
+fn keys(keys: &[&str]) -> (&'static str, Vec<String>) {
+    ("dynamodb:LeadingKeys", keys.iter().map(|key| (*key).to_owned()).collect())
+}
+
+fn tag(tenant: &str) -> (&'static str, Vec<String>) {
+    ("aws:PrincipalTag/tenant", vec![tenant.to_owned()])
+}
+
+/// The actions on tables that the statements name, each with its resource.
+fn of_tables(statements: &Node) -> Vec<(String, String)> {
+    let Node::List(statements) = statements else { panic!("statements are a list") };
+    let texts = |statement: &Node, name: &str| {
+        let texts = statement.get(name).map(super::tests::texts).unwrap_or_default();
+        texts.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let each = statements.iter().flat_map(|statement| {
+        let resources = texts(statement, "Resource");
+        texts(statement, "Action")
+            .into_iter()
+            .flat_map(move |action| resources.clone().into_iter().map(move |r| (action.clone(), r)))
+    });
+    each.filter(|(action, _)| action.starts_with("dynamodb:")).collect()
+}
+
+fn with_tables() -> Vec<Function> {
+    function::all().into_iter().filter(|function| second_wall::logical(function).is_some()).collect()
+}
+
+/// The function's own role's statements, where tenants are separated or are not.
+fn own(function: &Function, on: bool) -> Node {
+    decided(&iam::statements(function), on)
+}
+
+/// The policies of the function's tenant role in the root template: whom it trusts, and what it may do.
+fn tenant_role(function: &Function) -> (Node, Node) {
+    let template: serde_norway::Value =
+        serde_norway::from_str(&fs::read_to_string(workspace::root().join("template.yaml")).unwrap()).unwrap();
+    let role = Node::from_yaml(&template["Resources"][second_wall::logical(function).unwrap()]).unwrap();
+    assert!(role.get("Condition").is_none(), "the stacks wait for it");
+    let properties = role.get("Properties").unwrap();
+    let Some(Node::List(policies)) = properties.get("Policies") else { panic!("policies are a list") };
+    let [policy] = policies.as_slice() else { panic!("one policy") };
+    let statements = |document: Option<&Node>| document.and_then(|d| d.get("Statement")).unwrap().clone();
+    (statements(properties.get("AssumeRolePolicyDocument")), statements(policy.get("PolicyDocument")))
+}
+
+#[test]
+fn a_tenants_session_opens_its_own_partitions_and_nobody_elses() {
+    let longer = format!("{OWN}0");
+    for function in with_tables() {
+        let (_, role) = tenant_role(&function);
+        let asked = of_tables(&role);
+        assert!(!asked.is_empty(), "{}", function.name);
+        for (action, resource) in asked {
+            let may = |context: &[(&'static str, Vec<String>)]| {
+                allows(&role, &action, &resource, &context.iter().cloned().collect::<Context<'_>>())
+            };
+            let (own, other) = (format!("{OWN}#AUDIT"), format!("{OTHER}#AUDIT"));
+            let platform = format!("{}#TENANTS", TenantId::PLATFORM);
+            let what = format!("{} {action} {resource}", function.name);
+            assert!(may(&[tag(OWN), keys(&[&own])]), "{what}");
+            assert!(may(&[tag(OWN), keys(&[&own, &format!("{OWN}#EVENTS")])]), "{what}: several of its own");
+            assert!(!may(&[tag(OWN), keys(&[&other])]), "{what}: another's");
+            assert!(!may(&[tag(OWN), keys(&[&own, &other])]), "{what}: another's beside its own");
+            assert!(!may(&[tag(OWN), keys(&[&platform])]), "{what}: the platform's");
+            assert!(!may(&[tag(OWN), keys(&[&format!("{longer}#AUDIT")])]), "{what}: an id that begins alike");
+            assert!(!may(&[tag(OWN), keys(&[OWN])]), "{what}: a key of no partition");
+            assert!(!may(&[tag(OWN)]), "{what}: no key, as in a Scan");
+            assert!(!may(&[keys(&[&own])]), "{what}: no tag");
+            assert!(!may(&[tag(""), keys(&[&own])]), "{what}: an empty tag");
+        }
+    }
+}
+
+#[test]
+fn a_tenant_role_does_with_tables_what_its_functions_do_and_nothing_else() {
+    for function in with_tables() {
+        let (_, role) = tenant_role(&function);
+        let actions = |statements: &Node| of_tables(statements).into_iter().collect::<BTreeSet<_>>();
+        assert_eq!(actions(&role), actions(&own(&function, true)), "{}", function.name);
+        let Node::List(statements) = &role else { panic!("statements are a list") };
+        let others: BTreeSet<_> = statements.iter().filter_map(|s| s.get("Action")).flat_map(super::tests::texts).collect();
+        let others: Vec<_> = others.into_iter().filter(|action| !action.starts_with("dynamodb:")).collect();
+        assert_eq!(others, ["kms:Decrypt"], "{}: the tables' own key", function.name);
+        assert!(actions(&role).iter().all(|(action, _)| !["Scan", "PartiQL", "*"].iter().any(|not| action.contains(not))));
+    }
+}
+
+#[test]
+fn without_a_session_a_function_sees_the_platforms_partition_only() {
+    let mut across = Vec::new();
+    for function in with_tables() {
+        let (on, off) = (own(&function, true), own(&function, false));
+        for (action, resource) in of_tables(&on) {
+            let may = |role: &Node, key: &str| allows(role, &action, &resource, &[keys(&[key])].into());
+            let (tenants, platforms) = (format!("{OWN}#AUDIT"), format!("{}#AUDIT", TenantId::PLATFORM));
+            assert!(may(&on, &platforms) && may(&off, &platforms) && may(&off, &tenants), "{} {action}", function.name);
+            assert_eq!(may(&on, &tenants), second_wall::is_across_tenants(&function), "{} {action}", function.name);
+        }
+        if second_wall::is_across_tenants(&function) {
+            across.push(function.name);
+        }
+    }
+    across.sort_unstable();
+    assert_eq!(across, ["challenge", "login"], "these stand before the second wall: what is added here is a decision of its own");
+}
+
+#[test]
+fn a_function_opens_sessions_of_its_own_set_only_and_only_for_one_tenant() {
+    const PREFIX: &str = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${Prefix}-";
+    const ELSEWHERE: &str = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/other-";
+    let functions = with_tables();
+    for function in &functions {
+        let (trust, _) = tenant_role(function);
+        let set = |function: &Function| {
+            let tags = second_wall::tags(function).unwrap();
+            super::tests::texts(&tags).last().unwrap().trim_start_matches("${Prefix}-").to_owned()
+        };
+        let role = set(function);
+        let may = |caller: &Function, prefix: &str, tags: &[(&'static str, &str)]| {
+            let mut context: Context<'_> = [
+                ("aws:PrincipalArn", vec![format!("{prefix}{}", caller.name)]),
+                ("aws:PrincipalTag/tenant_role", vec![format!("${{Prefix}}-{}", set(caller))]),
+                ("aws:TagKeys", tags.iter().map(|(name, _)| name.trim_start_matches("aws:RequestTag/").to_owned()).collect()),
+            ]
+            .into();
+            context.extend(tags.iter().map(|(name, value)| (*name, vec![(*value).to_owned()])));
+            ["sts:AssumeRole", "sts:TagSession"].iter().all(|action| {
+                allows(&own(caller, true), action, &format!("{PREFIX}{role}"), &context) && allows(&trust, action, "", &context)
+            })
+        };
+        let tenant = ("aws:RequestTag/tenant", OWN);
+        assert!(may(function, PREFIX, &[tenant]), "{}", function.name);
+        assert!(!may(function, PREFIX, &[]), "{}: no tag", function.name);
+        assert!(!may(function, PREFIX, &[("aws:RequestTag/tenant", "usr_1")]), "{}: no tenant's", function.name);
+        assert!(!may(function, PREFIX, &[tenant, ("aws:RequestTag/more", "x")]), "{}: another tag", function.name);
+        assert!(!may(function, ELSEWHERE, &[tenant]), "{}: another deployment's", function.name);
+        for other in functions.iter().filter(|other| set(other) != role) {
+            assert!(!may(other, PREFIX, &[tenant]), "{} opens a session of {}'s", other.name, function.name);
+        }
+        let off = own(function, false);
+        assert!(!allows(
+            &off,
+            "sts:AssumeRole",
+            &format!("{PREFIX}{role}"),
+            &[("aws:RequestTag/tenant", vec![OWN.to_owned()]), ("aws:TagKeys", vec!["tenant".to_owned()])].into()
+        ));
+    }
+}
+
+#[test]
+fn each_function_is_told_its_own_tenant_role_and_waits_for_it() {
+    let text = fs::read_to_string(workspace::root().join("template.yaml")).unwrap();
+    let nested = stack::Root::read(&text).unwrap();
+    for domain in registry::DOMAINS {
+        let functions: Vec<_> = function::all().into_iter().filter(|function| function.domain == domain.name).collect();
+        let (_, resource) = nested.nested(domain.name, &functions);
+        let awaited = resource.get("DependsOn").map(super::tests::texts).unwrap_or_default();
+        assert_eq!(
+            resource.get("Properties").unwrap().get("Parameters").unwrap().get("TenantSessions"),
+            Some(&reference("TenantSessions"))
+        );
+        let stack: serde_norway::Value = serde_norway::from_str(&nested.stack(domain.name, &functions)).unwrap();
+        for function in &functions {
+            let told = Node::from_yaml(&stack["Resources"][function.logical()]["Properties"]["Environment"]).unwrap();
+            let told = |on: bool| super::tests::texts(&decided(&told, on)).into_iter().map(str::to_owned).collect::<Vec<_>>();
+            match second_wall::logical(function) {
+                Some(role) => {
+                    assert!(awaited.contains(&role.as_str()), "{}", function.name);
+                    let arn = told(true);
+                    assert!(arn[0].to_lowercase().replace('-', "").ends_with(&role.to_lowercase()), "{arn:?}");
+                    assert_eq!(told(false), ["none"]);
+                }
+                None => assert!(stack["Resources"][function.logical()]["Properties"]["Environment"].is_null()),
+            }
+        }
+    }
+}
+
+/// IAM takes 2,048 characters of a trust policy, without its white space, 10,240 of a role's own policies, and 64 of a name.
+#[test]
+fn the_tenant_roles_are_few_and_within_what_iam_takes() {
+    let roles: BTreeSet<_> = function::all().iter().filter_map(second_wall::logical).collect();
+    // Each is a resource of the root template, which has room for 400.
+    assert!((2..=64).contains(&roles.len()), "{} roles: is a capability too fine?", roles.len());
+    let length = |node: &Node| super::tests::texts(node).iter().map(|text| text.len() + 3).sum::<usize>();
+    for function in with_tables() {
+        let (trust, role) = tenant_role(&function);
+        assert!(length(&trust) + 600 < 2048 && length(&role) < 5000, "{}", function.name);
+        assert!(length(&own(&function, true)) < 5000, "{}: {}", function.name, length(&own(&function, true)));
+    }
+}

@@ -1,0 +1,151 @@
+//! The second wall of tenancy, as IAM holds it: a role for each distinct set of what functions do with tables, whose sessions
+//! are tagged with a tenant and see that tenant's partitions. A function may open sessions of its own set's role only, and
+//! without one it sees the platform's partition.
+//!
+//! A role's name is a hash of what it may do, so that a name never changes its meaning: while a deployment is under way the
+//! old functions keep the role that they know.
+
+use super::{
+    function::{Function, Serves, pascal},
+    iam,
+    yaml::{Node, attribute, list, map, reference, sub},
+};
+use aws_lc_rs::digest;
+use common::{Kind, Need, TenantId};
+use std::collections::BTreeMap;
+
+/// The templates' condition, and what it compares.
+const ON: &str = "SeparatesTenants";
+const PARAMETER: &str = "TenantSessions";
+/// The tag of a function's role that says which role's sessions it may open. In a trust policy, 2,048 characters long at most,
+/// the functions' names would not fit.
+const TENANT_ROLE: &str = "tenant_role";
+
+/// Those that commit a tenant's items and the platform's in one transaction, which no tenant's session could: their own roles
+/// see every partition. Sign-ins that wait lie in the platform's.
+const ACROSS_TENANTS: [&str; 2] = ["challenge", "login"];
+
+/// Whether one transaction of the function's may name several tenants. What the platform does to a tenant is on record in both
+/// logs.
+pub(crate) fn is_across_tenants(function: &Function) -> bool {
+    let platform = matches!(function.serves, Serves::Endpoint(endpoint) if endpoint.kind == Kind::Platform);
+    ACROSS_TENANTS.contains(&function.name) || (platform && function.needs(Need::Write))
+}
+
+/// What the function's tenant role may do; nothing where the function sees no table.
+pub(crate) fn statements(function: &Function) -> Vec<Node> {
+    iam::tables(function, &attribute("DataKey.Arn"), Some(&keys_begin_with("${aws:PrincipalTag/tenant}#*")))
+}
+
+/// The tenant role's name after the deployment's: `tenant-1f0c9a2b`.
+fn name(function: &Function) -> Option<String> {
+    let statements = statements(function);
+    (!statements.is_empty()).then(|| {
+        let hash = digest::digest(&digest::SHA256, Node::List(statements).write(0).as_bytes());
+        let hex: String = hash.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        format!("tenant-{hex}")
+    })
+}
+
+/// The tenant role's logical name in the root template.
+pub(crate) fn logical(function: &Function) -> Option<String> {
+    name(function).map(|name| pascal(&name))
+}
+
+/// What is there only where tenants are separated.
+fn if_on(then: Node, otherwise: Node) -> Node {
+    Node::Tag("If", Box::new(list![ON, then, otherwise]))
+}
+
+fn nothing() -> Node {
+    reference("AWS::NoValue")
+}
+
+/// Of the condition's two halves the first holds where a request names no key at all, as a Scan's does: hence the second.
+fn keys_begin_with(pattern: &str) -> Node {
+    map! {
+        "ForAllValues:StringLike" => map! { "dynamodb:LeadingKeys" => list![pattern] },
+        "Null" => map! { "dynamodb:LeadingKeys" => "false" },
+    }
+}
+
+/// What bounds a function's own access to tables: the platform's partition, where tenants are separated.
+pub(crate) fn bounds(function: &Function) -> Option<Node> {
+    let platform = || if_on(keys_begin_with(&format!("{}#*", TenantId::PLATFORM)), nothing());
+    (!is_across_tenants(function)).then(platform)
+}
+
+/// That the function may open its tenant role's sessions, tagged with a tenant and with nothing else.
+pub(crate) fn enter(function: &Function) -> Option<Node> {
+    let statement = map! {
+        "Sid" => "EnterTenant", "Effect" => "Allow", "Action" => list!["sts:AssumeRole", "sts:TagSession"],
+        "Resource" => sub(arn(&name(function)?)), "Condition" => tagged(Vec::new()),
+    };
+    Some(if_on(statement, nothing()))
+}
+
+/// The tag without which no trust policy lets the function in.
+pub(crate) fn tags(function: &Function) -> Option<Node> {
+    let name = name(function)?;
+    Some(list![map! { "Key" => TENANT_ROLE, "Value" => sub(format!("${{Prefix}}-{name}")) }])
+}
+
+/// The function's environment, besides what all functions are told.
+pub(crate) fn environment(function: &Function) -> Option<Node> {
+    let role = if_on(sub(arn(&name(function)?)), "none".into());
+    Some(map! { "Variables" => map! { "CLOISTER_TENANT_ROLE_ARN" => role } })
+}
+
+/// What a domain's stack must be told, and what it makes of it.
+pub(crate) fn parameter() -> (&'static str, Node) {
+    (PARAMETER, reference(PARAMETER))
+}
+pub(crate) fn conditions() -> Node {
+    map! { ON => Node::Tag("Equals", Box::new(list![reference(PARAMETER), "on"])) }
+}
+
+fn arn(name: &str) -> String {
+    format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/${{Prefix}}-{name}")
+}
+
+/// A session with one tag, a tenant's id; and whatever else is asked of the caller.
+fn tagged(caller: Vec<(String, Node)>) -> Node {
+    let mut condition = caller;
+    condition.push(("StringLike".to_owned(), map! { "aws:RequestTag/tenant" => "ten_*" }));
+    condition.push(("ForAllValues:StringEquals".to_owned(), map! { "aws:TagKeys" => list!["tenant"] }));
+    Node::Map(condition)
+}
+
+/// The tenant roles of the root template. They are there also where tenants are not separated, and then let nobody in, for no
+/// function's own role may ask: a stack cannot wait for a resource that a condition leaves out.
+pub(crate) fn resources(functions: &[Function]) -> String {
+    let roles: BTreeMap<_, _> = functions.iter().filter_map(role).collect();
+    Node::Map(roles.into_iter().collect()).write(2)
+}
+
+fn role(function: &Function) -> Option<(String, Node)> {
+    let name = name(function)?;
+    // The account's root stands for its roles; the condition says which.
+    let caller = vec![
+        ("ArnLike".to_owned(), map! { "aws:PrincipalArn" => sub(arn("*")) }),
+        ("StringEquals".to_owned(), map! { format!("aws:PrincipalTag/{TENANT_ROLE}") => sub(format!("${{Prefix}}-{name}")) }),
+    ];
+    let trust = map! {
+        "Sid" => "FunctionsOfThisSet", "Effect" => "Allow",
+        "Principal" => map! { "AWS" => sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:root") },
+        "Action" => list!["sts:AssumeRole", "sts:TagSession"],
+        "Condition" => tagged(caller),
+    };
+    let role = map! {
+        "Type" => "AWS::IAM::Role",
+        "Properties" => map! {
+            "RoleName" => sub(format!("${{Prefix}}-{name}")),
+            "AssumeRolePolicyDocument" => map! { "Version" => "2012-10-17", "Statement" => list![trust] },
+            "Policies" => list![map! {
+                "PolicyName" => "tenant",
+                "PolicyDocument" => map! { "Version" => "2012-10-17", "Statement" => Node::List(statements(function)) },
+            }],
+        },
+    };
+    Some((pascal(&name), role))
+}

@@ -1,0 +1,245 @@
+//! The second wall of tenancy: a tenant's items are read and written with credentials that open nothing else.
+//!
+//! The first wall is [`crate::table::prefixed`]: our own code names no other tenant's key. Behind this one AWS refuses such a
+//! key, whatever our code does: the credentials are of a session that STS has tagged with the tenant, and the policy of its
+//! role lets `dynamodb:LeadingKeys` begin with that tag and with nothing else. One AssumeRole a tenant and hour; in between
+//! nothing here calls anything.
+//!
+//! What it does not protect: the tag is this process's word. Who runs code in it can ask for another tenant's session.
+
+use crate::{Aws, Clock, Error, Result, TenantId, Timestamp, error::Cause, table::unavailable};
+use aws_credential_types::Credentials;
+use aws_sdk_sts::types::Tag;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+const SERVICE: &str = "sts";
+/// The session tag that the policies compare with: `aws:PrincipalTag/tenant`.
+const TAG: &str = "tenant";
+/// How long a session is asked for: the most that a role may have which was assumed by a role.
+const LIFETIME: Duration = Duration::from_secs(60 * 60);
+/// How long it is used before another is asked for. What is left is for calls on their way and for clocks that differ.
+const USED_FOR: Duration = Duration::from_secs(55 * 60);
+/// How long it is used where no other is to be had.
+const GOOD_FOR: Duration = Duration::from_secs(59 * 60);
+/// How long nobody asks again after a refusal, while there is a session that is good.
+const PAUSE: Duration = Duration::from_secs(30);
+/// How many tenants' sessions one process holds.
+const TENANTS: usize = 256;
+/// What a role session's name may have.
+const LONGEST_NAME: usize = 64;
+
+/// Hands out clients of the tables, each of one tenant.
+#[derive(Debug)]
+pub(crate) struct SecondWall {
+    aws: Aws,
+    sts: aws_sdk_sts::Client,
+    role_arn: String,
+    session_name: String,
+    clock: Arc<dyn Clock>,
+    doors: Mutex<HashMap<TenantId, Arc<Door>>>,
+}
+
+/// One tenant's way to the tables. Whoever finds no good session asks for one while the others wait for it.
+#[derive(Debug)]
+struct Door {
+    made_at: Timestamp,
+    session: tokio::sync::Mutex<Option<Session>>,
+}
+
+#[derive(Debug)]
+struct Session {
+    tables: aws_sdk_dynamodb::Client,
+    asked_at: Timestamp,
+    renew_at: Timestamp,
+}
+
+impl Session {
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        self.asked_at <= now && now < self.renew_at
+    }
+    fn is_good(&self, now: Timestamp) -> bool {
+        self.asked_at <= now && now < self.asked_at.plus(GOOD_FOR)
+    }
+}
+
+impl SecondWall {
+    /// Sessions of `role_arn`, named after the function, so that CloudTrail says who asked.
+    pub(crate) fn new(aws: &Aws, role_arn: String, deployment: &str, clock: Arc<dyn Clock>) -> Self {
+        let mut session_name = aws.function().map_or_else(|| format!("{deployment}-process"), str::to_owned);
+        session_name.truncate(LONGEST_NAME);
+        Self { sts: aws.sts(), aws: aws.clone(), role_arn, session_name, clock, doors: Mutex::default() }
+    }
+
+    /// A client that sees `tenant`'s partitions and no others.
+    ///
+    /// # Errors
+    /// 503 where STS does not answer or refuses, and no session is left that is good. Failures are not kept: the next call
+    /// asks again.
+    pub(crate) async fn tables(&self, tenant: TenantId) -> Result<aws_sdk_dynamodb::Client> {
+        let door = self.door(tenant);
+        let mut session = door.session.lock().await;
+        let now = self.clock.now();
+        if let Some(session) = session.as_ref().filter(|session| session.is_fresh(now)) {
+            return Ok(session.tables.clone());
+        }
+        match self.assume(tenant).await {
+            Ok(tables) => {
+                *session = Some(Session { tables: tables.clone(), asked_at: now, renew_at: now.plus(USED_FOR) });
+                Ok(tables)
+            }
+            Err(error) => {
+                let good = session.as_mut().filter(|session| session.is_good(now)).ok_or(error)?;
+                good.renew_at = now.plus(PAUSE);
+                Ok(good.tables.clone())
+            }
+        }
+    }
+
+    async fn assume(&self, tenant: TenantId) -> Result<aws_sdk_dynamodb::Client> {
+        let tag = Tag::builder().key(TAG).value(tenant.to_string()).build().map_err(|_| Error::internal("session tag"))?;
+        let seconds = i32::try_from(LIFETIME.as_secs()).unwrap_or(i32::MAX);
+        let request = self.sts.assume_role().role_arn(&self.role_arn).role_session_name(&self.session_name);
+        let answer = request.duration_seconds(seconds).tags(tag).send().await.map_err(unavailable(SERVICE))?;
+        let without = Error::Unavailable { service: SERVICE, cause: Cause::code("no credentials") };
+        let given = answer.credentials.ok_or(without)?;
+        // No expiry is told to the SDK: sessions are counted here, by the clock that is given.
+        let credentials =
+            Credentials::new(given.access_key_id, given.secret_access_key, Some(given.session_token), None, "tenant session");
+        Ok(self.aws.dynamodb_as(credentials))
+    }
+
+    fn door(&self, tenant: TenantId) -> Arc<Door> {
+        // A panic while the lock was held leaves a map that is still a map.
+        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        if doors.len() >= TENANTS && !doors.contains_key(&tenant) {
+            let oldest = doors.iter().min_by_key(|(_, door)| door.made_at).map(|(tenant, _)| *tenant);
+            oldest.map(|tenant| doors.remove(&tenant));
+        }
+        let made = || Arc::new(Door { made_at: self.clock.now(), session: tokio::sync::Mutex::default() });
+        doors.entry(tenant).or_insert_with(made).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Uuid,
+        config::TableNames,
+        db::Db,
+        table::{Key, Table},
+        unit::{Condition, Op},
+    };
+    use aws_smithy_runtime_api::{
+        client::{
+            http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector},
+            orchestrator::{HttpRequest, HttpResponse},
+        },
+        http::StatusCode,
+    };
+    use aws_smithy_types::body::SdkBody;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_767_268_800_000);
+
+    #[derive(Debug)]
+    struct Always;
+    impl Clock for Always {
+        fn now(&self) -> Timestamp {
+            NOW
+        }
+    }
+
+    /// STS: it gives whoever asks the same credentials, and keeps what it was asked. And tables, which keep who asked.
+    #[derive(Clone, Debug, Default)]
+    struct Sts(Arc<Mutex<Vec<String>>>);
+    impl HttpConnector for Sts {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            if request.headers().get("x-amz-target").is_some() {
+                let signed = request.headers().get("authorization").unwrap_or_default().to_owned();
+                self.0.lock().unwrap().push(signed);
+                return HttpConnectorFuture::ready(Ok(HttpResponse::new(
+                    StatusCode::try_from(200).unwrap(),
+                    SdkBody::from("{}"),
+                )));
+            }
+            let asked = String::from_utf8_lossy(request.body().bytes().unwrap()).into_owned();
+            self.0.lock().unwrap().push(asked);
+            let answer = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>A</AccessKeyId>\
+                          <SecretAccessKey>very secret</SecretAccessKey><SessionToken>quite secret</SessionToken>\
+                          <Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(StatusCode::try_from(200).unwrap(), SdkBody::from(answer))))
+        }
+    }
+
+    fn wall(variables: &[(&str, &str)]) -> (SecondWall, Sts) {
+        let (wall, _, sts) = wall_and_own(variables);
+        (wall, sts)
+    }
+
+    fn wall_and_own(variables: &[(&str, &str)]) -> (SecondWall, aws_sdk_dynamodb::Client, Sts) {
+        let sts = Sts::default();
+        let own = [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "own"), ("AWS_SECRET_ACCESS_KEY", "synthetic")];
+        let variables = own.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let aws = Aws::with_connector(variables, SharedHttpConnector::new(sts.clone()));
+        let role = "arn:aws:iam::000000000000:role/test-tenant-00c0ffee".to_owned();
+        (SecondWall::new(&aws, role, "test", Arc::new(Always)), aws.dynamodb(), sts)
+    }
+
+    fn tenant(number: usize) -> TenantId {
+        TenantId::from_uuid(Uuid::from_u128(number as u128))
+    }
+
+    #[tokio::test]
+    async fn a_process_holds_the_sessions_of_so_many_tenants_and_no_more() {
+        let (wall, sts) = wall(&[]);
+        let asked = || sts.0.lock().unwrap().len();
+        for number in 0..TENANTS {
+            wall.tables(tenant(number)).await.unwrap();
+            wall.tables(tenant(number)).await.unwrap();
+        }
+        assert_eq!((wall.doors.lock().unwrap().len(), asked()), (TENANTS, TENANTS));
+        wall.tables(tenant(TENANTS)).await.unwrap();
+        assert_eq!((wall.doors.lock().unwrap().len(), asked()), (TENANTS, TENANTS + 1));
+    }
+
+    #[tokio::test]
+    async fn a_transaction_of_several_tenants_is_the_functions_own_whichever_comes_first() {
+        let (wall, own, sts) = wall_and_own(&[]);
+        let [records, ledger, keys, ephemera] = ["r", "l", "k", "e"].map(str::to_owned);
+        let db = Db::new(own, Some(wall), TableNames { records, ledger, keys, ephemera }, Arc::new(Always));
+        let check = |of| {
+            let op = Op::Check { table: Table::Records, key: Key::new("P", "S"), condition: Condition::Present };
+            (of, op)
+        };
+        let (one, other, platform) = (tenant(1), tenant(2), TenantId::PLATFORM);
+        let cases = [
+            (vec![one], "A"),
+            (vec![one, one, one], "A"),
+            (vec![platform, platform], "own"),
+            (vec![one, platform], "own"),
+            (vec![platform, one], "own"),
+            (vec![one, one, other], "own"),
+        ];
+        for (tenants, credentials) in cases {
+            let ops: Vec<_> = tenants.iter().copied().map(check).collect();
+            db.commit(&ops, "token", NOW.plus(LIFETIME)).await.unwrap();
+            let signed = sts.0.lock().unwrap().pop().unwrap();
+            assert!(signed.contains(&format!("Credential={credentials}/")), "{tenants:?}: {signed}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_bears_the_functions_name_and_its_secrets_are_printed_nowhere() {
+        let function = "a-deployment-of-twent-a_function_whose_name_is_longer_than_names_may_be";
+        let (wall, sts) = wall(&[("AWS_LAMBDA_FUNCTION_NAME", function)]);
+        wall.tables(tenant(1)).await.unwrap();
+        let asked = sts.0.lock().unwrap().pop().unwrap();
+        assert!(asked.contains(&format!("RoleSessionName={}&", &function[..LONGEST_NAME])), "{asked}");
+        let printed = format!("{wall:?}");
+        assert!(!printed.contains("very secret") && !printed.contains("quite secret"), "{printed}");
+    }
+}
