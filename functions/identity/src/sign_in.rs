@@ -1,7 +1,10 @@
 //! What login and challenge have in common: the answers, and opening the session.
 
 use crate::secret::Issued;
-use common::{AuthFailure, Error, Membership, Public, PublicEndpoint, RefreshToken, Result, cognito::Tokens};
+use common::{
+    AuthFailure, Error, Leave, Membership, PendingSignIn, Public, PublicEndpoint, RefreshToken, Refusal, Result, Timestamp,
+    cognito::Tokens,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -36,15 +39,33 @@ pub enum TokenType {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Pending {
     pub challenge: ChallengeName,
-    /// Names this sign-in in the answer. Good for five minutes and five tries.
+    /// Names this sign-in in the answer. Good for five minutes and five tries; to enrol a second factor, for ten minutes.
     pub session: Issued,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ChallengeName {
-    /// The password was a temporary one.
+    /// The password was a temporary one: choose another.
     NewPasswordRequired,
+    /// A code of the authenticator, or a recovery code.
+    Totp,
+    /// There is no second factor, and there must be one: enrol one, with `session` as the bearer token.
+    MfaSetup,
+}
+
+impl ChallengeName {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::NewPasswordRequired => "NEW_PASSWORD_REQUIRED",
+            Self::Totp => "TOTP",
+            Self::MfaSetup => "MFA_SETUP",
+        }
+    }
+
+    pub(crate) fn answer(self, handle: String) -> SignedIn {
+        SignedIn::Challenge(Pending { challenge: self, session: Issued::new(handle) })
+    }
 }
 
 impl TokenSet {
@@ -59,16 +80,51 @@ impl TokenSet {
     }
 }
 
-/// Opens the session of whom Cognito has handed tokens for.
+/// Goes on with somebody who has said the right password: signs them in, or asks for their second factor, or has them enrol
+/// one. No token leaves before.
 ///
 /// # Errors
-/// 401 where they have no active membership, 403 where their tenant is not active; 503.
-pub(crate) async fn open<E: PublicEndpoint>(cx: &mut Public<'_, E>, tokens: Tokens) -> Result<SignedIn> {
-    let subject = tokens.subject()?;
-    let member = cx.member(subject.user).await;
-    let member = like_a_wrong_password(cx, member)?;
+/// 401 where they have no active membership, 403 where they may not sign in now, or from here; 503.
+pub(crate) async fn after_password<E: PublicEndpoint>(cx: &mut Public<'_, E>, tokens: Tokens) -> Result<SignedIn> {
+    let member = member(cx, &tokens).await?;
+    match cx.may_open_session(&member, None).await? {
+        Leave::Open => Box::pin(open(cx, &member, tokens, None)).await,
+        Leave::AfterSecondFactor => {
+            let pending = PendingSignIn::of_tokens(ChallengeName::Totp.as_str(), member.user, tokens)?;
+            Ok(ChallengeName::Totp.answer(Box::pin(cx.suspend(&pending)).await?))
+        }
+        Leave::AfterEnrolment => {
+            let pending = PendingSignIn::of_tokens(ChallengeName::MfaSetup.as_str(), member.user, tokens)?;
+            Ok(ChallengeName::MfaSetup.answer(Box::pin(cx.suspend_to_enrol(&member, pending)).await?))
+        }
+    }
+}
+
+/// The member whom Cognito has handed tokens for.
+///
+/// # Errors
+/// As [`after_password`].
+pub(crate) async fn member<E: PublicEndpoint>(cx: &mut Public<'_, E>, tokens: &Tokens) -> Result<Membership> {
+    let member = cx.member(tokens.subject()?.user).await;
+    like_a_wrong_password(cx, member)
+}
+
+/// Opens the session of a member who has said, and given, all that they must.
+///
+/// # Errors
+/// 403 where the policy does not let them in all the same; 503.
+pub(crate) async fn open<E: PublicEndpoint>(
+    cx: &mut Public<'_, E>,
+    member: &Membership,
+    tokens: Tokens,
+    mfa_at: Option<Timestamp>,
+) -> Result<SignedIn> {
+    if cx.may_open_session(member, mfa_at).await? != Leave::Open {
+        return Err(Error::Forbidden(Refusal::SignIn));
+    }
+    let session = tokens.subject()?.session;
     let pool_refresh = tokens.refresh.as_deref().ok_or(Error::internal("cognito refresh token"))?;
-    let refresh = cx.open_session(&member, subject.session, pool_refresh, None).await?;
+    let refresh = cx.open_session(member, session, pool_refresh, mfa_at).await?;
     Ok(SignedIn::Tokens(TokenSet::of(tokens, &refresh)))
 }
 

@@ -33,7 +33,7 @@ pub const DOMAINS: &[Domain] = &[
         name: "identity",
         summary: "Signing in, sessions and who one is",
         endpoints: identity::endpoints::ALL,
-        consumers: &[],
+        consumers: identity::consumers::CONSUMERS,
         schedules: &[],
         sockets: &[],
         events: identity::EVENTS,

@@ -6,6 +6,7 @@ use crate::{
     audit::{Record, Who},
     membership,
     principal::Identity,
+    public,
     request::network,
     telemetry::{CorrelationId, WideEvent},
     ticket,
@@ -138,12 +139,16 @@ async fn identify<A: Authorizer>(
     now: Timestamp,
 ) -> Result<Identity, TokenRefused> {
     let token = header.and_then(bearer).ok_or(TokenRefused::Because("no_token"))?;
-    let VerifiedToken { user, session, expires_at } = authorizer.verify(token, now).await?;
-    // The tenant is the directory's to say; whatever a token claims of it is not read.
-    let tenant = membership::tenant_of(&deps.db, user).await.map_err(|e| match e {
+    let refused = |e| match e {
         Error::Unauthenticated(failure) => TokenRefused::Because(failure.code()),
         _ => TokenRefused::Unavailable,
-    })?;
+    };
+    if let Some(identity) = public::enrolling(&deps.db, token, now).await.map_err(refused)? {
+        return Ok(identity);
+    }
+    let VerifiedToken { user, session, expires_at } = authorizer.verify(token, now).await?;
+    // The tenant is the directory's to say; whatever a token claims of it is not read.
+    let tenant = membership::tenant_of(&deps.db, user).await.map_err(refused)?;
     Ok(Identity { tenant, user, session, expires_at })
 }
 

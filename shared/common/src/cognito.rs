@@ -15,6 +15,9 @@ use serde::Deserialize;
 use std::fmt;
 use tokio::sync::OnceCell;
 
+/// The field that a sign-in e-mail's token is made for.
+pub const EMAIL_TOKEN_FIELD: &str = crate::membership::EMAIL_FIELD;
+
 const SERVICE: &str = "cognito";
 
 /// The user pool, through the one app client that there is.
@@ -175,6 +178,34 @@ impl Cognito {
                 outcome(answer.authentication_result, answer.challenge_name, answer.session, answer.challenge_parameters)
             }
             Err(e) => refused_or_unavailable(&e),
+        }
+    }
+
+    /// Whether it is the user's password. What Cognito hands out for it is taken back.
+    ///
+    /// # Errors
+    /// 503 where Cognito does not answer.
+    pub async fn is_password(&self, user: UserId, password: &str) -> Result<bool> {
+        let SignIn::Done(tokens) = self.password(&user.to_string(), password).await? else { return Ok(false) };
+        if let Some(token) = tokens.refresh {
+            let revoke = self.client.revoke_token().client_id(&self.app).client_secret(self.secret().await?).token(token);
+            revoke.send().await.map_err(|e| unavailable(&e))?;
+        }
+        Ok(true)
+    }
+
+    /// Sets a user's password: false where it does not meet the pool's rules.
+    ///
+    /// # Errors
+    /// 503 where Cognito does not answer.
+    pub async fn set_password(&self, user: UserId, password: &str) -> Result<bool> {
+        let set = self.client.admin_set_user_password().user_pool_id(&self.pool).username(user.to_string()).password(password);
+        match set.permanent(true).send().await {
+            Ok(_) => Ok(true),
+            Err(e) => match refused_or_unavailable(&e)? {
+                SignIn::WeakPassword => Ok(false),
+                _ => Err(Error::Unauthenticated(crate::AuthFailure::NoMembership)),
+            },
         }
     }
 

@@ -105,7 +105,7 @@ pub(crate) async fn public(
     deps: &Deps,
     story: &mut Story,
     trace: &Trace,
-    ops: Vec<(TenantId, Op, Error)>,
+    (id, ops): (EventId, Vec<(TenantId, Op, Error)>),
     response: &Response,
     deadline: Timestamp,
 ) -> Result<()> {
@@ -116,7 +116,7 @@ pub(crate) async fn public(
     for (tenant, op, or) in ops {
         unit.push(tenant, op, or);
     }
-    let event = trace.with(|traced| story.record(deps, response.status, &[]).gathered(traced));
+    let event = trace.with(|traced| crate::audit::Record { id, ..story.record(deps, response.status, &[]) }.gathered(traced));
     unit.push(event.tenant, event.op()?, Error::internal("audit event exists"));
     unit.commit(deps, deadline).await.map_err(|(_, _, error)| error)?;
     story.recorded = true;

@@ -95,6 +95,8 @@ pub enum Need {
     Sessions,
     /// Ask Cognito about a password or a refresh token.
     SignIn,
+    /// Set passwords in Cognito, and find accounts by their e-mail's token.
+    Passwords,
     /// See which tenants there are, and what is due in them.
     Tenants,
     /// Put messages into our own queues.

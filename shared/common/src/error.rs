@@ -102,6 +102,9 @@ pub enum Refusal {
     BaaRequired,
     #[error("this is not possible from here")]
     NetworkNotAllowed,
+    /// Of somebody who has signed in; before, it is an [`AuthFailure`].
+    #[error("the code is not right, or was used before")]
+    InvalidCode,
 }
 
 impl Refusal {
@@ -123,6 +126,7 @@ impl Refusal {
             Self::StepUpRequired => "step_up_required",
             Self::BaaRequired => "baa_required",
             Self::NetworkNotAllowed => "network_not_allowed",
+            Self::InvalidCode => "invalid_code",
         }
     }
 }

@@ -74,6 +74,16 @@ pub trait PathId: FromStr + JsonSchema + Send + Sync {
     const NAME: &'static str;
 }
 
+impl PathId for crate::SessionId {
+    const NAME: &'static str = "session_id";
+}
+impl PathId for crate::TenantId {
+    const NAME: &'static str = "tenant_id";
+}
+impl PathId for crate::UserId {
+    const NAME: &'static str = "user_id";
+}
+
 impl<T: PathId> Input for Path<T> {
     fn parse(request: &Request) -> Result<Self> {
         no_query(request)?;

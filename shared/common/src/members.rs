@@ -58,6 +58,8 @@ pub struct MemberChange {
     /// `Some(None)` takes the department away.
     pub department: Option<Option<String>>,
     pub mfa_enrolled: Option<bool>,
+    /// The session in which a second factor was given just now, where that is what changes.
+    pub mfa_given_in: Option<SessionId>,
     /// Its sealed record, where that is written anew.
     pub sealed: Option<Vec<u8>>,
 }
@@ -131,6 +133,11 @@ impl Work<'_> {
         for session in sessions.iter().take(MOST_SESSIONS) {
             let edit = Edit::of(session::key(member.user, session.session)).number("membership_version", next.0);
             let mut edit = copy(edit);
+            if change.mfa_given_in == Some(session.session) {
+                edit = edit.text("mfa_at", self.context.now);
+            } else if change.mfa_enrolled == Some(false) {
+                edit = edit.remove("mfa_at");
+            }
             if ends {
                 edit = edit.text("status", ENDED);
                 self.effects.changes.emit(SessionEnded { user_id: member.user, session_id: session.session }.into());

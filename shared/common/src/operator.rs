@@ -7,14 +7,14 @@ use crate::{
     commit::Unit,
     keyring::TenantKeyMode,
     membership::{self, MemberPii, Membership},
-    permit,
+    permit, second_factor,
     table::{Index, Item, Key, Table},
     telemetry::CorrelationId,
     tenant::{self, BaaTerm, Tenant, TenantStatus},
     unit::{Condition, Edit, Op},
 };
 use ledger::ActorType;
-use phi::Email;
+use phi::{Email, SealedFields};
 use std::time::Duration;
 
 /// How long one act may take.
@@ -175,6 +175,21 @@ impl<'a> Operator<'a> {
             (_, Some(_)) => Err(Error::conflict("email_taken", "this e-mail belongs to another user")),
             (key, None) => self.add_member(tenant, email, roles, key).await,
         }
+    }
+
+    /// Hands out an authenticator: from now on the member signs in with it.
+    ///
+    /// # Errors
+    /// 404 where there is no such member; 503.
+    pub async fn hand_out_authenticator<T: SealedFields>(&self, tenant: TenantId, user: UserId, sealed: &T) -> Result<()> {
+        let sealed = permit::seal(self.deps, tenant, &second_factor::place(user), sealed).await?;
+        let mut unit = Unit::default();
+        let item = second_factor::handed_out(user, sealed);
+        unit.push(tenant, Op::Put { table: Table::Records, item, condition: None }, Error::internal("second factor"));
+        let edit = Edit::of(membership::key(user)).number("mfa_enrolled", true).add("version", 1);
+        unit.push(tenant, Op::Edit { table: Table::Records, edit }, Error::NotFound);
+        self.record(&mut unit, tenant, "hand_out_authenticator", vec![("User".to_owned(), user.to_string())])?;
+        self.commit(&unit).await
     }
 
     /// Where the claim to an e-mail lies, and whose it is.

@@ -115,6 +115,16 @@ impl<'a, E: crate::Endpoint> Permit<'a, E> {
         Ok((member, tenant.ok_or(Error::Unauthenticated(AuthFailure::NoMembership))?))
     }
 
+    /// Cognito, for what is done with a password.
+    ///
+    /// # Errors
+    /// Internal where the function was not given it.
+    pub fn cognito(&self) -> Result<&'a crate::cognito::Cognito> {
+        const { assert!(declares(E::NEEDS, Need::SignIn), "asks Cognito: add Need::SignIn to NEEDS") }
+        const { assert!(declares(E::NEEDS, Need::Passwords), "sets a password: add Need::Passwords to NEEDS") }
+        self.inner.context.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))
+    }
+
     /// Ends the caller's own session, once the audit event is written.
     pub fn end_session(&mut self) {
         const { assert!(declares(E::NEEDS, Need::Sessions), "ends a session: add Need::Sessions to NEEDS") }

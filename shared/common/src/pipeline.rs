@@ -161,13 +161,17 @@ async fn attempt_public<E: PublicEndpoint>(deps: &Deps, request: &Request, story
     let body = request.body.as_ref().map(drop);
     body.map_err(Clone::clone)?;
     let input = E::Input::parse(request)?;
-    let mut public = Public::<E> { deps, request, now: story.now, trace, member: None, ops: Vec::new(), of: PhantomData };
-    let result = E::handle(&mut public, input).await;
+    let (audit_id, correlation_id) = (EventId::new(story.now), story.correlation_id.clone());
+    let member = None;
+    let mut public =
+        Public::<E> { deps, request, now: story.now, trace, audit_id, correlation_id, member, ops: Vec::new(), of: PhantomData };
+    // On the heap: a sign-in's future is the largest there is.
+    let result = Box::pin(E::handle(&mut public, input)).await;
     if let Some(known) = public.member {
         story.recognise(&known, request);
     }
     let response = answer::<E>(&result?, &Effects::default())?;
-    commit::public(deps, story, trace, public.ops, &response, deadline(request, story)).await?;
+    commit::public(deps, story, trace, (audit_id, public.ops), &response, deadline(request, story)).await?;
     Ok(response)
 }
 

@@ -1,15 +1,16 @@
 //! Public endpoints' context: no scope, because nobody has signed in. What it can do is what signing in needs.
 
 use crate::{
-    Action, Deps, Error, EventId, Grant, Need, Operation, Principal, PublicEndpoint, RateLimit, Resource, Result, SessionId,
-    SessionKind, TenantId, Timestamp, UserId,
-    cognito::Cognito,
-    db::Update,
+    Action, Deps, Error, EventId, Grant, Identity, Need, Operation, Principal, PublicEndpoint, RateLimit, Resource, Result,
+    SessionId, SessionKind, TenantId, Timestamp, UserId,
+    cognito::{Cognito, Tokens},
+    db::{Db, Update},
     endpoint::declares,
     error::{AuthFailure, Refusal},
     idempotency::hash,
     limit, members,
     membership::{self, Membership},
+    outbox::{DomainEvent, Envelope},
     permit,
     policy::Circumstances,
     request::Request,
@@ -21,7 +22,7 @@ use crate::{
 };
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use phi::Sealed;
-use std::marker::PhantomData;
+use std::{marker::PhantomData, time::Duration};
 
 /// What a public endpoint's handler is given.
 #[derive(Debug)]
@@ -30,6 +31,9 @@ pub struct Public<'a, E> {
     pub(crate) request: &'a Request,
     pub(crate) now: Timestamp,
     pub(crate) trace: &'a Trace,
+    /// The id of the audit event that this request will leave.
+    pub(crate) audit_id: EventId,
+    pub(crate) correlation_id: CorrelationId,
     /// Whose request it turned out to be.
     pub(crate) member: Option<Known>,
     pub(crate) ops: Vec<(TenantId, Op, Error)>,
@@ -174,21 +178,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         let token = RefreshToken::new(member.tenant, member.user, id);
         let secret = PoolToken { token: PoolSecret(pool_refresh.to_owned()) };
         let sealed = permit::seal(self.deps, member.tenant, session::refresh_key(id).place(), &secret).await?;
-        let session = Session {
-            user: member.user,
-            session: id,
-            kind: SessionKind::Full,
-            grants: member.grants.clone(),
-            membership_version: member.version,
-            department: member.department.clone(),
-            mfa_enrolled: member.mfa_enrolled,
-            mfa_at,
-            bounds: None,
-            ip: self.request.source_ip.clone(),
-            user_agent: self.request.user_agent().chars().take(session::USER_AGENT).collect(),
-            created_at: self.now,
-            expires_at: self.now.plus(lifetime),
-        };
+        let session = self.session(member, id, mfa_at, lifetime);
         let refresh = Refresh {
             session: id,
             ends_at: session.expires_at,
@@ -306,18 +296,83 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
     /// Keeps `secret` for five minutes and five tries, under a handle that only its holder knows: a sign-in that waits for
     /// an answer.
     pub async fn suspend(&mut self, secret: &PendingSignIn) -> Result<String> {
+        self.keep(secret, random_text(), PENDING_FOR, |item| item).await
+    }
+
+    /// The same for ten minutes, in which the handle is a bearer token of a session that may enrol a second factor, and nothing
+    /// else.
+    pub async fn suspend_to_enrol(&mut self, member: &Membership, mut secret: PendingSignIn) -> Result<String> {
+        let id = SessionId::from_uuid(crate::Uuid::from_bytes(crate::random::bytes()));
+        secret.enrolment = Some(PoolSecret(id.to_string()));
+        let until = self.now.plus(ENROLMENT_FOR);
+        let session =
+            Session { kind: SessionKind::Enrolment, expires_at: until, ..self.session(member, id, None, ENROLMENT_FOR) };
+        let op = Op::Put { table: Table::Ephemera, item: session.into_item()?, condition: Some(Condition::Absent) };
+        self.ops.push((member.tenant, op, Error::internal("session")));
+        let (tenant, user) = (member.tenant, member.user);
+        let handle = format!("{ENROLMENT_PREFIX}{}", random_text());
+        self.keep(&secret, handle, ENROLMENT_FOR, |item| {
+            item.text("tenant_id", tenant).text("user_id", user).text("session_id", id)
+        })
+        .await
+    }
+
+    async fn keep(
+        &mut self,
+        secret: &PendingSignIn,
+        handle: String,
+        lasts: Duration,
+        with: impl FnOnce(Item) -> Item,
+    ) -> Result<String> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "keeps a pending sign-in: add Need::Sessions to NEEDS") }
         const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "seals a pending sign-in: add Need::Seal to NEEDS") }
-        let handle = random_text();
         let key = pending_key(&handle);
         let sealed = permit::seal(self.deps, TenantId::PLATFORM, key.place(), secret).await?;
         let item = Item::new(key)
             .bytes("sealed", sealed.into_bytes())
             .number("tries", 0)
-            .number("expires_at", self.now.plus(PENDING_FOR).as_secs());
-        let taken = Error::internal("pending sign-in");
-        self.ops.push((TenantId::PLATFORM, Op::Put { table: Table::Ephemera, item, condition: Some(Condition::Absent) }, taken));
+            .number("expires_at", self.now.plus(lasts).as_secs());
+        let op = Op::Put { table: Table::Ephemera, item: with(item), condition: Some(Condition::Absent) };
+        self.ops.push((TenantId::PLATFORM, op, Error::internal("pending sign-in")));
         Ok(handle)
+    }
+
+    /// A session of a member, as it begins.
+    fn session(&self, member: &Membership, id: SessionId, mfa_at: Option<Timestamp>, lifetime: Duration) -> Session {
+        Session {
+            user: member.user,
+            session: id,
+            kind: SessionKind::Full,
+            grants: member.grants.clone(),
+            membership_version: member.version,
+            department: member.department.clone(),
+            mfa_enrolled: member.mfa_enrolled,
+            mfa_at,
+            bounds: None,
+            ip: self.request.source_ip.clone(),
+            user_agent: self.request.user_agent().chars().take(session::USER_AGENT).collect(),
+            created_at: self.now,
+            expires_at: self.now.plus(lifetime),
+        }
+    }
+
+    /// Says that something happened in a tenant, with whatever this request writes.
+    pub(crate) fn emit(&mut self, tenant: TenantId, event: DomainEvent) -> Result<()> {
+        let envelope = Envelope {
+            id: EventId::new(self.now),
+            tenant_id: tenant,
+            actor: self.member.as_ref().map_or_else(|| E::NAME.to_owned(), |known| known.user.to_string()),
+            on_behalf_of: None,
+            cause: self.audit_id,
+            correlation_id: self.correlation_id.clone(),
+            schema: event.schema.to_owned(),
+            version: event.version,
+            occurred_at: self.now,
+            payload: event.payload,
+        };
+        let op = Op::Put { table: Table::Ledger, item: envelope.into_item()?, condition: None };
+        self.ops.push((tenant, op, Error::internal("domain event")));
+        Ok(())
     }
 
     /// Takes one try at a suspended sign-in.
@@ -359,7 +414,10 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
 const REPEAT_WITHIN_MS: i64 = 30_000;
 /// Used tokens that a session remembers, so that the reuse of an old one is known for what it is.
 const USED_KEPT: usize = 64;
-const PENDING_FOR: std::time::Duration = std::time::Duration::from_secs(300);
+const PENDING_FOR: Duration = Duration::from_secs(300);
+const ENROLMENT_FOR: Duration = Duration::from_secs(600);
+/// What a handle begins with that is a bearer token too.
+const ENROLMENT_PREFIX: &str = "clo_setup_";
 const PENDING_TRIES: u32 = 5;
 
 fn same(a: &[u8], b: &[u8]) -> bool {
@@ -369,6 +427,24 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 fn pending_key(handle: &str) -> Key {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     Key::new(format!("PENDING#{}", URL_SAFE_NO_PAD.encode(hash(&[handle.as_bytes()]))), "SIGN_IN")
+}
+
+/// Whom a handle lets enrol a second factor; nobody, where it is no such handle.
+///
+/// # Errors
+/// 401 where it is one and does not hold, or no longer.
+pub(crate) async fn enrolling(db: &Db, handle: &str, now: Timestamp) -> Result<Option<Identity>> {
+    if !handle.starts_with(ENROLMENT_PREFIX) {
+        return Ok(None);
+    }
+    let refused = || Error::Unauthenticated(AuthFailure::NoSession);
+    let row = db.get(TenantId::PLATFORM, Table::Ephemera, &pending_key(handle)).await?.ok_or_else(refused)?;
+    let expires_at = Timestamp::from_millis(row.number("expires_at")? * 1000);
+    if expires_at <= now || row.maybe_text("session_id").is_none() {
+        return Err(refused());
+    }
+    let (tenant, user, session) = (row.parse("tenant_id")?, row.parse("user_id")?, row.parse("session_id")?);
+    Ok(Some(Identity { tenant, user, session, expires_at }))
 }
 
 fn random_text() -> String {
@@ -480,7 +556,67 @@ phi::sealed_fields! {
     /// A sign-in that waits for the answer to a challenge.
     #[derive(Clone, Debug)]
     pub struct PendingSignIn in "pending_sign_ins" {
-        1 => user: PoolSecret,
-        2 => pool_session: PoolSecret,
+        /// What it waits for.
+        1 => challenge: PoolSecret,
+        2 => user: PoolSecret,
+        /// Cognito's own, where it is Cognito that waits.
+        3 => pool_session: Option<PoolSecret>,
+        /// What Cognito handed out, where it is we who wait.
+        4 => access: Option<PoolSecret>,
+        5 => id: Option<PoolSecret>,
+        6 => refresh: Option<PoolSecret>,
+        7 => expires_in: Option<PoolSecret>,
+        /// The session that is there to enrol a second factor.
+        8 => enrolment: Option<PoolSecret>,
+    }
+}
+
+impl PendingSignIn {
+    /// It waits for Cognito.
+    pub fn of_pool(challenge: &str, user: String, pool_session: String) -> Self {
+        Self { pool_session: Some(PoolSecret(pool_session)), ..Self::empty(challenge, user) }
+    }
+
+    /// It waits for us, and keeps what Cognito handed out.
+    ///
+    /// # Errors
+    /// Internal where Cognito handed out no refresh token.
+    pub fn of_tokens(challenge: &str, user: UserId, tokens: Tokens) -> Result<Self> {
+        let refresh = tokens.refresh.ok_or(Error::internal("cognito refresh token"))?;
+        Ok(Self {
+            access: Some(PoolSecret(tokens.access)),
+            id: Some(PoolSecret(tokens.id)),
+            refresh: Some(PoolSecret(refresh)),
+            expires_in: Some(PoolSecret(tokens.expires_in.to_string())),
+            ..Self::empty(challenge, user.to_string())
+        })
+    }
+
+    fn empty(challenge: &str, user: String) -> Self {
+        Self {
+            challenge: PoolSecret(challenge.to_owned()),
+            user: PoolSecret(user),
+            pool_session: None,
+            access: None,
+            id: None,
+            refresh: None,
+            expires_in: None,
+            enrolment: None,
+        }
+    }
+
+    /// What Cognito handed out.
+    pub fn tokens(&self) -> Option<Tokens> {
+        Some(Tokens {
+            access: self.access.clone()?.0,
+            id: self.id.clone()?.0,
+            refresh: Some(self.refresh.clone()?.0),
+            expires_in: self.expires_in.as_ref()?.0.parse().ok()?,
+        })
+    }
+
+    /// The session that is there to enrol a second factor.
+    pub fn enrolment(&self) -> Option<SessionId> {
+        self.enrolment.as_ref()?.0.parse().ok()
     }
 }

@@ -355,6 +355,14 @@ impl App {
         identity
     }
 
+    /// The version that a member's record has now, which a session copies.
+    async fn membership_version(&self, tenant: TenantId, user: UserId) -> i64 {
+        let get = self.raw.get_item().table_name(&self.provisioned.tables["RecordsTable"]);
+        let get = get.key("pk", AttributeValue::S(format!("{tenant}#MEMBER#{user}")));
+        let item = get.key("sk", AttributeValue::S("MEMBERSHIP".to_owned())).send().await.expect("the membership is read").item;
+        item.map_or(1, |item| item["version"].as_n().unwrap().parse().unwrap())
+    }
+
     /// Opens a session with these grants: a person's with a second factor given just now, an API key's where the first grant is
     /// a program's, with every scope and purpose.
     pub async fn open_session_with(&self, tenant: TenantId, user: UserId, grants: &[Grant]) -> Identity {
@@ -379,7 +387,7 @@ impl App {
             .item("ip", text("192.0.2.7".to_owned()))
             .item("user_agent", text("testing/1".to_owned()))
             .item("grants", text(serde_json::to_string(grants).unwrap()))
-            .item("membership_version", number(1))
+            .item("membership_version", number(self.membership_version(tenant, user).await))
             .item("created_at", text(now.to_string()))
             .item("last_seen", number(now.as_millis()))
             .item("ends_at", number(now.as_millis() + 12 * 3_600_000))

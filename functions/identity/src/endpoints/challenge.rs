@@ -1,20 +1,51 @@
 use crate::{
+    domain::totp::Authenticator,
+    second_factor::Given,
     secret::Secret,
     sign_in::{self, ChallengeName, SignedIn},
 };
 use common::{
-    AuthFailure, Data, Error, IdempotencyKey, Json, Need, Operation, Public, PublicEndpoint, RateLimit, Result, Route, Sample,
-    cognito::SignIn,
+    AuthFailure, Data, Error, IdempotencyKey, Json, Need, Operation, PendingSignIn, Public, PublicEndpoint, RateLimit, Result, Route,
+    Sample, cognito::SignIn,
 };
 
 common::input! {
-    /// The answer to a challenge.
+    /// The answer to a challenge. Which of the members goes with it is the challenge's to say.
     pub struct Response {
         required challenge: ChallengeName,
         /// As login answered it.
         required session: Secret,
-        /// The password from now on.
-        required new_password: Secret,
+        /// To NEW_PASSWORD_REQUIRED: the password from now on.
+        optional new_password: Secret,
+        /// To TOTP: what the authenticator shows.
+        optional code: Secret,
+        /// To TOTP: a recovery code instead.
+        optional recovery_code: Secret,
+    }
+}
+
+/// What a challenge is answered with.
+enum Answer {
+    NewPassword(Secret),
+    Code(Given),
+    /// The second factor has been enrolled, in a session of its own.
+    Enrolled,
+}
+
+impl Answer {
+    fn of(given: Response) -> Result<Self> {
+        let foreign = |field: &str| Err(Error::invalid(field, "not_with_this_challenge", "this challenge is not answered by it"));
+        match (given.challenge, given.new_password, given.code, given.recovery_code) {
+            (ChallengeName::NewPasswordRequired, Some(password), None, None) => Ok(Self::NewPassword(password)),
+            (ChallengeName::NewPasswordRequired, None, None, None) => {
+                Err(Error::invalid("new_password", "required", "choose a password"))
+            }
+            (ChallengeName::Totp, None, code, recovery_code) => Given::of(code, recovery_code).map(Self::Code),
+            (ChallengeName::MfaSetup, None, None, None) => Ok(Self::Enrolled),
+            (ChallengeName::Totp | ChallengeName::MfaSetup, Some(_), ..) => foreign("new_password"),
+            (_, _, Some(_), _) => foreign("code"),
+            _ => foreign("recovery_code"),
+        }
     }
 }
 
@@ -28,33 +59,66 @@ impl Operation for Challenge {
     const ROUTE: Route = Route::post("/v1/auth/challenge");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Read, Need::Seal, Need::Sessions, Need::SignIn];
-    // Guessing is bounded by the sign-in's own tries; this keeps an address from asking without end.
+    // Guessing is bounded by the sign-in's own tries, and the second factor's; this keeps an address from asking without end.
     const LIMIT: RateLimit = RateLimit::API_STRICT;
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
-    const SAMPLE: Sample =
-        Sample::body(r#"{"challenge":"NEW_PASSWORD_REQUIRED","session":"as login answered it","new_password":"another synthetic password"}"#);
+    const SAMPLE: Sample = Sample::body(r#"{"challenge":"TOTP","session":"as login answered it","code":"123456"}"#);
     type Input = Json<Response>;
     type Output = SignedIn;
 }
 
 impl PublicEndpoint for Challenge {
     async fn handle(cx: &mut Public<'_, Self>, Json(given): Json<Response>) -> Result<SignedIn> {
-        let pending = cx.resume(given.session.expose()).await?;
-        let answered = match given.challenge {
-            ChallengeName::NewPasswordRequired => {
-                let (user, pool_session) = (&pending.user.0, &pending.pool_session.0);
-                cx.cognito()?.new_password(user, pool_session, given.new_password.expose()).await?
-            }
-        };
-        match answered {
-            SignIn::Done(tokens) => {
-                cx.resumed(given.session.expose());
-                sign_in::open(cx, tokens).await
-            }
-            SignIn::WeakPassword => Err(Error::invalid("new_password", "weak", "the password does not meet the rules: 12 characters or more, with lower and upper case, a digit and a symbol, and not one used before")),
-            SignIn::Refused | SignIn::NewPasswordRequired { .. } => Err(Error::Unauthenticated(AuthFailure::InvalidCredentials)),
+        let (challenge, handle) = (given.challenge, given.session.expose().to_owned());
+        let answer = Answer::of(given)?;
+        let pending = cx.resume(&handle).await?;
+        if pending.challenge.0 != challenge.as_str() {
+            return Err(invalid());
         }
+        let signed_in = match answer {
+            Answer::NewPassword(password) => Box::pin(new_password(cx, &pending, &password)).await?,
+            Answer::Code(code) => Box::pin(second_factor(cx, &pending, &code)).await?,
+            Answer::Enrolled => Box::pin(enrolled(cx, &pending)).await?,
+        };
+        cx.resumed(&handle);
+        Ok(signed_in)
     }
+}
+
+fn invalid() -> Error {
+    Error::Unauthenticated(AuthFailure::InvalidCredentials)
+}
+
+async fn new_password(cx: &mut Public<'_, Challenge>, pending: &PendingSignIn, password: &Secret) -> Result<SignedIn> {
+    let pool_session = pending.pool_session.as_ref().ok_or(Error::internal("pending sign-in"))?;
+    match cx.cognito()?.new_password(&pending.user.0, &pool_session.0, password.expose()).await? {
+        SignIn::Done(tokens) => sign_in::after_password(cx, tokens).await,
+        SignIn::WeakPassword => Err(Error::invalid("new_password", "weak", WEAK)),
+        SignIn::Refused | SignIn::NewPasswordRequired { .. } => Err(invalid()),
+    }
+}
+
+/// What the pool wants of a password.
+pub(super) const WEAK: &str = "the password does not meet the rules: 12 characters or more, with lower and upper case, a digit and a \
+                               symbol, and not one used before";
+
+async fn second_factor(cx: &mut Public<'_, Challenge>, pending: &PendingSignIn, given: &Given) -> Result<SignedIn> {
+    let tokens = pending.tokens().ok_or(Error::internal("pending sign-in"))?;
+    let member = sign_in::member(cx, &tokens).await?;
+    let factor = cx.try_second_factor(&member).await?.ok_or_else(invalid)?;
+    let authenticator: Authenticator = cx.open_second_factor(&factor).await?;
+    let now = cx.now();
+    let spent = given.judge(&factor, &authenticator, now).ok_or_else(invalid)?;
+    cx.spend_second_factor(&factor, spent);
+    sign_in::open(cx, &member, tokens, Some(now)).await
+}
+
+async fn enrolled(cx: &mut Public<'_, Challenge>, pending: &PendingSignIn) -> Result<SignedIn> {
+    let (tokens, session) = pending.tokens().zip(pending.enrolment()).ok_or(Error::internal("pending sign-in"))?;
+    let member = sign_in::member(cx, &tokens).await?;
+    let given_at = cx.enrolled_in(&member, session).await?;
+    let given_at = given_at.ok_or(Error::conflict("not_enrolled", "enrol a second factor first, with `session` as the bearer token"))?;
+    sign_in::open(cx, &member, tokens, Some(given_at)).await
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 use crate::{
-    secret::{Issued, Secret},
-    sign_in::{self, ChallengeName, Pending, SignedIn},
+    secret::Secret,
+    sign_in::{self, ChallengeName, SignedIn},
 };
 use common::{
-    AuthFailure, Data, Error, IdempotencyKey, Json, Need, Operation, PendingSignIn, PoolSecret, Public, PublicEndpoint, RateLimit, Result,
+    AuthFailure, Data, Error, IdempotencyKey, Json, Need, Operation, PendingSignIn, Public, PublicEndpoint, RateLimit, Result,
     Route, Sample, cognito::SignIn,
 };
 use phi::Email;
@@ -39,13 +39,13 @@ impl PublicEndpoint for Login {
         let subject = cx.platform_token("login.email", &email).await?;
         cx.limit(Self::LIMIT, &format!("email#{subject}")).await?;
         match cx.cognito()?.password(&email, given.password.expose()).await? {
-            SignIn::Done(tokens) => sign_in::open(cx, tokens).await,
+            SignIn::Done(tokens) => Box::pin(sign_in::after_password(cx, tokens)).await,
             SignIn::NewPasswordRequired { user, session } => {
                 let member = cx.member_of_email(&given.email).await;
                 sign_in::like_a_wrong_password(cx, member)?;
-                let pending = PendingSignIn { user: PoolSecret(user), pool_session: PoolSecret(session) };
-                let session = Issued::new(cx.suspend(&pending).await?);
-                Ok(SignedIn::Challenge(Pending { challenge: ChallengeName::NewPasswordRequired, session }))
+                let challenge = ChallengeName::NewPasswordRequired;
+                let pending = PendingSignIn::of_pool(challenge.as_str(), user, session);
+                Ok(challenge.answer(cx.suspend(&pending).await?))
             }
             SignIn::Refused | SignIn::WeakPassword => Err(Error::Unauthenticated(AuthFailure::InvalidCredentials)),
         }

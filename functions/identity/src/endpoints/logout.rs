@@ -1,28 +1,7 @@
+use crate::account::Session;
 use common::{
-    Action, Attribute, Data, Endpoint, IdempotencyKey, Need, Operation, Permit, RateLimit, Resource, Result, Route, Sample, Scope, SessionId,
-    TenantId, UserId,
+    Action, Data, Endpoint, IdempotencyKey, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope,
 };
-
-/// A session, as the policy sees it.
-#[derive(Debug)]
-pub struct Session {
-    id: SessionId,
-    user: UserId,
-    tenant: TenantId,
-}
-
-impl Resource for Session {
-    const TYPE: &'static str = "Session";
-    fn id(&self) -> String {
-        self.id.to_string()
-    }
-    fn tenant(&self) -> Option<TenantId> {
-        Some(self.tenant)
-    }
-    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
-        vec![("user", Attribute::Entity("User", self.user.to_string()))]
-    }
-}
 
 /// Ends the caller's session. Its tokens stop at their next use.
 #[derive(Debug)]
@@ -48,7 +27,7 @@ impl Endpoint for Logout {
 
     async fn target(scope: &Scope<'_, Self>, (): &()) -> Result<Session> {
         let who = scope.principal();
-        Ok(Session { id: who.session(), user: who.user(), tenant: who.tenant() })
+        Ok(Session::own(who, who.session()))
     }
 
     async fn handle(cx: &mut Permit<'_, Self>, (): ()) -> Result<()> {

@@ -1,27 +1,11 @@
+use crate::account::User;
 use common::{
-    Action, Data, Endpoint, Grant, Membership, Need, Operation, Permit, Resource, Result, Role, Route, Sample, Scope, SessionId, TenantId,
-    Timestamp, UserId,
+    Action, Data, Endpoint, Grant, Membership, Need, Operation, Permit, Result, Role, Route, Sample, Scope, SessionId, TenantId, Timestamp,
+    UserId,
 };
 use phi::{Disclosed, Email, PhiValue};
 use schemars::JsonSchema;
 use serde::Serialize;
-
-/// A user, as the policy sees it.
-#[derive(Debug)]
-pub struct User {
-    id: UserId,
-    tenant: TenantId,
-}
-
-impl Resource for User {
-    const TYPE: &'static str = "User";
-    fn id(&self) -> String {
-        self.id.to_string()
-    }
-    fn tenant(&self) -> Option<TenantId> {
-        Some(self.tenant)
-    }
-}
 
 /// Who the caller is.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -34,6 +18,8 @@ pub struct Profile {
     pub roles: Vec<Role>,
     /// Every role that was given, with its time: those that are not valid yet, or no longer, too.
     pub grants: Vec<Grant>,
+    /// Whether the caller signs in with a second factor.
+    pub mfa_enrolled: bool,
     pub session: CurrentSession,
 }
 
@@ -44,6 +30,8 @@ pub struct CurrentSession {
     pub created_at: Timestamp,
     /// When it ends, however busy it is.
     pub expires_at: Timestamp,
+    /// When a second factor was given in it.
+    pub mfa_at: Option<Timestamp>,
 }
 
 /// Says who the caller is.
@@ -66,7 +54,7 @@ impl Endpoint for Me {
     type Target = User;
 
     async fn target(scope: &Scope<'_, Self>, (): &()) -> Result<User> {
-        Ok(User { id: scope.principal().user(), tenant: scope.tenant() })
+        Ok(User::own(scope.principal()))
     }
 
     async fn handle(cx: &mut Permit<'_, Self>, (): ()) -> Result<Profile> {
@@ -81,7 +69,13 @@ impl Endpoint for Me {
             email: pii.email.disclose(),
             roles: who.roles().to_vec(),
             grants: who.grants().to_vec(),
-            session: CurrentSession { session_id: who.session(), created_at: who.signed_in_at(), expires_at: who.session_ends_at() },
+            mfa_enrolled: member.mfa_enrolled,
+            session: CurrentSession {
+                session_id: who.session(),
+                created_at: who.signed_in_at(),
+                expires_at: who.session_ends_at(),
+                mfa_at: who.mfa_at(),
+            },
         })
     }
 }

@@ -4,6 +4,19 @@ common::endpoints! {
     public login::Login,
     public challenge::Challenge,
     public refresh::Refresh,
+    public forgot_password::ForgotPassword,
+    public reset_password::ResetPassword,
+    tenant change_password::ChangePassword,
     tenant logout::Logout,
     tenant me::Me,
+    tenant list_sessions::ListSessions,
+    tenant end_session::EndSession,
+    tenant enrol_totp::EnrolTotp,
+    tenant activate_totp::ActivateTotp,
+    tenant verify_mfa::VerifyMfa,
+    tenant create_recovery_codes::CreateRecoveryCodes,
+    tenant disable_totp::DisableTotp,
 }
+
+#[cfg(test)]
+mod mfa_tests;

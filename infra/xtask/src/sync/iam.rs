@@ -210,6 +210,7 @@ pub(crate) fn statements(function: &Function) -> Node {
         });
     }
     statements.extend(function.needs(Need::SignIn).then(sign_in));
+    statements.extend((function.needs(Need::SignIn) && function.needs(Need::Passwords)).then(passwords));
     statements.extend(of_queues(function));
     statements.extend(function.needs(Need::Carrier).then(carrier).into_iter().flatten());
     statements.extend(function.needs(Need::Mail).then(mail));
@@ -285,6 +286,13 @@ fn at_rest(key: &Node, sid: &str, actions: &[&str], services: &[&str]) -> Node {
     map! {
         "Sid" => sid, "Effect" => "Allow", "Action" => action, "Resource" => key.clone(),
         "Condition" => map! { "StringEquals" => map! { "kms:ViaService" => via } },
+    }
+}
+
+fn passwords() -> Node {
+    map! {
+        "Sid" => "Passwords", "Effect" => "Allow", "Action" => "cognito-idp:AdminSetUserPassword",
+        "Resource" => sub("arn:${AWS::Partition}:cognito-idp:${AWS::Region}:${AWS::AccountId}:userpool/${UserPool}"),
     }
 }
 

@@ -1,0 +1,55 @@
+//! What callers act on here: their own account, and sessions.
+
+use common::{Attribute, Principal, Resource, SessionId, TenantId, UserId};
+
+/// A user, as the policy sees it.
+#[derive(Debug)]
+pub struct User {
+    pub(crate) id: UserId,
+    tenant: TenantId,
+}
+
+impl User {
+    /// The caller's own account.
+    pub(crate) fn own(who: &Principal) -> Self {
+        Self { id: who.user(), tenant: who.tenant() }
+    }
+}
+
+impl Resource for User {
+    const TYPE: &'static str = "User";
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+    fn tenant(&self) -> Option<TenantId> {
+        Some(self.tenant)
+    }
+}
+
+/// A session, as the policy sees it.
+#[derive(Debug)]
+pub struct Session {
+    pub(crate) id: SessionId,
+    user: UserId,
+    tenant: TenantId,
+}
+
+impl Session {
+    /// A session of the caller's, whether there is one of that id or not.
+    pub(crate) fn own(who: &Principal, id: SessionId) -> Self {
+        Self { id, user: who.user(), tenant: who.tenant() }
+    }
+}
+
+impl Resource for Session {
+    const TYPE: &'static str = "Session";
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+    fn tenant(&self) -> Option<TenantId> {
+        Some(self.tenant)
+    }
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        vec![("user", Attribute::Entity("User", self.user.to_string()))]
+    }
+}

@@ -1,0 +1,56 @@
+//! Mails a token that resets a password, where there is an account to be reset.
+
+use crate::events::PasswordResetRequested;
+use common::{Addressee, Background, Consumer, Delivery, Feed, Incoming, Mail, Need, Part, Queue, Result};
+
+const TEXT: &str = include_str!("../templates/reset.txt");
+const HTML: &str = include_str!("../templates/reset.html");
+
+#[derive(Debug)]
+pub struct SendResetMail;
+
+/// The account, if there is one.
+#[derive(Debug)]
+pub struct Account(String);
+
+impl Part for Account {
+    fn name(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl Background for SendResetMail {
+    const NAME: &'static str = "send_reset_mail";
+    const SUMMARY: &'static str = "Mail a token that resets a password";
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search, Need::Passwords, Need::Mail];
+    type Part = Account;
+
+    async fn handle(cx: &mut Delivery<'_, Self>, Account(email_token): &Account) -> Result<()> {
+        let Some(addressee) = cx.addressee(email_token).await? else { return Ok(()) };
+        let token = cx.reset_token().await?;
+        cx.allow_reset(&token, &addressee);
+        cx.touched("User", addressee.user);
+        Ok(())
+    }
+
+    async fn after(cx: &mut Delivery<'_, Self>, Account(email_token): &Account) -> Result<()> {
+        let Some(Addressee { email, .. }) = cx.addressee(email_token).await? else { return Ok(()) };
+        let token = cx.reset_token().await?;
+        let fill = |template: &str| template.replace("{{token}}", &token);
+        let id = cx.envelope().map(|envelope| envelope.id.to_string()).unwrap_or_default();
+        let subject = "Reset your password".to_owned();
+        let mail = Mail { to: &email, subject, text: fill(TEXT), html: fill(HTML), id };
+        let mailed = cx.mailer()?.send(&mail).await?;
+        cx.log("mail", mailed.as_str());
+        Ok(())
+    }
+}
+
+impl Consumer for SendResetMail {
+    const QUEUE: Queue = Queue::new("send-reset-mail", Feed::Events);
+    type Message = PasswordResetRequested;
+
+    async fn parts(_: &Incoming<'_, Self>, message: PasswordResetRequested) -> Result<Vec<Account>> {
+        Ok(vec![Account(message.email_token)])
+    }
+}

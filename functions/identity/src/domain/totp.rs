@@ -1,0 +1,192 @@
+//! Time-based one-time passwords (RFC 6238): SHA-1, six digits, thirty seconds, as every authenticator app does them.
+
+use common::{Timestamp, random};
+use phi::PhiValue;
+use serde::{Deserialize, Deserializer, Serializer, de};
+use std::fmt;
+use totp_rs::{Builder, Secret, Totp};
+use zeroize::Zeroizing;
+
+/// What a new authenticator is enrolled with: RFC 4226, R6, recommends 160 bits.
+const BYTES: usize = 20;
+const STEP: u64 = 30;
+
+/// The secret that an authenticator and we share. It prints as nothing, and is sealed like PHI.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TotpSecret(Zeroizing<[u8; BYTES]>);
+
+/// Why a code was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It is not the code of now, of the step before or of the next.
+    Wrong,
+    /// It is right, and was used before, or one of a later step was.
+    Replayed,
+}
+
+impl TotpSecret {
+    pub fn generate() -> Self {
+        Self(Zeroizing::new(random::bytes()))
+    }
+
+    /// As authenticators take it by hand: base32 (RFC 4648), without padding.
+    pub fn to_base32(&self) -> String {
+        Secret::from(self.0.to_vec()).to_base32()
+    }
+
+    /// What an authenticator reads out of a QR code.
+    ///
+    /// Source: the Key URI format of Google Authenticator, which the others took over.
+    pub fn uri(&self, issuer: &str, account: &str) -> String {
+        let (issuer, account) = (percent(issuer), percent(account));
+        let secret = self.to_base32();
+        format!("otpauth://totp/{issuer}:{account}?secret={secret}&issuer={issuer}&algorithm=SHA1&digits=6&period={STEP}")
+    }
+
+    /// The step of a code that is right now: of this step, the one before or the next, and of a later one than `last`.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub fn verify(&self, code: &str, now: Timestamp, last: Option<i64>) -> Result<i64, Refused> {
+        if code.len() != 6 || !code.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(Refused::Wrong);
+        }
+        let now = u64::try_from(now.as_secs()).map_err(|_| Refused::Wrong)?;
+        let step = self.totp().check(code, now).ok_or(Refused::Wrong)?;
+        let step = i64::try_from(step).map_err(|_| Refused::Wrong)?;
+        if last.is_some_and(|last| step <= last) { Err(Refused::Replayed) } else { Ok(step) }
+    }
+
+    /// The code of a moment: what an authenticator shows.
+    pub fn code_at(&self, now: Timestamp) -> String {
+        self.totp().generate(u64::try_from(now.as_secs()).unwrap_or(0)).to_string()
+    }
+
+    // What `build` would check is constant here.
+    fn totp(&self) -> Totp {
+        Builder::new().with_secret(self.0.to_vec()).build_noncompliant()
+    }
+}
+
+/// RFC 3986, everything but what is unreserved.
+fn percent(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+impl fmt::Debug for TotpSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl PhiValue for TotpSecret {
+    fn serialize_plain<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&self.to_base32())
+    }
+}
+
+impl<'de> Deserialize<'de> for TotpSecret {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let refused = || de::Error::custom("expected a secret in base32");
+        let text = String::deserialize(d).map(Zeroizing::new)?;
+        let secret = Secret::try_from_base32(text.as_str()).map_err(|_| refused())?;
+        secret.as_ref().try_into().map(|bytes| Self(Zeroizing::new(bytes))).map_err(|_| refused())
+    }
+}
+
+phi::sealed_fields! {
+    /// What is stored of an authenticator.
+    #[derive(Clone, Debug)]
+    pub struct Authenticator in "second_factors" {
+        1 => secret: TotpSecret,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The key of RFC 4226, appendix D, and RFC 6238, appendix B.
+    fn published() -> TotpSecret {
+        TotpSecret(Zeroizing::new(*b"12345678901234567890"))
+    }
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_millis(secs * 1000)
+    }
+
+    #[test]
+    fn codes_are_those_of_rfc_6238() {
+        // Appendix B has eight digits: the last six are those of a six-digit code.
+        let vectors = [
+            (59, "94287082"),
+            (1_111_111_109, "07081804"),
+            (1_111_111_111, "14050471"),
+            (1_234_567_890, "89005924"),
+            (2_000_000_000, "69279037"),
+            (20_000_000_000, "65353130"),
+        ];
+        for (secs, code) in vectors {
+            assert_eq!(published().code_at(at(secs)), code[2..], "{secs}");
+            assert_eq!(published().verify(&code[2..], at(secs), None), Ok(secs / 30), "{secs}");
+        }
+    }
+
+    #[test]
+    fn codes_are_those_of_rfc_4226() {
+        let vectors = ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"];
+        for (counter, code) in (0..).zip(vectors) {
+            assert_eq!(published().code_at(at(counter * 30)), code);
+        }
+    }
+
+    #[test]
+    fn a_code_holds_from_a_step_before_to_a_step_after_and_once() {
+        let (secret, code) = (published(), published().code_at(at(3000)));
+        for now in [2970, 2999, 3000, 3029, 3059] {
+            assert_eq!(secret.verify(&code, at(now), None), Ok(100), "{now}");
+        }
+        for now in [2969, 3060] {
+            assert_eq!(secret.verify(&code, at(now), None), Err(Refused::Wrong), "{now}");
+        }
+        assert_eq!(secret.verify(&code, at(3000), Some(100)), Err(Refused::Replayed));
+        assert_eq!(secret.verify(&code, at(3000), Some(101)), Err(Refused::Replayed), "one of a later step was used");
+        assert_eq!(secret.verify(&code, at(3000), Some(99)), Ok(100));
+    }
+
+    #[test]
+    fn what_is_not_six_digits_is_wrong() {
+        let code = published().code_at(at(59));
+        for wrong in ["", "28708", "2870822", " 287082", "28708a", "+28708", "２８７０８２", "-87082"] {
+            assert_eq!(published().verify(wrong, at(59), None), Err(Refused::Wrong), "{wrong}");
+        }
+        assert_eq!(published().verify(&code, at(-3000), None), Err(Refused::Wrong), "before there were steps");
+    }
+
+    #[test]
+    fn the_uri_says_who_where_and_with_what() {
+        assert_eq!(
+            published().uri("Acme & Co", "ada@acme.example"),
+            "otpauth://totp/Acme%20%26%20Co:ada%40acme.example?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Acme%20%26%20Co\
+             &algorithm=SHA1&digits=6&period=30"
+        );
+        assert_eq!(format!("{:?}", published()), "[secret]");
+    }
+
+    proptest! {
+        #[test]
+        fn a_code_of_another_secret_is_hardly_ever_right(secs in 0i64..4_000_000_000) {
+            let (mine, theirs) = (TotpSecret::generate(), TotpSecret::generate());
+            prop_assert!(mine.verify(&mine.code_at(at(secs)), at(secs), None).is_ok());
+            // Three codes of a million are right: no more than chance.
+            let _ = mine.verify(&theirs.code_at(at(secs)), at(secs), None);
+        }
+
+        #[test]
+        fn no_code_makes_it_panic(code in ".{0,12}", secs: i32) {
+            let _ = published().verify(&code, at(secs.into()), Some(7));
+        }
+    }
+}

@@ -1,0 +1,36 @@
+use super::activate_totp::RecoveryCodes;
+use crate::account::User;
+use common::{Action, Data, Endpoint, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope};
+
+/// Makes new recovery codes. The old ones are good for nothing from now on.
+#[derive(Debug)]
+pub struct CreateRecoveryCodes;
+
+impl Operation for CreateRecoveryCodes {
+    const NAME: &'static str = "create_recovery_codes";
+    const SUMMARY: &'static str = "Replace the recovery codes";
+    const ROUTE: Route = Route::post("/v1/mfa/recovery-codes");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Write];
+    const LIMIT: RateLimit = RateLimit::API_STRICT;
+    const SAMPLE: Sample = Sample::NONE;
+    type Input = ();
+    type Output = RecoveryCodes;
+}
+
+impl Endpoint for CreateRecoveryCodes {
+    const ACTION: Action = Action("createRecoveryCodes");
+    type Target = User;
+
+    async fn target(scope: &Scope<'_, Self>, (): &()) -> Result<User> {
+        Ok(User::own(scope.principal()))
+    }
+
+    async fn handle(cx: &mut Permit<'_, Self>, (): ()) -> Result<RecoveryCodes> {
+        let (codes, hashes) = RecoveryCodes::generate();
+        cx.replace_recovery_codes(hashes);
+        cx.touched("User", cx.principal().user());
+        cx.changes().changed(["recovery_codes"]);
+        Ok(codes)
+    }
+}

@@ -1,0 +1,34 @@
+use crate::account::Session;
+use common::{Action, Data, Endpoint, Need, Operation, Path, Permit, Result, Route, Sample, Scope, SessionId};
+
+/// Ends one of the caller's own sessions, this one or another. Its tokens stop at their next use, and its sockets close.
+#[derive(Debug)]
+pub struct EndSession;
+
+impl Operation for EndSession {
+    const NAME: &'static str = "end_session";
+    const SUMMARY: &'static str = "End one of one's own sessions";
+    const ROUTE: Route = Route::delete("/v1/sessions/{session_id}");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];
+    const STATUS: u16 = 204;
+    const SAMPLE: Sample = Sample::NONE;
+    type Input = Path<SessionId>;
+    type Output = ();
+}
+
+impl Endpoint for EndSession {
+    const ACTION: Action = Action("endSession");
+    type Target = Session;
+
+    async fn target(scope: &Scope<'_, Self>, Path(id): &Self::Input) -> Result<Session> {
+        Ok(Session::own(scope.principal(), *id))
+    }
+
+    async fn handle(cx: &mut Permit<'_, Self>, Path(id): Self::Input) -> Result<()> {
+        cx.touched("Session", id);
+        let user = cx.principal().user();
+        cx.end_session_of(user, id);
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+use crate::events::PasswordResetRequested;
+use common::{
+    Data, IdempotencyKey, Json, Need, Operation, Public, PublicEndpoint, RateLimit, Result, Route, Sample, cognito::EMAIL_TOKEN_FIELD,
+};
+use phi::Email;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+common::input! {
+    /// Whose password was forgotten.
+    pub struct Forgotten { required email: Email }
+}
+
+/// Nothing: whether there is such an account is not told.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Accepted {}
+
+/// Has a mail sent that resets a password, if there is such an account.
+///
+/// What it does is the same in either case: it leaves an intent. Who handles that finds out.
+#[derive(Debug)]
+pub struct ForgotPassword;
+
+impl Operation for ForgotPassword {
+    const NAME: &'static str = "forgot_password";
+    const SUMMARY: &'static str = "Have a mail sent that resets a password";
+    const ROUTE: Route = Route::post("/v1/auth/password/forgot");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Search];
+    const LIMIT: RateLimit = RateLimit::PASSWORD_RESET;
+    const STATUS: u16 = 202;
+    const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
+    const SAMPLE: Sample = Sample::body(r#"{"email":"marketer@acme-health.example"}"#);
+    type Input = Json<Forgotten>;
+    type Output = Accepted;
+}
+
+impl PublicEndpoint for ForgotPassword {
+    async fn handle(cx: &mut Public<'_, Self>, Json(given): Json<Forgotten>) -> Result<Accepted> {
+        let email_token = cx.platform_token(EMAIL_TOKEN_FIELD, &given.email.normalised()).await?;
+        cx.limit(Self::LIMIT, &format!("email#{email_token}")).await?;
+        cx.emit_to_platform(PasswordResetRequested { email_token }.into())?;
+        Ok(Accepted {})
+    }
+}

@@ -1,0 +1,60 @@
+use crate::{account::User, domain::totp::Authenticator, second_factor::Given, secret::Secret};
+use common::{
+    Action, Data, Endpoint, Error, Json, Need, Operation, Permit, RateLimit, Refusal, Result, Route, Sample, Scope, Timestamp,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+common::input! {
+    /// A second factor: one of the two.
+    pub struct Code {
+        /// What the authenticator shows.
+        optional code: Secret,
+        /// One of those that were written down. It works once.
+        optional recovery_code: Secret,
+    }
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SteppedUp {
+    /// When the second factor was given: for ten minutes it is good for what is sensitive.
+    pub mfa_at: Timestamp,
+}
+
+/// Gives a second factor in this session, for what wants one that was given just now.
+#[derive(Debug)]
+pub struct VerifyMfa;
+
+impl Operation for VerifyMfa {
+    const NAME: &'static str = "verify_mfa";
+    const SUMMARY: &'static str = "Step up: give a second factor in this session";
+    const ROUTE: Route = Route::post("/v1/mfa/verify");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Sessions];
+    const LIMIT: RateLimit = RateLimit::API_STRICT;
+    const SAMPLE: Sample = Sample::body(r#"{"code":"123456"}"#);
+    type Input = Json<Code>;
+    type Output = SteppedUp;
+}
+
+impl Endpoint for VerifyMfa {
+    const ACTION: Action = Action("verifyMfa");
+    type Target = User;
+
+    async fn target(scope: &Scope<'_, Self>, _: &Self::Input) -> Result<User> {
+        Ok(User::own(scope.principal()))
+    }
+
+    async fn handle(cx: &mut Permit<'_, Self>, Json(given): Self::Input) -> Result<SteppedUp> {
+        let given = Given::of(given.code, given.recovery_code)?;
+        let none = Error::conflict("totp_not_enrolled", "there is no second factor");
+        let factor = cx.try_second_factor().await?.filter(|factor| factor.active).ok_or(none)?;
+        let authenticator: Authenticator = cx.open_second_factor(&factor).await?;
+        let mfa_at = cx.now();
+        let spent = given.judge(&factor, &authenticator, mfa_at).ok_or(Error::Forbidden(Refusal::InvalidCode))?;
+        cx.spend_second_factor(&factor, spent);
+        cx.stamp_second_factor();
+        cx.touched("Session", cx.principal().session());
+        Ok(SteppedUp { mfa_at })
+    }
+}

@@ -1,0 +1,48 @@
+//! Codes that callers give, and whether they are right.
+
+use crate::{
+    domain::{
+        recovery::{self, RecoveryCode},
+        totp::Authenticator,
+    },
+    secret::Secret,
+};
+use common::{Error, FieldError, Result, SecondFactor, Spent, Timestamp};
+
+/// A code of an authenticator, or one that was written down.
+#[derive(Debug)]
+pub(crate) enum Given {
+    Totp(Secret),
+    Recovery(Secret),
+}
+
+impl Given {
+    /// # Errors
+    /// 422 where it is neither, or both.
+    pub(crate) fn of(code: Option<Secret>, recovery_code: Option<Secret>) -> Result<Self> {
+        match (code, recovery_code) {
+            (Some(code), None) => Ok(Self::Totp(code)),
+            (None, Some(code)) => Ok(Self::Recovery(code)),
+            (None, None) => Err(Error::invalid("code", "required", "send `code`, or `recovery_code`")),
+            (Some(_), Some(_)) => Err(Error::Invalid(vec![FieldError::new(
+                "recovery_code",
+                "not_both",
+                "send `code` or `recovery_code`, not both",
+            )])),
+        }
+    }
+
+    /// What of the second factor it uses up, where it is right.
+    pub(crate) fn judge(&self, factor: &SecondFactor, authenticator: &Authenticator, now: Timestamp) -> Option<Spent> {
+        match self {
+            Self::Totp(code) => {
+                let step = authenticator.secret.verify(code.expose(), now, factor.last_step);
+                step.ok().map(Spent::Step)
+            }
+            Self::Recovery(code) => {
+                let code = RecoveryCode::parse(code.expose())?;
+                recovery::spend(&factor.recovery, &code).map(Spent::Recovery)
+            }
+        }
+    }
+}

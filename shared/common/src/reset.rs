@@ -1,0 +1,111 @@
+//! Resetting a password that was forgotten, in two halves that know nothing of each other's secrets: the request leaves an
+//! intent, the same whether there is such an account or not; who handles it mails a token, which is good once and for half an
+//! hour, and is stored as a hash.
+//!
+//! | Partition | Sort | What |
+//! |---|---|---|
+//! | *platform* `RESET#<hash>` | `RESET` | whose password it resets, and until when |
+
+use crate::{
+    AuthFailure, Background, Delivery, DomainEvent, Error, MemberPii, Membership, Need, Public, PublicEndpoint, Result,
+    SessionEnded, TenantId, UserId,
+    endpoint::declares,
+    idempotency::hash,
+    members, membership, permit,
+    table::{Item, Key, Table},
+    unit::{Condition, Op},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use phi::Email;
+use std::time::Duration;
+
+const GOOD_FOR: Duration = Duration::from_secs(30 * 60);
+
+fn key(token: &str) -> Key {
+    Key::new(format!("RESET#{}", URL_SAFE_NO_PAD.encode(hash(&[token.as_bytes()]))), "RESET")
+}
+
+/// Somebody who can be written to.
+#[derive(Debug)]
+pub struct Addressee {
+    pub tenant: TenantId,
+    pub user: UserId,
+    pub email: Email,
+}
+
+impl<B: Background> Delivery<'_, B> {
+    /// Whose sign-in e-mail has this token, if it is an active member's.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn addressee(&self, email_token: &str) -> Result<Option<Addressee>> {
+        const { assert!(declares(B::NEEDS, Need::Passwords), "looks for an account: add Need::Passwords to NEEDS") }
+        let deps = self.ground.deps;
+        let claim = deps.db.get(TenantId::PLATFORM, Table::Records, &membership::email_key(email_token)).await?;
+        let Some(claim) = claim else { return Ok(None) };
+        let (tenant, user) = (claim.parse("tenant_id")?, claim.parse("user_id")?);
+        let member = membership::of(&deps.db, tenant, user).await?.filter(|member| member.active);
+        let Some(member) = member else { return Ok(None) };
+        let MemberPii { email, .. } = permit::open(deps, tenant, &Membership::place(user), &member.pii).await?;
+        Ok(Some(Addressee { tenant, user, email }))
+    }
+
+    /// The token that this message's mail has in it: the same at each delivery, and nobody's to guess who has not the platform's
+    /// search key.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn reset_token(&self) -> Result<String> {
+        let message = self.envelope().ok_or(Error::internal("no message"))?;
+        let token = self.search_token("password.reset", &message.id.to_string()).await?;
+        Ok(URL_SAFE_NO_PAD.encode(hash(&[token.to_string().as_bytes()])))
+    }
+
+    /// Lets a token reset somebody's password.
+    pub fn allow_reset(&mut self, token: &str, whose: &Addressee) {
+        let until = self.now().plus(GOOD_FOR);
+        let item = Item::new(key(token))
+            .text("tenant_id", whose.tenant)
+            .text("user_id", whose.user)
+            .number("good_until", until.as_millis())
+            .number("expires_at", until.as_secs() + 1);
+        self.changes().put(Table::Ephemera, item, Condition::Absent, Error::internal("reset token"));
+    }
+}
+
+impl<E: PublicEndpoint> Public<'_, E> {
+    /// Takes a token: whose password it resets. Their sessions end with what this request writes.
+    ///
+    /// # Errors
+    /// 401 where the token is none, was used or is too old, or they are no active member any more; 403 where their tenant is not
+    /// active; 503.
+    pub async fn take_reset(&mut self, token: &str) -> Result<Membership> {
+        const { assert!(declares(E::NEEDS, Need::Passwords), "resets a password: add Need::Passwords to NEEDS") }
+        let refused = || Error::Unauthenticated(AuthFailure::InvalidCredentials);
+        let key = key(token);
+        let row = self.deps.db.get(TenantId::PLATFORM, Table::Ephemera, &key).await?.ok_or_else(refused)?;
+        if row.number("good_until")? <= self.now.as_millis() {
+            return Err(refused());
+        }
+        let member = self.member(row.parse("user_id")?).await?;
+        let op = Op::Delete { table: Table::Ephemera, key, condition: Some(Condition::Present) };
+        self.ops.push((TenantId::PLATFORM, op, refused()));
+        let gate = self.deps.gates.of(member.tenant).await?;
+        let idle = gate.settings.idle(self.deps.config.session_idle);
+        for session in members::open(&self.deps.db, member.tenant, member.user, idle, self.now).await? {
+            let edit = members::end_session_edit(member.user, session.session);
+            self.ops.push((member.tenant, Op::Edit { table: Table::Ephemera, edit }, Error::internal("session")));
+            let ended = SessionEnded { user_id: member.user, session_id: session.session };
+            self.emit(member.tenant, ended.into())?;
+        }
+        Ok(member)
+    }
+
+    /// Says something to a consumer of the platform's own.
+    ///
+    /// # Errors
+    /// Internal where the event cannot be written down.
+    pub fn emit_to_platform(&mut self, event: DomainEvent) -> Result<()> {
+        self.emit(TenantId::PLATFORM, event)
+    }
+}
