@@ -5,8 +5,9 @@
 use common::{
     AnyEndpoint, Identity, Kind, Role, SessionId, Uuid,
     authorizer::{Authorizer, authorize},
+    token_generation::TokenGeneration,
 };
-use identity::authorizer::CognitoAuthorizer;
+use identity::{authorizer::CognitoAuthorizer, pre_token_generation::NarrowTokens};
 use registry::event::{FillError, fill};
 use serde_json::Value;
 use std::{cell::Cell, collections::BTreeMap, path::Path};
@@ -112,6 +113,16 @@ async fn every_template_is_a_request_that_its_function_serves() {
     assert_eq!(status, 204);
     let (status, _) = values.replay(&app, endpoint("me")).await;
     assert_eq!(status, 401, "the session has ended");
+}
+
+#[test]
+fn the_user_pools_template_is_answered_with_a_token_that_is_for_our_api_only() {
+    let event = fill(&template("pre_token_generation"), |name| Some(format!("synthetic-{name}"))).unwrap();
+    let answer = NarrowTokens::answer(serde_json::from_value(event.clone()).unwrap()).unwrap();
+    let answer = serde_json::to_value(answer).unwrap();
+    let suppressed = &answer["response"]["claimsAndScopeOverrideDetails"]["accessTokenGeneration"]["scopesToSuppress"];
+    assert_eq!(suppressed, &event["request"]["scopes"]);
+    assert_eq!((&answer["request"], &answer["userName"]), (&event["request"], &event["userName"]));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Who signs in, and how: sign-in by password over Cognito, sessions with refresh tokens of our own, and the authorizer that
-//! stands before every other function.
+//! Who signs in, and how: sign-in by password over Cognito, sessions with refresh tokens of our own, the authorizer that stands
+//! before every other function, and what Cognito asks before it issues a token.
 //!
 //! Cognito knows passwords and nothing else of consequence: the tenant and the roles come from the membership record, and a
 //! token opens nothing without the live session that signing in here has made.
@@ -13,6 +13,7 @@ mod events;
 #[cfg(test)]
 mod fixtures;
 pub mod jwks;
+pub mod pre_token_generation;
 mod second_factor;
 mod secret;
 mod sign_in;

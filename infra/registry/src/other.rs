@@ -20,6 +20,8 @@ pub struct OtherFunction {
 pub enum Trigger {
     /// API Gateway, with the headers of a request whose caller it does not know yet.
     Authorizer,
+    /// The user pool, before it issues tokens.
+    PreTokenGeneration,
 }
 
 impl Trigger {
@@ -27,14 +29,24 @@ impl Trigger {
     pub const fn runner(self) -> &'static str {
         match self {
             Self::Authorizer => "authorizer",
+            Self::PreTokenGeneration => "pre_token_generation",
         }
     }
 }
 
-pub const OTHERS: &[OtherFunction] = &[OtherFunction {
-    domain: "identity",
-    name: "authorizer",
-    type_name: "authorizer::CognitoAuthorizer",
-    trigger: Trigger::Authorizer,
-    needs: &[],
-}];
+pub const OTHERS: &[OtherFunction] = &[
+    OtherFunction {
+        domain: "identity",
+        name: "authorizer",
+        type_name: "authorizer::CognitoAuthorizer",
+        trigger: Trigger::Authorizer,
+        needs: &[],
+    },
+    OtherFunction {
+        domain: "identity",
+        name: "pre_token_generation",
+        type_name: "pre_token_generation::NarrowTokens",
+        trigger: Trigger::PreTokenGeneration,
+        needs: &[],
+    },
+];

@@ -1,7 +1,8 @@
 //! The only `main`s there are: a function's binary names one type, and this runs it.
 
 use crate::{
-    BatchEndpoint, Consumer, Deps, Endpoint, Operation, PlatformEndpoint, PublicEndpoint, Schedule, Socket, Timestamp,
+    BatchEndpoint, Clock, Consumer, Deps, Endpoint, Operation, PlatformEndpoint, PublicEndpoint, Schedule, Socket, SystemClock,
+    Timestamp,
     authorizer::{self, Authorizer},
     background,
     deps::{Of, OfBackground, OfSocket},
@@ -9,6 +10,7 @@ use crate::{
     request::{Request, Response},
     resilience::within,
     sockets, telemetry,
+    token_generation::{self, TokenGeneration, TokensRefused},
 };
 use aws_lambda_events::{
     apigw::{ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayProxyRequest, ApiGatewayWebsocketProxyRequest},
@@ -105,6 +107,17 @@ pub fn authorizer<A: Authorizer>() -> ExitCode {
             let refused = |e: authorizer::Refused| Diagnostic { error_type: "Refused".to_owned(), error_message: e.to_string() };
             let answer = authorizer::authorize(deps, authorizer, event.payload);
             within(deadline(&event.context), answer).await.map_err(refused)
+        };
+        lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
+    })
+}
+
+/// Answers Cognito before it issues tokens. Whatever goes wrong here, it issues none.
+pub fn pre_token_generation<T: TokenGeneration>() -> ExitCode {
+    start(async {
+        let handle = async |event: LambdaEvent<T::Event>| {
+            let refused = |TokensRefused(code)| Diagnostic { error_type: "Refused".to_owned(), error_message: code.to_owned() };
+            token_generation::answer::<T>(&telemetry::Stdout, SystemClock.now(), event.payload).map_err(refused)
         };
         lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
     })

@@ -58,6 +58,7 @@ pub mod telemetry;
 mod tenant;
 mod ticket;
 mod time;
+pub mod token_generation;
 mod unit;
 mod vitals;
 mod webhook;

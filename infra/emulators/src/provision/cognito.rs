@@ -28,7 +28,8 @@ impl Run<'_> {
                 "UsernameConfiguration",
             ],
         );
-        // Triggers are functions, and those run behind the local gateway, where the pool cannot reach them.
+        // Triggers are functions, and those run behind the local gateway, where the pool cannot reach them: its tokens keep the
+        // scope that `pre_token_generation` takes away on AWS.
         properties.ignore(&["LambdaConfig"]);
         properties.finish()?;
 

@@ -62,6 +62,8 @@ impl Function {
             Serves::Consumer(consumer) => Some(consumer.timeout_secs),
             Serves::Schedule(schedule) => Some(schedule.timeout_secs),
             Serves::Socket(socket) => Some(socket.timeout_secs),
+            // Cognito waits for so long.
+            Serves::Other(OtherFunction { trigger: Trigger::PreTokenGeneration, .. }) => Some(5),
             Serves::Endpoint(_) | Serves::Other(_) => None,
         }
     }

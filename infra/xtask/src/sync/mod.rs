@@ -23,6 +23,7 @@ mod sockets;
 mod stack;
 #[cfg(test)]
 mod tests;
+mod triggers;
 mod yaml;
 
 use crate::{Outcome, openapi, workspace};
@@ -116,6 +117,7 @@ fn plan(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     }
     let in_template =
         |text: &str, name: &str, lines: &str| regions::replace(text, name, lines).map_err(|e| format!("template.yaml: {e}"));
+    let template = in_template(&template, "triggers", &triggers::of_pool())?;
     let template = in_template(&template, "events", &queues::resources())?;
     let template = in_template(&template, "sockets", &sockets::resources())?;
     let template = in_template(&template, "alarms", &alarms::resources())?;

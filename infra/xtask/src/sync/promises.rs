@@ -1,5 +1,7 @@
 //! What the templates promise of data, keys and functions, read from the files as they are committed.
 
+mod sign_in;
+
 use super::*;
 use serde_norway::Value;
 use std::collections::BTreeMap;
@@ -56,19 +58,6 @@ fn every_table_is_encrypted_under_our_key_kept_when_the_stack_goes_and_keyed_ali
         let keys: Vec<_> = properties["KeySchema"].as_sequence().unwrap().iter().map(|k| k["AttributeName"].clone()).collect();
         assert_eq!(keys, ["pk", "sk"], "{name}");
     }
-}
-
-#[test]
-fn the_app_client_lets_nobody_past_the_login_endpoint() {
-    let root = root();
-    let client = &root["Resources"]["UserPoolClient"]["Properties"];
-    let flows: Vec<_> = client["ExplicitAuthFlows"].as_sequence().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
-    assert_eq!(flows, ["ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]);
-    assert_eq!((&client["GenerateSecret"], &client["EnableTokenRevocation"]), (&true.into(), &true.into()));
-    assert_eq!(client["PreventUserExistenceErrors"], "ENABLED");
-    let pool = &root["Resources"]["UserPool"]["Properties"];
-    assert_eq!((&pool["UserPoolTier"], &pool["MfaConfiguration"]), (&"ESSENTIALS".into(), &"OFF".into()));
-    assert_eq!(pool["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"], true);
 }
 
 #[test]

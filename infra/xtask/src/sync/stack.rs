@@ -3,7 +3,7 @@
 use super::{
     background,
     function::{Function, Serves, pascal},
-    iam, queues, second_wall,
+    iam, queues, second_wall, triggers,
     yaml::{Node, attribute, list, map, reference, sub},
 };
 use common::Need;
@@ -87,6 +87,7 @@ impl Root {
             resources.push((function.logical(), resource(function)));
             resources.push((format!("{}Role", function.logical()), role(function)));
             resources.extend(background::resources(function));
+            resources.extend(triggers::permission(function));
         }
         resources.extend(background::clock_role(domain, functions));
         let template = map! {

@@ -216,8 +216,10 @@ fn a_message_is_put_only_into_queues_that_are_filled_directly_and_taken_only_fro
 
 #[test]
 fn a_function_that_touches_no_data_has_no_statement_about_any() {
-    let actions = actions_of("health");
-    assert!(actions.iter().all(|a| a.starts_with("logs:") || a.starts_with("xray:")), "{actions:?}");
+    for function in ["health", "pre_token_generation"] {
+        let actions = actions_of(function);
+        assert!(actions.iter().all(|a| a.starts_with("logs:") || a.starts_with("xray:")), "{function}: {actions:?}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::function::{Function, Serves};
 use crate::openapi::json_text;
 use common::{AnyEndpoint, AnySchedule, Data, IdempotencyKey, Kind, Method};
 use emulators::apigateway::GatewayRequest;
+use registry::Trigger;
 use serde_json::{Map, Value, json};
 
 /// # Errors
@@ -18,7 +19,10 @@ pub(crate) fn template(function: &Function) -> Result<String, String> {
         Serves::Consumer(consumer) => message::batch(consumer)?,
         Serves::Schedule(schedule) => tick(schedule),
         Serves::Socket(socket) => socket::event(socket),
-        Serves::Other(_) => unknown_caller().authorizer_event(),
+        Serves::Other(other) => match other.trigger {
+            Trigger::Authorizer => unknown_caller().authorizer_event(),
+            Trigger::PreTokenGeneration => before_tokens(),
+        },
     }))
 }
 
@@ -35,6 +39,29 @@ fn tick(schedule: &AnySchedule) -> Value {
         "region": region,
         "resources": [format!("arn:aws:scheduler:{region}:{account}:schedule/default/cloister-{}", schedule.name)],
         "detail": "{}",
+    })
+}
+
+/// What the user pool sends before it issues tokens, version 2.
+fn before_tokens() -> Value {
+    json!({
+        "version": "2",
+        "triggerSource": "TokenGeneration_Authentication",
+        "region": emulators::REGION,
+        "userPoolId": format!("{}_local", emulators::REGION),
+        "userName": "{{user_id}}",
+        "callerContext": { "awsSdkVersion": "aws-sdk-rust-1", "clientId": "local" },
+        "request": {
+            "userAttributes": {
+                "sub": "{{request_id}}",
+                "cognito:user_status": "CONFIRMED",
+                "email": "{{email}}",
+                "email_verified": "true",
+            },
+            "groupConfiguration": { "groupsToOverride": [], "iamRolesToOverride": [], "preferredRole": null },
+            "scopes": ["aws.cognito.signin.user.admin"],
+        },
+        "response": { "claimsAndScopeOverrideDetails": null },
     })
 }
 

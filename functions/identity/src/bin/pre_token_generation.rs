@@ -1,0 +1,3 @@
+fn main() -> std::process::ExitCode {
+    common::lambda::pre_token_generation::<identity::pre_token_generation::NarrowTokens>()
+}

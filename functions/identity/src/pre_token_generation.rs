@@ -1,0 +1,163 @@
+//! The function that Cognito asks before it issues tokens: they are for our API and for nothing of Cognito's own.
+//!
+//! An access token with the scope `aws.cognito.signin.user.admin` lets its holder change passwords, attributes and factors at
+//! Cognito itself, past our limits, our policies and our audit log. So no token has it. Nothing is added: what somebody may do
+//! is on the membership record, which is read anew for each request.
+//!
+//! Source: AWS, "Pre token generation Lambda trigger", version 2 of the event.
+
+use common::token_generation::{TokenGeneration, TokensRefused};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::fmt;
+
+/// The scope of Cognito's self-service.
+const SELF_SERVICE: &str = "aws.cognito.signin.user.admin";
+
+/// `V2_0` of the pool's settings. An older event could not narrow an access token; a later one is for machines, and we have none.
+const VERSION: &str = "2";
+
+/// The ways to tokens that the app client allows: a password, a first password of one's own, a refresh. There is no hosted page
+/// and no remembered device.
+const SOURCES: [&str; 3] =
+    ["TokenGeneration_Authentication", "TokenGeneration_NewPasswordChallenge", "TokenGeneration_RefreshTokens"];
+
+/// Takes the self-service scope out of access tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct NarrowTokens;
+
+/// Cognito's event, with whatever else it holds. `aws_lambda_events` has it too, and drops what it does not know; and its answer
+/// always names groups, none of them, which would take the user's away.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenEvent {
+    version: String,
+    trigger_source: String,
+    #[serde(default)]
+    response: Option<Map<String, Value>>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// The rest holds somebody's attributes.
+impl fmt::Debug for TokenEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenEvent").finish_non_exhaustive()
+    }
+}
+
+impl TokenGeneration for NarrowTokens {
+    type Event = TokenEvent;
+
+    fn answer(mut event: TokenEvent) -> Result<TokenEvent, TokensRefused> {
+        if event.version != VERSION {
+            return Err(TokensRefused("version"));
+        }
+        if !SOURCES.contains(&event.trigger_source.as_str()) {
+            return Err(TokensRefused("trigger_source"));
+        }
+        let narrowed = json!({ "accessTokenGeneration": { "scopesToSuppress": [SELF_SERVICE] } });
+        event.response.get_or_insert_default().insert("claimsAndScopeOverrideDetails".to_owned(), narrowed);
+        Ok(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Value {
+        json!({
+            "version": "2",
+            "triggerSource": "TokenGeneration_Authentication",
+            "region": "us-east-1",
+            "userPoolId": "us-east-1_local",
+            "userName": "usr_01890a5d-ac96-774b-bcce-b302099a8057",
+            "callerContext": { "awsSdkVersion": "aws-sdk-rust", "clientId": "client" },
+            "request": {
+                "userAttributes": { "sub": "a", "email": "nobody@acme-health.example", "cognito:user_status": "CONFIRMED" },
+                "groupConfiguration": { "groupsToOverride": ["marketer"], "iamRolesToOverride": [], "preferredRole": null },
+                "scopes": [SELF_SERVICE],
+            },
+            "response": { "claimsAndScopeOverrideDetails": null },
+        })
+    }
+
+    fn with(pointer: &str, value: Value) -> Value {
+        let mut event = sample();
+        *event.pointer_mut(pointer).unwrap() = value;
+        event
+    }
+
+    fn answer(event: Value) -> Result<Value, TokensRefused> {
+        NarrowTokens::answer(serde_json::from_value(event).unwrap()).map(|event| serde_json::to_value(event).unwrap())
+    }
+
+    #[test]
+    fn every_way_to_a_token_that_we_allow_gets_one_without_self_service_and_with_nothing_added() {
+        for source in SOURCES {
+            let answer = answer(with("/triggerSource", source.into())).unwrap();
+            let narrowed = json!({ "accessTokenGeneration": { "scopesToSuppress": ["aws.cognito.signin.user.admin"] } });
+            assert_eq!(answer["response"], json!({ "claimsAndScopeOverrideDetails": narrowed }), "{source}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_put_into_the_answer_does_not_stay() {
+        let claims =
+            json!({ "accessTokenGeneration": { "scopesToAdd": ["all"], "claimsToAddOrOverride": { "role": "super_admin" } } });
+        let answer = answer(with("/response/claimsAndScopeOverrideDetails", claims)).unwrap();
+        assert!(!answer["response"].to_string().contains("ToAdd"), "{}", answer["response"]);
+    }
+
+    #[test]
+    fn no_token_is_issued_in_another_way_or_for_another_version_of_the_event() {
+        let hosted = ["TokenGeneration_HostedAuth", "TokenGeneration_AuthenticateDevice", "TokenGeneration_ClientCredentials"];
+        for source in hosted.into_iter().chain(["PreSignUp_SignUp", "tokengeneration_authentication", ""]) {
+            assert_eq!(answer(with("/triggerSource", source.into())), Err(TokensRefused("trigger_source")), "{source}");
+        }
+        for version in ["1", "3", "2.0", ""] {
+            assert_eq!(answer(with("/version", version.into())), Err(TokensRefused("version")), "{version}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_of_cognitos_is_none_here() {
+        for missing in ["version", "triggerSource"] {
+            let mut event = sample();
+            event.as_object_mut().unwrap().remove(missing);
+            assert!(serde_json::from_value::<TokenEvent>(event).is_err(), "{missing}");
+        }
+        for (pointer, value) in [("/version", json!(2)), ("/triggerSource", json!(null)), ("/response", json!([]))] {
+            assert!(serde_json::from_value::<TokenEvent>(with(pointer, value)).is_err(), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn members_that_nobody_here_knows_are_kept() {
+        let mut event = sample();
+        event["later"] = json!({ "a": [1, null] });
+        event["request"]["clientMetadata"] = json!({ "k": "v" });
+        event["response"]["other"] = json!(true);
+        let mut answered = answer(event.clone()).unwrap();
+        answered["response"].as_object_mut().unwrap().remove("claimsAndScopeOverrideDetails");
+        event["response"].as_object_mut().unwrap().remove("claimsAndScopeOverrideDetails");
+        assert_eq!(answered, event);
+    }
+
+    #[test]
+    fn an_event_without_a_response_gets_one() {
+        for response in [None, Some(Value::Null)] {
+            let mut event = sample();
+            event.as_object_mut().unwrap().remove("response");
+            event.as_object_mut().unwrap().extend(response.map(|null| ("response".to_owned(), null)));
+            assert!(answer(event).unwrap()["response"]["claimsAndScopeOverrideDetails"].is_object());
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_printed_shows_nobody() {
+        let event: TokenEvent = serde_json::from_value(sample()).unwrap();
+        assert_eq!(format!("{event:?}"), "TokenEvent { .. }");
+    }
+}
