@@ -5,10 +5,11 @@ use aws_sdk_dynamodb::types::{
     AttributeValue::{self, N, S},
     PutRequest, WriteRequest,
 };
-use common::{AnyEndpoint, Method, Role, TenantId};
+use common::{AnyEndpoint, Clock, Method, Need, Role, TenantId};
+use identity::domain::totp::{Authenticator, TotpSecret};
 use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
-use testing::{App, Call, Client, Tenant, find};
+use testing::{App, Call, Client, OWN_SESSION, PASSWORD, Tenant, find};
 
 /// What stands in paths: a shipment of Acme's, a notification of each of its members, the first segment of every log.
 #[derive(Clone, Debug)]
@@ -43,7 +44,43 @@ async fn seal(app: &App) {
     assert!(deliveries.is_empty(), "the logs are sealed");
 }
 
+/// The authenticator of whoever needs one for a sample to succeed.
+fn authenticator() -> TotpSecret {
+    serde_json::from_value("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".into()).expect("RFC 6238's own key")
+}
+
+/// Whether an endpoint succeeds only for who has a second factor, or is enrolling one.
+fn second_factor(endpoint: &AnyEndpoint) -> Option<&'static str> {
+    match endpoint.name {
+        "activate_totp" => Some("pending"),
+        "verify_mfa" | "create_recovery_codes" | "disable_totp" => Some("active"),
+        _ => None,
+    }
+}
+
+/// Gives each of Acme's members the authenticator, as enrolling it would have.
+async fn enrol(app: &App, status: &str) {
+    for role in Role::ALL.into_iter().filter(|role| *role != Role::ApiUser) {
+        let home = if role == Role::SuperAdmin { TenantId::PLATFORM } else { app.tenant_id(Tenant::Acme) };
+        let user = app.user_id(Tenant::Acme, role);
+        app.hand_out(home, user, &Authenticator { secret: authenticator() }, status).await;
+    }
+}
+
+/// A backend in which an endpoint can succeed: with Cognito, where it is about a password.
+pub async fn backend(endpoint: &AnyEndpoint) -> App {
+    if endpoint.needs.contains(&Need::Passwords) { App::with_cognito().await } else { App::start().await }
+}
+
 impl Fixture {
+    /// With what this endpoint's sample needs besides.
+    pub async fn of(app: &App, endpoint: &AnyEndpoint) -> Self {
+        if let Some(status) = second_factor(endpoint) {
+            enrol(app, status).await;
+        }
+        Self::new(app).await
+    }
+
     pub async fn new(app: &App) -> Self {
         seal(app).await;
         let create = find(shipments::endpoints::ALL, "create_shipment");
@@ -67,7 +104,6 @@ impl Fixture {
 
     /// The same with an id of which there is no item.
     pub fn missing(&self, app: &App) -> Self {
-        use common::Clock;
         let shipment_id = shipments::domain::ShipmentId::new(app.clock().now()).to_string();
         Self { shipment_id, notification_id: NO_NOTIFICATION.to_owned(), first_sequence: "7" }
     }
@@ -82,7 +118,12 @@ impl Fixture {
     pub fn call<'a>(&self, client: &Client<'a>, endpoint: &AnyEndpoint) -> Call<'a> {
         let mut call = client.call(endpoint);
         for name in registry::path_parameters(endpoint.route.path) {
-            call = call.path(name, self.value(name).unwrap_or_else(|| panic!("say here what stands for `{name}`")));
+            let value = match name {
+                // Sessions are named in one's own list.
+                "session_id" => OWN_SESSION,
+                name => self.value(name).unwrap_or_else(|| panic!("say here what stands for `{name}`")),
+            };
+            call = call.path(name, value);
         }
         for (name, value) in endpoint.sample.query {
             call = call.query(name, value);
@@ -93,7 +134,15 @@ impl Fixture {
             _ => {}
         }
         match self.body(endpoint) {
-            Some(body) => call.json(body),
+            Some(mut body) => {
+                if endpoint.name == "change_password" {
+                    body = serde_json::json!({ "current_password": PASSWORD, "new_password": PASSWORD });
+                }
+                if body.get("code").is_some() {
+                    body["code"] = authenticator().code_at(client.app().clock().now()).into();
+                }
+                call.json(body)
+            }
             None => call,
         }
     }

@@ -15,7 +15,7 @@ fn allowed(name: &str, path: &str) -> BTreeSet<&'static str> {
         // What an auditor runs: nothing of what it checks but the format.
         "auditor" => &["ledger"],
         "cloister" => &["auditor", "common", "ledger", "phi", "registry"],
-        "suite" => &["audit", "common", "emulators", "ledger", "notifications", "registry", "shipments", "testing"],
+        "suite" => &["audit", "common", "emulators", "identity", "ledger", "notifications", "registry", "shipments", "testing"],
         "audit" => &["common", "ledger"],
         "shipments" => &["common", "phi", "ups"],
         _ if path.contains("/functions/") => &["common", "phi"],

@@ -3,18 +3,22 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use common::{
-    AnyEndpoint, Identity, Kind, Role, SessionId, Uuid,
+    AnyEndpoint, Clock, Identity, Kind, Role, SessionId, Uuid,
     authorizer::{Authorizer, authorize},
     token_generation::TokenGeneration,
 };
-use identity::{authorizer::CognitoAuthorizer, pre_token_generation::NarrowTokens};
+use identity::{
+    authorizer::CognitoAuthorizer,
+    domain::totp::{Authenticator, TotpSecret},
+    pre_token_generation::NarrowTokens,
+};
 use registry::event::{FillError, fill};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{cell::Cell, collections::BTreeMap, path::Path};
 use suite::fixture::Fixture;
 use testing::{App, PASSWORD, Tenant};
 
-/// A tenant's administrator may do everything that its members may.
+/// A tenant's administrator may do everything that its members may, and signs in with an authenticator.
 const ROLE: Role = Role::TenantAdmin;
 
 /// UPS's own examples of numbers with a right check digit, one a registration.
@@ -72,8 +76,15 @@ async fn signed_in() -> (App, Values) {
     let mut values = Values { live: BTreeMap::new(), numbers_used: Cell::new(0) };
     values.set("email", &app.email(Tenant::Acme, ROLE).into());
     values.set("password", &PASSWORD.into());
-    let (status, tokens) = values.replay(&app, endpoint("login")).await;
-    assert_eq!(status, 200, "{tokens}");
+    let secret = TotpSecret::generate();
+    let authenticator = Authenticator { secret: secret.clone() };
+    let (home, user) = (app.tenant_id(Tenant::Acme), app.user_id(Tenant::Acme, ROLE));
+    app.operator().hand_out_authenticator(home, user, &authenticator).await.unwrap();
+    let (status, asked) = values.replay(&app, endpoint("login")).await;
+    assert_eq!((status, asked["challenge"].as_str()), (200, Some("TOTP")), "{asked}");
+    let code = secret.code_at(app.clock().now());
+    let answer = json!({"challenge": "TOTP", "session": asked["session"], "code": code});
+    let tokens = app.anonymous().call(endpoint("challenge")).json(answer).await.json;
     values.set("access_token", &tokens["access_token"]);
     values.set("refresh_token", &tokens["refresh_token"]);
 
@@ -98,9 +109,26 @@ async fn signed_in() -> (App, Values) {
 #[tokio::test]
 async fn every_template_is_a_request_that_its_function_serves() {
     let (app, values) = signed_in().await;
-    // Made on the way here; answers a sign-in that nobody has begun; ends the shipment; ends the session. And the carrier's,
-    // which take a credential that only the carrier's secret holds.
-    let apart = ["login", "create_shipment", "challenge", "void_shipment", "logout", "ups_webhook", "ups_webhook_token"];
+    // Made on the way here; answers a sign-in that nobody has begun, or shows a token that nobody was mailed; ends the shipment;
+    // ends the session. The carrier's, which take a credential that only the carrier's secret holds. And what wants the code of
+    // an authenticator, or a password that is known: each has its own tests.
+    let apart = [
+        "login",
+        "create_shipment",
+        "challenge",
+        "enrol_totp",
+        "reset_password",
+        "void_shipment",
+        "logout",
+        "end_session",
+        "ups_webhook",
+        "ups_webhook_token",
+        "change_password",
+        "activate_totp",
+        "verify_mfa",
+        "create_recovery_codes",
+        "disable_totp",
+    ];
     for endpoint in registry::all().filter(|endpoint| !apart.contains(&endpoint.name)) {
         let (status, body) = values.replay(&app, endpoint).await;
         assert_eq!(status, endpoint.status, "{}: {body}", endpoint.name);
@@ -108,6 +136,8 @@ async fn every_template_is_a_request_that_its_function_serves() {
     let (status, body) = values.replay(&app, endpoint("void_shipment")).await;
     assert_eq!(status, 200, "{body}");
     let (status, body) = values.replay(&app, endpoint("challenge")).await;
+    assert_eq!((status, body["code"].as_str()), (401, Some("invalid_credentials")), "{body}");
+    let (status, body) = values.replay(&app, endpoint("reset_password")).await;
     assert_eq!((status, body["code"].as_str()), (401, Some("invalid_credentials")), "{body}");
     let (status, _) = values.replay(&app, endpoint("logout")).await;
     assert_eq!(status, 204);

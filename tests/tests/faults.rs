@@ -417,7 +417,7 @@ async fn records(app: &App) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn whichever_call_is_lost_every_endpoint_says_503_and_has_changed_nothing() {
     for endpoint in registry::all().filter(|e| e.kind != Kind::Public) {
-        let app = App::start().await;
+        let app = fixture::backend(endpoint).await;
         let ask = async |fixture: &Fixture| {
             // Each time in a minute of its own, so that the gate is read and calls are leased each time.
             app.clock().advance(Duration::from_secs(60));
@@ -425,16 +425,16 @@ async fn whichever_call_is_lost_every_endpoint_says_503_and_has_changed_nothing(
             let identity = app.open_session(Tenant::Acme, Role::TenantAdmin).await;
             fixture.call(&app.as_identity(identity), endpoint).await
         };
-        let warm = ask(&Fixture::new(&app).await).await;
+        let warm = ask(&Fixture::of(&app, endpoint).await).await;
         assert_eq!(warm.status, endpoint.status, "{}: {}", endpoint.name, warm.text);
-        let fixture = Fixture::new(&app).await;
+        let fixture = Fixture::of(&app, endpoint).await;
         app.reset_calls();
         ask(&fixture).await;
         let calls = app.calls().dynamodb;
         for (index, call) in calls.iter().enumerate() {
             for fault in [Fault::Gone, Fault::Throttled] {
                 let when = format!("{}: {fault:?} from {call} (call {index}) on", endpoint.name);
-                let fixture = Fixture::new(&app).await;
+                let fixture = Fixture::of(&app, endpoint).await;
                 let before = records(&app).await;
                 app.wire().fail("dynamodb", index, 1000, fault);
                 let answer = ask(&fixture).await;
@@ -484,7 +484,7 @@ async fn killed_at_any_await_a_change_and_its_event_exist_both_or_neither() {
         let mut killed = 0;
         for round in 0..6 {
             for after in 0..8 {
-                let fixture = Fixture::new(&app).await;
+                let fixture = Fixture::of(&app, endpoint).await;
                 let identity = app.open_session(Tenant::Acme, Role::Marketer).await;
                 let call = fixture.call(&app.as_identity(identity), endpoint);
                 killed += usize::from(kill_after(after, call.into_future()).await.is_none());

@@ -2,10 +2,11 @@
 
 use crate::{Error, handover::write_private};
 use common::{
-    Deps, Role, TenantId,
+    Deps, Role, TenantId, Timestamp,
     operator::{NewUser, Operator},
     random,
 };
+use identity::domain::totp::{Authenticator, TotpSecret};
 use phi::{Email, PhiText};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::Path};
@@ -23,6 +24,17 @@ pub struct User {
     pub role: Role,
     pub email: String,
     pub user_id: String,
+    /// The secret of their authenticator, in base32, where their role signs in with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authenticator: Option<String>,
+}
+
+impl User {
+    /// What their authenticator shows at a moment, where they have one.
+    pub fn code_at(&self, now: Timestamp) -> Option<String> {
+        let secret: TotpSecret = serde_json::from_value(self.authenticator.clone()?.into()).ok()?;
+        Some(secret.code_at(now))
+    }
 }
 
 /// What there is once the seed is in.
@@ -85,9 +97,15 @@ async fn user(operator: &Operator<'_>, tenant: TenantId, name: &str, role: Role,
     let email = format!("{role}@{name}.example");
     let address = Email::parse(&email).map_err(|e| Error::Config(format!("`{email}`: {e}")))?;
     let new = NewUser { email: &address, password, permanent: true, roles: &[role] };
-    let user =
-        operator.create_user(home, &new).await.map_err(|source| Error::Seed { what: format!("user `{email}`"), source })?;
-    Ok(User { tenant: home_name.to_owned(), role, email, user_id: user.to_string() })
+    let failed = |source| Error::Seed { what: format!("user `{email}`"), source };
+    let user = operator.create_user(home, &new).await.map_err(failed)?;
+    let mut authenticator = None;
+    if matches!(role, Role::SuperAdmin | Role::TenantAdmin | Role::Auditor) {
+        let secret = TotpSecret::generate();
+        authenticator = Some(secret.to_base32());
+        operator.hand_out_authenticator(home, user, &Authenticator { secret }).await.map_err(failed)?;
+    }
+    Ok(User { tenant: home_name.to_owned(), role, email, user_id: user.to_string(), authenticator })
 }
 
 /// One that the pool's policy takes, easy to paste, and never the same twice.

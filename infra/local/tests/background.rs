@@ -59,11 +59,8 @@ impl Running {
     }
 
     async fn sign_in(&self, email: &str) -> String {
-        let body = json!({ "email": email, "password": self.stack.password().unwrap() });
-        let answer = Client::new(self.stack.base_url())
-            .send(&Method::POST, "/v1/auth/login", &[("content-type", "application/json")], body.to_string())
-            .await
-            .unwrap();
+        let client = Client::new(self.stack.base_url());
+        let answer = local::sign_in(&client, self.stack.users(), email, self.stack.password().unwrap()).await.unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text);
         answer.json["access_token"].as_str().unwrap().to_owned()
     }

@@ -22,9 +22,8 @@ fn options(data: Data) -> Options {
 }
 
 async fn sign_in(stack: &Stack, email: &str) -> String {
-    let body = json!({ "email": email, "password": stack.password().unwrap() }).to_string();
-    let headers = [("content-type", "application/json")];
-    let answer = Client::new(stack.base_url()).send(&Method::POST, "/v1/auth/login", &headers, body).await.unwrap();
+    let client = Client::new(stack.base_url());
+    let answer = local::sign_in(&client, stack.users(), email, stack.password().unwrap()).await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer.json["access_token"].as_str().unwrap().to_owned()
 }

@@ -7,7 +7,7 @@ use base64::{
 };
 use common::{Clock, EventId, Identity, SessionId, SystemClock, TenantId, Timestamp, UserId, Uuid};
 use http::Method;
-use local::{Handover, client::Client};
+use local::{Handover, User, client::Client};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shipments::tracking_number::{Classified, TrackingNumber};
@@ -53,7 +53,8 @@ async fn write(args: Args) -> Outcome {
         .or(handover.password)
         .ok_or("the stack's users are not its own: set CLOISTER_DEMO_PASSWORD")?;
     let base = args.port.map_or(handover.base_url, |port| format!("http://127.0.0.1:{port}"));
-    let caller = Caller::known(&root.join(&args.data_dir).join(KEPT), base, args.email, password).await?;
+    let kept = root.join(&args.data_dir).join(KEPT);
+    let caller = Caller::known(&kept, base, &handover.users, args.email, password).await?;
     let values = caller.values(&template, &handover.env).await?;
     let event = registry::event::fill(&template, |name| match name {
         "idempotency_key" | "request_id" => Some(fresh_id()),
@@ -104,7 +105,7 @@ struct Claims {
 
 impl Caller {
     /// The caller of the last time, where that session still lives; else one who signs in.
-    async fn known(kept: &Path, base: String, email: String, password: String) -> Result<Self, Box<dyn Error>> {
+    async fn known(kept: &Path, base: String, users: &[User], email: String, password: String) -> Result<Self, Box<dyn Error>> {
         let client = Client::new(&base);
         let last = fs::read(kept).ok().and_then(|bytes| serde_json::from_slice::<SignedIn>(&bytes).ok());
         if let Some(last) = last.filter(|last| last.base == base && last.email == email)
@@ -112,9 +113,7 @@ impl Caller {
         {
             return Ok(Self { client, password, signed_in: last, identity });
         }
-        let json = [("content-type", "application/json")];
-        let body = json!({ "email": email, "password": password }).to_string();
-        let answer = good(client.send(&Method::POST, "/v1/auth/login", &json, body).await?)?;
+        let answer = good(local::sign_in(&client, users, &email, &password).await?)?;
         let signed_in = SignedIn {
             base,
             email,

@@ -9,6 +9,7 @@ mod event;
 mod openapi;
 mod paint;
 mod sync;
+mod totp;
 mod ups;
 mod workspace;
 
@@ -30,6 +31,7 @@ enum Task {
     Build(build::Args),
     Bench(bench::Args),
     Openapi(openapi::Args),
+    Totp(totp::Args),
     Ups(ups::Args),
 }
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Task::Build(args) => build::run(args),
         Task::Bench(args) => bench::run(args),
         Task::Openapi(args) => openapi::run(args),
+        Task::Totp(args) => totp::run(args),
         Task::Ups(args) => ups::run(args),
     };
     outcome.unwrap_or_else(|error| {

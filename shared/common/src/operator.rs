@@ -14,7 +14,7 @@ use crate::{
     unit::{Condition, Edit, Op},
 };
 use ledger::ActorType;
-use phi::{Email, SealedFields};
+use phi::{Email, Sealed, SealedFields};
 use std::time::Duration;
 
 /// How long one act may take.
@@ -182,7 +182,7 @@ impl<'a> Operator<'a> {
     /// # Errors
     /// 404 where there is no such member; 503.
     pub async fn hand_out_authenticator<T: SealedFields>(&self, tenant: TenantId, user: UserId, sealed: &T) -> Result<()> {
-        let sealed = permit::seal(self.deps, tenant, &second_factor::place(user), sealed).await?;
+        let sealed = self.seal_authenticator(tenant, user, sealed).await?;
         let mut unit = Unit::default();
         let item = second_factor::handed_out(user, sealed);
         unit.push(tenant, Op::Put { table: Table::Records, item, condition: None }, Error::internal("second factor"));
@@ -190,6 +190,14 @@ impl<'a> Operator<'a> {
         unit.push(tenant, Op::Edit { table: Table::Records, edit }, Error::NotFound);
         self.record(&mut unit, tenant, "hand_out_authenticator", vec![("User".to_owned(), user.to_string())])?;
         self.commit(&unit).await
+    }
+
+    /// An authenticator's secret, bound to its place.
+    ///
+    /// # Errors
+    /// 503 where the tenant's key is not in memory and KMS does not answer.
+    pub async fn seal_authenticator<T: SealedFields>(&self, tenant: TenantId, user: UserId, sealed: &T) -> Result<Sealed<T>> {
+        permit::seal(self.deps, tenant, &second_factor::place(user), sealed).await
     }
 
     /// Where the claim to an e-mail lies, and whose it is.

@@ -319,6 +319,24 @@ impl App {
         update.send().await.expect("the membership is disabled");
     }
 
+    /// Gives a member an authenticator, past the wire: one that counts, or one that is only being enrolled (`pending`). Their
+    /// membership stays as it is.
+    pub async fn hand_out<T: phi::SealedFields>(&self, tenant: TenantId, user: UserId, sealed: &T, status: &str) {
+        let sealed = self.operator().seal_authenticator(tenant, user, sealed).await.expect("the authenticator is sealed");
+        let number = |n: &str| AttributeValue::N(n.to_owned());
+        let put = self
+            .raw
+            .put_item()
+            .table_name(&self.provisioned.tables["RecordsTable"])
+            .item("pk", AttributeValue::S(format!("{tenant}#MEMBER#{user}")))
+            .item("sk", AttributeValue::S("MFA".to_owned()))
+            .item("status", AttributeValue::S(status.to_owned()))
+            .item("sealed", AttributeValue::B(sealed.into_bytes().into()))
+            .item("recovery", AttributeValue::B(vec![0; 32].into()))
+            .item("uses", number("0"));
+        put.send().await.expect("the authenticator is put");
+    }
+
     /// A caller with no credentials.
     pub fn anonymous(&self) -> Client<'_> {
         Client::new(self, None)

@@ -17,6 +17,9 @@ pub fn find(all: &'static [AnyEndpoint], name: &str) -> &'static AnyEndpoint {
     all.iter().find(|e| e.name == name).unwrap_or_else(|| panic!("no endpoint `{name}`"))
 }
 
+/// Stands in a path for the session of whoever calls.
+pub const OWN_SESSION: &str = "{own_session}";
+
 #[derive(Clone, Debug)]
 pub struct Client<'a> {
     app: &'a App,
@@ -36,6 +39,10 @@ impl<'a> Client<'a> {
     }
     pub(crate) fn announced(app: &'a App, identity: Identity) -> Self {
         Self { app, who: Who::Announced(identity) }
+    }
+
+    pub fn app(&self) -> &'a App {
+        self.app
     }
 
     /// A call with what the endpoint needs: a purpose of use where PHI, a fresh idempotency key where one is required.
@@ -126,6 +133,11 @@ impl Call<'_> {
             Who::Role(tenant, role) => Some(self.app.identity(tenant, role).await),
             Who::Announced(identity) => Some(identity),
         };
+        if let Some(identity) = &identity {
+            for value in self.request.path_parameters.values_mut().filter(|value| *value == OWN_SESSION) {
+                *value = identity.session.to_string();
+            }
+        }
         self.request.authorizer = identity.map(|identity| {
             let context = identity.to_context().into_iter().map(|(k, v)| (k.to_owned(), Value::String(v)));
             context.collect::<Map<_, _>>()

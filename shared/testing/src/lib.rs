@@ -18,7 +18,7 @@ mod wire;
 
 pub use app::{App, PASSWORD, Tenant};
 pub use bucket::ObjectVersion;
-pub use call::{Answer, Call, Client, find};
+pub use call::{Answer, Call, Client, OWN_SESSION, find};
 pub use clock::ManualClock;
 pub use deliveries::Deliveries;
 pub use dice::Dice;

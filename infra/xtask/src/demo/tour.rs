@@ -3,6 +3,7 @@
 use super::shown;
 use crate::{audit, paint::Paint};
 use axum::http::Method;
+use common::{Clock, SystemClock};
 use local::{
     AuditLog, Handover,
     client::{Answer, Client, NoAnswer},
@@ -89,6 +90,12 @@ impl Tour {
 
     pub(super) fn password(&self) -> &str {
         self.handover.password.as_deref().unwrap_or_default()
+    }
+
+    /// What a seeded user's authenticator shows now.
+    pub(super) fn code(&self, email: &str) -> String {
+        let user = self.handover.users.iter().find(|user| user.email == email);
+        user.and_then(|user| user.code_at(SystemClock.now())).unwrap_or_default()
     }
 
     pub(super) fn base_url(&self) -> &str {

@@ -41,8 +41,9 @@ fn write(out: &mut String, stack: &Stack, data: &Data, took: Duration, paint: Pa
     writeln!(out, "  Stop    Ctrl-C\n")?;
     match stack.password() {
         Some(password) => {
-            users(out, stack, password, paint)?;
-            try_it(out, base, password, paint)?;
+            let flag = data_dir_flag(stack, data);
+            users(out, stack, password, &flag, paint)?;
+            try_it(out, base, password, &flag, paint)?;
         }
         None => writeln!(out, "  No tenants and no users: --no-seed.\n")?,
     }
@@ -54,17 +55,18 @@ fn data_dir_flag(stack: &Stack, data: &Data) -> String {
     if default { String::new() } else { format!(" --data-dir {}", short(stack.dir())) }
 }
 
-fn users(out: &mut String, stack: &Stack, password: &str, paint: Paint) -> std::fmt::Result {
+fn users(out: &mut String, stack: &Stack, password: &str, flag: &str, paint: Paint) -> std::fmt::Result {
     writeln!(out, "  Everybody's password: {}\n", paint.bold(password))?;
     writeln!(out, "  {}", paint.dim(format_args!("{:<14} {:<36} {}", "tenant", "user", "role")))?;
     for user in stack.users() {
-        writeln!(out, "  {:<14} {:<36} {}", user.tenant, user.email, user.role)?;
+        let second = if user.authenticator.is_some() { "  + authenticator" } else { "" };
+        writeln!(out, "  {:<14} {:<36} {}{second}", user.tenant, user.email, user.role)?;
     }
-    writeln!(out)
+    writeln!(out, "\n  What an authenticator shows: {}\n", paint.bold(format_args!("cargo xtask totp{flag} <user>")))
 }
 
 /// Lines for any POSIX shell, with curl and sed.
-fn try_it(out: &mut String, base: &str, password: &str, paint: Paint) -> std::fmt::Result {
+fn try_it(out: &mut String, base: &str, password: &str, flag: &str, paint: Paint) -> std::fmt::Result {
     let create = sample("create_shipment");
     let update = sample("update_shipment");
     let phi = r#"-H "authorization: Bearer $TOKEN" -H 'x-purpose-of-use: TREAT'"#;
@@ -95,6 +97,18 @@ fn try_it(out: &mut String, base: &str, password: &str, paint: Paint) -> std::fm
         (
             "Somebody of birch-clinic finds nothing: 404",
             format!("{}\n  curl -si $API/v1/shipments/$ID {}", sign_in("OTHER", birch), phi.replace("$TOKEN", "$OTHER")),
+        ),
+        (
+            "Sign in as an administrator, in two steps: the password, and what their authenticator shows",
+            format!(
+                "SESSION=$(curl -s $API/v1/auth/login {json} \\\n    \
+                 -d '{{\"email\":\"{admin}\",\"password\":\"{password}\"}}' | sed 's/.*\"session\":\"\\([^\"]*\\)\".*/\\1/')\n  \
+                 ADMIN=$(curl -s $API/v1/auth/challenge {json} \\\n    \
+                 -d \"{{\\\"challenge\\\":\\\"TOTP\\\",\\\"session\\\":\\\"$SESSION\\\",\\\"code\\\":\\\"$(cargo -q xtask totp{flag} {admin})\\\"}}\" \\\n    \
+                 | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')\n  \
+                 curl -s $API/v1/sessions -H \"authorization: Bearer $ADMIN\"",
+                admin = format_args!("tenant_admin@{acme}.example"),
+            ),
         ),
     ];
     for (what, lines) in steps {

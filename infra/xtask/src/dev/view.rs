@@ -206,6 +206,7 @@ mod tests {
             role: common::Role::Viewer,
             email: "viewer@acme-health.example".into(),
             user_id: "usr_1".into(),
+            authenticator: None,
         };
         view.know(&Handover {
             base_url: String::new(),
