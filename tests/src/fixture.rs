@@ -17,6 +17,7 @@ pub struct Fixture {
     shipment_id: String,
     notification_id: String,
     first_sequence: &'static str,
+    key_id: String,
 }
 
 /// A synthetic notification, the first of its inbox, and one that nobody has.
@@ -89,7 +90,12 @@ impl Fixture {
         assert_eq!(created.status, 201, "{}", created.text);
         notify(app).await;
         let shipment_id = created.json["shipment_id"].as_str().unwrap().to_owned();
-        Self { shipment_id, notification_id: NOTIFICATION.to_owned(), first_sequence: "0" }
+        let create = find(identity::endpoints::ALL, "create_api_key");
+        let admin = app.as_identity(app.open_session(Tenant::Acme, Role::TenantAdmin).await);
+        let key = admin.call(create).json(fresh(create.sample.body.unwrap())).await;
+        assert_eq!(key.status, 201, "{}", key.text);
+        let key_id = key.json["key_id"].as_str().unwrap().to_owned();
+        Self { shipment_id, notification_id: NOTIFICATION.to_owned(), first_sequence: "0", key_id }
     }
 
     /// What stands in a path for `name`.
@@ -98,6 +104,7 @@ impl Fixture {
             "shipment_id" => Some(&self.shipment_id),
             "notification_id" => Some(&self.notification_id),
             "first_sequence" => Some(self.first_sequence),
+            "key_id" => Some(&self.key_id),
             _ => None,
         }
     }
@@ -105,13 +112,14 @@ impl Fixture {
     /// The same with an id of which there is no item.
     pub fn missing(&self, app: &App) -> Self {
         let shipment_id = shipments::domain::ShipmentId::new(app.clock().now()).to_string();
-        Self { shipment_id, notification_id: NO_NOTIFICATION.to_owned(), first_sequence: "7" }
+        let key_id = common::ApiKeyId::new(app.clock().now()).to_string();
+        Self { shipment_id, notification_id: NO_NOTIFICATION.to_owned(), first_sequence: "7", key_id }
     }
 
     /// The same with what is no id.
     pub fn nonsense(&self) -> Self {
         let (shipment_id, notification_id) = ("shp_nonsense".to_owned(), "ntf_nonsense".to_owned());
-        Self { shipment_id, notification_id, first_sequence: "first" }
+        Self { shipment_id, notification_id, first_sequence: "first", key_id: "key_nonsense".to_owned() }
     }
 
     /// The endpoint's sample, made to fit.

@@ -100,7 +100,7 @@ async fn signed_in() -> (App, Values) {
         values.set(name, &shipment[name]);
     }
     let fixture = Fixture::new(&app).await;
-    for name in ["notification_id", "first_sequence"] {
+    for name in ["notification_id", "first_sequence", "key_id"] {
         values.set(name, &fixture.value(name).unwrap().into());
     }
     (app, values)

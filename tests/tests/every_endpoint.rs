@@ -231,8 +231,8 @@ async fn a_body_that_is_not_what_it_should_be_is_refused_with_a_code() {
     for endpoint in protected().filter(|e| e.has_body) {
         let client = app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await);
         let call = || {
-            // As long as the dearest call takes to be forgiven.
-            app.clock().advance(Duration::from_secs(10));
+            // As long as a call takes to be forgiven.
+            app.clock().advance(endpoint.limit.per / endpoint.limit.calls * endpoint.cost);
             fixture.call(&client, endpoint)
         };
         refused(&app, endpoint, &call().body("{\"a\":").await, 400, "malformed_json").await;
@@ -298,7 +298,9 @@ async fn a_stale_version_changes_nothing() {
         refused(&app, endpoint, &nonsense, 400, "invalid_if_match").await;
         let current = fixture.call(&client, endpoint).if_match(1).await;
         assert_eq!(current.status, endpoint.status, "{}: {}", endpoint.name, current.text);
-        assert_eq!(current.json["version"], json!(2), "{}", endpoint.name);
+        if endpoint.status != 204 {
+            assert_eq!(current.json["version"], json!(2), "{}", endpoint.name);
+        }
     }
 }
 
