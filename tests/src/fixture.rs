@@ -1,32 +1,46 @@
-//! What every endpoint's sample needs to succeed: a shipment of Acme's that nobody is assigned to, fresh numbers, and a
-//! notification for whoever asks.
+//! What every endpoint's sample needs to succeed: a shipment of Acme's that nobody is assigned to, fresh numbers, a notification
+//! for whoever asks, and somebody who was invited and has not come.
 
 use aws_sdk_dynamodb::types::{
     AttributeValue::{self, N, S},
     PutRequest, WriteRequest,
 };
-use common::{AnyEndpoint, Clock, Method, Need, Role, TenantId};
+use common::{AnyEndpoint, Clock, Method, Need, Role, TenantId, UserId};
 use identity::domain::totp::{Authenticator, TotpSecret};
 use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 use testing::{App, Call, Client, OWN_SESSION, PASSWORD, Tenant, find};
 
-/// What stands in paths: a shipment of Acme's, a notification of each of its members, the first segment of every log.
+/// What stands in paths: a shipment of Acme's, an invited user of Acme's, a role, a notification of each of its members, the first segment of every log.
 #[derive(Clone, Debug)]
 pub struct Fixture {
     shipment_id: String,
     notification_id: String,
     first_sequence: &'static str,
     key_id: String,
+    user_id: String,
+    role: &'static str,
 }
 
 /// A synthetic notification, the first of its inbox, and one that nobody has.
 const NOTIFICATION: &str = "ntf_019b76da100070008000000000000001";
 const NO_NOTIFICATION: &str = "ntf_019b76da100070008001000000000001";
 
-/// Whether the endpoint changes an item that has a version. Who asks for news of a shipment changes nothing of it.
+/// What is asked about an item that has a version, and changes nothing of it or answers nothing.
+const LEAVES_THE_VERSION: [&str; 8] = [
+    "delete_user",
+    "enable_user",
+    "end_user_sessions",
+    "refresh_shipment",
+    "resend_invitation",
+    "reset_user_password",
+    "revoke_role",
+    "sign_out_user",
+];
+
+/// Whether the endpoint changes an item that has a version, and shows the next.
 pub fn has_version(endpoint: &AnyEndpoint) -> bool {
-    endpoint.view.is_some() && endpoint.route.method != Method::Get && endpoint.name != "refresh_shipment"
+    endpoint.view.is_some() && endpoint.route.method != Method::Get && !LEAVES_THE_VERSION.contains(&endpoint.name)
 }
 
 /// Seals what every log holds by now, once a backend, so that each has a first segment.
@@ -90,12 +104,16 @@ impl Fixture {
         assert_eq!(created.status, 201, "{}", created.text);
         notify(app).await;
         let shipment_id = created.json["shipment_id"].as_str().unwrap().to_owned();
-        let create = find(identity::endpoints::ALL, "create_api_key");
         let admin = app.as_identity(app.open_session(Tenant::Acme, Role::TenantAdmin).await);
-        let key = admin.call(create).json(fresh(create.sample.body.unwrap())).await;
-        assert_eq!(key.status, 201, "{}", key.text);
-        let key_id = key.json["key_id"].as_str().unwrap().to_owned();
-        Self { shipment_id, notification_id: NOTIFICATION.to_owned(), first_sequence: "0", key_id }
+        let made = async |endpoint: &AnyEndpoint, id: &str| {
+            let made = admin.call(endpoint).json(fresh(endpoint.sample.body.unwrap())).await;
+            assert_eq!(made.status, 201, "{}", made.text);
+            made.json[id].as_str().unwrap().to_owned()
+        };
+        let key_id = made(find(identity::endpoints::ALL, "create_api_key"), "key_id").await;
+        let user_id = made(find(users::endpoints::ALL, "invite_user"), "user_id").await;
+        let notification_id = NOTIFICATION.to_owned();
+        Self { shipment_id, notification_id, first_sequence: "0", key_id, user_id, role: "analyst" }
     }
 
     /// What stands in a path for `name`.
@@ -105,21 +123,30 @@ impl Fixture {
             "notification_id" => Some(&self.notification_id),
             "first_sequence" => Some(self.first_sequence),
             "key_id" => Some(&self.key_id),
+            "user_id" => Some(&self.user_id),
+            "role" => Some(self.role),
             _ => None,
         }
     }
 
     /// The same with an id of which there is no item.
     pub fn missing(&self, app: &App) -> Self {
-        let shipment_id = shipments::domain::ShipmentId::new(app.clock().now()).to_string();
-        let key_id = common::ApiKeyId::new(app.clock().now()).to_string();
-        Self { shipment_id, notification_id: NO_NOTIFICATION.to_owned(), first_sequence: "7", key_id }
+        let now = app.clock().now();
+        Self {
+            shipment_id: shipments::domain::ShipmentId::new(now).to_string(),
+            notification_id: NO_NOTIFICATION.to_owned(),
+            first_sequence: "7",
+            key_id: common::ApiKeyId::new(now).to_string(),
+            user_id: UserId::new(now).to_string(),
+            role: self.role,
+        }
     }
 
     /// The same with what is no id.
     pub fn nonsense(&self) -> Self {
         let (shipment_id, notification_id) = ("shp_nonsense".to_owned(), "ntf_nonsense".to_owned());
-        Self { shipment_id, notification_id, first_sequence: "first", key_id: "key_nonsense".to_owned() }
+        let (key_id, user_id) = ("key_nonsense".to_owned(), "usr_nonsense".to_owned());
+        Self { shipment_id, notification_id, first_sequence: "first", key_id, user_id, role: "emperor" }
     }
 
     /// The endpoint's sample, made to fit.

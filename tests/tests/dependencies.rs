@@ -11,11 +11,13 @@ fn allowed(name: &str, path: &str) -> BTreeSet<&'static str> {
         "phi" | "ledger" | "ups" | "emulators" => &[],
         "common" => &["phi", "ledger", "ups"],
         "testing" => &["common", "phi", "emulators"],
-        "registry" => &["audit", "common", "identity", "notifications", "shipments", "system"],
+        "registry" => &["audit", "common", "identity", "notifications", "shipments", "system", "users"],
         // What an auditor runs: nothing of what it checks but the format.
         "auditor" => &["ledger"],
         "cloister" => &["auditor", "common", "ledger", "phi", "registry"],
-        "suite" => &["audit", "common", "emulators", "identity", "ledger", "notifications", "registry", "shipments", "testing"],
+        "suite" => {
+            &["audit", "common", "emulators", "identity", "ledger", "notifications", "registry", "shipments", "testing", "users"]
+        }
         "audit" => &["common", "ledger"],
         "shipments" => &["common", "phi", "ups"],
         _ if path.contains("/functions/") => &["common", "phi"],

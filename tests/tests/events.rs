@@ -100,8 +100,13 @@ async fn signed_in() -> (App, Values) {
         values.set(name, &shipment[name]);
     }
     let fixture = Fixture::new(&app).await;
-    for name in ["notification_id", "first_sequence", "key_id"] {
-        values.set(name, &fixture.value(name).unwrap().into());
+    for (name, parameter) in [
+        ("notification_id", "notification_id"),
+        ("first_sequence", "first_sequence"),
+        ("key_id", "key_id"),
+        ("other_user_id", "user_id"),
+    ] {
+        values.set(name, &fixture.value(parameter).unwrap().into());
     }
     (app, values)
 }
@@ -109,8 +114,8 @@ async fn signed_in() -> (App, Values) {
 #[tokio::test]
 async fn every_template_is_a_request_that_its_function_serves() {
     let (app, values) = signed_in().await;
-    // Made on the way here; answers a sign-in that nobody has begun, or shows a token that nobody was mailed; ends the shipment;
-    // ends the session. The carrier's, which take a credential that only the carrier's secret holds. And what wants the code of
+    // Made on the way here; answers a sign-in that nobody has begun, or shows a token that nobody was mailed; ends the shipment,
+    // the user, the session. The carrier's, which take a credential that only the carrier's secret holds. And what wants the code of
     // an authenticator, or a password that is known: each has its own tests.
     let apart = [
         "login",
@@ -119,6 +124,7 @@ async fn every_template_is_a_request_that_its_function_serves() {
         "enrol_totp",
         "reset_password",
         "void_shipment",
+        "delete_user",
         "logout",
         "end_session",
         "ups_webhook",
@@ -135,6 +141,8 @@ async fn every_template_is_a_request_that_its_function_serves() {
     }
     let (status, body) = values.replay(&app, endpoint("void_shipment")).await;
     assert_eq!(status, 200, "{body}");
+    let (status, body) = values.replay(&app, endpoint("delete_user")).await;
+    assert_eq!(status, 204, "{body}");
     let (status, body) = values.replay(&app, endpoint("challenge")).await;
     assert_eq!((status, body["code"].as_str()), (401, Some("invalid_credentials")), "{body}");
     let (status, body) = values.replay(&app, endpoint("reset_password")).await;

@@ -143,9 +143,9 @@ pub(crate) fn recipients(
                 Creator => facts.creator.into_iter().collect(),
                 Audience::Role(role) => {
                     let holds = |m: &&Membership| m.grants.iter().any(|g| g.role == *role && g.holds_at(now));
-                    members.iter().filter(|m| m.active).filter(holds).map(|m| m.user).collect()
+                    members.iter().filter(|m| m.has_arrived()).filter(holds).map(|m| m.user).collect()
                 }
-                Audience::Tenant => members.iter().filter(|m| m.active).map(|m| m.user).collect(),
+                Audience::Tenant => members.iter().filter(|m| m.has_arrived()).map(|m| m.user).collect(),
             };
             for user in users {
                 let is_new = told.iter().all(|(other, _)| *other != user);

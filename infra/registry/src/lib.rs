@@ -39,6 +39,15 @@ pub const DOMAINS: &[Domain] = &[
         events: identity::EVENTS,
     },
     Domain {
+        name: "users",
+        summary: "Users, their roles, and what the policies let somebody do",
+        endpoints: users::endpoints::ALL,
+        consumers: users::consumers::CONSUMERS,
+        schedules: &[],
+        sockets: &[],
+        events: users::domain::EVENTS,
+    },
+    Domain {
         name: "shipments",
         summary: "A patient's shipments, by the carrier's tracking number",
         endpoints: shipments::endpoints::ALL,

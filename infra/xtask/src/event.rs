@@ -72,9 +72,12 @@ async fn write(args: Args) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the stack makes by itself, and where it lists it.
-const LISTED: [(&str, &str); 2] =
-    [("notification_id", "/v1/notifications?limit=1"), ("first_sequence", "/v1/audit/segments?limit=1")];
+/// What the stack makes by itself: the name in templates, the list that has it, and its name there.
+const LISTED: [(&str, &str, &str); 3] = [
+    ("notification_id", "/v1/notifications?limit=1", "notification_id"),
+    ("first_sequence", "/v1/audit/segments?limit=1", "first_sequence"),
+    ("other_user_id", "/v1/users?limit=1", "user_id"),
+];
 
 /// Where a sign-in is kept, in the stack's data directory: an e-mail may sign in five times in a quarter of an hour only.
 const KEPT: &str = "event-session.json";
@@ -142,9 +145,9 @@ impl Caller {
             values.insert("tracking_number", text(&shipment, "tracking_number")?);
             values.insert("version", shipment["version"].to_string());
         }
-        for (name, list) in LISTED {
+        for (name, list, member) in LISTED {
             if template.contains(&format!("{{{{{name}}}}}")) {
-                values.insert(name, self.first(name, list).await?);
+                values.insert(name, self.first(member, list).await?);
             }
         }
         if template.contains("{{carrier_") {

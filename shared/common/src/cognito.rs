@@ -1,5 +1,7 @@
 //! Cognito, where passwords live. Only login, challenge and refresh ask it; nothing else of a request depends on it.
 
+mod admin;
+
 use crate::{Config, Error, Result, SessionId, UserId, error::Cause, table::cause};
 use aws_lc_rs::hmac;
 use aws_sdk_cognitoidentityprovider::{

@@ -166,7 +166,7 @@ impl Deps {
     /// From the process's environment, with what `N` needs: a client that nothing uses is not linked.
     pub(crate) fn from_env<N: Needs>() -> Result<Self, String> {
         let (mut deps, aws) = Self::and_aws_from_env()?;
-        if const { declares(N::NEEDS, Need::SignIn) } {
+        if const { declares(N::NEEDS, Need::SignIn) || declares(N::NEEDS, Need::Directory) } {
             deps = deps.with_cognito(&aws);
         }
         if const { declares(N::NEEDS, Need::Mail) } {

@@ -95,6 +95,8 @@ pub enum Need {
     Sessions,
     /// Ask Cognito about a password or a refresh token.
     SignIn,
+    /// Keep Cognito, the directory of users and the claims to e-mails in line with memberships.
+    Directory,
     /// Set passwords in Cognito, and find accounts by their e-mail's token.
     Passwords,
     /// See which tenants there are, and what is due in them.

@@ -80,10 +80,6 @@ impl PathId for crate::SessionId {
 impl PathId for crate::TenantId {
     const NAME: &'static str = "tenant_id";
 }
-impl PathId for crate::UserId {
-    const NAME: &'static str = "user_id";
-}
-
 impl<T: PathId> Input for Path<T> {
     fn parse(request: &Request) -> Result<Self> {
         no_query(request)?;
@@ -113,6 +109,37 @@ impl<P: PathId, T: FromJson + JsonSchema + Send + Sync> Input for (Path<P>, Quer
         into.path.push((P::NAME, schemas.subschema_for::<P>()));
         Query::<T>::describe(schemas, into);
     }
+}
+
+impl<A: PathId, B: PathId> Input for (Path<A>, Path<B>) {
+    fn parse(request: &Request) -> Result<Self> {
+        no_query(request)?;
+        Ok((Path(id(request)?), Path(id(request)?)))
+    }
+    fn describe(schemas: &mut SchemaGenerator, into: &mut InputSchema) {
+        Path::<A>::describe(schemas, into);
+        Path::<B>::describe(schemas, into);
+    }
+}
+
+impl<A: PathId, B: PathId, T: FromJson + JsonSchema + Send + Sync> Input for (Path<A>, Path<B>, Json<T>) {
+    const HAS_BODY: bool = true;
+    fn parse(request: &Request) -> Result<Self> {
+        Ok((Path(id(request)?), Path(id(request)?), Json::parse(request)?))
+    }
+    fn describe(schemas: &mut SchemaGenerator, into: &mut InputSchema) {
+        <(Path<A>, Path<B>)>::describe(schemas, into);
+        Json::<T>::describe(schemas, into);
+    }
+}
+
+impl PathId for crate::UserId {
+    const NAME: &'static str = "user_id";
+}
+
+/// A role is named in a path as in the API's bodies. What is no role is not found.
+impl PathId for crate::Role {
+    const NAME: &'static str = "role";
 }
 
 fn id<T: PathId>(request: &Request) -> Result<T> {

@@ -22,6 +22,7 @@ mod config;
 mod cursor;
 mod db;
 mod deps;
+mod directory;
 mod endpoint;
 mod error;
 #[cfg(fuzzing)]
@@ -29,8 +30,10 @@ pub mod fuzzing;
 pub mod id;
 mod idempotency;
 pub mod input;
+mod invitations;
 mod keyring;
 pub mod lambda;
+mod last_admin;
 mod limit;
 mod mail;
 mod members;
@@ -80,6 +83,7 @@ pub use ceiling::CEILING;
 pub use config::{Config, ConfigError};
 pub use db::Query as TableQuery;
 pub use deps::Deps;
+pub use directory::{Directory, TemporaryPassword};
 pub use endpoint::{
     AnyEndpoint, BatchEndpoint, Data, Endpoint, IdempotencyKey, Kind, Method, Need, Operation, PlatformEndpoint, PublicEndpoint,
     Route, Sample, Subject,
@@ -87,6 +91,7 @@ pub use endpoint::{
 pub use error::{AuthFailure, Cause, Error, FieldError, Problem, Refusal, Result};
 pub use id::{EventId, SessionId, TenantId, UserId, Uuid};
 pub use input::{Input, Json, Limit, Patch, Path, PathId, Query};
+pub use invitations::{Invitation, UserInvited};
 pub use keyring::{CACHED_FOR, TenantKeyMode};
 pub use limit::RateLimit;
 pub use mail::{Mail, Mailed, Post};
@@ -95,13 +100,15 @@ pub use membership::{MemberPii, Membership};
 pub use objects::ObjectVersion;
 pub use outbox::{AnyEvent, DomainEvent, Envelope, Event, Message, Outbox, Schema, Undecodable};
 pub use permit::{Batch, Permit, Platform};
-pub use policy::{Action, Attribute, Organization, PlatformResource, Resource};
+pub use policy::{
+    Action, Answer, Asked as AskedOfPolicy, Attribute, Organization, Permission, PlatformResource, Reach, Resource,
+};
 pub use principal::{ApiScope, Grant, Identity, KeyBounds, Principal, Purpose, Role, SessionKind};
 pub use public::{Leave, PendingSignIn, PoolSecret, Presented, Public, RefreshToken};
 pub use request::{BODY_LIMIT, EXPOSED_HEADERS};
 pub use reset::Addressee;
 pub use resilience::{CircuitState, ServiceState};
-pub use scope::{Reader, Scope};
+pub use scope::{FoundMember, Reader, Scope};
 pub use second_factor::{SecondFactor, Spent};
 pub use session::SessionEnded;
 pub use sockets::{AnySocket, Caller, Pushed, Socket, SocketRoute};

@@ -5,8 +5,9 @@ use crate::{
     Error, Grant, Membership, Need, Permit, Platform, Result, SessionEnded, SessionId, SessionKind, TenantId, Timestamp, UserId,
     db::Query,
     endpoint::declares,
-    membership,
+    last_admin, membership,
     permit::Work,
+    second_factor,
     session::{self, ENDED},
     table::{Row, Table, Version},
     unit::{Condition, Edit, Op},
@@ -122,7 +123,14 @@ impl Work<'_> {
         };
         edit = copy(edit);
         if let Some(active) = change.active {
-            edit = edit.text("status", membership::status(active));
+            edit = edit.text("status", membership::status(active, member.invited));
+        }
+        let grants = change.grants.as_ref().unwrap_or(&member.grants);
+        let arrived = change.active.unwrap_or(member.active) && !member.invited;
+        let administers = last_admin::counts(arrived, grants);
+        let administered = last_admin::counts(member.has_arrived(), &member.grants);
+        if let Some((edit, or)) = last_admin::change(administered, administers) {
+            self.effects.changes.edit(edit, or);
         }
         if let Some(sealed) = change.sealed.clone() {
             edit = edit.bytes("sealed", sealed);
@@ -145,6 +153,21 @@ impl Work<'_> {
             self.effects.changes.ops.push((Op::Edit { table: Table::Ephemera, edit }, CHANGED));
         }
         Ok(next)
+    }
+
+    async fn remove_member(&mut self, member: &Membership) -> Result<()> {
+        let version = Version(member.version);
+        let as_it_was = Condition::All(vec![Condition::Present, Condition::VersionIs(version)]);
+        self.effects.changes.edit(membership::tombstone(member.user, version.next(), self.context.now).when(as_it_was), CHANGED);
+        if let Some((edit, or)) = last_admin::change(last_admin::counts(member.has_arrived(), &member.grants), false) {
+            self.effects.changes.edit(edit, or);
+        }
+        let secret = Op::Delete { table: Table::Records, key: second_factor::key(member.user), condition: None };
+        self.effects.changes.ops.push((secret, CHANGED));
+        for session in live(self, member.user).await?.iter().take(MOST_SESSIONS) {
+            self.end_session_of(member.user, session.session);
+        }
+        Ok(())
     }
 
     async fn end_sessions(&mut self, user: UserId, except: Option<SessionId>) -> Result<usize> {
@@ -193,6 +216,18 @@ macro_rules! members {
                 const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
                 const { assert!(declares(E::NEEDS, Need::Sessions), "changes sessions: add Need::Sessions to NEEDS") }
                 self.inner.change_member(member, change).await
+            }
+
+            /// Deletes a member as it was read: what is left is that there was one. Their sessions end; what stands for them
+            /// outside the tenant goes when the event of it is heard.
+            ///
+            /// # Errors
+            /// 503 where DynamoDB does not answer. The commit is 409 `changed` where somebody was faster, 409 `last_admin` where
+            /// nobody would be left who administers the tenant.
+            pub async fn remove_member(&mut self, member: &Membership) -> Result<()> {
+                const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
+                const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
+                self.inner.remove_member(member).await
             }
 
             /// Ends a user's sessions, but for one; answers how many.

@@ -4,19 +4,20 @@
 //! holds the grants, and every write checks that they have not changed since the session copied them.
 
 use crate::{
-    Error, Grant, Result, TenantId, UserId,
+    Error, Grant, Result, TenantId, Timestamp, UserId,
     db::{Db, Query},
     error::AuthFailure,
     table::{Index, Item, Key, Row, Table},
-    unit::Condition,
+    unit::{Condition, Edit},
 };
-use phi::{Email, Sealed};
+use phi::{Email, PersonName, Sealed, SearchToken};
 
 phi::sealed_fields! {
     /// What a membership holds of a person.
     #[derive(Clone, Debug)]
     pub struct MemberPii in "memberships" {
         1 => email: Email,
+        2 => name: Option<PersonName>,
     }
 }
 
@@ -24,20 +25,30 @@ phi::sealed_fields! {
 pub struct Membership {
     pub tenant: TenantId,
     pub user: UserId,
+    /// Whether the user may sign in: nobody has disabled them.
     pub active: bool,
+    /// Whether the user has never signed in yet.
+    pub invited: bool,
     pub grants: Vec<Grant>,
     /// Where in its tenant the user works, as the tenant names it.
     pub department: Option<String>,
     /// Whether the user signs in with a second factor.
     pub mfa_enrolled: bool,
+    pub created_at: Timestamp,
     pub version: i64,
     pub pii: Sealed<MemberPii>,
 }
 
 const ACTIVE: &str = "active";
 
-pub(crate) const fn status(active: bool) -> &'static str {
-    if active { ACTIVE } else { "disabled" }
+const DELETED: &str = "deleted";
+
+pub(crate) const fn status(active: bool, invited: bool) -> &'static str {
+    match (active, invited) {
+        (true, false) => ACTIVE,
+        (true, true) => "invited",
+        (false, _) => "disabled",
+    }
 }
 
 /// A tenant's list of members, in the index of all.
@@ -47,8 +58,22 @@ pub(crate) fn key(user: UserId) -> Key {
     Key::new(format!("MEMBER#{user}"), "MEMBERSHIP")
 }
 
-fn directory_key(user: UserId) -> Key {
+pub(crate) fn directory_key(user: UserId) -> Key {
     Key::new(format!("DIRECTORY#{user}"), "USER")
+}
+
+/// What the platform knows of a user, by whom the e-mail is claimed under `email`: whose tenant's they are, and the e-mail's token,
+/// by which the claim is found when they leave.
+pub(crate) fn in_directory(user: UserId, tenant: TenantId, email: &SearchToken) -> (Item, Item) {
+    let directory = Item::new(directory_key(user)).text("tenant_id", tenant).text("email_token", email);
+    (directory, Item::new(email_key(email)).text("user_id", user).text("tenant_id", tenant))
+}
+
+/// What is left of a member who was deleted: nothing of the person, and that it is no list's.
+pub(crate) fn tombstone(user: UserId, version: crate::Version, now: Timestamp) -> Edit {
+    let edit = Edit::of(key(user)).text("status", DELETED).text("deleted_at", now).number("version", version.0);
+    let edit = edit.remove("sealed").remove("grants").remove("department").remove("mfa_enrolled").remove("invited");
+    edit.unindexed(Index::All)
 }
 
 /// Whose an e-mail is: one user's in the whole deployment, found by its token under the platform's search key.
@@ -65,28 +90,35 @@ impl Membership {
         key(user).place().to_owned()
     }
 
-    /// The membership, and its entry in the platform's directory.
-    pub(crate) fn into_items(self) -> Result<(Item, Item)> {
+    /// Whether the user is here for good: active, and has signed in.
+    pub const fn has_arrived(&self) -> bool {
+        self.active && !self.invited
+    }
+
+    pub(crate) fn into_item(self) -> Result<Item> {
         let grants = serde_json::to_string(&self.grants).map_err(|_| Error::internal("grants"))?;
-        let member = Item::new(key(self.user))
-            .text("status", status(self.active))
+        Ok(Item::new(key(self.user))
+            .text("status", status(self.active, self.invited))
+            .number("invited", self.invited)
             .text("grants", grants)
             .maybe("department", self.department)
             .number("mfa_enrolled", self.mfa_enrolled)
+            .text("created_at", self.created_at)
             .number("version", self.version)
             .bytes("sealed", self.pii.into_bytes())
-            .indexed(Index::All, LIST, self.user);
-        Ok((member, Item::new(directory_key(self.user)).text("tenant_id", self.tenant)))
+            .indexed(Index::All, LIST, self.user))
     }
 
     fn from_row(tenant: TenantId, user: UserId, row: &Row) -> Result<Self> {
         Ok(Self {
             tenant,
             user,
-            active: row.text("status")? == ACTIVE,
+            active: !matches!(row.text("status")?, "disabled" | DELETED),
+            invited: row.maybe_number("invited").is_some_and(|n| n != 0),
             grants: serde_json::from_str(row.text("grants")?).map_err(|_| Error::internal("grants"))?,
             department: row.maybe_text("department").map(str::to_owned),
             mfa_enrolled: row.maybe_number("mfa_enrolled").is_some_and(|n| n != 0),
+            created_at: row.parse("created_at")?,
             version: row.number("version")?,
             pii: Sealed::from_bytes(row.bytes("sealed")?.to_vec()).map_err(|_| Error::internal("membership"))?,
         })
@@ -105,27 +137,45 @@ pub(crate) async fn tenant_of(db: &Db, user: UserId) -> Result<TenantId> {
 /// # Errors
 /// 401 where the user has no active membership in `tenant`.
 pub(crate) async fn active(db: &Db, tenant: TenantId, user: UserId) -> Result<Membership> {
-    let row = db.get(tenant, Table::Records, &key(user)).await?.ok_or(Error::Unauthenticated(AuthFailure::NoMembership))?;
-    let membership = Membership::from_row(tenant, user, &row)?;
-    if membership.active { Ok(membership) } else { Err(Error::Unauthenticated(AuthFailure::NoMembership)) }
+    let membership = of(db, tenant, user).await?.filter(|membership| membership.active);
+    membership.ok_or(Error::Unauthenticated(AuthFailure::NoMembership))
 }
 
 /// A member, active or not.
 pub(crate) async fn of(db: &Db, tenant: TenantId, user: UserId) -> Result<Option<Membership>> {
     let row = db.get(tenant, Table::Records, &key(user)).await?;
-    row.map(|row| Membership::from_row(tenant, user, &row)).transpose()
+    row.map_or(Ok(None), |row| existing(tenant, user, &row))
+}
+
+/// Whose item this is; of somebody who was deleted there is only the item.
+pub(crate) fn existing(tenant: TenantId, user: UserId, row: &Row) -> Result<Option<Membership>> {
+    if row.text("status")? == DELETED { Ok(None) } else { Membership::from_row(tenant, user, row).map(Some) }
+}
+
+/// The list of a tenant's members.
+pub(crate) fn list() -> Query {
+    Query::index(Index::All, LIST)
+}
+
+/// A member of that list.
+pub(crate) fn listed(tenant: TenantId, row: &Row) -> Result<Membership> {
+    Membership::from_row(tenant, row.parse("ix_sort")?, row)
 }
 
 /// Every member of a tenant.
 pub(crate) async fn all(db: &Db, tenant: TenantId) -> Result<Vec<Membership>> {
-    let query = Query::index(Index::All, LIST).limit(1000);
-    let rows = db.query_all(tenant, &query).await?;
-    rows.iter().map(|row| Membership::from_row(tenant, row.parse("ix_sort")?, row)).collect()
+    let rows = db.query_all(tenant, &list().limit(1000)).await?;
+    rows.iter().map(|row| listed(tenant, row)).collect()
 }
 
 /// What holds of a membership while its user may be given work.
 pub(crate) fn is_active() -> Condition {
     Condition::Is("status", ACTIVE.to_owned())
+}
+
+/// What holds of a membership until its user signs in for the first time.
+pub(crate) fn is_invited() -> Condition {
+    Condition::Is("status", status(true, true).to_owned())
 }
 
 /// What every write checks: nobody has changed the caller's membership since the session copied it.

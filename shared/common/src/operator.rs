@@ -6,6 +6,7 @@ use crate::{
     audit::{Record, Who},
     commit::Unit,
     keyring::TenantKeyMode,
+    last_admin,
     membership::{self, MemberPii, Membership},
     permit, second_factor,
     table::{Index, Item, Key, Table},
@@ -14,7 +15,7 @@ use crate::{
     unit::{Condition, Edit, Op},
 };
 use ledger::ActorType;
-use phi::{Email, Sealed, SealedFields};
+use phi::{Email, Sealed, SealedFields, SearchToken};
 use std::time::Duration;
 
 /// How long one act may take.
@@ -173,7 +174,7 @@ impl<'a> Operator<'a> {
         match self.claim(email).await? {
             (_, Some((home, user))) if home == tenant => Ok(user),
             (_, Some(_)) => Err(Error::conflict("email_taken", "this e-mail belongs to another user")),
-            (key, None) => self.add_member(tenant, email, roles, key).await,
+            (token, None) => self.add_member(tenant, email, roles, &token).await,
         }
     }
 
@@ -200,36 +201,42 @@ impl<'a> Operator<'a> {
         permit::seal(self.deps, tenant, &second_factor::place(user), sealed).await
     }
 
-    /// Where the claim to an e-mail lies, and whose it is.
-    async fn claim(&self, email: &Email) -> Result<(Key, Option<(TenantId, UserId)>)> {
+    /// The token by which an e-mail is claimed, and whose it is.
+    async fn claim(&self, email: &Email) -> Result<(SearchToken, Option<(TenantId, UserId)>)> {
         let platform = TenantId::PLATFORM;
         let search = self.deps.keyring.search(platform).await?;
-        let key = membership::email_key(search.field(&platform.to_string(), membership::EMAIL_FIELD).token(&email.normalised()));
-        let row = self.deps.db.get(platform, Table::Records, &key).await?;
+        let token = search.field(&platform.to_string(), membership::EMAIL_FIELD).token(&email.normalised());
+        let row = self.deps.db.get(platform, Table::Records, &membership::email_key(token)).await?;
         let owner = row.map(|row| Ok::<_, Error>((row.parse("tenant_id")?, row.parse("user_id")?))).transpose()?;
-        Ok((key, owner))
+        Ok((token, owner))
     }
 
-    async fn add_member(&self, tenant: TenantId, email: &Email, roles: &[Role], claim_key: Key) -> Result<UserId> {
-        let user = UserId::new(self.now());
-        let pii = MemberPii { email: email.clone() };
+    async fn add_member(&self, tenant: TenantId, email: &Email, roles: &[Role], token: &SearchToken) -> Result<UserId> {
+        let now = self.now();
+        let user = UserId::new(now);
+        let pii = MemberPii { email: email.clone(), name: None };
         let membership = Membership {
             tenant,
             user,
             active: true,
+            invited: false,
             grants: roles.iter().map(|r| Grant::always(*r)).collect(),
             department: None,
             mfa_enrolled: false,
+            created_at: now,
             version: 1,
             pii: permit::seal(self.deps, tenant, &Membership::place(user), &pii).await?,
         };
-        let (member, directory) = membership.into_items()?;
-        let claim = Item::new(claim_key).text("user_id", user).text("tenant_id", tenant);
+        let administers = last_admin::counts(membership.has_arrived(), &membership.grants);
+        let (member, (directory, claim)) = (membership.into_item()?, membership::in_directory(user, tenant, token));
         let taken = || Error::conflict("email_taken", "this e-mail belongs to another user");
         let mut unit = Unit::default();
         unit.push(tenant, absent(Table::Records, member), taken());
         unit.push(TenantId::PLATFORM, absent(Table::Records, directory), taken());
         unit.push(TenantId::PLATFORM, absent(Table::Records, claim), taken());
+        if let Some((edit, or)) = last_admin::change(false, administers) {
+            unit.push(tenant, Op::Edit { table: Table::Records, edit }, or);
+        }
         if tenant == TenantId::PLATFORM && self.deps.db.get(tenant, Table::Records, &first_key()).await?.is_none() {
             let first = Item::new(first_key()).text("user_id", user);
             unit.push(

@@ -1,12 +1,14 @@
 //! The decision: Cedar, embedded. Policies are parsed once, in init; their schema is checked by tests.
 
+mod answers;
 mod circumstances;
 mod table;
 
+pub use answers::{Answer, Asked, Permission, Reach};
 pub(crate) use circumstances::Circumstances;
-pub use table::actions_of_schema;
+pub use table::{actions_of_schema, resources_of_schema};
 
-use crate::{Error, Principal, Result, SessionKind, TenantId, error::Refusal};
+use crate::{Error, Principal, Result, Role, SessionKind, TenantId, UserId, error::Refusal};
 use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet, Request,
     RestrictedExpression,
@@ -35,6 +37,9 @@ pub const POLICIES: &[(&str, &str)] = &[
 /// The schema's actions and the groups that each is in: what `in Action::"phi"` needs to know at run time, without the
 /// cost of parsing the schema at start. Written by `cargo xtask sync`.
 pub const ACTIONS: &str = include_str!("../../../policies/actions.txt");
+
+/// What each action is done to, from the schema too.
+pub const RESOURCES: &str = include_str!("../../../policies/resources.txt");
 
 /// The name of a Cedar action, `createShipment`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -282,6 +287,24 @@ struct Thing {
     attributes: Vec<(&'static str, Attribute)>,
 }
 
+impl Thing {
+    /// Any thing of a kind, made by `other` and otherwise `owner`'s: assigned to them, about them, in their hands.
+    fn imagined(kind: &'static str, owner: UserId, other: UserId, tenant: TenantId) -> Self {
+        let person = || Attribute::Entity("User", owner.to_string());
+        Self {
+            kind,
+            id: if kind == "User" { owner.to_string() } else { "any".to_owned() },
+            tenant: (kind != "Platform").then_some(tenant),
+            attributes: vec![
+                ("created_by", Attribute::Entity("User", other.to_string())),
+                ("assigned_to", person()),
+                ("user", person()),
+                ("role", Attribute::Entity("Role", Role::Viewer.as_str().to_owned())),
+            ],
+        }
+    }
+}
+
 fn type_name(name: &str) -> Result<EntityTypeName, String> {
     EntityTypeName::from_str(name).map_err(|e| e.to_string())
 }
@@ -338,5 +361,6 @@ mod tests {
     #[test]
     fn the_list_of_actions_is_the_schemas() {
         assert_eq!(ACTIONS, actions_of_schema(SCHEMA).unwrap(), "policies/actions.txt is stale: run `cargo xtask sync`");
+        assert_eq!(RESOURCES, resources_of_schema(SCHEMA).unwrap(), "policies/resources.txt is stale: run `cargo xtask sync`");
     }
 }

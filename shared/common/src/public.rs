@@ -8,7 +8,7 @@ use crate::{
     endpoint::declares,
     error::{AuthFailure, Refusal},
     idempotency::hash,
-    limit, members,
+    invitations, limit, members,
     membership::{self, Membership},
     outbox::{DomainEvent, Envelope},
     permit,
@@ -208,10 +208,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
             let op = Op::Put { table: Table::Ephemera, item, condition: Some(Condition::Absent) };
             self.ops.push((member.tenant, op, again.clone()));
         }
-        // Whoever changes the membership meanwhile does not know of this session, which has copied what it was.
-        let condition = membership::unchanged(member.version);
-        let check = Op::Check { table: Table::Records, key: membership::key(member.user), condition };
-        self.ops.push((member.tenant, check, again));
+        self.as_it_is(member, again);
         // Room for it among the others.
         let idle = gate.settings.idle(self.deps.config.session_idle);
         let others = members::open(&self.deps.db, member.tenant, member.user, idle, self.now).await?;
@@ -326,6 +323,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
             Session { kind: SessionKind::Enrolment, expires_at: until, ..self.session(member, id, None, ENROLMENT_FOR) };
         let op = Op::Put { table: Table::Ephemera, item: session.into_item()?, condition: Some(Condition::Absent) };
         self.ops.push((member.tenant, op, Error::internal("session")));
+        self.as_it_is(member, Error::Unauthenticated(AuthFailure::InvalidCredentials));
         let (tenant, user) = (member.tenant, member.user);
         let handle = format!("{ENROLMENT_PREFIX}{}", random_text());
         self.keep(&secret, handle, ENROLMENT_FOR, |item| {
@@ -354,6 +352,19 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         Ok(handle)
     }
 
+    /// Whoever changes the membership meanwhile does not know of the session that is opened, which has copied what it was. Who
+    /// comes for the first time changes it by coming.
+    fn as_it_is(&mut self, member: &Membership, or: Error) {
+        if member.invited {
+            let edits = invitations::accepted(member).into_iter();
+            self.ops.extend(edits.map(|edit| (member.tenant, Op::Edit { table: Table::Records, edit }, or.clone())));
+        } else {
+            let condition = membership::unchanged(member.version);
+            let check = Op::Check { table: Table::Records, key: membership::key(member.user), condition };
+            self.ops.push((member.tenant, check, or));
+        }
+    }
+
     /// A session of a member, as it begins.
     fn session(&self, member: &Membership, id: SessionId, mfa_at: Option<Timestamp>, lifetime: Duration) -> Session {
         Session {
@@ -361,7 +372,8 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
             session: id,
             kind: SessionKind::Full,
             grants: member.grants.clone(),
-            membership_version: member.version,
+            // Who comes for the first time accepts their invitation by it, which changes their membership.
+            membership_version: member.version + i64::from(member.invited),
             department: member.department.clone(),
             mfa_enrolled: member.mfa_enrolled,
             mfa_at,

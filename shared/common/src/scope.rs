@@ -2,10 +2,11 @@
 //! shares with the permit.
 
 use crate::{
-    Deps, EventId, Need, PlatformResource, Principal, Result, TenantId, Timestamp, cursor,
+    Deps, EventId, Membership, Need, PlatformResource, Principal, Result, TenantId, Timestamp, UserId, cursor,
     db::Query,
     endpoint::declares,
     idempotency::Claim,
+    membership,
     policy::Circumstances,
     request::Request,
     table::{Key, Row, Table},
@@ -106,6 +107,15 @@ impl<'a, E: crate::Operation> Scope<'a, E> {
     }
 }
 
+/// Who was looked for among a tenant's members.
+#[derive(Debug)]
+pub enum FoundMember {
+    Here(Box<Membership>),
+    /// There was somebody of that id.
+    Deleted,
+    Nobody,
+}
+
 /// Reads the tenant's business items.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
@@ -134,6 +144,26 @@ impl<'a> Reader<'a> {
             return Ok(row);
         }
         self.deps.db.get(self.tenant, Table::Records, key).await
+    }
+
+    /// A member of the tenant, read as [`get`](Self::get) reads.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn member(&self, user: UserId) -> Result<FoundMember> {
+        let Some(row) = self.get(&membership::key(user)).await? else { return Ok(FoundMember::Nobody) };
+        let member = membership::existing(self.tenant, user, &row)?;
+        Ok(member.map_or(FoundMember::Deleted, |member| FoundMember::Here(Box::new(member))))
+    }
+
+    /// One page of the tenant's members, in the order in which they came, and the cursor of the next.
+    ///
+    /// # Errors
+    /// As [`page`](Self::page).
+    pub async fn members(&self, limit: u32, cursor: Option<&str>) -> Result<(Vec<Membership>, Option<String>)> {
+        let (rows, next) = self.page(&membership::list().limit(limit), cursor).await?;
+        let members = rows.iter().map(|row| membership::listed(self.tenant, row)).collect::<Result<_>>()?;
+        Ok((members, next))
     }
 
     /// The first page of a query, where the rest is of no interest.

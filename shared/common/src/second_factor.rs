@@ -60,7 +60,7 @@ pub enum Spent {
     Recovery(Vec<u8>),
 }
 
-fn key(user: UserId) -> Key {
+pub(crate) fn key(user: UserId) -> Key {
     Key::new(format!("MEMBER#{user}"), "MFA")
 }
 

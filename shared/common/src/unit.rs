@@ -28,6 +28,8 @@ pub enum Condition {
     NumberIs(&'static str, i64),
     /// The attribute is at most this number.
     AtMost(&'static str, i64),
+    /// The attribute is this number at least.
+    AtLeast(&'static str, i64),
     /// There is no such attribute, be there an item or not.
     Missing(&'static str),
     /// All of them.
@@ -75,6 +77,10 @@ impl Condition {
             Self::AtMost(name, number) => {
                 bind(name, AttributeValue::N(number.to_string()));
                 format!("#c{n} <= :c{n}")
+            }
+            Self::AtLeast(name, number) => {
+                bind(name, AttributeValue::N(number.to_string()));
+                format!("#c{n} >= :c{n}")
             }
             Self::Missing(name) => {
                 // A name of its own kind: it has no value, and placeholders count values.

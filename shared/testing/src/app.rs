@@ -456,7 +456,16 @@ impl App {
             .table_name(&self.provisioned.tables[table])
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()));
-        query.send().await.expect("the partition is read").items.unwrap_or_default()
+        let mut items = Vec::new();
+        let mut start = None;
+        loop {
+            let page = query.clone().set_exclusive_start_key(start).send().await.expect("the partition is read");
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return items;
+            }
+        }
     }
 
     /// Every item of a table (`RecordsTable`), whoever it belongs to.

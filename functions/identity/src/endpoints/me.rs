@@ -101,7 +101,7 @@ mod tests {
             let event = event(&events, "api.me", 200);
             assert_eq!(
                 json!([event["type"], event["action"], event["disclosed"], event["resources"]]),
-                json!(["api.me", "viewMe", ["email"], [{"type": "User", "id": user}]])
+                json!(["api.me", "viewMe", ["email", "name"], [{"type": "User", "id": user}]])
             );
         }
     }

@@ -57,7 +57,7 @@ impl Background for DeliverNotification {
         *part.made() = None;
         let (event, now) = (event(cx.envelope())?, cx.now());
         // The event names users; whether they are still members is asked now.
-        if !cx.member(*user).await?.is_some_and(|member| member.active) {
+        if !cx.member(*user).await?.is_some_and(|member| member.has_arrived()) {
             return Ok(());
         }
         let (state, stored) = store::state_and_preferences(cx.reader(), *user).await?;

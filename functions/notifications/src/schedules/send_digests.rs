@@ -80,12 +80,12 @@ impl Background for SendDigests {
             return Ok(());
         }
         let counts = count(cx, user, &state, &claim).await?;
-        let member = cx.member(user).await?.filter(|member| member.active);
+        let member = cx.member(user).await?.filter(Membership::has_arrived);
         let (Some(member), false) = (member, counts.is_empty()) else {
             digest::settle_nothing(cx.changes(), user, &state, &claim);
             return Ok(());
         };
-        let MemberPii { email } = cx.open(&Membership::place(user), &member.pii).await?;
+        let MemberPii { email, .. } = cx.open(&Membership::place(user), &member.pii).await?;
         let (subject, text, html) = mail::digest(&counts);
         let mailed = cx.mailer()?.send(&Mail { to: &email, subject, text, html, id: claim.id.to_string() }).await?;
         cx.log("mail", mailed.as_str());

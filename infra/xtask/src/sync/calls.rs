@@ -18,8 +18,8 @@ use testing::{App, SignedCall, Tenant};
 /// Longer than a process keeps a key, so that each run has to unwrap its own.
 const KEYS_ARE_FORGOTTEN: Duration = Duration::from_secs(16 * 60);
 
-/// Those who sign in: what they do is behind Cognito, which is not here.
-const WITH_COGNITO: [&str; 4] = ["login", "challenge", "refresh", "authorizer"];
+/// Those who sign in, and who keeps users in line: what they do is behind Cognito, which is not here.
+const WITH_COGNITO: [&str; 5] = ["login", "challenge", "refresh", "authorizer", "mirror_user"];
 
 type Calls = BTreeSet<(String, String)>;
 
@@ -134,6 +134,7 @@ async fn run(app: &App, function: &Function, who: &Identity, shipment: &str) -> 
         Some(match name {
             "shipment_id" => shipment.to_owned(),
             "event_id" => format!("evt_{}", fresh().simple()),
+            "other_user_id" => app.user_id(Tenant::Acme, Role::Viewer).to_string(),
             "notification_id" => format!("ntf_{}", fresh().simple()),
             "now" => common::Clock::now(app.clock()).to_string(),
             "version" => "1".to_owned(),

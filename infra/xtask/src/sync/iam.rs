@@ -98,6 +98,8 @@ impl Grants {
             // A session holds Cognito's token, sealed; it opens among the user's others, from the membership as it is.
             self.ephemera.extend(["DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"]);
             self.records.insert("ConditionCheckItem");
+            // Who comes for the first time has accepted their invitation.
+            self.records.insert("UpdateItem");
             self.purposes.insert("branch");
         }
         if function.needs(Need::Write) {
@@ -210,6 +212,7 @@ pub(crate) fn statements(function: &Function) -> Node {
         });
     }
     statements.extend(function.needs(Need::SignIn).then(sign_in));
+    statements.extend(function.needs(Need::Directory).then(directory));
     statements.extend((function.needs(Need::SignIn) && function.needs(Need::Passwords)).then(passwords));
     statements.extend(of_queues(function));
     statements.extend(function.needs(Need::Carrier).then(carrier).into_iter().flatten());
@@ -286,6 +289,19 @@ fn at_rest(key: &Node, sid: &str, actions: &[&str], services: &[&str]) -> Node {
     map! {
         "Sid" => sid, "Effect" => "Allow", "Action" => action, "Resource" => key.clone(),
         "Condition" => map! { "StringEquals" => map! { "kms:ViaService" => via } },
+    }
+}
+
+fn directory() -> Node {
+    map! {
+        "Sid" => "Directory", "Effect" => "Allow",
+        "Action" => list![
+            "cognito-idp:AdminAddUserToGroup", "cognito-idp:AdminCreateUser", "cognito-idp:AdminDeleteUser",
+            "cognito-idp:AdminDisableUser", "cognito-idp:AdminEnableUser", "cognito-idp:AdminGetUser",
+            "cognito-idp:AdminListGroupsForUser", "cognito-idp:AdminRemoveUserFromGroup", "cognito-idp:AdminSetUserPassword",
+            "cognito-idp:AdminUserGlobalSignOut",
+        ],
+        "Resource" => sub("arn:${AWS::Partition}:cognito-idp:${AWS::Region}:${AWS::AccountId}:userpool/${UserPool}"),
     }
 }
 

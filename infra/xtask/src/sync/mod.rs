@@ -126,6 +126,8 @@ fn plan(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     let template = in_template(&template, "stacks", &yaml::Node::Map(stacks).write(2))?;
     let template = in_template(&template, "outputs", &api::outputs())?;
     files.insert("template.yaml".into(), template);
+    let resources = common::policy::resources_of_schema(&read("policies/schema.cedarschema")?)?;
+    files.insert("policies/resources.txt".into(), resources);
     files.insert("policies/actions.txt".into(), common::policy::actions_of_schema(&read("policies/schema.cedarschema")?)?);
     files.insert("docs/openapi.json".into(), openapi::document());
     files.extend(schemas::files(root)?);

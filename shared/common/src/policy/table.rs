@@ -1,6 +1,6 @@
 //! The policies, and the schema's actions, as tables that people and programs read.
 
-use super::{Action, Attribute, Circumstances, Policies, Thing};
+use super::{Action, Circumstances, Policies, Thing};
 use crate::{Principal, Role, TenantId};
 
 impl Policies {
@@ -17,17 +17,7 @@ impl Policies {
             let who = Principal::imagined(tenant, me, vec![role]);
             let best = Circumstances { session_kind: who.kind, ..Circumstances::best() };
             let may = |owner: crate::UserId| {
-                let person = || Attribute::Entity("User", owner.to_string());
-                let on = Thing {
-                    kind,
-                    id: if kind == "User" { owner.to_string() } else { "any".to_owned() },
-                    tenant: (kind != "Platform").then_some(tenant),
-                    attributes: vec![
-                        ("created_by", Attribute::Entity("User", other.to_string())),
-                        ("assigned_to", person()),
-                        ("user", person()),
-                    ],
-                };
+                let on = Thing::imagined(kind, owner, other, tenant);
                 self.ask(&who, action.0, on, &best).map(|d| d.allowed).map_err(|e| format!("{}: {e}", action.0))
             };
             Ok(if may(other)? {
@@ -53,6 +43,24 @@ impl Policies {
         }
         Ok(table)
     }
+}
+
+/// What `policies/resources.txt` should say, from the schema: what each action is done to.
+///
+/// # Errors
+/// Where the schema does not parse.
+pub fn resources_of_schema(schema: &str) -> Result<String, String> {
+    use cedar_policy::Schema;
+    let (schema, _) = Schema::from_cedarschema_str(schema).map_err(|e| e.to_string())?;
+    let mut lines: Vec<String> = schema
+        .actions()
+        .filter_map(|action| {
+            let kinds: Vec<_> = schema.resources_for_action(action)?.map(ToString::to_string).collect();
+            (!kinds.is_empty()).then(|| format!("{}: {}", action.id().unescaped(), kinds.join(" ")))
+        })
+        .collect();
+    lines.sort();
+    Ok(lines.join("\n") + "\n")
 }
 
 /// What `policies/actions.txt` should say, from the schema.

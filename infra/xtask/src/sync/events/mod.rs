@@ -95,22 +95,29 @@ fn request(endpoint: &AnyEndpoint) -> GatewayRequest {
     let placeholder = |name: &str| format!("{{{{{name}}}}}");
     let mut path = endpoint.route.path.to_owned();
     for name in registry::path_parameters(endpoint.route.path) {
-        path = path.replace(&format!("{{{name}}}"), &placeholder(name));
+        path = path.replace(&format!("{{{name}}}"), &in_path(name));
     }
     let context = ["tenant_id", "user_id", "session_id", "exp"].map(|name| (name.to_owned(), Value::String(placeholder(name))));
     GatewayRequest {
         method: endpoint.route.method.as_str().to_owned(),
         path,
         resource: endpoint.route.path.to_owned(),
-        path_parameters: registry::path_parameters(endpoint.route.path)
-            .map(|name| (name.to_owned(), placeholder(name)))
-            .collect(),
+        path_parameters: registry::path_parameters(endpoint.route.path).map(|name| (name.to_owned(), in_path(name))).collect(),
         query: endpoint.sample.query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         body: form.map(Into::into).or_else(|| endpoint.sample.body.map(|body| with_placeholders(body).into_bytes())),
         source_ip: "127.0.0.1".to_owned(),
         request_id: placeholder("request_id"),
         authorizer: signed_in.then(|| Map::from_iter(context)),
+    }
+}
+
+/// What stands in a path for a parameter. Whom a request is about is another user than who makes it.
+fn in_path(name: &str) -> String {
+    match name {
+        "user_id" => "{{other_user_id}}".to_owned(),
+        "role" => "analyst".to_owned(),
+        name => format!("{{{{{name}}}}}"),
     }
 }
 

@@ -1,0 +1,5 @@
+//! The domain's consumers, one a file.
+
+common::consumers! {
+    mirror_user::MirrorUser,
+}

@@ -1,0 +1,42 @@
+//! For how long a role is given.
+
+use common::{Error, FieldError, Result, Timestamp};
+
+/// From when and until when; for good where nothing is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Term {
+    pub from: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+}
+
+impl Term {
+    /// A time that begins before it ends, and has not ended. What has begun already begins at once.
+    ///
+    /// # Errors
+    /// 422 where it is no such time.
+    pub fn new(from: Option<Timestamp>, until: Option<Timestamp>, now: Timestamp) -> Result<Self> {
+        let wrong = |code, message: &str| Err(Error::Invalid(vec![FieldError::new("valid_until", code, message.to_owned())]));
+        match (from, until) {
+            (Some(from), Some(until)) if until <= from => wrong("empty_range", "expected a time later than `valid_from`"),
+            (_, Some(until)) if until <= now => wrong("in_the_past", "expected a time that is to come"),
+            _ => Ok(Self { from: from.filter(|from| *from > now), until }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_begins_before_it_ends_and_ends_in_the_future() {
+        let at = |millis| Some(Timestamp::from_millis(millis));
+        let now = Timestamp::from_millis(1_000);
+        assert_eq!(Term::new(None, None, now).unwrap(), Term::default());
+        assert_eq!(Term::new(at(500), at(2_000), now).unwrap(), Term { from: None, until: at(2_000) });
+        assert_eq!(Term::new(at(1_500), None, now).unwrap(), Term { from: at(1_500), until: None });
+        for (from, until) in [(at(3_000), at(2_000)), (at(2_000), at(2_000)), (None, at(1_000)), (at(0), at(999))] {
+            assert!(Term::new(from, until, now).is_err(), "{from:?} {until:?}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Gives a user a role, for a time or for good. It holds from the user's next request on.
+
+use crate::{
+    domain::{self, Term, UserRolesChanged},
+    view::UserView,
+    work::{self, RoleGrant},
+};
+use common::{
+    Action, Data, Endpoint, Error, FieldError, Json, MemberChange, Need, Operation, Path, Permit, Result, Role, Route, Sample,
+    Scope, Timestamp, UserId, Version,
+};
+
+common::input! {
+    /// For how long. For good, where nothing is said.
+    pub struct GrantTerm {
+        optional valid_from: Timestamp,
+        /// The moment at which it holds no longer.
+        optional valid_until: Timestamp,
+    }
+}
+
+#[derive(Debug)]
+pub struct GrantRole;
+
+impl Operation for GrantRole {
+    const NAME: &'static str = "grant_role";
+    const SUMMARY: &'static str = "Give a user a role, for a time or for good";
+    const ROUTE: Route = Route::put("/v1/users/{user_id}/roles/{role}");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Sessions];
+    const SAMPLE: Sample = Sample::body(r#"{"valid_until": "2099-12-31T00:00:00Z"}"#);
+    type Input = (Path<UserId>, Path<Role>, Json<GrantTerm>);
+    type Output = UserView;
+}
+
+impl Endpoint for GrantRole {
+    const ACTION: Action = Action("grantRole");
+    type Target = RoleGrant;
+
+    async fn target(scope: &Scope<'_, Self>, (Path(user), Path(role), _): &Self::Input) -> Result<RoleGrant> {
+        RoleGrant::read(scope.reader(), *user, *role).await
+    }
+
+    async fn handle(cx: &mut Permit<'_, Self>, (Path(user), Path(role), Json(term)): Self::Input) -> Result<UserView> {
+        cx.log("user.id", user);
+        if !domain::for_people(role) {
+            let message = "expected a role that a tenant gives to people".to_owned();
+            return Err(Error::Invalid(vec![FieldError::new("role", "not_for_people", message)]));
+        }
+        let member = &cx.target().member;
+        cx.allow_match(Version(member.version))?;
+        let term = Term::new(term.valid_from, term.valid_until, cx.now())?;
+        let Some(grants) = domain::granted(&member.grants, role, term) else { return work::shown(cx, member).await };
+        let change = MemberChange { grants: Some(grants), ..MemberChange::default() };
+        let member = work::change(cx, member, change, "grants", UserRolesChanged { user_id: user }).await?;
+        work::shown(cx, &member).await
+    }
+}

@@ -1,0 +1,85 @@
+//! What is written to users. No health information, nobody's name but the tenant's, and a password that is good for one sign-in.
+
+use common::TemporaryPassword;
+
+/// A kind of letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Letter {
+    Invitation,
+    PasswordReset,
+    /// To the owner of an e-mail whom somebody has invited elsewhere.
+    Taken,
+}
+
+impl Letter {
+    const fn subject(self) -> &'static str {
+        match self {
+            Self::Invitation => "Your invitation",
+            Self::PasswordReset => "Your temporary password",
+            Self::Taken => "Somebody has invited you",
+        }
+    }
+
+    const fn templates(self) -> [&'static str; 2] {
+        match self {
+            Self::Invitation => [include_str!("templates/invitation.txt"), include_str!("templates/invitation.html")],
+            Self::PasswordReset => [include_str!("templates/password_reset.txt"), include_str!("templates/password_reset.html")],
+            Self::Taken => [include_str!("templates/taken.txt"), include_str!("templates/taken.html")],
+        }
+    }
+}
+
+/// Subject, text and HTML.
+pub(crate) fn letter(letter: Letter, tenant: &str, password: Option<&TemporaryPassword>) -> (String, String, String) {
+    let [text, html] = letter.templates();
+    let password = password.map(TemporaryPassword::expose).unwrap_or_default();
+    // The password last: what a tenant is called is a tenant's choice, and shall not be filled in again.
+    let fill = |template: &str, tenant: &str| match template.split_once("{{tenant}}") {
+        Some((before, after)) => format!("{before}{tenant}{}", after.replace("{{password}}", password)),
+        None => template.replace("{{password}}", password),
+    };
+    (letter.subject().to_owned(), fill(text, tenant), fill(html, &escaped(tenant)))
+}
+
+/// As HTML shows it.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_says_who_invites_and_shows_the_password() {
+        let password = TemporaryPassword::new([7; 20]);
+        for kind in [Letter::Invitation, Letter::PasswordReset] {
+            let (subject, text, html) = letter(kind, "Acme & <Sons> {{password}}", Some(&password));
+            assert!(!subject.is_empty());
+            assert!(text.contains(password.expose()) && html.contains(password.expose()), "{text}{html}");
+            assert!(
+                text.contains("Acme & <Sons> {{password}}") && html.contains("Acme &amp; &lt;Sons&gt; {{password}}"),
+                "{text}{html}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_has_an_account_is_told_nothing_of_whom_else() {
+        let (_, text, html) = letter(Letter::Taken, "acme-health", None);
+        for whole in [text, html] {
+            assert!(!whole.contains("acme") && !whole.contains("{{"), "{whole}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Cognito, the directory and the mailbox follow the membership, whatever goes wrong on the way. Cognito is MiniStack's.
+
+use crate::fixture::*;
+use common::Role;
+use serde_json::json;
+use testing::{App, Fault};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invited_user_is_in_the_pool_and_has_a_password_by_mail() {
+    let app = App::with_cognito().await;
+    let email = fresh(&app, "ada");
+    let user = invited(&app, Acme, &email).await;
+    assert!(in_pool(&app, user).await.is_none());
+    settle(&app).await;
+    let known = in_pool(&app, user).await.unwrap();
+    assert_eq!((&known["Enabled"], &known["UserStatus"]), (&json!(true), &json!("FORCE_CHANGE_PASSWORD")), "{known}");
+    assert_eq!(groups(&app, user).await, ["marketer"]);
+    let mails = mails_to(&app, &email);
+    assert_eq!((mails.len(), subject(&mails[0])), (1, "Your invitation"));
+    let body = &mails[0]["Content"]["Simple"]["Body"];
+    let password = password_in(&mails[0]);
+    assert!(
+        body["Html"]["Data"].as_str().unwrap().contains(&password)
+            && body["Text"]["Data"].as_str().unwrap().contains("acme-health")
+    );
+    assert_eq!(challenge(&app, &email, &password).await, "NEW_PASSWORD_REQUIRED");
+
+    // It is kept nowhere, and the mail is on record.
+    let mut kept = serde_json::to_string(&app.log_lines()).unwrap() + &serde_json::to_string(&app.audit(Acme).await).unwrap();
+    for table in ["RecordsTable", "LedgerTable", "EphemeraTable", "KeysTable"] {
+        kept += &format!("{:?}", app.dump(table).await);
+    }
+    assert!(!kept.contains(&password) && !kept.contains(&email));
+    let log = app.audit(Acme).await;
+    let event = log.iter().find(|event| event["type"] == "job.mirror_user").unwrap();
+    assert_eq!(event["resources"][0], json!({"type": "User", "id": user}));
+    assert_eq!(app.domain_events(Birch).await, [json!(null); 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_three_times_and_in_any_order_there_is_one_user_and_a_mail_for_each_reason() {
+    let app = App::with_cognito().await;
+    for seed in 0..4 {
+        let email = fresh(&app, &format!("ada{seed}"));
+        let user = invited(&app, Acme, &email).await;
+        grant(&app, user, "auditor", json!({})).await;
+        about(&app, "disable_user", user).await;
+        about(&app, "enable_user", user).await;
+        revoke(&app, user, "marketer").await;
+        let mut queues = queues(&app).copies(3).shuffled(seed);
+        queues.settle().await;
+        assert_eq!(queues.dead(), []);
+        assert_eq!(mails_to(&app, &email).len(), 1, "seed {seed}");
+        assert_eq!(
+            (in_pool(&app, user).await.unwrap()["Enabled"].clone(), groups(&app, user).await),
+            (json!(true), vec!["auditor".to_owned()])
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_await_it_is_repaired_by_the_next_delivery_with_one_mail_more_at_most() {
+    let app = App::with_cognito().await;
+    let (mut twice, mut deaths) = (0, 0);
+    for polls in (0..).map(|i| i * 4) {
+        let email = fresh(&app, &format!("ada{polls}"));
+        let user = invited(&app, Acme, &email).await;
+        let mut queues = queues(&app);
+        queues.collect().await;
+        // Others' events are old news by now.
+        while queues.len() > 1 {
+            queues.step().await;
+        }
+        let died = queues.step_killed(polls).await;
+        queues.settle().await;
+        assert_eq!(queues.dead(), [], "killed after {polls}");
+        let mails = mails_to(&app, &email);
+        assert!((1..=2).contains(&mails.len()), "killed after {polls}: {} mails", mails.len());
+        twice += usize::from(mails.len() == 2);
+        let newest = password_in(mails.last().unwrap());
+        assert_eq!(challenge(&app, &email, &newest).await, "NEW_PASSWORD_REQUIRED", "killed after {polls}");
+        assert_eq!(groups(&app, user).await, ["marketer"], "killed after {polls}");
+        if !died {
+            break;
+        }
+        deaths += 1;
+        assert!(polls < 2_000, "it ends");
+    }
+    assert!(deaths > 10 && twice < deaths, "{deaths} died, {twice} were written to twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whichever_call_is_lost_the_message_comes_again_and_completes_it() {
+    let app = App::with_cognito().await;
+    for (nth, (to, fault)) in [
+        ("AdminCreateUser", Fault::LostAnswer),
+        ("AdminCreateUser", Fault::Gone),
+        ("AdminAddUserToGroup", Fault::LostAnswer),
+        ("AdminGetUser", Fault::Gone),
+        ("SendEmail", Fault::Gone),
+        ("TransactWriteItems", Fault::LostAnswer),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let email = fresh(&app, &format!("ada{nth}"));
+        let user = invited(&app, Acme, &email).await;
+        // As often as one delivery asks.
+        app.wire().fail(to, 0, 3, fault);
+        let mut queues = queues(&app);
+        queues.settle().await;
+        app.wire().heal();
+        assert_eq!(queues.dead(), [], "{to} {fault:?}");
+        let mails = mails_to(&app, &email);
+        assert_eq!(challenge(&app, &email, &password_in(mails.last().unwrap())).await, "NEW_PASSWORD_REQUIRED", "{to} {fault:?}");
+        assert_eq!(groups(&app, user).await, ["marketer"], "{to} {fault:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pool_follows_an_account_until_nothing_is_left_of_it() {
+    let app = App::with_cognito().await;
+    let email = fresh(&app, "ada");
+    let user = invited(&app, Acme, &email).await;
+    settle(&app).await;
+    about(&app, "disable_user", user).await;
+    settle(&app).await;
+    assert_eq!(in_pool(&app, user).await.unwrap()["Enabled"], false);
+    about(&app, "enable_user", user).await;
+    grant(&app, user, "analyst", json!({})).await;
+    settle(&app).await;
+    assert_eq!((in_pool(&app, user).await.unwrap()["Enabled"].clone(), groups(&app, user).await.len()), (json!(true), 2));
+
+    assert_eq!(about(&app, "reset_user_password", user).await.status, 204);
+    settle(&app).await;
+    let mails = mails_to(&app, &email);
+    assert_eq!((mails.len(), subject(&mails[1])), (2, "Your temporary password"));
+    assert_ne!(password_in(&mails[0]), password_in(&mails[1]));
+    assert_eq!(challenge(&app, &email, &password_in(&mails[1])).await, "NEW_PASSWORD_REQUIRED");
+
+    assert_eq!(about(&app, "delete_user", user).await.status, 204);
+    settle(&app).await;
+    assert!(in_pool(&app, user).await.is_none());
+    let left =
+        |items: Vec<std::collections::HashMap<String, _>>| format!("{items:?}").matches(&format!("DIRECTORY#{user}")).count();
+    assert_eq!(left(app.dump("RecordsTable").await), 0);
+    // What is told again afterwards brings nobody back.
+    let mut again = queues(&app);
+    again.settle().await;
+    assert!(in_pool(&app, user).await.is_none());
+    assert_eq!(mails_to(&app, &email).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_email_makes_nobody_and_its_owner_is_told() {
+    let app = App::with_cognito().await;
+    let email = app.email(Acme, Role::Marketer);
+    let (owner, ghost) = (app.user_id(Acme, Role::Marketer), invited(&app, Birch, &email).await);
+    settle(&app).await;
+    assert!(in_pool(&app, ghost).await.is_none());
+    let mails = mails_to(&app, &email);
+    assert_eq!((mails.len(), subject(&mails[0])), (1, "Somebody has invited you"));
+    assert!(!mails[0].to_string().contains("birch"), "{}", mails[0]);
+    assert_eq!(in_pool(&app, owner).await.unwrap()["Enabled"], true);
+    assert_eq!(get(&app, Acme, owner).await.json["version"], 1);
+    // To whoever invited it looks like an invitation that nobody has accepted, whatever they do.
+    assert_eq!(get(&app, Birch, ghost).await.json["status"], "invited");
+    for name in ["resend_invitation", "reset_user_password", "disable_user", "enable_user", "delete_user"] {
+        let answer = call(&app, Birch, Role::TenantAdmin, name).await.path("user_id", ghost).await;
+        assert!([200, 204].contains(&answer.status), "{name}: {}", answer.text);
+        settle(&app).await;
+    }
+    assert_eq!(mails_to(&app, &email).len(), 1, "the owner is told once");
+    assert_eq!(in_pool(&app, owner).await.unwrap()["Enabled"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_who_invited_shows_no_difference_between_a_free_email_and_a_taken_one() {
+    let app = App::with_cognito().await;
+    let mut seen = Vec::new();
+    for email in [fresh(&app, "ada"), app.email(Acme, Role::Marketer), app.email(Birch, Role::Marketer)] {
+        let user = invited(&app, Birch, &email).await;
+        let mut log = Vec::new();
+        settle(&app).await;
+        for name in ["resend_invitation", "reset_user_password", "sign_out_user", "disable_user", "enable_user", "delete_user"] {
+            let answer = call(&app, Birch, Role::TenantAdmin, name).await.path("user_id", user).await;
+            log.push(json!([name, answer.status]));
+            settle(&app).await;
+        }
+        let about = |event: &&serde_json::Value| event["resources"].to_string().contains(&user.to_string());
+        let shown = |event: &serde_json::Value| {
+            json!([
+                event["type"],
+                event["status"],
+                event["outcome"],
+                event["changes"],
+                event["disclosed"],
+                event["resources"].as_array().unwrap().len()
+            ])
+        };
+        let mut events: Vec<_> = app.audit(Birch).await.iter().filter(about).map(shown).collect();
+        // Ids of one millisecond may be in either order.
+        events.sort_by_key(ToString::to_string);
+        assert_eq!(events.iter().filter(|event| event[0] == "job.mirror_user").count(), 3, "{events:?}");
+        seen.push((log, events));
+    }
+    assert_eq!((&seen[1], &seen[2]), (&seen[0], &seen[0]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_tenants_that_invite_one_person_at_once_one_has_them() {
+    let app = App::with_cognito().await;
+    for seed in 0..3 {
+        let email = fresh(&app, &format!("ada{seed}"));
+        // Written in two ways, and one person all the same.
+        let (here, there) = (invited(&app, Acme, &email).await, invited(&app, Birch, &email.to_uppercase()).await);
+        let mut queues = queues(&app).copies(2).shuffled(seed);
+        queues.settle().await;
+        assert_eq!(queues.dead(), []);
+        let made = (in_pool(&app, here).await.is_some(), in_pool(&app, there).await.is_some());
+        assert!(made.0 != made.1, "{made:?}");
+        let subjects: Vec<_> = app
+            .mails()
+            .iter()
+            .filter(|mail| to(mail).eq_ignore_ascii_case(&email))
+            .map(|mail| subject(mail).to_owned())
+            .collect();
+        assert_eq!((subjects.len(), subjects.iter().filter(|s| *s == "Your invitation").count()), (2, 1), "{subjects:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_email_is_free_as_soon_as_its_user_is_deleted_whoever_is_heard_first() {
+    let app = App::with_cognito().await;
+    for seed in 0..3 {
+        let email = fresh(&app, &format!("ada{seed}"));
+        let before = invited(&app, Acme, &email).await;
+        settle(&app).await;
+        assert_eq!(about(&app, "delete_user", before).await.status, 204);
+        let after = invited(&app, Birch, &email).await;
+        let mut queues = queues(&app).copies(2).shuffled(seed);
+        queues.settle().await;
+        assert_eq!(queues.dead(), [], "seed {seed}");
+        assert!(in_pool(&app, before).await.is_none(), "seed {seed}");
+        assert!(in_pool(&app, after).await.is_some(), "seed {seed}");
+        let mails = mails_to(&app, &email);
+        assert_eq!(subject(mails.last().unwrap()), "Your invitation", "seed {seed}");
+        assert_eq!(challenge(&app, &email, &password_in(mails.last().unwrap())).await, "NEW_PASSWORD_REQUIRED", "seed {seed}");
+    }
+}

@@ -1,0 +1,163 @@
+//! What the endpoints act on, and what they do alike.
+
+use crate::view::UserView;
+use common::{
+    Action, Attribute, Endpoint, Error, Event, FoundMember, MemberChange, Membership, Permit, Reader, Resource, Result, Role,
+    TenantId, UserId, Version,
+};
+
+const VIEW: Action = Action("viewUser");
+
+/// What somebody hears who would end their own account.
+pub(crate) const OWN_ACCOUNT: Error =
+    Error::conflict("own_account", "another administrator does this to your account, not you yourself");
+
+/// A tenant's users as a whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Users(pub(crate) TenantId);
+
+impl Resource for Users {
+    const TYPE: &'static str = "Users";
+    fn id(&self) -> String {
+        self.0.to_string()
+    }
+    fn tenant(&self) -> Option<TenantId> {
+        Some(self.0)
+    }
+}
+
+/// The caller themselves: what they are asked about is their own.
+#[derive(Clone, Copy, Debug)]
+pub struct Myself {
+    pub(crate) user: UserId,
+    pub(crate) tenant: TenantId,
+}
+
+impl Resource for Myself {
+    const TYPE: &'static str = "User";
+    fn id(&self) -> String {
+        self.user.to_string()
+    }
+    fn tenant(&self) -> Option<TenantId> {
+        Some(self.tenant)
+    }
+}
+
+/// A user of the tenant.
+#[derive(Clone, Debug)]
+pub struct Person(pub(crate) Membership);
+
+impl Person {
+    pub(crate) async fn read(reader: Reader<'_>, user: UserId) -> Result<Self> {
+        match reader.member(user).await? {
+            FoundMember::Here(member) => Ok(Self(*member)),
+            FoundMember::Deleted | FoundMember::Nobody => Err(Error::NotFound),
+        }
+    }
+}
+
+fn department(member: &Membership) -> Vec<(&'static str, Attribute)> {
+    member.department.iter().map(|department| ("department", Attribute::Text(department.clone()))).collect()
+}
+
+impl Resource for Person {
+    const TYPE: &'static str = "User";
+    const VIEW: Option<Action> = Some(VIEW);
+    fn id(&self) -> String {
+        self.0.user.to_string()
+    }
+    fn tenant(&self) -> Option<TenantId> {
+        Some(self.0.tenant)
+    }
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        department(&self.0)
+    }
+}
+
+/// A user of the tenant, or one who was: a deletion's twin hears what the deletion heard.
+#[derive(Clone, Debug)]
+pub struct SomebodyOnce {
+    user: UserId,
+    tenant: TenantId,
+    pub(crate) member: Option<Membership>,
+}
+
+impl SomebodyOnce {
+    pub(crate) async fn read(reader: Reader<'_>, tenant: TenantId, user: UserId) -> Result<Self> {
+        let member = match reader.member(user).await? {
+            FoundMember::Here(member) => Some(*member),
+            FoundMember::Deleted => None,
+            FoundMember::Nobody => return Err(Error::NotFound),
+        };
+        Ok(Self { user, tenant, member })
+    }
+}
+
+impl Resource for SomebodyOnce {
+    const TYPE: &'static str = "User";
+    const VIEW: Option<Action> = Some(VIEW);
+    fn id(&self) -> String {
+        self.user.to_string()
+    }
+    fn tenant(&self) -> Option<TenantId> {
+        Some(self.tenant)
+    }
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        self.member.as_ref().map(department).unwrap_or_default()
+    }
+}
+
+/// A role in a user's hands, or about to be.
+#[derive(Clone, Debug)]
+pub struct RoleGrant {
+    pub(crate) member: Membership,
+    pub(crate) role: Role,
+}
+
+impl RoleGrant {
+    pub(crate) async fn read(reader: Reader<'_>, user: UserId, role: Role) -> Result<Self> {
+        Person::read(reader, user).await.map(|Person(member)| Self { member, role })
+    }
+}
+
+impl Resource for RoleGrant {
+    const TYPE: &'static str = "RoleGrant";
+    const VIEW: Option<Action> = Some(VIEW);
+    fn id(&self) -> String {
+        format!("{}/{}", self.member.user, self.role)
+    }
+    fn tenant(&self) -> Option<TenantId> {
+        Some(self.member.tenant)
+    }
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        let user = ("user", Attribute::Entity("User", self.member.user.to_string()));
+        vec![user, ("role", Attribute::Entity("Role", self.role.as_str().to_owned()))]
+    }
+}
+
+/// Shows a member to whoever may see them.
+pub(crate) async fn shown<E: Endpoint>(cx: &mut Permit<'_, E>, member: &Membership) -> Result<UserView> {
+    let pii = cx.open(&Membership::place(member.user), &member.pii).await?;
+    cx.touched(Person::TYPE, member.user);
+    cx.etag(Version(member.version));
+    Ok(UserView::new(member, pii, cx.now()))
+}
+
+/// Changes a member as it was read, names the `field` that changes, and says `event`. The member as it is then.
+pub(crate) async fn change<E: Endpoint>(
+    cx: &mut Permit<'_, E>,
+    member: &Membership,
+    change: MemberChange,
+    field: &'static str,
+    event: impl Event,
+) -> Result<Membership> {
+    let mut next = member.clone();
+    let MemberChange { active, grants, .. } = change.clone();
+    next.active = active.unwrap_or(member.active);
+    next.grants = grants.unwrap_or_else(|| member.grants.clone());
+    next.version = cx.change_member(member, change).await?.0;
+    let changes = cx.changes();
+    changes.changed([field]);
+    changes.emit(event.into());
+    Ok(next)
+}

@@ -1,0 +1,169 @@
+//! A person's way from an invitation to being at home: mail, first password, second factor, and out again.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use common::{
+    AnyEndpoint, Clock, Identity, Role, SystemClock, Timestamp, UserId,
+    authorizer::{Authorizer, authorize},
+};
+use identity::{authorizer::CognitoAuthorizer, domain::totp::TotpSecret};
+use serde_json::{Value, json};
+use std::time::Duration;
+use suite::fixture::fresh;
+use testing::{Answer, App, Client, Tenant};
+
+const CHOSEN: &str = "Chosen-Passw0rd-7!";
+
+fn endpoint(name: &str) -> &'static AnyEndpoint {
+    registry::all().find(|endpoint| endpoint.name == name).unwrap()
+}
+
+/// Cognito's tokens carry the machine's time.
+fn catch_up(app: &App) {
+    let now = SystemClock.now();
+    if app.clock().now() < now {
+        app.clock().set(now);
+    }
+}
+
+async fn public(app: &App, name: &str, body: Value) -> Answer {
+    catch_up(app);
+    let answer = app.anonymous().call(endpoint(name)).json(body).await;
+    catch_up(app);
+    answer
+}
+
+/// The caller whom the authorizer makes of a token.
+async fn caller<'a>(app: &'a App, token: &str) -> Client<'a> {
+    let authorizer = CognitoAuthorizer::new(app.deps().config(), app.aws());
+    let request = emulators::apigateway::GatewayRequest {
+        method: "GET".to_owned(),
+        path: "/v1/me".to_owned(),
+        resource: "/v1/me".to_owned(),
+        headers: vec![("Authorization".to_owned(), format!("Bearer {token}"))],
+        source_ip: "192.0.2.7".to_owned(),
+        ..Default::default()
+    };
+    let event = serde_json::from_value(request.authorizer_event()).unwrap();
+    let allowed = authorize(app.deps(), &authorizer, event).await.unwrap();
+    let text = |name: &str| allowed.context[name].as_str().unwrap().to_owned();
+    app.as_identity(Identity {
+        tenant: text("tenant_id").parse().unwrap(),
+        user: text("user_id").parse().unwrap(),
+        session: text("session_id").parse().unwrap(),
+        expires_at: Timestamp::from_millis(text("exp").parse::<i64>().unwrap() * 1000),
+    })
+}
+
+async fn admin<'a>(app: &'a App, name: &str) -> testing::Call<'a> {
+    let who = app.open_session(Tenant::Acme, Role::TenantAdmin).await;
+    app.as_identity(who).call(endpoint(name))
+}
+
+async fn settle(app: &App) {
+    let mut queues = app.deliveries(users::consumers::CONSUMERS);
+    queues.settle().await;
+    assert_eq!(queues.dead(), []);
+}
+
+/// Invites somebody who reads their mail: their id, e-mail and temporary password.
+async fn invite(app: &App, role: &str) -> (UserId, String, String) {
+    let email = app.email(Tenant::Acme, Role::Viewer).replacen("viewer", "ada", 1);
+    let answer = admin(app, "invite_user").await.json(json!({"email": email, "roles": [role]})).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    settle(app).await;
+    let password = password_of_last_mail(app);
+    (answer.json["user_id"].as_str().unwrap().parse().unwrap(), email, password)
+}
+
+fn password_of_last_mail(app: &App) -> String {
+    let mails = app.mails();
+    let text = mails.last().unwrap()["Content"]["Simple"]["Body"]["Text"]["Data"].as_str().unwrap();
+    text.lines().find(|line| line.starts_with("Ta7-")).unwrap().to_owned()
+}
+
+async fn status(app: &App, user: UserId) -> Value {
+    let shown = admin(app, "get_user").await.path("user_id", user).await;
+    json!([shown.json["status"], shown.json["version"]])
+}
+
+/// Signs in with a temporary password, and chooses another.
+async fn choose_password(app: &App, email: &str, temporary: &str, chosen: &str) -> Answer {
+    let asked = public(app, "login", json!({"email": email, "password": temporary})).await;
+    assert_eq!(asked.json["challenge"], "NEW_PASSWORD_REQUIRED", "{}", asked.text);
+    let body = json!({"challenge": "NEW_PASSWORD_REQUIRED", "session": asked.json["session"], "new_password": chosen});
+    public(app, "challenge", body).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invited_marketer_comes_works_is_disabled_and_comes_again() {
+    let app = App::with_cognito().await;
+    let (user, email, temporary) = invite(&app, "marketer").await;
+    assert_eq!(status(&app, user).await, json!(["invited", 1]));
+    let tokens = choose_password(&app, &email, &temporary, CHOSEN).await;
+    assert_eq!(tokens.status, 200, "{}", tokens.text);
+    assert_eq!(status(&app, user).await, json!(["active", 2]), "they have accepted by coming");
+    let who = caller(&app, tokens.json["access_token"].as_str().unwrap()).await;
+    assert_eq!(who.call(endpoint("me")).await.json["roles"], json!(["marketer"]));
+    // A write finds their membership as their session has copied it.
+    let create = endpoint("create_shipment");
+    let created = who.call(create).json(fresh(create.sample.body.unwrap())).await;
+    assert_eq!(created.status, 201, "{}", created.text);
+    let ended = who.call(endpoint("logout")).await;
+    assert_eq!(ended.status, 204, "{}", ended.text);
+
+    assert_eq!(admin(&app, "disable_user").await.path("user_id", user).await.status, 200);
+    let refused = public(&app, "login", json!({"email": email, "password": CHOSEN})).await;
+    assert_eq!((refused.status, refused.code()), (401, "invalid_credentials"), "before Cognito has heard of it");
+    settle(&app).await;
+    assert_eq!(admin(&app, "enable_user").await.path("user_id", user).await.json["status"], "active");
+    settle(&app).await;
+    assert_eq!(public(&app, "login", json!({"email": email, "password": CHOSEN})).await.status, 200);
+
+    assert_eq!(admin(&app, "reset_user_password").await.path("user_id", user).await.status, 204);
+    settle(&app).await;
+    let again = choose_password(&app, &email, &password_of_last_mail(&app), "Another-Passw0rd-8!").await;
+    assert_eq!(again.status, 200, "{}", again.text);
+
+    assert_eq!(admin(&app, "delete_user").await.path("user_id", user).await.status, 204);
+    let gone = caller_is_gone(&app, again.json["access_token"].as_str().unwrap()).await;
+    assert_eq!(gone, 401);
+    settle(&app).await;
+    let refused = public(&app, "login", json!({"email": email, "password": "Another-Passw0rd-8!"})).await;
+    assert_eq!((refused.status, refused.code()), (401, "invalid_credentials"));
+}
+
+/// The status that a token's request has: the directory may still know whose it is.
+async fn caller_is_gone(app: &App, token: &str) -> u16 {
+    caller(app, token).await.call(endpoint("me")).await.status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invited_administrator_enrols_a_second_factor_and_counts_from_then_on() {
+    let app = App::with_cognito().await;
+    let (user, email, temporary) = invite(&app, "tenant_admin").await;
+    let first = app.user_id(Tenant::Acme, Role::TenantAdmin);
+    let asked = choose_password(&app, &email, &temporary, CHOSEN).await;
+    assert_eq!((asked.status, &asked.json["challenge"]), (200, &json!("MFA_SETUP")), "{}", asked.text);
+    let handle = asked.json["session"].as_str().unwrap().to_owned();
+    let enrolling = caller(&app, &handle).await;
+    let enrolment = enrolling.call(endpoint("enrol_totp")).await;
+    assert_eq!(enrolment.status, 200, "{}", enrolment.text);
+    let secret: TotpSecret = serde_json::from_value(enrolment.json["secret"].clone()).unwrap();
+    let code = secret.code_at(app.clock().now());
+    let active = enrolling.call(endpoint("activate_totp")).json(json!({"code": code})).await;
+    assert_eq!(active.status, 200, "{}", active.text);
+    let done = public(&app, "challenge", json!({"challenge": "MFA_SETUP", "session": handle})).await;
+    assert_eq!(done.status, 200, "{}", done.text);
+
+    let second = caller(&app, done.json["access_token"].as_str().unwrap()).await;
+    let disabled = second.call(endpoint("disable_user")).path("user_id", first).await;
+    assert_eq!(disabled.status, 200, "there are two: {}", disabled.text);
+    app.clock().advance(Duration::from_secs(1));
+    let enabled = second.call(endpoint("enable_user")).path("user_id", first).await;
+    assert_eq!(enabled.status, 200, "{}", enabled.text);
+    assert_eq!(second.call(endpoint("revoke_role")).path("user_id", first).path("role", "tenant_admin").await.status, 204);
+    // What the first had is gone at the next request, and nobody is left who could take it from the second.
+    let shown = second.call(endpoint("get_user")).path("user_id", user).await;
+    assert_eq!((&shown.json["status"], &shown.json["mfa_enrolled"]), (&json!("active"), &json!(true)), "{}", shown.text);
+}
