@@ -176,7 +176,7 @@ pub struct KeyTerms {
 impl<E: Endpoint> Permit<'_, E> {
     /// Makes the member that a new key acts as.
     pub fn found_api_key(&mut self, id: ApiKeyId) {
-        let item = Item::new(membership::key(id.user())).text("status", membership::status(true)).number("version", 1);
+        let item = Item::new(membership::key(id.user())).text("status", membership::status(true, false)).number("version", 1);
         self.changes().put(Table::Records, item, Condition::Absent, Error::internal("api key exists"));
     }
 
@@ -228,7 +228,7 @@ impl<E: Endpoint> Permit<'_, E> {
     /// 503 where DynamoDB does not answer.
     pub async fn revoke_api_key(&mut self, id: ApiKeyId) -> Result<()> {
         let user = id.user();
-        let edit = Edit::of(membership::key(user)).text("status", membership::status(false)).add("version", 1);
+        let edit = Edit::of(membership::key(user)).text("status", membership::status(false, false)).add("version", 1);
         self.changes().edit(edit, Error::NotFound);
         for session in self.sessions(user).await? {
             let op = Op::Edit { table: Table::Ephemera, edit: end_session_edit(user, session.session) };
