@@ -261,6 +261,7 @@ impl<'a> Operator<'a> {
             action: None,
             resources,
             disclosed: Vec::new(),
+            redacted: Vec::new(),
             purpose: None,
             status: 200,
             reason: None,

@@ -2,7 +2,7 @@
 //! cannot commit.
 
 use crate::{
-    Deps, Error, Membership, Need, Operation, Principal, Result, Tenant, TenantId, Timestamp, Version,
+    Action, Deps, Error, Membership, Need, Operation, Principal, Resource, Result, Tenant, TenantId, Timestamp, Version,
     endpoint::declares,
     error::AuthFailure,
     membership,
@@ -115,6 +115,26 @@ impl<'a, E: crate::Endpoint> Permit<'a, E> {
         Ok((member, tenant.ok_or(Error::Unauthenticated(AuthFailure::NoMembership))?))
     }
 
+    /// Whether the policy shows the caller a field of a kind of record, as `shipments` and `contents`, for the purpose that they
+    /// state. What it does not show goes on the audit record as redacted, and is to be left out of the answer.
+    ///
+    /// # Errors
+    /// Internal, where the question cannot be put.
+    pub fn shows(&self, records: &str, field: &'static str) -> Result<bool> {
+        let Context { deps, principal, circumstances, tenant, trace, .. } = self.inner.context;
+        let asked = Field { tenant: *tenant, name: format!("{records}.{field}") };
+        let shown = deps.policies.decide(principal, Action("disclose"), &asked, circumstances)?.allowed;
+        if !shown {
+            trace.with(|t| {
+                t.disclosed.retain(|name| name != field);
+                if !t.redacted.contains(&field) {
+                    t.redacted.push(field);
+                }
+            });
+        }
+        Ok(shown)
+    }
+
     /// Cognito, for what is done with a password.
     ///
     /// # Errors
@@ -137,6 +157,22 @@ impl<'a, E: crate::Endpoint> Permit<'a, E> {
     /// Where what was created can be read.
     pub fn location(&mut self, path: String) {
         self.inner.effects.location = Some(path);
+    }
+}
+
+/// A field of a kind of record, as the policy sees it.
+struct Field {
+    tenant: TenantId,
+    name: String,
+}
+
+impl Resource for Field {
+    const TYPE: &'static str = "Field";
+    fn id(&self) -> String {
+        self.name.clone()
+    }
+    fn tenant(&self) -> Option<TenantId> {
+        Some(self.tenant)
     }
 }
 

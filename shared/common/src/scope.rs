@@ -47,6 +47,8 @@ pub(crate) struct Traced {
     /// What was read or changed besides. A refusal touched nothing.
     pub(crate) touched: Vec<(String, String)>,
     pub(crate) disclosed: Vec<Cow<'static, str>>,
+    /// What was opened and the policy does not show.
+    pub(crate) redacted: Vec<&'static str>,
     /// The idempotency record that was read along with the target, if it was.
     pub(crate) earlier: Earlier,
 }

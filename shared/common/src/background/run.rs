@@ -313,6 +313,7 @@ fn record<'a>(ground: &'a Ground<'_>, name: &'a str, on_behalf_of: Option<&'a st
         action: None,
         resources: Vec::new(),
         disclosed: Vec::new(),
+        redacted: Vec::new(),
         purpose: None,
         status: 200,
         reason: None,
