@@ -132,12 +132,13 @@ impl<'a> Reader<'a> {
         Self { deps: context.deps, tenant: context.tenant, context: Some(context) }
     }
 
-    /// One item, read consistently. The first read of a request that carries an idempotency key reads its record along.
+    /// One item, read consistently. The first read at home of a request that carries an idempotency key reads its record along.
     ///
     /// # Errors
     /// 503 where DynamoDB does not answer.
     pub async fn get(&self, key: &Key) -> Result<Option<Row>> {
-        if let Some(Context { claim: Some(claim), trace, .. }) = self.context
+        if let Some(Context { claim: Some(claim), principal, trace, .. }) = self.context
+            && self.tenant == principal.tenant()
             && trace.with(|t| matches!(t.earlier, Earlier::NotRead))
         {
             let wanted = [(Table::Records, key), (Table::Ephemera, claim.key())];
