@@ -11,7 +11,7 @@ fn allowed(name: &str, path: &str) -> BTreeSet<&'static str> {
         "phi" | "ledger" | "ups" | "emulators" => &[],
         "common" => &["phi", "ledger", "ups"],
         "testing" => &["common", "phi", "emulators"],
-        "registry" => &["audit", "common", "identity", "notifications", "shipments", "system", "users"],
+        "registry" => &["audit", "common", "identity", "notifications", "organizations", "shipments", "system", "users"],
         // What an auditor runs: nothing of what it checks but the format.
         "auditor" => &["ledger"],
         "cloister" => &["auditor", "common", "ledger", "phi", "registry"],

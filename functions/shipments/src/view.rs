@@ -4,7 +4,7 @@ use crate::{
     domain::{Carrier, Facts, LastScan, News, NewsPhi, Recipient, Shipment, ShipmentId, ShipmentPhi, Status},
     tracking_number::TrackingNumber,
 };
-use common::{Timestamp, UserId, Version};
+use common::{Endpoint, Permit, Result, Timestamp, UserId, Version};
 use phi::{Disclosed, LongText, PhiValue, ShortText};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -27,7 +27,12 @@ pub struct ShipmentView {
     /// When the carrier last answered. Told where one shipment is asked for, not in lists.
     pub last_carrier_poll_at: Option<Timestamp>,
     pub recipient: Disclosed<Recipient>,
-    pub contents: Disclosed<Option<LongText>>,
+    /// Left out where the policy does not show it to the caller, for the purpose that they state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contents: Option<Disclosed<Option<LongText>>>,
+    /// What was left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub redacted: Vec<&'static str>,
     pub created_by: UserId,
     pub assigned_to: Option<UserId>,
     pub created_at: Timestamp,
@@ -64,7 +69,8 @@ impl From<Shipment> for ShipmentView {
             }),
             last_carrier_poll_at: None,
             recipient: recipient.disclose(),
-            contents: contents.disclose(),
+            contents: Some(contents.disclose()),
+            redacted: Vec::new(),
             created_by,
             assigned_to,
             created_at: id.created_at(),
@@ -75,6 +81,14 @@ impl From<Shipment> for ShipmentView {
 }
 
 impl ShipmentView {
+    /// The same, as far as the policy shows it.
+    pub(crate) fn shown<E: Endpoint>(self, cx: &Permit<'_, E>) -> Result<Self> {
+        if cx.shows("shipments", "contents")? {
+            return Ok(self);
+        }
+        Ok(Self { contents: None, redacted: vec!["contents"], ..self })
+    }
+
     /// The same, with when the carrier last answered.
     #[must_use]
     pub(crate) fn polled(self, at: Option<Timestamp>) -> Self {

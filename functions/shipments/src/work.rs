@@ -131,7 +131,7 @@ pub(crate) async fn page<E: Endpoint>(
     for row in rows {
         let stored = Stored::from_row(&row)?;
         cx.touched(Stored::TYPE, stored.facts.id);
-        items.push(ShipmentView::from(open(cx, &stored).await?));
+        items.push(ShipmentView::from(open(cx, &stored).await?).shown(cx)?);
     }
     cx.log("shipments.count", items.len());
     Ok(ShipmentPage { items, next_cursor })

@@ -39,6 +39,15 @@ pub const DOMAINS: &[Domain] = &[
         events: identity::EVENTS,
     },
     Domain {
+        name: "organizations",
+        summary: "Tenants: what was agreed with each, what it has chosen, who administers it",
+        endpoints: organizations::endpoints::ALL,
+        consumers: organizations::consumers::CONSUMERS,
+        schedules: organizations::schedules::SCHEDULES,
+        sockets: &[],
+        events: organizations::domain::EVENTS,
+    },
+    Domain {
         name: "users",
         summary: "Users, their roles, and what the policies let somebody do",
         endpoints: users::endpoints::ALL,

@@ -58,6 +58,7 @@ async fn write(args: Args) -> Outcome {
     let values = caller.values(&template, &handover.env).await?;
     let event = registry::event::fill(&template, |name| match name {
         "idempotency_key" | "request_id" => Some(fresh_id()),
+        "organization_name" => Some(format!("clinic-{}", &fresh_id()[..8])),
         "event_id" => Some(EventId::new(SystemClock.now()).to_string()),
         "now" => Some(SystemClock.now().to_string()),
         // A search looks for the shipment that was made for it.

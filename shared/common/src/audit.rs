@@ -84,6 +84,7 @@ pub(crate) struct Record<'a> {
     pub(crate) action: Option<&'a str>,
     pub(crate) resources: Vec<(String, String)>,
     pub(crate) disclosed: Vec<Cow<'static, str>>,
+    pub(crate) redacted: Vec<&'static str>,
     pub(crate) purpose: Option<Purpose>,
     pub(crate) status: u16,
     pub(crate) reason: Option<&'a str>,
@@ -100,6 +101,7 @@ impl Record<'_> {
     pub(crate) fn gathered(mut self, traced: &Traced) -> Self {
         self.resources.extend(traced.aimed_at.iter().chain(&traced.touched).cloned());
         self.disclosed.clone_from(&traced.disclosed);
+        self.redacted.clone_from(&traced.redacted);
         self
     }
 
@@ -140,7 +142,8 @@ impl Record<'_> {
             action: self.action.map(Word::clean),
             resources: AtMost::try_from(resources).map_err(|_| fail("resources"))?,
             disclosed: AtMost::try_from(disclosed).map_err(|_| fail("disclosed"))?,
-            redacted: AtMost::none(),
+            redacted: AtMost::try_from(self.redacted.iter().map(|name| Word::clean(name)).collect::<Vec<_>>())
+                .map_err(|_| fail("redacted"))?,
             purpose_of_use: self.purpose.map(|p| match p {
                 Purpose::Treatment => PurposeOfUse::Treatment,
                 Purpose::Payment => PurposeOfUse::Payment,

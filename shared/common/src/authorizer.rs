@@ -103,6 +103,7 @@ pub async fn authorize<A: Authorizer>(
                 action: None,
                 resources: Vec::new(),
                 disclosed: Vec::new(),
+                redacted: Vec::new(),
                 purpose: None,
                 status: 401,
                 reason: Some(reason),

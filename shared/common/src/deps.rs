@@ -175,7 +175,7 @@ impl Deps {
         if const { declares(N::NEEDS, Need::Push) } {
             deps = deps.with_sockets(&aws);
         }
-        if const { declares(N::NEEDS, Need::Enqueue) } {
+        if const { declares(N::NEEDS, Need::Enqueue) || declares(N::NEEDS, Need::Waiting) } {
             deps = deps.with_queues(&aws);
         }
         if const { declares(N::NEEDS, Need::Carrier) } {

@@ -119,6 +119,10 @@ pub enum Need {
     Outbox,
     /// See how the gates stand that all functions share.
     Gates,
+    /// Make a tenant's keys.
+    TenantKeys,
+    /// Put messages back into their queues that waited while their tenant was stopped.
+    Waiting,
 }
 
 pub(crate) const fn declares(needs: &[Need], wanted: Need) -> bool {

@@ -217,8 +217,8 @@ impl Error {
             Self::TooLarge { .. } => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Invalid(errors) => match errors.as_slice() {
-                // A combination of filters that no index serves has a code of its own.
-                [FieldError { code: "filter_combination", .. }] => "filter_combination",
+                // A combination of filters that no index serves, and a list that would shut its author out, have codes of their own.
+                [FieldError { code: code @ ("filter_combination" | "would_lock_out"), .. }] => code,
                 _ => "validation_failed",
             },
             Self::IdempotencyMismatch => "idempotency_mismatch",

@@ -12,7 +12,11 @@ use crate::{
     table::{Item, Key, Row, Table, cause, unavailable},
     unit::{Condition, Op},
 };
-use aws_sdk_kms::{Client, primitives::Blob, types::KeySpec};
+use aws_sdk_kms::{
+    Client,
+    primitives::Blob,
+    types::{KeySpec, Tag},
+};
 use phi::{BranchKey, KeyVersion, SearchKey};
 use std::{
     collections::HashMap,
@@ -167,6 +171,10 @@ impl Keyring {
     async fn rows<'e>(&self, tenant: TenantId, entry: &'e Entry) -> Result<&'e [Wrapped]> {
         let load = async || {
             let page = self.db.query(tenant, &Query::partition(Table::Keys, PARTITION), None).await?;
+            // An answer that is none is not kept: a tenant that is being made has its keys a moment later.
+            if page.rows.is_empty() {
+                return Err(Error::internal("no keys"));
+            }
             page.rows.iter().map(Wrapped::from_row).collect::<Result<Vec<_>>>()
         };
         entry.rows.get_or_try_init(load).await.map(Vec::as_slice)
@@ -207,11 +215,44 @@ impl Keyring {
         Ok(ops)
     }
 
-    /// Makes a KMS key for one tenant.
-    pub(crate) async fn create_kms_key(&self, tenant: TenantId) -> Result<String> {
+    /// Whether a tenant has its first keys.
+    pub(crate) async fn has_keys(&self, tenant: TenantId) -> Result<bool> {
+        let query = Query::partition(Table::Keys, PARTITION).limit(1);
+        Ok(!self.db.query(tenant, &query, None).await?.rows.is_empty())
+    }
+
+    /// The ARN of the KMS key that is one tenant's own, made where there is none: its alias, which follows from the tenant, says
+    /// which. A key that was made and not named, because the process ended in between, or because another was faster, has
+    /// wrapped nothing. It bears the tenant's tag, and no alias: so it is found.
+    pub(crate) async fn kms_key(&self, tenant: TenantId, deployment: &str) -> Result<String> {
+        let alias = format!("alias/{deployment}-{tenant}");
+        if let Some(arn) = self.named(&alias).await? {
+            return Ok(arn);
+        }
+        let tag = |key: &str, value: &str| {
+            Tag::builder().tag_key(key).tag_value(value).build().map_err(|_| Error::internal("kms key tag"))
+        };
         let request = self.kms.create_key().key_spec(KeySpec::SymmetricDefault).description(format!("tenant keys of {tenant}"));
+        let request = request.tags(tag("cloister:deployment", deployment)?).tags(tag("cloister:tenant", &tenant.to_string())?);
         let answer = request.send().await.map_err(unavailable(SERVICE))?;
-        answer.key_metadata.and_then(|m| m.arn).ok_or(Error::internal("kms create key"))
+        let made = answer.key_metadata.and_then(|m| m.arn).ok_or(Error::internal("kms create key"))?;
+        match self.kms.create_alias().alias_name(&alias).target_key_id(&made).send().await {
+            Ok(_) => Ok(made),
+            // Somebody else was faster: theirs is the tenant's.
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_already_exists_exception()) => {
+                self.named(&alias).await?.ok_or(Error::internal("kms alias"))
+            }
+            Err(e) => Err(unavailable(SERVICE)(e)),
+        }
+    }
+
+    /// The ARN of the KMS key that has an alias, if any has.
+    async fn named(&self, alias: &str) -> Result<Option<String>> {
+        match self.kms.describe_key().key_id(alias).send().await {
+            Ok(answer) => Ok(answer.key_metadata.and_then(|m| m.arn)),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_not_found_exception()) => Ok(None),
+            Err(e) => Err(unavailable(SERVICE)(e)),
+        }
     }
 }
 

@@ -25,6 +25,7 @@ mod deps;
 mod directory;
 mod endpoint;
 mod error;
+mod founding;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod id;
@@ -113,7 +114,7 @@ pub use second_factor::{SecondFactor, Spent};
 pub use session::SessionEnded;
 pub use sockets::{AnySocket, Caller, Pushed, Socket, SocketRoute};
 pub use table::{Index, Item, Key, Row, Version};
-pub use tenant::{BaaTerm, Settings, Tenant, TenantStatus, profile_key};
+pub use tenant::{BAA_WARNINGS, BaaTerm, Settings, Tenant, TenantStatus, name_claim, profile_key};
 pub use ticket::Ticket;
 pub use time::{Clock, SystemClock, Timestamp};
 pub use unit::{Changes, Condition, Edit};

@@ -2,7 +2,9 @@
 //! was taken away, or an account that was disabled, stops at the next request, and of two changes one is told that it came late.
 
 use crate::{
-    Error, Grant, Membership, Need, Permit, Platform, Result, SessionEnded, SessionId, SessionKind, TenantId, Timestamp, UserId,
+    Background, Delivery, Error, Grant, Membership, Need, Permit, Platform, Result, SessionEnded, SessionId, SessionKind,
+    TenantId, Timestamp, UserId,
+    background::{CONTENDED, Ground},
     db::Query,
     endpoint::declares,
     last_admin, membership,
@@ -183,6 +185,27 @@ impl Work<'_> {
         let op = Op::Edit { table: Table::Ephemera, edit: end_session_edit(user, session) };
         self.effects.changes.ops.push((op, Error::NotFound));
         self.effects.changes.emit(SessionEnded { user_id: user, session_id: session }.into());
+    }
+}
+
+impl<B: Background> Delivery<'_, B> {
+    /// Ends those of a user's sessions that were opened before a moment; answers how many.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn end_sessions_before(&mut self, user: UserId, moment: Timestamp) -> Result<usize> {
+        const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
+        const { assert!(declares(B::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
+        let Ground { deps, tenant, now, .. } = self.ground;
+        let idle = deps.gates.of(*tenant).await?.settings.idle(deps.config.session_idle);
+        let mut ended = 0;
+        for open in open(&deps.db, *tenant, user, idle, *now).await?.iter().filter(|open| open.created_at < moment) {
+            let edit = end_session_edit(user, open.session);
+            self.changes.ops.push((Op::Edit { table: Table::Ephemera, edit }, CONTENDED));
+            self.changes.emit(SessionEnded { user_id: user, session_id: open.session }.into());
+            ended += 1;
+        }
+        Ok(ended)
     }
 }
 

@@ -84,6 +84,11 @@ impl AllowList {
         self.0.is_empty()
     }
 
+    /// Whether no network is wider than these prefixes say, of IPv4 and of IPv6.
+    pub fn is_within(&self, (ipv4, ipv6): (u8, u8)) -> bool {
+        self.0.iter().all(|network| network.prefix >= if network.address.is_ipv4() { ipv4 } else { ipv6 })
+    }
+
     /// Whether an address is in one of the networks. What is no address is in none.
     pub fn allows(&self, address: &str) -> bool {
         address.parse().is_ok_and(|address| self.0.iter().any(|network| network.contains(address)))

@@ -9,7 +9,7 @@ use crate::{
     last_admin,
     membership::{self, MemberPii, Membership},
     permit, second_factor,
-    table::{Index, Item, Key, Table},
+    table::{Item, Key, Table},
     telemetry::CorrelationId,
     tenant::{self, BaaTerm, Tenant, TenantStatus},
     unit::{Condition, Edit, Op},
@@ -100,7 +100,7 @@ impl<'a> Operator<'a> {
     /// # Errors
     /// 503.
     pub async fn tenant_named(&self, name: &str) -> Result<Option<TenantId>> {
-        let row = self.deps.db.get(TenantId::PLATFORM, Table::Records, &name_key(name)).await?;
+        let row = self.deps.db.get(TenantId::PLATFORM, Table::Records, &tenant::name_key(name)).await?;
         row.map(|row| row.parse("tenant_id")).transpose()
     }
 
@@ -122,7 +122,7 @@ impl<'a> Operator<'a> {
         }
         let keyring = &self.deps.keyring;
         let kms_key = match self.deps.config.tenant_key_mode {
-            TenantKeyMode::Own if tenant != TenantId::PLATFORM => keyring.create_kms_key(tenant).await?,
+            TenantKeyMode::Own if tenant != TenantId::PLATFORM => keyring.kms_key(tenant, &self.deps.config.deployment).await?,
             _ => self.deps.config.pool_key_arn.clone(),
         };
         let mut unit = Unit::default();
@@ -134,8 +134,7 @@ impl<'a> Operator<'a> {
         let baa = (tenant != TenantId::PLATFORM).then(|| BaaTerm { signed_at: now, expires_at: now.plus(BAA_TERM) });
         let profile = Tenant { baa, ..Tenant::new(name.to_owned(), TenantStatus::Active, now) };
         unit.push(tenant, absent(Table::Records, profile.into_item()?), exists());
-        let named = Item::new(name_key(name)).text("tenant_id", tenant).indexed(Index::All, tenant::LIST, tenant);
-        unit.push(TenantId::PLATFORM, absent(Table::Records, named), exists());
+        unit.push(TenantId::PLATFORM, absent(Table::Records, tenant::name_claim(name, tenant)), exists());
         self.record(&mut unit, tenant, act, vec![("Tenant".to_owned(), tenant.to_string())])?;
         self.commit(&unit).await
     }
@@ -261,6 +260,7 @@ impl<'a> Operator<'a> {
             action: None,
             resources,
             disclosed: Vec::new(),
+            redacted: Vec::new(),
             purpose: None,
             status: 200,
             reason: None,
@@ -286,10 +286,6 @@ impl<'a> Operator<'a> {
 /// Names the platform's first user: while there is none, it waits to be bootstrapped.
 fn first_key() -> Key {
     Key::new("BOOTSTRAP", "FIRST_USER")
-}
-
-fn name_key(name: &str) -> Key {
-    Key::new(format!("TENANT_NAME#{name}"), "CLAIM")
 }
 
 fn absent(table: Table, item: Item) -> Op {

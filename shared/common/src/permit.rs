@@ -2,17 +2,23 @@
 //! cannot commit.
 
 use crate::{
-    Deps, Error, Membership, Need, Operation, Principal, Result, Tenant, TenantId, Timestamp, Version,
+    Action, Deps, Error, Membership, Need, Operation, Principal, Resource, Result, Tenant, TenantId, Timestamp, Version,
+    db::Query,
     endpoint::declares,
     error::AuthFailure,
     membership,
     scope::{Context, Reader},
+    table::{Index, Row, Table},
     telemetry::LogValue,
     tenant,
     unit::Changes,
 };
+use futures_util::{StreamExt, TryStreamExt, stream};
 use phi::{Sealed, SealedFields, SearchToken};
 use std::marker::PhantomData;
+
+/// How many profiles a list of tenants reads at once.
+const PROFILES_AT_ONCE: usize = 8;
 
 /// What a handler leaves behind besides its answer.
 #[derive(Debug, Default)]
@@ -115,6 +121,26 @@ impl<'a, E: crate::Endpoint> Permit<'a, E> {
         Ok((member, tenant.ok_or(Error::Unauthenticated(AuthFailure::NoMembership))?))
     }
 
+    /// Whether the policy shows the caller a field of a kind of record, as `shipments` and `contents`, for the purpose that they
+    /// state. What it does not show goes on the audit record as redacted, and is to be left out of the answer.
+    ///
+    /// # Errors
+    /// Internal, where the question cannot be put.
+    pub fn shows(&self, records: &str, field: &'static str) -> Result<bool> {
+        let Context { deps, principal, circumstances, tenant, trace, .. } = self.inner.context;
+        let asked = Field { tenant: *tenant, name: format!("{records}.{field}") };
+        let shown = deps.policies.decide(principal, Action("disclose"), &asked, circumstances)?.allowed;
+        if !shown {
+            trace.with(|t| {
+                t.disclosed.retain(|name| name != field);
+                if !t.redacted.contains(&field) {
+                    t.redacted.push(field);
+                }
+            });
+        }
+        Ok(shown)
+    }
+
     /// Cognito, for what is done with a password.
     ///
     /// # Errors
@@ -137,6 +163,22 @@ impl<'a, E: crate::Endpoint> Permit<'a, E> {
     /// Where what was created can be read.
     pub fn location(&mut self, path: String) {
         self.inner.effects.location = Some(path);
+    }
+}
+
+/// A field of a kind of record, as the policy sees it.
+struct Field {
+    tenant: TenantId,
+    name: String,
+}
+
+impl Resource for Field {
+    const TYPE: &'static str = "Field";
+    fn id(&self) -> String {
+        self.name.clone()
+    }
+    fn tenant(&self) -> Option<TenantId> {
+        Some(self.tenant)
     }
 }
 
@@ -229,6 +271,14 @@ impl<E: crate::PlatformEndpoint> Platform<'_, E> {
         self.inner.if_match()?.ok_or(Error::VersionRequired)?.check(current)
     }
 
+    /// The same where `If-Match` may be left out.
+    ///
+    /// # Errors
+    /// 412 where it names another version, 400 where it is not a version.
+    pub fn allow_match(&self, current: Version) -> Result<()> {
+        self.inner.if_match()?.map_or(Ok(()), |wanted| wanted.check(current))
+    }
+
     /// The version that the answer shows, as its ETag.
     pub fn etag(&mut self, version: Version) {
         self.inner.effects.etag = Some(version);
@@ -239,10 +289,29 @@ impl<E: crate::PlatformEndpoint> Platform<'_, E> {
         self.inner.effects.location = Some(path);
     }
 
-    /// What the platform keeps in its own partitions, for lists of tenants.
-    pub fn directory_reader(&self) -> Reader<'_> {
+    /// The address that the request came from, as API Gateway saw it.
+    pub fn source_ip(&self) -> &str {
+        &self.inner.context.request.source_ip
+    }
+
+    /// One page of tenants, newest first, each with its profile's item as it is now.
+    ///
+    /// # Errors
+    /// 422 `invalid_cursor`; 503 where DynamoDB or, for a first cursor, KMS does not answer.
+    pub async fn tenants(&self, limit: u32, cursor: Option<&str>) -> Result<(Vec<(TenantId, Row)>, Option<String>)> {
         const { assert!(declares(E::NEEDS, Need::Tenants), "looks over all tenants: add Need::Tenants to NEEDS") }
-        Reader { deps: self.inner.context.deps, tenant: TenantId::PLATFORM, context: None }
+        const { assert!(declares(E::NEEDS, Need::Read), "reads profiles: add Need::Read to NEEDS") }
+        const { assert!(declares(E::NEEDS, Need::Search), "seals cursors: add Need::Search to NEEDS") }
+        let deps = self.inner.context.deps;
+        let directory = Reader { deps, tenant: TenantId::PLATFORM, context: None };
+        let (entries, next) = directory.page(&Query::index(Index::All, tenant::LIST).limit(limit), cursor).await?;
+        let profile = async |entry: Row| {
+            let tenant = entry.parse("tenant_id")?;
+            let row = deps.db.get(tenant, Table::Records, &tenant::profile_key()).await?;
+            Ok::<_, Error>(row.map(|row| (tenant, row)))
+        };
+        let profiles: Vec<_> = stream::iter(entries).map(profile).buffered(PROFILES_AT_ONCE).try_collect().await?;
+        Ok((profiles.into_iter().flatten().collect(), next))
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Traced {
     /// What was read or changed besides. A refusal touched nothing.
     pub(crate) touched: Vec<(String, String)>,
     pub(crate) disclosed: Vec<Cow<'static, str>>,
+    /// What was opened and the policy does not show.
+    pub(crate) redacted: Vec<&'static str>,
     /// The idempotency record that was read along with the target, if it was.
     pub(crate) earlier: Earlier,
 }
@@ -130,12 +132,13 @@ impl<'a> Reader<'a> {
         Self { deps: context.deps, tenant: context.tenant, context: Some(context) }
     }
 
-    /// One item, read consistently. The first read of a request that carries an idempotency key reads its record along.
+    /// One item, read consistently. The first read at home of a request that carries an idempotency key reads its record along.
     ///
     /// # Errors
     /// 503 where DynamoDB does not answer.
     pub async fn get(&self, key: &Key) -> Result<Option<Row>> {
-        if let Some(Context { claim: Some(claim), trace, .. }) = self.context
+        if let Some(Context { claim: Some(claim), principal, trace, .. }) = self.context
+            && self.tenant == principal.tenant()
             && trace.with(|t| matches!(t.earlier, Earlier::NotRead))
         {
             let wanted = [(Table::Records, key), (Table::Ephemera, claim.key())];

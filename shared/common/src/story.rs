@@ -92,6 +92,7 @@ impl Story {
             action: self.action.map(|a| a.0),
             resources: Vec::new(),
             disclosed: Vec::new(),
+            redacted: Vec::new(),
             purpose: self.purpose,
             status,
             reason: self.reason,
@@ -132,6 +133,7 @@ impl Story {
         let record = trace.with(|traced| {
             // What was opened did not leave, and what was to change did not.
             traced.disclosed.clear();
+            traced.redacted.clear();
             traced.touched.clear();
             self.record(deps, status, &[]).gathered(traced)
         });

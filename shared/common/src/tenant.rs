@@ -7,7 +7,7 @@ use crate::{
     db::Db,
     error::Refusal,
     network::AllowList,
-    table::{Item, Key, Row, Table, Version},
+    table::{Index, Item, Key, Row, Table, Version},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,11 @@ pub enum TenantStatus {
 }
 
 impl TenantStatus {
+    /// Whether what happens for the tenant waits. One that is still being made has nothing that could.
+    pub const fn is_stopped(self) -> bool {
+        matches!(self, Self::Suspended | Self::Archived)
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -52,6 +57,11 @@ pub struct BaaTerm {
 impl BaaTerm {
     pub fn in_force_at(self, now: Timestamp) -> bool {
         self.signed_at <= now && now < self.expires_at
+    }
+
+    /// When its tenant is told next that it ends, of all times after `then`; never again once it has been told that it has ended.
+    pub fn warned_after(self, then: Timestamp) -> Option<Timestamp> {
+        WARNED_BEFORE.into_iter().map(|before| self.expires_at.minus(before)).find(|at| *at > then)
     }
 }
 
@@ -111,9 +121,27 @@ pub struct Tenant {
 /// The platform's list of tenants, in the index of all.
 pub(crate) const LIST: &str = "TENANTS";
 
+/// The list of tenants whose agreement is about to end, in the index of what is due. A profile is on it at most once.
+pub const BAA_WARNINGS: &str = "BAA_WARNINGS";
+
+/// How long before its agreement ends a tenant is told: 30 days, a week, and when it has ended.
+const WARNED_BEFORE: [Duration; 3] = [Duration::from_secs(30 * DAY), Duration::from_secs(7 * DAY), Duration::ZERO];
+
+const DAY: u64 = 24 * 60 * 60;
+
 /// Where a tenant's profile lies.
 pub fn profile_key() -> Key {
     Key::new("TENANT", "PROFILE")
+}
+
+/// Where the claim to a tenant's name lies, in the platform's partition.
+pub(crate) fn name_key(name: &str) -> Key {
+    Key::new(format!("TENANT_NAME#{name}"), "CLAIM")
+}
+
+/// The claim to a tenant's name, which is also its entry in the platform's list.
+pub fn name_claim(name: &str, tenant: TenantId) -> Item {
+    Item::new(name_key(name)).text("tenant_id", tenant).indexed(Index::All, LIST, tenant)
 }
 
 impl Tenant {
@@ -135,7 +163,11 @@ impl Tenant {
             .text("created_at", self.created_at)
             .version(self.version);
         let Some(baa) = self.baa else { return Ok(item) };
-        Ok(item.text("baa_signed_at", baa.signed_at).text("baa_expires_at", baa.expires_at))
+        let item = item.text("baa_signed_at", baa.signed_at).text("baa_expires_at", baa.expires_at);
+        Ok(match baa.warned_after(baa.signed_at) {
+            Some(at) => item.due(BAA_WARNINGS, at),
+            None => item,
+        })
     }
 
     /// # Errors

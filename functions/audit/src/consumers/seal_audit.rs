@@ -33,6 +33,7 @@ impl Background for SealAudit {
     const SUMMARY: &'static str = "Seals audit events into segments that cannot be altered";
     const NEEDS: &'static [Need] = &[Need::SealLog];
     const TIMEOUT_SECS: u16 = 60;
+    const WAITS: bool = false;
     type Part = ();
 
     async fn handle(cx: &mut Delivery<'_, Self>, (): &()) -> Result<()> {

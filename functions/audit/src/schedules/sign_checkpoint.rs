@@ -17,6 +17,7 @@ impl Background for SignCheckpoint {
     const SUMMARY: &'static str = "Signs where each tenant's audit log has come to";
     const NEEDS: &'static [Need] = &[Need::Tenants, Need::SignLog];
     const TIMEOUT_SECS: u16 = 300;
+    const WAITS: bool = false;
     type Part = Log;
 
     async fn handle(cx: &mut Delivery<'_, Self>, _: &Log) -> Result<()> {

@@ -24,6 +24,7 @@ impl Background for VerifyAudit {
     const SUMMARY: &'static str = "Reads samples of the sealed audit log again";
     const NEEDS: &'static [Need] = &[Need::Tenants, Need::ReadLog];
     const TIMEOUT_SECS: u16 = 300;
+    const WAITS: bool = false;
     type Part = Log;
 
     async fn handle(cx: &mut Delivery<'_, Self>, _: &Log) -> Result<()> {

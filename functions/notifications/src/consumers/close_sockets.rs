@@ -19,6 +19,7 @@ impl Background for CloseSockets {
     const NAME: &'static str = "close_sockets";
     const SUMMARY: &'static str = "Close the sockets of a session that has ended";
     const NEEDS: &'static [Need] = &[Need::Push];
+    const WAITS: bool = false;
     type Part = Ended;
 
     async fn handle(_: &mut Delivery<'_, Self>, _: &Ended) -> Result<()> {

@@ -69,6 +69,7 @@ impl Background for MailFeedback {
     const NAME: &'static str = "mail_feedback";
     const SUMMARY: &'static str = "Send no more mail to addresses that bounce or complain";
     const NEEDS: &'static [Need] = &[Need::Write, Need::Search];
+    const WAITS: bool = false;
     type Part = Unreachable;
 
     async fn handle(cx: &mut Delivery<'_, Self>, part: &Unreachable) -> Result<()> {

@@ -251,11 +251,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_marketers_and_tenant_administrators_may_register() {
+    async fn only_marketers_tenant_administrators_and_keys_with_the_scope_may_register() {
         let app = App::start().await;
         for role in Role::ALL {
             let answer = app.as_role(Acme, role).call(endpoint("create_shipment")).json(body(role as u32)).await;
-            let allowed = matches!(role, Role::Marketer | Role::TenantAdmin);
+            let allowed = matches!(role, Role::Marketer | Role::TenantAdmin | Role::ApiUser);
             assert_eq!(answer.status, if allowed { 201 } else { 403 }, "{role}");
         }
         assert_eq!(events(&app, Acme).await.len(), 2);

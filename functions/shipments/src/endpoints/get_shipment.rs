@@ -30,7 +30,7 @@ impl Endpoint for GetShipment {
         let Watch { shipment: stored, poll } = cx.target();
         let shipment = work::open(cx, stored).await?;
         cx.etag(shipment.facts.version);
-        Ok(ShipmentView::from(shipment).polled(poll.last_polled_at))
+        Ok(ShipmentView::from(shipment).shown(cx)?.polled(poll.last_polled_at))
     }
 }
 
@@ -43,6 +43,33 @@ mod tests {
         App,
         Tenant::{Acme, Birch},
     };
+
+    #[tokio::test]
+    async fn what_is_in_a_parcel_is_shown_for_treatment_and_to_those_who_sent_it_and_otherwise_named_as_left_out() {
+        let app = App::start().await;
+        let id = created(&app, Acme, body(1)).await;
+        for (role, purpose, shown) in [
+            (Role::Marketer, "HOPERAT", true),
+            (Role::TenantAdmin, "HPAYMT", true),
+            (Role::Provider, "TREAT", true),
+            (Role::Provider, "HPAYMT", false),
+            (Role::Viewer, "TREAT", true),
+            (Role::Viewer, "HOPERAT", false),
+            (Role::ApiUser, "TREAT", true),
+            (Role::ApiUser, "HOPERAT", false),
+        ] {
+            let call = app.as_role(Acme, role).call(endpoint("get_shipment")).path("shipment_id", &id);
+            let answer = call.header("X-Purpose-Of-Use", purpose).await;
+            assert_eq!(answer.status, 200, "{role}: {}", answer.text);
+            assert_eq!(answer.json.get("contents").is_some(), shown, "{role} {purpose}: {}", answer.text);
+            let redacted = if shown { json!(null) } else { json!(["contents"]) };
+            assert_eq!(answer.json["redacted"], redacted, "{role} {purpose}");
+            let event = app.audit(Acme).await.into_iter().rfind(|e| e["type"] == "api.get_shipment").unwrap();
+            assert_eq!(event["redacted"], if shown { json!([]) } else { json!(["contents"]) }, "{role} {purpose}");
+            let disclosed = event["disclosed"].as_array().unwrap().contains(&json!("contents"));
+            assert_eq!(disclosed, shown, "{role} {purpose}: {event}");
+        }
+    }
 
     #[tokio::test]
     async fn a_viewer_sees_what_was_registered() {
@@ -90,7 +117,7 @@ mod tests {
         let id = created(&app, Acme, body(1)).await;
         for role in Role::ALL {
             let answer = app.as_role(Acme, role).call(endpoint("get_shipment")).path("shipment_id", &id).await;
-            let allowed = matches!(role, Role::Marketer | Role::TenantAdmin | Role::Viewer | Role::Provider);
+            let allowed = matches!(role, Role::Marketer | Role::TenantAdmin | Role::Viewer | Role::Provider | Role::ApiUser);
             assert_eq!(answer.status, if allowed { 200 } else { 404 }, "{role}");
         }
     }

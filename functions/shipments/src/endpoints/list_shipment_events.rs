@@ -106,7 +106,7 @@ mod tests {
         world.round().await;
         for role in Role::ALL {
             let answer = list(Acme, role).await;
-            let allowed = matches!(role, Role::Marketer | Role::TenantAdmin | Role::Viewer | Role::Provider);
+            let allowed = matches!(role, Role::Marketer | Role::TenantAdmin | Role::Viewer | Role::Provider | Role::ApiUser);
             assert_eq!(answer.status, if allowed { 200 } else { 404 }, "{role}");
             assert_eq!(answer.json["items"].as_array().map(Vec::len), allowed.then_some(1), "{role}");
         }

@@ -257,7 +257,7 @@ mod tests {
         let app = App::start().await;
         for role in Role::ALL {
             let answer = app.as_role(Acme, role).call(endpoint("list_shipments")).await;
-            let allowed = matches!(role, Role::Marketer | Role::TenantAdmin | Role::Viewer | Role::Provider);
+            let allowed = matches!(role, Role::Marketer | Role::TenantAdmin | Role::Viewer | Role::Provider | Role::ApiUser);
             assert_eq!(answer.status, if allowed { 200 } else { 403 }, "{role}");
         }
     }

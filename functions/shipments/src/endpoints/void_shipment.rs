@@ -48,7 +48,7 @@ impl Endpoint for VoidShipment {
         changes.changed(["status"]);
         changes.emit(ShipmentVoided::from(&shipment.facts).into());
         cx.etag(shipment.facts.version);
-        Ok(shipment.into())
+        ShipmentView::from(shipment).shown(cx)
     }
 }
 

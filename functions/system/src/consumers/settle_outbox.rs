@@ -10,6 +10,7 @@ impl Background for SettleOutbox {
     const NAME: &'static str = "settle_outbox";
     const SUMMARY: &'static str = "Takes events out of the outbox that have come by the bus";
     const NEEDS: &'static [Need] = &[Need::Outbox];
+    const WAITS: bool = false;
     type Part = ();
 
     async fn handle(_: &mut Delivery<'_, Self>, (): &()) -> Result<()> {

@@ -25,6 +25,7 @@ impl Background for SweepOutbox {
     const SUMMARY: &'static str = "Has events told again that did not come by the bus in time";
     const NEEDS: &'static [Need] = &[Need::Tenants, Need::Outbox];
     const TIMEOUT_SECS: u16 = 55;
+    const WAITS: bool = false;
     type Part = Outbox;
 
     async fn handle(_: &mut Delivery<'_, Self>, _: &Outbox) -> Result<()> {

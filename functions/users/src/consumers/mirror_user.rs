@@ -87,6 +87,7 @@ impl Background for MirrorUser {
     const NAME: &'static str = "mirror_user";
     const SUMMARY: &'static str = "Keep Cognito and the directory in line with a user's membership, and mail temporary passwords";
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search, Need::Mail, Need::Directory];
+    const WAITS: bool = false;
     type Part = Told;
 
     async fn handle(_: &mut Delivery<'_, Self>, _: &Told) -> Result<()> {

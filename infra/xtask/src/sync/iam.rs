@@ -29,12 +29,22 @@ impl Grants {
         match function.serves {
             Serves::Endpoint(endpoint) if endpoint.kind == Kind::Public => grants.public(function, endpoint.audited),
             Serves::Endpoint(endpoint) => grants.signed_in(function, endpoint.idempotency != IdempotencyKey::Ignored),
-            Serves::Consumer(_) => {
+            Serves::Consumer(consumer) => {
                 grants.background(function);
                 // That a message was handled, and why one was given up.
                 grants.ephemera.extend(["GetItem", "PutItem"]);
+                if consumer.waits {
+                    // The gate; what is put aside while it is shut.
+                    grants.records.extend(["ConditionCheckItem", "GetItem", "PutItem"]);
+                }
             }
-            Serves::Schedule(_) => grants.background(function),
+            Serves::Schedule(schedule) => {
+                grants.background(function);
+                if schedule.waits && function.needs(Need::Tenants) {
+                    // The gates.
+                    grants.records.insert("GetItem");
+                }
+            }
             Serves::Socket(_) => grants.socket(function),
             Serves::Other(_) if function.is_authorizer() => {
                 // Whose tenant a user is; a refused credential goes on record; a socket's ticket is taken once.
@@ -118,6 +128,9 @@ impl Grants {
             self.writes();
             self.ledger.insert("UpdateItem");
         }
+        if function.needs(Need::Sessions) {
+            self.ephemera.extend(["Query", "UpdateItem"]);
+        }
     }
 
     /// Touches its session, reads its tenant's gate; who connects is on record.
@@ -160,6 +173,12 @@ impl Grants {
         }
         if function.needs(Need::Gates) {
             self.ephemera.insert("GetItem");
+        }
+        if function.needs(Need::TenantKeys) {
+            self.keys.extend(["PutItem", "Query"]);
+        }
+        if function.needs(Need::Waiting) {
+            self.records.extend(["DeleteItem", "GetItem", "Query"]);
         }
         if function.needs(Need::Push) {
             // Who is connected.
@@ -214,6 +233,7 @@ pub(crate) fn statements(function: &Function) -> Node {
     statements.extend(function.needs(Need::SignIn).then(sign_in));
     statements.extend(function.needs(Need::Directory).then(directory));
     statements.extend((function.needs(Need::SignIn) && function.needs(Need::Passwords)).then(passwords));
+    statements.extend(function.needs(Need::TenantKeys).then(tenant_keys).into_iter().flatten());
     statements.extend(of_queues(function));
     statements.extend(function.needs(Need::Carrier).then(carrier).into_iter().flatten());
     statements.extend(function.needs(Need::Mail).then(mail));
@@ -305,6 +325,28 @@ fn directory() -> Node {
     }
 }
 
+/// A tenant's KMS key is tagged with the deployment, and named after deployment and tenant; what it wraps, for a tenant.
+fn tenant_keys() -> [Node; 3] {
+    let keys = || sub("arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:key/*");
+    let aliases = || sub("arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:alias/${Prefix}-ten_*");
+    [
+        // A key has no name before it is made.
+        map! {
+            "Sid" => "MakeTenantKeys", "Effect" => "Allow", "Action" => list!["kms:CreateKey", "kms:TagResource"],
+            "Resource" => "*",
+            "Condition" => map! { "StringEquals" => map! { "aws:RequestTag/cloister:deployment" => reference("Prefix") } },
+        },
+        map! {
+            "Sid" => "NameTenantKeys", "Effect" => "Allow", "Action" => list!["kms:CreateAlias", "kms:DescribeKey"],
+            "Resource" => list![aliases(), keys()],
+        },
+        map! {
+            "Sid" => "Wrap", "Effect" => "Allow", "Action" => "kms:GenerateDataKeyWithoutPlaintext", "Resource" => keys(),
+            "Condition" => map! { "StringLike" => map! { "kms:EncryptionContext:tenant" => "ten_*" } },
+        },
+    ]
+}
+
 fn passwords() -> Node {
     map! {
         "Sid" => "Passwords", "Effect" => "Allow", "Action" => "cognito-idp:AdminSetUserPassword",
@@ -341,6 +383,14 @@ fn of_queues(function: &Function) -> Vec<Node> {
         statements.push(map! {
             "Sid" => "PutMessages", "Effect" => "Allow", "Action" => list!["sqs:GetQueueAttributes", "sqs:SendMessage"],
             "Resource" => own.map(|consumer| queues::arn(&consumer.queue)).collect::<Node>(),
+        });
+        key.extend(["kms:Decrypt", "kms:GenerateDataKey"]);
+    }
+    if function.needs(Need::Waiting) {
+        let waiting = registry::consumers().filter(|c| c.waits);
+        statements.push(map! {
+            "Sid" => "PutBack", "Effect" => "Allow", "Action" => "sqs:SendMessage",
+            "Resource" => waiting.map(|consumer| queues::arn(&consumer.queue)).collect::<Node>(),
         });
         key.extend(["kms:Decrypt", "kms:GenerateDataKey"]);
     }

@@ -52,6 +52,7 @@ impl AuditLog<'_> {
             action: None,
             resources: vec![(finding.kind.to_owned(), at.clone())],
             disclosed: Vec::new(),
+            redacted: Vec::new(),
             purpose: None,
             status: 500,
             reason: Some(finding.reason),

@@ -2,9 +2,10 @@
 
 use super::{Background, Consumer, Queue, Schedule, message};
 use crate::{
-    Deps, Envelope, Event, EventId, Membership, Need, Reader, Result, TableQuery, TenantId, Timestamp,
+    Deps, Envelope, Error, Event, EventId, Membership, Need, Reader, Result, TableQuery, TenantId, Timestamp,
     db::Query,
     endpoint::declares,
+    error::Refusal,
     membership, permit,
     scope::Trace,
     table::{Index, Key},
@@ -12,8 +13,12 @@ use crate::{
     tenant,
     unit::Changes,
 };
+use futures_util::{StreamExt, TryStreamExt, stream};
 use phi::{Sealed, SealedFields, SearchToken};
 use std::marker::PhantomData;
+
+/// How many tenants' gates one run asks for at once.
+const GATES_AT_ONCE: usize = 16;
 
 /// What the pipeline knows of one piece of work in one tenant.
 #[derive(Clone, Debug)]
@@ -187,7 +192,8 @@ impl<S: Schedule> Tick<'_, S> {
         self.ground.trace.with(|t| t.line.set(name, value));
     }
 
-    /// Every tenant, the platform's own included, in the order in which they were made.
+    /// Every tenant, the platform's own included, in the order in which they were made. Of a schedule that [waits](Background::WAITS)
+    /// those that are active, by what the gate knew at most five seconds ago.
     ///
     /// # Errors
     /// 503 where DynamoDB does not answer.
@@ -195,7 +201,17 @@ impl<S: Schedule> Tick<'_, S> {
         const { assert!(declares(S::NEEDS, Need::Tenants), "looks over all tenants: add Need::Tenants to NEEDS") }
         let query = Query { newest_first: false, ..TableQuery::index(Index::All, tenant::LIST).limit(1000) };
         let rows = self.ground.deps.db.query_all(TenantId::PLATFORM, &query).await?;
-        rows.iter().map(|row| row.parse("tenant_id")).collect()
+        let tenants: Vec<TenantId> = rows.iter().map(|row| row.parse("tenant_id")).collect::<Result<_>>()?;
+        if !S::WAITS {
+            return Ok(tenants);
+        }
+        let active = async |tenant| match self.ground.deps.gates.enter(tenant).await {
+            Ok(_) => Ok(Some(tenant)),
+            Err(Error::Forbidden(Refusal::TenantInactive)) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let active: Vec<_> = stream::iter(tenants).map(active).buffered(GATES_AT_ONCE).try_collect().await?;
+        Ok(active.into_iter().flatten().collect())
     }
 
     /// What of a tenant's `list` is due, longest first, `most` at most. One Query; it may lag behind by a moment, so whoever

@@ -13,6 +13,7 @@ mod message;
 mod queue;
 mod redrive;
 mod run;
+mod waiting;
 
 pub use dead_letter::DeadLetter;
 pub(crate) use delivery::Ground;
@@ -53,6 +54,9 @@ pub trait Background: Sized + Send + Sync + 'static {
     const NEEDS: &'static [Need] = &[];
     /// What one run may take; a queue hides its messages six times as long.
     const TIMEOUT_SECS: u16 = 30;
+    /// Whether it waits while its tenant is suspended or archived: messages are put aside, and schedules pass the tenant by. What
+    /// keeps the platform itself in order goes on.
+    const WAITS: bool = true;
     type Part: Part;
 
     /// The work of one part. What it puts into [`Delivery::changes`] is committed once, with all that belongs to it; where it
@@ -97,6 +101,8 @@ pub struct AnyConsumer {
     pub needs: &'static [Need],
     pub timeout_secs: u16,
     pub queue: Queue,
+    /// Whether messages of a tenant that is stopped are put aside.
+    pub waits: bool,
     /// What it understands.
     pub schemas: &'static [Schema],
     consume: Consume,
@@ -113,6 +119,7 @@ impl AnyConsumer {
             needs: C::NEEDS,
             timeout_secs: C::TIMEOUT_SECS,
             queue: C::QUEUE,
+            waits: C::WAITS,
             schemas: <C::Message as Message>::SCHEMAS,
             consume: |deps, event, deadline| Box::pin(consume::<C>(deps, event, deadline)),
         }
@@ -134,6 +141,8 @@ pub struct AnySchedule {
     pub needs: &'static [Need],
     pub timeout_secs: u16,
     pub every_minutes: u32,
+    /// Whether tenants that are stopped are passed by.
+    pub waits: bool,
     run: Run,
 }
 
@@ -148,6 +157,7 @@ impl AnySchedule {
             needs: S::NEEDS,
             timeout_secs: S::TIMEOUT_SECS,
             every_minutes: S::EVERY_MINUTES,
+            waits: S::WAITS,
             run: |deps, deadline| Box::pin(tick::<S>(deps, deadline)),
         }
     }

@@ -84,10 +84,16 @@ impl Queues {
     /// # Errors
     /// 503 where one was not taken; some may have been.
     pub(crate) async fn send(&self, queue: &Queue, envelopes: &[Envelope]) -> Result<()> {
-        let url = self.url(&queue.full_name());
-        for chunk in envelopes.chunks(MOST) {
-            let entry = |(i, envelope): (usize, &Envelope)| {
-                let entry = SendMessageBatchRequestEntry::builder().id(i.to_string()).message_body(envelope.to_json()?);
+        let bodies = envelopes.iter().map(Envelope::to_json).collect::<Result<Vec<_>>>()?;
+        self.send_bodies(&queue.full_name(), &bodies).await
+    }
+
+    /// The same with envelopes that are written already, into the queue that has this name after the deployment's.
+    pub(super) async fn send_bodies(&self, name: &str, bodies: &[String]) -> Result<()> {
+        let url = self.url(name);
+        for chunk in bodies.chunks(MOST) {
+            let entry = |(i, body): (usize, &String)| {
+                let entry = SendMessageBatchRequestEntry::builder().id(i.to_string()).message_body(body);
                 entry.build().map_err(|_| Error::internal("message"))
             };
             let entries = chunk.iter().enumerate().map(entry).collect::<Result<Vec<_>>>()?;

@@ -1,7 +1,7 @@
 //! A message's life: envelope, schema, parts; for each part its work, ONE commit, its sends. And a schedule's run, which is
 //! the same without a message.
 
-use super::{Background, Consumer, DeadLetter, Delivery, Ground, Incoming, Part, Schedule, Tick, message};
+use super::{Background, Consumer, DeadLetter, Delivery, Ground, Incoming, Part, Schedule, Tick, message, waiting};
 use crate::{
     Deps, Envelope, Error, EventId, Message, Result, TenantId, Timestamp,
     audit::{Record, Who},
@@ -41,6 +41,8 @@ enum Done {
     Before,
     /// Somebody else was faster: the bookkeeping was not as it had been read.
     Overtaken,
+    /// Its tenant is stopped: it was put aside.
+    Waits,
 }
 
 impl Done {
@@ -50,6 +52,7 @@ impl Done {
             Self::Committed => "committed",
             Self::Before => "before",
             Self::Overtaken => "overtaken",
+            Self::Waits => "waits",
         }
     }
 }
@@ -133,10 +136,18 @@ async fn one_envelope<C: Consumer>(deps: &Deps, envelope: &Envelope, now: Timest
     };
     let parts = async {
         let message = C::Message::decode(envelope).map_err(|e| poison(&e))?;
-        C::parts(&Incoming { ground: &ground, of: PhantomData }, message).await
+        // On the heap: it is needed seldom, and would be part of every message's future.
+        if C::WAITS && Box::pin(waiting::put_aside(deps, &C::QUEUE, envelope, deadline)).await? {
+            return Ok(None);
+        }
+        C::parts(&Incoming { ground: &ground, of: PhantomData }, message).await.map(Some)
     };
     let parts = match parts.await {
-        Ok(parts) => parts,
+        Ok(Some(parts)) => parts,
+        Ok(None) => {
+            line::<C>(&ground, "", &Ok(Done::Waits));
+            return Ok(());
+        }
         Err(error) => {
             line::<C>(&ground, "", &Err(error.clone()));
             return Err(error);
@@ -313,6 +324,7 @@ fn record<'a>(ground: &'a Ground<'_>, name: &'a str, on_behalf_of: Option<&'a st
         action: None,
         resources: Vec::new(),
         disclosed: Vec::new(),
+        redacted: Vec::new(),
         purpose: None,
         status: 200,
         reason: None,

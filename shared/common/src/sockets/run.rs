@@ -218,6 +218,7 @@ async fn on_record<S: Socket>(deps: &Deps, heard: &Heard, correlation_id: &Corre
         action: None,
         resources: Vec::new(),
         disclosed: Vec::new(),
+        redacted: Vec::new(),
         purpose: None,
         status,
         reason,

@@ -103,9 +103,9 @@ fn request(endpoint: &AnyEndpoint) -> GatewayRequest {
         path,
         resource: endpoint.route.path.to_owned(),
         path_parameters: registry::path_parameters(endpoint.route.path).map(|name| (name.to_owned(), in_path(name))).collect(),
-        query: endpoint.sample.query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        query: endpoint.sample.query.iter().map(|(name, value)| ((*name).to_owned(), in_query(name, value))).collect(),
         headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        body: form.map(Into::into).or_else(|| endpoint.sample.body.map(|body| with_placeholders(body).into_bytes())),
+        body: form.map(Into::into).or_else(|| endpoint.sample.body.map(|body| body_of(endpoint, body).into_bytes())),
         source_ip: "127.0.0.1".to_owned(),
         request_id: placeholder("request_id"),
         authorizer: signed_in.then(|| Map::from_iter(context)),
@@ -119,6 +119,10 @@ fn in_path(name: &str) -> String {
         "role" => "analyst".to_owned(),
         name => format!("{{{{{name}}}}}"),
     }
+}
+
+fn in_query(name: &str, value: &str) -> String {
+    if name == "user_id" { in_path(name) } else { value.to_owned() }
 }
 
 /// What the carrier's pushes come with: its own credentials, and for a token a form.
@@ -140,13 +144,21 @@ const CARRIER: [Carrier; 2] = [
 /// Members of a sample that are worthless unless they are live: a credential, or a number that may be registered once.
 const LIVE: [&str; 4] = ["email", "password", "refresh_token", "tracking_number"];
 
+/// A tenant's name is taken once and for good.
+fn body_of(endpoint: &AnyEndpoint, sample: &str) -> String {
+    let body = with_placeholders(sample);
+    if endpoint.name == "create_organization" { body.replace("cedar-clinic\"", "{{organization_name}}\"") } else { body }
+}
+
 fn with_placeholders(sample: &str) -> String {
     fn replace(value: &mut Value, top: bool) {
         match value {
             Value::Object(members) => {
                 for (name, value) in members {
                     // A patient's own e-mail lies deeper, and is as good as any.
-                    if LIVE.contains(&name.as_str()) && (top || name == "tracking_number") {
+                    if name == "user_id" && top {
+                        *value = Value::String(in_path(name));
+                    } else if LIVE.contains(&name.as_str()) && (top || name == "tracking_number") {
                         *value = Value::String(format!("{{{{{name}}}}}"));
                     } else {
                         replace(value, false);

@@ -1,0 +1,36 @@
+//! Puts back into their queues what waited while a tenant was suspended.
+
+use crate::domain::OrganizationReactivated;
+use common::{Background, Consumer, Delivery, Feed, Incoming, Need, Queue, Result};
+
+#[derive(Debug)]
+pub struct ReleaseMessages;
+
+impl Background for ReleaseMessages {
+    const NAME: &'static str = "release_messages";
+    const SUMMARY: &'static str = "Put back the messages that waited while their tenant was suspended";
+    const NEEDS: &'static [Need] = &[Need::Waiting];
+    const TIMEOUT_SECS: u16 = 300;
+    const WAITS: bool = false;
+    type Part = ();
+
+    async fn handle(_: &mut Delivery<'_, Self>, (): &()) -> Result<()> {
+        Ok(())
+    }
+
+    async fn after(cx: &mut Delivery<'_, Self>, (): &()) -> Result<()> {
+        let released = cx.release_waiting().await?;
+        cx.log("messages.released", released);
+        Ok(())
+    }
+}
+
+impl Consumer for ReleaseMessages {
+    const QUEUE: Queue = Queue { batch: 1, ..Queue::new("release-messages", Feed::Events) };
+    type Message = OrganizationReactivated;
+
+    async fn parts(cx: &Incoming<'_, Self>, _: OrganizationReactivated) -> Result<Vec<()>> {
+        cx.about("Organization", cx.tenant());
+        Ok(vec![()])
+    }
+}

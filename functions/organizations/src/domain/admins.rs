@@ -1,0 +1,37 @@
+//! Who administers a tenant.
+
+use common::{Grant, Role};
+
+/// `grants` with the administrator's role for good; nothing where it is so already.
+pub fn appointed(grants: &[Grant]) -> Option<Vec<Grant>> {
+    let for_good = Grant::always(Role::TenantAdmin);
+    let mut others = dismissed(grants).unwrap_or_else(|| grants.to_vec());
+    if others.len() + 1 == grants.len() && grants.contains(&for_good) {
+        return None;
+    }
+    others.push(for_good);
+    Some(others)
+}
+
+/// `grants` without the administrator's role; nothing where it is not among them.
+pub fn dismissed(grants: &[Grant]) -> Option<Vec<Grant>> {
+    let others: Vec<_> = grants.iter().filter(|grant| grant.role != Role::TenantAdmin).cloned().collect();
+    (others.len() < grants.len()).then_some(others)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::Timestamp;
+
+    #[test]
+    fn an_administrator_is_appointed_for_good_and_once() {
+        let (viewer, admin) = (Grant::always(Role::Viewer), Grant::always(Role::TenantAdmin));
+        let for_a_time = Grant { valid_until: Some(Timestamp::from_millis(1)), ..admin.clone() };
+        assert_eq!(appointed(std::slice::from_ref(&viewer)), Some(vec![viewer.clone(), admin.clone()]));
+        assert_eq!(appointed(&[for_a_time.clone(), viewer.clone()]), Some(vec![viewer.clone(), admin.clone()]));
+        assert_eq!(appointed(&[admin.clone(), viewer.clone()]), None);
+        assert_eq!(dismissed(&[admin, viewer.clone(), for_a_time]), Some(vec![viewer.clone()]));
+        assert_eq!(dismissed(&[viewer]), None);
+    }
+}

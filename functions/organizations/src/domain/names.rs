@@ -1,0 +1,80 @@
+//! What a tenant is called: by programs, and by people.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A tenant's name in the deployment, each once and for good: a DNS label (RFC 1123) of 3 to 40 characters, so that it may stand in
+/// a host name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct TenantName(#[schemars(length(min = 3, max = 40), regex(pattern = "^[a-z][a-z0-9-]*[a-z0-9]$"))] String);
+
+impl TenantName {
+    fn parse(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let plain = bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
+        let begins = bytes.first().is_some_and(u8::is_ascii_lowercase);
+        let ends = bytes.last().is_some_and(|b| *b != b'-');
+        ((3..=40).contains(&bytes.len()) && plain && begins && ends).then(|| Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for TenantName {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let expected = "expected 3 to 40 of `a-z`, `0-9` and `-`, first a letter and last no `-`";
+        Self::parse(&String::deserialize(d)?).ok_or_else(|| serde::de::Error::custom(expected))
+    }
+}
+
+/// What people call it: 1 to 100 characters, none of them a control character.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct DisplayName(#[schemars(length(min = 1, max = 100))] String);
+
+impl DisplayName {
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let fits = (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    pub fn into_inner(self) -> String {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for DisplayName {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(d)?).ok_or_else(|| serde::de::Error::custom("expected a name of 1 to 100 characters"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenants_name_may_stand_in_a_host_name() {
+        for name in ["acme", "a1-b2", "abc", &"a".repeat(40)] {
+            assert_eq!(TenantName::parse(name).unwrap().as_str(), name);
+        }
+        let long = "a".repeat(41);
+        for none in
+            ["", "ab", "1abc", "-abc", "abc-", "Abc", "a b", "a_b", "abc#def", "\u{430}cme", "acme\n", "xn\u{e9}", long.as_str()]
+        {
+            assert_eq!(TenantName::parse(none), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn a_display_name_can_be_seen() {
+        assert_eq!(DisplayName::parse(" Acme Health, Inc. ").unwrap().into_inner(), "Acme Health, Inc.");
+        for none in ["", "  ", "a\nb", "\u{7}", &"x".repeat(101)] {
+            assert_eq!(DisplayName::parse(none), None, "{none:?}");
+        }
+    }
+}

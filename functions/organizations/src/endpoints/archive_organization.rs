@@ -1,0 +1,34 @@
+//! Archives a suspended tenant: it is kept for its records, and never entered again.
+
+use crate::{
+    domain::{OrganizationArchived, Transition},
+    view::OrganizationView,
+    work,
+};
+use common::{Action, Data, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId};
+
+#[derive(Debug)]
+pub struct ArchiveOrganization;
+
+impl Operation for ArchiveOrganization {
+    const NAME: &'static str = "archive_organization";
+    const SUMMARY: &'static str = "Archive a suspended organization for good";
+    const ROUTE: Route = Route::post("/v1/organizations/{tenant_id}/archive");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Seal];
+    const SAMPLE: Sample = Sample::NONE;
+    type Input = Path<TenantId>;
+    type Output = OrganizationView;
+}
+
+impl PlatformEndpoint for ArchiveOrganization {
+    const ACTION: Action = Action("archiveOrganization");
+
+    fn subject(Path(id): &Self::Input) -> Subject {
+        Subject::Tenant(*id)
+    }
+
+    async fn handle(cx: &mut Platform<'_, Self>, _: Self::Input) -> Result<OrganizationView> {
+        work::transit(cx, Transition::Archive, OrganizationArchived {}).await
+    }
+}

@@ -1,0 +1,71 @@
+//! Makes a tenant: its name, and who is invited first. Its keys are made after the answer; until then nobody enters it.
+
+use crate::{
+    domain::{DisplayName, FirstAdmin, OrganizationCreated, Persons, TenantName},
+    store::{self, Stored},
+    view::OrganizationView,
+    work,
+};
+use common::{
+    Action, Data, Error, IdempotencyKey, Json, Need, Operation, Platform, PlatformEndpoint, RateLimit, Result, Route, Sample,
+    Subject, Tenant, TenantId, TenantStatus, name_claim,
+};
+use phi::Email;
+
+common::input! {
+    /// A tenant that is wanted.
+    pub struct NewOrganization {
+        required name: TenantName,
+        optional display_name: DisplayName,
+        /// Who is invited as its first administrator.
+        required admin_email: Email,
+    }
+}
+
+const NAME_TAKEN: Error = Error::conflict("name_taken", "there is an organization of that name");
+
+#[derive(Debug)]
+pub struct CreateOrganization;
+
+impl Operation for CreateOrganization {
+    const NAME: &'static str = "create_organization";
+    const SUMMARY: &'static str = "Make an organization, and invite its first administrator";
+    const ROUTE: Route = Route::post("/v1/organizations");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Tenants];
+    const LIMIT: RateLimit = RateLimit::API_STRICT;
+    const STATUS: u16 = 201;
+    const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Required;
+    const SAMPLE: Sample = Sample::body(
+        r#"{"name": "cedar-clinic", "display_name": "Cedar Clinic", "admin_email": "first.admin@cedar-clinic.example"}"#,
+    );
+    type Input = Json<NewOrganization>;
+    type Output = OrganizationView;
+}
+
+impl PlatformEndpoint for CreateOrganization {
+    const ACTION: Action = Action("createOrganization");
+    const OF_TENANT: bool = false;
+
+    fn subject(_: &Self::Input) -> Subject {
+        Subject::Platform
+    }
+
+    async fn handle(cx: &mut Platform<'_, Self>, Json(new): Self::Input) -> Result<OrganizationView> {
+        let NewOrganization { name, display_name, admin_email } = new;
+        let (id, now) = (TenantId::new(cx.now()), cx.now());
+        let display_name = display_name.map(DisplayName::into_inner);
+        let admin = cx.seal(&store::first_admins_place(id), &FirstAdmin { email: admin_email }).await?;
+        let tenant = Tenant::new(name.as_str().to_owned(), TenantStatus::Pending, now);
+        let item = store::founded(tenant.name.clone(), display_name.clone(), admin.clone(), now)?;
+        cx.directory().create(name_claim(name.as_str(), id), NAME_TAKEN);
+        let founding = cx.founding(id);
+        founding.create(item, Error::internal("tenant id"));
+        founding.emit(OrganizationCreated {}.into());
+        cx.log("organization.id", id);
+        cx.touched("Organization", id);
+        cx.location(format!("/v1/organizations/{id}"));
+        let stored = Stored { id, tenant, display_name, document: None, persons: None, first_admin: Some(admin), warned_at: None };
+        Ok(work::shown(cx, &stored, Persons::default()))
+    }
+}

@@ -1,0 +1,49 @@
+//! Sets from where a tenant's members may come. Whoever sets it stays inside: a slip is found out here, not by the next request.
+
+use crate::{view::OrganizationView, work};
+use common::{
+    Action, Data, Error, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId,
+    network::AllowList,
+};
+
+common::input! {
+    /// Networks in CIDR, a hundred at most. None at all: members may come from anywhere.
+    pub struct NewAllowlist { required networks: AllowList }
+}
+
+#[derive(Debug)]
+pub struct PutIpAllowlist;
+
+impl Operation for PutIpAllowlist {
+    const NAME: &'static str = "put_ip_allowlist";
+    const SUMMARY: &'static str = "Set the networks that an organization's members may come from";
+    const ROUTE: Route = Route::put("/v1/organizations/{tenant_id}/ip-allowlist");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Seal];
+    const SAMPLE: Sample = Sample::body(r#"{"networks": ["192.0.2.0/24", "127.0.0.0/8", "2001:db8::/32"]}"#);
+    type Input = (Path<TenantId>, Json<NewAllowlist>);
+    type Output = OrganizationView;
+}
+
+impl PlatformEndpoint for PutIpAllowlist {
+    const ACTION: Action = Action("setIpAllowlist");
+
+    fn subject((Path(id), _): &Self::Input) -> Subject {
+        Subject::Tenant(*id)
+    }
+
+    async fn handle(cx: &mut Platform<'_, Self>, (_, Json(new)): Self::Input) -> Result<OrganizationView> {
+        let NewAllowlist { networks } = new;
+        let is_member = cx.principal().tenant() == cx.tenant();
+        if is_member && !networks.is_empty() && !networks.allows(cx.source_ip()) {
+            let message = "the list would lock you out: it does not hold the address that you come from";
+            return Err(Error::invalid("networks", "would_lock_out", message));
+        }
+        let mut stored = work::read_to_change(cx).await?;
+        cx.require_match(stored.version())?;
+        let edit = stored.set_networks(networks)?;
+        work::change(cx, edit, ["allowed_networks"]);
+        let persons = work::persons(cx, stored.persons.as_ref()).await?;
+        Ok(work::shown(cx, &stored, persons))
+    }
+}

@@ -1,0 +1,39 @@
+//! Sets what a tenant chooses for itself, as a whole. Every gate hears of it within five seconds.
+
+use crate::{domain::NewSettings, view::SettingsView, work};
+use common::{
+    Action, Data, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId,
+};
+
+#[derive(Debug)]
+pub struct PutSettings;
+
+impl Operation for PutSettings {
+    const NAME: &'static str = "put_settings";
+    const SUMMARY: &'static str = "Set an organization's settings";
+    const ROUTE: Route = Route::put("/v1/organizations/{tenant_id}/settings");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Write];
+    const SAMPLE: Sample = Sample::body(
+        r#"{"session_idle_minutes": 30, "session_hours": 10, "mfa_roles": ["provider"], "trusted_networks": [], "rate_limits": {"export": 20}}"#,
+    );
+    type Input = (Path<TenantId>, Json<NewSettings>);
+    type Output = SettingsView;
+}
+
+impl PlatformEndpoint for PutSettings {
+    const ACTION: Action = Action("setSettings");
+
+    fn subject((Path(id), _): &Self::Input) -> Subject {
+        Subject::Tenant(*id)
+    }
+
+    async fn handle(cx: &mut Platform<'_, Self>, (_, Json(NewSettings(settings))): Self::Input) -> Result<SettingsView> {
+        let mut stored = work::read_to_change(cx).await?;
+        cx.require_match(stored.version())?;
+        let edit = stored.set_settings(settings)?;
+        work::change(cx, edit, ["settings"]);
+        cx.etag(stored.version());
+        Ok(SettingsView::from(&stored))
+    }
+}

@@ -1,0 +1,34 @@
+//! Has a suspended tenant be active again, with everything that waited.
+
+use crate::{
+    domain::{OrganizationReactivated, Transition},
+    view::OrganizationView,
+    work,
+};
+use common::{Action, Data, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId};
+
+#[derive(Debug)]
+pub struct ReactivateOrganization;
+
+impl Operation for ReactivateOrganization {
+    const NAME: &'static str = "reactivate_organization";
+    const SUMMARY: &'static str = "Have a suspended organization be active again";
+    const ROUTE: Route = Route::post("/v1/organizations/{tenant_id}/reactivate");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Seal];
+    const SAMPLE: Sample = Sample::NONE;
+    type Input = Path<TenantId>;
+    type Output = OrganizationView;
+}
+
+impl PlatformEndpoint for ReactivateOrganization {
+    const ACTION: Action = Action("reactivateOrganization");
+
+    fn subject(Path(id): &Self::Input) -> Subject {
+        Subject::Tenant(*id)
+    }
+
+    async fn handle(cx: &mut Platform<'_, Self>, _: Self::Input) -> Result<OrganizationView> {
+        work::transit(cx, Transition::Reactivate, OrganizationReactivated {}).await
+    }
+}

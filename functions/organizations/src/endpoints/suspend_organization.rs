@@ -1,0 +1,34 @@
+//! Suspends a tenant. Nobody of it enters within five seconds; its sessions and sockets are ended, and its messages wait.
+
+use crate::{
+    domain::{OrganizationSuspended, Transition},
+    view::OrganizationView,
+    work,
+};
+use common::{Action, Data, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId};
+
+#[derive(Debug)]
+pub struct SuspendOrganization;
+
+impl Operation for SuspendOrganization {
+    const NAME: &'static str = "suspend_organization";
+    const SUMMARY: &'static str = "Suspend an organization: its sessions end and its messages wait";
+    const ROUTE: Route = Route::post("/v1/organizations/{tenant_id}/suspend");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Seal];
+    const SAMPLE: Sample = Sample::NONE;
+    type Input = Path<TenantId>;
+    type Output = OrganizationView;
+}
+
+impl PlatformEndpoint for SuspendOrganization {
+    const ACTION: Action = Action("suspendOrganization");
+
+    fn subject(Path(id): &Self::Input) -> Subject {
+        Subject::Tenant(*id)
+    }
+
+    async fn handle(cx: &mut Platform<'_, Self>, _: Self::Input) -> Result<OrganizationView> {
+        work::transit(cx, Transition::Suspend, OrganizationSuspended {}).await
+    }
+}

@@ -1,0 +1,57 @@
+//! Tells tenants that their business associate agreement ends: 30 days ahead, 7 days ahead, and when it has. Each is told once a
+//! term; an agreement that is recorded late is told of at once, and of the rest in its time.
+
+use crate::{
+    domain::BaaExpiring,
+    store::{self, Stored},
+};
+use common::{BAA_WARNINGS, Background, CONTENDED, Delivery, Need, Part, Result, Schedule, TenantId, Tick, Timestamp};
+
+const DAY_SECS: u64 = 24 * 60 * 60;
+
+#[derive(Debug)]
+pub struct WarnBaa;
+
+/// When its tenant was to be told.
+#[derive(Debug)]
+pub struct Due(Timestamp);
+
+impl Part for Due {
+    fn name(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+impl Background for WarnBaa {
+    const NAME: &'static str = "warn_baa";
+    const SUMMARY: &'static str = "Tell tenants that their business associate agreement ends";
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Tenants];
+    const TIMEOUT_SECS: u16 = 120;
+    type Part = Due;
+
+    async fn handle(cx: &mut Delivery<'_, Self>, Due(at): &Due) -> Result<()> {
+        let (id, now) = (cx.tenant(), cx.now());
+        let stored = Stored::read(cx.reader(), id).await?;
+        // The list may lag behind: whoever was faster has moved it.
+        let Some(term) = stored.tenant.baa.filter(|_| stored.warned_at == Some(*at)) else { return Ok(()) };
+        let days = u32::try_from(term.expires_at.since(now).as_secs().div_ceil(DAY_SECS)).unwrap_or(u32::MAX);
+        cx.touched("Organization", id);
+        cx.log("baa.days", u64::from(days));
+        let changes = cx.changes();
+        changes.edit(store::told(term, *at, term.warned_after(now)), CONTENDED);
+        changes.emit(BaaExpiring { days }.into());
+        Ok(())
+    }
+}
+
+impl Schedule for WarnBaa {
+    const EVERY_MINUTES: u32 = 60;
+
+    async fn due(cx: &Tick<'_, Self>) -> Result<Vec<(TenantId, Due)>> {
+        let mut due = Vec::new();
+        for tenant in cx.tenants().await? {
+            due.extend(cx.due(tenant, BAA_WARNINGS, 1).await?.into_iter().map(|item| (tenant, Due(item.at))));
+        }
+        Ok(due)
+    }
+}

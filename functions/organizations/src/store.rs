@@ -1,0 +1,159 @@
+//! How a tenant's profile lies in the tables: one item, `TENANT` / `PROFILE`, in the tenant's own partition.
+//!
+//! | Attribute | What | Read by |
+//! |---|---|---|
+//! | `name`, `status`, `baa_signed_at`, `baa_expires_at`, `allowed_networks`, `settings`, `created_at`, `version` | [`Tenant`] | the gate |
+//! | `display_name` | what people call it | this domain |
+//! | `baa_document_sha256` | which document was signed | this domain |
+//! | `sealed` | [`Persons`] | this domain |
+//! | `first_admin` | [`FirstAdmin`], under the platform's key, until they are invited | this domain |
+//! | `ix_due_at` | when the tenant is told next that its agreement ends | `warn_baa` |
+//!
+//! It is only ever edited: what one function does not know of, it leaves as it is.
+
+use crate::domain::{Agreement, FirstAdmin, Persons};
+use common::{
+    BAA_WARNINGS, BaaTerm, Condition, Edit, Error, Item, Reader, Result, Row, Settings, Tenant, TenantId, TenantStatus,
+    Timestamp, Version, network::AllowList, profile_key,
+};
+use phi::Sealed;
+
+/// A tenant's profile, as it was read.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub(crate) id: TenantId,
+    pub(crate) tenant: Tenant,
+    pub(crate) display_name: Option<String>,
+    pub(crate) document: Option<String>,
+    pub(crate) persons: Option<Sealed<Persons>>,
+    pub(crate) first_admin: Option<Sealed<FirstAdmin>>,
+    /// When it is told next that its agreement ends.
+    pub(crate) warned_at: Option<Timestamp>,
+}
+
+const DUE_AT: &str = "ix_due_at";
+
+/// What persons are bound to.
+pub(crate) fn place() -> String {
+    profile_key().place().to_owned()
+}
+
+/// What the first administrator of a tenant in the making is bound to, in the platform's scope.
+pub(crate) fn first_admins_place(tenant: TenantId) -> String {
+    format!("FOUNDING#{tenant}")
+}
+
+/// The profile of a tenant that has a name and no keys yet.
+pub(crate) fn founded(name: String, display_name: Option<String>, admin: Sealed<FirstAdmin>, now: Timestamp) -> Result<Item> {
+    let item = Tenant::new(name, TenantStatus::Pending, now).into_item()?;
+    Ok(item.maybe("display_name", display_name).bytes("first_admin", admin.into_bytes()))
+}
+
+impl Stored {
+    /// # Errors
+    /// 404 where there is no such tenant; 503.
+    pub(crate) async fn read(reader: Reader<'_>, id: TenantId) -> Result<Self> {
+        Self::from_row(id, &reader.get(&profile_key()).await?.ok_or(Error::NotFound)?)
+    }
+
+    pub(crate) fn from_row(id: TenantId, row: &Row) -> Result<Self> {
+        let bytes = |name: &str| row.maybe_bytes(name).map(<[u8]>::to_vec);
+        let unreadable = |_| Error::internal("organization");
+        Ok(Self {
+            id,
+            tenant: Tenant::from_row(row)?,
+            display_name: row.maybe_text("display_name").map(str::to_owned),
+            document: row.maybe_text("baa_document_sha256").map(str::to_owned),
+            persons: bytes("sealed").map(Sealed::from_bytes).transpose().map_err(unreadable)?,
+            warned_at: row.maybe(DUE_AT)?,
+            first_admin: bytes("first_admin").map(Sealed::from_bytes).transpose().map_err(unreadable)?,
+        })
+    }
+
+    /// The next version, of what is as it was read.
+    fn edit(&self) -> Edit {
+        let status = Condition::Is("status", self.tenant.status.as_str().to_owned());
+        let as_it_was = Condition::All(vec![Condition::VersionIs(self.tenant.version), status]);
+        Edit::of(profile_key()).number("version", self.tenant.version.next().0).when(as_it_was)
+    }
+
+    fn next(&mut self) {
+        self.tenant.version = self.tenant.version.next();
+    }
+
+    pub(crate) const fn version(&self) -> Version {
+        self.tenant.version
+    }
+
+    pub(crate) fn set_status(&mut self, status: TenantStatus) -> Edit {
+        let edit = self.edit().text("status", status.as_str());
+        self.tenant.status = status;
+        self.next();
+        edit
+    }
+
+    /// It is active, and who was to be invited is.
+    pub(crate) fn activate(&mut self) -> Edit {
+        self.first_admin = None;
+        self.set_status(TenantStatus::Active).remove("first_admin")
+    }
+
+    /// What people call it, and, where they change, its persons.
+    pub(crate) fn set_profile(&mut self, display_name: Option<String>, persons: Option<Sealed<Persons>>) -> Edit {
+        let edit = self.edit();
+        let edit = match &display_name {
+            Some(name) => edit.text("display_name", name),
+            None => edit.remove("display_name"),
+        };
+        self.display_name = display_name;
+        self.next();
+        let Some(persons) = persons else { return edit };
+        self.persons = Some(persons.clone());
+        edit.bytes("sealed", persons.into_bytes())
+    }
+
+    pub(crate) fn set_agreement(&mut self, agreement: &Agreement, persons: Sealed<Persons>) -> Edit {
+        let term @ BaaTerm { signed_at, expires_at } = agreement.term;
+        let edit = self
+            .edit()
+            .text("baa_signed_at", signed_at)
+            .text("baa_expires_at", expires_at)
+            .text("baa_document_sha256", agreement.document.as_str())
+            .bytes("sealed", persons.clone().into_bytes());
+        self.tenant.baa = Some(term);
+        self.document = Some(agreement.document.as_str().to_owned());
+        self.persons = Some(persons);
+        self.next();
+        warned(edit, term.warned_after(signed_at))
+    }
+
+    pub(crate) fn set_settings(&mut self, settings: Settings) -> Result<Edit> {
+        let text = serde_json::to_string(&settings).map_err(|_| Error::internal("settings"))?;
+        let edit = self.edit().text("settings", text);
+        self.tenant.settings = settings;
+        self.next();
+        Ok(edit)
+    }
+
+    pub(crate) fn set_networks(&mut self, networks: AllowList) -> Result<Edit> {
+        let text = serde_json::to_string(&networks).map_err(|_| Error::internal("networks"))?;
+        let edit = self.edit().text("allowed_networks", text);
+        self.tenant.allowed_networks = networks;
+        self.next();
+        Ok(edit)
+    }
+}
+
+/// That its tenant has been told of an agreement's end, which was due `at`. The version stays: nothing was agreed.
+pub(crate) fn told(term: BaaTerm, at: Timestamp, next: Option<Timestamp>) -> Edit {
+    let same_term = Condition::Is("baa_expires_at", term.expires_at.to_string());
+    let still_due = Condition::Is(DUE_AT, at.to_string());
+    warned(Edit::of(profile_key()).when(Condition::All(vec![same_term, still_due])), next)
+}
+
+fn warned(edit: Edit, next: Option<Timestamp>) -> Edit {
+    match next {
+        Some(at) => edit.due(BAA_WARNINGS, at),
+        None => edit.not_due(),
+    }
+}

@@ -1,0 +1,1 @@
+//! What the domain does from end to end, in two tenants.
