@@ -248,21 +248,22 @@ fn authorize<R: Resource>(context: &Context<'_>, story: &mut Story, action: Acti
         context.trace.with(|t| t.aimed_at.push((R::TYPE.to_owned(), target.id())));
     }
     let Context { deps, principal, circumstances, .. } = context;
-    let decided = deps.policies.decide(principal, action, target, circumstances)?;
-    let (allowed, refusal) = (decided.allowed, decided.refusal.unwrap_or(Refusal::Policy));
+    let may = |action, circumstances: &Circumstances| deps.policies.decide(principal, action, target, circumstances);
+    let decided = may(action, circumstances)?;
+    let (allowed, refusal) = (decided.allowed, decided.refusal);
     story.decided = Some(decided);
     if allowed {
         return Ok(());
     }
+    // Somebody who might if only the circumstances were better hears which; others, that they may not.
+    let best = Circumstances::best_for(principal);
+    let refusal = match refusal {
+        Some(refusal) if may(action, &best)?.allowed => refusal,
+        _ => Refusal::Policy,
+    };
     let seen = match R::VIEW {
         None => true,
-        Some(view) if view == action && refusal == Refusal::Policy => false,
-        // Somebody who would see it if only the circumstances were better hears which: their roles already say that much.
-        Some(view) => {
-            let best = Circumstances { session_kind: principal.kind, ..Circumstances::best() };
-            let circumstances = if refusal == Refusal::Policy { circumstances } else { &best };
-            deps.policies.decide(principal, view, target, circumstances)?.allowed
-        }
+        Some(view) => may(view, if refusal == Refusal::Policy { circumstances } else { &best })?.allowed,
     };
     if seen {
         return Err(Error::Forbidden(refusal));

@@ -118,7 +118,10 @@ async fn take_try(db: &Db, tenant: TenantId, user: UserId, now: Timestamp) -> Re
     let n = |v: i64| AttributeValue::N(v.to_string());
     for _ in 0..RACES {
         let number = |name| row.as_ref().and_then(|row: &Row| row.maybe_number(name)).unwrap_or(0);
-        let (tries, locked_until) = (number("tries"), number("locked_until"));
+        let seen = number("tries");
+        // DynamoDB deletes late.
+        let remembered = number("expires_at") > now.as_secs();
+        let (tries, locked_until) = if remembered { (seen, number("locked_until")) } else { (0, 0) };
         if locked_until > now.as_millis() {
             let retry_after = Timestamp::from_millis(locked_until).since(now);
             return Err(Error::RateLimited { code: LOCKED, retry_after });
@@ -126,7 +129,7 @@ async fn take_try(db: &Db, tenant: TenantId, user: UserId, now: Timestamp) -> Re
         let locked = if tries + 1 < TRIES { 0 } else { now.plus(lock(tries + 1 - TRIES)).as_millis() };
         let mut values = vec![(":next", n(tries + 1)), (":locked", n(locked)), (":forgotten", n(now.plus(FORGOTTEN).as_secs()))];
         if row.is_some() {
-            values.push((":tries", n(tries)));
+            values.push((":tries", n(seen)));
         }
         let update = Update {
             expression: "SET tries = :next, locked_until = :locked, expires_at = :forgotten",

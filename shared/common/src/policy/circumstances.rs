@@ -50,6 +50,12 @@ impl Circumstances {
         }
     }
 
+    /// As good as they can be for a caller.
+    pub(crate) fn best_for(who: &Principal) -> Self {
+        let session_kind = if who.kind == SessionKind::ApiKey { SessionKind::ApiKey } else { SessionKind::Full };
+        Self { session_kind, ..Self::best() }
+    }
+
     /// As good as they can be: what remains is a matter of roles.
     pub(crate) fn best() -> Self {
         Self {
