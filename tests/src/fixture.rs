@@ -18,6 +18,7 @@ pub struct Fixture {
     shipment_id: String,
     notification_id: String,
     first_sequence: &'static str,
+    key_id: String,
     user_id: String,
     role: &'static str,
     tenant_id: String,
@@ -115,13 +116,17 @@ impl Fixture {
         assert_eq!(created.status, 201, "{}", created.text);
         notify(app).await;
         let shipment_id = created.json["shipment_id"].as_str().unwrap().to_owned();
-        let invite = find(users::endpoints::ALL, "invite_user");
         let admin = app.as_identity(app.open_session(Tenant::Acme, Role::TenantAdmin).await);
-        let invited = admin.call(invite).json(serde_json::from_str(invite.sample.body.unwrap()).unwrap()).await;
-        assert_eq!(invited.status, 201, "{}", invited.text);
-        let user_id = invited.json["user_id"].as_str().unwrap().to_owned();
+        let made = async |endpoint: &AnyEndpoint, id: &str| {
+            let made = admin.call(endpoint).json(fresh(endpoint.sample.body.unwrap())).await;
+            assert_eq!(made.status, 201, "{}", made.text);
+            made.json[id].as_str().unwrap().to_owned()
+        };
+        let key_id = made(find(identity::endpoints::ALL, "create_api_key"), "key_id").await;
+        let user_id = made(find(users::endpoints::ALL, "invite_user"), "user_id").await;
+        let notification_id = NOTIFICATION.to_owned();
         let tenant_id = app.tenant_id(Tenant::Acme).to_string();
-        Self { shipment_id, notification_id: NOTIFICATION.to_owned(), first_sequence: "0", user_id, role: "analyst", tenant_id }
+        Self { shipment_id, notification_id, first_sequence: "0", key_id, user_id, role: "analyst", tenant_id }
     }
 
     /// What stands in a path for `name`.
@@ -130,6 +135,7 @@ impl Fixture {
             "shipment_id" => Some(&self.shipment_id),
             "notification_id" => Some(&self.notification_id),
             "first_sequence" => Some(self.first_sequence),
+            "key_id" => Some(&self.key_id),
             "user_id" => Some(&self.user_id),
             "role" => Some(self.role),
             "tenant_id" => Some(&self.tenant_id),
@@ -140,17 +146,23 @@ impl Fixture {
     /// The same with an id of which there is no item.
     pub fn missing(&self, app: &App) -> Self {
         let now = app.clock().now();
-        let (shipment_id, user_id) = (shipments::domain::ShipmentId::new(now).to_string(), UserId::new(now).to_string());
-        let tenant_id = TenantId::new(now).to_string();
-        let notification_id = NO_NOTIFICATION.to_owned();
-        Self { shipment_id, notification_id, first_sequence: "7", user_id, role: self.role, tenant_id }
+        Self {
+            shipment_id: shipments::domain::ShipmentId::new(now).to_string(),
+            notification_id: NO_NOTIFICATION.to_owned(),
+            first_sequence: "7",
+            key_id: common::ApiKeyId::new(now).to_string(),
+            user_id: UserId::new(now).to_string(),
+            role: self.role,
+            tenant_id: TenantId::new(now).to_string(),
+        }
     }
 
     /// The same with what is no id.
     pub fn nonsense(&self) -> Self {
         let (shipment_id, notification_id) = ("shp_nonsense".to_owned(), "ntf_nonsense".to_owned());
-        let (user_id, tenant_id) = ("usr_nonsense".to_owned(), "ten_nonsense".to_owned());
-        Self { shipment_id, notification_id, first_sequence: "first", user_id, role: "emperor", tenant_id }
+        let (key_id, user_id) = ("key_nonsense".to_owned(), "usr_nonsense".to_owned());
+        let (role, tenant_id) = ("emperor", "ten_nonsense".to_owned());
+        Self { shipment_id, notification_id, first_sequence: "first", key_id, user_id, role, tenant_id }
     }
 
     /// The endpoint's sample, made to fit.

@@ -100,9 +100,12 @@ async fn signed_in() -> (App, Values) {
         values.set(name, &shipment[name]);
     }
     let fixture = Fixture::new(&app).await;
-    for (name, parameter) in
-        [("notification_id", "notification_id"), ("first_sequence", "first_sequence"), ("other_user_id", "user_id")]
-    {
+    for (name, parameter) in [
+        ("notification_id", "notification_id"),
+        ("first_sequence", "first_sequence"),
+        ("key_id", "key_id"),
+        ("other_user_id", "user_id"),
+    ] {
         values.set(name, &fixture.value(parameter).unwrap().into());
     }
     (app, values)

@@ -259,21 +259,20 @@ async fn a_body_that_is_not_what_it_should_be_is_refused_with_a_code() {
     let app = App::start().await;
     let fixture = Fixture::new(&app).await;
     for endpoint in protected().filter(|e| e.has_body) {
-        let client = app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await);
-        let call = || {
-            // As long as the dearest call takes to be forgiven.
+        // In a session of its own, since some limits allow three calls an hour.
+        let call = async || {
             app.clock().advance(Duration::from_secs(10));
-            fixture.call(&client, endpoint)
+            fixture.call(&app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await), endpoint)
         };
-        refused(&app, endpoint, &call().body("{\"a\":").await, 400, "malformed_json").await;
-        refused(&app, endpoint, &call().body("").await, 400, "malformed_json").await;
-        refused(&app, endpoint, &call().body("{\"a\":1,\"a\":2}").await, 400, "malformed_json").await;
-        refused(&app, endpoint, &call().body(vec![0xff, 0xfe]).await, 400, "malformed_json").await;
-        refused(&app, endpoint, &call().header("Content-Type", "text/plain").await, 415, "unsupported_media_type").await;
-        refused(&app, endpoint, &call().without("Content-Type").await, 415, "unsupported_media_type").await;
-        refused(&app, endpoint, &call().body(vec![b' '; common::BODY_LIMIT + 1]).await, 413, "payload_too_large").await;
-        refused(&app, endpoint, &call().body("[]").await, 422, "validation_failed").await;
-        let unknown = call().body(r#"{"no_such_field":1,"role":"super_admin"}"#).await;
+        refused(&app, endpoint, &call().await.body("{\"a\":").await, 400, "malformed_json").await;
+        refused(&app, endpoint, &call().await.body("").await, 400, "malformed_json").await;
+        refused(&app, endpoint, &call().await.body("{\"a\":1,\"a\":2}").await, 400, "malformed_json").await;
+        refused(&app, endpoint, &call().await.body(vec![0xff, 0xfe]).await, 400, "malformed_json").await;
+        refused(&app, endpoint, &call().await.header("Content-Type", "text/plain").await, 415, "unsupported_media_type").await;
+        refused(&app, endpoint, &call().await.without("Content-Type").await, 415, "unsupported_media_type").await;
+        refused(&app, endpoint, &call().await.body(vec![b' '; common::BODY_LIMIT + 1]).await, 413, "payload_too_large").await;
+        refused(&app, endpoint, &call().await.body("[]").await, 422, "validation_failed").await;
+        let unknown = call().await.body(r#"{"no_such_field":1,"role":"super_admin"}"#).await;
         refused(&app, endpoint, &unknown, 422, "validation_failed").await;
         let fields: Vec<_> = unknown.json["errors"].as_array().unwrap().iter().filter(|e| e["code"] == "unknown_field").collect();
         assert_eq!(fields.len(), 2, "{}: {}", endpoint.name, unknown.text);
@@ -328,13 +327,17 @@ async fn a_stale_version_changes_nothing() {
         refused(&app, endpoint, &nonsense, 400, "invalid_if_match").await;
         let current = fixture.call(&client, endpoint).if_match(1).await;
         assert_eq!(current.status, endpoint.status, "{}: {}", endpoint.name, current.text);
-        assert_eq!(current.json["version"], json!(2), "{}", endpoint.name);
+        if endpoint.status != 204 {
+            assert_eq!(current.json["version"], json!(2), "{}", endpoint.name);
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_idempotency_key_gets_the_first_answer_and_does_nothing() {
-    for endpoint in protected().filter(|e| e.idempotency != IdempotencyKey::Ignored && e.needs.contains(&Need::Write)) {
+    let keyed = protected().filter(|e| e.idempotency != IdempotencyKey::Ignored && e.needs.contains(&Need::Write));
+    // Those that end the caller's own session, or its second factor, end the way to ask again.
+    for endpoint in keyed.filter(|e| !["end_session", "disable_totp"].contains(&e.name)) {
         let app = App::start().await;
         let fixture = Fixture::of(&app, endpoint).await;
         let client = app.as_role(Tenant::Acme, allowed_role(endpoint));

@@ -5,6 +5,7 @@
 //! token opens nothing without the live session that signing in here has made.
 
 mod account;
+mod api_keys;
 pub mod authorizer;
 pub mod consumers;
 pub mod domain;

@@ -8,6 +8,7 @@ mod dev;
 mod event;
 mod openapi;
 mod paint;
+mod prove;
 mod sync;
 mod totp;
 mod ups;
@@ -31,6 +32,7 @@ enum Task {
     Build(build::Args),
     Bench(bench::Args),
     Openapi(openapi::Args),
+    Prove(prove::Args),
     Totp(totp::Args),
     Ups(ups::Args),
 }
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Task::Build(args) => build::run(args),
         Task::Bench(args) => bench::run(args),
         Task::Openapi(args) => openapi::run(args),
+        Task::Prove(args) => prove::run(args),
         Task::Totp(args) => totp::run(args),
         Task::Ups(args) => ups::run(args),
     };

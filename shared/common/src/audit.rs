@@ -5,7 +5,7 @@
 //! kept for seven years.
 
 use crate::{
-    Error, EventId, Principal, Purpose, Result, Role, SessionId, TenantId, Timestamp,
+    ApiKeyId, Error, EventId, Principal, Purpose, Result, Role, SessionId, SessionKind, TenantId, Timestamp,
     db::{Db, Update},
     error::Cause,
     policy::Decided,
@@ -58,9 +58,13 @@ impl Who {
         Self { ip: request.source_ip.clone(), user_agent: request.user_agent().to_owned(), ..Self::default() }
     }
     pub(crate) fn user(principal: &Principal, request: &Request) -> Self {
+        let (id, kind) = match principal.kind() {
+            SessionKind::Full | SessionKind::Enrolment => (principal.user().to_string(), ActorType::User),
+            SessionKind::ApiKey => (ApiKeyId::from_uuid(*principal.user().uuid()).to_string(), ActorType::ApiKey),
+        };
         Self {
-            id: Some(principal.user().to_string()),
-            kind: Some(ActorType::User),
+            id: Some(id),
+            kind: Some(kind),
             role: principal.roles().first().copied(),
             session: Some(principal.session()),
             ..Self::anonymous(request)

@@ -2,7 +2,7 @@
 //! token's end, nothing that could go stale: what may be done is decided behind it, each time anew.
 
 use crate::{
-    Aws, Config, Deps, Error, EventId, SessionId, SocketRoute, TenantId, Timestamp, UserId,
+    Aws, Config, Deps, Error, EventId, SessionId, SocketRoute, TenantId, Timestamp, UserId, api_key,
     audit::{Record, Who},
     membership,
     principal::Identity,
@@ -144,6 +144,9 @@ async fn identify<A: Authorizer>(
         _ => TokenRefused::Unavailable,
     };
     if let Some(identity) = public::enrolling(&deps.db, token, now).await.map_err(refused)? {
+        return Ok(identity);
+    }
+    if let Some(identity) = api_key::identify(&deps.db, token).await.map_err(refused)? {
         return Ok(identity);
     }
     let VerifiedToken { user, session, expires_at } = authorizer.verify(token, now).await?;

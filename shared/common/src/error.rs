@@ -59,11 +59,16 @@ pub enum AuthFailure {
     SessionExpired,
     /// The e-mail and password, or the answer to a challenge, do not fit.
     InvalidCredentials,
+    /// So many wrong passwords that nobody is let in for a while, whatever they say. The caller hears what a wrong password
+    /// hears.
+    AccountLocked,
     InvalidRefreshToken,
     /// A refresh token that had been used was presented again: its session is ended.
     RefreshTokenReused,
     /// The membership behind the session is gone or disabled.
     NoMembership,
+    /// What looks like an API key is none.
+    InvalidApiKey,
 }
 
 impl AuthFailure {
@@ -75,9 +80,11 @@ impl AuthFailure {
             Self::SessionIdle => "session_idle",
             Self::SessionExpired => "session_expired",
             Self::InvalidCredentials => "invalid_credentials",
+            Self::AccountLocked => "account_locked",
             Self::InvalidRefreshToken => "invalid_refresh_token",
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::NoMembership => "no_membership",
+            Self::InvalidApiKey => "invalid_api_key",
         }
     }
 }
@@ -201,7 +208,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::BadRequest { code, .. } | Self::Conflict { code, .. } | Self::RateLimited { code, .. } => code,
-            Self::Unauthenticated(AuthFailure::InvalidCredentials) => "invalid_credentials",
+            Self::Unauthenticated(AuthFailure::InvalidCredentials | AuthFailure::AccountLocked) => "invalid_credentials",
             Self::Unauthenticated(_) => "unauthenticated",
             Self::Forbidden(refusal) => refusal.code(),
             Self::NotFound => "not_found",
@@ -245,7 +252,9 @@ impl Error {
             status: self.status(),
             code,
             detail: match self {
-                Self::Unauthenticated(AuthFailure::InvalidCredentials) => "the e-mail or the password is not right".into(),
+                Self::Unauthenticated(AuthFailure::InvalidCredentials | AuthFailure::AccountLocked) => {
+                    "the e-mail or the password is not right".into()
+                }
                 other => other.to_string(),
             },
             correlation_id: correlation_id.to_string(),

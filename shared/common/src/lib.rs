@@ -3,6 +3,7 @@
 //!
 //! Start at [`pipeline`](self) — `src/pipeline.rs` — and at [`Endpoint`].
 
+mod api_key;
 #[cfg(test)]
 mod arbitrary;
 mod audit;
@@ -67,6 +68,7 @@ mod unit;
 mod vitals;
 mod webhook;
 
+pub use api_key::{ApiKeyId, ApiKeyText, KeyTerms, Malformed};
 pub use audit_log::{
     AuditLog, AuditSealer, AuditSigner, Backlog, Direction, Finding, LogHead, Put, SegmentEntry, StoredCheckpoint, Unsealed,
 };

@@ -49,6 +49,9 @@ impl RateLimit {
         Self::ASSESSMENT,
     ];
 
+    /// Wrong passwords for one e-mail, from wherever: ten at once, and one more each six minutes. Beyond, its account is locked.
+    const WRONG_PASSWORDS: Self = Self::new("wrong_passwords", "tat_wrong_passwords", 10, 60 * 60);
+
     /// How often somebody may be told that their budget is spent, before they are told to stay away.
     const VIOLATIONS: Self = Self::new("violations", "tat_violations", 60, 60);
 
@@ -257,4 +260,22 @@ pub(crate) async fn before_sign_in(db: &Db, limit: RateLimit, caller: &str, now:
         }
     }
     Err(Error::RateLimited { code: LIMITED, retry_after: Duration::from_secs(1) })
+}
+
+fn wrong_passwords_key(email_token: &str) -> Key {
+    Key::new(format!("LIMIT#{}#{email_token}", RateLimit::WRONG_PASSWORDS.name), "LIMIT")
+}
+
+/// Whether so many wrong passwords were said for an e-mail that its account is locked.
+pub(crate) async fn is_locked(db: &Db, email_token: &str, now: Timestamp) -> Result<bool> {
+    let row = db.get(TenantId::PLATFORM, Table::Ephemera, &wrong_passwords_key(email_token)).await?;
+    Ok(row.is_some_and(|row| !matches!(judge(RateLimit::WRONG_PASSWORDS, 1, &row, now), Verdict::Allowed(_))))
+}
+
+/// Counts a wrong password.
+pub(crate) async fn wrong_password(db: &Db, email_token: &str, now: Timestamp) -> Result<()> {
+    match before_sign_in(db, RateLimit::WRONG_PASSWORDS, email_token, now).await {
+        Ok(_) | Err(Error::RateLimited { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
 }

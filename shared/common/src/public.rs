@@ -98,6 +98,23 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         limit::before_sign_in(&self.deps.db, limit, subject, self.now).await.map(drop)
     }
 
+    /// # Errors
+    /// 401 where the account of this e-mail is locked: there is none either of whom that is not told.
+    pub async fn unless_locked(&self, email_token: &str) -> Result<()> {
+        if limit::is_locked(&self.deps.db, email_token, self.now).await? {
+            return Err(Error::Unauthenticated(AuthFailure::AccountLocked));
+        }
+        Ok(())
+    }
+
+    /// Counts a wrong password for this e-mail.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn wrong_password(&self, email_token: &str) -> Result<()> {
+        limit::wrong_password(&self.deps.db, email_token, self.now).await
+    }
+
     /// A search token under the platform's own key: how a limit names an e-mail without holding it.
     ///
     /// # Errors

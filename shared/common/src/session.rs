@@ -148,14 +148,18 @@ pub(crate) async fn touch(
             (":now", n(now.as_millis())),
             (":idle_since", n(now.minus(idle).as_millis())),
             (":live", AttributeValue::S(LIVE.to_owned())),
+            (":api_key", AttributeValue::S(SessionKind::ApiKey.as_str().to_owned())),
         ]);
         let update = Update {
             expression: &match by {
                 Activity::Person => format!("SET last_seen = :now, {}", step.set),
                 Activity::Machine => format!("SET {}", step.set),
             },
-            condition: Some(&format!("#status = :live AND ends_at > :now AND last_seen > :idle_since AND {}", step.condition)),
-            names: &[("#tat", step.attribute), ("#status", "status")],
+            condition: Some(&format!(
+                "#status = :live AND ends_at > :now AND (last_seen > :idle_since OR #kind = :api_key) AND {}",
+                step.condition
+            )),
+            names: &[("#tat", step.attribute), ("#status", "status"), ("#kind", "kind")],
             values: step.values,
         };
         let old = match db.update(identity.tenant, Table::Ephemera, &key, update).await? {
@@ -181,7 +185,8 @@ pub(crate) fn ended(row: &Row, idle: Duration, now: Timestamp) -> Result<Option<
         Some(AuthFailure::NoSession)
     } else if row.number("ends_at")? <= now.as_millis() {
         Some(AuthFailure::SessionExpired)
-    } else if row.number("last_seen")? <= now.minus(idle).as_millis() {
+    } else if row.number("last_seen")? <= now.minus(idle).as_millis() && row.text("kind")? != SessionKind::ApiKey.as_str() {
+        // A program may be silent for as long as its key holds.
         Some(AuthFailure::SessionIdle)
     } else {
         None

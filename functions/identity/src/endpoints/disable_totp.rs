@@ -1,5 +1,5 @@
 use crate::account::User;
-use common::{Action, Data, Endpoint, MemberChange, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope};
+use common::{Action, Data, Endpoint, IdempotencyKey, MemberChange, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope};
 
 /// Takes the second factor away, with its recovery codes. Whose role needs one enrols another at the next sign-in.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ impl Operation for DisableTotp {
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];
     const LIMIT: RateLimit = RateLimit::API_STRICT;
     const STATUS: u16 = 204;
+    // A twin of this request comes in a session that has no second factor any more, and is told so.
+    const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
     const SAMPLE: Sample = Sample::NONE;
     type Input = ();
     type Output = ();

@@ -1,5 +1,5 @@
 use crate::account::Session;
-use common::{Action, Data, Endpoint, Need, Operation, Path, Permit, Result, Route, Sample, Scope, SessionId};
+use common::{Action, Data, Endpoint, IdempotencyKey, Need, Operation, Path, Permit, Result, Route, Sample, Scope, SessionId};
 
 /// Ends one of the caller's own sessions, this one or another. Its tokens stop at their next use, and its sockets close.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ impl Operation for EndSession {
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];
     const STATUS: u16 = 204;
+    // Ending what has ended is the same; and a twin of this request may come in the session that it ends.
+    const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
     const SAMPLE: Sample = Sample::NONE;
     type Input = Path<SessionId>;
     type Output = ();

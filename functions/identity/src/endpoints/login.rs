@@ -38,6 +38,7 @@ impl PublicEndpoint for Login {
         let email = given.email.normalised();
         let subject = cx.platform_token("login.email", &email).await?;
         cx.limit(Self::LIMIT, &format!("email#{subject}")).await?;
+        cx.unless_locked(&subject).await?;
         match cx.cognito()?.password(&email, given.password.expose()).await? {
             SignIn::Done(tokens) => Box::pin(sign_in::after_password(cx, tokens)).await,
             SignIn::NewPasswordRequired { user, session } => {
@@ -47,7 +48,10 @@ impl PublicEndpoint for Login {
                 let pending = PendingSignIn::of_pool(challenge.as_str(), user, session);
                 Ok(challenge.answer(cx.suspend(&pending).await?))
             }
-            SignIn::Refused | SignIn::WeakPassword => Err(Error::Unauthenticated(AuthFailure::InvalidCredentials)),
+            SignIn::Refused | SignIn::WeakPassword => {
+                cx.wrong_password(&subject).await?;
+                Err(Error::Unauthenticated(AuthFailure::InvalidCredentials))
+            }
         }
     }
 }
@@ -95,6 +99,26 @@ mod tests {
         for secret in [PASSWORD, &email, text(&answer, "access_token"), text(&answer, "id_token"), text(&answer, "refresh_token")] {
             assert!(!all.contains(secret), "{secret}");
         }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn wrong_passwords_lock_the_account_wherever_they_come_from_and_nobody_is_told() {
+        let app = App::with_cognito().await;
+        let email = app.email(Tenant::Acme, Role::Marketer);
+        let mut said = Vec::new();
+        for i in 0..19 {
+            // As often as the e-mail's own limit lets anybody ask, from other addresses.
+            app.clock().advance(Duration::from_secs(180));
+            said.push(login(&app, &email, WRONG, &format!("198.51.100.{i}")).await);
+        }
+        app.clock().advance(Duration::from_secs(180));
+        let locked = login(&app, &email, PASSWORD, "198.51.100.50").await;
+        assert_eq!((locked.status, locked.code()), (401, "invalid_credentials"));
+        assert_eq!(locked.without_correlation_id(), said[0].without_correlation_id());
+        assert!(app.platform_audit().await.iter().any(|e| e["reason"] == "account_locked"));
+        assert_eq!(login(&app, &app.email(Tenant::Birch, Role::Marketer), PASSWORD, "198.51.100.51").await.status, 200);
+        app.clock().advance(Duration::from_secs(360));
+        assert_eq!(login(&app, &email, PASSWORD, "198.51.100.52").await.status, 200);
     }
 
     #[tokio::test(flavor = "multi_thread")]

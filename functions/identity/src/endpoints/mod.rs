@@ -16,6 +16,10 @@ common::endpoints! {
     tenant verify_mfa::VerifyMfa,
     tenant create_recovery_codes::CreateRecoveryCodes,
     tenant disable_totp::DisableTotp,
+    tenant create_api_key::CreateApiKey,
+    tenant list_api_keys::ListApiKeys,
+    tenant rotate_api_key::RotateApiKey,
+    tenant revoke_api_key::RevokeApiKey,
 }
 
 #[cfg(test)]

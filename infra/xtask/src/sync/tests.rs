@@ -234,6 +234,8 @@ fn callers_who_need_not_sign_in_reach_exactly_these() {
             "POST /v1/auth/login",
             "POST /v1/auth/challenge",
             "POST /v1/auth/refresh",
+            "POST /v1/auth/password/forgot",
+            "POST /v1/auth/password/reset",
             "POST /v1/webhooks/ups",
             "POST /v1/webhooks/ups/token",
             "GET /v1/health",

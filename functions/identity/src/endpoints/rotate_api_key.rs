@@ -1,0 +1,74 @@
+use crate::{
+    api_keys::{ApiKeyView, IssuedKey, Stored},
+    secret::Issued,
+};
+use common::{
+    Action, ApiKeyId, Data, Endpoint, Error, Json, Need, Operation, Path, Permit, Result, Route, Sample, Scope,
+};
+use std::time::Duration;
+
+common::input! {
+    /// For how long the text that there is stays good: 0 to 168 hours, a day where nothing is said.
+    pub struct Rotation { optional overlap_hours: u16 }
+}
+
+const USUAL: u16 = 24;
+const LONGEST: u16 = 168;
+
+/// Replaces a key's text. The old one stays good for a while, so that nobody is locked out while it is being replaced; one that
+/// had been replaced before ends now.
+#[derive(Debug)]
+pub struct RotateApiKey;
+
+impl Operation for RotateApiKey {
+    const NAME: &'static str = "rotate_api_key";
+    const SUMMARY: &'static str = "Replace an API key's text, with an overlap";
+    const ROUTE: Route = Route::post("/v1/api-keys/{key_id}/rotate");
+    const DATA: Data = Data::NoPhi;
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];
+    const SAMPLE: Sample = Sample::body(r#"{"overlap_hours":24}"#);
+    type Input = (Path<ApiKeyId>, Json<Rotation>);
+    type Output = IssuedKey;
+}
+
+impl Endpoint for RotateApiKey {
+    const ACTION: Action = Action("rotateApiKey");
+    type Target = Stored;
+
+    async fn target(scope: &Scope<'_, Self>, (Path(key), _): &Self::Input) -> Result<Stored> {
+        Stored::read(scope.reader(), *key).await
+    }
+
+    async fn handle(cx: &mut Permit<'_, Self>, (Path(key), Json(rotation)): Self::Input) -> Result<IssuedKey> {
+        let (now, mut stored) = (cx.now(), cx.target().clone());
+        cx.allow_match(stored.version)?;
+        let hours = rotation.overlap_hours.unwrap_or(USUAL);
+        if hours > LONGEST {
+            return Err(Error::invalid("overlap_hours", "invalid", "expected 0 to 168 hours"));
+        }
+        if stored.revoked_at.is_some() || stored.terms.expires_at <= now {
+            return Err(super::revoke_api_key::OVER);
+        }
+        let until = now.plus(Duration::from_secs(u64::from(hours) * 3600)).min(stored.terms.expires_at);
+        if let Some((before, held)) = stored.previous
+            && held > now
+        {
+            cx.end_api_key_secret(key, before, now);
+        }
+        cx.end_api_key_secret(key, stored.session, until);
+        let (text, session) = cx.issue_api_key(key, stored.terms.clone())?;
+        let edit = stored
+            .edit()
+            .text("hint", text.hint())
+            .text("session_id", session)
+            .text("previous_session", stored.session)
+            .text("previous_until", until);
+        cx.changes().edit(edit, Error::Stale);
+        cx.changes().changed(["api_key"]);
+        let sessions = cx.sessions(key.user()).await?;
+        stored.previous = Some((stored.session, until));
+        (stored.session, stored.hint, stored.version) = (session, text.hint(), stored.version.next());
+        cx.etag(stored.version);
+        Ok(IssuedKey { api_key: Issued::new(text.to_text()), key: ApiKeyView::of(stored, &sessions, now) })
+    }
+}

@@ -1,0 +1,138 @@
+//! What is asked: the policies, their schema, the properties.
+
+use crate::Unanswered;
+use cedar_policy::{Effect, Policy, PolicyId, PolicySet, RequestEnv, Schema, ValidationMode, Validator};
+use serde::Deserialize;
+use std::str::FromStr;
+
+/// Valid policies, and valid properties of theirs.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Texts")]
+pub struct Question {
+    pub(crate) schema: Schema,
+    pub(crate) policies: PolicySet,
+    pub(crate) properties: Vec<Property>,
+    /// Whether it is also asked that no policy fails, and that everything may be done by somebody.
+    pub(crate) whole: bool,
+}
+
+/// A `forbid` that should change nothing.
+#[derive(Debug)]
+pub(crate) struct Property {
+    pub(crate) id: String,
+    /// The property in words, its `@says`.
+    pub(crate) says: String,
+    pub(crate) forbid: Policy,
+    /// Allows everything but what it forbids.
+    pub(crate) only: PolicySet,
+}
+
+/// The texts, as files have them.
+#[derive(Debug, Deserialize)]
+struct Texts {
+    /// Each file's name, and what is in it.
+    policies: Vec<(String, String)>,
+    schema: String,
+    properties: String,
+}
+
+impl TryFrom<Texts> for Question {
+    type Error = Unanswered;
+
+    fn try_from(texts: Texts) -> Result<Self, Unanswered> {
+        Self::new(&texts.policies, &texts.schema, &texts.properties)
+    }
+}
+
+impl Question {
+    /// Of policies by their files' names, and of properties. Each policy has an `@id` of its own, and so has each property, which
+    /// also `@says` what it is.
+    ///
+    /// # Errors
+    /// Where a text does not parse, or is not valid in strict mode.
+    pub fn new(policies: &[(String, String)], schema: &str, properties: &str) -> Result<Self, Unanswered> {
+        let schema = Schema::from_cedarschema_str(schema).map_err(|e| wrong(format!("schema: {e}")))?.0;
+        let mut all = Vec::new();
+        for (file, text) in policies {
+            all.extend(parse(file, text)?);
+        }
+        let policies = set(all)?;
+        let stated = parse("properties", properties)?;
+        let validator = Validator::new(schema.clone());
+        for (what, set) in [("policies", &policies), ("properties", &set(stated.clone())?)] {
+            let verdict = validator.validate(set, ValidationMode::Strict);
+            if !verdict.validation_passed() {
+                return Err(wrong(format!("{what}: {verdict}")));
+            }
+        }
+        let properties = stated.into_iter().map(Property::new).collect::<Result<_, _>>()?;
+        Ok(Self { schema, policies, properties, whole: true })
+    }
+
+    /// The `@id`s of the policies.
+    pub fn policies(&self) -> impl Iterator<Item = String> {
+        self.policies.policies().map(|policy| policy.id().to_string())
+    }
+
+    /// The same without one of the policies.
+    ///
+    /// # Errors
+    /// Where there is none of this `@id`.
+    pub fn without(mut self, id: &str) -> Result<Self, Unanswered> {
+        self.policies.remove_static(PolicyId::new(id)).map_err(|e| wrong(e.to_string()))?;
+        Ok(self)
+    }
+
+    /// The same about one property, and nothing else.
+    ///
+    /// # Errors
+    /// Where there is none of this `@id`.
+    pub fn only(mut self, id: &str) -> Result<Self, Unanswered> {
+        self.properties.retain(|property| property.id == id);
+        self.whole = false;
+        if self.properties.is_empty() { Err(wrong(format!("there is no property {id}"))) } else { Ok(self) }
+    }
+
+    /// Every environment that the schema lets there be with its name, by name.
+    pub(crate) fn environments(&self) -> Vec<(String, RequestEnv)> {
+        let name = |env: &RequestEnv| format!("{} by {} on {}", env.action().id().unescaped(), env.principal(), env.resource());
+        let mut all: Vec<_> = self.schema.request_envs().map(|env| (name(&env), env)).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+}
+
+impl Property {
+    fn new(forbid: Policy) -> Result<Self, Unanswered> {
+        let id = forbid.id().to_string();
+        let says = forbid.annotation("says").ok_or_else(|| wrong(format!("property {id}: no @says")))?.to_owned();
+        if forbid.effect() != Effect::Forbid {
+            return Err(wrong(format!("property {id}: not a forbid")));
+        }
+        let everything = parse("everything", "@id(\"everything\") permit (principal, action, resource);")?;
+        let only = set(everything.into_iter().chain([forbid.clone()]))?;
+        Ok(Self { id, says, forbid, only })
+    }
+}
+
+/// A file's policies, each by its `@id`, in the order in which they are written.
+fn parse(file: &str, text: &str) -> Result<Vec<Policy>, Unanswered> {
+    let parsed = PolicySet::from_str(text).map_err(|e| wrong(format!("{file}: {e}")))?;
+    // Cedar numbers them: `policy0`, `policy1`. The set itself has no order.
+    let number = |policy: &&Policy| policy.id().to_string().trim_start_matches("policy").parse().unwrap_or(usize::MAX);
+    let mut policies: Vec<_> = parsed.policies().collect();
+    policies.sort_by_key(number);
+    let named = policies.into_iter().map(|policy| {
+        let id = policy.annotation("id").ok_or_else(|| wrong(format!("{file}: a policy has no @id")))?;
+        Ok(policy.new_id(PolicyId::new(id)))
+    });
+    named.collect()
+}
+
+fn set(policies: impl IntoIterator<Item = Policy>) -> Result<PolicySet, Unanswered> {
+    PolicySet::from_policies(policies).map_err(|e| wrong(e.to_string()))
+}
+
+fn wrong(why: String) -> Unanswered {
+    Unanswered::Question(why)
+}

@@ -1,0 +1,132 @@
+//! Proofs about the policies: `infra/prove` finds them, by Cedar's symbolic compiler and the solver cvc5. What it found, and of which
+//! policies, is on record in `policies/proof.txt`.
+
+mod record;
+mod solver;
+
+use crate::{Outcome, build, paint::Paint, workspace};
+use common::policy::POLICIES;
+use record::{Basis, RECORD};
+use serde::Deserialize;
+use serde_json::json;
+use solver::Solver;
+use std::{
+    error::Error,
+    fs,
+    io::Write,
+    process::{ExitCode, Stdio},
+};
+
+const SCHEMA: &str = include_str!("../../../../policies/schema.cedarschema");
+const PROPERTIES: &str = include_str!("../../../prove/properties.cedar");
+
+/// How many counterexamples to a property are shown.
+const SHOWN: usize = 3;
+
+/// How a run ends that has no solver.
+const NO_SOLVER: u8 = 2;
+
+/// Prove what infra/prove/properties.cedar says of the policies, for every request there can be. Needs cvc5.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Prove nothing: fail if policies, schema or properties are others than those that were proven
+    #[arg(long)]
+    check: bool,
+}
+
+/// What `infra/prove` answers.
+#[derive(Debug, Deserialize)]
+struct Answer {
+    environments: usize,
+    impossible: Vec<String>,
+    findings: Vec<Finding>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Finding {
+    id: String,
+    says: String,
+    about: usize,
+    proven: usize,
+    millis: u64,
+    counterexamples: Vec<String>,
+}
+
+pub(crate) fn run(args: Args) -> Outcome {
+    let root = workspace::root();
+    let basis = Basis::current(&root)?;
+    if args.check {
+        return Ok(match basis.stale(&root) {
+            Some(stale) => {
+                println!("{stale}");
+                ExitCode::FAILURE
+            }
+            None => ExitCode::SUCCESS,
+        });
+    }
+    let solver = match Solver::find(&root) {
+        Ok(solver) => solver,
+        Err(missing) => {
+            eprintln!("{missing}");
+            return Ok(ExitCode::from(NO_SOLVER));
+        }
+    };
+    eprintln!("asking cvc5 {}: this takes a minute or two", solver.version);
+    let answer = ask(&solver)?;
+    show(&answer);
+    if answer.findings.iter().any(|finding| !finding.counterexamples.is_empty()) {
+        println!("\n{RECORD} is as it was: this is not proven");
+        return Ok(ExitCode::FAILURE);
+    }
+    fs::write(root.join(RECORD), record::text(&basis, &root, &solver.version, &answer)?)?;
+    println!("\nwrote {RECORD}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds `infra/prove`, and has it ask the solver.
+fn ask(solver: &Solver) -> Result<Answer, Box<dyn Error>> {
+    let root = workspace::root();
+    let mut cargo = build::cargo(["run", "--locked", "--manifest-path", "infra/prove/Cargo.toml"]);
+    if std::env::var_os("CARGO_TARGET_DIR").is_none() {
+        cargo.arg("--target-dir").arg(root.join("target"));
+    }
+    // The limit is each question's: a minute.
+    cargo.arg("--").args(&solver.command).args(["--lang", "smt", "--tlimit-per=60000"]);
+    let mut child = cargo.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let question = json!({ "policies": POLICIES, "schema": SCHEMA, "properties": PROPERTIES });
+    if let Some(mut stdin) = child.stdin.take() {
+        // It reads all before it writes anything. Where it does not even start, its own words say why.
+        let _ = stdin.write_all(question.to_string().as_bytes());
+    }
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        return Err("there is no answer".into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn show(answer: &Answer) {
+    let paint = Paint::of_stdout();
+    let width = answer.findings.iter().map(|finding| finding.id.len()).max().unwrap_or(0);
+    println!("{:<width$}  environments      time", "property");
+    for finding in &answer.findings {
+        let count = format!("{:>5} of {:>3}", finding.proven, finding.about);
+        let count = if finding.proven == finding.about { paint.good(count) } else { paint.bad(count) };
+        let seconds = finding.millis as f64 / 1e3;
+        println!("{:<width$}  {count}   {seconds:>6.1} s  {}", finding.id, finding.says);
+    }
+    println!("of {} environments: an action by a type of principal on a type of resource", answer.environments);
+    for environment in &answer.impossible {
+        println!("{} {environment}", paint.odd("nobody may:"));
+    }
+    for finding in answer.findings.iter().filter(|finding| !finding.counterexamples.is_empty()) {
+        println!("\n{} {}", paint.bad("not so:"), finding.says);
+        for counterexample in finding.counterexamples.iter().take(SHOWN) {
+            println!("{counterexample}");
+        }
+        let more = finding.counterexamples.len().saturating_sub(SHOWN);
+        if more > 0 {
+            println!("and in {more} more environments");
+        }
+    }
+}
