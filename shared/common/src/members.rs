@@ -198,7 +198,8 @@ impl<B: Background> Delivery<'_, B> {
         const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
         let Ground { deps, tenant, now, .. } = self.ground;
-        let idle = deps.gates.of(*tenant).await?.settings.idle(deps.config.session_idle);
+        // On the heap: it is the innermost of many futures.
+        let idle = Box::pin(deps.gates.of(*tenant)).await?.settings.idle(deps.config.session_idle);
         let mut ended = 0;
         for open in open(&deps.db, *tenant, user, idle, *now)
             .await?
