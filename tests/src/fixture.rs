@@ -124,7 +124,8 @@ impl Fixture {
         };
         let key_id = made(find(identity::endpoints::ALL, "create_api_key"), "key_id").await;
         let user_id = made(find(users::endpoints::ALL, "invite_user"), "user_id").await;
-        let (notification_id, tenant_id) = (NOTIFICATION.to_owned(), app.tenant_id(Tenant::Acme).to_string());
+        let notification_id = NOTIFICATION.to_owned();
+        let tenant_id = app.tenant_id(Tenant::Acme).to_string();
         Self { shipment_id, notification_id, first_sequence: "0", key_id, user_id, role: "analyst", tenant_id }
     }
 
@@ -160,8 +161,8 @@ impl Fixture {
     pub fn nonsense(&self) -> Self {
         let (shipment_id, notification_id) = ("shp_nonsense".to_owned(), "ntf_nonsense".to_owned());
         let (key_id, user_id) = ("key_nonsense".to_owned(), "usr_nonsense".to_owned());
-        let tenant_id = "ten_nonsense".to_owned();
-        Self { shipment_id, notification_id, first_sequence: "first", key_id, user_id, role: "emperor", tenant_id }
+        let (role, tenant_id) = ("emperor", "ten_nonsense".to_owned());
+        Self { shipment_id, notification_id, first_sequence: "first", key_id, user_id, role, tenant_id }
     }
 
     /// The endpoint's sample, made to fit.

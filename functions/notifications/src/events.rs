@@ -41,6 +41,14 @@ pub struct ShipmentStatusChanged {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct AuditTamperDetected {}
 
+/// The agreement without which there is no health information ends soon, or has ended.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct BaaExpiring {}
+
+/// The tenant was suspended, and is active again.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct OrganizationReactivated {}
+
 impl Event for ShipmentCreated {
     const SCHEMA: &'static str = "shipment.created";
 }
@@ -56,6 +64,12 @@ impl Event for ShipmentStatusChanged {
 impl Event for AuditTamperDetected {
     const SCHEMA: &'static str = "audit.tamper_detected";
 }
+impl Event for BaaExpiring {
+    const SCHEMA: &'static str = "organization.baa_expiring";
+}
+impl Event for OrganizationReactivated {
+    const SCHEMA: &'static str = "organization.reactivated";
+}
 
 common::messages! {
     /// What notifications are made of.
@@ -65,5 +79,7 @@ common::messages! {
         Voided(ShipmentVoided),
         StatusChanged(ShipmentStatusChanged),
         Tampered(AuditTamperDetected),
+        BaaExpiring(BaaExpiring),
+        Reactivated(OrganizationReactivated),
     }
 }

@@ -3,7 +3,10 @@
 
 use crate::{
     domain::{Kind, Subject},
-    events::{AuditTamperDetected, Heard, ShipmentCreated, ShipmentStatusChanged, ShipmentUpdated, ShipmentVoided},
+    events::{
+        AuditTamperDetected, BaaExpiring, Heard, OrganizationReactivated, ShipmentCreated, ShipmentStatusChanged,
+        ShipmentUpdated, ShipmentVoided,
+    },
 };
 use common::{Event, Membership, Role, TenantId, Timestamp, UserId};
 
@@ -62,6 +65,18 @@ pub const TRIGGERS: &[Trigger] = &[
         kind: Kind::AuditTamperDetected,
         audience: &[Audience::Role(Role::TenantAdmin), Audience::Role(Role::Auditor)],
     },
+    Trigger {
+        event: BaaExpiring::SCHEMA,
+        when: When::Always,
+        kind: Kind::BaaExpiring,
+        audience: &[Audience::Role(Role::TenantAdmin)],
+    },
+    Trigger {
+        event: OrganizationReactivated::SCHEMA,
+        when: When::Always,
+        kind: Kind::OrganizationReactivated,
+        audience: &[Audience::Tenant],
+    },
 ];
 
 /// What triggers look at of an event.
@@ -83,6 +98,13 @@ impl Facts {
             creator: None,
             status: None,
         };
+        let of_tenant = |event, kind: &str| Self {
+            event,
+            subject: Subject { kind: kind.to_owned(), id: tenant.to_string() },
+            assignee: None,
+            creator: None,
+            status: None,
+        };
         match heard {
             Heard::Created(ShipmentCreated { shipment_id, created_by, assigned_to }) => {
                 Self { creator: Some(created_by), ..shipment(ShipmentCreated::SCHEMA, shipment_id, assigned_to) }
@@ -98,13 +120,9 @@ impl Facts {
                 status: Some(to),
                 ..shipment(ShipmentStatusChanged::SCHEMA, shipment_id, assigned_to)
             },
-            Heard::Tampered(AuditTamperDetected {}) => Self {
-                event: AuditTamperDetected::SCHEMA,
-                subject: Subject { kind: "Tenant".to_owned(), id: tenant.to_string() },
-                assignee: None,
-                creator: None,
-                status: None,
-            },
+            Heard::Tampered(AuditTamperDetected {}) => of_tenant(AuditTamperDetected::SCHEMA, "Tenant"),
+            Heard::BaaExpiring(BaaExpiring {}) => of_tenant(BaaExpiring::SCHEMA, "Organization"),
+            Heard::Reactivated(OrganizationReactivated {}) => of_tenant(OrganizationReactivated::SCHEMA, "Organization"),
         }
     }
 

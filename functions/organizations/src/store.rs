@@ -124,7 +124,7 @@ impl Stored {
         self.document = Some(agreement.document.as_str().to_owned());
         self.persons = Some(persons);
         self.next();
-        warned(edit, term.warned_after(signed_at))
+        warned(edit, Some(term.warned_first()))
     }
 
     pub(crate) fn set_settings(&mut self, settings: Settings) -> Result<Edit> {

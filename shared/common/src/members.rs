@@ -189,7 +189,8 @@ impl Work<'_> {
 }
 
 impl<B: Background> Delivery<'_, B> {
-    /// Ends those of a user's sessions that were opened before a moment; answers how many.
+    /// Ends those of a user's sessions that were opened before a moment; answers how many. A program's stay: who revokes a key says
+    /// so, and an end cannot be taken back.
     ///
     /// # Errors
     /// 503 where DynamoDB does not answer.
@@ -197,9 +198,14 @@ impl<B: Background> Delivery<'_, B> {
         const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
         let Ground { deps, tenant, now, .. } = self.ground;
-        let idle = deps.gates.of(*tenant).await?.settings.idle(deps.config.session_idle);
+        // On the heap: it is the innermost of many futures.
+        let idle = Box::pin(deps.gates.of(*tenant)).await?.settings.idle(deps.config.session_idle);
         let mut ended = 0;
-        for open in open(&deps.db, *tenant, user, idle, *now).await?.iter().filter(|open| open.created_at < moment) {
+        for open in open(&deps.db, *tenant, user, idle, *now)
+            .await?
+            .iter()
+            .filter(|open| open.kind != SessionKind::ApiKey && open.created_at < moment)
+        {
             let edit = end_session_edit(user, open.session);
             self.changes.ops.push((Op::Edit { table: Table::Ephemera, edit }, CONTENDED));
             self.changes.emit(SessionEnded { user_id: user, session_id: open.session }.into());

@@ -59,6 +59,11 @@ impl BaaTerm {
         self.signed_at <= now && now < self.expires_at
     }
 
+    /// When its tenant is told first that it ends. That may have been: of what is agreed late it is told at once.
+    pub fn warned_first(self) -> Timestamp {
+        self.expires_at.minus(WARNED_BEFORE[0])
+    }
+
     /// When its tenant is told next that it ends, of all times after `then`; never again once it has been told that it has ended.
     pub fn warned_after(self, then: Timestamp) -> Option<Timestamp> {
         WARNED_BEFORE.into_iter().map(|before| self.expires_at.minus(before)).find(|at| *at > then)
@@ -164,10 +169,7 @@ impl Tenant {
             .version(self.version);
         let Some(baa) = self.baa else { return Ok(item) };
         let item = item.text("baa_signed_at", baa.signed_at).text("baa_expires_at", baa.expires_at);
-        Ok(match baa.warned_after(baa.signed_at) {
-            Some(at) => item.due(BAA_WARNINGS, at),
-            None => item,
-        })
+        Ok(item.due(BAA_WARNINGS, baa.warned_first()))
     }
 
     /// # Errors

@@ -16,16 +16,22 @@ pub enum Kind {
     ShipmentException,
     /// The sealed audit log does not agree with itself.
     AuditTamperDetected,
+    /// The agreement without which there is no health information ends soon, or has ended.
+    BaaExpiring,
+    /// The tenant was suspended, and is active again.
+    OrganizationReactivated,
 }
 
 impl Kind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::ShipmentCreated,
         Self::ShipmentUpdated,
         Self::ShipmentVoided,
         Self::ShipmentStatusChanged,
         Self::ShipmentException,
         Self::AuditTamperDetected,
+        Self::BaaExpiring,
+        Self::OrganizationReactivated,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -36,6 +42,8 @@ impl Kind {
             Self::ShipmentStatusChanged => "shipment_status_changed",
             Self::ShipmentException => "shipment_exception",
             Self::AuditTamperDetected => "audit_tamper_detected",
+            Self::BaaExpiring => "baa_expiring",
+            Self::OrganizationReactivated => "organization_reactivated",
         }
     }
 
@@ -54,6 +62,10 @@ impl Kind {
             (Self::ShipmentException, false) => "shipments with a problem",
             (Self::AuditTamperDetected, true) => "alarm about the audit log",
             (Self::AuditTamperDetected, false) => "alarms about the audit log",
+            (Self::BaaExpiring, true) => "reminder that the business associate agreement ends",
+            (Self::BaaExpiring, false) => "reminders that the business associate agreement ends",
+            (Self::OrganizationReactivated, true) => "return from suspension",
+            (Self::OrganizationReactivated, false) => "returns from suspension",
         }
     }
 
@@ -67,7 +79,10 @@ impl Kind {
         match self {
             Self::ShipmentUpdated => Channels { in_app: true, push: false, email: false },
             Self::ShipmentCreated | Self::ShipmentVoided => Channels { in_app: true, push: true, email: false },
-            Self::ShipmentStatusChanged | Self::ShipmentException | Self::AuditTamperDetected => Channels::EVERY,
+            Self::OrganizationReactivated => Channels { in_app: true, push: true, email: false },
+            Self::ShipmentStatusChanged | Self::ShipmentException | Self::AuditTamperDetected | Self::BaaExpiring => {
+                Channels::EVERY
+            }
         }
     }
 }

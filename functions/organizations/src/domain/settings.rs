@@ -40,8 +40,8 @@ pub struct NewSettings(pub Settings);
 
 impl FromJson for NewSettings {
     fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
-        let input = SettingsInput::from_json(value, at, errors)?;
         let before = errors.len();
+        let input = SettingsInput::from_json(value, at, errors)?;
         let settings = Settings {
             session_idle_minutes: input.session_idle_minutes,
             session_hours: input.session_hours,

@@ -76,7 +76,8 @@ impl<B: Background> Delivery<'_, B> {
             if deps.clock.now() >= self.ground.deadline.minus(MARGIN) {
                 return Err(Error::Unavailable { service: "sqs", cause: Cause::code("more waits") });
             }
-            let some = release_some(deps, queues, tenant).await?;
+            // On the heap: it is the innermost of many futures.
+            let some = Box::pin(release_some(deps, queues, tenant)).await?;
             if some == 0 {
                 return Ok(released);
             }

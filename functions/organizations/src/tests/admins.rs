@@ -1,0 +1,75 @@
+//! Who administers a tenant, by the platform's word; and that somebody does.
+
+use crate::fixture::*;
+use common::{Role, UserId};
+use serde_json::json;
+use testing::{Answer, App};
+
+async fn appoint(app: &App, tenant: Tenant, user: UserId) -> Answer {
+    operator(app, "add_admin", app.tenant_id(tenant)).await.json(json!({"user_id": user})).await
+}
+
+async fn dismiss(app: &App, tenant: Tenant, user: UserId) -> Answer {
+    operator(app, "remove_admin", app.tenant_id(tenant)).await.query("user_id", user).await
+}
+
+#[tokio::test]
+async fn a_member_is_appointed_and_dismissed_and_both_are_told_once() {
+    let app = App::start().await;
+    let (acme, viewer) = (app.tenant_id(Acme), app.user_id(Acme, Role::Viewer));
+    for _ in 0..2 {
+        assert_eq!(appoint(&app, Acme, viewer).await.status, 204);
+    }
+    assert_eq!(grants(&app, acme, viewer).await, json!([{"role": "viewer"}, {"role": "tenant_admin"}]));
+    assert_eq!(events(&app, acme).await, ["user.roles_changed"]);
+    for _ in 0..2 {
+        assert_eq!(dismiss(&app, Acme, viewer).await.status, 204);
+    }
+    assert_eq!(grants(&app, acme, viewer).await, json!([{"role": "viewer"}]));
+    assert_eq!(events(&app, acme).await, ["user.roles_changed"; 2]);
+    assert_eq!(events(&app, app.tenant_id(Birch)).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn only_a_member_of_that_tenant_can_be_appointed() {
+    let app = App::start().await;
+    let nobody = UserId::new(common::Clock::now(app.clock()));
+    for user in [app.user_id(Birch, Role::Viewer), app.user_id(Acme, Role::SuperAdmin), nobody] {
+        for answer in [appoint(&app, Acme, user).await, dismiss(&app, Acme, user).await] {
+            refused(&answer, 422, "validation_failed");
+            assert_eq!(answer.json["errors"][0]["code"], "no_such_member");
+        }
+    }
+    let platform = operator(&app, "add_admin", common::TenantId::PLATFORM).await;
+    refused(&platform.json(json!({"user_id": app.user_id(Acme, Role::SuperAdmin)})).await, 409, "platform");
+}
+
+#[tokio::test]
+async fn the_last_administrator_stays_also_when_two_go_at_once() {
+    let app = App::start().await;
+    let (first, second) = (app.user_id(Acme, Role::TenantAdmin), app.user_id(Acme, Role::Viewer));
+    refused(&dismiss(&app, Acme, first).await, 409, "last_admin");
+    assert_eq!(appoint(&app, Acme, second).await.status, 204);
+    let (one, other) = tokio::join!(dismiss(&app, Acme, first), dismiss(&app, Acme, second));
+    let mut statuses = [one.status, other.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [204, 409], "{} {}", one.text, other.text);
+    let late = if one.status == 409 { one } else { other };
+    assert_eq!(late.code(), "last_admin", "{}", late.text);
+    // The other tenant's administrators are its own.
+    refused(&dismiss(&app, Birch, app.user_id(Birch, Role::TenantAdmin)).await, 409, "last_admin");
+}
+
+#[tokio::test]
+async fn an_appointment_holds_from_the_next_request_on() {
+    let app = App::start().await;
+    let acme = app.tenant_id(Acme);
+    let who = app.open_session(Acme, Role::Viewer).await;
+    let get = testing::find(crate::endpoints::ALL, "get_organization");
+    let ask = || app.as_identity(who.clone()).call(get).path("tenant_id", acme);
+    assert_eq!(ask().await.status, 404);
+    assert_eq!(appoint(&app, Acme, who.user).await.status, 204);
+    assert_eq!(ask().await.status, 200);
+    assert_eq!(dismiss(&app, Acme, who.user).await.status, 204);
+    assert_eq!(ask().await.status, 404);
+}
