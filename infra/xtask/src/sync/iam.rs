@@ -326,19 +326,27 @@ fn directory() -> Node {
 }
 
 /// A tenant's KMS key is tagged with the deployment, and named after deployment and tenant; what it wraps, for a tenant.
-fn tenant_keys() -> [Node; 3] {
+fn tenant_keys() -> [Node; 5] {
     let keys = || sub("arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:key/*");
     let aliases = || sub("arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:alias/${Prefix}-ten_*");
+    let tagged = || map! { "StringEquals" => map! { "aws:RequestTag/cloister:deployment" => reference("Prefix") } };
     [
         // A key has no name before it is made.
         map! {
-            "Sid" => "MakeTenantKeys", "Effect" => "Allow", "Action" => list!["kms:CreateKey", "kms:TagResource"],
-            "Resource" => "*",
-            "Condition" => map! { "StringEquals" => map! { "aws:RequestTag/cloister:deployment" => reference("Prefix") } },
+            "Sid" => "MakeTenantKeys", "Effect" => "Allow", "Action" => "kms:CreateKey", "Resource" => "*", "Condition" => tagged(),
         },
         map! {
-            "Sid" => "NameTenantKeys", "Effect" => "Allow", "Action" => list!["kms:CreateAlias", "kms:DescribeKey"],
-            "Resource" => list![aliases(), keys()],
+            "Sid" => "TagTenantKeys", "Effect" => "Allow", "Action" => "kms:TagResource", "Resource" => keys(),
+            "Condition" => tagged(),
+        },
+        // An alias is asked for of both. By its tags a key is known some minutes after it was made only.
+        map! {
+            "Sid" => "NameTenantKeys", "Effect" => "Allow", "Action" => "kms:CreateAlias", "Resource" => list![aliases(), keys()],
+            "Condition" => map! { "StringEquals" => map! { "kms:CallerAccount" => reference("AWS::AccountId") } },
+        },
+        map! {
+            "Sid" => "FindTenantKeys", "Effect" => "Allow", "Action" => "kms:DescribeKey", "Resource" => keys(),
+            "Condition" => map! { "StringLike" => map! { "kms:RequestAlias" => sub("alias/${Prefix}-ten_*") } },
         },
         map! {
             "Sid" => "Wrap", "Effect" => "Allow", "Action" => "kms:GenerateDataKeyWithoutPlaintext", "Resource" => keys(),
