@@ -43,6 +43,7 @@ pub mod network;
 mod objects;
 pub mod operator;
 mod outbox;
+mod pending;
 mod permit;
 mod pipeline;
 pub mod policy;
@@ -100,12 +101,13 @@ pub use members::{MemberChange, OpenSession};
 pub use membership::{MemberPii, Membership};
 pub use objects::ObjectVersion;
 pub use outbox::{AnyEvent, DomainEvent, Envelope, Event, Message, Outbox, Schema, Undecodable};
+pub use pending::{PendingSignIn, PoolSecret};
 pub use permit::{Batch, Permit, Platform};
 pub use policy::{
     Action, Answer, Asked as AskedOfPolicy, Attribute, Organization, Permission, PlatformResource, Reach, Resource,
 };
 pub use principal::{ApiScope, Grant, Identity, KeyBounds, Principal, Purpose, Role, SessionKind};
-pub use public::{Leave, PendingSignIn, PoolSecret, Presented, Public, RefreshToken};
+pub use public::{Leave, Presented, Public, RefreshToken};
 pub use request::{BODY_LIMIT, EXPOSED_HEADERS};
 pub use reset::Addressee;
 pub use resilience::{CircuitState, ServiceState};
