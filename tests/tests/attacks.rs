@@ -59,8 +59,9 @@ async fn bodies_that_two_readers_could_read_in_two_ways_are_malformed() {
             let call = app.as_role(Tenant::Acme, Role::Marketer).call(endpoint(name)).header("Content-Type", "application/json");
             let answer = call.body(body.to_vec()).await;
             assert_eq!(outcome(&answer), (400, "malformed_json"), "{name}, body {i}: {}", answer.text);
+            // As long as the dearest call takes to be forgiven.
+            app.clock().advance(std::time::Duration::from_secs(10));
         }
-        app.clock().advance(std::time::Duration::from_secs(60));
     }
 }
 
