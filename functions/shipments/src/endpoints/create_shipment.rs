@@ -258,7 +258,7 @@ mod tests {
             let allowed = matches!(role, Role::Marketer | Role::TenantAdmin | Role::ApiUser);
             assert_eq!(answer.status, if allowed { 201 } else { 403 }, "{role}");
         }
-        assert_eq!(events(&app, Acme).await.len(), 2);
+        assert_eq!(events(&app, Acme).await.len(), 3);
     }
 
     #[tokio::test]

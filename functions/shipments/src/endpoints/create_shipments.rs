@@ -208,6 +208,6 @@ mod tests {
             let allowed = matches!(role, Role::Marketer | Role::TenantAdmin | Role::ApiUser);
             assert_eq!(answer.status, if allowed { 200 } else { 403 }, "{role}");
         }
-        assert_eq!(events(&app, Acme).await.len(), 2);
+        assert_eq!(events(&app, Acme).await.len(), 3);
     }
 }
