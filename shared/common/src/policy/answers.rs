@@ -87,7 +87,7 @@ impl Policies {
     }
 
     fn permissions(&self, who: &Principal, circumstances: &Circumstances) -> Result<Vec<Permission>> {
-        let best = Circumstances { session_kind: who.kind, ..Circumstances::best() };
+        let best = Circumstances::best_for(who);
         // What wants a purpose of use says which: asked here as if one had been stated.
         let now = Circumstances { purpose: best.purpose, ..circumstances.clone() };
         let permission = |(action, resource)| {

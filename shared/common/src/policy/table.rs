@@ -10,19 +10,10 @@ impl Policies {
     /// # Errors
     /// Where an action is not in the schema.
     pub fn matrix(&self, actions: impl IntoIterator<Item = (Action, &'static str)>) -> Result<String, String> {
-        let at = crate::Timestamp::from_millis(0);
-        let tenant = TenantId::new(at);
-        let (me, other) = (crate::UserId::new(at), crate::UserId::new(at));
         let cell = |role: Role, action: Action, kind: &'static str| -> Result<&'static str, String> {
-            let who = Principal::imagined(tenant, me, vec![role]);
-            let best = Circumstances { session_kind: who.kind, ..Circumstances::best() };
-            let may = |owner: crate::UserId| {
-                let on = Thing::imagined(kind, owner, other, tenant);
-                self.ask(&who, action.0, on, &best).map(|d| d.allowed).map_err(|e| format!("{}: {e}", action.0))
-            };
-            Ok(if may(other)? {
+            Ok(if self.may(role, action, kind, false)? {
                 "yes"
-            } else if may(me)? {
+            } else if self.may(role, action, kind, true)? {
                 "own"
             } else {
                 "-"
@@ -43,6 +34,20 @@ impl Policies {
         }
         Ok(table)
     }
+
+    /// One decision of the table: may a role do this to a thing of its tenant, its own or somebody else's, were all else as it
+    /// should be.
+    ///
+    /// # Errors
+    /// Where the action is not in the schema.
+    pub fn may(&self, role: Role, action: Action, kind: &'static str, own: bool) -> Result<bool, String> {
+        let at = crate::Timestamp::from_millis(0);
+        let (tenant, me, other) = (TenantId::new(at), crate::UserId::new(at), crate::UserId::new(at));
+        let who = Principal::imagined(tenant, me, vec![role]);
+        let on = Thing::imagined(kind, if own { me } else { other }, other, tenant);
+        let decided = self.ask(&who, action.0, on, &Circumstances::best_for(&who));
+        decided.map(|d| d.allowed).map_err(|e| format!("{}: {e}", action.0))
+    }
 }
 
 /// What `policies/resources.txt` should say, from the schema: what each action is done to.
@@ -55,7 +60,8 @@ pub fn resources_of_schema(schema: &str) -> Result<String, String> {
     let mut lines: Vec<String> = schema
         .actions()
         .filter_map(|action| {
-            let kinds: Vec<_> = schema.resources_for_action(action)?.map(ToString::to_string).collect();
+            let mut kinds: Vec<_> = schema.resources_for_action(action)?.map(ToString::to_string).collect();
+            kinds.sort();
             (!kinds.is_empty()).then(|| format!("{}: {}", action.id().unescaped(), kinds.join(" ")))
         })
         .collect();
