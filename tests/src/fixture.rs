@@ -92,41 +92,56 @@ pub async fn backend(endpoint: &AnyEndpoint) -> App {
 }
 
 impl Fixture {
-    /// With what this endpoint's sample needs besides.
+    /// What this endpoint's sample needs, and no more.
     pub async fn of(app: &App, endpoint: &AnyEndpoint) -> Self {
         if let Some(status) = second_factor(endpoint) {
             enrol(app, status).await;
         }
-        let fixture = Box::pin(Self::new(app)).await;
+        let names = registry::path_parameters(endpoint.route.path).chain(endpoint.sample.query.iter().map(|(name, _)| *name));
+        let mut wanted: Vec<_> = names.collect();
+        if endpoint.name == "add_admin" {
+            wanted.push("user_id");
+        }
+        let fixture = Self::with(app, &wanted).await;
         if ["reactivate_organization", "archive_organization"].contains(&endpoint.name) {
             // Whoever calls next still finds the gate as it was.
-            Box::pin(set_profile(app, "suspended")).await;
+            set_profile(app, "suspended").await;
         }
         fixture
     }
 
+    /// What any endpoint's sample needs.
     pub async fn new(app: &App) -> Self {
+        Self::with(app, &["shipment_id", "key_id", "user_id"]).await
+    }
+
+    async fn with(app: &App, wanted: &[&str]) -> Self {
         // An endpoint that was tried before may have stopped it.
-        // On the heap, as the rest: a test thread's stack is small.
-        Box::pin(set_profile(app, "active")).await;
+        set_profile(app, "active").await;
         seal(app).await;
-        let create = find(shipments::endpoints::ALL, "create_shipment");
-        let marketer = app.as_identity(app.open_session(Tenant::Acme, Role::Marketer).await);
-        let created = marketer.call(create).json(fresh(create.sample.body.unwrap())).await;
-        assert_eq!(created.status, 201, "{}", created.text);
         notify(app).await;
-        let shipment_id = created.json["shipment_id"].as_str().unwrap().to_owned();
-        let admin = app.as_identity(app.open_session(Tenant::Acme, Role::TenantAdmin).await);
-        let made = async |endpoint: &AnyEndpoint, id: &str| {
-            let made = admin.call(endpoint).json(fresh(endpoint.sample.body.unwrap())).await;
+        let made = async |role: Role, endpoint: &AnyEndpoint, id: &str| {
+            let client = app.as_identity(app.open_session(Tenant::Acme, role).await);
+            let made = client.call(endpoint).json(fresh(endpoint.sample.body.unwrap())).await;
             assert_eq!(made.status, 201, "{}", made.text);
             made.json[id].as_str().unwrap().to_owned()
         };
-        let key_id = made(find(identity::endpoints::ALL, "create_api_key"), "key_id").await;
-        let user_id = made(find(users::endpoints::ALL, "invite_user"), "user_id").await;
-        let notification_id = NOTIFICATION.to_owned();
-        let tenant_id = app.tenant_id(Tenant::Acme).to_string();
-        Self { shipment_id, notification_id, first_sequence: "0", key_id, user_id, role: "analyst", tenant_id }
+        let mut fixture = Self { notification_id: NOTIFICATION.to_owned(), ..Self::nonsense() };
+        fixture.tenant_id = app.tenant_id(Tenant::Acme).to_string();
+        (fixture.first_sequence, fixture.role) = ("0", "analyst");
+        if wanted.contains(&"shipment_id") {
+            let create = find(shipments::endpoints::ALL, "create_shipment");
+            fixture.shipment_id = made(Role::Marketer, create, "shipment_id").await;
+        }
+        if wanted.contains(&"key_id") {
+            let create = find(identity::endpoints::ALL, "create_api_key");
+            fixture.key_id = made(Role::TenantAdmin, create, "key_id").await;
+        }
+        if wanted.contains(&"user_id") {
+            let invite = find(users::endpoints::ALL, "invite_user");
+            fixture.user_id = made(Role::TenantAdmin, invite, "user_id").await;
+        }
+        fixture
     }
 
     /// What stands in a path for `name`.
@@ -157,12 +172,17 @@ impl Fixture {
         }
     }
 
-    /// The same with what is no id.
-    pub fn nonsense(&self) -> Self {
-        let (shipment_id, notification_id) = ("shp_nonsense".to_owned(), "ntf_nonsense".to_owned());
-        let (key_id, user_id) = ("key_nonsense".to_owned(), "usr_nonsense".to_owned());
-        let (role, tenant_id) = ("emperor", "ten_nonsense".to_owned());
-        Self { shipment_id, notification_id, first_sequence: "first", key_id, user_id, role, tenant_id }
+    /// What is no id of anything.
+    pub fn nonsense() -> Self {
+        Self {
+            shipment_id: "shp_nonsense".to_owned(),
+            notification_id: "ntf_nonsense".to_owned(),
+            first_sequence: "first",
+            key_id: "key_nonsense".to_owned(),
+            user_id: "usr_nonsense".to_owned(),
+            role: "emperor",
+            tenant_id: "ten_nonsense".to_owned(),
+        }
     }
 
     /// The endpoint's sample, made to fit.

@@ -5,6 +5,7 @@
 pub mod counter;
 pub mod fixture;
 pub mod journeys;
+pub mod matrix;
 mod probes;
 
 pub use probes::PROBES;

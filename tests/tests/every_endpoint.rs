@@ -1,38 +1,15 @@
 //! What must hold of every endpoint, whoever wrote it. New ones are covered unasked: the list is the registry's.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use common::{AnyEndpoint, Data, IdempotencyKey, Kind, Method, Need, Role, TenantId};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
-use suite::fixture::{self, Fixture};
+use std::time::Duration;
+use suite::{
+    fixture::{self, Fixture},
+    matrix::{MATRIX, allowed_role, matrix, protected},
+};
 use testing::{Answer, App, Tenant};
-
-const MATRIX: &str = include_str!("../../policies/matrix.txt");
-
-/// Endpoints for callers who have signed in.
-fn protected() -> impl Iterator<Item = &'static AnyEndpoint> {
-    registry::all().filter(|e| e.kind != Kind::Public)
-}
-
-/// A role that may use the endpoint on anything of its tenant, or on what is its own.
-fn allowed_role(endpoint: &AnyEndpoint) -> Role {
-    let cells = matrix();
-    let row = &cells[endpoint.action.unwrap().0];
-    // The tenant's administrator where it may, because most can be asked of it.
-    let first = [Role::TenantAdmin].into_iter().chain(Role::ALL).find(|role| row[role.as_str()] != "-");
-    first.expect("somebody may use every endpoint")
-}
-
-fn matrix() -> BTreeMap<&'static str, BTreeMap<&'static str, &'static str>> {
-    let mut lines = MATRIX.lines();
-    let roles: Vec<_> = lines.next().unwrap().split_whitespace().collect();
-    let row = |line: &'static str| {
-        let mut words = line.split_whitespace();
-        (words.next().unwrap(), roles.iter().copied().zip(words).collect())
-    };
-    lines.map(row).collect()
-}
 
 #[test]
 fn the_matrix_is_what_the_policies_say() {
@@ -198,7 +175,7 @@ async fn another_tenants_item_looks_exactly_like_a_missing_one() {
             let client = app.as_role(Tenant::Birch, stranger);
             let theirs = fixture.call(&client, endpoint).await;
             let missing = fixture.missing(&app).call(&client, endpoint).await;
-            let nonsense = fixture.nonsense().call(&client, endpoint).await;
+            let nonsense = Fixture::nonsense().call(&client, endpoint).await;
             assert_eq!(theirs.status, 404, "{} as {stranger}: {}", endpoint.name, theirs.text);
             for other in [missing, nonsense] {
                 assert_eq!(theirs.without_correlation_id(), other.without_correlation_id(), "{}", endpoint.name);
@@ -210,7 +187,7 @@ async fn another_tenants_item_looks_exactly_like_a_missing_one() {
         if endpoint.kind == Kind::Platform {
             // Whoever runs the platform sees every tenant, and none that is not.
             let operator = app.as_role(Tenant::Birch, Role::SuperAdmin);
-            for none in [fixture.missing(&app), fixture.nonsense()] {
+            for none in [fixture.missing(&app), Fixture::nonsense()] {
                 assert_eq!(none.call(&operator, endpoint).await.status, 404, "{}", endpoint.name);
             }
         }

@@ -5,8 +5,10 @@ use crate::{
     store::{self, Stored},
     view::OrganizationView,
 };
-use common::{Edit, Error, Event, MemberChange, Platform, PlatformEndpoint, Result, TenantId, TenantStatus, UserId};
-use phi::Sealed;
+use common::{
+    Edit, Error, Event, Grant, Invitation, MemberChange, Platform, PlatformEndpoint, Result, Role, TenantId, TenantStatus, UserId,
+};
+use phi::{Email, Sealed};
 
 /// What a change is told whose organization somebody else has just changed.
 pub(crate) const CHANGED: Error = Error::conflict("changed", "the organization has just been changed by somebody else");
@@ -106,5 +108,16 @@ pub(crate) async fn change_admin<E: PlatformEndpoint>(cx: &mut Platform<'_, E>, 
     let changes = cx.changes();
     changes.changed(["grants"]);
     changes.emit(UserRolesChanged { user_id: user }.into());
+    Ok(())
+}
+
+/// Invites somebody who will administer the tenant. As with every invitation, nobody is told whether the e-mail is somebody's.
+pub(crate) async fn invite_admin<E: PlatformEndpoint>(cx: &mut Platform<'_, E>, email: Email) -> Result<()> {
+    customers(read_to_change(cx).await?)?;
+    let grants = vec![Grant::always(Role::TenantAdmin)];
+    let member = cx.invite(Invitation { email, name: None, grants, department: None }).await?;
+    cx.touched("User", member.user);
+    cx.log("user.id", member.user);
+    cx.changes().changed(["grants"]);
     Ok(())
 }

@@ -1,13 +1,19 @@
-//! Makes a member of a tenant its administrator, for good.
+//! Makes a member of a tenant its administrator, for good, or invites somebody who will be: a tenant whose only administrator
+//! has never come, or has left, gets another.
 
 use crate::work::{self, Office};
 use common::{
-    Action, Data, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId, UserId,
+    Action, Data, Error, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId,
+    UserId,
 };
+use phi::Email;
 
 common::input! {
-    /// Who is meant.
-    pub struct Appointment { required user_id: UserId }
+    /// Who is meant: a member, or somebody who is to become one.
+    pub struct Appointment {
+        optional user_id: UserId,
+        optional email: Email,
+    }
 }
 
 #[derive(Debug)]
@@ -15,10 +21,10 @@ pub struct AddAdmin;
 
 impl Operation for AddAdmin {
     const NAME: &'static str = "add_admin";
-    const SUMMARY: &'static str = "Make a member an organization's administrator";
+    const SUMMARY: &'static str = "Make a member an organization's administrator, or invite one";
     const ROUTE: Route = Route::post("/v1/organizations/{tenant_id}/admins");
     const DATA: Data = Data::NoPhi;
-    const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions, Need::Seal];
     const STATUS: u16 = 204;
     const SAMPLE: Sample = Sample::body(r#"{"user_id": "usr_019b76da100070008000000000000001"}"#);
     type Input = (Path<TenantId>, Json<Appointment>);
@@ -32,7 +38,11 @@ impl PlatformEndpoint for AddAdmin {
         Subject::Tenant(*id)
     }
 
-    async fn handle(cx: &mut Platform<'_, Self>, (_, Json(Appointment { user_id })): Self::Input) -> Result<()> {
-        work::change_admin(cx, user_id, Office::Appointed).await
+    async fn handle(cx: &mut Platform<'_, Self>, (_, Json(appointment)): Self::Input) -> Result<()> {
+        match (appointment.user_id, appointment.email) {
+            (Some(user), None) => work::change_admin(cx, user, Office::Appointed).await,
+            (None, Some(email)) => work::invite_admin(cx, email).await,
+            _ => Err(Error::invalid("user_id", "one_of", "send either `user_id` or `email`")),
+        }
     }
 }

@@ -45,6 +45,28 @@ async fn only_a_member_of_that_tenant_can_be_appointed() {
 }
 
 #[tokio::test]
+async fn another_administrator_can_be_invited_where_the_first_does_not_come() {
+    let app = App::start().await;
+    let acme = app.tenant_id(Acme);
+    let invite = async |body| operator(&app, "add_admin", acme).await.json(body).await;
+    let before = app.dump("RecordsTable").await.len();
+    for body in [json!({}), json!({"user_id": app.user_id(Acme, Role::Viewer), "email": "second.admin@acme-health.example"})] {
+        refused(&invite(body).await, 422, "validation_failed");
+    }
+    assert_eq!(app.dump("RecordsTable").await.len(), before);
+    assert_eq!(invite(json!({"email": "second.admin@acme-health.example"})).await.status, 204);
+    let rows = items(&app, "RecordsTable", acme).await;
+    let member = rows.iter().find(|row| row.get("status").is_some_and(|s| s.as_s().unwrap() == "invited"));
+    let member = member.unwrap()["pk"].as_s().unwrap();
+    let user = member.rsplit_once('#').unwrap().1.parse().unwrap();
+    assert_eq!(grants(&app, acme, user).await, json!([{"role": "tenant_admin"}]));
+    assert_eq!(events(&app, acme).await, ["user.invited"]);
+    assert_eq!(events(&app, app.tenant_id(Birch)).await, [""; 0]);
+    // Who has been invited and has not come is no administrator that could be the last.
+    refused(&dismiss(&app, Acme, app.user_id(Acme, Role::TenantAdmin)).await, 409, "last_admin");
+}
+
+#[tokio::test]
 async fn the_last_administrator_stays_also_when_two_go_at_once() {
     let app = App::start().await;
     let (first, second) = (app.user_id(Acme, Role::TenantAdmin), app.user_id(Acme, Role::Viewer));
