@@ -8,6 +8,7 @@ use emulators::{
     Ups, UpsOptions,
     ups::{Now, Speed},
 };
+use futures_util::{StreamExt, stream};
 use ledger::{Head, Segment, Word};
 use serde_json::{Value, json};
 use shipments::tracking_number::{Classified, TrackingNumber};
@@ -32,6 +33,8 @@ pub struct Plan {
     pub copies: u32,
     /// Consumers that die, in a hundred.
     pub killed: u8,
+    /// How many messages are handled at the same time.
+    pub at_once: usize,
 }
 
 impl Plan {
@@ -93,6 +96,7 @@ pub async fn play(plan: Plan) -> Outcome {
             redriven += queues.redrive();
         }
         let killing = if step < HEALED { plan.killed } else { 0 };
+        let mut quiet = 0;
         for minute in 0..STEP_MINUTES {
             app.clock().advance(MINUTE);
             time.store(app.clock().now().as_millis(), Ordering::SeqCst);
@@ -106,17 +110,15 @@ pub async fn play(plan: Plan) -> Outcome {
             }
             let told = queues.collect().await;
             while !queues.is_empty() {
+                let mut dies = || (dice.below(100) < u64::from(killing)).then(|| usize::try_from(dice.below(30)).unwrap_or(0));
                 while !queues.is_empty() {
-                    if dice.below(100) < u64::from(killing) {
-                        killed += usize::from(queues.step_killed(usize::try_from(dice.below(30)).unwrap_or(0)).await);
-                    } else {
-                        queues.step().await;
-                    }
+                    killed += queues.step_at_once(plan.at_once, &mut dies).await;
                 }
                 queues.collect().await;
             }
-            if told == 0 && minute > 0 {
-                // Nobody is due: the rest of the step passes at once.
+            quiet = if told == 0 { quiet + 1 } else { 0 };
+            if quiet == QUIET_MINUTES {
+                // Nobody is due, and it is not for the carrier's gate being shut: the rest of the step passes at once.
                 app.clock().advance(MINUTE * (STEP_MINUTES - minute - 1));
                 break;
             }
@@ -130,6 +132,7 @@ pub async fn play(plan: Plan) -> Outcome {
 /// Three hours at a time, for longer than any journey lasts; in the last two days nothing goes wrong any more, so that who was
 /// late catches up.
 const STEP_MINUTES: u32 = 3 * 60;
+const QUIET_MINUTES: u32 = 6;
 const MINUTE: Duration = Duration::from_secs(60);
 const STEPS: u64 = 8 * 8;
 const HEALED: u64 = 6 * 8;
@@ -144,26 +147,27 @@ struct Registered {
 async fn register(app: &App, plan: Plan) -> Vec<Registered> {
     const TRIES: usize = 100;
     let create = find(shipments::endpoints::ALL, "create_shipment");
-    let mut registered = Vec::new();
-    for n in 0..plan.shipments {
+    let registered = async |n: usize| {
         let tenant = if n % 3 == 2 { Tenant::Birch } else { Tenant::Acme };
         let mut body = fixture::fresh(create.sample.body.unwrap());
         // The same in every run: the carrier's seed and the number decide where a parcel goes.
         body["tracking_number"] = number(n).into();
-        let client = app.as_identity(app.open_session(tenant, Role::Marketer).await);
-        let mut answer = client.call(create).header("idempotency-key", format!("journey-{n}")).json(body.clone()).await;
+        let ask = async || {
+            let client = app.as_identity(app.open_session(tenant, Role::Marketer).await);
+            client.call(create).header("idempotency-key", format!("journey-{n}")).json(body.clone()).await
+        };
+        let mut answer = ask().await;
         for _ in 0..TRIES {
             if answer.status == 201 {
                 break;
             }
-            let again = app.as_identity(app.open_session(tenant, Role::Marketer).await);
-            answer = again.call(create).header("idempotency-key", format!("journey-{n}")).json(body.clone()).await;
+            answer = ask().await;
         }
         assert_eq!(answer.status, 201, "{}", answer.text);
         let text = |name: &str| answer.json[name].as_str().unwrap().to_owned();
-        registered.push(Registered { tenant, id: text("shipment_id"), number: text("tracking_number") });
-    }
-    registered
+        Registered { tenant, id: text("shipment_id"), number: text("tracking_number") }
+    };
+    stream::iter(0..plan.shipments).map(registered).buffered(plan.at_once).collect().await
 }
 
 /// The `n`th of many numbers with a right check digit.
@@ -187,13 +191,15 @@ async fn outcome(
     let records = app.dump("RecordsTable").await;
     let text = |row: &Row, name: &str| row.get(name).and_then(|v| v.as_s().ok()).cloned().unwrap_or_default();
 
+    let is_shipment = |row: &&Row| text(row, "sk") == "SHIPMENT";
+    let ends: BTreeMap<_, _> = records.iter().filter(is_shipment).map(|row| (text(row, "pk"), text(row, "status"))).collect();
+    let due = records.iter().filter(|row| text(row, "ix_due").ends_with("#POLL"));
+    let due: BTreeSet<_> = due.map(|row| text(row, "pk")).collect();
     let mut statuses = BTreeMap::new();
     for Registered { tenant, id, number } in shipments {
         let pk = format!("{}#SHIPMENT#{id}", app.tenant_id(*tenant));
-        let row = records.iter().find(|row| text(row, "pk") == pk && text(row, "sk") == "SHIPMENT");
-        statuses.insert(number.clone(), row.map_or_else(|| "lost".to_owned(), |row| text(row, "status")));
-        let due = records.iter().any(|row| text(row, "pk") == pk && text(row, "ix_due").ends_with("#POLL"));
-        if due {
+        statuses.insert(number.clone(), ends.get(&pk).cloned().unwrap_or_else(|| "lost".to_owned()));
+        if due.contains(&pk) {
             wrong.push(format!("{id} is at its end and still asked about"));
         }
     }

@@ -3,7 +3,7 @@
 
 use suite::journeys::{Plan, play};
 
-const PLAN: Plan = Plan { shipments: 6, seed: 7, failing: 30, copies: 3, killed: 5 };
+const PLAN: Plan = Plan { shipments: 6, seed: 7, failing: 30, copies: 3, killed: 5, at_once: 1 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_goes_wrong_on_the_way_nothing_is_lost_and_nothing_done_twice() {

@@ -11,12 +11,11 @@
 //! `clo_live_[0-9A-Za-z]{71}` finds it wherever it leaks, and whoever finds it can tell it from chance, and whose it is.
 
 use crate::{
-    AuthFailure, Endpoint, Error, Grant, Identity, KeyBounds, Need, Permit, Result, Role, SessionEnded, SessionId, SessionKind,
-    TenantId, Timestamp, UserId, Uuid,
+    AuthFailure, Endpoint, Error, Grant, Identity, KeyBounds, Need, Permit, Result, Role, SessionId, SessionKind, TenantId,
+    Timestamp, UserId, Uuid,
     db::Db,
     endpoint::declares,
     idempotency::hash,
-    members::end_session_edit,
     membership, random,
     session::{self, Session},
     table::{Item, Key, Table},
@@ -231,9 +230,7 @@ impl<E: Endpoint> Permit<'_, E> {
         let edit = Edit::of(membership::key(user)).text("status", membership::status(false, false)).add("version", 1);
         self.changes().edit(edit, Error::NotFound);
         for session in self.sessions(user).await? {
-            let op = Op::Edit { table: Table::Ephemera, edit: end_session_edit(user, session.session) };
-            self.changes().ops.push((op, Error::NotFound));
-            self.changes().emit(SessionEnded { user_id: user, session_id: session.session }.into());
+            self.changes().end_session(user, session.session, Error::NotFound);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::{
     second_factor,
     session::{self, ENDED},
     table::{Row, Table, Version},
-    unit::{Condition, Edit, Op},
+    unit::{Changes, Condition, Edit, Op},
 };
 use std::time::Duration;
 
@@ -95,8 +95,16 @@ pub(crate) async fn open(
 }
 
 /// Ends a session together with what else changes.
-pub(crate) fn end_session_edit(user: UserId, session: SessionId) -> Edit {
-    Edit::of(session::key(user, session)).text("status", ENDED)
+pub(crate) fn end_session(user: UserId, session: SessionId) -> Op {
+    Op::Edit { table: Table::Ephemera, edit: Edit::of(session::key(user, session)).text("status", ENDED) }
+}
+
+impl Changes {
+    /// Ends a session, and says so.
+    pub(crate) fn end_session(&mut self, user: UserId, session: SessionId, or: Error) {
+        self.ops.push((end_session(user, session), or));
+        self.emit(SessionEnded { user_id: user, session_id: session }.into());
+    }
 }
 
 impl Work<'_> {
@@ -167,7 +175,7 @@ impl Work<'_> {
         let secret = Op::Delete { table: Table::Records, key: second_factor::key(member.user), condition: None };
         self.effects.changes.ops.push((secret, CHANGED));
         for session in live(self, member.user).await?.iter().take(MOST_SESSIONS) {
-            self.end_session_of(member.user, session.session);
+            self.effects.changes.end_session(member.user, session.session, Error::NotFound);
         }
         Ok(())
     }
@@ -176,15 +184,9 @@ impl Work<'_> {
         let sessions = live(self, user).await?;
         let ending: Vec<_> = sessions.iter().map(|session| session.session).filter(|id| Some(*id) != except).collect();
         for session in &ending {
-            self.end_session_of(user, *session);
+            self.effects.changes.end_session(user, *session, Error::NotFound);
         }
         Ok(ending.len())
-    }
-
-    fn end_session_of(&mut self, user: UserId, session: SessionId) {
-        let op = Op::Edit { table: Table::Ephemera, edit: end_session_edit(user, session) };
-        self.effects.changes.ops.push((op, Error::NotFound));
-        self.effects.changes.emit(SessionEnded { user_id: user, session_id: session }.into());
     }
 }
 
@@ -206,9 +208,7 @@ impl<B: Background> Delivery<'_, B> {
             .iter()
             .filter(|open| open.kind != SessionKind::ApiKey && open.created_at < moment)
         {
-            let edit = end_session_edit(user, open.session);
-            self.changes.ops.push((Op::Edit { table: Table::Ephemera, edit }, CONTENDED));
-            self.changes.emit(SessionEnded { user_id: user, session_id: open.session }.into());
+            self.changes.end_session(user, open.session, CONTENDED);
             ended += 1;
         }
         Ok(ended)
@@ -273,7 +273,7 @@ macro_rules! members {
             pub fn end_session_of(&mut self, user: UserId, session: SessionId) {
                 const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
                 const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
-                self.inner.end_session_of(user, session);
+                self.inner.effects.changes.end_session(user, session, Error::NotFound);
             }
         }
     };

@@ -214,7 +214,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         let idle = gate.settings.idle(self.deps.config.session_idle);
         let others = members::open(&self.deps.db, member.tenant, member.user, idle, self.now).await?;
         for oldest in others.iter().skip(members::MOST_SESSIONS - 1) {
-            let op = Op::Edit { table: Table::Ephemera, edit: members::end_session_edit(member.user, oldest.session) };
+            let op = members::end_session(member.user, oldest.session);
             self.ops.push((member.tenant, op, Error::internal("session")));
         }
         if let Some(known) = &mut self.member {

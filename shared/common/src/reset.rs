@@ -93,8 +93,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
         let gate = self.deps.gates.of(member.tenant).await?;
         let idle = gate.settings.idle(self.deps.config.session_idle);
         for session in members::open(&self.deps.db, member.tenant, member.user, idle, self.now).await? {
-            let edit = members::end_session_edit(member.user, session.session);
-            self.ops.push((member.tenant, Op::Edit { table: Table::Ephemera, edit }, Error::internal("session")));
+            self.ops.push((member.tenant, members::end_session(member.user, session.session), Error::internal("session")));
             let ended = SessionEnded { user_id: member.user, session_id: session.session };
             self.emit(member.tenant, ended.into())?;
         }

@@ -12,7 +12,7 @@ use crate::{
     Error, Membership, Need, Permit, Public, Result, SessionId, TenantId, Timestamp, UserId,
     db::{Db, Update},
     endpoint::declares,
-    members::end_session_edit,
+    members::end_session,
     permit, session,
     table::{Item, Key, Row, Table},
     unit::{Condition, Edit, Op},
@@ -272,7 +272,7 @@ impl<E: crate::PublicEndpoint> Public<'_, E> {
     pub async fn enrolled_in(&mut self, member: &Membership, session: SessionId) -> Result<Option<Timestamp>> {
         let row = self.deps.db.get(member.tenant, Table::Ephemera, &session::key(member.user, session)).await?;
         let Some(at) = row.and_then(|row| row.maybe("mfa_at").transpose()).transpose()? else { return Ok(None) };
-        let op = Op::Edit { table: Table::Ephemera, edit: end_session_edit(member.user, session) };
+        let op = end_session(member.user, session);
         self.ops.push((member.tenant, op, Error::internal("session")));
         Ok(Some(at))
     }

@@ -4,6 +4,7 @@
 use crate::{App, Dice, kill_after};
 use aws_lambda_events::sqs::SqsEvent;
 use common::{AnyConsumer, Feed, TenantId};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -141,31 +142,47 @@ impl Deliveries<'_> {
 
     /// Hands one message to its consumer. Whether there was one.
     pub async fn step(&mut self) -> bool {
-        let Some(message) = self.next() else { return false };
-        let message = Waiting { receives: message.receives + 1, ..message };
-        let failed = message.consumer.consume(self.app.deps(), event(&message)).await;
-        if failed.batch_item_failures.is_empty() {
-            self.handled += 1;
-        } else {
-            self.failed(message);
-        }
-        true
+        let any = !self.is_empty();
+        self.step_at_once(1, || None).await;
+        any
     }
 
     /// The same with a consumer that dies after it has been polled so often: what it has not finished comes again, as it does
     /// from a queue. Whether it died.
     pub async fn step_killed(&mut self, polls: usize) -> bool {
-        let Some(message) = self.next() else { return false };
-        let message = Waiting { receives: message.receives + 1, ..message };
-        match kill_after(polls, message.consumer.consume(self.app.deps(), event(&message))).await {
-            Some(failed) if failed.batch_item_failures.is_empty() => self.handled += 1,
-            Some(_) => self.failed(message),
-            None => {
-                self.failed(message);
-                return true;
+        self.step_at_once(1, || Some(polls)).await == 1
+    }
+
+    /// Hands up to `at_once` messages to their consumers, all at the same time. `dies` says of each whether its consumer dies, and
+    /// after how many polls. How many died.
+    pub async fn step_at_once(&mut self, at_once: usize, mut dies: impl FnMut() -> Option<usize>) -> usize {
+        let mut messages = Vec::new();
+        while messages.len() < at_once
+            && let Some(message) = self.next()
+        {
+            messages.push((Waiting { receives: message.receives + 1, ..message }, dies()));
+        }
+        let deps = self.app.deps();
+        let handle = async |(message, dies): (Waiting, Option<usize>)| {
+            let consumed = message.consumer.consume(deps, event(&message));
+            let failed = match dies {
+                Some(polls) => kill_after(polls, consumed).await,
+                None => Some(consumed.await),
+            };
+            (message, failed)
+        };
+        let mut died = 0;
+        for (message, failed) in join_all(messages.into_iter().map(handle)).await {
+            match failed {
+                Some(failed) if failed.batch_item_failures.is_empty() => self.handled += 1,
+                Some(_) => self.failed(message),
+                None => {
+                    died += 1;
+                    self.failed(message);
+                }
             }
         }
-        false
+        died
     }
 
     /// Puts back what was given up, as an operator does. How many that were.

@@ -6,11 +6,11 @@
 use std::{process::ExitCode, time::Instant};
 use suite::journeys::{Plan, play};
 
-const USAGE: &str = "journeys [--shipments N] [--seed N] [--failing PERCENT] [--copies N] [--killed PERCENT]";
+const USAGE: &str = "journeys [--shipments N] [--seed N] [--failing PERCENT] [--copies N] [--killed PERCENT] [--at-once N]";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut plan = Plan { shipments: 1000, seed: 1, failing: 30, copies: 3, killed: 5 };
+    let mut plan = Plan { shipments: 1000, seed: 1, failing: 30, copies: 3, killed: 5, at_once: 16 };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let Some(number) = words.next().and_then(|n| n.parse::<u64>().ok()) else {
@@ -23,6 +23,7 @@ async fn main() -> ExitCode {
             "--failing" => plan.failing = u8::try_from(number.min(100)).unwrap(),
             "--copies" => plan.copies = u32::try_from(number).unwrap(),
             "--killed" => plan.killed = u8::try_from(number.min(100)).unwrap(),
+            "--at-once" => plan.at_once = usize::try_from(number).unwrap().max(1),
             _ => {
                 eprintln!("{USAGE}");
                 return ExitCode::from(2);
