@@ -5,6 +5,8 @@
 pub mod counter;
 pub mod fixture;
 pub mod journeys;
+pub mod matrix;
 mod probes;
+pub mod state;
 
 pub use probes::PROBES;

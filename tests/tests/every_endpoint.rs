@@ -1,38 +1,15 @@
 //! What must hold of every endpoint, whoever wrote it. New ones are covered unasked: the list is the registry's.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use common::{AnyEndpoint, Data, IdempotencyKey, Kind, Method, Need, Role, TenantId};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
-use suite::fixture::{self, Fixture};
+use std::time::Duration;
+use suite::{
+    fixture::{self, Fixture},
+    matrix::{MATRIX, allowed_role, matrix, protected},
+};
 use testing::{Answer, App, Tenant};
-
-const MATRIX: &str = include_str!("../../policies/matrix.txt");
-
-/// Endpoints for callers who have signed in.
-fn protected() -> impl Iterator<Item = &'static AnyEndpoint> {
-    registry::all().filter(|e| e.kind != Kind::Public)
-}
-
-/// A role that may use the endpoint on anything of its tenant, or on what is its own.
-fn allowed_role(endpoint: &AnyEndpoint) -> Role {
-    let cells = matrix();
-    let row = &cells[endpoint.action.unwrap().0];
-    // The tenant's administrator where it may, because most can be asked of it.
-    let first = [Role::TenantAdmin].into_iter().chain(Role::ALL).find(|role| row[role.as_str()] != "-");
-    first.expect("somebody may use every endpoint")
-}
-
-fn matrix() -> BTreeMap<&'static str, BTreeMap<&'static str, &'static str>> {
-    let mut lines = MATRIX.lines();
-    let roles: Vec<_> = lines.next().unwrap().split_whitespace().collect();
-    let row = |line: &'static str| {
-        let mut words = line.split_whitespace();
-        (words.next().unwrap(), roles.iter().copied().zip(words).collect())
-    };
-    lines.map(row).collect()
-}
 
 #[test]
 fn the_matrix_is_what_the_policies_say() {

@@ -1,0 +1,31 @@
+//! Who may do what, as the policies' golden table says it.
+
+use common::{AnyEndpoint, Kind, Role};
+use std::collections::BTreeMap;
+
+pub const MATRIX: &str = include_str!("../../policies/matrix.txt");
+
+/// Endpoints for callers who have signed in.
+pub fn protected() -> impl Iterator<Item = &'static AnyEndpoint> {
+    registry::all().filter(|e| e.kind != Kind::Public)
+}
+
+/// A role that may use the endpoint on anything of its tenant, or on what is its own.
+pub fn allowed_role(endpoint: &AnyEndpoint) -> Role {
+    let cells = matrix();
+    let row = &cells[endpoint.action.unwrap().0];
+    // The tenant's administrator where it may, because most can be asked of it.
+    let first = [Role::TenantAdmin].into_iter().chain(Role::ALL).find(|role| row[role.as_str()] != "-");
+    first.expect("somebody may use every endpoint")
+}
+
+/// By action, and by role: `yes`, `own` or `-`.
+pub fn matrix() -> BTreeMap<&'static str, BTreeMap<&'static str, &'static str>> {
+    let mut lines = MATRIX.lines();
+    let roles: Vec<_> = lines.next().unwrap().split_whitespace().collect();
+    let row = |line: &'static str| {
+        let mut words = line.split_whitespace();
+        (words.next().unwrap(), roles.iter().copied().zip(words).collect())
+    };
+    lines.map(row).collect()
+}
