@@ -3,6 +3,7 @@
 use common::{AnyEndpoint, Clock, Identity, Role, SystemClock, Timestamp, authorizer::Authorizer};
 use identity::{authorizer::CognitoAuthorizer, domain::totp::TotpSecret};
 use serde_json::{Value, json};
+use std::time::Duration;
 use testing::{Answer, App, Client, PASSWORD, Tenant, find};
 
 /// An endpoint of any domain.
@@ -80,6 +81,37 @@ pub async fn enrol(app: &App, who: &Client<'_>) -> (TotpSecret, Vec<String>) {
     let active = who.call(of_identity("activate_totp")).json(json!({"code": code})).await;
     assert_eq!(active.status, 200, "{}", active.text);
     (secret, serde_json::from_value(active.json["recovery_codes"].clone()).unwrap())
+}
+
+/// Somebody with a second factor: their authenticator, past the step that enrolled it, and their recovery codes.
+pub async fn with_second_factor(app: &App, tenant: Tenant, role: Role) -> (TotpSecret, Vec<String>) {
+    let who = app.open_session_without_mfa(tenant, role).await;
+    let enrolled = enrol(app, &app.as_identity(who)).await;
+    app.clock().advance(Duration::from_secs(30));
+    enrolled
+}
+
+/// Says the right password: the handle of the sign-in that waits for a code.
+pub async fn waiting(app: &App, tenant: Tenant, role: Role) -> String {
+    let asked = login(app, &app.email(tenant, role), PASSWORD).await;
+    assert_eq!(asked.json["challenge"], "TOTP", "{}", asked.text);
+    text(&asked, "session")
+}
+
+/// Answers a sign-in that waits with a code.
+pub async fn give_code(app: &App, handle: &str, code: &str) -> Answer {
+    public(app, "challenge", json!({"challenge": "TOTP", "session": handle, "code": code})).await
+}
+
+/// Everybody's sessions that are stored, as `<user> <session>`.
+pub async fn sessions(app: &App) -> Vec<String> {
+    let items = app.dump("EphemeraTable").await;
+    let mut sessions: Vec<_> = items
+        .iter()
+        .filter_map(|item| Some(format!("{} {}", item["pk"].as_s().ok()?.split_once("#SESSIONS#")?.1, item["sk"].as_s().ok()?)))
+        .collect();
+    sessions.sort();
+    sessions
 }
 
 /// A text member of an answer.
