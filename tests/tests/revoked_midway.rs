@@ -3,7 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::{AnyEndpoint, Grant, Identity, Kind, Need, Role, UserId};
+use aws_sdk_dynamodb::types::AttributeValue::{N, S};
+use common::{AnyEndpoint, Grant, Identity, Kind, Need, Role, TenantId, UserId};
 use serde_json::{Value, json};
 use std::{future::IntoFuture, time::Duration};
 use suite::{
@@ -169,4 +170,59 @@ async fn whoever_is_disabled_does_not_enable_themselves_by_a_request_that_was_un
     assert_eq!((answer.status, answer.code()), (409, "changed"), "{}", answer.text);
     let seen = insider.admin("get_user").await.await;
     assert_eq!(seen.json["status"], "disabled", "{}", seen.text);
+}
+
+/// Says of an operator's membership, which no endpoint changes, that it is in this state now.
+async fn set_operator(app: &App, status: &str) {
+    let update = app.raw().update_item().table_name(&app.provisioned().tables["RecordsTable"]);
+    let user = app.user_id(Tenant::Acme, Role::SuperAdmin);
+    let update = update.key("pk", S(format!("{}#MEMBER#{user}", TenantId::PLATFORM))).key("sk", S("MEMBERSHIP".to_owned()));
+    let update =
+        update.update_expression("SET #status = :status ADD version :one").expression_attribute_names("#status", "status");
+    let update = update.expression_attribute_values(":status", S(status.to_owned()));
+    update.expression_attribute_values(":one", N("1".to_owned())).send().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_does_an_operator_change_a_tenant() {
+    let app = App::start().await;
+    let matrix = matrix();
+    let second = Insider { app: &app, user: app.user_id(Tenant::Acme, Role::Viewer) };
+    second.comes_in().await;
+    let writes = protected().filter(|e| e.kind == Kind::Platform && e.needs.contains(&Need::Write));
+    let mut struck = 0;
+    for endpoint in writes.filter(|e| matrix[e.action.unwrap().0]["super_admin"] != "-") {
+        app.clock().advance(Duration::from_secs(60));
+        let fixture = Fixture::of(&app, endpoint).await;
+        let operator = app.as_identity(app.open_session(Tenant::Acme, Role::SuperAdmin).await);
+        let call = match endpoint.name {
+            // One of two, so that there is something to change.
+            "remove_admin" => {
+                operator.call(endpoint).path("tenant_id", app.tenant_id(Tenant::Acme)).query("user_id", second.user)
+            }
+            _ => fixture.call(&operator, endpoint),
+        };
+        let mut held = Point::Commits.hold(&app);
+        let mut call = call.into_future();
+        tokio::select! {
+            answer = &mut call => panic!("{} never commits: {}", endpoint.name, answer.text),
+            () = held.arrived() => {}
+        }
+        set_operator(&app, "disabled").await;
+        let look = async || {
+            let acme = state::of(&app, app.tenant_id(Tenant::Acme), &["RecordsTable", "LedgerTable"]).await;
+            [acme, state::of(&app, TenantId::PLATFORM, &["RecordsTable"]).await].concat()
+        };
+        let before = look().await;
+        held.let_go();
+        let answer = call.await;
+        assert_eq!((answer.status, answer.code()), (403, "forbidden"), "{}: {}", endpoint.name, answer.text);
+        // What is on record about the tenant is that it was tried.
+        let after = look().await;
+        let new: Vec<_> = state::difference(&before, &after);
+        assert!(new.iter().all(|item| item.starts_with('+') && item.contains("#AUDIT")), "{}: {new:#?}", endpoint.name);
+        set_operator(&app, "active").await;
+        struck += 1;
+    }
+    assert!(struck > 8, "{struck}");
 }
