@@ -6,6 +6,8 @@ pub mod counter;
 pub mod fixture;
 pub mod journeys;
 pub mod matrix;
+pub mod people;
 mod probes;
+pub mod state;
 
 pub use probes::PROBES;

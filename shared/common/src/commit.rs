@@ -40,14 +40,19 @@ pub(crate) async fn changes(
     let changed = changes.changed.clone();
     let mut events = Vec::new();
     // A transaction may name an item once: the caller's own membership is checked below, more strictly, unless it changes here,
-    // under the condition of the version that the caller's session has.
+    // under the same condition. What it was changed from may be what it had become since the session was touched.
+    let as_copied = membership::unchanged(principal.membership_version);
     let mut own_changes = false;
     for (at, changes) in [(*tenant, changes)].into_iter().chain(elsewhere) {
         for (op, or) in changes.ops {
             let own = at == principal.tenant() && op.table() == Table::Records && op.key() == &own_membership;
-            own_changes |= own && !matches!(op, Op::Check { .. });
-            if !(own && matches!(op, Op::Check { .. })) {
-                unit.push(at, op, or);
+            match op {
+                Op::Check { .. } if own => {}
+                op if own => {
+                    own_changes = true;
+                    unit.push(at, op.when_also(as_copied.clone()), or);
+                }
+                op => unit.push(at, op, or),
             }
         }
         for note in changes.notes {
@@ -56,8 +61,7 @@ pub(crate) async fn changes(
         events.extend(changes.events.into_iter().map(|event| (at, event)));
     }
     if !own_changes {
-        let condition = membership::unchanged(principal.membership_version);
-        let check = Op::Check { table: Table::Records, key: own_membership, condition };
+        let check = Op::Check { table: Table::Records, key: own_membership, condition: as_copied };
         unit.push(principal.tenant(), check, Error::Forbidden(Refusal::Policy));
     }
 

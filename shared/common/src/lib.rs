@@ -65,6 +65,7 @@ mod tenant;
 mod ticket;
 mod time;
 pub mod token_generation;
+mod under_way;
 mod unit;
 mod vitals;
 mod webhook;

@@ -12,6 +12,7 @@ use crate::{
     second_factor,
     session::{self, ENDED},
     table::{Row, Table, Version},
+    under_way,
     unit::{Changes, Condition, Edit, Op},
 };
 use std::time::Duration;
@@ -147,6 +148,9 @@ impl Work<'_> {
         }
         let sessions = live(self, member.user).await?;
         let ends = change.active == Some(false);
+        if ends {
+            self.void_sign_ins(member.user);
+        }
         self.effects.changes.edit(edit, CHANGED);
         for session in sessions.iter().take(MOST_SESSIONS) {
             let edit = Edit::of(session::key(member.user, session.session)).number("membership_version", next.0);
@@ -186,7 +190,12 @@ impl Work<'_> {
         for session in &ending {
             self.effects.changes.end_session(user, *session, Error::NotFound);
         }
+        self.void_sign_ins(user);
         Ok(ending.len())
+    }
+
+    fn void_sign_ins(&mut self, user: UserId) {
+        self.effects.changes.ops.push((under_way::void(user, self.context.now), Error::internal("sign-ins")));
     }
 }
 
@@ -259,7 +268,7 @@ macro_rules! members {
                 self.inner.remove_member(member).await
             }
 
-            /// Ends a user's sessions, but for one; answers how many.
+            /// Ends a user's sessions, but for one, and sign-ins that are under way; answers how many sessions.
             ///
             /// # Errors
             /// 503 where DynamoDB does not answer.

@@ -163,8 +163,9 @@ async fn attempt_public<E: PublicEndpoint>(deps: &Deps, request: &Request, story
     let input = E::Input::parse(request)?;
     let (audit_id, correlation_id) = (EventId::new(story.now), story.correlation_id.clone());
     let member = None;
+    let (now, ops) = (story.now, Vec::new());
     let mut public =
-        Public::<E> { deps, request, now: story.now, trace, audit_id, correlation_id, member, ops: Vec::new(), of: PhantomData };
+        Public::<E> { deps, request, now, began: now, trace, audit_id, correlation_id, member, ops, of: PhantomData };
     // On the heap: a sign-in's future is the largest there is.
     let result = Box::pin(E::handle(&mut public, input)).await;
     if let Some(known) = public.member {

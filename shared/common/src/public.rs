@@ -19,6 +19,7 @@ use crate::{
     session::{self, Refresh, Session},
     table::{Item, Key, Row, Table},
     telemetry::{CorrelationId, LogValue},
+    under_way,
     unit::{Condition, Op},
 };
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
@@ -31,6 +32,8 @@ pub struct Public<'a, E> {
     pub(crate) deps: &'a Deps,
     pub(crate) request: &'a Request,
     pub(crate) now: Timestamp,
+    /// When the sign-in began that this request goes on with.
+    pub(crate) began: Timestamp,
     pub(crate) trace: &'a Trace,
     /// The id of the audit event that this request will leave.
     pub(crate) audit_id: EventId,
@@ -209,6 +212,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
             let op = Op::Put { table: Table::Ephemera, item, condition: Some(Condition::Absent) };
             self.ops.push((member.tenant, op, again.clone()));
         }
+        self.ops.push((member.tenant, under_way::leads(member.user, self.began), again.clone()));
         self.as_it_is(member, again);
         // Room for it among the others.
         let idle = gate.settings.idle(self.deps.config.session_idle);
@@ -347,6 +351,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         let item = Item::new(key)
             .bytes("sealed", sealed.into_bytes())
             .number("tries", 0)
+            .number("began", self.began.as_millis())
             .number("expires_at", self.now.plus(lasts).as_secs());
         let op = Op::Put { table: Table::Ephemera, item: with(item), condition: Some(Condition::Absent) };
         self.ops.push((TenantId::PLATFORM, op, Error::internal("pending sign-in")));
@@ -425,6 +430,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         };
         let refused = Error::Unauthenticated(AuthFailure::InvalidCredentials);
         let row = self.deps.db.update(TenantId::PLATFORM, Table::Ephemera, &key, update).await?.map_err(|_| refused)?;
+        self.began = Timestamp::from_millis(row.number("began")?);
         let sealed = Sealed::from_bytes(row.bytes("sealed")?.to_vec()).map_err(|_| Error::internal("pending sign-in"))?;
         permit::open(self.deps, TenantId::PLATFORM, key.place(), &sealed).await
     }

@@ -13,6 +13,7 @@ use crate::{
     idempotency::hash,
     members, membership, permit,
     table::{Item, Key, Table},
+    under_way,
     unit::{Condition, Op},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -97,6 +98,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
             let ended = SessionEnded { user_id: member.user, session_id: session.session };
             self.emit(member.tenant, ended.into())?;
         }
+        self.ops.push((member.tenant, under_way::void(member.user, self.now), Error::internal("sign-ins")));
         Ok(member)
     }
 

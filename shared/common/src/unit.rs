@@ -234,6 +234,21 @@ impl Op {
             Self::Delete { key, .. } | Self::Check { key, .. } => key,
         }
     }
+    /// The same, where `also` holds besides.
+    pub(crate) fn when_also(mut self, also: Condition) -> Self {
+        match &mut self {
+            Self::Put { condition, .. } | Self::Delete { condition, .. } => {
+                *condition = Some(match condition.take() {
+                    Some(own) => Condition::All(vec![own, also]),
+                    None => also,
+                });
+            }
+            Self::Edit { edit: Edit { condition, .. }, .. } | Self::Check { condition, .. } => {
+                *condition = Condition::All(vec![condition.clone(), also]);
+            }
+        }
+        self
+    }
     /// What it weighs in a transaction, in bytes, about.
     pub(crate) fn size(&self) -> usize {
         match self {

@@ -16,6 +16,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+use tokio::sync::oneshot;
 
 /// Where a test's functions believe the carrier to be: an address that cannot exist (RFC 2606).
 pub(crate) const CARRIER_URL: &str = "https://ups.invalid";
@@ -37,6 +38,37 @@ pub enum Fault {
     Says(u16, &'static str),
     /// The answer takes this long.
     Slow(Duration),
+}
+
+/// A call that is held on its way until the test lets it go, by saying so or by dropping this.
+#[derive(Debug)]
+pub struct Held {
+    arrived: Option<oneshot::Receiver<()>>,
+    go: oneshot::Sender<()>,
+}
+
+impl Held {
+    /// Waits until the call is there.
+    ///
+    /// # Panics
+    /// Where the wire is healed meanwhile.
+    pub async fn arrived(&mut self) {
+        if let Some(arrived) = self.arrived.take() {
+            arrived.await.expect("the call comes");
+        }
+    }
+    pub fn let_go(self) {
+        drop(self.go);
+    }
+}
+
+/// The other end of [`Held`]: which call is held, and how many pass before.
+#[derive(Debug)]
+struct Hold {
+    to: String,
+    after: usize,
+    arrived: oneshot::Sender<()>,
+    go: oneshot::Receiver<()>,
 }
 
 #[derive(Debug)]
@@ -86,6 +118,7 @@ struct State {
     /// What was asked of DynamoDB, and who asked.
     asked: Vec<SignedCall>,
     rules: Vec<Rule>,
+    holds: Vec<Hold>,
     chaos: Option<(u8, Dice)>,
 }
 
@@ -107,7 +140,15 @@ impl Wire {
     pub fn heal(&self) {
         let mut state = self.state.lock().unwrap();
         state.rules.clear();
+        state.holds.clear();
         state.chaos = None;
+    }
+    /// Holds the next call of `to`, after `after` of them have passed, before it is carried out. For a second at most, or the
+    /// caller gives it up.
+    pub fn hold(&self, to: &str, after: usize) -> Held {
+        let ((arrived, seen), (go, gone)) = (oneshot::channel(), oneshot::channel());
+        self.state.lock().unwrap().holds.push(Hold { to: to.to_owned(), after, arrived, go: gone });
+        Held { arrived: Some(seen), go }
     }
     /// Lets so many calls in a hundred fail, whatever they are: which, and how, is drawn from `seed`.
     pub fn chaos(&self, percent: u8, seed: u64) {
@@ -216,7 +257,8 @@ impl Wire {
         self.state.lock().unwrap().asked.clone()
     }
 
-    fn note(&self, request: &HttpRequest) -> Option<Fault> {
+    /// Notes a call: what goes wrong with it, and what it waits for.
+    fn note(&self, request: &HttpRequest) -> (Option<Fault>, Option<oneshot::Receiver<()>>) {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let object = request.uri().split_once("x-id=").map(|(_, id)| ("S3", id.split('&').next().unwrap_or(id)));
         let carrier = request.uri().strip_prefix(CARRIER_URL).map(|path| match path {
@@ -249,7 +291,24 @@ impl Wire {
             let call = SignedCall::of(request, operation);
             state.asked.push(call);
         }
-        if let Some((percent, dice)) = &mut state.chaos
+        let held = state.hold(name, operation);
+        (state.fault(name, operation), held)
+    }
+}
+
+impl State {
+    fn hold(&mut self, name: &str, operation: &str) -> Option<oneshot::Receiver<()>> {
+        let at = self.holds.iter().position(|hold| hold.to == name || hold.to == operation)?;
+        if self.holds[at].after > 0 {
+            self.holds[at].after -= 1;
+            return None;
+        }
+        let Hold { arrived, go, .. } = self.holds.remove(at);
+        arrived.send(()).ok().map(|()| go)
+    }
+
+    fn fault(&mut self, name: &str, operation: &str) -> Option<Fault> {
+        if let Some((percent, dice)) = &mut self.chaos
             && dice.below(100) < u64::from(*percent)
         {
             return Some(match dice.below(3) {
@@ -259,7 +318,7 @@ impl Wire {
                 _ => Fault::LostAnswer,
             });
         }
-        let rule = state.rules.iter_mut().find(|r| (r.to == name || r.to == operation) && (r.after > 0 || r.times > 0))?;
+        let rule = self.rules.iter_mut().find(|r| (r.to == name || r.to == operation) && (r.after > 0 || r.times > 0))?;
         if rule.after > 0 {
             rule.after -= 1;
             return None;
@@ -271,7 +330,7 @@ impl Wire {
 
 impl HttpConnector for Wire {
     fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
-        let fault = self.note(&request);
+        let (fault, held) = self.note(&request);
         self.to_carrier(&mut request);
         let inner = self.inner.clone();
         let done = !matches!(fault, Some(Fault::Gone | Fault::Throttled | Fault::Refused(_) | Fault::Says(..)));
@@ -295,6 +354,10 @@ impl HttpConnector for Wire {
             });
         }
         HttpConnectorFuture::new(async move {
+            if let Some(go) = held {
+                // That its holder is gone lets it go as well.
+                let _ = go.await;
+            }
             match fault {
                 None => inner.call(request).await,
                 Some(Fault::Gone) => Err(ConnectorError::io("connection refused (injected)".into())),

@@ -106,7 +106,7 @@ impl Grants {
         }
         if function.needs(Need::Sessions) {
             // A session holds Cognito's token, sealed; it opens among the user's others, from the membership as it is.
-            self.ephemera.extend(["DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"]);
+            self.ephemera.extend(["ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"]);
             self.records.insert("ConditionCheckItem");
             // Who comes for the first time has accepted their invitation.
             self.records.insert("UpdateItem");

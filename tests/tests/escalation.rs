@@ -1,0 +1,235 @@
+//! Every role at every endpoint, where it has no business: at another tenant's items, at what its own tenant does not let it
+//! do, and with members in its bodies that are not the caller's to say.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use common::{AnyEndpoint, Kind, Role, TenantId};
+use schemars::SchemaGenerator;
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, time::Duration};
+use suite::{
+    fixture::{self, Fixture},
+    matrix::{allowed_role, matrix, protected},
+    state,
+};
+use testing::{Answer, App, Tenant};
+
+const TABLES: [&str; 3] = ["RecordsTable", "LedgerTable", "EphemeraTable"];
+
+/// Those that name an item in their path. A segment is named by its number in the caller's own log, a session by its id in
+/// the caller's own list: there is no naming of another's.
+fn about_an_item() -> impl Iterator<Item = &'static AnyEndpoint> {
+    protected().filter(|e| e.route.path.contains('{') && !["get_segment", "end_session"].contains(&e.name))
+}
+
+fn header_names(answer: &Answer) -> Vec<&str> {
+    answer.headers.iter().map(|(name, _)| name.as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_their_role_strangers_neither_find_nor_change_anything() {
+    let app = App::start().await;
+    let acme = app.tenant_id(Tenant::Acme);
+    let fixture = Fixture::new(&app).await;
+    let missing = fixture.missing(&app);
+    let matrix = matrix();
+    for endpoint in about_an_item() {
+        let row = &matrix[endpoint.action.unwrap().0];
+        let before = state::of(&app, acme, &TABLES).await;
+        for role in Role::ALL {
+            // Whoever runs the platform looks after the tenants' profiles.
+            if role == Role::SuperAdmin && endpoint.kind == Kind::Platform {
+                continue;
+            }
+            app.clock().advance(Duration::from_secs(1));
+            let stranger = app.as_identity(app.open_session(Tenant::Birch, role).await);
+            let theirs = fixture.call(&stranger, endpoint).await;
+            let none = missing.call(&stranger, endpoint).await;
+            // Who may do it at home looks in vain; who may not is told that, or looks in vain as well.
+            let expected: &[u16] = if row[role.as_str()] == "-" { &[403, 404] } else { &[404] };
+            assert!(expected.contains(&theirs.status), "{} as {role}: {}", endpoint.name, theirs.text);
+            assert_eq!(theirs.without_correlation_id(), none.without_correlation_id(), "{} as {role}", endpoint.name);
+            assert_eq!(header_names(&theirs), header_names(&none), "{} as {role}", endpoint.name);
+        }
+        let after = state::of(&app, acme, &TABLES).await;
+        assert!(before == after, "{}: {:#?}", endpoint.name, state::difference(&before, &after));
+        app.forget_log_lines();
+    }
+}
+
+/// What an endpoint without an item in its path would touch is the caller's own tenant's: it cannot be told another.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_names_no_item_leaves_the_other_tenant_alone() {
+    let app = App::start().await;
+    let acme = app.tenant_id(Tenant::Acme);
+    let fixture = Fixture::new(&app).await;
+    let ids = ["tenant_id", "shipment_id", "key_id", "user_id"].map(|name| fixture.value(name).unwrap());
+    let before = state::of(&app, acme, &TABLES).await;
+    for endpoint in protected().filter(|e| !e.route.path.contains('{')) {
+        for role in Role::ALL {
+            app.clock().advance(Duration::from_secs(1));
+            let stranger = app.as_identity(app.open_session(Tenant::Birch, role).await);
+            let answer = fixture.call(&stranger, endpoint).await;
+            // Whoever runs the platform lists the tenants.
+            let operator = role == Role::SuperAdmin && endpoint.kind == Kind::Platform;
+            let shown = ids.iter().find(|id| answer.text.contains(**id));
+            assert!(operator || shown.is_none(), "{} as {role}: {}", endpoint.name, answer.text);
+        }
+        let after = state::of(&app, acme, &TABLES).await;
+        assert!(before == after, "{}: {:#?}", endpoint.name, state::difference(&before, &after));
+        app.forget_log_lines();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_role_may_not_do_at_home_changes_nothing() {
+    let app = App::start().await;
+    let matrix = matrix();
+    let fixture = Fixture::new(&app).await;
+    let tenants = [app.tenant_id(Tenant::Acme), app.tenant_id(Tenant::Birch), TenantId::PLATFORM];
+    let look = async || {
+        let mut seen = Vec::new();
+        for tenant in tenants {
+            seen.extend(state::of(&app, tenant, &["RecordsTable"]).await);
+        }
+        (seen, app.domain_events(Tenant::Acme).await.len())
+    };
+    for endpoint in protected() {
+        let row = &matrix[endpoint.action.unwrap().0];
+        let before = look().await;
+        for role in Role::ALL.into_iter().filter(|role| row[role.as_str()] == "-") {
+            app.clock().advance(Duration::from_secs(1));
+            let caller = app.as_identity(app.open_session(Tenant::Acme, role).await);
+            let answer = fixture.call(&caller, endpoint).await;
+            assert!([403, 404].contains(&answer.status), "{} as {role}: {}", endpoint.name, answer.text);
+        }
+        let after = look().await;
+        assert!(before == after, "{}: {:#?}", endpoint.name, state::difference(&before.0, &after.0));
+        app.forget_log_lines();
+    }
+}
+
+/// What a caller would like to say of an item, and the backend says.
+const NOT_THEIRS: [&str; 8] = ["role", "roles", "tenant_id", "version", "created_by", "user_id", "status", "membership_version"];
+
+/// Every object in a body: where it is, and its schema's own members.
+fn objects(body: &Value, schema: &Value, defs: &Value, at: String, into: &mut Vec<(String, Vec<String>)>) {
+    let schema = resolved(schema, defs);
+    match body {
+        Value::Object(members) => {
+            let known = schema["properties"].as_object().map(|known| known.keys().cloned().collect()).unwrap_or_default();
+            into.push((at.clone(), known));
+            for (name, value) in members {
+                objects(value, &schema["properties"][name], defs, format!("{at}/{name}"), into);
+            }
+        }
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                objects(item, &schema["items"], defs, format!("{at}/{i}"), into);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A schema behind its reference, and without its `null`.
+fn resolved<'a>(mut schema: &'a Value, defs: &'a Value) -> &'a Value {
+    loop {
+        if let Some(name) = schema["$ref"].as_str() {
+            schema = &defs[name.rsplit('/').next().unwrap()];
+        } else if let Some(other) = schema["anyOf"].as_array().and_then(|any| any.iter().find(|one| one["type"] != "null")) {
+            schema = other;
+        } else {
+            return schema;
+        }
+    }
+}
+
+/// As an error names a member: `shipments[0].ship_to.role`.
+fn field(pointer: &str, name: &str) -> String {
+    let mut field = String::new();
+    for part in pointer.split('/').skip(1) {
+        match part.parse::<usize>() {
+            Ok(i) => field += &format!("[{i}]"),
+            Err(_) => field += &format!("{}{part}", if field.is_empty() { "" } else { "." }),
+        }
+    }
+    if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_says_in_a_body_what_is_not_theirs_to_say() {
+    let app = App::start().await;
+    let fixture = Fixture::new(&app).await;
+    let look = async || {
+        let mut seen = Vec::new();
+        for tenant in [app.tenant_id(Tenant::Acme), TenantId::PLATFORM] {
+            seen.extend(state::of(&app, tenant, &["RecordsTable"]).await);
+        }
+        (seen, app.domain_events(Tenant::Acme).await.len())
+    };
+    let (mut cases, mut nested, mut read_whole) = (0, 0, BTreeSet::new());
+    // The carrier is known by its token, and nothing of a body is looked at without one.
+    for endpoint in registry::all().filter(|e| e.has_body && !e.name.starts_with("ups_webhook")) {
+        let mut generator = SchemaGenerator::default();
+        let schema = json!(endpoint.schemas(&mut generator).0.body.expect("a body has a schema"));
+        let defs = json!(generator.take_definitions(true));
+        let body = fixture.body(endpoint).expect("a body has a sample");
+        let mut places = Vec::new();
+        objects(&body, &schema, &defs, String::new(), &mut places);
+        let before = look().await;
+        for (place, known) in places {
+            nested += usize::from(!place.is_empty());
+            for name in NOT_THEIRS.into_iter().filter(|name| !known.iter().any(|own| own == name)) {
+                cases += 1;
+                app.clock().advance(Duration::from_secs(60));
+                let mut more = fixture.body(endpoint).unwrap();
+                more.pointer_mut(&place).unwrap()[name] = "tenant_admin".into();
+                let call = match endpoint.kind {
+                    Kind::Public => app.anonymous().call(endpoint).from_ip(&format!("2001:db8:{cases:x}::1")),
+                    _ => fixture.call(&app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await), endpoint),
+                };
+                let answer = call.json(more).await;
+                let field = field(&place, name);
+                if let Some(whole) = refused_for(&answer, endpoint, &field) {
+                    read_whole.insert((endpoint.name, whole));
+                }
+            }
+        }
+        let after = look().await;
+        assert!(before == after, "{}: {:#?}", endpoint.name, state::difference(&before.0, &after.0));
+        app.forget_log_lines();
+    }
+    // Shrinks only: elsewhere a caller is told which member is none.
+    let whole = read_whole.iter().map(|(name, at)| format!("{name}: {at}")).collect::<Vec<_>>();
+    let expected = ["check_permissions: checks", "put_preferences: channels", "put_preferences: digest"];
+    assert_eq!(whole, [&expected[..], &["put_preferences: quiet_hours", "put_settings: rate_limits"]].concat());
+    assert!(cases > 200 && nested > 3, "{cases} cases, {nested} objects that lie in others");
+}
+
+/// That this member, and nothing else, is what was wrong; or the value that it lies in, where that is read as one.
+fn refused_for(answer: &Answer, endpoint: &AnyEndpoint, field: &str) -> Option<String> {
+    let name = endpoint.name;
+    // An item of a batch is answered by itself, and names its own members.
+    let (problem, field) = match field.split_once("[0].") {
+        Some((_, own)) if endpoint.kind == Kind::Batch => (&answer.json["items"][0]["error"], own),
+        _ => (&answer.json, field),
+    };
+    assert_eq!(problem["status"], 422, "{name} with `{field}`: {}", answer.text);
+    let [error] = &problem["errors"].as_array().unwrap()[..] else { panic!("{name} with `{field}`: {}", answer.text) };
+    let at = error["field"].as_str().unwrap();
+    match error["code"].as_str().unwrap() {
+        "unknown_field" if at == field => None,
+        "invalid" if field.starts_with(at) => Some(at.to_owned()),
+        _ => panic!("{name} with `{field}`: {}", answer.text),
+    }
+}
+
+/// So that the helpers above look where they should.
+#[test]
+fn a_place_in_a_body_is_named_as_errors_name_it() {
+    let body = fixture::fresh(testing::find(shipments::endpoints::ALL, "create_shipments").sample.body.unwrap());
+    assert!(body.pointer("/shipments/0").is_some());
+    assert_eq!(field("/shipments/0/contents/1", "role"), "shipments[0].contents[1].role");
+    assert_eq!(field("", "role"), "role");
+}
