@@ -122,6 +122,24 @@ async fn a_header_that_stands_twice_says_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_answer_is_had_again_with_an_if_match_that_would_be_refused() {
+    let app = App::start().await;
+    let id = created(&app, Tenant::Acme).await;
+    let update = || update(&app, &id, 1, json!({"reference": "x"})).header("Idempotency-Key", "update");
+    assert_eq!(update().await.status, 200);
+    assert_eq!(update().await.header("idempotency-replayed"), Some("true"));
+    let twice = update().also("If-Match", "\"2\"").await;
+    assert_eq!(outcome(&twice), (422, "idempotency_mismatch"), "{}", twice.text);
+    let void = || {
+        let call = app.as_role(Tenant::Acme, Role::Marketer).call(endpoint("void_shipment"));
+        call.path("shipment_id", &id).header("Idempotency-Key", "void")
+    };
+    assert_eq!(void().await.status, 200);
+    let empty = void().header("If-Match", "").await;
+    assert_eq!(outcome(&empty), (422, "idempotency_mismatch"), "{}", empty.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_header_that_is_not_ascii_is_no_reason_to_fall_over() {
     let app = App::start().await;
     let id = created(&app, Tenant::Acme).await;

@@ -21,6 +21,7 @@ mod provision;
 mod server;
 mod template;
 pub mod ups;
+mod venv;
 
 pub use dir_lock::DirLock;
 pub use dynamo::{Dynamo, Storage};
@@ -30,6 +31,7 @@ pub use ministack::{MiniStack, Options as MiniStackOptions};
 pub use provision::{Endpoints, Pipe, PipeTarget, Provisioned, Which, provision};
 pub use template::{Overrides, Template, TemplateError};
 pub use ups::{Options as UpsOptions, Ups};
+pub use venv::Venv;
 
 /// The region that every emulated resource is in.
 pub const REGION: &str = "us-east-1";

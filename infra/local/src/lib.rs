@@ -26,7 +26,7 @@ pub use error::Error;
 pub use handover::Handover;
 pub use ledger::{AuditLog, Seen};
 pub use live::{Kind, Observer, Ran, Served};
-pub use seed::{PLATFORM, TENANTS, User};
+pub use seed::{PLATFORM, TENANTS, User, join};
 pub use sign_in::sign_in;
 pub use socket_client::{Heard, NoSocket, Socket};
 pub use stack::{Data, Options, Stack};

@@ -94,18 +94,32 @@ pub(crate) async fn seed(deps: &Deps, dir: &Path, wanted: Option<&str>, progress
 async fn user(operator: &Operator<'_>, tenant: TenantId, name: &str, role: Role, password: &str) -> Result<User, Error> {
     // Whoever runs the platform belongs to no clinic.
     let (home, home_name) = if role == Role::SuperAdmin { (TenantId::PLATFORM, PLATFORM) } else { (tenant, name) };
-    let email = format!("{role}@{name}.example");
-    let address = Email::parse(&email).map_err(|e| Error::Config(format!("`{email}`: {e}")))?;
+    join(operator, (home_name, home), role, &format!("{role}@{name}.example"), password).await
+}
+
+/// Makes a user of a tenant, with an authenticator where the role signs in with one.
+///
+/// # Errors
+/// [`Error::Seed`].
+pub async fn join(
+    operator: &Operator<'_>,
+    (tenant, id): (&str, TenantId),
+    role: Role,
+    email: &str,
+    password: &str,
+) -> Result<User, Error> {
+    let address = Email::parse(email).map_err(|e| Error::Config(format!("`{email}`: {e}")))?;
     let new = NewUser { email: &address, password, permanent: true, roles: &[role] };
     let failed = |source| Error::Seed { what: format!("user `{email}`"), source };
-    let user = operator.create_user(home, &new).await.map_err(failed)?;
+    let user = operator.create_user(id, &new).await.map_err(failed)?;
     let mut authenticator = None;
     if matches!(role, Role::SuperAdmin | Role::TenantAdmin | Role::Auditor) {
         let secret = TotpSecret::generate();
         authenticator = Some(secret.to_base32());
-        operator.hand_out_authenticator(home, user, &Authenticator { secret }).await.map_err(failed)?;
+        operator.hand_out_authenticator(id, user, &Authenticator { secret }).await.map_err(failed)?;
     }
-    Ok(User { tenant: home_name.to_owned(), role, email, user_id: user.to_string(), authenticator })
+    let (tenant, email) = (tenant.to_owned(), email.to_owned());
+    Ok(User { tenant, role, email, user_id: user.to_string(), authenticator })
 }
 
 /// One that the pool's policy takes, easy to paste, and never the same twice.

@@ -61,8 +61,9 @@ impl Claim {
         let name = hash(&[user.to_string().as_bytes(), endpoint.as_bytes(), key]);
         let path: Vec<_> = request.path.iter().flat_map(|(k, v)| [k.as_bytes(), v.as_bytes()]).collect();
         let body = request.body.as_deref().unwrap_or_default();
-        let if_match = request.headers.get("if-match").map(http::HeaderValue::as_bytes).unwrap_or_default();
-        let request_hash = hash(&[&path[..], &[if_match, body]].concat());
+        // None, an empty one and two are three requests, of which the last two are refused.
+        let if_match: Vec<_> = request.headers.get_all("if-match").iter().map(http::HeaderValue::as_bytes).collect();
+        let request_hash = hash(&[&path[..], &if_match, &[body]].concat());
         Ok(Some(Self { key: named(&name), request_hash }))
     }
 

@@ -1,7 +1,5 @@
 //! MiniStack: Cognito, S3, SQS, CloudFormation and the rest, as a child process.
 
-mod venv;
-
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -12,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand;
 
-use crate::{ACCOUNT, Error, REGION};
+use crate::{ACCOUNT, Error, REGION, Venv};
 
 const LAUNCHER: &str = include_str!("launch.py");
 
@@ -26,6 +24,16 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// Another process may take the port between our asking for a free one and the child's listening.
 const ATTEMPTS: usize = 3;
+
+/// The Python environment that it runs in: `CLOISTER_VENV`, or `.cloister/venv` in the workspace.
+fn environment() -> Venv {
+    let dir = match std::env::var_os("CLOISTER_VENV") {
+        Some(dir) => PathBuf::from(dir),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cloister/venv"),
+    };
+    let requirements = include_str!("../../requirements.txt");
+    Venv { dir, requirements, what: "the AWS emulator, 130 MB", oldest: (3, 10) }
+}
 
 /// How MiniStack is started.
 #[derive(Debug, Clone)]
@@ -64,7 +72,7 @@ impl MiniStack {
     /// [`Error::Setup`] if the environment cannot be made; [`Error::NotHealthy`] with the process's last words if it does not
     /// answer within a minute; [`Error::Io`] if it cannot be run.
     pub fn start(options: &Options) -> Result<Self, Error> {
-        let python = venv::python(options.progress)?;
+        let python = environment().python(options.progress)?;
         let mut attempt = 1;
         loop {
             match Self::launch(&python, options.data_dir.as_deref()) {

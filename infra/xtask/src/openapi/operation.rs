@@ -130,7 +130,7 @@ fn describe(endpoint: &AnyEndpoint, input: &InputSchema, output: &Schema) -> Val
         "summary": endpoint.summary,
         "tags": [endpoint.domain],
         "parameters": parameters(endpoint, &input.path, input.query.as_ref()),
-        "responses": responses(endpoint, output),
+        "responses": responses(endpoint, input, output),
     });
     if endpoint.kind == Kind::Public {
         operation["security"] = json!([]);
@@ -212,7 +212,7 @@ fn without_null(schema: &Value) -> Value {
     schema
 }
 
-fn responses(endpoint: &AnyEndpoint, output: &Schema) -> Value {
+fn responses(endpoint: &AnyEndpoint, input: &InputSchema, output: &Schema) -> Value {
     let header = |name: &str| (name.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }));
     let mut headers: Map<String, Value> = Map::from_iter([header("X-Correlation-Id")]);
     if endpoint.kind != Kind::Public || endpoint.audited {
@@ -231,7 +231,7 @@ fn responses(endpoint: &AnyEndpoint, output: &Schema) -> Value {
     if endpoint.status != 204 {
         success["content"] = json!({ "application/json": { "schema": output } });
     }
-    let mut all = Map::from_iter(problem::responses(endpoint));
+    let mut all = Map::from_iter(problem::responses(endpoint, input));
     all.insert(endpoint.status.to_string(), success);
     Value::Object(all)
 }
@@ -247,8 +247,8 @@ pub(super) fn header_parameters() -> Value {
     let if_match = |required: bool| {
         json!({
             "name": "If-Match", "in": "header", "required": required,
-            "description": "The version that is to change, as its `ETag` said. Another one is refused with 412.",
-            "schema": { "type": "string", "pattern": "^(\\*|\"[0-9]+\")$" }, "example": "\"1\"",
+            "description": "The version that is to change, as its `ETag` said, or `*` for whichever there is. Another one is refused with 412.",
+            "schema": { "type": "string", "pattern": "^(\\*|[0-9]{1,18}|\"[0-9]{1,18}\")$" }, "example": "\"1\"",
         })
     };
     json!({
@@ -263,8 +263,8 @@ pub(super) fn header_parameters() -> Value {
         },
         "X-Correlation-Id": {
             "name": "X-Correlation-Id", "in": "header", "required": false,
-            "description": "Ties this request to its caller's own records. One is made where none is sent.",
-            "schema": { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$" },
+            "description": "Ties this request to its caller's own records: 1 to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`. One is made where none is sent, or another text.",
+            "schema": { "type": "string" },
         },
     })
 }

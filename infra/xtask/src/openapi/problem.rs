@@ -1,6 +1,6 @@
 //! The errors that an endpoint can answer with, and what all of them look like.
 
-use common::{AnyEndpoint, Data, IdempotencyKey, Kind, Method, Need};
+use common::{AnyEndpoint, Data, IdempotencyKey, Kind, Method, Need, input::InputSchema};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -34,8 +34,24 @@ pub(super) fn schema() -> Value {
     })
 }
 
+/// What single endpoints answer besides.
+const OWN: &[(&str, u16, &str)] = &[
+    ("activate_totp", 403, "invalid_code"),
+    ("activate_totp", 429, "second_factor_locked"),
+    ("change_password", 401, "invalid_credentials"),
+    ("list_shipments", 422, "filter_combination"),
+    ("put_ip_allowlist", 422, "would_lock_out"),
+    ("search_shipments", 422, "filter_combination"),
+    ("ups_webhook", 400, "malformed_push"),
+    ("ups_webhook", 401, "unauthenticated"),
+    ("ups_webhook_token", 400, "unsupported_grant_type"),
+    ("ups_webhook_token", 401, "unauthenticated"),
+    ("verify_mfa", 403, "invalid_code"),
+    ("verify_mfa", 429, "second_factor_locked"),
+];
+
 /// Codes by status. A conflict's code is its domain's own.
-pub(super) fn codes(endpoint: &AnyEndpoint) -> BTreeMap<u16, Vec<&'static str>> {
+pub(super) fn codes(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap<u16, Vec<&'static str>> {
     let mut codes: BTreeMap<u16, Vec<&'static str>> = BTreeMap::new();
     let mut can = |status: u16, code: &'static str| codes.entry(status).or_default().push(code);
     let signed_in = endpoint.kind != Kind::Public;
@@ -44,11 +60,20 @@ pub(super) fn codes(endpoint: &AnyEndpoint) -> BTreeMap<u16, Vec<&'static str>> 
     can(503, "dependency_unavailable");
     if signed_in || endpoint.audited {
         can(429, "rate_limited");
+        can(429, "temporarily_blocked");
     }
     if signed_in {
         can(401, "unauthenticated");
         can(403, "forbidden");
         can(403, "tenant_inactive");
+        // What a guard gives as its `@code`.
+        for code in ["enrolment_only", "mfa_required", "network_not_allowed", "step_up_required"] {
+            can(403, code);
+        }
+        can(429, "tenant_rate_limited");
+    }
+    if input.query.is_some() {
+        can(400, "repeated_parameter");
     }
     if !signed_in && endpoint.needs.contains(&Need::SignIn) {
         can(401, "invalid_credentials");
@@ -59,6 +84,7 @@ pub(super) fn codes(endpoint: &AnyEndpoint) -> BTreeMap<u16, Vec<&'static str>> 
     if endpoint.data == Data::Phi {
         can(400, "purpose_of_use_required");
         can(400, "invalid_purpose_of_use");
+        can(403, "baa_required");
     }
     if signed_in && endpoint.idempotency != IdempotencyKey::Ignored {
         if endpoint.idempotency == IdempotencyKey::Required {
@@ -86,21 +112,39 @@ pub(super) fn codes(endpoint: &AnyEndpoint) -> BTreeMap<u16, Vec<&'static str>> 
             can(428, "precondition_required");
         }
     }
+    for (_, status, code) in OWN.iter().filter(|(name, ..)| *name == endpoint.name) {
+        can(*status, code);
+    }
     codes
 }
 
+/// What is done about an item and leaves it as it is, whatever its version.
+const ABOUT: [&str; 7] = [
+    "add_admin",
+    "end_user_sessions",
+    "refresh_shipment",
+    "remove_admin",
+    "resend_invitation",
+    "reset_user_password",
+    "sign_out_user",
+];
+
 /// Changes of one item that has versions name the version that they change: an item of its own, or what is put in its place.
 pub(super) fn takes_if_match(endpoint: &AnyEndpoint) -> bool {
-    endpoint.needs.contains(&Need::Write) && (endpoint.view.is_some() || endpoint.route.method == Method::Put)
+    !ABOUT.contains(&endpoint.name)
+        && endpoint.needs.contains(&Need::Write)
+        && (endpoint.view.is_some() || endpoint.route.method == Method::Put)
 }
 
+/// A role is given to a user whose other roles need not have been seen.
 pub(super) fn requires_if_match(endpoint: &AnyEndpoint) -> bool {
-    takes_if_match(endpoint) && matches!(endpoint.route.method, Method::Patch | Method::Put)
+    let replaces = matches!(endpoint.route.method, Method::Patch | Method::Put) && endpoint.name != "grant_role";
+    takes_if_match(endpoint) && replaces
 }
 
 /// The responses of an endpoint's errors.
-pub(super) fn responses(endpoint: &AnyEndpoint) -> BTreeMap<String, Value> {
-    codes(endpoint)
+pub(super) fn responses(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap<String, Value> {
+    codes(endpoint, input)
         .into_iter()
         .map(|(status, codes)| {
             let named: Vec<_> = codes.into_iter().filter(|code| !code.is_empty()).collect();

@@ -26,6 +26,8 @@ pub trait PhiText: Sized {
     const EXPECTED: &'static str;
     /// Bounds of the accepted text, in Unicode scalar values: for the API's schema.
     const LENGTH: std::ops::RangeInclusive<usize>;
+    /// A keyword of JSON Schema that says more of its form, with its value, where one does: for the API's schema.
+    const FORM: Option<(&'static str, &'static str)> = None;
 
     /// # Errors
     /// [`InvalidValue`].
@@ -37,6 +39,9 @@ pub trait PhiText: Sized {
 
 /// Trims, and accepts `length` characters that all print: no control characters, line breaks or bidirectional
 /// overrides (which make a text read as another).
+/// The characters that [`printable`] takes, as a pattern.
+pub(crate) const PRINTABLE: (&str, &str) = ("pattern", r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$");
+
 pub(crate) fn printable(text: &str, length: std::ops::RangeInclusive<usize>) -> Option<&str> {
     let text = text.trim();
     // Checked first, so that a huge text is not walked.

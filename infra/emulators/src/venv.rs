@@ -1,0 +1,110 @@
+//! Python environments for tools that are Python packages: each made once, from pinned and hashed packages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::{DirLock, Error};
+
+/// Written last, and holds what the environment was made from: without it the environment is half made or out of date.
+const MARKER: &str = "made-from";
+
+/// An environment, which need not be there yet.
+#[derive(Debug, Clone)]
+pub struct Venv {
+    pub dir: PathBuf,
+    /// The packages with their versions and hashes, as pip reads them.
+    pub requirements: &'static str,
+    /// What is installed, in words.
+    pub what: &'static str,
+    /// The oldest Python that the pinned packages are for.
+    pub oldest: (u32, u32),
+}
+
+impl Venv {
+    /// The environment's interpreter. Makes the environment first where it is missing or outdated, with `CLOISTER_PYTHON` or
+    /// `python3`, which takes up to a minute; another process that wants the same waits for it. Blocks the thread.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] if it cannot be made.
+    pub fn python(&self, progress: fn(&str)) -> Result<PathBuf, Error> {
+        let python = self.dir.join("bin").join("python");
+        if self.is_current() {
+            return Ok(python);
+        }
+        let parent = self.dir.parent().unwrap_or(Path::new("."));
+        let _held = DirLock::take(parent)?;
+        if !self.is_current() {
+            self.make(&python, progress)?;
+        }
+        Ok(python)
+    }
+
+    fn is_current(&self) -> bool {
+        fs::read_to_string(self.dir.join(MARKER)).is_ok_and(|made_from| made_from == self.fingerprint())
+    }
+
+    fn fingerprint(&self) -> String {
+        let hash = digest(&SHA256, self.requirements.as_bytes());
+        hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn make(&self, python: &Path, progress: fn(&str)) -> Result<(), Error> {
+        let Self { dir, what, .. } = self;
+        let system = std::env::var("CLOISTER_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+        check_version(&system, self.oldest)?;
+        if dir.exists() {
+            fs::remove_dir_all(dir).map_err(Error::io(format!("remove `{}`", dir.display())))?;
+        }
+        progress(&format!("first run: making a Python environment in {}", dir.display()));
+        run(Command::new(&system).args(["-m", "venv"]).arg(dir), "making the Python environment")?;
+        let list = dir.join("requirements.txt");
+        let marker = dir.join(MARKER);
+        let write = |path: &Path, text: &str| fs::write(path, text).map_err(Error::io(format!("write `{}`", path.display())));
+        write(&list, self.requirements)?;
+        progress(&format!("first run: installing {what}"));
+        run(
+            Command::new(python)
+                .args(["-m", "pip", "install", "--quiet", "--no-input"])
+                .args(["--disable-pip-version-check", "--require-hashes", "-r"])
+                .arg(&list),
+            &format!("installing {what}"),
+        )?;
+        write(&marker, &self.fingerprint())?;
+        progress(&format!("first run: {what} is installed"));
+        Ok(())
+    }
+}
+
+fn check_version(python: &str, oldest: (u32, u32)) -> Result<(), Error> {
+    let print = "import sys; print(sys.version_info[0], sys.version_info[1])";
+    let output =
+        run(Command::new(python).args(["-c", print]), &format!("running `{python}` (name another with CLOISTER_PYTHON)"))?;
+    let mut numbers = output.split_whitespace().map(|number| number.parse().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version >= oldest {
+        return Ok(());
+    }
+    Err(Error::Setup {
+        message: format!(
+            "`{python}` is Python {}.{}, and {}.{} or newer is needed (name another with CLOISTER_PYTHON)",
+            version.0, version.1, oldest.0, oldest.1
+        ),
+        output: String::new(),
+    })
+}
+
+/// Runs a step to its end; answers what it printed.
+fn run(command: &mut Command, step: &str) -> Result<String, Error> {
+    let failed = |how: String, output: String| Error::Setup { message: format!("{step}: {how}"), output };
+    let output = command.output().map_err(|error| failed(error.to_string(), String::new()))?;
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        Ok(stdout)
+    } else {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        Err(failed(output.status.to_string(), format!("{stdout}{stderr}")))
+    }
+}
