@@ -2,7 +2,6 @@
 
 use crate::{Principal, Purpose, Role, SessionKind, Timestamp, network::AllowList, tenant::Tenant};
 use cedar_policy::{EntityTypeName, EntityUid, RestrictedExpression};
-use std::str::FromStr;
 
 /// The decision's context, as `Request` in the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,8 +71,7 @@ impl Circumstances {
         }
     }
 
-    pub(super) fn pairs(&self) -> Result<Vec<(String, RestrictedExpression)>, Box<dyn std::error::Error>> {
-        let role = EntityTypeName::from_str("Role")?;
+    pub(super) fn pairs(&self, role: &EntityTypeName) -> Vec<(String, RestrictedExpression)> {
         let role = |r: &Role| {
             RestrictedExpression::new_entity_uid(EntityUid::from_type_name_and_id(
                 role.clone(),
@@ -93,6 +91,6 @@ impl Circumstances {
         ];
         pairs.extend(self.purpose.map(|purpose| ("purpose", text(purpose.as_str()))));
         pairs.extend(self.mfa_age.map(|age| ("mfa_age", RestrictedExpression::new_long(age))));
-        Ok(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
