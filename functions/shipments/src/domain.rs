@@ -138,6 +138,7 @@ common::input! {
     /// What is to change: what is absent stays, null clears. A recipient is replaced as a whole, and cannot be cleared.
     pub struct ShipmentPatch {
         patch reference: ShortText,
+        #[schemars(with = "RecipientInput")]
         patch recipient: RecipientInput,
         patch contents: LongText,
         /// A member of the tenant.

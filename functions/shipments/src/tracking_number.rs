@@ -18,6 +18,8 @@ pub struct TrackingNumber(String);
 impl PhiText for TrackingNumber {
     const EXPECTED: &'static str = "a UPS tracking number: `1Z`, 15 letters or digits, and a check digit";
     const LENGTH: std::ops::RangeInclusive<usize> = LENGTH..=MAX_TEXT_BYTES;
+    const FORM: Option<(&'static str, &'static str)> =
+        Some(("pattern", r"^[ \t]*1[ \t]*[Zz]([ \t]*[0-9A-Za-z]){15}[ \t]*[0-9][ \t]*$"));
 
     fn parse(text: &str) -> Result<Self, InvalidValue> {
         match Self::classify(text) {

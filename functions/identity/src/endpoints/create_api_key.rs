@@ -12,7 +12,9 @@ common::input! {
     /// What a key is to be good for.
     pub struct NewApiKey {
         /// What it is for, in 1 to 80 characters, for those who will look after it.
+        #[schemars(length(min = 1, max = 80), regex(pattern = common::input::VISIBLE))]
         required name: String,
+        #[schemars(length(min = 1))]
         required scopes: Vec<ApiScope>,
         /// The purposes of use that its requests may state. Without one it sees no health information.
         required purposes: Vec<Purpose>,

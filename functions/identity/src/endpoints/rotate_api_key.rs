@@ -9,7 +9,10 @@ use std::time::Duration;
 
 common::input! {
     /// For how long the text that there is stays good: 0 to 168 hours, a day where nothing is said.
-    pub struct Rotation { optional overlap_hours: u16 }
+    pub struct Rotation {
+        #[schemars(range(max = 168))]
+        optional overlap_hours: u16,
+    }
 }
 
 const USUAL: u16 = 24;

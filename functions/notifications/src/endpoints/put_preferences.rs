@@ -17,6 +17,7 @@ common::input! {
     /// What one wants to be told, how and when.
     pub struct NewPreferences {
         /// By kind; a kind that is not named is told as it is by default.
+        #[schemars(extend("propertyNames" = { "enum": Kind::ALL }))]
         optional channels: BTreeMap<Kind, Channels>,
         optional quiet_hours: QuietHours,
         optional digest: Digest,

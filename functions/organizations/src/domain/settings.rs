@@ -21,17 +21,26 @@ common::input! {
     /// A tenant's settings as a whole. What is left out is the deployment's choice.
     pub struct SettingsInput {
         /// 5 to 60.
+        #[schemars(range(min = 5, max = 60))]
         optional session_idle_minutes: u16,
         /// 1 to 12.
+        #[schemars(range(min = 1, max = 12))]
         optional session_hours: u16,
         /// Roles that sign in with a second factor, besides those that always do.
+        #[schemars(extend("uniqueItems" = true))]
         optional mfa_roles: Vec<Role>,
         /// Where the second factor that a role needs is not asked for: no network wider than /16, or /32 of IPv6.
         optional trusted_networks: AllowList,
         /// Other numbers of calls than the rate-limit profiles' own, from one to ten times as many; `tenant` is all callers'
         /// together, a minute, 600 to 60,000.
+        #[schemars(extend("propertyNames" = { "enum": limits() }, "additionalProperties" = { "type": "integer", "minimum": 1, "maximum": CEILINGS.end() }))]
         optional rate_limits: BTreeMap<String, u32>,
     }
+}
+
+/// What may have a limit.
+fn limits() -> Vec<&'static str> {
+    RateLimit::PROFILES.iter().map(|profile| profile.name).chain([CEILING]).collect()
 }
 
 /// Settings within their bounds.

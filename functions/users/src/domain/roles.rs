@@ -2,8 +2,9 @@
 
 use super::Term;
 use common::{Grant, Role};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 
 /// Whether a tenant gives this role to people: operators are made elsewhere, and a program has its key.
 pub const fn for_people(role: Role) -> bool {
@@ -11,9 +12,8 @@ pub const fn for_people(role: Role) -> bool {
 }
 
 /// The roles that somebody is invited with: one at least, none twice, each of them [`for_people`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(inline)]
-pub struct InvitedRoles(#[schemars(length(min = 1, max = 6))] Vec<Role>);
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InvitedRoles(Vec<Role>);
 
 impl InvitedRoles {
     fn parse(roles: Vec<Role>) -> Result<Self, &'static str> {
@@ -34,6 +34,22 @@ impl InvitedRoles {
 impl<'de> Deserialize<'de> for InvitedRoles {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         Self::parse(Vec::deserialize(d)?).map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for InvitedRoles {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "InvitedRoles".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let roles: Vec<_> = Role::ALL.into_iter().filter(|role| for_people(*role)).collect();
+        json_schema!({
+            "type": "array", "minItems": 1, "maxItems": roles.len(), "uniqueItems": true,
+            "items": {"type": "string", "enum": roles},
+        })
     }
 }
 

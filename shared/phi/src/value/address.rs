@@ -30,6 +30,7 @@ pub struct PostalCode(String);
 impl PhiText for PostalCode {
     const EXPECTED: &'static str = "a postal code of 2 to 12 letters, digits, spaces and dashes";
     const LENGTH: std::ops::RangeInclusive<usize> = 2..=12;
+    const FORM: Option<(&'static str, &'static str)> = Some(("pattern", "^[0-9A-Za-z -]*$"));
 
     fn parse(text: &str) -> Result<Self, InvalidValue> {
         printable(text, Self::LENGTH)
@@ -52,6 +53,7 @@ pub struct CountryCode(&'static str);
 impl PhiText for CountryCode {
     const EXPECTED: &'static str = "an ISO 3166-1 country code of two upper-case letters";
     const LENGTH: std::ops::RangeInclusive<usize> = 2..=2;
+    const FORM: Option<(&'static str, &'static str)> = Some(("pattern", "^[A-Z]{2}$"));
 
     fn parse(text: &str) -> Result<Self, InvalidValue> {
         let found = COUNTRIES.split_ascii_whitespace().find(|code| *code == text);

@@ -8,6 +8,7 @@ pub struct Email(String);
 impl PhiText for Email {
     const EXPECTED: &'static str = "an e-mail address";
     const LENGTH: std::ops::RangeInclusive<usize> = 5..=254;
+    const FORM: Option<(&'static str, &'static str)> = Some(("format", "email"));
 
     fn parse(text: &str) -> Result<Self, InvalidValue> {
         let refused = InvalidValue(Self::EXPECTED);

@@ -64,12 +64,16 @@ macro_rules! phi_text {
 
             fn json_schema(_: &mut $crate::__private::schemars::SchemaGenerator) -> $crate::__private::schemars::Schema {
                 let length = <Self as $crate::PhiText>::LENGTH;
-                $crate::__private::schemars::json_schema!({
+                let mut schema = $crate::__private::schemars::json_schema!({
                     "type": "string",
                     "minLength": length.start(),
                     "maxLength": length.end(),
                     "description": <Self as $crate::PhiText>::EXPECTED,
-                })
+                });
+                if let ::std::option::Option::Some((keyword, value)) = <Self as $crate::PhiText>::FORM {
+                    schema.insert(keyword.to_owned(), value.into());
+                }
+                schema
             }
         }
     };

@@ -26,6 +26,8 @@ pub trait PhiText: Sized {
     const EXPECTED: &'static str;
     /// Bounds of the accepted text, in Unicode scalar values: for the API's schema.
     const LENGTH: std::ops::RangeInclusive<usize>;
+    /// A keyword of JSON Schema that says more of its form, with its value, where one does: for the API's schema.
+    const FORM: Option<(&'static str, &'static str)> = None;
 
     /// # Errors
     /// [`InvalidValue`].
@@ -34,6 +36,12 @@ pub trait PhiText: Sized {
     /// The plaintext.
     fn as_str(&self) -> &str;
 }
+
+/// What [`printable`] takes, as a pattern: one character at least that is no space.
+pub(crate) const PRINTABLE: (&str, &str) = (
+    "pattern",
+    r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*[^\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069][^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$",
+);
 
 /// Trims, and accepts `length` characters that all print: no control characters, line breaks or bidirectional
 /// overrides (which make a text read as another).

@@ -1,4 +1,4 @@
-use super::{InvalidValue, MASK, PhiText, folded, printable};
+use super::{InvalidValue, MASK, PRINTABLE, PhiText, folded, printable};
 
 /// A person's name as one text, as a carrier prints it.
 #[derive(Clone, PartialEq, Eq)]
@@ -7,6 +7,7 @@ pub struct PersonName(String);
 impl PhiText for PersonName {
     const EXPECTED: &'static str = "a name of 1 to 200 characters";
     const LENGTH: std::ops::RangeInclusive<usize> = 1..=200;
+    const FORM: Option<(&'static str, &'static str)> = Some(PRINTABLE);
 
     fn parse(text: &str) -> Result<Self, InvalidValue> {
         printable(text, Self::LENGTH).map(|text| Self(text.to_owned())).ok_or(InvalidValue(Self::EXPECTED))

@@ -8,6 +8,7 @@ pub struct Phone(String);
 impl PhiText for Phone {
     const EXPECTED: &'static str = "a phone number of 7 to 15 digits";
     const LENGTH: std::ops::RangeInclusive<usize> = 7..=32;
+    const FORM: Option<(&'static str, &'static str)> = Some(("pattern", r"^\+?([ .()-]*[0-9]){7,15}[ .()-]*$"));
 
     fn parse(text: &str) -> Result<Self, InvalidValue> {
         let refused = InvalidValue(Self::EXPECTED);

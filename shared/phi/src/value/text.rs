@@ -1,4 +1,4 @@
-use super::{InvalidValue, MASK, PhiText, folded, printable};
+use super::{InvalidValue, MASK, PRINTABLE, PhiText, folded, printable};
 
 /// One line of text, 1 to `MAX` characters, trimmed.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,6 +17,7 @@ impl<const MAX: usize> PhiText for Text<MAX> {
         _ => "a short text on one line",
     };
     const LENGTH: std::ops::RangeInclusive<usize> = 1..=MAX;
+    const FORM: Option<(&'static str, &'static str)> = Some(PRINTABLE);
 
     fn parse(text: &str) -> Result<Self, InvalidValue> {
         printable(text, Self::LENGTH).map(|text| Self(text.to_owned())).ok_or(InvalidValue(Self::EXPECTED))
