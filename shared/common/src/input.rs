@@ -359,6 +359,9 @@ impl<T: JsonSchema> JsonSchema for Patch<T> {
     }
 }
 
+/// For schemas: a name that can be seen, without control characters and with one character at least that is no space.
+pub const VISIBLE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
+
 /// A derived schema requires every field that is not an `Option`; a field of a patch may be left out.
 #[doc(hidden)]
 pub fn patches_are_optional(schema: &mut Schema, fields: &[(&str, &str)]) {

@@ -12,7 +12,7 @@ common::input! {
     /// What a key is to be good for.
     pub struct NewApiKey {
         /// What it is for, in 1 to 80 characters, for those who will look after it.
-        #[schemars(length(min = 1, max = 80), regex(pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$"))]
+        #[schemars(length(min = 1, max = 80), regex(pattern = common::input::VISIBLE))]
         required name: String,
         #[schemars(length(min = 1))]
         required scopes: Vec<ApiScope>,

@@ -33,7 +33,7 @@ impl<'de> Deserialize<'de> for TenantName {
 /// What people call it: 1 to 100 characters, none of them a control character.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(inline)]
-pub struct DisplayName(#[schemars(length(min = 1, max = 100))] String);
+pub struct DisplayName(#[schemars(length(min = 1, max = 100), regex(pattern = common::input::VISIBLE))] String);
 
 impl DisplayName {
     fn parse(text: &str) -> Option<Self> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// A department's name: 1 to 100 characters, none of them a control character. Names that are equal are the same department.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(inline)]
-pub struct Department(#[schemars(length(min = 1, max = 100), regex(pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$"))] String);
+pub struct Department(#[schemars(length(min = 1, max = 100), regex(pattern = common::input::VISIBLE))] String);
 
 /// The text names no department.
 const EXPECTED: &str = "expected a name of 1 to 100 characters";

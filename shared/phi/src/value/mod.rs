@@ -37,6 +37,12 @@ pub trait PhiText: Sized {
     fn as_str(&self) -> &str;
 }
 
+/// What [`printable`] takes, as a pattern: one character at least that is no space.
+pub(crate) const PRINTABLE: (&str, &str) = (
+    "pattern",
+    r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*[^\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069][^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$",
+);
+
 /// Trims, and accepts `length` characters that all print: no control characters, line breaks or bidirectional
 /// overrides (which make a text read as another).
 /// The characters that [`printable`] takes, as a pattern.
