@@ -45,9 +45,6 @@ pub(crate) const PRINTABLE: (&str, &str) = (
 
 /// Trims, and accepts `length` characters that all print: no control characters, line breaks or bidirectional
 /// overrides (which make a text read as another).
-/// The characters that [`printable`] takes, as a pattern.
-pub(crate) const PRINTABLE: (&str, &str) = ("pattern", r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$");
-
 pub(crate) fn printable(text: &str, length: std::ops::RangeInclusive<usize>) -> Option<&str> {
     let text = text.trim();
     // Checked first, so that a huge text is not walked.
