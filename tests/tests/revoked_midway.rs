@@ -120,8 +120,8 @@ async fn whoever_loses_their_role_in_the_middle_of_a_request_changes_nothing_by_
     let mut struck = 0;
     for endpoint in theirs {
         // Nothing comes of any of the cases: one item is enough for all of them.
+        let other: UserId = Fixture::new(&app).await.value("user_id").unwrap().parse().unwrap();
         let fixture = Fixture::of(&app, endpoint).await;
-        let other: UserId = fixture.value("user_id").unwrap().parse().unwrap();
         for (blow, point) in [Blow::RoleRevoked, Blow::Disabled]
             .into_iter()
             .flat_map(|blow| [Point::Touched, Point::Commits].map(|point| (blow, point)))
