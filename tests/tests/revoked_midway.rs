@@ -120,8 +120,8 @@ async fn whoever_loses_their_role_in_the_middle_of_a_request_changes_nothing_by_
     let mut struck = 0;
     for endpoint in theirs {
         // Nothing comes of any of the cases: one item is enough for all of them.
-        let other: UserId = Fixture::new(&app).await.value("user_id").unwrap().parse().unwrap();
         let fixture = Fixture::of(&app, endpoint).await;
+        let other = fixture.value("user_id").unwrap();
         for (blow, point) in [Blow::RoleRevoked, Blow::Disabled]
             .into_iter()
             .flat_map(|blow| [Point::Touched, Point::Commits].map(|point| (blow, point)))
@@ -137,6 +137,7 @@ async fn whoever_loses_their_role_in_the_middle_of_a_request_changes_nothing_by_
                     assert_eq!(disabled.status, 200, "{}", disabled.text);
                 }
                 "end_user_sessions" => {
+                    let other = other.parse().unwrap();
                     app.open_session_with(app.tenant_id(Tenant::Acme), other, &[Grant::always(Role::Marketer)]).await;
                 }
                 "revoke_role" => call = call.path("role", "marketer"),
