@@ -9,6 +9,7 @@ mod event;
 mod openapi;
 mod paint;
 mod prove;
+mod schemathesis;
 mod sync;
 mod totp;
 mod ups;
@@ -33,6 +34,7 @@ enum Task {
     Bench(bench::Args),
     Openapi(openapi::Args),
     Prove(prove::Args),
+    Schemathesis(schemathesis::Args),
     Totp(totp::Args),
     Ups(ups::Args),
 }
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(args),
         Task::Openapi(args) => openapi::run(args),
         Task::Prove(args) => prove::run(args),
+        Task::Schemathesis(args) => schemathesis::run(args),
         Task::Totp(args) => totp::run(args),
         Task::Ups(args) => ups::run(args),
     };

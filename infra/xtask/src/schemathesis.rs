@@ -1,0 +1,164 @@
+//! `cargo xtask schemathesis`: requests made from the API's description, sent to a stack of their own, and each answer checked
+//! against that description and against what must hold of every endpoint. What is Cloister's own in it is in
+//! `infra/schemathesis`.
+
+mod reception;
+mod report;
+
+use crate::{Outcome, workspace};
+use axum::http::Method;
+use common::RateLimit;
+use emulators::Venv;
+use local::{
+    Observer, Options, Ran, Served, Stack, TENANTS,
+    client::{Answer, Client},
+    sign_in,
+};
+use reception::Reception;
+use report::Report;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fs::File,
+    path::Path,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    process::Command,
+    time::{Instant, timeout},
+};
+
+/// Tries the API with requests that are made from its description, and checks each answer
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The most test cases of each operation's fuzzing, and the most walks through several; what the description's bounds ask
+    /// for is tried besides
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    max_examples: u32,
+    /// The same seed makes the same requests
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Minutes after which it is ended, and has failed
+    #[arg(long, value_name = "MINUTES", default_value_t = 20)]
+    time_limit: u64,
+    /// Tries this operation only, such as `create_shipment`; may be repeated
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+}
+
+/// Of a profile's own calls, the most that a tenant may set for itself.
+const MOST_TIMES: u32 = 10;
+
+pub(crate) fn run(args: Args) -> Outcome {
+    let python = environment().python(|line| eprintln!("{line}"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        eprintln!("starting a stack that keeps nothing");
+        let requests = Arc::new(Requests::default());
+        let stack = Stack::start(Options { observer: Some(requests.clone()), ..Options::default() }).await?;
+        let tried = attack(&stack, &python, &args, &requests).await;
+        stack.stop().await?;
+        tried
+    });
+    runtime.shutdown_background();
+    outcome
+}
+
+/// How many the stack has answered.
+#[derive(Debug, Default)]
+struct Requests(AtomicUsize);
+
+impl Observer for Requests {
+    fn served(&self, request: &Served) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        if let Served { method, route, status: status @ 500.., took, .. } = request {
+            eprintln!("{method} {route}: {status} after {} ms", took.as_millis());
+        }
+    }
+    fn ran(&self, run: &Ran) {
+        if let Some(error) = &run.error {
+            eprintln!("{}: {error}", run.name);
+        }
+    }
+}
+
+/// Schemathesis, in a Python environment of its own.
+fn environment() -> Venv {
+    Venv {
+        dir: workspace::root().join(".cloister/schemathesis"),
+        requirements: include_str!("../../schemathesis/requirements.txt"),
+        what: "schemathesis, 130 MB",
+        oldest: (3, 11),
+    }
+}
+
+async fn attack(stack: &Stack, python: &Path, args: &Args, requests: &Requests) -> Outcome {
+    let began = Instant::now();
+    for tenant in TENANTS {
+        raise_limits(stack, tenant).await?;
+    }
+    let reception = Reception::open(stack).await?;
+    let dir = workspace::root().join("target/schemathesis");
+    std::fs::create_dir_all(&dir)?;
+    let events = dir.join("events.ndjson");
+    let mut child = schemathesis(python, args, stack, &reception, &events).spawn()?;
+    let Ok(status) = timeout(Duration::from_secs(args.time_limit * 60), child.wait()).await else {
+        child.kill().await?;
+        return Err(format!("not done after {} minutes (--time-limit)", args.time_limit).into());
+    };
+    let report = Report::read(File::open(&events)?, status?.success())?;
+    print!("{}", report.summary(requests.0.load(Ordering::Relaxed), reception.people(), began.elapsed()));
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn schemathesis(python: &Path, args: &Args, stack: &Stack, reception: &Reception, events: &Path) -> Command {
+    let ours = workspace::root().join("infra/schemathesis");
+    let mut command = Command::new(python.with_file_name("schemathesis"));
+    command
+        .current_dir(workspace::root())
+        .arg("--config-file")
+        .arg(ours.join("schemathesis.toml"))
+        .arg("run")
+        .arg("docs/openapi.json")
+        .args(["--url", stack.base_url()])
+        .args(["--max-examples", &args.max_examples.to_string()])
+        .args(["--seed", &args.seed.to_string()])
+        .arg("--report-ndjson-path")
+        .arg(events)
+        .args(args.only.iter().flat_map(|name| ["--include-operation-id", name]))
+        .env("SCHEMATHESIS_HOOKS", ours.join("hooks.py"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("HYPOTHESIS_STORAGE_DIRECTORY", workspace::root().join("target/schemathesis/hypothesis"))
+        .env("STACK_URL", stack.base_url())
+        .env("STACK_RECEPTION", reception.url())
+        .kill_on_drop(true);
+    command
+}
+
+/// Sets a tenant's rate limits as high as it may set them, by its own administrator: there are limits still, and whoever reaches
+/// one makes room for the next.
+async fn raise_limits(stack: &Stack, tenant: &str) -> Result<(), Box<dyn Error>> {
+    let client = Client::new(stack.base_url());
+    let email = format!("tenant_admin@{tenant}.example");
+    let signed_in = sign_in(&client, stack.users(), &email, stack.password().unwrap_or_default()).await?;
+    let bearer = format!("Bearer {}", expected(&signed_in, 200)?["access_token"].as_str().unwrap_or_default());
+    let mut limits: BTreeMap<_, _> = RateLimit::PROFILES.map(|profile| (profile.name, profile.calls * MOST_TIMES)).into();
+    limits.insert("tenant", 60_000);
+    let id = stack.handover().tenants.get(tenant).ok_or("the stack lacks a tenant")?;
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json"), ("if-match", "*")];
+    let path = format!("/v1/organizations/{id}/settings");
+    let set = client.send(&Method::PUT, &path, &headers, json!({ "rate_limits": limits }).to_string()).await?;
+    expected(&set, 200)?;
+    Ok(())
+}
+
+/// The answer's body, where it has the status.
+fn expected(answer: &Answer, status: u16) -> Result<&Value, String> {
+    if answer.status == status { Ok(&answer.json) } else { Err(format!("answered {}: {}", answer.status, answer.text)) }
+}

@@ -1,0 +1,125 @@
+//! Hands out people who have signed in, as many as are asked for: sessions end, budgets are spent, passwords are changed. Each is
+//! made as an operator makes users, and signs in as everybody does, at an address of their own.
+
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    http::StatusCode,
+    routing::post,
+};
+use common::{
+    Aws, Config, Deps, Role, SystemClock, TenantId,
+    operator::Operator,
+    telemetry::{LogSink, WideEvent},
+};
+use local::{Stack, client::Client, join, sign_in};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+/// The first of those at which people sign in.
+const ADDRESSES: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 1);
+
+#[derive(Debug)]
+pub(super) struct Reception {
+    address: SocketAddr,
+    desk: Arc<Desk>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Desk {
+    deps: Deps,
+    base_url: String,
+    password: String,
+    tenants: BTreeMap<String, String>,
+    people: AtomicU32,
+}
+
+/// Who is asked for.
+#[derive(Debug, Deserialize)]
+struct Wanted {
+    tenant: String,
+    role: Role,
+}
+
+/// The log lines of what is only preparation.
+#[derive(Debug)]
+struct Unheard;
+
+impl LogSink for Unheard {
+    fn write(&self, _: &WideEvent) {}
+}
+
+impl Reception {
+    pub(super) async fn open(stack: &Stack) -> Result<Self, Box<dyn Error>> {
+        let aws = Aws::from_env(stack.env().clone());
+        let deps = Deps::new(Config::from_env(stack.env().clone())?, &aws, Arc::new(SystemClock), Arc::new(Unheard))?;
+        let desk = Arc::new(Desk {
+            deps: deps.with_everything(&aws),
+            base_url: stack.base_url().to_owned(),
+            password: stack.password().unwrap_or_default().to_owned(),
+            tenants: stack.handover().tenants.clone(),
+            people: AtomicU32::new(0),
+        });
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let routes = Router::new().route("/people", post(come)).with_state(desk.clone());
+        let task = tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, routes).await {
+                eprintln!("reception: {error}");
+            }
+        });
+        Ok(Self { address, desk, task })
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// How many have come.
+    pub(super) fn people(&self) -> u32 {
+        self.desk.people.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Reception {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn come(State(desk): State<Arc<Desk>>, Query(wanted): Query<Wanted>) -> Result<Json<Value>, (StatusCode, String)> {
+    desk.newcomer(&wanted).await.map(Json).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+}
+
+impl Desk {
+    async fn newcomer(&self, wanted: &Wanted) -> Result<Value, Box<dyn Error + Send + Sync>> {
+        let Wanted { tenant, role } = wanted;
+        let id: TenantId = self.tenants.get(tenant).ok_or("no such tenant")?.parse().map_err(|_| "not the id of a tenant")?;
+        let number = self.people.fetch_add(1, Ordering::Relaxed);
+        let operator = Operator::new(&self.deps, "schemathesis");
+        let email = format!("{role}.{number}@{tenant}.example");
+        let user = join(&operator, (tenant, id), *role, &email, &self.password).await?;
+        // Sign-ins are limited by address, and whoever comes has one of their own.
+        let client = Client::from_address(&self.base_url, Ipv4Addr::from(ADDRESSES.to_bits() + number));
+        let answer = sign_in(&client, std::slice::from_ref(&user), &email, &self.password).await?;
+        let token = |name: &str| answer.json[name].as_str().map(str::to_owned).ok_or_else(|| answer.text.clone());
+        Ok(json!({
+            "user_id": user.user_id,
+            "email": email,
+            "password": self.password,
+            "access_token": token("access_token")?,
+            "refresh_token": token("refresh_token")?,
+        }))
+    }
+}

@@ -1,0 +1,100 @@
+//! What schemathesis did, out of its events: one JSON object a line.
+
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    io::{BufRead, BufReader, Read},
+    time::Duration,
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    operations: BTreeSet<String>,
+    cases: usize,
+    /// By check: how often it had something to say, and how often that was no.
+    checks: BTreeMap<String, (usize, usize)>,
+    /// As schemathesis itself sums up: it also knows of what went wrong before a request.
+    passed: bool,
+}
+
+impl Report {
+    /// # Errors
+    /// Where a line cannot be read.
+    pub(super) fn read(events: impl Read, passed: bool) -> std::io::Result<Self> {
+        let mut report = Self { passed, ..Self::default() };
+        for line in BufReader::new(events).lines() {
+            // The last line of a run that was ended may be cut off.
+            let Ok(event) = serde_json::from_str::<Value>(&line?) else { break };
+            report.add(&event["ScenarioFinished"]["recorder"]);
+        }
+        Ok(report)
+    }
+
+    fn add(&mut self, recorder: &Value) {
+        self.cases += recorder["interactions"].as_object().map_or(0, serde_json::Map::len);
+        // Walks through several operations have no operation's name.
+        self.operations.extend(recorder["label"].as_str().filter(|label| label.contains(" /")).map(str::to_owned));
+        let checks = recorder["checks"].as_object().into_iter().flatten();
+        for check in checks.filter_map(|(_, checks)| checks.as_array()).flatten() {
+            let (said, no) = self.checks.entry(check["name"].as_str().unwrap_or_default().to_owned()).or_default();
+            *said += 1;
+            *no += usize::from(check["status"] != "success");
+        }
+    }
+
+    /// Whether every check that was made held, and there were any.
+    pub(super) fn is_clean(&self) -> bool {
+        self.passed && self.cases > 0 && self.checks.values().all(|(_, no)| *no == 0)
+    }
+
+    /// What was tried, for people. Failures, each with a line for curl, stand above it.
+    pub(super) fn summary(&self, requests: usize, people: u32, took: Duration) -> String {
+        let mut text = format!("\n{:<36} {:>8} {:>8}\n", "check", "held", "failed");
+        for (name, (said, no)) in &self.checks {
+            let _ = writeln!(text, "{name:<36} {:>8} {no:>8}", said - no);
+        }
+        let Self { operations, cases, .. } = self;
+        let operations = operations.len();
+        let _ = writeln!(
+            text,
+            "\n{cases} test cases of {operations} operations; {requests} requests by {people} people in {} s",
+            took.as_secs()
+        );
+        text.push_str(if self.is_clean() { "clean\n" } else { "failed: see above\n" });
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HELD: &str = r#"{"ScenarioFinished": {"recorder": {
+        "label": "GET /v1/me", "interactions": {"a": {}, "b": {}},
+        "checks": {"a": [{"name": "ignored_auth", "status": "success"}, {"name": "not_a_server_error", "status": "success"}]}}}}"#;
+
+    fn read(lines: &[&str], passed: bool) -> Report {
+        let lines: Vec<_> = lines.iter().map(|line| line.replace('\n', " ")).collect();
+        Report::read(lines.join("\n").as_bytes(), passed).unwrap()
+    }
+
+    #[test]
+    fn what_was_done_is_counted_by_check() {
+        let report = read(&[r#"{"EngineStarted": {}}"#, HELD, HELD, r#"{"cut o"#], true);
+        assert!(report.is_clean());
+        assert_eq!((report.cases, report.operations.len()), (4, 1));
+        assert_eq!(report.checks["ignored_auth"], (2, 0));
+        assert!(
+            report.summary(9, 3, Duration::from_secs(5)).contains("4 test cases of 1 operations; 9 requests by 3 people in 5 s")
+        );
+    }
+
+    #[test]
+    fn a_failed_check_an_error_or_nothing_at_all_is_not_clean() {
+        let failed = HELD.replacen("success", "failure", 1);
+        assert!(!read(&[HELD, &failed], true).is_clean());
+        assert!(!read(&[HELD], false).is_clean());
+        assert!(!read(&[], true).is_clean());
+    }
+}
