@@ -134,6 +134,7 @@ fn schemathesis(python: &Path, args: &Args, stack: &Stack, reception: &Reception
         .args(args.only.iter().flat_map(|name| ["--include-operation-id", name]))
         .env("SCHEMATHESIS_HOOKS", ours.join("hooks.py"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("HYPOTHESIS_STORAGE_DIRECTORY", workspace::root().join("target/schemathesis/hypothesis"))
         .env("STACK_URL", stack.base_url())
         .env("STACK_RECEPTION", reception.url())
         .kill_on_drop(true);
