@@ -103,15 +103,15 @@ pub enum Attribute {
 }
 
 impl Attribute {
-    fn expression(self, names: &Names) -> Result<RestrictedExpression, String> {
+    fn expression(self) -> Result<RestrictedExpression, Box<dyn std::error::Error>> {
         let entity = |kind: &EntityTypeName, id: &str| RestrictedExpression::new_entity_uid(uid(kind, id));
         Ok(match self {
             Self::Text(text) => RestrictedExpression::new_string(text),
             Self::Flag(flag) => RestrictedExpression::new_bool(flag),
-            Self::Entity(kind, id) => entity(names.kind(kind)?, &id),
+            Self::Entity(kind, id) => entity(&EntityTypeName::from_str(kind)?, &id),
             Self::Entities(kind, ids) => {
-                let kind = names.kind(kind)?;
-                RestrictedExpression::new_set(ids.iter().map(|id| entity(kind, id)))
+                let kind = EntityTypeName::from_str(kind)?;
+                RestrictedExpression::new_set(ids.iter().map(|id| entity(&kind, id)))
             }
         })
     }
@@ -139,7 +139,7 @@ pub struct Policies {
     hash: String,
 }
 
-/// Entity type names, parsed once: that takes longer than a decision.
+/// Entity type names, parsed once.
 struct Names {
     user: EntityTypeName,
     api_key: EntityTypeName,
@@ -147,14 +147,6 @@ struct Names {
     role: EntityTypeName,
     tenant: EntityTypeName,
     action: EntityTypeName,
-    /// Of what is acted on, and of what its attributes name.
-    kinds: HashMap<&'static str, EntityTypeName>,
-}
-
-impl Names {
-    fn kind(&self, name: &str) -> Result<&EntityTypeName, String> {
-        self.kinds.get(name).ok_or_else(|| format!("`{name}` is not in the schema"))
-    }
 }
 
 impl fmt::Debug for Policies {
@@ -174,13 +166,6 @@ impl Policies {
             role: type_name("Role")?,
             tenant: type_name("Tenant")?,
             action: type_name("Action")?,
-            kinds: RESOURCES
-                .lines()
-                .filter_map(|line| line.split_once(": "))
-                .flat_map(|(_, kinds)| kinds.split(' '))
-                .chain(["User", "Role"])
-                .map(|name| Ok((name, type_name(name)?)))
-                .collect::<Result<_, String>>()?,
         };
         let (mut set, mut refusals) = (PolicySet::new(), HashMap::new());
         let mut text = String::new();
@@ -229,7 +214,7 @@ impl Policies {
         let names = &self.names;
         let tenant = |id: TenantId| RestrictedExpression::new_entity_uid(uid(&names.tenant, &id.to_string()));
         let principal = self.principal(who);
-        let resource = uid(names.kind(on.kind)?, &on.id);
+        let resource = uid(&EntityTypeName::from_str(on.kind)?, &on.id);
         let action_uid = uid(&names.action, action);
 
         let groups = self.ancestors.get(action).ok_or("action is not in the schema")?;
@@ -240,11 +225,11 @@ impl Policies {
                 attributes.insert("tenant".to_owned(), tenant(owner));
             }
             for (name, value) in on.attributes {
-                attributes.insert(name.to_owned(), value.expression(names)?);
+                attributes.insert(name.to_owned(), value.expression()?);
             }
             entities.push(Entity::new(resource.clone(), attributes, HashSet::new())?);
         }
-        let context = Context::from_pairs(circumstances.pairs(&names.role))?;
+        let context = Context::from_pairs(circumstances.pairs()?)?;
         let request = Request::new(principal, action_uid, resource, context, None)?;
         let answer = self.authorizer.is_authorized(&request, &self.set, &Entities::from_entities(entities, None)?);
         // A policy that fails to evaluate might have been a forbid.

@@ -2,6 +2,7 @@
 
 use crate::{Principal, Purpose, Role, SessionKind, Timestamp, network::AllowList, tenant::Tenant};
 use cedar_policy::{EntityTypeName, EntityUid, RestrictedExpression};
+use std::str::FromStr;
 
 /// The decision's context, as `Request` in the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +72,8 @@ impl Circumstances {
         }
     }
 
-    pub(super) fn pairs(&self, role: &EntityTypeName) -> Vec<(String, RestrictedExpression)> {
+    pub(super) fn pairs(&self) -> Result<Vec<(String, RestrictedExpression)>, Box<dyn std::error::Error>> {
+        let role = EntityTypeName::from_str("Role")?;
         let role = |r: &Role| {
             RestrictedExpression::new_entity_uid(EntityUid::from_type_name_and_id(
                 role.clone(),
@@ -91,6 +93,6 @@ impl Circumstances {
         ];
         pairs.extend(self.purpose.map(|purpose| ("purpose", text(purpose.as_str()))));
         pairs.extend(self.mfa_age.map(|age| ("mfa_age", RestrictedExpression::new_long(age))));
-        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        Ok(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 }
