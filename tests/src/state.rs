@@ -5,11 +5,19 @@ use testing::App;
 
 /// What lies in these tables of a tenant's, as sorted texts.
 pub async fn of(app: &App, tenant: TenantId, tables: &[&str]) -> Vec<String> {
-    let prefix = format!("{tenant}#");
+    beginning_with(app, &format!("{tenant}#"), tables).await
+}
+
+/// The same of everybody's.
+pub async fn of_all(app: &App, tables: &[&str]) -> Vec<String> {
+    beginning_with(app, "", tables).await
+}
+
+async fn beginning_with(app: &App, prefix: &str, tables: &[&str]) -> Vec<String> {
     let mut items = Vec::new();
     for table in tables {
         for item in app.dump(table).await {
-            let own = item["pk"].as_s().unwrap().starts_with(&prefix);
+            let own = item["pk"].as_s().unwrap().starts_with(prefix);
             let sorted: std::collections::BTreeMap<_, _> = item.into_iter().collect();
             items.extend(own.then(|| format!("{sorted:?}")));
         }

@@ -6,14 +6,11 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use common::{AnyEndpoint, Clock, Kind, Method, Need, Role, TenantId, Timestamp};
 use serde_json::{Value, json};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    future::IntoFuture,
-    time::Duration,
-};
+use std::{collections::BTreeSet, future::IntoFuture, time::Duration};
 use suite::{
     fixture::{self, Fixture},
     matrix::{allowed_role, protected},
+    state,
 };
 use testing::{Answer, App, Call, Fault, Tenant, find, kill_after, polls};
 
@@ -410,12 +407,8 @@ async fn a_wrapped_key_of_another_tenant_or_purpose_opens_nothing_and_says_nothi
     }
 }
 
-/// Everything in the records table, in an order that does not depend on the table's.
 async fn records(app: &App) -> Vec<String> {
-    let mut items: Vec<_> =
-        app.dump("RecordsTable").await.iter().map(|i| format!("{:?}", i.iter().collect::<BTreeMap<_, _>>())).collect();
-    items.sort();
-    items
+    state::of_all(app, &["RecordsTable"]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,19 +4,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use aws_sdk_dynamodb::types::AttributeValue::{N, S};
-use common::{AnyEndpoint, Grant, Identity, Kind, Need, Role, TenantId, UserId};
+use common::{Grant, Identity, Kind, Need, Role, TenantId, UserId};
 use serde_json::{Value, json};
 use std::{future::IntoFuture, time::Duration};
 use suite::{
     fixture::Fixture,
     matrix::{matrix, protected},
+    people::endpoint,
     state,
 };
 use testing::{Answer, App, Call, Held, Tenant};
-
-fn endpoint(name: &str) -> &'static AnyEndpoint {
-    registry::all().find(|e| e.name == name).unwrap()
-}
 
 /// What happens to the caller meanwhile.
 #[derive(Clone, Copy, Debug)]

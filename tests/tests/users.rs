@@ -2,57 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::{
-    AnyEndpoint, Clock, Identity, Role, SystemClock, Timestamp, UserId,
-    authorizer::{Authorizer, authorize},
-};
-use identity::{authorizer::CognitoAuthorizer, domain::totp::TotpSecret};
+use common::{Role, UserId};
 use serde_json::{Value, json};
 use std::time::Duration;
-use suite::fixture::fresh;
+use suite::{
+    fixture::fresh,
+    people::{endpoint, enrol, identity, public},
+};
 use testing::{Answer, App, Client, Tenant};
 
 const CHOSEN: &str = "Chosen-Passw0rd-7!";
 
-fn endpoint(name: &str) -> &'static AnyEndpoint {
-    registry::all().find(|endpoint| endpoint.name == name).unwrap()
-}
-
-/// Cognito's tokens carry the machine's time.
-fn catch_up(app: &App) {
-    let now = SystemClock.now();
-    if app.clock().now() < now {
-        app.clock().set(now);
-    }
-}
-
-async fn public(app: &App, name: &str, body: Value) -> Answer {
-    catch_up(app);
-    let answer = app.anonymous().call(endpoint(name)).json(body).await;
-    catch_up(app);
-    answer
-}
-
 /// The caller whom the authorizer makes of a token.
 async fn caller<'a>(app: &'a App, token: &str) -> Client<'a> {
-    let authorizer = CognitoAuthorizer::new(app.deps().config(), app.aws());
-    let request = emulators::apigateway::GatewayRequest {
-        method: "GET".to_owned(),
-        path: "/v1/me".to_owned(),
-        resource: "/v1/me".to_owned(),
-        headers: vec![("Authorization".to_owned(), format!("Bearer {token}"))],
-        source_ip: "192.0.2.7".to_owned(),
-        ..Default::default()
-    };
-    let event = serde_json::from_value(request.authorizer_event()).unwrap();
-    let allowed = authorize(app.deps(), &authorizer, event).await.unwrap();
-    let text = |name: &str| allowed.context[name].as_str().unwrap().to_owned();
-    app.as_identity(Identity {
-        tenant: text("tenant_id").parse().unwrap(),
-        user: text("user_id").parse().unwrap(),
-        session: text("session_id").parse().unwrap(),
-        expires_at: Timestamp::from_millis(text("exp").parse::<i64>().unwrap() * 1000),
-    })
+    app.as_identity(identity(app, token).await.unwrap())
 }
 
 async fn admin<'a>(app: &'a App, name: &str) -> testing::Call<'a> {
@@ -147,12 +110,7 @@ async fn an_invited_administrator_enrols_a_second_factor_and_counts_from_then_on
     assert_eq!((asked.status, &asked.json["challenge"]), (200, &json!("MFA_SETUP")), "{}", asked.text);
     let handle = asked.json["session"].as_str().unwrap().to_owned();
     let enrolling = caller(&app, &handle).await;
-    let enrolment = enrolling.call(endpoint("enrol_totp")).await;
-    assert_eq!(enrolment.status, 200, "{}", enrolment.text);
-    let secret: TotpSecret = serde_json::from_value(enrolment.json["secret"].clone()).unwrap();
-    let code = secret.code_at(app.clock().now());
-    let active = enrolling.call(endpoint("activate_totp")).json(json!({"code": code})).await;
-    assert_eq!(active.status, 200, "{}", active.text);
+    enrol(&app, &enrolling).await;
     let done = public(&app, "challenge", json!({"challenge": "MFA_SETUP", "session": handle})).await;
     assert_eq!(done.status, 200, "{}", done.text);
 
