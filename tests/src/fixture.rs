@@ -1,6 +1,7 @@
 //! What every endpoint's sample needs to succeed: a shipment of Acme's that nobody is assigned to, fresh numbers, a notification
 //! for whoever asks, and somebody who was invited and has not come.
 
+use crate::people;
 use aws_sdk_dynamodb::types::{
     AttributeValue::{self, N, S},
     PutRequest, WriteRequest,
@@ -108,6 +109,12 @@ impl Fixture {
             wanted.push("shipment_id");
         }
         let fixture = Self::with(app, &wanted).await;
+        if endpoint.name == "remove_admin" {
+            // So that there is something to take away.
+            let operator = app.as_identity(app.open_session(Tenant::Acme, Role::SuperAdmin).await);
+            let appointed = fixture.call(&operator, people::endpoint("add_admin")).await;
+            assert_eq!(appointed.status, 204, "{}", appointed.text);
+        }
         if of_suspended {
             set_profile(app, "suspended").await;
         }

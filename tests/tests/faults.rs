@@ -241,12 +241,13 @@ async fn killed_at_any_await_a_create_is_whole_or_not_there() {
     assert_eq!(create(&app).await.status, 201, "life goes on");
 }
 
-/// Waits until two looks at the table in a row see the same.
+/// Waits until two looks at records and ledger in a row see the same.
 async fn settle(app: &App) {
-    let mut seen = records(app).await;
+    let look = async || state::of_all(app, &["RecordsTable", "LedgerTable"]).await;
+    let mut seen = look().await;
     loop {
         tokio::task::yield_now().await;
-        let now = records(app).await;
+        let now = look().await;
         if now == seen {
             return;
         }
