@@ -10,14 +10,15 @@ pub use table::{actions_of_schema, resources_of_schema};
 
 use crate::{Error, Principal, Result, Role, SessionKind, TenantId, UserId, error::Refusal};
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet, Request,
-    RestrictedExpression,
+    ActionConstraint, Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicyId,
+    PolicySet, Request, RestrictedExpression,
 };
 use serde::Serialize;
 use std::{
     collections::{HashMap, HashSet},
     fmt,
     str::FromStr,
+    sync::OnceLock,
 };
 
 /// Every file of `policies/`. A test compares this list with the folder.
@@ -132,11 +133,34 @@ pub struct Decided {
 pub struct Policies {
     set: PolicySet,
     authorizer: Authorizer,
-    ancestors: HashMap<String, HashSet<EntityUid>>,
+    actions: HashMap<String, KnownAction>,
     names: Names,
     /// The refusals that policies give a name to, by the policy's `@id`.
     refusals: HashMap<String, Refusal>,
     hash: String,
+}
+
+/// What is known of an action.
+struct KnownAction {
+    uid: EntityUid,
+    /// The groups that it is in, and those that they are in.
+    groups: HashSet<EntityUid>,
+    /// The policies that speak of it. Cut out when it is first asked about: a function asks about few.
+    slice: OnceLock<PolicySet>,
+}
+
+impl KnownAction {
+    /// Those of all policies that can meet a question about it. The others' scopes name other actions: they neither permit nor
+    /// forbid this one, and cannot fail at it, whoever asks about whatever.
+    fn slice_of(&self, all: &PolicySet) -> Result<PolicySet, Box<dyn std::error::Error>> {
+        let is_it = |named: &EntityUid| *named == self.uid || self.groups.contains(named);
+        let speaks_of_it = |policy: &&Policy| match policy.action_constraint() {
+            ActionConstraint::Any => true,
+            ActionConstraint::Eq(named) => named == self.uid,
+            ActionConstraint::In(named) => named.iter().any(is_it),
+        };
+        Ok(PolicySet::from_policies(all.policies().filter(speaks_of_it).cloned())?)
+    }
 }
 
 /// Entity type names, parsed once.
@@ -183,7 +207,7 @@ impl Policies {
         }
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
         let hash = digest.as_ref().iter().map(|b| format!("{b:02x}")).collect();
-        Ok(Self { set, authorizer: Authorizer::new(), ancestors: ancestors(&names.action)?, names, refusals, hash })
+        Ok(Self { set, authorizer: Authorizer::new(), actions: actions(&names.action)?, names, refusals, hash })
     }
 
     /// SHA-256 of the policies' text: which law a decision was made under.
@@ -211,27 +235,16 @@ impl Policies {
         on: Thing,
         circumstances: &Circumstances,
     ) -> Result<Decided, Box<dyn std::error::Error>> {
-        let names = &self.names;
-        let tenant = |id: TenantId| RestrictedExpression::new_entity_uid(uid(&names.tenant, &id.to_string()));
-        let principal = self.principal(who);
-        let resource = uid(&EntityTypeName::from_str(on.kind)?, &on.id);
-        let action_uid = uid(&names.action, action);
-
-        let groups = self.ancestors.get(action).ok_or("action is not in the schema")?;
-        let mut entities = vec![self.describe(who)?, Entity::new_no_attrs(action_uid.clone(), groups.clone())];
-        if resource != principal {
-            let mut attributes = HashMap::new();
-            if let Some(owner) = on.tenant {
-                attributes.insert("tenant".to_owned(), tenant(owner));
+        let known = self.actions.get(action).ok_or("action is not in the schema")?;
+        let policies = match known.slice.get() {
+            Some(slice) => slice,
+            None => {
+                let slice = known.slice_of(&self.set)?;
+                known.slice.get_or_init(|| slice)
             }
-            for (name, value) in on.attributes {
-                attributes.insert(name.to_owned(), value.expression()?);
-            }
-            entities.push(Entity::new(resource.clone(), attributes, HashSet::new())?);
-        }
-        let context = Context::from_pairs(circumstances.pairs()?)?;
-        let request = Request::new(principal, action_uid, resource, context, None)?;
-        let answer = self.authorizer.is_authorized(&request, &self.set, &Entities::from_entities(entities, None)?);
+        };
+        let (request, entities) = self.question(who, known, on, circumstances)?;
+        let answer = self.authorizer.is_authorized(&request, policies, &entities);
         // A policy that fails to evaluate might have been a forbid.
         if let Some(error) = answer.diagnostics().errors().next() {
             return Err(error.to_string().into());
@@ -242,6 +255,33 @@ impl Policies {
         // Where several refuse, the caller hears the first: whatever it mends, it hears the next then.
         let refusal = policies.iter().find_map(|id| self.refusals.get(id).copied()).filter(|_| !allowed);
         Ok(Decided { allowed, policies, refusal })
+    }
+
+    /// The question in Cedar's words: who, what, on which thing, and all that is known of them.
+    fn question(
+        &self,
+        who: &Principal,
+        action: &KnownAction,
+        on: Thing,
+        circumstances: &Circumstances,
+    ) -> Result<(Request, Entities), Box<dyn std::error::Error>> {
+        let principal = self.principal(who);
+        let resource = uid(&EntityTypeName::from_str(on.kind)?, &on.id);
+        let mut entities = vec![self.describe(who)?, Entity::new_no_attrs(action.uid.clone(), action.groups.clone())];
+        if resource != principal {
+            let mut attributes = HashMap::new();
+            if let Some(owner) = on.tenant {
+                let owner = RestrictedExpression::new_entity_uid(uid(&self.names.tenant, &owner.to_string()));
+                attributes.insert("tenant".to_owned(), owner);
+            }
+            for (name, value) in on.attributes {
+                attributes.insert(name.to_owned(), value.expression()?);
+            }
+            entities.push(Entity::new(resource.clone(), attributes, HashSet::new())?);
+        }
+        let context = Context::from_pairs(circumstances.pairs()?)?;
+        let request = Request::new(principal, action.uid.clone(), resource, context, None)?;
+        Ok((request, Entities::from_entities(entities, None)?))
     }
 
     fn principal(&self, who: &Principal) -> EntityUid {
@@ -313,8 +353,8 @@ fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
 }
 
-/// Each action's groups, and the groups that those are in.
-fn ancestors(action: &EntityTypeName) -> Result<HashMap<String, HashSet<EntityUid>>, String> {
+/// Each action, with its groups and the groups that those are in.
+fn actions(action: &EntityTypeName) -> Result<HashMap<String, KnownAction>, String> {
     let direct: HashMap<&str, Vec<&str>> = ACTIONS
         .lines()
         .filter_map(|line| line.split_once(':'))
@@ -331,7 +371,7 @@ fn ancestors(action: &EntityTypeName) -> Result<HashMap<String, HashSet<EntityUi
                 }
             }
         }
-        all.insert((*name).to_owned(), found);
+        all.insert((*name).to_owned(), KnownAction { uid: uid(action, name), groups: found, slice: OnceLock::new() });
     }
     Ok(all)
 }
@@ -362,5 +402,47 @@ mod tests {
     fn the_list_of_actions_is_the_schemas() {
         assert_eq!(ACTIONS, actions_of_schema(SCHEMA).unwrap(), "policies/actions.txt is stale: run `cargo xtask sync`");
         assert_eq!(RESOURCES, resources_of_schema(SCHEMA).unwrap(), "policies/resources.txt is stale: run `cargo xtask sync`");
+    }
+
+    /// Whoever asks, about their own or another's, of their tenant or of none, in whatever circumstances.
+    #[test]
+    fn the_policies_that_speak_of_an_action_decide_about_it_as_all_of_them_do() {
+        let policies = Policies::load().unwrap();
+        let at = crate::Timestamp::from_millis(0);
+        let (tenant, me) = (TenantId::new(at), UserId::new(at));
+        let worst = Circumstances {
+            tenant_status: "suspended",
+            session_kind: SessionKind::Enrolment,
+            purpose: None,
+            baa_in_force: false,
+            on_allowed_network: false,
+            on_operator_network: false,
+            mfa_age: None,
+            ..Circumstances::best()
+        };
+        let (mut asked, mut left_out) = (0, 0);
+        for (action, kinds) in RESOURCES.lines().map(|line| line.split_once(": ").unwrap()) {
+            let known = &policies.actions[action];
+            let slice = known.slice_of(&policies.set).unwrap();
+            left_out += policies.set.policies().count() - slice.policies().count();
+            for (kind, role) in kinds.split(' ').flat_map(|kind| Role::ALL.map(|role| (kind, role))) {
+                let who = Principal::imagined(tenant, me, vec![role]);
+                for (owner, of) in [(me, tenant), (UserId::new(at), tenant), (me, TenantId::new(at))] {
+                    for circumstances in [&Circumstances::best_for(&who), &worst] {
+                        let on = Thing::imagined(kind, owner, me, of);
+                        let (request, entities) = policies.question(&who, known, on, circumstances).unwrap();
+                        let [all, few] = [&policies.set, &slice].map(|set| {
+                            let answer = policies.authorizer.is_authorized(&request, set, &entities);
+                            let reasons: HashSet<_> = answer.diagnostics().reason().cloned().collect();
+                            let errors = answer.diagnostics().errors().count();
+                            (answer.decision(), reasons, errors)
+                        });
+                        assert_eq!(few, all, "{action} on {kind} as {role:?}");
+                        asked += 1;
+                    }
+                }
+            }
+        }
+        assert!(asked > 1000 && left_out > 0, "{asked} questions, {left_out} left out");
     }
 }
