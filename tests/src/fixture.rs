@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{
     AttributeValue::{self, N, S},
     PutRequest, WriteRequest,
 };
-use common::{AnyEndpoint, Clock, Method, Need, Role, TenantId, UserId};
+use common::{AnyEndpoint, Clock, IfMatch, Need, Role, TenantId, UserId};
 use identity::domain::totp::{Authenticator, TotpSecret};
 use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,25 +28,6 @@ pub struct Fixture {
 /// A synthetic notification, the first of its inbox, and one that nobody has.
 const NOTIFICATION: &str = "ntf_019b76da100070008000000000000001";
 const NO_NOTIFICATION: &str = "ntf_019b76da100070008001000000000001";
-
-/// What is asked about an item that has a version, and changes nothing of it or answers nothing.
-const LEAVES_THE_VERSION: [&str; 10] = [
-    "add_admin",
-    "delete_user",
-    "enable_user",
-    "end_user_sessions",
-    "refresh_shipment",
-    "remove_admin",
-    "resend_invitation",
-    "reset_user_password",
-    "revoke_role",
-    "sign_out_user",
-];
-
-/// Whether the endpoint changes an item that has a version, and shows the next.
-pub fn has_version(endpoint: &AnyEndpoint) -> bool {
-    endpoint.view.is_some() && endpoint.route.method != Method::Get && !LEAVES_THE_VERSION.contains(&endpoint.name)
-}
 
 /// Seals what every log holds by now, once a backend, so that each has a first segment.
 async fn seal(app: &App) {
@@ -210,10 +191,8 @@ impl Fixture {
         for (name, value) in endpoint.sample.query {
             call = call.query(name, if *name == "user_id" { &self.user_id } else { *value });
         }
-        match endpoint.route.method {
-            Method::Patch => call = call.if_match(1),
-            Method::Put => call = call.header("If-Match", "*"),
-            _ => {}
+        if endpoint.if_match == IfMatch::Required {
+            call = call.header("If-Match", "*");
         }
         match self.body(endpoint) {
             Some(mut body) => {

@@ -73,7 +73,7 @@ pub(crate) async fn transit<E: PlatformEndpoint>(
     event: impl Event,
 ) -> Result<OrganizationView> {
     let mut stored = customers(read(cx).await?)?;
-    cx.allow_match(stored.version())?;
+    cx.check_version(stored.version())?;
     let status = transition.from(stored.tenant.status)?;
     let edit = stored.set_status(status);
     change(cx, edit, ["status"]);

@@ -144,7 +144,6 @@ impl Caller {
             let shipment = self.make_shipment().await?;
             values.insert("shipment_id", text(&shipment, "shipment_id")?);
             values.insert("tracking_number", text(&shipment, "tracking_number")?);
-            values.insert("version", shipment["version"].to_string());
         }
         for (name, list, member) in LISTED {
             if template.contains(&format!("{{{{{name}}}}}")) {

@@ -5,7 +5,7 @@ use crate::{
     db::Position,
     idempotency::Claim,
     input::{FromJson, Input, Json, Limit, Query, strict_json},
-    permit::IfMatch,
+    permit::Wanted,
     request::Request,
     table::Index,
     telemetry::CorrelationId,
@@ -98,12 +98,12 @@ fn a_cursor_with_any_bit_flipped_or_any_end_cut_is_refused() {
 
 #[test]
 fn if_match_is_a_version_quoted_or_bare_or_any() {
-    for (text, expected) in [("*", IfMatch::Any), ("\"3\"", IfMatch::Is(Version(3))), (" 3 ", IfMatch::Is(Version(3)))] {
-        assert_eq!(IfMatch::parse(text), Ok(expected), "{text}");
+    for (text, expected) in [("*", Wanted::Any), ("\"3\"", Wanted::Is(Version(3))), (" 3 ", Wanted::Is(Version(3)))] {
+        assert_eq!(Wanted::parse(text), Ok(expected), "{text}");
     }
     for text in ["", "\"", "\"\"", "\"3", "3\"", "\"\"3\"\"", "W/\"3\"", "\"3\", \"4\"", "-1", "+1", "٣", "99999999999999999999"]
     {
-        assert_eq!(IfMatch::parse(text).map_err(|e| e.status()), Err(400), "{text}");
+        assert_eq!(Wanted::parse(text).map_err(|e| e.status()), Err(400), "{text}");
     }
 }
 
@@ -146,7 +146,7 @@ proptest! {
 
     #[test]
     fn if_match_is_taken_or_refused(text in any::<String>()) {
-        if let Err(e) = IfMatch::parse(&text) {
+        if let Err(e) = Wanted::parse(&text) {
             prop_assert_eq!(e.status(), 400);
         }
     }

@@ -192,6 +192,14 @@ pub enum IdempotencyKey {
     Ignored,
 }
 
+/// What the `If-Match` header, the version that is to be changed, is to an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfMatch {
+    Required,
+    Optional,
+    Ignored,
+}
+
 /// A request that succeeds: the API's example, the suite's sample, the template in `events/`.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
@@ -229,6 +237,8 @@ pub trait Operation: Sized + Send + Sync + 'static {
         Method::Get => IdempotencyKey::Ignored,
         _ => IdempotencyKey::Optional,
     };
+    /// Where it is not ignored, the work compares it with the version that is there: `check_version`.
+    const IF_MATCH: IfMatch = IfMatch::Ignored;
     const SAMPLE: Sample;
     type Input: Input;
     type Output: Serialize + JsonSchema + Send;
@@ -318,6 +328,7 @@ pub struct AnyEndpoint {
     pub cost: u32,
     pub status: u16,
     pub idempotency: IdempotencyKey,
+    pub if_match: IfMatch,
     pub audited: bool,
     pub has_body: bool,
     pub sample: Sample,
@@ -347,6 +358,7 @@ impl AnyEndpoint {
             cost: E::COST,
             status: E::STATUS,
             idempotency: E::IDEMPOTENCY,
+            if_match: E::IF_MATCH,
             audited: true,
             has_body: E::Input::HAS_BODY,
             sample: E::SAMPLE,

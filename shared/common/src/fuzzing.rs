@@ -1,6 +1,6 @@
 //! Parsers that are nobody's business but the pipeline's, for `fuzz/`. `cargo fuzz` sets the `cfg` that this needs.
 
-use crate::{Result, TableQuery, cursor, input, permit::IfMatch, table::Index};
+use crate::{Result, TableQuery, cursor, input, permit::Wanted, table::Index};
 use phi::{KeyVersion, SearchKey};
 
 /// A body as it is read.
@@ -19,5 +19,5 @@ pub fn opens_as_cursor(text: &str) -> bool {
 
 /// Reads an `If-Match`.
 pub fn if_match(text: &str) {
-    let _ = IfMatch::parse(text);
+    let _ = Wanted::parse(text);
 }

@@ -2,7 +2,7 @@
 //! cannot commit.
 
 use crate::{
-    Action, Deps, Error, Membership, Need, Operation, Principal, Resource, Result, Tenant, TenantId, Timestamp, Version,
+    Action, Deps, Error, IfMatch, Membership, Need, Operation, Principal, Resource, Result, Tenant, TenantId, Timestamp, Version,
     db::Query,
     endpoint::declares,
     error::AuthFailure,
@@ -92,20 +92,12 @@ impl<'a, E: crate::Endpoint> Permit<'a, E> {
         self.target
     }
 
-    /// Checks `If-Match` against the version that the target has. An update that names none is refused.
+    /// Checks `If-Match` against the version that the target has.
     ///
     /// # Errors
-    /// 428 without `If-Match`, 412 where it names another version, 400 where it is not a version.
-    pub fn require_match(&self, current: Version) -> Result<()> {
-        self.inner.if_match()?.ok_or(Error::VersionRequired)?.check(current)
-    }
-
-    /// The same where `If-Match` may be left out.
-    ///
-    /// # Errors
-    /// 412 where it names another version, 400 where it is not a version.
-    pub fn allow_match(&self, current: Version) -> Result<()> {
-        self.inner.if_match()?.map_or(Ok(()), |wanted| wanted.check(current))
+    /// 412 where it names another version, 400 where it is not a version, 428 where there is none and one is required.
+    pub fn check_version(&self, current: Version) -> Result<()> {
+        self.inner.check_version::<E>(current)
     }
 
     /// The caller's own membership and tenant, as they stand now.
@@ -266,17 +258,9 @@ impl<E: crate::PlatformEndpoint> Platform<'_, E> {
     /// Checks `If-Match` against the version that the tenant's profile has.
     ///
     /// # Errors
-    /// 428 without `If-Match`, 412 where it names another version, 400 where it is not a version.
-    pub fn require_match(&self, current: Version) -> Result<()> {
-        self.inner.if_match()?.ok_or(Error::VersionRequired)?.check(current)
-    }
-
-    /// The same where `If-Match` may be left out.
-    ///
-    /// # Errors
-    /// 412 where it names another version, 400 where it is not a version.
-    pub fn allow_match(&self, current: Version) -> Result<()> {
-        self.inner.if_match()?.map_or(Ok(()), |wanted| wanted.check(current))
+    /// 412 where it names another version, 400 where it is not a version, 428 where there is none and one is required.
+    pub fn check_version(&self, current: Version) -> Result<()> {
+        self.inner.check_version::<E>(current)
     }
 
     /// The version that the answer shows, as its ETag.
@@ -356,13 +340,15 @@ impl Work<'_> {
         Ok(deps.keyring.search(*tenant).await?.field(&tenant.to_string(), field).token(normalised))
     }
 
-    fn if_match(&self) -> Result<Option<IfMatch>> {
+    fn check_version<E: Operation>(&self, current: Version) -> Result<()> {
+        const { assert!(!matches!(E::IF_MATCH, IfMatch::Ignored), "looks at `If-Match`: say so in IF_MATCH") }
         let values: Vec<_> = self.context.request.headers.get_all("if-match").iter().collect();
         match values[..] {
-            [] => Ok(None),
-            [value] => IfMatch::parse(value.to_str().unwrap_or_default()).map(Some),
+            [] if E::IF_MATCH == IfMatch::Required => Err(Error::VersionRequired),
+            [] => Ok(()),
+            [value] => Wanted::parse(value.to_str().unwrap_or_default())?.check(current),
             // A list, as it would be refused in one header.
-            _ => IfMatch::parse("").map(Some),
+            _ => Wanted::parse("")?.check(current),
         }
     }
 }
@@ -377,14 +363,14 @@ pub(crate) async fn open<T: SealedFields>(deps: &Deps, tenant: TenantId, record:
     sealed.open(&key, &tenant.to_string(), record).map_err(|_| Error::internal("open"))
 }
 
-/// `If-Match`: any version, or one, as `"3"`.
+/// What an `If-Match` wants: any version, or one, as `"3"`.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum IfMatch {
+pub(crate) enum Wanted {
     Any,
     Is(Version),
 }
 
-impl IfMatch {
+impl Wanted {
     const INVALID: Error = Error::BadRequest { code: "invalid_if_match", detail: "`If-Match` must be a version such as \"3\"" };
 
     pub(crate) fn parse(text: &str) -> Result<Self> {

@@ -1,5 +1,5 @@
 use crate::api_keys::Stored;
-use common::{Action, ApiKeyId, Data, Endpoint, Error, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
+use common::{IfMatch, Action, ApiKeyId, Data, Endpoint, Error, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
 
 /// What is told of a key that is no longer good.
 pub(super) const OVER: Error = Error::conflict("api_key_over", "this key is revoked, or has expired");
@@ -15,6 +15,7 @@ impl Operation for RevokeApiKey {
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];
     const STATUS: u16 = 204;
+    const IF_MATCH: IfMatch = IfMatch::Optional;
     const SAMPLE: Sample = Sample::NONE;
     type Input = Path<ApiKeyId>;
     type Output = ();
@@ -30,7 +31,7 @@ impl Endpoint for RevokeApiKey {
 
     async fn handle(cx: &mut Permit<'_, Self>, Path(key): Self::Input) -> Result<()> {
         let stored = cx.target();
-        cx.allow_match(stored.version)?;
+        cx.check_version(stored.version)?;
         if stored.revoked_at.is_some() {
             return Err(OVER);
         }

@@ -2,7 +2,7 @@ use crate::{
     api_keys::{ApiKeyView, IssuedKey, Stored},
     secret::Issued,
 };
-use common::{
+use common::{IfMatch, 
     Action, ApiKeyId, Data, Endpoint, Error, Json, Need, Operation, Path, Permit, Result, Route, Sample, Scope,
 };
 use std::time::Duration;
@@ -29,6 +29,7 @@ impl Operation for RotateApiKey {
     const ROUTE: Route = Route::post("/v1/api-keys/{key_id}/rotate");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];
+    const IF_MATCH: IfMatch = IfMatch::Optional;
     const SAMPLE: Sample = Sample::body(r#"{"overlap_hours":24}"#);
     type Input = (Path<ApiKeyId>, Json<Rotation>);
     type Output = IssuedKey;
@@ -44,7 +45,7 @@ impl Endpoint for RotateApiKey {
 
     async fn handle(cx: &mut Permit<'_, Self>, (Path(key), Json(rotation)): Self::Input) -> Result<IssuedKey> {
         let (now, mut stored) = (cx.now(), cx.target().clone());
-        cx.allow_match(stored.version)?;
+        cx.check_version(stored.version)?;
         let hours = rotation.overlap_hours.unwrap_or(USUAL);
         if hours > LONGEST {
             return Err(Error::invalid("overlap_hours", "invalid", "expected 0 to 168 hours"));

@@ -5,7 +5,7 @@ use crate::{
     store::StoredPreferences,
     view::PreferencesView,
 };
-use common::{Action, Data, Endpoint, FieldError, Json, Need, Operation, Permit, Result, Route, Sample, Scope, input::FromJson};
+use common::{IfMatch, Action, Data, Endpoint, FieldError, Json, Need, Operation, Permit, Result, Route, Sample, Scope, input::FromJson};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 use std::{borrow::Cow, collections::BTreeMap};
@@ -63,6 +63,7 @@ impl Operation for PutPreferences {
     const ROUTE: Route = Route::put("/v1/notifications/preferences");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write];
+    const IF_MATCH: IfMatch = IfMatch::Required;
     const SAMPLE: Sample = Sample::body(
         r#"{"channels": {"shipment_updated": {"in_app": true, "push": true, "email": false}}, "quiet_hours": {"start": "21:00", "end": "07:00"}, "digest": {"frequency": "daily", "hour": 7}, "time_zone": "America/New_York"}"#,
     );
@@ -80,7 +81,7 @@ impl Endpoint for PutPreferences {
 
     async fn handle(cx: &mut Permit<'_, Self>, Json(Checked(preferences)): Self::Input) -> Result<PreferencesView> {
         let stored = cx.target();
-        cx.require_match(stored.version)?;
+        cx.check_version(stored.version)?;
         let now = cx.now();
         let version = stored.replace(cx.changes(), &preferences, now);
         cx.changes().changed(["channels", "quiet_hours", "digest", "time_zone"]);

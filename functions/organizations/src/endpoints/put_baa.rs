@@ -6,7 +6,7 @@ use crate::{
     view::OrganizationView,
     work,
 };
-use common::{
+use common::{IfMatch, 
     Action, BaaTerm, Data, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId,
     Timestamp,
 };
@@ -33,6 +33,7 @@ impl Operation for PutBaa {
     const ROUTE: Route = Route::put("/v1/organizations/{tenant_id}/baa");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal];
+    const IF_MATCH: IfMatch = IfMatch::Required;
     const SAMPLE: Sample = Sample::body(
         r#"{"signed_at": "2025-12-01T00:00:00Z", "expires_at": "2030-12-01T00:00:00Z", "signatory": "Ada Sample", "document_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}"#,
     );
@@ -51,7 +52,7 @@ impl PlatformEndpoint for PutBaa {
         let term = BaaTerm { signed_at: new.signed_at, expires_at: new.expires_at };
         let agreement = Agreement::new(term, new.signatory, new.document_sha256, cx.now())?;
         let mut stored = work::customers(work::read_to_change(cx).await?)?;
-        cx.require_match(stored.version())?;
+        cx.check_version(stored.version())?;
         let before = work::persons(cx, stored.persons.as_ref()).await?;
         let persons = Persons { signatory: Some(agreement.signatory.clone()), ..before };
         let sealed = cx.seal(&store::place(), &persons).await?;

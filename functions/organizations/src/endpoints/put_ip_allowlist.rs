@@ -1,7 +1,7 @@
 //! Sets from where a tenant's members may come. Whoever sets it stays inside: a slip is found out here, not by the next request.
 
 use crate::{view::OrganizationView, work};
-use common::{
+use common::{IfMatch, 
     Action, Data, Error, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId,
     network::AllowList,
 };
@@ -20,6 +20,7 @@ impl Operation for PutIpAllowlist {
     const ROUTE: Route = Route::put("/v1/organizations/{tenant_id}/ip-allowlist");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal];
+    const IF_MATCH: IfMatch = IfMatch::Required;
     const SAMPLE: Sample = Sample::body(r#"{"networks": ["192.0.2.0/24", "127.0.0.0/8", "2001:db8::/32"]}"#);
     type Input = (Path<TenantId>, Json<NewAllowlist>);
     type Output = OrganizationView;
@@ -40,7 +41,7 @@ impl PlatformEndpoint for PutIpAllowlist {
             return Err(Error::invalid("networks", "would_lock_out", message));
         }
         let mut stored = work::read_to_change(cx).await?;
-        cx.require_match(stored.version())?;
+        cx.check_version(stored.version())?;
         let edit = stored.set_networks(networks)?;
         work::change(cx, edit, ["allowed_networks"]);
         let persons = work::persons(cx, stored.persons.as_ref()).await?;

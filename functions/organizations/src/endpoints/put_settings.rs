@@ -1,7 +1,7 @@
 //! Sets what a tenant chooses for itself, as a whole. Every gate hears of it within five seconds.
 
 use crate::{domain::NewSettings, view::SettingsView, work};
-use common::{
+use common::{IfMatch, 
     Action, Data, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId,
 };
 
@@ -14,6 +14,7 @@ impl Operation for PutSettings {
     const ROUTE: Route = Route::put("/v1/organizations/{tenant_id}/settings");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write];
+    const IF_MATCH: IfMatch = IfMatch::Required;
     const SAMPLE: Sample = Sample::body(
         r#"{"session_idle_minutes": 30, "session_hours": 10, "mfa_roles": ["provider"], "trusted_networks": [], "rate_limits": {"export": 20}}"#,
     );
@@ -30,7 +31,7 @@ impl PlatformEndpoint for PutSettings {
 
     async fn handle(cx: &mut Platform<'_, Self>, (_, Json(NewSettings(settings))): Self::Input) -> Result<SettingsView> {
         let mut stored = work::read_to_change(cx).await?;
-        cx.require_match(stored.version())?;
+        cx.check_version(stored.version())?;
         let edit = stored.set_settings(settings)?;
         work::change(cx, edit, ["settings"]);
         cx.etag(stored.version());

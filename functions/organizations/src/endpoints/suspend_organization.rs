@@ -5,7 +5,7 @@ use crate::{
     view::OrganizationView,
     work,
 };
-use common::{Action, Data, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId};
+use common::{IfMatch, Action, Data, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId};
 
 #[derive(Debug)]
 pub struct SuspendOrganization;
@@ -16,6 +16,7 @@ impl Operation for SuspendOrganization {
     const ROUTE: Route = Route::post("/v1/organizations/{tenant_id}/suspend");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal];
+    const IF_MATCH: IfMatch = IfMatch::Optional;
     const SAMPLE: Sample = Sample::NONE;
     type Input = Path<TenantId>;
     type Output = OrganizationView;

@@ -1,7 +1,7 @@
 //! Changes what people call a tenant, and whom to write to. Its name stays.
 
 use crate::{domain::DisplayName, store, view::OrganizationView, work};
-use common::{
+use common::{IfMatch, 
     Action, Data, Json, Need, Operation, Patch, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId,
 };
 use phi::Email;
@@ -25,6 +25,7 @@ impl Operation for UpdateOrganization {
     const ROUTE: Route = Route::patch("/v1/organizations/{tenant_id}");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal];
+    const IF_MATCH: IfMatch = IfMatch::Required;
     const SAMPLE: Sample = Sample::body(r#"{"display_name": "Acme Health, Inc.", "contacts": {"security": "security@acme-health.example"}}"#);
     type Input = (Path<TenantId>, Json<OrganizationPatch>);
     type Output = OrganizationView;
@@ -39,7 +40,7 @@ impl PlatformEndpoint for UpdateOrganization {
 
     async fn handle(cx: &mut Platform<'_, Self>, (_, Json(patch)): Self::Input) -> Result<OrganizationView> {
         let mut stored = work::read_to_change(cx).await?;
-        cx.require_match(stored.version())?;
+        cx.check_version(stored.version())?;
         let before = work::persons(cx, stored.persons.as_ref()).await?;
         let mut persons = before.clone();
         if let Some(contacts) = patch.contacts {

@@ -6,7 +6,7 @@ use crate::{
     view::ShipmentView,
     work,
 };
-use common::{Action, Data, Endpoint, Json, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
+use common::{IfMatch, Action, Data, Endpoint, Json, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
 
 #[derive(Debug)]
 pub struct UpdateShipment;
@@ -17,6 +17,7 @@ impl Operation for UpdateShipment {
     const ROUTE: Route = Route::patch("/v1/shipments/{shipment_id}");
     const DATA: Data = Data::Phi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search];
+    const IF_MATCH: IfMatch = IfMatch::Required;
     const SAMPLE: Sample = Sample::body(r#"{"reference": "ORDER-1002", "contents": "Blood pressure monitor and cuff"}"#);
     type Input = (Path<ShipmentId>, Json<ShipmentPatch>);
     type Output = ShipmentView;
@@ -33,7 +34,7 @@ impl Endpoint for UpdateShipment {
     async fn handle(cx: &mut Permit<'_, Self>, (Path(id), Json(patch)): Self::Input) -> Result<ShipmentView> {
         cx.log("shipment.id", id);
         let before = cx.target();
-        cx.require_match(before.facts.version)?;
+        cx.check_version(before.facts.version)?;
         before.facts.may_change()?;
         let mut shipment = work::open(cx, before).await?;
         let changed = shipment.change(patch, cx.now())?;

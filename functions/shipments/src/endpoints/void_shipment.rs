@@ -6,7 +6,7 @@ use crate::{
     view::ShipmentView,
     work,
 };
-use common::{Action, Data, Endpoint, Error, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
+use common::{IfMatch, Action, Data, Endpoint, Error, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
 
 #[derive(Debug)]
 pub struct VoidShipment;
@@ -17,6 +17,7 @@ impl Operation for VoidShipment {
     const ROUTE: Route = Route::post("/v1/shipments/{shipment_id}/void");
     const DATA: Data = Data::Phi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search];
+    const IF_MATCH: IfMatch = IfMatch::Optional;
     const SAMPLE: Sample = Sample::NONE;
     type Input = Path<ShipmentId>;
     type Output = ShipmentView;
@@ -33,7 +34,7 @@ impl Endpoint for VoidShipment {
     async fn handle(cx: &mut Permit<'_, Self>, Path(id): Self::Input) -> Result<ShipmentView> {
         cx.log("shipment.id", id);
         let before = cx.target();
-        cx.allow_match(before.facts.version)?;
+        cx.check_version(before.facts.version)?;
         before.facts.may_be_voided()?;
         let mut shipment = work::open(cx, before).await?;
         shipment.void(cx.now())?;

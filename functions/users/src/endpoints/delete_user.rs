@@ -1,7 +1,7 @@
 //! Deletes a user: what was known of them goes, what they have done stays on record.
 
 use crate::{domain::UserDeleted, work::{OWN_ACCOUNT, SomebodyOnce}};
-use common::{Action, Data, Endpoint, Error, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId, Version};
+use common::{IfMatch, Action, Data, Endpoint, Error, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId, Version};
 
 #[derive(Debug)]
 pub struct DeleteUser;
@@ -13,6 +13,7 @@ impl Operation for DeleteUser {
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];
     const STATUS: u16 = 204;
+    const IF_MATCH: IfMatch = IfMatch::Optional;
     const SAMPLE: Sample = Sample::NONE;
     type Input = Path<UserId>;
     type Output = ();
@@ -29,7 +30,7 @@ impl Endpoint for DeleteUser {
     async fn handle(cx: &mut Permit<'_, Self>, Path(user): Self::Input) -> Result<()> {
         cx.log("user.id", user);
         let member = cx.target().member.as_ref().ok_or(Error::NotFound)?;
-        cx.allow_match(Version(member.version))?;
+        cx.check_version(Version(member.version))?;
         if user == cx.principal().user() {
             return Err(OWN_ACCOUNT);
         }

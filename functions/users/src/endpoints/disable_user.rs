@@ -1,7 +1,7 @@
 //! Disables a user: their sessions end with the change, and they sign in no more.
 
 use crate::{domain::UserDisabled, view::UserView, work::{self, OWN_ACCOUNT, Person}};
-use common::{Action, Data, Endpoint, MemberChange, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId, Version};
+use common::{IfMatch, Action, Data, Endpoint, MemberChange, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId, Version};
 
 #[derive(Debug)]
 pub struct DisableUser;
@@ -12,6 +12,7 @@ impl Operation for DisableUser {
     const ROUTE: Route = Route::post("/v1/users/{user_id}/disable");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Sessions];
+    const IF_MATCH: IfMatch = IfMatch::Optional;
     const SAMPLE: Sample = Sample::NONE;
     type Input = Path<UserId>;
     type Output = UserView;
@@ -28,7 +29,7 @@ impl Endpoint for DisableUser {
     async fn handle(cx: &mut Permit<'_, Self>, Path(user): Self::Input) -> Result<UserView> {
         cx.log("user.id", user);
         let member = &cx.target().0;
-        cx.allow_match(Version(member.version))?;
+        cx.check_version(Version(member.version))?;
         if user == cx.principal().user() {
             return Err(OWN_ACCOUNT);
         }

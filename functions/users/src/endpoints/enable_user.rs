@@ -1,7 +1,7 @@
 //! Enables a user who was disabled. Sessions that have ended stay so.
 
 use crate::{domain::UserEnabled, view::UserView, work::{self, Person}};
-use common::{Action, Data, Endpoint, MemberChange, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId, Version};
+use common::{IfMatch, Action, Data, Endpoint, MemberChange, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId, Version};
 
 #[derive(Debug)]
 pub struct EnableUser;
@@ -12,6 +12,7 @@ impl Operation for EnableUser {
     const ROUTE: Route = Route::post("/v1/users/{user_id}/enable");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Sessions];
+    const IF_MATCH: IfMatch = IfMatch::Optional;
     const SAMPLE: Sample = Sample::NONE;
     type Input = Path<UserId>;
     type Output = UserView;
@@ -28,7 +29,7 @@ impl Endpoint for EnableUser {
     async fn handle(cx: &mut Permit<'_, Self>, Path(user): Self::Input) -> Result<UserView> {
         cx.log("user.id", user);
         let member = &cx.target().0;
-        cx.allow_match(Version(member.version))?;
+        cx.check_version(Version(member.version))?;
         if member.active {
             return work::shown(cx, member).await;
         }

@@ -5,7 +5,7 @@ use crate::{
     view::UserView,
     work::{self, RoleGrant},
 };
-use common::{
+use common::{IfMatch, 
     Action, Data, Endpoint, Error, FieldError, Json, MemberChange, Need, Operation, Path, Permit, Result, Role, Route, Sample,
     Scope, Timestamp, UserId, Version,
 };
@@ -28,6 +28,7 @@ impl Operation for GrantRole {
     const ROUTE: Route = Route::put("/v1/users/{user_id}/roles/{role}");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Sessions];
+    const IF_MATCH: IfMatch = IfMatch::Optional;
     const SAMPLE: Sample = Sample::body(r#"{"valid_until": "2099-12-31T00:00:00Z"}"#);
     type Input = (Path<UserId>, Path<Role>, Json<GrantTerm>);
     type Output = UserView;
@@ -48,7 +49,7 @@ impl Endpoint for GrantRole {
             return Err(Error::Invalid(vec![FieldError::new("role", "not_for_people", message)]));
         }
         let member = &cx.target().member;
-        cx.allow_match(Version(member.version))?;
+        cx.check_version(Version(member.version))?;
         let term = Term::new(term.valid_from, term.valid_until, cx.now())?;
         let Some(grants) = domain::granted(&member.grants, role, term) else { return work::shown(cx, member).await };
         let change = MemberChange { grants: Some(grants), ..MemberChange::default() };

@@ -1,7 +1,7 @@
 //! Takes a role away. It stops at the user's next request.
 
 use crate::{domain::{self, UserRolesChanged}, work::{self, RoleGrant}};
-use common::{Action, Data, Endpoint, MemberChange, Need, Operation, Path, Permit, Result, Role, Route, Sample, Scope, UserId, Version};
+use common::{IfMatch, Action, Data, Endpoint, MemberChange, Need, Operation, Path, Permit, Result, Role, Route, Sample, Scope, UserId, Version};
 
 #[derive(Debug)]
 pub struct RevokeRole;
@@ -13,6 +13,7 @@ impl Operation for RevokeRole {
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];
     const STATUS: u16 = 204;
+    const IF_MATCH: IfMatch = IfMatch::Optional;
     const SAMPLE: Sample = Sample::NONE;
     type Input = (Path<UserId>, Path<Role>);
     type Output = ();
@@ -29,7 +30,7 @@ impl Endpoint for RevokeRole {
     async fn handle(cx: &mut Permit<'_, Self>, (Path(user), Path(role)): Self::Input) -> Result<()> {
         cx.log("user.id", user);
         let member = &cx.target().member;
-        cx.allow_match(Version(member.version))?;
+        cx.check_version(Version(member.version))?;
         if let Some(grants) = domain::revoked(&member.grants, role) {
             let change = MemberChange { grants: Some(grants), ..MemberChange::default() };
             work::change(cx, member, change, "grants", UserRolesChanged { user_id: user }).await?;

@@ -5,7 +5,7 @@ use crate::{
     view::UserView,
     work::Person,
 };
-use common::{
+use common::{IfMatch, 
     Action, Data, Endpoint, Json, MemberChange, Membership, Need, Operation, Patch, Path, Permit, Resource, Result, Route, Sample,
     Scope, UserId, Version,
 };
@@ -25,6 +25,7 @@ impl Operation for UpdateUser {
     const ROUTE: Route = Route::patch("/v1/users/{user_id}");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Sessions];
+    const IF_MATCH: IfMatch = IfMatch::Required;
     const SAMPLE: Sample = Sample::body(r#"{"name": "Ada Example", "department": "Cardiology"}"#);
     type Input = (Path<UserId>, Json<UserPatch>);
     type Output = UserView;
@@ -41,7 +42,7 @@ impl Endpoint for UpdateUser {
     async fn handle(cx: &mut Permit<'_, Self>, (Path(user), Json(patch)): Self::Input) -> Result<UserView> {
         cx.log("user.id", user);
         let before = &cx.target().0;
-        cx.require_match(Version(before.version))?;
+        cx.check_version(Version(before.version))?;
         let mut pii = cx.open(&Membership::place(user), &before.pii).await?;
         cx.touched(Person::TYPE, user);
         let mut after = before.clone();

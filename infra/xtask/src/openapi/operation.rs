@@ -1,7 +1,7 @@
 //! One endpoint as OpenAPI describes it.
 
 use super::problem;
-use common::{AnyEndpoint, Data, IdempotencyKey, Kind, Purpose, input::InputSchema};
+use common::{AnyEndpoint, Data, IdempotencyKey, IfMatch, Kind, Purpose, input::InputSchema};
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -161,10 +161,10 @@ fn parameters(endpoint: &AnyEndpoint, path: &[(&'static str, Schema)], query: Op
             IdempotencyKey::Ignored => {}
         }
     }
-    if problem::requires_if_match(endpoint) {
-        parameters.push(named("If-Match"));
-    } else if problem::takes_if_match(endpoint) {
-        parameters.push(named("Optional-If-Match"));
+    match endpoint.if_match {
+        IfMatch::Required => parameters.push(named("If-Match")),
+        IfMatch::Optional => parameters.push(named("Optional-If-Match")),
+        IfMatch::Ignored => {}
     }
     parameters
 }
@@ -221,7 +221,7 @@ fn responses(endpoint: &AnyEndpoint, input: &InputSchema, output: &Schema) -> Va
     if endpoint.status == 201 {
         headers.extend([header("Location")]);
     }
-    if endpoint.status == 201 || problem::takes_if_match(endpoint) || endpoint.view.is_some() && endpoint.status == 200 {
+    if endpoint.status == 201 || endpoint.if_match != IfMatch::Ignored || endpoint.view.is_some() && endpoint.status == 200 {
         headers.extend([header("ETag")]);
     }
     if endpoint.kind != Kind::Public && endpoint.idempotency != IdempotencyKey::Ignored {

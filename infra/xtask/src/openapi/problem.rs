@@ -1,6 +1,6 @@
 //! The errors that an endpoint can answer with, and what all of them look like.
 
-use common::{AnyEndpoint, Data, IdempotencyKey, Kind, Method, Need, input::InputSchema};
+use common::{AnyEndpoint, Data, IdempotencyKey, IfMatch, Kind, Need, input::InputSchema};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -105,41 +105,17 @@ pub(super) fn codes(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap<u16
     if signed_in && writes {
         can(409, "");
     }
-    if takes_if_match(endpoint) {
+    if endpoint.if_match != IfMatch::Ignored {
         can(400, "invalid_if_match");
         can(412, "precondition_failed");
-        if requires_if_match(endpoint) {
-            can(428, "precondition_required");
-        }
+    }
+    if endpoint.if_match == IfMatch::Required {
+        can(428, "precondition_required");
     }
     for (_, status, code) in OWN.iter().filter(|(name, ..)| *name == endpoint.name) {
         can(*status, code);
     }
     codes
-}
-
-/// What is done about an item and leaves it as it is, whatever its version.
-const ABOUT: [&str; 7] = [
-    "add_admin",
-    "end_user_sessions",
-    "refresh_shipment",
-    "remove_admin",
-    "resend_invitation",
-    "reset_user_password",
-    "sign_out_user",
-];
-
-/// Changes of one item that has versions name the version that they change: an item of its own, or what is put in its place.
-pub(super) fn takes_if_match(endpoint: &AnyEndpoint) -> bool {
-    !ABOUT.contains(&endpoint.name)
-        && endpoint.needs.contains(&Need::Write)
-        && (endpoint.view.is_some() || endpoint.route.method == Method::Put)
-}
-
-/// A role is given to a user whose other roles need not have been seen.
-pub(super) fn requires_if_match(endpoint: &AnyEndpoint) -> bool {
-    let replaces = matches!(endpoint.route.method, Method::Patch | Method::Put) && endpoint.name != "grant_role";
-    takes_if_match(endpoint) && replaces
 }
 
 /// The responses of an endpoint's errors.

@@ -6,7 +6,7 @@ mod socket;
 
 use super::function::{Function, Serves};
 use crate::openapi::json_text;
-use common::{AnyEndpoint, AnySchedule, Data, IdempotencyKey, Kind, Method};
+use common::{AnyEndpoint, AnySchedule, Data, IdempotencyKey, IfMatch, Kind};
 use emulators::apigateway::GatewayRequest;
 use registry::Trigger;
 use serde_json::{Map, Value, json};
@@ -80,11 +80,9 @@ fn request(endpoint: &AnyEndpoint) -> GatewayRequest {
     if signed_in && endpoint.idempotency == IdempotencyKey::Required {
         headers.push(("Idempotency-Key", "{{idempotency_key}}"));
     }
-    match endpoint.route.method {
-        Method::Patch => headers.push(("If-Match", "\"{{version}}\"")),
+    if endpoint.if_match == IfMatch::Required {
         // Whatever version it has: who runs the template may have run it before.
-        Method::Put => headers.push(("If-Match", "*")),
-        _ => {}
+        headers.push(("If-Match", "*"));
     }
     let form = carrier.and_then(|carrier| carrier.form);
     if form.is_some() {
