@@ -75,6 +75,8 @@ struct Hold {
 struct Rule {
     /// Operations it applies to: `TransactWriteItems`, or a service's name as `kms`.
     to: String,
+    /// What is in their bodies.
+    about: String,
     /// Calls that pass before.
     after: usize,
     /// Calls that it hits.
@@ -135,7 +137,12 @@ impl Wire {
     /// Lets the next `times` calls of `to` fail, after `after` of them have passed. `to` is an operation
     /// (`TransactWriteItems`) or a service (`dynamodb`, `kms`, `cognito`).
     pub fn fail(&self, to: &str, after: usize, times: usize, fault: Fault) {
-        self.state.lock().unwrap().rules.push(Rule { to: to.to_owned(), after, times, fault });
+        self.state.lock().unwrap().rules.push(Rule { to: to.to_owned(), about: String::new(), after, times, fault });
+    }
+    /// Lets every call of `to` fail that has `about` in its body.
+    pub fn fail_about(&self, to: &str, about: impl ToString, fault: Fault) {
+        let rule = Rule { to: to.to_owned(), about: about.to_string(), after: 0, times: usize::MAX, fault };
+        self.state.lock().unwrap().rules.push(rule);
     }
     pub fn heal(&self) {
         let mut state = self.state.lock().unwrap();
@@ -292,7 +299,8 @@ impl Wire {
             state.asked.push(call);
         }
         let held = state.hold(name, operation);
-        (state.fault(name, operation), held)
+        let body = request.body().bytes().map(String::from_utf8_lossy).unwrap_or_default();
+        (state.fault(name, operation, &body), held)
     }
 }
 
@@ -307,7 +315,7 @@ impl State {
         arrived.send(()).ok().map(|()| go)
     }
 
-    fn fault(&mut self, name: &str, operation: &str) -> Option<Fault> {
+    fn fault(&mut self, name: &str, operation: &str, body: &str) -> Option<Fault> {
         if let Some((percent, dice)) = &mut self.chaos
             && dice.below(100) < u64::from(*percent)
         {
@@ -318,7 +326,8 @@ impl State {
                 _ => Fault::LostAnswer,
             });
         }
-        let rule = self.rules.iter_mut().find(|r| (r.to == name || r.to == operation) && (r.after > 0 || r.times > 0))?;
+        let hits = |r: &&mut Rule| (r.to == name || r.to == operation) && body.contains(&r.about) && (r.after > 0 || r.times > 0);
+        let rule = self.rules.iter_mut().find(hits)?;
         if rule.after > 0 {
             rule.after -= 1;
             return None;

@@ -133,8 +133,7 @@ impl Schedule for SendDigests {
 
     async fn due(cx: &Tick<'_, Self>) -> Result<Vec<(TenantId, Subscriber)>> {
         let mut subscribers = Vec::new();
-        for tenant in cx.tenants().await? {
-            let due = cx.due(tenant, LIST, MOST).await?;
+        for (tenant, due) in cx.due(LIST, MOST).await? {
             let users = due.iter().filter_map(|item| store::owner(&item.key));
             subscribers.extend(users.map(|user| (tenant, Subscriber { user, claimed: Mutex::default() })));
         }

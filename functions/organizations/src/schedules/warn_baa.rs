@@ -48,10 +48,7 @@ impl Schedule for WarnBaa {
     const EVERY_MINUTES: u32 = 60;
 
     async fn due(cx: &Tick<'_, Self>) -> Result<Vec<(TenantId, Due)>> {
-        let mut due = Vec::new();
-        for tenant in cx.tenants().await? {
-            due.extend(cx.due(tenant, BAA_WARNINGS, 1).await?.into_iter().map(|item| (tenant, Due(item.at))));
-        }
-        Ok(due)
+        let due = cx.due(BAA_WARNINGS, 1).await?;
+        Ok(due.into_iter().flat_map(|(tenant, items)| items.into_iter().map(move |item| (tenant, Due(item.at)))).collect())
     }
 }

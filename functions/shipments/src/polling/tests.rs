@@ -669,6 +669,22 @@ async fn one_tenants_many_do_not_starve_anothers_few() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_whose_list_cannot_be_read_holds_up_nobody_else() {
+    let world = world().await;
+    let (theirs, ours) = (world.shipment(Acme, 1).await, world.shipment(Birch, 2).await);
+    world.wait(SOON);
+    world.app.wire().fail_about("Query", format!("{}#POLL", world.app.tenant_id(Acme)), WireFault::Throttled);
+    world.round().await;
+    assert_eq!(world.get(Birch, &ours).await.json["status"], "LABEL_CREATED");
+    world.app.wire().fail_about("Query", format!("{}#POLL", world.app.tenant_id(Birch)), WireFault::Throttled);
+    world.app.wire().fail_about("Query", format!("{}#POLL", common::TenantId::PLATFORM), WireFault::Throttled);
+    assert!(world.run("schedule_tracking").await.is_err(), "nothing can be read");
+    world.app.wire().heal();
+    world.round_after(MINUTES(1)).await;
+    assert_eq!(world.get(Acme, &theirs).await.json["status"], "LABEL_CREATED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn somebody_who_wants_to_know_now_is_answered_after_the_carrier() {
     let world = world().await;
     let id = world.shipment(Acme, 1).await;

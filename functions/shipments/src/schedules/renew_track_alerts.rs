@@ -82,16 +82,10 @@ impl Schedule for RenewTrackAlerts {
     async fn due(cx: &Tick<'_, Self>) -> Result<Vec<(TenantId, Alerts)>> {
         let calls = CALLS.min(cx.carrier_budget().await?);
         let most = u32::try_from(Batch::MAX).unwrap_or(u32::MAX);
-        let mut due = Vec::new();
         if calls == 0 {
             return Ok(Vec::new());
         }
-        for tenant in cx.tenants().await? {
-            let items = cx.due(tenant, store::ALERTS, calls * most).await?;
-            if !items.is_empty() {
-                due.push((tenant, items));
-            }
-        }
+        let due = cx.due(store::ALERTS, calls * most).await?;
         let batches = |items: &[_]| u32::try_from(items.len().div_ceil(Batch::MAX)).unwrap_or(u32::MAX);
         let wishes: Vec<_> = due.iter().map(|(tenant, items)| (*tenant, batches(items))).collect();
         let run = cx.now().as_secs().div_euclid(60 * i64::from(Self::EVERY_MINUTES)).unsigned_abs();

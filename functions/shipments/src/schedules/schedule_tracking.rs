@@ -36,13 +36,7 @@ impl Schedule for ScheduleTracking {
         if quota == 0 {
             return Ok(Vec::new());
         }
-        let mut due = Vec::new();
-        for tenant in cx.tenants().await? {
-            let items = cx.due(tenant, store::POLLS, quota).await?;
-            if !items.is_empty() {
-                due.push((tenant, items));
-            }
-        }
+        let due = cx.due(store::POLLS, quota).await?;
         let wishes: Vec<_> =
             due.iter().map(|(tenant, items)| (*tenant, u32::try_from(items.len()).unwrap_or(u32::MAX))).collect();
         let minute = cx.now().as_secs().div_euclid(60).unsigned_abs();

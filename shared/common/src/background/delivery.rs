@@ -17,8 +17,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use phi::{Sealed, SealedFields, SearchToken};
 use std::marker::PhantomData;
 
-/// How many tenants' gates one run asks for at once.
-const GATES_AT_ONCE: usize = 16;
+/// How many tenants' gates, or lists, one run asks for at once.
+const TENANTS_AT_ONCE: usize = 16;
 
 /// What the pipeline knows of one piece of work in one tenant.
 #[derive(Clone, Debug)]
@@ -210,17 +210,35 @@ impl<S: Schedule> Tick<'_, S> {
             Err(Error::Forbidden(Refusal::TenantInactive)) => Ok(None),
             Err(error) => Err(error),
         };
-        let active: Vec<_> = stream::iter(tenants).map(active).buffered(GATES_AT_ONCE).try_collect().await?;
+        let active: Vec<_> = stream::iter(tenants).map(active).buffered(TENANTS_AT_ONCE).try_collect().await?;
         Ok(active.into_iter().flatten().collect())
     }
 
-    /// What of a tenant's `list` is due, longest first, `most` at most. One Query; it may lag behind by a moment, so whoever
-    /// acts on it looks at the item itself.
+    /// What of each tenant's `list` is due, longest first, `most` of each at most; who has nothing due is left out. One Query a
+    /// tenant; it may lag behind by a moment, so whoever acts on it looks at the item itself. A tenant whose list cannot be read
+    /// has its turn the next time, and holds up nobody else.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
-    pub async fn due(&self, tenant: TenantId, list: &str, most: u32) -> Result<Vec<DueItem>> {
-        const { assert!(declares(S::NEEDS, Need::Tenants), "looks over all tenants: add Need::Tenants to NEEDS") }
+    /// 503 where DynamoDB does not answer, for any of them.
+    pub async fn due(&self, list: &str, most: u32) -> Result<Vec<(TenantId, Vec<DueItem>)>> {
+        let read = async |tenant| (tenant, self.due_of(tenant, list, most).await);
+        let read: Vec<_> = stream::iter(self.tenants().await?).map(read).buffered(TENANTS_AT_ONCE).collect().await;
+        let (mut due, mut unread) = (Vec::new(), Vec::new());
+        for (tenant, items) in read {
+            match items {
+                Ok(items) => due.push((tenant, items)),
+                Err(error) => unread.push(error),
+            }
+        }
+        self.log("tenants.unread", unread.len());
+        if let (true, Some(error)) = (due.is_empty(), unread.pop()) {
+            return Err(error);
+        }
+        due.retain(|(_, items)| !items.is_empty());
+        Ok(due)
+    }
+
+    async fn due_of(&self, tenant: TenantId, list: &str, most: u32) -> Result<Vec<DueItem>> {
         let query = TableQuery::index(Index::Due, list).between("0", self.ground.now).limit(most);
         let query = Query { newest_first: false, ..query };
         let page = self.ground.deps.db.query(tenant, &query, None).await?;
