@@ -1,5 +1,5 @@
-//! From `exec` to the first answer, beside what a function costs that does nothing, and one that does the same calls and
-//! nothing else.
+//! From `exec` to the first poll and to the first answer, beside what a function costs that does nothing, and one that does the
+//! same calls and nothing else.
 
 use super::{
     Failed, events,
@@ -34,7 +34,7 @@ const MARGIN_MS: f64 = 3.0;
 /// Measure the functions' cold starts, beside two small functions that are built alike.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only these functions; by default all that need no Cognito.
+    /// Only these functions.
     functions: Vec<String>,
     /// How often each program is started, with a whole CPU and again with a quarter of one.
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..=200))]
@@ -52,7 +52,8 @@ pub(crate) struct Args {
 struct Subject {
     name: String,
     path: PathBuf,
-    endpoint: &'static AnyEndpoint,
+    /// What it is asked; one that nothing can be asked of here is only started.
+    endpoint: Option<&'static AnyEndpoint>,
     bytes: u64,
     first_poll: Vec<Duration>,
     first_answer: Vec<Duration>,
@@ -62,7 +63,7 @@ struct Subject {
 }
 
 impl Subject {
-    fn new(name: &str, path: &Path, endpoint: &'static AnyEndpoint) -> Result<Self, Failed> {
+    fn new(name: &str, path: &Path, endpoint: Option<&'static AnyEndpoint>) -> Result<Self, Failed> {
         let (name, path, bytes) = (name.to_owned(), path.to_owned(), std::fs::metadata(path)?.len());
         let none = Vec::new;
         let (first_poll, first_answer, throttled_answer, warm) = (none(), none(), none(), none());
@@ -78,7 +79,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
     }
     let quota = quota.ok();
     let world = World::start().await?;
-    let mut subjects = subjects(&args)?;
+    let mut subjects = subjects(&args, &world).await?;
     // In turns, so that whatever else the machine does falls on all alike.
     for round in 0..args.runs {
         for subject in &mut subjects {
@@ -94,14 +95,9 @@ pub(crate) async fn run(args: Args) -> Outcome {
 }
 
 /// The peers first, then the functions, all of this machine's architecture and built with the same profile.
-fn subjects(args: &Args) -> Result<Vec<Subject>, Failed> {
-    let find = |name: &str| registry::all().find(|endpoint| endpoint.name == name);
-    let held = find(HELD).ok_or_else(|| format!("there is no {HELD}"))?;
-    let possible: Vec<_> = registry::all().filter(|e| events::possible(e)).map(|e| e.name.to_owned()).collect();
-    let functions = if args.functions.is_empty() { &possible } else { &args.functions };
-    if let Some(other) = functions.iter().find(|name| !possible.contains(name)) {
-        return Err(format!("`{other}` is no function that can be measured without Cognito").into());
-    }
+async fn subjects(args: &Args, world: &World) -> Result<Vec<Subject>, Failed> {
+    let all: Vec<_> = registry::names().map(str::to_owned).collect();
+    let functions = if args.functions.is_empty() { &all } else { &args.functions };
     let built = match &args.built {
         Some(folder) => found(folder, functions.iter().map(String::as_str).chain([BARE, SDK])),
         None => build::executables(peers())?.into_iter().chain(build::binaries(functions)?).collect(),
@@ -110,8 +106,16 @@ fn subjects(args: &Args) -> Result<Vec<Subject>, Failed> {
         Some(path) => Subject::new(name, path, endpoint),
         None => Err(format!("`{name}` was not built").into()),
     };
-    let peers = [BARE, SDK].map(|peer| subject(peer, held));
-    peers.into_iter().chain(functions.iter().filter_map(|name| find(name)).map(|e| subject(e.name, e))).collect()
+    let held = events::endpoint(HELD)?;
+    let mut subjects = vec![subject(BARE, Some(held))?, subject(SDK, Some(held))?];
+    for name in functions {
+        let endpoint = match registry::all().find(|endpoint| endpoint.name == name) {
+            Some(endpoint) if events::possible(world, endpoint).await => Some(endpoint),
+            _ => None,
+        };
+        subjects.push(subject(name, endpoint)?);
+    }
+    Ok(subjects)
 }
 
 fn found<'a>(folder: &Path, names: impl Iterator<Item = &'a str>) -> BTreeMap<String, PathBuf> {
@@ -132,8 +136,10 @@ fn peers() -> Command {
 
 async fn one_run(world: &World, subject: &mut Subject, warm: u16, quota: Option<&Quota>) -> Result<(), Failed> {
     let mut events = Vec::new();
-    for _ in 0..=warm {
-        events.push(events::fresh(world, subject.endpoint).await?.to_string());
+    if let Some(endpoint) = subject.endpoint {
+        for _ in 0..=warm {
+            events.push(events::fresh(world, endpoint).await?.to_string());
+        }
     }
     let mut api = RuntimeApi::start().await?;
     let variables = [
@@ -204,27 +210,31 @@ impl Drop for Process {
 fn report(subjects: &[Subject], runs: u16) {
     println!("\nmedians of {runs} starts, in turns; least first answer in brackets; times in ms, sizes in MB");
     println!(
-        "{:<20} {:>6} {:>6} {:>11} {:>16} {:>14} {:>9} {:>13} {:>13}",
+        "{:<28} {:>6} {:>6} {:>11} {:>16} {:>14} {:>9} {:>13} {:>13}",
         "function", "size", "RSS", "first poll", "first answer", "at 1/4 CPU", "warm p50", "answer / (a)", "answer / (b)"
     );
     let first = |s: &Subject| ms(median(&s.first_answer));
     let of = |name: &str| subjects.iter().find(|s| s.name == name);
     for subject in subjects {
-        let to = |peer: &str| of(peer).map_or_else(|| "-".to_owned(), |peer| ratio(first(subject), first(peer)));
-        let least = subject.first_answer.iter().min().copied().unwrap_or_default();
+        let seen = |times: &[Duration]| if times.is_empty() { "-".to_owned() } else { format!("{:.2}", ms(median(times))) };
+        let least = subject.first_answer.iter().min().map_or_else(String::new, |least| format!(" ({:.2})", ms(*least)));
+        let to = |peer: &str| match of(peer) {
+            Some(peer) if !subject.first_answer.is_empty() => ratio(first(subject), first(peer)),
+            _ => "-".to_owned(),
+        };
         let label = match subject.name.as_str() {
             BARE => "(a) bare_hello",
             SDK => "(b) sdk_hello",
             name => name,
         };
         println!(
-            "{label:<20} {:>6.2} {:>6.1} {:>11.2} {:>16} {:>14.2} {:>9.2} {:>13} {:>13}",
+            "{label:<28} {:>6.2} {:>6.1} {:>11} {:>16} {:>14} {:>9} {:>13} {:>13}",
             megabytes(subject.bytes),
             megabytes(subject.peak_rss),
-            ms(median(&subject.first_poll)),
-            format!("{:.2} ({:.2})", first(subject), ms(least)),
-            ms(median(&subject.throttled_answer)),
-            ms(median(&subject.warm)),
+            seen(&subject.first_poll),
+            seen(&subject.first_answer) + &least,
+            seen(&subject.throttled_answer),
+            seen(&subject.warm),
             to(BARE),
             to(SDK),
         );

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::Outcome;
 use common::{
-    TenantId,
+    Role, TenantId,
     telemetry::{LogSink, WideEvent},
 };
 use local::{Observer, Options, Ran, Served, Stack};
@@ -244,7 +244,7 @@ async fn write(world: &Arc<World>, args: &Args) -> Result<(), Failed> {
 async fn write_some(world: &World, mut left: usize) -> Result<(), Failed> {
     let list = events::endpoint("list_shipments")?;
     while left > 0 {
-        let session = world.open_session().await?;
+        let session = world.open_session(Role::Marketer).await?;
         for _ in 0..left.min(PER_SESSION) {
             events::ask(world, list, &session).await?;
         }

@@ -4,7 +4,7 @@
 use super::{Failed, counter::Counter};
 use crate::workspace;
 use common::{
-    Aws, Clock, Config, Deps, Grant, Identity, Role, SessionId, SystemClock, TenantId, Timestamp, UserId, Uuid,
+    Aws, Clock, Config, Deps, Grant, Identity, Role, SessionId, SessionKind, SystemClock, TenantId, Timestamp, UserId, Uuid,
     operator::Operator,
     telemetry::{LogSink, WideEvent},
 };
@@ -125,12 +125,12 @@ impl World {
         &self.dynamodb
     }
 
-    /// Opens a session of the marketer as a sign-in would: who the authorizer says is calling.
-    pub(crate) async fn open_session(&self) -> Result<Identity, Failed> {
-        self.open_session_of(self.user, Role::Marketer).await
+    /// Opens a session of the marketer as a sign-in would, in whatever role: who the authorizer says is calling.
+    pub(crate) async fn open_session(&self, role: Role) -> Result<Identity, Failed> {
+        self.open_session_of(self.user, role).await
     }
 
-    /// The same for another member.
+    /// The same for another member, as somebody who has just given a second factor.
     pub(crate) async fn open_session_of(&self, user: UserId, role: Role) -> Result<Identity, Failed> {
         let now = SystemClock.now();
         let session = SessionId::from_uuid(Uuid::from_bytes(common::random::bytes()));
@@ -140,6 +140,11 @@ impl World {
             "sk": {"S": session.to_string()},
             "status": {"S": "live"},
             "user_id": {"S": user.to_string()},
+            "kind": {"S": SessionKind::Full.as_str()},
+            "mfa_enrolled": number(1),
+            "mfa_at": {"S": now.to_string()},
+            "ip": {"S": "127.0.0.1"},
+            "user_agent": {"S": "cloister-bench/1"},
             "grants": {"S": serde_json::to_string(&[Grant::always(role)])?},
             "membership_version": number(1),
             "created_at": {"S": now.to_string()},
