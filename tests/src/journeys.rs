@@ -44,6 +44,15 @@ impl Plan {
     }
 }
 
+/// How far it has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Played {
+    pub hours: u64,
+    pub of: u64,
+    /// Messages.
+    pub handled: u64,
+}
+
 /// What came of it.
 #[derive(Debug)]
 pub struct Outcome {
@@ -68,7 +77,7 @@ const SECRET: &str = "synthetic-secret";
 ///
 /// # Panics
 /// Where the world cannot be set up.
-pub async fn play(plan: Plan) -> Outcome {
+pub async fn play(plan: Plan, mut played: impl FnMut(Played)) -> Outcome {
     let app = App::start().await;
     let time = Arc::new(AtomicI64::new(app.clock().now().as_millis()));
     let clock = time.clone();
@@ -85,7 +94,8 @@ pub async fn play(plan: Plan) -> Outcome {
         app.wire().chaos(plan.failing, plan.seed);
     }
     let shipments = register(&app, plan).await;
-    let mut queues = app.deliveries(registry::consumers()).copies(plan.copies);
+    let tenants = [TenantId::PLATFORM, app.tenant_id(Tenant::Acme), app.tenant_id(Tenant::Birch)];
+    let mut queues = app.deliveries(registry::consumers()).of(tenants).copies(plan.copies);
     if plan.copies > 1 {
         queues = queues.shuffled(plan.seed);
     }
@@ -110,21 +120,24 @@ pub async fn play(plan: Plan) -> Outcome {
             }
             let told = queues.collect().await;
             while !queues.is_empty() {
-                let mut dies = || (dice.below(100) < u64::from(killing)).then(|| usize::try_from(dice.below(30)).unwrap_or(0));
-                while !queues.is_empty() {
-                    killed += queues.step_at_once(plan.at_once, &mut dies).await;
-                }
+                let dies = || (dice.below(100) < u64::from(killing)).then(|| usize::try_from(dice.below(30)).unwrap_or(0));
+                killed += queues.run_at_once(plan.at_once, dies).await;
                 queues.collect().await;
             }
             quiet = if told == 0 { quiet + 1 } else { 0 };
             if quiet == QUIET_MINUTES {
-                // Nobody is due, and it is not for the carrier's gate being shut: the rest of the step passes at once.
+                // Nobody is due, or nobody can be asked: the rest of the step passes at once.
                 app.clock().advance(MINUTE * (STEP_MINUTES - minute - 1));
                 break;
             }
         }
         app.reset_calls();
         app.forget_log_lines();
+        played(Played {
+            hours: (step + 1) * u64::from(STEP_MINUTES) / 60,
+            of: STEPS * u64::from(STEP_MINUTES) / 60,
+            handled: queues.handled(),
+        });
     }
     outcome(&app, &ups, &queues, &shipments, killed, redriven).await
 }
@@ -194,14 +207,15 @@ async fn outcome(
     let is_shipment = |row: &&Row| text(row, "sk") == "SHIPMENT";
     let ends: BTreeMap<_, _> = records.iter().filter(is_shipment).map(|row| (text(row, "pk"), text(row, "status"))).collect();
     let due = records.iter().filter(|row| text(row, "ix_due").ends_with("#POLL"));
-    let due: BTreeSet<_> = due.map(|row| text(row, "pk")).collect();
+    let due: BTreeMap<_, _> = due.map(|row| (text(row, "pk"), text(row, "ix_due_at"))).collect();
     let mut statuses = BTreeMap::new();
     for Registered { tenant, id, number } in shipments {
         let pk = format!("{}#SHIPMENT#{id}", app.tenant_id(*tenant));
-        statuses.insert(number.clone(), ends.get(&pk).cloned().unwrap_or_else(|| "lost".to_owned()));
-        if due.contains(&pk) {
-            wrong.push(format!("{id} is at its end and still asked about"));
+        let status = ends.get(&pk).cloned().unwrap_or_else(|| "lost".to_owned());
+        if let Some(at) = due.get(&pk) {
+            wrong.push(format!("{id} is {status} and still asked about, at {at}"));
         }
+        statuses.insert(number.clone(), status);
     }
     let truth = ups.packages().into_iter().map(|seen| (seen.tracking_number, ended(&seen.newest.kind))).collect();
 

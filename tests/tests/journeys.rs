@@ -7,7 +7,7 @@ const PLAN: Plan = Plan { shipments: 6, seed: 7, failing: 30, copies: 3, killed:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_goes_wrong_on_the_way_nothing_is_lost_and_nothing_done_twice() {
-    let (outcome, calm) = tokio::join!(play(PLAN), play(PLAN.calm()));
+    let (outcome, calm) = tokio::join!(play(PLAN, |_| ()), play(PLAN.calm(), |_| ()));
     for outcome in [&outcome, &calm] {
         assert_eq!(outcome.wrong, Vec::<String>::new());
         assert_eq!(outcome.statuses.values().collect::<Vec<_>>(), outcome.truth.values().collect::<Vec<_>>());

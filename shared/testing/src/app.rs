@@ -449,7 +449,8 @@ impl App {
         rows.iter().map(|row| serde_json::from_str(row["envelope"].as_s().unwrap()).unwrap()).collect()
     }
 
-    async fn partition(&self, table: &str, pk: &str) -> Vec<HashMap<String, AttributeValue>> {
+    /// Every item of one partition of a table.
+    pub(crate) async fn partition(&self, table: &str, pk: &str) -> Vec<HashMap<String, AttributeValue>> {
         let query = self
             .raw
             .query()

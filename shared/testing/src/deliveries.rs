@@ -2,11 +2,12 @@
 //! tells everything at least once, in any order that the test likes, and gives up what fails too often.
 
 use crate::{App, Dice, kill_after};
-use aws_lambda_events::sqs::SqsEvent;
-use common::{AnyConsumer, Feed, TenantId};
-use futures_util::future::join_all;
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use aws_sdk_dynamodb::types::AttributeValue;
+use common::{AnyConsumer, Deps, Feed, TenantId};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde_json::{Value, json};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 /// A message on its way to one consumer.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ struct Waiting {
 pub struct Deliveries<'a> {
     app: &'a App,
     consumers: Vec<&'static AnyConsumer>,
+    /// Whose outboxes are read, where it is not everybody's.
+    tenants: Option<Vec<TenantId>>,
     waiting: VecDeque<Waiting>,
     /// Items that the stream has told.
     told: BTreeSet<String>,
@@ -41,6 +44,7 @@ impl App {
         Deliveries {
             app: self,
             consumers: consumers.into_iter().collect(),
+            tenants: None,
             waiting: VecDeque::new(),
             told: BTreeSet::new(),
             events: Vec::new(),
@@ -63,6 +67,11 @@ impl Deliveries<'_> {
     #[must_use]
     pub fn shuffled(self, seed: u64) -> Self {
         Self { dice: Some(Dice::new(seed)), ..self }
+    }
+    /// Of these tenants only: where there is much, their outboxes alone are read, and not the whole table each time.
+    #[must_use]
+    pub fn of(self, tenants: impl IntoIterator<Item = TenantId>) -> Self {
+        Self { tenants: Some(tenants.into_iter().collect()), ..self }
     }
     /// What was given up: consumer and body.
     pub fn dead(&self) -> &[(&'static str, Value)] {
@@ -103,7 +112,7 @@ impl Deliveries<'_> {
     pub async fn collect(&mut self) -> usize {
         let mut sealers = BTreeSet::new();
         let mut told = Vec::new();
-        for row in self.app.dump("LedgerTable").await {
+        for row in self.outboxes().await {
             let (pk, sk) = (row["pk"].as_s().unwrap(), row["sk"].as_s().unwrap());
             match pk.split_once('#').unwrap().1 {
                 "EVENTS" if self.told.insert(sk.clone()) => {
@@ -140,49 +149,58 @@ impl Deliveries<'_> {
         self.waiting.len()
     }
 
+    async fn outboxes(&self) -> Vec<HashMap<String, AttributeValue>> {
+        let Some(tenants) = &self.tenants else { return self.app.dump("LedgerTable").await };
+        let mut rows = Vec::new();
+        for (tenant, name) in tenants.iter().flat_map(|tenant| ["EVENTS", "AUDIT"].map(|name| (tenant, name))) {
+            rows.extend(self.app.partition("LedgerTable", &format!("{tenant}#{name}")).await);
+        }
+        rows
+    }
+
     /// Hands one message to its consumer. Whether there was one.
     pub async fn step(&mut self) -> bool {
-        let any = !self.is_empty();
-        self.step_at_once(1, || None).await;
-        any
+        self.step_as(None).await.is_some()
     }
 
     /// The same with a consumer that dies after it has been polled so often: what it has not finished comes again, as it does
     /// from a queue. Whether it died.
     pub async fn step_killed(&mut self, polls: usize) -> bool {
-        self.step_at_once(1, || Some(polls)).await == 1
+        self.step_as(Some(polls)).await == Some(true)
     }
 
-    /// Hands up to `at_once` messages to their consumers, all at the same time. `dies` says of each whether its consumer dies, and
-    /// after how many polls. How many died.
-    pub async fn step_at_once(&mut self, at_once: usize, mut dies: impl FnMut() -> Option<usize>) -> usize {
-        let mut messages = Vec::new();
-        while messages.len() < at_once
-            && let Some(message) = self.next()
-        {
-            messages.push((Waiting { receives: message.receives + 1, ..message }, dies()));
-        }
-        let deps = self.app.deps();
-        let handle = async |(message, dies): (Waiting, Option<usize>)| {
-            let consumed = message.consumer.consume(deps, event(&message));
-            let failed = match dies {
-                Some(polls) => kill_after(polls, consumed).await,
-                None => Some(consumed.await),
-            };
-            (message, failed)
-        };
-        let mut died = 0;
-        for (message, failed) in join_all(messages.into_iter().map(handle)).await {
-            match failed {
-                Some(failed) if failed.batch_item_failures.is_empty() => self.handled += 1,
-                Some(_) => self.failed(message),
-                None => {
-                    died += 1;
-                    self.failed(message);
-                }
+    async fn step_as(&mut self, dies: Option<usize>) -> Option<bool> {
+        let message = self.receive()?;
+        let handled = handle(self.app.deps(), message, dies).await;
+        Some(self.done(handled))
+    }
+
+    /// Hands over all that waits, `at_once` messages at the same time. `dies` says of each whether its consumer dies, and after
+    /// how many polls. How many died.
+    pub async fn run_at_once(&mut self, at_once: usize, mut dies: impl FnMut() -> Option<usize>) -> usize {
+        let (mut died, mut under_way) = (0, FuturesUnordered::new());
+        loop {
+            while under_way.len() < at_once
+                && let Some(message) = self.receive()
+            {
+                under_way.push(handle(self.app.deps(), message, dies()));
             }
+            let Some(handled) = under_way.next().await else { return died };
+            died += usize::from(self.done(handled));
         }
-        died
+    }
+
+    /// Puts back what is to come again. Whether its consumer died.
+    fn done(&mut self, (message, failed): Handled) -> bool {
+        match &failed {
+            Some(failed) if failed.batch_item_failures.is_empty() => self.handled += 1,
+            _ if message.receives >= u32::from(message.consumer.queue.receives) => {
+                let body = serde_json::from_str(&message.body).unwrap_or(Value::String(message.body));
+                self.dead.push((message.consumer.name, body));
+            }
+            _ => self.waiting.push_back(message),
+        }
+        failed.is_none()
     }
 
     /// Puts back what was given up, as an operator does. How many that were.
@@ -196,25 +214,17 @@ impl Deliveries<'_> {
 
     /// The next message, taken out of the queue, as Lambda's event: for a test that does something to its handling.
     pub fn take(&mut self) -> Option<(&'static AnyConsumer, SqsEvent)> {
-        let message = self.next()?;
-        Some((message.consumer, event(&Waiting { receives: message.receives + 1, ..message })))
+        let message = self.receive()?;
+        Some((message.consumer, event(&message)))
     }
 
-    fn next(&mut self) -> Option<Waiting> {
+    fn receive(&mut self) -> Option<Waiting> {
         let i = match &mut self.dice {
             Some(dice) if !self.waiting.is_empty() => usize::try_from(dice.below(self.waiting.len() as u64)).unwrap_or(0),
             _ => 0,
         };
-        self.waiting.remove(i)
-    }
-
-    fn failed(&mut self, message: Waiting) {
-        if message.receives < u32::from(message.consumer.queue.receives) {
-            self.waiting.push_back(message);
-        } else {
-            let body = serde_json::from_str(&message.body).unwrap_or(Value::String(message.body));
-            self.dead.push((message.consumer.name, body));
-        }
+        let message = self.waiting.remove(i)?;
+        Some(Waiting { receives: message.receives + 1, ..message })
     }
 
     /// Runs until nothing is left to tell or to handle.
@@ -232,6 +242,18 @@ impl Deliveries<'_> {
         }
         panic!("messages without end");
     }
+}
+
+/// A message, and what its consumer says of it: nothing where it died.
+type Handled = (Waiting, Option<SqsBatchResponse>);
+
+async fn handle(deps: &Deps, message: Waiting, dies: Option<usize>) -> Handled {
+    let consumed = message.consumer.consume(deps, event(&message));
+    let failed = match dies {
+        Some(polls) => kill_after(polls, consumed).await,
+        None => Some(consumed.await),
+    };
+    (message, failed)
 }
 
 fn event(message: &Waiting) -> SqsEvent {

@@ -32,7 +32,17 @@ async fn main() -> ExitCode {
     }
     println!("{plan:?}");
     let began = Instant::now();
-    let outcome = play(plan).await;
+    let outcome = play(plan, |played| {
+        eprint!(
+            "\r{} of {} hours, {} messages, {:.0} s ",
+            played.hours,
+            played.of,
+            played.handled,
+            began.elapsed().as_secs_f64()
+        );
+    })
+    .await;
+    eprintln!();
     println!(
         "{} parcels, {} events, {} notifications, {} audit events sealed; {} messages handled, {} consumers killed, {} messages \
          given up and put back; {:.0} s",
