@@ -48,7 +48,6 @@ impl Plan {
 #[derive(Clone, Copy, Debug)]
 pub struct Played {
     pub hours: u64,
-    pub of: u64,
     /// Messages.
     pub handled: u64,
 }
@@ -100,7 +99,10 @@ pub async fn play(plan: Plan, mut played: impl FnMut(Played)) -> Outcome {
         queues = queues.shuffled(plan.seed);
     }
     let (mut killed, mut redriven) = (0, 0);
-    for step in 0..STEPS {
+    for step in 0..MOST_STEPS {
+        if step >= STEPS && due(&app.dump("RecordsTable").await).is_empty() {
+            break;
+        }
         if step == HEALED {
             app.wire().heal();
             redriven += queues.redrive();
@@ -133,21 +135,18 @@ pub async fn play(plan: Plan, mut played: impl FnMut(Played)) -> Outcome {
         }
         app.reset_calls();
         app.forget_log_lines();
-        played(Played {
-            hours: (step + 1) * u64::from(STEP_MINUTES) / 60,
-            of: STEPS * u64::from(STEP_MINUTES) / 60,
-            handled: queues.handled(),
-        });
+        played(Played { hours: (step + 1) * u64::from(STEP_MINUTES) / 60, handled: queues.handled() });
     }
     outcome(&app, &ups, &queues, &shipments, killed, redriven).await
 }
 
-/// Three hours at a time, for longer than any journey lasts; in the last two days nothing goes wrong any more, so that who was
-/// late catches up.
+/// Three hours at a time, for longer than a journey lasts, and on until all have ended: who is asked about late sets out late. After
+/// six days nothing goes wrong any more.
 const STEP_MINUTES: u32 = 3 * 60;
 const QUIET_MINUTES: u32 = 6;
 const MINUTE: Duration = Duration::from_secs(60);
 const STEPS: u64 = 8 * 8;
+const MOST_STEPS: u64 = 3 * STEPS;
 const HEALED: u64 = 6 * 8;
 
 struct Registered {
@@ -202,12 +201,10 @@ async fn outcome(
 ) -> Outcome {
     let mut wrong = Vec::new();
     let records = app.dump("RecordsTable").await;
-    let text = |row: &Row, name: &str| row.get(name).and_then(|v| v.as_s().ok()).cloned().unwrap_or_default();
 
     let is_shipment = |row: &&Row| text(row, "sk") == "SHIPMENT";
     let ends: BTreeMap<_, _> = records.iter().filter(is_shipment).map(|row| (text(row, "pk"), text(row, "status"))).collect();
-    let due = records.iter().filter(|row| text(row, "ix_due").ends_with("#POLL"));
-    let due: BTreeMap<_, _> = due.map(|row| (text(row, "pk"), text(row, "ix_due_at"))).collect();
+    let due = due(&records);
     let mut statuses = BTreeMap::new();
     for Registered { tenant, id, number } in shipments {
         let pk = format!("{}#SHIPMENT#{id}", app.tenant_id(*tenant));
@@ -242,6 +239,16 @@ async fn outcome(
     }
 }
 
+fn text(row: &Row, name: &str) -> String {
+    row.get(name).and_then(|v| v.as_s().ok()).cloned().unwrap_or_default()
+}
+
+/// The shipments that are to be asked about, and when.
+fn due(records: &[Row]) -> BTreeMap<String, String> {
+    let due = records.iter().filter(|row| text(row, "ix_due").ends_with("#POLL"));
+    due.map(|row| (text(row, "pk"), text(row, "ix_due_at"))).collect()
+}
+
 type Row = std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>;
 
 /// What we say of a parcel whose last scan is of this type.
@@ -257,7 +264,6 @@ fn ended(kind: &str) -> String {
 /// How many notifications there are. Each is there once; nobody who registered a parcel has missed what became of it; and what
 /// is counted is what is there.
 fn notifications(records: &[Row], events: &[Value], wrong: &mut Vec<String>) -> usize {
-    let text = |row: &Row, name: &str| row.get(name).and_then(|v| v.as_s().ok()).cloned().unwrap_or_default();
     let number = |row: &Row, name: &str| row.get(name).and_then(|v| v.as_n().ok()?.parse::<i64>().ok()).unwrap_or(0);
     let mut told: BTreeMap<(String, String), usize> = BTreeMap::new();
     let mut inboxes: BTreeMap<String, i64> = BTreeMap::new();
@@ -289,7 +295,6 @@ fn notifications(records: &[Row], events: &[Value], wrong: &mut Vec<String>) -> 
 
 /// How many audit events are sealed. Each is sealed once, every chain stands, and nothing is left that could be sealed.
 fn sealed(app: &App, ledger: &[Row], wrong: &mut Vec<String>) -> usize {
-    let text = |row: &Row, name: &str| row.get(name).and_then(|v| v.as_s().ok()).cloned().unwrap_or_default();
     let now = app.clock().now().as_millis();
     let settled = |row: &&Row| {
         let at = row.get("settles_at").and_then(|v| v.as_n().ok()?.parse::<i64>().ok());

@@ -33,13 +33,7 @@ async fn main() -> ExitCode {
     println!("{plan:?}");
     let began = Instant::now();
     let outcome = play(plan, |played| {
-        eprint!(
-            "\r{} of {} hours, {} messages, {:.0} s ",
-            played.hours,
-            played.of,
-            played.handled,
-            began.elapsed().as_secs_f64()
-        );
+        eprint!("\r{} hours, {} messages, {:.0} s ", played.hours, played.handled, began.elapsed().as_secs_f64());
     })
     .await;
     eprintln!();
