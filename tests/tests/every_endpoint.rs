@@ -343,6 +343,8 @@ async fn a_repeated_idempotency_key_gets_the_first_answer_and_does_nothing() {
         let first = call.clone().await;
         assert_eq!(first.status, endpoint.status, "{}: {}", endpoint.name, first.text);
         let (records, events) = (app.dump("RecordsTable").await, app.domain_events(Tenant::Acme).await);
+        // Ids of one instant are in no order.
+        app.clock().advance(Duration::from_secs(1));
         let again = call.clone().await;
         assert_eq!((again.status, &again.json), (first.status, &first.json), "{}", endpoint.name);
         assert_eq!(again.header("etag"), first.header("etag"), "{}", endpoint.name);
@@ -350,6 +352,16 @@ async fn a_repeated_idempotency_key_gets_the_first_answer_and_does_nothing() {
             assert_eq!(again.header("idempotency-replayed"), Some("true"), "{}", endpoint.name);
         }
         assert_eq!(app.domain_events(Tenant::Acme).await, events, "{}: nothing happened twice", endpoint.name);
+        if endpoint.kind != Kind::Batch {
+            let log = app.audit_of(home(&app, endpoint)).await;
+            let event = event_of(&log, endpoint);
+            assert_eq!(
+                (&event["status"], &event["reason"]),
+                (&json!(first.status), &json!("idempotent_replay")),
+                "{}",
+                endpoint.name
+            );
+        }
         let sorted = |mut items: Vec<std::collections::HashMap<_, _>>| {
             items.sort_by_key(|i| format!("{:?}{:?}", i["pk"], i["sk"]));
             items
@@ -389,6 +401,7 @@ async fn every_answer_carries_the_security_headers_and_tells_only_known_origins(
     for endpoint in protected() {
         let fixture = Fixture::of(&app, endpoint).await;
         let client = app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await);
+        app.clock().advance(Duration::from_secs(1));
         let answer = fixture
             .call(&client, endpoint)
             .header("Origin", "https://evil.example")
@@ -402,6 +415,8 @@ async fn every_answer_carries_the_security_headers_and_tells_only_known_origins(
         assert!(answer.header("strict-transport-security").is_some(), "{}", endpoint.name);
         let line = app.log_lines().pop().unwrap();
         assert_eq!((&line["function"], &line["correlation_id"]), (&json!(endpoint.name), &json!("my-thread-1")));
+        let log = app.audit_of(home(&app, endpoint)).await;
+        assert_eq!(event_of(&log, endpoint)["correlation_id"], json!("my-thread-1"), "{}", endpoint.name);
     }
 }
 

@@ -1,9 +1,10 @@
 //! `cargo xtask audit`: the audit record of a running stack, in lines for people.
 
 use crate::{Outcome, dev, paint::Paint};
+use common::{Clock, EventId, SystemClock, Timestamp};
 use local::{AuditLog, Handover, PLATFORM, Seen, TENANTS};
 use serde_json::Value;
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, time::Duration};
 
 /// How often `--follow` looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -55,16 +56,14 @@ pub(crate) fn log(handover: &Handover, name: &str) -> Result<AuditLog, String> {
 
 async fn tail(handover: &Handover, logs: Vec<AuditLog>, follow: bool) -> Outcome {
     let paint = Paint::of_stdout();
-    let mut cursors: Vec<Option<String>> = vec![None; logs.len()];
+    let mut shown = Shown::default();
     loop {
         let mut fresh = Vec::new();
-        for (log, cursor) in logs.iter().zip(&mut cursors) {
-            let seen = log.after(cursor.as_deref()).await?;
-            if let Some(last) = seen.last() {
-                *cursor = Some(last.id.clone());
-            }
-            fresh.extend(seen);
+        let since = shown.since();
+        for log in &logs {
+            fresh.extend(log.after(since.as_deref()).await?);
         }
+        let mut fresh = shown.new_of(fresh, SystemClock.now());
         fresh.sort_by(|a, b| a.id.cmp(&b.id));
         for seen in &fresh {
             println!("{}", line(seen, handover, paint));
@@ -73,6 +72,34 @@ async fn tail(handover: &Handover, logs: Vec<AuditLog>, follow: bool) -> Outcome
             return Ok(ExitCode::SUCCESS);
         }
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// What has been printed, as far as it can still change: refusals of one kind are one event a minute, which begins where the minute
+/// does and counts on.
+#[derive(Debug, Default)]
+struct Shown {
+    /// By id, with what it counted.
+    counts: BTreeMap<String, u64>,
+    looked_at: Option<Timestamp>,
+}
+
+impl Shown {
+    /// After which id to look: what came before it is settled.
+    fn since(&self) -> Option<String> {
+        let minute = Duration::from_secs(60);
+        self.looked_at.map(|at| EventId::first_at(at.minus(2 * minute)).to_string())
+    }
+
+    /// Those that have not been printed as they are.
+    fn new_of(&mut self, seen: Vec<Seen>, now: Timestamp) -> Vec<Seen> {
+        let fresh: Vec<_> = seen.into_iter().filter(|event| self.counts.get(&event.id) != Some(&event.count)).collect();
+        self.counts.extend(fresh.iter().map(|event| (event.id.clone(), event.count)));
+        self.looked_at = Some(now);
+        if let Some(since) = self.since() {
+            self.counts.retain(|id, _| *id > since);
+        }
+        fresh
     }
 }
 
@@ -121,5 +148,25 @@ fn who(actor: &Value, handover: &Handover) -> String {
         Some(user) if user.tenant == PLATFORM => user.role.to_string(),
         Some(user) => format!("{} {}", user.tenant, user.role),
         None => id.or(actor["type"].as_str()).unwrap_or_default().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_on_and_what_begins_with_its_minute_is_shown_too() {
+        let now = Timestamp::from_millis(1_800_000_030_000);
+        let seen = |at: Timestamp, count| Seen { id: EventId::first_at(at).to_string(), event: Value::Null, count };
+        let minute = Timestamp::from_millis(now.as_millis() / 60_000 * 60_000);
+        let mut shown = Shown::default();
+        assert_eq!(shown.new_of(vec![seen(now, 1)], now).len(), 1);
+        // A refusal comes, at the head of a minute of which something has been shown.
+        assert!(shown.since().unwrap() < seen(minute, 1).id);
+        let counted = |shown: &mut Shown, count| shown.new_of(vec![seen(minute, count), seen(now, 1)], now).len();
+        assert_eq!([1, 1, 2, 2].map(|count| counted(&mut shown, count)), [1, 0, 1, 0]);
+        let later = now.plus(Duration::from_secs(600));
+        assert!(shown.new_of(Vec::new(), later).is_empty() && shown.counts.is_empty(), "what is settled is forgotten");
     }
 }

@@ -70,6 +70,17 @@ fn a_run_tells_how_to_use_it_plays_the_demo_and_ends_when_told() {
         assert!(said.contains(part), "`{part}` is not in: {said}");
     }
 
+    let (_, lines) = said.split_once("# Where").unwrap();
+    let (lines, _) = lines.split_once("# Sign in as an administrator").unwrap();
+    let pasted = Command::new("sh").args(["-c", lines]).output().unwrap();
+    let answers = String::from_utf8_lossy(&pasted.stdout);
+    let statuses: Vec<_> = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    assert_eq!(statuses, ["200", "200", "200", "200", "404", "404"], "{answers}{}", String::from_utf8_lossy(&pasted.stderr));
+    // Each lists its own, and one only.
+    let listed: Vec<_> = answers.split("{\"items\":").skip(1).filter_map(|list| list.split_once("\"next_cursor\"")).collect();
+    assert_eq!(listed.len(), 2, "{answers}");
+    assert!(listed.iter().all(|(items, _)| items.matches("shipment_id").count() == 1), "{listed:?}");
+
     let (code, text) = run(&["dev", "--port", port, "--ephemeral"]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains(&format!("port {port} is in use")), "{text}");

@@ -65,56 +65,70 @@ fn users(out: &mut String, stack: &Stack, password: &str, flag: &str, paint: Pai
     writeln!(out, "\n  What an authenticator shows: {}\n", paint.bold(format_args!("cargo xtask totp{flag} <user>")))
 }
 
-/// Lines for any POSIX shell, with curl and sed.
+/// Lines for any POSIX shell, with curl and sed: what a marketer does, as each of two tenants.
 fn try_it(out: &mut String, base: &str, password: &str, flag: &str, paint: Paint) -> std::fmt::Result {
-    let create = sample("create_shipment");
-    let update = sample("update_shipment");
-    let phi = r#"-H "authorization: Bearer $TOKEN" -H 'x-purpose-of-use: TREAT'"#;
-    let json = "-H 'content-type: application/json'";
-    let sign_in = |variable: &str, tenant: &str| {
-        format!(
-            "{variable}=$(curl -s $API/v1/auth/login {json} \\\n    \
-             -d '{{\"email\":\"marketer@{tenant}.example\",\"password\":\"{password}\"}}' | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')"
-        )
-    };
+    const JSON: &str = "-H 'content-type: application/json'";
+    let phi = |token: &str| format!(r#"-H "authorization: Bearer ${token}" -H 'x-purpose-of-use: TREAT'"#);
     let [acme, birch] = TENANTS;
-    let steps = [
-        ("Sign in as a marketer of acme-health", format!("API={base}\n  {}", sign_in("TOKEN", acme))),
-        (
-            "Register a shipment, and remember its id",
-            format!(
-                "ID=$(curl -s $API/v1/shipments {phi} {json} -H \"idempotency-key: $(date +%s)\" \\\n    -d '{create}' \\\n    \
-                 | tee /dev/stderr | sed 's/.*\"shipment_id\":\"\\([^\"]*\\)\".*/\\1/')"
-            ),
+    let admin = format!("tenant_admin@{acme}.example");
+    let mut steps = vec![("Where".to_owned(), format!("API={base}"))];
+    for (tenant, token, id) in [(acme, "TOKEN", "ID"), (birch, "OTHER", "THEIRS")] {
+        steps.extend(marketer(tenant, token, id, password, &phi(token)));
+    }
+    steps.push((
+        "Neither finds what is the other's: 404 and 404".to_owned(),
+        format!("curl -si $API/v1/shipments/$THEIRS {}\n  curl -si $API/v1/shipments/$ID {}", phi("TOKEN"), phi("OTHER")),
+    ));
+    steps.push((
+        "Sign in as an administrator, in two steps: the password, and what their authenticator shows".to_owned(),
+        format!(
+            "SESSION=$(curl -s $API/v1/auth/login {JSON} \\\n    \
+             -d '{{\"email\":\"{admin}\",\"password\":\"{password}\"}}' | {})\n  \
+             ADMIN=$(curl -s $API/v1/auth/challenge {JSON} \\\n    \
+             -d \"{{\\\"challenge\\\":\\\"TOTP\\\",\\\"session\\\":\\\"$SESSION\\\",\\\"code\\\":\\\"$(cargo -q xtask totp{flag} {admin})\\\"}}\" \\\n    \
+             | {})\n  \
+             curl -s $API/v1/sessions -H \"authorization: Bearer $ADMIN\"",
+            member("session"),
+            member("access_token"),
         ),
-        ("List", format!("curl -s $API/v1/shipments {phi}")),
-        ("Get", format!("curl -si $API/v1/shipments/$ID {phi}")),
-        (
-            "Update what you have seen: If-Match names its version",
-            format!("curl -si -X PATCH $API/v1/shipments/$ID {phi} {json} -H 'if-match: \"1\"' \\\n    -d '{update}'"),
-        ),
-        ("Void", format!("curl -s -X POST $API/v1/shipments/$ID/void {phi} -H 'if-match: \"2\"'")),
-        (
-            "Somebody of birch-clinic finds nothing: 404",
-            format!("{}\n  curl -si $API/v1/shipments/$ID {}", sign_in("OTHER", birch), phi.replace("$TOKEN", "$OTHER")),
-        ),
-        (
-            "Sign in as an administrator, in two steps: the password, and what their authenticator shows",
-            format!(
-                "SESSION=$(curl -s $API/v1/auth/login {json} \\\n    \
-                 -d '{{\"email\":\"{admin}\",\"password\":\"{password}\"}}' | sed 's/.*\"session\":\"\\([^\"]*\\)\".*/\\1/')\n  \
-                 ADMIN=$(curl -s $API/v1/auth/challenge {json} \\\n    \
-                 -d \"{{\\\"challenge\\\":\\\"TOTP\\\",\\\"session\\\":\\\"$SESSION\\\",\\\"code\\\":\\\"$(cargo -q xtask totp{flag} {admin})\\\"}}\" \\\n    \
-                 | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')\n  \
-                 curl -s $API/v1/sessions -H \"authorization: Bearer $ADMIN\"",
-                admin = format_args!("tenant_admin@{acme}.example"),
-            ),
-        ),
-    ];
+    ));
     for (what, lines) in steps {
         writeln!(out, "  {}\n  {lines}\n", paint.dim(format_args!("# {what}")))?;
     }
     Ok(())
+}
+
+/// From sign-in to void, with the token and the shipment's id in variables of these names.
+fn marketer(tenant: &str, token: &str, id: &str, password: &str, phi: &str) -> Vec<(String, String)> {
+    const JSON: &str = "-H 'content-type: application/json'";
+    let (create, update) = (sample("create_shipment"), sample("update_shipment"));
+    let one = format!("$API/v1/shipments/${id}");
+    let sign_in = format!(
+        "{token}=$(curl -s $API/v1/auth/login {JSON} \\\n    \
+         -d '{{\"email\":\"marketer@{tenant}.example\",\"password\":\"{password}\"}}' | {})",
+        member("access_token"),
+    );
+    let register = format!(
+        "{id}=$(curl -s $API/v1/shipments {phi} {JSON} -H \"idempotency-key: $(date +%s)\" \\\n    -d '{create}' \\\n    \
+         | tee /dev/stderr | {})",
+        member("shipment_id"),
+    );
+    let get = format!("SEEN=$(curl -si {one} {phi} | tee /dev/stderr | tr -d '\\r' | sed -n 's/^[eE][tT]ag: *//p')");
+    let update = format!("curl -si -X PATCH {one} {phi} {JSON} -H \"if-match: $SEEN\" \\\n    -d '{update}'");
+    [
+        (format!("Sign in as a marketer of {tenant}"), sign_in),
+        ("Register a shipment, and remember its id".to_owned(), register),
+        ("List".to_owned(), format!("curl -s $API/v1/shipments {phi}")),
+        ("Get, and remember the version that you have seen".to_owned(), get),
+        ("Update that version".to_owned(), update),
+        ("Void".to_owned(), format!("curl -si -X POST {one}/void {phi}")),
+    ]
+    .into()
+}
+
+/// Takes a member out of an answer.
+fn member(name: &str) -> String {
+    format!(r#"sed 's/.*"{name}":"\([^"]*\)".*/\1/'"#)
 }
 
 /// An endpoint's sample body on one line.
