@@ -2,11 +2,23 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::{DirLock, Error};
+
+/// What this process is installing: one environment is made at a time.
+static AT: Mutex<At> = Mutex::new(At::Rest);
+
+enum At {
+    Rest,
+    /// A step, by its process id.
+    Step(u32),
+    /// Nothing is begun any more.
+    Abandoned,
+}
 
 /// Written last, and holds what the environment was made from: without it the environment is half made or out of date.
 const MARKER: &str = "made-from";
@@ -40,6 +52,16 @@ impl Venv {
             self.make(&python, progress)?;
         }
         Ok(python)
+    }
+
+    /// Ends what this process is installing, for one that is told to end: whoever waits for it hears that it failed, and the next
+    /// to ask begins again.
+    pub fn abandon() {
+        let mut at = AT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let At::Step(child) = *at {
+            let _ = Command::new("kill").arg(child.to_string()).status();
+        }
+        *at = At::Abandoned;
     }
 
     fn is_current(&self) -> bool {
@@ -99,7 +121,22 @@ fn check_version(python: &str, oldest: (u32, u32)) -> Result<(), Error> {
 /// Runs a step to its end; answers what it printed.
 fn run(command: &mut Command, step: &str) -> Result<String, Error> {
     let failed = |how: String, output: String| Error::Setup { message: format!("{step}: {how}"), output };
-    let output = command.output().map_err(|error| failed(error.to_string(), String::new()))?;
+    let told = |error: std::io::Error| failed(error.to_string(), String::new());
+    let child = {
+        let mut at = AT.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*at, At::Abandoned) {
+            return Err(failed("told to end".to_owned(), String::new()));
+        }
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(told)?;
+        *at = At::Step(child.id());
+        child
+    };
+    let output = child.wait_with_output();
+    let mut at = AT.lock().unwrap_or_else(PoisonError::into_inner);
+    if matches!(*at, At::Step(_)) {
+        *at = At::Rest;
+    }
+    let output = output.map_err(told)?;
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         Ok(stdout)

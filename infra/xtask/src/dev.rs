@@ -4,7 +4,7 @@ mod banner;
 mod view;
 
 use crate::{Outcome, paint::Paint, workspace};
-use emulators::ups::Speed;
+use emulators::{Venv, ups::Speed};
 use local::{Account, Carrier, Data, Error, Options, Stack};
 use std::{
     path::{Path, PathBuf},
@@ -91,6 +91,12 @@ pub(crate) fn run(args: Args) -> Outcome {
     outcome
 }
 
+/// The end of a start that was told to end: what a first run is installing would go on by itself.
+fn abandoned(code: u8) -> ExitCode {
+    Venv::abandon();
+    ExitCode::from(code)
+}
+
 async fn serve(args: Args) -> Outcome {
     let began = Instant::now();
     let paint = Paint::of_stdout();
@@ -117,8 +123,8 @@ async fn serve(args: Args) -> Outcome {
             Err(error @ (Error::PortInUse(_) | Error::DataDirInUse(_))) => return refused(&error),
             Err(error) => return Err(error.into()),
         },
-        _ = interrupt.recv() => return Ok(ExitCode::from(130)),
-        _ = terminate.recv() => return Ok(ExitCode::from(143)),
+        _ = interrupt.recv() => return Ok(abandoned(130)),
+        _ = terminate.recv() => return Ok(abandoned(143)),
     };
     view.know(stack.handover());
     print!("{}", banner::banner(&stack, &data, began.elapsed(), paint));

@@ -107,6 +107,47 @@ fn a_run_tells_how_to_use_it_plays_the_demo_and_ends_when_told() {
 }
 
 #[test]
+fn a_first_run_that_is_told_to_end_leaves_nothing_installing() {
+    // Plays Python: it makes environments of itself, and installs for a minute.
+    const PYTHON: &str = r#"#!/bin/sh
+case "$2" in
+venv) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+pip) echo $$ > "$CLOISTER_VENV/pip" && exec sleep 60 ;;
+*) echo 3 12 ;;
+esac
+"#;
+    let dir = tempfile::tempdir().unwrap();
+    let (python, venv) = (dir.path().join("python"), dir.path().join("venv"));
+    std::fs::write(&python, PYTHON).unwrap();
+    std::fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut dev = Command::new(XTASK);
+    dev.args(["dev", "--port", "0", "--ephemeral"]).env("CLOISTER_PYTHON", &python).env("CLOISTER_VENV", &venv);
+    let mut child = dev.stdout(Stdio::piped()).spawn().unwrap();
+    let dev = Dev { out: BufReader::new(child.stdout.take().unwrap()), child };
+    let began = Instant::now();
+    let pip = loop {
+        match std::fs::read_to_string(venv.join("pip")) {
+            Ok(pid) if pid.ends_with('\n') => break pid,
+            _ => assert!(began.elapsed() < Duration::from_secs(60), "it installs nothing"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let (code, took) = dev.interrupt("-TERM");
+    let began = Instant::now();
+    assert_eq!(code, Some(143));
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    // What has ended may still wait for somebody to ask about it.
+    let runs = || {
+        let Output { stdout, .. } = Command::new("ps").args(["-o", "stat=", "-p", pip.trim()]).output().unwrap();
+        !stdout.is_empty() && !stdout.starts_with(b"Z")
+    };
+    while runs() {
+        assert!(began.elapsed() < Duration::from_secs(5), "pip runs on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
 fn an_interrupt_during_the_start_ends_it_too() {
     let dev = Dev::start(&["--port", "0", "--ephemeral"]);
     // The signal may come before anybody listens for it: then the system ends the process, without a code.
