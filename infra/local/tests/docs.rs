@@ -1,4 +1,4 @@
-//! `/docs` in a real browser.
+//! `/docs`, and a page of another origin, in a real browser.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper's failure is the test's")]
 
@@ -16,6 +16,24 @@ fn browser() -> &'static str {
     )
 }
 
+/// The browser shows a page until it is quiet: what came of the page, and what the console said.
+fn shown(url: &str, profile: &Path, more: &[&str]) -> (String, String) {
+    let output = Command::new(browser())
+        .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"])
+        .args(["--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-extensions"])
+        .args(["--window-size=1400,20000", "--dump-dom", "--virtual-time-budget=20000", "--enable-logging=stderr"])
+        // Nobody listens there: but for loopback, this browser is alone.
+        .arg("--proxy-server=127.0.0.1:9")
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .args(more)
+        .arg(url)
+        .output()
+        .unwrap();
+    let (page, console) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{console}");
+    (page.into_owned(), console.into_owned())
+}
+
 /// Whom the page asked, by the browser's own record. What the browser asks for itself (its updates, its maker's services) has
 /// no page as its initiator.
 fn asked_by(origin: &str, record: &Path) -> Vec<String> {
@@ -31,19 +49,7 @@ async fn the_reference_shows_every_endpoint_and_asks_nobody_else() {
     let origin = stack.base_url();
     let profile = tempfile::tempdir().unwrap();
     let record = profile.path().join("requests.json");
-    let output = Command::new(browser())
-        .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"])
-        .args(["--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-extensions"])
-        .args(["--window-size=1400,20000", "--dump-dom", "--virtual-time-budget=20000", "--enable-logging=stderr"])
-        // Nobody listens there: but for loopback, this browser is alone.
-        .arg("--proxy-server=127.0.0.1:9")
-        .arg(format!("--log-net-log={}", record.display()))
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(format!("{origin}/docs"))
-        .output()
-        .unwrap();
-    let (page, console) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{console}");
+    let (page, console) = shown(&format!("{origin}/docs"), profile.path(), &[&format!("--log-net-log={}", record.display())]);
     for endpoint in registry::all() {
         assert!(page.contains(endpoint.summary), "`{}` is not shown: {} bytes of page\n{console}", endpoint.summary, page.len());
     }
@@ -52,6 +58,65 @@ async fn the_reference_shows_every_endpoint_and_asks_nobody_else() {
     assert!(asked.iter().all(|url| url.starts_with(&format!("{origin}/")) || url.starts_with("data:")), "{asked:?}");
     // Nor did it try: the policy would have stopped it, and said so.
     assert!(!console.contains("Content Security Policy"), "{console}");
+    stack.stop().await.unwrap();
+}
+
+/// Signs in, registers a shipment, changes it under the version that it has read, and asks without a token. What it may read of
+/// the answers is its text.
+const PAGE: &str = r#"<!doctype html><title>A page of another origin</title><pre id="told">nothing</pre><script>
+const told = document.getElementById("told");
+const json = { "content-type": "application/json" };
+(async () => {
+    const post = (path, headers, body) => fetch("{api}" + path, { method: "POST", headers, body: JSON.stringify(body) });
+    const login = await post("/v1/auth/login", json, { email: "{email}", password: "{password}" });
+    const { access_token } = await login.json();
+    const phi = { ...json, authorization: "Bearer " + access_token, "x-purpose-of-use": "TREAT" };
+    const made = await post("/v1/shipments", { ...phi, "idempotency-key": "page-1" }, {create});
+    const { shipment_id } = await made.json();
+    const changed = await fetch("{api}/v1/shipments/" + shipment_id, { method: "PATCH", headers: { ...phi, "if-match": made.headers.get("etag") },
+        body: '{"reference": "FROM-A-PAGE"}' });
+    const nobody = await fetch("{api}/v1/me", { headers: { authorization: "Bearer none" } });
+    const limit = changed.headers.get("ratelimit-limit") !== null && nobody.headers.get("x-correlation-id") !== null;
+    told.textContent = ["told", login.status, made.status, changed.status, nobody.status, limit].join(" ");
+})().catch((error) => told.textContent = "refused: " + error.name);
+</script>"#;
+
+/// Serves one page to whoever asks, on a port of its own.
+async fn serve(page: std::sync::Arc<std::sync::OnceLock<String>>) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut caller, _)) = listener.accept().await {
+            let _ = caller.read(&mut [0; 4096]).await;
+            let page = page.get().map_or("", String::as_str);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                page.len()
+            );
+            let _ = caller.write_all((head + page).as_bytes()).await;
+        }
+    });
+    origin
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_an_allowed_origin_uses_the_api_and_one_of_another_origin_cannot() {
+    let page = std::sync::Arc::default();
+    let (allowed, other) = (serve(std::sync::Arc::clone(&page)).await, serve(std::sync::Arc::clone(&page)).await);
+    let stack = Stack::start(Options { origins: vec![allowed.clone()], ..Options::default() }).await.unwrap();
+    let create = registry::all().find(|endpoint| endpoint.name == "create_shipment").unwrap().sample.body.unwrap();
+    let filled = PAGE
+        .replace("{api}", stack.base_url())
+        .replace("{email}", "marketer@acme-health.example")
+        .replace("{password}", stack.password().unwrap())
+        .replace("{create}", create);
+    page.set(filled).unwrap();
+    let profile = tempfile::tempdir().unwrap();
+    let (text, console) = shown(&allowed, profile.path(), &[]);
+    assert!(text.contains("told 200 201 200 401 true"), "{text}\n{console}");
+    let (text, console) = shown(&other, profile.path(), &[]);
+    assert!(text.contains("refused: TypeError"), "{text}\n{console}");
     stack.stop().await.unwrap();
 }
 
