@@ -32,9 +32,18 @@ const MOST_SCANS: usize = 80;
 /// The others are asked for again.
 const THE_REST_AFTER: Duration = Duration::from_secs(60);
 
+/// Why a shipment is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It is due, and in its tenant's share of the carrier's quota.
+    Share,
+    /// Somebody wants to know now: that is in nobody's share, and leaves room for those.
+    Asked,
+}
+
 /// One Query; one update where nothing is new; one transaction where something is. Where the shipment is due at another time by
 /// now, somebody was faster, and the carrier is not asked.
-pub(crate) async fn poll<B: Background>(cx: &mut Delivery<'_, B>, due: &Due) -> Result<()> {
+pub(crate) async fn poll<B: Background>(cx: &mut Delivery<'_, B>, due: &Due, turn: Turn) -> Result<()> {
     cx.log("shipment.id", due.id);
     let Some(watch) = Watch::read(cx.reader(), due.id).await? else {
         cx.log("poll.outcome", "gone");
@@ -57,7 +66,11 @@ pub(crate) async fn poll<B: Background>(cx: &mut Delivery<'_, B>, due: &Due) -> 
         Err(error) => return Err(error),
     };
     let number = Number::parse(shipment.phi.tracking_number.as_str()).map_err(|_| Error::internal("tracking number"))?;
-    let asked = cx.carrier()?.track(&number).await?;
+    let carrier = match turn {
+        Turn::Share => cx.carrier()?,
+        Turn::Asked => cx.carrier()?.yielding(),
+    };
+    let asked = carrier.track(&number).await?;
     let answered = Poll { failures: 0, last_polled_at: Some(cx.now()), ..poll.clone() };
     match asked {
         // It stays due, and is asked about when the gate is open again.

@@ -46,6 +46,8 @@ const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct Gate {
     name: &'static str,
     per_minute: u32,
+    /// How many calls may come at once.
+    burst: u32,
 }
 
 /// Leave to make one call.
@@ -66,7 +68,14 @@ pub(crate) struct Shut {
 
 impl Gate {
     pub(crate) const fn new(name: &'static str, per_minute: u32) -> Self {
-        Self { name, per_minute: if per_minute == 0 { 1 } else { per_minute } }
+        let per_minute = if per_minute == 0 { 1 } else { per_minute };
+        // A whole minute's calls may come at once, as they come off a queue.
+        Self { name, per_minute, burst: per_minute }
+    }
+
+    /// The same gate, for calls that are not to crowd out the others: they pass while half of a minute's are left, at least.
+    pub(crate) const fn yielding(self) -> Self {
+        Self { burst: self.per_minute.div_ceil(2), ..self }
     }
 
     fn key(self) -> Key {
@@ -78,9 +87,8 @@ impl Gate {
         60_000_000 / i64::from(self.per_minute)
     }
 
-    /// A whole minute's calls may come at once, as they come off a queue.
     fn tolerance(self) -> i64 {
-        self.interval() * (i64::from(self.per_minute) - 1)
+        self.interval() * (i64::from(self.burst) - 1)
     }
 
     /// Takes a token, where the gate is open and has one. `busy` is what this process found the last time, and the first guess.
@@ -303,6 +311,19 @@ mod tests {
         assert!(matches!(judged(&[("tat", now + 3_600_000_000)]), Ok(Branch::Reset { .. })));
         let spent = judged(&[("tat", now + 60_000_000)]).unwrap_err();
         assert_eq!(spent.until, Timestamp::from_millis(1_001_001));
+    }
+
+    #[test]
+    fn who_yields_leaves_half_of_a_minute_to_the_others() {
+        let now = Timestamp::from_millis(1_000_000);
+        let ahead = |seconds: i64| row(&[("tat", 1_000_000_000 + seconds * 1_000_000)]);
+        let yielding = |seconds| GATE.yielding().judge(Some(&ahead(seconds)), now);
+        assert!(matches!(yielding(29), Ok(Branch::Busy)));
+        assert_eq!(yielding(30).unwrap_err().until, Timestamp::from_millis(1_001_001));
+        assert_eq!(GATE.stands(Some(&ahead(30)), now).calls_left, 30);
+        // What the others have spent is no clock that went back.
+        assert!(yielding(60).is_err());
+        assert_eq!(Gate::new("one", 1).yielding().burst, 1);
     }
 
     #[test]

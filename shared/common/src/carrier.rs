@@ -190,6 +190,7 @@ impl Carrier {
 pub struct AskCarrier<'a> {
     deps: &'a Deps,
     carrier: &'a Carrier,
+    gate: Gate,
 }
 
 impl<B: Background> Delivery<'_, B> {
@@ -200,8 +201,8 @@ impl<B: Background> Delivery<'_, B> {
     pub fn carrier(&self) -> Result<AskCarrier<'_>> {
         const { assert!(declares(B::NEEDS, Need::Carrier), "asks the carrier: add Need::Carrier to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Seal), "keeps the carrier's token: add Need::Seal to NEEDS") }
-        let deps = self.ground.deps;
-        Ok(AskCarrier { deps, carrier: deps.services.carrier()? })
+        let (deps, carrier) = (self.ground.deps, self.ground.deps.services.carrier()?);
+        Ok(AskCarrier { deps, carrier, gate: carrier.gate })
     }
 }
 
@@ -223,6 +224,12 @@ pub(crate) const fn gate(config: &Config) -> Gate {
 }
 
 impl AskCarrier<'_> {
+    /// For questions that are in no tenant's share: half of a minute's are left to those that are.
+    #[must_use]
+    pub fn yielding(self) -> Self {
+        Self { gate: self.gate.yielding(), ..self }
+    }
+
     /// What has happened to a parcel.
     ///
     /// # Errors
@@ -308,12 +315,12 @@ impl AskCarrier<'_> {
     }
 
     async fn enter(&self) -> Result<Result<Pass, Shut>> {
-        self.carrier.gate.enter(&self.deps.db, self.now(), &self.carrier.busy).await
+        self.gate.enter(&self.deps.db, self.now(), &self.carrier.busy).await
     }
 
     /// Reports to the gate how a call ended.
     async fn leave<T>(&self, pass: Pass, answer: Result<T, Failure>) -> Result<Asked<T>> {
-        let (gate, db, now) = (self.carrier.gate, &self.deps.db, self.now());
+        let (gate, db, now) = (self.gate, &self.deps.db, self.now());
         let error = match answer {
             Ok(answer) => {
                 gate.succeeded(db, pass).await?;

@@ -2,7 +2,7 @@
 
 use crate::{
     domain::PollDue,
-    polling::{self, Due},
+    polling::{self, Due, Turn},
 };
 use common::{Background, Consumer, Delivery, Feed, Incoming, Need, Queue, Result};
 
@@ -20,7 +20,7 @@ impl Background for PollTracking {
     type Part = Due;
 
     async fn handle(cx: &mut Delivery<'_, Self>, due: &Due) -> Result<()> {
-        polling::poll(cx, due).await
+        polling::poll(cx, due, Turn::Share).await
     }
 }
 

@@ -670,6 +670,32 @@ async fn one_tenants_many_do_not_starve_anothers_few() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_wants_to_know_now_leaves_half_of_a_minute_to_what_is_due() {
+    let world = world().await;
+    let mut ids = Vec::new();
+    for n in 1..=40 {
+        ids.push(created(&world.app, Acme, body(n)).await);
+    }
+    let ours = created(&world.app, Birch, body(101)).await;
+    world.wait(SOON);
+    let mut deliveries = world.deliveries();
+    for id in &ids {
+        let mut wanted = message(&world, Acme, id).await;
+        wanted["schema"] = "shipment.refresh_requested".into();
+        let detail = json!({"schema": wanted["schema"], "envelope": wanted.to_string()});
+        let body = json!({"version": "0", "source": "cloister", "detail-type": "domain-event", "detail": detail});
+        deliveries.send("refresh_tracking", &body);
+    }
+    while deliveries.step().await {}
+    assert_eq!(world.ups.statistics().calls(Endpoint::Track), 30);
+    // Those who found no room are due, as the others' are, in the same minute.
+    world.run("schedule_tracking").await.unwrap();
+    world.deliveries().settle().await;
+    assert_eq!(world.ups.statistics().calls(Endpoint::Track), 41);
+    assert!(world.due(&ours).await.unwrap() > now(&world.app), "it was asked about");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_whose_list_cannot_be_read_holds_up_nobody_else() {
     let world = world().await;
     let (theirs, ours) = (world.shipment(Acme, 1).await, world.shipment(Birch, 2).await);
