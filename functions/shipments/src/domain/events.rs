@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What this domain publishes.
 pub const EVENTS: &[Schema] =
-    common::events![ShipmentCreated, ShipmentUpdated, ShipmentVoided, ShipmentStatusChanged, RefreshRequested,];
+    common::events![ShipmentCreated, ShipmentUpdated, ShipmentVoided, ShipmentStatusChanged, RefreshRequested, PollDue];
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ShipmentCreated {
