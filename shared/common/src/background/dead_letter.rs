@@ -1,5 +1,5 @@
-//! Why a message was given up. The queue moves it to its dead-letter queue by itself, and says nothing of reasons; so the last
-//! try leaves an item here, which `cloister dlq` joins with the message.
+//! Why a message was given up. The queue moves it to its dead-letter queue by itself, and says nothing of reasons; so the last two
+//! tries leave an item here, which `cloister dlq` joins with the message: the last one may end without a word.
 
 use super::Queue;
 use crate::{
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// As long as a dead-letter queue keeps a message.
 const KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// A message that was given up.
+/// A message that was given up, or will be if its last try fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// SQS's id.
