@@ -174,3 +174,76 @@ async fn a_sign_in_in_the_middle_of_which_its_user_is_signed_out_opens_no_sessio
     assert_eq!(sessions(&app).await, before);
     assert_eq!(login(&app, &email, PASSWORD).await.status, 200, "whoever begins afterwards comes in");
 }
+
+/// Who signs in while somebody looks for the sessions that are to end, or to be rewritten, would be missed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_opened_while_the_others_end_refuses_the_end_and_the_next_try_finds_it() {
+    let app = App::with_cognito().await;
+    let ends = [
+        (Role::Marketer, "sign_out_user", None),
+        (Role::Viewer, "disable_user", None),
+        (Role::Provider, "grant_role", Some("viewer")),
+        (Role::Analyst, "delete_user", None),
+    ];
+    for (role, name, given) in ends {
+        let user = app.open_session(Tenant::Acme, role).await.user;
+        let admin = app.as_identity(app.open_session(Tenant::Acme, Role::TenantAdmin).await);
+        let end = || {
+            let call = admin.call(endpoint(name)).path("user_id", user);
+            if let Some(role) = given { call.path("role", role).json(json!({})) } else { call }
+        };
+        let mut held = app.wire().hold("TransactWriteItems", 0);
+        let mut ending = end().into_future();
+        tokio::select! {
+            answer = &mut ending => panic!("{name} never commits: {}", answer.text),
+            () = held.arrived() => {}
+        }
+        let come = sign_in(&app, Tenant::Acme, role).await;
+        held.let_go();
+        let late = ending.await;
+        assert_eq!((late.status, late.code()), (409, "changed"), "{name}: {}", late.text);
+        let before = me(&app, &text(&come, "access_token")).await;
+        assert_eq!(before.0, 200, "{name}");
+        let done = end().await;
+        assert!([200, 204].contains(&done.status), "{name}: {}", done.text);
+        let after = me(&app, &text(&come, "access_token")).await;
+        match given {
+            None => assert_eq!(after.0, 401, "{name}"),
+            Some(_) => assert_ne!(after.1["roles"], before.1["roles"], "{name}: {}", after.1),
+        }
+    }
+}
+
+/// A session that idled out is over by a setting, which may be another tomorrow.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_idles_when_the_others_end_ends_with_them() {
+    let app = App::with_cognito().await;
+    let session = sign_in(&app, Tenant::Acme, Role::Marketer).await;
+    let who = identity(&app, &text(&session, "access_token")).await.unwrap();
+    app.clock().advance(Duration::from_secs(20 * 60));
+    let admin = async |name: &str| app.as_identity(app.open_session(Tenant::Acme, Role::TenantAdmin).await).call(endpoint(name));
+    assert_eq!(admin("sign_out_user").await.path("user_id", who.user).await.status, 204);
+    let patient = json!({"session_idle_minutes": 60});
+    let put = admin("put_settings").await.path("tenant_id", who.tenant).header("If-Match", "*").json(patient).await;
+    assert_eq!(put.status, 200, "{}", put.text);
+    app.clock().advance(Duration::from_secs(6));
+    assert_eq!(app.as_identity(who).call(endpoint("me")).await.status, 401);
+    assert_eq!(refresh(&app, &text(&session, "refresh_token")).await.status, 401);
+}
+
+/// Until the temporary password is set, the one that is to be replaced opens sessions.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_in_by_the_old_password_before_the_temporary_one_is_set_is_shut_out_by_it() {
+    let app = App::with_cognito().await;
+    let user = app.open_session(Tenant::Acme, Role::Marketer).await.user;
+    let admin = app.as_identity(app.open_session(Tenant::Acme, Role::TenantAdmin).await);
+    assert_eq!(admin.call(endpoint("reset_user_password")).path("user_id", user).await.status, 204);
+    app.clock().advance(Duration::from_secs(1));
+    let thief = sign_in(&app, Tenant::Acme, Role::Marketer).await;
+    assert_eq!(me(&app, &text(&thief, "access_token")).await.0, 200);
+    app.clock().advance(Duration::from_secs(1));
+    app.deliveries(users::consumers::CONSUMERS).settle().await;
+    assert_eq!(me(&app, &text(&thief, "access_token")).await.0, 401);
+    assert_eq!(refresh(&app, &text(&thief, "refresh_token")).await.status, 401);
+    assert_eq!(login(&app, &app.email(Tenant::Acme, Role::Marketer), PASSWORD).await.status, 401);
+}

@@ -11,6 +11,7 @@ use testing::{Answer, App, Call, Deliveries, Tenant};
 /// The gate's age.
 const GATE: Duration = Duration::from_secs(5);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn endpoint(name: &str) -> &'static AnyEndpoint {
     registry::all().find(|endpoint| endpoint.name == name).unwrap()
@@ -92,9 +93,17 @@ async fn without_an_agreement_in_force_there_is_no_health_information_and_all_el
     // What is no health information goes on, and the other tenant has an agreement of its own.
     assert_eq!(call(&app, Tenant::Acme, Role::Marketer, "me").await.await.status, 200);
     assert_eq!(ship(&app, Tenant::Birch).await.status, 201);
+    // Nor is the carrier asked about what would be opened to ask.
+    let polls = async || {
+        app.clock().advance(MINUTE);
+        registry::schedules().find(|schedule| schedule.name == "schedule_tracking").unwrap().run(app.deps()).await.unwrap();
+        app.deliveries(registry::consumers().filter(|consumer| consumer.name == "poll_tracking")).collect().await
+    };
+    assert_eq!(polls().await, 1, "Birch's");
     let now = app.clock().now();
     put(json!({"expires_at": now.plus(DAY), "signed_at": now, "signatory": "A", "document_sha256": "0".repeat(64)})).await;
     assert_eq!(read().await.status, 200, "renewed");
+    assert_eq!(polls().await, 2, "Acme's too");
 }
 
 #[tokio::test(flavor = "multi_thread")]

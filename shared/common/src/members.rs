@@ -5,23 +5,22 @@ use crate::{
     Background, Delivery, Error, Grant, Membership, Need, Permit, Platform, Result, SessionEnded, SessionId, SessionKind,
     TenantId, Timestamp, UserId,
     background::{CONTENDED, Ground},
-    db::Query,
+    db::{Db, Query},
     endpoint::declares,
     last_admin, membership,
     permit::Work,
+    scope::Context,
     second_factor,
     session::{self, ENDED},
     table::{Row, Table, Version},
     under_way,
     unit::{Changes, Condition, Edit, Op},
 };
-use std::time::Duration;
-
-/// How many live sessions a user has at most: a transaction that changes them all has room for no more.
+/// How many sessions a user has at most: a transaction changes them all.
 pub(crate) const MOST_SESSIONS: usize = 20;
 
 /// What a transaction is told whose user somebody else has just changed.
-const CHANGED: Error = Error::conflict("changed", "the user has just been changed by somebody else");
+pub(crate) const CHANGED: Error = Error::conflict("changed", "the user has just been changed by somebody else");
 
 /// A session, as its user and their administrators see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,25 +72,23 @@ pub(crate) async fn live(work: &Work<'_>, user: UserId) -> Result<Vec<OpenSessio
     let context = work.context;
     let (deps, now) = (context.deps, context.now);
     let idle = deps.gates.of(context.tenant).await?.settings.idle(deps.config.session_idle);
-    open(&deps.db, context.tenant, user, idle, now).await
+    let mut live = unended(&deps.db, context.tenant, user, now).await?;
+    live.retain(|session| session.kind == SessionKind::ApiKey || session.last_seen > now.minus(idle));
+    live.sort_by_key(|session| std::cmp::Reverse(session.created_at));
+    Ok(live)
 }
 
-/// The same, for whoever has no context.
-pub(crate) async fn open(
-    db: &crate::db::Db,
-    tenant: TenantId,
-    user: UserId,
-    idle: Duration,
-    now: Timestamp,
-) -> Result<Vec<OpenSession>> {
+/// A user's sessions that have not ended, the last used first. Those that idled out are among them: by a setting that changes,
+/// they would be live again, as they were.
+pub(crate) async fn unended(db: &Db, tenant: TenantId, user: UserId, now: Timestamp) -> Result<Vec<OpenSession>> {
     let rows = db.query_all(tenant, &Query::partition(Table::Ephemera, session::partition(user))).await?;
     let mut open = Vec::new();
     for row in &rows {
-        if session::ended(row, idle, now)?.is_none() {
+        if session::over(row, now)?.is_none() {
             open.push(OpenSession::from_row(row)?);
         }
     }
-    open.sort_by_key(|session| std::cmp::Reverse(session.created_at));
+    open.sort_by_key(|session| std::cmp::Reverse(session.last_seen));
     Ok(open)
 }
 
@@ -146,13 +143,10 @@ impl Work<'_> {
         if let Some(sealed) = change.sealed.clone() {
             edit = edit.bytes("sealed", sealed);
         }
-        let sessions = live(self, member.user).await?;
         let ends = change.active == Some(false);
-        if ends {
-            self.void_sign_ins(member.user);
-        }
+        let sessions = self.all_sessions(member.user, ends).await?;
         self.effects.changes.edit(edit, CHANGED);
-        for session in sessions.iter().take(MOST_SESSIONS) {
+        for session in &sessions {
             let edit = Edit::of(session::key(member.user, session.session)).number("membership_version", next.0);
             let mut edit = copy(edit);
             if change.mfa_given_in == Some(session.session) {
@@ -178,24 +172,31 @@ impl Work<'_> {
         }
         let secret = Op::Delete { table: Table::Records, key: second_factor::key(member.user), condition: None };
         self.effects.changes.ops.push((secret, CHANGED));
-        for session in live(self, member.user).await?.iter().take(MOST_SESSIONS) {
+        for session in self.all_sessions(member.user, true).await? {
             self.effects.changes.end_session(member.user, session.session, Error::NotFound);
         }
         Ok(())
     }
 
     async fn end_sessions(&mut self, user: UserId, except: Option<SessionId>) -> Result<usize> {
-        let sessions = live(self, user).await?;
+        let sessions = self.all_sessions(user, true).await?;
         let ending: Vec<_> = sessions.iter().map(|session| session.session).filter(|id| Some(*id) != except).collect();
         for session in &ending {
             self.effects.changes.end_session(user, *session, Error::NotFound);
         }
-        self.void_sign_ins(user);
         Ok(ending.len())
     }
 
-    fn void_sign_ins(&mut self, user: UserId) {
-        self.effects.changes.ops.push((under_way::void(user, self.context.now), Error::internal("sign-ins")));
+    /// Every session that a user has when this is committed: one that is opened meanwhile refuses the commit. Where they `end`,
+    /// sign-ins that are under way lead nowhere.
+    async fn all_sessions(&mut self, user: UserId, end: bool) -> Result<Vec<OpenSession>> {
+        let Context { deps, tenant, .. } = *self.context;
+        let opened = under_way::opened(&deps.db, tenant, user).await?;
+        let now = deps.clock.now();
+        let sessions = unended(&deps.db, tenant, user, now).await?;
+        let op = if end { under_way::void(user, now, opened) } else { under_way::unchanged(user, opened) };
+        self.effects.changes.ops.push((op, CHANGED));
+        Ok(sessions)
     }
 }
 
@@ -209,18 +210,26 @@ impl<B: Background> Delivery<'_, B> {
         const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
         let Ground { deps, tenant, now, .. } = self.ground;
-        // On the heap: it is the innermost of many futures.
-        let idle = Box::pin(deps.gates.of(*tenant)).await?.settings.idle(deps.config.session_idle);
         let mut ended = 0;
-        for open in open(&deps.db, *tenant, user, idle, *now)
-            .await?
-            .iter()
-            .filter(|open| open.kind != SessionKind::ApiKey && open.created_at < moment)
-        {
+        let before = |open: &&OpenSession| open.kind != SessionKind::ApiKey && open.created_at < moment;
+        for open in unended(&deps.db, *tenant, user, *now).await?.iter().filter(before) {
             self.changes.end_session(user, open.session, CONTENDED);
             ended += 1;
         }
         Ok(ended)
+    }
+
+    /// Ends what somebody has come in by until now, or is about to: for whoever has just taken their password away.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn shut_out(&mut self, user: UserId) -> Result<()> {
+        let Ground { deps, tenant, .. } = self.ground;
+        let now = deps.clock.now();
+        let opened = under_way::opened(&deps.db, *tenant, user).await?;
+        self.end_sessions_before(user, now).await?;
+        self.changes.ops.push((under_way::void(user, now, opened), CONTENDED));
+        Ok(())
     }
 }
 

@@ -212,11 +212,10 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
             let op = Op::Put { table: Table::Ephemera, item, condition: Some(Condition::Absent) };
             self.ops.push((member.tenant, op, again.clone()));
         }
-        self.ops.push((member.tenant, under_way::leads(member.user, self.began), again.clone()));
+        self.ops.push((member.tenant, under_way::opens(member.user, self.began, self.now), again.clone()));
         self.as_it_is(member, again);
         // Room for it among the others.
-        let idle = gate.settings.idle(self.deps.config.session_idle);
-        let others = members::open(&self.deps.db, member.tenant, member.user, idle, self.now).await?;
+        let others = members::unended(&self.deps.db, member.tenant, member.user, self.now).await?;
         for oldest in others.iter().skip(members::MOST_SESSIONS - 1) {
             let op = members::end_session(member.user, oldest.session);
             self.ops.push((member.tenant, op, Error::internal("session")));

@@ -75,7 +75,7 @@ impl<B: Background> Delivery<'_, B> {
 }
 
 impl<E: PublicEndpoint> Public<'_, E> {
-    /// Takes a token: whose password it resets. Their sessions end with what this request writes.
+    /// Takes a token: whose password it resets. Once that is done, they are [shut out](Self::shut_out).
     ///
     /// # Errors
     /// 401 where the token is none, was used or is too old, or they are no active member any more; 403 where their tenant is not
@@ -91,15 +91,24 @@ impl<E: PublicEndpoint> Public<'_, E> {
         let member = self.member(row.parse("user_id")?).await?;
         let op = Op::Delete { table: Table::Ephemera, key, condition: Some(Condition::Present) };
         self.ops.push((TenantId::PLATFORM, op, refused()));
-        let gate = self.deps.gates.of(member.tenant).await?;
-        let idle = gate.settings.idle(self.deps.config.session_idle);
-        for session in members::open(&self.deps.db, member.tenant, member.user, idle, self.now).await? {
+        Ok(member)
+    }
+
+    /// Ends what somebody has come in by until now, or is about to, with what this request writes.
+    ///
+    /// # Errors
+    /// 503. The commit is 409 where they came in meanwhile.
+    pub async fn shut_out(&mut self, member: &Membership) -> Result<()> {
+        const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
+        let now = self.deps.clock.now();
+        let opened = under_way::opened(&self.deps.db, member.tenant, member.user).await?;
+        for session in members::unended(&self.deps.db, member.tenant, member.user, now).await? {
             self.ops.push((member.tenant, members::end_session(member.user, session.session), Error::internal("session")));
             let ended = SessionEnded { user_id: member.user, session_id: session.session };
             self.emit(member.tenant, ended.into())?;
         }
-        self.ops.push((member.tenant, under_way::void(member.user, self.now), Error::internal("sign-ins")));
-        Ok(member)
+        self.ops.push((member.tenant, under_way::void(member.user, now, opened), members::CHANGED));
+        Ok(())
     }
 
     /// Says something to a consumer of the platform's own.

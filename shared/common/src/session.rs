@@ -181,13 +181,22 @@ pub(crate) async fn touch(
 
 /// Why a session is over, if it is.
 pub(crate) fn ended(row: &Row, idle: Duration, now: Timestamp) -> Result<Option<AuthFailure>> {
+    Ok(if let Some(over) = over(row, now)? {
+        Some(over)
+    } else if row.number("last_seen")? <= now.minus(idle).as_millis() && row.text("kind")? != SessionKind::ApiKey.as_str() {
+        // A program may be silent for as long as its key holds.
+        Some(AuthFailure::SessionIdle)
+    } else {
+        None
+    })
+}
+
+/// Why a session has ended for good, if it has.
+pub(crate) fn over(row: &Row, now: Timestamp) -> Result<Option<AuthFailure>> {
     Ok(if row.text("status")? != LIVE {
         Some(AuthFailure::NoSession)
     } else if row.number("ends_at")? <= now.as_millis() {
         Some(AuthFailure::SessionExpired)
-    } else if row.number("last_seen")? <= now.minus(idle).as_millis() && row.text("kind")? != SessionKind::ApiKey.as_str() {
-        // A program may be silent for as long as its key holds.
-        Some(AuthFailure::SessionIdle)
     } else {
         None
     })

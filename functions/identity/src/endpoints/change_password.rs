@@ -43,10 +43,11 @@ impl Endpoint for ChangePassword {
         if !cognito.is_password(user, given.current_password.expose()).await? {
             return Err(Error::Unauthenticated(AuthFailure::InvalidCredentials));
         }
-        cx.end_sessions(user, Some(session)).await?;
         if !cognito.set_password(user, given.new_password.expose()).await? {
             return Err(Error::invalid("new_password", "weak", WEAK));
         }
+        // Only now: until here the old one opened sessions.
+        cx.end_sessions(user, Some(session)).await?;
         cx.touched("User", user);
         cx.changes().changed(["password"]);
         Ok(())

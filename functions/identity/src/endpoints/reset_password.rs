@@ -30,10 +30,10 @@ impl Operation for ResetPassword {
 impl PublicEndpoint for ResetPassword {
     async fn handle(cx: &mut Public<'_, Self>, Json(given): Json<Reset>) -> Result<()> {
         let member = cx.take_reset(given.token.expose()).await?;
-        if cx.cognito()?.set_password(member.user, given.new_password.expose()).await? {
-            return Ok(());
+        if !cx.cognito()?.set_password(member.user, given.new_password.expose()).await? {
+            return Err(Error::invalid("new_password", "weak", WEAK));
         }
-        Err(Error::invalid("new_password", "weak", WEAK))
+        cx.shut_out(&member).await
     }
 }
 

@@ -78,6 +78,7 @@ impl Background for RenewTrackAlerts {
 
 impl Schedule for RenewTrackAlerts {
     const EVERY_MINUTES: u32 = 5;
+    const UNDER_AGREEMENT: bool = true;
 
     async fn due(cx: &Tick<'_, Self>) -> Result<Vec<(TenantId, Alerts)>> {
         let calls = CALLS.min(cx.carrier_budget().await?);

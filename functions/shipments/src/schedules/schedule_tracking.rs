@@ -25,6 +25,7 @@ impl Background for ScheduleTracking {
 
 impl Schedule for ScheduleTracking {
     const EVERY_MINUTES: u32 = 1;
+    const UNDER_AGREEMENT: bool = true;
 
     /// There is no work in any tenant: messages are all that it leaves. What it says twice is asked once, because a poll looks at
     /// when the shipment is due now.

@@ -86,7 +86,7 @@ impl common::Part for Told {
 impl Background for MirrorUser {
     const NAME: &'static str = "mirror_user";
     const SUMMARY: &'static str = "Keep Cognito and the directory in line with a user's membership, and mail temporary passwords";
-    const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search, Need::Mail, Need::Directory];
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search, Need::Mail, Need::Directory, Need::Sessions];
     const WAITS: bool = false;
     type Part = Told;
 
@@ -156,7 +156,13 @@ async fn write(
         return Ok(());
     }
     if let Some(letter) = letter {
+        let taken_away = letter == Letter::PasswordReset;
         send(cx, directory, standing, letter, &event).await?;
+        if taken_away {
+            // Until here the old password opened sessions.
+            directory.sign_out(user).await?;
+            cx.shut_out(user).await?;
+        }
     }
     cx.touched(Person::TYPE, user);
     let unnoted = Condition::IsNot("event_id", event.clone());

@@ -88,6 +88,8 @@ impl Operation for CheckPermissions {
     const ROUTE: Route = Route::post("/v1/permissions/check");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Read];
+    // A hundred questions, and a read for most of them.
+    const COST: u32 = 5;
     const SAMPLE: Sample = Sample::body(
         r#"{"checks": [{"action": "createShipment", "resource": {"type": "Shipments"}}, {"action": "inviteUser", "resource": {"type": "Users"}}]}"#,
     );

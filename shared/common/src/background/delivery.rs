@@ -193,7 +193,8 @@ impl<S: Schedule> Tick<'_, S> {
     }
 
     /// Every tenant, the platform's own included, in the order in which they were made. Of a schedule that [waits](Background::WAITS)
-    /// those that are active, by what the gate knew at most five seconds ago.
+    /// those that are active, by what the gate knew at most five seconds ago, and that have an [agreement](Schedule::UNDER_AGREEMENT)
+    /// where it takes one.
     ///
     /// # Errors
     /// 503 where DynamoDB does not answer.
@@ -205,8 +206,9 @@ impl<S: Schedule> Tick<'_, S> {
         if !S::WAITS {
             return Ok(tenants);
         }
+        let agreed = |gate: &tenant::Tenant| gate.baa.is_some_and(|baa| baa.in_force_at(self.ground.now));
         let active = async |tenant| match self.ground.deps.gates.enter(tenant).await {
-            Ok(_) => Ok(Some(tenant)),
+            Ok(gate) => Ok((!S::UNDER_AGREEMENT || agreed(&gate)).then_some(tenant)),
             Err(Error::Forbidden(Refusal::TenantInactive)) => Ok(None),
             Err(error) => Err(error),
         };

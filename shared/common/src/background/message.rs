@@ -37,6 +37,10 @@ enum Body {
     Mail {
         #[serde(rename = "Message")]
         message: String,
+        #[serde(rename = "MessageId")]
+        id: String,
+        #[serde(rename = "Timestamp")]
+        at: Timestamp,
     },
     Own(Box<Envelope>),
 }
@@ -61,8 +65,11 @@ pub(super) fn envelope(message: &SqsMessage, now: Timestamp) -> Result<Envelope,
             Ok(of_ours(WAKE_UP, tenant, Value::Null, now))
         }
         // Nobody's in particular: whose mail it was is in the report.
-        Body::Mail { message } => {
-            Ok(of_ours(MAIL_FEEDBACK, TenantId::PLATFORM, serde_json::from_str(&message).map_err(|_| refused)?, now))
+        Body::Mail { message, id, at } => {
+            let report = serde_json::from_str(&message).map_err(|_| refused)?;
+            // The same at each delivery, so that it is known when it comes again.
+            let id = EventId::of_minute(at, id.as_bytes());
+            Ok(Envelope { id, cause: id, occurred_at: at, ..of_ours(MAIL_FEEDBACK, TenantId::PLATFORM, report, now) })
         }
     }
 }
@@ -112,6 +119,16 @@ mod tests {
         let envelope = envelope(&message(body), NOW).unwrap();
         assert_eq!(envelope.tenant_id, TenantId::PLATFORM);
         assert!(WakeUp::decode(&envelope).is_ok());
+    }
+
+    #[test]
+    fn a_report_on_mails_is_the_same_event_at_each_delivery() {
+        let body = serde_json::json!({"Type": "Notification", "MessageId": "a", "Timestamp": NOW, "Message": "{}"});
+        let told = |body: &Value, at| envelope(&message(body), at).unwrap().id;
+        let again = told(&body, NOW.plus(std::time::Duration::from_secs(3600)));
+        assert_eq!(told(&body, NOW), again);
+        let other = serde_json::json!({"Type": "Notification", "MessageId": "b", "Timestamp": NOW, "Message": "{}"});
+        assert_ne!(told(&other, NOW), again);
     }
 
     proptest! {

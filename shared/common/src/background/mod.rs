@@ -83,6 +83,8 @@ pub trait Consumer: Background {
 /// What the clock runs.
 pub trait Schedule: Background {
     const EVERY_MINUTES: u32;
+    /// Whether what follows opens health information: then a tenant without a business associate agreement in force is passed by.
+    const UNDER_AGREEMENT: bool = false;
 
     /// What there is to do now, in which tenants.
     fn due(cx: &Tick<'_, Self>) -> impl Future<Output = Result<Vec<(TenantId, Self::Part)>>> + Send;
