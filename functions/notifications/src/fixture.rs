@@ -162,5 +162,5 @@ pub(crate) async fn everything_told(app: &App) -> String {
 
 /// A report of SES's about `address`, as SNS brings it.
 pub(crate) fn report(event: Value) -> Value {
-    json!({"Type": "Notification", "MessageId": Uuid::from_bytes(common::random::bytes()), "Message": event.to_string()})
+    json!({"Type": "Notification", "MessageId": Uuid::from_bytes(common::random::bytes()), "Timestamp": "2026-01-01T12:00:00.000Z", "Message": event.to_string()})
 }

@@ -12,7 +12,8 @@ use crate::{
     },
 };
 use common::{
-    Background, Delivery, Mail, MemberPii, Membership, Need, Part, Result, Schedule, TenantId, Tick, UserId, Uuid, random,
+    Background, Delivery, Mail, MemberPii, Membership, Need, Part, Result, Schedule, TenantId, Tick, Timestamp, UserId, Uuid,
+    random,
 };
 use std::{
     collections::BTreeMap,
@@ -82,7 +83,9 @@ impl Background for SendDigests {
         let counts = count(cx, user, &state, &claim).await?;
         let member = cx.member(user).await?.filter(Membership::has_arrived);
         let (Some(member), false) = (member, counts.is_empty()) else {
-            digest::settle_nothing(cx.changes(), user, &state, &claim);
+            // A delivery leaves the next look to whoever has the claim.
+            let next = if state.seq > claim.up_to { next_look(&state, &wants, &claim, now) } else { None };
+            digest::settle_nothing(cx.changes(), user, &state, &claim, next);
             return Ok(());
         };
         let MemberPii { email, .. } = cx.open(&Membership::place(user), &member.pii).await?;
@@ -90,8 +93,7 @@ impl Background for SendDigests {
         let mailed = cx.mailer()?.send(&Mail { to: &email, subject, text, html, id: claim.id.to_string() }).await?;
         cx.log("mail", mailed.as_str());
         cx.touched("User", user);
-        let next = if state.digest.is_urgent_after(claim.up_to) { Some(now) } else { wants.digest_after(now) };
-        digest::settle(cx.changes(), user, &claim, next);
+        digest::settle(cx.changes(), user, &claim, next_look(&state, &wants, &claim, now));
         Ok(())
     }
 }
@@ -105,6 +107,11 @@ impl Subscriber {
 async fn read(cx: &Delivery<'_, SendDigests>, user: UserId) -> Result<(State, Preferences)> {
     let (state, stored) = store::state_and_preferences(cx.reader(), user).await?;
     Ok((state, stored.map_or_else(Preferences::default, |(preferences, _)| preferences)))
+}
+
+/// When what has come since the claim is to be mailed.
+fn next_look(state: &State, wants: &Preferences, claim: &Claim, now: Timestamp) -> Option<Timestamp> {
+    if state.digest.is_urgent_after(claim.up_to) { Some(now) } else { wants.digest_after(now) }
 }
 
 /// What of the claimed numbers is to be mailed and is still unread, by kind: of the first [`COUNTED`] among which there is any.

@@ -105,10 +105,11 @@ pub(crate) fn settle(changes: &mut Changes, user: UserId, claim: &Claim, next: O
     changes.edit(settled(moved(user, next), claim).when(held(claim)), or);
 }
 
-/// Says that there was nothing to send. Where something has come since, it is looked at again when the claim is over.
-pub(crate) fn settle_nothing(changes: &mut Changes, user: UserId, state: &State, claim: &Claim) {
+/// Says that there was nothing to send. The next look is at `next`; where something has come since `state` was read, when the
+/// claim is over.
+pub(crate) fn settle_nothing(changes: &mut Changes, user: UserId, state: &State, claim: &Claim, next: Option<Timestamp>) {
     let nothing_new = Condition::All(vec![held(claim), state.unmoved()]);
-    changes.note(settled(moved(user, None), claim).when(nothing_new));
+    changes.note(settled(moved(user, next), claim).when(nothing_new));
 }
 
 fn settled(edit: Edit, claim: &Claim) -> Edit {

@@ -109,6 +109,101 @@ async fn what_comes_while_one_is_sent_is_in_the_next() {
     assert_ne!(id_of(&mails[0]), id_of(&mails[1]));
 }
 
+/// Runs what the clock runs, with one digest due. `event` is delivered when that is claimed, before the inbox is read again.
+async fn tick_with_one_before_the_look(app: &App, event: Told) {
+    let mut claims = app.wire().hold("UpdateItem", 0);
+    let meanwhile = async {
+        claims.arrived().await;
+        let mut looks = app.wire().hold("Query", 0);
+        claims.let_go();
+        looks.arrived().await;
+        deliver(app, &[event]).await;
+        looks.let_go();
+    };
+    futures_util::future::join(tick(app), meanwhile).await;
+}
+
+/// The same, delivered when the inbox has been read again, before the digest is settled.
+async fn tick_with_one_after_the_look(app: &App, event: Told) {
+    let mut settles = app.wire().hold("UpdateItem", 1);
+    let meanwhile = async {
+        settles.arrived().await;
+        deliver(app, &[event]).await;
+        settles.let_go();
+    };
+    futures_util::future::join(tick(app), meanwhile).await;
+}
+
+/// Whether a digest of this user's is claimed.
+async fn is_claimed(app: &App, role: Role) -> bool {
+    let items = inbox(app, app.tenant_id(Acme), app.user_id(Acme, role)).await;
+    items.iter().any(|(key, item)| key == "STATE" && item.contains_key("digest_id"))
+}
+
+/// A digest is due at 13:00 that will be found to be empty.
+async fn with_all_read() -> App {
+    let app = App::start().await;
+    prefer(&app, json!({"digest": {"frequency": "hourly"}})).await;
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    call(&app, Acme, Role::Marketer, "read_all_notifications").await.await;
+    at(&app, "2026-01-01T13:00:00Z");
+    app
+}
+
+#[tokio::test]
+async fn what_comes_while_an_empty_one_is_looked_at_is_in_the_next() {
+    let app = with_all_read().await;
+    tick_with_one_before_the_look(&app, status_changed(&app, "DELIVERED")).await;
+    assert_eq!((app.mails().len(), is_claimed(&app, Role::Marketer).await), (0, false));
+    at(&app, "2026-01-01T14:00:00Z");
+    tick(&app).await;
+    assert_eq!(app.mails().iter().map(subject).collect::<Vec<_>>(), ["1 unread notification"]);
+}
+
+#[tokio::test]
+async fn what_comes_while_an_empty_one_is_settled_is_in_the_next_after_it_is_taken_over() {
+    let app = with_all_read().await;
+    tick_with_one_after_the_look(&app, status_changed(&app, "DELIVERED")).await;
+    assert_eq!((app.mails().len(), is_claimed(&app, Role::Marketer).await), (0, true));
+    for (time, mails) in [("2026-01-01T13:10:00Z", 0), ("2026-01-01T14:00:00Z", 1)] {
+        at(&app, time);
+        tick(&app).await;
+        assert_eq!((app.mails().len(), is_claimed(&app, Role::Marketer).await), (mails, false), "{time}");
+    }
+    assert_eq!(subject(&app.mails()[0]), "1 unread notification");
+    // Nothing new: nobody looks again.
+    at(&app, "2026-01-01T15:00:00Z");
+    tick(&app).await;
+    assert_eq!(tick(&app).await, 0);
+}
+
+#[tokio::test]
+async fn an_alarm_that_comes_while_an_empty_one_is_sent_waits_for_no_hour() {
+    for (is_before, mailed_at) in [(true, "2026-01-02T08:05:00Z"), (false, "2026-01-02T08:15:00Z")] {
+        let app = App::start().await;
+        prefer(&app, json!({"digest": {"frequency": "off"}})).await;
+        deliver(&app, &[status_changed(&app, "EXCEPTION")]).await;
+        call(&app, Acme, Role::TenantAdmin, "read_all_notifications").await.await;
+        at(&app, "2026-01-02T08:00:00Z");
+        let alarm = told(&app, app.tenant_id(Acme), "verify_audit", "audit.tamper_detected", json!({}));
+        if is_before {
+            tick_with_one_before_the_look(&app, alarm).await;
+        } else {
+            tick_with_one_after_the_look(&app, alarm).await;
+            assert!(is_claimed(&app, Role::TenantAdmin).await);
+            at(&app, "2026-01-02T08:10:00Z");
+            tick(&app).await;
+        }
+        let administrator = app.email(Acme, Role::TenantAdmin);
+        assert!(app.mails().iter().all(|mail| to(mail) != administrator));
+        at(&app, mailed_at);
+        tick(&app).await;
+        let mails = app.mails();
+        let mails: Vec<_> = mails.iter().filter(|mail| to(mail) == administrator).map(subject).collect();
+        assert_eq!(mails, ["1 unread notification"], "{mailed_at}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_to_be_mailed_is_found_behind_much_that_is_not() {
     let app = App::start().await;

@@ -2,6 +2,7 @@
 
 use crate::fixture::*;
 use common::{Clock, Role};
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::time::Duration;
 use testing::{App, Fault};
@@ -208,24 +209,56 @@ async fn connections_are_forgotten_in_time() {
 }
 
 #[tokio::test]
-async fn after_a_storm_only_those_who_stayed_are_told() {
+async fn after_a_storm_of_a_thousand_only_those_who_stayed_are_told_and_miss_nothing() {
+    const CONNECTS: usize = 1000;
     let app = App::start().await;
-    let who = app.open_session(Acme, Role::Marketer).await;
-    let mut stayed = Vec::new();
-    for n in 0..120 {
-        app.clock().advance(Duration::from_millis(500));
-        let connection = format!("socket-{n:03}");
-        assert_eq!(app.socket(socket("connect"), &who, &connection, None).await, 200);
-        match n % 3 {
-            0 => assert_eq!(app.socket(socket("disconnect"), &who, &connection, None).await, 200),
-            1 => app.hang_up(&connection),
-            _ => stayed.push(connection),
+    let mut users = Vec::new();
+    for tenant in [Acme, Birch] {
+        for role in [Role::TenantAdmin, Role::Provider, Role::Marketer, Role::Analyst, Role::Viewer] {
+            users.push((tenant, app.open_session(tenant, role).await));
         }
     }
-    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
-    let left = remembered(&app).await;
-    assert!((1..=20).contains(&left.len()) && left.iter().all(|connection| stayed.contains(connection)), "{left:?}");
-    let told: Vec<_> = app.all_frames().into_iter().map(|(connection, _)| connection).collect();
-    assert_eq!(told.len(), left.len());
-    assert!(told.iter().all(|connection| left.contains(connection)));
+    let name = |n: usize| format!("socket-{n:04}");
+    let of_user = |user: usize, some: &[String]| -> Vec<String> {
+        (user..CONNECTS).step_by(users.len()).map(name).filter(|one| some.contains(one)).collect()
+    };
+    // Of each user's, every third goes, every third goes without a word, every third stays.
+    let fate = |n: usize| n / users.len() % 3;
+    let storm = stream::iter(0..CONNECTS).map(|n| {
+        let (app, who, connection) = (&app, &users[n % users.len()].1, name(n));
+        async move {
+            app.clock().advance(Duration::from_millis(1));
+            assert_eq!(app.socket(socket("connect"), who, &connection, None).await, 200);
+            match fate(n) {
+                0 => assert_eq!(app.socket(socket("disconnect"), who, &connection, None).await, 200),
+                1 => app.hang_up(&connection),
+                _ => {}
+            }
+        }
+    });
+    let reactivated = |tenant| told(&app, app.tenant_id(tenant), "operator", "organization.reactivated", json!({}));
+    let meanwhile = [reactivated(Acme)];
+    futures_util::future::join(storm.buffer_unordered(50).collect::<()>(), deliver(&app, &meanwhile)).await;
+    let connected = remembered(&app).await;
+    assert!((0..users.len()).all(|user| (1..=20).contains(&of_user(user, &connected).len())), "{connected:?}");
+
+    let before = app.all_frames().len();
+    deliver(&app, &[reactivated(Acme), reactivated(Birch)]).await;
+    // Whoever stayed and did not give way to a newer one is remembered and told once; nobody else is.
+    let (left, closed) = (remembered(&app).await, app.closed_sockets());
+    let stayed: Vec<_> = (0..CONNECTS).filter(|n| fate(*n) == 2).map(name).filter(|one| !closed.contains(one)).collect();
+    assert_eq!(left, stayed);
+    let mut told: Vec<_> = app.all_frames().split_off(before).into_iter().map(|(connection, _)| connection).collect();
+    told.sort();
+    assert_eq!(told, left);
+    // What was told before somebody came is not lost to them.
+    for (user, (tenant, who)) in users.iter().enumerate() {
+        let latest = if *tenant == Acme { 2 } else { 1 };
+        for connection in of_user(user, &left) {
+            let frames = app.frames(&connection);
+            assert_eq!(seqs_of(&frames).last(), Some(&latest), "{connection}");
+            say(&app, who, &connection, json!({"type": "replay", "from": 0})).await;
+            assert_eq!(seqs_of(&app.frames(&connection)[frames.len()..]), (1..=latest).collect::<Vec<_>>());
+        }
+    }
 }
