@@ -8,6 +8,7 @@ pub mod journeys;
 pub mod matrix;
 pub mod people;
 mod probes;
+pub mod samples;
 pub mod state;
 
 pub use probes::PROBES;

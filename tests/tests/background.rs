@@ -3,12 +3,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::Role;
+use aws_sdk_dynamodb::types::AttributeValue;
+use common::{AnyConsumer, AnySchedule, Role};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 use suite::{
     counter::{COUNTER, SLEEPER},
     fixture::Fixture,
+    samples::{self, World},
+    state,
 };
 use testing::{App, Fault, Tenant, kill_after};
 
@@ -179,4 +185,258 @@ async fn a_group_stops_at_its_first_failure_and_others_go_on() {
     assert!(lines.contains("\"error.cause\":\"internal: panic\"") && !lines.contains("nobody may see"), "{lines}");
     // The second of the group was not even tried.
     assert_eq!(app.log_lines().iter().filter(|l| l["function"] == "sleeper" && l["outcome"] == "failed").count(), 1);
+}
+
+const TABLES: [&str; 4] = ["RecordsTable", "LedgerTable", "KeysTable", "EphemeraTable"];
+
+/// What each leaves that is on no record: bookkeeping, the log itself, what stands outside tenants. Every other change is in one
+/// transaction with its audit event.
+const ON_NO_RECORD: &[(&str, &[&str])] = &[
+    ("send_reset_mail", &["GATE/GATE"]),
+    ("release_messages", &["WAITING"]),
+    ("mirror_user", &["DIRECTORY/USER", "EMAIL/CLAIM", "GATE/GATE"]),
+    ("poll_tracking", &["GATE/GATE", "UPS/TOKEN/TOKEN"]),
+    ("refresh_tracking", &["GATE/GATE", "UPS/TOKEN/TOKEN"]),
+    ("close_sockets", &["SOCKETS"]),
+    ("seal_audit", &["AUDIT", "HEAD/HEAD", "SEGMENTS/SEGMENT"]),
+    ("settle_outbox", &["EVENTS"]),
+    ("renew_track_alerts", &["GATE/GATE", "SHIPMENT/ALERT", "UPS/TOKEN/TOKEN", "WATCH/SHIPMENT"]),
+    ("send_digests", &["GATE/GATE", "INBOX/STATE"]),
+    ("sign_checkpoint", &["CHECKPOINTS/CHECKPOINT"]),
+    ("sweep_outbox", &["AUDIT", "EVENTS"]),
+];
+
+/// Longer than anything that a killed run leaves is held for: a claim, a lease, the gate's probe.
+const HELD: Duration = Duration::from_secs(10 * 60);
+
+#[derive(Clone, Copy)]
+enum Work {
+    Hears(&'static AnyConsumer),
+    Runs(&'static AnySchedule),
+}
+
+impl Work {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Hears(consumer) => consumer.name,
+            Self::Runs(schedule) => schedule.name,
+        }
+    }
+
+    /// Does it once, and is killed by nobody.
+    async fn once(self, world: &World) {
+        match self {
+            Self::Hears(consumer) => {
+                let mut queue = world.queue(consumer, 1).await;
+                assert!(!queue.is_empty(), "{}: it hears nothing", consumer.name);
+                while queue.step().await {}
+            }
+            Self::Runs(schedule) => drop(schedule.run(world.app.deps()).await.unwrap()),
+        }
+    }
+
+    /// Does it, is killed after so many polls, and does it again, more often than it has to. What is committed is looked at between.
+    /// Whether it was killed.
+    async fn killed(self, world: &World, polls: usize, between: impl AsyncFnOnce()) -> bool {
+        let deps = world.app.deps();
+        match self {
+            Self::Hears(consumer) => {
+                let mut queue = world.queue(consumer, 2).await;
+                world.app.reset_calls();
+                let killed = queue.step_killed(polls).await;
+                between().await;
+                world.wait(HELD);
+                while queue.step().await {}
+                assert_eq!(queue.dead(), [], "{}, killed after {polls} polls", consumer.name);
+                killed
+            }
+            Self::Runs(schedule) => {
+                world.app.reset_calls();
+                let killed = kill_after(polls, schedule.run(deps)).await.map(Result::unwrap).is_none();
+                between().await;
+                // The next runs, one of them when what was claimed is free again.
+                for _ in 0..2 {
+                    world.wait(HELD);
+                    schedule.run(deps).await.unwrap();
+                }
+                killed
+            }
+        }
+    }
+}
+
+/// Where an item is: table, partition, sort key.
+type Place = (String, String, String);
+
+/// What an item is, by the words in its keys: `SHIPMENT/POLL`.
+fn kind((_, partition, sort): &Place) -> String {
+    let words = partition.split('#').chain(sort.split('#'));
+    words.filter(|word| word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')).collect::<Vec<_>>().join("/")
+}
+
+type Items = BTreeMap<Place, HashMap<String, AttributeValue>>;
+
+async fn items(app: &App) -> Items {
+    let mut items = BTreeMap::new();
+    for table in TABLES {
+        for item in app.dump(table).await {
+            let text = |name: &str| item[name].as_s().unwrap().clone();
+            items.insert((app.provisioned().tables[table].clone(), text("pk"), text("sk")), item);
+        }
+    }
+    items
+}
+
+/// What a transaction writes.
+fn written(transaction: &Value) -> Vec<Place> {
+    let operations = transaction["TransactItems"].as_array().unwrap().iter().flat_map(|item| item.as_object().unwrap());
+    let writes = operations.filter(|(operation, _)| *operation != "ConditionCheck").map(|(_, write)| {
+        let key = write.get("Item").unwrap_or(&write["Key"]);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        (text(&write["TableName"]), text(&key["pk"]["S"]), text(&key["sk"]["S"]))
+    });
+    writes.collect()
+}
+
+/// Asserts that of each transaction with an audit event all is there or nothing. The kinds of what has changed besides.
+fn besides_whole(app: &App, before: &Items, after: &Items, free: &[&str], when: &str) -> BTreeSet<String> {
+    let places: BTreeSet<&Place> = before.keys().chain(after.keys()).collect();
+    let changed: BTreeSet<&Place> = places.into_iter().filter(|place| before.get(place) != after.get(place)).collect();
+    let mut recorded = BTreeSet::new();
+    for transaction in app.wire().asked("TransactWriteItems") {
+        let writes = written(&transaction);
+        let audited: Vec<_> = writes.iter().filter(|place| kind(place) == "AUDIT").collect();
+        let [event] = audited.as_slice() else {
+            assert!(audited.is_empty(), "{when}: one transaction, {} audit events", audited.len());
+            continue;
+        };
+        let there = changed.contains(event);
+        for place in writes.iter().filter(|place| !free.contains(&kind(place).as_str())) {
+            assert_eq!(changed.contains(place), there, "{when}: {place:?}, with its audit event");
+        }
+        recorded.extend(writes.into_iter().filter(|_| there));
+    }
+    let besides: Vec<_> = changed.into_iter().filter(|place| !recorded.contains(*place)).collect();
+    for place in besides.iter().filter(|place| !before.contains_key(**place)) {
+        let alone = ["AUDIT", "EVENTS", "HANDLED"].iter().any(|of| kind(place).starts_with(of));
+        assert!(!alone, "{when}: {place:?} is in no transaction with an audit event");
+    }
+    besides.into_iter().map(kind).collect()
+}
+
+/// A text without what differs from run to run: ids, times, hashes.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    let in_word = |c: char| c.is_ascii_alphanumeric() || "_-.:+/=".contains(c);
+    for part in text.split_inclusive(|c| !in_word(c)) {
+        let word = part.trim_end_matches(|c| !in_word(c));
+        let differs = word.len() >= 32 || word.bytes().filter(u8::is_ascii_digit).count() >= 6;
+        plain += if differs { "*" } else { word };
+        plain += &part[word.len()..];
+    }
+    plain
+}
+
+/// All that is there in the end: items, and what was sent. What is sent may be sent twice, what is stored may not be.
+async fn outcome(world: &World) -> Vec<String> {
+    let app = &world.app;
+    let mut stored = Vec::new();
+    for (place, item) in items(app).await {
+        let shown = item.iter().filter(|(name, _)| !["pk", "sk"].contains(&name.as_str())).map(|(name, value)| match value {
+            // The stream hears of it, be it once or more often.
+            _ if name == "told_again" => name.clone(),
+            AttributeValue::S(text) | AttributeValue::N(text) => format!("{name}={}", plain(text)),
+            _ => name.clone(),
+        });
+        let shown: BTreeSet<_> = shown.collect();
+        stored.push(format!("{}: {shown:?}", plain(&format!("{}#{}", place.1, place.2))));
+    }
+    stored.sort();
+    let mut sent = BTreeSet::new();
+    let mut queues = app.deliveries(registry::consumers());
+    queues.collect().await;
+    while let Some((consumer, event)) = queues.take() {
+        sent.insert(format!("queue {}: {}", consumer.name, plain(event.records[0].body.as_deref().unwrap())));
+    }
+    for mail in app.mails() {
+        sent.insert(plain(&format!("mail {} {}", mail["Destination"], mail["Content"]["Simple"]["Subject"])));
+    }
+    sent.extend(app.all_frames().into_iter().map(|(to, frame)| format!("frame {to}: {}", plain(&frame.to_string()))));
+    sent.extend(app.closed_sockets().into_iter().map(|socket| format!("closed {socket}")));
+    if app.provisioned().user_pool_id.is_some() {
+        let users = app.cognito("ListUsers", json!({})).await;
+        let standing = |user: &Value| format!("user {} {}", user["Enabled"], user["UserStatus"]);
+        stored.extend(users["Users"].as_array().unwrap().iter().map(standing));
+    } else {
+        let objects = app.objects();
+        stored.extend(objects.iter().map(|(key, versions)| format!("object {}: {} versions", plain(key), versions.len())));
+    }
+    stored.push(format!("{} subscribed", world.subscribed()));
+    stored.extend(sent);
+    stored
+}
+
+/// What is there once two looks in a row see the same: what a killed process had sent may still arrive.
+async fn settled(app: &App) -> Items {
+    let mut seen = items(app).await;
+    loop {
+        tokio::task::yield_now().await;
+        let now = items(app).await;
+        if now == seen {
+            return now;
+        }
+        seen = now;
+    }
+}
+
+/// Kills it after each number of polls, until it comes to its end.
+async fn killed_at_each_await(work: Work) {
+    let name = work.name();
+    let free = ON_NO_RECORD.iter().find(|(of, _)| *of == name).map_or(&[][..], |(_, kinds)| kinds);
+    let mut besides = BTreeSet::new();
+    let world = samples::world(name).await;
+    let nothing = outcome(&world).await;
+    let world = samples::world(name).await;
+    work.once(&world).await;
+    let whole = outcome(&world).await;
+    assert_ne!(state::difference(&nothing, &whole), [""; 0], "{name}: its sample has no effect");
+    // These take longest: one has a user pool made each time, and its own tests kill it at other awaits; the other reads a log before
+    // its one transaction.
+    let step = if ["mirror_user", "verify_audit"].contains(&name) { 3 } else { 1 };
+    for polls in (0..).step_by(step) {
+        let when = format!("{name}, killed after {polls} polls");
+        let world = samples::world(name).await;
+        let before = items(&world.app).await;
+        let killed = work.killed(&world, polls, async || {
+            let after = settled(&world.app).await;
+            besides.extend(besides_whole(&world.app, &before, &after, free, &when));
+        });
+        let killed = killed.await;
+        let left = outcome(&world).await;
+        assert_eq!(state::difference(&whole, &left), [""; 0], "{when}");
+        assert_eq!(left.len(), whole.len(), "{when}: it was done twice");
+        if !killed {
+            assert!(polls > 1, "{name}: it was killed at no await");
+            assert!(besides.iter().eq(free), "{name}: on no record are {besides:?}");
+            return;
+        }
+    }
+}
+
+// One thread: no answer comes in the middle of a poll, and every await is one.
+#[tokio::test]
+async fn each_consumer_killed_at_each_await_leaves_what_is_whole_and_its_message_is_handled_once() {
+    let listed = ON_NO_RECORD.iter().map(|(name, _)| name);
+    assert_eq!(listed.filter(|name| !registry::names().any(|known| known == **name)).count(), 0, "a list names nobody");
+    for consumer in registry::consumers() {
+        killed_at_each_await(Work::Hears(consumer)).await;
+    }
+}
+
+// One thread: no answer comes in the middle of a poll, and every await is one.
+#[tokio::test]
+async fn each_schedule_killed_at_each_await_leaves_what_is_whole_and_the_next_run_completes_it() {
+    for schedule in registry::schedules() {
+        killed_at_each_await(Work::Runs(schedule)).await;
+    }
 }
