@@ -4,8 +4,7 @@ use crate::{
     secret::{Issued, Secret},
 };
 use common::{
-    Action, Data, Endpoint, Error, IdempotencyKey, Json, MemberChange, Need, Operation, Permit, RateLimit, Refusal, Result,
-    Route, Sample, Scope,
+    Action, Data, Endpoint, Error, Json, MemberChange, Need, Operation, Permit, RateLimit, Refusal, Result, Route, Sample, Scope,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -40,8 +39,6 @@ impl Operation for ActivateTotp {
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Sessions];
     const LIMIT: RateLimit = RateLimit::API_STRICT;
-    // What is shown once is kept for no repeat.
-    const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
     const SAMPLE: Sample = Sample::body(r#"{"code":"123456"}"#);
     type Input = Json<FirstCode>;
     type Output = RecoveryCodes;

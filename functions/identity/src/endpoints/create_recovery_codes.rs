@@ -1,6 +1,6 @@
 use super::activate_totp::RecoveryCodes;
 use crate::account::User;
-use common::{Action, Data, Endpoint, IdempotencyKey, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope};
+use common::{Action, Data, Endpoint, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope};
 
 /// Makes new recovery codes. The old ones are good for nothing from now on.
 #[derive(Debug)]
@@ -13,8 +13,6 @@ impl Operation for CreateRecoveryCodes {
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write];
     const LIMIT: RateLimit = RateLimit::API_STRICT;
-    // What is shown once is kept for no repeat.
-    const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
     const SAMPLE: Sample = Sample::NONE;
     type Input = ();
     type Output = RecoveryCodes;

@@ -7,8 +7,7 @@ use crate::{
     secret::Issued,
 };
 use common::{
-    Action, Data, Endpoint, Error, IdempotencyKey, MemberPii, Membership, Need, Operation, Permit, RateLimit, Result, Route,
-    Sample, Scope,
+    Action, Data, Endpoint, Error, MemberPii, Membership, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope,
 };
 use phi::PhiText;
 use schemars::JsonSchema;
@@ -37,8 +36,6 @@ impl Operation for EnrolTotp {
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal];
     const LIMIT: RateLimit = RateLimit::API_STRICT;
-    // What is shown once is kept for no repeat.
-    const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
     const SAMPLE: Sample = Sample::NONE;
     type Input = ();
     type Output = Enrolment;

@@ -93,6 +93,10 @@ impl Grants {
             // A user's sessions; a socket's ticket.
             self.ephemera.extend(["PutItem", "Query"]);
         }
+        if write && function.needs(Need::Sessions) {
+            // That nobody has come in meanwhile.
+            self.ephemera.extend(["ConditionCheckItem", "GetItem"]);
+        }
     }
 
     /// Counts against its caller's address, leaves an audit event; and what it declares.
@@ -129,7 +133,7 @@ impl Grants {
             self.ledger.insert("UpdateItem");
         }
         if function.needs(Need::Sessions) {
-            self.ephemera.extend(["Query", "UpdateItem"]);
+            self.ephemera.extend(["GetItem", "Query", "UpdateItem"]);
         }
     }
 
