@@ -64,7 +64,7 @@ impl Dlq {
     async fn list(&self, operator: &Operator<'_>, wanted: Option<&str>) -> Result<String> {
         let queues = match wanted {
             Some(name) => vec![queue(name)?],
-            None => registry::consumers().map(|consumer| consumer.queue).collect(),
+            None => queues().collect(),
         };
         let mut found = Vec::new();
         for queue in queues {
@@ -91,7 +91,7 @@ impl Dlq {
 
     async fn show(&self, operator: &Operator<'_>, name: &str, message_id: &str) -> Result<String> {
         let queue = queue(name)?;
-        let dead = operator.dead_letters(&queue, MOST).await?.into_iter().find(|dead| dead.message_id == message_id);
+        let dead = operator.dead_letters(&queue, usize::MAX).await?.into_iter().find(|dead| dead.message_id == message_id);
         let shown = as_json(&queue, &dead.ok_or(Error::NotFound)?);
         Ok(if self.json { shown.to_string() } else { format!("{shown:#}") })
     }
@@ -102,9 +102,14 @@ impl Dlq {
     }
 }
 
+/// Whatever has a dead-letter queue.
+fn queues() -> impl Iterator<Item = Queue> {
+    registry::consumers().map(|consumer| consumer.queue).chain(Dead::OTHERS)
+}
+
 fn queue(name: &str) -> Result<Queue> {
-    registry::consumers().map(|consumer| consumer.queue).find(|queue| queue.name == name).ok_or_else(|| {
-        let known = registry::consumers().map(|consumer| consumer.queue.name).collect::<Vec<_>>().join(", ");
+    queues().find(|queue| queue.name == name).ok_or_else(|| {
+        let known = queues().map(|queue| queue.name).collect::<Vec<_>>().join(", ");
         Error::invalid("queue", "unknown", format!("no such queue; there are {known}"))
     })
 }
@@ -165,6 +170,7 @@ mod tests {
         let message = r#"{"Messages": [{"MessageId": "m1", "ReceiptHandle": "r1", "Body": "{}"}]}"#;
         app.wire().fail("ReceiveMessage", 0, 1, Fault::Says(200, message));
         app.wire().fail("ReceiveMessage", 0, 100, Fault::Says(200, "{}"));
+        app.wire().fail("ChangeMessageVisibilityBatch", 0, 100, Fault::Says(200, r#"{"Successful": [], "Failed": []}"#));
         app.wire().fail("DeleteMessage", 0, 100, Fault::Says(200, "{}"));
         app.wire().fail("SendMessage", 0, 100, Fault::Says(200, r#"{"MessageId": "m2", "MD5OfMessageBody": ""}"#));
     }
@@ -192,7 +198,7 @@ mod tests {
         let acme = app.tenant_id(Tenant::Acme).to_string();
         app.wire().fail("TransactWriteItems", 0, 100, Fault::Gone);
         assert_eq!(run(&app, "redrive deliver-notification m1").await.exit, 1);
-        assert!(!app.calls().sqs.iter().any(|call| call == "SendMessage"));
+        assert_eq!(app.calls().sqs, ["ReceiveMessage", "ChangeMessageVisibilityBatch"], "what was not moved shows again");
         assert_eq!(acts(&app, &acme).await, [""; 0]);
 
         app.wire().heal();
@@ -217,6 +223,18 @@ mod over_queues {
 
     async fn run(app: &App, command: Command) -> Outcome {
         Dlq { command, json: true, operator: "ada".to_owned() }.run(app.deps()).await
+    }
+
+    fn list(queue: &str) -> Command {
+        Command::List { queue: Some(queue.to_owned()) }
+    }
+
+    fn show(queue: &str, message_id: &str) -> Command {
+        Command::Show { queue: queue.to_owned(), message_id: message_id.to_owned() }
+    }
+
+    fn redrive(queue: &str, message_id: &str) -> Command {
+        Command::Redrive { queue: queue.to_owned(), message_ids: vec![message_id.to_owned()], all: false }
     }
 
     fn json(outcome: &Outcome) -> Value {
@@ -249,22 +267,51 @@ mod over_queues {
         let app = App::with_cognito().await;
         let id = given_up(&app, &json!({ "synthetic": 1 })).await;
 
-        let listed = json(&run(&app, Command::List { queue: Some(QUEUE.to_owned()) }).await);
+        let listed = json(&run(&app, list(QUEUE)).await);
         assert_eq!((listed.as_array().unwrap().len(), &listed[0]["message_id"]), (1, &json!(id)));
         assert_eq!(listed[0]["why"]["reason"], "internal: message does_not_fit");
         assert_eq!(listed[0]["body"], json!({ "synthetic": 1 }));
-
-        // Looking hides it for a while, here until it is put back by who looks again.
-        app.sqs("PurgeQueue", "deliver-notification-dead", json!({})).await;
-        let id = given_up(&app, &json!({ "synthetic": 2 })).await;
-        let redrive = Command::Redrive { queue: QUEUE.to_owned(), message_ids: vec![id.clone()], all: false };
-        assert_eq!(json(&run(&app, redrive).await), json!({ "moved": [id] }));
+        assert_eq!(json(&run(&app, show(QUEUE, &id)).await), listed[0]);
+        assert_eq!(run(&app, redrive(QUEUE, "no-such-message")).await, Outcome::failed("not found"));
+        assert_eq!(json(&run(&app, redrive(QUEUE, &id)).await), json!({ "moved": [id] }));
+        assert_eq!(json(&run(&app, list(QUEUE)).await), json!([]));
         let back = app.sqs("ReceiveMessage", QUEUE, json!({ "MaxNumberOfMessages": 10 })).await;
-        assert_eq!(back["Messages"][0]["Body"], json!({ "synthetic": 2 }).to_string());
+        assert_eq!(back["Messages"][0]["Body"], json!({ "synthetic": 1 }).to_string());
         let events = app.audit(Tenant::Acme).await;
         let moved: Vec<_> = events.iter().filter(|e| e["type"] == "api.redrive_dead_letter").collect();
         assert_eq!((moved.len(), &moved[0]["actor"]["id"], &moved[0]["resources"][0]["id"]), (1, &json!("ada"), &json!(id)));
         let other = app.audit(Tenant::Birch).await;
         assert!(!other.iter().any(|e| e["type"] == "api.redrive_dead_letter"));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_message_behind_a_hundred_others_is_shown_and_put_back_and_they_stay() {
+        let app = App::with_cognito().await;
+        for _ in 0..12 {
+            let entries: Vec<_> = (0..10).map(|i| json!({ "Id": i.to_string(), "MessageBody": "{}" })).collect();
+            app.sqs("SendMessageBatch", "deliver-notification-dead", json!({ "Entries": entries })).await;
+        }
+        let id = given_up(&app, &json!({ "synthetic": 1 })).await;
+        assert_eq!(json(&run(&app, list(QUEUE)).await).as_array().unwrap().len(), MOST);
+        assert_eq!(json(&run(&app, show(QUEUE, &id)).await)["body"], json!({ "synthetic": 1 }));
+        assert_eq!(json(&run(&app, redrive(QUEUE, &id)).await), json!({ "moved": [id] }));
+        let all = Command::Redrive { queue: QUEUE.to_owned(), message_ids: Vec::new(), all: true };
+        assert_eq!(json(&run(&app, all).await)["moved"].as_array().unwrap().len(), 120);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_pipes_and_schedules_gave_up_is_listed_and_shown_and_not_put_back() {
+        let app = App::with_cognito().await;
+        for name in ["pipes", "schedules"] {
+            let sent = app.sqs("SendMessage", &format!("{name}-dead"), json!({ "MessageBody": r#"{"synthetic":1}"# })).await;
+            let id = sent["MessageId"].as_str().unwrap();
+            let shown = json!({ "queue": name, "message_id": id, "why": null, "body": { "synthetic": 1 } });
+            let listed = json(&run(&app, Command::List { queue: None }).await);
+            assert!(listed.as_array().unwrap().contains(&shown), "{listed}");
+            assert_eq!(json(&run(&app, show(name, id)).await), shown);
+            let refused = run(&app, redrive(name, id)).await;
+            assert!(refused.exit == 1 && refused.text.contains("is put back"), "{}", refused.text);
+            assert_eq!(json(&run(&app, show(name, id)).await), shown);
+        }
     }
 }

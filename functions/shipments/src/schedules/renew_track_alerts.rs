@@ -42,9 +42,15 @@ impl Background for RenewTrackAlerts {
         let now = cx.now();
         let mut wanted = Vec::new();
         for alert in alerts {
-            match number(cx, alert).await? {
-                Some(number) => wanted.push((alert, Watched { number, key: store::pushed(alert.id), list: store::POLLS })),
-                None => cx.changes().note(alert.edit(None)),
+            match number(cx, alert).await {
+                Ok(Some(number)) => wanted.push((alert, Watched { number, key: store::pushed(alert.id), list: store::POLLS })),
+                Ok(None) => cx.changes().note(alert.edit(None)),
+                // It will not open the next time either: it holds up none of the others.
+                Err(Error::Internal { what, .. }) => {
+                    cx.log("alerts.broken", what);
+                    cx.changes().note(alert.edit(next(alert, now.plus(OFFERED_AGAIN))));
+                }
+                Err(error) => return Err(error),
             }
         }
         if wanted.is_empty() {
@@ -120,6 +126,7 @@ fn next(alert: &Alert, at: Timestamp) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use crate::{endpoints::fixture::*, polling::fixture::*};
+    use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
     use emulators::ups::{Endpoint, Fault};
     use std::time::Duration;
     use testing::{
@@ -156,6 +163,24 @@ mod tests {
         assert_eq!(alert_due(&world, &id).await, Some(now(&world.app).plus(DAYS(12))));
         // It is bookkeeping: on no record.
         assert!(world.app.audit(Acme).await.iter().all(|e| e["type"] != "job.renew_track_alerts"));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_shipment_that_does_not_open_holds_up_none_of_the_others() {
+        let world = world().await;
+        let (broken, whole) = (world.shipment(Acme, 1).await, world.shipment(Acme, 2).await);
+        let mut rows = world.app.dump("RecordsTable").await.into_iter();
+        let row = rows.find(|row| row["pk"].as_s().unwrap().ends_with(&broken) && row["sk"].as_s().unwrap() == "SHIPMENT");
+        let mut row = row.unwrap();
+        let mut sealed = row["sealed"].as_b().unwrap().as_ref().to_vec();
+        *sealed.last_mut().unwrap() ^= 1;
+        row.insert("sealed".to_owned(), AttributeValue::B(Blob::new(sealed)));
+        let table = world.app.deps().config().tables.records.clone();
+        world.app.raw().put_item().table_name(table).set_item(Some(row)).send().await.unwrap();
+        assert_eq!(world.run("renew_track_alerts").await, Ok(1));
+        assert_eq!((world.ups.statistics().calls(Endpoint::Subscribe), subscribed(&world)), (1, 1));
+        assert_eq!(alert_due(&world, &whole).await, Some(now(&world.app).plus(DAYS(12))));
+        assert_eq!(alert_due(&world, &broken).await, Some(now(&world.app).plus(super::OFFERED_AGAIN)));
     }
 
     #[tokio::test(flavor = "multi_thread")]

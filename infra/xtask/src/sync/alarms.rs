@@ -5,17 +5,13 @@ use super::{
     queues,
     yaml::{Node, attribute, list, map, reference, sub},
 };
-use common::Feed;
-
-/// The queues of what was given up that are no consumer's: what the alarm is called after, and the queue.
-const OTHER_DEAD: [(&str, &str); 2] = [("Pipes", "PipesDeadQueue"), ("Schedules", "SchedulesDeadQueue")];
+use common::{Dead, Feed};
 
 pub(crate) fn resources() -> String {
     let mut resources: Vec<(String, Node)> = Vec::new();
-    let dead = registry::consumers().map(|consumer| (pascal(consumer.queue.name), queues::logical_dead(&consumer.queue)));
-    let others = OTHER_DEAD.map(|(name, queue)| (name.to_owned(), queue.to_owned()));
-    for (name, queue) in dead.chain(others) {
-        resources.push((format!("{name}DeadAlarm"), given_up(&name, &queue)));
+    for queue in registry::consumers().map(|consumer| consumer.queue).chain(Dead::OTHERS) {
+        let name = pascal(queue.name);
+        resources.push((format!("{name}DeadAlarm"), given_up(&name, &queues::logical_dead(&queue))));
     }
     let mut pipes = vec![("DomainEvents".to_owned(), "domain-events")];
     let sealer = registry::consumers().find(|consumer| consumer.queue.feed == Feed::WakeUps);

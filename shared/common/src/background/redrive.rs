@@ -1,11 +1,11 @@
 //! Dead letters, for the operator: what was given up and why, and its way back.
 
 use super::{
-    DeadLetter, Queue,
+    DeadLetter, Feed, Queue,
     queue::{Queues, SERVICE},
 };
 use crate::{Error, Result, TenantId, operator::Operator, table::unavailable};
-use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
+use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
 use std::collections::BTreeMap;
 
 /// A message in a dead-letter queue, with the reason where its consumer left one.
@@ -17,15 +17,22 @@ pub struct Dead {
     pub why: Option<DeadLetter>,
 }
 
-/// For how long messages are hidden while they are looked at or moved.
-const LOOKED_AT_SECS: i32 = 20;
+impl Dead {
+    /// Whose dead-letter queues are no consumer's: pipes, and runs of schedules. There is no queue to put these back into.
+    pub const OTHERS: [Queue; 2] = [Queue::new("pipes", Feed::Direct), Queue::new("schedules", Feed::Direct)];
+}
+
+/// For how long messages are hidden from others by a look that is cut off.
+const HIDDEN_SECS: i32 = 60;
 /// What SQS hands out at once.
 const BATCH: i32 = 10;
+/// What SQS takes in one call.
+const MOST: usize = 10;
 /// How often an empty answer is asked again: SQS looks into a part of its machines only.
 const EMPTY: usize = 2;
 
 impl Operator<'_> {
-    /// What lies in a queue's dead-letter queue, `most` at most. Looking hides messages for 20 seconds, and is on the platform's
+    /// What lies in a queue's dead-letter queue, `most` at most. Looking hides messages until it ends, and is on the platform's
     /// record.
     ///
     /// # Errors
@@ -35,8 +42,10 @@ impl Operator<'_> {
         self.on_record(TenantId::PLATFORM, "view_dead_letters", "Queue", queue.name).await?;
         let why = DeadLetter::all(&self.deps().db, queue.name).await?;
         let mut why: BTreeMap<_, _> = why.into_iter().map(|letter| (letter.message_id.clone(), letter)).collect();
-        let messages = queues.dead(queue, most).await?;
-        Ok(messages
+        let mut look = queues.look(queue);
+        let messages = look.up_to(most).await;
+        look.end().await?;
+        Ok(messages?
             .into_iter()
             .map(|message| {
                 let message_id = message.message_id.unwrap_or_default();
@@ -50,59 +59,115 @@ impl Operator<'_> {
     /// in the log of the tenant whose message it is. The ids of what was moved.
     ///
     /// # Errors
-    /// 404 where none of `wanted` is there; 503 where SQS or DynamoDB does not answer.
+    /// 404 where none of `wanted` is there; 422 for one of [`Dead::OTHERS`]; 503 where SQS or DynamoDB does not answer.
     pub async fn redrive(&self, queue: &Queue, wanted: &[String]) -> Result<Vec<String>> {
-        let queues = self.deps().services.queues()?;
-        let why = DeadLetter::all(&self.deps().db, queue.name).await?;
+        if Dead::OTHERS.contains(queue) {
+            let why = format!("nothing of `{}` is put back: a later run does what was missed", queue.name);
+            return Err(Error::invalid("queue", "no_way_back", why));
+        }
+        let mut look = self.deps().services.queues()?.look(queue);
+        let moved = self.put_back(&mut look, wanted).await;
+        let ended = look.end().await;
+        let moved = moved?;
+        // What was moved is told even where the others stay hidden for a while.
+        if !moved.is_empty() {
+            return Ok(moved);
+        }
+        ended?;
+        if wanted.is_empty() { Ok(moved) } else { Err(Error::NotFound) }
+    }
+
+    async fn put_back(&self, look: &mut Look<'_>, wanted: &[String]) -> Result<Vec<String>> {
+        let (db, queue) = (&self.deps().db, look.queue);
+        let why = DeadLetter::all(db, queue.name).await?;
         let mut moved = Vec::new();
-        loop {
-            let found = queues.dead(queue, 100).await?;
-            let chosen: Vec<_> = found
-                .into_iter()
-                .filter(|m| {
-                    let id = m.message_id.as_deref().unwrap_or_default();
-                    !moved.iter().any(|done| done == id) && (wanted.is_empty() || wanted.iter().any(|w| w == id))
-                })
-                .collect();
-            if chosen.is_empty() {
+        while wanted.is_empty() || moved.len() < wanted.len() {
+            let found = look.more().await?;
+            if found.is_empty() {
                 break;
             }
-            for message in chosen {
+            for message in found {
                 let id = message.message_id.clone().unwrap_or_default();
+                if !wanted.is_empty() && !wanted.contains(&id) {
+                    continue;
+                }
                 let tenant = why.iter().find(|letter| letter.message_id == id).and_then(|letter| letter.tenant);
                 self.on_record(tenant.unwrap_or(TenantId::PLATFORM), "redrive_dead_letter", "Message", &id).await?;
-                queues.put_back(queue, &message).await?;
-                DeadLetter::forget(&self.deps().db, queue.name, &id).await?;
+                look.queues.put_back(queue, &message).await?;
+                look.seen.insert(id.clone(), None);
+                DeadLetter::forget(db, queue.name, &id).await?;
                 moved.push(id);
             }
         }
-        if moved.is_empty() && !wanted.is_empty() { Err(Error::NotFound) } else { Ok(moved) }
+        Ok(moved)
+    }
+}
+
+/// A look through a dead-letter queue. What it has seen is hidden from others until it ends.
+struct Look<'a> {
+    queues: &'a Queues,
+    queue: &'a Queue,
+    /// By message: the handle by which it is shown again, unless it was taken.
+    seen: BTreeMap<String, Option<String>>,
+}
+
+impl Look<'_> {
+    /// Messages that were not seen before; none where there are no more.
+    async fn more(&mut self) -> Result<Vec<Message>> {
+        for _ in 0..EMPTY {
+            let asked = self
+                .queues
+                .client()
+                .receive_message()
+                .queue_url(self.queues.url(&self.queue.dead_name()))
+                .max_number_of_messages(BATCH)
+                .visibility_timeout(HIDDEN_SECS)
+                .message_system_attribute_names(MessageSystemAttributeName::All);
+            let mut messages = asked.send().await.map_err(unavailable(SERVICE))?.messages.unwrap_or_default();
+            messages.retain(|message| {
+                let id = message.message_id.clone().unwrap_or_default();
+                self.seen.insert(id, message.receipt_handle.clone()).is_none()
+            });
+            if !messages.is_empty() {
+                return Ok(messages);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    async fn up_to(&mut self, most: usize) -> Result<Vec<Message>> {
+        let mut found = Vec::new();
+        while found.len() < most {
+            let more = self.more().await?;
+            if more.is_empty() {
+                break;
+            }
+            found.extend(more);
+        }
+        found.truncate(most);
+        Ok(found)
+    }
+
+    /// Shows again what was not taken. What SQS refuses one by one is visible already, or gone.
+    async fn end(self) -> Result<()> {
+        let handles: Vec<_> = self.seen.into_values().flatten().collect();
+        for chunk in handles.chunks(MOST) {
+            let entry = |(i, handle): (usize, &String)| {
+                let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(i.to_string()).receipt_handle(handle);
+                entry.visibility_timeout(0).build().map_err(|_| Error::internal("receipt handle"))
+            };
+            let entries = chunk.iter().enumerate().map(entry).collect::<Result<Vec<_>>>()?;
+            let shown = self.queues.client().change_message_visibility_batch().set_entries(Some(entries));
+            let url = self.queues.url(&self.queue.dead_name());
+            shown.queue_url(url).send().await.map_err(unavailable(SERVICE))?;
+        }
+        Ok(())
     }
 }
 
 impl Queues {
-    /// Messages of the dead-letter queue, hidden for a while.
-    async fn dead(&self, queue: &Queue, most: usize) -> Result<Vec<Message>> {
-        let mut found: Vec<Message> = Vec::new();
-        let mut empty = 0;
-        while found.len() < most && empty < EMPTY {
-            let asked = self
-                .client()
-                .receive_message()
-                .queue_url(self.url(&queue.dead_name()))
-                .max_number_of_messages(BATCH)
-                .visibility_timeout(LOOKED_AT_SECS)
-                .message_system_attribute_names(MessageSystemAttributeName::All);
-            let messages = asked.send().await.map_err(unavailable(SERVICE))?.messages.unwrap_or_default();
-            empty = if messages.is_empty() { empty + 1 } else { 0 };
-            for message in messages {
-                if !found.iter().any(|m| m.message_id == message.message_id) {
-                    found.push(message);
-                }
-            }
-        }
-        found.truncate(most);
-        Ok(found)
+    fn look<'a>(&'a self, queue: &'a Queue) -> Look<'a> {
+        Look { queues: self, queue, seen: BTreeMap::new() }
     }
 
     async fn put_back(&self, queue: &Queue, message: &Message) -> Result<()> {
