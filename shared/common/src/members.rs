@@ -16,6 +16,7 @@ use crate::{
     under_way,
     unit::{Changes, Condition, Edit, Op},
 };
+
 /// How many sessions a user has at most: a transaction changes them all.
 pub(crate) const MOST_SESSIONS: usize = 20;
 
@@ -73,7 +74,7 @@ pub(crate) async fn live(work: &Work<'_>, user: UserId) -> Result<Vec<OpenSessio
     let (deps, now) = (context.deps, context.now);
     let idle = deps.gates.of(context.tenant).await?.settings.idle(deps.config.session_idle);
     let mut live = unended(&deps.db, context.tenant, user, now).await?;
-    live.retain(|session| session.kind == SessionKind::ApiKey || session.last_seen > now.minus(idle));
+    live.retain(|session| !session::idled(session.kind, session.last_seen, idle, now));
     live.sort_by_key(|session| std::cmp::Reverse(session.created_at));
     Ok(live)
 }

@@ -183,12 +183,16 @@ pub(crate) async fn touch(
 pub(crate) fn ended(row: &Row, idle: Duration, now: Timestamp) -> Result<Option<AuthFailure>> {
     Ok(if let Some(over) = over(row, now)? {
         Some(over)
-    } else if row.number("last_seen")? <= now.minus(idle).as_millis() && row.text("kind")? != SessionKind::ApiKey.as_str() {
-        // A program may be silent for as long as its key holds.
+    } else if idled(row.parse("kind")?, Timestamp::from_millis(row.number("last_seen")?), idle, now) {
         Some(AuthFailure::SessionIdle)
     } else {
         None
     })
+}
+
+/// Whether a session has been silent for too long. A program may be, for as long as its key holds.
+pub(crate) fn idled(kind: SessionKind, last_seen: Timestamp, idle: Duration, now: Timestamp) -> bool {
+    kind != SessionKind::ApiKey && last_seen <= now.minus(idle)
 }
 
 /// Why a session has ended for good, if it has.
