@@ -1,6 +1,5 @@
 use super::fixture::*;
 use crate::{consumers::CONSUMERS, endpoints::fixture::*};
-use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use common::Role;
 use emulators::ups::{Endpoint, Fault};
 use serde_json::{Value, json};
@@ -304,18 +303,7 @@ async fn functions_that_start_together_fetch_one_token() {
 async fn a_shipment_that_does_not_open_makes_room_for_those_behind_it() {
     let world = world().await;
     let (broken, whole) = (world.shipment(Acme, 1).await, world.shipment(Acme, 2).await);
-    let row = world
-        .app
-        .dump("RecordsTable")
-        .await
-        .into_iter()
-        .find(|row| row["pk"].as_s().unwrap().ends_with(&broken) && row["sk"].as_s().unwrap() == "SHIPMENT");
-    let mut row = row.unwrap();
-    let mut sealed = row["sealed"].as_b().unwrap().as_ref().to_vec();
-    *sealed.last_mut().unwrap() ^= 1;
-    row.insert("sealed".to_owned(), AttributeValue::B(Blob::new(sealed)));
-    let table = world.app.deps().config().tables.records.clone();
-    world.app.raw().put_item().table_name(table).set_item(Some(row)).send().await.unwrap();
+    world.break_seal(&broken).await;
     world.round().await;
     let mut outcomes = world.outcomes();
     outcomes.sort();

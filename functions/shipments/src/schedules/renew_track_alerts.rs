@@ -126,7 +126,6 @@ fn next(alert: &Alert, at: Timestamp) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use crate::{endpoints::fixture::*, polling::fixture::*};
-    use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
     use emulators::ups::{Endpoint, Fault};
     use std::time::Duration;
     use testing::{
@@ -169,14 +168,7 @@ mod tests {
     async fn a_shipment_that_does_not_open_holds_up_none_of_the_others() {
         let world = world().await;
         let (broken, whole) = (world.shipment(Acme, 1).await, world.shipment(Acme, 2).await);
-        let mut rows = world.app.dump("RecordsTable").await.into_iter();
-        let row = rows.find(|row| row["pk"].as_s().unwrap().ends_with(&broken) && row["sk"].as_s().unwrap() == "SHIPMENT");
-        let mut row = row.unwrap();
-        let mut sealed = row["sealed"].as_b().unwrap().as_ref().to_vec();
-        *sealed.last_mut().unwrap() ^= 1;
-        row.insert("sealed".to_owned(), AttributeValue::B(Blob::new(sealed)));
-        let table = world.app.deps().config().tables.records.clone();
-        world.app.raw().put_item().table_name(table).set_item(Some(row)).send().await.unwrap();
+        world.break_seal(&broken).await;
         assert_eq!(world.run("renew_track_alerts").await, Ok(1));
         assert_eq!((world.ups.statistics().calls(Endpoint::Subscribe), subscribed(&world)), (1, 1));
         assert_eq!(alert_due(&world, &whole).await, Some(now(&world.app).plus(DAYS(12))));
