@@ -208,10 +208,8 @@ impl Deps {
     }
 
     /// Does in init what every first request would pay for: Lambda's init has a whole CPU, its requests a part of one. The
-    /// first call opens the connection and fills the SDK's caches; the first decision fills Cedar's. What fails here will
-    /// fail, and be told, in a request.
+    /// first call opens the connection and fills the SDK's caches. What fails here will fail, and be told, in a request.
     pub(crate) async fn warm_up(&self) {
-        self.policies.warm_up();
         let key = tenant::profile_key();
         let profile = self.db.get(TenantId::PLATFORM, Table::Records, &key);
         let _ = tokio::time::timeout(WARM_UP, profile).await;

@@ -1,12 +1,13 @@
 //! The only `main`s there are: a function's binary names one type, and this runs it.
 
 use crate::{
-    BatchEndpoint, Clock, Consumer, Deps, Endpoint, Operation, PlatformEndpoint, PublicEndpoint, Schedule, Socket, SystemClock,
-    Timestamp,
+    Action, BatchEndpoint, Clock, Consumer, Deps, Endpoint, Need, Operation, PlatformEndpoint, PublicEndpoint, Schedule, Socket,
+    SystemClock, Timestamp,
     authorizer::{self, Authorizer},
     background,
     deps::{Of, OfBackground, OfSocket},
-    pipeline,
+    endpoint::declares,
+    pipeline, public,
     request::{Request, Response},
     resilience::within,
     sockets, telemetry,
@@ -24,25 +25,27 @@ type Run = for<'a> fn(&'a Deps, Request) -> Pin<Box<dyn Future<Output = Response
 
 /// Serves an endpoint of the caller's tenant.
 pub fn tenant<E: Endpoint>() -> ExitCode {
-    serve::<E>(true, |deps, request| Box::pin(pipeline::run::<E>(deps, request)))
+    serve::<E>(true, Some(E::ACTION), |deps, request| Box::pin(pipeline::run::<E>(deps, request)))
 }
 /// Serves an endpoint of the platform's operators.
 pub fn platform<E: PlatformEndpoint>() -> ExitCode {
-    serve::<E>(true, |deps, request| Box::pin(pipeline::run_platform::<E>(deps, request)))
+    serve::<E>(true, Some(E::ACTION), |deps, request| Box::pin(pipeline::run_platform::<E>(deps, request)))
 }
 /// Serves a public endpoint.
 pub fn public<E: PublicEndpoint>() -> ExitCode {
-    serve::<E>(E::AUDITED, |deps, request| Box::pin(pipeline::run_public::<E>(deps, request)))
+    let decides = declares(E::NEEDS, Need::Sessions).then_some(public::OPEN_SESSION);
+    serve::<E>(E::AUDITED, decides, |deps, request| Box::pin(pipeline::run_public::<E>(deps, request)))
 }
 /// Serves a batch endpoint.
 pub fn batch<E: BatchEndpoint>() -> ExitCode {
-    serve::<E>(true, |deps, request| Box::pin(pipeline::run_batch::<E>(deps, request)))
+    serve::<E>(true, Some(E::ACTION), |deps, request| Box::pin(pipeline::run_batch::<E>(deps, request)))
 }
 
-/// Some functions touch no table at all, and have no right to.
-fn serve<E: Operation>(touches_tables: bool, run: Run) -> ExitCode {
+/// Some functions touch no table at all, and have no right to; some decide nothing.
+fn serve<E: Operation>(touches_tables: bool, decides: Option<Action>, run: Run) -> ExitCode {
     start(async {
         let deps = &Deps::from_env::<Of<E>>()?;
+        decides.map_or(Ok(()), |action| deps.policies.warm_up(action))?;
         if touches_tables {
             deps.warm_up().await;
         }

@@ -1,24 +1,24 @@
-//! The decision: Cedar, embedded. Policies are parsed once, in init; their schema is checked by tests.
+//! The decision: Cedar, embedded. A function's own policies are parsed once, in init; their schema is checked by tests.
 
 mod answers;
 mod circumstances;
+mod laws;
 mod table;
 
 pub use answers::{Answer, Asked, Permission, Reach};
 pub(crate) use circumstances::Circumstances;
-pub use table::{actions_of_schema, resources_of_schema};
+pub use table::{actions_of_schema, index_of_policies, resources_of_schema};
 
 use crate::{Error, Principal, Result, Role, SessionKind, TenantId, UserId, error::Refusal};
 use cedar_policy::{
-    ActionConstraint, Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicyId,
-    PolicySet, Request, RestrictedExpression,
+    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
 };
+use laws::{KnownAction, Laws};
 use serde::Serialize;
 use std::{
     collections::{HashMap, HashSet},
     fmt,
     str::FromStr,
-    sync::OnceLock,
 };
 
 /// Every file of `policies/`. A test compares this list with the folder.
@@ -38,6 +38,10 @@ pub const POLICIES: &[(&str, &str)] = &[
 /// The schema's actions and the groups that each is in: what `in Action::"phi"` needs to know at run time, without the
 /// cost of parsing the schema at start. Written by `cargo xtask sync`.
 pub const ACTIONS: &str = include_str!("../../../policies/actions.txt");
+
+/// Which actions, or groups of them, each policy's scope names, `*` where none: what is parsed when an action is asked about.
+/// Written by `cargo xtask sync` too.
+pub const INDEX: &str = include_str!("../../../policies/index.txt");
 
 /// What each action is done to, from the schema too.
 pub const RESOURCES: &str = include_str!("../../../policies/resources.txt");
@@ -129,38 +133,12 @@ pub struct Decided {
     pub(crate) refusal: Option<Refusal>,
 }
 
-/// The policy set, ready to decide.
+/// The policies, ready to decide.
 pub struct Policies {
-    set: PolicySet,
+    laws: Laws,
     authorizer: Authorizer,
-    actions: HashMap<String, KnownAction>,
     names: Names,
-    /// The refusals that policies give a name to, by the policy's `@id`.
-    refusals: HashMap<String, Refusal>,
     hash: String,
-}
-
-/// What is known of an action.
-struct KnownAction {
-    uid: EntityUid,
-    /// The groups that it is in, and those that they are in.
-    groups: HashSet<EntityUid>,
-    /// The policies that speak of it. Cut out when it is first asked about: a function asks about few.
-    slice: OnceLock<PolicySet>,
-}
-
-impl KnownAction {
-    /// Those of all policies that can meet a question about it. The others' scopes name other actions: they neither permit nor
-    /// forbid this one, and cannot fail at it, whoever asks about whatever.
-    fn slice_of(&self, all: &PolicySet) -> Result<PolicySet, Box<dyn std::error::Error>> {
-        let is_it = |named: &EntityUid| *named == self.uid || self.groups.contains(named);
-        let speaks_of_it = |policy: &&Policy| match policy.action_constraint() {
-            ActionConstraint::Any => true,
-            ActionConstraint::Eq(named) => named == self.uid,
-            ActionConstraint::In(named) => named.iter().any(is_it),
-        };
-        Ok(PolicySet::from_policies(all.policies().filter(speaks_of_it).cloned())?)
-    }
 }
 
 /// Entity type names, parsed once.
@@ -170,7 +148,6 @@ struct Names {
     api_scope: EntityTypeName,
     role: EntityTypeName,
     tenant: EntityTypeName,
-    action: EntityTypeName,
 }
 
 impl fmt::Debug for Policies {
@@ -181,7 +158,7 @@ impl fmt::Debug for Policies {
 
 impl Policies {
     /// # Errors
-    /// Says which file does not parse. A test proves that the shipped ones do.
+    /// Says which policy the index does not know. A test proves that it knows the shipped ones.
     pub fn load() -> Result<Self, String> {
         let names = Names {
             user: type_name("User")?,
@@ -189,25 +166,13 @@ impl Policies {
             api_scope: type_name("ApiScope")?,
             role: type_name("Role")?,
             tenant: type_name("Tenant")?,
-            action: type_name("Action")?,
         };
-        let (mut set, mut refusals) = (PolicySet::new(), HashMap::new());
-        let mut text = String::new();
-        for (file, policies) in POLICIES {
-            text.push_str(policies);
-            let parsed = PolicySet::from_str(policies).map_err(|e| format!("{file}: {e}"))?;
-            for policy in parsed.policies() {
-                let id = policy.annotation("id").ok_or_else(|| format!("{file}: a policy has no @id"))?;
-                if let Some(code) = policy.annotation("code") {
-                    let refusal = Refusal::of_policy(code).ok_or_else(|| format!("{file}: `{code}` is no refusal"))?;
-                    refusals.insert(id.to_owned(), refusal);
-                }
-                set.add(policy.new_id(PolicyId::new(id))).map_err(|e| format!("{file}: {e}"))?;
-            }
+        let mut text = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        for (_, policies) in POLICIES {
+            text.update(policies.as_bytes());
         }
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-        let hash = digest.as_ref().iter().map(|b| format!("{b:02x}")).collect();
-        Ok(Self { set, authorizer: Authorizer::new(), actions: actions(&names.action)?, names, refusals, hash })
+        let hash = text.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect();
+        Ok(Self { laws: Laws::load(type_name("Action")?)?, authorizer: Authorizer::new(), names, hash })
     }
 
     /// SHA-256 of the policies' text: which law a decision was made under.
@@ -235,26 +200,20 @@ impl Policies {
         on: Thing,
         circumstances: &Circumstances,
     ) -> Result<Decided, Box<dyn std::error::Error>> {
-        let known = self.actions.get(action).ok_or("action is not in the schema")?;
-        let policies = match known.slice.get() {
-            Some(slice) => slice,
-            None => {
-                let slice = known.slice_of(&self.set)?;
-                known.slice.get_or_init(|| slice)
-            }
-        };
+        let known = self.laws.of(action)?;
         let (request, entities) = self.question(who, known, on, circumstances)?;
-        let answer = self.authorizer.is_authorized(&request, policies, &entities);
+        let answer = self.authorizer.is_authorized(&request, &known.policies, &entities);
         // A policy that fails to evaluate might have been a forbid.
         if let Some(error) = answer.diagnostics().errors().next() {
             return Err(error.to_string().into());
         }
-        let mut policies: Vec<_> = answer.diagnostics().reason().map(ToString::to_string).collect();
-        policies.sort();
+        let mut reasons: Vec<_> = answer.diagnostics().reason().collect();
+        reasons.sort();
         let allowed = answer.decision() == Decision::Allow;
         // Where several refuse, the caller hears the first: whatever it mends, it hears the next then.
-        let refusal = policies.iter().find_map(|id| self.refusals.get(id).copied()).filter(|_| !allowed);
-        Ok(Decided { allowed, policies, refusal })
+        let code = |id| known.policies.policy(id).and_then(|policy| policy.annotation("code"));
+        let refusal = reasons.iter().copied().find_map(code).and_then(Refusal::of_policy).filter(|_| !allowed);
+        Ok(Decided { allowed, policies: reasons.into_iter().map(ToString::to_string).collect(), refusal })
     }
 
     /// The question in Cedar's words: who, what, on which thing, and all that is known of them.
@@ -311,11 +270,16 @@ impl Policies {
         Ok(Entity::new(self.principal(who), attributes, parents)?)
     }
 
-    /// Decides something that nobody asked, so that the first request does not pay for what the first decision sets up.
-    pub(crate) fn warm_up(&self) {
+    /// Parses what speaks of `action` and decides something that nobody asked, so that the first request does not pay for it.
+    ///
+    /// # Errors
+    /// Says which policy does not parse. A test proves that the shipped ones do.
+    pub(crate) fn warm_up(&self, action: Action) -> Result<(), String> {
+        self.laws.of(action.0)?;
         let user = crate::UserId::first_at(crate::Timestamp::from_millis(0));
         let nobody = Principal::imagined(TenantId::PLATFORM, user, Vec::new());
-        let _ = self.decide(&nobody, Action("logout"), &PlatformResource(String::new()), &Circumstances::best());
+        let _ = self.decide(&nobody, action, &PlatformResource(String::new()), &Circumstances::best());
+        Ok(())
     }
 }
 
@@ -353,29 +317,6 @@ fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
 }
 
-/// Each action, with its groups and the groups that those are in.
-fn actions(action: &EntityTypeName) -> Result<HashMap<String, KnownAction>, String> {
-    let direct: HashMap<&str, Vec<&str>> = ACTIONS
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, groups)| (name, groups.split_whitespace().collect()))
-        .collect();
-    let mut all = HashMap::new();
-    for name in direct.keys() {
-        let mut found = HashSet::new();
-        let mut todo = vec![*name];
-        while let Some(next) = todo.pop() {
-            for group in direct.get(next).ok_or_else(|| format!("actions.txt: `{next}` is not declared"))? {
-                if found.insert(uid(action, group)) {
-                    todo.push(group);
-                }
-            }
-        }
-        all.insert((*name).to_owned(), KnownAction { uid: uid(action, name), groups: found, slice: OnceLock::new() });
-    }
-    Ok(all)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -394,13 +335,14 @@ mod tests {
 
         let (schema, warnings) = Schema::from_cedarschema_str(SCHEMA).unwrap();
         assert_eq!(warnings.count(), 0);
-        let answer = Validator::new(schema).validate(&Policies::load().unwrap().set, ValidationMode::Strict);
+        let answer = Validator::new(schema).validate(&Policies::load().unwrap().laws.all().unwrap(), ValidationMode::Strict);
         assert!(answer.validation_passed_without_warnings(), "{answer}");
     }
 
     #[test]
-    fn the_list_of_actions_is_the_schemas() {
+    fn the_lists_are_the_schemas_and_the_policies() {
         assert_eq!(ACTIONS, actions_of_schema(SCHEMA).unwrap(), "policies/actions.txt is stale: run `cargo xtask sync`");
+        assert_eq!(INDEX, index_of_policies().unwrap(), "policies/index.txt is stale: run `cargo xtask sync`");
         assert_eq!(RESOURCES, resources_of_schema(SCHEMA).unwrap(), "policies/resources.txt is stale: run `cargo xtask sync`");
     }
 
@@ -408,6 +350,7 @@ mod tests {
     #[test]
     fn the_policies_that_speak_of_an_action_decide_about_it_as_all_of_them_do() {
         let policies = Policies::load().unwrap();
+        let every = policies.laws.all().unwrap();
         let at = crate::Timestamp::from_millis(0);
         let (tenant, me) = (TenantId::new(at), UserId::new(at));
         let worst = Circumstances {
@@ -422,16 +365,15 @@ mod tests {
         };
         let (mut asked, mut left_out) = (0, 0);
         for (action, kinds) in RESOURCES.lines().map(|line| line.split_once(": ").unwrap()) {
-            let known = &policies.actions[action];
-            let slice = known.slice_of(&policies.set).unwrap();
-            left_out += policies.set.policies().count() - slice.policies().count();
+            let known = policies.laws.of(action).unwrap();
+            left_out += every.policies().count() - known.policies.policies().count();
             for (kind, role) in kinds.split(' ').flat_map(|kind| Role::ALL.map(|role| (kind, role))) {
                 let who = Principal::imagined(tenant, me, vec![role]);
                 for (owner, of) in [(me, tenant), (UserId::new(at), tenant), (me, TenantId::new(at))] {
                     for circumstances in [&Circumstances::best_for(&who), &worst] {
                         let on = Thing::imagined(kind, owner, me, of);
                         let (request, entities) = policies.question(&who, known, on, circumstances).unwrap();
-                        let [all, few] = [&policies.set, &slice].map(|set| {
+                        let [all, few] = [&every, &known.policies].map(|set| {
                             let answer = policies.authorizer.is_authorized(&request, set, &entities);
                             let reasons: HashSet<_> = answer.diagnostics().reason().cloned().collect();
                             let errors = answer.diagnostics().errors().count();

@@ -26,6 +26,9 @@ use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use phi::Sealed;
 use std::{marker::PhantomData, time::Duration};
 
+/// What signing in asks the policy.
+pub(crate) const OPEN_SESSION: Action = Action("openSession");
+
 /// What a public endpoint's handler is given.
 #[derive(Debug)]
 pub struct Public<'a, E> {
@@ -172,7 +175,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         let ip = &self.request.source_ip;
         let circumstances = Circumstances::of(&who, &gate, &deps.config.operator_networks, ip, None, now);
         let target = Account { user: member.user, tenant: member.tenant };
-        let decided = deps.policies.decide(&who, Action("openSession"), &target, &circumstances)?;
+        let decided = deps.policies.decide(&who, OPEN_SESSION, &target, &circumstances)?;
         match decided.refusal {
             _ if decided.allowed => Ok(Leave::Open),
             Some(refusal) if refusal != Refusal::MfaRequired => Err(Error::Forbidden(refusal)),

@@ -1,6 +1,6 @@
 //! The policies, and the schema's actions, as tables that people and programs read.
 
-use super::{Action, Circumstances, Policies, Thing};
+use super::{Action, Circumstances, POLICIES, Policies, Thing};
 use crate::{Principal, Role, TenantId};
 
 impl Policies {
@@ -86,6 +86,29 @@ pub fn actions_of_schema(schema: &str) -> Result<String, String> {
             format!("{}: {}", e.uid().id().unescaped(), groups.join(" ")).trim_end().to_owned()
         })
         .collect();
+    lines.sort();
+    Ok(lines.join("\n") + "\n")
+}
+
+/// What `policies/index.txt` should say: what the scope of each policy says of the action.
+///
+/// # Errors
+/// Where a file does not parse, or a policy has no `@id`.
+pub fn index_of_policies() -> Result<String, String> {
+    use cedar_policy::{ActionConstraint, PolicySet};
+    let mut lines = Vec::new();
+    for (file, text) in POLICIES {
+        let policies: PolicySet = text.parse().map_err(|e| format!("{file}: {e}"))?;
+        for policy in policies.policies() {
+            let id = policy.annotation("id").ok_or_else(|| format!("{file}: a policy has no @id"))?;
+            let named = match policy.action_constraint() {
+                ActionConstraint::Any => vec!["*".to_owned()],
+                ActionConstraint::Eq(action) => vec![action.id().unescaped().to_owned()],
+                ActionConstraint::In(actions) => actions.iter().map(|action| action.id().unescaped().to_owned()).collect(),
+            };
+            lines.push(format!("{id}: {}", named.join(" ")));
+        }
+    }
     lines.sort();
     Ok(lines.join("\n") + "\n")
 }
