@@ -7,10 +7,14 @@
 use crate::{
     Clock, SystemClock,
     resilience::{Guarded, Resilience, Service},
+    roots,
 };
 use aws_credential_types::Credentials;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
-use aws_smithy_http_client::{Connector, tls};
+use aws_smithy_http_client::{
+    Connector,
+    tls::{self, TlsContext, TrustStore},
+};
 use aws_smithy_runtime_api::{
     client::{
         behavior_version::BehaviorVersion,
@@ -236,9 +240,34 @@ impl ups::Transport for Aws {
 
 /// HTTPS over rustls and aws-lc, with the system's roots.
 pub fn https() -> SharedHttpConnector {
+    roots::trusted().and_then(trusting).unwrap_or_else(|| connector(TlsContext::default()))
+}
+
+/// `None` where the client does not understand what it is to trust: it panics then.
+fn trusting(roots: Vec<u8>) -> Option<SharedHttpConnector> {
+    let store = TrustStore::empty().with_pem_certificate(roots);
+    let context = TlsContext::builder().with_trust_store(store).build().ok()?;
+    std::panic::catch_unwind(|| connector(context)).ok()
+}
+
+fn connector(trusting: TlsContext) -> SharedHttpConnector {
     let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(READ).build();
     let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
-    SharedHttpConnector::new(
-        Connector::builder().connector_settings(settings).sleep_impl(TokioSleep::new()).tls_provider(provider).build(),
-    )
+    let connector = Connector::builder().connector_settings(settings).sleep_impl(TokioSleep::new()).tls_provider(provider);
+    SharedHttpConnector::new(connector.tls_context(trusting).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roots_that_the_client_does_not_understand_are_left_to_its_own_way() {
+        let root = include_str!("roots/synthetic.pem");
+        assert!(trusting(format!("# a root\n{root}{root}").into()).is_some());
+        let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for roots in [no_certificate, &format!("{root}{no_certificate}"), &root[..root.len() / 2]] {
+            assert!(trusting(roots.as_bytes().to_vec()).is_none(), "{roots}");
+        }
+    }
 }

@@ -53,6 +53,7 @@ pub mod random;
 mod request;
 mod reset;
 mod resilience;
+mod roots;
 mod scope;
 mod second_factor;
 mod second_wall;
