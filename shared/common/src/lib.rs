@@ -123,4 +123,4 @@ pub use ticket::Ticket;
 pub use time::{Clock, SystemClock, Timestamp};
 pub use unit::{Changes, Condition, Edit};
 pub use vitals::{GateState, Vitals};
-pub use webhook::{CarrierToken, PushBody, TokenRequest, Watched};
+pub use webhook::{CarrierToken, HINTED_AT, PushBody, TokenRequest, Watched};

@@ -41,6 +41,10 @@ const IN_FLIGHT: usize = 8;
 /// More than so many tenants do not wait for one number.
 const MOST_WATCHERS: u32 = 100;
 
+/// What an item remembers that was due when the carrier pushed: when that was. Who asks the carrier about the item, and finds
+/// that this has changed meanwhile, asks again.
+pub const HINTED_AT: &str = "hinted_at";
+
 /// An item that is on a list of what is due, and becomes due when the carrier has news of a number.
 #[derive(Clone, Debug)]
 pub struct Watched {
@@ -124,16 +128,23 @@ impl<E: PublicEndpoint> Public<'_, E> {
 
 const REFUSED: Error = Error::Unauthenticated(AuthFailure::NoPrincipal);
 
-/// Moves the time of an item that is on the list to now. One that is due already stays as it is, so that no number of pushes
-/// can put off what they hint at; one that is off the list stays off.
+/// Moves the time of an item that is on the list to now. One that is due already keeps its time, so that no number of pushes can
+/// put off what they hint at, and remembers the push: the carrier may have been asked, and not have said it. One that is off the
+/// list stays off.
 async fn make_due(db: &Db, tenant: TenantId, key: &Key, list: &str, now: Timestamp) -> Result<bool> {
-    let update = Update {
-        expression: "SET #at = :now",
-        condition: Some("#list = :list AND #at > :now"),
-        names: &[("#at", Index::Due.sort_attribute()), ("#list", Index::Due.attribute())],
+    let names = [("#at", Index::Due.sort_attribute()), ("#list", Index::Due.attribute())];
+    let update = |expression, condition| Update {
+        expression,
+        condition: Some(condition),
+        names: &names,
         values: vec![(":now", AttributeValue::S(now.to_string())), (":list", AttributeValue::S(prefixed(tenant, list)))],
     };
-    Ok(db.update(tenant, Table::Records, key, update).await?.is_ok())
+    let sooner = update("SET #at = :now", "#list = :list AND #at > :now");
+    if db.update(tenant, Table::Records, key, sooner).await?.is_ok() {
+        return Ok(true);
+    }
+    let remember = update("SET hinted_at = :now", "#list = :list AND #at <= :now");
+    Ok(db.update(tenant, Table::Records, key, remember).await?.is_ok())
 }
 
 fn token_key(token: &str) -> Key {

@@ -108,6 +108,33 @@ mod tests {
         assert!(!kept.contains("sentinel") && !kept.contains(&number(1).to_lowercase()) && !kept.contains(&token.to_lowercase()));
     }
 
+    /// What the carrier has just said may be older than what it pushes.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_push_while_the_carrier_is_asked_has_it_asked_again() {
+        let world = world().await;
+        let (id, theirs) = (world.shipment(Acme, 1).await, world.shipment(Birch, 2).await);
+        world.run("renew_track_alerts").await.unwrap();
+        world.scan(2, "DELIVERED");
+        world.round().await;
+        world.wait(Duration::from_secs(24 * 3600));
+        let (due, token) = (world.due(&id).await, token(&world).await);
+        world.run("schedule_tracking").await.unwrap();
+        let mut held = world.app.wire().hold("track", 0);
+        let mut deliveries = world.deliveries();
+        let mut settling = Box::pin(deliveries.settle());
+        tokio::select! {
+            _ = &mut settling => panic!("nobody is asked"),
+            () = held.arrived() => {}
+        }
+        push(&world, &token, &event(1)).await;
+        held.let_go();
+        settling.await;
+        assert_eq!(world.due(&id).await, due, "it is due, and has not lost its place");
+        world.round().await;
+        assert!(world.due(&id).await > Some(now(&world.app)));
+        assert_eq!(world.due(&theirs).await, None);
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn a_number_that_nobody_waits_for_has_the_same_answer() {
         let world = world().await;

@@ -3,7 +3,8 @@
 use super::{Stored, partition};
 use crate::domain::ShipmentId;
 use common::{
-    Action, Attribute, Condition, DueItem, Edit, Error, Item, Key, Reader, Resource, Result, Row, TableQuery, TenantId, Timestamp,
+    Action, Attribute, Condition, DueItem, Edit, Error, HINTED_AT, Item, Key, Reader, Resource, Result, Row, TableQuery,
+    TenantId, Timestamp,
 };
 use phi::SearchToken;
 use ups::Progress;
@@ -41,6 +42,8 @@ pub(crate) struct Poll {
     /// What all scans so far amount to.
     pub(crate) progress: Progress,
     pub(crate) known: Vec<u8>,
+    /// When the carrier last pushed while it was to be asked.
+    pub(crate) hinted_at: Option<Timestamp>,
 }
 
 impl Poll {
@@ -53,6 +56,7 @@ impl Poll {
             answer: row.maybe_text("answer").map(str::to_owned),
             progress: progress.map_err(|_| Error::internal("progress"))?.unwrap_or_default(),
             known: row.maybe_bytes("known").unwrap_or_default().to_vec(),
+            hinted_at: row.maybe(HINTED_AT)?,
         })
     }
 
@@ -68,11 +72,15 @@ impl Poll {
         self.known.drain(..self.known.len().saturating_sub(MOST_KNOWN * KNOWN_BYTES));
     }
 
-    /// The edit after which the item says what this says, provided that it is due as it `was`. Who finds it otherwise has been
-    /// overtaken.
+    /// The edit after which the item says what this says, provided that it is due as it `was` and the carrier has pushed nothing
+    /// since it was read. Who finds it otherwise has been overtaken: it stays due.
     pub(crate) fn edit(&self, id: ShipmentId, was: Timestamp) -> Edit {
         let edit = Edit::of(poll_key(id)).number("failures", i64::from(self.failures));
-        let edit = edit.when(Condition::Is(DUE_AT, was.to_string()));
+        let unhinted = match self.hinted_at {
+            Some(at) => Condition::Is(HINTED_AT, at.to_string()),
+            None => Condition::Missing(HINTED_AT),
+        };
+        let edit = edit.when(Condition::All(vec![Condition::Is(DUE_AT, was.to_string()), unhinted]));
         let edit = match self.due_at {
             Some(at) => edit.due(POLLS, at),
             None => edit.not_due(),
