@@ -244,8 +244,8 @@ pub(crate) struct Cause<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// Tells that a session ends. It is told first: who closes what the session holds open may come a moment too early, and
-/// finds it closed again, but never not at all. Within a minute it is told once.
+/// Tells that a session ends. It is told first, so that it is never not told at all: who closes what the session holds open ends
+/// it themselves, in case they come before it has. Within a minute it is told once.
 async fn announce(db: &Db, tenant: TenantId, ended: SessionEnded, cause: Cause<'_>) -> Result<()> {
     let actor = ended.user_id.to_string();
     let id = EventId::of_minute(cause.now, format!("{}|{}", SessionEnded::SCHEMA, ended.session_id).as_bytes());
@@ -265,19 +265,33 @@ async fn announce(db: &Db, tenant: TenantId, ended: SessionEnded, cause: Cause<'
     db.edit(tenant, Table::Ledger, &envelope.into_edit()?).await.map(drop)
 }
 
-/// Ends a session. One that is over already is left as it is.
+/// Ends a session, and tells so. One that is over already is left as it is.
 pub(crate) async fn end(db: &Db, tenant: TenantId, user: UserId, session: SessionId, cause: Cause<'_>) -> Result<()> {
     announce(db, tenant, SessionEnded { user_id: user, session_id: session }, cause).await?;
+    shut(db, tenant, user, session).await?;
+    // From here on it is over. The pool's token is of no more use to anybody.
+    let forget = Update { expression: "REMOVE pool_token", condition: Some("attribute_exists(pk)"), ..Update::default() };
+    db.update(tenant, Table::Ephemera, &refresh_key(session), forget).await.map(drop)
+}
+
+/// Ends a session, if it is there.
+pub(crate) async fn shut(db: &Db, tenant: TenantId, user: UserId, session: SessionId) -> Result<()> {
     let update = Update {
         expression: "SET #status = :ended",
         condition: Some("attribute_exists(pk)"),
         names: &[("#status", "status")],
         values: vec![(":ended", AttributeValue::S(ENDED.to_owned()))],
     };
-    db.update(tenant, Table::Ephemera, &key(user, session), update).await?.ok();
-    // From here on it is over. The pool's token is of no more use to anybody.
-    let forget = Update { expression: "REMOVE pool_token", condition: Some("attribute_exists(pk)"), ..Update::default() };
-    db.update(tenant, Table::Ephemera, &refresh_key(session), forget).await.map(drop)
+    db.update(tenant, Table::Ephemera, &key(user, session), update).await.map(drop)
+}
+
+/// # Errors
+/// 401 where the session is over.
+pub(crate) async fn lives(db: &Db, tenant: TenantId, user: UserId, session: SessionId, now: Timestamp) -> Result<()> {
+    match db.get(tenant, Table::Ephemera, &key(user, session)).await? {
+        Some(row) if over(&row, now)?.is_none() => Ok(()),
+        _ => Err(Error::Unauthenticated(AuthFailure::NoSession)),
+    }
 }
 
 /// Says that the session was used, if it lives.

@@ -18,7 +18,7 @@ impl Part for Ended {
 impl Background for CloseSockets {
     const NAME: &'static str = "close_sockets";
     const SUMMARY: &'static str = "Close the sockets of a session that has ended";
-    const NEEDS: &'static [Need] = &[Need::Push];
+    const NEEDS: &'static [Need] = &[Need::Push, Need::Sessions];
     const WAITS: bool = false;
     type Part = Ended;
 
@@ -27,7 +27,7 @@ impl Background for CloseSockets {
     }
 
     async fn after(cx: &mut Delivery<'_, Self>, Ended(ended): &Ended) -> Result<()> {
-        let closed = cx.sockets()?.close_session(ended.user_id, ended.session_id).await?;
+        let closed = cx.close_session(ended.user_id, ended.session_id).await?;
         cx.log("sockets.closed", closed);
         Ok(())
     }

@@ -151,12 +151,28 @@ async fn a_session_that_is_over_opens_nothing_and_what_it_opened_is_closed() {
     end(&app, &who).await;
     assert_eq!(app.closed_sockets().len(), 2);
 
-    app.clock().advance(Duration::from_secs(3600));
     assert_eq!(app.socket(socket("connect"), &who, "late", None).await, 401);
     assert!(!remembered(&app).await.contains(&"late".to_owned()));
     let refused =
         app.audit(Acme).await.into_iter().filter(|e| e["type"].as_str().unwrap().ends_with(".connect") && e["status"] == 401);
     assert_eq!(refused.count(), 1);
+}
+
+/// Who closes the sockets may come before the socket is remembered, and before whoever told of the end has ended the session.
+#[tokio::test]
+async fn a_socket_that_opens_while_its_session_ends_is_refused_and_forgotten() {
+    let app = App::start().await;
+    let who = app.open_session(Acme, Role::Marketer).await;
+    let mut held = app.wire().hold("PutItem", 0);
+    let mut connecting = std::pin::pin!(app.socket(socket("connect"), &who, "late", None));
+    tokio::select! {
+        status = &mut connecting => panic!("not held: {status}"),
+        () = held.arrived() => {}
+    }
+    end(&app, &who).await;
+    held.let_go();
+    assert_eq!((connecting.await, remembered(&app).await), (401, vec![]));
+    assert_eq!(app.socket(socket("connect"), &who, "later", None).await, 401);
 }
 
 #[tokio::test]

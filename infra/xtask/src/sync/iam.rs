@@ -137,9 +137,9 @@ impl Grants {
         }
     }
 
-    /// Touches its session, reads its tenant's gate; who connects is on record.
+    /// Touches its session, and sees whether it lives still; reads its tenant's gate; who connects is on record.
     fn socket(&mut self, function: &Function) {
-        self.ephemera.insert("UpdateItem");
+        self.ephemera.extend(["GetItem", "UpdateItem"]);
         self.records.insert("GetItem");
         self.ledger.insert("UpdateItem");
         if function.needs(Need::Read) {

@@ -12,6 +12,7 @@ use crate::{
     Background, Delivery, Need, Result, SessionId, TenantId, Timestamp, UserId,
     db::{Db, Query},
     endpoint::declares,
+    session,
     table::{Item, Key, Row, Table},
 };
 use futures_util::{StreamExt, stream};
@@ -98,10 +99,7 @@ impl Sockets<'_> {
     }
 
     /// Closes what a session has opened: how many connections that were.
-    ///
-    /// # Errors
-    /// 503 where DynamoDB or API Gateway does not answer; what was not closed is still remembered then.
-    pub async fn close_session(&self, user: UserId, session: SessionId) -> Result<usize> {
+    async fn close_session(&self, user: UserId, session: SessionId) -> Result<usize> {
         let all = self.of(user).await?;
         let connections: Vec<_> = all.into_iter().filter(|connection| connection.session == session).collect();
         let count = connections.len();
@@ -154,5 +152,17 @@ impl<'a, B: Background> Delivery<'a, B> {
         const { assert!(declares(B::NEEDS, Need::Push), "sends to sockets: add Need::Push to NEEDS") }
         let ground = self.ground;
         Ok(Sockets { push: ground.deps.services.sockets()?, db: &ground.deps.db, tenant: ground.tenant, now: ground.now })
+    }
+
+    /// Ends a session that was told to end, and closes what it has opened: how many connections that were. It is over before
+    /// they are looked for, so that one which is opened after that finds it over.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB or API Gateway does not answer; what was not closed is still remembered then.
+    pub async fn close_session(&self, user: UserId, session: SessionId) -> Result<usize> {
+        const { assert!(declares(B::NEEDS, Need::Sessions), "ends a session: add Need::Sessions to NEEDS") }
+        let sockets = self.sockets()?;
+        session::shut(sockets.db, sockets.tenant, user, session).await?;
+        sockets.close_session(user, session).await
     }
 }

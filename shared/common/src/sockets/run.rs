@@ -80,9 +80,16 @@ impl<'a, S: Socket> Caller<'a, S> {
     /// Remembers this connection, so that its user is reached by it. Of more than twenty the oldest is closed.
     ///
     /// # Errors
+    /// 401 where the session has ended meanwhile: who closed its connections then may have come before this one was remembered.
     /// 503.
     pub async fn register(&self) -> Result<()> {
-        self.sockets()?.register(self.identity.user, self.connection, self.identity.session).await
+        let Identity { user, session, tenant, .. } = *self.identity;
+        self.sockets()?.register(user, self.connection, session).await?;
+        let lives = session::lives(&self.deps.db, tenant, user, session, self.now).await;
+        if lives.is_err() {
+            self.forget().await?;
+        }
+        lives
     }
 
     /// Forgets this connection.
