@@ -129,6 +129,10 @@ pub async fn world(name: &str) -> World {
         // Setting up leaves events.
         "seal_audit" => {}
         "sign_checkpoint" => sealed(&app).await,
+        "mail_checkpoints" => {
+            sealed(&app).await;
+            schedule("sign_checkpoint").run(app.deps()).await.unwrap();
+        }
         "verify_audit" => {
             sealed(&app).await;
             schedule("sign_checkpoint").run(app.deps()).await.unwrap();

@@ -202,6 +202,7 @@ const ON_NO_RECORD: &[(&str, &[&str])] = &[
     ("settle_outbox", &["EVENTS"]),
     ("renew_track_alerts", &["GATE/GATE", "SHIPMENT/ALERT", "UPS/TOKEN/TOKEN", "WATCH/SHIPMENT"]),
     ("send_digests", &["GATE/GATE", "INBOX/STATE"]),
+    ("mail_checkpoints", &["CHECKPOINT_MAIL/LAST", "GATE/GATE"]),
     ("sign_checkpoint", &["CHECKPOINTS/CHECKPOINT"]),
     ("sweep_outbox", &["AUDIT", "EVENTS"]),
 ];

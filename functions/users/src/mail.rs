@@ -1,6 +1,6 @@
 //! What is written to users. No health information, nobody's name but the tenant's, and a password that is good for one sign-in.
 
-use common::TemporaryPassword;
+use common::{TemporaryPassword, escaped};
 
 /// A kind of letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,22 +39,6 @@ pub(crate) fn letter(letter: Letter, tenant: &str, password: Option<&TemporaryPa
         None => template.replace("{{password}}", password),
     };
     (letter.subject().to_owned(), fill(text, tenant), fill(html, &escaped(tenant)))
-}
-
-/// As HTML shows it.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl Checks {
             return Err(format!("--from {from} is after --to {to}"));
         }
         let key = self.key.as_deref().map(key).transpose()?;
-        let kept = |path: &PathBuf| Ok::<_, String>(Kept { name: path.display().to_string(), signed: read(path)? });
+        let kept = |path: &PathBuf| Ok::<_, String>(Kept { name: path.display().to_string(), signed: as_signed(read(path)?) });
         let since = self.since.as_ref().map(kept).transpose()?;
         Ok(Wanted { key, since, from, to })
     }
@@ -69,6 +69,14 @@ impl Checks {
 fn key(path: &Path) -> Result<VerifierKey, String> {
     let text = String::from_utf8(read(path)?).unwrap_or_default();
     VerifierKey::parse(text.trim_end()).map_err(|why| format!("`{}`: {why}", path.display()))
+}
+
+/// A note as it was signed, though it was pasted from a mail: with an editor's line ends, and blank lines around it.
+fn as_signed(kept: Vec<u8>) -> Vec<u8> {
+    match String::from_utf8(kept) {
+        Ok(text) => format!("{}\n", text.replace("\r\n", "\n").trim()).into_bytes(),
+        Err(other) => other.into_bytes(),
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

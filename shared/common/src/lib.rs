@@ -98,7 +98,7 @@ pub use input::{Input, Json, Limit, Patch, Path, PathId, Query};
 pub use invitations::{Invitation, UserInvited};
 pub use keyring::{CACHED_FOR, TenantKeyMode};
 pub use limit::RateLimit;
-pub use mail::{Mail, Mailed, Post};
+pub use mail::{Mail, Mailed, Post, escaped};
 pub use members::{MemberChange, OpenSession};
 pub use membership::{MemberPii, Membership};
 pub use objects::ObjectVersion;

@@ -1,6 +1,7 @@
 //! What the clock runs of the audit domain.
 
 common::schedules! {
+    mail_checkpoints::MailCheckpoints,
     sign_checkpoint::SignCheckpoint,
     verify_audit::VerifyAudit,
 }

@@ -373,3 +373,63 @@ async fn a_finding_is_a_critical_line_each_time_and_an_event_once_an_hour() {
     assert_eq!(critical_events(&app).await.len(), 2);
     assert_eq!(unsealed(&app, Birch).await, of_birch);
 }
+
+/// What was mailed to a tenant's auditor, oldest first: texts.
+fn mailed(app: &App, tenant: Tenant) -> Vec<String> {
+    let auditor = app.email(tenant, Role::Auditor);
+    let theirs = |mail: &Value| mail["Destination"]["ToAddresses"][0] == auditor.as_str();
+    let text = |mail: Value| mail["Content"]["Simple"]["Body"]["Text"]["Data"].as_str().unwrap().to_owned();
+    app.mails().into_iter().filter(theirs).map(text).collect()
+}
+
+/// What a reader saves of a mail, as the mail says.
+fn saved(app: &App, tenant: Tenant, mail: &str) -> String {
+    let origin = format!("{}/{}", app.deps().config().deployment, app.tenant_id(tenant));
+    let from = mail.lines().skip_while(|line| *line != origin);
+    let mut lines: Vec<_> = from.collect();
+    lines.truncate(lines.iter().rposition(|line| line.starts_with('—')).unwrap() + 1);
+    lines.join("\n") + "\n"
+}
+
+#[tokio::test]
+async fn auditors_are_mailed_once_a_day_where_their_log_has_come_to() {
+    let app = log().await;
+    assert!(wake(&app, Birch).await);
+    sign(&app).await;
+    for _ in 0..3 {
+        run(&app, "mail_checkpoints").await.unwrap();
+        app.clock().advance(Duration::from_secs(3600));
+    }
+    for tenant in [Acme, Birch] {
+        let shown = checkpoint(&app, tenant).await;
+        let mails = mailed(&app, tenant);
+        assert_eq!(mails.len(), 1, "{tenant:?}");
+        assert_eq!(saved(&app, tenant, &mails[0]), shown["checkpoint"].as_str().unwrap());
+        assert!(mails[0].contains(shown["public_key"].as_str().unwrap()), "{}", mails[0]);
+        assert!(!mails[0].contains("{{"), "{}", mails[0]);
+    }
+    assert_eq!(app.mails().len(), 2, "auditors, and nobody else");
+
+    // A day later one log has come farther.
+    happen(&app, Acme, 1).await;
+    assert!(wake(&app, Acme).await);
+    sign(&app).await;
+    app.clock().advance(Duration::from_secs(22 * 3600));
+    run(&app, "mail_checkpoints").await.unwrap();
+    assert_eq!((mailed(&app, Acme).len(), mailed(&app, Birch).len()), (2, 1));
+    assert_ne!(mailed(&app, Acme)[0], mailed(&app, Acme)[1]);
+    let html = serde_json::to_string(&app.mails()).unwrap();
+    assert!(html.contains("<pre>") && !html.contains("{{"), "{html}");
+}
+
+#[tokio::test]
+async fn a_mail_that_could_not_be_sent_is_sent_within_the_hour() {
+    let app = log().await;
+    app.wire().fail("ses", 0, 9, Fault::Gone);
+    let _ = run(&app, "mail_checkpoints").await;
+    app.wire().heal();
+    assert_eq!(app.mails().len(), 0);
+    app.clock().advance(Duration::from_secs(3600));
+    run(&app, "mail_checkpoints").await.unwrap();
+    assert_eq!(mailed(&app, Acme).len(), 1);
+}

@@ -63,6 +63,20 @@ fn what_the_auditor_brings_is_read_from_files() {
 }
 
 #[test]
+fn a_checkpoint_may_be_pasted_from_a_mail() {
+    let bundle = Bundle::new();
+    let note = std::fs::read_to_string(bundle.path(CHECKPOINTS[0])).unwrap();
+    let pasted = bundle.path("pasted.txt");
+    std::fs::write(&pasted, format!("\r\n{}\r\n", note.replace('\n', "\r\n"))).unwrap();
+    let (code, out, _) = run(&bundle, &["--since", pasted.to_str().unwrap(), "--json"]);
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, answer["since"].as_u64()), (0, Some(10)));
+    // Other words are other words.
+    std::fs::write(&pasted, note.replacen("10\n", "11\n", 1)).unwrap();
+    assert_ne!(run(&bundle, &["--since", pasted.to_str().unwrap()]).0, 0);
+}
+
+#[test]
 fn what_a_bundle_says_does_not_reach_the_terminal_as_more_than_text() {
     let bundle = Bundle::new();
     let manifest = String::from_utf8(bundle.get(paths::MANIFEST)).unwrap();

@@ -5,7 +5,7 @@ use super::{
     queues,
     yaml::{Node, attribute, list, map, reference, sub},
 };
-use common::{Dead, Feed};
+use common::{Dead, Feed, Need};
 
 pub(crate) fn resources() -> String {
     let mut resources: Vec<(String, Node)> = Vec::new();
@@ -24,6 +24,9 @@ pub(crate) fn resources() -> String {
         resources.extend(watched(sealer.domain, "AuditLag", &LAGGING));
         // A sealer that does not run says nothing of lagging.
         resources.push(("AuditWaitsAlarm".to_owned(), waits(&queues::logical(&sealer.queue))));
+    }
+    if let Some(sweeper) = registry::schedules().find(|schedule| schedule.needs.contains(&Need::Outbox)) {
+        resources.extend(watched(sweeper.domain, "OutboxMissed", &MISSED));
     }
     Node::Map(resources).write(2)
 }
@@ -76,6 +79,13 @@ const LAGGING: Watched = Watched {
     name: "audit-lag",
     pattern: "{ $.['audit.lag_ms'] > 300000 }",
     says: "Audit events wait for more than five minutes before they are sealed",
+};
+
+/// Nothing is lost, but somebody heard of it late.
+const MISSED: Watched = Watched {
+    name: "outbox-missed",
+    pattern: "{ $.['outbox.missed'] > 0 }",
+    says: "Events did not come by the bus in time, and were told again by the sweeper: see the pipes and the bus",
 };
 
 /// A metric of the domain's log, and its alarm. The log group is in the domain's stack.

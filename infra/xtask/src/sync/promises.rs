@@ -294,11 +294,12 @@ fn somebody_is_told_of_what_was_given_up_of_pipes_that_fail_and_of_a_log_that_la
     }
     let waits = alarms.iter().find(|alarm| alarm["MetricName"] == "ApproximateAgeOfOldestMessage").unwrap();
     assert_eq!(tagged(&waits["Dimensions"][0]["Value"]), "SealAuditQueue.QueueName", "a sealer that does not run is silent");
-    for metric in ["audit-tampered", "audit-lag"] {
+    for metric in ["audit-tampered", "audit-lag", "outbox-missed"] {
         assert!(alarms.iter().any(|alarm| alarm["MetricName"] == metric && alarm["Threshold"] == 0), "{metric}");
     }
     for (name, filter) in of_type(&root, "AWS::Logs::MetricFilter") {
-        assert_eq!(tagged(&filter["Properties"]["LogGroupName"]), "/${Prefix}/audit", "{name}");
+        let domain = if name == "OutboxMissedMetric" { "system" } else { "audit" };
+        assert_eq!(tagged(&filter["Properties"]["LogGroupName"]), format!("/${{Prefix}}/{domain}"), "{name}");
     }
 }
 
