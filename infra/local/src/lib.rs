@@ -8,6 +8,7 @@ mod background;
 mod calls;
 mod carrier;
 pub mod client;
+mod digests;
 mod error;
 mod gateway;
 mod handover;

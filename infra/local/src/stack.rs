@@ -4,7 +4,7 @@ use crate::{
     Carrier, Error, Handover, User,
     background::{self, Background, Bell},
     calls::Calls,
-    carrier,
+    carrier, digests,
     gateway::Gateway,
     live::{Lines, Observer},
     mailbox,
@@ -261,13 +261,15 @@ impl Emulators {
             time_scale: options.time_scale.max(1),
             bell: bell.clone(),
         };
-        let background = Background::start(ground, Calls::new(&self.dynamo.endpoint()), dir, &made).await?;
+        let dynamodb = Calls::new(&self.dynamo.endpoint());
+        let background = Background::start(ground.clone(), dynamodb.clone(), dir, &made).await?;
         handover.write(dir)?;
         let gateway = Gateway::new(deps, authorizer, registry::all(), lines, bell);
         let routes = Router::new()
             .merge(sockets.router())
             .merge(carrier.router())
             .merge(mailbox::router(&self.ministack.endpoint()))
+            .merge(digests::router(ground, dynamodb))
             .merge(gateway.into_router());
         Ok((Running { handover, background, sockets: ending, carrier }, routes))
     }

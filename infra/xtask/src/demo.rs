@@ -121,13 +121,11 @@ async fn play(tour: &mut Tour) -> Result<(), NoAnswer> {
     let mut socket = parcel::open_socket(tour, people).await?;
     parcel::arrives(tour, people, &mut socket, &parcel::Parcel { number: &number, path: &path }).await?;
     parcel::is_stuck(tour, people, &mut socket, &parcel::Parcel { number: &second, path: &batched }).await?;
+    parcel::is_mailed(tour, [&number, &second]).await?;
 
     tour.chapter("An auditor has all of this proven");
     let auditor = sign_in(tour, "auditor", acme).await?;
     proof::play(tour, &auditor).await?;
-
-    tour.chapter("By e-mail");
-    parcel::mailbox(tour, &number).await?;
 
     tour.chapter("The end");
     for (what, path) in [("Void the first, which frees its number", &path), ("and the second", &batched)] {

@@ -3,7 +3,7 @@
 mod halt;
 mod mapping;
 mod message;
-mod schedule;
+pub(crate) mod schedule;
 
 pub(crate) use halt::{Bell, Halt, Halter};
 

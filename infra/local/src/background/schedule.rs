@@ -20,11 +20,12 @@ pub(super) async fn run(ground: Ground, schedule: &'static AnySchedule, place: u
             _ = clock.tick() => {}
             () = halt.stopped() => return,
         }
-        once(&ground, schedule, &halt).await;
+        once(&ground, schedule, halt.cut()).await;
     }
 }
 
-async fn once(ground: &Ground, schedule: &'static AnySchedule, halt: &Halt) {
+/// One run, which is given up when it is `cut`.
+pub(crate) async fn once(ground: &Ground, schedule: &'static AnySchedule, cut: impl Future<Output = ()>) {
     let began = Instant::now();
     let limit = Duration::from_secs(schedule.timeout_secs.into());
     let work = async {
@@ -34,7 +35,7 @@ async fn once(ground: &Ground, schedule: &'static AnySchedule, halt: &Halt) {
                 Ok(Err(error)) => Err(error.to_string()),
                 Err(_) => Err("timed out".to_owned()),
             },
-            () = halt.cut() => Err("cut off: the stack is stopping".to_owned()),
+            () = cut => Err("cut off: the stack is stopping".to_owned()),
         }
     };
     let (outcome, lines) = ground.lines.heard(work).await;

@@ -2,7 +2,6 @@
 
 use super::{Step, Tour, text};
 use axum::http::Method;
-use common::{Clock, SystemClock, Timestamp};
 use local::{Heard, NoSocket, Socket, TENANTS, client::NoAnswer};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -16,7 +15,6 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const A_MOMENT: Duration = Duration::from_secs(3);
 /// UPS tells no less.
 const ONE_SECOND: Duration = Duration::from_secs(1);
-const HOUR: i64 = 60 * 60 * 1000;
 
 /// By their tokens.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +94,7 @@ pub(super) async fn arrives(
     Ok(())
 }
 
-/// Somebody has to act; what is told of it stays unread, for the digest.
+/// Somebody has to act. What is told of it stays unread, for the digest.
 pub(super) async fn is_stuck(
     tour: &mut Tour,
     people: People<'_>,
@@ -155,35 +153,41 @@ fn reached(seen: &str, wanted: &str) -> bool {
     seen == wanted || matches!((place(seen), place(wanted)), (Some(seen), Some(wanted)) if seen > wanted)
 }
 
-/// What was mailed to her, or when the next mail is due.
-pub(super) async fn mailbox(tour: &mut Tour, number: &str) -> Result<(), NoAnswer> {
-    let her = format!("marketer@{}.example", TENANTS[0]);
-    tour.act("What has come for her? No mail leaves this machine", "GET", "/_mail");
-    let answer = tour.quietly(Step::get("/_mail", 200).header("accept", "application/json")).await?;
-    tour.check(answer.status == 200, "the mailbox can be read");
-    let mails = answer.json["mails"].as_array().into_iter().flatten();
-    let hers: Vec<_> = mails.filter(|mail| mail["to"].as_array().is_some_and(|to| to.contains(&json!(her)))).collect();
-    match hers.first() {
-        Some(mail) => {
-            tour.outcome(&format!("{} at {}, the newest of {}", text(mail, "subject"), text(mail, "sent_at"), hers.len()));
-            text(mail, "text").lines().for_each(|line| tour.note(line));
+/// What is unread is counted in one mail, at the hour that she wants: here it comes at once.
+pub(super) async fn is_mailed(tour: &mut Tour, numbers: [&str; 2]) -> Result<(), NoAnswer> {
+    tour.chapter("The digest follows");
+    let before = hers(tour).await?.len();
+    let mark = tour.mark().await?;
+    tour.act("Her hour comes: every digest that waits is due now, on this machine", "POST", "/_digests");
+    let began = Instant::now();
+    let mut mails = Vec::new();
+    while mails.len() <= before && began.elapsed() < PATIENCE {
+        let due = tour.quietly(Step::post("/_digests", 200)).await?;
+        if due.status != 200 {
+            tour.check(false, "the stack has digests sent");
+            return Ok(());
         }
-        None => tour.outcome("nothing yet"),
+        mails = hers(tour).await?;
+        // What is told of the parcel may be on its way still.
+        sleep(ONE_SECOND).await;
     }
-    tour.note(&format!(
-        "From {} on, what is unread then is counted in one mail, within five minutes: {}/_mail",
-        full_hour(SystemClock.now()),
-        tour.base_url()
-    ));
-    let says_more = |mail: &Value| ["Ada Sample", number].iter().any(|secret| mail.to_string().contains(secret));
-    tour.check(!hers.into_iter().any(says_more), "a mail counts, and says nothing of anybody");
-    Ok(())
+    tour.act("What has come for her? No mail leaves this machine", "GET", "/_mail");
+    tour.check(mails.len() == before + 1, "one digest has come for her");
+    let Some(mail) = mails.first() else { return Ok(()) };
+    tour.outcome(&format!("{} at {}: {}/_mail", text(mail, "subject"), text(mail, "sent_at"), tour.base_url()));
+    text(mail, "text").lines().for_each(|line| tour.note(line));
+    tour.check(text(mail, "text").contains("with a problem"), "it counts the shipment that is stuck");
+    let says_more = |secret| mail.to_string().contains(secret);
+    tour.check(!says_more("Ada Sample") && !numbers.into_iter().any(says_more), "it says nothing of anybody");
+    tour.jobs_since(&mark).await
 }
 
-/// The next one, in UTC.
-fn full_hour(now: Timestamp) -> String {
-    let next = Timestamp::from_millis((now.as_millis() / HOUR + 1) * HOUR).to_string();
-    format!("{} UTC", next.get(11..16).unwrap_or_default())
+/// Mails to her, the newest first.
+async fn hers(tour: &mut Tour) -> Result<Vec<Value>, NoAnswer> {
+    let her = json!(format!("marketer@{}.example", TENANTS[0]));
+    let answer = tour.quietly(Step::get("/_mail", 200).header("accept", "application/json")).await?;
+    let mails = answer.json["mails"].as_array().into_iter().flatten();
+    Ok(mails.filter(|mail| mail["to"].as_array().is_some_and(|to| to.contains(&her))).cloned().collect())
 }
 
 /// A session's sockets end with it.
@@ -213,11 +217,5 @@ mod tests {
     fn a_parcel_that_is_farther_has_been_where_it_was_awaited() {
         assert!(reached("DELIVERED", "PICKED_UP") && reached("EXCEPTION", "EXCEPTION"));
         assert!(!reached("PICKED_UP", "IN_TRANSIT") && !reached("UNKNOWN", "PICKED_UP") && !reached("DELIVERED", "EXCEPTION"));
-    }
-
-    #[test]
-    fn the_next_digest_is_at_the_next_full_hour() {
-        assert_eq!(full_hour("2026-01-01T12:00:00Z".parse().unwrap()), "13:00 UTC");
-        assert_eq!(full_hour("2026-01-01T23:59:59Z".parse().unwrap()), "00:00 UTC");
     }
 }

@@ -1,0 +1,75 @@
+//! `POST /_digests`: each digest that waits for its hour is due, and is sent. Nobody who tries this out waits until eight o'clock.
+
+use crate::{
+    background::{Ground, schedule},
+    calls::{CallFailed, Calls, DYNAMODB},
+};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use common::{Clock, SystemClock};
+use serde_json::{Value, json};
+use std::future;
+
+const SENDER: &str = "send_digests";
+
+#[derive(Clone, Debug)]
+struct Digests {
+    ground: Ground,
+    dynamodb: Calls,
+}
+
+pub(crate) fn router(ground: Ground, dynamodb: Calls) -> Router {
+    Router::new().route("/_digests", post(send)).with_state(Digests { ground, dynamodb })
+}
+
+/// How many are due now.
+async fn send(State(digests): State<Digests>) -> Response {
+    let due = match digests.make_due().await {
+        Ok(due) => due,
+        Err(failed) => return (StatusCode::BAD_GATEWAY, failed.to_string()).into_response(),
+    };
+    if let Some(sender) = registry::schedules().find(|schedule| schedule.name == SENDER) {
+        schedule::once(&digests.ground, sender, future::pending()).await;
+    }
+    Json(json!({ "due": due })).into_response()
+}
+
+impl Digests {
+    /// All that wait and that nobody is sending, of all tenants.
+    async fn make_due(&self) -> Result<usize, CallFailed> {
+        let table = &self.ground.deps.config().tables.records;
+        let mut from = Value::Null;
+        let mut due = 0;
+        loop {
+            let mut scan = json!({
+                "TableName": table,
+                "FilterExpression": "attribute_exists(digest_due) AND attribute_not_exists(digest_id)",
+                "ProjectionExpression": "pk, sk",
+            });
+            if !from.is_null() {
+                scan["ExclusiveStartKey"] = from;
+            }
+            let mut page = self.dynamodb.call(DYNAMODB, "Scan", &scan).await?;
+            for key in page["Items"].as_array().into_iter().flatten() {
+                let update = json!({
+                    "TableName": table,
+                    "Key": key,
+                    "UpdateExpression": "SET digest_due = :now, ix_due_at = :now",
+                    "ConditionExpression": "digest_due > :now AND attribute_not_exists(digest_id)",
+                    "ExpressionAttributeValues": { ":now": { "S": SystemClock.now().to_string() } },
+                });
+                // One that is due, or being sent by now, needs no help.
+                due += usize::from(self.dynamodb.call(DYNAMODB, "UpdateItem", &update).await.is_ok());
+            }
+            from = page["LastEvaluatedKey"].take();
+            if from.is_null() {
+                return Ok(due);
+            }
+        }
+    }
+}
