@@ -70,6 +70,28 @@ async fn each_tenants_items_are_seen_with_its_own_credentials_and_the_platforms_
     assert_ne!(sessions[0].token, sessions[1].token);
 }
 
+/// The keys of a tenant's objects name it, as those of its items do.
+#[tokio::test]
+async fn each_tenants_part_of_the_sealed_log_is_written_and_read_with_its_own_credentials() {
+    let app = App::start().await.behind_the_second_wall();
+    app.deliveries(registry::consumers().filter(|consumer| consumer.name == "seal_audit")).settle().await;
+    app.clock().advance(MINUTE);
+    registry::schedules().find(|schedule| schedule.name == "sign_checkpoint").unwrap().run(app.deps()).await.unwrap();
+    let auditor = app.as_role(Tenant::Birch, Role::Auditor);
+    assert_eq!(auditor.call(find(audit::endpoints::ALL, "get_segment")).path("first_sequence", "0").await.status, 200);
+    let (sessions, mut seen) = (app.tenant_sessions(), BTreeSet::new());
+    for call in app.wire().signed_objects() {
+        let session = sessions.iter().find(|session| session.access_key == call.access_key);
+        let tenant = session.map_or(TenantId::PLATFORM, |session| session.tenant);
+        assert_eq!(call.body.as_str().unwrap().split('/').nth(1), Some(tenant.to_string().as_str()), "{call:?}");
+        assert_eq!(call.token.as_ref(), session.map(|session| &session.token), "{call:?}");
+        seen.insert((tenant, call.operation));
+    }
+    let each = [TenantId::PLATFORM, app.tenant_id(Tenant::Acme), app.tenant_id(Tenant::Birch)];
+    let both = each.into_iter().flat_map(|tenant| ["GetObject", "PutObject"].map(|operation| (tenant, operation.to_owned())));
+    assert_eq!(seen, both.collect());
+}
+
 #[tokio::test]
 async fn a_session_is_asked_for_its_tenant_by_name_for_an_hour_and_with_that_tag_alone() {
     let app = App::start().await.behind_the_second_wall();

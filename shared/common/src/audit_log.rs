@@ -182,7 +182,7 @@ impl<'a> AuditLog<'a> {
     /// # Errors
     /// 503 where S3 does not answer.
     pub async fn read(&self, first: u64, version: Option<&ObjectVersion>) -> Result<Option<(ObjectVersion, Vec<u8>)>> {
-        let object = self.objects()?.get(&object_key(&self.name(), first), version, Segment::MAX_LEN).await?;
+        let object = self.objects()?.get(self.tenant, &object_key(&self.name(), first), version, Segment::MAX_LEN).await?;
         Ok(object.map(|object| (object.version, object.bytes)))
     }
 
@@ -220,7 +220,7 @@ impl<'a> AuditLog<'a> {
     /// # Errors
     /// 503 where S3 does not answer.
     pub async fn kept_checkpoint(&self, size: u64, version: Option<&ObjectVersion>) -> Result<Option<(ObjectVersion, Vec<u8>)>> {
-        let object = self.objects()?.get(&checkpoint_key(self.tenant, size), version, NOTE_MAX).await?;
+        let object = self.objects()?.get(self.tenant, &checkpoint_key(self.tenant, size), version, NOTE_MAX).await?;
         Ok(object.map(|object| (object.version, object.bytes)))
     }
 

@@ -146,9 +146,9 @@ impl Aws {
     pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.config(Service::DynamoDb))
     }
-    /// The tables, seen with other credentials, over the same connections.
-    pub(crate) fn dynamodb_as(&self, credentials: Credentials) -> aws_sdk_dynamodb::Client {
-        Self { credentials: Some(credentials), ..self.clone() }.dynamodb()
+    /// The same with other credentials, over the same connections.
+    pub(crate) fn signed_by(&self, credentials: Credentials) -> Self {
+        Self { credentials: Some(credentials), ..self.clone() }
     }
     pub(crate) fn sts(&self) -> aws_sdk_sts::Client {
         aws_sdk_sts::Client::new(&self.config(Service::Sts))

@@ -116,6 +116,10 @@ impl Db {
         Self { own, wall: wall.map(Arc::new), names: Arc::new(names), clock }
     }
 
+    pub(crate) fn wall(&self) -> Option<Arc<SecondWall>> {
+        self.wall.clone()
+    }
+
     /// Who asks for `tenant`'s items: behind the second wall, a session of that tenant's. The platform's partition is the
     /// function's own.
     async fn client(&self, tenant: TenantId) -> Result<Client> {

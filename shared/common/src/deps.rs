@@ -158,7 +158,7 @@ impl Deps {
     }
 
     fn with_audit_log(mut self, aws: &Aws) -> Self {
-        self.services.objects = Some(Arc::new(Objects::new(aws.s3(), self.config.audit_bucket.clone())));
+        self.services.objects = Some(Arc::new(Objects::new(aws.s3(), self.db.wall(), self.config.audit_bucket.clone())));
         self.services.checkpoint_key = Some(Arc::new(CheckpointKey::new(aws.kms(), self.config.checkpoint_key_arn.clone())));
         self
     }

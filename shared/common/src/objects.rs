@@ -4,7 +4,7 @@
 //! to the bucket past this module can still put a newer version over an object; the older one stays, and is what is read
 //! where its version is named.
 
-use crate::{Error, Result, error::Cause, table::unavailable};
+use crate::{Error, Result, TenantId, error::Cause, second_wall::SecondWall, table::unavailable};
 use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
     operation::{get_object::GetObjectError, put_object::PutObjectError},
@@ -12,7 +12,7 @@ use aws_sdk_s3::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ledger::Hash;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 const SERVICE: &str = "s3";
 /// How long the bytes of an answer may take once it has begun.
@@ -50,25 +50,36 @@ pub(crate) enum Created {
     Exists,
 }
 
+/// Each is one tenant's: its key names the tenant after the first `/`.
 #[derive(Debug)]
 pub(crate) struct Objects {
-    client: aws_sdk_s3::Client,
+    own: aws_sdk_s3::Client,
+    wall: Option<Arc<SecondWall>>,
     bucket: String,
 }
 
 impl Objects {
-    pub(crate) const fn new(client: aws_sdk_s3::Client, bucket: String) -> Self {
-        Self { client, bucket }
+    pub(crate) const fn new(own: aws_sdk_s3::Client, wall: Option<Arc<SecondWall>>, bucket: String) -> Self {
+        Self { own, wall, bucket }
+    }
+
+    /// Who asks for `tenant`'s objects: behind the second wall, a session of that tenant's. The platform's are the function's own.
+    async fn client(&self, tenant: TenantId) -> Result<aws_sdk_s3::Client> {
+        match &self.wall {
+            Some(wall) if tenant != TenantId::PLATFORM => wall.objects(tenant).await,
+            _ => Ok(self.own.clone()),
+        }
     }
 
     /// Writes an object where none is. S3 refuses what does not arrive with this hash.
     ///
     /// # Errors
-    /// 503 where S3 does not answer; the object may then be there.
-    pub(crate) async fn create(&self, key: &str, content_type: &str, bytes: Vec<u8>) -> Result<Created> {
+    /// 503 where S3, or STS, does not answer; the object may then be there.
+    pub(crate) async fn create(&self, tenant: TenantId, key: &str, content_type: &str, bytes: Vec<u8>) -> Result<Created> {
         let hash = Hash::of(&bytes);
         let sent = self
-            .client
+            .client(tenant)
+            .await?
             .put_object()
             .bucket(&self.bucket)
             .key(key)
@@ -90,9 +101,15 @@ impl Objects {
     /// not ours, and is refused.
     ///
     /// # Errors
-    /// 503 where S3 does not answer, or not with the bytes that it has the checksum of.
-    pub(crate) async fn get(&self, key: &str, version: Option<&ObjectVersion>, most: usize) -> Result<Option<Object>> {
-        let request = self.client.get_object().bucket(&self.bucket).key(key);
+    /// 503 where S3, or STS, does not answer, or not with the bytes that it has the checksum of.
+    pub(crate) async fn get(
+        &self,
+        tenant: TenantId,
+        key: &str,
+        version: Option<&ObjectVersion>,
+        most: usize,
+    ) -> Result<Option<Object>> {
+        let request = self.client(tenant).await?.get_object().bucket(&self.bucket).key(key);
         let answer = match request.set_version_id(version.map(|v| v.0.clone())).send().await {
             Ok(answer) => answer,
             Err(e) if e.code().is_some_and(|code| NOT_THERE.contains(&code)) => return Ok(None),

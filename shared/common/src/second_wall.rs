@@ -1,9 +1,9 @@
-//! The second wall of tenancy: a tenant's items are read and written with credentials that open nothing else.
+//! The second wall of tenancy: a tenant's items and objects are read and written with credentials that open nothing else.
 //!
 //! The first wall is [`crate::table::prefixed`]: our own code names no other tenant's key. Behind this one AWS refuses such a
 //! key, whatever our code does: the credentials are of a session that STS has tagged with the tenant, and the policy of its
-//! role lets `dynamodb:LeadingKeys` begin with that tag and with nothing else. One AssumeRole a tenant and hour; in between
-//! nothing here calls anything.
+//! role lets `dynamodb:LeadingKeys`, and an object's folder, begin with that tag and with nothing else. One AssumeRole a tenant
+//! and hour; in between nothing here calls anything.
 //!
 //! What it does not protect: the tag is this process's word. Who runs code in it can ask for another tenant's session.
 
@@ -32,7 +32,7 @@ const TENANTS: usize = 256;
 /// What a role session's name may have.
 const LONGEST_NAME: usize = 64;
 
-/// Hands out clients of the tables, each of one tenant.
+/// Hands out clients of the tables and of the audit bucket, each of one tenant.
 #[derive(Debug)]
 pub(crate) struct SecondWall {
     aws: Aws,
@@ -43,7 +43,7 @@ pub(crate) struct SecondWall {
     doors: Mutex<HashMap<TenantId, Arc<Door>>>,
 }
 
-/// One tenant's way to the tables. Whoever finds no good session asks for one while the others wait for it.
+/// One tenant's way in. Whoever finds no good session asks for one while the others wait for it.
 #[derive(Debug)]
 struct Door {
     made_at: Timestamp,
@@ -52,9 +52,17 @@ struct Door {
 
 #[derive(Debug)]
 struct Session {
-    tables: aws_sdk_dynamodb::Client,
+    inside: Inside,
     asked_at: Timestamp,
     renew_at: Timestamp,
+}
+
+/// What a tenant's session sees with. The client of the tables is made once; of the bucket, where one is asked for: few functions
+/// link it.
+#[derive(Clone, Debug)]
+struct Inside {
+    tables: aws_sdk_dynamodb::Client,
+    credentials: Credentials,
 }
 
 impl Session {
@@ -80,26 +88,38 @@ impl SecondWall {
     /// 503 where STS does not answer or refuses, and no session is left that is good. Failures are not kept: the next call
     /// asks again.
     pub(crate) async fn tables(&self, tenant: TenantId) -> Result<aws_sdk_dynamodb::Client> {
+        Ok(self.inside(tenant).await?.tables)
+    }
+
+    /// A client that sees `tenant`'s objects and no others.
+    ///
+    /// # Errors
+    /// As [`tables`](Self::tables).
+    pub(crate) async fn objects(&self, tenant: TenantId) -> Result<aws_sdk_s3::Client> {
+        Ok(self.aws.signed_by(self.inside(tenant).await?.credentials).s3())
+    }
+
+    async fn inside(&self, tenant: TenantId) -> Result<Inside> {
         let door = self.door(tenant);
         let mut session = door.session.lock().await;
         let now = self.clock.now();
         if let Some(session) = session.as_ref().filter(|session| session.is_fresh(now)) {
-            return Ok(session.tables.clone());
+            return Ok(session.inside.clone());
         }
         match self.assume(tenant).await {
-            Ok(tables) => {
-                *session = Some(Session { tables: tables.clone(), asked_at: now, renew_at: now.plus(USED_FOR) });
-                Ok(tables)
+            Ok(inside) => {
+                *session = Some(Session { inside: inside.clone(), asked_at: now, renew_at: now.plus(USED_FOR) });
+                Ok(inside)
             }
             Err(error) => {
                 let good = session.as_mut().filter(|session| session.is_good(now)).ok_or(error)?;
                 good.renew_at = now.plus(PAUSE);
-                Ok(good.tables.clone())
+                Ok(good.inside.clone())
             }
         }
     }
 
-    async fn assume(&self, tenant: TenantId) -> Result<aws_sdk_dynamodb::Client> {
+    async fn assume(&self, tenant: TenantId) -> Result<Inside> {
         let tag = Tag::builder().key(TAG).value(tenant.to_string()).build().map_err(|_| Error::internal("session tag"))?;
         let seconds = i32::try_from(LIFETIME.as_secs()).unwrap_or(i32::MAX);
         let request = self.sts.assume_role().role_arn(&self.role_arn).role_session_name(&self.session_name);
@@ -109,7 +129,7 @@ impl SecondWall {
         // No expiry is told to the SDK: sessions are counted here, by the clock that is given.
         let credentials =
             Credentials::new(given.access_key_id, given.secret_access_key, Some(given.session_token), None, "tenant session");
-        Ok(self.aws.dynamodb_as(credentials))
+        Ok(Inside { tables: self.aws.signed_by(credentials.clone()).dynamodb(), credentials })
     }
 
     fn door(&self, tenant: TenantId) -> Arc<Door> {

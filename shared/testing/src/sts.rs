@@ -49,10 +49,11 @@ impl Sts {
     }
 }
 
-/// What a call to DynamoDB was, and who signed it.
+/// What a call to DynamoDB or S3 was, and who signed it.
 #[derive(Clone, Debug)]
 pub struct SignedCall {
     pub operation: String,
+    /// An object's key, where it is S3.
     pub body: serde_json::Value,
     pub access_key: String,
     pub token: Option<String>,
@@ -68,6 +69,12 @@ impl SignedCall {
             access_key: access_key.unwrap_or_default().to_owned(),
             token: request.headers().get("x-amz-security-token").map(str::to_owned),
         }
+    }
+
+    /// Of S3, whose host names the bucket where no emulator is.
+    pub(crate) fn of_object(request: &HttpRequest, operation: &str) -> Self {
+        let uri: http::Uri = request.uri().parse().unwrap_or_default();
+        Self { body: uri.path().trim_start_matches('/').into(), ..Self::of(request, operation) }
     }
 }
 

@@ -119,6 +119,7 @@ struct State {
     sts: Sts,
     /// What was asked of DynamoDB, and who asked.
     asked: Vec<SignedCall>,
+    objects: Vec<SignedCall>,
     rules: Vec<Rule>,
     holds: Vec<Hold>,
     chaos: Option<(u8, Dice)>,
@@ -168,6 +169,7 @@ impl Wire {
         let mut state = self.state.lock().unwrap();
         state.calls = Calls::default();
         state.asked.clear();
+        state.objects.clear();
     }
     /// Has the carrier's calls answered at `endpoint`, and its secret be `secret`.
     pub fn with_carrier(&self, endpoint: impl Into<String>, secret: impl ToString) {
@@ -264,6 +266,11 @@ impl Wire {
         self.state.lock().unwrap().asked.clone()
     }
 
+    /// Each call to S3 since the last reset, and who signed it.
+    pub fn signed_objects(&self) -> Vec<SignedCall> {
+        self.state.lock().unwrap().objects.clone()
+    }
+
     /// Notes a call: what goes wrong with it, and what it waits for.
     fn note(&self, request: &HttpRequest) -> (Option<Fault>, Option<oneshot::Receiver<()>>) {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
@@ -297,6 +304,9 @@ impl Wire {
         if name == "dynamodb" {
             let call = SignedCall::of(request, operation);
             state.asked.push(call);
+        }
+        if name == "s3" {
+            state.objects.push(SignedCall::of_object(request, operation));
         }
         let held = state.hold(name, operation);
         let body = request.body().bytes().map(String::from_utf8_lossy).unwrap_or_default();

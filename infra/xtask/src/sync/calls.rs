@@ -60,7 +60,7 @@ async fn behind_the_second_wall_no_function_calls_what_its_credentials_do_not_op
     let create = function::all().into_iter().find(|f| f.name == "create_shipment").unwrap();
     let made = run(&app, &create, &app.open_session(Tenant::Acme, Role::Marketer).await, "").await;
     let shipment = made["shipment_id"].as_str().unwrap_or_else(|| panic!("no shipment: {made}")).to_owned();
-    let (mut by_tenants, mut by_functions) = (0, 0);
+    let (mut by_tenants, mut by_functions, mut objects) = (0, 0, (0, 0));
     for function in function::all().into_iter().filter(|f| !WITH_COGNITO.contains(&f.name)) {
         for role in [Role::TenantAdmin, Role::Marketer, Role::SuperAdmin] {
             app.clock().advance(KEYS_ARE_FORGOTTEN);
@@ -80,9 +80,19 @@ async fn behind_the_second_wall_no_function_calls_what_its_credentials_do_not_op
                     assert!(may, "{} may not {action} {table} with {context:?}", function.name);
                 }
             }
+            for call in app.wire().signed_objects() {
+                let session = app.tenant_sessions().into_iter().find(|session| session.access_key == call.access_key);
+                let context = session.iter().map(|s| ("aws:PrincipalTag/tenant", vec![s.tenant.to_string()])).collect();
+                let role = if session.is_some() { &tenants } else { &own };
+                let object = format!("arn:${{AWS::Partition}}:s3:::${{AuditBucket}}/{}", call.body.as_str().unwrap());
+                let may = allows(role, &format!("s3:{}", call.operation), &object, &context);
+                assert!(may, "{} may not {} {object} with {context:?}", function.name, call.operation);
+                *if session.is_some() { &mut objects.0 } else { &mut objects.1 } += 1;
+            }
         }
     }
     assert!(by_tenants > 100 && by_functions > 20, "{by_tenants} by tenants, {by_functions} by functions");
+    assert!(objects.0 > 5 && objects.1 > 0, "objects by tenants and by functions: {objects:?}");
 }
 
 fn arn(table: &str) -> String {

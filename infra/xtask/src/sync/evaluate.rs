@@ -38,7 +38,8 @@ pub(super) fn allows(statements: &Node, action: &str, resource: &str, context: &
         // A trust policy names no resource: it is the role.
         let resources = texts("Resource");
         texts("Action").contains(&action)
-            && (resources.is_empty() || resources.iter().any(|pattern| like(pattern, resource)))
+            && (resources.is_empty()
+                || resources.iter().any(|pattern| filled(pattern, context).is_some_and(|pattern| like(&pattern, resource))))
             && statement.get("Condition").is_none_or(|condition| holds(condition, context))
     })
 }
@@ -63,9 +64,11 @@ fn holds(condition: &Node, context: &Context<'_>) -> bool {
     })
 }
 
-/// The text with its variable's value; nothing where the variable has none, and then it matches nothing.
+/// The text with its variable's value; nothing where the variable has none, and then it matches nothing. In what CloudFormation
+/// fills in, `!` says that the variable is IAM's.
 fn filled(text: &str, context: &Context<'_>) -> Option<String> {
-    let Some((before, rest)) = text.split_once("${aws:") else { return Some(text.to_owned()) };
+    let text = &text.replace("${!aws:", "${aws:");
+    let Some((before, rest)) = text.split_once("${aws:") else { return Some(text.clone()) };
     let (name, after) = rest.split_once('}').unwrap();
     let value = context.get(format!("aws:{name}").as_str())?.first()?;
     Some(format!("{before}{value}{after}"))

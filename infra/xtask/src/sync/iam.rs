@@ -446,28 +446,34 @@ fn push() -> Node {
     }
 }
 
+/// What the function does with the objects of the sealed log, in these folders of the bucket.
+pub(crate) fn objects(function: &Function, data_key: &Node, folders: Node) -> Vec<Node> {
+    if !log(function) {
+        return Vec::new();
+    }
+    let mut actions = vec!["s3:GetObject", "s3:GetObjectVersion"];
+    let mut key = vec!["kms:Decrypt"];
+    if function.needs(Need::SealLog) || function.needs(Need::SignLog) {
+        actions.push("s3:PutObject");
+        key.push("kms:GenerateDataKey");
+    }
+    vec![
+        map! { "Sid" => "Segments", "Effect" => "Allow", "Action" => actions.into_iter().collect::<Node>(), "Resource" => folders },
+        // Without it, S3 says that a segment which is not there may not be seen. It shows keys, which are ids and numbers.
+        map! {
+            "Sid" => "WhichSegments", "Effect" => "Allow", "Action" => "s3:ListBucket",
+            "Resource" => sub("arn:${AWS::Partition}:s3:::${AuditBucket}"),
+        },
+        at_rest(data_key, "OpenSegments", &key, &["s3"]),
+    ]
+}
+
 /// The sealed log: its objects, and its signature.
 fn of_log(function: &Function) -> Vec<Node> {
-    let mut statements = Vec::new();
+    let mut statements = objects(function, &reference("DataKeyArn"), second_wall::folders());
     if !log(function) {
         return statements;
     }
-    let mut objects = vec!["s3:GetObject", "s3:GetObjectVersion"];
-    let mut key = vec!["kms:Decrypt"];
-    if function.needs(Need::SealLog) || function.needs(Need::SignLog) {
-        objects.push("s3:PutObject");
-        key.push("kms:GenerateDataKey");
-    }
-    statements.push(map! {
-        "Sid" => "Segments", "Effect" => "Allow", "Action" => objects.into_iter().collect::<Node>(),
-        "Resource" => sub("arn:${AWS::Partition}:s3:::${AuditBucket}/*"),
-    });
-    // Without it, S3 says that a segment which is not there may not be seen.
-    statements.push(map! {
-        "Sid" => "WhichSegments", "Effect" => "Allow", "Action" => "s3:ListBucket",
-        "Resource" => sub("arn:${AWS::Partition}:s3:::${AuditBucket}"),
-    });
-    statements.push(use_data_key("OpenSegments", &key, &["s3"]));
     statements.push(map! {
         "Sid" => "PublicKey", "Effect" => "Allow", "Action" => "kms:GetPublicKey", "Resource" => reference("CheckpointKeyArn"),
     });

@@ -88,7 +88,7 @@ fn a_tenants_session_opens_its_own_partitions_and_nobody_elses() {
 }
 
 #[test]
-fn a_tenant_role_does_with_tables_what_its_functions_do_and_nothing_else() {
+fn a_tenant_role_does_with_tables_and_objects_what_its_functions_do_and_nothing_else() {
     for function in with_tables() {
         let (_, role) = tenant_role(&function);
         let actions = |statements: &Node| of_tables(statements).into_iter().collect::<BTreeSet<_>>();
@@ -96,7 +96,13 @@ fn a_tenant_role_does_with_tables_what_its_functions_do_and_nothing_else() {
         let Node::List(statements) = &role else { panic!("statements are a list") };
         let others: BTreeSet<_> = statements.iter().filter_map(|s| s.get("Action")).flat_map(super::tests::texts).collect();
         let others: Vec<_> = others.into_iter().filter(|action| !action.starts_with("dynamodb:")).collect();
-        assert_eq!(others, ["kms:Decrypt"], "{}: the tables' own key", function.name);
+        // The tables' own key; of the sealed log, its objects and their key.
+        let expected: &[&str] = match objects_of(&own(&function, true)).as_slice() {
+            [] => &["kms:Decrypt"],
+            [_, _] => &["kms:Decrypt", "s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"],
+            _ => &["kms:Decrypt", "kms:GenerateDataKey", "s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:PutObject"],
+        };
+        assert_eq!(others, expected, "{}", function.name);
         assert!(actions(&role).iter().all(|(action, _)| !["Scan", "PartiQL", "*"].iter().any(|not| action.contains(not))));
     }
 }
@@ -139,6 +145,42 @@ fn without_a_session_a_function_sees_the_platforms_partition_only() {
         ],
         "these stand before the second wall: what is added here is a decision of its own"
     );
+}
+
+/// What the statements let do with objects of the audit bucket.
+fn objects_of(statements: &Node) -> Vec<String> {
+    let Node::List(statements) = statements else { panic!("statements are a list") };
+    let actions = statements.iter().filter_map(|s| s.get("Action")).flat_map(super::tests::texts);
+    actions.filter(|action| action.starts_with("s3:") && action.contains("Object")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_tenants_objects_are_seen_by_its_sessions_and_without_one_a_function_sees_the_platforms() {
+    let mut asked = 0;
+    for function in with_tables() {
+        let ((_, session), on, off) = (tenant_role(&function), own(&function, true), own(&function, false));
+        assert_eq!(objects_of(&session), objects_of(&on), "{}", function.name);
+        for action in objects_of(&on) {
+            for folder in ["segments", "checkpoints"] {
+                let object = |tenant: &str| format!("arn:${{AWS::Partition}}:s3:::${{AuditBucket}}/{folder}/{tenant}/000.x");
+                let by_session = |tags: &[(&'static str, Vec<String>)], of: &str| {
+                    allows(&session, &action, &object(of), &tags.iter().cloned().collect::<Context<'_>>())
+                };
+                let platform = TenantId::PLATFORM.to_string();
+                let what = format!("{} {action} {folder}", function.name);
+                assert!(by_session(&[tag(OWN)], OWN), "{what}");
+                for other in [OTHER, &platform, "", &format!("{OWN}0"), "*"] {
+                    assert!(!by_session(&[tag(OWN)], other), "{what}: {other}'s");
+                }
+                assert!(!by_session(&[], OWN) && !by_session(&[tag("")], OWN), "{what}: no tenant's");
+                let by = |role: &Node, of: &str| allows(role, &action, &object(of), &Context::new());
+                assert!(by(&on, &platform) && !by(&on, OWN), "{what}");
+                assert!(by(&off, &platform) && by(&off, OWN), "{what}");
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 20, "{asked} questions");
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! The second wall of tenancy, as IAM holds it: a role for each distinct set of what functions do with tables, whose sessions
-//! are tagged with a tenant and see that tenant's partitions. A function may open sessions of its own set's role only, and
-//! without one it sees the platform's partition.
+//! The second wall of tenancy, as IAM holds it: a role for each distinct set of what functions do with tables and with the audit
+//! bucket, whose sessions are tagged with a tenant and see that tenant's partitions and objects. A function may open sessions of
+//! its own set's role only, and without one it sees the platform's.
 //!
 //! A role's name is a hash of what it may do, so that a name never changes its meaning: while a deployment is under way the
 //! old functions keep the role that they know.
@@ -34,7 +34,21 @@ pub(crate) fn is_across_tenants(function: &Function) -> bool {
 
 /// What the function's tenant role may do; nothing where the function sees no table.
 pub(crate) fn statements(function: &Function) -> Vec<Node> {
-    iam::tables(function, &attribute("DataKey.Arn"), Some(&keys_begin_with("${aws:PrincipalTag/tenant}#*")))
+    let data_key = attribute("DataKey.Arn");
+    let mut statements = iam::tables(function, &data_key, Some(&keys_begin_with("${aws:PrincipalTag/tenant}#*")));
+    statements.extend(iam::objects(function, &data_key, folders_of("${!aws:PrincipalTag/tenant}").into_iter().collect()));
+    statements
+}
+
+/// A tenant's objects in the audit bucket.
+fn folders_of(tenant: &str) -> [Node; 2] {
+    ["segments", "checkpoints"].map(|kind| sub(format!("arn:${{AWS::Partition}}:s3:::${{AuditBucket}}/{kind}/{tenant}/*")))
+}
+
+/// What a function's own role sees of the audit bucket: the platform's log, where tenants are separated.
+pub(crate) fn folders() -> Node {
+    let [segments, checkpoints] = folders_of(&TenantId::PLATFORM.to_string());
+    list![if_on(segments, sub("arn:${AWS::Partition}:s3:::${AuditBucket}/*")), if_on(checkpoints, nothing())]
 }
 
 /// The tenant role's name after the deployment's: `tenant-1f0c9a2b`.

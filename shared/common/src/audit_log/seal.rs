@@ -112,7 +112,8 @@ impl AuditSealer<'_> {
     /// # Errors
     /// 503 where S3 does not answer; the segment may then be there.
     pub async fn put(&self, segment: &Segment) -> Result<Put> {
-        match self.objects()?.create(&segment.object_key(), "application/jsonl", segment.body().to_vec()).await? {
+        let body = segment.body().to_vec();
+        match self.objects()?.create(self.tenant, &segment.object_key(), "application/jsonl", body).await? {
             Created::Done(version) => Ok(Put::Done(version)),
             Created::Exists => Ok(Put::Exists),
         }

@@ -91,7 +91,8 @@ impl AuditSigner<'_> {
     pub async fn keep(&self, signed: &Signed, head: &Head) -> Result<Option<Vec<u8>>> {
         let note = signed.to_string();
         let key = checkpoint_key(self.tenant, head.size());
-        let version = match self.objects()?.create(&key, "text/plain; charset=utf-8", note.clone().into_bytes()).await? {
+        let bytes = note.clone().into_bytes();
+        let version = match self.objects()?.create(self.tenant, &key, "text/plain; charset=utf-8", bytes).await? {
             Created::Done(version) => version,
             Created::Exists => match self.kept_checkpoint(head.size(), None).await? {
                 // An earlier run got no further than here: the signature of one text is one.
