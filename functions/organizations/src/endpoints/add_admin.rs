@@ -3,7 +3,7 @@
 
 use crate::work::{self, Office};
 use common::{
-    Action, Data, Error, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId,
+    Action, Data, Error, IdempotencyKey, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId,
     UserId,
 };
 use phi::Email;
@@ -26,6 +26,7 @@ impl Operation for AddAdmin {
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions, Need::Seal];
     const STATUS: u16 = 204;
+    const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Required;
     const SAMPLE: Sample = Sample::body(r#"{"user_id": "usr_019b76da100070008000000000000001"}"#);
     type Input = (Path<TenantId>, Json<Appointment>);
     type Output = ();
