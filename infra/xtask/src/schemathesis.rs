@@ -7,7 +7,7 @@ mod report;
 
 use crate::{Outcome, workspace};
 use axum::http::Method;
-use common::RateLimit;
+use common::{RateLimit, Role};
 use emulators::Venv;
 use local::{
     Observer, Options, Ran, Served, Stack, TENANTS,
@@ -24,14 +24,14 @@ use std::{
     path::Path,
     process::ExitCode,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 use tokio::{
     process::Command,
-    time::{Instant, timeout},
+    time::{Instant, timeout_at},
 };
 
 /// Tries the API with requests that are made from its description, and checks each answer
@@ -70,13 +70,26 @@ pub(crate) fn run(args: Args) -> Outcome {
     outcome
 }
 
-/// How many the stack has answered.
+/// What the stack has answered.
 #[derive(Debug, Default)]
-struct Requests(AtomicUsize);
+struct Requests {
+    all: AtomicUsize,
+    /// By tenant: what was not there for its users.
+    missing: Mutex<BTreeMap<String, usize>>,
+}
+
+impl Requests {
+    fn missing(&self, tenant: &str) -> usize {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).get(tenant).copied().unwrap_or_default()
+    }
+}
 
 impl Observer for Requests {
     fn served(&self, request: &Served) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.all.fetch_add(1, Ordering::Relaxed);
+        if let (404, Some(tenant)) = (request.status, request.line.as_ref().and_then(|line| line["tenant.id"].as_str())) {
+            *self.missing.lock().unwrap_or_else(PoisonError::into_inner).entry(tenant.to_owned()).or_default() += 1;
+        }
         if let Served { method, route, status: status @ 500.., took, .. } = request {
             eprintln!("{method} {route}: {status} after {} ms", took.as_millis());
         }
@@ -106,39 +119,92 @@ async fn attack(stack: &Stack, python: &Path, args: &Args, requests: &Requests) 
     let reception = Reception::open(stack).await?;
     let dir = workspace::root().join("target/schemathesis");
     std::fs::create_dir_all(&dir)?;
-    let events = dir.join("events.ndjson");
-    let mut child = schemathesis(python, args, stack, &reception, &events).spawn()?;
-    let Ok(status) = timeout(Duration::from_secs(args.time_limit * 60), child.wait()).await else {
-        child.kill().await?;
-        return Err(format!("not done after {} minutes (--time-limit)", args.time_limit).into());
-    };
-    let report = Report::read(File::open(&events)?, status?.success())?;
-    print!("{}", report.summary(requests.0.load(Ordering::Relaxed), reception.people(), began.elapsed()));
+    let tool = Tool { python, args, stack, dir: &dir, ends: began + Duration::from_secs(args.time_limit * 60) };
+    let mut report = everything(&tool, &reception).await?;
+    if args.only.is_empty() {
+        report = report.and(compare(&tool, &reception, requests).await?);
+    }
+    print!("{}", report.summary(requests.all.load(Ordering::Relaxed), reception.people(), began.elapsed()));
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn schemathesis(python: &Path, args: &Args, stack: &Stack, reception: &Reception, events: &Path) -> Command {
+/// Schemathesis, as it is started.
+struct Tool<'a> {
+    python: &'a Path,
+    args: &'a Args,
+    stack: &'a Stack,
+    dir: &'a Path,
+    ends: Instant,
+}
+
+impl Tool<'_> {
+    async fn run(&self, name: &str, config: &Path, more: impl FnOnce(&mut Command)) -> Result<Report, Box<dyn Error>> {
+        let Self { args, stack, .. } = self;
+        let events = self.dir.join(name).with_extension("ndjson");
+        let mut command = Command::new(self.python.with_file_name("schemathesis"));
+        command
+            .current_dir(workspace::root())
+            .arg("--config-file")
+            .arg(config)
+            .args(["run", "docs/openapi.json"])
+            .args(["--url", stack.base_url()])
+            .args(["--max-examples", &args.max_examples.to_string()])
+            .args(["--seed", &args.seed.to_string()])
+            .arg("--report-ndjson-path")
+            .arg(&events)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("HYPOTHESIS_STORAGE_DIRECTORY", self.dir.join("hypothesis"))
+            .kill_on_drop(true);
+        more(&mut command);
+        let mut child = command.spawn()?;
+        let Ok(status) = timeout_at(self.ends, child.wait()).await else {
+            child.kill().await?;
+            return Err(format!("not done after {} minutes (--time-limit)", args.time_limit).into());
+        };
+        Ok(Report::read(File::open(&events)?, status?.success())?)
+    }
+}
+
+/// Every operation, by the people whom `hooks.py` finds for it.
+async fn everything(tool: &Tool<'_>, reception: &Reception) -> Result<Report, Box<dyn Error>> {
     let ours = workspace::root().join("infra/schemathesis");
-    let mut command = Command::new(python.with_file_name("schemathesis"));
-    command
-        .current_dir(workspace::root())
-        .arg("--config-file")
-        .arg(ours.join("schemathesis.toml"))
-        .arg("run")
-        .arg("docs/openapi.json")
-        .args(["--url", stack.base_url()])
-        .args(["--max-examples", &args.max_examples.to_string()])
-        .args(["--seed", &args.seed.to_string()])
-        .arg("--report-ndjson-path")
-        .arg(events)
-        .args(args.only.iter().flat_map(|name| ["--include-operation-id", name]))
-        .env("SCHEMATHESIS_HOOKS", ours.join("hooks.py"))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("HYPOTHESIS_STORAGE_DIRECTORY", workspace::root().join("target/schemathesis/hypothesis"))
-        .env("STACK_URL", stack.base_url())
-        .env("STACK_RECEPTION", reception.url())
-        .kill_on_drop(true);
-    command
+    let config = ours.join("schemathesis.toml");
+    let run = tool.run("everything", &config, |command| {
+        command
+            .args(tool.args.only.iter().flat_map(|name| ["--include-operation-id", name]))
+            .env("SCHEMATHESIS_HOOKS", ours.join("hooks.py"))
+            .env("STACK_URL", tool.stack.base_url())
+            .env("STACK_RECEPTION", reception.url());
+    });
+    run.await
+}
+
+/// What one tenant's administrator reads is asked for by the other's: schemathesis' own `object_level_authorization`, which knows
+/// two users and none who follow them. The items are those that the first run has left.
+async fn compare(tool: &Tool<'_>, reception: &Reception, requests: &Requests) -> Result<Report, Box<dyn Error>> {
+    let mut users = Vec::new();
+    for tenant in TENANTS {
+        let bearer = format!("Bearer {}", reception.token(tenant, Role::TenantAdmin).await?);
+        users.push(json!({ "name": tenant, "fixedHeaders": [{ "name": "Authorization", "value": bearer }] }));
+    }
+    let (people, config) = (tool.dir.join("peers.json"), tool.dir.join("peers.toml"));
+    std::fs::write(&people, json!({ "auth": users }).to_string())?;
+    let settings = include_str!("../../schemathesis/peers.toml");
+    std::fs::write(&config, format!("{settings}path = {people:?}\npeers = {TENANTS:?}\n"))?;
+    let other = tool.stack.handover().tenants.get(TENANTS[1]).ok_or("the stack lacks a tenant")?;
+    let before = requests.missing(other);
+    let report = tool.run("peers", &config, |command| {
+        command.args(["--checks", "object_level_authorization", "--include-method", "GET", "--phases", "fuzzing,stateful"]);
+    });
+    let report = report.await?;
+    std::fs::remove_file(&people)?;
+    match requests.missing(other) - before {
+        0 => Err("object_level_authorization compared nothing: nobody asked for what the other tenant reads".into()),
+        asked => {
+            println!("{} asked {asked} times for what is the other tenant's, and it was not there", TENANTS[1]);
+            Ok(report)
+        }
+    }
 }
 
 /// Sets a tenant's rate limits as high as it may set them, by its own administrator: there are limits still, and whoever reaches

@@ -86,6 +86,12 @@ impl Reception {
         format!("http://{}", self.address)
     }
 
+    /// A token of somebody new.
+    pub(super) async fn token(&self, tenant: &str, role: Role) -> Result<String, Box<dyn Error>> {
+        let newcomer = self.desk.newcomer(&Wanted { tenant: tenant.to_owned(), role }).await.map_err(|e| e.to_string())?;
+        Ok(newcomer["access_token"].as_str().unwrap_or_default().to_owned())
+    }
+
     /// How many have come.
     pub(super) fn people(&self) -> u32 {
         self.desk.people.load(Ordering::Relaxed)

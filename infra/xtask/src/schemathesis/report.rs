@@ -31,6 +31,18 @@ impl Report {
         Ok(report)
     }
 
+    /// What two runs did.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.operations.extend(other.operations);
+        self.cases += other.cases;
+        for (name, (said, no)) in other.checks {
+            let both = self.checks.entry(name).or_default();
+            *both = (both.0 + said, both.1 + no);
+        }
+        self.passed &= other.passed && other.cases > 0;
+        self
+    }
+
     fn add(&mut self, recorder: &Value) {
         self.cases += recorder["interactions"].as_object().map_or(0, serde_json::Map::len);
         // Walks through several operations have no operation's name.
@@ -88,6 +100,16 @@ mod tests {
         assert!(
             report.summary(9, 3, Duration::from_secs(5)).contains("4 test cases of 1 operations; 9 requests by 3 people in 5 s")
         );
+    }
+
+    #[test]
+    fn two_runs_are_clean_where_both_are_and_both_did_something() {
+        let both = read(&[HELD], true).and(read(&[HELD], true));
+        assert!(both.is_clean());
+        assert_eq!((both.cases, both.operations.len(), both.checks["ignored_auth"]), (4, 1, (2, 0)));
+        assert!(!read(&[HELD], true).and(read(&[], true)).is_clean());
+        assert!(!read(&[HELD], true).and(read(&[HELD], false)).is_clean());
+        assert!(!read(&[&HELD.replacen("success", "failure", 1)], true).and(read(&[HELD], true)).is_clean());
     }
 
     #[test]
