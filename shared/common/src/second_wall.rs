@@ -106,7 +106,8 @@ impl SecondWall {
         if let Some(session) = session.as_ref().filter(|session| session.is_fresh(now)) {
             return Ok(session.inside.clone());
         }
-        match self.assume(tenant).await {
+        // Boxed, for it is seldom asked for, and every call to a table would carry its size and depth.
+        match Box::pin(self.assume(tenant)).await {
             Ok(inside) => {
                 *session = Some(Session { inside: inside.clone(), asked_at: now, renew_at: now.plus(USED_FOR) });
                 Ok(inside)
