@@ -139,12 +139,15 @@ async fn make_due(db: &Db, tenant: TenantId, key: &Key, list: &str, now: Timesta
         names: &names,
         values: vec![(":now", AttributeValue::S(now.to_string())), (":list", AttributeValue::S(prefixed(tenant, list)))],
     };
-    let sooner = update("SET #at = :now", "#list = :list AND #at > :now");
-    if db.update(tenant, Table::Records, key, sooner).await?.is_ok() {
-        return Ok(true);
+    let (sooner, remember) =
+        (("SET #at = :now", "#list = :list AND #at > :now"), ("SET hinted_at = :now", "#list = :list AND #at <= :now"));
+    // Between the first two the answer may have come, and have put it off.
+    for (expression, condition) in [sooner, remember, sooner] {
+        if db.update(tenant, Table::Records, key, update(expression, condition)).await?.is_ok() {
+            return Ok(true);
+        }
     }
-    let remember = update("SET hinted_at = :now", "#list = :list AND #at <= :now");
-    Ok(db.update(tenant, Table::Records, key, remember).await?.is_ok())
+    Ok(false)
 }
 
 fn token_key(token: &str) -> Key {

@@ -133,6 +133,37 @@ mod tests {
         world.round().await;
         assert!(world.due(&id).await > Some(now(&world.app)));
         assert_eq!(world.due(&theirs).await, None);
+
+    }
+
+    /// It may come between the push's look whether the shipment is due, and its note that it was.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_answer_that_comes_in_the_middle_of_a_push_does_not_lose_it() {
+        let world = world().await;
+        let id = world.shipment(Acme, 1).await;
+        world.run("renew_track_alerts").await.unwrap();
+        world.round().await;
+        let mut between = 0;
+        for nth in 0..8 {
+            world.wait(Duration::from_secs(24 * 3600));
+            world.run("schedule_tracking").await.unwrap();
+            let token = token(&world).await;
+            let mut held = world.app.wire().hold("UpdateItem", nth);
+            let body = event(1);
+            let mut pushing = Box::pin(push(&world, &token, &body));
+            tokio::select! {
+                _ = &mut pushing => break,
+                () = held.arrived() => {}
+            }
+            world.deliveries().settle().await;
+            held.let_go();
+            pushing.await;
+            let due = world.due(&id).await.unwrap();
+            assert!(due <= now(&world.app), "held at its UpdateItem {nth}: {due}");
+            between += 1;
+            world.round().await;
+        }
+        assert!(between > 2, "held {between} times");
     }
 
     #[tokio::test(flavor = "multi_thread")]
