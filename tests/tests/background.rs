@@ -202,7 +202,7 @@ const ON_NO_RECORD: &[(&str, &[&str])] = &[
     ("settle_outbox", &["EVENTS"]),
     ("renew_track_alerts", &["GATE/GATE", "SHIPMENT/ALERT", "UPS/TOKEN/TOKEN", "WATCH/SHIPMENT"]),
     ("send_digests", &["GATE/GATE", "INBOX/STATE"]),
-    ("mail_checkpoints", &["CHECKPOINT_MAIL/LAST", "GATE/GATE"]),
+    ("mail_checkpoints", &["GATE/GATE"]),
     ("sign_checkpoint", &["CHECKPOINTS/CHECKPOINT"]),
     ("sweep_outbox", &["AUDIT", "EVENTS"]),
 ];
@@ -440,4 +440,47 @@ async fn each_schedule_killed_at_each_await_leaves_what_is_whole_and_the_next_ru
     for schedule in registry::schedules() {
         killed_at_each_await(Work::Runs(schedule)).await;
     }
+}
+
+/// Breaks the seal of a member's e-mail, or mends it.
+async fn break_seal(app: &App, tenant: Tenant, role: Role) {
+    let pk = format!("{}#MEMBER#{}", app.tenant_id(tenant), app.user_id(tenant, role));
+    let mut row = app.dump("RecordsTable").await.into_iter().find(|row| row["pk"].as_s().unwrap() == &pk).unwrap();
+    let mut sealed = row["sealed"].as_b().unwrap().as_ref().to_vec();
+    *sealed.last_mut().unwrap() ^= 1;
+    row.insert("sealed".to_owned(), AttributeValue::B(sealed.into()));
+    let put = app.raw().put_item().table_name(&app.provisioned().tables["RecordsTable"]);
+    put.set_item(Some(row)).send().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auditor_who_cannot_be_mailed_is_tried_again_and_nobody_else_is_mailed_twice() {
+    let app = App::start().await;
+    let endpoint = |name: &str| registry::all().find(|endpoint| endpoint.name == name).unwrap();
+    let schedule = |name: &str| registry::schedules().find(|schedule| schedule.name == name).unwrap();
+    let admin = app.as_identity(app.open_session(Tenant::Acme, Role::TenantAdmin).await);
+    let viewer = app.user_id(Tenant::Acme, Role::Viewer);
+    let granted = admin.call(endpoint("grant_role")).path("user_id", viewer).path("role", "auditor").json(json!({})).await;
+    assert!((200..300).contains(&granted.status), "{}", granted.text);
+    app.deliveries(registry::consumers().filter(|consumer| consumer.name == "seal_audit")).settle().await;
+    schedule("sign_checkpoint").run(app.deps()).await.unwrap();
+    let mails = |tenant: Tenant, role: Role| {
+        let email = app.email(tenant, role);
+        app.mails().iter().filter(|mail| mail["Destination"]["ToAddresses"][0] == email.as_str()).count()
+    };
+    let mailed = || [mails(Tenant::Acme, Role::Auditor), mails(Tenant::Acme, Role::Viewer), mails(Tenant::Birch, Role::Auditor)];
+
+    break_seal(&app, Tenant::Acme, Role::Viewer).await;
+    for _ in 0..3 {
+        let _ = schedule("mail_checkpoints").run(app.deps()).await;
+        assert_eq!(mailed(), [1, 0, 1]);
+        app.clock().advance(Duration::from_secs(3600));
+    }
+    break_seal(&app, Tenant::Acme, Role::Viewer).await;
+    for _ in 0..2 {
+        schedule("mail_checkpoints").run(app.deps()).await.unwrap();
+        assert_eq!(mailed(), [1, 1, 1]);
+    }
+    let told = |event: &Value| event["type"] == "job.mail_checkpoints";
+    assert_eq!(app.audit(Tenant::Acme).await.iter().filter(|event| told(event)).count(), 2, "each mailing is on record");
 }

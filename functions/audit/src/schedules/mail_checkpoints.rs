@@ -2,15 +2,19 @@
 //!
 //! | Partition | Sort | What |
 //! |---|---|---|
-//! | `CHECKPOINT_MAIL` | `LAST` | when checkpoints were last mailed, and of what size the log was |
+//! | `CHECKPOINT_MAIL` | `LAST` | when checkpoints were last mailed, of what size, to whom, and to how many it could not be |
 //!
-//! A run that fails, or is killed, before it notes that is repeated within the hour: the same mails go out once more, under the
-//! same id.
+//! Whoever could not be mailed is tried again each hour, and nobody else. A run that is killed before it notes whom it has mailed
+//! repeats that, under the same id.
 
 use super::Log;
+use crate::{
+    TamperDetected,
+    walk::{self, checkpoint_finding},
+};
 use common::{
-    Background, Condition, Delivery, Edit, Key, Mail, MemberPii, Membership, Need, Result, Role, Row, Schedule, StoredCheckpoint,
-    Tenant, TenantId, Tick, Timestamp, escaped, profile_key,
+    Background, CONTENDED, Condition, Delivery, Edit, Error, Key, Mail, MemberPii, Membership, Need, Result, Role, Row, Schedule,
+    StoredCheckpoint, Tenant, TenantId, Tick, Timestamp, UserId, escaped, profile_key,
 };
 use ledger::VerifierKey;
 use std::time::Duration;
@@ -33,38 +37,60 @@ impl Background for MailCheckpoints {
     }
 
     async fn after(cx: &mut Delivery<'_, Self>, _: &Log) -> Result<()> {
-        let now = cx.now();
-        let last = cx.reader().get(&key()).await?.map(|row| Last::from_row(&row)).transpose()?;
-        if last.as_ref().is_some_and(|last| now < last.at.plus(A_DAY)) {
-            return Ok(());
-        }
-        let log = cx.audit_log();
+        let (now, log) = (cx.now(), cx.audit_log());
+        let before = cx.reader().get(&key()).await?.map(|row| Last::from_row(&row)).transpose()?;
+        let (mut mailing, goes_on) = match &before {
+            Some(last) if now < last.at.plus(A_DAY) && last.left == 0 => return Ok(()),
+            Some(last) if now < last.at.plus(A_DAY) => (last.clone(), true),
+            _ => (Last { at: now, size: 0, told: Vec::new(), left: 0 }, false),
+        };
         let Some(checkpoint) = log.last_checkpoint().await? else { return Ok(()) };
-        let size = i64::try_from(checkpoint.head.size()).unwrap_or(i64::MAX);
-        if last.as_ref().is_some_and(|last| last.size == size) {
+        mailing.size = i64::try_from(checkpoint.head.size()).unwrap_or(i64::MAX);
+        let mailed = before.as_ref().map_or(0, |last| last.size);
+        if mailing.size == mailed && !goes_on {
             return Ok(());
         }
-        let row = cx.reader().get(&profile_key()).await?.ok_or(common::Error::internal("no tenant"))?;
-        let (tenant, verifier) = (Tenant::from_row(&row)?.name, log.verifier_key().await?);
+        // What is mailed is what a witness says later: nothing that is not signed, nor a log that was longer.
+        if walk::signed_head(&log, Some(&checkpoint)).await?.is_err() || mailing.size < mailed {
+            let finding = checkpoint_finding(checkpoint.head.size());
+            return log.raise(finding, Self::NAME, TamperDetected::from(finding)).await;
+        }
+        let row = cx.reader().get(&profile_key()).await?.ok_or(Error::internal("no tenant"))?;
+        let letter = letter(&Tenant::from_row(&row)?.name, &checkpoint, &log.verifier_key().await?);
         let audits = |member: &Membership| {
             member.has_arrived() && member.grants.iter().any(|grant| grant.role == Role::Auditor && grant.holds_at(now))
         };
-        let (subject, text, html) = letter(&tenant, &checkpoint, &verifier);
-        let id = format!("{}-{size}", log.tenant());
-        let mut mailed = 0_usize;
-        for auditor in cx.members().await?.into_iter().filter(audits) {
-            let MemberPii { email, .. } = cx.open(&Membership::place(auditor.user), &auditor.pii).await?;
-            let (subject, text, html, id) = (subject.clone(), text.clone(), html.clone(), id.clone());
-            cx.mailer()?.send(&Mail { to: &email, subject, text, html, id }).await?;
-            cx.touched("User", auditor.user);
-            mailed += 1;
+        let auditors = cx.members().await?.into_iter().filter(audits).filter(|member| !mailing.told.contains(&member.user));
+        let (mut failed, told) = (None, mailing.told.len());
+        mailing.left = 0;
+        for auditor in auditors.collect::<Vec<_>>() {
+            match send(cx, &auditor, &letter, format!("{}-{}", log.tenant(), mailing.size)).await {
+                Ok(()) => mailing.told.push(auditor.user),
+                Err(error) => {
+                    mailing.left += 1;
+                    failed = Some(error);
+                }
+            }
         }
         cx.log("audit.checkpoint", checkpoint.head.size());
-        cx.log("audit.auditors", mailed);
-        let unmoved = last.map_or(Condition::Missing("mailed_at"), |last| Condition::Is("mailed_at", last.at.to_string()));
-        cx.changes().note(Edit::of(key()).text("mailed_at", now).number("size", size).when(unmoved));
-        Ok(())
+        cx.log("audit.auditors", mailing.told.len() - told);
+        cx.log("audit.not_mailed", failed.as_ref().map(|_| mailing.left));
+        match failed {
+            Some(error) if mailing.told.len() == told => Err(error),
+            _ => {
+                cx.changes().edit(mailing.edit(before.as_ref()), CONTENDED);
+                Ok(())
+            }
+        }
     }
+}
+
+async fn send(cx: &Delivery<'_, MailCheckpoints>, auditor: &Membership, letter: &Letter, id: String) -> Result<()> {
+    let MemberPii { email, .. } = cx.open(&Membership::place(auditor.user), &auditor.pii).await?;
+    let Letter { subject, text, html } = letter.clone();
+    cx.mailer()?.send(&Mail { to: &email, subject, text, html, id }).await?;
+    cx.touched("User", auditor.user);
+    Ok(())
 }
 
 impl Schedule for MailCheckpoints {
@@ -76,14 +102,36 @@ impl Schedule for MailCheckpoints {
 }
 
 /// What was mailed last.
+#[derive(Clone)]
 struct Last {
     at: Timestamp,
     size: i64,
+    told: Vec<UserId>,
+    /// How many could not be mailed.
+    left: i64,
 }
 
 impl Last {
     fn from_row(row: &Row) -> Result<Self> {
-        Ok(Self { at: row.parse("mailed_at")?, size: row.number("size")? })
+        let told = row.text("told")?.split_whitespace().map(str::parse).collect::<Result<_, _>>();
+        let told = told.map_err(|_| Error::internal("told"))?;
+        Ok(Self { at: row.parse("mailed_at")?, size: row.number("size")?, told, left: row.number("left")? })
+    }
+
+    fn told(&self) -> String {
+        self.told.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The edit after which the item says this, where it says what was `before`.
+    fn edit(&self, before: Option<&Self>) -> Edit {
+        let unmoved = match before {
+            None => Condition::Missing("mailed_at"),
+            Some(last) => {
+                Condition::All(vec![Condition::Is("mailed_at", last.at.to_string()), Condition::Is("told", last.told())])
+            }
+        };
+        let edit = Edit::of(key()).text("mailed_at", self.at).number("size", self.size);
+        edit.text("told", self.told()).number("left", self.left).when(unmoved)
     }
 }
 
@@ -91,24 +139,32 @@ fn key() -> Key {
     Key::new("CHECKPOINT_MAIL", "LAST")
 }
 
-/// Subject, text and HTML.
-fn letter(tenant: &str, checkpoint: &StoredCheckpoint, key: &VerifierKey) -> (String, String, String) {
+#[derive(Clone)]
+struct Letter {
+    subject: String,
+    text: String,
+    html: String,
+}
+
+fn letter(tenant: &str, checkpoint: &StoredCheckpoint, key: &VerifierKey) -> Letter {
     let StoredCheckpoint { note, head, signed_at, .. } = checkpoint;
     let origin = note.lines().next().unwrap_or_default();
     // The tenant's name last: it is a tenant's choice, and shall not be filled in again.
-    let fill = |template: &str, tenant: &str| {
+    let fill = |template: &str, as_shown: fn(&str) -> String| {
         [
             ("{{signed_at}}", signed_at.to_string()),
             ("{{size}}", head.size().to_string()),
-            ("{{note}}", note.clone()),
-            ("{{origin}}", origin.to_owned()),
-            ("{{key}}", key.to_string()),
-            ("{{tenant}}", tenant.to_owned()),
+            ("{{note}}", as_shown(note)),
+            ("{{origin}}", as_shown(origin)),
+            ("{{key}}", as_shown(&key.to_string())),
+            ("{{tenant}}", as_shown(tenant)),
         ]
         .into_iter()
         .fold(template.to_owned(), |text, (name, value)| text.replace(name, &value))
     };
-    let text = fill(include_str!("../templates/checkpoint.txt"), tenant);
-    let html = fill(include_str!("../templates/checkpoint.html"), &escaped(tenant));
-    (format!("Checkpoint of the audit log at {} events", head.size()), text, html)
+    Letter {
+        subject: format!("Checkpoint of the audit log at {} events", head.size()),
+        text: fill(include_str!("../templates/checkpoint.txt"), str::to_owned),
+        html: fill(include_str!("../templates/checkpoint.html"), escaped),
+    }
 }

@@ -54,6 +54,14 @@ async fn alter(app: &App, partition: &str, sort: &str, name: &str, value: Attrib
     put(app, item).await;
 }
 
+/// Takes an item of Acme's away.
+async fn lose(app: &App, partition: &str, sort: &str) {
+    let key = |name: &str, value: String| (name.to_owned(), AttributeValue::S(value));
+    let keys = [key("pk", format!("{}#{partition}", app.tenant_id(Acme))), key("sk", sort.to_owned())];
+    let request = app.raw().delete_item().table_name(&app.provisioned().tables["LedgerTable"]);
+    request.set_key(Some(keys.into())).send().await.unwrap();
+}
+
 fn text(text: impl ToString) -> AttributeValue {
     AttributeValue::S(text.to_string())
 }
@@ -432,4 +440,29 @@ async fn a_mail_that_could_not_be_sent_is_sent_within_the_hour() {
     app.clock().advance(Duration::from_secs(3600));
     run(&app, "mail_checkpoints").await.unwrap();
     assert_eq!(mailed(&app, Acme).len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_not_signed_and_a_log_that_was_longer_is_mailed_to_nobody() {
+    let app = log().await;
+    run(&app, "mail_checkpoints").await.unwrap();
+    assert_eq!((mailed(&app, Acme).len(), alarms(&app).len()), (1, 0));
+    // The newest is taken away, and what is left is signed.
+    let size = checkpoint(&app, Acme).await["size"].as_u64().unwrap();
+    let sort = format!("CHECKPOINT#{size:012}");
+    let newest = get(&app, Acme, "CHECKPOINTS", &sort).await;
+    lose(&app, "CHECKPOINTS", &sort).await;
+    app.clock().advance(Duration::from_secs(24 * 3600));
+    run(&app, "mail_checkpoints").await.unwrap();
+    assert_eq!((mailed(&app, Acme).len(), alarms(&app).len()), (1, 1));
+    // It is back, with other words.
+    put(&app, newest).await;
+    happen(&app, Acme, 1).await;
+    assert!(wake(&app, Acme).await);
+    sign(&app).await;
+    let size = sealed(&app, Acme).0.size();
+    alter(&app, "CHECKPOINTS", &format!("CHECKPOINT#{size:012}"), "note", text("<b>not signed</b>")).await;
+    let before = alarms(&app).len();
+    run(&app, "mail_checkpoints").await.unwrap();
+    assert_eq!((mailed(&app, Acme).len(), alarms(&app).len()), (1, before + 1));
 }
