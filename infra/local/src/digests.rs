@@ -63,8 +63,12 @@ impl Digests {
                     "ConditionExpression": "digest_due > :now AND attribute_not_exists(digest_id)",
                     "ExpressionAttributeValues": { ":now": { "S": SystemClock.now().to_string() } },
                 });
-                // One that is due, or being sent by now, needs no help.
-                due += usize::from(self.dynamodb.call(DYNAMODB, "UpdateItem", &update).await.is_ok());
+                match self.dynamodb.call(DYNAMODB, "UpdateItem", &update).await {
+                    Ok(_) => due += 1,
+                    // One that is due, or being sent by now, needs no help.
+                    Err(refused) if refused.to_string().contains("ConditionalCheckFailed") => {}
+                    Err(failed) => return Err(failed),
+                }
             }
             from = page["LastEvaluatedKey"].take();
             if from.is_null() {

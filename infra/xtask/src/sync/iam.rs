@@ -7,7 +7,7 @@ use super::{
     queues, second_wall,
     yaml::{Node, attribute, list, map, reference, sub},
 };
-use common::{Feed, IdempotencyKey, Kind, Need};
+use common::{Feed, IdempotencyKey, Kind, Need, SocketRoute};
 use std::collections::BTreeSet;
 
 type Actions = BTreeSet<&'static str>;
@@ -45,7 +45,7 @@ impl Grants {
                     grants.records.insert("GetItem");
                 }
             }
-            Serves::Socket(_) => grants.socket(function),
+            Serves::Socket(socket) => grants.socket(function, socket.route),
             Serves::Other(_) if function.is_authorizer() => {
                 // Whose tenant a user is; a refused credential goes on record; a socket's ticket is taken once.
                 grants.records.insert("GetItem");
@@ -137,9 +137,12 @@ impl Grants {
         }
     }
 
-    /// Touches its session, and sees whether it lives still; reads its tenant's gate; who connects is on record.
-    fn socket(&mut self, function: &Function) {
-        self.ephemera.extend(["GetItem", "UpdateItem"]);
+    /// Touches its session, reads its tenant's gate; who connects is on record, and looks again whether the session lives.
+    fn socket(&mut self, function: &Function, route: SocketRoute) {
+        self.ephemera.insert("UpdateItem");
+        if matches!(route, SocketRoute::Connect) {
+            self.ephemera.insert("GetItem");
+        }
         self.records.insert("GetItem");
         self.ledger.insert("UpdateItem");
         if function.needs(Need::Read) {
