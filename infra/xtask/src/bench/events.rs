@@ -100,7 +100,11 @@ fn request(endpoint: &AnyEndpoint) -> GatewayRequest {
     if endpoint.if_match == IfMatch::Required {
         header("if-match", "*".to_owned());
     }
-    let body = endpoint.sample.body.map(with_fresh_numbers);
+    // What is limited before sign-in is so by address and by e-mail: each request has its own.
+    let mut body = endpoint.sample.body.map(with_fresh_numbers);
+    if let (Kind::Public, Some(Value::String(email))) = (endpoint.kind, body.as_mut().and_then(|body| body.get_mut("email"))) {
+        *email = email.replace('@', &format!(".{number}@"));
+    }
     if body.is_some() {
         header("content-type", "application/json".to_owned());
     }
@@ -111,7 +115,7 @@ fn request(endpoint: &AnyEndpoint) -> GatewayRequest {
         query: endpoint.sample.query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         headers,
         body: body.map(|body| body.to_string().into_bytes()),
-        source_ip: "127.0.0.1".to_owned(),
+        source_ip: format!("198.18.{}.{}", number / 256 % 256, number % 256),
         request_id: format!("bench-{number}"),
         ..GatewayRequest::default()
     }
