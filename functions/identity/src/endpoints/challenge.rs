@@ -5,8 +5,8 @@ use crate::{
     sign_in::{self, ChallengeName, SignedIn},
 };
 use common::{
-    AuthFailure, Data, Error, IdempotencyKey, Json, Need, Operation, PendingSignIn, Public, PublicEndpoint, RateLimit, Result, Route,
-    Sample, cognito::SignIn,
+    AuthFailure, Data, Error, IdempotencyKey, Json, Need, Operation, PendingSignIn, Public, PublicEndpoint, RateLimit, Result,
+    Route, Sample, cognito::SignIn,
 };
 
 common::input! {
@@ -117,7 +117,8 @@ async fn enrolled(cx: &mut Public<'_, Challenge>, pending: &PendingSignIn) -> Re
     let (tokens, session) = pending.tokens().zip(pending.enrolment()).ok_or(Error::internal("pending sign-in"))?;
     let member = sign_in::member(cx, &tokens).await?;
     let given_at = cx.enrolled_in(&member, session).await?;
-    let given_at = given_at.ok_or(Error::conflict("not_enrolled", "enrol a second factor first, with `session` as the bearer token"))?;
+    let given_at =
+        given_at.ok_or(Error::conflict("not_enrolled", "enrol a second factor first, with `session` as the bearer token"))?;
     sign_in::open(cx, &member, tokens, Some(given_at)).await
 }
 

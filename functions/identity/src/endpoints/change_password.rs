@@ -1,7 +1,8 @@
 use super::challenge::WEAK;
 use crate::{account::User, secret::Secret};
 use common::{
-    Action, AuthFailure, Data, Endpoint, Error, IdempotencyKey, Json, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope,
+    Action, AuthFailure, Data, Endpoint, Error, IdempotencyKey, Json, Need, Operation, Permit, RateLimit, Result, Route, Sample,
+    Scope,
 };
 
 common::input! {

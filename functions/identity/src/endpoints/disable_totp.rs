@@ -1,5 +1,7 @@
 use crate::account::User;
-use common::{Action, Data, Endpoint, IdempotencyKey, MemberChange, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope};
+use common::{
+    Action, Data, Endpoint, IdempotencyKey, MemberChange, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope,
+};
 
 /// Takes the second factor away, with its recovery codes. Whose role needs one enrols another at the next sign-in.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 use crate::events::PasswordResetRequested;
 use common::{
-    Data, IdempotencyKey, Json, Need, Operation, Public, PublicEndpoint, RateLimit, Result, Route, Sample, cognito::EMAIL_TOKEN_FIELD,
+    Data, IdempotencyKey, Json, Need, Operation, Public, PublicEndpoint, RateLimit, Result, Route, Sample,
+    cognito::EMAIL_TOKEN_FIELD,
 };
 use phi::Email;
 use schemars::JsonSchema;

@@ -1,7 +1,5 @@
 use crate::api_keys::{ApiKeyView, ApiKeys, LIST, Stored};
-use common::{
-    Action, Data, Endpoint, Index, Limit, Need, Operation, Permit, Query, Result, Route, Sample, Scope, TableQuery,
-};
+use common::{Action, Data, Endpoint, Index, Limit, Need, Operation, Permit, Query, Result, Route, Sample, Scope, TableQuery};
 use schemars::JsonSchema;
 use serde::Serialize;
 

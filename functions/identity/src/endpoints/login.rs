@@ -80,8 +80,20 @@ mod tests {
         let events = app.audit(Tenant::Acme).await;
         let event = events.iter().find(|e| e["type"] == "api.login").unwrap();
         assert_eq!(
-            json!([event["outcome"], event["status"], event["actor"]["type"], event["actor"]["id"], event["actor"]["session_id"]]),
-            json!(["success", 200, "user", app.user_id(Tenant::Acme, Role::Marketer).to_string(), me.json["session"]["session_id"]])
+            json!([
+                event["outcome"],
+                event["status"],
+                event["actor"]["type"],
+                event["actor"]["id"],
+                event["actor"]["session_id"]
+            ]),
+            json!([
+                "success",
+                200,
+                "user",
+                app.user_id(Tenant::Acme, Role::Marketer).to_string(),
+                me.json["session"]["session_id"]
+            ])
         );
         assert_eq!((app.platform_audit().await.len(), app.audit(Tenant::Birch).await.len()), before);
     }
@@ -96,7 +108,8 @@ mod tests {
         for table in ["RecordsTable", "LedgerTable", "EphemeraTable", "KeysTable"] {
             all += &format!("{:?}", app.dump(table).await);
         }
-        for secret in [PASSWORD, &email, text(&answer, "access_token"), text(&answer, "id_token"), text(&answer, "refresh_token")] {
+        for secret in [PASSWORD, &email, text(&answer, "access_token"), text(&answer, "id_token"), text(&answer, "refresh_token")]
+        {
             assert!(!all.contains(secret), "{secret}");
         }
     }
@@ -216,7 +229,10 @@ mod tests {
         app.cognito("AdminUpdateUserAttributes", json!({"Username": user, "UserAttributes": attributes})).await;
         let answer = sign_in(&app, Tenant::Acme, Role::Viewer).await;
         let me = caller(&app, text(&answer, "access_token")).await.call(endpoint("me")).await;
-        assert_eq!((&me.json["tenant_id"], &me.json["roles"]), (&json!(app.tenant_id(Tenant::Acme).to_string()), &json!(["viewer"])));
+        assert_eq!(
+            (&me.json["tenant_id"], &me.json["roles"]),
+            (&json!(app.tenant_id(Tenant::Acme).to_string()), &json!(["viewer"]))
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]

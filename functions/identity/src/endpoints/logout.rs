@@ -1,7 +1,5 @@
 use crate::account::Session;
-use common::{
-    Action, Data, Endpoint, IdempotencyKey, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope,
-};
+use common::{Action, Data, Endpoint, IdempotencyKey, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope};
 
 /// Ends the caller's session. Its tokens stop at their next use.
 #[derive(Debug)]

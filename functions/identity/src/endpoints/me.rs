@@ -1,7 +1,7 @@
 use crate::account::User;
 use common::{
-    Action, Data, Endpoint, Grant, Membership, Need, Operation, Permit, Result, Role, Route, Sample, Scope, SessionId, TenantId, Timestamp,
-    UserId,
+    Action, Data, Endpoint, Grant, Membership, Need, Operation, Permit, Result, Role, Route, Sample, Scope, SessionId, TenantId,
+    Timestamp, UserId,
 };
 use phi::{Disclosed, Email, PhiValue};
 use schemars::JsonSchema;
@@ -94,7 +94,13 @@ mod tests {
         for (tenant, role) in [(Tenant::Acme, Role::Marketer), (Tenant::Birch, Role::Auditor)] {
             let answer = app.as_role(tenant, role).call(endpoint("me")).await;
             assert_eq!(answer.status, 200, "{}", answer.text);
-            let shown = json!([answer.json["user_id"], answer.json["tenant_id"], answer.json["tenant_name"], answer.json["email"], answer.json["grants"]]);
+            let shown = json!([
+                answer.json["user_id"],
+                answer.json["tenant_id"],
+                answer.json["tenant_name"],
+                answer.json["email"],
+                answer.json["grants"]
+            ]);
             let (user, home) = (app.user_id(tenant, role).to_string(), app.tenant_id(tenant).to_string());
             assert_eq!(shown, json!([user, home, tenant.name(), app.email(tenant, role), [{"role": role}]]));
             let events = app.audit(tenant).await;

@@ -1,7 +1,7 @@
 use crate::{secret::Secret, sign_in::TokenSet};
 use common::{
-    AuthFailure, Data, Error, IdempotencyKey, Json, Need, Operation, Public, PublicEndpoint, RateLimit, RefreshToken, Result, Route, Sample,
-    cognito::SignIn,
+    AuthFailure, Data, Error, IdempotencyKey, Json, Need, Operation, Public, PublicEndpoint, RateLimit, RefreshToken, Result,
+    Route, Sample, cognito::SignIn,
 };
 
 common::input! {

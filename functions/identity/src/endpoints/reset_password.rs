@@ -1,8 +1,6 @@
 use super::challenge::WEAK;
 use crate::secret::Secret;
-use common::{
-    Data, Error, IdempotencyKey, Json, Need, Operation, Public, PublicEndpoint, RateLimit, Result, Route, Sample,
-};
+use common::{Data, Error, IdempotencyKey, Json, Need, Operation, Public, PublicEndpoint, RateLimit, Result, Route, Sample};
 
 common::input! {
     /// A token out of a mail, and the password from now on.

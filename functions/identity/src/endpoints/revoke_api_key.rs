@@ -1,5 +1,5 @@
 use crate::api_keys::Stored;
-use common::{IfMatch, Action, ApiKeyId, Data, Endpoint, Error, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
+use common::{Action, ApiKeyId, Data, Endpoint, Error, IfMatch, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
 
 /// What is told of a key that is no longer good.
 pub(super) const OVER: Error = Error::conflict("api_key_over", "this key is revoked, or has expired");

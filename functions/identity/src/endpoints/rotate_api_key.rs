@@ -2,8 +2,8 @@ use crate::{
     api_keys::{ApiKeyView, IssuedKey, Stored},
     secret::Issued,
 };
-use common::{IfMatch, 
-    Action, ApiKeyId, Data, Endpoint, Error, Json, Need, Operation, Path, Permit, Result, Route, Sample, Scope,
+use common::{
+    Action, ApiKeyId, Data, Endpoint, Error, IfMatch, Json, Need, Operation, Path, Permit, Result, Route, Sample, Scope,
 };
 use std::time::Duration;
 

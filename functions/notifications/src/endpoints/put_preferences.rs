@@ -5,7 +5,9 @@ use crate::{
     store::StoredPreferences,
     view::PreferencesView,
 };
-use common::{IfMatch, Action, Data, Endpoint, FieldError, Json, Need, Operation, Permit, Result, Route, Sample, Scope, input::FromJson};
+use common::{
+    Action, Data, Endpoint, FieldError, IfMatch, Json, Need, Operation, Permit, Result, Route, Sample, Scope, input::FromJson,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 use std::{borrow::Cow, collections::BTreeMap};

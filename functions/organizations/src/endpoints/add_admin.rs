@@ -3,8 +3,8 @@
 
 use crate::work::{self, Office};
 use common::{
-    Action, Data, Error, IdempotencyKey, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId,
-    UserId,
+    Action, Data, Error, IdempotencyKey, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject,
+    TenantId, UserId,
 };
 use phi::Email;
 

@@ -5,7 +5,9 @@ use crate::{
     view::OrganizationView,
     work,
 };
-use common::{IfMatch, Action, Data, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId};
+use common::{
+    Action, Data, IfMatch, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId,
+};
 
 #[derive(Debug)]
 pub struct ArchiveOrganization;

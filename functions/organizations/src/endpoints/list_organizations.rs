@@ -4,9 +4,7 @@ use crate::{
     store::Stored,
     view::{OrganizationPage, OrganizationSummary},
 };
-use common::{
-    Action, Data, Limit, Need, Operation, Platform, PlatformEndpoint, Query, Result, Route, Sample, Subject,
-};
+use common::{Action, Data, Limit, Need, Operation, Platform, PlatformEndpoint, Query, Result, Route, Sample, Subject};
 
 common::input! {
     /// Which page.

@@ -6,9 +6,9 @@ use crate::{
     view::OrganizationView,
     work,
 };
-use common::{IfMatch, 
-    Action, BaaTerm, Data, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId,
-    Timestamp,
+use common::{
+    Action, BaaTerm, Data, IfMatch, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject,
+    TenantId, Timestamp,
 };
 use phi::PersonName;
 

@@ -1,9 +1,9 @@
 //! Sets from where a tenant's members may come. Whoever sets it stays inside: a slip is found out here, not by the next request.
 
 use crate::{view::OrganizationView, work};
-use common::{IfMatch, 
-    Action, Data, Error, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId,
-    network::AllowList,
+use common::{
+    Action, Data, Error, IfMatch, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject,
+    TenantId, network::AllowList,
 };
 
 common::input! {

@@ -1,8 +1,8 @@
 //! Sets what a tenant chooses for itself, as a whole. Every gate hears of it within five seconds.
 
 use crate::{domain::NewSettings, view::SettingsView, work};
-use common::{IfMatch, 
-    Action, Data, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId,
+use common::{
+    Action, Data, IfMatch, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId,
 };
 
 #[derive(Debug)]

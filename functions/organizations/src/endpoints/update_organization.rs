@@ -1,8 +1,9 @@
 //! Changes what people call a tenant, and whom to write to. Its name stays.
 
 use crate::{domain::DisplayName, store, view::OrganizationView, work};
-use common::{IfMatch, 
-    Action, Data, Json, Need, Operation, Patch, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId,
+use common::{
+    Action, Data, IfMatch, Json, Need, Operation, Patch, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject,
+    TenantId,
 };
 use phi::Email;
 
@@ -26,7 +27,8 @@ impl Operation for UpdateOrganization {
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal];
     const IF_MATCH: IfMatch = IfMatch::Required;
-    const SAMPLE: Sample = Sample::body(r#"{"display_name": "Acme Health, Inc.", "contacts": {"security": "security@acme-health.example"}}"#);
+    const SAMPLE: Sample =
+        Sample::body(r#"{"display_name": "Acme Health, Inc.", "contacts": {"security": "security@acme-health.example"}}"#);
     type Input = (Path<TenantId>, Json<OrganizationPatch>);
     type Output = OrganizationView;
 }

@@ -6,8 +6,8 @@ use crate::{
     work::{self, Shipments},
 };
 use common::{
-    Action, Batch, BatchEndpoint, BatchOutput, Data, Error, FieldError, IdempotencyKey, Json, Need, Operation, Result, Route, Sample, Scope,
-    input::FromJson,
+    Action, Batch, BatchEndpoint, BatchOutput, Data, Error, FieldError, IdempotencyKey, Json, Need, Operation, Result, Route,
+    Sample, Scope, input::FromJson,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
@@ -125,7 +125,11 @@ mod tests {
     /// Status of every item, and the code of its error.
     fn outcomes(answer: &Value) -> Vec<(u64, u64, &str)> {
         let items = answer["items"].as_array().unwrap().iter();
-        items.map(|i| (i["index"].as_u64().unwrap(), i["status"].as_u64().unwrap(), i["error"]["code"].as_str().unwrap_or_default())).collect()
+        items
+            .map(|i| {
+                (i["index"].as_u64().unwrap(), i["status"].as_u64().unwrap(), i["error"]["code"].as_str().unwrap_or_default())
+            })
+            .collect()
     }
 
     #[tokio::test]
@@ -150,14 +154,16 @@ mod tests {
                 (5, 201, ""),
             ]
         );
-        let missing: Vec<_> = answer.json["items"][1]["error"]["errors"].as_array().unwrap().iter().map(|e| &e["field"]).collect();
+        let missing: Vec<_> =
+            answer.json["items"][1]["error"]["errors"].as_array().unwrap().iter().map(|e| &e["field"]).collect();
         assert_eq!(missing, ["tracking_number", "recipient", "colour"]);
         let first = &answer.json["items"][0]["result"];
         assert_eq!(*first, get(&app, Acme, first["shipment_id"].as_str().unwrap()).await.json);
 
         // Each item has an event of its own, whatever became of it, and each shipment told of itself.
         let log = audit(&app, Acme).await;
-        let mut statuses: Vec<_> = log.iter().filter(|e| e["type"] == "api.create_shipments").map(|e| e["status"].as_u64().unwrap()).collect();
+        let mut statuses: Vec<_> =
+            log.iter().filter(|e| e["type"] == "api.create_shipments").map(|e| e["status"].as_u64().unwrap()).collect();
         statuses.sort_unstable();
         assert_eq!(statuses, [201, 201, 409, 422, 422, 422]);
         assert_eq!(events(&app, Acme).await.len(), 3);

@@ -48,7 +48,13 @@ impl Endpoint for SearchShipments {
         let query = match (search.tracking_number, search.reference) {
             (Some(GivenNumber(number)), None) => store::with_number(work::number_token(cx, &number).await?),
             (None, Some(reference)) => store::with_reference(work::reference_token(cx, &reference).await?),
-            _ => return Err(Error::invalid("tracking_number", "filter_combination", "send either `tracking_number` or `reference`")),
+            _ => {
+                return Err(Error::invalid(
+                    "tracking_number",
+                    "filter_combination",
+                    "send either `tracking_number` or `reference`",
+                ));
+            }
         };
         work::page(cx, query, search.limit, search.cursor.as_deref()).await
     }
@@ -72,12 +78,18 @@ mod tests {
         created(&app, Birch, body(1)).await;
 
         let spaced = format!(" {} {}", &number(1)[..5].to_lowercase(), &number(1)[5..]);
-        for found in [json!({"tracking_number": number(1)}), json!({"tracking_number": spaced}), json!({"reference": " sentinel  ORDER 1 "})] {
+        for found in [
+            json!({"tracking_number": number(1)}),
+            json!({"tracking_number": spaced}),
+            json!({"reference": " sentinel  ORDER 1 "}),
+        ] {
             let page = search(&app, Acme, found).await;
             assert_eq!(ids(&page), [id.as_str()]);
             assert_eq!(page.json["items"][0], get(&app, Acme, &id).await.json);
         }
-        for not_found in [json!({"tracking_number": number(3)}), json!({"reference": "Sentinel Order"}), json!({"reference": number(1)})] {
+        for not_found in
+            [json!({"tracking_number": number(3)}), json!({"reference": "Sentinel Order"}), json!({"reference": number(1)})]
+        {
             assert_eq!(ids(&search(&app, Acme, not_found).await), [""; 0]);
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     view::ShipmentView,
     work,
 };
-use common::{IfMatch, Action, Data, Endpoint, Json, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
+use common::{Action, Data, Endpoint, IfMatch, Json, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
 
 #[derive(Debug)]
 pub struct UpdateShipment;
@@ -75,9 +75,15 @@ mod tests {
         assert_eq!((answer.status, answer.header("etag")), (200, Some("\"2\"")));
         assert_eq!((&answer.json["reference"], &answer.json["contents"]), (&json!("Sentinel Other"), &json!(null)));
         // The recipient is replaced as a whole.
-        assert_eq!((&answer.json["recipient"]["name"], &answer.json["recipient"]["phone"]), (&json!("Bo Sentinel"), &json!(null)));
+        assert_eq!(
+            (&answer.json["recipient"]["name"], &answer.json["recipient"]["phone"]),
+            (&json!("Bo Sentinel"), &json!(null))
+        );
         assert_eq!((&answer.json["assigned_to"], &answer.json["version"]), (&json!(provider), &json!(2)));
-        assert_eq!((&answer.json["created_at"], &answer.json["updated_at"]), (&json!("2026-01-01T12:00:00.000Z"), &json!("2026-01-01T12:00:01.000Z")));
+        assert_eq!(
+            (&answer.json["created_at"], &answer.json["updated_at"]),
+            (&json!("2026-01-01T12:00:00.000Z"), &json!("2026-01-01T12:00:01.000Z"))
+        );
         assert_eq!(get(&app, Acme, &id).await.text, answer.text);
 
         let changed = json!(["reference", "recipient", "contents", "assigned_to"]);
@@ -134,7 +140,12 @@ mod tests {
         let stale = update(&app, Role::TenantAdmin, &id, 1, json!({"reference": "b"})).await;
         assert_eq!((stale.status, stale.code()), (412, "precondition_failed"));
 
-        let call = || app.as_role(Acme, Role::Marketer).call(endpoint("update_shipment")).path("shipment_id", &id).json(json!({"reference": "b"}));
+        let call = || {
+            app.as_role(Acme, Role::Marketer)
+                .call(endpoint("update_shipment"))
+                .path("shipment_id", &id)
+                .json(json!({"reference": "b"}))
+        };
         let none = call().await;
         assert_eq!((none.status, none.code()), (428, "precondition_required"));
         assert_eq!(call().header("If-Match", "last week").await.code(), "invalid_if_match");

@@ -133,7 +133,6 @@ mod tests {
         world.round().await;
         assert!(world.due(&id).await > Some(now(&world.app)));
         assert_eq!(world.due(&theirs).await, None);
-
     }
 
     /// It may come between the push's look whether the shipment is due, and its note that it was.

@@ -6,7 +6,7 @@ use crate::{
     view::ShipmentView,
     work,
 };
-use common::{IfMatch, Action, Data, Endpoint, Error, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
+use common::{Action, Data, Endpoint, Error, IfMatch, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
 
 #[derive(Debug)]
 pub struct VoidShipment;

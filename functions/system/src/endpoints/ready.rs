@@ -1,6 +1,4 @@
-use common::{
-    Action, Data, Endpoint, Error, Need, Operation, Permit, PlatformResource, Result, Route, Sample, Scope, Vitals,
-};
+use common::{Action, Data, Endpoint, Error, Need, Operation, Permit, PlatformResource, Result, Route, Sample, Scope, Vitals};
 use schemars::JsonSchema;
 use serde::Serialize;
 

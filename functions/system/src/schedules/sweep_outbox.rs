@@ -73,9 +73,12 @@ mod tests {
             "cause": event, "correlation_id": "test", "schema": "test.happened", "version": 1,
             "occurred_at": "2026-01-01T12:00:00.000Z", "payload": {},
         });
-        app.put_raw("LedgerTable", &format!("{tenant}#EVENTS"), &event.to_string(), &[
-            ("kind", "event"), ("schema", "test.happened"), ("envelope", &envelope.to_string()),
-        ])
+        app.put_raw(
+            "LedgerTable",
+            &format!("{tenant}#EVENTS"),
+            &event.to_string(),
+            &[("kind", "event"), ("schema", "test.happened"), ("envelope", &envelope.to_string())],
+        )
         .await;
     }
 

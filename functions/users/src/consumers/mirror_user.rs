@@ -5,15 +5,13 @@
 //! then noted; a crash in between has one sent again, with another password, and the newest is the one that is good.
 
 use crate::{
-    domain::{
-        InvitationResent, PasswordResetByAdmin, UserDeleted, UserDisabled, UserEnabled, UserRolesChanged, UserSignedOut,
-    },
+    domain::{InvitationResent, PasswordResetByAdmin, UserDeleted, UserDisabled, UserEnabled, UserRolesChanged, UserSignedOut},
     mail::{self, Letter},
     work::Person,
 };
 use common::{
-    Background, CONTENDED, Condition, Consumer, Delivery, Directory, Edit, Error, Feed, Incoming, Key, Mail, MemberPii, Membership,
-    Need, Queue, Resource, Result, TemporaryPassword, Tenant, UserId, UserInvited, profile_key,
+    Background, CONTENDED, Condition, Consumer, Delivery, Directory, Edit, Error, Feed, Incoming, Key, Mail, MemberPii,
+    Membership, Need, Queue, Resource, Result, TemporaryPassword, Tenant, UserId, UserInvited, profile_key,
 };
 
 /// How often a user is looked at who changes meanwhile.

@@ -1,7 +1,12 @@
 //! Deletes a user: what was known of them goes, what they have done stays on record.
 
-use crate::{domain::UserDeleted, work::{OWN_ACCOUNT, SomebodyOnce}};
-use common::{IfMatch, Action, Data, Endpoint, Error, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId, Version};
+use crate::{
+    domain::UserDeleted,
+    work::{OWN_ACCOUNT, SomebodyOnce},
+};
+use common::{
+    Action, Data, Endpoint, Error, IfMatch, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId, Version,
+};
 
 #[derive(Debug)]
 pub struct DeleteUser;

@@ -1,7 +1,13 @@
 //! Disables a user: their sessions end with the change, and they sign in no more.
 
-use crate::{domain::UserDisabled, view::UserView, work::{self, OWN_ACCOUNT, Person}};
-use common::{IfMatch, Action, Data, Endpoint, MemberChange, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId, Version};
+use crate::{
+    domain::UserDisabled,
+    view::UserView,
+    work::{self, OWN_ACCOUNT, Person},
+};
+use common::{
+    Action, Data, Endpoint, IfMatch, MemberChange, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId, Version,
+};
 
 #[derive(Debug)]
 pub struct DisableUser;

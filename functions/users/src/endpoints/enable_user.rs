@@ -1,7 +1,13 @@
 //! Enables a user who was disabled. Sessions that have ended stay so.
 
-use crate::{domain::UserEnabled, view::UserView, work::{self, Person}};
-use common::{IfMatch, Action, Data, Endpoint, MemberChange, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId, Version};
+use crate::{
+    domain::UserEnabled,
+    view::UserView,
+    work::{self, Person},
+};
+use common::{
+    Action, Data, Endpoint, IfMatch, MemberChange, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId, Version,
+};
 
 #[derive(Debug)]
 pub struct EnableUser;

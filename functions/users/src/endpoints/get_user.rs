@@ -1,6 +1,9 @@
 //! Shows a user.
 
-use crate::{view::UserView, work::{self, Person}};
+use crate::{
+    view::UserView,
+    work::{self, Person},
+};
 use common::{Action, Data, Endpoint, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId};
 
 #[derive(Debug)]

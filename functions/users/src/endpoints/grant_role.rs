@@ -5,9 +5,9 @@ use crate::{
     view::UserView,
     work::{self, RoleGrant},
 };
-use common::{IfMatch, 
-    Action, Data, Endpoint, Error, FieldError, Json, MemberChange, Need, Operation, Path, Permit, Result, Role, Route, Sample,
-    Scope, Timestamp, UserId, Version,
+use common::{
+    Action, Data, Endpoint, Error, FieldError, IfMatch, Json, MemberChange, Need, Operation, Path, Permit, Result, Role, Route,
+    Sample, Scope, Timestamp, UserId, Version,
 };
 
 common::input! {

@@ -4,9 +4,7 @@ use crate::{
     view::{UserPage, UserView},
     work::{Person, Users},
 };
-use common::{
-    Action, Data, Endpoint, Limit, Membership, Need, Operation, Permit, Query, Resource, Result, Route, Sample, Scope,
-};
+use common::{Action, Data, Endpoint, Limit, Membership, Need, Operation, Permit, Query, Resource, Result, Route, Sample, Scope};
 
 common::input! {
     /// Which page.

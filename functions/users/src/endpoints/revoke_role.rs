@@ -1,7 +1,13 @@
 //! Takes a role away. It stops at the user's next request.
 
-use crate::{domain::{self, UserRolesChanged}, work::{self, RoleGrant}};
-use common::{IfMatch, Action, Data, Endpoint, MemberChange, Need, Operation, Path, Permit, Result, Role, Route, Sample, Scope, UserId, Version};
+use crate::{
+    domain::{self, UserRolesChanged},
+    work::{self, RoleGrant},
+};
+use common::{
+    Action, Data, Endpoint, IfMatch, MemberChange, Need, Operation, Path, Permit, Result, Role, Route, Sample, Scope, UserId,
+    Version,
+};
 
 #[derive(Debug)]
 pub struct RevokeRole;

@@ -1,13 +1,9 @@
 //! Changes a user's name and department.
 
-use crate::{
-    domain::Department,
-    view::UserView,
-    work::Person,
-};
-use common::{IfMatch, 
-    Action, Data, Endpoint, Json, MemberChange, Membership, Need, Operation, Patch, Path, Permit, Resource, Result, Route, Sample,
-    Scope, UserId, Version,
+use crate::{domain::Department, view::UserView, work::Person};
+use common::{
+    Action, Data, Endpoint, IfMatch, Json, MemberChange, Membership, Need, Operation, Patch, Path, Permit, Resource, Result,
+    Route, Sample, Scope, UserId, Version,
 };
 use phi::PersonName;
 

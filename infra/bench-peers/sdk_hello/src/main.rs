@@ -2,7 +2,9 @@
 //! the AWS calls that `create_shipment` makes, in the same order and of the same shape. It does nothing else: no policy,
 //! no sealing, no parsing of the body.
 
-use aws_sdk_dynamodb::types::{AttributeValue as Value, ConditionCheck, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
+use aws_sdk_dynamodb::types::{
+    AttributeValue as Value, ConditionCheck, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+};
 use aws_sdk_kms::primitives::Blob;
 use lambda_http::{Body, Error, Request, RequestExt, Response, request::RequestContext, run, service_fn};
 use std::{
@@ -49,7 +51,9 @@ impl App {
             .key("pk", text(format!("{tenant}#SESSIONS#{user}")))
             .key("sk", text(session))
             .update_expression("SET last_seen = :now, #tat = :tat")
-            .condition_expression("#status = :live AND ends_at > :now AND last_seen > :idle AND (attribute_not_exists(#tat) OR #tat < :tat)")
+            .condition_expression(
+                "#status = :live AND ends_at > :now AND last_seen > :idle AND (attribute_not_exists(#tat) OR #tat < :tat)",
+            )
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#tat", "tat_peer")
             .expression_attribute_values(":now", number(now))
