@@ -160,8 +160,8 @@ pub(crate) fn recipients(
                 Assignee => facts.assignee.into_iter().collect(),
                 Creator => facts.creator.into_iter().collect(),
                 Audience::Role(role) => {
-                    let holds = |m: &&Membership| m.grants.iter().any(|g| g.role == *role && g.holds_at(now));
-                    members.iter().filter(|m| m.has_arrived()).filter(holds).map(|m| m.user).collect()
+                    let holds = |m: &&Membership| m.has_arrived() && m.roles(now).any(|held| held == *role);
+                    members.iter().filter(holds).map(|m| m.user).collect()
                 }
                 Audience::Tenant => members.iter().filter(|m| m.has_arrived()).map(|m| m.user).collect(),
             };

@@ -47,7 +47,7 @@ impl UserView {
             email: pii.email.disclose(),
             name: pii.name.disclose(),
             status,
-            roles: member.grants.iter().filter(|grant| grant.holds_at(now)).map(|grant| grant.role).collect(),
+            roles: member.roles(now).collect(),
             grants: member.grants.clone(),
             department: member.department.clone(),
             mfa_enrolled: member.mfa_enrolled,

@@ -64,7 +64,7 @@ impl Dlq {
     async fn list(&self, operator: &Operator<'_>, wanted: Option<&str>) -> Result<String> {
         let queues = match wanted {
             Some(name) => vec![queue(name)?],
-            None => queues().collect(),
+            None => registry::queues().collect(),
         };
         let mut found = Vec::new();
         for queue in queues {
@@ -102,14 +102,9 @@ impl Dlq {
     }
 }
 
-/// Whatever has a dead-letter queue.
-fn queues() -> impl Iterator<Item = Queue> {
-    registry::consumers().map(|consumer| consumer.queue).chain(Dead::OTHERS)
-}
-
 fn queue(name: &str) -> Result<Queue> {
-    queues().find(|queue| queue.name == name).ok_or_else(|| {
-        let known = queues().map(|queue| queue.name).collect::<Vec<_>>().join(", ");
+    registry::queues().find(|queue| queue.name == name).ok_or_else(|| {
+        let known = registry::queues().map(|queue| queue.name).collect::<Vec<_>>().join(", ");
         Error::invalid("queue", "unknown", format!("no such queue; there are {known}"))
     })
 }

@@ -8,7 +8,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use common::Timestamp;
+use common::{Timestamp, escaped};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -129,10 +129,6 @@ fn page(mails: &[Mail]) -> String {
         out.push_str("</article>");
     }
     out
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod other;
 pub use edge::{CORS_ALLOWED_HEADERS, CORS_MAX_AGE_SECONDS, GATEWAY_HEADERS, GATEWAY_RESPONSES, GatewayResponse, REQUEST_ID};
 pub use other::{OTHERS, OtherFunction, Trigger};
 
-use common::{AnyConsumer, AnyEndpoint, AnySchedule, AnySocket, Kind, Schema};
+use common::{AnyConsumer, AnyEndpoint, AnySchedule, AnySocket, Dead, Kind, Queue, Schema};
 
 /// A domain and its endpoints.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +102,11 @@ pub fn all() -> impl Iterator<Item = &'static AnyEndpoint> {
 /// Every consumer, domain by domain.
 pub fn consumers() -> impl Iterator<Item = &'static AnyConsumer> {
     DOMAINS.iter().flat_map(|domain| domain.consumers)
+}
+
+/// Every queue that has one for what is given up: the consumers', domain by domain, then the others.
+pub fn queues() -> impl Iterator<Item = Queue> {
+    consumers().map(|consumer| consumer.queue).chain(Dead::OTHERS)
 }
 
 /// Every schedule, domain by domain.

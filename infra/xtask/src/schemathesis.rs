@@ -170,14 +170,14 @@ impl Tool<'_> {
 async fn everything(tool: &Tool<'_>, reception: &Reception) -> Result<Report, Box<dyn Error>> {
     let ours = workspace::root().join("infra/schemathesis");
     let config = ours.join("schemathesis.toml");
-    let run = tool.run("everything", &config, |command| {
+    tool.run("everything", &config, |command| {
         command
             .args(tool.args.only.iter().flat_map(|name| ["--include-operation-id", name]))
             .env("SCHEMATHESIS_HOOKS", ours.join("hooks.py"))
             .env("STACK_URL", tool.stack.base_url())
             .env("STACK_RECEPTION", reception.url());
-    });
-    run.await
+    })
+    .await
 }
 
 /// What it may compare: lists of these name what is read by itself.

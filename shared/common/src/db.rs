@@ -123,9 +123,9 @@ impl Db {
     /// Who asks for `tenant`'s items: behind the second wall, a session of that tenant's. The platform's partition is the
     /// function's own.
     async fn client(&self, tenant: TenantId) -> Result<Client> {
-        match &self.wall {
-            Some(wall) if tenant != TenantId::PLATFORM => wall.tables(tenant).await,
-            _ => Ok(self.own.clone()),
+        match SecondWall::before(self.wall.as_ref(), tenant) {
+            Some(wall) => wall.tables(tenant).await,
+            None => Ok(self.own.clone()),
         }
     }
 

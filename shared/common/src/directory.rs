@@ -142,7 +142,7 @@ impl Directory<'_> {
         if enabled != member.active {
             self.pool.admin_enable(user, member.active).await?;
         }
-        let roles: Vec<Role> = member.grants.iter().filter(|grant| grant.holds_at(now)).map(|grant| grant.role).collect();
+        let roles: Vec<Role> = member.roles(now).collect();
         self.pool.admin_set_groups(user, &roles).await?;
         Ok(made)
     }

@@ -4,7 +4,7 @@
 //! holds the grants, and every write checks that they have not changed since the session copied them.
 
 use crate::{
-    Error, Grant, Result, TenantId, Timestamp, UserId,
+    Error, Grant, Result, Role, TenantId, Timestamp, UserId,
     db::{Db, Query},
     error::AuthFailure,
     table::{Index, Item, Key, Row, Table},
@@ -93,6 +93,11 @@ impl Membership {
     /// Whether the user is here for good: active, and has signed in.
     pub const fn has_arrived(&self) -> bool {
         self.active && !self.invited
+    }
+
+    /// The roles that they hold now.
+    pub fn roles(&self, now: Timestamp) -> impl Iterator<Item = Role> {
+        self.grants.iter().filter(move |grant| grant.holds_at(now)).map(|grant| grant.role)
     }
 
     pub(crate) fn into_item(self) -> Result<Item> {

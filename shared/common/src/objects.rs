@@ -65,9 +65,9 @@ impl Objects {
 
     /// Who asks for `tenant`'s objects: behind the second wall, a session of that tenant's. The platform's are the function's own.
     async fn client(&self, tenant: TenantId) -> Result<aws_sdk_s3::Client> {
-        match &self.wall {
-            Some(wall) if tenant != TenantId::PLATFORM => wall.objects(tenant).await,
-            _ => Ok(self.own.clone()),
+        match SecondWall::before(self.wall.as_ref(), tenant) {
+            Some(wall) => wall.objects(tenant).await,
+            None => Ok(self.own.clone()),
         }
     }
 

@@ -279,7 +279,7 @@ impl Principal {
 
     /// A member who is signing in.
     pub(crate) fn of_member(member: &Membership, mfa_at: Option<Timestamp>, now: Timestamp) -> Self {
-        let roles = member.grants.iter().filter(|grant| grant.holds_at(now)).map(|grant| grant.role).collect();
+        let roles = member.roles(now).collect();
         Self {
             kind: SessionKind::Full,
             grants: member.grants.clone(),

@@ -82,6 +82,12 @@ impl SecondWall {
         Self { sts: aws.sts(), aws: aws.clone(), role_arn, session_name, clock, doors: Mutex::default() }
     }
 
+    /// The wall that a call for `tenant`'s things goes through; none where they are the function's own: where tenants are not
+    /// separated, and of the platform.
+    pub(crate) fn before(wall: Option<&Arc<Self>>, tenant: TenantId) -> Option<&Self> {
+        wall.filter(|_| tenant != TenantId::PLATFORM).map(Arc::as_ref)
+    }
+
     /// A client that sees `tenant`'s partitions and no others.
     ///
     /// # Errors

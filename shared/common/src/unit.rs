@@ -39,6 +39,11 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// The attribute is as it was when it was read: of this text, or not there.
+    pub fn as_read(name: &'static str, was: Option<impl ToString>) -> Self {
+        was.map_or(Self::Missing(name), |was| Self::Is(name, was.to_string()))
+    }
+
     pub(crate) fn expression(&self) -> (String, HashMap<String, String>, HashMap<String, AttributeValue>) {
         let (mut names, mut values) = (HashMap::new(), HashMap::new());
         let text = self.write(&mut names, &mut values);

@@ -469,6 +469,19 @@ impl App {
         }
     }
 
+    /// Breaks the seal of a record, or mends it: by what its partition ends with, and its sort key.
+    pub async fn break_seal(&self, partition: &str, sort: &str) {
+        let is_it = |row: &HashMap<_, AttributeValue>| {
+            row["pk"].as_s().is_ok_and(|pk| pk.ends_with(partition)) && row["sk"].as_s().is_ok_and(|sk| sk == sort)
+        };
+        let mut row = self.dump("RecordsTable").await.into_iter().find(is_it).expect("the record is there");
+        let mut sealed = row["sealed"].as_b().expect("it is sealed").as_ref().to_vec();
+        *sealed.last_mut().expect("a sealed record is not empty") ^= 1;
+        row.insert("sealed".to_owned(), AttributeValue::B(sealed.into()));
+        let put = self.raw.put_item().table_name(&self.provisioned.tables["RecordsTable"]);
+        put.set_item(Some(row)).send().await.expect("the record is written");
+    }
+
     /// Every item of a table (`RecordsTable`), whoever it belongs to.
     pub async fn dump(&self, table: &str) -> Vec<HashMap<String, AttributeValue>> {
         let mut items = Vec::new();

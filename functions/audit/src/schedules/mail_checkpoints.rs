@@ -57,9 +57,7 @@ impl Background for MailCheckpoints {
         }
         let row = cx.reader().get(&profile_key()).await?.ok_or(Error::internal("no tenant"))?;
         let letter = letter(&Tenant::from_row(&row)?.name, &checkpoint, &log.verifier_key().await?);
-        let audits = |member: &Membership| {
-            member.has_arrived() && member.grants.iter().any(|grant| grant.role == Role::Auditor && grant.holds_at(now))
-        };
+        let audits = |member: &Membership| member.has_arrived() && member.roles(now).any(|role| role == Role::Auditor);
         let auditors = cx.members().await?.into_iter().filter(audits).filter(|member| !mailing.told.contains(&member.user));
         let (mut failed, told) = (None, mailing.told.len());
         mailing.left = 0;
@@ -124,12 +122,10 @@ impl Last {
 
     /// The edit after which the item says this, where it says what was `before`.
     fn edit(&self, before: Option<&Self>) -> Edit {
-        let unmoved = match before {
-            None => Condition::Missing("mailed_at"),
-            Some(last) => {
-                Condition::All(vec![Condition::Is("mailed_at", last.at.to_string()), Condition::Is("told", last.told())])
-            }
-        };
+        let unmoved = Condition::All(vec![
+            Condition::as_read("mailed_at", before.map(|last| last.at)),
+            Condition::as_read("told", before.map(Self::told)),
+        ]);
         let edit = Edit::of(key()).text("mailed_at", self.at).number("size", self.size);
         edit.text("told", self.told()).number("left", self.left).when(unmoved)
     }

@@ -52,10 +52,7 @@ impl Due {
 
     /// That it is due when it was: nobody has claimed or settled anything since.
     pub(super) fn unmoved(&self) -> Condition {
-        match self.at {
-            Some(at) => Condition::Is("digest_due", at.to_string()),
-            None => Condition::Missing("digest_due"),
-        }
+        Condition::as_read("digest_due", self.at)
     }
 
     /// Whether something waits that waits for no hour, after `seq`.

@@ -5,7 +5,6 @@ use crate::{
     endpoints::fixture::{body, created, endpoint, number},
     schedules::SCHEDULES,
 };
-use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use common::{Role, Timestamp};
 use emulators::{Ups, UpsOptions, ups::Now};
 use serde_json::{Value, json};
@@ -126,14 +125,7 @@ impl World {
 
     /// Has a shipment's record not open any more.
     pub(crate) async fn break_seal(&self, id: &str) {
-        let mut rows = self.app.dump("RecordsTable").await.into_iter();
-        let row = rows.find(|row| row["pk"].as_s().unwrap().ends_with(id) && row["sk"].as_s().unwrap() == "SHIPMENT");
-        let mut row = row.unwrap();
-        let mut sealed = row["sealed"].as_b().unwrap().as_ref().to_vec();
-        *sealed.last_mut().unwrap() ^= 1;
-        row.insert("sealed".to_owned(), AttributeValue::B(Blob::new(sealed)));
-        let table = self.app.deps().config().tables.records.clone();
-        self.app.raw().put_item().table_name(table).set_item(Some(row)).send().await.unwrap();
+        self.app.break_seal(id, "SHIPMENT").await;
     }
 
     /// When a shipment is due, if it is.

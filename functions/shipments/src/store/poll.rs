@@ -76,10 +76,7 @@ impl Poll {
     /// since it was read. Who finds it otherwise has been overtaken: it stays due.
     pub(crate) fn edit(&self, id: ShipmentId, was: Timestamp) -> Edit {
         let edit = Edit::of(poll_key(id)).number("failures", i64::from(self.failures));
-        let unhinted = match self.hinted_at {
-            Some(at) => Condition::Is(HINTED_AT, at.to_string()),
-            None => Condition::Missing(HINTED_AT),
-        };
+        let unhinted = Condition::as_read(HINTED_AT, self.hinted_at);
         let edit = edit.when(Condition::All(vec![Condition::Is(DUE_AT, was.to_string()), unhinted]));
         let edit = match self.due_at {
             Some(at) => edit.due(POLLS, at),

@@ -5,11 +5,11 @@ use super::{
     queues,
     yaml::{Node, attribute, list, map, reference, sub},
 };
-use common::{Dead, Feed, Need};
+use common::{Feed, Need};
 
 pub(crate) fn resources() -> String {
     let mut resources: Vec<(String, Node)> = Vec::new();
-    for queue in registry::consumers().map(|consumer| consumer.queue).chain(Dead::OTHERS) {
+    for queue in registry::queues() {
         let name = pascal(queue.name);
         resources.push((format!("{name}DeadAlarm"), given_up(&name, &queues::logical_dead(&queue))));
     }

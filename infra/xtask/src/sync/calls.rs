@@ -12,7 +12,10 @@ use common::{Identity, Role, Uuid};
 use emulators::{Ups, UpsOptions};
 use registry::event::fill;
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use testing::{App, SignedCall, Tenant};
 
 /// Longer than a process keeps a key, so that each run has to unwrap its own.
@@ -20,6 +23,9 @@ const KEYS_ARE_FORGOTTEN: Duration = Duration::from_secs(16 * 60);
 
 /// Those who sign in, and who keeps users in line: what they do is behind Cognito, which is not here.
 const WITH_COGNITO: [&str; 5] = ["login", "challenge", "refresh", "authorizer", "mirror_user"];
+
+const DYNAMODB: &str = "dynamodb";
+const S3: &str = "s3";
 
 type Calls = BTreeSet<(String, String)>;
 
@@ -60,7 +66,8 @@ async fn behind_the_second_wall_no_function_calls_what_its_credentials_do_not_op
     let create = function::all().into_iter().find(|f| f.name == "create_shipment").unwrap();
     let made = run(&app, &create, &app.open_session(Tenant::Acme, Role::Marketer).await, "").await;
     let shipment = made["shipment_id"].as_str().unwrap_or_else(|| panic!("no shipment: {made}")).to_owned();
-    let (mut by_tenants, mut by_functions, mut objects) = (0, 0, (0, 0));
+    // By service, and whether a tenant's session asked.
+    let mut seen = BTreeMap::new();
     for function in function::all().into_iter().filter(|f| !WITH_COGNITO.contains(&f.name)) {
         for role in [Role::TenantAdmin, Role::Marketer, Role::SuperAdmin] {
             app.clock().advance(KEYS_ARE_FORGOTTEN);
@@ -69,30 +76,25 @@ async fn behind_the_second_wall_no_function_calls_what_its_credentials_do_not_op
             run(&app, &function, &who, &shipment).await;
             let own = decided(&iam::statements(&function), true);
             let tenants = Node::List(second_wall::statements(&function));
-            for call in app.wire().signed() {
+            let of_tables = app.wire().signed().into_iter().map(|call| (DYNAMODB, asked(&app, &call), call));
+            let of_objects = app.wire().signed_objects().into_iter().map(|call| (S3, vec![object(&call)], call));
+            for (service, asked, call) in of_tables.chain(of_objects) {
                 let session = app.tenant_sessions().into_iter().find(|session| session.access_key == call.access_key);
                 let tag = session.as_ref().map(|session| ("aws:PrincipalTag/tenant", vec![session.tenant.to_string()]));
                 let role = if session.is_some() { &tenants } else { &own };
-                *if session.is_some() { &mut by_tenants } else { &mut by_functions } += 1;
-                for (action, table, keys) in asked(&app, &call) {
-                    let context = tag.clone().into_iter().chain([("dynamodb:LeadingKeys", keys)]).collect();
-                    let may = allows(role, &format!("dynamodb:{action}"), &arn(&table), &context);
-                    assert!(may, "{} may not {action} {table} with {context:?}", function.name);
+                *seen.entry((service, session.is_some())).or_insert(0) += 1;
+                for (action, resource, keys) in asked {
+                    let keys = keys.map(|keys| ("dynamodb:LeadingKeys", keys));
+                    let context = tag.clone().into_iter().chain(keys).collect();
+                    let may = allows(role, &format!("{service}:{action}"), &resource, &context);
+                    assert!(may, "{} may not {action} {resource} with {context:?}", function.name);
                 }
-            }
-            for call in app.wire().signed_objects() {
-                let session = app.tenant_sessions().into_iter().find(|session| session.access_key == call.access_key);
-                let context = session.iter().map(|s| ("aws:PrincipalTag/tenant", vec![s.tenant.to_string()])).collect();
-                let role = if session.is_some() { &tenants } else { &own };
-                let object = format!("arn:${{AWS::Partition}}:s3:::${{AuditBucket}}/{}", call.body.as_str().unwrap());
-                let may = allows(role, &format!("s3:{}", call.operation), &object, &context);
-                assert!(may, "{} may not {} {object} with {context:?}", function.name, call.operation);
-                *if session.is_some() { &mut objects.0 } else { &mut objects.1 } += 1;
             }
         }
     }
-    assert!(by_tenants > 100 && by_functions > 20, "{by_tenants} by tenants, {by_functions} by functions");
-    assert!(objects.0 > 5 && objects.1 > 0, "objects by tenants and by functions: {objects:?}");
+    for (at_least, service, by_a_tenant) in [(101, DYNAMODB, true), (21, DYNAMODB, false), (6, S3, true), (1, S3, false)] {
+        assert!(seen.get(&(service, by_a_tenant)).is_some_and(|calls| *calls >= at_least), "{seen:?}");
+    }
 }
 
 fn arn(table: &str) -> String {
@@ -100,8 +102,20 @@ fn arn(table: &str) -> String {
     format!("arn:${{AWS::Partition}}:dynamodb:${{AWS::Region}}:${{AWS::AccountId}}:table/${{{table}}}{index}")
 }
 
-/// What a call asks of IAM: actions, each with its table or index and the partitions that it names.
-fn asked(app: &App, call: &SignedCall) -> Vec<(String, String, Vec<String>)> {
+/// What a call asks of IAM: an action, of which resource, and of tables which partitions.
+type Asked = (String, String, Option<Vec<String>>);
+
+fn object(call: &SignedCall) -> Asked {
+    let key = call.body.as_str().unwrap();
+    (call.operation.clone(), format!("arn:${{AWS::Partition}}:s3:::${{AuditBucket}}/{key}"), None)
+}
+
+fn asked(app: &App, call: &SignedCall) -> Vec<Asked> {
+    asked_of_tables(app, call).into_iter().map(|(action, table, keys)| (action, arn(&table), Some(keys))).collect()
+}
+
+/// The actions of a call to tables, each with its table or index and the partitions that it names.
+fn asked_of_tables(app: &App, call: &SignedCall) -> Vec<(String, String, Vec<String>)> {
     let logical = |name: &Value| {
         let tables = &app.provisioned().tables;
         tables.iter().find(|(_, physical)| Some(physical.as_str()) == name.as_str()).unwrap().0.clone()
