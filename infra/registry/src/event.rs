@@ -1,6 +1,7 @@
 //! The templates in `events/`: an event a function, with `{{name}}` where a live value belongs.
 
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 
 /// What is wrong with a template, or with what is to stand in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,14 +12,19 @@ pub enum FillError {
     NoValue(String),
 }
 
-/// The event that a template is once every `{{name}}` has its value. `value` is asked each time that a name stands there. A
-/// body, which is JSON inside a string, is filled as JSON.
+/// The event that a template is once every `{{name}}` has its value. `value` is asked once for each name, so that a header has one value in
+/// `headers` and `multiValueHeaders`. A body, which is JSON inside a string, is filled as JSON.
 ///
 /// # Errors
 /// [`FillError`]: the first name without a value.
 pub fn fill(template: &str, mut value: impl FnMut(&str) -> Option<String>) -> Result<Value, FillError> {
     let template = serde_json::from_str(template).map_err(|_| FillError::NotJson)?;
-    filled(&template, &mut value)
+    let mut known = HashMap::new();
+    let mut once = |name: &str| match known.get(name) {
+        Some(value) => Option::clone(value),
+        None => known.entry(name.to_owned()).or_insert(value(name)).clone(),
+    };
+    filled(&template, &mut once)
 }
 
 fn filled(template: &Value, value: &mut impl FnMut(&str) -> Option<String>) -> Result<Value, FillError> {
@@ -61,7 +67,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn values_take_their_places_in_the_event_and_in_its_body() {
+    fn values_take_their_places_in_the_event_and_in_its_body_and_are_the_same_wherever_a_name_stands() {
         let template = json!({ "path": "/v1/{{id}}/{{id}}", "body": r#"{"password":"{{password}}"}"#, "null": null }).to_string();
         let mut asked = 0;
         let filled = fill(&template, |name| {
@@ -70,8 +76,8 @@ mod tests {
         })
         .unwrap();
         assert_eq!(filled["body"], r#"{"password":"a\"b"}"#);
-        assert_ne!(filled["path"], json!("/v1/{{id}}/{{id}}"));
-        assert_eq!(asked, 3);
+        assert_eq!(filled["path"], "/v1/shp_1/shp_1");
+        assert_eq!(asked, 2);
     }
 
     #[test]

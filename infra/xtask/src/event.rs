@@ -32,29 +32,38 @@ pub(crate) struct Args {
     #[arg(long, default_value = ".cloister/data")]
     data_dir: PathBuf,
     /// Who signs in
-    #[arg(long, default_value = "marketer@acme-health.example")]
+    #[arg(long, default_value = SOMEBODY)]
     email: String,
 }
 
+/// Who signs in where nobody is named.
+pub(crate) const SOMEBODY: &str = "marketer@acme-health.example";
+
 pub(crate) fn run(args: Args) -> Outcome {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(write(args))
+    let root = workspace::root();
+    let Args { function, port, data_dir, email } = args;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let file = runtime.block_on(write(&function, &root.join(data_dir), port, email))?;
+    println!("{}", file.strip_prefix(&root).unwrap_or(&file).display());
+    Ok(ExitCode::SUCCESS)
 }
 
-async fn write(args: Args) -> Outcome {
+/// Writes a function's event, for the stack that runs on this data directory: where it lies.
+pub(crate) async fn write(function: &str, data_dir: &Path, port: Option<u16>, email: String) -> Result<PathBuf, Box<dyn Error>> {
     let root = workspace::root();
-    let template = root.join("events").join(format!("{}.json", args.function));
+    let template = root.join("events").join(format!("{function}.json"));
     let template = fs::read_to_string(template).map_err(|_| {
         let known: Vec<_> = registry::names().collect();
-        format!("there is no function `{}`; there are: {}", args.function, known.join(", "))
+        format!("there is no function `{function}`; there are: {}", known.join(", "))
     })?;
-    let handover = Handover::read(&root.join(&args.data_dir))?;
+    let handover = Handover::read(data_dir)?;
     let password = std::env::var("CLOISTER_DEMO_PASSWORD")
         .ok()
         .or(handover.password)
         .ok_or("the stack's users are not its own: set CLOISTER_DEMO_PASSWORD")?;
-    let base = args.port.map_or(handover.base_url, |port| format!("http://127.0.0.1:{port}"));
-    let kept = root.join(&args.data_dir).join(KEPT);
-    let caller = Caller::known(&kept, base, &handover.users, args.email, password).await?;
+    let base = port.map_or(handover.base_url, |port| format!("http://127.0.0.1:{port}"));
+    let kept = data_dir.join(KEPT);
+    let caller = Caller::known(&kept, base, &handover.users, email, password).await?;
     let values = caller.values(&template, &handover.env).await?;
     let event = registry::event::fill(&template, |name| match name {
         "idempotency_key" | "request_id" => Some(fresh_id()),
@@ -67,10 +76,9 @@ async fn write(args: Args) -> Outcome {
     })?;
     let folder = root.join("target/events");
     fs::create_dir_all(&folder)?;
-    let file = folder.join(format!("{}.json", args.function));
+    let file = folder.join(format!("{function}.json"));
     fs::write(&file, json_text(&event))?;
-    println!("{}", file.strip_prefix(&root).unwrap_or(&file).display());
-    Ok(ExitCode::SUCCESS)
+    Ok(file)
 }
 
 /// What the stack makes by itself: the name in templates, the list that has it, and its name there.

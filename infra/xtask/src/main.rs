@@ -6,6 +6,7 @@ mod build;
 mod demo;
 mod dev;
 mod event;
+mod lambda;
 mod openapi;
 mod paint;
 mod prove;
@@ -30,6 +31,7 @@ enum Task {
     Audit(audit::Args),
     Sync(sync::Args),
     Event(event::Args),
+    Lambda(lambda::Args),
     Build(build::Args),
     Bench(bench::Args),
     Openapi(openapi::Args),
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Task::Audit(args) => audit::run(args),
         Task::Sync(args) => sync::run(args),
         Task::Event(args) => event::run(args),
+        Task::Lambda(args) => lambda::run(args),
         Task::Build(args) => build::run(args),
         Task::Bench(args) => bench::run(args),
         Task::Openapi(args) => openapi::run(args),

@@ -11,6 +11,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use std::{future::Future, pin::Pin};
 
+/// What a function may take that states no time limit of its own: each endpoint and the authorizer. `Globals.Function.Timeout`.
+pub const FUNCTION_TIMEOUT_SECS: u16 = 10;
+
 /// Whether PHI passes through an endpoint. If so, the caller states a purpose of use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Data {

@@ -1,8 +1,8 @@
 //! The only `main`s there are: a function's binary names one type, and this runs it.
 
 use crate::{
-    Action, BatchEndpoint, Clock, Consumer, Deps, Endpoint, Need, Operation, PlatformEndpoint, PublicEndpoint, Schedule, Socket,
-    SystemClock, Timestamp,
+    Action, BatchEndpoint, Clock, Consumer, Deps, Endpoint, FUNCTION_TIMEOUT_SECS, Need, Operation, PlatformEndpoint,
+    PublicEndpoint, Schedule, Socket, SystemClock, Timestamp,
     authorizer::{self, Authorizer},
     background,
     deps::{Of, OfBackground, OfSocket},
@@ -19,7 +19,7 @@ use aws_lambda_events::{
 };
 use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
-use std::{fmt::Display, future::Future, io::Write, pin::Pin, process::ExitCode};
+use std::{fmt::Display, future::Future, io::Write, pin::Pin, process::ExitCode, time::Duration};
 
 type Run = for<'a> fn(&'a Deps, Request) -> Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
 
@@ -50,9 +50,9 @@ fn serve<E: Operation>(touches_tables: bool, decides: Option<Action>, run: Run) 
             deps.warm_up().await;
         }
         let handle = async |event: LambdaEvent<ApiGatewayProxyRequest>| {
-            let deadline = deadline(&event.context);
-            let request = Request::from_event(event.payload, deadline);
-            Ok::<_, Error>(within(deadline, run(deps, request)).await.into_event())
+            let end = end(deps, &event.context, FUNCTION_TIMEOUT_SECS);
+            let request = Request::from_event(event.payload, Some(end));
+            Ok::<_, Error>(within(end, run(deps, request)).await.into_event())
         };
         lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
     })
@@ -64,8 +64,8 @@ pub fn consumer<C: Consumer>() -> ExitCode {
         let deps = &Deps::from_env::<OfBackground<C>>()?;
         deps.warm_up().await;
         let handle = async |event: LambdaEvent<SqsEvent>| {
-            let deadline = deadline(&event.context);
-            Ok::<_, Error>(within(deadline, background::consume::<C>(deps, event.payload, deadline)).await)
+            let end = end(deps, &event.context, C::TIMEOUT_SECS);
+            Ok::<_, Error>(within(end, background::consume::<C>(deps, event.payload, Some(end))).await)
         };
         lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
     })
@@ -77,8 +77,8 @@ pub fn socket<S: Socket>() -> ExitCode {
         let deps = &Deps::from_env::<OfSocket<S>>()?;
         deps.warm_up().await;
         let handle = async |event: LambdaEvent<ApiGatewayWebsocketProxyRequest>| {
-            let deadline = deadline(&event.context);
-            Ok::<_, Error>(within(deadline, sockets::serve::<S>(deps, event.payload, deadline)).await)
+            let end = end(deps, &event.context, S::TIMEOUT_SECS);
+            Ok::<_, Error>(within(end, sockets::serve::<S>(deps, event.payload, Some(end))).await)
         };
         lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
     })
@@ -91,8 +91,8 @@ pub fn schedule<S: Schedule>() -> ExitCode {
         deps.warm_up().await;
         let handle = async |event: LambdaEvent<IgnoredAny>| {
             let failed = |e: crate::Error| Diagnostic { error_type: "Failed".to_owned(), error_message: e.reason().to_owned() };
-            let deadline = deadline(&event.context);
-            let parts = within(deadline, background::tick::<S>(deps, deadline)).await.map_err(failed)?;
+            let end = end(deps, &event.context, S::TIMEOUT_SECS);
+            let parts = within(end, background::tick::<S>(deps, Some(end))).await.map_err(failed)?;
             Ok::<_, Diagnostic>(serde_json::json!({ "parts": parts }))
         };
         lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
@@ -109,7 +109,7 @@ pub fn authorizer<A: Authorizer>() -> ExitCode {
             // API Gateway answers 401 to exactly this word, and 500 to any other.
             let refused = |e: authorizer::Refused| Diagnostic { error_type: "Refused".to_owned(), error_message: e.to_string() };
             let answer = authorizer::authorize(deps, authorizer, event.payload);
-            within(deadline(&event.context), answer).await.map_err(refused)
+            within(end(deps, &event.context, FUNCTION_TIMEOUT_SECS), answer).await.map_err(refused)
         };
         lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
     })
@@ -145,7 +145,48 @@ fn fail(why: impl Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn deadline(context: &Context) -> Option<Timestamp> {
-    // `cargo lambda` says 0 where it sets no end.
-    i64::try_from(context.deadline).ok().filter(|ms| *ms > 0).map(Timestamp::from_millis)
+/// When the invocation that has just arrived must be over.
+fn end(deps: &Deps, context: &Context, timeout_secs: u16) -> Timestamp {
+    end_by(context.deadline, deps.clock.now(), Duration::from_secs(timeout_secs.into()))
+}
+
+/// Lambda's deadline, where it can be one. On arrival it lies in the future, and no further ahead than the function's own time
+/// limit. Any other number comes from a tool or from a clock that differs: `cargo lambda` sends 600,000 ms since 1970 with every
+/// invocation, other tools send 0 or the time of the invocation. The function's own limit holds then. A function whose real
+/// deadline has passed is stopped by Lambda in any case, so ignoring it loses nothing.
+fn end_by(deadline_ms: u64, now: Timestamp, limit: Duration) -> Timestamp {
+    let latest = now.plus(limit);
+    let deadline = i64::try_from(deadline_ms).ok().map(Timestamp::from_millis);
+    deadline.filter(|deadline| *deadline > now).map_or(latest, |deadline| deadline.min(latest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadline_that_is_past_or_too_far_ahead_on_arrival_is_replaced_by_the_functions_own_limit() {
+        let now = Timestamp::from_millis(1_767_268_800_000);
+        let limit = Duration::from_secs(30);
+        let after = |ms: u64| now.plus(Duration::from_millis(ms));
+        for (deadline_ms, expected) in [
+            // Missing; `cargo lambda` 1.9; the time of the invocation; a clock that is behind.
+            (0, after(30_000)),
+            (600_000, after(30_000)),
+            (1_767_268_800_000, after(30_000)),
+            (1_767_268_799_999, after(30_000)),
+            (1_767_268_795_000, after(30_000)),
+            // Lambda's.
+            (1_767_268_800_001, after(1)),
+            (1_767_268_829_900, after(29_900)),
+            (1_767_268_830_000, after(30_000)),
+            // A clock that is ahead; seconds and nanoseconds in place of milliseconds; no number that a time can have.
+            (1_767_268_830_001, after(30_000)),
+            (1_767_268_810, after(30_000)),
+            (1_767_268_810_000_000_000, after(30_000)),
+            (u64::MAX, after(30_000)),
+        ] {
+            assert_eq!(end_by(deadline_ms, now, limit), expected, "{deadline_ms}");
+        }
+    }
 }

@@ -89,8 +89,8 @@ pub use db::Query as TableQuery;
 pub use deps::Deps;
 pub use directory::{Directory, TemporaryPassword};
 pub use endpoint::{
-    AnyEndpoint, BatchEndpoint, Data, Endpoint, IdempotencyKey, IfMatch, Kind, Method, Need, Operation, PlatformEndpoint,
-    PublicEndpoint, Route, Sample, Subject,
+    AnyEndpoint, BatchEndpoint, Data, Endpoint, FUNCTION_TIMEOUT_SECS, IdempotencyKey, IfMatch, Kind, Method, Need, Operation,
+    PlatformEndpoint, PublicEndpoint, Route, Sample, Subject,
 };
 pub use error::{AuthFailure, Cause, Error, FieldError, Problem, Refusal, Result};
 pub use id::{EventId, SessionId, TenantId, UserId, Uuid};

@@ -29,8 +29,8 @@ use tokio::time::Instant;
 
 /// The largest body that API Gateway passes on.
 const BODY_LIMIT: usize = 10 * 1024 * 1024;
-/// `Globals.Function.Timeout`: a function that is not done then is ended.
-const FUNCTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// A function that is not done then is ended.
+const FUNCTION_TIMEOUT: Duration = Duration::from_secs(common::FUNCTION_TIMEOUT_SECS as u64);
 
 /// The gateway, in front of `A` and the functions.
 #[derive(Debug)]

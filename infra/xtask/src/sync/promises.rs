@@ -263,6 +263,18 @@ fn every_consumer_is_fed_in_batches_that_lambda_takes_and_says_which_messages_fa
 }
 
 #[test]
+fn functions_without_a_time_limit_of_their_own_have_the_limit_that_the_code_counts_on() {
+    let seconds = u64::from(common::FUNCTION_TIMEOUT_SECS);
+    assert_eq!(root()["Globals"]["Function"]["Timeout"], seconds);
+    for endpoint in registry::all() {
+        let stack = yaml(format!("infra/stacks/{}.yaml", endpoint.domain));
+        assert_eq!(stack["Globals"]["Function"]["Timeout"], seconds, "{}", endpoint.name);
+        let own = &stack["Resources"][function::pascal(endpoint.name)]["Properties"]["Timeout"];
+        assert!(own.is_null(), "{}", endpoint.name);
+    }
+}
+
+#[test]
 fn every_schedule_is_retried_in_its_time_and_what_fails_is_kept() {
     for schedule in registry::schedules() {
         let stack = yaml(format!("infra/stacks/{}.yaml", schedule.domain));

@@ -165,12 +165,9 @@ tokio::task_local! {
     static DEADLINE: Timestamp;
 }
 
-/// Does `work` for an invocation that ends at `end`, where that is known: a little before, its calls are over.
-pub(crate) async fn within<T>(end: Option<Timestamp>, work: impl Future<Output = T>) -> T {
-    match end {
-        Some(end) => DEADLINE.scope(end.minus(ANSWER), work).await,
-        None => work.await,
-    }
+/// Does `work` for an invocation that ends at `end`: a little before, its calls are over.
+pub(crate) async fn within<T>(end: Timestamp, work: impl Future<Output = T>) -> T {
+    DEADLINE.scope(end.minus(ANSWER), work).await
 }
 
 fn deadline() -> Option<Timestamp> {

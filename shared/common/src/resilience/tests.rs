@@ -201,7 +201,7 @@ async fn retries_end_with_their_budget_and_calls_do_not() {
 async fn nothing_is_started_after_the_end_and_nothing_outlives_it() {
     let world = World::of(Service::DynamoDb);
     let end = world.clock.now().plus(Duration::from_secs(10));
-    within(Some(end), async {
+    within(end, async {
         assert_eq!(world.call().await, Ok(200));
         // Less is left than an attempt may take.
         world.clock.advance(Duration::from_secs(10) - ANSWER - Duration::from_millis(20));
