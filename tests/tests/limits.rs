@@ -129,6 +129,157 @@ async fn all_callers_of_a_tenant_together_get_no_more_than_its_ceiling() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tenant_quota_that_is_leased_in_blocks_lets_exactly_so_many_calls_pass_in_each_minute() {
+    let app = App::start().await;
+    settings(&app, Tenant::Acme, json!({"rate_limits": {"tenant": 300}})).await;
+    for minute in 1..=2 {
+        // A quarter past the full minute, and some: what is left of it is rounded up.
+        app.clock().set(common::Timestamp::from_millis(1_767_268_800_000 + minute * 60_000 + 15_250));
+        for _ in 0..5 {
+            let client = app.as_identity(app.open_session(Tenant::Acme, Role::Viewer).await);
+            for _ in 0..60 {
+                assert_eq!(client.call(endpoint("me")).await.status, 200);
+            }
+        }
+        for _ in 0..3 {
+            let client = app.as_identity(app.open_session(Tenant::Acme, Role::Viewer).await);
+            let refused = client.call(endpoint("me")).await;
+            assert_eq!(told(&refused), (429, "tenant_rate_limited", 45, (300, 0, 45)), "{}", refused.text);
+        }
+        // The other tenant has its own.
+        assert_eq!(app.as_role(Tenant::Birch, Role::Viewer).call(endpoint("me")).await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batch_that_costs_more_than_a_tenants_whole_quota_takes_all_of_it_and_passes() {
+    let app = App::start().await;
+    settings(&app, Tenant::Acme, json!({"rate_limits": {"tenant": 4}})).await;
+    app.clock().set(common::Timestamp::from_millis(1_767_268_860_000));
+    let client = app.as_role(Tenant::Acme, Role::Marketer);
+    let batch = endpoint("create_shipments");
+    let body = suite::fixture::fresh(batch.sample.body.unwrap());
+    assert_eq!(client.call(batch).json(body.clone()).await.status, batch.status);
+    assert_eq!(client.call(endpoint("me")).await.code(), "tenant_rate_limited");
+    app.clock().advance(Duration::from_secs(60));
+    assert_eq!(client.call(batch).json(body).await.status, batch.status, "with the next minute");
+}
+
+/// Status and code of a refusal, `Retry-After`, and of the budget: limit, remaining, reset.
+fn told(answer: &Answer) -> (u16, &str, u64, (u64, u64, u64)) {
+    let number = |name: &str| answer.header(name).unwrap_or_else(|| panic!("no {name}: {}", answer.text)).parse().unwrap();
+    let budget = (number("ratelimit-limit"), number("ratelimit-remaining"), number("ratelimit-reset"));
+    (answer.status, answer.code(), number("retry-after"), budget)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_refusal_of_a_signed_in_caller_states_wait_and_budget_to_the_second() {
+    let app = App::start().await;
+    let me = endpoint("me");
+    // 60 a minute: one more each second, and all of them in a minute.
+    let client = app.as_identity(app.open_session(Tenant::Acme, Role::Viewer).await);
+    for nth in 1..=60 {
+        let answer = client.call(me).await;
+        let left = |name: &str| answer.header(name).unwrap().parse::<u64>().unwrap();
+        assert_eq!((left("ratelimit-limit"), left("ratelimit-remaining"), left("ratelimit-reset")), (60, 60 - nth, nth));
+        assert_eq!(answer.header("retry-after"), None);
+    }
+    assert_eq!(told(&client.call(me).await), (429, "rate_limited", 1, (60, 0, 60)));
+    app.clock().advance(Duration::from_millis(300));
+    assert_eq!(told(&client.call(me).await), (429, "rate_limited", 1, (60, 0, 60)), "59.7 seconds are 60");
+    app.clock().advance(Duration::from_millis(700));
+    assert_eq!(client.call(me).await.status, 200);
+
+    // A call that costs ten, of a budget that has nine left.
+    let client = app.as_identity(app.open_session(Tenant::Acme, Role::Marketer).await);
+    for _ in 0..51 {
+        client.call(me).await;
+    }
+    let batch = endpoint("create_shipments");
+    let body = suite::fixture::fresh(batch.sample.body.unwrap());
+    assert_eq!(told(&client.call(batch).json(body).await), (429, "rate_limited", 1, (60, 9, 51)));
+
+    // 10 a minute, and then shut out for five.
+    let client = app.as_identity(app.open_session(Tenant::Acme, Role::Marketer).await);
+    let ask = || client.call(endpoint("refresh_shipment")).path("shipment_id", "shp_019b76da100070008000000000000001");
+    for _ in 0..10 {
+        assert_eq!(ask().await.status, 404);
+    }
+    for _ in 0..60 {
+        assert_eq!(told(&ask().await), (429, "rate_limited", 6, (10, 0, 60)));
+    }
+    assert_eq!(told(&ask().await), (429, "temporarily_blocked", 300, (10, 0, 300)));
+    app.clock().advance(Duration::from_millis(99_500));
+    assert_eq!(told(&ask().await), (429, "temporarily_blocked", 201, (10, 0, 201)));
+    assert_eq!(told(&client.call(me).await), (429, "temporarily_blocked", 201, (60, 0, 201)));
+    app.clock().advance(Duration::from_secs(201));
+    assert_eq!(ask().await.status, 404);
+
+    // Of a budget that takes longer to be whole than the door is shut: five in a quarter of an hour.
+    let client = app.as_identity(app.open_session(Tenant::Acme, Role::Marketer).await);
+    let change = || client.call(endpoint("change_password")).query("no_such_parameter", "1");
+    for _ in 0..5 {
+        assert_eq!(change().await.status, 422);
+    }
+    for _ in 0..60 {
+        assert_eq!(told(&change().await), (429, "rate_limited", 180, (5, 0, 900)));
+    }
+    assert_eq!(told(&change().await), (429, "temporarily_blocked", 300, (5, 0, 900)));
+
+    // Seven a minute do not divide it: 8.571… seconds each.
+    settings(&app, Tenant::Birch, json!({"rate_limits": {"api_default": 7}})).await;
+    let client = app.as_identity(app.open_session(Tenant::Birch, Role::Viewer).await);
+    for _ in 0..7 {
+        assert_eq!(client.call(me).await.status, 200);
+    }
+    assert_eq!(told(&client.call(me).await), (429, "rate_limited", 9, (7, 0, 60)));
+    app.clock().advance(Duration::from_secs(8));
+    assert_eq!(told(&client.call(me).await), (429, "rate_limited", 1, (7, 0, 52)));
+    app.clock().advance(Duration::from_secs(1));
+    assert_eq!(client.call(me).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_refusal_before_sign_in_states_wait_and_budget_to_the_second() {
+    let app = App::with_cognito().await;
+    let login = |email: &str, ip: &str| {
+        let body = json!({"email": email, "password": "Wrong-Synthetic-0!"});
+        app.anonymous().call(endpoint("login")).json(body).from_ip(ip)
+    };
+    // By address: five in a quarter of an hour, whomever they are for.
+    for i in 0..5 {
+        assert_eq!(login(&format!("nobody{i}@birch-clinic.example"), "203.0.113.5").await.status, 401);
+    }
+    for _ in 0..60 {
+        assert_eq!(told(&login("nobody9@birch-clinic.example", "203.0.113.5").await), (429, "rate_limited", 180, (5, 0, 900)));
+    }
+    let shut = login("nobody9@birch-clinic.example", "203.0.113.5").await;
+    assert_eq!(told(&shut), (429, "temporarily_blocked", 300, (5, 0, 900)));
+    app.clock().advance(Duration::from_secs(299));
+    assert_eq!(told(&login("nobody9@birch-clinic.example", "203.0.113.5").await), (429, "temporarily_blocked", 1, (5, 0, 601)));
+    app.clock().advance(Duration::from_secs(1));
+    assert_eq!(login("nobody9@birch-clinic.example", "203.0.113.5").await.status, 401);
+    // By e-mail, from wherever: the budget of the e-mail is the one that refuses, not the address's, which is nearly whole.
+    for i in 0..5 {
+        assert_eq!(login("somebody@birch-clinic.example", &format!("198.51.100.{i}")).await.status, 401);
+    }
+    assert_eq!(told(&login("somebody@birch-clinic.example", "198.51.100.9").await), (429, "rate_limited", 180, (5, 0, 900)));
+    // 10 a minute.
+    let body = json!({"challenge": "NEW_PASSWORD_REQUIRED", "session": "invented", "new_password": "Synthetic-Passw0rd!"});
+    let challenge = || app.anonymous().call(endpoint("challenge")).json(body.clone());
+    for _ in 0..10 {
+        assert_eq!(challenge().await.status, 401);
+    }
+    assert_eq!(told(&challenge().await), (429, "rate_limited", 6, (10, 0, 60)));
+    // Three an hour.
+    let forgot = || app.anonymous().call(endpoint("forgot_password")).json(json!({"email": "other@birch-clinic.example"}));
+    for _ in 0..3 {
+        assert!(forgot().await.status < 300);
+    }
+    assert_eq!(told(&forgot().await), (429, "rate_limited", 1200, (3, 0, 3600)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_busy_process_leases_calls_in_blocks_and_a_quiet_one_pays_once_a_minute() {
     let app = App::start().await;
     let client = app.as_role(Tenant::Acme, Role::Viewer);

@@ -7,6 +7,7 @@
 
 use crate::{
     Error, Result, TenantId, Timestamp,
+    budget::Budget,
     db::{Db, Update},
     limit,
     table::{Key, Table},
@@ -38,14 +39,21 @@ struct Lease {
 
 /// The leases of a process.
 #[derive(Debug)]
-pub(crate) struct Ceilings {
-    db: Db,
+pub(crate) struct Ceilings<M = Db> {
+    minutes: M,
     leases: Mutex<HashMap<TenantId, Lease>>,
+    leasing: tokio::sync::Mutex<()>,
 }
 
-impl Ceilings {
-    pub(crate) fn new(db: Db) -> Self {
-        Self { db, leases: Mutex::default() }
+/// Where it is counted how many calls of a tenant's minute are leased.
+pub(crate) trait Minutes {
+    /// Leases a block, if no more than `calls` are leased with it.
+    async fn lease(&self, tenant: TenantId, minute: i64, block: u32, calls: u32) -> Result<bool>;
+}
+
+impl<M: Minutes> Ceilings<M> {
+    pub(crate) fn new(minutes: M) -> Self {
+        Self { minutes, leases: Mutex::default(), leasing: tokio::sync::Mutex::default() }
     }
 
     /// Takes `cost` calls from the tenant's minute; `calls` is what its settings say, if anything.
@@ -54,31 +62,39 @@ impl Ceilings {
     /// 429 `tenant_rate_limited` where the minute's calls are leased.
     pub(crate) async fn take(&self, tenant: TenantId, calls: Option<u32>, cost: u32, now: Timestamp) -> Result<()> {
         let calls = calls.unwrap_or(CALLS).max(1);
+        // A call that costs more than the whole minute costs the whole minute: it is not refused for ever.
+        let cost = cost.min(calls);
         let minute = now.as_secs().div_euclid(60);
+        if self.draw(tenant, minute, cost).is_ok() {
+            return Ok(());
+        }
+        // One at a time: those who wait find what the first has leased.
+        let _leasing = self.leasing.lock().await;
         let block = match self.draw(tenant, minute, cost) {
             Ok(()) => return Ok(()),
             Err(last) => (last * 2).clamp((calls / 1000).max(1), (calls / 100).max(1)).max(cost),
         };
-        let granted = match self.lease(tenant, minute, block, calls).await? {
+        let granted = match self.minutes.lease(tenant, minute, block, calls).await? {
             true => block,
             // There may be room for this call and not for a block.
-            false if block > cost && self.lease(tenant, minute, cost, calls).await? => cost,
+            false if block > cost && self.minutes.lease(tenant, minute, cost, calls).await? => cost,
             false => {
                 let left = (minute + 1) * 60 - now.as_secs();
                 let retry_after = Duration::from_secs(u64::try_from(left).unwrap_or(1).max(1));
-                return Err(Error::RateLimited { code: limit::TENANT_LIMITED, retry_after });
+                let budget = Budget { limit: calls, remaining: 0, reset: retry_after };
+                return Err(Error::RateLimited { code: limit::TENANT_LIMITED, retry_after, budget });
             }
         };
         let mut leases = self.lock();
         if leases.len() >= MOST {
             leases.retain(|_, lease| lease.minute == minute);
         }
-        let lease = leases.entry(tenant).or_insert(Lease { minute, left: 0, block });
+        let lease = leases.entry(tenant).or_insert(Lease { minute, left: 0, block: granted });
         if lease.minute != minute {
-            *lease = Lease { minute, left: 0, block };
+            *lease = Lease { minute, left: 0, block: granted };
         }
         lease.left += granted - cost;
-        lease.block = block;
+        lease.block = granted;
         Ok(())
     }
 
@@ -94,6 +110,12 @@ impl Ceilings {
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, Lease>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Minutes for Db {
     async fn lease(&self, tenant: TenantId, minute: i64, block: u32, calls: u32) -> Result<bool> {
         let n = |v: i64| AttributeValue::N(v.to_string());
         let end = Timestamp::from_millis((minute + 1) * 60_000);
@@ -111,10 +133,9 @@ impl Ceilings {
             return Ok(false);
         }
         let key = Key::new(format!("CEILING#{minute}"), "LEASED");
-        Ok(self.db.update(tenant, Table::Ephemera, &key, update).await?.is_ok())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, Lease>> {
-        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(self.update(tenant, Table::Ephemera, &key, update).await?.is_ok())
     }
 }
+
+#[cfg(test)]
+mod tests;

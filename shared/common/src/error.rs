@@ -1,6 +1,6 @@
 //! The one error type, and the one place where it becomes HTTP (RFC 9457, problem+json).
 
-use crate::telemetry::CorrelationId;
+use crate::{budget::Budget, telemetry::CorrelationId};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -36,9 +36,9 @@ pub enum Error {
     /// The `Idempotency-Key` was used for another request.
     #[error("the idempotency key was used with another request")]
     IdempotencyMismatch,
-    /// Asked too often: `code` says by whom, and how long ago it was still forgiven.
+    /// Asked too often. `code` names the limit, and `budget` is what is left of it.
     #[error("too many requests")]
-    RateLimited { code: &'static str, retry_after: Duration },
+    RateLimited { code: &'static str, retry_after: Duration, budget: Budget },
     /// A service that we stand on did not answer, and nothing was done.
     #[error("`{service}` is unavailable")]
     Unavailable { service: &'static str, cause: Cause },

@@ -13,6 +13,7 @@ mod aws;
 mod background;
 mod batch;
 mod breaker;
+mod budget;
 mod cache;
 mod carrier;
 mod ceiling;
@@ -82,6 +83,7 @@ pub use background::{
 };
 pub use batch::{BatchItem, BatchOutput};
 pub use cache::CacheStats;
+pub use budget::Budget;
 pub use carrier::{AskCarrier, Asked};
 pub use ceiling::CEILING;
 pub use config::{Config, ConfigError};

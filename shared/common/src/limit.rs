@@ -9,6 +9,7 @@
 
 use crate::{
     Error, Result, TenantId, Timestamp,
+    budget::Budget,
     db::{Db, Update},
     table::{Key, Row, Table},
 };
@@ -81,15 +82,6 @@ impl RateLimit {
     }
 }
 
-/// What is left of a caller's budget, for the `RateLimit-*` headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Budget {
-    pub limit: u32,
-    pub remaining: u32,
-    /// Until the budget is whole again.
-    pub reset: Duration,
-}
-
 impl Budget {
     fn of(limit: RateLimit, tat: i64, now: i64) -> Self {
         let used = (tat - now).max(0);
@@ -99,9 +91,6 @@ impl Budget {
             remaining: u32::try_from(left).unwrap_or(0),
             reset: Duration::from_micros(u64::try_from(used).unwrap_or(0)),
         }
-    }
-    pub(crate) fn exhausted(limit: RateLimit, retry_after: Duration) -> Self {
-        Self { limit: limit.calls, remaining: 0, reset: retry_after }
     }
 }
 
@@ -157,21 +146,41 @@ impl Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Allowed(Branch),
-    Exhausted { retry_after: Duration },
-    Blocked { retry_after: Duration },
+    Exhausted(Spent),
+    Blocked(Spent),
+}
+
+/// When a caller who is refused may come back, and what their budget is meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spent {
+    pub(crate) retry_after: Duration,
+    pub(crate) budget: Budget,
+}
+
+impl Spent {
+    pub(crate) fn limited(self) -> Error {
+        Error::RateLimited { code: LIMITED, retry_after: self.retry_after, budget: self.budget }
+    }
+    pub(crate) fn blocked(self) -> Error {
+        Error::RateLimited { code: BLOCKED, retry_after: self.retry_after, budget: self.budget }
+    }
+    fn shut_for(self, retry_after: Duration) -> Self {
+        Self { retry_after, budget: self.budget.shut(retry_after) }
+    }
 }
 
 pub(crate) fn judge(limit: RateLimit, cost: u32, row: &Row, now: Timestamp) -> Verdict {
+    let budget = budget(limit, row, now);
     let now = micros(now);
     let until = |end: i64| Duration::from_micros(u64::try_from(end - now).unwrap_or(0));
     if let Some(end) = row.maybe_number(BLOCKED_UNTIL).filter(|end| *end > now) {
-        return Verdict::Blocked { retry_after: until(end) };
+        return Verdict::Blocked(Spent { retry_after: until(end), budget }.shut_for(until(end)));
     }
     match row.maybe_number(limit.attribute) {
         None => Verdict::Allowed(Branch::Idle),
         Some(tat) if tat < now => Verdict::Allowed(Branch::Idle),
         Some(tat) if tat <= now + limit.most_before(cost) => Verdict::Allowed(Branch::Busy),
-        Some(tat) => Verdict::Exhausted { retry_after: until(tat - limit.most_before(cost)) },
+        Some(tat) => Verdict::Exhausted(Spent { retry_after: until(tat - limit.most_before(cost)), budget }),
     }
 }
 
@@ -182,8 +191,7 @@ const BLOCKED_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// Counts that somebody went on asking, on the item that refused them: what they are told. Of sixty in a minute it is when
 /// to come back, of more to stay away for five minutes: a burst that overshot is forgiven, somebody who does not listen is not.
-pub(crate) async fn violated(db: &Db, tenant: TenantId, key: &Key, retry_after: Duration, now: Timestamp) -> Error {
-    let limited = Error::RateLimited { code: LIMITED, retry_after };
+pub(crate) async fn violated(db: &Db, tenant: TenantId, key: &Key, spent: Spent, now: Timestamp) -> Error {
     let mut branch = Branch::Busy;
     for _ in 0..STEPS {
         let step = Step::new(RateLimit::VIOLATIONS, 1, branch, now);
@@ -195,11 +203,11 @@ pub(crate) async fn violated(db: &Db, tenant: TenantId, key: &Key, retry_after: 
         };
         match db.update(tenant, Table::Ephemera, key, update).await {
             // Whether it could be counted or not: they are refused.
-            Ok(Ok(_)) | Err(_) | Ok(Err(None)) => return limited,
+            Ok(Ok(_)) | Err(_) | Ok(Err(None)) => return spent.limited(),
             Ok(Err(Some(old))) => match judge(RateLimit::VIOLATIONS, 1, &old, now) {
                 Verdict::Allowed(actual) => branch = if actual == branch { branch.other() } else { actual },
-                Verdict::Blocked { retry_after } => return Error::RateLimited { code: BLOCKED, retry_after },
-                Verdict::Exhausted { .. } => {
+                Verdict::Blocked(Spent { retry_after, .. }) => return spent.shut_for(retry_after).blocked(),
+                Verdict::Exhausted(_) => {
                     let until = AttributeValue::N(micros(now.plus(BLOCKED_FOR)).to_string());
                     let update = Update {
                         expression: "SET blocked_until = :until",
@@ -208,14 +216,21 @@ pub(crate) async fn violated(db: &Db, tenant: TenantId, key: &Key, retry_after: 
                         ..Update::default()
                     };
                     return match db.update(tenant, Table::Ephemera, key, update).await {
-                        Ok(Ok(_)) => Error::RateLimited { code: BLOCKED, retry_after: BLOCKED_FOR },
-                        _ => limited,
+                        Ok(Ok(_)) => spent.shut_for(BLOCKED_FOR).blocked(),
+                        _ => spent.limited(),
                     };
                 }
             },
         }
     }
-    limited
+    spent.limited()
+}
+
+/// The answer to a caller whose step lost every race for the same number.
+pub(crate) fn raced(limit: RateLimit, last: Option<&Row>, now: Timestamp) -> Error {
+    let budget = last.map_or(Budget::of(limit, 0, micros(now)), |row| budget(limit, row, now));
+    let second = Duration::from_secs(1);
+    Spent { retry_after: second, budget }.shut_for(second).limited()
 }
 
 /// The codes of refusals for asking too often: the budget is spent, one is to stay away, the tenant as a whole asks too much.
@@ -238,6 +253,7 @@ fn micros(t: Timestamp) -> i64 {
 pub(crate) async fn before_sign_in(db: &Db, limit: RateLimit, caller: &str, now: Timestamp) -> Result<Budget> {
     let key = Key::new(format!("LIMIT#{}#{caller}", limit.name), "LIMIT");
     let mut branch = Branch::Idle;
+    let mut last = None;
     // The guess, the other branch, and again for racers who moved the number in between.
     for _ in 0..STEPS {
         let mut step = Step::new(limit, 1, branch, now);
@@ -250,16 +266,17 @@ pub(crate) async fn before_sign_in(db: &Db, limit: RateLimit, caller: &str, now:
         };
         match db.update(TenantId::PLATFORM, Table::Ephemera, &key, update).await? {
             Ok(row) => return Ok(budget(limit, &row, now)),
-            Err(old) => match old.as_ref().map_or(Verdict::Allowed(Branch::Idle), |row| judge(limit, 1, row, now)) {
-                Verdict::Allowed(actual) => branch = if actual == branch { branch.other() } else { actual },
-                Verdict::Blocked { retry_after } => return Err(Error::RateLimited { code: BLOCKED, retry_after }),
-                Verdict::Exhausted { retry_after } => {
-                    return Err(violated(db, TenantId::PLATFORM, &key, retry_after, now).await);
+            Err(old) => {
+                match old.as_ref().map_or(Verdict::Allowed(Branch::Idle), |row| judge(limit, 1, row, now)) {
+                    Verdict::Allowed(actual) => branch = if actual == branch { branch.other() } else { actual },
+                    Verdict::Blocked(spent) => return Err(spent.blocked()),
+                    Verdict::Exhausted(spent) => return Err(violated(db, TenantId::PLATFORM, &key, spent, now).await),
                 }
-            },
+                last = old;
+            }
         }
     }
-    Err(Error::RateLimited { code: LIMITED, retry_after: Duration::from_secs(1) })
+    Err(raced(limit, last.as_ref(), now))
 }
 
 fn wrong_passwords_key(email_token: &str) -> Key {
@@ -277,5 +294,67 @@ pub(crate) async fn wrong_password(db: &Db, email_token: &str, now: Timestamp) -
     match before_sign_in(db, RateLimit::WRONG_PASSWORDS, email_token, now).await {
         Ok(_) | Err(Error::RateLimited { .. }) => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::whole_seconds;
+    use proptest::prelude::*;
+
+    fn row(attributes: &[(&str, i64)]) -> Row {
+        Row::new(attributes.iter().map(|(name, n)| ((*name).to_owned(), AttributeValue::N(n.to_string()))).collect())
+    }
+
+    /// Any profile, where the caller's `tat` and the end of their exclusion stand, and what a call costs.
+    fn refused() -> impl Strategy<Value = (RateLimit, u32, Row, Timestamp)> {
+        let limit = (1..300u32, prop_oneof![Just(60u64), Just(900), Just(3600)])
+            .prop_map(|(calls, secs)| RateLimit::new("any", "tat_any", calls, secs));
+        let now = 1_767_268_800_000..1_767_268_860_000i64;
+        (limit, 1..40u32, now, 0..8_000_000_000i64, prop::option::of(0..400_000_000i64)).prop_map(
+            |(limit, cost, now, ahead, shut)| {
+                let micros = now * 1000;
+                let mut attributes = vec![("tat_any", micros + ahead % (limit.per.as_micros() as i64 + 1))];
+                attributes.extend(shut.map(|shut| (BLOCKED_UNTIL, micros + shut)));
+                (limit, cost, row(&attributes), Timestamp::from_millis(now))
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn caller_who_comes_back_when_told_is_let_in_and_a_second_earlier_is_not((limit, cost, row, now) in refused()) {
+            let allowed_after = |secs: u64| judge(limit, cost, &row, now.plus(Duration::from_secs(secs)));
+            match judge(limit, cost, &row, now) {
+                Verdict::Allowed(_) => {}
+                Verdict::Exhausted(spent) => {
+                    let wait = whole_seconds(spent.retry_after);
+                    prop_assert!(wait >= 1);
+                    prop_assert!(matches!(allowed_after(wait), Verdict::Allowed(_)), "{spent:?}");
+                    prop_assert!(!matches!(allowed_after(wait - 1), Verdict::Allowed(_)), "{spent:?}");
+                }
+                Verdict::Blocked(spent) => {
+                    let wait = whole_seconds(spent.retry_after);
+                    prop_assert!(wait >= 1 && spent.budget.remaining == 0);
+                    prop_assert!(!matches!(allowed_after(wait), Verdict::Blocked(_)), "{spent:?}");
+                    prop_assert!(matches!(allowed_after(wait - 1), Verdict::Blocked(_)), "{spent:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn budget_of_a_refusal_is_whole_when_it_says_and_never_before_the_caller_may_come_back((limit, cost, row, now) in refused()) {
+            let (Verdict::Exhausted(spent) | Verdict::Blocked(spent)) = judge(limit, cost, &row, now) else { return Ok(()) };
+            prop_assert!(whole_seconds(spent.budget.reset) >= whole_seconds(spent.retry_after));
+            let then = now.plus(Duration::from_secs(whole_seconds(spent.budget.reset)));
+            prop_assert_eq!(budget(limit, &row, then).remaining, limit.calls);
+            prop_assert!(matches!(judge(limit, limit.calls, &row, then), Verdict::Allowed(_)));
+            prop_assert_eq!(spent.budget.limit, limit.calls);
+            for error in [spent.limited(), spent.blocked(), raced(limit, Some(&row), now)] {
+                let Error::RateLimited { retry_after, budget, .. } = error else { panic!("{error:?}") };
+                prop_assert!(budget.reset >= retry_after);
+            }
+        }
     }
 }

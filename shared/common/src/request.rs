@@ -1,6 +1,6 @@
 //! A request and an answer, as the pipeline sees them: API Gateway's REST proxy event with its surprises taken out.
 
-use crate::{Error, Result, telemetry::CorrelationId};
+use crate::{Error, Result, budget, telemetry::CorrelationId};
 use aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayProxyResponse};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -130,7 +130,7 @@ impl Response {
         response.set("content-type", "application/problem+json");
         match error {
             Error::RateLimited { retry_after, .. } => {
-                response.set("retry-after", &retry_after.as_millis().div_ceil(1000).max(1).to_string());
+                response.set("retry-after", &budget::whole_seconds(*retry_after).to_string());
             }
             Error::Unavailable { .. } => response.set("retry-after", "1"),
             Error::Unauthenticated(_) => response.set("www-authenticate", "Bearer"),

@@ -10,6 +10,7 @@
 
 use crate::{
     Error, Membership, Need, Permit, Public, Result, SessionId, TenantId, Timestamp, UserId,
+    budget::Budget,
     db::{Db, Update},
     endpoint::declares,
     members::end_session,
@@ -22,7 +23,7 @@ use phi::{Sealed, SealedFields};
 use std::time::Duration;
 
 /// Wrong codes in a row, after which nobody may try for a while.
-const TRIES: i64 = 5;
+const TRIES: u32 = 5;
 /// For how long, the first time; twice as long each further time.
 const FIRST_LOCK: Duration = Duration::from_secs(60);
 /// And at most.
@@ -124,9 +125,11 @@ async fn take_try(db: &Db, tenant: TenantId, user: UserId, now: Timestamp) -> Re
         let (tries, locked_until) = if remembered { (seen, number("locked_until")) } else { (0, 0) };
         if locked_until > now.as_millis() {
             let retry_after = Timestamp::from_millis(locked_until).since(now);
-            return Err(Error::RateLimited { code: LOCKED, retry_after });
+            let forgotten = Timestamp::from_millis(number("expires_at") * 1000).since(now);
+            return Err(locked(retry_after, forgotten.max(retry_after)));
         }
-        let locked = if tries + 1 < TRIES { 0 } else { now.plus(lock(tries + 1 - TRIES)).as_millis() };
+        let first = i64::from(TRIES);
+        let locked = if tries + 1 < first { 0 } else { now.plus(lock(tries + 1 - first)).as_millis() };
         let mut values = vec![(":next", n(tries + 1)), (":locked", n(locked)), (":forgotten", n(now.plus(FORGOTTEN).as_secs()))];
         if row.is_some() {
             values.push((":tries", n(seen)));
@@ -143,7 +146,12 @@ async fn take_try(db: &Db, tenant: TenantId, user: UserId, now: Timestamp) -> Re
             Err(other) => row = other,
         }
     }
-    Err(Error::RateLimited { code: LOCKED, retry_after: Duration::from_secs(1) })
+    Err(locked(Duration::from_secs(1), FORGOTTEN))
+}
+
+/// Nobody may try for a while. The tries are all there again when wrong codes are forgotten.
+fn locked(retry_after: Duration, forgotten: Duration) -> Error {
+    Error::RateLimited { code: LOCKED, retry_after, budget: Budget { limit: TRIES, remaining: 0, reset: forgotten } }
 }
 
 fn lock(times: i64) -> Duration {

@@ -4,9 +4,10 @@
 
 use crate::{
     Error, Event, EventId, Grant, Result, SessionId, TenantId, Timestamp, UserId,
+    budget::Budget,
     db::{Db, Update},
     error::AuthFailure,
-    limit::{self, Branch, Budget, RateLimit, STEPS, Step, Verdict},
+    limit::{self, Branch, RateLimit, STEPS, Step, Verdict},
     outbox::{DomainEvent, Envelope},
     principal::{Identity, KeyBounds, Principal, SessionKind},
     table::{Item, Key, Row, Table},
@@ -142,6 +143,7 @@ pub(crate) async fn touch(
     let n = |v: i64| AttributeValue::N(v.to_string());
     // A person's next request usually comes after the last one's interval has passed.
     let mut branch = Branch::Idle;
+    let mut last = None;
     for _ in 0..STEPS {
         let mut step = Step::new(limit, cost, branch, now);
         step.values.extend([
@@ -172,11 +174,12 @@ pub(crate) async fn touch(
         }
         match limit::judge(limit, cost, &old, now) {
             Verdict::Allowed(actual) => branch = if actual == branch { branch.other() } else { actual },
-            Verdict::Blocked { retry_after } => return Err(Error::RateLimited { code: limit::BLOCKED, retry_after }),
-            Verdict::Exhausted { retry_after } => return Err(limit::violated(db, tenant, &key, retry_after, now).await),
+            Verdict::Blocked(spent) => return Err(spent.blocked()),
+            Verdict::Exhausted(spent) => return Err(limit::violated(db, tenant, &key, spent, now).await),
         }
+        last = Some(old);
     }
-    Err(Error::RateLimited { code: limit::LIMITED, retry_after: Duration::from_secs(1) })
+    Err(limit::raced(limit, last.as_ref(), now))
 }
 
 /// Why a session is over, if it is.

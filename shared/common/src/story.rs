@@ -3,8 +3,9 @@
 use crate::{
     Action, Deps, Error, EventId, Operation, Purpose, Result, TenantId, Timestamp,
     audit::{Record, Who},
+    budget::{self, Budget},
     error::Cause,
-    limit::{Budget, RateLimit},
+    limit::RateLimit,
     policy::Decided,
     principal::Identity,
     public::Known,
@@ -113,8 +114,9 @@ impl Story {
         };
         self.reason = self.reason.or(Some(error.reason()));
         self.log_cause(trace, &error);
-        if let Error::RateLimited { retry_after, .. } = &error {
-            self.budget = Some(Budget::exhausted(self.limit, *retry_after));
+        if let Error::RateLimited { budget, .. } = &error {
+            // That of the limit that refuses, which need not be the one that this request has passed before.
+            self.budget = Some(*budget);
         }
         let response = Response::problem(&error, &self.correlation_id);
         if self.recorded || !self.audited {
@@ -172,7 +174,7 @@ impl Story {
         if let Some(budget) = self.budget {
             response.set("ratelimit-limit", &budget.limit.to_string());
             response.set("ratelimit-remaining", &budget.remaining.to_string());
-            response.set("ratelimit-reset", &budget.reset.as_millis().div_ceil(1000).to_string());
+            response.set("ratelimit-reset", &budget::whole_seconds(budget.reset).to_string());
         }
         allow_origin(deps, request, &mut response);
         self.write_line(deps, request, trace, &response);

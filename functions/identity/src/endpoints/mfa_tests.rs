@@ -119,6 +119,9 @@ async fn wrong_codes_lock_it_for_longer_each_time_and_nobody_elses() {
     }
     let locked = wrong().await;
     assert_eq!((locked.status, locked.code(), locked.header("retry-after")), (429, "second_factor_locked", Some("60")));
+    // Five tries, none left, all there again when wrong codes are forgotten.
+    let budget = ["limit", "remaining", "reset"].map(|name| locked.header(&format!("ratelimit-{name}")).unwrap().to_owned());
+    assert_eq!(budget, ["5", "0", "86400"]);
     next_step(&app);
     let session = app.open_session(Tenant::Acme, Role::Marketer).await;
     let right = verify(&app.as_identity(session), json!({"code": code(&app, &secret)})).await;

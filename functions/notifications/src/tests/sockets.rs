@@ -118,9 +118,15 @@ async fn a_client_that_says_too_much_is_told_to_wait() {
         app.socket(socket("message"), &who, "phone", Some(&json!({"type": "ping"}))).await;
     }
     let last = app.frames("phone").pop().unwrap();
-    assert_eq!((&last["code"], last["retry_after"].is_number()), (&json!("rate_limited"), true), "{last}");
+    // 120 a minute: one more each half second.
+    assert_eq!((&last["code"], &last["retry_after"]), (&json!("rate_limited"), &json!(1)), "{last}");
     say(&app, &who, "phone", json!({"type": "ping"})).await;
     assert_eq!(app.frames("phone").pop().unwrap()["type"], "pong");
+    for _ in 0..80 {
+        app.socket(socket("message"), &who, "phone", Some(&json!({"type": "ping"}))).await;
+    }
+    let last = app.frames("phone").pop().unwrap();
+    assert_eq!(last, json!({"type": "error", "code": "temporarily_blocked", "retry_after": 300}));
 }
 
 #[tokio::test]

@@ -274,9 +274,9 @@ pub(super) fn response_headers() -> Value {
     let count = || json!({ "type": "integer", "minimum": 0 });
     json!({
         "X-Correlation-Id": header("Finds this request in logs and in the audit log", json!({ "type": "string" })),
-        "RateLimit-Limit": header("Requests in a whole budget", count()),
-        "RateLimit-Remaining": header("Requests left", count()),
-        "RateLimit-Reset": header("Seconds until the budget is whole again", count()),
+        "RateLimit-Limit": header("Requests in a whole budget: the caller's, or with 429 that of the limit that refuses", count()),
+        "RateLimit-Remaining": header("Requests left in that budget", count()),
+        "RateLimit-Reset": header("Seconds until that budget is whole again: no fewer than `Retry-After`", count()),
         "Retry-After": header("Seconds to wait", count()),
         "Location": header("Where what was created can be read", json!({ "type": "string" })),
         "ETag": header("The version that the answer shows, for `If-Match`", json!({ "type": "string" })),

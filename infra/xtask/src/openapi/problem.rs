@@ -134,6 +134,11 @@ pub(super) fn responses(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap
             if matches!(status, 429 | 503) {
                 headers["Retry-After"] = json!({ "$ref": "#/components/headers/Retry-After" });
             }
+            if status == 429 {
+                for name in ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"] {
+                    headers[name] = json!({ "$ref": format!("#/components/headers/{name}") });
+                }
+            }
             let response = json!({
                 "description": description(status),
                 "headers": headers,

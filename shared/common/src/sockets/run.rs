@@ -7,6 +7,7 @@ use super::{Socket, SocketRoute, Sockets, connections::LONGEST, push::Sent};
 use crate::{
     Deps, Error, EventId, Need, RateLimit, Reader, Result, TenantId, Timestamp, UserId,
     audit::{Record, Who},
+    budget,
     endpoint::declares,
     principal::Identity,
     request::network,
@@ -184,7 +185,7 @@ async fn attempt<S: Socket>(deps: &Deps, heard: &Heard, identity: Result<&Identi
     let result = result.await;
     let (SocketRoute::Message, Err(error)) = (S::ROUTE, &result) else { return result };
     let retry_after = match error {
-        Error::RateLimited { retry_after, .. } => Some(retry_after.as_secs() + 1),
+        Error::RateLimited { retry_after, .. } => Some(budget::whole_seconds(*retry_after)),
         _ => None,
     };
     let told = send(deps, &caller, &Refusal { r#type: "error", code: error.code(), retry_after }).await;
