@@ -106,19 +106,32 @@ async fn numbers_and_times_at_their_ends_are_answered_and_bring_nothing_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_header_that_stands_twice_says_nothing() {
+async fn header_that_stands_twice_is_refused_and_neither_value_is_taken() {
     let app = App::start().await;
     let id = created(&app, Tenant::Acme).await;
     let get = || app.as_role(Tenant::Acme, Role::Viewer).call(endpoint("get_shipment")).path("shipment_id", &id);
     assert_eq!(get().await.status, 200);
     let twice = get().also("X-Purpose-Of-Use", "HPAYMT").await;
-    assert_eq!(outcome(&twice), (400, "purpose_of_use_required"), "{}", twice.text);
+    assert_eq!(outcome(&twice), (400, "repeated_header"), "{}", twice.text);
     let twice = update(&app, &id, 1, json!({"reference": "x"})).also("If-Match", "\"2\"").await;
     assert_eq!(outcome(&twice), (400, "invalid_if_match"), "{}", twice.text);
     let twice = create(&app, Tenant::Acme, body()).also("Idempotency-Key", "b").await;
     assert_eq!(outcome(&twice), (400, "invalid_idempotency_key"), "{}", twice.text);
     let twice = create(&app, Tenant::Acme, body()).also("Content-Type", "text/plain").await;
-    assert_eq!(outcome(&twice), (415, "unsupported_media_type"), "{}", twice.text);
+    assert_eq!(outcome(&twice), (400, "repeated_header"), "{}", twice.text);
+    // As a proxy joins two headers into one.
+    for (name, value, status, code) in [
+        ("Content-Type", "application/json, application/json", 415, "unsupported_media_type"),
+        ("Content-Type", "application/json; charset=utf-8, text/plain", 415, "unsupported_media_type"),
+        ("X-Purpose-Of-Use", "TREAT, HPAYMT", 400, "invalid_purpose_of_use"),
+        ("X-Purpose-Of-Use", "TREAT,TREAT", 400, "invalid_purpose_of_use"),
+        ("Idempotency-Key", "a, b", 400, "invalid_idempotency_key"),
+    ] {
+        let joined = create(&app, Tenant::Acme, body()).header(name, value).await;
+        assert_eq!(outcome(&joined), (status, code), "{name}: {value}: {}", joined.text);
+    }
+    let joined = update(&app, &id, 1, json!({"reference": "x"})).header("If-Match", "\"1\", \"2\"").await;
+    assert_eq!(outcome(&joined), (400, "invalid_if_match"), "{}", joined.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,7 +142,7 @@ async fn no_answer_is_had_again_with_an_if_match_that_would_be_refused() {
     assert_eq!(update().await.status, 200);
     assert_eq!(update().await.header("idempotency-replayed"), Some("true"));
     let twice = update().also("If-Match", "\"2\"").await;
-    assert_eq!(outcome(&twice), (422, "idempotency_mismatch"), "{}", twice.text);
+    assert_eq!(outcome(&twice), (400, "invalid_if_match"), "{}", twice.text);
     let void = || {
         let call = app.as_role(Tenant::Acme, Role::Marketer).call(endpoint("void_shipment"));
         call.path("shipment_id", &id).header("Idempotency-Key", "void")

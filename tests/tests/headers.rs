@@ -205,6 +205,101 @@ async fn a_header_that_is_not_what_it_should_be_comes_back_nowhere() {
     assert!(written(&app).await.iter().all(|value| !value.to_string().contains("\\t")));
 }
 
+/// The headers that have one value, one that each of them may have, and the answer to a request that has two.
+const ONCE: [(&str, &str, u16, &str); 10] = [
+    ("Authorization", "Bearer synthetic", 401, "unauthenticated"),
+    ("Content-Length", "7", 400, "repeated_header"),
+    ("Content-Type", "application/json", 400, "repeated_header"),
+    ("X-Correlation-Id", "thread-1", 400, "repeated_header"),
+    ("Host", "api.example", 400, "repeated_header"),
+    ("Idempotency-Key", "key-1", 400, "invalid_idempotency_key"),
+    ("If-Match", "\"1\"", 400, "invalid_if_match"),
+    ("Origin", "https://app.example", 400, "repeated_header"),
+    ("X-Purpose-Of-Use", "TREAT", 400, "repeated_header"),
+    ("User-Agent", "synthetic/1", 400, "repeated_header"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repeated_single_value_header_is_refused_by_every_endpoint_before_anything_is_done() {
+    let app = App::with_cognito().await;
+    let fixture = Fixture::new(&app).await;
+    let tenants = [Tenant::Acme, Tenant::Birch].map(|tenant| app.tenant_id(tenant));
+    let stored = async || {
+        let tables = ["RecordsTable", "KeysTable"];
+        let events = [app.domain_events(Tenant::Acme).await, app.domain_events(Tenant::Birch).await];
+        let [acme, birch] = tenants.map(|tenant| state::of(&app, tenant, &tables));
+        (acme.await, birch.await, state::of(&app, TenantId::PLATFORM, &tables).await, events)
+    };
+    let before = stored().await;
+    for (i, endpoint) in registry::all().enumerate() {
+        for (j, (name, value, status, code)) in ONCE.into_iter().enumerate() {
+            // An address and a session each: their budgets are small.
+            let client = match endpoint.kind {
+                Kind::Public => app.anonymous(),
+                _ => app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await),
+            };
+            let call = fixture.call(&client, endpoint).from_ip(&format!("198.51.{i}.{j}")).header(name, value);
+            // The same value again, another one, and another one under another spelling of the name.
+            let answer = match (i + j) % 3 {
+                0 => call.also(name, value).await,
+                1 => call.also(name, "another").await,
+                _ => call.also(&name.to_ascii_lowercase(), "another").await,
+            };
+            assert_eq!((answer.status, answer.code()), (status, code), "{} {name}: {}", endpoint.name, answer.text);
+            let line = app.log_lines().pop().unwrap();
+            let reason = if status == 401 { "repeated_credentials" } else { code };
+            assert_eq!((&line["function"], &line["code"]), (&json!(endpoint.name), &json!(reason)), "{name}");
+            assert_ne!(line["correlation_id"], "thread-1", "{}", endpoint.name);
+        }
+    }
+    let after = stored().await;
+    assert!(before.0 == after.0, "{:#?}", state::difference(&before.0, &after.0));
+    assert!(before.1 == after.1, "{:#?}", state::difference(&before.1, &after.1));
+    assert!(before.2 == after.2, "{:#?}", state::difference(&before.2, &after.2));
+    assert_eq!(before.3, after.3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http_two_tokens_open_nothing_whichever_of_them_is_good_and_remembered() {
+    let stack = stack().await;
+    let client = Client::new(stack.base_url());
+    let token = async |name: &str| {
+        let user = stack.users().iter().find(|u| u.role == Role::Viewer && u.tenant == name).unwrap();
+        let body = json!({"email": user.email, "password": stack.password().unwrap()}).to_string();
+        let headers = [("content-type", "application/json")];
+        let login = client.send(&"POST".parse().unwrap(), "/v1/auth/login", &headers, body).await.unwrap();
+        format!("Bearer {}", login.json["access_token"].as_str().unwrap_or_else(|| panic!("{}", login.text)))
+    };
+    let (acme, birch) = (token("acme-health").await, token("birch-clinic").await);
+    let get = async |path: &str, headers: &[(&str, &str)]| client.send(&"GET".parse().unwrap(), path, headers, "").await.unwrap();
+    // From here on the gateway remembers the authorizer's answer to each.
+    for token in [&acme, &birch] {
+        assert_eq!(get("/v1/me", &[("authorization", token)]).await.status, 200);
+    }
+    for (first, second) in
+        [(&*acme, &*birch), (&birch, &acme), (&acme, &acme), (&acme, "Bearer x"), ("Bearer x", &acme), (&acme, ""), ("", &acme)]
+    {
+        for path in ["/v1/me", "/v1/sessions", "/v1/shipments"] {
+            let answer = get(path, &[("authorization", first), ("authorization", second)]).await;
+            assert_eq!((answer.status, answer.code()), (401, "unauthenticated"), "{path}: {}", answer.text);
+        }
+    }
+    let joined = format!("{acme}, {birch}");
+    assert_eq!(get("/v1/me", &[("authorization", &joined)]).await.status, 401);
+    let purposes = [("authorization", &*acme), ("x-purpose-of-use", "TREAT"), ("x-purpose-of-use", "HPAYMT")];
+    assert_eq!(get("/v1/shipments", &purposes).await.code(), "repeated_header");
+    assert_eq!(get("/v1/me", &[("authorization", &acme)]).await.status, 200, "one alone is as good as before");
+    // The authorizer has refused, and it is on the platform's record.
+    let log = AuditLog::new(
+        &stack.env()["AWS_ENDPOINT_URL_DYNAMODB"],
+        &stack.env()["CLOISTER_LEDGER_TABLE"],
+        &TenantId::PLATFORM.to_string(),
+    );
+    let events = log.after(None).await.unwrap();
+    assert!(events.iter().any(|e| e.event["reason"] == "repeated_credentials" && e.event["type"] == "api.authorizer"));
+    stack.stop().await.unwrap();
+}
+
 async fn fixture_version(app: &App, fixture: &Fixture) -> i64 {
     let viewer = app.as_identity(app.open_session(Tenant::Acme, Role::Viewer).await);
     let shown = viewer.call(endpoint("get_shipment")).path("shipment_id", fixture.value("shipment_id").unwrap()).await;

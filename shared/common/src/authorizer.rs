@@ -4,6 +4,8 @@
 use crate::{
     Aws, Config, Deps, Error, EventId, SessionId, SocketRoute, TenantId, Timestamp, UserId, api_key,
     audit::{Record, Who},
+    error::AuthFailure,
+    headers::{Header, Headers},
     membership,
     principal::Identity,
     public,
@@ -66,22 +68,23 @@ pub async fn authorize<A: Authorizer>(
     event: ApiGatewayCustomAuthorizerRequestTypeRequest,
 ) -> Result<ApiGatewayCustomAuthorizerResponse, Refused> {
     let now = deps.clock.now();
-    let header = |name: &str| event.headers.get(name).and_then(|v| v.to_str().ok());
-    let correlation_id = CorrelationId::from_header(header("x-correlation-id"), now);
+    let headers = Headers::of(&event.headers, event.multi_value_headers.clone());
+    let correlation_id = CorrelationId::from_header(headers.text(Header::CorrelationId), now);
     let mut line = WideEvent::default();
     line.set("function", "authorizer");
     line.set("correlation_id", correlation_id.clone());
     line.set("timestamp", now);
 
     // A socket opens with a ticket, everything else with a token; and neither is good for the other.
-    let outcome = if opens_socket(&event) {
-        let ticket = event.query_string_parameters.first("ticket");
-        match ticket {
-            Some(text) => ticket::take(&deps.db, text, source_ip(&event), now).await,
-            None => Err(TokenRefused::Because("no_ticket")),
+    let outcome = if headers.one_credential().is_err() {
+        Err(TokenRefused::Because(AuthFailure::RepeatedCredentials.code()))
+    } else if opens_socket(&event) {
+        match ticket_of(&event) {
+            Ok(text) => ticket::take(&deps.db, text, source_ip(&event), now).await,
+            Err(refused) => Err(refused),
         }
     } else {
-        identify(deps, authorizer, header("authorization"), now).await
+        identify(deps, authorizer, headers.text(Header::Authorization), now).await
     };
     let answer = match &outcome {
         Ok(identity) => {
@@ -99,7 +102,11 @@ pub async fn authorize<A: Authorizer>(
                 tenant: TenantId::PLATFORM,
                 now,
                 name: "authorizer",
-                who: Who { ip: ip.clone(), user_agent: header("user-agent").unwrap_or_default().to_owned(), ..Who::default() },
+                who: Who {
+                    ip: ip.clone(),
+                    user_agent: headers.text(Header::UserAgent).unwrap_or_default().to_owned(),
+                    ..Who::default()
+                },
                 action: None,
                 resources: Vec::new(),
                 disclosed: Vec::new(),
@@ -127,6 +134,18 @@ pub async fn authorize<A: Authorizer>(
 /// Whether a client shakes hands: `arn:aws:execute-api:<region>:<account>:<api>/<stage>/$connect`.
 fn opens_socket(event: &ApiGatewayCustomAuthorizerRequestTypeRequest) -> bool {
     event.method_arn.as_deref().is_some_and(|arn| arn.splitn(3, '/').nth(2) == Some(SocketRoute::Connect.key()))
+}
+
+/// The one ticket that a client shows.
+fn ticket_of(event: &ApiGatewayCustomAuthorizerRequestTypeRequest) -> Result<&str, TokenRefused> {
+    let last = event.query_string_parameters.first("ticket");
+    let mut all = event.multi_value_query_string_parameters.all("ticket").unwrap_or_default();
+    all.extend(last.filter(|last| !all.contains(last)));
+    match all[..] {
+        [ticket] => Ok(ticket),
+        [] => Err(TokenRefused::Because("no_ticket")),
+        _ => Err(TokenRefused::Because(AuthFailure::RepeatedCredentials.code())),
+    }
 }
 
 fn source_ip(event: &ApiGatewayCustomAuthorizerRequestTypeRequest) -> &str {

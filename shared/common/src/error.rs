@@ -69,6 +69,8 @@ pub enum AuthFailure {
     NoMembership,
     /// What looks like an API key is none.
     InvalidApiKey,
+    /// The request has `Authorization` twice.
+    RepeatedCredentials,
 }
 
 impl AuthFailure {
@@ -85,6 +87,7 @@ impl AuthFailure {
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::NoMembership => "no_membership",
             Self::InvalidApiKey => "invalid_api_key",
+            Self::RepeatedCredentials => "repeated_credentials",
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::{
     Error, Result, Timestamp, UserId,
+    headers::Header,
     request::{Request, Response},
     scope::Context,
     table::{Item, Key, Row, Table},
@@ -16,6 +17,8 @@ use phi::{FieldNumber, Place, SealedBytes};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+pub(crate) const INVALID_KEY: Error =
+    Error::bad_request("invalid_idempotency_key", "`Idempotency-Key` must be 1 to 255 printable ASCII characters, once");
 const LIVES: Duration = Duration::from_secs(24 * 60 * 60);
 const TABLE: &str = "idempotency";
 const ANSWER: FieldNumber = phi::field_number!(1);
@@ -47,22 +50,16 @@ impl Claim {
     /// # Errors
     /// 400 where the key is empty, longer than 255 or not printable ASCII.
     pub(crate) fn of(request: &Request, user: UserId, endpoint: &str) -> Result<Option<Self>> {
-        let Some(value) = request.headers.get("idempotency-key") else { return Ok(None) };
+        let Some(value) = request.headers.value(Header::IdempotencyKey) else { return Ok(None) };
         let key = value.as_bytes();
-        if request.headers.get_all("idempotency-key").iter().count() > 1
-            || !(1..=255).contains(&key.len())
-            || !key.iter().all(u8::is_ascii_graphic)
-        {
-            return Err(Error::bad_request(
-                "invalid_idempotency_key",
-                "`Idempotency-Key` must be 1 to 255 printable ASCII characters, once",
-            ));
+        if !(1..=255).contains(&key.len()) || !key.iter().all(u8::is_ascii_graphic) {
+            return Err(INVALID_KEY);
         }
         let name = hash(&[user.to_string().as_bytes(), endpoint.as_bytes(), key]);
         let path: Vec<_> = request.path.iter().flat_map(|(k, v)| [k.as_bytes(), v.as_bytes()]).collect();
         let body = request.body.as_deref().unwrap_or_default();
-        // None, an empty one and two are three requests, of which the last two are refused.
-        let if_match: Vec<_> = request.headers.get_all("if-match").iter().map(http::HeaderValue::as_bytes).collect();
+        // None and an empty one are two requests, of which the second is refused.
+        let if_match: Vec<_> = request.headers.value(Header::IfMatch).into_iter().map(http::HeaderValue::as_bytes).collect();
         let request_hash = hash(&[&path[..], &if_match, &[body]].concat());
         Ok(Some(Self { key: named(&name), request_hash }))
     }

@@ -1,6 +1,6 @@
 //! Input: parsed into types whose existence means that it is valid, with an error for every field that is not.
 
-use crate::{Error, Result, error::FieldError, request::Request};
+use crate::{Error, Result, error::FieldError, headers::Header, request::Request};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -152,9 +152,10 @@ fn no_query(request: &Request) -> Result<()> {
 }
 
 fn json_body(request: &Request) -> Result<Value> {
-    let media_type = request.header("content-type").unwrap_or_default();
+    let media_type = request.header(Header::ContentType).unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
+    // A comma joins what were two headers: the second may name another type.
+    if !essence.eq_ignore_ascii_case("application/json") || media_type.contains(',') {
         return Err(Error::UnsupportedMediaType);
     }
     let bytes = request.body.as_ref().map_err(Clone::clone)?;

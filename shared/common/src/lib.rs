@@ -29,6 +29,7 @@ mod error;
 mod founding;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod headers;
 pub mod id;
 mod idempotency;
 pub mod input;
@@ -82,8 +83,8 @@ pub use background::{
     Schedule, Tick, WakeUp,
 };
 pub use batch::{BatchItem, BatchOutput};
-pub use cache::CacheStats;
 pub use budget::Budget;
+pub use cache::CacheStats;
 pub use carrier::{AskCarrier, Asked};
 pub use ceiling::CEILING;
 pub use config::{Config, ConfigError};

@@ -6,6 +6,7 @@ use crate::{
     db::Query,
     endpoint::declares,
     error::AuthFailure,
+    headers::Header,
     membership,
     scope::{Context, Reader},
     table::{Index, Row, Table},
@@ -342,13 +343,10 @@ impl Work<'_> {
 
     fn check_version<E: Operation>(&self, current: Version) -> Result<()> {
         const { assert!(!matches!(E::IF_MATCH, IfMatch::Ignored), "looks at `If-Match`: say so in IF_MATCH") }
-        let values: Vec<_> = self.context.request.headers.get_all("if-match").iter().collect();
-        match values[..] {
-            [] if E::IF_MATCH == IfMatch::Required => Err(Error::VersionRequired),
-            [] => Ok(()),
-            [value] => Wanted::parse(value.to_str().unwrap_or_default())?.check(current),
-            // A list, as it would be refused in one header.
-            _ => Wanted::parse("")?.check(current),
+        match self.context.request.headers.value(Header::IfMatch) {
+            None if E::IF_MATCH == IfMatch::Required => Err(Error::VersionRequired),
+            None => Ok(()),
+            Some(value) => Wanted::parse(value.to_str().unwrap_or_default())?.check(current),
         }
     }
 }
@@ -371,7 +369,8 @@ pub(crate) enum Wanted {
 }
 
 impl Wanted {
-    const INVALID: Error = Error::BadRequest { code: "invalid_if_match", detail: "`If-Match` must be a version such as \"3\"" };
+    pub(crate) const INVALID: Error =
+        Error::BadRequest { code: "invalid_if_match", detail: "`If-Match` must be a version such as \"3\"" };
 
     pub(crate) fn parse(text: &str) -> Result<Self> {
         if text.trim() == "*" {

@@ -7,6 +7,7 @@ use crate::{
     batch::{Head, ItemResult},
     commit::{self, Committed},
     error::Refusal,
+    headers::Header,
     idempotency::Claim,
     limit,
     permit::{Effects, Work},
@@ -158,6 +159,7 @@ async fn attempt_public<E: PublicEndpoint>(deps: &Deps, request: &Request, story
         story.budget =
             Some(limit::before_sign_in(&deps.db, E::LIMIT, &format!("ip#{}", network(&request.source_ip)), story.now).await?);
     }
+    request.headers.one_of_each()?;
     let body = request.body.as_ref().map(drop);
     body.map_err(Clone::clone)?;
     let input = E::Input::parse(request)?;
@@ -183,6 +185,8 @@ async fn enter<'a, E: Operation>(
     story: &mut Story,
     trace: &'a Trace,
 ) -> Result<(Context<'a>, E::Input)> {
+    // Whose the other credential is, the authorizer's answer does not say: it may be a cached one.
+    request.headers.one_credential()?;
     let identity = Identity::from_context(|name| request.authorizer(name))?;
     story.claimed(&identity);
     let gate = deps.gates.of(identity.tenant).await?;
@@ -194,6 +198,7 @@ async fn enter<'a, E: Operation>(
     story.who = Who::user(&principal, request);
     gate.enter()?;
     deps.ceilings.take(principal.tenant(), gate.settings.ceiling(), E::COST, story.now).await?;
+    request.headers.one_of_each()?;
     request.body.as_ref().map_err(Clone::clone)?;
     story.purpose = purpose::<E>(request)?;
     let claim = match E::IDEMPOTENCY {
@@ -233,7 +238,7 @@ fn purpose<E: Operation>(request: &Request) -> Result<Option<Purpose>> {
     if matches!(E::DATA, Data::NoPhi) {
         return Ok(None);
     }
-    match request.header("x-purpose-of-use") {
+    match request.header(Header::PurposeOfUse) {
         None => Err(Error::bad_request("purpose_of_use_required", "PHI needs a purpose: send `X-Purpose-Of-Use`")),
         Some(text) => {
             let unknown =

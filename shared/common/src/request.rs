@@ -1,6 +1,10 @@
 //! A request and an answer, as the pipeline sees them: API Gateway's REST proxy event with its surprises taken out.
 
-use crate::{Error, Result, budget, telemetry::CorrelationId};
+use crate::{
+    Error, Result, budget,
+    headers::{Header, Headers},
+    telemetry::CorrelationId,
+};
 use aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayProxyResponse};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -16,7 +20,7 @@ pub const BODY_LIMIT: usize = 256 * 1024;
 /// One request.
 #[derive(Debug)]
 pub struct Request {
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Headers,
     pub(crate) query: BTreeMap<String, String>,
     pub(crate) repeated_query: bool,
     pub(crate) path: BTreeMap<String, String>,
@@ -30,12 +34,6 @@ pub struct Request {
 
 impl Request {
     pub fn from_event(event: ApiGatewayProxyRequest, deadline: Option<crate::Timestamp>) -> Self {
-        let mut headers = event.multi_value_headers;
-        for (name, value) in &event.headers {
-            if !headers.contains_key(name) {
-                headers.insert(name.clone(), value.clone());
-            }
-        }
         let mut query = BTreeMap::new();
         let mut repeated_query = false;
         for (name, value) in event.multi_value_query_string_parameters.iter() {
@@ -46,7 +44,7 @@ impl Request {
         }
         let authorizer = event.request_context.authorizer.fields;
         Self {
-            headers,
+            headers: Headers::of(&event.headers, event.multi_value_headers),
             query,
             repeated_query,
             path: event.path_parameters.into_iter().collect(),
@@ -59,16 +57,14 @@ impl Request {
     }
 
     /// A header's value, where it is there once and is text.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let mut values = self.headers.get_all(name).iter();
-        let (value, another) = (values.next()?, values.next());
-        another.is_none().then(|| value.to_str().ok()).flatten().map(str::trim)
+    pub(crate) fn header(&self, header: Header) -> Option<&str> {
+        self.headers.text(header)
     }
     pub(crate) fn authorizer(&self, name: &str) -> Option<&str> {
         self.authorizer.get(name).map(String::as_str)
     }
     pub(crate) fn user_agent(&self) -> &str {
-        self.header("user-agent").unwrap_or_default()
+        self.header(Header::UserAgent).unwrap_or_default()
     }
 }
 

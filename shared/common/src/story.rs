@@ -5,6 +5,7 @@ use crate::{
     audit::{Record, Who},
     budget::{self, Budget},
     error::Cause,
+    headers::Header,
     limit::RateLimit,
     policy::Decided,
     principal::Identity,
@@ -42,7 +43,7 @@ impl Story {
         let now = deps.clock.now();
         Self {
             now,
-            correlation_id: CorrelationId::from_header(request.header("x-correlation-id"), now),
+            correlation_id: CorrelationId::from_header(request.header(Header::CorrelationId), now),
             budget: None,
             decided: None,
             who: Who::anonymous(request),
@@ -207,7 +208,7 @@ impl Story {
 /// Lets the pages of the configured origins, and no others, read the answer.
 fn allow_origin(deps: &Deps, request: &Request, response: &mut Response) {
     response.set("vary", "Origin");
-    let Some(origin) = request.header("origin") else { return };
+    let Some(origin) = request.header(Header::Origin) else { return };
     if deps.config.allowed_origins.iter().any(|allowed| allowed == origin) {
         response.set("access-control-allow-origin", origin);
         response.set("access-control-expose-headers", EXPOSED_HEADERS);

@@ -14,6 +14,7 @@ use crate::{
     deps::Deps,
     endpoint::declares,
     error::AuthFailure,
+    headers::Header,
     idempotency::hash,
     input::{Input, InputSchema},
     request::Request,
@@ -105,7 +106,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
     pub async fn take_hint(&mut self, body: &PushBody) -> Result<usize> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Search), "makes search tokens: add Need::Search to NEEDS") }
         const { assert!(declares(<E as Operation>::NEEDS, Need::Write), "makes items due: add Need::Write to NEEDS") }
-        let token = self.request.header("authorization").and_then(|value| value.strip_prefix("Bearer ")).ok_or(REFUSED)?;
+        let token = self.request.header(Header::Authorization).and_then(|value| value.strip_prefix("Bearer ")).ok_or(REFUSED)?;
         let shown = self.deps.db.get(TenantId::PLATFORM, Table::Ephemera, &token_key(token.trim())).await?;
         let live = shown.and_then(|row| row.maybe_number("expires_at")).is_some_and(|at| at > self.now.as_secs());
         if !live {
@@ -172,7 +173,7 @@ impl Input for TokenRequest {
         if form.get("grant_type").is_none_or(|grant| *grant != "client_credentials") {
             return Err(Error::bad_request("unsupported_grant_type", "the one grant type is `client_credentials`"));
         }
-        let basic = request.header("authorization").and_then(|value| value.strip_prefix("Basic ")).and_then(basic);
+        let basic = request.header(Header::Authorization).and_then(|value| value.strip_prefix("Basic ")).and_then(basic);
         let formed = || Some((form.get("client_id")?.to_string(), form.get("client_secret")?));
         Ok(Self { client: basic.or_else(formed) })
     }

@@ -1,6 +1,9 @@
 use super::{issuer, keys_url};
 use crate::fixtures::{authorizer, catch_up, endpoint, event, identity, sign_in, text};
-use common::{Aws, Role, authorizer::Refused};
+use common::{
+    Aws, Role,
+    authorizer::{Refused, authorize},
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 use testing::{App, Fault, PASSWORD, Tenant};
@@ -30,6 +33,68 @@ async fn refusals(app: &App) -> Vec<(String, u64)> {
     let events = app.platform_audit().await;
     let of = |e: &Value| (e["reason"].as_str().unwrap_or_default().to_owned(), e["count"].as_u64().unwrap());
     events.iter().filter(|e| e["type"] == "api.authorizer").map(of).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn second_authorization_header_or_ticket_is_refused_whichever_is_good() {
+    let app = App::with_cognito().await;
+    let tokens = sign_in(&app, Tenant::Acme, Role::Viewer).await;
+    let good = bearer(text(&tokens, "access_token"));
+    let authorizer = authorizer(&app);
+    app.authorize(&authorizer, &good).await.unwrap();
+    let socket = "arn:aws:execute-api:us-east-1:000000000000:sockets/live/$connect";
+    let rest = "arn:aws:execute-api:us-east-1:000000000000:local/live/GET/v1/me";
+    for (arn, headers, all, query, queries) in [
+        (rest, json!({"Authorization": good}), json!({"Authorization": ["Bearer x", good]}), json!({}), json!({})),
+        (rest, json!({"Authorization": "Bearer x"}), json!({"Authorization": [good, "Bearer x"]}), json!({}), json!({})),
+        (rest, json!({"Authorization": good}), json!({"Authorization": [good, good]}), json!({}), json!({})),
+        (
+            rest,
+            json!({"Authorization": good, "authorization": "Bearer x"}),
+            json!({"Authorization": [good], "authorization": ["Bearer x"]}),
+            json!({}),
+            json!({}),
+        ),
+        (rest, json!({"authorization": good}), json!({"Authorization": ["Bearer x"]}), json!({}), json!({})),
+        (
+            rest,
+            json!({"Authorization": format!("{good}, {good}")}),
+            json!({"Authorization": [format!("{good}, {good}")]}),
+            json!({}),
+            json!({}),
+        ),
+        (
+            rest,
+            json!({"Authorization": format!("{good},{good}")}),
+            json!({"Authorization": [format!("{good},{good}")]}),
+            json!({}),
+            json!({}),
+        ),
+        (
+            socket,
+            json!({"Authorization": good}),
+            json!({"Authorization": [good, good]}),
+            json!({"ticket": "t"}),
+            json!({"ticket": ["t"]}),
+        ),
+        (socket, json!({}), json!({}), json!({"ticket": "t"}), json!({"ticket": ["u", "t"]})),
+        (socket, json!({}), json!({}), json!({"ticket": "t"}), json!({"ticket": ["t", "t"]})),
+        (socket, json!({}), json!({}), json!({"ticket": "t"}), json!({"ticket": ["u"]})),
+    ] {
+        let event = json!({
+            "type": "REQUEST", "methodArn": arn, "headers": headers, "multiValueHeaders": all, "queryStringParameters": query,
+            "multiValueQueryStringParameters": queries, "requestContext": {"identity": {"sourceIp": "192.0.2.7"}},
+        });
+        let refused = authorize(app.deps(), &authorizer, serde_json::from_value(event.clone()).unwrap()).await;
+        assert_eq!(refused.unwrap_err(), Refused::Unauthorized, "{event}");
+    }
+    let events = app.platform_audit().await;
+    let counted = events.iter().find(|e| e["reason"] == "repeated_credentials").unwrap();
+    assert_eq!((&counted["type"], &counted["count"]), (&json!("api.authorizer"), &json!(9)));
+    assert_eq!(
+        app.authorize(&authorizer, &good).await.unwrap().principal_id,
+        Some(app.user_id(Tenant::Acme, Role::Viewer).to_string())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

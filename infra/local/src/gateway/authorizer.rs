@@ -51,12 +51,14 @@ impl<A: Authorizer> Guard<A> {
     }
 
     pub(crate) async fn ask(&self, deps: &Deps, request: &GatewayRequest) -> Access {
+        let mut tokens = request.headers.iter().filter(|(name, _)| name == "authorization").map(|(_, value)| value.as_str());
         // API Gateway refuses by itself where the identity source is missing or empty.
-        let token = request.headers.iter().find(|(name, _)| name == "authorization").map(|(_, value)| value.as_str());
-        let Some(token) = token.filter(|t| !t.is_empty()) else { return Access::Unauthorized };
+        let Some(token) = tokens.next().filter(|token| !token.is_empty()) else { return Access::Unauthorized };
+        // No answer is remembered for two tokens: AWS does not say by which of them it would be looked up.
+        let key = Some(token).filter(|_| tokens.next().is_none());
         let event = request.authorizer_event();
         let method = event["methodArn"].as_str().unwrap_or_default();
-        if let Some(policy) = self.remembered(token) {
+        if let Some(policy) = key.and_then(|key| self.remembered(key)) {
             return policy.into_access(method);
         }
         let Some(parsed) = event::parsed::<ApiGatewayCustomAuthorizerRequestTypeRequest>(&event) else {
@@ -67,7 +69,9 @@ impl<A: Authorizer> Guard<A> {
             Err(Refused::Unavailable) => Access::Unavailable,
             Ok(answer) => {
                 let Some(policy) = Policy::of(answer) else { return Access::Unavailable };
-                self.remember(token, policy.clone());
+                if let Some(key) = key {
+                    self.remember(key, policy.clone());
+                }
                 policy.into_access(method)
             }
         }

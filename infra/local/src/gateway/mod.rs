@@ -68,7 +68,8 @@ impl<A: Authorizer> Gateway<A> {
 
     async fn serve(&self, peer: SocketAddr, request: Request, request_id: &str) -> (String, Response<Body>) {
         let path = request.uri().path().to_owned();
-        let origin = request.headers().get(header::ORIGIN).cloned();
+        let mut origins = request.headers().get_all(header::ORIGIN).iter();
+        let origin = origins.next().filter(|_| origins.next().is_none()).cloned();
         let (route, mut response, by_function) = match self.routes.find(request.method(), &path) {
             Found::Nothing => (path, Refusal::NoRoute.response(request_id), false),
             Found::Path { path, methods } if request.method() == Method::OPTIONS => {

@@ -43,9 +43,7 @@ const OWN: &[(&str, u16, &str)] = &[
     ("put_ip_allowlist", 422, "would_lock_out"),
     ("search_shipments", 422, "filter_combination"),
     ("ups_webhook", 400, "malformed_push"),
-    ("ups_webhook", 401, "unauthenticated"),
     ("ups_webhook_token", 400, "unsupported_grant_type"),
-    ("ups_webhook_token", 401, "unauthenticated"),
     ("verify_mfa", 403, "invalid_code"),
     ("verify_mfa", 429, "second_factor_locked"),
 ];
@@ -56,6 +54,11 @@ pub(super) fn codes(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap<u16
     let mut can = |status: u16, code: &'static str| codes.entry(status).or_default().push(code);
     let signed_in = endpoint.kind != Kind::Public;
     let writes = endpoint.needs.contains(&Need::Write);
+    // A header that has one value stands twice.
+    can(400, "repeated_header");
+    can(400, "invalid_idempotency_key");
+    can(400, "invalid_if_match");
+    can(401, "unauthenticated");
     can(500, "internal");
     can(503, "dependency_unavailable");
     if signed_in || endpoint.audited {
@@ -63,7 +66,6 @@ pub(super) fn codes(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap<u16
         can(429, "temporarily_blocked");
     }
     if signed_in {
-        can(401, "unauthenticated");
         can(403, "forbidden");
         can(403, "tenant_inactive");
         // What a guard gives as its `@code`.
@@ -77,7 +79,6 @@ pub(super) fn codes(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap<u16
     }
     if !signed_in && endpoint.needs.contains(&Need::SignIn) {
         can(401, "invalid_credentials");
-        can(401, "unauthenticated");
         can(403, "sign_in_refused");
         can(403, "tenant_inactive");
     }
@@ -90,7 +91,6 @@ pub(super) fn codes(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap<u16
         if endpoint.idempotency == IdempotencyKey::Required {
             can(400, "idempotency_key_required");
         }
-        can(400, "invalid_idempotency_key");
         can(422, "idempotency_mismatch");
     }
     if endpoint.has_body {
@@ -106,7 +106,6 @@ pub(super) fn codes(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap<u16
         can(409, "");
     }
     if endpoint.if_match != IfMatch::Ignored {
-        can(400, "invalid_if_match");
         can(412, "precondition_failed");
     }
     if endpoint.if_match == IfMatch::Required {
