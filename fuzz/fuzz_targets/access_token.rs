@@ -1,7 +1,7 @@
 //! Nothing that was not signed is a token, and no key set that parses is larger than its bounds.
 #![no_main]
 
-use identity::{
+use cloister_fuzz::{
     jwks,
     token::{PublicKey, Verifier},
 };

@@ -6,6 +6,7 @@ mod build;
 mod demo;
 mod dev;
 mod event;
+mod fuzz;
 mod lambda;
 mod openapi;
 mod paint;
@@ -32,6 +33,7 @@ enum Task {
     Sync(sync::Args),
     Event(event::Args),
     Lambda(lambda::Args),
+    Fuzz(fuzz::Args),
     Build(build::Args),
     Bench(bench::Args),
     Openapi(openapi::Args),
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Task::Audit(args) => audit::run(args),
         Task::Sync(args) => sync::run(args),
         Task::Event(args) => event::run(args),
+        Task::Fuzz(args) => fuzz::run(args),
         Task::Lambda(args) => lambda::run(args),
         Task::Build(args) => build::run(args),
         Task::Bench(args) => bench::run(args),

@@ -1,4 +1,5 @@
-//! What a caller can send, arbitrary: every parser takes it or refuses it, and none panics. `fuzz/` asks the same for longer.
+//! What a caller can send, arbitrary: every parser takes it or refuses it, and none panics. `fuzz/` asks the same of ids
+//! and times for longer.
 
 use crate::{
     Error, EventId, Purpose, RefreshToken, SessionId, TableQuery, TenantId, Timestamp, UserId, Version, cursor,

@@ -27,8 +27,6 @@ mod directory;
 mod endpoint;
 mod error;
 mod founding;
-#[cfg(fuzzing)]
-pub mod fuzzing;
 mod headers;
 pub mod id;
 mod idempotency;
