@@ -4,7 +4,7 @@ use serde::Deserialize;
 use std::fmt;
 
 use crate::{
-    Reading, When,
+    Reading, When, codes,
     lax::{Lax, Object, Text},
     when::Told,
 };
@@ -34,6 +34,12 @@ impl Activity {
     /// The code in digits, else the one in letters.
     pub(crate) fn any_code(&self) -> &str {
         if self.status_code.is_empty() { &self.code } else { &self.status_code }
+    }
+
+    /// The code by which [`reading`](Self::reading) went, which by itself says the same.
+    pub(crate) fn telling_code(&self) -> &str {
+        let known = |code: &&str| codes::meaning([code, ""]).is_some();
+        [self.status_code.as_str(), &self.code].into_iter().find(known).unwrap_or(self.any_code())
     }
 
     /// What makes it this activity and no other: type, codes, moment and place, however they were written. UPS's words do not

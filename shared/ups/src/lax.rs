@@ -281,6 +281,8 @@ mod tests {
         assert_eq!(read(r#"{"text": "  Out for\u0000 Delivery \n"}"#).text.0, "Out for Delivery");
         assert_eq!(read(r#"{"text": 14399}"#).text.0, "14399");
         assert_eq!(read(r#"{"text": -5}"#).text.0, "-5");
+        assert_eq!(read(r#"{"text": 1.5}"#).text.0, "1.5");
+        assert_eq!(read(r#"{"text": -0.25}"#).text.0, "-0.25");
         let long = "é".repeat(MAX_TEXT);
         assert_eq!(read(&format!(r#"{{"text": "{long}"}}"#)).text.0, "é".repeat(MAX_TEXT / 2));
     }

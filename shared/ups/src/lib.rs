@@ -35,6 +35,7 @@
 mod activity;
 mod alert;
 mod client;
+mod codes;
 mod credentials;
 mod error;
 #[cfg(fuzzing)]
@@ -55,6 +56,6 @@ pub use error::{Code, Error, MAX_RETRY_AFTER, Malformed};
 pub use number::{Classified, NotANumber, Number, classify, normalised};
 pub use status::{Progress, Reading, Status};
 pub use token::Token;
-pub use tracking::{CurrentStatus, Eta, RETENTION, Tracked, Tracking};
+pub use tracking::{CurrentStatus, Eta, Tracked, Tracking};
 pub use transport::{MAX_ANSWER, Transport, TransportError};
 pub use when::When;

@@ -1,8 +1,12 @@
 //! What UPS's types and codes mean, and what a history of them amounts to.
 
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
-use crate::Activity;
+use crate::{
+    Activity,
+    codes::{self, Meaning},
+};
 
 /// Where a package is.
 ///
@@ -40,30 +44,36 @@ pub enum Reading {
 
 impl Reading {
     /// Reads a status `type`, and the codes with it in any order: three digits (`statusCode`, a webhook's `descriptionCode`) or two
-    /// letters (`code`). Only what UPS documents is known; the rest is not guessed at.
+    /// letters (`code`). Only what UPS publishes is known; the rest is not guessed at.
     ///
-    /// The codes come first where they say more than the type: I and D with 021 (OT) are out for delivery, and D is delivered
-    /// with 011 (FS) only, because UPS files under D what is still in the vehicle.
+    /// A code of the table (`statuses.tsv`) comes first where it says more than the type. UPS files what is out for delivery under I
+    /// and D, and what goes back to its sender under any type. Delivery takes a fitting code and the type D, or no type: an
+    /// exception or a scan on the way that bears such a code is not one.
     pub fn of(kind: &str, codes: [&str; 2]) -> Self {
-        let coded = |digits: &str, letters: &str| codes.iter().any(|code| *code == digits || *code == letters);
-        let out = coded("021", "OT");
-        let status = match kind {
-            "O" => Status::OutForDelivery,
-            "I" | "D" if out => Status::OutForDelivery,
-            "I" => Status::InTransit,
-            "D" if coded("011", "FS") => Status::Delivered,
-            "M" => Status::LabelCreated,
-            "MV" => Status::Voided,
-            "P" => Status::PickedUp,
-            "X" => Status::Exception,
-            "RS" => Status::Returned,
+        let meaning = codes::meaning(codes);
+        let by_type = match kind {
+            "M" if meaning == Some(Meaning::Status(Status::Voided)) => return Self::Status(Status::Voided),
+            "M" => return Self::Status(Status::LabelCreated),
+            "MV" => return Self::Status(Status::Voided),
+            "P" => match meaning {
+                Some(Meaning::Status(said @ (Status::Voided | Status::LabelCreated))) => return Self::Status(said),
+                _ => return Self::Status(Status::PickedUp),
+            },
+            "RS" => return Self::Status(Status::Returned),
             "U" => return Self::Update,
-            "" if coded("011", "FS") => Status::Delivered,
-            "" if out => Status::OutForDelivery,
-            "" if coded("003", "MP") => Status::LabelCreated,
+            "I" => Some(Status::InTransit),
+            "O" => Some(Status::OutForDelivery),
+            "X" => Some(Status::Exception),
+            "D" | "" => None,
             _ => return Self::Unknown,
         };
-        Self::Status(status)
+        match (by_type, meaning) {
+            (Some(by_type), Some(Meaning::Status(Status::Delivered))) => Self::Status(by_type),
+            (_, Some(Meaning::Status(said))) | (None, Some(Meaning::Weak(said))) => Self::Status(said),
+            (None | Some(Status::InTransit), Some(Meaning::Update)) => Self::Update,
+            (Some(by_type), _) => Self::Status(by_type),
+            (None, _) => Self::Unknown,
+        }
     }
 
     /// The status that it says, if it does.
@@ -79,9 +89,18 @@ impl Reading {
 /// shipment: merging is commutative, associative and idempotent, so activities may come in any order, twice, and in any parts.
 ///
 /// A package with a return among its activities is returned, whatever follows: what is delivered then is delivered to its sender.
-/// Otherwise one that was delivered stays so. Otherwise the newest activity decides, updates aside; of the same moment, a known
-/// one before an unknown one, then the later in [`Status`]'s order.
+/// Otherwise one that was delivered stays so. Otherwise the latest activity decides, updates aside. Which is the latest is
+/// decided by kind, then time, then UPS's own order:
+///
+/// - UPS has the package once it was picked up or scanned, so a label never follows a scan, nor a pick-up a scan on the way,
+///   whatever their clocks said;
+/// - of one kind, the later one;
+/// - of the same moment, that which UPS lists as the later one, then a known one before an unknown one, then the later in
+///   [`Status`]'s order.
+///
+/// What is stored is the latest activity's type and code, and its reading is made anew by the table of the day.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored")]
 pub struct Progress {
     returned: bool,
     delivered: bool,
@@ -89,40 +108,118 @@ pub struct Progress {
     known: Option<(i64, Status)>,
 }
 
-/// The fields' order is what decides which is newest.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Mark {
     position: i64,
     reading: Reading,
     kind: String,
     code: String,
+    /// Of several of the same moment, how many UPS lists as earlier.
+    #[serde(default)]
+    order: u32,
+}
+
+impl Mark {
+    /// What decides which of two is the latest.
+    fn key(&self) -> (Stage, i64, u32, Reading, &str, &str) {
+        (Stage::of(self.reading), self.position, self.order, self.reading, &self.kind, &self.code)
+    }
+
+    /// The same, as it is read today; nothing where it says nothing of where the package is.
+    fn read_anew(self) -> Option<Self> {
+        let reading = Reading::of(&self.kind, [&self.code, ""]);
+        (reading != Reading::Update).then_some(Self { reading, ..self })
+    }
+}
+
+impl PartialOrd for Mark {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Mark {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+/// How far a package must have come for an activity to happen. An unknown activity may have been anything, so its time decides
+/// among those on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    BeforeUps,
+    PickedUp,
+    OnTheWay,
+}
+
+impl Stage {
+    const fn of(reading: Reading) -> Self {
+        match reading {
+            Reading::Status(Status::LabelCreated | Status::Voided) => Self::BeforeUps,
+            Reading::Status(Status::PickedUp) => Self::PickedUp,
+            _ => Self::OnTheWay,
+        }
+    }
+}
+
+/// [`Progress`] as it is stored.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Stored {
+    returned: bool,
+    delivered: bool,
+    newest: Option<Mark>,
+    known: Option<(i64, Status)>,
+}
+
+impl From<Stored> for Progress {
+    fn from(Stored { returned, delivered, newest, known }: Stored) -> Self {
+        Self { returned, delivered, newest: newest.and_then(Mark::read_anew), known }
+    }
 }
 
 impl Progress {
-    /// What these activities amount to.
+    /// What these activities amount to; of the same moment, none is listed as the later one.
     pub fn of<'a>(activities: impl IntoIterator<Item = &'a Activity>) -> Self {
         let mut progress = Self::default();
         for activity in activities {
-            progress.observe(activity);
+            progress.observe(activity, 0);
+        }
+        progress
+    }
+
+    /// What the activities of one answer amount to, in UPS's own order, oldest first.
+    pub(crate) fn in_order(activities: &[Activity]) -> Self {
+        let mut progress = Self::default();
+        let (mut moment, mut order) = (None, 0);
+        for activity in activities {
+            let position = activity.when.position();
+            order = if moment == Some(position) { order + 1 } else { 0 };
+            moment = Some(position);
+            progress.observe(activity, order);
         }
         progress
     }
 
     /// Takes one more activity into account; one that was seen before changes nothing.
-    pub fn observe(&mut self, activity: &Activity) {
+    fn observe(&mut self, activity: &Activity, order: u32) {
         let reading = activity.reading();
-        if reading == Reading::Update {
+        let says_nothing = reading == Reading::Unknown && activity.kind.is_empty() && activity.any_code().is_empty();
+        if reading == Reading::Update || says_nothing {
             return;
         }
         let position = activity.when.position();
-        let mark = Mark { position, reading, kind: activity.kind.clone(), code: activity.any_code().to_owned() };
+        let mark = Mark { position, reading, kind: activity.kind.clone(), code: activity.telling_code().to_owned(), order };
         let known = reading.status();
-        self.merge(Self {
-            returned: known == Some(Status::Returned),
-            delivered: known == Some(Status::Delivered),
-            newest: Some(mark),
-            known: known.map(|status| (position, status)),
-        });
+        let newest = Some(mark);
+        self.merge(Self { newest, known: known.map(|status| (position, status)), ..Self::at_end(known) });
+    }
+
+    /// What a status amounts to that is told without an activity: only an end is an end for good.
+    pub(crate) fn at_end(status: Option<Status>) -> Self {
+        let (returned, delivered) = (status == Some(Status::Returned), status == Some(Status::Delivered));
+        Self { returned, delivered, ..Self::default() }
     }
 
     /// Joins what two sets of activities amount to.
@@ -130,20 +227,23 @@ impl Progress {
         self.returned |= other.returned;
         self.delivered |= other.delivered;
         self.newest = self.newest.take().max(other.newest);
-        self.known = self.known.max(other.known);
+        let stage = |known: &Option<(i64, Status)>| {
+            known.map(|(position, status)| (Stage::of(Reading::Status(status)), position, status))
+        };
+        self.known = std::cmp::max_by_key(self.known, other.known, stage);
     }
 
-    /// The status; `None` while nothing has happened, and where the newest activity is of an unknown kind.
+    /// The status; `None` while nothing has happened, and where the latest activity is of an unknown kind.
     pub fn status(&self) -> Option<Status> {
         self.settled().or_else(|| self.newest.as_ref()?.reading.status())
     }
 
-    /// The newest status that is known, also where something unknown happened since.
+    /// The latest status that is known, also where something unknown happened since.
     pub fn last_known(&self) -> Option<Status> {
         self.settled().or(self.known.map(|(_, status)| status))
     }
 
-    /// Type and code of the newest activity where that is why there is no status.
+    /// Type and code of the latest activity where that is why there is no status.
     pub fn unknown(&self) -> Option<(&str, &str)> {
         let mark = self.newest.as_ref().filter(|mark| mark.reading == Reading::Unknown && self.settled().is_none())?;
         Some((&mark.kind, &mark.code))
@@ -209,7 +309,7 @@ mod tests {
 
     #[test]
     fn what_is_not_documented_is_unknown_and_delivery_is_not_guessed() {
-        for (kind, code) in [("Z", "011"), ("", ""), ("", "SR"), ("D", ""), ("D", "072"), ("d", "011"), ("DELIVERED", "")] {
+        for (kind, code) in [("Z", "011"), ("", ""), ("", "SR"), ("D", ""), ("D", "999"), ("d", "011"), ("DELIVERED", "")] {
             assert_eq!(Reading::of(kind, [code, ""]), Reading::Unknown, "{kind}/{code}");
         }
     }
@@ -246,6 +346,119 @@ mod tests {
         let progress = Progress::of(&[activity(1, "O", ""), activity(2, "Q", "777")]);
         let text = serde_json::to_string(&progress).unwrap();
         assert_eq!(serde_json::from_str::<Progress>(&text).unwrap(), progress);
+    }
+
+    #[test]
+    fn stored_marks_are_read_by_the_table_of_the_day() {
+        let stored = |kind: &str, code: &str, reading: &str| {
+            let newest = format!(r#"{{"position":2000,"reading":{reading},"kind":"{kind}","code":"{code}"}}"#);
+            let text = format!(r#"{{"returned":false,"delivered":false,"newest":{newest},"known":[1000,"IN_TRANSIT"]}}"#);
+            serde_json::from_str::<Progress>(&text).unwrap()
+        };
+        // Unknown once; a label would otherwise stay behind what was not known.
+        assert_eq!(stored("", "045", r#""Unknown""#).status(), Some(Status::LabelCreated));
+        assert_eq!(stored("I", "012", r#"{"Status":"IN_TRANSIT"}"#).status(), Some(Status::InTransit));
+        assert_eq!(stored("I", "054", r#"{"Status":"IN_TRANSIT"}"#).status(), None);
+        assert_eq!(stored("I", "054", r#"{"Status":"IN_TRANSIT"}"#).last_known(), Some(Status::InTransit));
+        let mut progress = stored("M", "003", r#"{"Status":"LABEL_CREATED"}"#);
+        progress.merge(Progress::of(&[activity(1, "P", ""), activity(2, "M", "003")]));
+        assert_eq!(progress.status(), Some(Status::PickedUp));
+    }
+
+    #[test]
+    fn a_label_never_follows_a_scan_nor_a_pickup_a_scan_on_the_way() {
+        assert_eq!(status(&[(1, "P", "038"), (9, "M", "003")]), Some(Status::PickedUp));
+        assert_eq!(status(&[(1, "I", "005"), (9, "MV", "")]), Some(Status::InTransit));
+        assert_eq!(status(&[(1, "I", "021"), (9, "I", "044")]), Some(Status::OutForDelivery));
+        assert_eq!(status(&[(2, "I", "005"), (3, "P", "038"), (1, "M", "003")]), Some(Status::InTransit));
+        assert_eq!(status(&[(1, "M", "003"), (2, "MV", "")]), Some(Status::Voided));
+        assert_eq!(status(&[(1, "D", "011"), (9, "M", "003")]), Some(Status::Delivered));
+        // A scan without a date is one all the same.
+        let undated = Activity { when: When::Unread(String::new()), ..activity(0, "P", "038") };
+        assert_eq!(Progress::of(&[activity(9, "M", "003"), undated]).status(), Some(Status::PickedUp));
+    }
+
+    #[test]
+    fn an_activity_without_type_and_code_says_nothing() {
+        assert_eq!(Progress::of(&[activity(9, "", "")]), Progress::default());
+        assert_eq!(status(&[(1, "I", "021"), (9, "", "")]), Some(Status::OutForDelivery));
+    }
+
+    #[test]
+    fn of_the_same_moment_the_carriers_order_decides() {
+        let listed = |codes: &[&str]| {
+            let activities: Vec<_> = codes.iter().map(|code| activity(1, "I", code)).collect();
+            Progress::in_order(&activities).status()
+        };
+        assert_eq!(listed(&["021", "005"]), Some(Status::InTransit));
+        assert_eq!(listed(&["005", "021"]), Some(Status::OutForDelivery));
+        assert_eq!(listed(&["060", "005", "021", "005"]), Some(Status::InTransit));
+    }
+
+    #[test]
+    fn only_delivery_and_return_are_final() {
+        use Status::*;
+        let all = [LabelCreated, Voided, PickedUp, InTransit, OutForDelivery, Exception, Delivered, Returned];
+        assert_eq!(all.map(Status::is_final), [false, false, false, false, false, false, true, true]);
+        for status in all {
+            assert_eq!(Progress::at_end(Some(status)).status().is_some(), status.is_final(), "{status:?}");
+        }
+    }
+
+    /// What a status of UPS's must come to, by hand and not by the table.
+    #[test]
+    fn the_codes_that_matter_most_are_read_as_they_should() {
+        let expected = [
+            ("D", "011", Some(Status::Delivered)),
+            ("D", "KB", Some(Status::Delivered)),
+            ("D", "026", Some(Status::Delivered)),
+            ("", "026", Some(Status::Delivered)),
+            ("D", "034", Some(Status::Returned)),
+            ("D", "UA", Some(Status::Returned)),
+            ("", "034", Some(Status::Returned)),
+            ("X", "035", Some(Status::Returned)),
+            ("I", "036", Some(Status::Returned)),
+            ("O", "037", Some(Status::Returned)),
+            ("I", "037", Some(Status::Returned)),
+            ("X", "067", Some(Status::Returned)),
+            ("RS", "016", Some(Status::Returned)),
+            ("X", "033", Some(Status::Exception)),
+            ("D", "040", Some(Status::Exception)),
+            ("I", "ZP", Some(Status::Exception)),
+            ("I", "017", Some(Status::Exception)),
+            ("X", "060", Some(Status::Exception)),
+            ("X", "064", Some(Status::Exception)),
+            ("X", "011", Some(Status::Exception)),
+            ("I", "011", Some(Status::InTransit)),
+            ("I", "006", Some(Status::OutForDelivery)),
+            ("X", "006", Some(Status::OutForDelivery)),
+            ("D", "006", Some(Status::OutForDelivery)),
+            ("D", "072", Some(Status::OutForDelivery)),
+            ("", "006", Some(Status::OutForDelivery)),
+            ("I", "071", Some(Status::InTransit)),
+            ("X", "014", Some(Status::InTransit)),
+            ("I", "013", Some(Status::InTransit)),
+            ("", "013", Some(Status::Exception)),
+            ("X", "005", Some(Status::Exception)),
+            ("O", "005", Some(Status::OutForDelivery)),
+            ("I", "054", None),
+            ("X", "054", Some(Status::Exception)),
+            ("M", "007", Some(Status::Voided)),
+            ("P", "065", Some(Status::LabelCreated)),
+            ("", "003", Some(Status::LabelCreated)),
+            ("", "MP", Some(Status::LabelCreated)),
+            ("", "045", Some(Status::LabelCreated)),
+            ("", "038", Some(Status::PickedUp)),
+            ("", "000", None),
+            ("", "999", None),
+            ("Z", "034", None),
+        ];
+        for (kind, code, status) in expected {
+            assert_eq!(read(kind, code), status, "{kind}/{code}");
+        }
+        // Digits say more than letters that contradict them.
+        assert_eq!(Reading::of("D", ["034", "FS"]), Reading::Status(Status::Returned));
+        assert_eq!(Reading::of("D", ["FS", "034"]), Reading::Status(Status::Returned));
     }
 
     fn history() -> impl Strategy<Value = Vec<Activity>> {
@@ -287,6 +500,25 @@ mod tests {
             }
             prop_assert_eq!(&forward, &expected);
             prop_assert_eq!(&backward, &expected);
+        }
+
+        /// Labels and pick-ups are stamped by other clocks than scans on the way.
+        #[test]
+        fn any_order_and_skew_of_labels_and_pickups_give_the_same(
+            scans in 1_usize..8, skews in any::<[i16; 3]>(), order in any::<[Index; 8]>(), dated in any::<[bool; 3]>(),
+        ) {
+            let journey = [("M", "003"), ("M", "003"), ("P", "038"), ("I", "005"), ("X", "013"), ("I", "021"), ("X", "060"), ("D", "011")];
+            let expected = Reading::of(journey[scans].0, [journey[scans].1, ""]).status();
+            let mut seen: Vec<_> = journey[..=scans].iter().enumerate().map(|(at, (kind, code))| {
+                let skew = if at < 3 { i64::from(skews[at]) } else { 0 };
+                let activity = activity(100_000 + i64::try_from(at).unwrap() * 3600 + skew, kind, code);
+                if at < 3 && !dated[at] { Activity { when: When::Unread(String::new()), ..activity } } else { activity }
+            }).collect();
+            for (at, index) in order.iter().enumerate() {
+                let len = seen.len();
+                seen.swap(at % len, index.index(len));
+            }
+            prop_assert_eq!(Progress::of(&seen).status(), expected);
         }
 
         #[test]

@@ -2,7 +2,7 @@
 
 use jiff::civil::{Date, DateTime, Time};
 use serde::Deserialize;
-use std::{collections::HashSet, fmt, time::Duration};
+use std::{collections::HashSet, fmt};
 
 use crate::{
     Activity, Malformed, Number, Progress, Reading, Status, When,
@@ -12,13 +12,10 @@ use crate::{
     when,
 };
 
-/// How long UPS keeps a package's history: 120 days.
-pub const RETENTION: Duration = Duration::from_secs(120 * 24 * 60 * 60);
-
 /// What became of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tracked {
-    /// UPS has nothing of the package: not yet, or no longer, since it forgets after [`RETENTION`].
+    /// UPS has nothing of the package: not yet, or no longer, since it forgets after 120 days.
     NotFound,
     Found(Tracking),
 }
@@ -36,23 +33,26 @@ pub struct Tracking {
 }
 
 impl Tracking {
-    /// What the activities amount to.
+    /// What the activities amount to, and a summary that says delivered or returned: a summary lags behind and never runs ahead, and
+    /// what is over once stays so.
     pub fn progress(&self) -> Progress {
-        Progress::of(&self.activities)
+        let mut progress = Progress::in_order(&self.activities);
+        progress.merge(Progress::at_end(self.current.as_ref().and_then(|current| current.reading().status())));
+        progress
     }
 
-    /// The status by the activities; by UPS's summary only where no activity says one, known or unknown.
+    /// The status by the activities; by UPS's summary where it is final, and where no activity says one, known or unknown.
     pub fn status(&self) -> Option<Status> {
         let progress = self.progress();
         if progress == Progress::default() {
-            return self.current.as_ref()?.reading().status();
+            return self.current.as_ref()?.status();
         }
         progress.status()
     }
 }
 
 /// UPS's summary of where a package is. `Debug` hides UPS's text.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct CurrentStatus {
     pub kind: String,
     pub status_code: String,
@@ -64,6 +64,18 @@ impl CurrentStatus {
     /// What type and codes say. The type is often absent here, and the digits stand where letters belong.
     pub fn reading(&self) -> Reading {
         Reading::of(&self.kind, [&self.status_code, &self.code])
+    }
+
+    /// The status that it says where it is all there is: UPS updates what it carries.
+    fn status(&self) -> Option<Status> {
+        match self.reading() {
+            Reading::Update => Some(Status::InTransit),
+            reading => reading.status(),
+        }
+    }
+
+    fn has_no_code(&self) -> bool {
+        [&self.kind, &self.status_code, &self.code].iter().all(|code| code.is_empty())
     }
 }
 
@@ -116,6 +128,8 @@ struct Package {
     alternate_tracking_number: List<Alternate>,
     activity: List<WireActivity>,
     current_status: Lax<WireStatus>,
+    status_code: Text,
+    status_description: Text,
     delivery_date: List<DeliveryDate>,
     delivery_time: Lax<DeliveryTime>,
 }
@@ -191,12 +205,24 @@ impl From<Package> for Tracking {
         let by_date = package.date("DEL").map(|date| {
             timed(&["DEL"], |time| &time.end_time).map_or(When::Day(date), |time| When::Local(DateTime::from_parts(date, time)))
         });
-        let current = package.current_status.0.map(CurrentStatus::from).filter(|current| !current.is_empty());
+        let current = current(package.current_status, &package.status_code, package.status_description);
         let activities = in_order(package.activity.0);
         let by_activity = activities.iter().rev().find(|a| a.reading() == Reading::Status(Status::Delivered));
         let delivered = by_activity.map(|activity| activity.when.clone()).or(by_date);
         Self { activities, current, eta, delivered }
     }
+}
+
+/// UPS's summary; the package's own status, where the summary has neither type nor code.
+fn current(summary: Lax<WireStatus>, code: &Text, description: Text) -> Option<CurrentStatus> {
+    let mut current = summary.0.map_or_else(CurrentStatus::default, CurrentStatus::from);
+    if current.has_no_code() {
+        current.status_code = code.code();
+        if current.description.is_empty() {
+            current.description = description.0;
+        }
+    }
+    (!current.has_no_code() || !current.description.is_empty()).then_some(current)
 }
 
 /// Oldest first and each once. On the wire the newest is first, so what shares a moment is turned around.
@@ -216,12 +242,6 @@ impl From<WireStatus> for CurrentStatus {
             code: wire.code.code(),
             description: wire.description.0,
         }
-    }
-}
-
-impl CurrentStatus {
-    fn is_empty(&self) -> bool {
-        [&self.kind, &self.status_code, &self.code, &self.description].iter().all(|text| text.is_empty())
     }
 }
 
@@ -288,6 +308,49 @@ mod tests {
         assert_eq!(kinds(&tracking), ["M", "P", "I", "I"]);
         assert_eq!(tracking.activities[2].code, "B");
         assert_eq!(tracking.status(), Some(Status::OutForDelivery));
+    }
+
+    #[test]
+    fn a_summary_decides_where_it_is_final_or_all_there_is() {
+        let alone = |summary: &str| package(&format!(r#""currentStatus":{summary}"#)).status();
+        assert_eq!(alone(r#"{"code":"034","description":"Returned to Sender"}"#), Some(Status::Returned));
+        assert_eq!(alone(r#"{"code":"026"}"#), Some(Status::Delivered));
+        assert_eq!(alone(r#"{"code":"006"}"#), Some(Status::OutForDelivery));
+        assert_eq!(alone(r#"{"code":"012"}"#), Some(Status::InTransit));
+        assert_eq!(alone(r#"{"statusCode":"003"}"#), Some(Status::LabelCreated));
+        assert_eq!(alone(r#"{"code":"MP"}"#), Some(Status::LabelCreated));
+        // Something of its delivery was changed, so UPS has it.
+        assert_eq!(alone(r#"{"code":"054"}"#), Some(Status::InTransit));
+        assert_eq!(alone(r#"{"code":"999","description":"Something new"}"#), None);
+
+        let with = |summary: &str, kind: &str, code: &str| {
+            let activity = format!(r#"{{"gmtDate":"20240423","gmtTime":"1","status":{{"type":"{kind}","code":"{code}"}}}}"#);
+            package(&format!(r#""currentStatus":{{"code":"{summary}"}},"activity":[{activity}]"#))
+        };
+        assert_eq!(with("034", "D", "UA").status(), Some(Status::Returned));
+        assert_eq!(with("034", "D", "QQ").status(), Some(Status::Returned));
+        assert_eq!(with("011", "I", "OT").status(), Some(Status::Delivered));
+        assert_eq!(with("011", "RS", "").status(), Some(Status::Returned));
+        assert_eq!(with("021", "Q", "").status(), None);
+        // It is remembered as final, also once UPS has forgotten the summary.
+        let mut progress = with("034", "D", "QQ").progress();
+        progress.merge(with("", "D", "QQ").progress());
+        assert_eq!(progress.status(), Some(Status::Returned));
+    }
+
+    #[test]
+    fn a_package_status_stands_in_for_a_summary_without_codes() {
+        let package = |summary: &str| package(&format!(r#""statusCode":"021","statusDescription":"On Vehicle"{summary}"#));
+        for without in ["", r#","currentStatus":null"#, r#","currentStatus":{}"#, r#","currentStatus":{"type":"","code":" "}"#] {
+            let found = package(without);
+            assert_eq!(found.status(), Some(Status::OutForDelivery), "{without}");
+            assert_eq!(found.current.unwrap().description, "On Vehicle");
+        }
+        assert_eq!(package(r#","currentStatus":{"code":"012"}"#).status(), Some(Status::InTransit));
+        assert_eq!(
+            super::tests::package(r#""currentStatus":{"type":"","statusCode":"","code":"","description":" "}"#).current,
+            None
+        );
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl Journey {
             Course::Smooth | Course::Delayed => leg(6 * 60, Milestone::Delivered.status(), DESTINATION),
             Course::SentBack => {
                 let refused = "The receiver does not want the product and refused the delivery.";
-                leg(5 * 60, Status::new("X", "A7", "013", refused), DESTINATION);
+                leg(5 * 60, Status::new("X", "A7", "064", refused), DESTINATION);
                 leg(20 * 60, Milestone::Returned.status(), DESTINATION);
             }
         }

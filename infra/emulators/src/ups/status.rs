@@ -75,8 +75,8 @@ impl Milestone {
             // The type `O` exists, but the common answer is `I` with the detail code 021.
             Self::OutForDelivery => Status::new("I", "OT", "021", "Out For Delivery Today"),
             Self::Delivered => Status::new("D", "FS", "011", "DELIVERED"),
-            Self::Exception => Status::new("X", "48", "007", "Severe weather conditions have delayed delivery."),
-            Self::Returned => Status::new("RS", "RT", "016", "Returning to Sender"),
+            Self::Exception => Status::new("X", "7W", "052", "Severe weather conditions have delayed delivery."),
+            Self::Returned => Status::new("RS", "RT", "035", "Returning to Sender"),
         }
     }
 }
@@ -92,6 +92,8 @@ impl Status {
             "M" => "Label Created",
             "P" => "We Have Your Package",
             "O" => "Out for Delivery",
+            "D" if self.status_code == "034" => "Returned to Sender",
+            "D" if self.status_code == "040" => "Ready for Customer Pickup",
             "I" if self.status_code == "021" => "Out for Delivery",
             "I" => "On the Way",
             "D" => "Delivered",

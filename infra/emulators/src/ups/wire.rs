@@ -248,7 +248,9 @@ pub(super) fn tracking_event(package: &Package, one: &Activity, enhanced: bool) 
 const UTC: Place = Place { city: "", state: "", postal_code: "", offset_minutes: 0 };
 
 fn delivered(package: &Package) -> Option<&Activity> {
-    package.activities.iter().rev().find(|activity| activity.status.kind == "D")
+    // UPS files under D what was left at an access point and what went back, too.
+    let handed_over = |status: &Status| status.kind == "D" && !["034", "040"].contains(&status.status_code.as_str());
+    package.activities.iter().rev().find(|activity| handed_over(&activity.status))
 }
 
 /// The day that UPS promised when the label was made.
