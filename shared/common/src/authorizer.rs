@@ -10,6 +10,7 @@ use crate::{
     principal::Identity,
     public,
     request::network,
+    scheme::credentials,
     telemetry::{CorrelationId, WideEvent},
     ticket,
 };
@@ -158,7 +159,7 @@ async fn identify<A: Authorizer>(
     header: Option<&str>,
     now: Timestamp,
 ) -> Result<Identity, TokenRefused> {
-    let token = header.and_then(bearer).ok_or(TokenRefused::Because("no_token"))?;
+    let token = header.and_then(|header| credentials(header, "Bearer")).ok_or(TokenRefused::Because("no_token"))?;
     let refused = |e| match e {
         Error::Unauthenticated(failure) => TokenRefused::Because(failure.code()),
         _ => TokenRefused::Unavailable,
@@ -173,12 +174,6 @@ async fn identify<A: Authorizer>(
     // The tenant is the directory's to say; whatever a token claims of it is not read.
     let tenant = membership::tenant_of(&deps.db, user).await.map_err(refused)?;
     Ok(Identity { tenant, user, session, expires_at })
-}
-
-/// RFC 6750's `Bearer`, in any case, and one token.
-fn bearer(header: &str) -> Option<&str> {
-    let (scheme, token) = header.split_once(' ')?;
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && !token.contains(' ')).then_some(token)
 }
 
 /// `arn:aws:execute-api:<region>:<account>:<api>/<stage>/GET/v1/…` becomes `…/<stage>/*`: every route of the stage.

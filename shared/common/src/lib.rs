@@ -54,6 +54,7 @@ mod request;
 mod reset;
 mod resilience;
 mod roots;
+mod scheme;
 mod scope;
 mod second_factor;
 mod second_wall;

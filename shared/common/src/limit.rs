@@ -53,6 +53,9 @@ impl RateLimit {
     /// Wrong passwords for one e-mail, from wherever: ten at once, and one more each six minutes. Beyond, its account is locked.
     const WRONG_PASSWORDS: Self = Self::new("wrong_passwords", "tat_wrong_passwords", 10, 60 * 60);
 
+    /// Wrong credentials of a partner's service, for one address.
+    pub(crate) const WRONG_CREDENTIALS: Self = Self::new("wrong_credentials", "tat_wrong_credentials", 10, 60);
+
     /// How often somebody may be told that their budget is spent, before they are told to stay away.
     const VIOLATIONS: Self = Self::new("violations", "tat_violations", 60, 60);
 

@@ -9,7 +9,7 @@
 //! UPS shows a token that it has fetched from us by the credentials that it was given; the token is kept as a hash.
 
 use crate::{
-    AskCarrier, Error, Need, Operation, Public, PublicEndpoint, Result, TenantId, Timestamp,
+    AskCarrier, Error, Need, Operation, Public, PublicEndpoint, RateLimit, Result, TenantId, Timestamp,
     db::{Db, Query, Update},
     deps::Deps,
     endpoint::declares,
@@ -17,7 +17,8 @@ use crate::{
     headers::Header,
     idempotency::hash,
     input::{Input, InputSchema},
-    request::Request,
+    request::{Request, network},
+    scheme::credentials,
     table::{Index, Item, Key, Table, prefixed},
     unit::{Condition, Op},
 };
@@ -84,13 +85,13 @@ impl<E: PublicEndpoint> Public<'_, E> {
     /// A token for the carrier's pushes, where these are the credentials that it was given.
     ///
     /// # Errors
-    /// 401 where they are not; 503 where the secret cannot be read.
+    /// 401 where they are not, and 429 for an address that was wrong too often; 503 where the secret cannot be read.
     pub async fn admit_carrier(&mut self, request: &TokenRequest) -> Result<CarrierToken> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Carrier), "reads the carrier's secret: add Need::Carrier to NEEDS") }
-        let (id, secret) = request.client.as_ref().ok_or(REFUSED)?;
+        let Some((id, secret)) = request.client.as_ref() else { return Err(self.wrong_credentials().await) };
         let (known, _) = self.deps.services.carrier()?.known(self.now, false).await?;
         if !known.is_the_carrier(id, secret) {
-            return Err(REFUSED);
+            return Err(self.wrong_credentials().await);
         }
         let token = URL_SAFE_NO_PAD.encode(crate::random::bytes::<32>());
         let item = Item::new(token_key(&token)).number("expires_at", self.now.plus(TOKEN_FOR).as_secs());
@@ -102,15 +103,17 @@ impl<E: PublicEndpoint> Public<'_, E> {
     /// Takes a push of the carrier's for a hint: makes due what waits for news of its number. How many items that were.
     ///
     /// # Errors
-    /// 401 where the caller shows no token of ours; 400 where it is no push; 503 where DynamoDB or KMS does not answer.
+    /// 401 where the caller shows no token of ours, and 429 for an address that did so too often; 400 where it is no push; 503 where DynamoDB or KMS does not answer.
     pub async fn take_hint(&mut self, body: &PushBody) -> Result<usize> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Search), "makes search tokens: add Need::Search to NEEDS") }
         const { assert!(declares(<E as Operation>::NEEDS, Need::Write), "makes items due: add Need::Write to NEEDS") }
-        let token = self.request.header(Header::Authorization).and_then(|value| value.strip_prefix("Bearer ")).ok_or(REFUSED)?;
-        let shown = self.deps.db.get(TenantId::PLATFORM, Table::Ephemera, &token_key(token.trim())).await?;
+        let Some(token) = self.request.header(Header::Authorization).and_then(|value| credentials(value, "Bearer")) else {
+            return Err(self.wrong_credentials().await);
+        };
+        let shown = self.deps.db.get(TenantId::PLATFORM, Table::Ephemera, &token_key(token)).await?;
         let live = shown.and_then(|row| row.maybe_number("expires_at")).is_some_and(|at| at > self.now.as_secs());
         if !live {
-            return Err(REFUSED);
+            return Err(self.wrong_credentials().await);
         }
         let push =
             TrackAlert::parse(&body.0).map_err(|_| Error::bad_request("malformed_push", "the body is not a tracking event"))?;
@@ -124,6 +127,13 @@ impl<E: PublicEndpoint> Public<'_, E> {
             }
         }
         Ok(hinted)
+    }
+
+    /// What to answer to wrong credentials. Only these count against the address, so that nobody behind it keeps the carrier out by
+    /// guessing. A right guess would be let in; the secret and the tokens are too long for that.
+    async fn wrong_credentials(&self) -> Error {
+        let address = format!("ip#{}", network(self.source_ip()));
+        self.limit(RateLimit::WRONG_CREDENTIALS, &address).await.err().unwrap_or(REFUSED)
     }
 }
 
@@ -173,7 +183,7 @@ impl Input for TokenRequest {
         if form.get("grant_type").is_none_or(|grant| *grant != "client_credentials") {
             return Err(Error::bad_request("unsupported_grant_type", "the one grant type is `client_credentials`"));
         }
-        let basic = request.header(Header::Authorization).and_then(|value| value.strip_prefix("Basic ")).and_then(basic);
+        let basic = request.header(Header::Authorization).and_then(|value| credentials(value, "Basic")).and_then(basic);
         let formed = || Some((form.get("client_id")?.to_string(), form.get("client_secret")?));
         Ok(Self { client: basic.or_else(formed) })
     }
@@ -181,7 +191,7 @@ impl Input for TokenRequest {
 }
 
 fn basic(encoded: &str) -> Option<(String, Zeroizing<String>)> {
-    let decoded = Zeroizing::new(STANDARD.decode(encoded.trim()).ok()?);
+    let decoded = Zeroizing::new(STANDARD.decode(encoded).ok()?);
     let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
     Some((id.to_owned(), Zeroizing::new(secret.to_owned())))
 }

@@ -213,11 +213,52 @@ mod tests {
             assert_eq!(ask(&world, authorization, form).await.status, 401, "{form}");
         }
         assert_eq!(ask(&world, Some(basic), "grant_type=password").await.code(), "unsupported_grant_type");
-        // Nobody guesses for long.
-        let mut last = 0;
-        for _ in 0..10 {
-            last = ask(&world, None, grant).await.status;
+        for authorization in [basic.replace("Basic ", "basic "), basic.replace("Basic ", "BASIC   ")] {
+            assert_eq!(ask(&world, Some(&authorization), grant).await.status, 200, "{authorization}");
         }
-        assert_eq!(last, 429);
+        assert_eq!(ask(&world, Some(&basic.replace(' ', ":")), grant).await.status, 401);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn wrong_credentials_are_limited_strictly_and_right_ones_are_not() {
+        let world = world().await;
+        let id = world.shipment(Acme, 1).await;
+        let good = token(&world).await;
+        let wrong = "grant_type=client_credentials&client_id=synthetic-carrier&client_secret=wrong";
+        let mut statuses = Vec::new();
+        for n in 0..12 {
+            // Wrong ones of either kind count together, and right ones in between do not.
+            let answer = if n % 2 == 0 { ask(&world, None, wrong).await } else { push(&world, "guess", &event(1)).await };
+            statuses.push(answer.status);
+            token(&world).await;
+            assert_eq!(push(&world, &good, &event(1)).await.status, 200);
+        }
+        assert_eq!(statuses, [[401; 10].as_slice(), &[429; 2]].concat());
+        let refused = ask(&world, None, wrong).await;
+        assert!(refused.header("retry-after").is_some(), "{}", refused.text);
+        assert_eq!(ask(&world, Some("Basic !"), wrong).await.status, 429);
+        // Another address is another matter, and so is the next minute.
+        let elsewhere = world.app.anonymous().call(endpoint("ups_webhook_token")).body(wrong).from_ip("198.51.100.77");
+        assert_eq!(elsewhere.header("Content-Type", "application/x-www-form-urlencoded").await.status, 401);
+        world.wait(Duration::from_secs(61));
+        assert_eq!(ask(&world, None, wrong).await.status, 401);
+        assert!(world.due(&id).await.is_some());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_token_is_shown_in_any_spelling_of_its_scheme() {
+        let world = world().await;
+        world.shipment(Acme, 1).await;
+        let token = token(&world).await;
+        let shows = |authorization: String| {
+            let call = world.app.anonymous().call(endpoint("ups_webhook")).header("Authorization", authorization);
+            call.json(event(1))
+        };
+        for scheme in ["Bearer", "bearer", "BEARER", "BeArEr", "Bearer  "] {
+            assert_eq!(shows(format!("{scheme} {token}")).await.status, 200, "{scheme}");
+        }
+        for other in [format!("Token {token}"), token.clone(), format!("Bearer{token}"), format!("Bearer {token} {token}")] {
+            assert_eq!(shows(other).await.status, 401);
+        }
     }
 }

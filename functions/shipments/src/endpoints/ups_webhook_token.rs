@@ -13,7 +13,7 @@ impl Operation for UpsWebhookToken {
     const ROUTE: Route = Route::post("/v1/webhooks/ups/token");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Carrier];
-    const LIMIT: RateLimit = RateLimit::API_STRICT;
+    const LIMIT: RateLimit = RateLimit::WEBHOOK;
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
     const SAMPLE: Sample = Sample::NONE;
     type Input = TokenRequest;

@@ -1,0 +1,51 @@
+//! Credentials in an `Authorization` header (RFC 9110, section 11.4).
+
+/// What follows a scheme, where the header has that scheme, in any letter case, and one token68 behind it.
+pub(crate) fn credentials<'a>(header: &'a str, scheme: &str) -> Option<&'a str> {
+    let (named, rest) = header.trim_matches([' ', '\t']).split_once(' ')?;
+    let token = rest.trim_start_matches(' ');
+    let body = token.trim_end_matches('=');
+    let is_token68 = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b);
+    (named.eq_ignore_ascii_case(scheme) && !body.is_empty() && body.bytes().all(is_token68)).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_scheme_is_matched_in_any_case_before_one_token() {
+        for header in
+            ["Bearer a.b-c_d~e+f/g==", "bearer a.b-c_d~e+f/g==", "BEARER   a.b-c_d~e+f/g==", " bEaReR a.b-c_d~e+f/g==\t"]
+        {
+            assert_eq!(credentials(header, "Bearer"), Some("a.b-c_d~e+f/g=="), "{header}");
+        }
+        let others = [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearer\ta",
+            "Bearera",
+            "Basic a",
+            "Bearer a b",
+            "Bearer a,b",
+            "Bearer =",
+            "Bearer a=b",
+            "Bearer \"a\"",
+            "Bearer é",
+        ];
+        for header in others {
+            assert_eq!(credentials(header, "Bearer"), None, "{header}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_taken_has_neither_spaces_nor_separators(header in "\\PC*|[Bb]earer[ \t]+[ -~]*") {
+            if let Some(token) = credentials(&header, "bearer") {
+                prop_assert!(header.contains(token) && !token.contains([' ', ',', '"', '\t']));
+            }
+        }
+    }
+}
