@@ -12,7 +12,7 @@ pub use events::{EVENTS, PollDue, RefreshRequested, ShipmentCreated, ShipmentSta
 pub use fair_share::fair_share;
 pub use new_shipment::{GivenNumber, NewShipment, Registration};
 pub use news::{LastScan, Location, News, NewsPhi, Report, Scan, ScanPhi, ScanTime};
-pub use recipient::{AddressInput, Recipient, RecipientInput};
+pub use recipient::{AddressInput, GivenRecipient, Recipient, RecipientInput};
 
 use crate::tracking_number::TrackingNumber;
 use common::{Error, Patch, Result, Timestamp, UserId, Version};
@@ -138,8 +138,8 @@ common::input! {
     /// What is to change: what is absent stays, null clears. A recipient is replaced as a whole, and cannot be cleared.
     pub struct ShipmentPatch {
         patch reference: ShortText,
-        #[schemars(with = "RecipientInput")]
-        patch recipient: RecipientInput,
+        #[schemars(with = "GivenRecipient")]
+        patch recipient: GivenRecipient,
         patch contents: LongText,
         /// A member of the tenant.
         patch assigned_to: UserId,
@@ -196,7 +196,7 @@ impl Shipment {
         match patch.recipient {
             Patch::Keep => {}
             Patch::Clear => return Err(Error::invalid("recipient", "required", "a shipment has a recipient")),
-            Patch::Set(recipient) => self.phi.recipient = recipient.into(),
+            Patch::Set(GivenRecipient(recipient)) => self.phi.recipient = recipient,
         }
         patch.reference.apply(&mut self.phi.reference);
         patch.contents.apply(&mut self.phi.contents);

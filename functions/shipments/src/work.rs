@@ -109,6 +109,16 @@ pub(crate) async fn reference_token(cx: &impl Work, reference: &ShortText) -> Re
     cx.token("reference", &reference.normalised()).await
 }
 
+/// Every token under which a shipment with this reference may be stored, that of today first. Most texts have one.
+pub(crate) async fn reference_tokens(cx: &impl Work, reference: &ShortText) -> Result<Vec<SearchToken>> {
+    let mut tokens = vec![reference_token(cx, reference).await?];
+    let before = cx.token("reference", &reference.normalised_v1()).await?;
+    if !tokens.contains(&before) {
+        tokens.push(before);
+    }
+    Ok(tokens)
+}
+
 pub(crate) async fn open<E: Endpoint>(cx: &Permit<'_, E>, stored: &Stored) -> Result<Shipment> {
     let place = store::key(stored.facts.id);
     let phi = cx.open(place.place(), &stored.sealed).await?;
@@ -126,12 +136,36 @@ pub(crate) async fn page<E: Endpoint>(
     limit: Option<Limit>,
     cursor: Option<&str>,
 ) -> Result<ShipmentPage> {
-    let (rows, next_cursor) = cx.reader().page(&query.limit(limit.unwrap_or_default().0), cursor).await?;
-    let mut items = Vec::with_capacity(rows.len());
-    for row in rows {
-        let stored = Stored::from_row(&row)?;
-        cx.touched(Stored::TYPE, stored.facts.id);
-        items.push(ShipmentView::from(open(cx, &stored).await?).shown(cx)?);
+    pages(cx, vec![query], limit, cursor).await
+}
+
+/// The same of several lists, one behind the other. A cursor is of one of them; a page that ends one goes on with the next.
+pub(crate) async fn pages<E: Endpoint>(
+    cx: &Permit<'_, E>,
+    queries: Vec<TableQuery>,
+    limit: Option<Limit>,
+    cursor: Option<&str>,
+) -> Result<ShipmentPage> {
+    let limit = limit.unwrap_or_default().0;
+    let (mut cursor, mut next_cursor, last) = (cursor, None, queries.len().saturating_sub(1));
+    let mut items = Vec::new();
+    for (i, query) in queries.into_iter().enumerate() {
+        let left = limit.saturating_sub(u32::try_from(items.len()).unwrap_or(limit));
+        let rows = match cx.reader().page(&query.limit(left), cursor).await {
+            // It may be a cursor of the next list.
+            Err(Error::Invalid(_)) if i < last => continue,
+            read => read?,
+        };
+        cursor = None;
+        for row in rows.0 {
+            let stored = Stored::from_row(&row)?;
+            cx.touched(Stored::TYPE, stored.facts.id);
+            items.push(ShipmentView::from(open(cx, &stored).await?).shown(cx)?);
+        }
+        next_cursor = rows.1;
+        if next_cursor.is_some() {
+            break;
+        }
     }
     cx.log("shipments.count", items.len());
     Ok(ShipmentPage { items, next_cursor })

@@ -89,7 +89,9 @@ pub use place::Place;
 pub use record::{RecordOpener, RecordSealer};
 pub use sealed::{FieldSpec, Sealed, SealedFields};
 pub use search::{FieldSearchKey, InvalidToken, SearchKey, SearchToken};
-pub use value::{Address, CountryCode, Email, InvalidValue, LongText, PersonName, PhiText, Phone, PostalCode, ShortText, Text};
+pub use value::{
+    Address, CountryCode, Email, GivenPhone, InvalidValue, LongText, PersonName, PhiText, Phone, PostalCode, ShortText, Text,
+};
 pub use version::KeyVersion;
 pub use zeroize::Zeroizing;
 

@@ -118,12 +118,7 @@ impl<'a> RecordOpener<'a> {
             plaintext.clear();
             return Ok(false);
         };
-        let len = frame.ciphertext.len();
-        if plaintext.capacity() < len {
-            // Growing by itself would leave the plaintext of earlier fields behind.
-            plaintext.zeroize();
-        }
-        plaintext.resize(len, 0);
+        resize(plaintext, frame.ciphertext.len(), |plaintext| plaintext.zeroize());
         let mut binding = self.binding.try_borrow_mut().map_err(|_| OpenError)?;
         let aad = binding.field(number);
         let opened =
@@ -173,18 +168,78 @@ struct Scratch(Zeroizing<Vec<u8>>);
 
 impl io::Write for Scratch {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let needed = self.0.len().saturating_add(bytes.len());
-        if needed > self.0.capacity() {
-            let mut larger = Vec::with_capacity(needed.max(2 * self.0.capacity()).max(256));
-            larger.extend_from_slice(&self.0);
-            self.0.zeroize();
-            *self.0 = larger;
-        }
-        self.0.extend_from_slice(bytes);
+        append(&mut self.0, bytes, |plaintext| plaintext.zeroize());
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Makes `plaintext` that long. Growing by itself would leave the plaintext of earlier fields behind, so it is wiped first.
+fn resize(plaintext: &mut Vec<u8>, len: usize, wipe: impl FnOnce(&mut Vec<u8>)) {
+    if plaintext.capacity() < len {
+        wipe(plaintext);
+    }
+    plaintext.resize(len, 0);
+}
+
+/// Appends to `plaintext`, and wipes the memory that it leaves for a larger one.
+fn append(plaintext: &mut Vec<u8>, bytes: &[u8], wipe: impl FnOnce(&mut Vec<u8>)) {
+    let needed = plaintext.len().saturating_add(bytes.len());
+    if needed > plaintext.capacity() {
+        let mut larger = Vec::with_capacity(needed.max(2 * plaintext.capacity()).max(256));
+        larger.extend_from_slice(plaintext);
+        wipe(plaintext);
+        *plaintext = larger;
+    }
+    plaintext.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    /// The buffer that is about to be left is the one that is wiped, while it still holds the plaintext.
+    #[test]
+    fn a_buffer_is_wiped_before_it_is_left_for_a_larger_one() {
+        for grow in [append_a_hundred as fn(&mut Vec<u8>, &mut Vec<Vec<u8>>), resize_to_a_hundred] {
+            let mut plaintext = Vec::with_capacity(4);
+            plaintext.extend_from_slice(b"phi");
+            let (at, mut wiped) = (plaintext.as_ptr(), Vec::new());
+            grow(&mut plaintext, &mut wiped);
+            assert_eq!(wiped, [b"phi"], "wiped once, and not after it was moved");
+            assert_ne!(plaintext.as_ptr(), at);
+            assert!(plaintext.len() >= 100);
+        }
+    }
+
+    fn append_a_hundred(plaintext: &mut Vec<u8>, wiped: &mut Vec<Vec<u8>>) {
+        append(plaintext, &[1; 100], |buffer| wiped.push(std::mem::take(buffer)));
+        assert_eq!(&plaintext[..4], b"phi\x01");
+    }
+
+    fn resize_to_a_hundred(plaintext: &mut Vec<u8>, wiped: &mut Vec<Vec<u8>>) {
+        resize(plaintext, 100, |buffer| wiped.push(std::mem::take(buffer)));
+        assert_eq!(*plaintext, [0; 100]);
+    }
+
+    #[test]
+    fn a_buffer_with_room_is_not_wiped() {
+        let mut plaintext = Vec::with_capacity(8);
+        append(&mut plaintext, b"phi", |_| panic!("there is room"));
+        resize(&mut plaintext, 8, |_| panic!("there is room"));
+        assert_eq!(plaintext, b"phi\0\0\0\0\0");
+    }
+
+    #[test]
+    fn a_scratch_keeps_all_that_is_written_to_it() {
+        let mut scratch = Scratch::default();
+        for n in 0..200_u8 {
+            scratch.write_all(&[n; 7]).unwrap();
+        }
+        assert!(scratch.0.chunks(7).zip(0..).all(|(chunk, n)| chunk == [n; 7]));
     }
 }

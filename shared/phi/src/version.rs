@@ -23,14 +23,6 @@ impl KeyVersion {
     pub const fn get(self) -> u32 {
         self.0.get()
     }
-
-    /// The version a rotation makes; `None` after 2^32 - 1 of them.
-    pub const fn next(self) -> Option<Self> {
-        match self.0.checked_add(1) {
-            Some(number) => Some(Self(number)),
-            None => None,
-        }
-    }
 }
 
 impl fmt::Display for KeyVersion {

@@ -62,6 +62,22 @@ fn the_unaltered_record_opens() {
 }
 
 #[test]
+fn two_sealed_values_are_equal_only_byte_by_byte() {
+    phi::sealed_fields! {
+        #[derive(Debug, Clone, PartialEq)]
+        struct Note in "notes" { 1 => text: phi::ShortText }
+    }
+    let note = Note { text: "a".parse().unwrap() };
+    let seal = || phi::Sealed::seal(&note, &key(3, 7), "ten_a", "note_1").unwrap();
+    let (one, other) = (seal(), seal());
+    assert_ne!(one, other, "each has a salt of its own");
+    assert_eq!(one, phi::Sealed::from_bytes(one.as_bytes().to_vec()).unwrap());
+    let mut altered = one.as_bytes().to_vec();
+    *altered.last_mut().unwrap() ^= 1;
+    assert_ne!(one, phi::Sealed::from_bytes(altered).unwrap());
+}
+
+#[test]
 fn every_flipped_bit_is_refused() {
     let (key, bytes) = small();
     for bit in 0..bytes.len() * 8 {

@@ -1,6 +1,6 @@
 //! Value types: what they take, what they keep, and that nothing of it shows.
 
-use phi::{Address, CountryCode, Email, LongText, PersonName, PhiText, Phone, PostalCode, ShortText};
+use phi::{Address, CountryCode, Email, GivenPhone, LongText, PersonName, PhiText, Phone, PostalCode, ShortText};
 use proptest::prelude::*;
 
 fn accepts<T: PhiText>(cases: &[(&str, &str)]) {
@@ -48,6 +48,113 @@ fn phone_numbers() {
     let phone = Phone::parse("+1 555 010 4477").unwrap();
     assert_eq!(phone.normalised(), "+15550104477");
     assert_eq!(phone.masked(), "***4477");
+}
+
+/// Written, dialled in, and E.164.
+#[test]
+fn phone_numbers_are_brought_to_e164_by_country() {
+    let numbers = [
+        ("+44 (0)20 7946 0958", "US", "+442079460958"),
+        ("+44 020 7946 0958", "US", "+442079460958"),
+        ("020 7946 0958", "GB", "+442079460958"),
+        ("(020) 7946 0958", "GB", "+442079460958"),
+        ("0044 20 7946 0958", "DE", "+442079460958"),
+        ("011 44 20 7946 0958", "US", "+442079460958"),
+        ("+49 (0) 30 901820", "US", "+4930901820"),
+        ("030/901820", "DE", "+4930901820"),
+        ("+7 (8) 495 123 45 67", "US", "+74951234567"),
+        ("+33 (0)1 42 68 53 00", "US", "+33142685300"),
+        ("01 42 68 53 00", "FR", "+33142685300"),
+        ("+61 (0)2 9374 4000", "US", "+61293744000"),
+        // In Italy the zero belongs to the number.
+        ("+39 06 1234 5678", "US", "+390612345678"),
+        ("06 1234 5678", "IT", "+390612345678"),
+        ("+1 (555) 010-4477", "DE", "+15550104477"),
+        ("555.010.4477", "US", "+15550104477"),
+        ("1-555-010-4477", "US", "+15550104477"),
+        ("555 010 4477", "CA", "+15550104477"),
+        ("+376 312 345", "US", "+376312345"),
+        ("312345", "AD", "+376312345"),
+        ("+870 773 111 632", "US", "+870773111632"),
+        ("+800 1234 5678", "US", "+80012345678"),
+        ("\u{ff0b}\u{ff14}\u{ff14}\u{3000}\u{ff12}\u{ff10} 7946 0958", "US", "+442079460958"),
+        ("+44\u{a0}20\u{2011}7946\u{2013}0958", "US", "+442079460958"),
+    ];
+    for (written, country, expected) in numbers {
+        let given = GivenPhone::parse(written).unwrap_or_else(|e| panic!("`{written}`: {e}"));
+        let phone = given.in_country(CountryCode::parse(country).unwrap()).unwrap_or_else(|e| panic!("`{written}`: {e}"));
+        assert_eq!(phone.as_str(), expected, "`{written}` in {country}");
+        // What is written back is read as it is, wherever.
+        let again = GivenPhone::parse(phone.as_str()).unwrap().in_country(CountryCode::parse("AQ").unwrap()).unwrap();
+        assert_eq!((&again, Phone::parse(expected).unwrap()), (&phone, phone.clone()));
+    }
+    let none = [
+        ("+0000000", "US"),
+        ("0000000", "US"),
+        ("00000000000", "US"),
+        ("+999 999 999 999", "US"),
+        ("+1 555 010 447", "US"),
+        ("+1 555 010 44778", "US"),
+        ("5550104", "US"),
+        ("+44 20 7946", "GB"),
+        ("123456789012345678", "US"),
+        ("+1234567890123456", "US"),
+        // Nobody can be dialled there without a country code.
+        ("12345678", "AQ"),
+        ("(((())))1234-----", "US"),
+    ];
+    for (written, country) in none {
+        let given = GivenPhone::parse(written).unwrap_or_else(|e| panic!("`{written}`: {e}"));
+        assert!(given.in_country(CountryCode::parse(country).unwrap()).is_err(), "`{written}` in {country}");
+    }
+    refuses::<GivenPhone>(&[
+        "",
+        "+",
+        "123",
+        "555-010-4477 x9",
+        "1-800-FLOWERS",
+        "+1+5550104477",
+        "٥٥٥٠١٠٤٤",
+        "tel:5550104",
+        &"1 ".repeat(400),
+    ]);
+    // Those that were sealed before are not dialled any more, and still open.
+    accepts::<Phone>(&[("+4402079460958", "+4402079460958"), ("+0000000", "+0000000")]);
+}
+
+#[test]
+fn texts_are_normalised_for_search_by_nfkc_and_full_case_folding() {
+    let same = [
+        ["STRASSE 7", "Straße 7", "strasse\u{3000} 7", "STRAẞE 7"],
+        ["ΟΔΥΣΣΕΎΣ", "οδυσσεύς", "Οδυσσεύσ", "ΟΔΥΣΣΕΥ\u{301}Σ"],
+        ["Zoë", "Zoe\u{308}", "ZOË", "ZOE\u{308}"],
+        ["ＰＯ　４７１１", "PO 4711", "po\u{a0}4711", "ℙO 4711"],
+        ["ﬁle №5", "FILE No5", "file no5", "ＦＩＬＥ NO5"],
+        ["Å1", "Å1", "A\u{30a}1", "å1"],
+        ["ŉabc", "ʼNABC", "ʼnabc", "\u{2bc}nabc"],
+        ["ꭰ", "Ꭰ", "ꭰ", "Ꭰ"],
+        ["ᾳ", "ΑΙ", "αι", "ᾼ"],
+        ["カﾞ", "ガ", "カ\u{3099}", "ｶﾞ"],
+    ];
+    for group in same {
+        let normalised = group.map(|text| ShortText::parse(text).unwrap().normalised());
+        assert!(normalised.iter().all(|text| *text == normalised[0]), "{group:?}: {normalised:?}");
+    }
+    let vectors = [
+        ("  Straße   7 ", "strasse 7", "straße 7"),
+        ("ΟΔΥΣΣΕΎΣ", "οδυσσεύσ", "οδυσσεύσ"),
+        ("Ordre ﬁn № ５", "ordre fin no 5", "ordre ﬁn № ５"),
+        ("İstanbul", "i\u{307}stanbul", "i\u{307}stanbul"),
+        ("PO  Ä-4711", "po ä-4711", "po ä-4711"),
+    ];
+    for (text, version_2, version_1) in vectors {
+        let text = ShortText::parse(text).unwrap();
+        assert_eq!((text.normalised().as_str(), text.normalised_v1().as_str()), (version_2, version_1));
+    }
+    // A dotless i is another letter, and an accent is not left out.
+    for (a, b) in [("ısı", "isi"), ("resume", "résumé"), ("ab", "a b")] {
+        assert_ne!(ShortText::parse(a).unwrap().normalised(), ShortText::parse(b).unwrap().normalised());
+    }
 }
 
 #[test]
@@ -181,7 +288,7 @@ fn schemas_say_type_and_bounds() {
     let schema = serde_json::to_value(schemars::schema_for!(PersonName)).unwrap();
     assert_eq!((&schema["type"], &schema["minLength"], &schema["maxLength"]), (&"string".into(), &1.into(), &200.into()));
     let schema = serde_json::to_value(schemars::schema_for!(Address)).unwrap();
-    assert_eq!(schema["required"], serde_json::json!(["line1", "city", "postal_code", "country"]));
+    assert_eq!(schema["required"], serde_json::json!(["line1", "city", "country"]));
     assert_eq!(schema["additionalProperties"], false);
     assert_eq!(schema["properties"]["country"]["maxLength"], 2);
 }
@@ -199,10 +306,30 @@ proptest! {
         }
         fixed::<PersonName>(&text)?;
         fixed::<Phone>(&text)?;
+        fixed::<GivenPhone>(&text)?;
         fixed::<Email>(&text)?;
         fixed::<ShortText>(&text)?;
         fixed::<PostalCode>(&text)?;
         fixed::<CountryCode>(&text)?;
+    }
+
+    #[test]
+    fn normalising_changes_nothing_twice_and_tells_no_case(text in "\\PC{1,40}|[ßẞſςΣ\u{345}\u{301}\u{308}ﬁİı]{1,20}") {
+        if let Ok(value) = ShortText::parse(&text) {
+            let once = value.normalised();
+            if let Ok(again) = phi::Text::<4000>::parse(&once) { prop_assert_eq!(again.normalised(), once); }
+        }
+    }
+
+    #[test]
+    fn any_phone_number_is_e164_or_refused(text in "\\+?[0-9 ()./-]{4,24}", country in "US|GB|DE|IT|AR|MX|BR|RU|CN|AQ|HM") {
+        if let Ok(given) = GivenPhone::parse(&text)
+            && let Ok(phone) = given.in_country(CountryCode::parse(&country).unwrap())
+        {
+            let text = phone.as_str();
+            prop_assert!(text.starts_with('+') && (5..=16).contains(&text.len()) && !text.starts_with("+0"));
+            prop_assert!(Phone::parse(text).is_ok_and(|stored| stored == phone), "what is made is read back");
+        }
     }
 
     #[test]

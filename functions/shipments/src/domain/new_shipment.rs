@@ -1,6 +1,6 @@
 //! What a caller sends to register a shipment.
 
-use super::{Recipient, RecipientInput, ShipmentPhi};
+use super::{GivenRecipient, ShipmentPhi};
 use crate::tracking_number::{Classified, TrackingNumber};
 use common::{FieldError, UserId, input::FromJson};
 use phi::{LongText, PhiText, ShortText};
@@ -15,7 +15,7 @@ common::input! {
         /// Registers the number though its check digit is not right, as some numbers' are.
         optional accept_tracking_number: bool,
         optional reference: ShortText,
-        required recipient: RecipientInput,
+        required recipient: GivenRecipient,
         optional contents: LongText,
         /// A member of the tenant.
         optional assigned_to: UserId,
@@ -43,7 +43,7 @@ impl FromJson for Registration {
         let phi = ShipmentPhi {
             tracking_number: new.tracking_number.0,
             reference: new.reference,
-            recipient: Recipient::from(new.recipient),
+            recipient: new.recipient.0,
             contents: new.contents,
         };
         Some(Self { phi, assigned_to: new.assigned_to })

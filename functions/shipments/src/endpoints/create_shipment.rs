@@ -55,7 +55,7 @@ impl Endpoint for CreateShipment {
 mod tests {
     use super::super::fixture::*;
     use common::Role;
-    use serde_json::json;
+    use serde_json::{Value, json};
     use testing::{
         App,
         Tenant::{Acme, Birch},
@@ -127,6 +127,31 @@ mod tests {
         assert_eq!(answer.json["tracking_number"], "1ZCIETST0111111114");
         assert_eq!((&answer.json["reference"], &answer.json["contents"]), (&json!(null), &json!(null)));
         assert_eq!(answer.json["recipient"]["phone"], json!(null));
+    }
+
+    #[tokio::test]
+    async fn phone_and_postal_code_are_read_by_the_country_of_the_address() {
+        let app = App::start().await;
+        let sent = |n: u32, phone: &str, postal_code: Value, country: &str| {
+            let mut sent = body(n);
+            sent["recipient"]["phone"] = json!(phone);
+            sent["recipient"]["address"]["postal_code"] = postal_code;
+            sent["recipient"]["address"]["state"] = json!(null);
+            sent["recipient"]["address"]["country"] = json!(country);
+            sent
+        };
+        let british = create(&app, Acme, sent(1, "+44 (0)20 7946 0958", json!("SW1A 1AA"), "GB")).await;
+        assert_eq!(british.json["recipient"]["phone"], "+442079460958", "{}", british.text);
+        let in_hong_kong = create(&app, Acme, sent(2, "2345 6789", json!(null), "HK")).await;
+        assert_eq!(in_hong_kong.json["recipient"]["phone"], "+85223456789", "{}", in_hong_kong.text);
+        assert_eq!(in_hong_kong.json["recipient"]["address"]["postal_code"], json!(null));
+        let shown = get(&app, Acme, in_hong_kong.json["shipment_id"].as_str().unwrap()).await;
+        assert_eq!(shown.text, in_hong_kong.text);
+        let wrong = create(&app, Acme, sent(3, "+0000000", json!(null), "US")).await;
+        assert_eq!(errors(&wrong), [("recipient.address.postal_code", "required"), ("recipient.phone", "invalid")]);
+        let id = british.json["shipment_id"].as_str().unwrap();
+        let patch = json!({"recipient": sent(1, "020 7946 0958", json!("94016"), "GB")["recipient"]});
+        assert_eq!(errors(&update(&app, Role::Marketer, id, 1, patch).await), [("recipient.address.postal_code", "invalid")]);
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use phi::{Address, CountryCode, Email, LongText, PersonName, PhiText, Phone, PostalCode, ShortText};
+use phi::{Address, CountryCode, Email, GivenPhone, LongText, PersonName, PhiText, Phone, PostalCode, ShortText};
 
 fn parse<T: PhiText>(text: &str) -> Option<T> {
     let value = T::parse(text).ok()?;
@@ -13,6 +13,7 @@ fn parse<T: PhiText>(text: &str) -> Option<T> {
 
 fuzz_target!(|text: &str| {
     parse::<PersonName>(text).map(|value| (value.normalised(), value.masked()));
+    parse::<GivenPhone>(text);
     parse::<Phone>(text).map(|value| (value.normalised(), value.masked()));
     parse::<Email>(text).map(|value| (value.normalised(), value.masked()));
     parse::<ShortText>(text).map(|value| (value.normalised(), value.masked()));

@@ -8,7 +8,8 @@ crate::phi_struct! {
         city: ShortText,
         /// State, province or region, where the country has them.
         state: Option<ShortText>,
-        postal_code: PostalCode,
+        /// Where the country has them.
+        postal_code: Option<PostalCode>,
         country: CountryCode,
     }
 }

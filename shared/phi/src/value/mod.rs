@@ -5,13 +5,17 @@ mod email;
 mod macros;
 mod name;
 mod phone;
+mod postal;
 mod quiet;
 mod text;
+
+use caseless::Caseless;
+use unicode_normalization::UnicodeNormalization;
 
 pub use address::{Address, CountryCode, PostalCode};
 pub use email::Email;
 pub use name::PersonName;
-pub use phone::Phone;
+pub use phone::{GivenPhone, Phone};
 pub use quiet::{object, text};
 pub use text::{LongText, ShortText, Text};
 
@@ -56,8 +60,22 @@ pub(crate) fn printable(text: &str, length: std::ops::RangeInclusive<usize>) -> 
     text.chars().all(prints).then_some(text)
 }
 
-/// Lower case, with every run of white space one space. No Unicode normalisation: texts composed differently differ.
+/// Version 2 of how texts are normalised for search: Unicode's NFKC and full case folding (`CaseFolding.txt`, C and F) until neither
+/// changes anything, with every run of white space one space. Part of the format of search tokens: docs/encryption.md.
 pub(crate) fn folded(text: &str) -> String {
+    let mut folded = text.nfkc().collect::<String>();
+    loop {
+        let again: String = folded.nfd().default_case_fold().nfkc().collect();
+        if again == folded {
+            return folded.split_whitespace().collect::<Vec<_>>().join(" ");
+        }
+        folded = again;
+    }
+}
+
+/// Version 1: lower case, with every run of white space one space. Texts composed differently differ. Never edited: stored tokens
+/// were made by it.
+pub(crate) fn folded_v1(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     for word in text.split_whitespace() {
         if !folded.is_empty() {

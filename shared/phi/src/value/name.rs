@@ -21,7 +21,7 @@ impl PhiText for PersonName {
 crate::phi_text!(PersonName);
 
 impl PersonName {
-    /// Lower case, single spaces.
+    /// NFKC and full case folding, single spaces.
     pub fn normalised(&self) -> String {
         folded(&self.0)
     }

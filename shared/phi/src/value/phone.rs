@@ -1,7 +1,15 @@
-use super::{InvalidValue, MASK, PhiText};
+use phonenumber::{
+    Mode, country,
+    metadata::{DATABASE, Descriptor, Descriptors},
+};
+use unicode_normalization::UnicodeNormalization;
 
-/// A telephone number: 7 to 15 digits (ITU-T E.164), a `+` before them if the country code is among them. Spaces, dots,
-/// dashes and brackets are accepted and dropped.
+use super::{CountryCode, InvalidValue, MASK, PhiText};
+
+/// A telephone number. New ones are in ITU-T E.164's form, `+` and up to 15 digits: [`GivenPhone::in_country`] makes them.
+///
+/// Those that were sealed before have 7 to 15 digits, perhaps without a country code and with what does not belong there: this
+/// parser reads what was sealed, and is not for input.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Phone(String);
 
@@ -44,4 +52,75 @@ impl Phone {
     pub fn masked(&self) -> String {
         format!("{MASK}{}", &self.0[self.0.len() - 4..])
     }
+}
+
+/// A telephone number as somebody wrote it: whose it is only shows with a country.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GivenPhone(String);
+
+impl PhiText for GivenPhone {
+    const EXPECTED: &'static str =
+        "a phone number: digits with spaces, dots, dashes, slashes and brackets, and a `+` before a country code";
+    const LENGTH: std::ops::RangeInclusive<usize> = 4..=32;
+    const FORM: Option<(&'static str, &'static str)> = Some(("pattern", r"^\+?([ .()/-]*[0-9]){4,18}[ .()/-]*$"));
+
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        let refused = InvalidValue(Self::EXPECTED);
+        if text.len() > 4 * Self::LENGTH.end() {
+            return Err(refused);
+        }
+        // Full-width digits are digits, and every dash is one.
+        let is_dash = |c: char| matches!(c, '\u{2010}'..='\u{2015}' | '\u{2212}');
+        let text: String = text.nfkc().map(|c| if is_dash(c) { '-' } else { c }).collect();
+        let text = text.trim();
+        let rest = text.strip_prefix('+').unwrap_or(text);
+        let digits = rest.chars().filter(char::is_ascii_digit).count();
+        let fits = rest.chars().all(|c| c.is_ascii_digit() || matches!(c, ' ' | '-' | '.' | '/' | '(' | ')'));
+        let fits = fits && (4..=18).contains(&digits) && text.len() <= *Self::LENGTH.end();
+        if fits { Ok(Self(text.to_owned())) } else { Err(refused) }
+    }
+
+    fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+crate::phi_text!(GivenPhone);
+
+impl GivenPhone {
+    /// The number in E.164's form. One that does not begin with `+` is dialled in `country`, with or without its trunk prefix (which also
+    /// falls away where somebody wrote it behind a country code, as in `+44 (0)20`), or with what is dialled there for abroad.
+    ///
+    /// The country code has to exist, and the number to be as long as numbers are there. Whether it is assigned is not asked.
+    ///
+    /// # Errors
+    /// [`InvalidValue`].
+    pub fn in_country(&self, country: CountryCode) -> Result<Phone, InvalidValue> {
+        let refused = InvalidValue("a phone number of that country, or one that begins with `+` and a country code");
+        let region: Option<country::Id> = if self.0.starts_with('+') { None } else { country.as_str().parse().ok() };
+        let number = phonenumber::parse(region, &self.0).map_err(|_| refused)?;
+        let international = number.format().mode(Mode::E164).to_string();
+        let code = number.country().code();
+        let significant = international.len().saturating_sub(1 + code.to_string().len());
+        let regions = DATABASE.by_code(&code).unwrap_or_default();
+        let fits = regions.iter().any(|region| has_numbers_of(region.descriptors(), significant));
+        let is_e164 = international.len() <= 16 && international.bytes().skip(1).all(|b| b.is_ascii_digit());
+        if fits && is_e164 { Ok(Phone(international)) } else { Err(refused) }
+    }
+}
+
+/// Whether a region has numbers of so many digits, of any kind that a person may have.
+fn has_numbers_of(kinds: &Descriptors, digits: usize) -> bool {
+    let kinds = [
+        kinds.fixed_line(),
+        kinds.mobile(),
+        kinds.toll_free(),
+        kinds.premium_rate(),
+        kinds.shared_cost(),
+        kinds.personal_number(),
+        kinds.voip(),
+        kinds.pager(),
+        kinds.voicemail(),
+    ];
+    kinds.into_iter().flatten().flat_map(Descriptor::possible_length).any(|length| usize::from(*length) == digits)
 }

@@ -1,4 +1,4 @@
-use super::{InvalidValue, MASK, PRINTABLE, PhiText, folded, printable};
+use super::{InvalidValue, MASK, PRINTABLE, PhiText, folded, folded_v1, printable};
 
 /// One line of text, 1 to `MAX` characters, trimmed.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,9 +31,14 @@ impl<const MAX: usize> PhiText for Text<MAX> {
 crate::phi_text!(Text<const MAX: usize>);
 
 impl<const MAX: usize> Text<MAX> {
-    /// Lower case, single spaces.
+    /// What is the same to a search: version 2, NFKC and full case folding, single spaces.
     pub fn normalised(&self) -> String {
         folded(&self.0)
+    }
+
+    /// The same by version 1, lower case and single spaces: what is stored under it is still to be found.
+    pub fn normalised_v1(&self) -> String {
+        folded_v1(&self.0)
     }
 
     /// The last 4 characters of at least 8, else nothing.
