@@ -1,16 +1,13 @@
 //! UPS's answers in this domain's words.
 
-use crate::domain::{Location, Report, Scan, ScanPhi, ScanTime, Status};
+use crate::domain::{Estimate, Location, Report, Scan, ScanPhi, ScanTime, Status};
 use common::Timestamp;
-use jiff::{
-    civil::{Time, time},
-    tz::Offset,
-};
+use jiff::tz::TimeZone;
 use phi::PhiText;
 use ups::{Activity, Eta, Progress, Reading, Tracking, When};
 
-/// What an answer says, given what all scans so far amount to and the hour at the parcel's destination.
-pub(crate) fn report(tracking: &Tracking, progress: &Progress, zone: Option<i8>) -> Report {
+/// What an answer says, given what all scans so far amount to and the time zone of the parcel's destination.
+pub(crate) fn report(tracking: &Tracking, progress: &Progress, zone: Option<&TimeZone>) -> Report {
     // By the scans; UPS's summary may lag behind them, and is asked where there is none.
     let told = if *progress == Progress::default() { tracking.status() } else { progress.status() };
     let status = told.map_or(Status::Unknown, status);
@@ -24,11 +21,14 @@ pub(crate) fn report(tracking: &Tracking, progress: &Progress, zone: Option<i8>)
         };
         scan(activity, current)
     });
+    let expected = tracking.eta.filter(|_| !told.is_some_and(ups::Status::is_final));
+    let estimate = expected.map(|Eta { date, start, end }| Estimate { date, from: start, to: end });
     Report {
         status,
         scans: scans.collect(),
         description: words(tracking, told),
-        eta: tracking.eta.filter(|_| !told.is_some_and(ups::Status::is_final)).and_then(|eta| expected(eta, zone)),
+        eta: estimate.and_then(|estimate| estimate.end_in(zone?)),
+        estimate,
     }
 }
 
@@ -82,19 +82,10 @@ fn at(when: &When) -> ScanTime {
     }
 }
 
-/// The end of the window in which UPS expects to deliver. A day without a window ends as UPS's day does.
-fn expected(eta: Eta, zone: Option<i8>) -> Option<Timestamp> {
-    const END_OF_DAY: Time = time(21, 0, 0, 0);
-    let local = eta.date.to_datetime(eta.end.unwrap_or(END_OF_DAY));
-    let offset = zone.and_then(|hours| Offset::from_hours(hours).ok()).unwrap_or(Offset::UTC);
-    let millis = offset.to_timestamp(local).ok()?.as_millisecond();
-    (0..=Timestamp::MAX.as_millis()).contains(&millis).then(|| Timestamp::from_millis(millis))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::civil::date;
+    use jiff::civil::{date, time};
     use ups::CurrentStatus;
 
     fn activity(kind: &str, code: &str, at: &str, description: &str) -> Activity {
@@ -119,7 +110,7 @@ mod tests {
     }
 
     fn read(tracking: &Tracking) -> Report {
-        report(tracking, &tracking.progress(), Some(-8))
+        report(tracking, &tracking.progress(), TimeZone::get("America/Los_Angeles").ok().as_ref())
     }
 
     fn words(report: &Report) -> Option<&str> {
@@ -151,16 +142,19 @@ mod tests {
     }
 
     #[test]
-    fn the_expected_time_is_the_destinations() {
-        let eta = Eta { date: date(2026, 1, 5), start: None, end: Some(time(15, 30, 0, 0)) };
-        let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
-        assert_eq!(expected(eta, Some(-8)), at("2026-01-05T23:30:00Z"));
-        assert_eq!(expected(eta, None), at("2026-01-05T15:30:00Z"));
-        assert_eq!(expected(Eta { end: None, ..eta }, Some(-5)), at("2026-01-06T02:00:00Z"));
+    fn a_window_is_kept_as_it_was_told_and_is_an_instant_where_the_zone_is_known() {
+        let eta = Eta { date: date(2026, 7, 6), start: Some(time(11, 30, 0, 0)), end: Some(time(15, 30, 0, 0)) };
+        let mut expected = tracking(vec![activity("I", "005", "2026-07-05T10:00:00Z", "")]);
+        expected.eta = Some(eta);
+        let estimate = Some(Estimate { date: eta.date, from: eta.start, to: eta.end });
+        let here = read(&expected);
+        assert_eq!((here.estimate, here.eta), (estimate, Some("2026-07-06T22:30:00Z".parse().unwrap())));
+        let somewhere = report(&expected, &expected.progress(), None);
+        assert_eq!((somewhere.estimate, somewhere.eta), (estimate, None));
         // What has arrived is expected no more.
-        let mut arrived = tracking(vec![activity("D", "011", "2026-01-02T10:00:00Z", "")]);
+        let mut arrived = tracking(vec![activity("D", "011", "2026-07-06T10:00:00Z", "")]);
         arrived.eta = Some(eta);
-        assert_eq!(read(&arrived).eta, None);
+        assert_eq!((read(&arrived).eta, read(&arrived).estimate), (None, None));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod recipient;
 pub use events::{EVENTS, PollDue, RefreshRequested, ShipmentCreated, ShipmentStatusChanged, ShipmentUpdated, ShipmentVoided};
 pub use fair_share::fair_share;
 pub use new_shipment::{GivenNumber, NewShipment, Registration};
-pub use news::{LastScan, Location, News, NewsPhi, Report, Scan, ScanPhi, ScanTime};
+pub use news::{Estimate, LastScan, Location, News, NewsPhi, Report, Scan, ScanPhi, ScanTime};
 pub use recipient::{AddressInput, GivenRecipient, Recipient, RecipientInput};
 
 use crate::tracking_number::TrackingNumber;

@@ -3,13 +3,14 @@
 use crate::{
     carrier,
     domain::{
-        Facts, LastScan, Report, Shipment, ShipmentId, ShipmentStatusChanged,
+        Estimate, Facts, LastScan, Report, Shipment, ShipmentId, ShipmentStatusChanged,
         cadence::{self, Heard, Jitter, Parcel},
         destination,
     },
     store::{self, Poll, Stored, Watch},
 };
 use common::{Asked, Background, Delivery, Error, Part, Resource, Result, Timestamp};
+use jiff::tz::TimeZone;
 use phi::{PhiText, SearchToken};
 use std::time::Duration;
 use ups::{Number, Tracked, Tracking};
@@ -102,7 +103,8 @@ async fn found<B: Background>(
 ) -> Result<()> {
     let now = cx.now();
     poll.progress.merge(tracking.progress());
-    let report = carrier::report(tracking, &poll.progress, destination::zone(&shipment.phi.recipient.address));
+    let zone = destination::zone(&shipment.phi.recipient.address);
+    let report = carrier::report(tracking, &poll.progress, zone.as_ref());
     let answer = cx.search_token("shipment.answer", &said(&report)).await?.to_string();
     if poll.answer.as_ref() == Some(&answer) {
         cx.log("poll.outcome", "unchanged");
@@ -181,20 +183,23 @@ fn next(parcel: &Parcel, heard: Heard, now: Timestamp) -> Option<Timestamp> {
 }
 
 fn parcel_of(Shipment { facts, phi, news }: &Shipment) -> Parcel {
-    parcel(facts, news.eta, news.last_event, destination::zone(&phi.recipient.address))
+    let zone = destination::zone(&phi.recipient.address);
+    // For the pace of polling an hour or two do not matter.
+    let about = |estimate: Estimate| estimate.end_in(zone.as_ref().unwrap_or(&TimeZone::UTC));
+    parcel(facts, news.estimate.and_then(about).or(news.eta), news.last_event, zone)
 }
 
-fn parcel(facts: &Facts, eta: Option<Timestamp>, last_event: Option<LastScan>, zone: Option<i8>) -> Parcel {
+fn parcel(facts: &Facts, eta: Option<Timestamp>, last_event: Option<LastScan>, zone: Option<TimeZone>) -> Parcel {
     let last_event_at = last_event.map(|event| event.occurred_at);
     Parcel { status: facts.status, registered_at: facts.id.created_at(), eta, last_event_at, zone }
 }
 
 /// Everything of an answer that is kept, as one text: two that say the same are the same text.
 fn said(report: &Report) -> String {
-    let Report { status, description, eta, scans } = report;
+    let Report { status, description, eta, estimate, scans } = report;
     let words = description.as_ref().map_or("", PhiText::as_str);
     let eta = eta.map(|at| at.to_string()).unwrap_or_default();
-    scans.iter().fold(format!("{status}\n{words}\n{eta}"), |text, scan| text + "\n" + &scan.identity)
+    scans.iter().fold(format!("{status}\n{words}\n{eta}\n{estimate:?}"), |text, scan| text + "\n" + &scan.identity)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ mod poll;
 pub(crate) use event::{StoredEvent, events, place as event_place, put_event};
 pub(crate) use poll::{ALERTS, Alert, POLLS, Poll, Watch, due_now, never_due, pushed, shipment_of};
 
-use crate::domain::{Facts, LastScan, News, NewsPhi, Shipment, ShipmentId, ShipmentPhi, Status};
+use crate::domain::{Estimate, Facts, LastScan, News, NewsPhi, Shipment, ShipmentId, ShipmentPhi, Status};
 use common::{
     Action, Attribute, Changes, Condition, Edit, Error, Index, Item, Key, Reader, Resource, Result, Row, TableQuery, TenantId,
     Timestamp, UserId, Version,
@@ -48,6 +48,7 @@ pub struct Stored {
     pub(crate) sealed: Sealed<ShipmentPhi>,
     /// The carrier's latest news, if there was any.
     pub(crate) eta: Option<Timestamp>,
+    pub(crate) estimate: Option<Estimate>,
     pub(crate) last_event: Option<LastScan>,
     pub(crate) sealed_news: Option<Sealed<NewsPhi>>,
 }
@@ -73,6 +74,10 @@ impl Stored {
             facts,
             sealed,
             eta: row.maybe("eta")?,
+            estimate: match row.maybe("estimated_date")? {
+                Some(date) => Some(Estimate { date, from: row.maybe("estimated_from")?, to: row.maybe("estimated_to")? }),
+                None => None,
+            },
             last_event,
             sealed_news: news.transpose().map_err(|_| Error::internal("news"))?,
         })
@@ -87,7 +92,7 @@ impl Stored {
 
     /// The shipment, once its PHI is open.
     pub(crate) fn opened(&self, phi: ShipmentPhi, news: Option<NewsPhi>) -> Shipment {
-        let news = News { eta: self.eta, last_event: self.last_event, phi: news.unwrap_or_default() };
+        let news = News { eta: self.eta, estimate: self.estimate, last_event: self.last_event, phi: news.unwrap_or_default() };
         Shipment { facts: self.facts.clone(), phi, news }
     }
 }
@@ -149,10 +154,19 @@ pub(crate) fn report(changes: &mut Changes, facts: &Facts, before: Version, news
     } else {
         status_edit(facts, before)
     };
-    edit = match news.eta {
-        Some(eta) => edit.text("eta", eta),
-        None => edit.remove("eta"),
-    };
+    let (date, from, to) = news.estimate.map_or((None, None, None), |e| (Some(e.date.to_string()), e.from, e.to));
+    let told = [
+        ("eta", news.eta.map(|at| at.to_string())),
+        ("estimated_date", date),
+        ("estimated_from", from.map(|time| time.to_string())),
+        ("estimated_to", to.map(|time| time.to_string())),
+    ];
+    for (name, value) in told {
+        edit = match value {
+            Some(value) => edit.text(name, value),
+            None => edit.remove(name),
+        };
+    }
     edit = match news.last_event {
         Some(LastScan { occurred_at, status }) => edit.text("last_event_at", occurred_at).text("last_event_status", status),
         None => edit.remove("last_event_at").remove("last_event_status"),

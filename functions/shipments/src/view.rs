@@ -1,10 +1,13 @@
 //! A shipment as a caller sees it.
 
 use crate::{
-    domain::{Carrier, Facts, LastScan, News, NewsPhi, Recipient, Shipment, ShipmentId, ShipmentPhi, Status},
+    domain::{
+        Carrier, Estimate, Facts, LastScan, News, NewsPhi, Recipient, Shipment, ShipmentId, ShipmentPhi, Status, destination,
+    },
     tracking_number::TrackingNumber,
 };
 use common::{Endpoint, Permit, Result, Timestamp, UserId, Version};
+use jiff::civil::{Date, Time};
 use phi::{Disclosed, LongText, PhiValue, ShortText};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -20,8 +23,11 @@ pub struct ShipmentView {
     pub status: Status,
     /// The carrier's own words.
     pub status_description: Disclosed<Option<LongText>>,
-    /// When the carrier expects to deliver.
+    /// The instant by which the carrier expects to deliver. Null where it expects nothing, and where country, state and postal
+    /// code do not tell the destination's time zone for certain: `estimated_delivery` has the local time then.
     pub eta: Option<Timestamp>,
+    /// When the carrier expects to deliver, as it says it: in the destination's own time.
+    pub estimated_delivery: Option<EstimatedDelivery>,
     /// The newest of the carrier's events.
     pub last_event: Option<LastEvent>,
     /// When the carrier last answered. Told where one shipment is asked for, not in lists.
@@ -40,6 +46,24 @@ pub struct ShipmentView {
     pub version: Version,
 }
 
+/// A day, and a window where the carrier tells one.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct EstimatedDelivery {
+    /// `2026-01-31`, of the destination's calendar.
+    #[schemars(with = "String", extend("format" = "date"))]
+    pub date: Date,
+    /// `14:30:00`, by the destination's clocks.
+    #[schemars(with = "Option<String>", extend("pattern" = LOCAL_TIME))]
+    pub from: Option<Time>,
+    /// `18:30:00`, by the destination's clocks. Null: by the end of the carrier's day.
+    #[schemars(with = "Option<String>", extend("pattern" = LOCAL_TIME))]
+    pub to: Option<Time>,
+    /// The destination's time zone in the tz database, where it is certain.
+    pub time_zone: Option<&'static str>,
+}
+
+const LOCAL_TIME: &str = "^[0-2][0-9]:[0-5][0-9]:[0-5][0-9]$";
+
 /// Something that the carrier says happened to a parcel.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct LastEvent {
@@ -52,8 +76,10 @@ pub struct LastEvent {
 impl From<Shipment> for ShipmentView {
     fn from(Shipment { facts, phi, news }: Shipment) -> Self {
         let Facts { id, status, created_by, assigned_to, updated_at, version } = facts;
-        let News { eta, last_event, phi: NewsPhi { status_description, last_event_description } } = news;
+        let News { eta, estimate, last_event, phi: NewsPhi { status_description, last_event_description } } = news;
         let ShipmentPhi { tracking_number, reference, recipient, contents } = phi;
+        let time_zone = destination::zone_name(&recipient.address);
+        let zone = destination::zone(&recipient.address);
         Self {
             shipment_id: id,
             tracking_number: tracking_number.disclose(),
@@ -61,7 +87,9 @@ impl From<Shipment> for ShipmentView {
             reference: reference.disclose(),
             status,
             status_description: status_description.disclose(),
-            eta,
+            // By the address of now: it may have been corrected since the carrier was asked.
+            eta: estimate.map_or(eta, |estimate| estimate.end_in(zone.as_ref()?)),
+            estimated_delivery: estimate.map(|Estimate { date, from, to }| EstimatedDelivery { date, from, to, time_zone }),
             last_event: last_event.map(|LastScan { occurred_at, status }| LastEvent {
                 occurred_at,
                 status,

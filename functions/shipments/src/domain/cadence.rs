@@ -12,13 +12,14 @@
 
 use super::Status;
 use common::Timestamp;
+use jiff::{ToSpan, civil, tz::TimeZone};
 use std::time::Duration;
 
 /// For so long the carrier keeps a parcel's history (UPS, Tracking API), counted from its registration.
 pub const KEPT_FOR: Duration = hours(120 * 24);
 
 /// What decides when a parcel is asked about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Parcel {
     pub status: Status,
     pub registered_at: Timestamp,
@@ -26,8 +27,8 @@ pub struct Parcel {
     pub eta: Option<Timestamp>,
     /// When the carrier last saw it.
     pub last_event_at: Option<Timestamp>,
-    /// Hours east of UTC where it goes to, as far as that is known.
-    pub zone: Option<i8>,
+    /// Where it goes to, as far as that is known.
+    pub zone: Option<TimeZone>,
 }
 
 /// How the last call ended.
@@ -67,7 +68,7 @@ pub fn next_poll(parcel: &Parcel, heard: Heard, now: Timestamp, jitter: Jitter) 
     };
     let at = Timestamp::from_millis(now.as_millis() + millis(interval) + jitter.vary(interval));
     let sleeps = matches!(parcel.status, Status::OutForDelivery | Status::LabelCreated | Status::Unknown);
-    match parcel.zone {
+    match &parcel.zone {
         Some(zone) if sleeps && !matches!(heard, Heard::Failed(_)) => Some(not_at_night(at, zone)),
         _ => Some(at),
     }
@@ -107,18 +108,18 @@ fn backoff(times: u32) -> Duration {
 }
 
 /// `at`, or the morning after where that is at night: from 22 to 6 o'clock.
-fn not_at_night(at: Timestamp, zone: i8) -> Timestamp {
-    const HOUR: i64 = 3_600_000;
-    let local = at.as_millis() + i64::from(zone) * HOUR;
-    let (midnight, since) = (local.div_euclid(24 * HOUR) * 24 * HOUR, local.rem_euclid(24 * HOUR));
-    let morning = match since / HOUR {
-        0..6 => midnight + 6 * HOUR,
-        22.. => midnight + 30 * HOUR,
+fn not_at_night(at: Timestamp, zone: &TimeZone) -> Timestamp {
+    let Ok(instant) = jiff::Timestamp::from_millisecond(at.as_millis()) else { return at };
+    let local = zone.to_datetime(instant);
+    let morning = match local.hour() {
+        0..6 => local.date(),
+        22.. => local.date().saturating_add(1.day()),
         _ => return at,
     };
+    let Ok(morning) = zone.to_timestamp(morning.to_datetime(civil::time(6, 0, 0, 0))) else { return at };
     // What piled up over night is spread over the first half hour as it would have been over the night.
-    let spread = since % (HOUR / 2);
-    Timestamp::from_millis(morning + spread - i64::from(zone) * HOUR)
+    let since = i64::from(local.minute()) * 60_000 + i64::from(local.second()) * 1000 + i64::from(local.millisecond());
+    Timestamp::from_millis(morning.as_millisecond() + since % (30 * 60_000))
 }
 
 const fn minutes(n: u64) -> Duration {
@@ -174,7 +175,7 @@ mod tests {
         };
         assert_eq!([label(0), label(3), label(14)], [4, 12, 24].map(|h| Some(hours(h))));
         let unknown = Parcel { last_event_at: None, ..parcel(Status::Unknown) };
-        assert_eq!(after(unknown), Some(hours(4)));
+        assert_eq!(after(unknown.clone()), Some(hours(4)));
         assert_eq!(next_poll(&unknown, Heard::NotFound, now(), STEADY), Some(now().plus(hours(4))));
     }
 
@@ -194,24 +195,33 @@ mod tests {
     #[test]
     fn the_expected_delivery_and_silence_change_the_pace() {
         let moving = parcel(Status::InTransit);
-        let eta = |h: u64| after(Parcel { eta: Some(now().plus(hours(h))), ..moving });
+        let eta = |h: u64| after(Parcel { eta: Some(now().plus(hours(h))), ..moving.clone() });
         assert_eq!([eta(5), eta(24), eta(100)], [Some(minutes(30)), Some(hours(1)), Some(hours(2))]);
         // A delivery that was expected long ago does not hurry anybody any more.
-        assert_eq!(after(Parcel { eta: Some(now().minus(hours(7))), ..moving }), Some(hours(1)));
-        let silent = |days: u64| after(Parcel { last_event_at: Some(now().minus(hours(24 * days))), ..moving });
+        assert_eq!(after(Parcel { eta: Some(now().minus(hours(7))), ..moving.clone() }), Some(hours(1)));
+        let silent = |days: u64| after(Parcel { last_event_at: Some(now().minus(hours(24 * days))), ..moving.clone() });
         assert_eq!([silent(1), silent(2), silent(7)], [1, 4, 12].map(|h| Some(hours(h))));
     }
 
     #[test]
     fn nobody_delivers_at_night() {
-        // 21:55 in a zone five hours west of UTC.
+        // 21:55 in winter.
         let evening = at("2026-01-03T02:55:00Z");
-        let out = Parcel { zone: Some(-5), ..parcel(Status::OutForDelivery) };
+        let new_york = || TimeZone::get("America/New_York").ok();
+        let out = Parcel { zone: new_york(), ..parcel(Status::OutForDelivery) };
         assert_eq!(next_poll(&out, Heard::Known, evening, STEADY), Some(at("2026-01-03T11:05:00Z")));
         let small_hours = at("2026-01-03T06:00:00Z");
         assert_eq!(next_poll(&out, Heard::Known, small_hours, STEADY), Some(at("2026-01-03T11:10:00Z")));
+        // In summer it is an hour later there: 22:05.
+        let registered_at = at("2026-07-01T12:00:00Z");
+        let summer = Parcel { registered_at, ..out.clone() };
+        assert_eq!(next_poll(&summer, Heard::Known, at("2026-07-03T01:55:00Z"), STEADY), Some(at("2026-07-03T10:05:00Z")));
+        // The night in which the clocks go forward has a morning too.
+        let march = at("2026-03-08T04:00:00Z");
+        let spring = Parcel { registered_at: march, ..out.clone() };
+        assert_eq!(next_poll(&spring, Heard::Known, march, STEADY), Some(at("2026-03-08T10:10:00Z")));
         // Hubs work at night, and a call that failed said nothing of the night.
-        let moving = Parcel { zone: Some(-5), ..parcel(Status::InTransit) };
+        let moving = Parcel { zone: new_york(), ..parcel(Status::InTransit) };
         assert_eq!(next_poll(&moving, Heard::Known, evening, STEADY), Some(evening.plus(hours(1))));
         assert_eq!(next_poll(&out, Heard::Failed(1), evening, STEADY), Some(evening.plus(minutes(2))));
     }
@@ -230,6 +240,7 @@ mod tests {
         ) {
             let now = Timestamp::from_millis(millis);
             let eta = eta.map(|h| Timestamp::from_millis(millis + h * 3_600_000));
+            let zone = zone.map(|hours| TimeZone::fixed(jiff::tz::offset(hours)));
             let parcel = Parcel { status, eta, zone, registered_at: now.minus(hours(30)), last_event_at: None };
             let heard = if failed == 0 { Heard::Known } else { Heard::Failed(failed) };
             let next = next_poll(&parcel, heard, now, Jitter::of(random));

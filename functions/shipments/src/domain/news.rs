@@ -5,6 +5,10 @@
 
 use super::{Shipment, Status};
 use common::Timestamp;
+use jiff::{
+    civil::{Date, Time, time},
+    tz::TimeZone,
+};
 use phi::{LongText, ShortText};
 
 phi::sealed_fields! {
@@ -34,11 +38,34 @@ phi::phi_struct! {
     }
 }
 
+/// When the carrier expects to deliver, in the destination's own time and in the carrier's own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    pub date: Date,
+    /// The window's start, where the carrier tells one.
+    pub from: Option<Time>,
+    /// The window's end, or the time that the carrier has committed itself to.
+    pub to: Option<Time>,
+}
+
+impl Estimate {
+    /// The end of the window; a day without one ends as the carrier's day does, at 21:00. Where the clocks skip that time it is as
+    /// much later, and where they repeat it, it is the first (RFC 5545).
+    pub fn end_in(&self, zone: &TimeZone) -> Option<Timestamp> {
+        const END_OF_DAY: Time = time(21, 0, 0, 0);
+        let local = self.date.to_datetime(self.to.unwrap_or(END_OF_DAY));
+        let millis = zone.to_timestamp(local).ok()?.as_millisecond();
+        (0..=Timestamp::MAX.as_millis()).contains(&millis).then(|| Timestamp::from_millis(millis))
+    }
+}
+
 /// The latest that is known of a parcel.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct News {
-    /// When the carrier expects to deliver.
+    /// The instant by which the carrier expects to deliver, where the destination's time zone is known. Kept beside `estimate`,
+    /// because it was all that was kept once.
     pub eta: Option<Timestamp>,
+    pub estimate: Option<Estimate>,
     pub last_event: Option<LastScan>,
     pub phi: NewsPhi,
 }
@@ -62,6 +89,13 @@ pub struct Scan {
     pub kind: String,
     pub code: String,
     pub phi: ScanPhi,
+}
+
+impl Scan {
+    /// Whether it happened before the carrier had the parcel.
+    fn is_label(&self) -> bool {
+        self.status == Status::LabelCreated || self.kind == "MV"
+    }
 }
 
 /// When a scan was, as exactly as the carrier says it.
@@ -92,16 +126,20 @@ pub struct Report {
     pub status: Status,
     pub description: Option<LongText>,
     pub eta: Option<Timestamp>,
-    /// In any order.
+    pub estimate: Option<Estimate>,
+    /// In any order; of the same moment, the later one last.
     pub scans: Vec<Scan>,
 }
 
 impl Report {
     /// What is to be remembered of it.
     pub fn news(&self) -> News {
-        let newest = self.scans.iter().filter(|scan| scan.when != ScanTime::Unknown).max_by_key(|scan| scan.when.position());
+        let dated = self.scans.iter().filter(|scan| scan.when != ScanTime::Unknown);
+        // A label is no news of a parcel that was seen, whatever the clock of its printer said.
+        let newest = dated.max_by_key(|scan| (!scan.is_label(), scan.when.position()));
         News {
             eta: self.eta,
+            estimate: self.estimate,
             last_event: newest.map(|scan| LastScan { occurred_at: scan.when.position(), status: scan.status }),
             phi: NewsPhi {
                 status_description: self.description.clone(),
@@ -120,6 +158,7 @@ impl Shipment {
             ("status", self.facts.status != report.status),
             ("status_description", before.phi.status_description != news.phi.status_description),
             ("eta", before.eta != news.eta),
+            ("estimated_delivery", before.estimate != news.estimate),
             (
                 "last_event",
                 before.last_event != news.last_event || before.phi.last_event_description != news.phi.last_event_description,
@@ -166,7 +205,7 @@ mod tests {
     }
 
     fn report(scans: Vec<Scan>) -> Report {
-        Report { status: Status::InTransit, description: LongText::parse("On the Way").ok(), eta: None, scans }
+        Report { status: Status::InTransit, description: LongText::parse("On the Way").ok(), eta: None, estimate: None, scans }
     }
 
     #[test]
@@ -178,6 +217,32 @@ mod tests {
         assert_eq!(shipment.hear(&heard, LATER), [""; 0]);
         assert_eq!(shipment.hear(&Report { eta: Some(LATER), ..heard }, LATER), ["eta"]);
         assert_eq!(shipment.facts.version, Version(2));
+    }
+
+    #[test]
+    fn a_label_that_is_stamped_later_is_not_the_last_event() {
+        let label = Scan { status: Status::LabelCreated, kind: "M".to_owned(), ..scan(ScanTime::Instant(LATER), "label") };
+        let scans = vec![scan(ScanTime::Instant(NOW), "picked up"), label.clone()];
+        let news = report(scans).news();
+        assert_eq!(news.last_event, Some(LastScan { occurred_at: NOW, status: Status::InTransit }));
+        assert_eq!(report(vec![label]).news().last_event.unwrap().status, Status::LabelCreated);
+    }
+
+    #[test]
+    fn an_estimate_ends_in_the_destinations_own_time_all_year() {
+        let zone = |name| TimeZone::get(name).unwrap();
+        let on = |date: Date| Estimate { date, from: None, to: Some(time(15, 30, 0, 0)) };
+        let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+        let (winter, summer) = (Date::constant(2026, 1, 5), Date::constant(2026, 7, 6));
+        assert_eq!(on(winter).end_in(&zone("America/Los_Angeles")), at("2026-01-05T23:30:00Z"));
+        assert_eq!(on(summer).end_in(&zone("America/Los_Angeles")), at("2026-07-06T22:30:00Z"));
+        assert_eq!(on(summer).end_in(&zone("America/Phoenix")), at("2026-07-06T22:30:00Z"));
+        assert_eq!(on(summer).end_in(&zone("Europe/London")), at("2026-07-06T14:30:00Z"));
+        assert_eq!(Estimate { to: None, ..on(winter) }.end_in(&zone("America/New_York")), at("2026-01-06T02:00:00Z"));
+        // 02:30 does not exist, and 01:30 exists twice.
+        let night = |date, hour| Estimate { to: Some(time(hour, 30, 0, 0)), ..on(date) }.end_in(&zone("America/New_York"));
+        assert_eq!(night(Date::constant(2026, 3, 8), 2), at("2026-03-08T07:30:00Z"));
+        assert_eq!(night(Date::constant(2026, 11, 1), 1), at("2026-11-01T05:30:00Z"));
     }
 
     #[test]

@@ -81,6 +81,7 @@ mod tests {
                 "status": "UNKNOWN",
                 "status_description": null,
                 "eta": null,
+                "estimated_delivery": null,
                 "last_event": null,
                 "last_carrier_poll_at": null,
                 "recipient": {

@@ -32,11 +32,12 @@ common::input! {
 }
 
 /// Fields that a shipment has and no list is filtered by.
-const UNSERVED: [&str; 13] = [
+const UNSERVED: [&str; 14] = [
     "carrier",
     "contents",
     "created_at",
     "created_by",
+    "estimated_delivery",
     "eta",
     "last_event",
     "recipient",

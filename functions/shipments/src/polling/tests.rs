@@ -84,6 +84,110 @@ async fn a_parcels_journey_is_followed_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_parcel_that_went_back_is_told_and_asked_about_no_more() {
+    for (n, back) in [(1, "D/UA/034"), (2, "I/IP/036"), (3, "X/XX/067"), (4, "RETURNED")] {
+        let world = world().await;
+        let id = world.shipment(Acme, n).await;
+        world.round().await;
+        world.wait(HOURS(9));
+        world.scan(n, back);
+        world.round().await;
+        assert_eq!(world.get(Acme, &id).await.json["status"], "RETURNED", "{back}");
+        // `RETURNED` is what notifications are triggered by.
+        assert_eq!(moves(&world.app, Acme).await, pairs(&["UNKNOWN", "LABEL_CREATED", "RETURNED"]));
+        assert_eq!(world.due(&id).await, None);
+        assert_eq!(moves(&world.app, Birch).await, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parcel_at_an_access_point_is_held_up_until_it_is_fetched() {
+    let world = world().await;
+    let id = world.shipment(Acme, 1).await;
+    world.round().await;
+    for (scan, status, over) in
+        [("D/ZP/040", "EXCEPTION", false), ("I/QQ/054", "EXCEPTION", false), ("D/FS/011", "DELIVERED", true)]
+    {
+        world.wait(HOURS(9));
+        world.scan(1, scan);
+        world.round().await;
+        let seen = world.get(Acme, &id).await;
+        assert_eq!(seen.json["status"], status, "{scan} {}", seen.text);
+        assert_eq!(world.due(&id).await.is_none(), over, "{scan}");
+    }
+    assert_eq!(moves(&world.app, Acme).await, pairs(&["UNKNOWN", "LABEL_CREATED", "EXCEPTION", "DELIVERED"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_summary_without_activities_is_a_status_and_a_final_one_an_end() {
+    let world = world().await;
+    let id = world.shipment(Acme, 1).await;
+    let summary = |code: &str| {
+        let package =
+            json!({"trackingNumber": number(1), "activity": null, "currentStatus": {"code": code, "description": "Words"}});
+        let answer = json!({"trackResponse": {"shipment": [{"inquiryNumber": number(1), "package": [package]}]}});
+        &*Box::leak(answer.to_string().into_boxed_str())
+    };
+    for (code, status) in [("003", "LABEL_CREATED"), ("012", "IN_TRANSIT"), ("021", "OUT_FOR_DELIVERY"), ("034", "RETURNED")] {
+        world.app.wire().fail("track", 0, 1, WireFault::Says(200, summary(code)));
+        world.round_after(HOURS(24)).await;
+        let seen = world.get(Acme, &id).await;
+        assert_eq!((&seen.json["status"], &seen.json["status_description"]), (&json!(status), &json!("Words")), "{code}");
+    }
+    assert_eq!(world.due(&id).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_stamped_after_the_pickup_does_not_put_the_parcel_back() {
+    let world = world().await;
+    let id = world.shipment(Acme, 1).await;
+    let (picked, label) = (activity("P", "038", "110000", "Reno"), activity("M", "003", "110400", "Reno"));
+    for activities in [json!([picked]), json!([label, picked]), json!([picked, label])] {
+        world.app.wire().fail("track", 0, 1, WireFault::Says(200, answer(&activities)));
+        world.round_after(HOURS(24)).await;
+        let seen = world.get(Acme, &id).await;
+        assert_eq!(seen.json["status"], "PICKED_UP", "{activities}");
+        assert_eq!(seen.json["last_event"]["status"], "PICKED_UP", "{activities}");
+        assert_eq!(seen.json["last_event"]["occurred_at"], "2026-01-01T11:00:00.000Z");
+    }
+    assert_eq!(moves(&world.app, Acme).await, pairs(&["UNKNOWN", "PICKED_UP"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expected_delivery_is_shown_in_local_time_and_as_an_instant_where_that_is_certain() {
+    let world = world().await;
+    let id = world.shipment(Acme, 1).await;
+    let package = json!({
+        "trackingNumber": number(1),
+        "currentStatus": {"code": "005"},
+        "deliveryDate": [{"type": "SDD", "date": "20260702"}, {"type": "RDD", "date": "20260703"}],
+        "deliveryTime": {"type": "EDW", "startTime": "143000", "endTime": "183000"},
+    });
+    let answer = json!({"trackResponse": {"shipment": [{"inquiryNumber": number(1), "package": [package]}]}});
+    world.app.wire().fail("track", 0, 1, WireFault::Says(200, &*Box::leak(answer.to_string().into_boxed_str())));
+    world.round().await;
+    let expected = |zone: Value| json!({"date": "2026-07-03", "from": "14:30:00", "to": "18:30:00", "time_zone": zone});
+    let seen = world.get(Acme, &id).await;
+    assert_eq!(seen.json["eta"], "2026-07-04T01:30:00.000Z", "{}", seen.text);
+    assert_eq!(seen.json["estimated_delivery"], expected(json!("America/Los_Angeles")));
+    // The address of now counts: a postal code with two zones is none.
+    let mut recipient = body(1)["recipient"].clone();
+    recipient["address"]["state"] = json!("TN");
+    recipient["address"]["postal_code"] = json!("37311");
+    let patched = world.signed_in(Acme, Role::Marketer).await.call(endpoint("update_shipment")).path("shipment_id", &id);
+    assert_eq!(patched.if_match(2).json(json!({"recipient": recipient})).await.status, 200);
+    let seen = world.get(Acme, &id).await;
+    assert_eq!((&seen.json["eta"], &seen.json["estimated_delivery"]), (&json!(null), &expected(json!(null))));
+    // What was stored when the instant was all there was is still shown.
+    let (pk, table) = (world.item(&id, "SHIPMENT").await.unwrap()["pk"].clone(), &world.app.provisioned().tables["RecordsTable"]);
+    let key = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
+    let update = world.app.raw().update_item().table_name(table).key("pk", key(pk.as_str().unwrap())).key("sk", key("SHIPMENT"));
+    update.update_expression("REMOVE estimated_date, estimated_from, estimated_to").send().await.unwrap();
+    let seen = world.get(Acme, &id).await;
+    assert_eq!((&seen.json["eta"], &seen.json["estimated_delivery"]), (&json!("2026-07-04T01:30:00.000Z"), &json!(null)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_changed_is_on_record_and_whoever_is_interested_hears_of_it() {
     let world = world().await;
     let mut new = body(1);
