@@ -9,6 +9,7 @@ pub mod matrix;
 pub mod people;
 mod probes;
 pub mod samples;
+pub mod schema;
 pub mod state;
 
 pub use probes::PROBES;

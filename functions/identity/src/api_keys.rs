@@ -4,10 +4,9 @@
 //! |---|---|---|
 //! | `API_KEY#<key>` | `API_KEY` | name, terms, which of its secrets hold; in the index of all, `API_KEYS` |
 
-use crate::secret::Issued;
 use common::{
-    Action, ApiKeyId, ApiScope, Attribute, Edit, Error, Index, Item, Key, KeyBounds, KeyTerms, OpenSession, Purpose, Reader,
-    Resource, Result, Row, SessionId, TenantId, Timestamp, UserId, Version, network::AllowList,
+    Action, ApiKeyId, ApiScope, Attribute, Edit, Error, Index, Issued, Item, Key, KeyBounds, KeyTerms, OpenSession, Purpose,
+    Reader, Resource, Result, Row, SessionId, TenantId, Timestamp, UserId, Version, network::AllowList,
 };
 use schemars::JsonSchema;
 use serde::Serialize;

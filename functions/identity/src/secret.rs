@@ -1,7 +1,7 @@
-//! Passwords and tokens, in and out: they are in bodies only, and print as nothing.
+//! Passwords and tokens as callers send them: they are in bodies only, and print as nothing.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde::{Deserialize, Deserializer, de::Error};
 use std::{borrow::Cow, fmt};
 use zeroize::Zeroizing;
 
@@ -44,39 +44,6 @@ impl JsonSchema for Secret {
     }
 }
 
-/// A token on its way to its owner.
-pub struct Issued(String);
-
-impl Issued {
-    pub(crate) fn new(token: impl Into<String>) -> Self {
-        Self(token.into())
-    }
-}
-
-impl fmt::Debug for Issued {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
-
-impl Serialize for Issued {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&self.0)
-    }
-}
-
-impl JsonSchema for Issued {
-    fn schema_name() -> Cow<'static, str> {
-        "Token".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "readOnly": true})
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,7 +52,6 @@ mod tests {
     fn a_secret_is_neither_printed_nor_quoted() {
         let secret: Secret = serde_json::from_str(r#""correct horse""#).unwrap();
         assert_eq!((secret.expose(), format!("{secret:?}").as_str()), ("correct horse", "[secret]"));
-        assert_eq!(format!("{:?}", Issued::new("correct horse")), "[secret]");
         for wrong in ["4711", r#""""#, &format!("\"{}\"", "4711".repeat(65))] {
             let refused = serde_json::from_str::<Secret>(wrong).unwrap_err().to_string();
             assert!(!refused.contains("4711"), "{refused}");

@@ -1,9 +1,8 @@
 //! What login and challenge have in common: the answers, and opening the session.
 
-use crate::secret::Issued;
 use common::{
-    AuthFailure, Error, Leave, Membership, PendingSignIn, Public, PublicEndpoint, RefreshToken, Refusal, Result, Timestamp,
-    cognito::Tokens,
+    AuthFailure, Error, Issued, Leave, Membership, PendingSignIn, Public, PublicEndpoint, RefreshToken, Refusal, Result,
+    Timestamp, cognito::Tokens,
 };
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -1,6 +1,7 @@
 //! API Gateway's events, as a REST API with Lambda proxy integration sends them.
 //!
-//! Source: AWS, "Set up Lambda proxy integrations in API Gateway", input format.
+//! Source: AWS, "Set up Lambda proxy integrations in API Gateway", input format; "Binary media types for REST APIs in API Gateway":
+//! an API that has none handles every payload as UTF-8 text. Bytes that are none come as U+FFFD.
 
 use std::collections::BTreeMap;
 
@@ -31,12 +32,7 @@ pub const STAGE: &str = "live";
 impl GatewayRequest {
     /// The event that the route's function gets.
     pub fn proxy_event(&self) -> Value {
-        let body = self.body.as_ref().map(|bytes| String::from_utf8(bytes.clone()));
-        let (body, is_base64) = match body {
-            None => (None, false),
-            Some(Ok(text)) => (Some(text), false),
-            Some(Err(e)) => (Some(base64(e.as_bytes())), true),
-        };
+        let body = self.body.as_ref().map(|bytes| String::from_utf8_lossy(bytes));
         json!({
             "resource": self.resource,
             "path": self.path,
@@ -49,7 +45,7 @@ impl GatewayRequest {
             "stageVariables": null,
             "requestContext": self.context(true),
             "body": body,
-            "isBase64Encoded": is_base64,
+            "isBase64Encoded": false,
         })
     }
 
@@ -90,11 +86,6 @@ impl GatewayRequest {
         }
         context
     }
-}
-
-fn base64(bytes: &[u8]) -> String {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
 fn last(pairs: &[(String, String)]) -> Option<Value> {

@@ -84,7 +84,7 @@ pub(crate) struct Record<'a> {
     pub(crate) action: Option<&'a str>,
     pub(crate) resources: Vec<(String, String)>,
     pub(crate) disclosed: Vec<Cow<'static, str>>,
-    pub(crate) redacted: Vec<&'static str>,
+    pub(crate) redacted: Vec<Cow<'static, str>>,
     pub(crate) purpose: Option<Purpose>,
     pub(crate) status: u16,
     pub(crate) reason: Option<&'a str>,

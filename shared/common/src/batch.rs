@@ -54,14 +54,18 @@ pub(crate) struct Head;
 
 impl Head {
     /// # Errors
-    /// 422 `idempotency_mismatch` where the key was used for another batch.
+    /// 422 `idempotency_mismatch` where the key was used for another batch, purpose or authority.
     pub(crate) async fn claim(context: &Context<'_>, claim: &Claim) -> Result<()> {
         let update = Update {
-            expression: "SET request_hash = :hash, expires_at = :until",
-            condition: Some("attribute_not_exists(pk) OR request_hash = :hash OR expires_at < :now"),
+            // It is never older than the records of its items: a repeat that does an item makes both anew.
+            expression: "SET request_hash = :hash, membership = :membership, expires_at = :until",
+            condition: Some(
+                "attribute_not_exists(pk) OR (request_hash = :hash AND membership = :membership) OR expires_at < :now",
+            ),
             names: &[],
             values: vec![
                 (":hash", AttributeValue::B(Blob::new(claim.request_hash()))),
+                (":membership", AttributeValue::N(claim.membership().to_string())),
                 (":until", AttributeValue::N(claim.until(context.now).as_secs().to_string())),
                 (":now", AttributeValue::N(context.now.as_secs().to_string())),
             ],

@@ -91,7 +91,7 @@ pub(crate) async fn changes(
         unit.push(at, op, Error::internal("domain event"));
     }
     if let Some(claim) = &context.claim {
-        unit.push(principal.tenant(), claim.store(context, response).await?, Error::internal("idempotency"));
+        unit.push(principal.tenant(), claim.store(context, response, own_changes).await?, Error::internal("idempotency"));
     }
     let outcome = unit.commit(deps, context.deadline).await;
     match outcome {

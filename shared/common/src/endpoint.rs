@@ -1,8 +1,8 @@
 //! Endpoints: what one is, in four kinds, and the list of them all.
 
 use crate::{
-    Action, Batch, Deps, Input, Permit, Platform, Public, RateLimit, Resource, Result, Scope,
-    input::InputSchema,
+    Action, AuthFailure, Batch, Deps, Input, Permit, Platform, Public, RateLimit, Resource, Result, Scope,
+    input::{self, InputSchema},
     pipeline,
     request::{Request, Response},
 };
@@ -240,6 +240,11 @@ pub trait Operation: Sized + Send + Sync + 'static {
         Method::Get => IdempotencyKey::Ignored,
         _ => IdempotencyKey::Optional,
     };
+    /// The largest body that is read, in bytes. A test sees that the largest that the schema allows is no larger.
+    const BODY_LIMIT: usize = crate::BODY_LIMIT;
+    /// Where the answer shows something once (an [`Issued`](crate::Issued)), how its caller gets another: the detail of 409
+    /// `already_issued`, which a repeated request gets.
+    const ISSUED_AGAIN: Option<&'static str> = None;
     /// Where it is not ignored, the work compares it with the version that is there: `check_version`.
     const IF_MATCH: IfMatch = IfMatch::Ignored;
     const SAMPLE: Sample;
@@ -282,6 +287,8 @@ pub trait PlatformEndpoint: Operation {
 
 /// An endpoint for callers who have not signed in. Its limit is per address.
 pub trait PublicEndpoint: Operation {
+    /// What credentials that do not fit are called here: a password, the answer to a challenge, a token.
+    const REFUSED: AuthFailure = AuthFailure::InvalidCredentials;
     /// Whether its requests are recorded. Only what tells nothing of anybody is not.
     const AUDITED: bool = true;
     fn handle(cx: &mut Public<'_, Self>, input: Self::Input) -> impl Future<Output = Result<Self::Output>> + Send;
@@ -309,6 +316,7 @@ pub enum Kind {
 }
 
 type Serve = for<'a> fn(&'a Deps, Request) -> Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
+type Read = fn(&Request) -> Result<()>;
 type Describe = fn(&mut SchemaGenerator) -> (InputSchema, Schema);
 
 /// An endpoint with its type forgotten, for lists of them.
@@ -334,8 +342,12 @@ pub struct AnyEndpoint {
     pub if_match: IfMatch,
     pub audited: bool,
     pub has_body: bool,
+    pub reads_body: bool,
+    pub body_limit: usize,
+    pub issued_again: Option<&'static str>,
     pub sample: Sample,
     serve: Serve,
+    read: Read,
     describe: Describe,
 }
 
@@ -364,8 +376,12 @@ impl AnyEndpoint {
             if_match: E::IF_MATCH,
             audited: true,
             has_body: E::Input::HAS_BODY,
+            reads_body: E::Input::READS_BODY,
+            body_limit: E::BODY_LIMIT,
+            issued_again: E::ISSUED_AGAIN,
             sample: E::SAMPLE,
             serve,
+            read: |request| input::parse::<E::Input>(request).map(drop),
             describe: |schemas| {
                 let mut input = InputSchema::default();
                 E::Input::describe(schemas, &mut input);
@@ -410,7 +426,15 @@ impl AnyEndpoint {
 
     /// Serves API Gateway's event.
     pub async fn serve(&self, deps: &Deps, event: ApiGatewayProxyRequest) -> ApiGatewayProxyResponse {
-        (self.serve)(deps, Request::from_event(event, None)).await.into_event()
+        (self.serve)(deps, Request::from_event(event, None, self.body_limit)).await.into_event()
+    }
+
+    /// Reads an event's input, and does nothing with it.
+    ///
+    /// # Errors
+    /// As [`Input::parse`].
+    pub fn read(&self, event: ApiGatewayProxyRequest) -> Result<()> {
+        (self.read)(&Request::from_event(event, None, self.body_limit))
     }
 
     /// The schemas of its input and of its output.

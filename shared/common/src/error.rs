@@ -31,10 +31,13 @@ pub enum Error {
     TooLarge { limit: usize },
     #[error("the body must be `application/json`")]
     UnsupportedMediaType,
+    /// What was said in the body would be lost.
+    #[error("this endpoint takes no body")]
+    UnexpectedBody,
     #[error("the request has {} invalid field(s)", .0.len())]
     Invalid(Vec<FieldError>),
-    /// The `Idempotency-Key` was used for another request.
-    #[error("the idempotency key was used with another request")]
+    /// The `Idempotency-Key` was used for another request, for another purpose, or while the caller could do other things than now.
+    #[error("the idempotency key was used with another request, purpose of use or authority")]
     IdempotencyMismatch,
     /// Asked too often. `code` names the limit, and `budget` is what is left of it.
     #[error("too many requests")]
@@ -57,8 +60,12 @@ pub enum AuthFailure {
     NoSession,
     SessionIdle,
     SessionExpired,
-    /// The e-mail and password, or the answer to a challenge, do not fit.
+    /// The e-mail and password do not fit.
     InvalidCredentials,
+    /// The answer to a challenge does not fit, or its sign-in is over.
+    InvalidAnswer,
+    /// The token out of a mail is none, was used, or is too old.
+    InvalidResetToken,
     /// So many wrong passwords that nobody is let in for a while, whatever they say. The caller hears what a wrong password
     /// hears.
     AccountLocked,
@@ -81,13 +88,23 @@ impl AuthFailure {
             Self::NoSession => "no_session",
             Self::SessionIdle => "session_idle",
             Self::SessionExpired => "session_expired",
-            Self::InvalidCredentials => "invalid_credentials",
+            Self::InvalidCredentials | Self::InvalidAnswer | Self::InvalidResetToken => "invalid_credentials",
             Self::AccountLocked => "account_locked",
             Self::InvalidRefreshToken => "invalid_refresh_token",
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::NoMembership => "no_membership",
             Self::InvalidApiKey => "invalid_api_key",
             Self::RepeatedCredentials => "repeated_credentials",
+        }
+    }
+
+    /// What the caller is told, where they are told which credential did not fit.
+    const fn detail(self) -> Option<&'static str> {
+        match self {
+            Self::InvalidCredentials | Self::AccountLocked => Some("the e-mail or the password is not right"),
+            Self::InvalidAnswer => Some("the answer to the challenge is not right, or the sign-in that waits for it is over"),
+            Self::InvalidResetToken => Some("the token is not right, was used before, or is too old"),
+            _ => None,
         }
     }
 }
@@ -144,7 +161,7 @@ impl Refusal {
 /// One field that was wrong. Neither `code` nor `message` repeats what was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// Dotted path from the body's root, as `recipient.address.country`.
+    /// Dotted path from the body's root, as `recipient.address.country`; an item of an array by its index from 0, as `networks.3`.
     pub field: String,
     pub code: &'static str,
     pub message: String,
@@ -199,7 +216,7 @@ impl Error {
             Self::Stale => 412,
             Self::TooLarge { .. } => 413,
             Self::UnsupportedMediaType => 415,
-            Self::Invalid(_) | Self::IdempotencyMismatch => 422,
+            Self::UnexpectedBody | Self::Invalid(_) | Self::IdempotencyMismatch => 422,
             Self::VersionRequired => 428,
             Self::RateLimited { .. } => 429,
             Self::Internal { .. } => 500,
@@ -211,7 +228,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::BadRequest { code, .. } | Self::Conflict { code, .. } | Self::RateLimited { code, .. } => code,
-            Self::Unauthenticated(AuthFailure::InvalidCredentials | AuthFailure::AccountLocked) => "invalid_credentials",
+            Self::Unauthenticated(failure) if failure.detail().is_some() => "invalid_credentials",
             Self::Unauthenticated(_) => "unauthenticated",
             Self::Forbidden(refusal) => refusal.code(),
             Self::NotFound => "not_found",
@@ -219,6 +236,7 @@ impl Error {
             Self::VersionRequired => "precondition_required",
             Self::TooLarge { .. } => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::UnexpectedBody => "unexpected_body",
             Self::Invalid(errors) => match errors.as_slice() {
                 // A combination of filters that no index serves, and a list that would shut its author out, have codes of their own.
                 [FieldError { code: code @ ("filter_combination" | "would_lock_out"), .. }] => code,
@@ -255,9 +273,7 @@ impl Error {
             status: self.status(),
             code,
             detail: match self {
-                Self::Unauthenticated(AuthFailure::InvalidCredentials | AuthFailure::AccountLocked) => {
-                    "the e-mail or the password is not right".into()
-                }
+                Self::Unauthenticated(failure) => failure.detail().map_or_else(|| self.to_string(), str::to_owned),
                 other => other.to_string(),
             },
             correlation_id: correlation_id.to_string(),

@@ -1,9 +1,11 @@
 //! Input: parsed into types whose existence means that it is valid, with an error for every field that is not.
 
+mod read;
+
 use crate::{Error, Result, error::FieldError, headers::Header, request::Request};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use std::{borrow::Cow, collections::BTreeMap, str::FromStr};
 
 /// What an endpoint takes from a request.
@@ -15,6 +17,8 @@ pub trait Input: Sized + Send + Sync {
     fn describe(schemas: &mut SchemaGenerator, into: &mut InputSchema);
     /// Whether it has a body, which then must be JSON.
     const HAS_BODY: bool = false;
+    /// Whether it reads a body at all. Where it does not, a request with one is refused, so that nothing a caller says is lost.
+    const READS_BODY: bool = Self::HAS_BODY;
 }
 
 /// Schemas of an input's parts.
@@ -146,8 +150,26 @@ fn id<T: PathId>(request: &Request) -> Result<T> {
     request.path.get(T::NAME).and_then(|text| text.parse().ok()).ok_or(Error::NotFound)
 }
 
+/// What `E` takes from a request.
+///
+/// # Errors
+/// As [`Input::parse`]; 422 `unexpected_body` for a body that it does not read.
+pub(crate) fn parse<I: Input>(request: &Request) -> Result<I> {
+    if !I::READS_BODY {
+        no_body(request)?;
+    }
+    I::parse(request)
+}
+
+/// Nothing, or an object without members: some clients cannot send nothing, and neither says anything.
+fn no_body(request: &Request) -> Result<()> {
+    let bytes = request.body.as_ref().map_err(Clone::clone)?;
+    let says_nothing = bytes.trim_ascii().is_empty() || strict_json(bytes).is_ok_and(|body| body == Value::Object(Map::new()));
+    if says_nothing { Ok(()) } else { Err(Error::UnexpectedBody) }
+}
+
 fn no_query(request: &Request) -> Result<()> {
-    let errors: Vec<_> = request.query.keys().map(|name| unknown(name)).collect();
+    let errors: Vec<_> = request.query.keys().map(|name| unknown("", name)).take(MOST_ERRORS).collect();
     if errors.is_empty() { Ok(()) } else { Err(Error::Invalid(errors)) }
 }
 
@@ -162,7 +184,8 @@ fn json_body(request: &Request) -> Result<Value> {
     strict_json(bytes)
 }
 
-/// JSON in which no object names a member twice: two readers of such a body could see two different requests.
+/// JSON in which no object names a member twice: two readers of such a body could see two different requests. A number without a
+/// fraction is an integer however it is written, as JSON Schema has it: `7.0`, `1e2`.
 pub(crate) fn strict_json(bytes: &[u8]) -> Result<Value> {
     struct Strict(Value);
     impl<'de> serde::Deserialize<'de> for Strict {
@@ -189,7 +212,7 @@ pub(crate) fn strict_json(bytes: &[u8]) -> Result<Value> {
             Ok(v.into())
         }
         fn visit_f64<E>(self, v: f64) -> Result<Value, E> {
-            Ok(v.into())
+            Ok(integer(v).map_or_else(|| v.into(), Value::Number))
         }
         fn visit_str<E>(self, v: &str) -> Result<Value, E> {
             Ok(v.into())
@@ -215,11 +238,33 @@ pub(crate) fn strict_json(bytes: &[u8]) -> Result<Value> {
     serde_json::from_slice::<Strict>(bytes).map(|Strict(v)| v).map_err(|_| malformed())
 }
 
-fn from_value<T: FromJson>(value: Value) -> Result<T> {
+/// The integer that a floating-point number is, if it is one that 64 bits hold.
+fn integer(v: f64) -> Option<Number> {
+    // The bounds are powers of two, and exact; the cast of a number within them, without a fraction, is exact too.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the bounds, and without a fraction")]
+    match v {
+        _ if v.fract() != 0.0 => None,
+        0.0..18_446_744_073_709_551_616.0 => Some(Number::from(v as u64)),
+        -9_223_372_036_854_775_808.0..0.0 => Some(Number::from(v as i64)),
+        _ => None,
+    }
+}
+
+/// How many errors an answer names: an answer has to fit into a response of Lambda's, whatever was sent.
+const MOST_ERRORS: usize = 100;
+
+/// Reads an input, or one item of a batch.
+///
+/// # Errors
+/// 422 with every field that is not valid, a hundred at most.
+pub fn from_value<T: FromJson>(value: Value) -> Result<T> {
     let mut errors = Vec::new();
     match T::from_json(value, "", &mut errors) {
         Some(input) if errors.is_empty() => Ok(input),
-        _ => Err(Error::Invalid(errors)),
+        _ => {
+            errors.truncate(MOST_ERRORS);
+            Err(Error::Invalid(errors))
+        }
     }
 }
 
@@ -232,21 +277,84 @@ pub trait FromJson: Sized {
 
 impl<T: DeserializeOwned> FromJson for T {
     fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
-        let given = kind_of(&value);
-        serde_json::from_value(value)
-            .map_err(|e| errors.push(FieldError::new(at, "invalid", harmless(&e.to_string(), given))))
-            .ok()
+        read::read(value, at).map_err(|e| errors.push(e)).ok()
     }
 }
 
-/// Serde's own messages repeat the value that was sent; ours do not.
-fn harmless(message: &str, given: &'static str) -> String {
-    match message.rsplit_once(", expected ") {
-        Some((_, expected)) if message.starts_with("invalid ") || message.starts_with("unknown ") => {
-            format!("expected {expected}, got {given}")
+/// An array whose items are each read by themselves, so that everything that is wrong is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct List<T>(pub Vec<T>);
+
+impl<T: FromJson> FromJson for List<T> {
+    fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
+        let Value::Array(items) = value else {
+            errors.push(mistyped(at, "an array", &value));
+            return None;
+        };
+        let before = errors.len();
+        let mut read = Vec::with_capacity(items.len().min(MOST_ERRORS));
+        for (i, item) in items.into_iter().enumerate() {
+            read.extend(T::from_json(item, &join(at, &i.to_string()), errors));
+            if errors.len() > MOST_ERRORS {
+                return None;
+            }
         }
-        _ => message.to_owned(),
+        (errors.len() == before).then_some(Self(read))
     }
+}
+
+/// An object whose members' names are values, each read by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entries<K, V>(pub BTreeMap<K, V>);
+
+impl<K: FromStr + Ord, V: FromJson> FromJson for Entries<K, V> {
+    fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
+        let Value::Object(members) = value else {
+            errors.push(mistyped(at, "an object", &value));
+            return None;
+        };
+        let before = errors.len();
+        let mut read = BTreeMap::new();
+        for (name, value) in members {
+            match name.parse() {
+                Ok(key) => read.extend(V::from_json(value, &join(at, plain(&name)), errors).map(|value| (key, value))),
+                Err(_) => errors.push(unknown(at, &name)),
+            }
+            if errors.len() > MOST_ERRORS {
+                return None;
+            }
+        }
+        (errors.len() == before).then_some(Self(read))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for List<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        Vec::<T>::schema_name()
+    }
+    fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
+        Vec::<T>::json_schema(schemas)
+    }
+}
+
+impl<K, V: JsonSchema> JsonSchema for Entries<K, V> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        BTreeMap::<String, V>::schema_name()
+    }
+    fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
+        BTreeMap::<String, V>::json_schema(schemas)
+    }
+}
+
+/// That a value is of another of JSON's types.
+pub fn mistyped(at: &str, expected: &str, given: &Value) -> FieldError {
+    FieldError::new(at, "invalid", format!("expected {expected}, got {}", kind_of(given)))
 }
 
 const fn kind_of(value: &Value) -> &'static str {
@@ -254,16 +362,30 @@ const fn kind_of(value: &Value) -> &'static str {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "another text",
+        Value::String(_) => "a string",
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
     }
 }
 
-fn unknown(field: &str) -> FieldError {
-    // The name is the caller's: it is cut, and what is not a plain name is not repeated.
-    let plain = field.len() <= 64 && field.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
-    FieldError::new(if plain { field } else { "(unnamed)" }, "unknown_field", "no such field")
+/// The path of a member, or of an item by its index from 0: `recipient.address.city`, `networks.3`.
+fn join(at: &str, name: &str) -> String {
+    if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") }
+}
+
+/// A member's name as an error may repeat it. It is the caller's, and could be anything.
+fn plain(name: &str) -> &str {
+    let plain = (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    if plain { name } else { "(unnamed)" }
+}
+
+/// The path of a member whose name is the caller's.
+pub fn member(at: &str, name: &str) -> String {
+    join(at, plain(name))
+}
+
+fn unknown(at: &str, name: &str) -> FieldError {
+    FieldError::new(member(at, name), "unknown_field", "no such field")
 }
 
 /// An object's members, taken one by one.
@@ -280,13 +402,13 @@ impl<'a> Fields<'a> {
         match value {
             Value::Object(members) => Some(Self { at, members: members.into_iter().collect(), errors }),
             other => {
-                errors.push(FieldError::new(at, "invalid", format!("expected an object, got {}", kind_of(&other))));
+                errors.push(mistyped(at, "an object", &other));
                 None
             }
         }
     }
     fn path(&self, name: &str) -> String {
-        if self.at.is_empty() { name.to_owned() } else { format!("{}.{name}", self.at) }
+        join(self.at, name)
     }
     #[doc(hidden)]
     pub fn required<T: FromJson>(&mut self, name: &str) -> Option<T> {
@@ -320,8 +442,7 @@ impl<'a> Fields<'a> {
     }
     #[doc(hidden)]
     pub fn finish(self) {
-        let left: Vec<_> = self.members.keys().map(|name| unknown(&self.path(name))).collect();
-        self.errors.extend(left);
+        self.errors.extend(self.members.keys().take(MOST_ERRORS).map(|name| unknown(self.at, name)));
     }
 }
 
@@ -363,11 +484,17 @@ impl<T: JsonSchema> JsonSchema for Patch<T> {
 /// For schemas: a name that can be seen, without control characters and with one character at least that is no space.
 pub const VISIBLE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
 
+/// A field's name in JSON: `type` of `r#type`.
+#[doc(hidden)]
+pub fn name(field: &'static str) -> &'static str {
+    field.strip_prefix("r#").unwrap_or(field)
+}
+
 /// A derived schema requires every field that is not an `Option`; a field of a patch may be left out.
 #[doc(hidden)]
-pub fn patches_are_optional(schema: &mut Schema, fields: &[(&str, &str)]) {
+pub fn patches_are_optional(schema: &mut Schema, fields: &[(&str, &'static str)]) {
     let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) else { return };
-    required.retain(|name| !fields.iter().any(|(how, field)| *how == "patch" && name == field));
+    required.retain(|name| !fields.iter().any(|(how, field)| *how == "patch" && name == self::name(field)));
     if required.is_empty() {
         schema.remove("required");
     }
@@ -396,7 +523,7 @@ macro_rules! input {
             fn from_json(value: ::serde_json::Value, at: &str, errors: &mut ::std::vec::Vec<$crate::FieldError>) -> ::std::option::Option<Self> {
                 let mut fields = $crate::input::Fields::of(value, at, errors)?;
                 // Every field is read before any failure ends the reading.
-                $(let $field = fields.$how::<$T>(stringify!($field));)*
+                $(let $field = fields.$how::<$T>($crate::input::name(stringify!($field)));)*
                 fields.finish();
                 ::std::option::Option::Some(Self { $($field: $field?),* })
             }
@@ -412,9 +539,19 @@ macro_rules! input_field {
     (type patch $T:ty) => { $crate::input::Patch<$T> };
 }
 
-/// How many items a page has: 1 to 100, 25 where nothing is said.
+/// How many items a page has, as a query says it: 1 to 100, 25 where nothing is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit(pub u32);
+
+/// The same as a body says it, where it is a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageSize(pub Limit);
+
+impl Limit {
+    fn of<E: serde::de::Error>(n: Option<u32>) -> std::result::Result<Self, E> {
+        n.filter(|n| (1..=100).contains(n)).map(Self).ok_or_else(|| E::custom("expected an integer from 1 to 100"))
+    }
+}
 
 impl Default for Limit {
     fn default() -> Self {
@@ -424,19 +561,26 @@ impl Default for Limit {
 
 impl<'de> serde::Deserialize<'de> for Limit {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        // From a query it is text, from a body a number.
-        #[derive(serde::Deserialize)]
-        #[serde(untagged)]
-        enum Either {
-            Number(u32),
-            Text(String),
-        }
-        let n = match Either::deserialize(d) {
-            Ok(Either::Number(n)) => Some(n),
-            Ok(Either::Text(t)) => t.parse().ok(),
-            Err(_) => None,
-        };
-        n.filter(|n| (1..=100).contains(n)).map(Self).ok_or_else(|| serde::de::Error::custom("expected a number from 1 to 100"))
+        let text = String::deserialize(d)?;
+        Self::of(text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit())))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for PageSize {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Limit::of(u32::deserialize(d).ok()).map(Self)
+    }
+}
+
+impl JsonSchema for PageSize {
+    fn schema_name() -> Cow<'static, str> {
+        Limit::schema_name()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
+        Limit::json_schema(schemas)
     }
 }
 

@@ -51,7 +51,7 @@ fn serve<E: Operation>(touches_tables: bool, decides: Option<Action>, run: Run) 
         }
         let handle = async |event: LambdaEvent<ApiGatewayProxyRequest>| {
             let end = end(deps, &event.context, FUNCTION_TIMEOUT_SECS);
-            let request = Request::from_event(event.payload, Some(end));
+            let request = Request::from_event(event.payload, Some(end), E::BODY_LIMIT);
             Ok::<_, Error>(within(end, run(deps, request)).await.into_event())
         };
         lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())

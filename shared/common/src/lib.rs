@@ -32,6 +32,7 @@ pub mod id;
 mod idempotency;
 pub mod input;
 mod invitations;
+mod issued;
 mod keyring;
 pub mod lambda;
 mod last_admin;
@@ -96,8 +97,9 @@ pub use endpoint::{
 };
 pub use error::{AuthFailure, Cause, Error, FieldError, Problem, Refusal, Result};
 pub use id::{EventId, SessionId, TenantId, UserId, Uuid};
-pub use input::{Input, Json, Limit, Patch, Path, PathId, Query};
+pub use input::{Entries, Input, Json, Limit, List, PageSize, Patch, Path, PathId, Query};
 pub use invitations::{Invitation, UserInvited};
+pub use issued::Issued;
 pub use keyring::{CACHED_FOR, TenantKeyMode};
 pub use limit::RateLimit;
 pub use mail::{Mail, Mailed, Post, escaped};

@@ -126,8 +126,8 @@ impl<'a, E: crate::Endpoint> Permit<'a, E> {
         if !shown {
             trace.with(|t| {
                 t.disclosed.retain(|name| name != field);
-                if !t.redacted.contains(&field) {
-                    t.redacted.push(field);
+                if !t.redacted.iter().any(|name| name == field) {
+                    t.redacted.push(field.into());
                 }
             });
         }

@@ -1,14 +1,16 @@
 //! A request's life: session, gate, input, target, policy, handler, ONE commit. In that order, for everyone.
 
 use crate::{
-    Action, Batch, BatchEndpoint, BatchOutput, Data, Deps, Endpoint, Error, EventId, IdempotencyKey, Input, Operation, Permit,
-    Platform, PlatformEndpoint, Public, PublicEndpoint, Purpose, Resource, Result, Scope, Subject, TenantId,
+    Action, AuthFailure, Batch, BatchEndpoint, BatchOutput, Data, Deps, Endpoint, Error, EventId, IdempotencyKey, Operation,
+    Permit, Platform, PlatformEndpoint, Public, PublicEndpoint, Purpose, Resource, Result, Scope, Subject, TenantId,
     audit::Who,
     batch::{Head, ItemResult},
     commit::{self, Committed},
     error::Refusal,
     headers::Header,
     idempotency::Claim,
+    input,
+    issued::body_of,
     limit,
     permit::{Effects, Work},
     policy::{Circumstances, Organization, PlatformResource},
@@ -146,8 +148,9 @@ async fn one_item<E: BatchEndpoint>(context: &Context<'_>, story: &Story, index:
     let work = async {
         let mut batch = Batch::<E> { inner: Work { context: &context, effects: Effects::default() }, of: PhantomData };
         let output = E::handle(&mut batch, item).await?;
-        let body = serde_json::to_vec(&output).map_err(|_| Error::internal("output"))?;
-        commit(&context, &mut story, batch.inner.effects, Response::json(201, body)).await
+        let (body, issues) = body_of(&output)?;
+        let response = Response { issues, ..Response::json(201, body) };
+        commit(&context, &mut story, batch.inner.effects, response).await
     };
     let result = unwind(work).await;
     let response = story.settle(context.deps, context.request, &trace, result).await;
@@ -162,7 +165,7 @@ async fn attempt_public<E: PublicEndpoint>(deps: &Deps, request: &Request, story
     request.headers.one_of_each()?;
     let body = request.body.as_ref().map(drop);
     body.map_err(Clone::clone)?;
-    let input = E::Input::parse(request)?;
+    let input = input::parse(request)?;
     let (audit_id, correlation_id) = (EventId::new(story.now), story.correlation_id.clone());
     let member = None;
     let (now, ops) = (story.now, Vec::new());
@@ -173,8 +176,13 @@ async fn attempt_public<E: PublicEndpoint>(deps: &Deps, request: &Request, story
     if let Some(known) = public.member {
         story.recognise(&known, request);
     }
-    let response = answer::<E>(&result?, &Effects::default())?;
-    commit::public(deps, story, trace, (audit_id, public.ops), &response, deadline(request, story)).await?;
+    // Which credential it was that did not fit, the endpoint says; what refuses it is the same for all of them.
+    let called = |error| match error {
+        Error::Unauthenticated(AuthFailure::InvalidCredentials) => Error::Unauthenticated(E::REFUSED),
+        other => other,
+    };
+    let response = answer::<E>(&result.map_err(called)?, &Effects::default())?;
+    commit::public(deps, story, trace, (audit_id, public.ops), &response, deadline(request, story)).await.map_err(called)?;
     Ok(response)
 }
 
@@ -203,14 +211,14 @@ async fn enter<'a, E: Operation>(
     story.purpose = purpose::<E>(request)?;
     let claim = match E::IDEMPOTENCY {
         IdempotencyKey::Ignored => None,
-        IdempotencyKey::Optional => Claim::of(request, principal.user(), E::NAME)?,
+        IdempotencyKey::Optional => Claim::of::<E>(request, &principal, story.purpose)?,
         IdempotencyKey::Required => {
             let missing =
                 Error::bad_request("idempotency_key_required", "this request creates something: send an `Idempotency-Key`");
-            Some(Claim::of(request, principal.user(), E::NAME)?.ok_or(missing)?)
+            Some(Claim::of::<E>(request, &principal, story.purpose)?.ok_or(missing)?)
         }
     };
-    let input = E::Input::parse(request)?;
+    let input = input::parse(request)?;
     let operators = &deps.config.operator_networks;
     let circumstances = Circumstances::of(&principal, &gate, operators, &request.source_ip, story.purpose, story.now);
     let context = Context {
@@ -241,8 +249,7 @@ fn purpose<E: Operation>(request: &Request) -> Result<Option<Purpose>> {
     match request.header(Header::PurposeOfUse) {
         None => Err(Error::bad_request("purpose_of_use_required", "PHI needs a purpose: send `X-Purpose-Of-Use`")),
         Some(text) => {
-            let unknown =
-                Error::bad_request("invalid_purpose_of_use", "`X-Purpose-Of-Use` must be TREAT, HPAYMT, HOPERAT or ETREAT");
+            let unknown = Error::bad_request("invalid_purpose_of_use", "`X-Purpose-Of-Use` must be TREAT, HPAYMT or HOPERAT");
             text.parse().map(Some).map_err(|()| unknown)
         }
     }
@@ -308,8 +315,8 @@ async fn replayed(context: &Context<'_>, story: &mut Story, twin: Response) -> R
 }
 
 fn answer<E: Operation>(output: &impl Serialize, effects: &Effects) -> Result<Response> {
-    let body = if E::STATUS == 204 { Vec::new() } else { serde_json::to_vec(output).map_err(|_| Error::internal("output"))? };
-    let mut response = Response::json(E::STATUS, body);
+    let (body, issues) = if E::STATUS == 204 { (Vec::new(), false) } else { body_of(output)? };
+    let mut response = Response { issues, ..Response::json(E::STATUS, body) };
     if let Some(version) = effects.etag {
         response.set("etag", &format!("\"{}\"", version.0));
     }

@@ -104,13 +104,14 @@ pub enum Purpose {
     Payment,
     #[serde(rename = "HOPERAT")]
     Operations,
-    /// Emergency treatment. Needs an open break-glass grant.
+    /// Emergency treatment. It is refused: there are no break-glass grants yet.
     #[serde(rename = "ETREAT")]
     EmergencyTreatment,
 }
 
 impl Purpose {
-    pub const CODES: [&'static str; 4] = ["TREAT", "HPAYMT", "HOPERAT", "ETREAT"];
+    /// Those that a request may state. Emergency treatment is refused until there are grants for it.
+    pub const USABLE: [&'static str; 3] = ["TREAT", "HPAYMT", "HOPERAT"];
 
     pub const fn as_str(self) -> &'static str {
         match self {

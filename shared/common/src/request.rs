@@ -14,7 +14,7 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
-/// The largest body that is read. API Gateway passes 10 MB.
+/// The largest body that is read where an endpoint does not say otherwise. API Gateway passes 10 MB, and Lambda takes an event of 6 MB.
 pub const BODY_LIMIT: usize = 256 * 1024;
 
 /// One request.
@@ -33,7 +33,8 @@ pub struct Request {
 }
 
 impl Request {
-    pub fn from_event(event: ApiGatewayProxyRequest, deadline: Option<crate::Timestamp>) -> Self {
+    /// The request that an event is. A body of more than `limit` bytes is not read.
+    pub fn from_event(event: ApiGatewayProxyRequest, deadline: Option<crate::Timestamp>, limit: usize) -> Self {
         let mut query = BTreeMap::new();
         let mut repeated_query = false;
         for (name, value) in event.multi_value_query_string_parameters.iter() {
@@ -48,7 +49,7 @@ impl Request {
             query,
             repeated_query,
             path: event.path_parameters.into_iter().collect(),
-            body: body(event.body, event.is_base64_encoded),
+            body: body(event.body, event.is_base64_encoded, limit),
             source_ip: event.request_context.identity.source_ip.unwrap_or_default(),
             request_id: event.request_context.request_id.unwrap_or_default(),
             deadline,
@@ -90,17 +91,17 @@ fn text(value: Value) -> Option<String> {
     }
 }
 
-fn body(body: Option<String>, is_base64: bool) -> Result<Vec<u8>> {
+fn body(body: Option<String>, is_base64: bool, limit: usize) -> Result<Vec<u8>> {
     let bytes = match body {
         None => Vec::new(),
         // Four letters carry three bytes: what is too long is not decoded first.
-        Some(text) if is_base64 && text.len() / 4 * 3 > BODY_LIMIT + 2 => return Err(Error::TooLarge { limit: BODY_LIMIT }),
+        Some(text) if is_base64 && text.len() / 4 * 3 > limit + 2 => return Err(Error::TooLarge { limit }),
         Some(text) if is_base64 => {
             STANDARD.decode(text).map_err(|_| Error::bad_request("malformed_body", "the body is not base64"))?
         }
         Some(text) => text.into_bytes(),
     };
-    if bytes.len() > BODY_LIMIT { Err(Error::TooLarge { limit: BODY_LIMIT }) } else { Ok(bytes) }
+    if bytes.len() > limit { Err(Error::TooLarge { limit }) } else { Ok(bytes) }
 }
 
 /// One answer.
@@ -109,11 +110,13 @@ pub(crate) struct Response {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
+    /// Whether the body shows something that is shown once. It is then kept nowhere.
+    pub issues: bool,
 }
 
 impl Response {
     pub(crate) fn json(status: u16, body: Vec<u8>) -> Self {
-        let mut response = Self { status, headers: HeaderMap::new(), body };
+        let mut response = Self { status, headers: HeaderMap::new(), body, issues: false };
         if !response.body.is_empty() {
             response.set("content-type", "application/json");
         }

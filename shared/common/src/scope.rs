@@ -48,7 +48,7 @@ pub(crate) struct Traced {
     pub(crate) touched: Vec<(String, String)>,
     pub(crate) disclosed: Vec<Cow<'static, str>>,
     /// What was opened and the policy does not show.
-    pub(crate) redacted: Vec<&'static str>,
+    pub(crate) redacted: Vec<Cow<'static, str>>,
     /// The idempotency record that was read along with the target, if it was.
     pub(crate) earlier: Earlier,
 }

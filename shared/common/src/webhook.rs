@@ -9,7 +9,7 @@
 //! UPS shows a token that it has fetched from us by the credentials that it was given; the token is kept as a hash.
 
 use crate::{
-    AskCarrier, Error, Need, Operation, Public, PublicEndpoint, RateLimit, Result, TenantId, Timestamp,
+    AskCarrier, Error, Issued, Need, Operation, Public, PublicEndpoint, RateLimit, Result, TenantId, Timestamp,
     db::{Db, Query, Update},
     deps::Deps,
     endpoint::declares,
@@ -97,7 +97,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
         let item = Item::new(token_key(&token)).number("expires_at", self.now.plus(TOKEN_FOR).as_secs());
         let op = Op::Put { table: Table::Ephemera, item, condition: Some(Condition::Absent) };
         self.ops.push((TenantId::PLATFORM, op, Error::internal("token is taken")));
-        Ok(CarrierToken { access_token: token, token_type: "Bearer", expires_in: TOKEN_FOR.as_secs() })
+        Ok(CarrierToken { access_token: Issued::new(token), token_type: "Bearer", expires_in: TOKEN_FOR.as_secs() })
     }
 
     /// Takes a push of the carrier's for a hint: makes due what waits for news of its number. How many items that were.
@@ -177,6 +177,7 @@ impl fmt::Debug for TokenRequest {
 }
 
 impl Input for TokenRequest {
+    const READS_BODY: bool = true;
     fn parse(request: &Request) -> Result<Self> {
         let body = Zeroizing::new(request.body.as_ref().map_err(Clone::clone)?.clone());
         let form = Form(&body);
@@ -232,7 +233,7 @@ fn decoded(text: &str) -> Option<Zeroizing<String>> {
 /// A token for the carrier's pushes.
 #[derive(Serialize, JsonSchema)]
 pub struct CarrierToken {
-    access_token: String,
+    access_token: Issued,
     token_type: &'static str,
     /// In seconds.
     expires_in: u64,

@@ -1,10 +1,11 @@
 use crate::{
     account::User,
     domain::{recovery, totp::Authenticator},
-    secret::{Issued, Secret},
+    secret::Secret,
 };
 use common::{
-    Action, Data, Endpoint, Error, Json, MemberChange, Need, Operation, Permit, RateLimit, Refusal, Result, Route, Sample, Scope,
+    Action, Data, Endpoint, Error, Issued, Json, MemberChange, Need, Operation, Permit, RateLimit, Refusal, Result, Route,
+    Sample, Scope,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -39,6 +40,8 @@ impl Operation for ActivateTotp {
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Sessions];
     const LIMIT: RateLimit = RateLimit::API_STRICT;
+    const ISSUED_AGAIN: Option<&'static str> =
+        Some("the recovery codes were shown once and are not kept: make others (`POST /v1/mfa/recovery-codes`)");
     const SAMPLE: Sample = Sample::body(r#"{"code":"123456"}"#);
     type Input = Json<FirstCode>;
     type Output = RecoveryCodes;

@@ -68,6 +68,8 @@ impl Operation for Challenge {
 }
 
 impl PublicEndpoint for Challenge {
+    const REFUSED: AuthFailure = AuthFailure::InvalidAnswer;
+
     async fn handle(cx: &mut Public<'_, Self>, Json(given): Json<Response>) -> Result<SignedIn> {
         let (challenge, handle) = (given.challenge, given.session.expose().to_owned());
         let answer = Answer::of(given)?;

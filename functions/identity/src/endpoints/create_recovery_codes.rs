@@ -13,6 +13,8 @@ impl Operation for CreateRecoveryCodes {
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write];
     const LIMIT: RateLimit = RateLimit::API_STRICT;
+    const ISSUED_AGAIN: Option<&'static str> =
+        Some("the recovery codes were shown once and are not kept: make others, under another `Idempotency-Key`");
     const SAMPLE: Sample = Sample::NONE;
     type Input = ();
     type Output = RecoveryCodes;

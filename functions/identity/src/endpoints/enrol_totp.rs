@@ -4,10 +4,10 @@ use crate::{
         self,
         totp::{Authenticator, TotpSecret},
     },
-    secret::Issued,
 };
 use common::{
-    Action, Data, Endpoint, Error, MemberPii, Membership, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope,
+    Action, Data, Endpoint, Error, Issued, MemberPii, Membership, Need, Operation, Permit, RateLimit, Result, Route, Sample,
+    Scope,
 };
 use phi::PhiText;
 use schemars::JsonSchema;
@@ -36,6 +36,8 @@ impl Operation for EnrolTotp {
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal];
     const LIMIT: RateLimit = RateLimit::API_STRICT;
+    const ISSUED_AGAIN: Option<&'static str> =
+        Some("the secret was shown once and is not kept: begin again, under another `Idempotency-Key`");
     const SAMPLE: Sample = Sample::NONE;
     type Input = ();
     type Output = Enrolment;

@@ -230,6 +230,14 @@ async fn who_has_none_and_needs_one_enrols_it_while_signing_in_and_can_do_nothin
     assert!(app.authorize(&crate::fixtures::authorizer(&app), &format!("Bearer {handle}")).await.is_err());
     let wrong = challenge(&app, json!({"challenge": "TOTP", "session": handle, "code": "000000"})).await;
     assert_eq!((wrong.status, wrong.code()), (401, "invalid_credentials"));
+    // A code is not called a password, and no other failure of a challenge sounds otherwise.
+    let detail = "the answer to the challenge is not right, or the sign-in that waits for it is over";
+    assert_eq!(wrong.json["detail"], detail);
+    let recovery = challenge(&app, json!({"challenge": "TOTP", "session": handle, "recovery_code": "0000-0000-0000-0000"})).await;
+    let unknown = challenge(&app, json!({"challenge": "TOTP", "session": "made up", "code": "000000"})).await;
+    for other in [recovery, unknown] {
+        assert_eq!(other.without_correlation_id(), wrong.without_correlation_id());
+    }
     let confused = challenge(&app, json!({"challenge": "MFA_SETUP", "session": handle})).await;
     assert_eq!(confused.status, 401);
     let given = code(&app, &secret);

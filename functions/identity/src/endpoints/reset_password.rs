@@ -1,6 +1,8 @@
 use super::challenge::WEAK;
 use crate::secret::Secret;
-use common::{Data, Error, IdempotencyKey, Json, Need, Operation, Public, PublicEndpoint, RateLimit, Result, Route, Sample};
+use common::{
+    AuthFailure, Data, Error, IdempotencyKey, Json, Need, Operation, Public, PublicEndpoint, RateLimit, Result, Route, Sample,
+};
 
 common::input! {
     /// A token out of a mail, and the password from now on.
@@ -26,6 +28,8 @@ impl Operation for ResetPassword {
 }
 
 impl PublicEndpoint for ResetPassword {
+    const REFUSED: AuthFailure = AuthFailure::InvalidResetToken;
+
     async fn handle(cx: &mut Public<'_, Self>, Json(given): Json<Reset>) -> Result<()> {
         let member = cx.take_reset(given.token.expose()).await?;
         if !cx.cognito()?.set_password(member.user, given.new_password.expose()).await? {
@@ -78,7 +82,9 @@ mod tests {
         let mails = serde_json::to_string(&app.mails()).unwrap();
         assert!(mails.contains("X-Cloister-Id") && !mails.contains("acme-health.example/"), "{mails}");
 
-        assert_eq!(reset(&app, "invented").await.status, 401);
+        let invented = reset(&app, "invented").await;
+        assert_eq!((invented.status, invented.code()), (401, "invalid_credentials"));
+        assert_eq!(invented.json["detail"], "the token is not right, was used before, or is too old");
         assert_eq!(reset(&app, &tokens[0]).await.status, 204);
         assert_eq!(reset(&app, &tokens[0]).await.status, 401, "it is good once");
         assert_eq!(caller(&app, text(&before, "access_token")).await.call(endpoint("me")).await.status, 401);

@@ -1,9 +1,6 @@
-use crate::{
-    api_keys::{ApiKeyView, IssuedKey, Stored},
-    secret::Issued,
-};
+use crate::api_keys::{ApiKeyView, IssuedKey, Stored};
 use common::{
-    Action, ApiKeyId, Data, Endpoint, Error, IfMatch, Json, Need, Operation, Path, Permit, Result, Route, Sample, Scope,
+    Action, ApiKeyId, Data, Endpoint, Error, IfMatch, Issued, Json, Need, Operation, Path, Permit, Result, Route, Sample, Scope,
 };
 use std::time::Duration;
 
@@ -30,6 +27,8 @@ impl Operation for RotateApiKey {
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];
     const IF_MATCH: IfMatch = IfMatch::Optional;
+    const ISSUED_AGAIN: Option<&'static str> =
+        Some("the key's text was shown once and is not kept: rotate the key again, under another `Idempotency-Key`");
     const SAMPLE: Sample = Sample::body(r#"{"overlap_hours":24}"#);
     type Input = (Path<ApiKeyId>, Json<Rotation>);
     type Output = IssuedKey;

@@ -1,7 +1,9 @@
 //! Hands out a ticket for a socket: good once, for thirty seconds, from the caller's own network.
 
 use super::Inbox;
-use common::{Action, Data, Endpoint, IdempotencyKey, Need, Operation, Permit, Result, Route, Sample, Scope, Ticket, Timestamp};
+use common::{
+    Action, Data, Endpoint, IdempotencyKey, Issued, Need, Operation, Permit, Result, Route, Sample, Scope, Ticket, Timestamp,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -12,16 +14,17 @@ pub struct CreateSocketTicket;
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "SocketTicket")]
 pub struct TicketView {
-    pub ticket: String,
+    pub ticket: Issued,
     /// What to open, the ticket included.
-    pub url: String,
+    pub url: Issued,
     pub expires_at: Timestamp,
 }
 
 impl From<Ticket> for TicketView {
     fn from(ticket: Ticket) -> Self {
         let text = ticket.text();
-        Self { url: format!("{}?ticket={text}", ticket.sockets_url), ticket: text, expires_at: ticket.expires_at }
+        let url = Issued::new(format!("{}?ticket={text}", ticket.sockets_url));
+        Self { url, ticket: Issued::new(text), expires_at: ticket.expires_at }
     }
 }
 

@@ -1,14 +1,16 @@
 //! Replaces the caller's preferences. What is left out is as it was for whoever has said nothing.
 
 use crate::{
-    domain::{Channels, Digest, Kind, Preferences, QuietHours, Zone},
+    domain::{Channels, Digest, Frequency, Kind, LocalTime, Preferences, QuietHours, Zone},
     store::StoredPreferences,
     view::PreferencesView,
 };
 use common::{
-    Action, Data, Endpoint, FieldError, IfMatch, Json, Need, Operation, Permit, Result, Route, Sample, Scope, input::FromJson,
+    Action, Data, Endpoint, Entries, FieldError, IfMatch, Json, Need, Operation, Permit, Result, Route, Sample, Scope,
+    input::FromJson,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -17,14 +19,58 @@ pub struct PutPreferences;
 
 common::input! {
     /// What one wants to be told, how and when.
-    pub struct NewPreferences {
+    pub(crate) struct NewPreferences {
         /// By kind; a kind that is not named is told as it is by default.
         #[schemars(extend("propertyNames" = { "enum": Kind::ALL }))]
-        optional channels: BTreeMap<Kind, Channels>,
-        optional quiet_hours: QuietHours,
-        optional digest: Digest,
+        optional channels: Entries<Kind, NewChannels>,
+        optional quiet_hours: NewQuietHours,
+        optional digest: NewDigest,
         /// Whose clock quiet hours and the digest's hour are read on; UTC where nothing is said.
         optional time_zone: Zone,
+    }
+}
+
+common::input! {
+    /// How a kind reaches its user.
+    pub(crate) struct NewChannels {
+        /// In the list. What is not there goes nowhere else either.
+        required in_app: bool,
+        /// A frame on each open socket.
+        required push: bool,
+        /// In the next digest.
+        required email: bool,
+    }
+}
+
+common::input! {
+    /// From `start` up to `end`, past midnight where `end` is the earlier.
+    pub(crate) struct NewQuietHours { required start: LocalTime, required end: LocalTime }
+}
+
+common::input! {
+    /// How often e-mail comes.
+    pub(crate) struct NewDigest {
+        required frequency: Frequency,
+        /// Of the day, for a daily one: 0 to 23. Eight where nothing is said.
+        optional hour: Hour,
+    }
+}
+
+/// An hour of the day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(inline)]
+pub(crate) struct Hour(#[schemars(range(min = 0, max = 23))] i8);
+
+impl<'de> Deserialize<'de> for Hour {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+        let hour = i8::deserialize(d).ok().filter(|hour| (0..24).contains(hour));
+        hour.map(Self).ok_or_else(|| D::Error::custom("expected an integer from 0 to 23"))
+    }
+}
+
+impl From<NewChannels> for Channels {
+    fn from(NewChannels { in_app, push, email }: NewChannels) -> Self {
+        Self { in_app, push, email }
     }
 }
 
@@ -36,9 +82,14 @@ impl FromJson for Checked {
     fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
         let NewPreferences { channels, quiet_hours, digest, time_zone } = NewPreferences::from_json(value, at, errors)?;
         let default = Preferences::default();
+        let channels = channels.map_or_else(BTreeMap::new, |Entries(channels)| channels);
+        let digest = digest.map(|NewDigest { frequency, hour }| {
+            let hour = hour.map_or(default.digest.hour, |Hour(hour)| hour);
+            Digest { frequency, hour }
+        });
         let preferences = Preferences {
-            channels: channels.unwrap_or_default(),
-            quiet_hours,
+            channels: channels.into_iter().map(|(kind, channels)| (kind, channels.into())).collect(),
+            quiet_hours: quiet_hours.map(|NewQuietHours { start, end }| QuietHours { start, end }),
             digest: digest.unwrap_or(default.digest),
             time_zone: time_zone.unwrap_or(default.time_zone),
         };

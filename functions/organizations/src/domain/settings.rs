@@ -1,9 +1,13 @@
 //! What a tenant may choose for itself, and within which bounds.
 
-use common::{CEILING, FieldError, RateLimit, Role, Settings, input::FromJson, network::AllowList};
+use common::{
+    CEILING, Entries, FieldError, RateLimit, Role, Settings,
+    input::{self, FromJson},
+    network::AllowList,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
-use std::{borrow::Cow, collections::BTreeMap, ops::RangeInclusive};
+use std::{borrow::Cow, ops::RangeInclusive};
 
 /// How long a session may lie unused. The deployment's own answer is 15 minutes.
 const IDLE_MINUTES: RangeInclusive<u16> = 5..=60;
@@ -34,7 +38,7 @@ common::input! {
         /// Other numbers of calls than the rate-limit profiles' own, from one to ten times as many; `tenant` is all callers'
         /// together, a minute, 600 to 60,000.
         #[schemars(extend("propertyNames" = { "enum": limits() }, "additionalProperties" = { "type": "integer", "minimum": 1, "maximum": CEILINGS.end() }))]
-        optional rate_limits: BTreeMap<String, u32>,
+        optional rate_limits: Entries<String, u32>,
     }
 }
 
@@ -56,14 +60,14 @@ impl FromJson for NewSettings {
             session_hours: input.session_hours,
             mfa_roles: input.mfa_roles.unwrap_or_default(),
             trusted_networks: input.trusted_networks.unwrap_or_default(),
-            rate_limits: input.rate_limits.unwrap_or_default(),
+            rate_limits: input.rate_limits.unwrap_or_default().0,
         };
         check(&settings, |field, code, message| errors.push(FieldError::new(field, code, message)));
         (errors.len() == before).then_some(Self(settings))
     }
 }
 
-fn check(settings: &Settings, mut wrong: impl FnMut(&'static str, &'static str, &'static str)) {
+fn check(settings: &Settings, mut wrong: impl FnMut(&str, &'static str, &'static str)) {
     let outside = |value: Option<u16>, bounds: RangeInclusive<u16>| value.is_some_and(|value| !bounds.contains(&value));
     if outside(settings.session_idle_minutes, IDLE_MINUTES) {
         wrong("session_idle_minutes", "out_of_range", "expected 5 to 60");
@@ -82,20 +86,17 @@ fn check(settings: &Settings, mut wrong: impl FnMut(&'static str, &'static str, 
         wrong("trusted_networks", "too_wide", "expected networks no wider than /16, or /32 of IPv6");
     }
     for (name, calls) in &settings.rate_limits {
+        let field = input::member("rate_limits", name);
         let bounds = match RateLimit::PROFILES.iter().find(|profile| profile.name == name) {
             Some(profile) => 1..=profile.calls * MOST_TIMES,
             None if name == CEILING => CEILINGS,
             None => {
-                wrong("rate_limits", "unknown_profile", "expected the names of rate-limit profiles, or `tenant`");
+                wrong(&field, "unknown_profile", "expected the names of rate-limit profiles, or `tenant`");
                 continue;
             }
         };
         if !bounds.contains(calls) {
-            wrong(
-                "rate_limits",
-                "out_of_range",
-                "expected one call to ten times the profile's own, or 600 to 60,000 of `tenant`",
-            );
+            wrong(&field, "out_of_range", "expected one call to ten times the profile's own, or 600 to 60,000 of `tenant`");
         }
     }
 }
@@ -153,16 +154,18 @@ mod tests {
                 "mfa_roles:repeated",
                 "mfa_roles:not_for_people",
                 "trusted_networks:too_wide",
-                "rate_limits:out_of_range",
-                "rate_limits:out_of_range",
-                "rate_limits:unknown_profile",
-                "rate_limits:out_of_range",
+                "rate_limits.api_default:out_of_range",
+                "rate_limits.export:out_of_range",
+                "rate_limits.made_up:unknown_profile",
+                "rate_limits.tenant:out_of_range",
             ]
         );
         for (body, field) in [
             (json!({"session_idle_minutes": -1}), "session_idle_minutes"),
-            (json!({"mfa_roles": ["emperor"]}), "mfa_roles"),
+            (json!({"mfa_roles": ["viewer", "emperor"]}), "mfa_roles.1"),
             (json!({"trusted_networks": ["10.0.0.1/8"]}), "trusted_networks"),
+            (json!({"trusted_networks": ["10.0.0.0/8", 7]}), "trusted_networks.1"),
+            (json!({"rate_limits": {"tenant": 7.5}}), "rate_limits.tenant"),
             (json!({"no_such": 1}), "no_such"),
         ] {
             assert_eq!(codes(body)[0].0, field);

@@ -69,10 +69,7 @@ pub struct GivenNumber(pub TrackingNumber);
 
 impl FromJson for GivenNumber {
     fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
-        let Value::String(text) = value else {
-            errors.push(FieldError::new(at, "invalid", "expected a text"));
-            return None;
-        };
+        let text = String::from_json(value, at, errors)?;
         let number = TrackingNumber::parse(&text);
         number.map(Self).map_err(|e| errors.push(FieldError::new(at, "not_ups", e.to_string()))).ok()
     }

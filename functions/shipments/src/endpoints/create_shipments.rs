@@ -6,8 +6,9 @@ use crate::{
     work::{self, Shipments},
 };
 use common::{
-    Action, Batch, BatchEndpoint, BatchOutput, Data, Error, FieldError, IdempotencyKey, Json, Need, Operation, Result, Route,
-    Sample, Scope, input::FromJson,
+    Action, Batch, BatchEndpoint, BatchOutput, Data, FieldError, IdempotencyKey, Json, Need, Operation, Result, Route, Sample,
+    Scope,
+    input::{self, FromJson},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
@@ -31,12 +32,11 @@ pub struct Unread(Vec<Value>);
 impl FromJson for Unread {
     fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
         match value {
-            Value::Array(items) if (1..=MOST).contains(&items.len()) => Some(Self(items)),
-            _ => {
-                errors.push(FieldError::new(at, "invalid", format!("expected 1 to {MOST} shipments")));
-                None
-            }
+            Value::Array(items) if (1..=MOST).contains(&items.len()) => return Some(Self(items)),
+            Value::Array(_) => errors.push(FieldError::new(at, "invalid", format!("expected 1 to {MOST} shipments"))),
+            other => errors.push(input::mistyped(at, "an array", &other)),
         }
+        None
     }
 }
 
@@ -67,6 +67,9 @@ impl Operation for CreateShipments {
     const COST: u32 = 10;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search];
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Required;
+    /// A hundred shipments of the greatest length are two million bytes where every character is one that JSON writes as twelve (an
+    /// escaped surrogate pair), as some clients write all that is not ASCII.
+    const BODY_LIMIT: usize = 2 * 1024 * 1024;
     const SAMPLE: Sample = Sample::body(
         r#"{
   "shipments": [
@@ -100,11 +103,8 @@ impl BatchEndpoint for CreateShipments {
     }
 
     async fn handle(cx: &mut Batch<'_, Self>, item: Value) -> Result<ShipmentView> {
-        let mut errors = Vec::new();
-        match Registration::from_json(item, "", &mut errors) {
-            Some(new) if errors.is_empty() => Ok(work::register(cx, new).await?.into()),
-            _ => Err(Error::Invalid(errors)),
-        }
+        let new: Registration = input::from_value(item)?;
+        Ok(work::register(cx, new).await?.into())
     }
 }
 
@@ -204,6 +204,70 @@ mod tests {
         }
         let all = batch(&app, Role::Marketer, (1..=100).map(body).collect()).await;
         assert_eq!((&all.json["succeeded"], &all.json["failed"]), (&json!(100), &json!(0)), "{}", all.text);
+    }
+
+    /// Every character of the greatest length, and written as clients write it that escape all that is not ASCII.
+    #[tokio::test]
+    async fn batch_of_a_hundred_items_of_the_greatest_length_is_registered_and_no_more_is_read() {
+        let app = App::start().await;
+        // Mathematical capitals: one character each, four bytes in UTF-8, twelve as an escaped surrogate pair.
+        let long = |length| "\u{1d49c}".repeat(length);
+        let email = format!("{}@{}.{}.{}.example", "a".repeat(64), "b".repeat(63), "c".repeat(63), "d".repeat(53));
+        let item = |n: u32| {
+            json!({
+                "tracking_number": number(n).chars().flat_map(|c| [c, ' ']).chain([' '; 28]).collect::<String>(),
+                "accept_tracking_number": false,
+                "reference": long(100),
+                "recipient": {
+                    "name": long(200), "phone": "+1 555 555 0147", "email": email,
+                    "address": {
+                        "line1": long(100), "line2": long(100), "city": long(100), "state": long(100),
+                        "postal_code": "89501-1234", "country": "US",
+                    },
+                },
+                "contents": long(500),
+                "assigned_to": app.user_id(Acme, Role::Provider),
+            })
+        };
+        assert_eq!(email.len(), 254);
+        let written = json!({"shipments": (1..=100).map(item).collect::<Vec<_>>()}).to_string();
+        let escaped = written.replace('\u{1d49c}', r"\ud835\udc9c");
+        let endpoint = endpoint("create_shipments");
+        assert!(escaped.len() > 1_500_000 && escaped.len() < endpoint.body_limit, "{} bytes", escaped.len());
+        let send =
+            |body: String| app.as_role(Acme, Role::Marketer).call(endpoint).header("Content-Type", "application/json").body(body);
+        let answer = send(escaped.clone()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!((&answer.json["succeeded"], &answer.json["failed"]), (&json!(100), &json!(0)), "{}", answer.json["items"][0]);
+        assert_eq!(events(&app, Birch).await, []);
+        // White space fills it up to the limit, and one byte more is too much.
+        let filled = |length| format!("{escaped}{}", " ".repeat(length - escaped.len()));
+        assert_eq!(send(filled(endpoint.body_limit)).await.status, 200);
+        let over = send(filled(endpoint.body_limit + 1)).await;
+        assert_eq!((over.status, over.code()), (413, "payload_too_large"));
+    }
+
+    #[tokio::test]
+    async fn wrong_value_within_an_item_is_named_by_its_path_in_the_item_and_fails_no_other() {
+        let app = App::start().await;
+        let with = |n, pointer: &str, value: Value| {
+            let mut item = body(n);
+            *item.pointer_mut(pointer).unwrap() = value;
+            item
+        };
+        let items = json!([
+            body(1),
+            with(2, "/recipient/address/postal_code", json!({"code": 89501})),
+            with(3, "/recipient/address", json!("1 Sentinel Way")),
+            with(4, "/recipient/name", json!("Ada\u{fffd}")),
+            with(5, "/tracking_number", json!(5)),
+        ]);
+        let answer = batch(&app, Role::Marketer, items).await;
+        let of = |i: usize| answer.json["items"][i]["error"]["errors"][0].clone();
+        let fields: Vec<_> = (1..5).map(|i| of(i)["field"].clone()).collect();
+        assert_eq!(fields, ["recipient.address.postal_code", "recipient.address", "recipient.name", "tracking_number"]);
+        assert_eq!(of(2)["message"], "expected an object, got a string");
+        assert_eq!((&answer.json["succeeded"], &answer.json["failed"]), (&json!(1), &json!(4)));
     }
 
     #[tokio::test]

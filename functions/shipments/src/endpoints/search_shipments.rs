@@ -6,7 +6,9 @@ use crate::{
     view::ShipmentPage,
     work::{self, Shipments},
 };
-use common::{Action, Data, Endpoint, Error, IdempotencyKey, Json, Limit, Need, Operation, Permit, Result, Route, Sample, Scope};
+use common::{
+    Action, Data, Endpoint, Error, IdempotencyKey, Json, Need, Operation, PageSize, Permit, Result, Route, Sample, Scope,
+};
 use phi::ShortText;
 
 #[derive(Debug)]
@@ -19,7 +21,7 @@ common::input! {
         optional tracking_number: GivenNumber,
         /// The whole reference; letter case, how many spaces, and how Unicode composes and widens characters do not matter.
         optional reference: ShortText,
-        optional limit: Limit,
+        optional limit: PageSize,
         optional cursor: String,
     }
 }
@@ -58,7 +60,7 @@ impl Endpoint for SearchShipments {
                 ));
             }
         };
-        work::pages(cx, queries, search.limit, search.cursor.as_deref()).await
+        work::pages(cx, queries, search.limit.map(|PageSize(limit)| limit), search.cursor.as_deref()).await
     }
 }
 

@@ -5,16 +5,17 @@
 
 use crate::work::{Myself, Person};
 use common::{
-    Action, Answer, AskedOfPolicy, Data, Endpoint, Error, FieldError, Json, Need, Operation, Permit, Resource, Result, Route,
-    Sample, Scope, UserId,
+    Action, Answer, AskedOfPolicy, Data, Endpoint, Error, FieldError, Json, List, Need, Operation, Permit, Resource, Result,
+    Route, Sample, Scope, UserId, input::FromJson,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::borrow::Cow;
 
 /// How many questions one request may ask.
 const MOST: usize = 100;
-/// How long a name or an id may be, in bytes.
+/// How long a name or an id may be, in characters.
 const LONGEST: usize = 200;
 
 common::input! {
@@ -26,39 +27,46 @@ common::input! {
 #[derive(Debug)]
 pub struct Checks(Vec<Check>);
 
-/// May I do this to that?
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Check {
-    /// As `updateShipment`.
-    pub action: String,
-    pub resource: Thing,
+common::input! {
+    /// May I do this to that?
+    pub(crate) struct Check {
+        /// As `updateShipment`.
+        required action: Name,
+        required resource: Thing,
+    }
 }
 
-/// What it would be done to.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Thing {
-    /// As `Shipment`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Which one; a role of somebody's is `<user id>/<role>`. Without it, any of the tenant that is nobody's in particular.
-    #[serde(default)]
-    pub id: Option<String>,
+common::input! {
+    /// What it would be done to.
+    pub(crate) struct Thing {
+        /// As `Shipment`.
+        required r#type: Name,
+        /// Which one; a role of somebody's is `<user id>/<role>`. Without it, any of the tenant that is nobody's in particular.
+        optional id: Name,
+    }
 }
 
-impl<'de> Deserialize<'de> for Checks {
+/// A name or an id.
+#[derive(Debug, JsonSchema)]
+#[schemars(inline)]
+pub(crate) struct Name(#[schemars(length(max = LONGEST))] String);
+
+impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let checks = Vec::<Check>::deserialize(d)?;
-        let short = |check: &Check| {
-            let id = check.resource.id.as_deref().unwrap_or_default();
-            [&check.action, &check.resource.kind, id].iter().all(|text| text.len() <= LONGEST)
-        };
-        if (1..=MOST).contains(&checks.len()) && checks.iter().all(short) {
-            Ok(Self(checks))
-        } else {
-            Err(serde::de::Error::custom("expected 1 to 100 questions, of names and ids of at most 200 bytes"))
+        let text = String::deserialize(d)?;
+        let fits = text.chars().count() <= LONGEST;
+        if fits { Ok(Self(text)) } else { Err(serde::de::Error::custom("expected at most 200 characters")) }
+    }
+}
+
+impl FromJson for Checks {
+    fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
+        let many = value.as_array().is_some_and(|checks| !(1..=MOST).contains(&checks.len()));
+        if many {
+            errors.push(FieldError::new(at, "invalid", "expected 1 to 100 questions"));
+            return None;
         }
+        List::from_json(value, at, errors).map(|List(checks)| Self(checks))
     }
 }
 
@@ -90,6 +98,8 @@ impl Operation for CheckPermissions {
     const NEEDS: &'static [Need] = &[Need::Read];
     // A hundred questions, and a read for most of them.
     const COST: u32 = 5;
+    // A hundred questions of three names each, of 200 characters that JSON writes as twelve bytes.
+    const BODY_LIMIT: usize = 1024 * 1024;
     const SAMPLE: Sample = Sample::body(
         r#"{"checks": [{"action": "createShipment", "resource": {"type": "Shipments"}}, {"action": "inviteUser", "resource": {"type": "Users"}}]}"#,
     );
@@ -107,7 +117,8 @@ impl Endpoint for CheckPermissions {
 
     async fn handle(cx: &mut Permit<'_, Self>, Json(Questions { checks: Checks(checks) }): Self::Input) -> Result<Answers> {
         let (mut results, mut unknown) = (Vec::with_capacity(checks.len()), Vec::new());
-        for (i, Check { action, resource: Thing { kind, id } }) in checks.into_iter().enumerate() {
+        for (i, Check { action: Name(action), resource: Thing { r#type: Name(kind), id } }) in checks.into_iter().enumerate() {
+            let id = id.map(|Name(id)| id);
             let department = department(cx, &kind, id.as_deref()).await?;
             match cx.may(&AskedOfPolicy { action, resource: kind, id, department })? {
                 Some(answer) => results.push(answer),

@@ -88,6 +88,15 @@ mod tests {
         assert_eq!(event.body, None);
     }
 
+    /// No media type of ours is binary, and so API Gateway handles every payload as text.
+    #[test]
+    fn body_that_is_not_utf_8_comes_with_replacement_characters_as_api_gateway_delivers_it() {
+        let (head, ()) = Request::post("/").body(()).unwrap().into_parts();
+        let event = request("/", vec![], &head, b"{\"name\":\"Zo\xff\"}", [127, 0, 0, 1].into(), "id").proxy_event();
+        let event: ApiGatewayProxyRequest = parsed(&event).unwrap();
+        assert_eq!((event.body.as_deref(), event.is_base64_encoded), (Some("{\"name\":\"Zo\u{fffd}\"}"), false));
+    }
+
     #[test]
     fn a_header_that_is_no_ascii_survives_the_way_through_json() {
         let (head, ()) = Request::get("/").header("x-note", "é").body(()).unwrap().into_parts();

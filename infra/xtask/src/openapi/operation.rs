@@ -240,7 +240,7 @@ pub(super) fn header_parameters() -> Value {
     let key = |required: bool| {
         json!({
             "name": "Idempotency-Key", "in": "header", "required": required,
-            "description": "Names this request: sent again under the same key within 24 hours, it is answered as before and done once.",
+            "description": "Names this request: sent again under the same key within 24 hours, for the same purpose and by a caller who may do the same as then, it is answered as before and done once.",
             "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
         })
     };
@@ -258,8 +258,8 @@ pub(super) fn header_parameters() -> Value {
         "Optional-If-Match": if_match(false),
         "X-Purpose-Of-Use": {
             "name": "X-Purpose-Of-Use", "in": "header", "required": true,
-            "description": "Why the caller needs this protected health information (HL7 v3 PurposeOfUse). ETREAT needs an open break-glass grant.",
-            "schema": { "type": "string", "enum": Purpose::CODES },
+            "description": "Why the caller needs this protected health information (HL7 v3 PurposeOfUse). ETREAT is refused: there are no break-glass grants yet.",
+            "schema": { "type": "string", "enum": Purpose::USABLE },
         },
         "X-Correlation-Id": {
             "name": "X-Correlation-Id", "in": "header", "required": false,

@@ -24,7 +24,7 @@ pub(super) fn schema() -> Value {
                     "type": "object",
                     "required": ["field", "code", "message"],
                     "properties": {
-                        "field": { "type": "string", "description": "Dotted path from the body's root" },
+                        "field": { "type": "string", "description": "Dotted path from the body's root, an item of an array by its index: `networks.3`" },
                         "code": { "type": "string" },
                         "message": { "type": "string" },
                     },
@@ -48,7 +48,7 @@ const OWN: &[(&str, u16, &str)] = &[
     ("verify_mfa", 429, "second_factor_locked"),
 ];
 
-/// Codes by status. A conflict's code is its domain's own.
+/// Codes by status. A conflict's code is its domain's own, which an empty one says.
 pub(super) fn codes(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap<u16, Vec<&'static str>> {
     let mut codes: BTreeMap<u16, Vec<&'static str>> = BTreeMap::new();
     let mut can = |status: u16, code: &'static str| codes.entry(status).or_default().push(code);
@@ -99,11 +99,17 @@ pub(super) fn codes(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap<u16
         can(415, "unsupported_media_type");
     }
     can(422, "validation_failed");
+    if !endpoint.reads_body {
+        can(422, "unexpected_body");
+    }
     if registry::path_parameters(endpoint.route.path).next().is_some() || endpoint.view.is_some() {
         can(404, "not_found");
     }
     if signed_in && writes {
         can(409, "");
+    }
+    if endpoint.issued_again.is_some() {
+        can(409, "already_issued");
     }
     if endpoint.if_match != IfMatch::Ignored {
         can(412, "precondition_failed");
@@ -122,12 +128,11 @@ pub(super) fn responses(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap
     codes(endpoint, input)
         .into_iter()
         .map(|(status, codes)| {
-            let named: Vec<_> = codes.into_iter().filter(|code| !code.is_empty()).collect();
             let problem = json!({ "$ref": "#/components/schemas/Problem" });
-            let schema = if named.is_empty() {
+            let schema = if codes.contains(&"") {
                 problem
             } else {
-                json!({ "allOf": [problem, { "properties": { "code": { "enum": named } } }] })
+                json!({ "allOf": [problem, { "properties": { "code": { "enum": codes } } }] })
             };
             let mut headers = json!({ "X-Correlation-Id": { "$ref": "#/components/headers/X-Correlation-Id" } });
             if matches!(status, 429 | 503) {
@@ -139,7 +144,7 @@ pub(super) fn responses(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap
                 }
             }
             let response = json!({
-                "description": description(status),
+                "description": if codes.contains(&"already_issued") { ISSUED } else { description(status) },
                 "headers": headers,
                 "content": { "application/problem+json": { "schema": schema } },
             });
@@ -147,6 +152,9 @@ pub(super) fn responses(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap
         })
         .collect()
 }
+
+const ISSUED: &str =
+    "It does not fit what is there; or what this request made was shown already, and is not kept: `already_issued`";
 
 const fn description(status: u16) -> &'static str {
     match status {
@@ -158,7 +166,7 @@ const fn description(status: u16) -> &'static str {
         412 => "The item has changed since the version in `If-Match`",
         413 => "The body is too large",
         415 => "The body is not JSON",
-        422 => "Some fields are not valid, or the idempotency key belongs to another request",
+        422 => "Some fields are not valid, a body was sent that is not read, or the idempotency key belongs to another request",
         428 => "`If-Match` is missing",
         429 => "Too many requests",
         503 => "A service that this one stands on does not answer, and nothing was done",

@@ -1,0 +1,344 @@
+//! What every endpoint makes of what is sent, asked of every place in its schema. New endpoints are covered unasked.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use common::{AnyEndpoint, Error, FieldError, Kind, Method, Role};
+use serde_json::{Value, json};
+use suite::{
+    fixture::{self, Fixture},
+    matrix::protected,
+    people,
+    schema::{OF_EACH_TYPE, Place, Schemas, read, with},
+    state,
+};
+use testing::{App, Tenant};
+
+/// Endpoints with a body of our own form: UPS's push is read when its sender is known.
+fn bodied() -> impl Iterator<Item = &'static AnyEndpoint> {
+    registry::all().filter(|e| e.has_body && e.name != "ups_webhook")
+}
+
+fn sample(endpoint: &AnyEndpoint) -> Value {
+    fixture::fresh(endpoint.sample.body.unwrap())
+}
+
+/// Where a batch's items are read one by one, each is answered by itself.
+fn is_read(endpoint: &AnyEndpoint, place: &Place) -> bool {
+    endpoint.kind != Kind::Batch || !place.path.contains('.')
+}
+
+/// What is said of a body that has `value`, which is JSON, at a place.
+fn said(endpoint: &AnyEndpoint, schemas: &Schemas, path: &str, value: &str) -> Vec<FieldError> {
+    let body = with(sample(endpoint), path, json!("$here")).to_string().replace("\"$here\"", value);
+    match read(endpoint, schemas, Some(body.as_bytes()), &[]) {
+        Ok(()) => Vec::new(),
+        Err(Error::Invalid(errors)) => errors,
+        Err(other) => panic!("{} with {path} {value}: {other:?}", endpoint.name),
+    }
+}
+
+/// The one error about a place, and none about what it lies in.
+fn about<'a>(endpoint: &AnyEndpoint, path: &str, value: &str, errors: &'a [FieldError]) -> &'a FieldError {
+    let of_it: Vec<_> = errors.iter().filter(|e| e.field == path).collect();
+    let [error] = of_it[..] else { panic!("{} with {path} {value}: {errors:?}", endpoint.name) };
+    let above = errors.iter().find(|e| e.field.is_empty() || path.starts_with(&format!("{}.", e.field)));
+    assert!(above.is_none(), "{} with {path} {value}: {above:?}", endpoint.name);
+    error
+}
+
+/// Types, traits and words of Rust's and serde's, as whole words.
+fn speaks_rust(message: &str) -> bool {
+    const WORDS: [&str; 28] = [
+        "i8",
+        "i16",
+        "i32",
+        "i64",
+        "i128",
+        "u8",
+        "u16",
+        "u32",
+        "u64",
+        "u128",
+        "usize",
+        "f32",
+        "f64",
+        "bool",
+        "str",
+        "struct",
+        "enum",
+        "tuple",
+        "map",
+        "sequence",
+        "unit",
+        "variant",
+        "untagged",
+        "Option",
+        "Vec",
+        "floating",
+        "identifier",
+        "newtype",
+    ];
+    message.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| WORDS.contains(&word)) || message.contains("::")
+}
+
+#[test]
+fn wrong_type_at_any_place_is_named_by_its_dotted_path_in_the_words_of_json() {
+    let (mut cases, mut deepest) = (0, 0);
+    for endpoint in bodied() {
+        let schemas = Schemas::of(endpoint);
+        for place in schemas.places(schemas.body.as_ref().unwrap()).iter().filter(|place| is_read(endpoint, place)) {
+            let types = schemas.types(&place.schema);
+            // Of a patch it is the domain that says what cannot be cleared.
+            let cleared = |name: &str| name == "null" && (endpoint.name, &*place.path) == ("update_shipment", "recipient");
+            for (_, value) in OF_EACH_TYPE.iter().filter(|(name, _)| !types.contains(*name) && !cleared(name)) {
+                let errors = said(endpoint, &schemas, &place.path, value);
+                let FieldError { code, message, .. } = about(endpoint, &place.path, value, &errors);
+                assert_eq!(*code, "invalid", "{} with {} {value}: {message}", endpoint.name, place.path);
+                assert!(message.starts_with("expected "), "{} with {} {value}: {message}", endpoint.name, place.path);
+                assert!(!speaks_rust(message), "{} with {} {value}: {message}", endpoint.name, place.path);
+                cases += 1;
+            }
+            deepest = deepest.max(place.path.split('.').count());
+        }
+    }
+    assert!(cases > 300 && deepest >= 4, "{cases} cases, {deepest} deep");
+}
+
+#[test]
+fn integer_with_a_zero_fraction_is_an_integer_at_any_place() {
+    let mut cases = 0;
+    for endpoint in bodied() {
+        let schemas = Schemas::of(endpoint);
+        for place in schemas.places(schemas.body.as_ref().unwrap()) {
+            let one = schemas.alternatives(&place.schema).into_iter().find(|one| schemas.types(one).contains("integer"));
+            let Some(least) = one.map(|one| one["minimum"].as_i64().unwrap_or(0)) else { continue };
+            if schemas.types(&place.schema).contains("object") {
+                continue;
+            }
+            for same in [format!("{least}"), format!("{least}.0"), format!("{least}.000e0"), format!("{least}e-0")] {
+                let errors = said(endpoint, &schemas, &place.path, &same);
+                assert!(errors.iter().all(|e| e.field != place.path), "{} with {} {same}: {errors:?}", endpoint.name, place.path);
+                cases += 1;
+            }
+            for no_integer in [format!("{least}.5"), "1e300".to_owned(), "-1e300".to_owned(), format!("\"{least}\"")] {
+                let errors = said(endpoint, &schemas, &place.path, &no_integer);
+                about(endpoint, &place.path, &no_integer, &errors);
+            }
+        }
+    }
+    assert!(cases > 20, "{cases} cases");
+}
+
+#[test]
+fn member_that_is_missing_or_unknown_is_named_by_its_dotted_path_in_every_object() {
+    let mut cases = 0;
+    for endpoint in bodied() {
+        let schemas = Schemas::of(endpoint);
+        let whole = Place { path: String::new(), schema: schemas.body.clone().unwrap(), required: true };
+        let places: Vec<_> = schemas.places(&whole.schema).into_iter().chain([whole]).collect();
+        for place in places.iter().filter(|place| is_read(endpoint, place)) {
+            let Some(object) = schemas.alternatives(&place.schema).into_iter().find(|one| one["properties"].is_object()) else {
+                continue;
+            };
+            let join = |name: &str| if place.path.is_empty() { name.to_owned() } else { format!("{}.{name}", place.path) };
+            let errors = said(endpoint, &schemas, &join("no_such_member"), "1");
+            assert_eq!(about(endpoint, &join("no_such_member"), "1", &errors).code, "unknown_field", "{}", endpoint.name);
+            for name in object["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                let body = if place.path.is_empty() { json!({}) } else { with(sample(endpoint), &place.path, json!({})) };
+                let Err(Error::Invalid(errors)) = read(endpoint, &schemas, Some(body.to_string().as_bytes()), &[]) else {
+                    panic!("{} without {}", endpoint.name, join(name))
+                };
+                assert_eq!(about(endpoint, &join(name), "nothing", &errors).code, "required", "{}", endpoint.name);
+                cases += 1;
+            }
+        }
+    }
+    assert!(cases > 40, "{cases} cases");
+}
+
+#[test]
+fn text_with_a_mark_of_lost_bytes_is_refused_at_any_place_of_body_and_query() {
+    let (mut cases, mut in_queries) = (0, 0);
+    for endpoint in bodied() {
+        let schemas = Schemas::of(endpoint);
+        let places = schemas.places(schemas.body.as_ref().unwrap());
+        let texts = places.iter().filter(|place| is_read(endpoint, place) && schemas.types(&place.schema).contains("string"));
+        for place in texts {
+            // As API Gateway puts it in the place of bytes that are no UTF-8, and escaped; NUL; a noncharacter.
+            for text in ["\"Ad\u{fffd}a\"", r#""Ad\ufffda""#, r#""Ad\u0000a""#, r#""Ad\uffffa""#] {
+                let errors = said(endpoint, &schemas, &place.path, text);
+                let error = about(endpoint, &place.path, text, &errors);
+                assert!(!error.message.contains("Ad"), "{}: {error:?}", endpoint.name);
+                cases += 1;
+            }
+            // A surrogate alone is no character, and its body no JSON.
+            let body = with(sample(endpoint), &place.path, json!("$here")).to_string().replace("$here", r"Ad\ud800a");
+            let refused = read(endpoint, &schemas, Some(body.as_bytes()), &[]).unwrap_err();
+            assert_eq!((refused.status(), refused.code()), (400, "malformed_json"), "{} with {}", endpoint.name, place.path);
+        }
+    }
+    for endpoint in registry::all() {
+        let schemas = Schemas::of(endpoint);
+        for place in schemas.query.iter().flat_map(|query| schemas.places(query)) {
+            let Err(Error::Invalid(errors)) = read(endpoint, &schemas, None, &[(&place.path, "Ad\u{fffd}a")]) else {
+                panic!("{} takes it in {}", endpoint.name, place.path)
+            };
+            about(endpoint, &place.path, "U+FFFD", &errors);
+            in_queries += 1;
+        }
+    }
+    assert!(cases > 150 && in_queries > 10, "{cases} and {in_queries} cases");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn name_with_a_byte_that_is_not_utf_8_is_refused_at_its_field_and_not_stored() {
+    let app = App::start().await;
+    let update = people::endpoint("update_user");
+    let fixture = Fixture::of(&app, update).await;
+    let tenants = [app.tenant_id(Tenant::Acme), app.tenant_id(Tenant::Birch)];
+    let before = [state::of(&app, tenants[0], &["RecordsTable"]).await, state::of(&app, tenants[1], &["RecordsTable"]).await];
+    let admin = app.as_role(Tenant::Acme, Role::TenantAdmin);
+    let refused = fixture.call(&admin, update).body(b"{\"name\":\"Zo\xff\"}".to_vec()).await;
+    assert_eq!((refused.status, &refused.json["errors"][0]["field"]), (422, &json!("name")), "{}", refused.text);
+    let after = [state::of(&app, tenants[0], &["RecordsTable"]).await, state::of(&app, tenants[1], &["RecordsTable"]).await];
+    assert_eq!(before, after);
+    // Outside a text it is no JSON at all.
+    let broken = fixture.call(&admin, update).body(b"\xff{}".to_vec()).await;
+    assert_eq!((broken.status, broken.code()), (400, "malformed_json"));
+}
+
+#[test]
+fn body_that_an_endpoint_does_not_read_is_refused_and_an_empty_one_is_none() {
+    let mut endpoints = 0;
+    for endpoint in registry::all().filter(|e| !e.reads_body) {
+        let schemas = Schemas::of(endpoint);
+        let query: Vec<_> = endpoint.sample.query.to_vec();
+        for none in [None, Some("".as_bytes()), Some(b" \r\n\t"), Some(b"{}"), Some(b"\n{ }\n")] {
+            assert_eq!(read(endpoint, &schemas, none, &query), Ok(()), "{} with {none:?}", endpoint.name);
+        }
+        let bodies: [&[u8]; 9] =
+            [br#"{"reason":"unpaid"}"#, b"null", b"[]", b"0", b"\"\"", b"reason=unpaid", b"{", b"\xff\xfe", b"\xef\xbb\xbf{}"];
+        for body in bodies {
+            let refused = read(endpoint, &schemas, Some(body), &query).unwrap_err();
+            assert_eq!((refused.status(), refused.code()), (422, "unexpected_body"), "{} with {body:?}", endpoint.name);
+        }
+        let large = vec![b' '; endpoint.body_limit + 1];
+        assert_eq!(read(endpoint, &schemas, Some(&large), &query).unwrap_err().status(), 413, "{}", endpoint.name);
+        endpoints += 1;
+    }
+    assert!(endpoints > 35, "{endpoints} endpoints");
+    // The carrier's token is asked for in a form.
+    let own: Vec<_> = registry::all().filter(|e| e.reads_body && !e.has_body).map(|e| e.name).collect();
+    assert_eq!(own, ["ups_webhook_token"]);
+    let reads = registry::all().filter(|e| e.reads_body && [Method::Get, Method::Delete].contains(&e.route.method));
+    assert_eq!(reads.count(), 0, "a body of GET and DELETE has no meaning (RFC 9110)");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reason_that_is_sent_with_a_suspension_is_not_lost_without_a_word() {
+    let app = App::start().await;
+    let suspend = people::endpoint("suspend_organization");
+    let fixture = Fixture::of(&app, suspend).await;
+    let operator = app.as_identity(app.open_session(Tenant::Acme, Role::SuperAdmin).await);
+    let tenants = [app.tenant_id(Tenant::Acme), app.tenant_id(Tenant::Birch)];
+    let before = [state::of(&app, tenants[0], &["RecordsTable"]).await, state::of(&app, tenants[1], &["RecordsTable"]).await];
+    let refused = fixture.call(&operator, suspend).json(json!({"reason": "unpaid"})).await;
+    assert_eq!((refused.status, refused.code()), (422, "unexpected_body"), "{}", refused.text);
+    assert_eq!(refused.json["detail"], "this endpoint takes no body");
+    let after = [state::of(&app, tenants[0], &["RecordsTable"]).await, state::of(&app, tenants[1], &["RecordsTable"]).await];
+    assert_eq!(before, after, "nothing was suspended");
+    let event = app.platform_audit().await.pop().unwrap();
+    assert_eq!((&event["status"], &event["reason"]), (&json!(422), &json!("unexpected_body")));
+    let done = fixture.call(&operator, suspend).json(json!({})).await;
+    assert_eq!(done.status, suspend.status, "{}", done.text);
+}
+
+/// How many bytes the longest text of a schema has in JSON, where every character is escaped as a surrogate pair; what has no
+/// bound is named.
+fn greatest(schemas: &Schemas, schema: &Value, at: &str, unbounded: &mut Vec<String>) -> usize {
+    let lengths = schemas.alternatives(schema).into_iter().map(|one| {
+        let of_names =
+            |names: &Value| names.as_array().into_iter().flatten().filter_map(Value::as_str).map(|n| n.len() + 2).max();
+        let bound = |name: &str| one[name].as_u64().map(|n| usize::try_from(n).unwrap());
+        let types = schemas.types(one);
+        let no_bound = |unbounded: &mut Vec<String>| {
+            unbounded.push(at.to_owned());
+            0
+        };
+        if let Some(longest) = of_names(&one["enum"]).or(one["const"].as_str().map(|text| text.len() + 2)) {
+            longest
+        } else if types.contains("object") {
+            let members = one["properties"].as_object().into_iter().flatten();
+            let own: usize =
+                members.map(|(name, m)| name.len() + 4 + greatest(schemas, m, &format!("{at}.{name}"), unbounded)).sum();
+            let names: Vec<_> = schemas.resolved(&one["propertyNames"])["enum"].as_array().into_iter().flatten().collect();
+            let of_map = one["additionalProperties"].is_object().then(|| {
+                let each = greatest(schemas, &one["additionalProperties"], &format!("{at}.*"), unbounded);
+                names.iter().map(|name| name.as_str().unwrap().len() + 4 + each).sum::<usize>()
+            });
+            2 + own + of_map.unwrap_or(0)
+        } else if types.contains("array") {
+            let each = greatest(schemas, &one["items"], &format!("{at}.0"), unbounded) + 1;
+            let distinct = one["uniqueItems"] == true;
+            let kinds = schemas.alternatives(&one["items"]).iter().map(|i| i["enum"].as_array().map_or(1, Vec::len)).sum();
+            2 + each * bound("maxItems").or(distinct.then_some(kinds)).unwrap_or_else(|| no_bound(unbounded))
+        } else if types.contains("string") {
+            match (bound("maxLength"), one["format"].as_str(), one["pattern"].as_str()) {
+                (Some(length), ..) => 2 + 12 * length,
+                // An instant, an id and a time of day are ASCII.
+                (_, Some("date-time"), _) | (_, _, Some(_)) => 64,
+                _ => no_bound(unbounded),
+            }
+        } else {
+            24
+        }
+    });
+    lengths.max().unwrap_or(0)
+}
+
+#[test]
+fn greatest_body_that_a_schema_allows_fits_under_the_limit() {
+    let mut without_bound = Vec::new();
+    for endpoint in bodied() {
+        let schemas = Schemas::of(endpoint);
+        let mut unbounded = Vec::new();
+        let bytes = greatest(&schemas, schemas.body.as_ref().unwrap(), endpoint.name, &mut unbounded);
+        assert!(bytes <= endpoint.body_limit, "{}: {bytes} bytes, {} are read", endpoint.name, endpoint.body_limit);
+        without_bound.extend(unbounded);
+        // What API Gateway and Lambda pass on: the event is JSON, in which a body's quotes and backslashes are escaped once more.
+        assert!(endpoint.body_limit * 2 <= 6_000_000, "{}", endpoint.name);
+    }
+    // Shrinks only. A set's names may stand twice; a cursor and a zone are names of ours.
+    let expected = ["create_api_key.purposes", "create_api_key.scopes", "put_preferences.time_zone", "search_shipments.cursor"];
+    without_bound.sort_unstable();
+    assert_eq!(without_bound, expected);
+}
+
+/// Names of what opens something for whoever has it.
+fn names_a_secret(name: &str) -> bool {
+    ["secret", "token", "password", "ticket", "recovery_codes", "api_key", "otpauth_uri", "qr_svg"]
+        .iter()
+        .any(|word| name.contains(word))
+        && name != "token_type"
+}
+
+#[test]
+fn secret_in_an_answer_is_of_the_type_that_is_not_kept_and_its_endpoint_says_how_to_get_another() {
+    let mut issuing = Vec::new();
+    for endpoint in registry::all() {
+        let schemas = Schemas::of(endpoint);
+        let is_marked = |schema: &Value| schemas.alternatives(schema).iter().any(|one| one["x-shown-once"] == true);
+        let places = schemas.places(&schemas.output);
+        for place in &places {
+            let name = place.path.rsplit('.').next().unwrap();
+            let marked = is_marked(&place.schema) || is_marked(&schemas.resolved(&place.schema)["items"]);
+            assert!(marked || !names_a_secret(name), "{}: is `{}` a secret? Then it is `Issued`", endpoint.name, place.path);
+        }
+        let shows = places.iter().any(|place| is_marked(&place.schema));
+        let kept = endpoint.kind != Kind::Public && endpoint.idempotency != common::IdempotencyKey::Ignored;
+        assert_eq!(endpoint.issued_again.is_some(), shows && kept, "{}", endpoint.name);
+        issuing.extend((shows && kept).then_some(endpoint.name));
+    }
+    assert_eq!(issuing, ["enrol_totp", "activate_totp", "create_recovery_codes", "create_api_key", "rotate_api_key"]);
+    assert!(protected().count() > 50);
+}

@@ -1,0 +1,369 @@
+//! To whom a stored answer is given again: to who could get it now, for the same request, and for a day.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use aws_sdk_dynamodb::types::AttributeValue::{self, N, S};
+use common::{AnyEndpoint, Clock, Data, Grant, IdempotencyKey, Identity, Role};
+use serde_json::{Value, json};
+use std::{collections::HashMap, future::IntoFuture, time::Duration};
+use suite::{
+    fixture::{self, Fixture},
+    matrix::{allowed_role, protected},
+    people,
+};
+use testing::{Answer, App, Call, Tenant};
+
+/// Endpoints whose key stands for something that is written.
+fn keyed() -> impl Iterator<Item = &'static AnyEndpoint> {
+    protected().filter(|e| e.idempotency != IdempotencyKey::Ignored)
+}
+
+/// Those that a caller can ask again: the others end the caller's own session, or its second factor.
+fn repeatable() -> impl Iterator<Item = &'static AnyEndpoint> {
+    keyed().filter(|e| !["end_session", "disable_totp"].contains(&e.name))
+}
+
+/// A backend, what an endpoint's sample needs, and a caller who may.
+async fn ready(endpoint: &AnyEndpoint) -> (App, Fixture, Identity) {
+    let app = fixture::backend(endpoint).await;
+    let fixture = Fixture::of(&app, endpoint).await;
+    let identity = app.open_session(Tenant::Acme, allowed_role(endpoint)).await;
+    (app, fixture, identity)
+}
+
+/// The newest event that an endpoint has left in its caller's log.
+async fn event(app: &App, who: &Identity, endpoint: &AnyEndpoint) -> Value {
+    let kind = format!("api.{}", endpoint.name);
+    app.audit_of(who.tenant).await.into_iter().rfind(|e| e["type"] == json!(kind)).unwrap()
+}
+
+fn mismatch(endpoint: &AnyEndpoint, answer: &Answer) {
+    assert_eq!((answer.status, answer.code()), (422, "idempotency_mismatch"), "{}: {}", endpoint.name, answer.text);
+    assert_eq!(answer.header("idempotency-replayed"), None, "{}", endpoint.name);
+}
+
+/// Sets attributes of an item as somebody else's write would.
+async fn set(app: &App, table: &str, (pk, sk): (String, &str), attribute: &str, value: AttributeValue) {
+    let update =
+        app.raw().update_item().table_name(&app.provisioned().tables[table]).key("pk", S(pk)).key("sk", S(sk.to_owned()));
+    let update = update.update_expression("SET #name = :value").expression_attribute_names("#name", attribute);
+    update.expression_attribute_values(":value", value).send().await.unwrap();
+}
+
+async fn set_in_session(app: &App, who: &Identity, attribute: &str, value: AttributeValue) {
+    let key = (format!("{}#SESSIONS#{}", who.tenant, who.user), &*who.session.to_string());
+    set(app, "EphemeraTable", key, attribute, value).await;
+}
+
+/// Has the caller's membership changed by somebody: its version, and its copy in the session.
+async fn change_membership(app: &App, who: &Identity) {
+    let rows = app.dump("RecordsTable").await;
+    let pk = format!("{}#MEMBER#{}", who.tenant, who.user);
+    let row = rows.iter().find(|row| row["pk"] == S(pk.clone()) && row["sk"] == S("MEMBERSHIP".to_owned())).unwrap();
+    let next = (row["version"].as_n().unwrap().parse::<i64>().unwrap() + 1).to_string();
+    set(app, "RecordsTable", (pk, "MEMBERSHIP"), "version", N(next.clone())).await;
+    set_in_session(app, who, "membership_version", N(next)).await;
+}
+
+/// Every idempotency record, of batches' items and heads too.
+async fn records(app: &App) -> Vec<HashMap<String, AttributeValue>> {
+    let rows = app.dump("EphemeraTable").await;
+    rows.into_iter().filter(|row| row["pk"].as_s().unwrap().contains("#IDEMPOTENCY#")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replay_for_another_purpose_is_refused_and_discloses_nothing() {
+    let mut endpoints = 0;
+    for endpoint in repeatable().filter(|e| e.data == Data::Phi) {
+        let (app, fixture, who) = ready(endpoint).await;
+        let call = fixture.call(&app.as_identity(who.clone()), endpoint).key("one");
+        let first = call.clone().header("X-Purpose-Of-Use", "TREAT").await;
+        assert_eq!(first.status, endpoint.status, "{}: {}", endpoint.name, first.text);
+        app.clock().advance(Duration::from_secs(1));
+        for purpose in ["HPAYMT", "HOPERAT"] {
+            let other = call.clone().header("X-Purpose-Of-Use", purpose).await;
+            mismatch(endpoint, &other);
+            let event = event(&app, &who, endpoint).await;
+            assert_eq!(json!([event["status"], event["purpose_of_use"]]), json!([422, purpose]), "{}", endpoint.name);
+            assert_eq!(event["disclosed"], json!([]), "{}", endpoint.name);
+            app.clock().advance(Duration::from_secs(1));
+        }
+        let again = call.header("X-Purpose-Of-Use", "TREAT").await;
+        assert_eq!((again.status, &again.json), (first.status, &first.json), "{}", endpoint.name);
+        endpoints += 1;
+    }
+    assert!(endpoints >= 4, "{endpoints}");
+}
+
+/// A provider sees what is in a parcel for treatment, and not for payment.
+#[tokio::test(flavor = "multi_thread")]
+async fn contents_that_a_purpose_withholds_are_not_shown_by_a_replay() {
+    let app = App::start().await;
+    let provider = app.user_id(Tenant::Acme, Role::Provider);
+    let create = people::endpoint("create_shipment");
+    let mut body = fixture::fresh(create.sample.body.unwrap());
+    body["assigned_to"] = json!(provider);
+    let made = app.as_role(Tenant::Acme, Role::Marketer).call(create).json(body).await;
+    let id = made.json["shipment_id"].as_str().unwrap();
+    let update = people::endpoint("update_shipment");
+    let call = |purpose: &str| {
+        let call = app.as_role(Tenant::Acme, Role::Provider).call(update).path("shipment_id", id).if_match(1).key("one");
+        call.header("X-Purpose-Of-Use", purpose).json(json!({"reference": "another"}))
+    };
+    let first = call("TREAT").await;
+    assert!(first.json["contents"].is_string(), "{}", first.text);
+    let other = call("HPAYMT").await;
+    mismatch(update, &other);
+    assert!(!other.text.contains(first.json["contents"].as_str().unwrap()));
+    // For the purpose that withholds them first, and then for the other: nothing of the other's is missing either.
+    let call = |purpose: &str| call(purpose).key("two").if_match(2).json(json!({"reference": "a third"}));
+    let first = call("HPAYMT").await;
+    assert_eq!((first.status, &first.json["contents"], &first.json["redacted"]), (200, &Value::Null, &json!(["contents"])));
+    mismatch(update, &call("TREAT").await);
+    app.clock().advance(Duration::from_secs(1));
+    let again = call("HPAYMT").await;
+    assert_eq!((again.header("idempotency-replayed"), &again.json), (Some("true"), &first.json));
+    let event = app.audit(Tenant::Acme).await.into_iter().rfind(|e| e["type"] == "api.update_shipment").unwrap();
+    assert_eq!((&event["reason"], &event["redacted"]), (&json!("idempotent_replay"), &json!(["contents"])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replay_after_the_callers_membership_changed_is_refused_at_every_endpoint() {
+    for endpoint in repeatable() {
+        let (app, fixture, who) = ready(endpoint).await;
+        let call = fixture.call(&app.as_identity(who.clone()), endpoint).key("one");
+        let first = call.clone().await;
+        assert_eq!(first.status, endpoint.status, "{}: {}", endpoint.name, first.text);
+        // An endpoint that changes its caller's own membership has moved it on by one already, and its twin still fits.
+        change_membership(&app, &who).await;
+        mismatch(endpoint, &call.await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replay_on_a_role_that_has_ended_or_begun_since_is_refused() {
+    let app = App::start().await;
+    let (acme, user) = (app.tenant_id(Tenant::Acme), app.user_id(Tenant::Acme, Role::Marketer));
+    let at = |seconds| Some(app.clock().now().plus(Duration::from_secs(seconds)));
+    let (before, after) = (
+        Grant { valid_until: at(60), ..Grant::always(Role::Auditor) },
+        Grant { valid_from: at(120), ..Grant::always(Role::Viewer) },
+    );
+    let who = app.open_session_with(acme, user, &[Grant::always(Role::Marketer), before, after]).await;
+    let update = people::endpoint("update_shipment");
+    let fixture = Fixture::of(&app, update).await;
+    let call = |key: &str| fixture.call(&app.as_identity(who.clone()), update).key(key);
+    let replayed = async |key: &str| call(key).await.header("idempotency-replayed").map(str::to_owned);
+    assert_eq!(call("one").await.status, 200);
+    assert_eq!(replayed("one").await.as_deref(), Some("true"));
+    app.clock().advance(Duration::from_secs(60));
+    mismatch(update, &call("one").await);
+    assert_eq!(call("two").await.status, 200);
+    app.clock().advance(Duration::from_secs(59));
+    assert_eq!(replayed("two").await.as_deref(), Some("true"));
+    app.clock().advance(Duration::from_secs(1));
+    mismatch(update, &call("two").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replay_on_an_api_keys_other_bounds_or_in_another_kind_of_session_is_refused() {
+    let app = App::start().await;
+    let who = app.open_session(Tenant::Acme, Role::ApiUser).await;
+    let create = people::endpoint("create_shipment");
+    let fixture = Fixture::of(&app, create).await;
+    let bounds = |scopes: Value, purposes: Value, networks: Value| {
+        S(json!({"scopes": scopes, "purposes": purposes, "networks": networks}).to_string())
+    };
+    let all = bounds(json!(["shipments.read", "shipments.write"]), json!(["TREAT", "HPAYMT"]), json!([]));
+    set_in_session(&app, &who, "bounds", all.clone()).await;
+    let call = fixture.call(&app.as_identity(who.clone()), create).key("one");
+    let first = call.clone().await;
+    assert_eq!(first.status, 201, "{}", first.text);
+    for narrower in [
+        bounds(json!(["shipments.write"]), json!(["TREAT", "HPAYMT"]), json!([])),
+        bounds(json!(["shipments.read", "shipments.write"]), json!(["TREAT"]), json!([])),
+        bounds(json!(["shipments.read", "shipments.write"]), json!(["TREAT", "HPAYMT"]), json!(["192.0.2.0/24"])),
+    ] {
+        set_in_session(&app, &who, "bounds", narrower).await;
+        mismatch(create, &call.clone().await);
+    }
+    // Without the purpose, or from elsewhere, it is the policy that refuses, before anything is looked at.
+    set_in_session(&app, &who, "bounds", bounds(json!(["shipments.write"]), json!(["HPAYMT"]), json!([]))).await;
+    assert_eq!(call.clone().await.status, 403);
+    set_in_session(&app, &who, "bounds", all).await;
+    let again = call.await;
+    assert_eq!((again.header("idempotency-replayed"), &again.json), (Some("true"), &first.json));
+}
+
+/// A request that changes its caller's own membership moves on what its twin is compared with.
+#[tokio::test(flavor = "multi_thread")]
+async fn twin_of_a_change_of_ones_own_membership_gets_the_answer_also_at_once_and_from_another_session() {
+    let app = App::start().await;
+    let update = people::endpoint("update_user");
+    let me = app.user_id(Tenant::Acme, Role::TenantAdmin);
+    let mut calls = Vec::new();
+    for _ in 0..3 {
+        let who = app.open_session(Tenant::Acme, Role::TenantAdmin).await;
+        let call = app.as_identity(who).call(update).path("user_id", me).header("If-Match", "*").key("one");
+        calls.push(call.json(json!({"name": "Ada Renamed", "department": "Night shift"})));
+    }
+    let [third, second, first] = [calls.pop(), calls.pop(), calls.pop()].map(Option::unwrap);
+    let (one, other) = tokio::join!(first, second);
+    assert_eq!((one.status, other.status), (200, 200), "{} {}", one.text, other.text);
+    assert_eq!(one.json, other.json);
+    let last = third.await;
+    assert_eq!((last.header("idempotency-replayed"), &last.json), (Some("true"), &one.json), "{}", last.text);
+    assert_eq!(app.domain_events(Tenant::Birch).await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn key_is_bound_to_the_item_in_its_path() {
+    let mut endpoints = 0;
+    for endpoint in repeatable().filter(|e| e.route.path.contains('{')) {
+        let app = fixture::backend(endpoint).await;
+        let (one, another) = (Fixture::of(&app, endpoint).await, Fixture::of(&app, endpoint).await);
+        let varies = registry::path_parameters(endpoint.route.path).any(|name| one.value(name) != another.value(name));
+        if !varies {
+            continue;
+        }
+        let client = app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await);
+        let first = one.call(&client, endpoint).key("one").await;
+        assert_eq!(first.status, endpoint.status, "{}: {}", endpoint.name, first.text);
+        mismatch(endpoint, &another.call(&client, endpoint).key("one").await);
+        // And to its endpoint: the same key elsewhere is another.
+        let elsewhere = people::endpoint("read_all_notifications");
+        let other =
+            app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await).call(elsewhere).key("one").await;
+        assert_eq!(other.header("idempotency-replayed"), None, "{}", endpoint.name);
+        endpoints += 1;
+    }
+    assert!(endpoints >= 8, "{endpoints}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn key_lives_for_24_hours_and_no_longer() {
+    let app = App::start().await;
+    let update = people::endpoint("update_shipment");
+    let fixture = Fixture::of(&app, update).await;
+    let call = async || -> Call<'_> {
+        let who = app.open_session(Tenant::Acme, Role::Marketer).await;
+        fixture.call(&app.as_identity(who), update).key("one")
+    };
+    let first = call().await.await;
+    assert_eq!((first.status, first.header("idempotency-replayed")), (200, None), "{}", first.text);
+    app.clock().advance(Duration::from_secs(24 * 60 * 60 - 1));
+    assert_eq!(call().await.await.header("idempotency-replayed"), Some("true"));
+    app.clock().advance(Duration::from_secs(2));
+    let anew = call().await.await;
+    assert_eq!((anew.status, anew.header("idempotency-replayed")), (200, None), "{}", anew.text);
+    // And from then on for a day.
+    app.clock().advance(Duration::from_secs(24 * 60 * 60 - 1));
+    assert_eq!(call().await.await.header("idempotency-replayed"), Some("true"));
+    // What a batch's key was used for is known for as long as any of its items is.
+    let batch = people::endpoint("create_shipments");
+    let body = fixture::fresh(batch.sample.body.unwrap());
+    let call = async |body: &Value| {
+        let who = app.open_session(Tenant::Acme, Role::Marketer).await;
+        app.as_identity(who).call(batch).key("two").json(body.clone()).await
+    };
+    let first = call(&body).await;
+    app.clock().advance(Duration::from_secs(24 * 60 * 60 - 1));
+    assert_eq!(call(&body).await.json, first.json);
+    mismatch(batch, &call(&fixture::fresh(batch.sample.body.unwrap())).await);
+    app.clock().advance(Duration::from_secs(2));
+    let anew = call(&body).await;
+    assert_eq!(anew.json["items"][0]["error"]["code"], "duplicate_tracking_number", "{}", anew.text);
+}
+
+/// A record as older functions wrote it, whose hash did not cover purpose and authority.
+#[tokio::test(flavor = "multi_thread")]
+async fn record_of_an_older_version_is_refused_as_a_mismatch_and_its_answer_is_not_given() {
+    for endpoint in repeatable() {
+        let (app, fixture, who) = ready(endpoint).await;
+        let call = fixture.call(&app.as_identity(who.clone()), endpoint).key("one");
+        assert_eq!(call.clone().await.status, endpoint.status, "{}", endpoint.name);
+        let written = records(&app).await;
+        assert!(!written.is_empty(), "{}", endpoint.name);
+        let table = &app.provisioned().tables["EphemeraTable"];
+        for mut row in written {
+            row.remove("membership");
+            row.remove("membership_after");
+            app.raw().put_item().table_name(table).set_item(Some(row)).send().await.unwrap();
+        }
+        mismatch(endpoint, &call.await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shown_once_is_kept_nowhere_and_a_repeat_hears_that_it_was_issued() {
+    let mut issuing = Vec::new();
+    for endpoint in keyed().filter(|e| e.issued_again.is_some()) {
+        let (app, fixture, who) = ready(endpoint).await;
+        let call = fixture.call(&app.as_identity(who.clone()), endpoint).key("one");
+        let first = call.clone().await;
+        assert_eq!(first.status, endpoint.status, "{}: {}", endpoint.name, first.text);
+        let rows = records(&app).await;
+        // The fixture's own key was made under a key too.
+        assert!(rows.iter().all(|row| endpoint.name == "rotate_api_key" || !row.contains_key("sealed")), "{rows:?}");
+        let before = app.domain_events(Tenant::Acme).await;
+        app.clock().advance(Duration::from_secs(1));
+        let other_session = app.open_session(Tenant::Acme, allowed_role(endpoint)).await;
+        let from_other_session = fixture.call(&app.as_identity(other_session), endpoint).key("one");
+        for again in [call.clone(), call.clone(), from_other_session] {
+            let again = again.await;
+            assert_eq!((again.status, again.code()), (409, "already_issued"), "{}: {}", endpoint.name, again.text);
+            assert_eq!(again.json["detail"], json!(endpoint.issued_again), "{}", endpoint.name);
+            assert_eq!(again.header("idempotency-replayed"), None, "{}", endpoint.name);
+            for (_, secret) in first.json.as_object().unwrap().iter().filter(|(name, _)| *name != "key_id") {
+                let text = secret.as_str().or(secret[0].as_str()).filter(|text| text.len() > 12);
+                assert!(text.is_none_or(|text| !again.text.contains(text)), "{}", endpoint.name);
+            }
+            let event = event(&app, &who, endpoint).await;
+            assert_eq!(json!([event["status"], event["reason"], event["outcome"]]), json!([409, "already_issued", "refused"]));
+        }
+        assert_eq!(app.domain_events(Tenant::Acme).await, before, "{}: nothing happened twice", endpoint.name);
+        // Another request under the key is still another request.
+        let mut different = call.clone().if_match(1);
+        if endpoint.has_body {
+            different = different.body(format!("{} ", fixture.body(endpoint).unwrap()));
+        }
+        mismatch(endpoint, &different.await);
+        issuing.push(endpoint.name);
+    }
+    assert_eq!(issuing.len(), 5, "{issuing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_twins_that_race_for_a_secret_one_is_shown_it() {
+    let app = App::start().await;
+    let create = people::endpoint("create_api_key");
+    let mut calls = Vec::new();
+    for _ in 0..3 {
+        let who = app.open_session(Tenant::Acme, Role::TenantAdmin).await;
+        calls.push(app.as_identity(who).call(create).key("one").json(fixture::fresh(create.sample.body.unwrap())).into_future());
+    }
+    let answers = futures_util::future::join_all(calls).await;
+    let mut statuses: Vec<_> = answers.iter().map(|a| a.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409, 409]);
+    assert!(answers.iter().filter(|a| a.status == 409).all(|a| a.code() == "already_issued" && !a.text.contains("clo_live_")));
+    let keys = app.as_role(Tenant::Acme, Role::TenantAdmin).call(people::endpoint("list_api_keys")).await;
+    assert_eq!(keys.json["items"].as_array().unwrap().len(), 1);
+    let others = app.as_role(Tenant::Birch, Role::TenantAdmin).call(people::endpoint("list_api_keys")).await;
+    assert_eq!(others.json["items"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replay_without_a_second_factor_is_refused_by_the_policy() {
+    let app = App::start().await;
+    let codes = people::endpoint("create_recovery_codes");
+    let fixture = Fixture::of(&app, codes).await;
+    let role = allowed_role(codes);
+    let with = app.as_identity(app.open_session(Tenant::Acme, role).await);
+    let first = fixture.call(&with, codes).key("one").await;
+    assert_eq!(first.status, 200, "{}", first.text);
+    let without = app.as_identity(app.open_session_without_mfa(Tenant::Acme, role).await);
+    let refused = fixture.call(&without, codes).key("one").await;
+    assert_eq!(refused.status, 403, "{}", refused.text);
+    assert!(!refused.text.contains(first.json["recovery_codes"][0].as_str().unwrap()));
+}
