@@ -417,7 +417,7 @@ impl AskCarrier<'_> {
                 (":ends", number(ends_at)),
                 (":next", number(held.generation)),
                 (":seen", number(held.generation - 1)),
-                (":expires", number(ends_at.div_euclid(1000))),
+                (":expires", number(ends_at.div_euclid(1000) + 1)),
             ],
         };
         // Where the lease ran out meanwhile, another token may be there already; ours is as good.
@@ -425,12 +425,16 @@ impl AskCarrier<'_> {
     }
 }
 
+/// How long a lease's row is kept: longer than a lease, and than what is left of the token that is renewed.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
+
 const SEEN: &str = "attribute_not_exists(generation) OR generation = :seen";
 
 /// Takes it upon itself to renew the token of `generation`: one at a time can.
 async fn lease(db: &Db, generation: i64, now: Timestamp) -> Result<bool> {
     let update = Update {
-        expression: "SET lease_until = :until",
+        // The row of a token that is over may be deleted at any moment, and the lease with it.
+        expression: "SET lease_until = :until, expires_at = :expires",
         condition: Some(
             "(attribute_not_exists(lease_until) OR NOT lease_until BETWEEN :now AND :longest) AND \
              (attribute_not_exists(generation) OR generation = :seen)",
@@ -438,6 +442,7 @@ async fn lease(db: &Db, generation: i64, now: Timestamp) -> Result<bool> {
         names: &[],
         values: vec![
             (":until", number(now.plus(LEASE).as_millis())),
+            (":expires", number(now.plus(FORGOTTEN).as_secs())),
             (":now", number(now.as_millis())),
             // One that lasts longer was taken by a clock that has since gone back.
             (":longest", number(now.plus(2 * LEASE).as_millis())),
