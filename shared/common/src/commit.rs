@@ -1,7 +1,7 @@
 //! The commit: business changes, membership check, audit event, domain events and idempotency record in ONE transaction.
 
 use crate::{
-    Deps, Error, EventId, Result, TenantId, Timestamp, Uuid,
+    Deps, Error, EventId, Result, SessionKind, TenantId, Timestamp, Uuid,
     db::Refused,
     error::{Cause, Refusal},
     membership,
@@ -47,6 +47,8 @@ pub(crate) async fn changes(
         for (op, or) in changes.ops {
             let own = at == principal.tenant() && op.table() == Table::Records && op.key() == &own_membership;
             match op {
+                // A key is no person, so what wants its own member to be one never holds.
+                Op::Check { .. } if own && principal.kind() == SessionKind::ApiKey => return Err(or),
                 Op::Check { .. } if own => {}
                 op if own => {
                     own_changes = true;

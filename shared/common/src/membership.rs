@@ -43,6 +43,9 @@ const ACTIVE: &str = "active";
 
 const DELETED: &str = "deleted";
 
+/// What every person's item has, and no API key's.
+const GRANTS: &str = "grants";
+
 pub(crate) const fn status(active: bool, invited: bool) -> &'static str {
     match (active, invited) {
         (true, false) => ACTIVE,
@@ -72,7 +75,7 @@ pub(crate) fn in_directory(user: UserId, tenant: TenantId, email: &SearchToken) 
 /// What is left of a member who was deleted: nothing of the person, and that it is no list's.
 pub(crate) fn tombstone(user: UserId, version: crate::Version, now: Timestamp) -> Edit {
     let edit = Edit::of(key(user)).text("status", DELETED).text("deleted_at", now).number("version", version.0);
-    let edit = edit.remove("sealed").remove("grants").remove("department").remove("mfa_enrolled").remove("invited");
+    let edit = edit.remove("sealed").remove(GRANTS).remove("department").remove("mfa_enrolled").remove("invited");
     edit.unindexed(Index::All)
 }
 
@@ -105,7 +108,7 @@ impl Membership {
         Ok(Item::new(key(self.user))
             .text("status", status(self.active, self.invited))
             .number("invited", self.invited)
-            .text("grants", grants)
+            .text(GRANTS, grants)
             .maybe("department", self.department)
             .number("mfa_enrolled", self.mfa_enrolled)
             .text("created_at", self.created_at)
@@ -120,7 +123,7 @@ impl Membership {
             user,
             active: !matches!(row.text("status")?, "disabled" | DELETED),
             invited: row.maybe_number("invited").is_some_and(|n| n != 0),
-            grants: serde_json::from_str(row.text("grants")?).map_err(|_| Error::internal("grants"))?,
+            grants: serde_json::from_str(row.text(GRANTS)?).map_err(|_| Error::internal("grants"))?,
             department: row.maybe_text("department").map(str::to_owned),
             mfa_enrolled: row.maybe_number("mfa_enrolled").is_some_and(|n| n != 0),
             created_at: row.parse("created_at")?,
@@ -146,15 +149,39 @@ pub(crate) async fn active(db: &Db, tenant: TenantId, user: UserId) -> Result<Me
     membership.ok_or(Error::Unauthenticated(AuthFailure::NoMembership))
 }
 
-/// A member, active or not.
+/// A person who is a member, active or not. API keys and deleted users are none.
 pub(crate) async fn of(db: &Db, tenant: TenantId, user: UserId) -> Result<Option<Membership>> {
     let row = db.get(tenant, Table::Records, &key(user)).await?;
-    row.map_or(Ok(None), |row| existing(tenant, user, &row))
+    row.map_or(Ok(None), |row| MemberItem::from_row(tenant, user, &row).map(MemberItem::person))
 }
 
-/// Whose item this is; of somebody who was deleted there is only the item.
-pub(crate) fn existing(tenant: TenantId, user: UserId, row: &Row) -> Result<Option<Membership>> {
-    if row.text("status")? == DELETED { Ok(None) } else { Membership::from_row(tenant, user, row).map(Some) }
+/// What a member item is of. Three kinds lie under one kind of key.
+#[derive(Debug)]
+pub(crate) enum MemberItem {
+    Person(Box<Membership>),
+    /// An API key acts as this member. There is no person: neither grants nor a sealed record.
+    ApiKey,
+    /// A person who was deleted. Only the item is left.
+    Deleted,
+}
+
+impl MemberItem {
+    pub(crate) fn from_row(tenant: TenantId, user: UserId, row: &Row) -> Result<Self> {
+        if row.text("status")? == DELETED {
+            return Ok(Self::Deleted);
+        }
+        if row.maybe_text(GRANTS).is_none() && row.maybe_bytes("sealed").is_none() {
+            return Ok(Self::ApiKey);
+        }
+        Membership::from_row(tenant, user, row).map(|member| Self::Person(Box::new(member)))
+    }
+
+    fn person(self) -> Option<Membership> {
+        match self {
+            Self::Person(member) => Some(*member),
+            Self::ApiKey | Self::Deleted => None,
+        }
+    }
 }
 
 /// The list of a tenant's members.
@@ -162,20 +189,26 @@ pub(crate) fn list() -> Query {
     Query::index(Index::All, LIST)
 }
 
-/// A member of that list.
-pub(crate) fn listed(tenant: TenantId, row: &Row) -> Result<Membership> {
-    Membership::from_row(tenant, row.parse("ix_sort")?, row)
+/// The persons among rows of that list. The index lags: a row may be of somebody who has been deleted since.
+pub(crate) fn listed(tenant: TenantId, rows: &[Row]) -> Result<Vec<Membership>> {
+    let item = |row: &Row| MemberItem::from_row(tenant, row.parse("ix_sort")?, row);
+    rows.iter().filter_map(|row| item(row).map(MemberItem::person).transpose()).collect()
 }
 
 /// Every member of a tenant.
 pub(crate) async fn all(db: &Db, tenant: TenantId) -> Result<Vec<Membership>> {
     let rows = db.query_all(tenant, &list().limit(1000)).await?;
-    rows.iter().map(|row| listed(tenant, row)).collect()
+    listed(tenant, &rows)
 }
 
-/// What holds of a membership while its user may be given work.
-pub(crate) fn is_active() -> Condition {
+/// Holds of a member, person or API key, who may act.
+fn is_active() -> Condition {
     Condition::Is("status", ACTIVE.to_owned())
+}
+
+/// Holds of a member who may be given work: an active person, not an API key.
+pub(crate) fn is_active_person() -> Condition {
+    Condition::All(vec![is_active(), Condition::Has(GRANTS)])
 }
 
 /// What holds of a membership until its user signs in for the first time.

@@ -6,7 +6,7 @@ use crate::{
     db::Query,
     endpoint::declares,
     idempotency::Claim,
-    membership,
+    membership::{self, MemberItem},
     policy::Circumstances,
     request::Request,
     table::{Key, Row, Table},
@@ -115,6 +115,7 @@ pub enum FoundMember {
     Here(Box<Membership>),
     /// There was somebody of that id.
     Deleted,
+    /// Nobody, or an API key: a key is no user.
     Nobody,
 }
 
@@ -155,8 +156,11 @@ impl<'a> Reader<'a> {
     /// 503 where DynamoDB does not answer.
     pub async fn member(&self, user: UserId) -> Result<FoundMember> {
         let Some(row) = self.get(&membership::key(user)).await? else { return Ok(FoundMember::Nobody) };
-        let member = membership::existing(self.tenant, user, &row)?;
-        Ok(member.map_or(FoundMember::Deleted, |member| FoundMember::Here(Box::new(member))))
+        Ok(match MemberItem::from_row(self.tenant, user, &row)? {
+            MemberItem::Person(member) => FoundMember::Here(member),
+            MemberItem::Deleted => FoundMember::Deleted,
+            MemberItem::ApiKey => FoundMember::Nobody,
+        })
     }
 
     /// One page of the tenant's members, in the order in which they came, and the cursor of the next.
@@ -165,8 +169,7 @@ impl<'a> Reader<'a> {
     /// As [`page`](Self::page).
     pub async fn members(&self, limit: u32, cursor: Option<&str>) -> Result<(Vec<Membership>, Option<String>)> {
         let (rows, next) = self.page(&membership::list().limit(limit), cursor).await?;
-        let members = rows.iter().map(|row| membership::listed(self.tenant, row)).collect::<Result<_>>()?;
-        Ok((members, next))
+        Ok((membership::listed(self.tenant, &rows)?, next))
     }
 
     /// The first page of a query, where the rest is of no interest.

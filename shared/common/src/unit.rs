@@ -32,6 +32,8 @@ pub enum Condition {
     AtLeast(&'static str, i64),
     /// There is no such attribute, be there an item or not.
     Missing(&'static str),
+    /// There is such an attribute.
+    Has(&'static str),
     /// All of them.
     All(Vec<Condition>),
     /// One of them at least.
@@ -91,6 +93,10 @@ impl Condition {
                 // A name of its own kind: it has no value, and placeholders count values.
                 names.insert(format!("#m_{name}"), (*name).to_owned());
                 format!("attribute_not_exists(#m_{name})")
+            }
+            Self::Has(name) => {
+                names.insert(format!("#m_{name}"), (*name).to_owned());
+                format!("attribute_exists(#m_{name})")
             }
             Self::All(conditions) => joined(conditions, " AND ", names, values),
             Self::Any(conditions) => joined(conditions, " OR ", names, values),
@@ -296,9 +302,9 @@ impl Changes {
     pub fn check(&mut self, key: Key, condition: Condition, or: Error) {
         self.ops.push((Op::Check { table: Table::Records, key, condition }, or));
     }
-    /// Lets the commit fail unless `user` is an active member of this tenant at that moment.
+    /// Lets the commit fail unless `user` is an active member of this tenant at that moment, and a person.
     pub fn check_member(&mut self, user: UserId, or: Error) {
-        self.check(membership::key(user), membership::is_active(), or);
+        self.check(membership::key(user), membership::is_active_person(), or);
     }
     /// Changes some of an item's attributes.
     pub fn edit(&mut self, edit: Edit, or: Error) {
