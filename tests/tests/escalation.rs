@@ -10,7 +10,7 @@ use std::time::Duration;
 use suite::{
     fixture::{self, Fixture},
     matrix::{allowed_role, matrix, protected},
-    state,
+    people, state,
 };
 use testing::{Answer, App, Tenant};
 
@@ -24,6 +24,39 @@ fn about_an_item() -> impl Iterator<Item = &'static AnyEndpoint> {
 
 fn header_names(answer: &Answer) -> Vec<&str> {
     answer.headers.iter().map(|(name, _)| name.as_str()).collect()
+}
+
+/// A decision refuses types that an action is not declared for: a view that did not fit would hide what the caller sees.
+#[test]
+fn what_is_viewed_is_of_a_type_that_its_view_is_declared_for() {
+    let declared = |view: &str, kind: &str| {
+        let line = common::policy::RESOURCES.lines().filter_map(|line| line.split_once(": ")).find(|(action, _)| *action == view);
+        line.is_some_and(|(_, kinds)| kinds.split(' ').any(|known| known == kind))
+    };
+    for endpoint in protected() {
+        let kind = endpoint.resource.unwrap();
+        assert!(declared(endpoint.action.unwrap().0, kind), "{} acts on {kind}", endpoint.name);
+        // A role in somebody's hands is seen by whoever sees that somebody.
+        if let Some(view) = endpoint.view.filter(|_| kind != "RoleGrant") {
+            assert!(declared(view.0, kind), "{}: {} on {kind}", endpoint.name, view.0);
+        }
+    }
+}
+
+/// Through the front door: an API key from outside its networks, and for what only users do.
+#[tokio::test(flavor = "multi_thread")]
+async fn key_is_refused_from_other_networks_and_for_what_only_users_do() {
+    let app = App::start().await;
+    let key = app.open_session(Tenant::Acme, Role::ApiUser).await;
+    let (list, users) = (people::endpoint("list_shipments"), people::endpoint("list_users"));
+    assert_eq!(app.as_identity(key.clone()).call(list).await.status, 200);
+    for (endpoint, status) in [(users, 403), (people::endpoint("me"), 403)] {
+        let answer = app.as_identity(key.clone()).call(endpoint).await;
+        assert_eq!(answer.status, status, "{}: {}", endpoint.name, answer.text);
+        let log = app.audit(Tenant::Acme).await;
+        let event = log.iter().rfind(|e| e["type"] == format!("api.{}", endpoint.name)).unwrap();
+        assert_eq!((&event["policy"]["decision"], &event["policy"]["ids"]), (&json!("deny"), &json!([])), "{event:#}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

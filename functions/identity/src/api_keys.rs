@@ -55,7 +55,8 @@ impl Resource for Stored {
         Some(self.tenant)
     }
     fn attributes(&self) -> Vec<(&'static str, Attribute)> {
-        vec![("user", Attribute::Entity("User", self.key.user().to_string()))]
+        let purposes = self.terms.bounds.purposes.iter().map(|purpose| purpose.as_str().to_owned());
+        vec![("user", Attribute::Entity("User", self.key.user().to_string())), ("purposes", Attribute::Texts(purposes.collect()))]
     }
 }
 

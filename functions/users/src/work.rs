@@ -3,7 +3,7 @@
 use crate::view::UserView;
 use common::{
     Action, Attribute, Endpoint, Error, Event, FoundMember, MemberChange, Membership, Permit, Reader, Resource, Result, Role,
-    TenantId, UserId, Version,
+    TenantId, UserId, Version, Viewed,
 };
 
 const VIEW: Action = Action("viewUser");
@@ -132,6 +132,9 @@ impl Resource for RoleGrant {
     fn attributes(&self) -> Vec<(&'static str, Attribute)> {
         let user = ("user", Attribute::Entity("User", self.member.user.to_string()));
         vec![user, ("role", Attribute::Entity("Role", self.role.as_str().to_owned()))]
+    }
+    fn viewed(&self) -> Viewed {
+        Viewed { kind: Person::TYPE, id: self.member.user.to_string(), attributes: department(&self.member) }
     }
 }
 

@@ -3,6 +3,9 @@
 //! Cedar's symbolic compiler turns a question about policies into one about logic, an environment at a time: an action, a type of
 //! principal, a type of resource. The solver cvc5 answers it: there is no such request, or here is one. Nothing is sampled.
 //!
+//! All other combinations of types are no environments. A decision refuses them by their types, before it asks a policy; that its
+//! lists of types are the schema's is looked at here, type by type, and that it refuses so by the tests of `common`.
+//!
 //! It says nothing about the facts that the policies are given: that a caller's tenant is the caller's is the pipeline's to
 //! see to, and its tests'.
 
@@ -20,6 +23,8 @@ use tokio::process::Command;
 pub struct Answer {
     /// How many environments there are.
     pub environments: usize,
+    /// How many other combinations of an action, a type of principal and a type of resource there are. A decision refuses each.
+    pub refused: usize,
     /// Those in which nobody is ever allowed anything. About these everything is proven, and nothing said.
     pub impossible: Vec<String>,
     /// One for each property, in the order of their file, and one for errors.

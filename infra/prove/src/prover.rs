@@ -70,7 +70,7 @@ impl Prover {
         if let Some(idle) = findings.iter().find(|finding| finding.about == 0) {
             return Err(Unanswered::Question(format!("property {}: there is nothing that it could forbid", idle.id)));
         }
-        Ok(Answer { environments: environments.len(), impossible, findings })
+        Ok(Answer { environments: environments.len(), refused: question.refused, impossible, findings })
     }
 
     async fn ask(&mut self, at: &Place<'_>, property: &Property) -> Result<Verdict, err::Error> {

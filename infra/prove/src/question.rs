@@ -3,7 +3,10 @@
 use crate::Unanswered;
 use cedar_policy::{Effect, Policy, PolicyId, PolicySet, RequestEnv, Schema, ValidationMode, Validator};
 use serde::Deserialize;
-use std::str::FromStr;
+use std::{
+    collections::{HashMap, HashSet},
+    str::FromStr,
+};
 
 /// Valid policies, and valid properties of theirs.
 #[derive(Debug, Deserialize)]
@@ -12,6 +15,8 @@ pub struct Question {
     pub(crate) schema: Schema,
     pub(crate) policies: PolicySet,
     pub(crate) properties: Vec<Property>,
+    /// How many combinations of a type of principal, an action and a type of resource are refused by their types.
+    pub(crate) refused: usize,
     /// Whether it is also asked that no policy fails, and that everything may be done by somebody.
     pub(crate) whole: bool,
 }
@@ -34,23 +39,28 @@ struct Texts {
     policies: Vec<(String, String)>,
     schema: String,
     properties: String,
+    /// The lists by which a decision refuses types, each line as `action: Type Type`.
+    principals: String,
+    resources: String,
 }
 
 impl TryFrom<Texts> for Question {
     type Error = Unanswered;
 
     fn try_from(texts: Texts) -> Result<Self, Unanswered> {
-        Self::new(&texts.policies, &texts.schema, &texts.properties)
+        Self::new(&texts.policies, &texts.schema, &texts.properties, [&texts.principals, &texts.resources])
     }
 }
 
 impl Question {
     /// Of policies by their files' names, and of properties. Each policy has an `@id` of its own, and so has each property, which
-    /// also `@says` what it is.
+    /// also `@says` what it is. `types` lists the types of principals, and of resources, that each action is decided about: a
+    /// decision refuses all others before it asks a policy.
     ///
     /// # Errors
-    /// Where a text does not parse, or is not valid in strict mode.
-    pub fn new(policies: &[(String, String)], schema: &str, properties: &str) -> Result<Self, Unanswered> {
+    /// Where a text does not parse, or is not valid in strict mode; where `types` lets a combination through that the schema does
+    /// not declare, since nothing is proven about it, or refuses one that it declares.
+    pub fn new(policies: &[(String, String)], schema: &str, properties: &str, types: [&str; 2]) -> Result<Self, Unanswered> {
         let schema = Schema::from_cedarschema_str(schema).map_err(|e| wrong(format!("schema: {e}")))?.0;
         let mut all = Vec::new();
         for (file, text) in policies {
@@ -66,7 +76,8 @@ impl Question {
             }
         }
         let properties = stated.into_iter().map(Property::new).collect::<Result<_, _>>()?;
-        Ok(Self { schema, policies, properties, whole: true })
+        let refused = refused(&schema, types)?;
+        Ok(Self { schema, policies, properties, refused, whole: true })
     }
 
     /// The `@id`s of the policies.
@@ -113,6 +124,39 @@ impl Property {
         let only = set(everything.into_iter().chain([forbid.clone()]))?;
         Ok(Self { id, says, forbid, only })
     }
+}
+
+/// Looks at every type as a principal, every action, groups included, and every type as a resource: either the schema declares the
+/// combination, and it is an environment, or the decision refuses it. How many are refused.
+fn refused(schema: &Schema, [principals, resources]: [&str; 2]) -> Result<usize, Unanswered> {
+    let (principals, resources) = (lists(principals), lists(resources));
+    let env =
+        |env: RequestEnv| (env.principal().to_string(), env.action().id().unescaped().to_owned(), env.resource().to_string());
+    let declared: HashSet<_> = schema.request_envs().map(env).collect();
+    let types: Vec<_> = schema.entity_types().map(ToString::to_string).collect();
+    let actions: Vec<_> = schema.actions().map(|action| action.id().unescaped().to_owned()).collect();
+    let none = HashSet::new();
+    let mut refused = 0;
+    for action in &actions {
+        let of = |lists: &HashMap<String, HashSet<String>>| lists.get(action).unwrap_or(&none).clone();
+        let (by, on) = (of(&principals), of(&resources));
+        for (principal, resource) in types.iter().flat_map(|principal| types.iter().map(move |resource| (principal, resource))) {
+            let decided = by.contains(principal) && on.contains(resource);
+            match (decided, declared.contains(&(principal.clone(), action.clone(), resource.clone()))) {
+                (true, true) => {}
+                (false, false) => refused += 1,
+                (true, false) => return Err(wrong(format!("{action} by {principal} on {resource} is decided and not declared"))),
+                (false, true) => return Err(wrong(format!("{action} by {principal} on {resource} is declared and not decided"))),
+            }
+        }
+    }
+    Ok(refused)
+}
+
+/// Lines as `name: one other`.
+fn lists(lines: &str) -> HashMap<String, HashSet<String>> {
+    let line = |(name, list): (&str, &str)| (name.to_owned(), list.split_whitespace().map(str::to_owned).collect());
+    lines.lines().filter_map(|line| line.split_once(':')).map(line).collect()
 }
 
 /// A file's policies, each by its `@id`, in the order in which they are written.

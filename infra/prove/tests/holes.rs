@@ -37,7 +37,8 @@ fn policies() -> Vec<(String, String)> {
 
 fn ask_about(policies: &[(String, String)]) -> Question {
     let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
-    Question::new(policies, &read("policies/schema.cedarschema"), &read("infra/prove/properties.cedar")).unwrap()
+    let types = [&*read("policies/principals.txt"), &*read("policies/resources.txt")];
+    Question::new(policies, &read("policies/schema.cedarschema"), &read("infra/prove/properties.cedar"), types).unwrap()
 }
 
 async fn answer(question: &Question) -> Answer {
@@ -122,4 +123,24 @@ async fn a_policy_that_may_fail_is_found() {
     assert!(errors.counterexamples[0].contains("where hole fails"), "{errors:?}");
     // Nobody may do anything else: there is nothing to prove about it, which is said.
     assert_eq!(answer.impossible.len(), answer.environments - 2);
+}
+
+#[test]
+fn lists_of_types_that_are_not_the_schemas_prove_nothing() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let (principals, resources) = (read("policies/principals.txt"), read("policies/resources.txt"));
+    let ask = |types: [&str; 2]| {
+        Question::new(&policies(), &read("policies/schema.cedarschema"), &read("infra/prove/properties.cedar"), types)
+    };
+    assert!(ask([&principals, &resources]).is_ok());
+    for (principals, resources, said) in [
+        (principals.replace("createApiKey: User", "createApiKey: ApiKey User"), resources.clone(), "decided and not declared"),
+        (principals.clone(), resources.replace("viewMe: User", "viewMe: Organization User"), "decided and not declared"),
+        (format!("{principals}phi: User\n"), format!("{resources}phi: Shipment\n"), "decided and not declared"),
+        (principals.replace("viewMe: User", "viewMe: ApiKey"), resources.clone(), "viewMe by"),
+        (String::new(), resources.clone(), "declared and not decided"),
+    ] {
+        let error = ask([&principals, &resources]).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
 }

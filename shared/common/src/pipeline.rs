@@ -276,7 +276,10 @@ fn authorize<R: Resource>(context: &Context<'_>, story: &mut Story, action: Acti
     };
     let seen = match R::VIEW {
         None => true,
-        Some(view) => may(view, if refusal == Refusal::Policy { circumstances } else { &best })?.allowed,
+        Some(view) => {
+            let circumstances = if refusal == Refusal::Policy { circumstances } else { &best };
+            deps.policies.decide_view(principal, view, target, circumstances)?.allowed
+        }
     };
     if seen {
         return Err(Error::Forbidden(refusal));

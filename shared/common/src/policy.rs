@@ -3,11 +3,12 @@
 mod answers;
 mod circumstances;
 mod laws;
+mod shape;
 mod table;
 
 pub use answers::{Answer, Asked, Permission, Reach};
 pub(crate) use circumstances::Circumstances;
-pub use table::{actions_of_schema, index_of_policies, resources_of_schema};
+pub use table::{actions_of_schema, index_of_policies, principals_of_schema, resources_of_schema};
 
 use crate::{Error, Principal, Result, Role, SessionKind, TenantId, UserId, error::Refusal};
 use cedar_policy::{
@@ -46,6 +47,9 @@ pub const INDEX: &str = include_str!("../../../policies/index.txt");
 /// What each action is done to, from the schema too.
 pub const RESOURCES: &str = include_str!("../../../policies/resources.txt");
 
+/// The types of principals that may do each action, from the schema too.
+pub const PRINCIPALS: &str = include_str!("../../../policies/principals.txt");
+
 /// The name of a Cedar action, `createShipment`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Action(pub &'static str);
@@ -63,10 +67,23 @@ pub trait Resource: Send + Sync {
     fn attributes(&self) -> Vec<(&'static str, Attribute)> {
         Vec::new()
     }
+    /// What [`VIEW`](Self::VIEW) is asked about: itself, or the thing that it is a part of.
+    fn viewed(&self) -> Viewed {
+        Viewed { kind: Self::TYPE, id: self.id(), attributes: self.attributes() }
+    }
     /// Whether it is an item of its own, rather than the list that items are in.
     fn is_item(&self) -> bool {
         Self::VIEW.is_some()
     }
+}
+
+/// A thing that a caller sees or does not see, of the tenant whose part of it is acted on.
+#[derive(Clone, Debug)]
+pub struct Viewed {
+    /// Cedar's entity type.
+    pub kind: &'static str,
+    pub id: String,
+    pub attributes: Vec<(&'static str, Attribute)>,
 }
 
 /// The deployment itself. It belongs to no tenant.
@@ -102,6 +119,7 @@ impl Resource for Organization {
 #[derive(Clone, Debug)]
 pub enum Attribute {
     Text(String),
+    Texts(Vec<String>),
     Flag(bool),
     Entity(&'static str, String),
     Entities(&'static str, Vec<String>),
@@ -112,6 +130,7 @@ impl Attribute {
         let entity = |kind: &EntityTypeName, id: &str| RestrictedExpression::new_entity_uid(uid(kind, id));
         Ok(match self {
             Self::Text(text) => RestrictedExpression::new_string(text),
+            Self::Texts(texts) => RestrictedExpression::new_set(texts.into_iter().map(RestrictedExpression::new_string)),
             Self::Flag(flag) => RestrictedExpression::new_bool(flag),
             Self::Entity(kind, id) => entity(&EntityTypeName::from_str(kind)?, &id),
             Self::Entities(kind, ids) => {
@@ -161,8 +180,8 @@ impl Policies {
     /// Says which policy the index does not know. A test proves that it knows the shipped ones.
     pub fn load() -> Result<Self, String> {
         let names = Names {
-            user: type_name("User")?,
-            api_key: type_name("ApiKey")?,
+            user: type_name(USER)?,
+            api_key: type_name(API_KEY)?,
             api_scope: type_name("ApiScope")?,
             role: type_name("Role")?,
             tenant: type_name("Tenant")?,
@@ -193,6 +212,22 @@ impl Policies {
         self.ask(who, action.0, on, circumstances).map_err(|_| Error::internal("policy"))
     }
 
+    /// Whether the caller sees a thing.
+    ///
+    /// # Errors
+    /// As [`decide`](Self::decide).
+    pub(crate) fn decide_view<R: Resource>(
+        &self,
+        who: &Principal,
+        view: Action,
+        on: &R,
+        circumstances: &Circumstances,
+    ) -> Result<Decided> {
+        let Viewed { kind, id, attributes } = on.viewed();
+        let on = Thing { kind, id, tenant: on.tenant(), attributes };
+        self.ask(who, view.0, on, circumstances).map_err(|_| Error::internal("policy"))
+    }
+
     fn ask(
         &self,
         who: &Principal,
@@ -201,6 +236,10 @@ impl Policies {
         circumstances: &Circumstances,
     ) -> Result<Decided, Box<dyn std::error::Error>> {
         let known = self.laws.of(action)?;
+        if !known.applies_to(kind_of(who), on.kind) {
+            // Nothing permits it: no policy may be asked about types that its action is not declared for.
+            return Ok(Decided { allowed: false, policies: Vec::new(), refusal: None });
+        }
         let (request, entities) = self.question(who, known, on, circumstances)?;
         let answer = self.authorizer.is_authorized(&request, &known.policies, &entities);
         // A policy that fails to evaluate might have been a forbid.
@@ -226,7 +265,7 @@ impl Policies {
     ) -> Result<(Request, Entities), Box<dyn std::error::Error>> {
         let principal = self.principal(who);
         let resource = uid(&EntityTypeName::from_str(on.kind)?, &on.id);
-        let mut entities = vec![self.describe(who)?, Entity::new_no_attrs(action.uid.clone(), action.groups.clone())];
+        let mut entities = vec![self.describe(who)?];
         if resource != principal {
             let mut attributes = HashMap::new();
             if let Some(owner) = on.tenant {
@@ -239,15 +278,17 @@ impl Policies {
             entities.push(Entity::new(resource.clone(), attributes, HashSet::new())?);
         }
         let context = Context::from_pairs(circumstances.pairs()?)?;
+        if cfg!(debug_assertions) {
+            shape::check(&principal, &action.uid, &resource, &context, &entities)?;
+        }
+        entities.push(Entity::new_no_attrs(action.uid.clone(), action.groups.clone()));
         let request = Request::new(principal, action.uid.clone(), resource, context, None)?;
         Ok((request, Entities::from_entities(entities, None)?))
     }
 
     fn principal(&self, who: &Principal) -> EntityUid {
-        match who.kind {
-            SessionKind::Full | SessionKind::Enrolment => uid(&self.names.user, &who.user().to_string()),
-            SessionKind::ApiKey => uid(&self.names.api_key, &who.user().to_string()),
-        }
+        let kind = if kind_of(who) == API_KEY { &self.names.api_key } else { &self.names.user };
+        uid(kind, &who.user().to_string())
     }
 
     /// The caller as an entity: whose it is, with its roles and, where it is a key, its scopes as parents.
@@ -275,10 +316,11 @@ impl Policies {
     /// # Errors
     /// Says which policy does not parse. A test proves that the shipped ones do.
     pub(crate) fn warm_up(&self, action: Action) -> Result<(), String> {
-        self.laws.of(action.0)?;
+        let Some(kind) = self.laws.of(action.0)?.a_resource() else { return Ok(()) };
         let user = crate::UserId::first_at(crate::Timestamp::from_millis(0));
         let nobody = Principal::imagined(TenantId::PLATFORM, user, Vec::new());
-        let _ = self.decide(&nobody, action, &PlatformResource(String::new()), &Circumstances::best());
+        let on = Thing::imagined(kind, user, user, TenantId::PLATFORM);
+        let _ = self.ask(&nobody, action.0, on, &Circumstances::best());
         Ok(())
     }
 }
@@ -295,17 +337,30 @@ impl Thing {
     /// Any thing of a kind, made by `other` and otherwise `owner`'s: assigned to them, about them, in their hands.
     fn imagined(kind: &'static str, owner: UserId, other: UserId, tenant: TenantId) -> Self {
         let person = || Attribute::Entity("User", owner.to_string());
+        let role = || Attribute::Entity("Role", Role::Viewer.as_str().to_owned());
         Self {
             kind,
             id: if kind == "User" { owner.to_string() } else { "any".to_owned() },
             tenant: (kind != "Platform").then_some(tenant),
-            attributes: vec![
-                ("created_by", Attribute::Entity("User", other.to_string())),
-                ("assigned_to", person()),
-                ("user", person()),
-                ("role", Attribute::Entity("Role", Role::Viewer.as_str().to_owned())),
-            ],
+            attributes: match kind {
+                "Shipment" => vec![("created_by", Attribute::Entity("User", other.to_string())), ("assigned_to", person())],
+                "Session" | "Inbox" => vec![("user", person())],
+                "ApiKey" => vec![("user", person()), ("purposes", Attribute::Texts(Vec::new()))],
+                "RoleGrant" => vec![("user", person()), ("role", role())],
+                _ => Vec::new(),
+            },
         }
+    }
+}
+
+const USER: &str = "User";
+const API_KEY: &str = "ApiKey";
+
+/// The caller's type in the schema.
+const fn kind_of(who: &Principal) -> &'static str {
+    match who.kind {
+        SessionKind::Full | SessionKind::Enrolment => USER,
+        SessionKind::ApiKey => API_KEY,
     }
 }
 
@@ -322,7 +377,7 @@ mod tests {
     use super::*;
     use cedar_policy::{Schema, ValidationMode, Validator};
 
-    const SCHEMA: &str = include_str!("../../../policies/schema.cedarschema");
+    use super::shape::SCHEMA;
 
     #[test]
     fn every_policy_file_is_loaded_and_valid_in_strict_mode() {
@@ -344,6 +399,7 @@ mod tests {
         assert_eq!(ACTIONS, actions_of_schema(SCHEMA).unwrap(), "policies/actions.txt is stale: run `cargo xtask sync`");
         assert_eq!(INDEX, index_of_policies().unwrap(), "policies/index.txt is stale: run `cargo xtask sync`");
         assert_eq!(RESOURCES, resources_of_schema(SCHEMA).unwrap(), "policies/resources.txt is stale: run `cargo xtask sync`");
+        assert_eq!(PRINCIPALS, principals_of_schema(SCHEMA).unwrap(), "policies/principals.txt is stale: run `cargo xtask sync`");
     }
 
     /// Whoever asks, about their own or another's, of their tenant or of none, in whatever circumstances.
@@ -369,6 +425,9 @@ mod tests {
             left_out += every.policies().count() - known.policies.policies().count();
             for (kind, role) in kinds.split(' ').flat_map(|kind| Role::ALL.map(|role| (kind, role))) {
                 let who = Principal::imagined(tenant, me, vec![role]);
+                if !known.applies_to(kind_of(&who), kind) {
+                    continue;
+                }
                 for (owner, of) in [(me, tenant), (UserId::new(at), tenant), (me, TenantId::new(at))] {
                     for circumstances in [&Circumstances::best_for(&who), &worst] {
                         let on = Thing::imagined(kind, owner, me, of);
@@ -386,5 +445,62 @@ mod tests {
             }
         }
         assert!(asked > 1000 && left_out > 0, "{asked} questions, {left_out} left out");
+    }
+
+    /// A caller of a type who holds every role, and every scope where it is a key, in the best of circumstances.
+    fn almighty(kind: SessionKind, tenant: TenantId, user: UserId) -> Principal {
+        let bounds = crate::KeyBounds::everything();
+        Principal { kind, bounds, ..Principal::imagined(tenant, user, Role::ALL.to_vec()) }
+    }
+
+    #[test]
+    fn no_action_is_allowed_outside_the_types_that_the_schema_declares_it_for() {
+        let policies = Policies::load().unwrap();
+        let (schema, _) = Schema::from_cedarschema_str(SCHEMA).unwrap();
+        let types: Vec<&'static str> = schema.entity_types().map(|name| &*name.to_string().leak()).collect();
+        let declared: HashSet<_> = schema
+            .request_envs()
+            .map(|env| (env.principal().to_string(), env.action().id().unescaped().to_owned(), env.resource().to_string()))
+            .collect();
+        let at = crate::Timestamp::from_millis(0);
+        let (tenant, me) = (TenantId::new(at), UserId::new(at));
+        let (mut inside, mut outside) = (0, 0);
+        for action in ACTIONS.lines().filter_map(|line| line.split(':').next()) {
+            for kind in types.iter().copied().chain(["Carpet", "", "user", "Cloister::User"]) {
+                for session in [SessionKind::Full, SessionKind::Enrolment, SessionKind::ApiKey] {
+                    let who = almighty(session, tenant, me);
+                    let circumstances = Circumstances { session_kind: session, ..Circumstances::best() };
+                    let asked = (kind_of(&who).to_owned(), action.to_owned(), kind.to_owned());
+                    let decided = policies.ask(&who, action, Thing::imagined(kind, me, me, tenant), &circumstances);
+                    if declared.contains(&asked) {
+                        inside += usize::from(decided.unwrap().allowed);
+                    } else {
+                        let refused = Decided { allowed: false, policies: Vec::new(), refusal: None };
+                        assert_eq!(decided.unwrap(), refused, "{asked:?}");
+                        outside += 1;
+                    }
+                }
+            }
+        }
+        assert!(inside > 50 && outside > 1000, "{inside} allowed inside, {outside} refused outside");
+    }
+
+    #[test]
+    fn whatever_is_known_of_the_circumstances_has_the_schemas_shape() {
+        let policies = Policies::load().unwrap();
+        let at = crate::Timestamp::from_millis(0);
+        let (tenant, me) = (TenantId::new(at), UserId::new(at));
+        let (purpose, mfa_age) = ([None, Some(crate::Purpose::Operations)], [None, Some(0), Some(i64::MAX)]);
+        for (action, kinds) in RESOURCES.lines().map(|line| line.split_once(": ").unwrap()) {
+            for (kind, session) in kinds.split(' ').flat_map(|kind| [(kind, SessionKind::Full), (kind, SessionKind::ApiKey)]) {
+                for (purpose, mfa_age) in purpose.iter().flat_map(|p| mfa_age.map(|age| (*p, age))) {
+                    for mfa_roles in [Vec::new(), Role::ALL.to_vec()] {
+                        let circumstances = Circumstances { purpose, mfa_age, mfa_roles, ..Circumstances::best() };
+                        let on = Thing::imagined(kind, me, me, tenant);
+                        policies.ask(&almighty(session, tenant, me), action, on, &circumstances).unwrap();
+                    }
+                }
+            }
+        }
     }
 }

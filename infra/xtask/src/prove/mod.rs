@@ -5,7 +5,7 @@ mod record;
 mod solver;
 
 use crate::{Outcome, build, paint::Paint, workspace};
-use common::policy::POLICIES;
+use common::policy::{POLICIES, PRINCIPALS, RESOURCES};
 use record::{Basis, RECORD};
 use serde::Deserialize;
 use serde_json::json;
@@ -38,6 +38,7 @@ pub(crate) struct Args {
 #[derive(Debug, Deserialize)]
 struct Answer {
     environments: usize,
+    refused: usize,
     impossible: Vec<String>,
     findings: Vec<Finding>,
 }
@@ -93,7 +94,9 @@ fn ask(solver: &Solver) -> Result<Answer, Box<dyn Error>> {
     // The limit is each question's: a minute.
     cargo.arg("--").args(&solver.command).args(["--lang", "smt", "--tlimit-per=60000"]);
     let mut child = cargo.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    let question = json!({ "policies": POLICIES, "schema": SCHEMA, "properties": PROPERTIES });
+    let question = json!({
+        "policies": POLICIES, "schema": SCHEMA, "properties": PROPERTIES, "principals": PRINCIPALS, "resources": RESOURCES,
+    });
     if let Some(mut stdin) = child.stdin.take() {
         // It reads all before it writes anything. Where it does not even start, its own words say why.
         let _ = stdin.write_all(question.to_string().as_bytes());
@@ -116,6 +119,7 @@ fn show(answer: &Answer) {
         println!("{:<width$}  {count}   {seconds:>6.1} s  {}", finding.id, finding.says);
     }
     println!("of {} environments: an action by a type of principal on a type of resource", answer.environments);
+    println!("and {} other combinations, which a decision refuses by their types", answer.refused);
     for environment in &answer.impossible {
         println!("{} {environment}", paint.odd("nobody may:"));
     }

@@ -58,6 +58,10 @@ pub(super) fn text(basis: &Basis, root: &Path, solver: &str, answer: &Answer) ->
     let symcc = locked(&root.join("infra/prove/Cargo.lock"), "cedar-policy-symcc")?;
     let mut text = format!("{HEAD}{basis}\nBy cedar-policy-symcc {symcc} and cvc5 {solver}, in ");
     text += &format!("{} environments: an action by a type of principal on a type of resource.\n", answer.environments);
+    text += &format!(
+        "The other {} combinations of these types are refused by a decision, before any policy is asked.\n",
+        answer.refused
+    );
     text += "Counted are those in which a property could be violated at all.\n\n";
     let width = answer.findings.iter().map(|finding| finding.id.len()).max().unwrap_or(0);
     for finding in &answer.findings {
@@ -115,7 +119,8 @@ mod tests {
         fs::write(root.path().join("infra/prove/Cargo.lock"), lock).unwrap();
         let finding =
             Finding { id: "p".into(), says: "so it is".into(), about: 2, proven: 2, millis: 3, counterexamples: Vec::new() };
-        let answer = Answer { environments: 5, impossible: vec!["fly by User on Carpet".into()], findings: vec![finding] };
+        let answer =
+            Answer { environments: 5, refused: 7, impossible: vec!["fly by User on Carpet".into()], findings: vec![finding] };
         let text = text(&basis(), root.path(), "1.3.1", &answer).unwrap();
         assert!(text.contains("p  proven in   2  so it is\n") && text.ends_with("fly by User on Carpet\n"), "{text}");
         fs::write(root.path().join(RECORD), text).unwrap();

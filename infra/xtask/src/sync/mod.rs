@@ -128,6 +128,8 @@ fn plan(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     files.insert("template.yaml".into(), template);
     let resources = common::policy::resources_of_schema(&read("policies/schema.cedarschema")?)?;
     files.insert("policies/resources.txt".into(), resources);
+    let principals = common::policy::principals_of_schema(&read("policies/schema.cedarschema")?)?;
+    files.insert("policies/principals.txt".into(), principals);
     files.insert("policies/index.txt".into(), common::policy::index_of_policies()?);
     files.insert("policies/actions.txt".into(), common::policy::actions_of_schema(&read("policies/schema.cedarschema")?)?);
     files.insert("docs/openapi.json".into(), openapi::document());

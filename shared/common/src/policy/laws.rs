@@ -1,7 +1,7 @@
 //! The policies as they lie in their files. Each is parsed when an action that it speaks of is first asked about: a function asks
 //! about few, and its start pays for no others.
 
-use super::{ACTIONS, INDEX, POLICIES, uid};
+use super::{ACTIONS, INDEX, POLICIES, PRINCIPALS, RESOURCES, uid};
 use crate::error::Refusal;
 use cedar_policy::{EntityTypeName, EntityUid, Policy, PolicyId, PolicySet};
 use std::{
@@ -39,7 +39,15 @@ enum SpeaksOf {
 struct Declared {
     /// The groups that it is in, and those that they are in.
     groups: Vec<&'static str>,
+    applies_to: AppliesTo,
     known: OnceLock<KnownAction>,
+}
+
+/// The types of principals and of resources that the schema declares an action for. A group of actions has none.
+#[derive(Clone, Debug, Default)]
+struct AppliesTo {
+    principals: Vec<&'static str>,
+    resources: Vec<&'static str>,
 }
 
 /// An action that has been asked about.
@@ -49,6 +57,20 @@ pub(super) struct KnownAction {
     /// Those of all policies that can meet a question about it. The others' scopes name other actions: they neither permit nor
     /// forbid this one, and cannot fail at it, whoever asks about whatever.
     pub(super) policies: PolicySet,
+    applies_to: AppliesTo,
+}
+
+impl KnownAction {
+    /// Whether the schema lets a principal of this type do it to a resource of that type. The policies are validated, and proven,
+    /// for these types only; of others they say nothing that anybody has checked.
+    pub(super) fn applies_to(&self, principal: &str, resource: &str) -> bool {
+        self.applies_to.principals.contains(&principal) && self.applies_to.resources.contains(&resource)
+    }
+
+    /// A type that it is done to, if it is done to any.
+    pub(super) fn a_resource(&self) -> Option<&'static str> {
+        self.applies_to.resources.first().copied()
+    }
 }
 
 impl Laws {
@@ -62,7 +84,13 @@ impl Laws {
             Ok::<_, String>(Law { file, id, text, speaks_of, parsed: OnceLock::new() })
         };
         let laws = POLICIES.iter().flat_map(|(file, text)| policies_of(file, text)).map(law).collect::<Result<_, _>>()?;
-        let actions = lists(ACTIONS).map(|(name, groups)| (name, Declared { groups, known: OnceLock::new() })).collect();
+        let (principals, resources): (HashMap<_, _>, HashMap<_, _>) = (lists(PRINCIPALS).collect(), lists(RESOURCES).collect());
+        let types = |of: &HashMap<_, Vec<_>>, name| of.get(name).cloned().unwrap_or_default();
+        let declared = |(name, groups)| {
+            let applies_to = AppliesTo { principals: types(&principals, name), resources: types(&resources, name) };
+            (name, Declared { groups, applies_to, known: OnceLock::new() })
+        };
+        let actions = lists(ACTIONS).map(declared).collect();
         Ok(Self { laws, actions, action })
     }
 
@@ -80,6 +108,7 @@ impl Laws {
             uid: uid(&self.action, name),
             groups: declared.groups.iter().map(|group| uid(&self.action, group)).collect(),
             policies: set_of(&own)?,
+            applies_to: declared.applies_to.clone(),
         };
         Ok(declared.known.get_or_init(|| known))
     }

@@ -2,6 +2,7 @@
 
 use super::{Action, Circumstances, POLICIES, Policies, Thing};
 use crate::{Principal, Role, TenantId};
+use cedar_policy::{EntityUid, Schema};
 
 impl Policies {
     /// The policies as a table that people can read: for each action the roles that may do it, `yes` to anything of their
@@ -55,14 +56,25 @@ impl Policies {
 /// # Errors
 /// Where the schema does not parse.
 pub fn resources_of_schema(schema: &str) -> Result<String, String> {
-    use cedar_policy::Schema;
+    types_of_schema(schema, |schema, action| Some(schema.resources_for_action(action)?.map(ToString::to_string).collect()))
+}
+
+/// What `policies/principals.txt` should say, from the schema: the types of principals that may do each action.
+///
+/// # Errors
+/// Where the schema does not parse.
+pub fn principals_of_schema(schema: &str) -> Result<String, String> {
+    types_of_schema(schema, |schema, action| Some(schema.principals_for_action(action)?.map(ToString::to_string).collect()))
+}
+
+fn types_of_schema(schema: &str, types: impl Fn(&Schema, &EntityUid) -> Option<Vec<String>>) -> Result<String, String> {
     let (schema, _) = Schema::from_cedarschema_str(schema).map_err(|e| e.to_string())?;
     let mut lines: Vec<String> = schema
         .actions()
         .filter_map(|action| {
-            let mut kinds: Vec<_> = schema.resources_for_action(action)?.map(ToString::to_string).collect();
-            kinds.sort();
-            (!kinds.is_empty()).then(|| format!("{}: {}", action.id().unescaped(), kinds.join(" ")))
+            let mut types = types(&schema, action)?;
+            types.sort();
+            (!types.is_empty()).then(|| format!("{}: {}", action.id().unescaped(), types.join(" ")))
         })
         .collect();
     lines.sort();
@@ -74,7 +86,6 @@ pub fn resources_of_schema(schema: &str) -> Result<String, String> {
 /// # Errors
 /// Where the schema does not parse.
 pub fn actions_of_schema(schema: &str) -> Result<String, String> {
-    use cedar_policy::Schema;
     let (schema, _) = Schema::from_cedarschema_str(schema).map_err(|e| e.to_string())?;
     let entities = schema.action_entities().map_err(|e| e.to_string())?;
     let mut lines: Vec<String> = entities
