@@ -1,25 +1,22 @@
 //! Codes that callers give, and whether they are right.
 
-use crate::{
-    domain::{
-        recovery::{self, RecoveryCode},
-        totp::Authenticator,
-    },
-    secret::Secret,
+use crate::domain::{
+    recovery::{self, RecoveryCode},
+    totp::{Authenticator, TotpCode},
 };
 use common::{Error, FieldError, Result, SecondFactor, Spent, Timestamp};
 
 /// A code of an authenticator, or one that was written down.
 #[derive(Debug)]
 pub(crate) enum Given {
-    Totp(Secret),
-    Recovery(Secret),
+    Totp(TotpCode),
+    Recovery(RecoveryCode),
 }
 
 impl Given {
     /// # Errors
     /// 422 where it is neither, or both.
-    pub(crate) fn of(code: Option<Secret>, recovery_code: Option<Secret>) -> Result<Self> {
+    pub(crate) fn of(code: Option<TotpCode>, recovery_code: Option<RecoveryCode>) -> Result<Self> {
         match (code, recovery_code) {
             (Some(code), None) => Ok(Self::Totp(code)),
             (None, Some(code)) => Ok(Self::Recovery(code)),
@@ -36,13 +33,10 @@ impl Given {
     pub(crate) fn judge(&self, factor: &SecondFactor, authenticator: &Authenticator, now: Timestamp) -> Option<Spent> {
         match self {
             Self::Totp(code) => {
-                let step = authenticator.secret.verify(code.expose(), now, factor.last_step);
+                let step = authenticator.secret.verify(code, now, factor.last_step);
                 step.ok().map(Spent::Step)
             }
-            Self::Recovery(code) => {
-                let code = RecoveryCode::parse(code.expose())?;
-                recovery::spend(&factor.recovery, &code).map(Spent::Recovery)
-            }
+            Self::Recovery(code) => recovery::spend(&factor.recovery, code).map(Spent::Recovery),
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Cognito, where passwords live. Only login, challenge and refresh ask it; nothing else of a request depends on it.
 
 mod admin;
+mod password;
+
+pub(crate) use admin::IfThere;
+use password::NotAPassword;
 
 use crate::{Config, Error, Result, SessionId, UserId, error::Cause, table::cause};
 use aws_lc_rs::hmac;
@@ -114,9 +118,23 @@ impl Cognito {
         Ok(STANDARD.encode(hmac::sign(&key, format!("{username}{}", self.app).as_bytes())))
     }
 
+    /// Asks with the password as it is [prepared](password::prepared); and once more with it as it was given, where that differs:
+    /// passwords from before they were prepared lie in the pool as they were typed.
+    ///
     /// # Errors
     /// 503 where Cognito does not answer.
-    pub async fn password(&self, email: &str, password: &str) -> Result<SignIn> {
+    pub async fn password(&self, email: &str, given: &str) -> Result<SignIn> {
+        match password::prepared(given) {
+            Ok(prepared) if prepared.as_str() == given => self.as_it_is(email, given).await,
+            Ok(prepared) => match self.as_it_is(email, &prepared).await? {
+                SignIn::Refused => self.as_it_is(email, given).await,
+                said => Ok(said),
+            },
+            Err(NotAPassword) => self.as_it_is(email, given).await,
+        }
+    }
+
+    async fn as_it_is(&self, email: &str, password: &str) -> Result<SignIn> {
         let sent = self
             .client
             .admin_initiate_auth()
@@ -138,7 +156,8 @@ impl Cognito {
 
     /// # Errors
     /// 503 where Cognito does not answer.
-    pub async fn new_password(&self, user: &str, session: &str, password: &str) -> Result<SignIn> {
+    pub async fn new_password(&self, user: &str, session: &str, given: &str) -> Result<SignIn> {
+        let Ok(password) = password::prepared(given) else { return Ok(SignIn::WeakPassword) };
         let sent = self
             .client
             .admin_respond_to_auth_challenge()
@@ -147,7 +166,7 @@ impl Cognito {
             .challenge_name(ChallengeNameType::NewPasswordRequired)
             .session(session)
             .challenge_responses("USERNAME", user)
-            .challenge_responses("NEW_PASSWORD", password)
+            .challenge_responses("NEW_PASSWORD", password.as_str())
             .challenge_responses("SECRET_HASH", self.secret_hash(user).await?)
             .send()
             .await;
@@ -200,8 +219,10 @@ impl Cognito {
     ///
     /// # Errors
     /// 503 where Cognito does not answer.
-    pub async fn set_password(&self, user: UserId, password: &str) -> Result<bool> {
-        let set = self.client.admin_set_user_password().user_pool_id(&self.pool).username(user.to_string()).password(password);
+    pub async fn set_password(&self, user: UserId, given: &str) -> Result<bool> {
+        let Ok(password) = password::prepared(given) else { return Ok(false) };
+        let set = self.client.admin_set_user_password().user_pool_id(&self.pool).username(user.to_string());
+        let set = set.password(password.as_str());
         match set.permanent(true).send().await {
             Ok(_) => Ok(true),
             Err(e) => match refused_or_unavailable(&e)? {
@@ -209,45 +230,6 @@ impl Cognito {
                 _ => Err(Error::Unauthenticated(crate::AuthFailure::NoMembership)),
             },
         }
-    }
-
-    /// Makes a user whose name is our id and who signs in by e-mail. One who is there already is left alone.
-    pub(crate) async fn create_user(&self, user: UserId, email: &str, password: &str, permanent: bool) -> Result<()> {
-        use aws_sdk_cognitoidentityprovider::types::{AttributeType, MessageActionType};
-        let attribute = |name: &str, value: &str| {
-            AttributeType::builder().name(name).value(value).build().map_err(|_| Error::internal("user attribute"))
-        };
-        let username = user.to_string();
-        self.client
-            .admin_create_user()
-            .user_pool_id(&self.pool)
-            .username(&username)
-            .user_attributes(attribute("email", email)?)
-            .user_attributes(attribute("email_verified", "true")?)
-            .temporary_password(password)
-            .message_action(MessageActionType::Suppress)
-            .send()
-            .await
-            .map_err(|e| match e.as_service_error().and_then(ProvideErrorMetadata::code) {
-                Some("UsernameExistsException" | "AliasExistsException") => {
-                    Error::conflict("email_taken", "this e-mail signs in already")
-                }
-                Some("InvalidPasswordException") => {
-                    Error::invalid("password", "weak", "the password does not meet the pool's rules")
-                }
-                _ => unavailable(&e),
-            })?;
-        if permanent {
-            let set = self
-                .client
-                .admin_set_user_password()
-                .user_pool_id(&self.pool)
-                .username(&username)
-                .password(password)
-                .permanent(true);
-            set.send().await.map_err(|e| unavailable(&e))?;
-        }
-        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::{
     Deps, Error, EventId, Grant, Result, Role, TenantId, Timestamp, UserId,
     audit::{Record, Who},
+    cognito::IfThere,
     commit::Unit,
     keyring::TenantKeyMode,
     last_admin,
@@ -69,17 +70,30 @@ impl<'a> Operator<'a> {
             Ok(()) | Err(Error::Conflict { .. }) => {}
             Err(e) => return Err(e),
         }
-        let first = self.deps.db.get(TenantId::PLATFORM, Table::Records, &first_key()).await?;
+        let platform = TenantId::PLATFORM;
+        let first = self.deps.db.get(platform, Table::Records, &first_key()).await?;
+        // Without a mark it was made by another way than this, or before there were marks: then the pool says whether it is done.
+        let marked = first.as_ref().and_then(|row| row.maybe_text(STATE).map(str::to_owned));
         let first = first.map(|row| row.parse::<UserId>("user_id")).transpose()?;
-        if let Some(first) = first
-            && self.claim(email).await?.1.map(|(_, user)| user) != Some(first)
-        {
-            return Err(bootstrapped());
-        }
-        let user = self.create_membership(TenantId::PLATFORM, email, &[Role::SuperAdmin]).await?;
-        match cognito.create_user(user, &email.normalised(), password, permanent).await {
-            Ok(()) => Ok(user),
-            Err(Error::Conflict { .. }) if first.is_some() => Err(bootstrapped()),
+        let user = match (first, marked.as_deref(), self.claim(email).await?) {
+            (Some(first), Some(PENDING), (_, Some((_, user)))) if user == first => user,
+            (Some(first), None, (_, Some((_, user)))) if user == first && !cognito.has_signed_in(user).await? => user,
+            (Some(_), ..) => return Err(bootstrapped()),
+            (None, _, (_, Some((home, user)))) if home == platform => user,
+            (None, _, (_, Some(_))) => return Err(email_taken()),
+            (None, _, (token, None)) => self.add_member(platform, email, &[Role::SuperAdmin], &token, FirstUser::Pending).await?,
+        };
+        // Nobody has been told a password before the mark is gone, so whatever the pool has is replaced.
+        cognito.create_user(user, &email.normalised(), password, permanent, IfThere::SetPassword).await?;
+        let mut unit = Unit::default();
+        let edit = Edit::of(first_key()).text("user_id", user).text(STATE, DONE);
+        let still = Condition::Any(vec![Condition::Absent, Condition::Missing(STATE), Condition::Is(STATE, PENDING.to_owned())]);
+        unit.push(platform, Op::Edit { table: Table::Records, edit: edit.when(still) }, bootstrapped());
+        self.record(&mut unit, platform, "finish_bootstrap", vec![("User".to_owned(), user.to_string())])?;
+        match self.commit(&unit).await {
+            // The password is good, and nobody knows whether the mark is there. Where it is, no other run will show a password, so
+            // this one must.
+            Ok(()) | Err(Error::Unavailable { .. }) => Ok(user),
             Err(e) => Err(e),
         }
     }
@@ -152,17 +166,17 @@ impl<'a> Operator<'a> {
         self.commit(&unit).await
     }
 
-    /// Adds a user: the membership first, then Cognito, so that a run that was cut off is completed by the next.
+    /// Adds a user: the membership first, then Cognito, so that a run that was cut off is completed by the next. One who has
+    /// signed in is left alone.
     ///
     /// # Errors
     /// 409 where the e-mail belongs to another tenant's user; 422 for a password that the pool refuses; 503.
     pub async fn create_user(&self, tenant: TenantId, new: &NewUser<'_>) -> Result<UserId> {
         let cognito = self.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))?;
         let user = self.create_membership(tenant, new.email, new.roles).await?;
-        match cognito.create_user(user, &new.email.normalised(), new.password, new.permanent).await {
-            Err(Error::Conflict { .. }) | Ok(()) => Ok(user),
-            Err(e) => Err(e),
-        }
+        let there = IfThere::SetPasswordUnlessSignedIn;
+        cognito.create_user(user, &new.email.normalised(), new.password, new.permanent, there).await?;
+        Ok(user)
     }
 
     /// Adds a member who cannot sign in yet. One who is there already is found.
@@ -172,8 +186,8 @@ impl<'a> Operator<'a> {
     pub async fn create_membership(&self, tenant: TenantId, email: &Email, roles: &[Role]) -> Result<UserId> {
         match self.claim(email).await? {
             (_, Some((home, user))) if home == tenant => Ok(user),
-            (_, Some(_)) => Err(Error::conflict("email_taken", "this e-mail belongs to another user")),
-            (token, None) => self.add_member(tenant, email, roles, &token).await,
+            (_, Some(_)) => Err(email_taken()),
+            (token, None) => self.add_member(tenant, email, roles, &token, FirstUser::Made).await,
         }
     }
 
@@ -210,7 +224,14 @@ impl<'a> Operator<'a> {
         Ok((token, owner))
     }
 
-    async fn add_member(&self, tenant: TenantId, email: &Email, roles: &[Role], token: &SearchToken) -> Result<UserId> {
+    async fn add_member(
+        &self,
+        tenant: TenantId,
+        email: &Email,
+        roles: &[Role],
+        token: &SearchToken,
+        if_first: FirstUser,
+    ) -> Result<UserId> {
         let now = self.now();
         let user = UserId::new(now);
         let pii = MemberPii { email: email.clone(), name: None };
@@ -228,16 +249,16 @@ impl<'a> Operator<'a> {
         };
         let administers = last_admin::counts(membership.has_arrived(), &membership.grants);
         let (member, (directory, claim)) = (membership.into_item()?, membership::in_directory(user, tenant, token));
-        let taken = || Error::conflict("email_taken", "this e-mail belongs to another user");
         let mut unit = Unit::default();
-        unit.push(tenant, absent(Table::Records, member), taken());
-        unit.push(TenantId::PLATFORM, absent(Table::Records, directory), taken());
-        unit.push(TenantId::PLATFORM, absent(Table::Records, claim), taken());
+        unit.push(tenant, absent(Table::Records, member), email_taken());
+        unit.push(TenantId::PLATFORM, absent(Table::Records, directory), email_taken());
+        unit.push(TenantId::PLATFORM, absent(Table::Records, claim), email_taken());
         if let Some((edit, or)) = last_admin::change(false, administers) {
             unit.push(tenant, Op::Edit { table: Table::Records, edit }, or);
         }
         if tenant == TenantId::PLATFORM && self.deps.db.get(tenant, Table::Records, &first_key()).await?.is_none() {
             let first = Item::new(first_key()).text("user_id", user);
+            let first = if if_first == FirstUser::Pending { first.text(STATE, PENDING) } else { first };
             unit.push(
                 tenant,
                 absent(Table::Records, first),
@@ -286,6 +307,24 @@ impl<'a> Operator<'a> {
 /// Names the platform's first user: while there is none, it waits to be bootstrapped.
 fn first_key() -> Key {
     Key::new("BOOTSTRAP", "FIRST_USER")
+}
+
+/// How far the bootstrap has come with the first user: pending until the pool has the password that is then shown.
+const STATE: &str = "state";
+const PENDING: &str = "pending";
+const DONE: &str = "done";
+
+/// What is noted of a member who is the platform's first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FirstUser {
+    /// The bootstrap has yet to give them a password.
+    Pending,
+    /// Somebody has made them by another way.
+    Made,
+}
+
+fn email_taken() -> Error {
+    Error::conflict("email_taken", "this e-mail belongs to another user")
 }
 
 fn absent(table: Table, item: Item) -> Op {

@@ -22,12 +22,11 @@ impl RecoveryCode {
         Self(Zeroizing::new(code))
     }
 
-    /// As somebody typed it: in any case, with or without hyphens and spaces, with `o` for zero and `i` or `l` for one.
+    /// As somebody typed it: in any case, with or without dashes and spaces ([`typed`](super::typed)), with `o` for zero and `i` or
+    /// `l` for one.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() > 64 {
-            return None;
-        }
-        let plain = text.chars().filter(|c| !matches!(c, '-' | ' ')).map(|c| match c.to_ascii_lowercase() {
+        let typed = super::typed(text);
+        let plain = typed.chars().map(|c| match c.to_ascii_lowercase() {
             'o' => '0',
             'i' | 'l' => '1',
             other => other,
@@ -55,6 +54,8 @@ impl fmt::Debug for RecoveryCode {
         f.write_str("[secret]")
     }
 }
+
+super::code_input!(RecoveryCode, "expected a recovery code: 16 letters and digits");
 
 /// New codes, and what is stored of them: their hashes, one after another.
 pub fn generate() -> (Vec<RecoveryCode>, Vec<u8>) {
@@ -100,7 +101,14 @@ mod tests {
     #[test]
     fn a_code_is_taken_however_it_was_written_down() {
         let code = RecoveryCode::parse("0123-4567-89ab-cdef").unwrap();
-        for same in ["0123456789ABCDEF", " o123 4567 89ab cdef ", "OI23-4567-89AB-CDEF", "0l23456789abcdef"] {
+        for same in [
+            "0123456789ABCDEF",
+            " o123 4567 89ab cdef ",
+            "OI23-4567-89AB-CDEF",
+            "0l23456789abcdef",
+            "0123\u{a0}4567\u{2013}89ab\u{2011}cdef\n",
+            "０１２３-4567-89ａｂ-cdef",
+        ] {
             assert_eq!(RecoveryCode::parse(same).as_ref(), Some(&code), "{same}");
         }
         for wrong in [
@@ -109,7 +117,7 @@ mod tests {
             "0123-4567-89ab-cdeff",
             "0123-4567-89ab-cdeu",
             "0123_4567_89ab_cdef",
-            "０123-4567-89ab-cdef",
+            "0123-4567-89ab-cdéf",
         ] {
             assert_eq!(RecoveryCode::parse(wrong), None, "{wrong}");
         }

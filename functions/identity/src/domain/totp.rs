@@ -11,6 +11,26 @@ use zeroize::Zeroizing;
 const BYTES: usize = 20;
 const STEP: u64 = 30;
 
+/// A code as somebody typed it: six digits. It prints as nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TotpCode(Zeroizing<String>);
+
+impl TotpCode {
+    /// Reads what authenticators show in groups, and what keyboards and clipboards make of it: see [`typed`](super::typed).
+    pub fn parse(text: &str) -> Option<Self> {
+        let code = super::typed(text);
+        (code.len() == 6 && code.bytes().all(|b| b.is_ascii_digit())).then_some(Self(code))
+    }
+}
+
+impl fmt::Debug for TotpCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+super::code_input!(TotpCode, "expected six digits");
+
 /// The secret that an authenticator and we share. It prints as nothing, and is sealed like PHI.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TotpSecret(Zeroizing<[u8; BYTES]>);
@@ -47,12 +67,9 @@ impl TotpSecret {
     ///
     /// # Errors
     /// [`Refused`].
-    pub fn verify(&self, code: &str, now: Timestamp, last: Option<i64>) -> Result<i64, Refused> {
-        if code.len() != 6 || !code.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(Refused::Wrong);
-        }
+    pub fn verify(&self, TotpCode(code): &TotpCode, now: Timestamp, last: Option<i64>) -> Result<i64, Refused> {
         let now = u64::try_from(now.as_secs()).map_err(|_| Refused::Wrong)?;
-        let step = self.totp().check(code, now).ok_or(Refused::Wrong)?;
+        let step = self.totp().check(code.as_str(), now).ok_or(Refused::Wrong)?;
         let step = i64::try_from(step).map_err(|_| Refused::Wrong)?;
         if last.is_some_and(|last| step <= last) { Err(Refused::Replayed) } else { Ok(step) }
     }
@@ -130,7 +147,7 @@ mod tests {
         ];
         for (secs, code) in vectors {
             assert_eq!(published().code_at(at(secs)), code[2..], "{secs}");
-            assert_eq!(published().verify(&code[2..], at(secs), None), Ok(secs / 30), "{secs}");
+            assert_eq!(published().verify(&given(&code[2..]), at(secs), None), Ok(secs / 30), "{secs}");
         }
     }
 
@@ -144,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_code_holds_from_a_step_before_to_a_step_after_and_once() {
-        let (secret, code) = (published(), published().code_at(at(3000)));
+        let (secret, code) = (published(), given(&published().code_at(at(3000))));
         for now in [2970, 2999, 3000, 3029, 3059] {
             assert_eq!(secret.verify(&code, at(now), None), Ok(100), "{now}");
         }
@@ -156,12 +173,55 @@ mod tests {
         assert_eq!(secret.verify(&code, at(3000), Some(99)), Ok(100));
     }
 
+    fn given(code: &str) -> TotpCode {
+        TotpCode::parse(code).unwrap()
+    }
+
     #[test]
-    fn what_is_not_six_digits_is_wrong() {
-        let code = published().code_at(at(59));
-        for wrong in ["", "28708", "2870822", " 287082", "28708a", "+28708", "２８７０８２", "-87082"] {
-            assert_eq!(published().verify(wrong, at(59), None), Err(Refused::Wrong), "{wrong}");
+    fn what_is_not_six_digits_is_no_code() {
+        for wrong in
+            ["", " ", "28708", "2870822", "28708a", "+28708", "-87082", "287,082", "287.082", "287_082", "0x2870", "٢٨٧٠٨٢"]
+        {
+            assert_eq!(TotpCode::parse(wrong), None, "{wrong}");
+            assert!(serde_json::from_value::<TotpCode>(wrong.into()).is_err(), "{wrong}");
         }
+        assert!(serde_json::from_str::<TotpCode>("287082").is_err(), "a number has lost its leading zeros");
+        assert_eq!(format!("{:?}", given("287082")), "[secret]");
+    }
+
+    #[test]
+    fn a_code_is_taken_however_it_was_typed_or_copied() {
+        for same in [
+            "287 082",
+            "287-082",
+            " 287082 ",
+            "28 70 82",
+            "2-8-7-0-8-2",
+            "287\u{a0}082",
+            "287\u{202f}082",
+            "287\u{2009}082",
+            "287\u{3000}082",
+            "287\t082\n",
+            "287\u{2011}082",
+            "287\u{2013}082",
+            "287\u{2014}082",
+            "287\u{2212}082",
+            "287\u{ff0d}082",
+            "287\u{ad}082",
+            "287\u{200b}082",
+            "\u{feff}287082",
+            "\u{202a}287082\u{202c}",
+            "２８７０８２",
+            "２８７　０８２",
+        ] {
+            assert_eq!(TotpCode::parse(same), Some(given("287082")), "{same:?}");
+            assert_eq!(published().verify(&given(same), at(59), None), Ok(1), "{same:?}");
+        }
+    }
+
+    #[test]
+    fn there_are_no_codes_before_there_were_steps() {
+        let code = given(&published().code_at(at(59)));
         assert_eq!(published().verify(&code, at(-3000), None), Err(Refused::Wrong), "before there were steps");
     }
 
@@ -179,14 +239,15 @@ mod tests {
         #[test]
         fn a_code_of_another_secret_is_hardly_ever_right(secs in 0i64..4_000_000_000) {
             let (mine, theirs) = (TotpSecret::generate(), TotpSecret::generate());
-            prop_assert!(mine.verify(&mine.code_at(at(secs)), at(secs), None).is_ok());
+            prop_assert!(mine.verify(&given(&mine.code_at(at(secs))), at(secs), None).is_ok());
             // Three codes of a million are right: no more than chance.
-            let _ = mine.verify(&theirs.code_at(at(secs)), at(secs), None);
+            let _ = mine.verify(&given(&theirs.code_at(at(secs))), at(secs), None);
         }
 
         #[test]
-        fn no_code_makes_it_panic(code in ".{0,12}", secs: i32) {
-            let _ = published().verify(&code, at(secs.into()), Some(7));
+        fn no_code_makes_it_panic(code in ".{0,12}", digits in "[0-9]{6}", secs: i32) {
+            let _ = TotpCode::parse(&code);
+            let _ = published().verify(&given(&digits), at(secs.into()), Some(7));
         }
     }
 }

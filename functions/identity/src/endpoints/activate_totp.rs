@@ -1,7 +1,9 @@
 use crate::{
     account::User,
-    domain::{recovery, totp::Authenticator},
-    secret::Secret,
+    domain::{
+        recovery,
+        totp::{Authenticator, TotpCode},
+    },
 };
 use common::{
     Action, Data, Endpoint, Error, Issued, Json, MemberChange, Need, Operation, Permit, RateLimit, Refusal, Result, Route,
@@ -12,7 +14,7 @@ use serde::Serialize;
 
 common::input! {
     /// The first code of a new authenticator.
-    pub struct FirstCode { required code: Secret }
+    pub struct FirstCode { required code: TotpCode }
 }
 
 /// What to write down for the day on which the authenticator is lost. Each code works once, and none is shown again.
@@ -63,7 +65,7 @@ impl Endpoint for ActivateTotp {
             return Err(Error::conflict("totp_enrolled", "there is a second factor already: take it away first"));
         }
         let authenticator: Authenticator = cx.open_second_factor(&factor).await?;
-        let step = authenticator.secret.verify(given.code.expose(), cx.now(), factor.last_step);
+        let step = authenticator.secret.verify(&given.code, cx.now(), factor.last_step);
         let step = step.map_err(|_| Error::Forbidden(Refusal::InvalidCode))?;
         let (codes, hashes) = RecoveryCodes::generate();
         cx.activate_second_factor(&factor, step, hashes);

@@ -1,5 +1,8 @@
 use crate::{
-    domain::totp::Authenticator,
+    domain::{
+        recovery::RecoveryCode,
+        totp::{Authenticator, TotpCode},
+    },
     second_factor::Given,
     secret::Secret,
     sign_in::{self, ChallengeName, SignedIn},
@@ -18,9 +21,9 @@ common::input! {
         /// To NEW_PASSWORD_REQUIRED: the password from now on.
         optional new_password: Secret,
         /// To TOTP: what the authenticator shows.
-        optional code: Secret,
+        optional code: TotpCode,
         /// To TOTP: a recovery code instead.
-        optional recovery_code: Secret,
+        optional recovery_code: RecoveryCode,
     }
 }
 
@@ -102,7 +105,7 @@ async fn new_password(cx: &mut Public<'_, Challenge>, pending: &PendingSignIn, p
 
 /// What the pool wants of a password.
 pub(super) const WEAK: &str = "the password does not meet the rules: 12 characters or more, with lower and upper case, a digit and a \
-                               symbol, and not one used before";
+                               symbol, none of them invisible, and not one used before";
 
 async fn second_factor(cx: &mut Public<'_, Challenge>, pending: &PendingSignIn, given: &Given) -> Result<SignedIn> {
     let tokens = pending.tokens().ok_or(Error::internal("pending sign-in"))?;

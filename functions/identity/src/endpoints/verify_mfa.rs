@@ -1,4 +1,11 @@
-use crate::{account::User, domain::totp::Authenticator, second_factor::Given, secret::Secret};
+use crate::{
+    account::User,
+    domain::{
+        recovery::RecoveryCode,
+        totp::{Authenticator, TotpCode},
+    },
+    second_factor::Given,
+};
 use common::{
     Action, Data, Endpoint, Error, Json, Need, Operation, Permit, RateLimit, Refusal, Result, Route, Sample, Scope, Timestamp,
 };
@@ -9,9 +16,9 @@ common::input! {
     /// A second factor: one of the two.
     pub struct Code {
         /// What the authenticator shows.
-        optional code: Secret,
+        optional code: TotpCode,
         /// One of those that were written down. It works once.
-        optional recovery_code: Secret,
+        optional recovery_code: RecoveryCode,
     }
 }
 

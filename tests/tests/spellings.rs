@@ -1,0 +1,206 @@
+//! One spelling for a value, and names that can be seen, in every input that there is.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use common::{AnyEndpoint, Clock, Role, operator::NewUser};
+use phi::Email;
+use schemars::SchemaGenerator;
+use serde_json::{Map, Value, json};
+use std::{collections::BTreeSet, time::Duration};
+use suite::{
+    fixture::Fixture,
+    matrix::{allowed_role, protected},
+    people::{self, endpoint},
+};
+use testing::{Answer, App, PASSWORD, Tenant::Acme};
+
+/// Free text of which this rule is not: health information and persons' names (`phi`), secrets, and what is compared with a list.
+/// Shrinks, or grows by a decision.
+const NOT_NAMES: &[&str] = &[
+    "change_password /current_password",
+    "change_password /new_password",
+    "check_permissions /checks/0/resource/id",
+    "create_shipment /contents",
+    "create_shipment /recipient/address/city",
+    "create_shipment /recipient/address/line1",
+    "create_shipment /recipient/address/line2",
+    "create_shipment /recipient/name",
+    "create_shipment /reference",
+    "create_shipments /shipments/0/contents",
+    "create_shipments /shipments/0/recipient/address/city",
+    "create_shipments /shipments/0/recipient/address/line1",
+    "create_shipments /shipments/0/recipient/address/line2",
+    "create_shipments /shipments/0/recipient/name",
+    "create_shipments /shipments/0/reference",
+    "invite_user /name",
+    "put_baa /signatory",
+    "search_shipments /reference",
+    "update_shipment /contents",
+    "update_shipment /recipient/address/city",
+    "update_shipment /recipient/address/line1",
+    "update_shipment /recipient/address/line2",
+    "update_shipment /recipient/name",
+    "update_shipment /reference",
+    "update_user /name",
+];
+
+fn resolved<'a>(schema: &'a Value, definitions: &'a Map<String, Value>) -> &'a Value {
+    let name = schema["$ref"].as_str().and_then(|reference| reference.strip_prefix("#/$defs/"));
+    name.map_or(schema, |name| resolved(&definitions[name], definitions))
+}
+
+/// Where a text may stand in a value of this schema, as JSON pointers.
+fn texts(schema: &Value, definitions: &Map<String, Value>, at: &str, found: &mut BTreeSet<String>) {
+    let schema = resolved(schema, definitions);
+    let kinds = &schema["type"];
+    let is_text = kinds == "string" || kinds.as_array().is_some_and(|kinds| kinds.contains(&json!("string")));
+    if is_text && !schema["enum"].is_array() && schema["format"] != "date-time" {
+        found.insert(at.to_owned());
+    }
+    for (name, member) in schema["properties"].as_object().into_iter().flatten() {
+        texts(member, definitions, &format!("{at}/{name}"), found);
+    }
+    if schema["items"].is_object() {
+        texts(&schema["items"], definitions, &format!("{at}/0"), found);
+    }
+    for choice in ["anyOf", "oneOf", "allOf"].iter().flat_map(|any| schema[any].as_array().into_iter().flatten()) {
+        texts(choice, definitions, at, found);
+    }
+}
+
+fn texts_of(endpoint: &AnyEndpoint) -> BTreeSet<String> {
+    let mut schemas = SchemaGenerator::default();
+    let (input, _) = endpoint.schemas(&mut schemas);
+    let definitions = schemas.take_definitions(false);
+    let mut found = BTreeSet::new();
+    if let Some(body) = input.body {
+        texts(&body.to_value(), &definitions, "", &mut found);
+    }
+    found
+}
+
+/// Sets what a pointer names; whether the sample has it.
+fn set(body: &mut Value, pointer: &str, text: &str) -> bool {
+    let Some((parent, name)) = pointer.rsplit_once('/') else { return false };
+    let parent = body.pointer_mut(parent);
+    match parent {
+        Some(Value::Object(members)) => drop(members.insert(name.to_owned(), text.into())),
+        Some(Value::Array(items)) => items[0] = text.into(),
+        _ => return false,
+    }
+    true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_that_cannot_be_seen_is_refused_in_every_name() {
+    let app = App::start().await;
+    let fixture = Fixture::new(&app).await;
+    let (mut taken, mut names) = (BTreeSet::new(), BTreeSet::new());
+    for endpoint in protected().filter(|endpoint| endpoint.has_body) {
+        for pointer in texts_of(endpoint) {
+            for hidden in ["A\u{202e}b", "A\u{200b}b", "A\u{2028}b", "A\u{3164}b"] {
+                let mut body = fixture.body(endpoint).unwrap();
+                if !set(&mut body, &pointer, hidden) {
+                    // A member of an object that the sample has not: its parent is made of the member alone.
+                    let (parent, name) = pointer.rsplit_once('/').unwrap();
+                    let (grandparent, parent) = parent.rsplit_once('/').unwrap();
+                    body.pointer_mut(grandparent).unwrap()[parent] = json!({ name: hidden });
+                }
+                app.clock().advance(Duration::from_secs(1));
+                let client = app.as_identity(app.open_session(Acme, allowed_role(endpoint)).await);
+                let answer = fixture.call(&client, endpoint).json(body).await;
+                let errors = answer.json["errors"].as_array().or(answer.json["items"][0]["error"]["errors"].as_array()).cloned();
+                let field = pointer.rsplit('/').find(|part| *part != "0").unwrap();
+                let named = errors.iter().flatten().any(|error| error["field"].as_str().unwrap().contains(field));
+                let kind = format!("{} {pointer}", endpoint.name);
+                if named {
+                    names.insert(kind)
+                } else {
+                    taken.insert(kind)
+                };
+            }
+        }
+    }
+    assert_eq!(taken.iter().map(String::as_str).collect::<Vec<_>>(), NOT_NAMES);
+    for name in
+        ["create_api_key /name", "invite_user /department", "update_user /department", "update_organization /display_name"]
+    {
+        assert!(names.contains(name) && !taken.contains(name), "{name}: {names:?}");
+    }
+}
+
+/// One password, composed in two ways, and with two kinds of space.
+const COMPOSED: &str = "Caf\u{e9} \u{c5}ngstr\u{f6}m-1";
+const DECOMPOSED: &str = "Cafe\u{301}\u{a0}A\u{30a}ngstro\u{308}m-1";
+
+async fn opens(app: &App, email: &Email, password: &str) -> bool {
+    people::login(app, &email.normalised(), password).await.json["access_token"].is_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_one_however_it_is_composed() {
+    let app = App::with_cognito().await;
+    let email: Email = format!("new.{}", app.email(Acme, Role::Viewer)).parse().unwrap();
+    let set = async |password, permanent| {
+        let new = NewUser { email: &email, password, permanent, roles: &[Role::Viewer] };
+        app.operator().create_user(app.tenant_id(Acme), &new).await
+    };
+    // By an operator, and in the place of a temporary one.
+    let user = set("Temporary-Passw0rd!", false).await.unwrap();
+    let waiting = people::login(&app, &email.normalised(), "Temporary-Passw0rd!").await;
+    let answer = |password: &str| {
+        let session = people::text(&waiting, "session");
+        let body = json!({"challenge": "NEW_PASSWORD_REQUIRED", "session": session, "new_password": password});
+        people::public(&app, "challenge", body)
+    };
+    let hidden = answer("Caf\u{e9}\u{200b}Passw0rd-1").await;
+    assert_eq!((hidden.status, &hidden.json["errors"][0]["code"]), (422, &json!("weak")), "{}", hidden.text);
+    let chosen = answer(DECOMPOSED).await;
+    assert!(chosen.json["access_token"].is_string(), "{}", chosen.text);
+    for password in [COMPOSED, DECOMPOSED] {
+        assert!(opens(&app, &email, password).await, "{password:?}");
+    }
+    assert!(!opens(&app, &email, &COMPOSED.replace('C', "c")).await, "case counts");
+
+    // By its owner, who says the old one in yet another way.
+    let token = people::text(&people::login(&app, &email.normalised(), COMPOSED).await, "access_token");
+    let who = app.as_identity(people::identity(&app, &token).await.unwrap());
+    let body = json!({"current_password": DECOMPOSED, "new_password": format!("{DECOMPOSED}-b")});
+    let changed = who.call(endpoint("change_password")).json(body).await;
+    assert_eq!(changed.status, 204, "{}", changed.text);
+    app.clock().advance(Duration::from_secs(900));
+    assert!(opens(&app, &email, &format!("{COMPOSED}-b")).await && !opens(&app, &email, COMPOSED).await);
+
+    // From before passwords were prepared.
+    let old = json!({"Username": user.to_string(), "Password": DECOMPOSED, "Permanent": true});
+    app.cognito("AdminSetUserPassword", old).await;
+    app.clock().advance(Duration::from_secs(900));
+    assert!(opens(&app, &email, DECOMPOSED).await, "as it was typed");
+    assert!(!opens(&app, &email, COMPOSED).await);
+    let other = app.email(testing::Tenant::Birch, Role::Viewer).parse().unwrap();
+    assert!(opens(&app, &other, PASSWORD).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_code_is_422_and_takes_no_try_and_a_spaced_one_is_right() {
+    let app = App::start().await;
+    let (secret, recovery) = people::with_second_factor(&app, Acme, Role::Marketer).await;
+    let give = async |body: Value| -> Answer {
+        let session = app.open_session(Acme, Role::Marketer).await;
+        app.as_identity(session).call(endpoint("verify_mfa")).json(body).await
+    };
+    for wrong in ["12345", "1234567", "12345a", "", "-", "abc"] {
+        for body in [json!({"code": wrong}), json!({"recovery_code": wrong})] {
+            let answer = give(body.clone()).await;
+            assert_eq!((answer.status, answer.code()), (422, "validation_failed"), "{body}: {}", answer.text);
+            assert!(wrong.len() < 3 || !answer.text.contains(wrong), "it is not quoted");
+        }
+    }
+    let code = secret.code_at(app.clock().now());
+    let spaced = give(json!({"code": format!(" {}\u{a0}{} ", &code[..3], &code[3..])})).await;
+    assert_eq!(spaced.status, 200, "{}", spaced.text);
+    let spread = recovery[0].replace('-', " \u{2013} ").to_uppercase();
+    let recovered = give(json!({"recovery_code": spread})).await;
+    assert_eq!(recovered.status, 200, "{}", recovered.text);
+    assert_eq!(give(json!({"recovery_code": recovery[0]})).await.status, 403, "once");
+}
