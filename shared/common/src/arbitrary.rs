@@ -129,9 +129,47 @@ fn if_match_is_a_version_quoted_or_bare_or_any() {
     for (text, expected) in [("*", Wanted::Any), ("\"3\"", Wanted::Is(Version(3))), (" 3 ", Wanted::Is(Version(3)))] {
         assert_eq!(Wanted::parse(text), Ok(expected), "{text}");
     }
+    for text in [
+        "\"01\"",
+        "01",
+        "\"00\"",
+        "\"3 \"",
+        "\" 3\"",
+        "\"*\"",
+        "*, *",
+        "w/\"3\"",
+        "'3'",
+        "\"3\",\"3\"",
+        "\"0x3\"",
+        "\"3.0\"",
+        "\"3e0\"",
+    ] {
+        assert_eq!(Wanted::parse(text).map_err(|e| e.status()), Err(400), "{text}");
+    }
     for text in ["", "\"", "\"\"", "\"3", "3\"", "\"\"3\"\"", "W/\"3\"", "\"3\", \"4\"", "-1", "+1", "٣", "99999999999999999999"]
     {
         assert_eq!(Wanted::parse(text).map_err(|e| e.status()), Err(400), "{text}");
+    }
+}
+
+#[test]
+fn a_number_in_a_query_has_one_spelling() {
+    let limit = |text: &str| serde_json::from_value::<crate::Limit>(text.into()).ok().map(|limit| limit.0);
+    assert_eq!((limit("1"), limit("100")), (Some(1), Some(100)));
+    for other in ["+5", "05", "5.0", "5e0", " 5", "5 ", "0x5", "５", "٥", "1_0", "", "-5", "0", "101", "4294967297"] {
+        assert_eq!(limit(other), None, "{other:?}");
+    }
+    assert_eq!(crate::input::plain_number::<u64>("0"), Some(0));
+    assert_eq!(crate::input::plain_number::<u64>("00"), None);
+}
+
+#[test]
+fn a_purpose_a_role_and_a_status_have_one_spelling() {
+    for other in ["treat", "Treat", " TREAT", "TREAT ", "TREATMENT", "TREAT,HPAYMT", ""] {
+        assert!(other.parse::<Purpose>().is_err(), "{other:?}");
+    }
+    for other in ["Tenant_Admin", "tenant-admin", "TENANT_ADMIN", " viewer", ""] {
+        assert!(other.parse::<crate::Role>().is_err(), "{other:?}");
     }
 }
 

@@ -481,9 +481,6 @@ impl<T: JsonSchema> JsonSchema for Patch<T> {
     }
 }
 
-/// For schemas: a name that can be seen, without control characters and with one character at least that is no space.
-pub const VISIBLE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
-
 /// A field's name in JSON: `type` of `r#type`.
 #[doc(hidden)]
 pub fn name(field: &'static str) -> &'static str {
@@ -539,6 +536,12 @@ macro_rules! input_field {
     (type patch $T:ty) => { $crate::input::Patch<$T> };
 }
 
+/// A number in its one spelling: decimal digits, without a sign, leading zeros or white space.
+pub fn plain_number<T: FromStr>(text: &str) -> Option<T> {
+    let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    if plain { text.parse().ok() } else { None }
+}
+
 /// How many items a page has, as a query says it: 1 to 100, 25 where nothing is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit(pub u32);
@@ -562,7 +565,7 @@ impl Default for Limit {
 impl<'de> serde::Deserialize<'de> for Limit {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
-        Self::of(text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit())))
+        Self::of(plain_number(&text))
     }
 }
 

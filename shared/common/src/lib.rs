@@ -70,6 +70,7 @@ mod time;
 pub mod token_generation;
 mod under_way;
 mod unit;
+mod visible;
 mod vitals;
 mod webhook;
 
@@ -110,7 +111,7 @@ pub use outbox::{AnyEvent, DomainEvent, Envelope, Event, Message, Outbox, Schema
 pub use pending::{PendingSignIn, PoolSecret};
 pub use permit::{Batch, Permit, Platform};
 pub use policy::{
-    Action, Answer, Asked as AskedOfPolicy, Attribute, Organization, Permission, PlatformResource, Reach, Resource,
+    Action, Answer, Asked as AskedOfPolicy, Attribute, Organization, Permission, PlatformResource, Reach, Resource, Viewed,
 };
 pub use principal::{ApiScope, Grant, Identity, KeyBounds, Principal, Purpose, Role, SessionKind};
 pub use public::{Leave, Presented, Public, RefreshToken};
@@ -126,5 +127,6 @@ pub use tenant::{BAA_WARNINGS, BaaTerm, Settings, Tenant, TenantStatus, name_cla
 pub use ticket::Ticket;
 pub use time::{Clock, SystemClock, Timestamp};
 pub use unit::{Changes, Condition, Edit};
+pub use visible::VisibleText;
 pub use vitals::{GateState, Vitals};
 pub use webhook::{CarrierToken, HINTED_AT, PushBody, TokenRequest, Watched};

@@ -1,9 +1,10 @@
 //! Networks in CIDR (RFC 4632, RFC 4291): where callers may come from.
 //!
-//! The parser takes one spelling of a network and no other. What programs read differently is refused rather than guessed at:
-//! leading zeros, which some read as octal; host bits, which say that somebody meant something else; IPv4 inside IPv6, which
-//! would let a list say one thing and mean another.
+//! The parser refuses what programs read differently, rather than guess at it: leading zeros, which some read as octal; host bits,
+//! which say that somebody meant something else; IPv4 inside IPv6, which would let a list say one thing and mean another. An
+//! address of IPv6 may be written with capitals and without compression; it is kept in its canonical form (RFC 5952).
 
+use crate::input::plain_number;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr};
@@ -45,17 +46,16 @@ impl FromStr for Cidr {
     fn from_str(text: &str) -> Result<Self, NotANetwork> {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
         // The standard library's parser refuses leading zeros, white space and zones already.
+        let dotted = address.contains('.');
         let address: IpAddr = address.parse().map_err(|_| NotANetwork)?;
         let (number, width) = bits(address);
         let prefix = match prefix {
             None => width,
-            Some(text) => {
-                let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-                text.parse().ok().filter(|prefix| plain && *prefix <= width).ok_or(NotANetwork)?
-            }
+            Some(text) => plain_number(text).filter(|prefix| *prefix <= width).ok_or(NotANetwork)?,
         };
         let host = (number << (128 - width)).checked_shl(u32::from(prefix)).unwrap_or(0);
-        let inside_ipv6 = address.to_canonical() != address;
+        // Also in spelling: whoever writes `::192.0.2.0/120` means callers of IPv4, whom that network would shut out.
+        let inside_ipv6 = address.to_canonical() != address || (dotted && address.is_ipv6());
         if host == 0 && !inside_ipv6 { Ok(Self { address, prefix }) } else { Err(NotANetwork) }
     }
 }
@@ -184,6 +184,17 @@ mod tests {
             "::ffff:192.0.2.0/120",
             "::ffff:0:0/96",
             "::ffff:192.0.2.1",
+            "::192.0.2.0/120",
+            "::192.0.2.1",
+            "64:ff9b::192.0.2.0/120",
+            "2001:db8::192.0.2.0/128",
+            "::0.0.0.0/0",
+            "2001:db8:0:0:0:0:192.0.2.0/120",
+            "::1.2.3.4/128",
+            "2001:0DB8:::/32",
+            "[2001:db8::]/32",
+            "2001:db8::/032",
+            "2001:db8::%1/32",
             "2001:db8::1/32",
             "2001:db8::/129",
             "fe80::1%eth0/64",
@@ -194,6 +205,22 @@ mod tests {
             "10.0.0.0/８",
         ] {
             assert_eq!(trick.parse::<Cidr>(), Err(NotANetwork), "{trick}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_kept_in_its_canonical_form() {
+        for (given, kept) in [
+            ("2001:DB8::/32", "2001:db8::/32"),
+            ("2001:0db8:0000:0000::/64", "2001:db8::/64"),
+            ("2001:db8:0:0:0:0:0:0/32", "2001:db8::/32"),
+            ("2001:db8::1", "2001:db8::1/128"),
+            ("192.0.2.7", "192.0.2.7/32"),
+            ("::c000:200/120", "::c000:200/120"),
+            ("::/0", "::/0"),
+        ] {
+            assert_eq!(given.parse::<Cidr>().unwrap().to_string(), kept);
+            assert_eq!(kept.parse::<Cidr>(), given.parse(), "what is kept is read");
         }
     }
 

@@ -7,6 +7,7 @@ use crate::{
     endpoint::declares,
     error::AuthFailure,
     headers::Header,
+    input::plain_number,
     membership,
     scope::{Context, Reader},
     table::{Index, Row, Table},
@@ -379,8 +380,7 @@ impl Wanted {
         let text = text.trim();
         // RFC 9110 quotes an entity tag; the bare number is taken too, and nothing in between.
         let number = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
-        let version = number.parse().ok().filter(|_| number.bytes().all(|b| b.is_ascii_digit())).map(|n| Self::Is(Version(n)));
-        version.ok_or(Self::INVALID)
+        plain_number(number).map(|n| Self::Is(Version(n))).ok_or(Self::INVALID)
     }
     fn check(&self, current: Version) -> Result<()> {
         match self {

@@ -61,10 +61,32 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = NotATime;
 
+    /// RFC 3339, and of what it leaves open, one thing: `T` and `Z` are capitals, there are no leap seconds, and a fraction has at most
+    /// nine digits, of which those after the third are cut off.
     fn from_str(s: &str) -> Result<Self, NotATime> {
+        if !has_shape(s.as_bytes()) {
+            return Err(NotATime);
+        }
         let ms = s.parse::<jiff::Timestamp>().map_err(|_| NotATime)?.as_millisecond();
         if (0..=Self::MAX.0).contains(&ms) { Ok(Self(ms)) } else { Err(NotATime) }
     }
+}
+
+/// Whether a text is `dddd-dd-ddTdd:dd:dd[.d…](Z|±dd:dd)`. `jiff` takes more: ISO 8601's other forms, lower case, a space, a zone in
+/// brackets.
+fn has_shape(text: &[u8]) -> bool {
+    let like = |text: &[u8], shape: &[u8]| {
+        text.len() == shape.len() && text.iter().zip(shape).all(|(t, s)| if *s == b'd' { t.is_ascii_digit() } else { t == s })
+    };
+    let Some((whole, rest)) = text.split_at_checked(19) else { return false };
+    let digits = rest.strip_prefix(b".").map(|rest| rest.iter().take_while(|b| b.is_ascii_digit()).count());
+    let offset = &rest[digits.map_or(0, |digits| digits + 1)..];
+    let offset_fits = match offset {
+        b"Z" => true,
+        [b'+' | b'-', clock @ ..] => like(clock, b"dd:dd") && clock <= &b"23:59"[..] && clock[3] <= b'5',
+        _ => false,
+    };
+    like(whole, b"dddd-dd-ddTdd:dd:dd") && whole[17] <= b'5' && digits.is_none_or(|n| (1..=9).contains(&n)) && offset_fits
 }
 
 impl Serialize for Timestamp {
@@ -150,6 +172,70 @@ mod tests {
         assert_eq!(last.parse(), Ok(Timestamp::MAX));
         for t in [Timestamp::MAX, Timestamp::from_millis(i64::MAX)] {
             assert_eq!(t.to_string(), last);
+        }
+    }
+
+    #[test]
+    fn an_instant_has_few_spellings() {
+        let t = Timestamp::from_millis(1_767_225_600_000);
+        for same in [
+            "2026-01-01T00:00:00Z",
+            "2026-01-01T00:00:00.0Z",
+            "2026-01-01T00:00:00.000999999Z",
+            "2026-01-01T00:00:00+00:00",
+            "2026-01-01T00:00:00-00:00",
+            "2025-12-31T19:00:00-05:00",
+            "2026-01-01T23:59:00.000+23:59",
+        ] {
+            assert_eq!(same.parse(), Ok(t), "{same}");
+        }
+        for other in [
+            "2026-01-01t00:00:00Z",
+            "2026-01-01T00:00:00z",
+            "2026-01-01 00:00:00Z",
+            "2026-01-01_00:00:00Z",
+            "20260101T000000Z",
+            "2026-01-01T0000Z",
+            "2026-01-01T00:00Z",
+            "2026-01-01T00Z",
+            "2026-W01-4T00:00:00Z",
+            "2026-001T00:00:00Z",
+            "2026-1-1T00:00:00Z",
+            "+002026-01-01T00:00:00Z",
+            "2026-01-01T00:00:00,5Z",
+            "2026-01-01T00:00:00.Z",
+            "2026-01-01T00:00:00.1234567890Z",
+            "2026-01-01T00:00:60Z",
+            "2016-12-31T23:59:60Z",
+            "2026-01-01T24:00:00Z",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-01-01T00:60:00Z",
+            "2026-01-01T00:00:00+01",
+            "2026-01-01T00:00:00+0100",
+            "2026-01-01T00:00:00+01:00:00",
+            "2026-01-01T00:00:00+24:00",
+            "2026-01-01T00:00:00+01:60",
+            "2026-01-01T00:00:00\u{2212}01:00",
+            "2026-01-01T00:00:00+01:00[Europe/Paris]",
+            "2026-01-01T00:00:00Z[UTC]",
+            "2026-01-01T00:00:00 Z",
+            " 2026-01-01T00:00:00Z",
+            "2026-01-01T00:00:00Z ",
+            "2026-01-01T00:00:00Z\n",
+            "２026-01-01T00:00:00Z",
+            "1767225600",
+            "1767225600000",
+        ] {
+            assert_eq!(other.parse::<Timestamp>(), Err(NotATime), "{other:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read_and_no_text_makes_it_panic(ms in 0..=Timestamp::MAX.0, text in ".{0,40}") {
+            proptest::prop_assert_eq!(Timestamp(ms).to_string().parse(), Ok(Timestamp(ms)));
+            let _ = text.parse::<Timestamp>();
         }
     }
 

@@ -4,6 +4,7 @@ use super::SealedLog;
 use crate::walk;
 use common::{
     Action, AuditLog, Data, Direction, Endpoint, Error, Limit, Need, Operation, Permit, Query, Result, Route, Sample, Scope,
+    input::plain_number,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -31,9 +32,10 @@ pub struct Sequence(u64);
 impl<'de> Deserialize<'de> for Sequence {
     fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(d)?;
-        let digits = (1..=12).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-        let parsed = if digits { text.parse().ok() } else { None };
-        parsed.map(Self).ok_or_else(|| serde::de::Error::custom("expected a sequence: a number of at most 12 digits"))
+        plain_number(&text)
+            .filter(|_| text.len() <= 12)
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("expected a sequence: a number of at most 12 digits"))
     }
 }
 

@@ -7,7 +7,7 @@ common::endpoints! {
     tenant list_audit_events::ListAuditEvents,
 }
 
-use common::{PathId, Resource, SegmentEntry, TenantId, Timestamp};
+use common::{PathId, Resource, SegmentEntry, TenantId, Timestamp, input::plain_number};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use std::{borrow::Cow, str::FromStr};
@@ -37,8 +37,7 @@ pub struct NotASequence;
 impl FromStr for FirstSequence {
     type Err = NotASequence;
     fn from_str(text: &str) -> Result<Self, NotASequence> {
-        let digits = (1..=12).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-        if digits { text.parse().map(Self).map_err(|_| NotASequence) } else { Err(NotASequence) }
+        plain_number(text).filter(|_| text.len() <= 12).map(Self).ok_or(NotASequence)
     }
 }
 
@@ -54,7 +53,7 @@ impl JsonSchema for FirstSequence {
         true
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": "^[0-9]{1,12}$"})
+        json_schema!({"type": "string", "pattern": "^(0|[1-9][0-9]{0,11})$"})
     }
 }
 
