@@ -12,6 +12,19 @@ pub(crate) enum Letter {
 }
 
 impl Letter {
+    /// As it is noted while it is owed.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Invitation => "invitation",
+            Self::PasswordReset => "password_reset",
+            Self::Taken => "taken",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::Invitation, Self::PasswordReset, Self::Taken].into_iter().find(|letter| letter.name() == name)
+    }
+
     const fn subject(self) -> &'static str {
         match self {
             Self::Invitation => "Your invitation",

@@ -37,8 +37,9 @@ fn policies() -> Vec<(String, String)> {
 
 fn ask_about(policies: &[(String, String)]) -> Question {
     let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
-    let types = [&*read("policies/principals.txt"), &*read("policies/resources.txt")];
-    Question::new(policies, &read("policies/schema.cedarschema"), &read("infra/prove/properties.cedar"), types).unwrap()
+    let (principals, resources) = (read("policies/principals.txt"), read("policies/resources.txt"));
+    let (schema, properties) = (read("policies/schema.cedarschema"), read("infra/prove/properties.cedar"));
+    Question::new(policies, &schema, &properties, [&principals, &resources]).unwrap()
 }
 
 async fn answer(question: &Question) -> Answer {

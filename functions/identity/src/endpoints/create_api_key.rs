@@ -1,8 +1,7 @@
 use crate::api_keys::{ApiKeyView, ApiKeys, IssuedKey, Stored};
 use common::{
     Action, ApiKeyId, ApiScope, Data, Endpoint, Error, FieldError, IdempotencyKey, Issued, Json, KeyBounds, KeyTerms, Need,
-    Operation, Permit, Purpose, Result, Route, Sample, Scope, Timestamp, Version, VisibleText,
-    network::AllowList,
+    Operation, Permit, Purpose, Result, Route, Sample, Scope, Timestamp, Version, VisibleText, network::AllowList,
 };
 use std::time::Duration;
 

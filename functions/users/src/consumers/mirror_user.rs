@@ -45,20 +45,11 @@ impl Heard {
         }
     }
 
-    /// What is to be written to a member.
-    const fn letter(&self, member: &Membership) -> Option<Letter> {
+    /// What it has written to its user.
+    const fn letter(&self) -> Option<Letter> {
         match self {
-            Self::Invited(_) | Self::Resent(_) if member.active && member.invited => Some(Letter::Invitation),
-            Self::PasswordReset(_) if member.active => Some(Letter::PasswordReset),
-            _ => None,
-        }
-    }
-
-    /// What the owner of an e-mail hears instead, which is another's here: once that they were invited. Who is invited again and again
-    /// shall not be written to as often.
-    const fn instead(&self) -> Option<Letter> {
-        match self {
-            Self::Invited(_) => Some(Letter::Taken),
+            Self::Invited(_) | Self::Resent(_) => Some(Letter::Invitation),
+            Self::PasswordReset(_) => Some(Letter::PasswordReset),
             _ => None,
         }
     }
@@ -101,11 +92,65 @@ impl Background for MirrorUser {
         if standing.own && heard.signs_out() {
             directory.sign_out(user).await?;
         }
-        let Some(wanted) = heard.letter(&standing.member) else { return Ok(()) };
-        let letter = if standing.own { Some(wanted) } else { heard.instead() };
-        write(cx, &directory, standing, letter).await
+        let noted = Noted::read(cx, user).await?;
+        let event = cx.envelope().ok_or(Error::internal("no envelope"))?.id.to_string();
+        let wanted = match heard.letter() {
+            // Ids stand in the order of time: what a later event has had written is newer than what this one would.
+            Some(_) if noted.last.as_ref().is_some_and(|last| *last >= event) => None,
+            Some(letter) if !standing.member.active => return noted.owe(cx, letter),
+            Some(letter) => Some(letter),
+            None if matches!(heard, Heard::Enabled(_)) && standing.member.active => noted.due(&standing.member),
+            None => None,
+        };
+        let Some(wanted) = wanted.filter(|letter| *letter != Letter::Invitation || standing.member.invited) else {
+            return Ok(());
+        };
+        // The owner of an e-mail that is another's here hears once that they were invited, and not each time that they are.
+        let once = (matches!(heard, Heard::Invited(_)) || noted.last.is_none()).then_some(Letter::Taken);
+        let letter = if standing.own { Some(wanted) } else { once };
+        write(cx, &directory, standing, letter, &noted, event).await
     }
 }
+
+/// What is noted of the letters to a user: the last event that had one written, and the letter that is owed to them since they were
+/// disabled when it was to be written.
+#[derive(Debug)]
+struct Noted {
+    key: Key,
+    last: Option<String>,
+    owed: Option<Letter>,
+}
+
+impl Noted {
+    async fn read(cx: &Delivery<'_, MirrorUser>, user: UserId) -> Result<Self> {
+        let key = Key::new(Membership::place(user), "LETTER");
+        let row = cx.reader().get(&key).await?;
+        let text = |name| row.as_ref().and_then(|row| row.maybe_text(name));
+        Ok(Self { last: text("event_id").map(str::to_owned), owed: text(OWED).and_then(Letter::named), key })
+    }
+
+    /// What is written to somebody who was enabled: what is owed to them, or their invitation, where nothing ever was.
+    fn due(&self, member: &Membership) -> Option<Letter> {
+        self.owed.or((self.last.is_none() && member.invited).then_some(Letter::Invitation))
+    }
+
+    fn edit(&self) -> Edit {
+        let as_read =
+            vec![Condition::as_read("event_id", self.last.as_ref()), Condition::as_read(OWED, self.owed.map(Letter::name))];
+        Edit::of(self.key.clone()).when(Condition::All(as_read))
+    }
+
+    fn owe(&self, cx: &mut Delivery<'_, MirrorUser>, letter: Letter) -> Result<()> {
+        // A password that was taken away is what is owed, until they have another.
+        if self.owed != Some(letter) && self.owed != Some(Letter::PasswordReset) {
+            let edit = self.edit().text(OWED, letter.name());
+            cx.changes().edit(edit, CONTENDED);
+        }
+        Ok(())
+    }
+}
+
+const OWED: &str = "owed";
 
 /// A member with whom everything is in line.
 struct Standing {
@@ -144,15 +189,10 @@ async fn write(
     directory: &Directory<'_>,
     standing: Standing,
     letter: Option<Letter>,
+    noted: &Noted,
+    event: String,
 ) -> Result<()> {
     let user = standing.member.user;
-    let event = cx.envelope().ok_or(Error::internal("no envelope"))?.id.to_string();
-    let noted = Key::new(Membership::place(user), "LETTER");
-    let last = cx.reader().get(&noted).await?;
-    // Ids stand in the order of time: what a later event has had written is newer than what this one would.
-    if last.as_ref().and_then(|row| row.maybe_text("event_id")).is_some_and(|last| last >= event.as_str()) {
-        return Ok(());
-    }
     if let Some(letter) = letter {
         let taken_away = letter == Letter::PasswordReset;
         send(cx, directory, standing, letter, &event).await?;
@@ -163,8 +203,7 @@ async fn write(
         }
     }
     cx.touched(Person::TYPE, user);
-    let unnoted = Condition::IsNot("event_id", event.clone());
-    cx.changes().edit(Edit::of(noted).text("event_id", event).when(unnoted), CONTENDED);
+    cx.changes().edit(noted.edit().text("event_id", event).remove(OWED), CONTENDED);
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! Cognito, the directory and the mailbox follow the membership, whatever goes wrong on the way. Cognito is MiniStack's.
 
 use crate::fixture::*;
-use common::Role;
+use aws_sdk_dynamodb::types::AttributeValue::S;
+use common::{Role, UserId};
 use serde_json::json;
 use testing::{App, Fault};
 
@@ -246,5 +247,127 @@ async fn an_email_is_free_as_soon_as_its_user_is_deleted_whoever_is_heard_first(
         let mails = mails_to(&app, &email);
         assert_eq!(subject(mails.last().unwrap()), "Your invitation", "seed {seed}");
         assert_eq!(challenge(&app, &email, &password_in(mails.last().unwrap())).await, "NEW_PASSWORD_REQUIRED", "seed {seed}");
+    }
+}
+
+/// Invites somebody who is disabled before anybody has written to them.
+async fn disabled_before_the_mail(app: &App, name: &str) -> (String, UserId) {
+    let email = fresh(app, name);
+    let user = invited(app, Acme, &email).await;
+    about(app, "disable_user", user).await;
+    settle(app).await;
+    assert_eq!(mails_to(app, &email).len(), 0, "a disabled user is not written to");
+    (email, user)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn user_who_was_disabled_before_the_invitation_was_mailed_gets_it_once_when_enabled() {
+    let app = App::with_cognito().await;
+    for seed in 0..3 {
+        let (email, user) = disabled_before_the_mail(&app, &format!("ada{seed}")).await;
+        about(&app, "enable_user", user).await;
+        let mut queues = queues(&app).copies(3).shuffled(seed);
+        queues.settle().await;
+        assert_eq!(queues.dead(), [], "seed {seed}");
+        let mails = mails_to(&app, &email);
+        assert_eq!((mails.len(), subject(&mails[0])), (1, "Your invitation"), "seed {seed}");
+        assert_eq!(challenge(&app, &email, &password_in(&mails[0])).await, "NEW_PASSWORD_REQUIRED", "seed {seed}");
+        // Neither the next time, nor where it was mailed to begin with.
+        for name in ["disable_user", "enable_user"] {
+            about(&app, name, user).await;
+            settle(&app).await;
+        }
+        assert_eq!(mails_to(&app, &email).len(), 1, "seed {seed}");
+    }
+    assert_eq!(app.domain_events(Birch).await, [json!(null); 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn user_whose_mail_was_dropped_before_debts_were_noted_gets_it_when_enabled() {
+    let app = App::with_cognito().await;
+    let (email, user) = disabled_before_the_mail(&app, "ada").await;
+    let delete = app.raw().delete_item().table_name(&app.provisioned().tables["RecordsTable"]);
+    let delete = delete.key("pk", S(format!("{}#MEMBER#{user}", app.tenant_id(Acme)))).key("sk", S("LETTER".to_owned()));
+    delete.send().await.unwrap();
+    about(&app, "enable_user", user).await;
+    settle(&app).await;
+    assert_eq!(mails_to(&app, &email).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letter_that_came_due_while_its_user_was_disabled_is_written_when_they_are_enabled() {
+    let app = App::with_cognito().await;
+    for (name, expected) in [("resend_invitation", "Your invitation"), ("reset_user_password", "Your temporary password")] {
+        let email = fresh(&app, &format!("ada.{name}").replace('_', "-"));
+        let user = invited(&app, Acme, &email).await;
+        settle(&app).await;
+        assert_eq!(about(&app, name, user).await.status, 204);
+        about(&app, "disable_user", user).await;
+        settle(&app).await;
+        assert_eq!(mails_to(&app, &email).len(), 1, "{name}");
+        about(&app, "enable_user", user).await;
+        settle(&app).await;
+        let mails = mails_to(&app, &email);
+        assert_eq!((mails.len(), subject(&mails[1])), (2, expected), "{name}");
+        assert_eq!(challenge(&app, &email, &password_in(&mails[1])).await, "NEW_PASSWORD_REQUIRED", "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn owner_of_a_taken_email_is_told_once_when_the_invited_user_is_enabled() {
+    let app = App::with_cognito().await;
+    let email = app.email(Acme, Role::Viewer);
+    let ghost = invited(&app, Birch, &email).await;
+    for name in ["disable_user", "enable_user", "disable_user", "enable_user"] {
+        call(&app, Birch, Role::TenantAdmin, name).await.path("user_id", ghost).await;
+        settle(&app).await;
+    }
+    let mails = mails_to(&app, &email);
+    assert_eq!((mails.len(), subject(&mails[0])), (1, "Somebody has invited you"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn enabling_that_is_killed_or_cut_off_is_completed_with_one_mail_more_at_most() {
+    let app = App::with_cognito().await;
+    let mut deaths = 0;
+    for polls in (0..).map(|i| i * 8) {
+        let (email, user) = disabled_before_the_mail(&app, &format!("ada{polls}")).await;
+        about(&app, "enable_user", user).await;
+        let mut queues = queues(&app);
+        queues.collect().await;
+        while queues.len() > 1 {
+            queues.step().await;
+        }
+        let died = queues.step_killed(polls).await;
+        queues.settle().await;
+        assert_eq!(queues.dead(), [], "killed after {polls}");
+        let mails = mails_to(&app, &email);
+        assert!((1..=2).contains(&mails.len()), "killed after {polls}: {} mails", mails.len());
+        assert_eq!(challenge(&app, &email, &password_in(mails.last().unwrap())).await, "NEW_PASSWORD_REQUIRED");
+        if !died {
+            break;
+        }
+        deaths += 1;
+    }
+    assert!(deaths > 2, "{deaths}");
+    for (nth, (to, fault)) in [
+        ("AdminEnableUser", Fault::LostAnswer),
+        ("AdminSetUserPassword", Fault::LostAnswer),
+        ("SendEmail", Fault::Gone),
+        ("TransactWriteItems", Fault::LostAnswer),
+        ("TransactWriteItems", Fault::Gone),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (email, user) = disabled_before_the_mail(&app, &format!("bo{nth}")).await;
+        about(&app, "enable_user", user).await;
+        app.wire().fail(to, 0, 3, fault);
+        let mut queues = queues(&app);
+        queues.settle().await;
+        app.wire().heal();
+        assert_eq!(queues.dead(), [], "{to} {fault:?}");
+        let mails = mails_to(&app, &email);
+        assert_eq!(challenge(&app, &email, &password_in(mails.last().unwrap())).await, "NEW_PASSWORD_REQUIRED", "{to} {fault:?}");
     }
 }
