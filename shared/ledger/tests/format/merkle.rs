@@ -107,6 +107,103 @@ fn every_proof_of_trees_up_to_40_leaves_verifies_and_fits_nowhere_else() {
     }
 }
 
+/// The cases that need no tree, as the tests of transparency-dev/merkle have them. Where that accepts any root of size 0, this does not.
+#[test]
+fn consistency_of_sizes_without_a_path_needs_equal_roots_and_an_empty_proof() {
+    let (empty, one, two) = (hash(ROOTS[0]), hash(ROOTS[1]), hash(ROOTS[2]));
+    let cases: [(u64, Hash, u64, Hash, &[Hash], bool); 20] = [
+        (0, empty, 0, empty, &[], true),
+        (0, one, 0, one, &[], false),
+        (0, Hash::ZERO, 0, Hash::ZERO, &[], false),
+        (0, one, 0, empty, &[], false),
+        (0, empty, 0, one, &[], false),
+        (0, empty, 0, empty, &[empty], false),
+        (0, one, 0, one, &[one], false),
+        (0, empty, 1, one, &[], true),
+        (0, empty, 8, hash(ROOTS[8]), &[], true),
+        (0, one, 1, one, &[], false),
+        (0, one, 1, two, &[], false),
+        (0, empty, 1, one, &[one], false),
+        (1, one, 1, one, &[], true),
+        (1, one, 1, two, &[], false),
+        (1, one, 1, one, &[one], false),
+        (1, one, 2, two, &[], false),
+        (1, one, 0, empty, &[], false),
+        (1, empty, 0, empty, &[], false),
+        (2, two, 1, one, &[], false),
+        (u64::MAX, one, u64::MAX, two, &[], false),
+    ];
+    for (old_size, old_root, new_size, new_root, proof, stands) in cases {
+        let verified = verify_consistency(old_size, old_root, new_size, new_root, proof);
+        assert_eq!(verified, stands, "{old_size} {old_root} in {new_size} {new_root} by {proof:?}");
+    }
+}
+
+#[test]
+fn inclusion_at_or_past_the_size_is_refused_and_a_single_leaf_is_its_own_root() {
+    let (empty, one, two) = (hash(ROOTS[0]), hash(ROOTS[1]), hash(ROOTS[2]));
+    for (leaf, index, size, root) in
+        [(empty, 0, 0, empty), (one, 0, 0, one), (one, 1, 1, one), (one, 2, 1, one), (one, 1, 0, empty)]
+    {
+        assert!(!verify_inclusion(leaf, index, size, &[], root), "{index} of {size}");
+        assert!(!verify_inclusion(leaf, index, size, &[leaf], root), "{index} of {size}");
+    }
+    assert!(verify_inclusion(one, 0, 1, &[], one));
+    assert!(!verify_inclusion(one, 0, 1, &[], two) && !verify_inclusion(two, 0, 1, &[], one));
+    assert!(!verify_inclusion(one, u64::MAX, u64::MAX, &[], one));
+}
+
+/// What transparency-dev/merkle's tests do to a right proof, with every proof of up to 40 leaves.
+#[test]
+fn a_proof_with_one_part_changed_is_refused() {
+    let leaves: Vec<_> = (0..40_u8).map(|n| leaf_hash(&[n])).collect();
+    let other = Hash::of(b"the root of another tree");
+    // Hashes too many, on either side, and too few.
+    let reshaped = |proof: &[Hash], extra: &[Hash]| {
+        let mut all: Vec<Vec<Hash>> = Vec::new();
+        for hash in extra {
+            all.push([proof, &[*hash]].concat());
+            all.push([&[*hash], proof].concat());
+        }
+        if let [_, rest @ ..] = proof {
+            all.extend([rest.to_vec(), proof[..rest.len()].to_vec(), Vec::new()]);
+        }
+        all
+    };
+    for size in 1..=leaves.len() {
+        let (tree, n) = (&leaves[..size], size as u64);
+        let whole = root(tree);
+        for index in 0..size {
+            let (proof, leaf, i) = (inclusion_proof(tree, index).unwrap(), leaves[index], index as u64);
+            let stands = |index: u64, size: u64, proof: &[Hash], leaf, root| verify_inclusion(leaf, index, size, proof, root);
+            assert!(stands(i, n, &proof, leaf, whole));
+            assert!([i.wrapping_sub(1), i + 1, i ^ 2, i + n].iter().all(|i| !stands(*i, n, &proof, leaf, whole)), "{i} of {n}");
+            assert!(
+                !stands(i, n * 2, &proof, leaf, whole) && (size == 1 || !stands(i, n / 2, &proof, leaf, whole)),
+                "{i} of {n}"
+            );
+            assert!(!stands(i, n, &proof, other, whole) && !stands(i, n, &proof, leaf, other));
+            for proof in reshaped(&proof, &[Hash::ZERO, whole, leaf]) {
+                assert!(!stands(i, n, &proof, leaf, whole), "{i} of {n}: {} hashes", proof.len());
+            }
+        }
+        for old in 0..=size {
+            let (proof, was, m) = (consistency_proof(tree, old).unwrap(), root(&leaves[..old]), old as u64);
+            let stands = |old: u64, size: u64, proof: &[Hash], was, whole| verify_consistency(old, was, size, whole, proof);
+            assert!(stands(m, n, &proof, was, whole));
+            let sizes = [(m.wrapping_sub(1), n), (m + 1, n), (m ^ 2, n)];
+            assert!(sizes.iter().all(|(m, n)| !stands(*m, *n, &proof, was, whole)), "{m} in {n}");
+            assert!(!stands(m, n, &proof, other, whole) && !stands(m, n, &proof, whole, was) || old == size, "{m} in {n}");
+            for proof in reshaped(&proof, &[Hash::ZERO, whole, was]) {
+                assert!(!stands(m, n, &proof, was, whole), "{m} in {n}: {} hashes", proof.len());
+            }
+            if old > 0 && old < size {
+                assert!(!stands(m, n * 2, &proof, was, whole) && !stands(m, n / 2, &proof, was, whole), "{m} in {n}");
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn an_altered_proof_is_refused(size in 2..70_usize, index: prop::sample::Index, at: prop::sample::Index, bit in 0..256_usize) {
@@ -142,6 +239,7 @@ proptest! {
     ) {
         let proof: Vec<_> = proof.into_iter().map(Hash::new).collect();
         prop_assert!(!verify_inclusion(leaf_hash(b""), index, size, &proof, Hash::ZERO));
+        prop_assert!(!verify_consistency(0, Hash::ZERO, 0, Hash::ZERO, &proof));
         if old != size {
             prop_assert!(!verify_consistency(old, Hash::ZERO, size, hash(N96A2), &proof));
         }
