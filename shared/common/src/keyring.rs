@@ -74,6 +74,12 @@ struct Entry {
     search: OnceCell<Arc<SearchKey>>,
 }
 
+impl Entry {
+    fn new(loaded_at: Timestamp, rows: OnceCell<Vec<Wrapped>>) -> Self {
+        Self { loaded_at, rows, branch: Mutex::default(), search: OnceCell::new() }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
     Branch,
@@ -104,31 +110,24 @@ impl Keyring {
 
     /// The branch key under which `tenant`'s records are sealed now.
     pub(crate) async fn current(&self, tenant: TenantId) -> Result<Arc<BranchKey>> {
-        let entry = self.entry(tenant);
-        let rows = self.rows(tenant, &entry).await?;
-        let newest =
-            rows.iter().filter(|w| w.purpose == Use::Branch).max_by_key(|w| w.version).ok_or(Error::internal("no branch key"))?;
-        self.unwrap_branch(tenant, &entry, newest).await
+        let newest = |rows: &[Wrapped]| rows.iter().filter(|w| w.purpose == Use::Branch).max_by_key(|w| w.version).cloned();
+        let (entry, wrapped) = self.find(tenant, newest, "no branch key").await?;
+        self.unwrap_branch(tenant, &entry, &wrapped).await
     }
 
     /// The branch key that sealed a record, by its version.
     pub(crate) async fn branch(&self, tenant: TenantId, version: KeyVersion) -> Result<Arc<BranchKey>> {
-        let entry = self.entry(tenant);
-        let rows = self.rows(tenant, &entry).await?;
-        let wrapped = rows
-            .iter()
-            .find(|w| w.purpose == Use::Branch && w.version == version)
-            .ok_or(Error::internal("unknown key version"))?;
-        self.unwrap_branch(tenant, &entry, wrapped).await
+        let that = |rows: &[Wrapped]| rows.iter().find(|w| w.purpose == Use::Branch && w.version == version).cloned();
+        let (entry, wrapped) = self.find(tenant, that, "unknown key version").await?;
+        self.unwrap_branch(tenant, &entry, &wrapped).await
     }
 
     pub(crate) async fn search(&self, tenant: TenantId) -> Result<Arc<SearchKey>> {
-        let entry = self.entry(tenant);
-        let rows = self.rows(tenant, &entry).await?;
-        let wrapped = rows.iter().find(|w| w.purpose == Use::Search).ok_or(Error::internal("no search key"))?;
+        let that = |rows: &[Wrapped]| rows.iter().find(|w| w.purpose == Use::Search).cloned();
+        let (entry, wrapped) = self.find(tenant, that, "no search key").await?;
         self.count(&entry.search);
         let key = entry.search.get_or_try_init(async || {
-            let bytes = self.counts.load(self.unwrap(tenant, wrapped)).await?;
+            let bytes = self.counts.load(self.unwrap(tenant, &wrapped)).await?;
             Ok::<_, Error>(Arc::new(SearchKey::new(wrapped.version, bytes)))
         });
         key.await.cloned()
@@ -163,21 +162,41 @@ impl Keyring {
             let oldest = cache.iter().min_by_key(|(_, e)| e.loaded_at).map(|(t, _)| *t);
             oldest.map(|t| cache.remove(&t));
         }
-        let fresh =
-            || Arc::new(Entry { loaded_at: now, rows: OnceCell::new(), branch: Mutex::default(), search: OnceCell::new() });
-        cache.entry(tenant).or_insert_with(fresh).clone()
+        cache.entry(tenant).or_insert_with(|| Arc::new(Entry::new(now, OnceCell::new()))).clone()
     }
 
-    async fn rows<'e>(&self, tenant: TenantId, entry: &'e Entry) -> Result<&'e [Wrapped]> {
-        let load = async || {
-            let page = self.db.query(tenant, &Query::partition(Table::Keys, PARTITION), None).await?;
-            // An answer that is none is not kept: a tenant that is being made has its keys a moment later.
-            if page.rows.is_empty() {
-                return Err(Error::internal("no keys"));
-            }
-            page.rows.iter().map(Wrapped::from_row).collect::<Result<Vec<_>>>()
-        };
-        entry.rows.get_or_try_init(load).await.map(Vec::as_slice)
+    /// The wrapped key that `wanted` picks, with the entry that it belongs to. Only keys that are there are remembered: where the
+    /// remembered rows lack the wanted one, the rows are read again, since it may have been stored after they were read.
+    async fn find(
+        &self,
+        tenant: TenantId,
+        wanted: impl Fn(&[Wrapped]) -> Option<Wrapped>,
+        missing: &'static str,
+    ) -> Result<(Arc<Entry>, Wrapped)> {
+        let entry = self.entry(tenant);
+        let known = entry.rows.initialized();
+        let rows = entry.rows.get_or_try_init(|| self.load(tenant)).await?;
+        if let Some(wrapped) = wanted(rows) {
+            return Ok((entry, wrapped));
+        }
+        if !known {
+            return Err(Error::internal(missing));
+        }
+        let now = self.clock.now();
+        let rows = self.load(tenant).await?;
+        let wrapped = wanted(&rows).ok_or(Error::internal(missing))?;
+        let entry = Arc::new(Entry::new(now, OnceCell::new_with(Some(rows))));
+        lock(&self.cache).insert(tenant, entry.clone());
+        Ok((entry, wrapped))
+    }
+
+    async fn load(&self, tenant: TenantId) -> Result<Vec<Wrapped>> {
+        let page = self.db.query(tenant, &Query::partition(Table::Keys, PARTITION), None).await?;
+        // An empty answer is not remembered: a tenant that is being made has its keys a moment later.
+        if page.rows.is_empty() {
+            return Err(Error::internal("no keys"));
+        }
+        page.rows.iter().map(Wrapped::from_row).collect()
     }
 
     async fn unwrap(&self, tenant: TenantId, wrapped: &Wrapped) -> Result<Zeroizing<[u8; 32]>> {

@@ -1,0 +1,80 @@
+//! A tenant's keys as a process remembers them: what is there for a quarter of an hour, what is missing not at all.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use common::Role;
+use std::collections::HashMap;
+use suite::{fixture::fresh, people::endpoint};
+use testing::{
+    App,
+    Tenant::{self, Acme, Birch},
+};
+
+type Item = HashMap<String, AttributeValue>;
+
+/// Takes a tenant's wrapped keys of one purpose out of the table.
+async fn take(app: &App, tenant: Tenant, purpose: &str) -> Vec<Item> {
+    let pk = format!("{}#KEYS", app.tenant_id(tenant));
+    let is_it = |row: &Item| row["pk"].as_s().unwrap() == &pk && row["purpose"].as_s().unwrap() == purpose;
+    let rows: Vec<_> = app.dump("KeysTable").await.into_iter().filter(is_it).collect();
+    assert_eq!(rows.len(), 1);
+    for row in &rows {
+        let delete = app.raw().delete_item().table_name(&app.provisioned().tables["KeysTable"]);
+        delete.key("pk", row["pk"].clone()).key("sk", row["sk"].clone()).send().await.unwrap();
+    }
+    rows
+}
+
+async fn put(app: &App, rows: Vec<Item>) {
+    for row in rows {
+        let put = app.raw().put_item().table_name(&app.provisioned().tables["KeysTable"]);
+        put.set_item(Some(row)).send().await.unwrap();
+    }
+}
+
+/// What takes the branch key: members' names and e-mails are opened.
+async fn opens(app: &App, tenant: Tenant) -> u16 {
+    app.as_role(tenant, Role::TenantAdmin).call(endpoint("list_users")).await.status
+}
+
+/// What takes the search key.
+async fn searches(app: &App, tenant: Tenant) -> u16 {
+    let search = endpoint("search_shipments");
+    let body = serde_json::from_str(search.sample.body.unwrap()).unwrap();
+    app.as_role(tenant, Role::Marketer).call(search).json(body).await.status
+}
+
+/// What takes both.
+async fn creates(app: &App, tenant: Tenant) -> u16 {
+    let create = endpoint("create_shipment");
+    app.as_role(tenant, Role::Marketer).call(create).json(fresh(create.sample.body.unwrap())).await.status
+}
+
+#[tokio::test]
+async fn a_key_that_is_stored_later_is_found_at_once_by_a_process_that_has_read_the_others() {
+    for purpose in ["search", "branch"] {
+        // A process that remembers nothing.
+        let app = App::start().await.behind_the_second_wall();
+        let rows = take(&app, Acme, purpose).await;
+        let (with, without) = if purpose == "search" { ((200, 500), "search") } else { ((500, 200), "branch") };
+        for _ in 0..2 {
+            assert_eq!((opens(&app, Acme).await, searches(&app, Acme).await), with, "without the {without} key");
+        }
+        assert_eq!(creates(&app, Acme).await, 500);
+        assert_eq!((opens(&app, Birch).await, searches(&app, Birch).await, creates(&app, Birch).await), (200, 200, 201));
+        put(&app, rows).await;
+        assert_eq!(
+            (opens(&app, Acme).await, searches(&app, Acme).await, creates(&app, Acme).await),
+            (200, 200, 201),
+            "{purpose}"
+        );
+        app.reset_calls();
+        assert_eq!(
+            (opens(&app, Acme).await, searches(&app, Acme).await, creates(&app, Acme).await),
+            (200, 200, 201),
+            "{purpose}"
+        );
+        assert!(app.calls().kms.is_empty(), "what is there is remembered: {:?}", app.calls().kms);
+    }
+}
