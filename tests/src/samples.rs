@@ -14,7 +14,10 @@ use std::{
     },
     time::Duration,
 };
-use testing::{App, Call, Deliveries, Tenant::Acme};
+use testing::{
+    App, Call, Deliveries,
+    Tenant::{self, Acme},
+};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The gate's age.
@@ -33,6 +36,12 @@ pub struct World {
 impl World {
     fn of(app: App) -> Self {
         Self { app, sent: None, carrier: None }
+    }
+
+    /// The same for a process that has just begun, behind the second wall: it remembers nothing.
+    #[must_use]
+    pub fn afresh(self) -> Self {
+        Self { app: self.app.behind_the_second_wall(), ..self }
     }
 
     /// Lets time pass, at the carrier's too.
@@ -59,6 +68,34 @@ impl World {
     }
 }
 
+/// What services send when they are set up to send to a queue of ours: as plain text, by SNS, in SNS's own words.
+pub fn notices() -> Vec<String> {
+    let of_ses = "Successfully validated SNS topic for Amazon SES event publishing.";
+    let from_sns = |kind: &str, message: &str| {
+        json!({
+            "Type": kind, "MessageId": "synthetic", "TopicArn": "arn:aws:sns:us-east-1:000000000000:synthetic",
+            "Timestamp": "2026-01-01T12:00:00.000Z", "Message": message, "SignatureVersion": "1", "Signature": "synthetic",
+            "SigningCertURL": "https://sns.example/", "UnsubscribeURL": "https://sns.example/",
+        })
+        .to_string()
+    };
+    let subscribed = json!({"notificationType": "AmazonSnsSubscriptionSucceeded", "message": "synthetic"}).to_string();
+    let tested = json!({
+        "Service": "Amazon S3", "Event": "s3:TestEvent", "Time": "2026-01-01T12:00:00.000Z", "Bucket": "synthetic",
+        "RequestId": "synthetic", "HostId": "synthetic",
+    })
+    .to_string();
+    vec![
+        of_ses.to_owned(),
+        from_sns("Notification", of_ses),
+        from_sns("Notification", &subscribed),
+        from_sns("Notification", &tested),
+        from_sns("SubscriptionConfirmation", "You have chosen to subscribe to the topic."),
+        from_sns("UnsubscribeConfirmation", "You have chosen to deactivate the subscription."),
+        tested,
+    ]
+}
+
 fn consumer(name: &str) -> &'static AnyConsumer {
     registry::consumers().find(|consumer| consumer.name == name).unwrap()
 }
@@ -72,71 +109,84 @@ fn schedule(name: &str) -> &'static AnySchedule {
 /// # Panics
 /// Where nobody has said what it does.
 pub async fn world(name: &str) -> World {
+    world_in(name, &[Acme]).await
+}
+
+/// The same where it has to do in each of these tenants.
+///
+/// # Panics
+/// As [`world`].
+pub async fn world_in(name: &str, tenants: &[Tenant]) -> World {
     let app = if name == "mirror_user" { App::with_cognito().await } else { App::start().await };
+    let mut world = World::of(app);
+    for tenant in tenants {
+        prepare(&mut world, name, *tenant).await;
+    }
+    world
+}
+
+async fn prepare(world: &mut World, name: &str, tenant: Tenant) {
+    let app = &world.app;
     match name {
         "send_reset_mail" => {
-            let body = json!({"email": app.email(Acme, Role::Marketer)});
+            let body = json!({"email": app.email(tenant, Role::Marketer)});
             done(app.anonymous().call(endpoint("forgot_password")).json(body)).await;
         }
         "provision_organization" => {
             let body = json!({"name": "cedar", "admin_email": "first@cedar.example"});
-            done(call(&app, Role::SuperAdmin, "create_organization").await.json(body)).await;
+            done(call(app, tenant, Role::SuperAdmin, "create_organization").await.json(body)).await;
         }
         "stop_organization" => {
             for role in [Role::Marketer, Role::Marketer, Role::Viewer] {
-                app.open_session(Acme, role).await;
+                app.open_session(tenant, role).await;
             }
-            operator(&app, "suspend_organization").await;
+            operator(app, tenant, "suspend_organization").await;
         }
-        "release_messages" => waits(&app).await,
+        "release_messages" => waits(app, tenant).await,
         "mirror_user" => {
-            let email = app.email(Acme, Role::Viewer).replacen("viewer", "ada", 1);
+            let email = app.email(tenant, Role::Viewer).replacen("viewer", "ada", 1);
             let body = json!({"email": email, "name": "Ada Sample", "roles": ["marketer"], "department": "Outreach"});
-            done(call(&app, Role::TenantAdmin, "invite_user").await.json(body)).await;
+            done(call(app, tenant, Role::TenantAdmin, "invite_user").await.json(body)).await;
         }
         "poll_tracking" => {
-            let world = tracked(app).await;
+            tracked(world, tenant).await;
             schedule("schedule_tracking").run(world.app.deps()).await.unwrap();
-            return world;
         }
-        "refresh_tracking" => return refreshed(app).await,
-        "schedule_tracking" | "renew_track_alerts" => return tracked(app).await,
+        "refresh_tracking" => refreshed(world, tenant).await,
+        "schedule_tracking" | "renew_track_alerts" => tracked(world, tenant).await,
         "deliver_notification" => {
-            connect(&app, Role::Viewer, "phone").await;
-            ship(&app).await;
+            connect(app, tenant, Role::Viewer, "phone").await;
+            ship(app, tenant).await;
         }
         "mail_feedback" => {
-            let bounced = [Role::Marketer, Role::Viewer].map(|role| json!({"emailAddress": app.email(Acme, role)}));
+            let bounced = [Role::Marketer, Role::Viewer].map(|role| json!({"emailAddress": app.email(tenant, role)}));
             let report =
                 json!({"eventType": "Bounce", "bounce": {"bounceType": "Permanent", "bouncedRecipients": bounced}}).to_string();
-            return World {
-                sent: Some(
-                    json!({"Type": "Notification", "MessageId": "synthetic", "Timestamp": "2026-01-01T12:00:00.000Z", "Message": report}),
-                ),
-                ..World::of(app)
-            };
+            world.sent = Some(
+                json!({"Type": "Notification", "MessageId": "synthetic", "Timestamp": "2026-01-01T12:00:00.000Z", "Message": report}),
+            );
         }
         "close_sockets" => {
-            let who = connect(&app, Role::Marketer, "phone").await;
+            let who = connect(app, tenant, Role::Marketer, "phone").await;
             assert_eq!(app.socket(socket(), &who, "desk", None).await, 200);
             done(app.as_identity(who.clone()).call(endpoint("end_session")).path("session_id", who.session)).await;
         }
-        "settle_outbox" => drop(ship(&app).await),
+        "settle_outbox" => drop(ship(app, tenant).await),
         "sweep_outbox" => {
-            ship(&app).await;
+            ship(app, tenant).await;
             app.clock().advance(Duration::from_secs(121));
         }
         // Setting up leaves events.
         "seal_audit" => {}
-        "sign_checkpoint" => sealed(&app).await,
+        "sign_checkpoint" => sealed(app).await,
         "mail_checkpoints" => {
-            sealed(&app).await;
+            sealed(app).await;
             schedule("sign_checkpoint").run(app.deps()).await.unwrap();
         }
         "verify_audit" => {
-            sealed(&app).await;
+            sealed(app).await;
             schedule("sign_checkpoint").run(app.deps()).await.unwrap();
-            let segments = format!("segments/{}/", app.tenant_id(Acme));
+            let segments = format!("segments/{}/", app.tenant_id(tenant));
             let segment = app.objects().into_keys().find(|key| key.starts_with(&segments)).unwrap();
             app.lose_object(&segment);
         }
@@ -145,17 +195,16 @@ pub async fn world(name: &str) -> World {
             let body = json!({
                 "signed_at": now, "expires_at": now.plus(DAY * 20), "signatory": "Ada Sample", "document_sha256": "0".repeat(64),
             });
-            let put = call(&app, Role::SuperAdmin, "put_baa").await.path("tenant_id", app.tenant_id(Acme));
+            let put = call(app, tenant, Role::SuperAdmin, "put_baa").await.path("tenant_id", app.tenant_id(tenant));
             done(put.header("If-Match", "*").json(body)).await;
         }
-        "send_digests" => unread(&app).await,
+        "send_digests" => unread(app, tenant).await,
         other => panic!("say here what `{other}` does"),
     }
-    World::of(app)
 }
 
-async fn call<'a>(app: &'a App, role: Role, name: &str) -> Call<'a> {
-    app.as_identity(app.open_session(Acme, role).await).call(endpoint(name))
+async fn call<'a>(app: &'a App, tenant: Tenant, role: Role, name: &str) -> Call<'a> {
+    app.as_identity(app.open_session(tenant, role).await).call(endpoint(name))
 }
 
 async fn done(call: Call<'_>) -> Value {
@@ -164,18 +213,18 @@ async fn done(call: Call<'_>) -> Value {
     answer.json
 }
 
-async fn operator(app: &App, name: &str) {
-    done(call(app, Role::SuperAdmin, name).await.path("tenant_id", app.tenant_id(Acme))).await;
+async fn operator(app: &App, tenant: Tenant, name: &str) {
+    done(call(app, tenant, Role::SuperAdmin, name).await.path("tenant_id", app.tenant_id(tenant))).await;
     app.clock().advance(GATE);
 }
 
 /// Registers a shipment that is the viewer's business: its id, and its number.
-async fn ship(app: &App) -> (String, String) {
+async fn ship(app: &App, tenant: Tenant) -> (String, String) {
     let create = endpoint("create_shipment");
     let mut body = fresh(create.sample.body.unwrap());
-    body["assigned_to"] = app.user_id(Acme, Role::Viewer).to_string().into();
+    body["assigned_to"] = app.user_id(tenant, Role::Viewer).to_string().into();
     let number = body["tracking_number"].as_str().unwrap().to_owned();
-    let made = call(app, Role::Marketer, "create_shipment").await.json(body).await;
+    let made = call(app, tenant, Role::Marketer, "create_shipment").await.json(body).await;
     (text(&made, "shipment_id"), number)
 }
 
@@ -183,37 +232,35 @@ fn socket() -> &'static common::AnySocket {
     registry::sockets().find(|socket| socket.name == "connect").unwrap()
 }
 
-async fn connect(app: &App, role: Role, connection: &str) -> Identity {
-    let who = app.open_session(Acme, role).await;
+async fn connect(app: &App, tenant: Tenant, role: Role, connection: &str) -> Identity {
+    let who = app.open_session(tenant, role).await;
     assert_eq!(app.socket(socket(), &who, connection, None).await, 200);
     who
 }
 
 /// A message waits of a tenant that is active again, and is nowhere else any more.
-async fn waits(app: &App) {
-    ship(app).await;
-    operator(app, "suspend_organization").await;
+async fn waits(app: &App, tenant: Tenant) {
+    ship(app, tenant).await;
+    operator(app, tenant, "suspend_organization").await;
     app.deliveries(["deliver_notification", "settle_outbox"].map(consumer)).settle().await;
-    operator(app, "reactivate_organization").await;
+    operator(app, tenant, "reactivate_organization").await;
 }
 
 /// The carrier has scanned a parcel whose shipment is due.
-async fn tracked(app: App) -> World {
-    let (_, number) = ship(&app).await;
-    let world = with_carrier(app);
+async fn tracked(world: &mut World, tenant: Tenant) {
+    let (_, number) = ship(&world.app, tenant).await;
+    with_carrier(world);
     world.wait(SOON);
-    scan(&world, &number);
-    world
+    scan(world, &number);
 }
 
 /// The carrier has scanned a parcel, and somebody wants to know.
-async fn refreshed(app: App) -> World {
-    let (id, number) = ship(&app).await;
-    let world = with_carrier(app);
+async fn refreshed(world: &mut World, tenant: Tenant) {
+    let (id, number) = ship(&world.app, tenant).await;
+    with_carrier(world);
     world.wait(SOON);
-    scan(&world, &number);
-    done(call(&world.app, Role::Marketer, "refresh_shipment").await.path("shipment_id", id)).await;
-    world
+    scan(world, &number);
+    done(call(&world.app, tenant, Role::Marketer, "refresh_shipment").await.path("shipment_id", id)).await;
 }
 
 fn scan(world: &World, number: &str) {
@@ -224,8 +271,11 @@ fn scan(world: &World, number: &str) {
     }
 }
 
-fn with_carrier(app: App) -> World {
-    let time = Arc::new(AtomicI64::new(app.clock().now().as_millis()));
+fn with_carrier(world: &mut World) {
+    if world.carrier.is_some() {
+        return;
+    }
+    let time = Arc::new(AtomicI64::new(world.app.clock().now().as_millis()));
     let clock = time.clone();
     let options = UpsOptions { now: Now::by(move || clock.load(Ordering::SeqCst)), ..UpsOptions::new("synthetic", "synthetic") };
     let ups = Ups::start(options).unwrap();
@@ -233,8 +283,8 @@ fn with_carrier(app: App) -> World {
         "client_id": "synthetic", "client_secret": "synthetic",
         "webhook_client_id": "synthetic-carrier", "webhook_client_secret": "synthetic-carrier",
     });
-    app.wire().with_carrier(ups.endpoint(), secret);
-    World { carrier: Some((ups, time)), ..World::of(app) }
+    world.app.wire().with_carrier(ups.endpoint(), secret);
+    world.carrier = Some((ups, time));
 }
 
 async fn sealed(app: &App) {
@@ -243,19 +293,19 @@ async fn sealed(app: &App) {
 }
 
 /// Somebody has not read that a parcel has arrived, and the hour of their digest has come.
-async fn unread(app: &App) {
+async fn unread(app: &App, tenant: Tenant) {
     let now = app.clock().now();
     let told = json!({
-        "id": EventId::new(now), "tenant_id": app.tenant_id(Acme), "actor": "poll_tracking", "on_behalf_of": null,
+        "id": EventId::new(now), "tenant_id": app.tenant_id(tenant), "actor": "poll_tracking", "on_behalf_of": null,
         "cause": EventId::new(now), "correlation_id": "test", "schema": "shipment.status_changed", "version": 1, "occurred_at": now,
         "payload": {
             "shipment_id": "shp_019b76da100070008000000000000000", "from": "IN_TRANSIT", "to": "DELIVERED", "version": 3,
-            "created_by": app.user_id(Acme, Role::Marketer), "assigned_to": null,
+            "created_by": app.user_id(tenant, Role::Marketer), "assigned_to": null,
         },
     });
     let mut queue = app.deliveries([consumer("deliver_notification")]);
     queue.send("deliver_notification", &told);
     assert!(queue.step().await && queue.is_empty());
-    // From noon to eight the next morning.
-    app.clock().advance(Duration::from_secs(20 * 60 * 60));
+    // Past eight the next morning, at whatever hour it is now.
+    app.clock().advance(DAY);
 }

@@ -3,7 +3,7 @@
 use crate::{
     Deps, Error, EventId, Result, SessionKind, TenantId, Timestamp, Uuid,
     db::Refused,
-    error::{Cause, Refusal},
+    error::Refusal,
     membership,
     outbox::Envelope,
     permit::Effects,
@@ -13,10 +13,6 @@ use crate::{
     table::{Row, Table},
     unit::Op,
 };
-
-/// What DynamoDB takes in one transaction.
-const MOST_OPS: usize = 100;
-const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// What a caller is told when somebody else was faster.
 const CHANGED: &str = "the item has just been changed by somebody else";
@@ -161,13 +157,6 @@ impl Unit {
 
     /// On failure: the operation whose condition did not hold, what stood there, and the error that it means.
     pub(crate) async fn commit(&self, deps: &Deps, deadline: Timestamp) -> Result<(), (usize, Option<Row>, Error)> {
-        let refuse = |what| Err((usize::MAX, None, Error::Internal { what: "unit of work", cause: Cause::code(what) }));
-        if self.ops.len() > MOST_OPS {
-            return refuse("more than 100 actions");
-        }
-        if self.ops.iter().map(|(_, op)| op.size()).sum::<usize>() > MOST_BYTES {
-            return refuse("more than 4 MB");
-        }
         // One token for every attempt of this commit: an answer that was lost is not a second commit.
         let token = Uuid::from_bytes(crate::random::bytes()).to_string();
         deps.db.commit(&self.ops, &token, deadline).await.map_err(|refused| match refused {

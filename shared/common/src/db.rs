@@ -5,6 +5,7 @@ use crate::{
     Clock, Error, Result, TenantId,
     config::TableNames,
     error::Cause,
+    quotas,
     second_wall::SecondWall,
     table::{Attributes, Index, Item, Key, Row, Table, cause, prefixed, unavailable},
     unit::{Condition, Edit, Op},
@@ -250,6 +251,12 @@ impl Db {
         key: &Key,
         update: Update<'_>,
     ) -> Result<Result<Row, Option<Row>>> {
+        quotas::check_values(
+            tenant,
+            table,
+            key,
+            update.values.iter().map(|(name, value)| (name.trim_start_matches(':'), value)),
+        )?;
         let names = update.names.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let values = update.values.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<HashMap<_, _>>();
         let sent = self
@@ -281,6 +288,7 @@ impl Db {
 
     /// Puts an item, whatever stands there.
     pub(crate) async fn put(&self, tenant: TenantId, table: Table, item: Item) -> Result<()> {
+        quotas::check_item(tenant, table, &item)?;
         let put = self.client(tenant).await?.put_item().table_name(self.name(table)).set_item(Some(item.into_attributes(tenant)));
         put.send().await.map(drop).map_err(unavailable(SERVICE))
     }
@@ -321,6 +329,7 @@ impl Db {
 
     /// One item's edit by itself: false where its condition does not hold.
     pub(crate) async fn edit(&self, tenant: TenantId, table: Table, edit: &Edit) -> Result<bool> {
+        quotas::check_edit(tenant, table, edit)?;
         let (update, mut names, mut values) = edit.expression(tenant);
         let (condition, more_names, more_values) = edit.condition.expression();
         names.extend(more_names);
@@ -379,6 +388,7 @@ impl Db {
 
     /// Commits every operation or none. A conflict with another transaction is tried again until `deadline`.
     pub(crate) async fn commit(&self, ops: &[(TenantId, Op)], token: &str, deadline: crate::Timestamp) -> Result<(), Refused> {
+        quotas::check_transaction(ops).map_err(Refused::Error)?;
         let items =
             ops.iter().map(|(tenant, op)| self.transact_item(*tenant, op)).collect::<Result<Vec<_>>>().map_err(Refused::Error)?;
         let client = self.client_of(ops).await.map_err(Refused::Error)?;

@@ -50,6 +50,7 @@ mod pipeline;
 pub mod policy;
 mod principal;
 mod public;
+mod quotas;
 pub mod random;
 mod request;
 mod reset;
@@ -115,6 +116,7 @@ pub use policy::{
 };
 pub use principal::{ApiScope, Grant, Identity, KeyBounds, Principal, Purpose, Role, SessionKind};
 pub use public::{Leave, Presented, Public, RefreshToken};
+pub use quotas::{MOST_ITEM_BYTES, size as item_size};
 pub use request::{BODY_LIMIT, EXPOSED_HEADERS};
 pub use reset::Addressee;
 pub use resilience::{CircuitState, ServiceState};

@@ -290,8 +290,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         session::used(&self.deps.db, *tenant, *user, *session, self.now).await?;
         let bytes = |b: &[u8]| AttributeValue::B(Blob::new(b));
         let old = row.bytes("refresh_hash")?;
-        let mut used: Vec<u8> = [row.maybe_bytes("used_hashes").unwrap_or_default(), old].concat();
-        used.drain(..used.len().saturating_sub(USED_KEPT * 32));
+        let used = with_used(row.maybe_bytes("used_hashes").unwrap_or_default(), old);
         let mut expression = "SET refresh_hash = :new, used_hashes = :used".to_owned();
         let mut values = vec![(":new", bytes(&token.hash())), (":used", bytes(&used)), (":old", bytes(old))];
         if let Some(pool_refresh) = pool_refresh {
@@ -452,6 +451,13 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
 const REPEAT_WITHIN_MS: i64 = 30_000;
 /// Used tokens that a session remembers, so that the reuse of an old one is known for what it is.
 const USED_KEPT: usize = 64;
+
+/// The hashes of used refresh tokens with one more: the newest [`USED_KEPT`].
+fn with_used(used: &[u8], hash: &[u8]) -> Vec<u8> {
+    let mut used = [used, hash].concat();
+    used.drain(..used.len().saturating_sub(USED_KEPT * 32));
+    used
+}
 const PENDING_FOR: Duration = Duration::from_secs(300);
 const ENROLMENT_FOR: Duration = Duration::from_secs(600);
 /// What a handle begins with that is a bearer token too.
@@ -558,5 +564,16 @@ impl RefreshToken {
 
     fn hash(&self) -> [u8; 32] {
         hash(&[&self.secret])
+    }
+}
+
+#[cfg(test)]
+mod used_tokens {
+    use super::*;
+
+    #[test]
+    fn used_tokens_are_remembered_up_to_a_number_and_the_newest_stay() {
+        let used = (0..=255_u8).fold(Vec::new(), |used, n| with_used(&used, &[n; 32]));
+        assert_eq!((used.len(), used[0], used[used.len() - 1]), (USED_KEPT * 32, 192, 255));
     }
 }

@@ -101,16 +101,6 @@ pub(crate) fn prefixed(tenant: TenantId, partition: &str) -> String {
     format!("{tenant}#{partition}")
 }
 
-/// Bytes of names and values, as DynamoDB counts an item's size, about.
-pub(crate) fn size(attributes: &Attributes) -> usize {
-    let value = |v: &AttributeValue| match v {
-        AttributeValue::S(s) | AttributeValue::N(s) => s.len(),
-        AttributeValue::B(b) => b.as_ref().len(),
-        _ => 1,
-    };
-    attributes.iter().map(|(name, v)| name.len() + value(v)).sum()
-}
-
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
 
 /// An item: its key and its attributes. Built by a domain's `store`, the only place that knows their names.
@@ -167,8 +157,8 @@ impl Item {
     pub const fn key(&self) -> &Key {
         &self.key
     }
-    pub(crate) fn size(&self) -> usize {
-        size(&self.attributes)
+    pub(crate) const fn parts(&self) -> (&Attributes, &[(Index, String)]) {
+        (&self.attributes, self.indexes.as_slice())
     }
     pub(crate) fn into_attributes(self, tenant: TenantId) -> Attributes {
         let mut attributes = self.attributes;

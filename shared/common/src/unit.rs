@@ -260,14 +260,6 @@ impl Op {
         }
         self
     }
-    /// What it weighs in a transaction, in bytes, about.
-    pub(crate) fn size(&self) -> usize {
-        match self {
-            Self::Put { item, .. } => item.size(),
-            Self::Edit { edit, .. } => crate::table::size(&edit.set),
-            Self::Delete { .. } | Self::Check { .. } => 0,
-        }
-    }
     pub(crate) const fn condition(&self) -> Option<&Condition> {
         match self {
             Self::Put { condition, .. } | Self::Delete { condition, .. } => condition.as_ref(),

@@ -98,8 +98,16 @@ impl Deliveries<'_> {
     /// # Panics
     /// Where there is no such consumer.
     pub fn send(&mut self, consumer: &str, body: &Value) {
+        self.send_text(consumer, &body.to_string());
+    }
+
+    /// The same with a body that need not be JSON.
+    ///
+    /// # Panics
+    /// Where there is no such consumer.
+    pub fn send_text(&mut self, consumer: &str, body: &str) {
         let consumer = *self.consumers.iter().find(|c| c.name == consumer).expect("a consumer of that name");
-        self.push(consumer, &body.to_string());
+        self.push(consumer, body);
     }
 
     fn push(&mut self, consumer: &'static AnyConsumer, body: &str) {

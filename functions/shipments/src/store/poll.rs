@@ -200,3 +200,19 @@ pub(crate) fn shipment_of(key: &Key) -> Result<ShipmentId> {
 pub(crate) fn pushed(id: ShipmentId) -> Key {
     poll_key(id)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phi::SearchKey;
+
+    #[test]
+    fn a_poll_remembers_the_newest_scans_and_grows_no_further() {
+        let key = SearchKey::new(phi::KeyVersion::FIRST, phi::Zeroizing::new([7; 32]));
+        let tokens: Vec<_> = (0..MOST_KNOWN + 500).map(|n| key.field("ten_1", "scan").token(&n.to_string())).collect();
+        let mut poll = Poll::default();
+        tokens.iter().for_each(|token| poll.learn(token));
+        assert_eq!(poll.known.len(), 12 * 1024);
+        assert!(tokens[500..].iter().all(|token| poll.knows(token)) && !poll.knows(&tokens[499]));
+    }
+}
