@@ -1,7 +1,7 @@
 //! Fetches a log into a directory. What comes is not trusted: it is written as it came, and judged by who verifies.
 
 use super::Remote;
-use auditor::{Listed, Writer};
+use auditor::{Listed, Progress, Writer};
 use common::{Clock, SystemClock};
 use ledger::{Hash, OccurredAt, Origin, VerifierKey, Word};
 use serde::Deserialize;
@@ -53,6 +53,7 @@ impl fmt::Display for Fetched {
 /// The checkpoint comes first, so that the segments reach as far as it does, or farther.
 pub(super) async fn fetch(endpoint: &str, out: &Path) -> Result<Fetched, String> {
     let remote = Remote::new(endpoint)?;
+    eprintln!("Fetching the log of {endpoint} …");
     let Checkpoint { checkpoint, size, public_key } = remote.get("/v1/audit/checkpoint").await?;
     let key = VerifierKey::parse(&public_key).map_err(|e| format!("the deployment's verifier key: {e}"))?;
     let note = checkpoint.ok_or("nothing is signed yet: a checkpoint comes within a minute of the first sealed event")?;
@@ -63,6 +64,7 @@ pub(super) async fn fetch(endpoint: &str, out: &Path) -> Result<Fetched, String>
     writer.checkpoint(size, note.as_bytes()).map_err(io)?;
     writer.key(&key).map_err(io)?;
     let mut fetched = Fetched { events: 0, segments: 0, signed: size };
+    let mut progress = Progress::new(true);
     let mut cursor = String::new();
     loop {
         let page: Page = remote.get(&format!("/v1/audit/segments?limit=100{cursor}")).await?;
@@ -74,6 +76,7 @@ pub(super) async fn fetch(endpoint: &str, out: &Path) -> Result<Fetched, String>
             writer.put(listed, body.as_bytes()).map_err(io)?;
             fetched.segments += 1;
             fetched.events += events as u64;
+            progress.at(fetched.events, size.max(fetched.events));
         }
         match page.next_cursor {
             // Cursors are of the alphabet of base64url, which needs no escaping.
@@ -81,6 +84,7 @@ pub(super) async fn fetch(endpoint: &str, out: &Path) -> Result<Fetched, String>
             None => break,
         }
     }
+    progress.end();
     let now = OccurredAt::from_unix_millis(SystemClock.now().as_millis()).map_err(|e| e.to_string())?;
     writer.finish(now).map_err(io)?;
     Ok(fetched)

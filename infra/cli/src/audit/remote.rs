@@ -1,21 +1,46 @@
-//! The API of a deployment, as an auditor calls it: with a token, one request at a time, and patience.
+//! The API of a deployment, as an auditor calls it: with a token and one request at a time. A deployment that answers is waited for
+//! with patience; one that is not reached at all is given up within seconds. Each wait is told on standard error.
 
 use common::Aws;
 use serde::de::DeserializeOwned;
-use std::time::Duration;
+use std::{cell::Cell, pin::Pin, time::Duration};
 
 /// What an answer may weigh: a segment, with what JSON adds.
 const MOST: usize = 12 << 20;
-/// How often a request is tried that was refused for its being one too many, or that got no answer.
+/// How often a request is tried that was refused for its being one too many, or for want of something that is away for a moment.
 const TRIES: u32 = 8;
+/// How often one is tried that gets no answer: before anything has answered, each try is a second for the connection; later, the
+/// network is believed to come back.
+const TRIES_BEFORE_THE_FIRST_ANSWER: u32 = 3;
+const TRIES_WITHOUT_ANSWER: u32 = 6;
 /// The longest that is waited before the next try.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-#[derive(Debug)]
 pub(super) struct Remote {
     client: Aws,
     endpoint: String,
     token: String,
+    has_answered: Cell<bool>,
+    sleep: Sleep,
+}
+
+type Sleep = Box<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()>>>>;
+
+/// What came of one try.
+enum Tried {
+    Nothing,
+    /// Come again, after so many seconds where it says so.
+    Later(Option<u64>),
+}
+
+/// How long to wait after try number `attempt`, counted from 1; nothing where that was the last.
+fn wait(tried: &Tried, attempt: u32, has_answered: bool) -> Option<Duration> {
+    let (tries, wait) = match tried {
+        Tried::Nothing if !has_answered => (TRIES_BEFORE_THE_FIRST_ANSWER, Duration::from_millis(500 << attempt.min(5))),
+        Tried::Nothing => (TRIES_WITHOUT_ANSWER, Duration::from_secs(1 << (attempt - 1).min(5))),
+        Tried::Later(seconds) => (TRIES, Duration::from_secs(seconds.unwrap_or(1 << (attempt - 1).min(5)))),
+    };
+    (attempt < tries).then_some(wait.min(LONGEST_WAIT))
 }
 
 impl Remote {
@@ -30,41 +55,50 @@ impl Remote {
         if !may_have_the_token(endpoint) {
             return Err(format!("`{endpoint}` is not an https address"));
         }
-        Ok(Self { client: Aws::from_env([]), endpoint: endpoint.trim_end_matches('/').to_owned(), token })
+        Ok(Self::over(Aws::from_env([]), endpoint, token, Box::new(|wait| Box::pin(tokio::time::sleep(wait)))))
+    }
+
+    fn over(client: Aws, endpoint: &str, token: String, sleep: Sleep) -> Self {
+        Self { client, endpoint: endpoint.trim_end_matches('/').to_owned(), token, has_answered: Cell::new(false), sleep }
     }
 
     /// An answer of `path`, once it is 200.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, String> {
-        let mut why = String::new();
-        for attempt in 0..TRIES {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
             let request = http::Request::get(format!("{}{path}", self.endpoint))
                 .header("authorization", format!("Bearer {}", self.token))
                 .header("accept", "application/json")
                 .body(Vec::new())
                 .map_err(|_| format!("`{}{path}` is not an address", self.endpoint))?;
-            let wait = match self.client.fetch(request, MOST).await {
+            let (why, tried) = match self.client.fetch(request, MOST).await {
                 Ok(answer) if answer.status() == 200 => {
+                    self.has_answered.set(true);
                     return serde_json::from_slice(answer.body())
                         .map_err(|e| format!("the answer of {path} is not understood: {e}"));
                 }
                 Ok(answer) => {
-                    why = problem(path, &answer);
+                    self.has_answered.set(true);
+                    let why = problem(path, &answer);
                     if !matches!(answer.status().as_u16(), 429 | 503) {
-                        break;
+                        return Err(why);
                     }
-                    let after = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
-                    Duration::from_secs(after.unwrap_or(1 << attempt.min(5)))
+                    (why, Tried::Later(answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok())))
                 }
-                Err(word) => {
-                    why = format!("{path}: {word}");
-                    Duration::from_secs(1 << attempt.min(5))
-                }
+                Err(word) => (format!("`{}` is not reached: {word}", self.endpoint), Tried::Nothing),
             };
-            if attempt + 1 < TRIES {
-                tokio::time::sleep(wait.min(LONGEST_WAIT)).await;
+            match wait(&tried, attempt, self.has_answered.get()) {
+                Some(wait) => {
+                    eprintln!("cloister: {why}; trying again in {:.1} s", wait.as_secs_f32());
+                    (self.sleep)(wait).await;
+                }
+                None if matches!(tried, Tried::Nothing) => {
+                    return Err(format!("{why}, {attempt} times. Look at the address and at the network"));
+                }
+                None => return Err(why),
             }
         }
-        Err(why)
     }
 }
 
@@ -91,6 +125,102 @@ fn problem(path: &str, answer: &http::Response<Vec<u8>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_smithy_runtime_api::{
+        client::{
+            http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector},
+            orchestrator::{HttpRequest, HttpResponse},
+            result::ConnectorError,
+        },
+        http::StatusCode,
+    };
+    use aws_smithy_types::body::SdkBody;
+    use serde_json::Value;
+    use std::{
+        collections::VecDeque,
+        sync::{Arc, Mutex},
+    };
+
+    /// A network that answers with these statuses in turn, and with none once they are used up; and what was waited for it.
+    #[derive(Clone, Debug, Default)]
+    struct Network {
+        statuses: Arc<Mutex<VecDeque<u16>>>,
+        tries: Arc<Mutex<u32>>,
+        waited: Arc<Mutex<Vec<Duration>>>,
+    }
+
+    impl Network {
+        fn seen(&self) -> (u32, Duration) {
+            (*self.tries.lock().unwrap(), self.waited.lock().unwrap().iter().sum())
+        }
+    }
+
+    impl HttpConnector for Network {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            *self.tries.lock().unwrap() += 1;
+            let Some(status) = self.statuses.lock().unwrap().pop_front() else {
+                return HttpConnectorFuture::ready(Err(ConnectorError::io("unreachable".into())));
+            };
+            let mut answer = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from("{}"));
+            answer.headers_mut().insert("retry-after", "7");
+            HttpConnectorFuture::ready(Ok(answer))
+        }
+    }
+
+    /// It notes what it would wait.
+    fn remote(statuses: impl Into<VecDeque<u16>>) -> (Remote, Network) {
+        let network = Network { statuses: Arc::new(Mutex::new(statuses.into())), ..Network::default() };
+        let (client, waited) = (Aws::with_connector([], SharedHttpConnector::new(network.clone())), network.waited.clone());
+        let sleep: Sleep = Box::new(move |wait| {
+            waited.lock().unwrap().push(wait);
+            Box::pin(std::future::ready(()))
+        });
+        (Remote::over(client, "https://api.example/live", "synthetic".to_owned(), sleep), network)
+    }
+
+    #[tokio::test]
+    async fn a_deployment_that_is_not_reached_is_given_up_within_seconds_with_a_clear_error() {
+        let (remote, network) = remote([]);
+        let why = remote.get::<Value>("/v1/audit/checkpoint").await.unwrap_err();
+        assert_eq!(
+            why,
+            "`https://api.example/live` is not reached: no connection, 3 times. Look at the address and at the network"
+        );
+        // And a second a try, where nothing comes at all.
+        assert_eq!(network.seen(), (3, Duration::from_secs(3)));
+    }
+
+    #[tokio::test]
+    async fn a_deployment_that_has_answered_is_waited_for_longer_and_not_for_ever() {
+        let (remote, network) = remote([200]);
+        remote.get::<Value>("/v1/audit/checkpoint").await.unwrap();
+        assert!(remote.get::<Value>("/v1/audit/segments").await.unwrap_err().contains("6 times"));
+        assert_eq!(network.seen(), (7, Duration::from_secs(31)));
+    }
+
+    #[tokio::test]
+    async fn a_deployment_that_is_busy_is_asked_again_when_it_says() {
+        let (busy, network) = remote([429, 503, 200]);
+        busy.get::<Value>("/v1/audit/checkpoint").await.unwrap();
+        assert_eq!(network.seen(), (3, Duration::from_secs(14)));
+        let (away, network) = remote([503; 20]);
+        assert!(away.get::<Value>("/v1/audit/checkpoint").await.is_err());
+        assert_eq!(network.seen().0, TRIES);
+        let (refusing, network) = remote([401, 200]);
+        assert!(refusing.get::<Value>("/v1/audit/checkpoint").await.unwrap_err().contains("401"));
+        assert_eq!(network.seen().0, 1, "whoever may not is not helped by asking again");
+    }
+
+    /// A name that does not resolve (RFC 2606), and a port that nobody listens to.
+    #[tokio::test]
+    async fn a_name_that_does_not_resolve_and_a_closed_port_are_not_reached() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        for endpoint in ["https://api.invalid".to_owned(), format!("http://127.0.0.1:{port}")] {
+            let sleep: Sleep = Box::new(|_| Box::pin(std::future::ready(())));
+            let remote = Remote::over(Aws::from_env([]), &endpoint, "synthetic".to_owned(), sleep);
+            let why = remote.get::<Value>("/v1/audit/checkpoint").await.unwrap_err();
+            assert!(why.contains("is not reached: ") && why.contains("3 times"), "{why}");
+        }
+    }
 
     #[test]
     fn the_token_goes_nowhere_in_the_clear_but_to_this_machine() {
