@@ -164,6 +164,50 @@ async fn what_cannot_be_understood_is_given_up_with_its_reason_and_stops_nobody(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_notice_that_a_service_sends_on_set_up_is_acknowledged_by_every_consumer_and_counted() {
+    let app = App::start().await;
+    let before = state::of_all(&app, &["RecordsTable", "LedgerTable", "EphemeraTable"]).await;
+    for consumer in registry::consumers() {
+        app.forget_log_lines();
+        let mut deliveries = app.deliveries([consumer]);
+        let notices = samples::notices();
+        for notice in &notices {
+            deliveries.send_text(consumer.name, notice);
+        }
+        while deliveries.step().await {}
+        assert_eq!((deliveries.handled(), deliveries.dead().len()), (notices.len() as u64, 0), "{}", consumer.name);
+        let counted = app.log_lines().into_iter().filter(|line| line["event"] == "queue.notice").count();
+        assert_eq!(counted, notices.len(), "{}", consumer.name);
+    }
+    assert_eq!(state::of_all(&app, &["RecordsTable", "LedgerTable", "EphemeraTable"]).await, before);
+}
+
+/// Its consumer fails until the last try but one, which leaves a reason, and succeeds then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_its_last_try_handles_leaves_no_reason_behind() {
+    let app = App::start().await;
+    create(&app, Tenant::Acme, 1).await;
+    let mut deliveries = app.deliveries([&COUNTER]);
+    deliveries.collect().await;
+    app.wire().fail("TransactWriteItems", 0, usize::MAX, Fault::Refused("AccessDeniedException"));
+    for _ in 1..COUNTER.queue.receives {
+        for _ in 0..deliveries.len() {
+            deliveries.step().await;
+        }
+    }
+    let reasons = async || {
+        let rows = app.dump("EphemeraTable").await;
+        let letters = rows.iter().filter(|row| row["pk"].as_s().unwrap().ends_with("#DEAD_LETTERS#counter"));
+        letters.filter(|row| row.contains_key("reason")).count()
+    };
+    assert!(reasons().await > 0);
+    app.wire().heal();
+    deliveries.settle().await;
+    assert_eq!((deliveries.dead().len(), reasons().await), (0, 0));
+    assert_eq!(counted(&app, Tenant::Acme).await, created(&app, Tenant::Acme).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_stops_at_its_first_failure_and_others_go_on() {
     let app = App::start().await;
     let record = |id: &str, tenant: String| {

@@ -1,4 +1,4 @@
-//! `cloister dlq`: what was given up, why, and its way back.
+//! `cloister dlq`: what was given up, why, and its way back, or its end.
 
 use crate::Outcome;
 use clap::{Args, Subcommand};
@@ -36,6 +36,18 @@ enum Command {
         #[arg(long, conflicts_with = "message_ids")]
         all: bool,
     },
+    /// Delete messages for good
+    Discard {
+        queue: String,
+        #[arg(required_unless_present = "all")]
+        message_ids: Vec<String>,
+        /// Every message of the queue
+        #[arg(long, conflicts_with = "message_ids")]
+        all: bool,
+        /// Why, as a code for the audit log: `setup-notice`, `handled-by-hand`
+        #[arg(long, value_name = "CODE")]
+        reason: String,
+    },
 }
 
 /// What is listed of a queue at most.
@@ -48,6 +60,7 @@ impl Dlq {
             Command::List { queue } => self.list(&operator, queue.as_deref()).await,
             Command::Show { queue, message_id } => self.show(&operator, queue, message_id).await,
             Command::Redrive { queue, message_ids, .. } => self.redrive(&operator, queue, message_ids).await,
+            Command::Discard { queue, message_ids, reason, .. } => self.discard(&operator, queue, message_ids, reason).await,
         };
         match done {
             Ok(text) => Outcome::done(text),
@@ -86,6 +99,9 @@ impl Dlq {
             let _ = writeln!(out, "{:<24} {message_id:<38} {at:<24} {schema:<26} {reason}", queue.name);
         }
         let _ = write!(out, "\n{} in all. Put back with: cloister dlq redrive QUEUE MESSAGE", found.len());
+        if found.iter().any(|(_, dead)| dead.body.is_none()) {
+            let _ = write!(out, "\nSome lie behind others of their group, and can be put back once those are.");
+        }
         Ok(out)
     }
 
@@ -99,6 +115,11 @@ impl Dlq {
     async fn redrive(&self, operator: &Operator<'_>, name: &str, wanted: &[String]) -> Result<String> {
         let moved = operator.redrive(&queue(name)?, wanted).await?;
         Ok(if self.json { json!({ "moved": moved }).to_string() } else { format!("{} put back into {name}.", moved.len()) })
+    }
+
+    async fn discard(&self, operator: &Operator<'_>, name: &str, wanted: &[String], reason: &str) -> Result<String> {
+        let gone = operator.discard(&queue(name)?, wanted, reason).await?;
+        Ok(if self.json { json!({ "discarded": gone }).to_string() } else { format!("{} discarded of {name}.", gone.len()) })
     }
 }
 
@@ -120,7 +141,7 @@ fn as_json(queue: &Queue, dead: &Dead) -> Value {
             "receives": why.receives,
         })
     });
-    let body = serde_json::from_str(&dead.body).unwrap_or_else(|_| Value::String(dead.body.clone()));
+    let body = dead.body.as_ref().map(|body| serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.clone())));
     json!({ "queue": queue.name, "message_id": dead.message_id, "why": why, "body": body })
 }
 
@@ -185,6 +206,107 @@ mod tests {
         assert!(listed.exit == 0 && listed.text.contains("m1") && listed.text.contains("unknown_schema"), "{listed:?}");
         assert_eq!(acts(&app, &common::TenantId::PLATFORM.to_string()).await, ["api.view_dead_letters"]);
         assert_eq!(run(&app, "list no-such-queue").await.exit, 1);
+    }
+
+    /// The reason that a consumer left of a message.
+    async fn left(app: &App, queue: &str, message_id: &str, tenant: Tenant) {
+        let pk = format!("{}#DEAD_LETTERS#{queue}", common::TenantId::PLATFORM);
+        let tenant = app.tenant_id(tenant).to_string();
+        let texts =
+            [("tenant_id", tenant.as_str()), ("reason", "dependency_unavailable: s3"), ("failed_at", "2026-01-01T12:00:00.000Z")];
+        app.put_raw("EphemeraTable", &pk, message_id, &texts).await;
+        let update = app.raw().update_item().table_name(&app.provisioned().tables["EphemeraTable"]);
+        let text = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
+        let update = update.key("pk", text(&pk)).key("sk", text(message_id)).update_expression("SET receives = :five");
+        let five = aws_sdk_dynamodb::types::AttributeValue::N("5".to_owned());
+        update.expression_attribute_values(":five", five).send().await.unwrap();
+    }
+
+    /// Of a group of 25 messages a FIFO queue hands out ten, and then nothing, until those are gone.
+    async fn a_group_was_given_up() -> App {
+        let app = App::start().await;
+        let group = format!("{}#AUDIT", app.tenant_id(Tenant::Acme));
+        for n in 0..25 {
+            left(&app, "seal-audit", &format!("m{n:02}"), Tenant::Acme).await;
+        }
+        // Its message was put back by other means.
+        left(&app, "seal-audit", "old", Tenant::Birch).await;
+        ten_of(&app, &group);
+        app
+    }
+
+    fn ten_of(app: &App, group: &str) {
+        let message = |n: usize| {
+            json!({
+                "MessageId": format!("m{n:02}"), "ReceiptHandle": format!("r{n:02}"), "Body": json!({ "wake_up": group }).to_string(),
+                "Attributes": {"MessageGroupId": group, "MessageDeduplicationId": format!("d{n:02}")},
+            })
+        };
+        let ten = json!({"Messages": (0..10).map(message).collect::<Vec<_>>()}).to_string();
+        app.wire().heal();
+        app.wire().fail("ReceiveMessage", 0, 1, Fault::Says(200, ten.leak()));
+        app.wire().fail("ReceiveMessage", 0, 100, Fault::Says(200, "{}"));
+        app.wire().fail("ChangeMessageVisibilityBatch", 0, 100, Fault::Says(200, r#"{"Successful": [], "Failed": []}"#));
+        app.wire().fail("DeleteMessage", 0, 100, Fault::Says(200, "{}"));
+    }
+
+    #[tokio::test]
+    async fn every_message_of_a_fifo_queues_group_is_listed_and_shown() {
+        let app = a_group_was_given_up().await;
+        let listed = run(&app, "list seal-audit --json").await;
+        let listed: Vec<Value> = serde_json::from_str(&listed.text).unwrap();
+        let ids: Vec<_> = listed.iter().map(|dead| dead["message_id"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(ids, (0..25).map(|n| format!("m{n:02}")).collect::<Vec<_>>());
+        assert!(listed.iter().all(|dead| dead["why"]["reason"] == "dependency_unavailable: s3"));
+        assert_eq!(listed.iter().filter(|dead| dead["body"].is_null()).count(), 15);
+
+        let group = format!("{}#AUDIT", app.tenant_id(Tenant::Acme));
+        ten_of(&app, &group);
+        let text = run(&app, "list seal-audit").await.text;
+        assert!(text.contains("25 in all") && text.contains("behind others"), "{text}");
+        ten_of(&app, &group);
+        let shown: Value = serde_json::from_str(&run(&app, "show seal-audit m20 --json").await.text).unwrap();
+        assert_eq!((&shown["message_id"], &shown["body"]), (&json!("m20"), &Value::Null));
+    }
+
+    #[tokio::test]
+    async fn a_message_behind_others_of_its_group_is_not_moved_and_that_is_said() {
+        let app = a_group_was_given_up().await;
+        for words in ["redrive seal-audit m20", "discard seal-audit m20 --reason handled-by-hand"] {
+            ten_of(&app, &format!("{}#AUDIT", app.tenant_id(Tenant::Acme)));
+            let refused = run(&app, words).await;
+            assert!(refused.exit == 1 && refused.text.contains("behind others of its group"), "{refused:?}");
+        }
+        assert!(!app.calls().sqs.iter().any(|call| call == "DeleteMessage" || call == "SendMessage"));
+    }
+
+    #[tokio::test]
+    async fn what_is_discarded_is_gone_and_on_its_tenants_record_with_the_reason() {
+        let app = a_group_was_given_up().await;
+        let acme = app.tenant_id(Tenant::Acme).to_string();
+        for reason in ["x", "no free text", "Ada", "", &"x".repeat(65)] {
+            let words: Vec<_> = ["dlq", "discard", "seal-audit", "m03", "--reason", reason].into();
+            let line = Line::parse_from(words);
+            let refused = Dlq { operator: "tester".to_owned(), ..line.dlq }.run(app.deps()).await;
+            assert!(refused.exit == 1 && refused.text.contains("a reason is a code"), "{refused:?}");
+        }
+        assert_eq!((acts(&app, &acme).await, app.calls().sqs), (Vec::<String>::new(), Vec::<String>::new()));
+        assert!(Line::try_parse_from(["dlq", "discard", "seal-audit", "m03"]).is_err(), "a reason is asked for");
+
+        let discarded = run(&app, "discard seal-audit m03 m04 --reason setup-notice").await;
+        assert_eq!((discarded.exit, discarded.text.as_str()), (0, "2 discarded of seal-audit."));
+        assert_eq!(acts(&app, &acme).await, ["api.discard_dead_letter", "api.discard_dead_letter"]);
+        let events = app.audit(Tenant::Acme).await;
+        let event = events.iter().find(|event| event["type"] == "api.discard_dead_letter").unwrap();
+        assert_eq!((&event["reason"], &event["resources"][0]["id"]), (&json!("setup-notice"), &json!("m03")));
+        assert!(!app.calls().sqs.iter().any(|call| call == "SendMessage"), "nothing is put back");
+        let left = app.dump("EphemeraTable").await;
+        let of_queue = |row: &&_| {
+            let row: &std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue> = row;
+            row["pk"].as_s().unwrap().ends_with("#DEAD_LETTERS#seal-audit")
+        };
+        assert_eq!(left.iter().filter(of_queue).count(), 24, "of 26 reasons");
+        assert!(app.audit(Tenant::Birch).await.iter().all(|event| event["type"] != "api.discard_dead_letter"));
     }
 
     #[tokio::test]
@@ -295,7 +417,7 @@ mod over_queues {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_pipes_and_schedules_gave_up_is_listed_and_shown_and_not_put_back() {
+    async fn what_pipes_and_schedules_gave_up_is_listed_shown_not_put_back_and_discarded() {
         let app = App::with_cognito().await;
         for name in ["pipes", "schedules"] {
             let sent = app.sqs("SendMessage", &format!("{name}-dead"), json!({ "MessageBody": r#"{"synthetic":1}"# })).await;
@@ -307,6 +429,10 @@ mod over_queues {
             let refused = run(&app, redrive(name, id)).await;
             assert!(refused.exit == 1 && refused.text.contains("is put back"), "{}", refused.text);
             assert_eq!(json(&run(&app, show(name, id)).await), shown);
+            let (queue, message_ids) = (name.to_owned(), vec![id.to_owned()]);
+            let discard = Command::Discard { queue, message_ids, all: false, reason: "done-by-a-later-run".to_owned() };
+            assert_eq!(json(&run(&app, discard).await), json!({ "discarded": [id] }));
+            assert_eq!(run(&app, show(name, id)).await, Outcome::failed("not found"));
         }
     }
 }

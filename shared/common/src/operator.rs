@@ -53,8 +53,20 @@ impl<'a> Operator<'a> {
 
     /// Puts an act upon one thing on a tenant's record, before it is done.
     pub(crate) async fn on_record(&self, tenant: TenantId, act: &'static str, kind: &str, id: &str) -> Result<()> {
+        self.on_record_because(tenant, act, kind, id, None).await
+    }
+
+    /// The same with a reason, which is a code.
+    pub(crate) async fn on_record_because(
+        &self,
+        tenant: TenantId,
+        act: &'static str,
+        kind: &str,
+        id: &str,
+        reason: Option<&str>,
+    ) -> Result<()> {
         let mut unit = Unit::default();
-        self.record(&mut unit, tenant, act, vec![(kind.to_owned(), id.to_owned())])?;
+        self.record_because(&mut unit, tenant, act, vec![(kind.to_owned(), id.to_owned())], reason)?;
         self.commit(&unit).await
     }
 
@@ -271,6 +283,17 @@ impl<'a> Operator<'a> {
     }
 
     fn record(&self, unit: &mut Unit, tenant: TenantId, act: &'static str, resources: Vec<(String, String)>) -> Result<()> {
+        self.record_because(unit, tenant, act, resources, None)
+    }
+
+    fn record_because(
+        &self,
+        unit: &mut Unit,
+        tenant: TenantId,
+        act: &'static str,
+        resources: Vec<(String, String)>,
+        reason: Option<&str>,
+    ) -> Result<()> {
         let now = self.now();
         let record = Record {
             id: EventId::new(now),
@@ -284,7 +307,7 @@ impl<'a> Operator<'a> {
             redacted: Vec::new(),
             purpose: None,
             status: 200,
-            reason: None,
+            reason,
             decided: None,
             on_behalf_of: None,
             policy_set_hash: self.deps.policies.hash(),

@@ -44,6 +44,12 @@ impl DeadLetter {
         db.put(TenantId::PLATFORM, Table::Ephemera, item).await
     }
 
+    /// Notes that a message was handled by its last try after all.
+    pub(super) async fn write_handled(db: &Db, queue: &Queue, message_id: &str, now: Timestamp) -> Result<()> {
+        let item = Item::new(Key::new(partition(queue.name), message_id)).number("expires_at", now.as_secs());
+        db.put(TenantId::PLATFORM, Table::Ephemera, item).await
+    }
+
     fn from_row(row: &Row) -> Result<Self> {
         Ok(Self {
             message_id: row.text("sk")?.to_owned(),
@@ -59,7 +65,9 @@ impl DeadLetter {
     /// What was given up of a queue, oldest message id first.
     pub(crate) async fn all(db: &Db, queue: &str) -> Result<Vec<Self>> {
         let query = Query::partition(Table::Ephemera, partition(queue));
-        db.query_all(TenantId::PLATFORM, &query).await?.iter().map(Self::from_row).collect()
+        let rows = db.query_all(TenantId::PLATFORM, &query).await?;
+        // What was handled after all has no reason.
+        rows.iter().filter(|row| row.maybe_text("reason").is_some()).map(Self::from_row).collect()
     }
 
     /// Forgets a reason: its message is on its way again.

@@ -1,4 +1,5 @@
-//! A queue's message, before it is anything else: an event from the bus, a message of our own, a wake-up, a report on mails.
+//! A queue's message, before it is anything else: an event from the bus, a message of our own, a wake-up, a report on mails; or a
+//! notice that a service sends when it is set up to send to us.
 
 use crate::{Envelope, EventId, Message, Schema, TenantId, Timestamp, Undecodable, telemetry::CorrelationId};
 use aws_lambda_events::sqs::SqsMessage;
@@ -50,13 +51,80 @@ struct Detail {
     envelope: String,
 }
 
-/// The envelope of a message.
-///
+/// What a message is.
+#[derive(Debug, PartialEq)]
+pub(super) enum Received {
+    Envelope(Box<Envelope>),
+    /// A service has told that it can send here: by which notice. Nobody is to do anything.
+    Notice(&'static str),
+}
+
 /// # Errors
 /// [`Undecodable::NotAnEnvelope`].
-pub(super) fn envelope(message: &SqsMessage, now: Timestamp) -> Result<Envelope, Undecodable> {
+pub(super) fn received(message: &SqsMessage, now: Timestamp) -> Result<Received, Undecodable> {
+    let body = message.body.as_deref().ok_or(Undecodable::NotAnEnvelope)?;
+    match notice(body) {
+        Some(name) => Ok(Received::Notice(name)),
+        None => envelope(body, now).map(|envelope| Received::Envelope(Box::new(envelope))),
+    }
+}
+
+/// What SES publishes, as plain text, to the topic of a new event destination.
+const SES_EVENT_PUBLISHING: &str = "Successfully validated SNS topic for Amazon SES event publishing.";
+
+/// The members by which notices are known.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Sent {
+    /// SNS's: `Notification`, `SubscriptionConfirmation`, `UnsubscribeConfirmation`.
+    #[serde(rename = "Type")]
+    kind: Option<String>,
+    #[serde(rename = "TopicArn")]
+    topic: Option<String>,
+    #[serde(rename = "Message")]
+    message: Option<String>,
+    /// SES's, to a topic for an identity's feedback.
+    #[serde(rename = "notificationType")]
+    notification_type: Option<String>,
+    /// S3's, to the destination of a bucket's new notifications.
+    #[serde(rename = "Service")]
+    service: Option<String>,
+    #[serde(rename = "Event")]
+    event: Option<String>,
+}
+
+/// The notice that a body is, as it is or in an SNS notification. Each is named exactly, so that nothing else passes for one.
+///
+/// EventBridge, its Pipes and Scheduler, DynamoDB's streams and API Gateway send none.
+///
+/// Sources: SES, "Set up an Amazon SNS event destination for event publishing" and "Contents of SNS notifications"; SNS, "Parsing
+/// message formats"; S3, "Event message structure" (test message).
+fn notice(body: &str) -> Option<&'static str> {
+    let sent = serde_json::from_str::<Sent>(body).unwrap_or_default();
+    match sent.kind.as_deref() {
+        Some("Notification") => of_service(sent.message.as_deref()?),
+        Some("SubscriptionConfirmation") if sent.topic.is_some() => Some("sns.subscription_confirmation"),
+        Some("UnsubscribeConfirmation") if sent.topic.is_some() => Some("sns.unsubscribe_confirmation"),
+        Some(_) => None,
+        None => of_service(body),
+    }
+}
+
+fn of_service(body: &str) -> Option<&'static str> {
+    if body.trim() == SES_EVENT_PUBLISHING {
+        return Some("ses.event_publishing");
+    }
+    let sent = serde_json::from_str::<Sent>(body).ok()?;
+    match (sent.service.as_deref(), sent.event.as_deref(), sent.notification_type.as_deref()) {
+        (Some("Amazon S3"), Some("s3:TestEvent"), None) => Some("s3.test_event"),
+        (None, None, Some("AmazonSnsSubscriptionSucceeded")) => Some("ses.subscription_succeeded"),
+        _ => None,
+    }
+}
+
+/// The envelope of a message.
+fn envelope(body: &str, now: Timestamp) -> Result<Envelope, Undecodable> {
     let refused = Undecodable::NotAnEnvelope;
-    let body = message.body.as_deref().ok_or(refused)?;
     match serde_json::from_str(body).map_err(|_| refused)? {
         Body::Bus { detail } => serde_json::from_str(&detail.envelope).map_err(|_| refused),
         Body::Own(envelope) => Ok(*envelope),
@@ -98,10 +166,14 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_767_268_800_000);
 
-    fn message(body: impl ToString) -> SqsMessage {
+    fn sent(body: impl ToString) -> Result<Received, Undecodable> {
         let mut message = SqsMessage::default();
         message.body = Some(body.to_string());
-        message
+        received(&message, NOW)
+    }
+
+    fn message(body: impl ToString) -> String {
+        body.to_string()
     }
 
     #[test]
@@ -131,10 +203,70 @@ mod tests {
         assert_ne!(told(&other, NOW), again);
     }
 
+    fn notification(message: impl ToString) -> Value {
+        serde_json::json!({
+            "Type": "Notification", "MessageId": "a", "TopicArn": "arn:aws:sns:us-east-1:000000000000:test", "Timestamp": NOW,
+            "Message": message.to_string(),
+        })
+    }
+
+    #[test]
+    fn a_notice_that_a_service_sends_on_set_up_is_known_by_itself_and_from_sns() {
+        let subscribed = serde_json::json!({
+            "notificationType": "AmazonSnsSubscriptionSucceeded",
+            "message": "You have successfully subscribed your Amazon SNS topic 'arn:aws:sns:us-east-1:000000000000:test' to receive \
+                'Bounce' notifications from Amazon SES for identity 'mail.example'.",
+        });
+        let tested = serde_json::json!({
+            "Service": "Amazon S3", "Event": "s3:TestEvent", "Time": NOW, "Bucket": "synthetic", "RequestId": "a", "HostId": "b",
+        });
+        let of_service = [
+            (SES_EVENT_PUBLISHING.to_owned(), "ses.event_publishing"),
+            (format!("{SES_EVENT_PUBLISHING}\n"), "ses.event_publishing"),
+            (subscribed.to_string(), "ses.subscription_succeeded"),
+            (format!("{subscribed}\n"), "ses.subscription_succeeded"),
+            (tested.to_string(), "s3.test_event"),
+        ];
+        for (body, name) in of_service {
+            assert_eq!(sent(&body), Ok(Received::Notice(name)), "{body}");
+            assert_eq!(sent(notification(&body)), Ok(Received::Notice(name)), "{body}");
+        }
+        for (kind, name) in [
+            ("SubscriptionConfirmation", "sns.subscription_confirmation"),
+            ("UnsubscribeConfirmation", "sns.unsubscribe_confirmation"),
+        ] {
+            let mut body = notification("You have chosen to subscribe to the topic.");
+            body["Type"] = kind.into();
+            body["Token"] = "synthetic".into();
+            body["SubscribeURL"] = "https://sns.example/".into();
+            assert_eq!(sent(&body), Ok(Received::Notice(name)));
+            body.as_object_mut().unwrap().remove("TopicArn");
+            assert!(!matches!(sent(&body), Ok(Received::Notice(_))), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_notice_is_none() {
+        let bounce = serde_json::json!({"eventType": "Bounce", "bounce": {"bounceType": "Permanent", "bouncedRecipients": []}});
+        assert!(matches!(sent(notification(&bounce)), Ok(Received::Envelope(_))));
+        let own = of_ours("s3:TestEvent", TenantId::PLATFORM, serde_json::json!({"Event": "s3:TestEvent"}), NOW);
+        assert!(matches!(sent(own.to_json().unwrap()), Ok(Received::Envelope(_))));
+        for body in [
+            format!("{SES_EVENT_PUBLISHING} And more."),
+            serde_json::json!({"Service": "Amazon S3", "Event": "s3:ObjectCreated:Put"}).to_string(),
+            serde_json::json!({"Event": "s3:TestEvent"}).to_string(),
+            serde_json::json!({"notificationType": "Bounce"}).to_string(),
+            serde_json::json!({"Type": "Confirmation", "TopicArn": "a"}).to_string(),
+            notification("Successfully validated").to_string(),
+        ] {
+            assert_eq!(sent(&body), Err(Undecodable::NotAnEnvelope), "{body}");
+        }
+    }
+
     proptest! {
         #[test]
         fn anything_else_is_refused_without_a_panic(body in ".{0,200}") {
-            prop_assert_eq!(envelope(&message(&body), NOW).unwrap_err(), Undecodable::NotAnEnvelope);
+            prop_assert_eq!(sent(&body), Err(Undecodable::NotAnEnvelope));
         }
     }
 }

@@ -1,4 +1,10 @@
-//! Dead letters, for the operator: what was given up and why, and its way back.
+//! Dead letters, for the operator: what was given up and why; its way back, or its end.
+//!
+//! A FIFO queue hands out nothing of a group while one of its messages is hidden, and ten at once at most ([message groups]). So a
+//! look sees ten of a group; the others are known by the reasons that their consumer left in the table. They can be put back, or
+//! discarded, once those before them are.
+//!
+//! [message groups]: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/using-messagegroupid-property.html
 
 use super::{
     DeadLetter, Feed, Queue,
@@ -6,14 +12,14 @@ use super::{
 };
 use crate::{Error, Result, TenantId, operator::Operator, table::unavailable};
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A message in a dead-letter queue, with the reason where its consumer left one.
 #[derive(Clone, Debug)]
 pub struct Dead {
     pub message_id: String,
-    /// As it lies in the queue: ids and codes, no PHI.
-    pub body: String,
+    /// As it lies in the queue: ids and codes, no PHI. Not known of one that lies behind others of its group.
+    pub body: Option<String>,
     pub why: Option<DeadLetter>,
 }
 
@@ -32,7 +38,7 @@ const MOST: usize = 10;
 const EMPTY: usize = 2;
 
 impl Operator<'_> {
-    /// What lies in a queue's dead-letter queue, `most` at most. Looking hides messages until it ends, and is on the platform's
+    /// What lies in a queue's dead-letter queue, `most` at most of what can be looked at, and of a FIFO queue what lies behind that. Looking hides messages until it ends, and is on the platform's
     /// record.
     ///
     /// # Errors
@@ -45,13 +51,19 @@ impl Operator<'_> {
         let mut look = queues.look(queue);
         let messages = look.up_to(most).await;
         look.end().await?;
-        Ok(messages?
-            .into_iter()
-            .map(|message| {
-                let message_id = message.message_id.unwrap_or_default();
-                Dead { body: message.body.unwrap_or_default(), why: why.remove(&message_id), message_id }
-            })
-            .collect())
+        let messages = messages?;
+        let groups: BTreeSet<_> = messages.iter().filter_map(|message| group_of(message)?.parse::<TenantId>().ok()).collect();
+        let dead = |message: Message| {
+            let message_id = message.message_id.unwrap_or_default();
+            Dead { body: message.body, why: why.remove(&message_id), message_id }
+        };
+        let mut found: Vec<_> = messages.into_iter().map(dead).collect();
+        // A reason whose message is gone has nothing of its group before it.
+        let behind = why.into_values().filter(|letter| letter.tenant.is_some_and(|tenant| groups.contains(&tenant)));
+        if queue.is_fifo() {
+            found.extend(behind.map(|letter| Dead { message_id: letter.message_id.clone(), body: None, why: Some(letter) }));
+        }
+        Ok(found)
     }
 
     /// Puts messages back into the queue that they came from: those of `wanted`, or all where it is empty. Each is put back
@@ -59,14 +71,34 @@ impl Operator<'_> {
     /// in the log of the tenant whose message it is. The ids of what was moved.
     ///
     /// # Errors
-    /// 404 where none of `wanted` is there; 422 for one of [`Dead::OTHERS`]; 503 where SQS or DynamoDB does not answer.
+    /// 404 where none of `wanted` is there; 422 for one of [`Dead::OTHERS`], and where those of `wanted` lie behind others of
+    /// their group; 503 where SQS or DynamoDB does not answer.
     pub async fn redrive(&self, queue: &Queue, wanted: &[String]) -> Result<Vec<String>> {
         if Dead::OTHERS.contains(queue) {
             let why = format!("nothing of `{}` is put back: a later run does what was missed", queue.name);
             return Err(Error::invalid("queue", "no_way_back", why));
         }
+        self.take_out(queue, wanted, &Way::Back).await
+    }
+
+    /// Deletes these messages, or all where `wanted` is empty, for good. On record before that, with the reason, in the log of the
+    /// tenant whose message it is. The ids of what was deleted.
+    ///
+    /// # Errors
+    /// 404 and 503 as [`redrive`](Self::redrive); 422 for a reason that is no code, and as there.
+    pub async fn discard(&self, queue: &Queue, wanted: &[String], reason: &str) -> Result<Vec<String>> {
+        let code = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
+        if !(3..=64).contains(&reason.len()) || !reason.bytes().all(code) {
+            let why = "a reason is a code, of 3 to 64 of `a-z 0-9 _ -`, such as `handled-by-hand`: it stands in the audit log";
+            return Err(Error::invalid("reason", "invalid_format", why));
+        }
+        self.take_out(queue, wanted, &Way::Out(reason)).await
+    }
+
+    async fn take_out(&self, queue: &Queue, wanted: &[String], way: &Way<'_>) -> Result<Vec<String>> {
+        let why = DeadLetter::all(&self.deps().db, queue.name).await?;
         let mut look = self.deps().services.queues()?.look(queue);
-        let moved = self.put_back(&mut look, wanted).await;
+        let moved = self.take_each(&mut look, wanted, way, &why).await;
         let ended = look.end().await;
         let moved = moved?;
         // What was moved is told even where the others stay hidden for a while.
@@ -74,12 +106,18 @@ impl Operator<'_> {
             return Ok(moved);
         }
         ended?;
-        if wanted.is_empty() { Ok(moved) } else { Err(Error::NotFound) }
+        if wanted.is_empty() {
+            return Ok(moved);
+        }
+        if queue.is_fifo() && why.iter().any(|letter| wanted.contains(&letter.message_id)) {
+            let why = "it lies behind others of its group: put those back, or discard them, first";
+            return Err(Error::invalid("message_id", "behind_others", why));
+        }
+        Err(Error::NotFound)
     }
 
-    async fn put_back(&self, look: &mut Look<'_>, wanted: &[String]) -> Result<Vec<String>> {
+    async fn take_each(&self, look: &mut Look<'_>, wanted: &[String], way: &Way<'_>, why: &[DeadLetter]) -> Result<Vec<String>> {
         let (db, queue) = (&self.deps().db, look.queue);
-        let why = DeadLetter::all(db, queue.name).await?;
         let mut moved = Vec::new();
         while wanted.is_empty() || moved.len() < wanted.len() {
             let found = look.more().await?;
@@ -92,8 +130,17 @@ impl Operator<'_> {
                     continue;
                 }
                 let tenant = why.iter().find(|letter| letter.message_id == id).and_then(|letter| letter.tenant);
-                self.on_record(tenant.unwrap_or(TenantId::PLATFORM), "redrive_dead_letter", "Message", &id).await?;
-                look.queues.put_back(queue, &message).await?;
+                let tenant = tenant.unwrap_or(TenantId::PLATFORM);
+                match way {
+                    Way::Back => {
+                        self.on_record(tenant, "redrive_dead_letter", "Message", &id).await?;
+                        look.queues.put_back(queue, &message).await?;
+                    }
+                    Way::Out(reason) => {
+                        self.on_record_because(tenant, "discard_dead_letter", "Message", &id, Some(reason)).await?;
+                    }
+                }
+                look.queues.take_away(queue, &message).await?;
                 look.seen.insert(id.clone(), None);
                 DeadLetter::forget(db, queue.name, &id).await?;
                 moved.push(id);
@@ -101,6 +148,18 @@ impl Operator<'_> {
         }
         Ok(moved)
     }
+}
+
+/// Where a message goes that is taken out of its dead-letter queue.
+enum Way<'a> {
+    Back,
+    /// Nowhere, for this reason.
+    Out(&'a str),
+}
+
+/// The group of a FIFO queue's message, without what stands after a tenant's id.
+fn group_of(message: &Message) -> Option<&str> {
+    message.attributes.as_ref()?.get(&MessageSystemAttributeName::MessageGroupId)?.split('#').next()
 }
 
 /// A look through a dead-letter queue. What it has seen is hidden from others until it ends.
@@ -182,7 +241,10 @@ impl Queues {
                 // Not its own again: within five minutes the queue would take it for a copy.
                 attribute(MessageSystemAttributeName::MessageDeduplicationId).map(|id| format!("again-{id}")),
             );
-        sent.send().await.map_err(unavailable(SERVICE))?;
+        sent.send().await.map(drop).map_err(unavailable(SERVICE))
+    }
+
+    async fn take_away(&self, queue: &Queue, message: &Message) -> Result<()> {
         let taken = self
             .client()
             .delete_message()

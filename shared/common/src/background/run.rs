@@ -1,7 +1,11 @@
 //! A message's life: envelope, schema, parts; for each part its work, ONE commit, its sends. And a schedule's run, which is
 //! the same without a message.
 
-use super::{Background, Consumer, DeadLetter, Delivery, Ground, Incoming, Part, Schedule, Tick, message, waiting};
+use super::{
+    Background, Consumer, DeadLetter, Delivery, Ground, Incoming, Part, Schedule, Tick,
+    message::{self, Received},
+    waiting,
+};
 use crate::{
     Deps, Envelope, Error, EventId, Message, Result, TenantId, Timestamp,
     audit::{Record, Who},
@@ -92,19 +96,33 @@ pub(crate) async fn consume<C: Consumer>(deps: &Deps, event: SqsEvent, deadline:
 async fn one_message<C: Consumer>(deps: &Deps, message: &SqsMessage, deadline: Option<Timestamp>) -> bool {
     let now = deps.clock.now();
     let receives = message.attributes.get("ApproximateReceiveCount").and_then(|n| n.parse().ok()).unwrap_or(1);
-    let envelope = message::envelope(message, now);
+    let envelope = match message::received(message, now) {
+        Ok(Received::Notice(name)) => {
+            pass_over::<C>(deps, name, now);
+            return true;
+        }
+        Ok(Received::Envelope(envelope)) => Ok(*envelope),
+        Err(undecodable) => Err(undecodable),
+    };
     let result = match &envelope {
         Ok(envelope) => unwind(one_envelope::<C>(deps, envelope, now, end::<C>(now, deadline))).await,
         Err(undecodable) => Err(poison(undecodable)),
     };
-    let Err(error) = result else { return true };
+    let message_id = message.message_id.clone().unwrap_or_default();
+    let Err(error) = result else {
+        if receives >= i64::from(C::QUEUE.receives) {
+            // The try before has left a reason. It only misleads who reads it, so that this may fail.
+            let _ = DeadLetter::write_handled(&deps.db, &C::QUEUE, &message_id, now).await;
+        }
+        return true;
+    };
     // Before the last receive too, which may end without a word.
     if receives + 1 < i64::from(C::QUEUE.receives) {
         return false;
     }
     let envelope = envelope.ok();
     let letter = DeadLetter {
-        message_id: message.message_id.clone().unwrap_or_default(),
+        message_id,
         tenant: envelope.as_ref().map(|e| e.tenant_id),
         event_id: envelope.as_ref().map(|e| e.id),
         schema: envelope.as_ref().map(|e| e.schema.clone()),
@@ -121,6 +139,17 @@ async fn one_message<C: Consumer>(deps: &Deps, message: &SqsMessage, deadline: O
         deps.log.write(&line);
     }
     false
+}
+
+/// Acknowledges a notice, and leaves a line by which such are counted.
+fn pass_over<C: Consumer>(deps: &Deps, name: &'static str, now: Timestamp) {
+    let mut line = WideEvent::default();
+    line.set("level", "info");
+    line.set("event", "queue.notice");
+    line.set("timestamp", now);
+    line.set("function", C::NAME);
+    line.set("notice", name);
+    deps.log.write(&line);
 }
 
 async fn one_envelope<C: Consumer>(deps: &Deps, envelope: &Envelope, now: Timestamp, deadline: Timestamp) -> Result<()> {
