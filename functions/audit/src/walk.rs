@@ -4,7 +4,7 @@
 //! are read again by version and hashed again. So an altered segment shows at the next signed root, whoever altered the
 //! table to fit it.
 
-use common::{AuditLog, Direction, Finding, Result, SegmentEntry, StoredCheckpoint};
+use common::{AuditLog, Direction, Finding, FindingPlace, ObjectVersion, Result, SegmentEntry, StoredCheckpoint};
 use ledger::{Hash, Head, Segment};
 
 /// Something that stands, or what was found instead.
@@ -14,15 +14,31 @@ pub(crate) type Found<T> = std::result::Result<T, Finding>;
 const LISTED: u32 = 100;
 
 pub(crate) const fn segment_finding(first: u64) -> Finding {
-    Finding { reason: "tampered_segment", kind: "Segment", at: first }
+    Finding { reason: "tampered_segment", kind: "Segment", at: first, place: FindingPlace::At }
 }
 
+/// Of a head that was signed.
 pub(crate) const fn head_finding(size: u64) -> Finding {
-    Finding { reason: "tampered_head", kind: "Head", at: size }
+    Finding { reason: "tampered_head", kind: "Head", at: size, place: FindingPlace::At }
+}
+
+/// Of the head that the log has now.
+pub(crate) const fn end_finding(size: u64) -> Finding {
+    Finding { place: FindingPlace::End, ..head_finding(size) }
 }
 
 pub(crate) const fn checkpoint_finding(size: u64) -> Finding {
-    Finding { reason: "tampered_checkpoint", kind: "Checkpoint", at: size }
+    Finding { reason: "tampered_checkpoint", kind: "Checkpoint", at: size, place: FindingPlace::At }
+}
+
+/// Of a checkpoint that the bucket has, and that the table does not know.
+pub(crate) const fn newer_finding(size: u64) -> Finding {
+    Finding { place: FindingPlace::Newer, ..checkpoint_finding(size) }
+}
+
+/// Of a log that is shorter than what auditors were mailed.
+pub(crate) const fn mailed_finding(size: u64) -> Finding {
+    Finding { place: FindingPlace::Mailed, ..checkpoint_finding(size) }
 }
 
 /// The head that a stored checkpoint is of, where its signature, and the note that the bucket keeps, bear it out. Without a
@@ -39,6 +55,53 @@ pub(crate) async fn signed_head(log: &AuditLog<'_>, stored: Option<&StoredCheckp
     let kept = log.kept_checkpoint(size, Some(&stored.version)).await?;
     let same = kept.is_some_and(|(_, note)| note == stored.note.as_bytes());
     Ok(if same { Ok(stored.head.clone()) } else { Err(checkpoint_finding(size)) })
+}
+
+/// What the bucket has of checkpoints after the table's newest.
+#[derive(Debug)]
+pub(crate) enum Newer {
+    Nothing,
+    /// A signer that died between its two writes has left it.
+    Unnoted(Box<StoredCheckpoint>),
+    /// Another run has signed since the table was read.
+    Overtaken,
+}
+
+/// What the bucket has after the table's newest checkpoint, of which `signed` is the head; the log is read on to `size` events at most.
+/// Of a signer that died there is one note, and the log comes to it.
+///
+/// Anything else means that the table has lost checkpoints, or that somebody has written to the bucket. Then nothing is to be
+/// signed: it could be another history than the one that was signed before.
+///
+/// # Errors
+/// 503 where a service does not answer.
+pub(crate) async fn newer(log: &AuditLog<'_>, signed: &Head, size: u64) -> Result<Found<Newer>> {
+    let notes = log.notes_after(signed.size()).await?;
+    if notes.found.is_empty() && !notes.more {
+        return Ok(Ok(Newer::Nothing));
+    }
+    if let ([(noted, version)], false) = (notes.found.as_slice(), notes.more)
+        && *noted <= size
+        && let Some(unnoted) = unnoted(log, signed, *noted, version).await?
+    {
+        return Ok(Ok(Newer::Unnoted(Box::new(unnoted))));
+    }
+    let newest = notes.found.last().map_or(signed.size(), |(noted, _)| *noted);
+    let known = log.last_checkpoint().await?;
+    let noted =
+        known.as_ref().is_some_and(|known| known.head.size() > signed.size()) && signed_head(log, known.as_ref()).await?.is_ok();
+    // Its row may not be there yet, of a note that was signed after the head was read.
+    let under_way = newest > size && log.head().await?.head.size() >= newest;
+    Ok(if noted || under_way { Ok(Newer::Overtaken) } else { Err(newer_finding(newest)) })
+}
+
+/// The note of this version, if it is a checkpoint of the log as it is read on from `signed`.
+async fn unnoted(log: &AuditLog<'_>, signed: &Head, size: u64, version: &ObjectVersion) -> Result<Option<StoredCheckpoint>> {
+    let Some((_, note)) = log.kept_checkpoint(size, Some(version)).await? else { return Ok(None) };
+    let Some(said) = log.said_by(&note).await?.filter(|said| said.size == size) else { return Ok(None) };
+    let head = reach(log, signed.clone(), size).await?.ok().filter(|head| head.root() == said.root);
+    let stored = |(head, note)| StoredCheckpoint { note, head, signed_at: log.now(), version: version.clone() };
+    Ok(head.zip(String::from_utf8(note).ok()).map(stored))
 }
 
 /// Where the log comes to when it is read on from `from`, segment by segment, to `size` events.

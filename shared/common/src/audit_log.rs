@@ -7,7 +7,7 @@
 //! | `HEAD` | `HEAD` | where the log ends, the last segment, and whether what it sealed is still to be deleted |
 //! | `SEGMENTS` | `SEGMENT#<sequence of its first event in twelve digits>` | a segment: its object's version, its hash |
 //! | `CHECKPOINTS` | `CHECKPOINT#<size in twelve digits>` | a signed checkpoint, and the head that it is of |
-//! | `FINDINGS` | `<reason>#<what>` | when tampering was last reported |
+//! | `FINDINGS` | `<reason>#<place>` | when tampering was last alarmed; nothing of it once it is resolved |
 //!
 //! The objects are `segments/<tenant>/<first sequence>.jsonl` and `checkpoints/<tenant>/<size>.txt`.
 
@@ -17,7 +17,7 @@ mod seal;
 mod sign;
 
 pub use entry::{LogHead, SegmentEntry, StoredCheckpoint};
-pub use raise::Finding;
+pub use raise::{Finding, FindingPlace, OpenFinding};
 pub use seal::{AuditSealer, Backlog, Put, Unsealed};
 pub use sign::AuditSigner;
 pub(crate) use sign::CheckpointKey;
@@ -56,6 +56,14 @@ pub struct AuditLog<'a> {
 pub enum Direction {
     Oldest,
     Newest,
+}
+
+/// Notes in the bucket, smallest size first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewerNotes {
+    pub found: Vec<(u64, ObjectVersion)>,
+    /// Whether there are more than these.
+    pub more: bool,
 }
 
 impl<'a, E: Endpoint> Permit<'a, E> {
@@ -224,6 +232,30 @@ impl<'a> AuditLog<'a> {
         Ok(object.map(|object| (object.version, object.bytes)))
     }
 
+    /// What the bucket holds of checkpoints of more than `size` events: of each version of each note, the size that its key says.
+    /// The table can be emptied, and a newer version can be put over a note; what is listed here can be neither.
+    ///
+    /// # Errors
+    /// 503 where S3 does not answer.
+    pub async fn notes_after(&self, size: u64) -> Result<NewerNotes> {
+        let (prefix, after) = (checkpoint_folder(self.tenant), checkpoint_key(self.tenant, size));
+        let versions = self.objects()?.versions_after(self.tenant, &prefix, &after).await?;
+        let of_size = |(key, version): (String, ObjectVersion)| {
+            let size = key.strip_prefix(&prefix)?.strip_suffix(".txt")?.parse().ok()?;
+            (checkpoint_key(self.tenant, size) == key).then_some((size, version))
+        };
+        Ok(NewerNotes { found: versions.found.into_iter().filter_map(of_size).collect(), more: versions.more })
+    }
+
+    /// What a note says, where it is signed as a checkpoint of this log.
+    ///
+    /// # Errors
+    /// 503 where KMS does not answer.
+    pub async fn said_by(&self, note: &[u8]) -> Result<Option<Checkpoint>> {
+        let (key, origin) = (self.verifier_key().await?, self.origin()?);
+        Ok(Signed::parse(note).ok().and_then(|note| note.verify(&[key], &origin).ok()))
+    }
+
     /// Which log it is, as its checkpoints name it.
     ///
     /// # Errors
@@ -245,8 +277,7 @@ impl<'a> AuditLog<'a> {
     /// # Errors
     /// 503 where KMS does not answer.
     pub async fn verified(&self, stored: &StoredCheckpoint) -> Result<Option<Checkpoint>> {
-        let (key, origin) = (self.verifier_key().await?, self.origin()?);
-        let said = Signed::parse(stored.note.as_bytes()).ok().and_then(|note| note.verify(&[key], &origin).ok());
+        let said = self.said_by(stored.note.as_bytes()).await?;
         Ok(said.filter(|said| (said.size, said.root) == (stored.head.size(), stored.head.root())))
     }
 
@@ -291,6 +322,10 @@ fn checkpoint_sort(size: u64) -> String {
     format!("CHECKPOINT#{:012}", size.min(LAST))
 }
 
+fn checkpoint_folder(tenant: TenantId) -> String {
+    format!("checkpoints/{tenant}/")
+}
+
 fn checkpoint_key(tenant: TenantId, size: u64) -> String {
-    format!("checkpoints/{tenant}/{size:012}.txt")
+    format!("{}{size:012}.txt", checkpoint_folder(tenant))
 }

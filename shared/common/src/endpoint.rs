@@ -118,6 +118,8 @@ pub enum Need {
     ReadLog,
     /// Sign the audit log's checkpoints.
     SignLog,
+    /// See which checkpoints the bucket keeps, whatever the table says.
+    ListLog,
     /// Take events out of the outbox, or have them told again.
     Outbox,
     /// See how the gates stand that all functions share.

@@ -77,7 +77,8 @@ mod webhook;
 
 pub use api_key::{ApiKeyId, ApiKeyText, KeyTerms, Malformed};
 pub use audit_log::{
-    AuditLog, AuditSealer, AuditSigner, Backlog, Direction, Finding, LogHead, Put, SegmentEntry, StoredCheckpoint, Unsealed,
+    AuditLog, AuditSealer, AuditSigner, Backlog, Direction, Finding, FindingPlace, LogHead, NewerNotes, OpenFinding, Put,
+    SegmentEntry, StoredCheckpoint, Unsealed,
 };
 pub use aws::{Aws, https};
 pub use background::{

@@ -1,7 +1,7 @@
 //! The audit bucket: objects that are written once, kept by the bucket's Object Lock, and read by version.
 //!
-//! A key is written with `If-None-Match: *`, so that of two writers one learns that the other was first. Whoever may write
-//! to the bucket past this module can still put a newer version over an object; the older one stays, and is what is read
+//! A key is written with `If-None-Match: *`, so that of two writers one learns that the other was first; the bucket's policy denies
+//! every other write. Whoever gets round that can put a newer version over an object; the older one stays, and is what is read
 //! where its version is named.
 
 use crate::{Error, Result, TenantId, error::Cause, second_wall::SecondWall, table::unavailable};
@@ -40,6 +40,14 @@ impl ObjectVersion {
 pub(crate) struct Object {
     pub(crate) version: ObjectVersion,
     pub(crate) bytes: Vec<u8>,
+}
+
+/// Versions of objects, oldest key first.
+#[derive(Debug, Default)]
+pub(crate) struct Versions {
+    pub(crate) found: Vec<(String, ObjectVersion)>,
+    /// Whether there are more than these.
+    pub(crate) more: bool,
 }
 
 /// What became of a write.
@@ -95,6 +103,23 @@ impl Objects {
             Err(e) if status(&e) == Some(412) => Ok(Created::Exists),
             Err(e) => Err(unavailable::<PutObjectError, _>(SERVICE)(e)),
         }
+    }
+
+    /// The versions of a tenant's objects whose keys begin with `prefix` and come after `after`, whatever was put over them and
+    /// whether or not a delete was marked since: so nobody hides one by writing.
+    ///
+    /// # Errors
+    /// 503 where S3, or STS, does not answer.
+    pub(crate) async fn versions_after(&self, tenant: TenantId, prefix: &str, after: &str) -> Result<Versions> {
+        let request = self.client(tenant).await?.list_object_versions().bucket(&self.bucket).prefix(prefix).key_marker(after);
+        let answer = request.send().await.map_err(unavailable(SERVICE))?;
+        let of_each = |version: &aws_sdk_s3::types::ObjectVersion| {
+            let (key, id) = (version.key()?, version.version_id()?);
+            // A service may begin with the marker itself.
+            (key > after).then(|| (key.to_owned(), ObjectVersion::new(id)))
+        };
+        let more = answer.is_truncated().unwrap_or_default();
+        Ok(Versions { found: answer.versions().iter().filter_map(of_each).collect(), more })
     }
 
     /// Reads an object, in one version or in its newest. `None` where there is none. What is longer than `most` bytes is

@@ -29,6 +29,14 @@ impl Bucket {
         let key = uri.path().trim_start_matches('/').to_owned();
         let query: BTreeMap<_, _> = uri.query().unwrap_or_default().split('&').filter_map(|p| p.split_once('=')).collect();
         match request.method() {
+            "GET" if lists_versions(request.uri()) => {
+                let text = |name: &str| {
+                    let pair =
+                        form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).find(|(known, _)| known == name);
+                    pair.map(|(_, value)| value.into_owned()).unwrap_or_default()
+                };
+                Some(respond(200, None, self.versions(&text("prefix"), &text("key-marker"))))
+            }
             "PUT" => {
                 if request.headers().get("if-none-match") == Some("*") && self.objects.contains_key(&key) {
                     return Some(respond(412, None, error("PreconditionFailed")));
@@ -52,12 +60,27 @@ impl Bucket {
         }
     }
 
+    /// S3's list: by key, and of one key the newest version first.
+    fn versions(&self, prefix: &str, after: &str) -> Vec<u8> {
+        let listed = self.objects.iter().filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after);
+        let version = |key: &str, id: &str| format!("<Version><Key>{key}</Key><VersionId>{id}</VersionId></Version>");
+        let versions: String =
+            listed.flat_map(|(key, versions)| versions.iter().rev().map(move |v| version(key, &v.id))).collect();
+        let root = "ListVersionsResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
+        format!("<?xml version=\"1.0\"?><{root}><IsTruncated>false</IsTruncated>{versions}</ListVersionsResult>").into_bytes()
+    }
+
     fn put(&mut self, key: &str, bytes: Vec<u8>) -> String {
         self.versions += 1;
         let id = format!("v{:06}", self.versions);
         self.objects.entry(key.to_owned()).or_default().push(ObjectVersion { id: id.clone(), bytes });
         id
     }
+}
+
+/// Whether a call asks for versions of objects: it has no key.
+pub(crate) fn lists_versions(uri: &str) -> bool {
+    uri.split_once('?').is_some_and(|(_, query)| query.split('&').any(|pair| pair == "versions" || pair == "versions="))
 }
 
 impl App {

@@ -53,7 +53,7 @@ impl Sts {
 #[derive(Clone, Debug)]
 pub struct SignedCall {
     pub operation: String,
-    /// An object's key, where it is S3.
+    /// An object's key, or the prefix of a list, where it is S3.
     pub body: serde_json::Value,
     pub access_key: String,
     pub token: Option<String>,
@@ -71,10 +71,13 @@ impl SignedCall {
         }
     }
 
-    /// Of S3, whose host names the bucket where no emulator is.
+    /// Of S3, whose host names the bucket where no emulator is. A list has a prefix in place of a key.
     pub(crate) fn of_object(request: &HttpRequest, operation: &str) -> Self {
         let uri: http::Uri = request.uri().parse().unwrap_or_default();
-        Self { body: uri.path().trim_start_matches('/').into(), ..Self::of(request, operation) }
+        let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        let prefix = query.filter(|(name, _)| name == "prefix").map(|(_, prefix)| prefix.into_owned()).next();
+        let key = prefix.unwrap_or_else(|| uri.path().trim_start_matches('/').to_owned());
+        Self { body: key.into(), ..Self::of(request, operation) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The wire between the functions and AWS: it counts every call, and fails where a test says so.
 
 use crate::{
-    bucket::Bucket,
+    bucket::{Bucket, lists_versions},
     dice::Dice,
     outside::Outside,
     sts::{SignedCall, Sts},
@@ -275,6 +275,7 @@ impl Wire {
     fn note(&self, request: &HttpRequest) -> (Option<Fault>, Option<oneshot::Receiver<()>>) {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let object = request.uri().split_once("x-id=").map(|(_, id)| ("S3", id.split('&').next().unwrap_or(id)));
+        let versions = lists_versions(request.uri()).then_some(("S3", "ListObjectVersions"));
         let carrier = request.uri().strip_prefix(CARRIER_URL).map(|path| match path {
             _ if path.starts_with("/security/") => ("UPS", "token"),
             _ if path.contains("/subscription/") => ("UPS", "subscribe"),
@@ -283,6 +284,7 @@ impl Wire {
         let (service, operation) = target
             .split_once('.')
             .or(object)
+            .or(versions)
             .or(Outside::operation(request))
             .or(Sts::operation(request))
             .or(carrier)

@@ -10,17 +10,19 @@
 use super::Log;
 use crate::{
     TamperDetected,
-    walk::{self, checkpoint_finding},
+    walk::{self, mailed_finding},
 };
 use common::{
-    Background, CONTENDED, Condition, Delivery, Edit, Error, Key, Mail, MemberPii, Membership, Need, Result, Role, Row, Schedule,
-    StoredCheckpoint, Tenant, TenantId, Tick, Timestamp, UserId, escaped, profile_key,
+    Background, CONTENDED, Condition, Delivery, Edit, Error, FindingPlace, Key, Mail, MemberPii, Membership, Need, Result, Role,
+    Row, Schedule, StoredCheckpoint, Tenant, TenantId, Tick, Timestamp, UserId, escaped, profile_key,
 };
 use ledger::VerifierKey;
 use std::time::Duration;
 
 /// A run may come a little earlier than the day before's.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60 - 10 * 60);
+/// Auditors who are noted as mailed: 37 bytes each, in one item. A tenant with more of them has enough witnesses.
+const MOST_TOLD: usize = 5000;
 
 #[derive(Debug)]
 pub struct MailCheckpoints;
@@ -51,9 +53,13 @@ impl Background for MailCheckpoints {
             return Ok(());
         }
         // What is mailed is what a witness says later: nothing that is not signed, nor a log that was longer.
-        if walk::signed_head(&log, Some(&checkpoint)).await?.is_err() || mailing.size < mailed {
-            let finding = checkpoint_finding(checkpoint.head.size());
+        let signed = walk::signed_head(&log, Some(&checkpoint)).await?;
+        let shorter = (mailing.size < mailed).then(|| mailed_finding(checkpoint.head.size()));
+        if let Some(finding) = signed.err().or(shorter) {
             return log.raise(finding, Self::NAME, TamperDetected::from(finding)).await;
+        }
+        for finding in log.open_findings().await?.iter().filter(|finding| finding.place == FindingPlace::Mailed) {
+            log.resolve(finding, Self::NAME).await?;
         }
         let row = cx.reader().get(&profile_key()).await?.ok_or(Error::internal("no tenant"))?;
         let letter = letter(&Tenant::from_row(&row)?.name, &checkpoint, &log.verifier_key().await?);
@@ -61,7 +67,8 @@ impl Background for MailCheckpoints {
         let auditors = cx.members().await?.into_iter().filter(audits).filter(|member| !mailing.told.contains(&member.user));
         let (mut failed, told) = (None, mailing.told.len());
         mailing.left = 0;
-        for auditor in auditors.collect::<Vec<_>>() {
+        let place = MOST_TOLD.saturating_sub(mailing.told.len());
+        for auditor in auditors.take(place).collect::<Vec<_>>() {
             match send(cx, &auditor, &letter, format!("{}-{}", log.tenant(), mailing.size)).await {
                 Ok(()) => mailing.told.push(auditor.user),
                 Err(error) => {
@@ -162,5 +169,18 @@ fn letter(tenant: &str, checkpoint: &StoredCheckpoint, key: &VerifierKey) -> Let
         subject: format!("Checkpoint of the audit log at {} events", head.size()),
         text: fill(include_str!("../templates/checkpoint.txt"), str::to_owned),
         html: fill(include_str!("../templates/checkpoint.html"), escaped),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_note_of_a_mailing_to_as_many_auditors_as_are_noted_is_below_half_of_an_item() {
+        let at = Timestamp::from_millis(1_767_268_800_000);
+        let told = (0..MOST_TOLD).map(|_| UserId::new(at)).collect();
+        let last = Last { at, size: i64::MAX, told, left: i64::MAX };
+        assert!(last.told().len() + 200 < 200 * 1024, "{}", last.told().len());
     }
 }

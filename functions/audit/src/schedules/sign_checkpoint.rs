@@ -1,10 +1,10 @@
 //! Signs where each tenant's log has come to since its last checkpoint, after reading again what is new: the table's word
-//! for it is not enough.
+//! for it is not enough. Nor is it for which checkpoint was the last: the bucket's versions say that.
 
 use super::Log;
 use crate::{
     TamperDetected,
-    walk::{self, Found, checkpoint_finding, head_finding},
+    walk::{self, Found, Newer, checkpoint_finding, end_finding},
 };
 use common::{AuditLog, Background, Delivery, Need, Result, Schedule, StoredCheckpoint, TenantId, Tick};
 use ledger::Head;
@@ -15,7 +15,7 @@ pub struct SignCheckpoint;
 impl Background for SignCheckpoint {
     const NAME: &'static str = "sign_checkpoint";
     const SUMMARY: &'static str = "Signs where each tenant's audit log has come to";
-    const NEEDS: &'static [Need] = &[Need::Tenants, Need::SignLog];
+    const NEEDS: &'static [Need] = &[Need::Tenants, Need::SignLog, Need::ListLog];
     const TIMEOUT_SECS: u16 = 300;
     const WAITS: bool = false;
     type Part = Log;
@@ -26,10 +26,18 @@ impl Background for SignCheckpoint {
         if !ends.moved(&log) {
             return Ok(());
         }
-        let reached = match ends.join(&log).await? {
-            Ok(head) => head,
+        let (reached, unnoted) = match ends.join(&log).await? {
+            Ok(Joined::Head { reached, unnoted }) => (reached, unnoted),
+            Ok(Joined::Overtaken) => return Ok(()),
             Err(finding) => return log.raise(finding, Self::NAME, TamperDetected::from(finding)).await,
         };
+        if let Some(unnoted) = unnoted {
+            log.store(&unnoted).await?;
+            cx.log("audit.noted", unnoted.head.size());
+            if unnoted.head == reached {
+                return Ok(());
+            }
+        }
         let signed = log.sign(&reached).await?;
         if log.keep(&signed, &reached).await?.is_some() {
             // There is another checkpoint of this size in the bucket: the log has been shown as something else.
@@ -63,22 +71,51 @@ impl Ends {
         Ok(Self { checkpoint, head: log.head().await?.head })
     }
 
+    pub(super) fn size(&self) -> u64 {
+        self.head.size()
+    }
+
+    pub(super) fn signed_size(&self) -> Option<u64> {
+        self.checkpoint.as_ref().map(|checkpoint| checkpoint.head.size())
+    }
+
     fn moved(&self, log: &AuditLog<'_>) -> bool {
         self.checkpoint.as_ref().map_or_else(|| log.beginning() != self.head, |checkpoint| checkpoint.head != self.head)
     }
 
-    /// The head, if it is what the segments since the checkpoint make of that.
-    pub(super) async fn join(self, log: &AuditLog<'_>) -> Result<Found<Head>> {
+    /// The head, if it is what the segments since the checkpoint make of that, and if the bucket knows of no other history.
+    pub(super) async fn join(self, log: &AuditLog<'_>) -> Result<Found<Joined>> {
         let size = self.head.size();
         let signed = match walk::signed_head(log, self.checkpoint.as_ref()).await? {
             Ok(signed) => signed,
             Err(finding) => return Ok(Err(finding)),
         };
         if size < signed.size() {
-            return Ok(Err(head_finding(size)));
+            return Ok(Err(end_finding(size)));
         }
-        Ok(walk::reach(log, signed, size)
-            .await?
-            .and_then(|reached| if reached == self.head { Ok(reached) } else { Err(head_finding(size)) }))
+        let unnoted = match walk::newer(log, &signed, size).await? {
+            Ok(Newer::Nothing) => None,
+            Ok(Newer::Unnoted(unnoted)) => Some(unnoted),
+            Ok(Newer::Overtaken) => return Ok(Ok(Joined::Overtaken)),
+            Err(finding) => return Ok(Err(finding)),
+        };
+        let from = unnoted.as_ref().map_or(signed, |unnoted| unnoted.head.clone());
+        Ok(match walk::reach(log, from, size).await? {
+            Ok(reached) if reached == self.head => Ok(Joined::Head { reached, unnoted }),
+            Err(finding) if finding.kind == "Segment" => Err(finding),
+            _ => Err(end_finding(size)),
+        })
     }
+}
+
+/// What came of reading the log on.
+#[derive(Debug)]
+pub(super) enum Joined {
+    Head {
+        reached: Head,
+        /// A checkpoint on the way that the bucket has and the table has not.
+        unnoted: Option<Box<StoredCheckpoint>>,
+    },
+    /// Another run has signed meanwhile: the next one will tell.
+    Overtaken,
 }

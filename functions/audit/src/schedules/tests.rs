@@ -12,6 +12,9 @@ use testing::{
     find, kill_after,
 };
 
+mod anchor;
+mod findings;
+
 async fn sign(app: &App) {
     app.clock().advance(Duration::from_secs(60));
     assert!(run(app, "sign_checkpoint").await.unwrap() >= 3);
@@ -155,8 +158,8 @@ async fn only_what_is_new_is_read_again_for_a_checkpoint() {
     let app = log().await;
     app.reset_calls();
     sign(&app).await;
-    // The last note, and one segment.
-    assert_eq!(app.calls().s3, ["GetObject", "GetObject", "PutObject"]);
+    // The last note, what there is after it, and one segment.
+    assert_eq!(app.calls().s3, ["GetObject", "ListObjectVersions", "GetObject", "PutObject"]);
     assert_eq!(app.calls().kms, ["Sign"]);
 }
 
@@ -192,7 +195,7 @@ async fn two_signers_at_once_sign_one_checkpoint() {
 
 #[tokio::test]
 async fn a_service_that_is_gone_is_no_finding() {
-    for call in ["GetObject", "PutObject", "Sign", "GetItem", "Query", "TransactWriteItems"] {
+    for call in ["GetObject", "ListObjectVersions", "PutObject", "Sign", "GetItem", "Query", "TransactWriteItems"] {
         let app = log().await;
         for fault in [Fault::Gone, Fault::Throttled, Fault::Refused("AccessDenied"), Fault::Says(404, "nothing of ours")] {
             app.wire().fail(call, 0, 100, fault);
@@ -351,35 +354,6 @@ async fn another_checkpoint_of_the_same_size_in_the_bucket_is_a_finding() {
     sign(&app).await;
     assert_eq!(alarms(&app)[0]["audit.finding"], "tampered_checkpoint");
     assert_eq!(checkpoint(&app, Acme).await["size"], json!(segment(&app, 3).first()));
-}
-
-#[tokio::test]
-async fn a_finding_is_a_critical_line_each_time_and_an_event_once_an_hour() {
-    let app = log().await;
-    sign(&app).await;
-    let of_birch = unsealed(&app, Birch).await;
-    app.lose_object(&segment_object(&app, Acme, segment(&app, 3).first()));
-    // To the beginning of an hour, so that three runs are in one.
-    let now = app.clock().now();
-    app.clock().set(common::Timestamp::from_millis((now.as_secs() / 3600 + 1) * 3_600_000));
-    for _ in 0..3 {
-        verify(&app).await;
-    }
-    let lines = alarms(&app);
-    assert_eq!(lines.len(), 3);
-    assert_eq!((&lines[0]["level"], &lines[0]["tenant.id"]), (&json!("critical"), &json!(app.tenant_id(Acme))));
-    let events = critical_events(&app).await;
-    assert_eq!(events.len(), 1);
-    assert_eq!((&events[0]["type"], &events[0]["reason"]), (&json!("job.verify_audit"), &json!("tampered_segment")));
-    let told = app.domain_events(Acme).await;
-    let told: Vec<_> = told.iter().filter(|event| event["schema"] == "audit.tamper_detected").collect();
-    assert_eq!(told.len(), 1);
-    assert_eq!((&told[0]["payload"]["finding"], &told[0]["cause"]), (&json!("tampered_segment"), &events[0]["event_id"]));
-
-    app.clock().advance(Duration::from_secs(3600));
-    verify(&app).await;
-    assert_eq!(critical_events(&app).await.len(), 2);
-    assert_eq!(unsealed(&app, Birch).await, of_birch);
 }
 
 /// What was mailed to a tenant's auditor, oldest first: texts.

@@ -3,13 +3,18 @@
 //!
 //! A place is a sequence, so that a busy hour is as likely to be looked at as its events are many. What was altered in a
 //! thousandth of a log is found by four looks an hour in ten days, on average; an auditor's verification looks at all of it.
+//!
+//! What was found before and is open is looked at each time: where it stands again, its finding is resolved.
 
-use super::{Log, sign_checkpoint::Ends};
+use super::{
+    Log,
+    sign_checkpoint::{Ends, Joined},
+};
 use crate::{
     TamperDetected,
-    walk::{self, Found, head_finding, segment_finding},
+    walk::{self, Found, checkpoint_finding, head_finding},
 };
-use common::{AuditLog, Background, Delivery, Need, Result, Schedule, TenantId, Tick};
+use common::{AuditLog, Background, Delivery, Finding, FindingPlace, Need, OpenFinding, Result, Schedule, TenantId, Tick};
 
 /// Places in one run.
 const PLACES: u32 = 4;
@@ -22,7 +27,7 @@ pub struct VerifyAudit;
 impl Background for VerifyAudit {
     const NAME: &'static str = "verify_audit";
     const SUMMARY: &'static str = "Reads samples of the sealed audit log again";
-    const NEEDS: &'static [Need] = &[Need::Tenants, Need::ReadLog];
+    const NEEDS: &'static [Need] = &[Need::Tenants, Need::ReadLog, Need::ListLog];
     const TIMEOUT_SECS: u16 = 300;
     const WAITS: bool = false;
     type Part = Log;
@@ -30,10 +35,15 @@ impl Background for VerifyAudit {
     async fn handle(cx: &mut Delivery<'_, Self>, _: &Log) -> Result<()> {
         let log = cx.audit_log();
         let random = || u64::from_le_bytes(common::random::bytes());
-        match verify(&log, random).await? {
-            Ok(verified) => cx.log("audit.verified", verified),
-            Err(finding) => log.raise(finding, Self::NAME, TamperDetected::from(finding)).await?,
+        let Verified { events, findings, resolved } = verify(&log, random).await?;
+        for finding in &findings {
+            log.raise(*finding, Self::NAME, TamperDetected::from(*finding)).await?;
         }
+        for finding in &resolved {
+            log.resolve(finding, Self::NAME).await?;
+        }
+        cx.log("audit.verified", events);
+        cx.log("audit.findings", findings.len());
         Ok(())
     }
 }
@@ -51,32 +61,73 @@ impl Schedule for VerifyAudit {
     }
 }
 
-/// How many events were read again.
-async fn verify(log: &AuditLog<'_>, random: impl Fn() -> u64) -> Result<Found<u64>> {
-    if let Err(finding) = Ends::of(log).await?.join(log).await? {
-        return Ok(Err(finding));
-    }
-    let last = log.head().await?.last;
-    let mut verified = 0;
-    if let Some(last) = &last {
-        match walk::segment(log, last).await? {
-            Ok(segment) => verified += segment.len() as u64,
-            Err(finding) => return Ok(Err(finding)),
+/// What a run has come to.
+#[derive(Debug, Default)]
+struct Verified {
+    /// How many events were read again.
+    events: u64,
+    findings: Vec<Finding>,
+    /// What was found earlier, and stands now.
+    resolved: Vec<OpenFinding>,
+}
+
+impl Verified {
+    /// Whether that stands.
+    fn note(&mut self, looked: Found<u64>) -> bool {
+        match looked {
+            Ok(events) => {
+                self.events += events;
+                true
+            }
+            Err(finding) => {
+                if self.findings.iter().all(|known| known.key() != finding.key()) {
+                    self.findings.push(finding);
+                }
+                false
+            }
         }
     }
-    let signed = log.last_checkpoint().await?.map_or(0, |checkpoint| checkpoint.head.size());
+}
+
+async fn verify(log: &AuditLog<'_>, random: impl Fn() -> u64) -> Result<Verified> {
+    let mut verified = Verified::default();
+    let open = log.open_findings().await?;
+    let ends = Ends::of(log).await?;
+    let (size, signed) = (ends.size(), ends.signed_size().unwrap_or_default());
+    let joined = ends.join(log).await?;
+    let end_stands = matches!(joined, Ok(Joined::Head { .. }));
+    verified.note(joined.map(|_| 0));
+    if let Some(last) = &log.head().await?.last {
+        verified.note(walk::segment(log, last).await?.map(|segment| segment.len() as u64));
+    }
+    for finding in open {
+        let stands = match finding.place {
+            // Whoever mails looks at that.
+            FindingPlace::Mailed => false,
+            FindingPlace::End | FindingPlace::Newer => end_stands,
+            FindingPlace::At if finding.sequence() < signed => {
+                let looked = between_checkpoints(log, finding.sequence()).await?;
+                verified.note(looked)
+            }
+            // What lies where the next segment would is not part of the log yet.
+            FindingPlace::At => finding.sequence() < size && end_stands,
+        };
+        if stands {
+            verified.resolved.push(finding);
+        }
+    }
     for _ in 0..if signed == 0 { 0 } else { PLACES } {
-        match between_checkpoints(log, random() % signed).await? {
-            Ok(events) => verified += events,
-            Err(finding) => return Ok(Err(finding)),
-        }
+        let looked = between_checkpoints(log, random() % signed).await?;
+        verified.note(looked);
     }
-    Ok(Ok(verified))
+    Ok(verified)
 }
 
 /// Reads on from the last checkpoint before `sequence` to the first after it, and compares what that says.
 async fn between_checkpoints(log: &AuditLog<'_>, sequence: u64) -> Result<Found<u64>> {
-    let Some(after) = log.checkpoint_after(sequence).await? else { return Ok(Err(segment_finding(sequence))) };
+    let Some(after) = log.checkpoint_after(sequence).await? else {
+        return Ok(Err(checkpoint_finding(sequence + 1)));
+    };
     let (from, to) = match walk::signed_head(log, log.checkpoint_up_to(sequence).await?.as_ref()).await? {
         Ok(from) => (from, walk::signed_head(log, Some(&after)).await?),
         Err(finding) => return Ok(Err(finding)),

@@ -66,12 +66,16 @@ struct Watched {
     name: &'static str,
     pattern: &'static str,
     says: &'static str,
+    /// In how many of the last minutes it may have been, for the alarm to be on.
+    of_last: u32,
 }
 
 const TAMPERED: Watched = Watched {
     name: "audit-tampered",
     pattern: r#"{ $.event = "audit.tamper_detected" }"#,
     says: "The audit log is not what was sealed: a security incident, whoever caused it",
+    // Most CloudWatch takes: a day. What is open is found again each hour.
+    of_last: 24 * 60,
 };
 
 /// In milliseconds: the queue's delay, a run, and five minutes of patience.
@@ -79,6 +83,7 @@ const LAGGING: Watched = Watched {
     name: "audit-lag",
     pattern: "{ $.['audit.lag_ms'] > 300000 }",
     says: "Audit events wait for more than five minutes before they are sealed",
+    of_last: 1,
 };
 
 /// Nothing is lost, but somebody heard of it late.
@@ -86,12 +91,21 @@ const MISSED: Watched = Watched {
     name: "outbox-missed",
     pattern: "{ $.['outbox.missed'] > 0 }",
     says: "Events did not come by the bus in time, and were told again by the sweeper: see the pipes and the bus",
+    of_last: 1,
 };
 
-/// A metric of the domain's log, and its alarm. The log group is in the domain's stack.
+fn namespace() -> Node {
+    sub("Cloister/${Prefix}")
+}
+
+/// A metric of the domain's log, and its alarm.
 fn watched(domain: &str, name: &str, watched: &Watched) -> [(String, Node); 2] {
-    let namespace = || sub("Cloister/${Prefix}");
-    let filter = map! {
+    [(format!("{name}Metric"), filter(domain, watched)), (format!("{name}Alarm"), of_metric(watched))]
+}
+
+/// The log group is in the domain's stack.
+fn filter(domain: &str, watched: &Watched) -> Node {
+    map! {
         "Type" => "AWS::Logs::MetricFilter",
         "DependsOn" => list![format!("{}Stack", pascal(domain))],
         "Properties" => map! {
@@ -101,20 +115,29 @@ fn watched(domain: &str, name: &str, watched: &Watched) -> [(String, Node); 2] {
                 "MetricNamespace" => namespace(), "MetricName" => watched.name, "MetricValue" => "1",
             }],
         },
-    };
+    }
+}
+
+fn of_metric(watched: &Watched) -> Node {
     let metric = map! { "Namespace" => namespace(), "MetricName" => watched.name, "Statistic" => "Sum" };
-    [(format!("{name}Metric"), filter), (format!("{name}Alarm"), alarm(watched.name, watched.says, metric, 0, 60))]
+    alarm_of(watched.name, watched.says, metric, 0, 60, watched.of_last)
 }
 
 /// `metric` above a number in one period of so many seconds. No news is good news.
 fn alarm(name: &str, says: &str, metric: Node, above: u32, period: u32) -> Node {
+    alarm_of(name, says, metric, above, period, 1)
+}
+
+/// The same in one of so many last periods: what comes again at intervals is one alarm that stays on, not one each time.
+fn alarm_of(name: &str, says: &str, metric: Node, above: u32, period: u32, of_last: u32) -> Node {
     let Node::Map(metric) = metric else { return metric };
     let mut properties =
         vec![("AlarmName".to_owned(), sub(format!("${{Prefix}}-{name}"))), ("AlarmDescription".to_owned(), says.into())];
     properties.extend(metric);
     let condition = map! {
         "Period" => period,
-        "EvaluationPeriods" => 1u32,
+        "EvaluationPeriods" => of_last,
+        "DatapointsToAlarm" => 1u32,
         "ComparisonOperator" => "GreaterThanThreshold",
         "Threshold" => above,
         "TreatMissingData" => "notBreaching",

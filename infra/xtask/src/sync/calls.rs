@@ -83,9 +83,8 @@ async fn behind_the_second_wall_no_function_calls_what_its_credentials_do_not_op
                 let tag = session.as_ref().map(|session| ("aws:PrincipalTag/tenant", vec![session.tenant.to_string()]));
                 let role = if session.is_some() { &tenants } else { &own };
                 *seen.entry((service, session.is_some())).or_insert(0) += 1;
-                for (action, resource, keys) in asked {
-                    let keys = keys.map(|keys| ("dynamodb:LeadingKeys", keys));
-                    let context = tag.clone().into_iter().chain(keys).collect();
+                for (action, resource, condition) in asked {
+                    let context = tag.clone().into_iter().chain(condition).collect();
                     let may = allows(role, &format!("{service}:{action}"), &resource, &context);
                     assert!(may, "{} may not {action} {resource} with {context:?}", function.name);
                 }
@@ -102,16 +101,25 @@ fn arn(table: &str) -> String {
     format!("arn:${{AWS::Partition}}:dynamodb:${{AWS::Region}}:${{AWS::AccountId}}:table/${{{table}}}{index}")
 }
 
-/// What a call asks of IAM: an action, of which resource, and of tables which partitions.
-type Asked = (String, String, Option<Vec<String>>);
+/// What a call asks of IAM: an action, of which resource, and of tables which partitions, of a list which prefix.
+type Asked = (String, String, Option<(&'static str, Vec<String>)>);
 
 fn object(call: &SignedCall) -> Asked {
-    let key = call.body.as_str().unwrap();
-    (call.operation.clone(), format!("arn:${{AWS::Partition}}:s3:::${{AuditBucket}}/{key}"), None)
+    let (bucket, key) = ("arn:${AWS::Partition}:s3:::${AuditBucket}", call.body.as_str().unwrap());
+    match action_of(&call.operation) {
+        list if list == "ListBucketVersions" => (list, bucket.to_owned(), Some(("s3:prefix", vec![key.to_owned()]))),
+        action => (action, format!("{bucket}/{key}"), None),
+    }
+}
+
+/// What IAM calls an operation of S3's, where the names differ.
+fn action_of(operation: &str) -> String {
+    if operation == "ListObjectVersions" { "ListBucketVersions".to_owned() } else { operation.to_owned() }
 }
 
 fn asked(app: &App, call: &SignedCall) -> Vec<Asked> {
-    asked_of_tables(app, call).into_iter().map(|(action, table, keys)| (action, arn(&table), Some(keys))).collect()
+    let keys = |keys| Some(("dynamodb:LeadingKeys", keys));
+    asked_of_tables(app, call).into_iter().map(|(action, table, names)| (action, arn(&table), keys(names))).collect()
 }
 
 /// The actions of a call to tables, each with its table or index and the partitions that it names.
@@ -219,7 +227,8 @@ fn called(app: &App) -> Calls {
         called.insert(("dynamodb:Query".to_owned(), of));
     }
     let calls = app.calls();
-    let elsewhere = [("kms", calls.kms), ("s3", calls.s3), ("sqs", calls.sqs), ("ses", calls.ses)];
+    let of_s3 = calls.s3.iter().map(|operation| action_of(operation)).collect();
+    let elsewhere = [("kms", calls.kms), ("s3", of_s3), ("sqs", calls.sqs), ("ses", calls.ses)];
     for (service, operations) in elsewhere {
         called.extend(
             operations.iter().map(|operation| (format!("{service}:{}", operation.trim_end_matches("Batch")), String::new())),

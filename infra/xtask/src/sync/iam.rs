@@ -449,31 +449,40 @@ fn push() -> Node {
     }
 }
 
-/// What the function does with the objects of the sealed log, in these folders of the bucket.
-pub(crate) fn objects(function: &Function, data_key: &Node, folders: Node) -> Vec<Node> {
+/// What the function does with the objects of the sealed log, each kind in the folder that `folder` names. The sealer writes segments,
+/// the signer checkpoints, and neither what is the other's.
+pub(crate) fn objects(function: &Function, data_key: &Node, folder: impl Fn(&str) -> Node, listed: Node) -> Vec<Node> {
     if !log(function) {
         return Vec::new();
     }
-    let mut actions = vec!["s3:GetObject", "s3:GetObjectVersion"];
-    let mut key = vec!["kms:Decrypt"];
-    if function.needs(Need::SealLog) || function.needs(Need::SignLog) {
-        actions.push("s3:PutObject");
-        key.push("kms:GenerateDataKey");
+    let [seals, signs, reads] = [Need::SealLog, Need::SignLog, Need::ReadLog].map(|need| function.needs(need));
+    let bucket = || sub("arn:${AWS::Partition}:s3:::${AuditBucket}");
+    let of = |sid: &str, kind: &str, writes: bool| {
+        let mut actions = vec!["s3:GetObject", "s3:GetObjectVersion"];
+        actions.extend(writes.then_some("s3:PutObject"));
+        map! { "Sid" => sid, "Effect" => "Allow", "Action" => actions.into_iter().collect::<Node>(), "Resource" => folder(kind) }
+    };
+    let mut statements = vec![of("Segments", "segments", seals)];
+    if signs || reads {
+        statements.push(of("Checkpoints", "checkpoints", signs));
     }
-    vec![
-        map! { "Sid" => "Segments", "Effect" => "Allow", "Action" => actions.into_iter().collect::<Node>(), "Resource" => folders },
-        // Without it, S3 says that a segment which is not there may not be seen. It shows keys, which are ids and numbers.
-        map! {
-            "Sid" => "WhichSegments", "Effect" => "Allow", "Action" => "s3:ListBucket",
-            "Resource" => sub("arn:${AWS::Partition}:s3:::${AuditBucket}"),
-        },
-        at_rest(data_key, "OpenSegments", &key, &["s3"]),
-    ]
+    // Without it, S3 says that a segment which is not there may not be seen. It shows keys, which are ids and numbers.
+    statements.push(map! { "Sid" => "WhichSegments", "Effect" => "Allow", "Action" => "s3:ListBucket", "Resource" => bucket() });
+    if function.needs(Need::ListLog) {
+        statements.push(map! {
+            "Sid" => "WhichCheckpoints", "Effect" => "Allow", "Action" => "s3:ListBucketVersions", "Resource" => bucket(),
+            "Condition" => map! { "StringLike" => map! { "s3:prefix" => listed } },
+        });
+    }
+    let mut key = vec!["kms:Decrypt"];
+    key.extend((seals || signs).then_some("kms:GenerateDataKey"));
+    statements.push(at_rest(data_key, "OpenSegments", &key, &["s3"]));
+    statements
 }
 
 /// The sealed log: its objects, and its signature.
 fn of_log(function: &Function) -> Vec<Node> {
-    let mut statements = objects(function, &reference("DataKeyArn"), second_wall::folders());
+    let mut statements = objects(function, &reference("DataKeyArn"), second_wall::folder, second_wall::listed());
     if !log(function) {
         return statements;
     }

@@ -7,7 +7,7 @@ use super::{
     yaml::{Node, reference},
 };
 use crate::workspace;
-use common::TenantId;
+use common::{Need, TenantId};
 use std::{collections::BTreeSet, fs};
 
 const OWN: &str = "ten_0190a8f6b2c07d3e8f4a5b6c7d8e9f00";
@@ -97,11 +97,21 @@ fn a_tenant_role_does_with_tables_and_objects_what_its_functions_do_and_nothing_
         let others: BTreeSet<_> = statements.iter().filter_map(|s| s.get("Action")).flat_map(super::tests::texts).collect();
         let others: Vec<_> = others.into_iter().filter(|action| !action.starts_with("dynamodb:")).collect();
         // The tables' own key; of the sealed log, its objects and their key.
-        let expected: &[&str] = match objects_of(&own(&function, true)).as_slice() {
-            [] => &["kms:Decrypt"],
-            [_, _] => &["kms:Decrypt", "s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"],
-            _ => &["kms:Decrypt", "kms:GenerateDataKey", "s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:PutObject"],
-        };
+        let [seals, signs, reads, lists] =
+            [Need::SealLog, Need::SignLog, Need::ReadLog, Need::ListLog].map(|need| function.needs(need));
+        let (of_log, writes) = (seals || signs || reads, seals || signs);
+        let expected: Vec<_> = [
+            ("kms:Decrypt", true),
+            ("kms:GenerateDataKey", writes),
+            ("s3:GetObject", of_log),
+            ("s3:GetObjectVersion", of_log),
+            ("s3:ListBucket", of_log),
+            ("s3:ListBucketVersions", lists),
+            ("s3:PutObject", writes),
+        ]
+        .into_iter()
+        .filter_map(|(action, expected)| expected.then_some(action))
+        .collect();
         assert_eq!(others, expected, "{}", function.name);
         assert!(actions(&role).iter().all(|(action, _)| !["Scan", "PartiQL", "*"].iter().any(|not| action.contains(not))));
     }
@@ -147,11 +157,19 @@ fn without_a_session_a_function_sees_the_platforms_partition_only() {
     );
 }
 
-/// What the statements let do with objects of the audit bucket.
-fn objects_of(statements: &Node) -> Vec<String> {
-    let Node::List(statements) = statements else { panic!("statements are a list") };
-    let actions = statements.iter().filter_map(|s| s.get("Action")).flat_map(super::tests::texts);
-    actions.filter(|action| action.starts_with("s3:") && action.contains("Object")).map(str::to_owned).collect()
+/// What a function does with objects of the audit bucket: actions, and the folder of each. The sealer writes segments, the signer
+/// checkpoints.
+fn objects_of(function: &Function) -> BTreeSet<(&'static str, &'static str)> {
+    let [seals, signs, reads] = [Need::SealLog, Need::SignLog, Need::ReadLog].map(|need| function.needs(need));
+    let each = [
+        ("s3:GetObject", "segments", seals || signs || reads),
+        ("s3:GetObjectVersion", "segments", seals || signs || reads),
+        ("s3:GetObject", "checkpoints", signs || reads),
+        ("s3:GetObjectVersion", "checkpoints", signs || reads),
+        ("s3:PutObject", "segments", seals),
+        ("s3:PutObject", "checkpoints", signs),
+    ];
+    each.into_iter().filter_map(|(action, folder, may)| may.then_some((action, folder))).collect()
 }
 
 #[test]
@@ -165,28 +183,53 @@ fn a_tenants_objects_are_seen_by_its_sessions_and_without_one_a_function_sees_th
             let says = |member: &str| format!("{:?}", statement.get(member));
             assert!(!says("Resource").contains("${aws:") && !says("Condition").contains("${!"), "{}", function.name);
         }
-        assert_eq!(objects_of(&session), objects_of(&on), "{}", function.name);
-        for action in objects_of(&on) {
-            for folder in ["segments", "checkpoints"] {
+        for action in ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"] {
+            for folder in ["segments", "checkpoints", "elsewhere"] {
                 let object = |tenant: &str| format!("arn:${{AWS::Partition}}:s3:::${{AuditBucket}}/{folder}/{tenant}/000.x");
                 let by_session = |tags: &[(&'static str, Vec<String>)], of: &str| {
-                    allows(&session, &action, &object(of), &tags.iter().cloned().collect::<Context<'_>>())
+                    allows(&session, action, &object(of), &tags.iter().cloned().collect::<Context<'_>>())
                 };
                 let platform = TenantId::PLATFORM.to_string();
                 let what = format!("{} {action} {folder}", function.name);
-                assert!(by_session(&[tag(OWN)], OWN), "{what}");
+                let may = objects_of(&function).contains(&(action, folder));
+                assert_eq!(by_session(&[tag(OWN)], OWN), may, "{what}");
                 for other in [OTHER, &platform, "", &format!("{OWN}0"), "*"] {
                     assert!(!by_session(&[tag(OWN)], other), "{what}: {other}'s");
                 }
                 assert!(!by_session(&[], OWN) && !by_session(&[tag("")], OWN), "{what}: no tenant's");
-                let by = |role: &Node, of: &str| allows(role, &action, &object(of), &Context::new());
-                assert!(by(&on, &platform) && !by(&on, OWN), "{what}");
-                assert!(by(&off, &platform) && by(&off, OWN), "{what}");
-                asked += 1;
+                let by = |role: &Node, of: &str| allows(role, action, &object(of), &Context::new());
+                assert_eq!((by(&on, &platform), by(&on, OWN)), (may, false), "{what}");
+                assert_eq!((by(&off, &platform), by(&off, OWN)), (may, may), "{what}");
+                asked += usize::from(may);
             }
         }
     }
     assert!(asked > 20, "{asked} questions");
+}
+
+#[test]
+fn versions_are_listed_of_the_own_tenants_checkpoints_only() {
+    const BUCKET: &str = "arn:${AWS::Partition}:s3:::${AuditBucket}";
+    let mut lists = Vec::new();
+    for function in with_tables() {
+        let ((_, session), on, off) = (tenant_role(&function), own(&function, true), own(&function, false));
+        let may = |role: &Node, tenant: Option<&str>, prefix: &str| {
+            let prefix = ("s3:prefix", vec![prefix.to_owned()]);
+            allows(role, "s3:ListBucketVersions", BUCKET, &tenant.map(tag).into_iter().chain([prefix]).collect())
+        };
+        let of = |tenant: &str| format!("checkpoints/{tenant}/");
+        let declared = function.needs(Need::ListLog);
+        assert_eq!(may(&session, Some(OWN), &of(OWN)), declared, "{}", function.name);
+        assert_eq!(may(&on, None, &of(&TenantId::PLATFORM.to_string())), declared, "{}", function.name);
+        assert_eq!(may(&off, None, &of(OWN)), declared, "{}", function.name);
+        for prefix in [of(OTHER), "checkpoints/".to_owned(), "segments/".to_owned(), String::new()] {
+            assert!(!may(&session, Some(OWN), &prefix) && !may(&on, None, &prefix), "{}: {prefix}", function.name);
+        }
+        assert!(!may(&session, None, &of(OWN)) && !may(&on, None, &of(OWN)), "{}", function.name);
+        lists.extend(declared.then_some(function.name));
+    }
+    lists.sort_unstable();
+    assert_eq!(lists, ["sign_checkpoint", "verify_audit"]);
 }
 
 #[test]

@@ -136,6 +136,25 @@ fn nobody_deletes_an_audit_segment_or_its_lock() {
     }
 }
 
+/// By S3's documentation `s3:if-none-match` is the header of PutObject, CompleteMultipartUpload and CopyObject. The first calls of
+/// a multipart upload have none: exempted by `s3:ObjectCreationOperation` they would be allowed, and nothing here uploads in parts.
+#[test]
+fn nobody_puts_an_object_over_another_nor_replicates_into_the_audit_bucket() {
+    let root = root();
+    let statements = root["Resources"]["AuditBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"].as_sequence().unwrap();
+    let denied = |sid: &str| statements.iter().find(|s| s["Sid"] == sid).unwrap();
+    let puts = denied("NobodyOverwrites");
+    assert_eq!((&puts["Effect"], &puts["Principal"], &puts["Action"]), (&"Deny".into(), &"*".into(), &"s3:PutObject".into()));
+    assert_eq!(tagged(&puts["Resource"]), "${AuditBucket.Arn}/*");
+    let expected: Value = serde_norway::from_str("{\"Null\": {\"s3:if-none-match\": true}}").unwrap();
+    assert_eq!(puts["Condition"], expected, "and no exception");
+    let replicates = denied("NobodyReplicates");
+    assert_eq!((&replicates["Effect"], &replicates["Principal"]), (&"Deny".into(), &"*".into()));
+    assert!(replicates["Condition"].is_null() && tagged(&replicates["Resource"]) == "${AuditBucket.Arn}/*");
+    let actions: Vec<_> = replicates["Action"].as_sequence().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
+    assert!(actions.contains(&"s3:ReplicateObject") && actions.contains(&"s3:ReplicateDelete"), "{actions:?}");
+}
+
 /// The parameters that `sam deploy --config-env <environment>` sets.
 fn overrides(environment: &str) -> BTreeMap<String, String> {
     let text = fs::read_to_string(workspace::root().join("samconfig.toml")).unwrap();
@@ -309,8 +328,17 @@ fn somebody_is_told_of_what_was_given_up_of_pipes_that_fail_and_of_a_log_that_la
     for metric in ["audit-tampered", "audit-lag", "outbox-missed"] {
         assert!(alarms.iter().any(|alarm| alarm["MetricName"] == metric && alarm["Threshold"] == 0), "{metric}");
     }
+    for alarm in &alarms {
+        let [period, of_last, met] =
+            ["Period", "EvaluationPeriods", "DatapointsToAlarm"].map(|name| alarm[name].as_u64().unwrap());
+        assert!(period * of_last <= 24 * 60 * 60 && met == 1, "{alarm:?}: CloudWatch looks back a day at most");
+    }
     for (name, filter) in of_type(&root, "AWS::Logs::MetricFilter") {
-        let domain = if name == "OutboxMissedMetric" { "system" } else { "audit" };
+        let domain = match name.strip_suffix("SkippedMetric") {
+            Some(domain) => domain.to_lowercase(),
+            None if name == "OutboxMissedMetric" => "system".to_owned(),
+            None => "audit".to_owned(),
+        };
         assert_eq!(tagged(&filter["Properties"]["LogGroupName"]), format!("/${{Prefix}}/{domain}"), "{name}");
     }
 }

@@ -36,19 +36,24 @@ pub(crate) fn is_across_tenants(function: &Function) -> bool {
 pub(crate) fn statements(function: &Function) -> Vec<Node> {
     let data_key = attribute("DataKey.Arn");
     let mut statements = iam::tables(function, &data_key, Some(&keys_begin_with("${aws:PrincipalTag/tenant}#*")));
-    statements.extend(iam::objects(function, &data_key, folders_of("${!aws:PrincipalTag/tenant}").into_iter().collect()));
+    let folder = |kind: &str| folder_of(kind, "${!aws:PrincipalTag/tenant}/");
+    statements.extend(iam::objects(function, &data_key, folder, "checkpoints/${aws:PrincipalTag/tenant}/".into()));
     statements
 }
 
-/// A tenant's objects in the audit bucket.
-fn folders_of(tenant: &str) -> [Node; 2] {
-    ["segments", "checkpoints"].map(|kind| sub(format!("arn:${{AWS::Partition}}:s3:::${{AuditBucket}}/{kind}/{tenant}/*")))
+/// A tenant's objects of one kind in the audit bucket; everybody's where `tenant` is empty.
+fn folder_of(kind: &str, tenant: &str) -> Node {
+    sub(format!("arn:${{AWS::Partition}}:s3:::${{AuditBucket}}/{kind}/{tenant}*"))
 }
 
 /// What a function's own role sees of the audit bucket: the platform's log, where tenants are separated.
-pub(crate) fn folders() -> Node {
-    let [segments, checkpoints] = folders_of(&TenantId::PLATFORM.to_string());
-    list![if_on(segments, sub("arn:${AWS::Partition}:s3:::${AuditBucket}/*")), if_on(checkpoints, nothing())]
+pub(crate) fn folder(kind: &str) -> Node {
+    if_on(folder_of(kind, &format!("{}/", TenantId::PLATFORM)), folder_of(kind, ""))
+}
+
+/// Of which folders it may list the versions.
+pub(crate) fn listed() -> Node {
+    if_on(format!("checkpoints/{}/", TenantId::PLATFORM).as_str().into(), "checkpoints/*".into())
 }
 
 /// The tenant role's name after the deployment's: `tenant-1f0c9a2b`.

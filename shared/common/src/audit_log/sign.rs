@@ -104,7 +104,11 @@ impl AuditSigner<'_> {
         self.store(&StoredCheckpoint { note, head: head.clone(), signed_at: self.now, version }).await.map(|()| None)
     }
 
-    async fn store(&self, checkpoint: &StoredCheckpoint) -> Result<()> {
+    /// Notes in the table a checkpoint that is in the bucket, unless the table has one of its size.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer; it may then be noted.
+    pub async fn store(&self, checkpoint: &StoredCheckpoint) -> Result<()> {
         let op = Op::Put { table: Table::Ledger, item: checkpoint.to_item()?, condition: Some(Condition::Absent) };
         let token = crate::Uuid::from_bytes(crate::random::bytes()).to_string();
         match self.deps.db.commit(&[(self.tenant, op)], &token, self.deadline).await {

@@ -38,8 +38,8 @@ const MOST: usize = 10;
 const EMPTY: usize = 2;
 
 impl Operator<'_> {
-    /// What lies in a queue's dead-letter queue, `most` at most of what can be looked at, and of a FIFO queue what lies behind that. Looking hides messages until it ends, and is on the platform's
-    /// record.
+    /// What lies in a queue's dead-letter queue: `most` at most of what can be looked at, and of a FIFO queue what lies behind that.
+    /// Looking hides messages until it ends, and is on the platform's record.
     ///
     /// # Errors
     /// 503 where SQS or DynamoDB does not answer.

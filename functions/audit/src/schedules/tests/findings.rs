@@ -1,0 +1,198 @@
+//! A finding is alarmed once until it is resolved, and again once a day.
+
+use super::*;
+
+/// The findings that others were told of, oldest first.
+async fn told(app: &App, tenant: Tenant) -> Vec<Value> {
+    let events = app.domain_events(tenant).await;
+    events.into_iter().filter(|event| event["schema"] == "audit.tamper_detected").map(|event| event["payload"].clone()).collect()
+}
+
+async fn resolved(app: &App) -> usize {
+    app.audit(Acme).await.iter().filter(|event| event["changes"] == json!(["resolved"])).count()
+}
+
+/// Lets a minute pass in which the log moves, and signs.
+async fn move_on(app: &App) {
+    happen(app, Acme, 1).await;
+    let _ = wake(app, Acme).await;
+    sign(app).await;
+}
+
+fn after(app: &App, hours: u64) {
+    app.clock().advance(Duration::from_secs(hours * 3600));
+}
+
+#[tokio::test]
+async fn a_finding_is_a_critical_line_each_time_one_event_and_a_reminder_a_day() {
+    let app = log().await;
+    sign(&app).await;
+    let of_birch = unsealed(&app, Birch).await;
+    app.lose_object(&segment_object(&app, Acme, segment(&app, 3).first()));
+    for _ in 0..3 {
+        verify(&app).await;
+    }
+    let lines = alarms(&app);
+    assert_eq!(lines.len(), 3);
+    assert_eq!((&lines[0]["level"], &lines[0]["tenant.id"]), (&json!("critical"), &json!(app.tenant_id(Acme))));
+    let events = critical_events(&app).await;
+    assert_eq!(events.len(), 1);
+    assert_eq!((&events[0]["type"], &events[0]["reason"]), (&json!("job.verify_audit"), &json!("tampered_segment")));
+    let events_told = app.domain_events(Acme).await;
+    let events_told: Vec<_> = events_told.iter().filter(|event| event["schema"] == "audit.tamper_detected").collect();
+    assert_eq!(events_told.len(), 1);
+    assert_eq!(
+        (&events_told[0]["payload"]["finding"], &events_told[0]["cause"]),
+        (&json!("tampered_segment"), &events[0]["event_id"])
+    );
+
+    for (hours, alarmed) in [(1, 1), (22, 1), (1, 2), (1, 2), (23, 3)] {
+        after(&app, hours);
+        verify(&app).await;
+        assert_eq!(critical_events(&app).await.len(), alarmed, "{hours} hours later");
+    }
+    assert_eq!(unsealed(&app, Birch).await, of_birch);
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_stand_is_one_finding_however_far_the_log_moves() {
+    let app = log().await;
+    while sealed(&app, Acme).0.size() % 2 == 1 {
+        happen(&app, Acme, 1).await;
+        assert!(wake(&app, Acme).await);
+    }
+    sign(&app).await;
+    // Another tree with the same last event: what is sealed next follows it, and no root fits any more.
+    let mut head: Value = serde_json::from_str(get(&app, Acme, "HEAD", "HEAD").await["head"].as_s().unwrap()).unwrap();
+    head["peaks"][0] = "0".repeat(64).into();
+    alter(&app, "HEAD", "HEAD", "head", text(head)).await;
+    for minutes in 1..=6 {
+        move_on(&app).await;
+        assert_eq!((alarms(&app).len(), told(&app, Acme).await.len()), (minutes, 1), "after {minutes} minutes");
+    }
+    let sizes: std::collections::BTreeSet<_> = alarms(&app).iter().map(|line| line["audit.found_at"].as_u64().unwrap()).collect();
+    assert_eq!(sizes.len(), 6, "the size moves, and the finding does not");
+    assert_eq!(told(&app, Acme).await[0]["finding"], "tampered_head");
+    after(&app, 24);
+    move_on(&app).await;
+    assert_eq!(told(&app, Acme).await.len(), 2);
+    assert_eq!(told(&app, Birch).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn checkpoints_that_the_table_has_lost_are_one_finding_however_far_the_log_moves() {
+    let app = log().await;
+    anchor::forget_checkpoints(&app, 0).await;
+    for minutes in 1..=6 {
+        move_on(&app).await;
+        assert_eq!((alarms(&app).len(), told(&app, Acme).await.len()), (minutes, 1), "after {minutes} minutes");
+    }
+}
+
+#[tokio::test]
+async fn different_findings_are_alarmed_each() {
+    let app = log().await;
+    sign(&app).await;
+    for n in [0, 3] {
+        let sort = format!("SEGMENT#{:012}", segment(&app, n).first());
+        alter(&app, "SEGMENTS", &sort, "sha256", text("0".repeat(64))).await;
+    }
+    // One place of four is the older one's span: each run misses it with a probability of (3/4)^4 or less.
+    for _ in 0..60 {
+        verify(&app).await;
+    }
+    let mut places: Vec<_> = told(&app, Acme).await.iter().map(|told| told["found_at"].as_u64().unwrap()).collect();
+    places.sort_unstable();
+    assert_eq!(places, [segment(&app, 0).first(), segment(&app, 3).first()]);
+}
+
+#[tokio::test]
+async fn a_finding_is_resolved_once_it_stands_and_the_same_is_a_new_one_then() {
+    let app = log().await;
+    sign(&app).await;
+    let first = segment(&app, 3).first();
+    let size = sealed(&app, Acme).0.size();
+    let checkpoint = format!("CHECKPOINT#{size:012}");
+    let segment_sort = format!("SEGMENT#{first:012}");
+    let cases = [
+        ("SEGMENTS", segment_sort.as_str(), "sha256", text("0".repeat(64)), "tampered_segment"),
+        ("CHECKPOINTS", checkpoint.as_str(), "note", text("not signed"), "tampered_checkpoint"),
+        (
+            "HEAD",
+            "HEAD",
+            "head",
+            get(&app, Acme, "CHECKPOINTS", &format!("CHECKPOINT#{first:012}")).await["head"].clone(),
+            "tampered_head",
+        ),
+    ];
+    for (n, (partition, sort, name, value, finding)) in cases.into_iter().enumerate() {
+        let before = get(&app, Acme, partition, sort).await;
+        for again in 1..=2 {
+            alter(&app, partition, sort, name, value.clone()).await;
+            verify(&app).await;
+            verify(&app).await;
+            let told = told(&app, Acme).await;
+            assert_eq!((told.len(), &told.last().unwrap()["finding"]), (2 * n + again, &json!(finding)), "{finding} {again}");
+            assert_eq!(resolved(&app).await, 2 * n + again - 1, "{finding} is not resolved while it does not stand");
+            put(&app, before.clone()).await;
+            verify(&app).await;
+            verify(&app).await;
+            assert_eq!(resolved(&app).await, 2 * n + again, "{finding} is resolved once");
+        }
+    }
+    let resolutions = app.audit(Acme).await;
+    let resolution = resolutions.iter().find(|event| event["changes"] == json!(["resolved"])).unwrap();
+    assert_eq!((&resolution["type"], &resolution["outcome"]), (&json!("job.verify_audit"), &json!("success")));
+    assert_eq!(resolution["resources"], json!([{"type": "Segment", "id": format!("{first:012}")}]));
+    assert!(app.audit(Birch).await.iter().all(|event| event["changes"] != json!(["resolved"])));
+}
+
+#[tokio::test]
+async fn a_segment_that_the_sealer_refuses_is_not_resolved_by_the_log_before_it() {
+    let app = log().await;
+    sign(&app).await;
+    let next = sealed(&app, Acme).0.size();
+    app.put_over(&segment_object(&app, Acme, next), "{}\n");
+    happen(&app, Acme, 1).await;
+    for _ in 0..3 {
+        assert!(!wake(&app, Acme).await);
+        verify(&app).await;
+    }
+    assert_eq!((told(&app, Acme).await.len(), resolved(&app).await), (1, 0));
+}
+
+#[tokio::test]
+async fn a_finding_that_was_noted_by_the_hour_is_alarmed_as_a_new_one() {
+    let app = log().await;
+    sign(&app).await;
+    let first = segment(&app, 3).first();
+    let (partition, sort) = (format!("{}#FINDINGS", app.tenant_id(Acme)), format!("tampered_segment#{first:012}"));
+    let hour = (app.clock().now().as_secs() / 3600).to_string();
+    let item = [("pk", text(partition)), ("sk", text(sort)), ("hour", AttributeValue::N(hour))];
+    put(&app, item.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()).await;
+    verify(&app).await;
+    assert_eq!((alarms(&app).len(), resolved(&app).await), (0, 0));
+    app.lose_object(&segment_object(&app, Acme, first));
+    verify(&app).await;
+    assert_eq!(told(&app, Acme).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_log_shorter_than_what_was_mailed_is_alarmed_once_a_day_and_resolved_by_the_next_mail() {
+    let app = log().await;
+    run(&app, "mail_checkpoints").await.unwrap();
+    let size = checkpoint(&app, Acme).await["size"].as_u64().unwrap();
+    let newest = get(&app, Acme, "CHECKPOINTS", &format!("CHECKPOINT#{size:012}")).await;
+    lose(&app, "CHECKPOINTS", &format!("CHECKPOINT#{size:012}")).await;
+    after(&app, 24);
+    for _ in 0..3 {
+        run(&app, "mail_checkpoints").await.unwrap();
+        verify(&app).await;
+        after(&app, 1);
+    }
+    assert_eq!((told(&app, Acme).await.len(), resolved(&app).await), (1, 0));
+    put(&app, newest).await;
+    move_on(&app).await;
+    run(&app, "mail_checkpoints").await.unwrap();
+    assert_eq!((told(&app, Acme).await.len(), resolved(&app).await), (1, 1));
+}
