@@ -6,7 +6,7 @@ use crate::{
     domain::{ShipmentPhi, cadence, fair_share},
     store::{self, Alert, Stored},
 };
-use common::{Asked, Background, Delivery, Error, Need, Part, Result, Schedule, TenantId, Tick, Timestamp, Watched};
+use common::{Asked, Background, Delivery, DueItem, Error, Need, Part, Result, Schedule, TenantId, Tick, Timestamp, Watched};
 use phi::PhiText;
 use std::time::Duration;
 use ups::{Batch, Number};
@@ -92,15 +92,18 @@ impl Schedule for RenewTrackAlerts {
         if calls == 0 {
             return Ok(Vec::new());
         }
-        let due = cx.due(store::ALERTS, calls * most).await?;
+        let readable = |(tenant, items): (TenantId, Vec<DueItem>)| {
+            let alert = |item| Alert::of(&item).inspect_err(|error| cx.skip(tenant, error)).ok();
+            (tenant, items.into_iter().filter_map(alert).collect::<Vec<_>>())
+        };
+        let due: Vec<_> = cx.due(store::ALERTS, calls * most).await?.into_iter().map(readable).collect();
         let batches = |items: &[_]| u32::try_from(items.len().div_ceil(Batch::MAX)).unwrap_or(u32::MAX);
         let wishes: Vec<_> = due.iter().map(|(tenant, items)| (*tenant, batches(items))).collect();
         let run = cx.now().as_secs().div_euclid(60 * i64::from(Self::EVERY_MINUTES)).unsigned_abs();
         let mut parts = Vec::new();
         for ((tenant, items), (_, share)) in due.iter().zip(fair_share(calls, run, &wishes)) {
-            for chunk in items.chunks(Batch::MAX).take(usize::try_from(share).unwrap_or(usize::MAX)) {
-                parts.push((*tenant, Alerts(chunk.iter().map(Alert::of).collect::<Result<_>>()?)));
-            }
+            let chunks = items.chunks(Batch::MAX).take(usize::try_from(share).unwrap_or(usize::MAX));
+            parts.extend(chunks.map(|chunk| (*tenant, Alerts(chunk.to_vec()))));
         }
         Ok(parts)
     }

@@ -6,7 +6,7 @@ use crate::{
     domain::{PollDue, fair_share},
     store,
 };
-use common::{Background, Delivery, Envelope, Need, Result, Schedule, TenantId, Tick};
+use common::{Background, Delivery, DueItem, Envelope, Need, Result, Schedule, TenantId, Tick};
 
 #[derive(Debug)]
 pub struct ScheduleTracking;
@@ -37,19 +37,24 @@ impl Schedule for ScheduleTracking {
         if quota == 0 {
             return Ok(Vec::new());
         }
-        let due = cx.due(store::POLLS, quota).await?;
+        let readable = |(tenant, items): (TenantId, Vec<DueItem>)| {
+            let poll = |item: DueItem| {
+                let id = store::shipment_of(&item.key).inspect_err(|error| cx.skip(tenant, error)).ok()?;
+                Some(PollDue { shipment_id: id, due_at: item.at })
+            };
+            (tenant, items.into_iter().filter_map(poll).collect::<Vec<_>>())
+        };
+        let due: Vec<_> = cx.due(store::POLLS, quota).await?.into_iter().map(readable).collect();
         let wishes: Vec<_> =
             due.iter().map(|(tenant, items)| (*tenant, u32::try_from(items.len()).unwrap_or(u32::MAX))).collect();
         let minute = cx.now().as_secs().div_euclid(60).unsigned_abs();
         let shares = fair_share(quota, minute, &wishes);
         let mut messages: Vec<Envelope> = Vec::new();
-        for ((tenant, items), (_, share)) in due.iter().zip(shares) {
-            for item in items.iter().take(usize::try_from(share).unwrap_or(usize::MAX)) {
-                let poll = PollDue { shipment_id: store::shipment_of(&item.key)?, due_at: item.at };
-                messages.push(cx.message(*tenant, poll));
-            }
-        }
         cx.log("polls.tenants", due.len());
+        for ((tenant, polls), (_, share)) in due.into_iter().zip(shares) {
+            let polls = polls.into_iter().take(usize::try_from(share).unwrap_or(usize::MAX));
+            messages.extend(polls.map(|poll| cx.message(tenant, poll)));
+        }
         cx.log("polls.queued", messages.len());
         cx.enqueue(&POLLS, &messages).await?;
         Ok(Vec::new())

@@ -28,6 +28,7 @@ pub(crate) fn resources() -> String {
     if let Some(sweeper) = registry::schedules().find(|schedule| schedule.needs.contains(&Need::Outbox)) {
         resources.extend(watched(sweeper.domain, "OutboxMissed", &MISSED));
     }
+    resources.extend(skipped());
     Node::Map(resources).write(2)
 }
 
@@ -93,6 +94,22 @@ const MISSED: Watched = Watched {
     says: "Events did not come by the bus in time, and were told again by the sweeper: see the pipes and the bus",
     of_last: 1,
 };
+
+/// One broken tenant holds up no other, so that nobody would hear of it.
+const SKIPPED: Watched = Watched {
+    name: "tenants-skipped",
+    pattern: r#"{ $.event = "tenant.skipped" }"#,
+    says: "A schedule leaves a tenant out because something of it cannot be read: its log line says which tenant and what",
+    of_last: 2 * 60,
+};
+
+/// Of every domain that has a schedule which looks over the tenants: one metric, and one alarm.
+fn skipped() -> Vec<(String, Node)> {
+    let looks = registry::schedules().filter(|schedule| schedule.needs.contains(&Need::Tenants));
+    let domains: std::collections::BTreeSet<_> = looks.map(|schedule| schedule.domain).collect();
+    let metric = |domain: &&str| (format!("{}SkippedMetric", pascal(domain)), filter(domain, &SKIPPED));
+    domains.iter().map(metric).chain([("TenantsSkippedAlarm".to_owned(), of_metric(&SKIPPED))]).collect()
+}
 
 fn namespace() -> Node {
     sub("Cloister/${Prefix}")

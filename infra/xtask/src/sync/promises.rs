@@ -325,7 +325,7 @@ fn somebody_is_told_of_what_was_given_up_of_pipes_that_fail_and_of_a_log_that_la
     }
     let waits = alarms.iter().find(|alarm| alarm["MetricName"] == "ApproximateAgeOfOldestMessage").unwrap();
     assert_eq!(tagged(&waits["Dimensions"][0]["Value"]), "SealAuditQueue.QueueName", "a sealer that does not run is silent");
-    for metric in ["audit-tampered", "audit-lag", "outbox-missed"] {
+    for metric in ["audit-tampered", "audit-lag", "outbox-missed", "tenants-skipped"] {
         assert!(alarms.iter().any(|alarm| alarm["MetricName"] == metric && alarm["Threshold"] == 0), "{metric}");
     }
     for alarm in &alarms {
@@ -341,6 +341,22 @@ fn somebody_is_told_of_what_was_given_up_of_pipes_that_fail_and_of_a_log_that_la
         };
         assert_eq!(tagged(&filter["Properties"]["LogGroupName"]), format!("/${{Prefix}}/{domain}"), "{name}");
     }
+}
+
+#[test]
+fn a_tenant_that_a_schedule_leaves_out_is_counted_in_each_domain_and_alarmed() {
+    let root = root();
+    let filters: BTreeMap<_, _> = of_type(&root, "AWS::Logs::MetricFilter").collect();
+    let looks = registry::schedules().filter(|schedule| schedule.needs.contains(&common::Need::Tenants));
+    let domains: std::collections::BTreeSet<_> = looks.map(|schedule| schedule.domain).collect();
+    assert!(domains.len() >= 5, "{domains:?}");
+    for domain in domains {
+        let filter = &filters[&*format!("{}SkippedMetric", function::pascal(domain))]["Properties"];
+        assert_eq!(filter["FilterPattern"], r#"{ $.event = "tenant.skipped" }"#, "{domain}");
+        assert_eq!(filter["MetricTransformations"][0]["MetricName"], "tenants-skipped", "{domain}");
+    }
+    let alarm = &root["Resources"]["TenantsSkippedAlarm"]["Properties"];
+    assert_eq!((&alarm["MetricName"], tagged(&alarm["AlarmActions"][0])), (&"tenants-skipped".into(), "AlarmTopic"));
 }
 
 #[test]

@@ -5,20 +5,22 @@ use crate::{
     Deps, Envelope, Error, Event, EventId, Membership, Need, Reader, Result, TableQuery, TenantId, Timestamp,
     db::Query,
     endpoint::declares,
-    error::Refusal,
+    error::{Cause, Refusal},
     membership, permit,
     scope::Trace,
-    table::{Index, Key},
-    telemetry::{CorrelationId, LogValue},
+    table::{Index, Key, Row},
+    telemetry::{CorrelationId, LogValue, WideEvent},
     tenant,
     unit::Changes,
 };
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use phi::{Sealed, SealedFields, SearchToken};
 use std::marker::PhantomData;
 
 /// How many tenants' gates, or lists, one run asks for at once.
 const TENANTS_AT_ONCE: usize = 16;
+/// The log line that an alarm counts.
+const TENANT_SKIPPED: &str = "tenant.skipped";
 
 /// What the pipeline knows of one piece of work in one tenant.
 #[derive(Clone, Debug)]
@@ -194,15 +196,16 @@ impl<S: Schedule> Tick<'_, S> {
 
     /// Every tenant, the platform's own included, in the order in which they were made. Of a schedule that [waits](Background::WAITS)
     /// those that are active, by what the gate knew at most five seconds ago, and that have an [agreement](Schedule::UNDER_AGREEMENT)
-    /// where it takes one.
+    /// where it takes one. A tenant whose profile cannot be read is [skipped](Self::skip) in this run.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 where the list of tenants cannot be read; the last tenant's error where none could be looked at.
     pub async fn tenants(&self) -> Result<Vec<TenantId>> {
         const { assert!(declares(S::NEEDS, Need::Tenants), "looks over all tenants: add Need::Tenants to NEEDS") }
         let query = Query { newest_first: false, ..TableQuery::index(Index::All, tenant::LIST).limit(1000) };
         let rows = self.ground.deps.db.query_all(TenantId::PLATFORM, &query).await?;
-        let tenants: Vec<TenantId> = rows.iter().map(|row| row.parse("tenant_id")).collect::<Result<_>>()?;
+        let listed: Vec<_> = rows.iter().map(|row| (None, row.parse("tenant_id").map(Some))).collect();
+        let tenants = self.without_failed(listed)?;
         if !S::WAITS {
             return Ok(tenants);
         }
@@ -212,39 +215,70 @@ impl<S: Schedule> Tick<'_, S> {
             Err(Error::Forbidden(Refusal::TenantInactive)) => Ok(None),
             Err(error) => Err(error),
         };
-        let active: Vec<_> = stream::iter(tenants).map(active).buffered(TENANTS_AT_ONCE).try_collect().await?;
-        Ok(active.into_iter().flatten().collect())
+        let look = async |tenant| (Some(tenant), active(tenant).await);
+        let looked = stream::iter(tenants).map(look).buffered(TENANTS_AT_ONCE).collect::<Vec<_>>().await;
+        self.without_failed(looked)
     }
 
     /// What of each tenant's `list` is due, longest first, `most` of each at most; who has nothing due is left out. One Query a
     /// tenant; it may lag behind by a moment, so whoever acts on it looks at the item itself. A tenant whose list cannot be read
-    /// has its turn the next time, and holds up nobody else.
+    /// is [skipped](Self::skip) in this run, and so is an item that cannot be.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer, for any of them.
+    /// As [`tenants`](Self::tenants).
     pub async fn due(&self, list: &str, most: u32) -> Result<Vec<(TenantId, Vec<DueItem>)>> {
-        let read = async |tenant| (tenant, self.due_of(tenant, list, most).await);
-        let read: Vec<_> = stream::iter(self.tenants().await?).map(read).buffered(TENANTS_AT_ONCE).collect().await;
-        let (mut due, mut unread) = (Vec::new(), Vec::new());
-        for (tenant, items) in read {
-            match items {
-                Ok(items) => due.push((tenant, items)),
-                Err(error) => unread.push(error),
+        let read = async |tenant| {
+            let due = self.due_of(tenant, list, most).await;
+            (Some(tenant), due.map(|items| (!items.is_empty()).then_some((tenant, items))))
+        };
+        let read = stream::iter(self.tenants().await?).map(read).buffered(TENANTS_AT_ONCE).collect::<Vec<_>>().await;
+        self.without_failed(read)
+    }
+
+    /// Leaves something of a tenant's undone in this run, because of `error`: the other tenants are served. The log line is counted
+    /// by the alarm `tenants-skipped`.
+    pub fn skip(&self, tenant: TenantId, error: &Error) {
+        self.skipped(Some(tenant), error);
+    }
+
+    fn skipped(&self, tenant: Option<TenantId>, error: &Error) {
+        let Ground { deps, now, correlation_id, .. } = self.ground;
+        let mut line = WideEvent::default();
+        line.set("level", "error");
+        line.set("event", TENANT_SKIPPED);
+        line.set("timestamp", *now);
+        line.set("function", S::NAME);
+        line.set("tenant.id", tenant);
+        line.set("code", error.reason());
+        line.set("error.cause", Cause::code(&error.said()));
+        line.set("correlation_id", correlation_id.clone());
+        deps.log.write(&line);
+    }
+
+    /// What was found of tenants, without those of whom nothing could be; an error where there are only such.
+    fn without_failed<T>(&self, looked: Vec<(Option<TenantId>, Result<Option<T>>)>) -> Result<Vec<T>> {
+        let (all, mut found, mut failed) = (looked.len(), Vec::new(), Vec::new());
+        for (tenant, result) in looked {
+            match result {
+                Ok(some) => found.extend(some),
+                Err(error) => {
+                    self.skipped(tenant, &error);
+                    failed.push(error);
+                }
             }
         }
-        self.log("tenants.unread", unread.len());
-        if let (true, Some(error)) = (due.is_empty(), unread.pop()) {
-            return Err(error);
+        match failed.pop() {
+            Some(error) if failed.len() + 1 == all => Err(error),
+            _ => Ok(found),
         }
-        due.retain(|(_, items)| !items.is_empty());
-        Ok(due)
     }
 
     async fn due_of(&self, tenant: TenantId, list: &str, most: u32) -> Result<Vec<DueItem>> {
         let query = TableQuery::index(Index::Due, list).between("0", self.ground.now).limit(most);
         let query = Query { newest_first: false, ..query };
         let page = self.ground.deps.db.query(tenant, &query, None).await?;
-        page.rows.iter().map(|row| Ok(DueItem { key: row.key()?, at: row.parse(Index::Due.sort_attribute())? })).collect()
+        let item = |row: &Row| Ok(DueItem { key: row.key()?, at: row.parse(Index::Due.sort_attribute())? });
+        Ok(page.rows.iter().filter_map(|row| item(row).inspect_err(|error| self.skip(tenant, error)).ok()).collect())
     }
 
     /// A message to a consumer of ours, about a tenant.
