@@ -280,6 +280,10 @@ def item_parameter(operation) -> str | None:
 def new_number(body: dict) -> None:
     body["tracking_number"] = tracking_number()
     body.pop("assigned_to", None)
+    recipient = body["recipient"]
+    recipient["address"].update(country="US", postal_code="62701")
+    if recipient.get("phone") is not None:
+        recipient["phone"] = "+1 (555) 010-4477"
 
 
 def new_numbers(body: dict) -> None:
@@ -413,6 +417,9 @@ RULES = {
     "networks:invalid": "an address has no bits behind its network's",
     "purposes:invalid": "no key states an emergency",
     "recipient.address.country:invalid": "ISO 3166-1 assigns some pairs of letters",
+    "recipient.address.postal_code:invalid": "which form it has depends on the country",
+    "recipient.address.postal_code:required": "whether there is one depends on the country",
+    "recipient.phone:invalid": "which numbers there are depends on the country",
     "created_after:invalid": "there is no time before 1970",
     "created_before:invalid": "there is no time before 1970",
     "signed_at:invalid": "there is no time before 1970",
