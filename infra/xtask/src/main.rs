@@ -8,6 +8,7 @@ mod dev;
 mod event;
 mod fuzz;
 mod lambda;
+mod mutants;
 mod openapi;
 mod paint;
 mod prove;
@@ -34,6 +35,7 @@ enum Task {
     Event(event::Args),
     Lambda(lambda::Args),
     Fuzz(fuzz::Args),
+    Mutants(mutants::Args),
     Build(build::Args),
     Bench(bench::Args),
     Openapi(openapi::Args),
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Task::Sync(args) => sync::run(args),
         Task::Event(args) => event::run(args),
         Task::Fuzz(args) => fuzz::run(args),
+        Task::Mutants(args) => mutants::run(args),
         Task::Lambda(args) => lambda::run(args),
         Task::Build(args) => build::run(args),
         Task::Bench(args) => bench::run(args),
