@@ -462,6 +462,51 @@ async fn lose_each_call(endpoints: impl Iterator<Item = &'static AnyEndpoint>) {
     }
 }
 
+/// What DynamoDB refuses while a transaction includes the item.
+const HELD: [&str; 4] = ["TransactWriteItems", "PutItem", "UpdateItem", "DeleteItem"];
+
+/// DynamoDB refuses a write of an item that a transaction under way includes, and the SDK does not repeat it.
+#[tokio::test(flavor = "multi_thread")]
+async fn conflict_of_any_write_with_a_transaction_changes_no_endpoints_answer() {
+    for endpoint in protected() {
+        let app = fixture::backend(endpoint).await;
+        let ask = async |fixture: &Fixture| {
+            app.clock().advance(Duration::from_secs(60));
+            let identity = app.open_session(Tenant::Acme, allowed_role(endpoint)).await;
+            fixture.call(&app.as_identity(identity), endpoint).await
+        };
+        ask(&Fixture::of(&app, endpoint).await).await;
+        let fixture = Fixture::of(&app, endpoint).await;
+        app.reset_calls();
+        ask(&fixture).await;
+        let calls = app.calls().dynamodb;
+        for (index, call) in calls.iter().enumerate().filter(|(_, call)| HELD.contains(&call.as_str())) {
+            let fixture = Fixture::of(&app, endpoint).await;
+            app.wire().fail("dynamodb", index, 1, Fault::Conflict);
+            let answer = ask(&fixture).await;
+            app.wire().heal();
+            assert_eq!(answer.status, endpoint.status, "{}: {call} (call {index}): {}", endpoint.name, answer.text);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conflict_of_a_single_write_is_tried_again_but_not_for_ever() {
+    let app = App::start().await;
+    let get = || app.as_role(Tenant::Acme, Role::Marketer).call(endpoint("list_shipments")).into_future();
+    get().await;
+    app.wire().fail("UpdateItem", 0, 3, Fault::Conflict);
+    assert_eq!(get().await.status, 200, "three conflicts");
+    app.wire().fail("UpdateItem", 0, 1000, Fault::Conflict);
+    app.reset_calls();
+    unavailable(&get().await, "conflicts without end");
+    let tries = app.calls().dynamodb.iter().filter(|call| *call == "UpdateItem").count();
+    // The session's, and the refusal's audit event.
+    assert!((4..=12).contains(&tries), "{tries} tries");
+    app.wire().heal();
+    assert_eq!(get().await.status, 200);
+}
+
 /// How often an endpoint's success is on record, and how many domain events are in the outbox, of all tenants.
 async fn on_record(app: &App, endpoint: &AnyEndpoint) -> (usize, usize) {
     let kind = format!("api.{}", endpoint.name);

@@ -6,12 +6,14 @@ use crate::{
     config::TableNames,
     error::Cause,
     quotas,
+    resilience,
     second_wall::SecondWall,
     table::{Attributes, Index, Item, Key, Row, Table, cause, prefixed, unavailable},
     unit::{Condition, Edit, Op},
 };
 use aws_sdk_dynamodb::{
     Client,
+    error::{ProvideErrorMetadata, SdkError},
     operation::transact_write_items::TransactWriteItemsError,
     types::{
         AttributeValue, CancellationReason, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure,
@@ -22,8 +24,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 pub(crate) const SERVICE: &str = "dynamodb";
 
-/// How often one commit is tried when DynamoDB says that another transaction was in its way.
+/// How often one commit, or one write of an item, is tried when DynamoDB says that another transaction was in its way.
 const CONFLICT_ATTEMPTS: u32 = 6;
+/// What DynamoDB answers to a write of one item that a transaction under way includes.
+const HELD: &str = "TransactionConflictException";
 /// What BatchWriteItem takes at once.
 const MOST_BATCHED: usize = 25;
 
@@ -259,7 +263,7 @@ impl Db {
         )?;
         let names = update.names.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let values = update.values.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<HashMap<_, _>>();
-        let sent = self
+        let request = self
             .client(tenant)
             .await?
             .update_item()
@@ -270,10 +274,8 @@ impl Db {
             .set_expression_attribute_names(Some(names).filter(|n: &HashMap<_, _>| !n.is_empty()))
             .set_expression_attribute_values(Some(values).filter(|v| !v.is_empty()))
             .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        match sent {
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match self.unless_held(|| request.clone().send()).await {
             Ok(answer) => Ok(Ok(Row::new(answer.attributes.unwrap_or_default()))),
             Err(e) => match e.as_service_error() {
                 Some(e) if e.is_conditional_check_failed_exception() => {
@@ -290,7 +292,7 @@ impl Db {
     pub(crate) async fn put(&self, tenant: TenantId, table: Table, item: Item) -> Result<()> {
         quotas::check_item(tenant, table, &item)?;
         let put = self.client(tenant).await?.put_item().table_name(self.name(table)).set_item(Some(item.into_attributes(tenant)));
-        put.send().await.map(drop).map_err(unavailable(SERVICE))
+        self.unless_held(|| put.clone().send()).await.map(drop).map_err(unavailable(SERVICE))
     }
 
     /// Takes an item away, where `condition` holds of it: the item.
@@ -305,7 +307,7 @@ impl Db {
     ) -> Result<Result<Row, Option<Row>>> {
         use aws_sdk_dynamodb::operation::delete_item::DeleteItemError::ConditionalCheckFailedException as Failed;
         let (expression, names, values) = condition.expression();
-        let sent = self
+        let request = self
             .client(tenant)
             .await?
             .delete_item()
@@ -315,10 +317,8 @@ impl Db {
             .set_expression_attribute_names(Some(names).filter(|n| !n.is_empty()))
             .set_expression_attribute_values(Some(values).filter(|v| !v.is_empty()))
             .return_values(ReturnValue::AllOld)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        match sent {
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match self.unless_held(|| request.clone().send()).await {
             Ok(answer) => Ok(answer.attributes.map(Row::new).ok_or(None)),
             Err(e) => match e.as_service_error() {
                 Some(Failed(failed)) => Ok(Err(failed.item().cloned().map(Row::new))),
@@ -334,7 +334,7 @@ impl Db {
         let (condition, more_names, more_values) = edit.condition.expression();
         names.extend(more_names);
         values.extend(more_values);
-        let sent = self
+        let request = self
             .client(tenant)
             .await?
             .update_item()
@@ -343,10 +343,8 @@ impl Db {
             .update_expression(update)
             .condition_expression(condition)
             .set_expression_attribute_names(Some(names).filter(|n| !n.is_empty()))
-            .set_expression_attribute_values(Some(values).filter(|v| !v.is_empty()))
-            .send()
-            .await;
-        match sent {
+            .set_expression_attribute_values(Some(values).filter(|v| !v.is_empty()));
+        match self.unless_held(|| request.clone().send()).await {
             Ok(_) => Ok(true),
             Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(false),
             Err(e) => Err(unavailable(SERVICE)(e)),
@@ -356,7 +354,29 @@ impl Db {
     /// Deletes an item; one that is not there is deleted.
     pub(crate) async fn delete(&self, tenant: TenantId, table: Table, key: &Key) -> Result<()> {
         let delete = self.client(tenant).await?.delete_item().table_name(self.name(table)).set_key(Some(key.attributes(tenant)));
-        delete.send().await.map(drop).map_err(unavailable(SERVICE))
+        self.unless_held(|| delete.clone().send()).await.map(drop).map_err(unavailable(SERVICE))
+    }
+
+    /// Sends a write that is no transaction, and sends it again while a transaction holds its item. The SDK does not, and neither
+    /// condition nor item has been looked at when DynamoDB refuses so. Bounded like a commit: by attempts, and by the end of what it
+    /// is for.
+    async fn unless_held<T, E, R, F>(&self, send: impl Fn() -> F) -> Result<T, SdkError<E, R>>
+    where
+        E: ProvideErrorMetadata,
+        F: Future<Output = Result<T, SdkError<E, R>>>,
+    {
+        let mut attempt = 0;
+        loop {
+            let sent = send().await;
+            let code = sent.as_ref().err().and_then(SdkError::as_service_error).and_then(ProvideErrorMetadata::code);
+            attempt += 1;
+            let pause = backoff(attempt);
+            let over = resilience::deadline().is_some_and(|end| self.clock.now().plus(pause) >= end);
+            if code != Some(HELD) || attempt >= CONFLICT_ATTEMPTS || over {
+                return sent;
+            }
+            tokio::time::sleep(pause).await;
+        }
     }
 
     /// Deletes items, 25 a call; one that is not there is deleted.
@@ -372,7 +392,8 @@ impl Db {
             let mut wanted =
                 HashMap::from([(self.name(table).to_owned(), chunk.iter().map(delete).collect::<Result<Vec<_>>>()?)]);
             for attempt in 0..CONFLICT_ATTEMPTS {
-                let sent = client.batch_write_item().set_request_items(Some(wanted)).send().await;
+                let request = client.batch_write_item().set_request_items(Some(wanted));
+                let sent = self.unless_held(|| request.clone().send()).await;
                 wanted = sent.map_err(unavailable(SERVICE))?.unprocessed_items.unwrap_or_default();
                 if wanted.is_empty() {
                     break;

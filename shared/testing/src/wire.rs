@@ -28,7 +28,8 @@ pub enum Fault {
     Gone,
     /// The service says that it is throttling.
     Throttled,
-    /// Another transaction was in the way. (The emulator never says so of itself.)
+    /// Another transaction was in the way, of a transaction or of a write of one item. Reads are not refused for that. (The emulator
+    /// never says so of itself.)
     Conflict,
     /// The call is carried out, and its answer lost.
     LostAnswer,
@@ -385,10 +386,10 @@ impl HttpConnector for Wire {
                 Some(Fault::Throttled) => {
                     answer(400, r#"{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"slow down"}"#)
                 }
-                Some(Fault::Conflict) => answer(
-                    400,
-                    r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","message":"cancelled","CancellationReasons":[{"Code":"TransactionConflict"}]}"#,
-                ),
+                Some(Fault::Conflict) => match conflict(&request) {
+                    Some(said) => answer(400, said),
+                    None => inner.call(request).await,
+                },
                 Some(Fault::Refused(code)) => answer(400, format!(r#"{{"__type":"{code}","message":"refused (injected)"}}"#)),
                 Some(Fault::Says(status, body)) => answer(status, body),
                 Some(Fault::LostAnswer) => {
@@ -401,6 +402,19 @@ impl HttpConnector for Wire {
                 }
             }
         })
+    }
+}
+
+/// What DynamoDB says to a call that another transaction is in the way of; nothing to a read, and nothing of other services.
+fn conflict(request: &HttpRequest) -> Option<&'static str> {
+    match request.headers().get("x-amz-target")?.strip_prefix("DynamoDB_20120810.")? {
+        "TransactWriteItems" => Some(
+            r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","message":"cancelled","CancellationReasons":[{"Code":"TransactionConflict"}]}"#,
+        ),
+        "PutItem" | "UpdateItem" | "DeleteItem" => Some(
+            r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionConflictException","message":"Transaction is ongoing for the item"}"#,
+        ),
+        _ => None,
     }
 }
 

@@ -170,7 +170,7 @@ pub(crate) async fn within<T>(end: Timestamp, work: impl Future<Output = T>) -> 
     DEADLINE.scope(end.minus(ANSWER), work).await
 }
 
-fn deadline() -> Option<Timestamp> {
+pub(crate) fn deadline() -> Option<Timestamp> {
     DEADLINE.try_with(|deadline| *deadline).ok()
 }
 
