@@ -171,6 +171,11 @@ async fn prepare(world: &mut World, name: &str, tenant: Tenant) {
             assert_eq!(app.socket(socket(), &who, "desk", None).await, 200);
             done(app.as_identity(who.clone()).call(endpoint("end_session")).path("session_id", who.session)).await;
         }
+        "expire_sessions" => {
+            app.open_session(tenant, Role::Marketer).await;
+            connect(app, tenant, Role::Viewer, "phone").await;
+            app.clock().advance(Duration::from_secs(16 * 60));
+        }
         "settle_outbox" => drop(ship(app, tenant).await),
         "sweep_outbox" => {
             ship(app, tenant).await;

@@ -15,6 +15,7 @@ mod events;
 mod fixtures;
 pub mod jwks;
 pub mod pre_token_generation;
+pub mod schedules;
 mod second_factor;
 mod secret;
 mod sign_in;

@@ -70,7 +70,8 @@ async fn every_table_of_the_template_exists_with_its_indexes_stream_and_expiry()
     ]
     .map(|(index, keys)| (index.to_owned(), keys.to_owned()))
     .to_vec();
-    assert_eq!(indexes, BTreeMap::from([("RecordsTable", records)]));
+    let ephemera = vec![("due".to_owned(), "ix_due+ix_due_at".to_owned())];
+    assert_eq!(indexes, BTreeMap::from([("EphemeraTable", ephemera), ("RecordsTable", records)]));
     assert_eq!(streams, [("LedgerTable", "NEW_IMAGE".to_owned())]);
     assert_eq!(expiring, [("EphemeraTable", "expires_at".to_owned())]);
 }

@@ -34,7 +34,7 @@ pub const DOMAINS: &[Domain] = &[
         summary: "Signing in, sessions and who one is",
         endpoints: identity::endpoints::ALL,
         consumers: identity::consumers::CONSUMERS,
-        schedules: &[],
+        schedules: identity::schedules::SCHEDULES,
         sockets: &[],
         events: identity::EVENTS,
     },

@@ -11,13 +11,14 @@
 //! `clo_live_[0-9A-Za-z]{71}` finds it wherever it leaks, and whoever finds it can tell it from chance, and whose it is.
 
 use crate::{
-    AuthFailure, Endpoint, Error, Grant, Identity, KeyBounds, Need, Permit, Result, Role, SessionId, SessionKind, TenantId,
-    Timestamp, UserId, Uuid,
+    AuthFailure, EndReason, Endpoint, Error, Grant, Identity, KeyBounds, Need, Permit, Result, Role, SessionId, SessionKind,
+    TenantId, Timestamp, UserId, Uuid,
     db::Db,
     endpoint::declares,
     idempotency::hash,
     membership, random,
     session::{self, Session},
+    session_end::{self, Ending},
     table::{Item, Key, Table},
     unit::{Condition, Edit, Op},
 };
@@ -202,6 +203,7 @@ impl<E: Endpoint> Permit<'_, E> {
             user_agent: String::new(),
             created_at: now,
             expires_at: terms.expires_at,
+            look_at: terms.expires_at,
         };
         let item = item.into_item()?;
         self.changes().put(Table::Ephemera, item, Condition::Absent, Error::internal("session exists"));
@@ -213,12 +215,16 @@ impl<E: Endpoint> Permit<'_, E> {
         Ok((text, session))
     }
 
-    /// Ends a secret of a key at `at`, or before where it would have ended before.
+    /// Ends a secret of a key at `at`, which may be now.
     pub fn end_api_key_secret(&mut self, id: ApiKeyId, session: SessionId, at: Timestamp) {
         const { assert!(declares(E::NEEDS, Need::Sessions), "ends a session: add Need::Sessions to NEEDS") }
-        let edit = Edit::of(session::key(id.user(), session)).number("ends_at", at.as_millis());
-        let op = Op::Edit { table: Table::Ephemera, edit };
-        self.changes().ops.push((op, Error::conflict("changed", "the key has just been changed by somebody else")));
+        let changed = Error::conflict("changed", "the key has just been changed by somebody else");
+        if at <= self.now() {
+            self.changes().end_session(Ending::of(id.user(), session, EndReason::KeyRotated), changed);
+            return;
+        }
+        let edit = Edit::of(session::key(id.user(), session)).number("ends_at", at.as_millis()).due(session_end::LIST, at);
+        self.changes().ops.push((Op::Edit { table: Table::Ephemera, edit }, changed));
     }
 
     /// Ends a key: its member, and all of its secrets, at their next request.
@@ -230,7 +236,7 @@ impl<E: Endpoint> Permit<'_, E> {
         let edit = Edit::of(membership::key(user)).text("status", membership::status(false, false)).add("version", 1);
         self.changes().edit(edit, Error::NotFound);
         for session in self.sessions(user).await? {
-            self.changes().end_session(user, session.session, Error::NotFound);
+            self.changes().end_session(Ending::of(user, session.session, EndReason::KeyRevoked), Error::NotFound);
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use crate::{
     permit::Effects,
     request::Response,
     scope::{Context, Trace},
+    session_end::{self, Ending},
     story::Story,
     table::{Row, Table},
     unit::Op,
@@ -34,7 +35,7 @@ pub(crate) async fn changes(
     let own_membership = membership::key(principal.user());
     let Effects { changes, elsewhere, .. } = effects;
     let changed = changes.changed.clone();
-    let mut events = Vec::new();
+    let (mut events, mut endings) = (Vec::new(), Vec::new());
     // A transaction may name an item once: the caller's own membership is checked below, more strictly, unless it changes here,
     // under the same condition. What it was changed from may be what it had become since the session was touched.
     let as_copied = membership::unchanged(principal.membership_version);
@@ -57,6 +58,7 @@ pub(crate) async fn changes(
             unit.push(at, Op::Edit { table: Table::Records, edit: note }, Error::conflict("changed", CHANGED));
         }
         events.extend(changes.events.into_iter().map(|event| (at, event)));
+        endings.push((at, changes.endings));
     }
     if !own_changes {
         let check = Op::Check { table: Table::Records, key: own_membership, condition: as_copied };
@@ -66,6 +68,9 @@ pub(crate) async fn changes(
     let record = context.trace.with(|traced| story.record(deps, response.status, &changed).gathered(traced));
     let event = crate::audit::Record { id: context.audit_id, tenant: *tenant, ..record };
     unit.push(*tenant, event.op()?, Error::internal("audit event exists"));
+    for (at, endings) in endings {
+        session_end::end(&mut unit, at, endings, &event)?;
+    }
     if *tenant != principal.tenant() {
         // About a tenant, by the platform: on record in both logs.
         let own = crate::audit::Record { tenant: principal.tenant(), ..event };
@@ -107,7 +112,7 @@ pub(crate) async fn public(
     deps: &Deps,
     story: &mut Story,
     trace: &Trace,
-    (id, ops): (EventId, Vec<(TenantId, Op, Error)>),
+    (id, ops, endings): (EventId, Vec<(TenantId, Op, Error)>, Vec<(Ending, Error)>),
     response: &Response,
     deadline: Timestamp,
 ) -> Result<()> {
@@ -120,6 +125,7 @@ pub(crate) async fn public(
     }
     let event = trace.with(|traced| crate::audit::Record { id, ..story.record(deps, response.status, &[]) }.gathered(traced));
     unit.push(event.tenant, event.op()?, Error::internal("audit event exists"));
+    session_end::end(&mut unit, event.tenant, endings, &event)?;
     unit.commit(deps, deadline).await.map_err(|(_, _, error)| error)?;
     story.recorded = true;
     Ok(())

@@ -2,19 +2,19 @@
 //! was taken away, or an account that was disabled, stops at the next request, and of two changes one is told that it came late.
 
 use crate::{
-    Background, Delivery, Error, Grant, Membership, Need, Permit, Platform, Result, SessionEnded, SessionId, SessionKind,
-    TenantId, Timestamp, UserId,
+    Background, Delivery, EndReason, Error, Grant, Membership, Need, Permit, Platform, Result, SessionId, SessionKind, TenantId,
+    Timestamp, UserId,
     background::{CONTENDED, Ground},
     db::{Db, Query},
     endpoint::declares,
     last_admin, membership,
     permit::Work,
     scope::Context,
-    second_factor,
-    session::{self, ENDED},
+    second_factor, session,
+    session_end::Ending,
     table::{Row, Table, Version},
     under_way,
-    unit::{Changes, Condition, Edit, Op},
+    unit::{Condition, Edit, Op},
 };
 
 /// How many sessions a user has at most: a transaction changes them all.
@@ -62,7 +62,7 @@ pub struct MemberChange {
     /// `Some(None)` takes the department away.
     pub department: Option<Option<String>>,
     pub mfa_enrolled: Option<bool>,
-    /// The session in which a second factor was given just now, where that is what changes.
+    /// The session in which a second factor was given just now, where that is what changes. The user's others end.
     pub mfa_given_in: Option<SessionId>,
     /// Its sealed record, where that is written anew.
     pub sealed: Option<Vec<u8>>,
@@ -91,19 +91,6 @@ pub(crate) async fn unended(db: &Db, tenant: TenantId, user: UserId, now: Timest
     }
     open.sort_by_key(|session| std::cmp::Reverse(session.last_seen));
     Ok(open)
-}
-
-/// Ends a session together with what else changes.
-pub(crate) fn end_session(user: UserId, session: SessionId) -> Op {
-    Op::Edit { table: Table::Ephemera, edit: Edit::of(session::key(user, session)).text("status", ENDED) }
-}
-
-impl Changes {
-    /// Ends a session, and says so.
-    pub(crate) fn end_session(&mut self, user: UserId, session: SessionId, or: Error) {
-        self.ops.push((end_session(user, session), or));
-        self.emit(SessionEnded { user_id: user, session_id: session }.into());
-    }
 }
 
 impl Work<'_> {
@@ -148,16 +135,22 @@ impl Work<'_> {
         let sessions = self.all_sessions(member.user, ends).await?;
         self.effects.changes.edit(edit, CHANGED);
         for session in &sessions {
+            let reason = match change.mfa_given_in {
+                _ if ends => Some(EndReason::UserDisabled),
+                // The others go on without a factor, and would for as long as they live.
+                Some(given_in) if given_in != session.session => Some(EndReason::SecondFactorActivated),
+                _ => None,
+            };
+            if let Some(reason) = reason {
+                self.effects.changes.end_session(Ending::of(member.user, session.session, reason), CHANGED);
+                continue;
+            }
             let edit = Edit::of(session::key(member.user, session.session)).number("membership_version", next.0);
             let mut edit = copy(edit);
             if change.mfa_given_in == Some(session.session) {
                 edit = edit.text("mfa_at", self.context.now);
             } else if change.mfa_enrolled == Some(false) {
                 edit = edit.remove("mfa_at");
-            }
-            if ends {
-                edit = edit.text("status", ENDED);
-                self.effects.changes.emit(SessionEnded { user_id: member.user, session_id: session.session }.into());
             }
             self.effects.changes.ops.push((Op::Edit { table: Table::Ephemera, edit }, CHANGED));
         }
@@ -174,18 +167,32 @@ impl Work<'_> {
         let secret = Op::Delete { table: Table::Records, key: second_factor::key(member.user), condition: None };
         self.effects.changes.ops.push((secret, CHANGED));
         for session in self.all_sessions(member.user, true).await? {
-            self.effects.changes.end_session(member.user, session.session, Error::NotFound);
+            let ending = Ending::of(member.user, session.session, EndReason::UserDeleted);
+            self.effects.changes.end_session(ending, Error::NotFound);
         }
         Ok(())
     }
 
-    async fn end_sessions(&mut self, user: UserId, except: Option<SessionId>) -> Result<usize> {
+    async fn end_sessions(&mut self, user: UserId, except: Option<SessionId>, reason: EndReason) -> Result<usize> {
         let sessions = self.all_sessions(user, true).await?;
         let ending: Vec<_> = sessions.iter().map(|session| session.session).filter(|id| Some(*id) != except).collect();
         for session in &ending {
-            self.effects.changes.end_session(user, *session, Error::NotFound);
+            self.effects.changes.end_session(Ending::of(user, *session, reason), Error::NotFound);
         }
         Ok(ending.len())
+    }
+
+    async fn end_session_of(&mut self, user: UserId, session: SessionId, reason: EndReason) -> Result<()> {
+        let Context { deps, tenant, .. } = *self.context;
+        let row = deps.db.get(tenant, Table::Ephemera, &session::key(user, session)).await?.ok_or(Error::NotFound)?;
+        if session::has_ended(&row)? {
+            // Nothing changes; whether the caller still may is asked all the same, by the commit.
+            let check = Op::Check { table: Table::Ephemera, key: session::key(user, session), condition: Condition::Present };
+            self.effects.changes.ops.push((check, Error::NotFound));
+        } else {
+            self.effects.changes.end_session(Ending::of(user, session, reason), Error::NotFound);
+        }
+        Ok(())
     }
 
     /// Every session that a user has when this is committed: one that is opened meanwhile refuses the commit. Where they `end`,
@@ -207,14 +214,14 @@ impl<B: Background> Delivery<'_, B> {
     ///
     /// # Errors
     /// 503 where DynamoDB does not answer.
-    pub async fn end_sessions_before(&mut self, user: UserId, moment: Timestamp) -> Result<usize> {
+    pub async fn end_sessions_before(&mut self, user: UserId, moment: Timestamp, reason: EndReason) -> Result<usize> {
         const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
         let Ground { deps, tenant, now, .. } = self.ground;
         let mut ended = 0;
         let before = |open: &&OpenSession| open.kind != SessionKind::ApiKey && open.created_at < moment;
         for open in unended(&deps.db, *tenant, user, *now).await?.iter().filter(before) {
-            self.changes.end_session(user, open.session, CONTENDED);
+            self.changes.end_session(Ending::of(user, open.session, reason), CONTENDED);
             ended += 1;
         }
         Ok(ended)
@@ -228,7 +235,7 @@ impl<B: Background> Delivery<'_, B> {
         let Ground { deps, tenant, .. } = self.ground;
         let now = deps.clock.now();
         let opened = under_way::opened(&deps.db, *tenant, user).await?;
-        self.end_sessions_before(user, now).await?;
+        self.end_sessions_before(user, now, EndReason::PasswordReset).await?;
         self.changes.ops.push((under_way::void(user, now, opened), CONTENDED));
         Ok(())
     }
@@ -282,17 +289,20 @@ macro_rules! members {
             ///
             /// # Errors
             /// 503 where DynamoDB does not answer.
-            pub async fn end_sessions(&mut self, user: UserId, except: Option<SessionId>) -> Result<usize> {
+            pub async fn end_sessions(&mut self, user: UserId, except: Option<SessionId>, reason: EndReason) -> Result<usize> {
                 const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
                 const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
-                self.inner.end_sessions(user, except).await
+                self.inner.end_sessions(user, except, reason).await
             }
 
-            /// Ends one session of a user. The commit is 404 where there is none.
-            pub fn end_session_of(&mut self, user: UserId, session: SessionId) {
+            /// Ends one session of a user. One that has ended is left as it is.
+            ///
+            /// # Errors
+            /// 404 where there is none; 503.
+            pub async fn end_session_of(&mut self, user: UserId, session: SessionId, reason: EndReason) -> Result<()> {
                 const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
                 const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
-                self.inner.effects.changes.end_session(user, session, Error::NotFound);
+                self.inner.end_session_of(user, session, reason).await
             }
         }
     };

@@ -10,7 +10,7 @@ use crate::{
     endpoint::declares,
     table::{Item, Key, Table},
     telemetry::CorrelationId,
-    unit::{Condition, Edit},
+    unit::Edit,
 };
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -140,13 +140,6 @@ impl Envelope {
             return Err(crate::Error::internal("payload"));
         }
         serde_json::to_string(self).map_err(|_| crate::Error::internal("envelope"))
-    }
-
-    /// Its item by itself, for what is told outside a transaction.
-    pub(crate) fn into_edit(self) -> Result<Edit> {
-        let text = self.to_json()?;
-        let edit = Edit::of(Key::new(OUTBOX, self.id.to_string())).text("kind", KIND).text("schema", self.schema);
-        Ok(edit.text("envelope", text).when(Condition::Any(vec![Condition::Absent, Condition::Present])))
     }
 
     pub(crate) fn into_item(self) -> Result<Item> {

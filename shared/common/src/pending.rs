@@ -32,6 +32,13 @@ phi::sealed_fields! {
 }
 
 phi::sealed_fields! {
+    /// A refresh token's secret, while whoever shows its predecessor is answered it.
+    pub(crate) struct Successor in "refresh_tokens" {
+        1 => secret: PoolSecret,
+    }
+}
+
+phi::sealed_fields! {
     /// A sign-in that waits for the answer to a challenge.
     #[derive(Clone, Debug)]
     pub struct PendingSignIn in "pending_sign_ins" {

@@ -10,6 +10,7 @@ use crate::{
     input::plain_number,
     membership,
     scope::{Context, Reader},
+    session_end::{EndReason, Ending},
     table::{Index, Row, Table},
     telemetry::LogValue,
     tenant,
@@ -30,7 +31,6 @@ pub(crate) struct Effects {
     pub(crate) elsewhere: Vec<(TenantId, Changes)>,
     pub(crate) etag: Option<Version>,
     pub(crate) location: Option<String>,
-    pub(crate) end_session: bool,
 }
 
 /// Proof that this request was authenticated, scoped and allowed to do `E` to its target.
@@ -145,10 +145,13 @@ impl<'a, E: crate::Endpoint> Permit<'a, E> {
         self.inner.context.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))
     }
 
-    /// Ends the caller's own session, once the audit event is written.
-    pub fn end_session(&mut self) {
+    /// Ends the caller's own session.
+    pub fn sign_out(&mut self) {
+        const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
         const { assert!(declares(E::NEEDS, Need::Sessions), "ends a session: add Need::Sessions to NEEDS") }
-        self.inner.effects.end_session = true;
+        let who = &self.inner.context.principal;
+        let ending = Ending::of(who.user(), who.session(), EndReason::SignedOut);
+        self.inner.effects.changes.end_session(ending, Error::unauthenticated());
     }
     /// The version that the answer shows, as its ETag.
     pub fn etag(&mut self, version: Version) {

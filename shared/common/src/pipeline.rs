@@ -2,7 +2,7 @@
 
 use crate::{
     Action, AuthFailure, Batch, BatchEndpoint, BatchOutput, Data, Deps, Endpoint, Error, EventId, IdempotencyKey, Operation,
-    Permit, Platform, PlatformEndpoint, Public, PublicEndpoint, Purpose, Resource, Result, Scope, Subject, TenantId,
+    Permit, Platform, PlatformEndpoint, Public, PublicEndpoint, Purpose, Resource, Result, Scope, Subject, TenantId, Timestamp,
     audit::Who,
     batch::{Head, ItemResult},
     commit::{self, Committed},
@@ -83,15 +83,7 @@ async fn attempt<E: Endpoint>(deps: &Deps, request: &Request, story: &mut Story,
     };
     let effects = permit.inner.effects;
     let response = answer::<E>(&output, &effects)?;
-    let ends_session = effects.end_session;
-    let response = commit(context, story, effects, response).await?;
-    if ends_session {
-        // After its event: a session may outlive a logout that failed here, but never end without a word.
-        let Context { tenant, principal, correlation_id, audit_id: event, now, .. } = context;
-        let cause = session::Cause { event: *event, correlation_id, now: *now };
-        session::end(&deps.db, *tenant, principal.user(), principal.session(), cause).await?;
-    }
-    Ok(response)
+    commit(context, story, effects, response).await
 }
 
 async fn attempt_platform<E: PlatformEndpoint>(
@@ -168,9 +160,9 @@ async fn attempt_public<E: PublicEndpoint>(deps: &Deps, request: &Request, story
     let input = input::parse(request)?;
     let (audit_id, correlation_id) = (EventId::new(story.now), story.correlation_id.clone());
     let member = None;
-    let (now, ops) = (story.now, Vec::new());
+    let (now, ops, endings) = (story.now, Vec::new(), Vec::new());
     let mut public =
-        Public::<E> { deps, request, now, began: now, trace, audit_id, correlation_id, member, ops, of: PhantomData };
+        Public::<E> { deps, request, now, began: now, trace, audit_id, correlation_id, member, ops, endings, of: PhantomData };
     // On the heap: a sign-in's future is the largest there is.
     let result = Box::pin(E::handle(&mut public, input)).await;
     if let Some(known) = public.member {
@@ -182,7 +174,8 @@ async fn attempt_public<E: PublicEndpoint>(deps: &Deps, request: &Request, story
         other => other,
     };
     let response = answer::<E>(&result.map_err(called)?, &Effects::default())?;
-    commit::public(deps, story, trace, (audit_id, public.ops), &response, deadline(request, story)).await.map_err(called)?;
+    let written = (audit_id, public.ops, public.endings);
+    commit::public(deps, story, trace, written, &response, deadline(request, story.now)).await.map_err(called)?;
     Ok(response)
 }
 
@@ -228,7 +221,7 @@ async fn enter<'a, E: Operation>(
         principal,
         circumstances,
         now: story.now,
-        deadline: deadline(request, story),
+        deadline: deadline(request, story.now),
         correlation_id: story.correlation_id.clone(),
         audit_id: EventId::new(story.now),
         claim,
@@ -237,8 +230,9 @@ async fn enter<'a, E: Operation>(
     Ok((context, input))
 }
 
-fn deadline(request: &Request, story: &Story) -> crate::Timestamp {
-    request.deadline.map_or(story.now.plus(TIME), |end| end.minus(MARGIN))
+/// When the commit of a request that began at `began` must have been made.
+pub(crate) fn deadline(request: &Request, began: Timestamp) -> Timestamp {
+    request.deadline.map_or(began.plus(TIME), |end| end.minus(MARGIN))
 }
 
 /// PHI is asked for with a purpose; elsewhere the header says nothing.

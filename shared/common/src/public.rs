@@ -1,8 +1,9 @@
 //! Public endpoints' context: no scope, because nobody has signed in. What it can do is what signing in needs.
 
 use crate::{
-    Action, Deps, Error, EventId, Grant, Identity, Need, Operation, Principal, PublicEndpoint, RateLimit, Resource, Result,
-    SessionId, SessionKind, TenantId, Timestamp, UserId,
+    Action, Deps, EndReason, Error, EventId, Grant, Identity, Need, Operation, Principal, PublicEndpoint, RateLimit, Resource,
+    Result, SessionId, SessionKind, TenantId, Timestamp, UserId,
+    audit::Who,
     cognito::Cognito,
     db::{Db, Update},
     endpoint::declares,
@@ -14,15 +15,18 @@ use crate::{
     pending::{PendingSignIn, PoolSecret, PoolToken},
     permit,
     policy::Circumstances,
+    refresh::RefreshToken,
     request::Request,
     scope::Trace,
     session::{self, Refresh, Session},
-    table::{Item, Key, Row, Table},
+    session_end::{self, Ending},
+    table::{Item, Key, Table},
     telemetry::{CorrelationId, LogValue},
     under_way,
     unit::{Condition, Op},
 };
-use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+use aws_sdk_dynamodb::types::AttributeValue;
+use ledger::ActorType;
 use phi::Sealed;
 use std::{marker::PhantomData, time::Duration};
 
@@ -44,6 +48,8 @@ pub struct Public<'a, E> {
     /// Whose request it turned out to be.
     pub(crate) member: Option<Known>,
     pub(crate) ops: Vec<(TenantId, Op, Error)>,
+    /// Sessions of the member's that end with what it writes.
+    pub(crate) endings: Vec<(Ending, Error)>,
     pub(crate) of: PhantomData<fn() -> E>,
 }
 
@@ -82,7 +88,25 @@ pub(crate) struct Known {
     pub(crate) grants: Vec<Grant>,
 }
 
+impl Known {
+    /// As an audit event names them.
+    pub(crate) fn who(&self, request: &Request, now: Timestamp) -> Who {
+        Who {
+            id: Some(self.user.to_string()),
+            kind: Some(ActorType::User),
+            role: self.grants.iter().find(|grant| grant.holds_at(now)).map(|grant| grant.role),
+            session: self.session,
+            ..Who::anonymous(request)
+        }
+    }
+}
+
 impl<'a, E: PublicEndpoint> Public<'a, E> {
+    /// Whose request it turned out to be, for an audit event of its own.
+    pub(crate) fn known_user(&self) -> Who {
+        self.member.as_ref().map_or_else(|| Who::anonymous(self.request), |known| known.who(self.request, self.now))
+    }
+
     pub fn now(&self) -> Timestamp {
         self.now
     }
@@ -202,7 +226,8 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         let token = RefreshToken::new(member.tenant, member.user, id);
         let secret = PoolToken { token: PoolSecret(pool_refresh.to_owned()) };
         let sealed = permit::seal(self.deps, member.tenant, session::refresh_key(id).place(), &secret).await?;
-        let session = self.session(member, id, mfa_at, lifetime);
+        let idle = gate.settings.idle(self.deps.config.session_idle);
+        let session = self.session(member, id, mfa_at, (lifetime, idle));
         let refresh = Refresh {
             session: id,
             ends_at: session.expires_at,
@@ -219,98 +244,16 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         self.as_it_is(member, again);
         // Room for it among the others.
         let others = members::unended(&self.deps.db, member.tenant, member.user, self.now).await?;
-        for oldest in others.iter().skip(members::MOST_SESSIONS - 1) {
-            let op = members::end_session(member.user, oldest.session);
-            self.ops.push((member.tenant, op, Error::internal("session")));
+        let ends_already = |other: &&members::OpenSession| self.endings.iter().any(|(ending, _)| ending.session == other.session);
+        let too_many: Vec<_> = others.iter().filter(|other| !ends_already(other)).skip(members::MOST_SESSIONS - 1).collect();
+        for oldest in too_many {
+            let ending = Ending::of(member.user, oldest.session, EndReason::TooManySessions);
+            self.endings.push((ending, Error::internal("session")));
         }
         if let Some(known) = &mut self.member {
             known.session = Some(id);
         }
         Ok(token)
-    }
-
-    /// The session that a refresh token belongs to, if the token is the one that is good now, or its predecessor presented
-    /// once more within 30 seconds by the same device (whose answer was lost).
-    ///
-    /// # Errors
-    /// 401. A token that was used before ends its session, and is on the record as a security event.
-    pub async fn present(&mut self, token: &RefreshToken) -> Result<Presented> {
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "reads a session: add Need::Sessions to NEEDS") }
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Read), "reads memberships: add Need::Read to NEEDS") }
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "opens the pool's token: add Need::Seal to NEEDS") }
-        let refused = || Error::Unauthenticated(AuthFailure::InvalidRefreshToken);
-        let RefreshToken { tenant, user, session, .. } = *token;
-        let key = session::refresh_key(session);
-        let row = self.deps.db.get(tenant, Table::Ephemera, &key).await?.ok_or_else(refused)?;
-        let given = token.hash();
-        let is = |name: &'static str| row.bytes(name).is_ok_and(|stored| same(stored, &given));
-        let (current, previous) = (is("refresh_hash"), is("previous_hash"));
-        let ever = current
-            || previous
-            || row.maybe_bytes("used_hashes").is_some_and(|used| used.chunks_exact(32).any(|h| same(h, &given)));
-        if !ever {
-            return Err(refused());
-        }
-        let live = self.deps.db.get(tenant, Table::Ephemera, &session::key(user, session)).await?.ok_or_else(refused)?;
-        let grants: Vec<Grant> = serde_json::from_str(live.text("grants")?).map_err(|_| Error::internal("grants"))?;
-        self.member = Some(Known { tenant, user, session: Some(session), grants });
-        let repeated = previous
-            && same(row.bytes("device_hash")?, &self.device())
-            && self.now.as_millis() - row.number("rotated_at")? <= REPEAT_WITHIN_MS;
-        // Before asking whether the session lives: where its end succeeded and the event of it failed, the next attempt
-        // still leaves the event.
-        if !current && !repeated {
-            let correlation_id = &CorrelationId::new(self.now);
-            let cause = session::Cause { event: EventId::new(self.now), correlation_id, now: self.now };
-            session::end(&self.deps.db, tenant, user, session, cause).await?;
-            return Err(Error::Unauthenticated(AuthFailure::RefreshTokenReused));
-        }
-        let gate = self.deps.gates.of(tenant).await?;
-        if let Some(failure) = session::ended(&live, gate.settings.idle(self.deps.config.session_idle), self.now)? {
-            return Err(Error::Unauthenticated(failure));
-        }
-        gate.enter()?;
-        membership::active(&self.deps.db, tenant, user).await?;
-        let sealed =
-            Sealed::<PoolToken>::from_bytes(row.bytes("pool_token")?.to_vec()).map_err(|_| Error::internal("pool token"))?;
-        let opened = permit::open(self.deps, tenant, key.place(), &sealed).await?;
-        Ok(Presented { tenant, user, session, pool_refresh: opened.token.0, row, current })
-    }
-
-    /// Replaces a presented token by a new one, and the pool's own where it has given another. Of two that race, one wins;
-    /// the other presents a predecessor.
-    ///
-    /// # Errors
-    /// 401 where the token was rotated meanwhile.
-    pub async fn rotate(&mut self, presented: &Presented, pool_refresh: Option<&str>) -> Result<RefreshToken> {
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "rotates a token: add Need::Sessions to NEEDS") }
-        let Presented { tenant, user, session, row, .. } = presented;
-        let token = RefreshToken::new(*tenant, *user, *session);
-        let key = session::refresh_key(*session);
-        session::used(&self.deps.db, *tenant, *user, *session, self.now).await?;
-        let bytes = |b: &[u8]| AttributeValue::B(Blob::new(b));
-        let old = row.bytes("refresh_hash")?;
-        let used = with_used(row.maybe_bytes("used_hashes").unwrap_or_default(), old);
-        let mut expression = "SET refresh_hash = :new, used_hashes = :used".to_owned();
-        let mut values = vec![(":new", bytes(&token.hash())), (":used", bytes(&used)), (":old", bytes(old))];
-        if let Some(pool_refresh) = pool_refresh {
-            let secret = PoolToken { token: PoolSecret(pool_refresh.to_owned()) };
-            let sealed = permit::seal(self.deps, *tenant, key.place(), &secret).await?;
-            expression.push_str(", pool_token = :pool");
-            values.push((":pool", bytes(&sealed.into_bytes())));
-        }
-        if presented.current {
-            expression.push_str(", previous_hash = :old, rotated_at = :now");
-            values.push((":now", AttributeValue::N(self.now.as_millis().to_string())));
-        } else {
-            // The predecessor was taken once; now it is a used token like any other.
-            expression.push_str(" REMOVE previous_hash, rotated_at");
-        }
-        let update = Update { expression: &expression, condition: Some("refresh_hash = :old"), names: &[], values };
-        match self.deps.db.update(*tenant, Table::Ephemera, &key, update).await? {
-            Ok(_) => Ok(token),
-            Err(_) => Err(Error::Unauthenticated(AuthFailure::InvalidRefreshToken)),
-        }
     }
 
     /// Keeps `secret` for five minutes and five tries, under a handle that only its holder knows: a sign-in that waits for
@@ -325,8 +268,11 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         let id = SessionId::from_uuid(crate::Uuid::from_bytes(crate::random::bytes()));
         secret.enrolment = Some(PoolSecret(id.to_string()));
         let until = self.now.plus(ENROLMENT_FOR);
-        let session =
-            Session { kind: SessionKind::Enrolment, expires_at: until, ..self.session(member, id, None, ENROLMENT_FOR) };
+        let session = Session {
+            kind: SessionKind::Enrolment,
+            expires_at: until,
+            ..self.session(member, id, None, (ENROLMENT_FOR, ENROLMENT_FOR))
+        };
         let op = Op::Put { table: Table::Ephemera, item: session.into_item()?, condition: Some(Condition::Absent) };
         self.ops.push((member.tenant, op, Error::internal("session")));
         self.as_it_is(member, Error::Unauthenticated(AuthFailure::InvalidCredentials));
@@ -373,7 +319,13 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
     }
 
     /// A session of a member, as it begins.
-    fn session(&self, member: &Membership, id: SessionId, mfa_at: Option<Timestamp>, lifetime: Duration) -> Session {
+    fn session(
+        &self,
+        member: &Membership,
+        id: SessionId,
+        mfa_at: Option<Timestamp>,
+        (lifetime, idle): (Duration, Duration),
+    ) -> Session {
         Session {
             user: member.user,
             session: id,
@@ -389,6 +341,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
             user_agent: self.request.user_agent().chars().take(session::USER_AGENT).collect(),
             created_at: self.now,
             expires_at: self.now.plus(lifetime),
+            look_at: session_end::first_look(idle, self.now),
         }
     }
 
@@ -443,30 +396,16 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         self.ops.push((TenantId::PLATFORM, Op::Delete { table: Table::Ephemera, key: pending_key(handle), condition }, twice));
     }
 
-    fn device(&self) -> [u8; 32] {
+    pub(crate) fn device(&self) -> [u8; 32] {
         hash(&[self.request.user_agent().as_bytes()])
     }
 }
 
-const REPEAT_WITHIN_MS: i64 = 30_000;
-/// Used tokens that a session remembers, so that the reuse of an old one is known for what it is.
-const USED_KEPT: usize = 64;
-
-/// The hashes of used refresh tokens with one more: the newest [`USED_KEPT`].
-fn with_used(used: &[u8], hash: &[u8]) -> Vec<u8> {
-    let mut used = [used, hash].concat();
-    used.drain(..used.len().saturating_sub(USED_KEPT * 32));
-    used
-}
 const PENDING_FOR: Duration = Duration::from_secs(300);
 const ENROLMENT_FOR: Duration = Duration::from_secs(600);
 /// What a handle begins with that is a bearer token too.
 const ENROLMENT_PREFIX: &str = "clo_setup_";
 const PENDING_TRIES: u32 = 5;
-
-fn same(a: &[u8], b: &[u8]) -> bool {
-    aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
-}
 
 fn pending_key(handle: &str) -> Key {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -494,86 +433,4 @@ pub(crate) async fn enrolling(db: &Db, handle: &str, now: Timestamp) -> Result<O
 fn random_text() -> String {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     URL_SAFE_NO_PAD.encode(crate::random::bytes::<32>())
-}
-
-/// A session that a refresh token was good for.
-#[derive(Debug)]
-pub struct Presented {
-    pub tenant: TenantId,
-    pub user: UserId,
-    pub session: SessionId,
-    pool_refresh: String,
-    row: Row,
-    current: bool,
-}
-
-impl Presented {
-    /// The pool's own refresh token.
-    pub fn pool_refresh(&self) -> &str {
-        &self.pool_refresh
-    }
-}
-
-/// The API's refresh token: opaque to its holder, single-use, stored as a hash. It carries where its session lies.
-#[derive(Clone)]
-pub struct RefreshToken {
-    tenant: TenantId,
-    user: UserId,
-    session: SessionId,
-    secret: [u8; 32],
-}
-
-impl std::fmt::Debug for RefreshToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RefreshToken({})", self.session)
-    }
-}
-
-impl RefreshToken {
-    const BYTES: usize = 16 * 3 + 32;
-
-    fn new(tenant: TenantId, user: UserId, session: SessionId) -> Self {
-        Self { tenant, user, session, secret: crate::random::bytes() }
-    }
-
-    pub fn to_text(&self) -> String {
-        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-        let bytes =
-            [self.tenant.uuid().as_bytes(), self.user.uuid().as_bytes(), self.session.uuid().as_bytes(), &self.secret[..]]
-                .concat();
-        URL_SAFE_NO_PAD.encode(bytes)
-    }
-
-    /// # Errors
-    /// 401 where the text is no refresh token of ours.
-    pub fn parse(text: &str) -> Result<Self> {
-        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-        let read = || {
-            let bytes = URL_SAFE_NO_PAD.decode(text).ok().filter(|b| b.len() == Self::BYTES)?;
-            let uuid = |i: usize| crate::id::Uuid::from_slice(&bytes[i * 16..(i + 1) * 16]).ok();
-            let secret = bytes[48..].try_into().ok()?;
-            Some(Self {
-                tenant: TenantId::from_uuid(uuid(0)?),
-                user: UserId::from_uuid(uuid(1)?),
-                session: SessionId::from_uuid(uuid(2)?),
-                secret,
-            })
-        };
-        read().ok_or(Error::Unauthenticated(AuthFailure::InvalidRefreshToken))
-    }
-
-    fn hash(&self) -> [u8; 32] {
-        hash(&[&self.secret])
-    }
-}
-
-#[cfg(test)]
-mod used_tokens {
-    use super::*;
-
-    #[test]
-    fn used_tokens_are_remembered_up_to_a_number_and_the_newest_stay() {
-        let used = (0..=255_u8).fold(Vec::new(), |used, n| with_used(&used, &[n; 32]));
-        assert_eq!((used.len(), used[0], used[used.len() - 1]), (USED_KEPT * 32, 192, 255));
-    }
 }

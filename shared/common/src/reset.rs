@@ -4,17 +4,18 @@
 //!
 //! | Partition | Sort | What |
 //! |---|---|---|
-//! | *platform* `RESET#<hash>` | `RESET` | whose password it resets, and until when |
+//! | *platform* `RESET#<hash>` | `RESET` | whose password it resets, and until when; which request uses it ([`crate::password_change`]) |
 
 use crate::{
-    AuthFailure, Background, Delivery, DomainEvent, Error, MemberPii, Membership, Need, Public, PublicEndpoint, Result,
-    SessionEnded, TenantId, UserId,
+    Background, Delivery, DomainEvent, EndReason, Error, MemberPii, Membership, Need, Public, PublicEndpoint, Result, TenantId,
+    UserId,
     endpoint::declares,
     idempotency::hash,
     members, membership, permit,
+    session_end::Ending,
     table::{Item, Key, Table},
     under_way,
-    unit::{Condition, Op},
+    unit::Condition,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use phi::Email;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 const GOOD_FOR: Duration = Duration::from_secs(30 * 60);
 
-fn key(token: &str) -> Key {
+pub(crate) fn key(token: &str) -> Key {
     Key::new(format!("RESET#{}", URL_SAFE_NO_PAD.encode(hash(&[token.as_bytes()]))), "RESET")
 }
 
@@ -75,37 +76,16 @@ impl<B: Background> Delivery<'_, B> {
 }
 
 impl<E: PublicEndpoint> Public<'_, E> {
-    /// Takes a token: whose password it resets. Once that is done, they are [shut out](Self::shut_out).
-    ///
-    /// # Errors
-    /// 401 where the token is none, was used or is too old, or they are no active member any more; 403 where their tenant is not
-    /// active; 503.
-    pub async fn take_reset(&mut self, token: &str) -> Result<Membership> {
-        const { assert!(declares(E::NEEDS, Need::Passwords), "resets a password: add Need::Passwords to NEEDS") }
-        let refused = || Error::Unauthenticated(AuthFailure::InvalidCredentials);
-        let key = key(token);
-        let row = self.deps.db.get(TenantId::PLATFORM, Table::Ephemera, &key).await?.ok_or_else(refused)?;
-        if row.number("good_until")? <= self.now.as_millis() {
-            return Err(refused());
-        }
-        let member = self.member(row.parse("user_id")?).await?;
-        let op = Op::Delete { table: Table::Ephemera, key, condition: Some(Condition::Present) };
-        self.ops.push((TenantId::PLATFORM, op, refused()));
-        Ok(member)
-    }
-
     /// Ends what somebody has come in by until now, or is about to, with what this request writes.
     ///
     /// # Errors
     /// 503. The commit is 409 where they came in meanwhile.
-    pub async fn shut_out(&mut self, member: &Membership) -> Result<()> {
-        const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
+    pub(crate) async fn shut_out(&mut self, member: &Membership) -> Result<()> {
         let now = self.deps.clock.now();
         let opened = under_way::opened(&self.deps.db, member.tenant, member.user).await?;
         for session in members::unended(&self.deps.db, member.tenant, member.user, now).await? {
-            self.ops.push((member.tenant, members::end_session(member.user, session.session), Error::internal("session")));
-            let ended = SessionEnded { user_id: member.user, session_id: session.session };
-            self.emit(member.tenant, ended.into())?;
+            let ending = Ending::of(member.user, session.session, EndReason::PasswordReset);
+            self.endings.push((ending, Error::internal("session")));
         }
         self.ops.push((member.tenant, under_way::void(member.user, now, opened), members::CHANGED));
         Ok(())

@@ -9,12 +9,12 @@
 //! What a code is, and whether it is right, is its domain's to say.
 
 use crate::{
-    Error, Membership, Need, Permit, Public, Result, SessionId, TenantId, Timestamp, UserId,
+    EndReason, Error, Membership, Need, Permit, Public, Result, SessionId, TenantId, Timestamp, UserId,
     budget::Budget,
     db::{Db, Update},
     endpoint::declares,
-    members::end_session,
     permit, session,
+    session_end::Ending,
     table::{Item, Key, Row, Table},
     unit::{Condition, Edit, Op},
 };
@@ -280,8 +280,8 @@ impl<E: crate::PublicEndpoint> Public<'_, E> {
     pub async fn enrolled_in(&mut self, member: &Membership, session: SessionId) -> Result<Option<Timestamp>> {
         let row = self.deps.db.get(member.tenant, Table::Ephemera, &session::key(member.user, session)).await?;
         let Some(at) = row.and_then(|row| row.maybe("mfa_at").transpose()).transpose()? else { return Ok(None) };
-        let op = end_session(member.user, session);
-        self.ops.push((member.tenant, op, Error::internal("session")));
+        let ending = Ending::of(member.user, session, EndReason::Enrolled);
+        self.endings.push((ending, Error::internal("session")));
         Ok(Some(at))
     }
 }

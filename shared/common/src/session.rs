@@ -3,19 +3,17 @@
 //! refresh needs lies in an item beside it.
 
 use crate::{
-    Error, Event, EventId, Grant, Result, SessionId, TenantId, Timestamp, UserId,
+    Error, Grant, Result, SessionId, TenantId, Timestamp, UserId,
     budget::Budget,
     db::{Db, Update},
     error::AuthFailure,
     limit::{self, Branch, RateLimit, STEPS, Step, Verdict},
-    outbox::{DomainEvent, Envelope},
     principal::{Identity, KeyBounds, Principal, SessionKind},
-    table::{Item, Key, Row, Table},
-    telemetry::CorrelationId,
+    session_end,
+    table::{Index, Item, Key, Row, Table, prefixed},
+    unit::Condition,
 };
 use aws_sdk_dynamodb::types::AttributeValue;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A session lives this long, whatever its user does.
@@ -45,6 +43,8 @@ pub(crate) struct Session {
     pub user_agent: String,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
+    /// When it is looked at first, by whoever ends sessions that are over.
+    pub look_at: Timestamp,
 }
 
 /// What a refresh needs, as it is stored when a session opens.
@@ -113,7 +113,8 @@ impl Session {
             .text("created_at", self.created_at)
             .number("last_seen", self.created_at.as_millis())
             .number("ends_at", self.expires_at.as_millis())
-            .number("expires_at", forgotten_at(self.expires_at)))
+            .number("expires_at", forgotten_at(self.expires_at))
+            .due(session_end::LIST, self.look_at))
     }
 }
 
@@ -151,17 +152,27 @@ pub(crate) async fn touch(
             (":idle_since", n(now.minus(idle).as_millis())),
             (":live", AttributeValue::S(LIVE.to_owned())),
             (":api_key", AttributeValue::S(SessionKind::ApiKey.as_str().to_owned())),
+            (":list", AttributeValue::S(prefixed(tenant, session_end::LIST))),
+            (":look_at", AttributeValue::S(session_end::first_look(idle, now).to_string())),
         ]);
+        // A session of before the list is put on it. Of one that is on it the entry stays, and costs nothing.
+        let listed = "#due = if_not_exists(#due, :list), #due_at = if_not_exists(#due_at, :look_at)";
         let update = Update {
             expression: &match by {
-                Activity::Person => format!("SET last_seen = :now, {}", step.set),
-                Activity::Machine => format!("SET {}", step.set),
+                Activity::Person => format!("SET last_seen = :now, {listed}, {}", step.set),
+                Activity::Machine => format!("SET {listed}, {}", step.set),
             },
             condition: Some(&format!(
                 "#status = :live AND ends_at > :now AND (last_seen > :idle_since OR #kind = :api_key) AND {}",
                 step.condition
             )),
-            names: &[("#tat", step.attribute), ("#status", "status"), ("#kind", "kind")],
+            names: &[
+                ("#tat", step.attribute),
+                ("#status", "status"),
+                ("#kind", "kind"),
+                ("#due", Index::Due.attribute()),
+                ("#due_at", Index::Due.sort_attribute()),
+            ],
             values: step.values,
         };
         let old = match db.update(identity.tenant, Table::Ephemera, &key, update).await? {
@@ -182,11 +193,29 @@ pub(crate) async fn touch(
     Err(limit::raced(limit, last.as_ref(), now))
 }
 
+/// Whether somebody has ended it.
+pub(crate) fn has_ended(row: &Row) -> Result<bool> {
+    Ok(row.text("status")? != LIVE)
+}
+
+/// That nobody has ended it.
+pub(crate) fn is_live() -> Condition {
+    Condition::Is("status", LIVE.to_owned())
+}
+
+pub(crate) fn last_seen(row: &Row) -> Result<Timestamp> {
+    row.number("last_seen").map(Timestamp::from_millis)
+}
+
+pub(crate) fn ends_at(row: &Row) -> Result<Timestamp> {
+    row.number("ends_at").map(Timestamp::from_millis)
+}
+
 /// Why a session is over, if it is.
 pub(crate) fn ended(row: &Row, idle: Duration, now: Timestamp) -> Result<Option<AuthFailure>> {
     Ok(if let Some(over) = over(row, now)? {
         Some(over)
-    } else if idled(row.parse("kind")?, Timestamp::from_millis(row.number("last_seen")?), idle, now) {
+    } else if idled(row.parse("kind")?, last_seen(row)?, idle, now) {
         Some(AuthFailure::SessionIdle)
     } else {
         None
@@ -200,16 +229,17 @@ pub(crate) fn idled(kind: SessionKind, last_seen: Timestamp, idle: Duration, now
 
 /// Why a session has ended for good, if it has.
 pub(crate) fn over(row: &Row, now: Timestamp) -> Result<Option<AuthFailure>> {
-    Ok(if row.text("status")? != LIVE {
+    Ok(if has_ended(row)? {
         Some(AuthFailure::NoSession)
-    } else if row.number("ends_at")? <= now.as_millis() {
+    } else if ends_at(row)? <= now {
         Some(AuthFailure::SessionExpired)
     } else {
         None
     })
 }
 
-fn principal(identity: Identity, row: &Row, now: Timestamp) -> Result<Principal> {
+/// The caller whom a session's item tells of.
+pub(crate) fn principal(identity: Identity, row: &Row, now: Timestamp) -> Result<Principal> {
     let grants: Vec<Grant> = serde_json::from_str(row.text("grants")?).map_err(|_| Error::internal("grants"))?;
     let roles = grants.iter().filter(|g| g.holds_at(now)).map(|g| g.role).collect();
     let bounds = row.maybe_text("bounds").map(serde_json::from_str).transpose().map_err(|_| Error::internal("bounds"))?;
@@ -223,69 +253,9 @@ fn principal(identity: Identity, row: &Row, now: Timestamp) -> Result<Principal>
         mfa_at: row.maybe("mfa_at")?,
         bounds: bounds.unwrap_or_default(),
         signed_in_at: row.parse("created_at")?,
-        session_ends_at: Timestamp::from_millis(row.number("ends_at")?),
+        session_ends_at: ends_at(row)?,
         identity,
     })
-}
-
-/// A session is over: what it holds open is to be closed.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct SessionEnded {
-    pub user_id: UserId,
-    pub session_id: SessionId,
-}
-
-impl Event for SessionEnded {
-    const SCHEMA: &'static str = "session.ended";
-}
-
-/// What ends a session: the audit event that it is on record by.
-#[derive(Debug)]
-pub(crate) struct Cause<'a> {
-    pub(crate) event: EventId,
-    pub(crate) correlation_id: &'a CorrelationId,
-    pub(crate) now: Timestamp,
-}
-
-/// Tells that a session ends. It is told first, so that it is never not told at all: who closes what the session holds open ends
-/// it themselves, in case they come before it has. Within a minute it is told once.
-async fn announce(db: &Db, tenant: TenantId, ended: SessionEnded, cause: Cause<'_>) -> Result<()> {
-    let actor = ended.user_id.to_string();
-    let id = EventId::of_minute(cause.now, format!("{}|{}", SessionEnded::SCHEMA, ended.session_id).as_bytes());
-    let told = DomainEvent::from(ended);
-    let envelope = Envelope {
-        id,
-        tenant_id: tenant,
-        actor,
-        on_behalf_of: None,
-        cause: cause.event,
-        correlation_id: cause.correlation_id.clone(),
-        schema: told.schema.to_owned(),
-        version: told.version,
-        occurred_at: cause.now,
-        payload: told.payload,
-    };
-    db.edit(tenant, Table::Ledger, &envelope.into_edit()?).await.map(drop)
-}
-
-/// Ends a session, and tells so. One that is over already is left as it is.
-pub(crate) async fn end(db: &Db, tenant: TenantId, user: UserId, session: SessionId, cause: Cause<'_>) -> Result<()> {
-    announce(db, tenant, SessionEnded { user_id: user, session_id: session }, cause).await?;
-    shut(db, tenant, user, session).await?;
-    // From here on it is over. The pool's token is of no more use to anybody.
-    let forget = Update { expression: "REMOVE pool_token", condition: Some("attribute_exists(pk)"), ..Update::default() };
-    db.update(tenant, Table::Ephemera, &refresh_key(session), forget).await.map(drop)
-}
-
-/// Ends a session, if it is there.
-pub(crate) async fn shut(db: &Db, tenant: TenantId, user: UserId, session: SessionId) -> Result<()> {
-    let update = Update {
-        expression: "SET #status = :ended",
-        condition: Some("attribute_exists(pk)"),
-        names: &[("#status", "status")],
-        values: vec![(":ended", AttributeValue::S(ENDED.to_owned()))],
-    };
-    db.update(tenant, Table::Ephemera, &key(user, session), update).await.map(drop)
 }
 
 /// # Errors

@@ -75,13 +75,7 @@ impl Story {
     /// Whom a public endpoint has recognised.
     pub(crate) fn recognise(&mut self, known: &Known, request: &Request) {
         self.tenant = known.tenant;
-        self.who = Who {
-            id: Some(known.user.to_string()),
-            kind: Some(ActorType::User),
-            role: known.grants.iter().find(|g| g.holds_at(self.now)).map(|g| g.role),
-            session: known.session,
-            ..Who::anonymous(request)
-        };
+        self.who = known.who(request, self.now);
     }
 
     pub(crate) fn record<'a>(&'a self, deps: &'a Deps, status: u16, changes: &'a [&'static str]) -> Record<'a> {

@@ -22,8 +22,8 @@ pub enum Table {
     Ephemera,
 }
 
-/// An index of the records table. All but the last share the range attribute `ix_sort`, which holds an id and so sorts by
-/// time.
+/// An index of the records table; [`Index::Due`] is one of the ephemera too. All but the last share the range attribute `ix_sort`,
+/// which holds an id and so sorts by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Index {
     All,

@@ -4,6 +4,7 @@
 use crate::{
     Error, TenantId, Timestamp, UserId, membership,
     outbox::DomainEvent,
+    session_end::Ending,
     table::{Attributes, Index, Item, Key, Table, Version, prefixed},
 };
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
@@ -272,6 +273,7 @@ impl Op {
 #[derive(Debug, Default)]
 pub struct Changes {
     pub(crate) ops: Vec<(Op, Error)>,
+    pub(crate) endings: Vec<(Ending, Error)>,
     pub(crate) notes: Vec<Edit>,
     pub(crate) events: Vec<DomainEvent>,
     pub(crate) changed: Vec<&'static str>,
@@ -311,6 +313,10 @@ impl Changes {
     pub fn emit(&mut self, event: DomainEvent) {
         self.events.push(event);
     }
+    /// Ends a session, which is announced and put on record with it.
+    pub(crate) fn end_session(&mut self, ending: Ending, or: Error) {
+        self.endings.push((ending, or));
+    }
     /// Names the fields that change, for the audit record. Never their values.
     pub fn changed(&mut self, fields: impl IntoIterator<Item = &'static str>) {
         self.changed.extend(fields);
@@ -320,7 +326,7 @@ impl Changes {
     }
     /// Whether nothing changes that anybody would ask about.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ops.is_empty() && self.events.is_empty()
+        self.ops.is_empty() && self.endings.is_empty() && self.events.is_empty()
     }
 }
 

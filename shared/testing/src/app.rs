@@ -26,6 +26,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 /// The password of every user, where Cognito is there.
@@ -409,6 +410,8 @@ impl App {
             .item("created_at", text(now.to_string()))
             .item("last_seen", number(now.as_millis()))
             .item("ends_at", number(now.as_millis() + 12 * 3_600_000))
+            .item("ix_due", text(format!("{tenant}#SESSIONS")))
+            .item("ix_due_at", text(now.plus(Duration::from_secs(5 * 60)).to_string()))
             .item("expires_at", number(now.as_secs() + 24 * 3600))
             .send()
             .await

@@ -66,6 +66,14 @@ impl App {
     pub fn hang_up(&self, connection: &str) {
         self.wire().with_outside(|o| o.gone.insert(connection.to_owned()));
     }
+    /// A client's connection is not open yet: until it is, API Gateway says of it that it is gone (410).
+    pub fn still_opening(&self, connection: &str) {
+        self.hang_up(connection);
+    }
+    /// It is open from now on.
+    pub fn is_open(&self, connection: &str) {
+        self.wire().with_outside(|o| o.gone.remove(connection));
+    }
     /// The mails that were sent, as SES was asked to send them.
     pub fn mails(&self) -> Vec<Value> {
         self.wire().with_outside(|o| o.mails.clone())

@@ -15,6 +15,21 @@ impl App {
     /// # Panics
     /// Where it is no event of API Gateway's.
     pub async fn socket(&self, function: &AnySocket, who: &Identity, connection: &str, body: Option<&Value>) -> i64 {
+        self.socket_from(IP, function, who, connection, body).await
+    }
+
+    /// The same of a client at another address.
+    ///
+    /// # Panics
+    /// Where it is no event of API Gateway's.
+    pub async fn socket_from(
+        &self,
+        ip: &str,
+        function: &AnySocket,
+        who: &Identity,
+        connection: &str,
+        body: Option<&Value>,
+    ) -> i64 {
         let authorizer: Map<_, _> = who.to_context().into_iter().map(|(k, v)| (k.to_owned(), Value::String(v))).collect();
         let event = json!({
             "requestContext": {
@@ -25,7 +40,7 @@ impl App {
                 "requestTimeEpoch": 0,
                 "messageId": null,
                 "stage": "live",
-                "identity": {"sourceIp": IP, "userAgent": "testing/1"},
+                "identity": {"sourceIp": ip, "userAgent": "testing/1"},
             },
             "body": body.map(Value::to_string),
             "isBase64Encoded": false,

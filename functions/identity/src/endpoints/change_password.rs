@@ -1,8 +1,7 @@
 use super::challenge::WEAK;
 use crate::{account::User, secret::Secret};
 use common::{
-    Action, AuthFailure, Data, Endpoint, Error, IdempotencyKey, Json, Need, Operation, Permit, RateLimit, Result, Route, Sample,
-    Scope,
+    Action, Data, Endpoint, Error, IdempotencyKey, Json, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope,
 };
 
 common::input! {
@@ -39,17 +38,10 @@ impl Endpoint for ChangePassword {
     }
 
     async fn handle(cx: &mut Permit<'_, Self>, Json(given): Self::Input) -> Result<()> {
-        let (user, session) = (cx.principal().user(), cx.principal().session());
-        let cognito = cx.cognito()?;
-        if !cognito.is_password(user, given.current_password.expose()).await? {
-            return Err(Error::Unauthenticated(AuthFailure::InvalidCredentials));
-        }
-        if !cognito.set_password(user, given.new_password.expose()).await? {
+        if !cx.change_password(given.current_password.expose(), given.new_password.expose()).await? {
             return Err(Error::invalid("new_password", "weak", WEAK));
         }
-        // Only now: until here the old one opened sessions.
-        cx.end_sessions(user, Some(session)).await?;
-        cx.touched("User", user);
+        cx.touched("User", cx.principal().user());
         cx.changes().changed(["password"]);
         Ok(())
     }

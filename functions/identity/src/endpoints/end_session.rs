@@ -1,5 +1,7 @@
 use crate::account::Session;
-use common::{Action, Data, Endpoint, IdempotencyKey, Need, Operation, Path, Permit, Result, Route, Sample, Scope, SessionId};
+use common::{
+    Action, Data, EndReason, Endpoint, IdempotencyKey, Need, Operation, Path, Permit, Result, Route, Sample, Scope, SessionId,
+};
 
 /// Ends one of the caller's own sessions, this one or another. Its tokens stop at their next use, and its sockets close.
 #[derive(Debug)]
@@ -30,7 +32,6 @@ impl Endpoint for EndSession {
     async fn handle(cx: &mut Permit<'_, Self>, Path(id): Self::Input) -> Result<()> {
         cx.touched("Session", id);
         let user = cx.principal().user();
-        cx.end_session_of(user, id);
-        Ok(())
+        cx.end_session_of(user, id, EndReason::EndedByOwner).await
     }
 }

@@ -10,7 +10,7 @@ impl Operation for Logout {
     const SUMMARY: &'static str = "End this session";
     const ROUTE: Route = Route::post("/v1/auth/logout");
     const DATA: Data = Data::NoPhi;
-    const NEEDS: &'static [Need] = &[Need::Sessions];
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];
     const LIMIT: RateLimit = RateLimit::API_DEFAULT;
     const STATUS: u16 = 204;
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
@@ -30,7 +30,7 @@ impl Endpoint for Logout {
 
     async fn handle(cx: &mut Permit<'_, Self>, (): ()) -> Result<()> {
         cx.touched("Session", cx.target().id);
-        cx.end_session();
+        cx.sign_out();
         Ok(())
     }
 }
@@ -66,7 +66,8 @@ mod tests {
         // Whoever keeps something open for the session hears of its end.
         let ended: Vec<_> =
             app.domain_events(Tenant::Acme).await.into_iter().filter(|e| e["schema"] == "session.ended").collect();
-        let expected = json!({"user_id": event["actor"]["id"], "session_id": event["actor"]["session_id"]});
+        let (user, session) = (&event["actor"]["id"], &event["actor"]["session_id"]);
+        let expected = json!({"user_id": user, "session_id": session, "reason": "signed_out"});
         assert_eq!((ended.len(), &ended[0]["payload"], &ended[0]["cause"]), (1, &expected, &event["event_id"]));
     }
 }

@@ -24,3 +24,5 @@ common::endpoints! {
 
 #[cfg(test)]
 mod mfa_tests;
+#[cfg(test)]
+mod password_tests;

@@ -50,7 +50,8 @@ impl PublicEndpoint for Refresh {
 #[cfg(test)]
 mod tests {
     use crate::fixtures::{caller, endpoint, identity, refresh, sign_in, text};
-    use common::{Role, TenantStatus};
+    use common::{Clock, Role, TenantStatus};
+    use futures_util::future::join_all;
     use serde_json::{Value, json};
     use std::time::Duration;
     use testing::{Answer, App, Fault, Tenant};
@@ -103,24 +104,26 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_lost_answer_is_made_good_once_within_30_seconds_on_the_same_device() {
+    async fn used_token_is_answered_the_same_successor_within_30_seconds_and_ends_the_session_after() {
         let app = App::with_cognito().await;
         let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         let lost = refresh(&app, text(&first, "refresh_token"), DEVICE).await;
-        app.clock().advance(Duration::from_secs(30));
-        let again = refresh(&app, text(&first, "refresh_token"), DEVICE).await;
-        assert_eq!(again.status, 200, "{}", again.text);
-        assert_ne!(text(&again, "refresh_token"), text(&lost, "refresh_token"));
-        assert_eq!(me(&app, &again).await, 200);
-
-        // A second time it is a used token, and so is the answer that was lost.
+        for seconds in [0, 1, 29] {
+            app.clock().advance(Duration::from_secs(seconds));
+            let again = refresh(&app, text(&first, "refresh_token"), DEVICE).await;
+            assert_eq!(again.status, 200, "{}", again.text);
+            assert_eq!(text(&again, "refresh_token"), text(&lost, "refresh_token"));
+            assert_eq!(me(&app, &again).await, 200);
+        }
+        assert!(critical(&app.audit(Tenant::Acme).await).is_empty());
+        app.clock().advance(Duration::from_millis(1));
         assert_eq!(refresh(&app, text(&first, "refresh_token"), DEVICE).await.status, 401);
-        assert_eq!(me(&app, &again).await, 401);
+        assert_eq!(me(&app, &lost).await, 401);
         assert_eq!(critical(&app.audit(Tenant::Acme).await).len(), 1);
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn the_answer_that_was_made_good_is_refreshed_like_any_other() {
+    async fn successor_that_was_answered_twice_is_refreshed_like_any_other() {
         let app = App::with_cognito().await;
         let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         refresh(&app, text(&first, "refresh_token"), DEVICE).await;
@@ -129,6 +132,108 @@ mod tests {
         assert_eq!(next.status, 200);
         let lost = refresh(&app, text(&again, "refresh_token"), DEVICE).await;
         assert_eq!((lost.status, me(&app, &lost).await), (200, 200));
+        // A third tab, which has slept through both, is answered the token that is good now.
+        let late = refresh(&app, text(&first, "refresh_token"), DEVICE).await;
+        assert_eq!((late.status, text(&late, "refresh_token")), (200, text(&next, "refresh_token")));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_tabs_that_refresh_with_one_token_at_once_all_come_by_one_successor_and_none_is_signed_out() {
+        let app = App::with_cognito().await;
+        let mut held = text(&sign_in(&app, Tenant::Acme, Role::Marketer).await, "refresh_token").to_owned();
+        let neighbour = sign_in(&app, Tenant::Birch, Role::Marketer).await;
+        let mut told = 0;
+        for _ in 0..5 {
+            // Held where each has read its token, and none has replaced it.
+            let answers = join_all((0..6).map(|_| refresh(&app, &held, DEVICE))).await;
+            let mut successors = std::collections::BTreeSet::new();
+            for answer in answers {
+                match answer.status {
+                    200 => drop(successors.insert(text(&answer, "refresh_token").to_owned())),
+                    _ => {
+                        assert_eq!((answer.status, answer.code()), (409, "refresh_in_progress"), "{}", answer.text);
+                        told += 1;
+                        let again = refresh(&app, &held, DEVICE).await;
+                        assert_eq!(again.status, 200, "{}", again.text);
+                        successors.insert(text(&again, "refresh_token").to_owned());
+                    }
+                }
+            }
+            assert_eq!(successors.len(), 1, "one successor");
+            held = successors.pop_first().unwrap();
+            app.clock().advance(Duration::from_secs(31));
+        }
+        assert!(told > 0, "they never raced");
+        assert_eq!(refresh(&app, &held, DEVICE).await.status, 200);
+        assert_eq!(refresh(&app, text(&neighbour, "refresh_token"), DEVICE).await.status, 200);
+        assert!(critical(&app.audit(Tenant::Acme).await).is_empty());
+    }
+
+    /// Tabs, some of which lose their answers or come late, in many orders: nobody who comes within the grace is signed out, and
+    /// whoever comes later ends the session.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn tabs_in_any_order_stay_signed_in_while_each_comes_within_the_grace() {
+        let app = App::with_cognito().await;
+        for seed in 0_u64..12 {
+            let mut dice = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+            let mut roll = move |below: u64| {
+                dice ^= dice << 13;
+                dice ^= dice >> 7;
+                dice ^= dice << 17;
+                dice % below
+            };
+            app.clock().advance(Duration::from_secs(900));
+            let signed_in = sign_in(&app, Tenant::Acme, Role::Marketer).await;
+            // What each tab has, and when that token was used first.
+            let mut tabs = vec![text(&signed_in, "refresh_token").to_owned(); 3];
+            let mut used: std::collections::HashMap<String, i64> = std::collections::HashMap::new();
+            for step in 0..12 {
+                let tab = usize::try_from(roll(3)).unwrap();
+                app.clock().advance(Duration::from_secs(roll(25)));
+                let (shown, now) = (tabs[tab].clone(), app.clock().now().as_millis());
+                let answer = refresh(&app, &shown, DEVICE).await;
+                if used.get(&shown).is_some_and(|at| now - at > 30_000) {
+                    assert_eq!(answer.status, 401, "seed {seed}, step {step}");
+                    for token in &tabs {
+                        assert_eq!(refresh(&app, token, DEVICE).await.status, 401, "seed {seed}: it has ended");
+                    }
+                    break;
+                }
+                assert_eq!(answer.status, 200, "seed {seed}, step {step}: {}", answer.text);
+                used.entry(shown).or_insert(now);
+                // Every fourth answer is lost.
+                if roll(4) > 0 {
+                    tabs[tab] = text(&answer, "refresh_token").to_owned();
+                }
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn successor_lies_sealed_for_the_grace_and_is_gone_when_its_session_is_looked_at_next() {
+        let app = App::with_cognito().await;
+        let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
+        let second = refresh(&app, text(&first, "refresh_token"), DEVICE).await;
+        let token = text(&second, "refresh_token").to_owned();
+        let successors = async || {
+            let rows = app.dump("EphemeraTable").await;
+            assert!(!format!("{rows:?}").contains(&token[60..]), "in no table in the clear");
+            rows.iter().filter(|row| row.contains_key("successor")).count()
+        };
+        assert_eq!(successors().await, 1);
+        let sweep = async || crate::schedules::SCHEDULES[0].run(app.deps()).await.unwrap();
+        app.clock().advance(Duration::from_secs(5 * 60));
+        sweep().await;
+        assert_eq!(successors().await, 0);
+        // The token itself is good as before, and the old one is not.
+        let third = refresh(&app, &token, DEVICE).await;
+        assert_eq!(third.status, 200, "{}", third.text);
+        // Nor does it outlive its session.
+        let session = identity(&app, text(&third, "access_token")).await;
+        app.as_identity(session).call(endpoint("logout")).await;
+        for event in app.domain_events(Tenant::Acme).await.iter().filter(|e| e["schema"] == "session.ended") {
+            assert_eq!(event["payload"]["reason"], json!("signed_out"));
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +252,7 @@ mod tests {
         let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         refresh(&app, text(&first, "refresh_token"), DEVICE).await;
         // The limit and the session's end pass, the event does not.
-        app.wire().fail("UpdateItem", 2, 10, Fault::Gone);
+        app.wire().fail("UpdateItem", 1, 10, Fault::Gone);
         assert_eq!(refresh(&app, text(&first, "refresh_token"), "stranger/1").await.status, 503);
         app.wire().heal();
         assert!(critical(&app.audit(Tenant::Acme).await).is_empty());

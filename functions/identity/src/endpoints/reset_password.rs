@@ -31,11 +31,10 @@ impl PublicEndpoint for ResetPassword {
     const REFUSED: AuthFailure = AuthFailure::InvalidResetToken;
 
     async fn handle(cx: &mut Public<'_, Self>, Json(given): Json<Reset>) -> Result<()> {
-        let member = cx.take_reset(given.token.expose()).await?;
-        if !cx.cognito()?.set_password(member.user, given.new_password.expose()).await? {
-            return Err(Error::invalid("new_password", "weak", WEAK));
+        if cx.reset_password(given.token.expose(), given.new_password.expose()).await? {
+            return Ok(());
         }
-        cx.shut_out(&member).await
+        Err(Error::invalid("new_password", "weak", WEAK))
     }
 }
 

@@ -107,6 +107,7 @@ impl Background for DeliverNotification {
         cx.log("push.sent", pushed.sent);
         cx.log("push.gone", pushed.gone);
         cx.log("push.failed", pushed.failed);
+        cx.log("push.closed", pushed.closed);
         store::pushed(cx.changes(), part.user, notification.seq(), now);
         Ok(())
     }

@@ -1,11 +1,15 @@
 //! Clients come, listen, ask, and go, or are shut out.
 
 use crate::fixture::*;
+use aws_sdk_dynamodb::types::AttributeValue::{N, S};
 use common::{Clock, Role};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::time::Duration;
 use testing::{App, Fault};
+
+/// For so long a connection may be opening.
+const OPENING: Duration = Duration::from_secs(30);
 
 /// The connections that are remembered, of anybody.
 async fn remembered(app: &App) -> Vec<String> {
@@ -55,6 +59,7 @@ async fn a_connection_that_is_gone_is_forgotten_and_the_others_are_told() {
         connect(&app, Acme, Role::Marketer, connection).await;
     }
     app.hang_up("phone");
+    app.clock().advance(OPENING);
     deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
     assert_eq!(remembered(&app).await, ["desk"]);
     assert_eq!((app.frames("phone").len(), app.frames("desk").len()), (0, 1));
@@ -225,6 +230,7 @@ async fn connections_are_forgotten_in_time() {
     let app = App::start().await;
     connect(&app, Acme, Role::Marketer, "phone").await;
     app.clock().advance(Duration::from_secs(2 * 3600 + 1));
+    app.open_session(Acme, Role::Marketer).await;
     deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
     assert_eq!(app.frames("phone").len(), 0);
     assert_eq!(app.calls().sockets.len(), 0, "{}", app.clock().now());
@@ -265,6 +271,7 @@ async fn after_a_storm_of_a_thousand_only_those_who_stayed_are_told_and_miss_not
     assert!((0..users.len()).all(|user| (1..=20).contains(&of_user(user, &connected).len())), "{connected:?}");
 
     let before = app.all_frames().len();
+    app.clock().advance(OPENING);
     deliver(&app, &[reactivated(Acme), reactivated(Birch)]).await;
     // Whoever stayed and did not give way to a newer one is remembered and told once; nobody else is.
     let (left, closed) = (remembered(&app).await, app.closed_sockets());
@@ -282,5 +289,155 @@ async fn after_a_storm_of_a_thousand_only_those_who_stayed_are_told_and_miss_not
             say(&app, who, &connection, json!({"type": "replay", "from": 0})).await;
             assert_eq!(seqs_of(&app.frames(&connection)[frames.len()..]), (1..=latest).collect::<Vec<_>>());
         }
+    }
+}
+
+/// API Gateway says 410 of a connection until its connect function has answered and it is open.
+#[tokio::test]
+async fn socket_that_is_pushed_to_while_it_opens_hears_the_next_push() {
+    let app = App::start().await;
+    app.still_opening("phone");
+    connect(&app, Acme, Role::Marketer, "phone").await;
+    connect(&app, Birch, Role::Marketer, "birch").await;
+    deliver(&app, &[status_changed(&app, "IN_TRANSIT"), status_changed(&app, "DELIVERED")]).await;
+    assert_eq!((app.frames("phone").len(), remembered(&app).await), (0, vec!["birch".to_owned(), "phone".to_owned()]));
+    app.is_open("phone");
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    assert_eq!(app.frames("phone").len(), 1);
+    // One that never opened is forgotten once it cannot be opening any more.
+    app.still_opening("desk");
+    connect(&app, Acme, Role::Marketer, "desk").await;
+    app.clock().advance(OPENING - Duration::from_millis(1));
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    assert!(remembered(&app).await.contains(&"desk".to_owned()));
+    app.clock().advance(Duration::from_millis(1));
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    assert!(!remembered(&app).await.contains(&"desk".to_owned()));
+}
+
+#[tokio::test]
+async fn frame_of_a_client_whose_socket_was_forgotten_has_it_remembered_again() {
+    let app = App::start().await;
+    let who = connect(&app, Acme, Role::Marketer, "phone").await;
+    for frame in [json!({"type": "ping"}), json!({"type": "replay", "from": 0}), json!({"type": "unknown"})] {
+        app.hang_up("phone");
+        app.clock().advance(OPENING);
+        deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+        assert_eq!(remembered(&app).await, [""; 0]);
+        app.is_open("phone");
+        say(&app, &who, "phone", frame).await;
+        assert_eq!(remembered(&app).await, ["phone"]);
+        let before = app.frames("phone").len();
+        deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+        assert_eq!(app.frames("phone").len(), before + 1);
+    }
+    // Not where the session is over: the client is told, and closed.
+    end(&app, &who).await;
+    app.socket(socket("message"), &who, "phone", Some(&json!({"type": "ping"}))).await;
+    assert_eq!(remembered(&app).await, [""; 0]);
+}
+
+/// Whoever closes it in that moment is told that it is gone, and closes it when it is open.
+#[tokio::test]
+async fn socket_whose_session_ends_while_it_opens_is_closed_once_it_is_open() {
+    let app = App::start().await;
+    app.still_opening("phone");
+    let who = connect(&app, Acme, Role::Marketer, "phone").await;
+    let payload = json!({"user_id": who.user, "session_id": who.session});
+    let mut queues = queues(&app);
+    queues.send("close_sockets", &told(&app, who.tenant, &who.user.to_string(), "session.ended", payload).body);
+    queues.step().await;
+    assert_eq!(remembered(&app).await, ["phone"], "the message comes again");
+    app.is_open("phone");
+    while queues.step().await {}
+    assert_eq!(queues.dead(), []);
+    assert_eq!((app.closed_sockets(), remembered(&app).await), (vec!["phone".to_owned()], vec![]));
+}
+
+/// The end may not have been announced yet: whoever sends asks the session.
+#[tokio::test]
+async fn push_closes_sockets_whose_session_is_over_and_sends_to_the_others() {
+    let app = App::start().await;
+    for way in ["ended", "idle", "expired"] {
+        let over = connect(&app, Acme, Role::Marketer, &format!("{way}-over")).await;
+        let pk = format!("{}#SESSIONS#{}", over.tenant, over.user);
+        let (name, value) = match way {
+            "ended" => ("status", S("ended".to_owned())),
+            "idle" => ("last_seen", N((app.clock().now().as_millis() - 15 * 60 * 1000).to_string())),
+            _ => ("ends_at", N(app.clock().now().as_millis().to_string())),
+        };
+        let update = app.raw().update_item().table_name(&app.provisioned().tables["EphemeraTable"]);
+        let update = update.key("pk", S(pk)).key("sk", S(over.session.to_string())).update_expression("SET #n = :v");
+        update.expression_attribute_names("#n", name).expression_attribute_values(":v", value).send().await.unwrap();
+        connect(&app, Acme, Role::Marketer, &format!("{way}-live")).await;
+        deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+        assert_eq!(app.frames(&format!("{way}-over")).len(), 0, "{way}");
+        assert_eq!(app.frames(&format!("{way}-live")).len(), 1, "{way}");
+        assert_eq!(app.closed_sockets().last(), Some(&format!("{way}-over")), "{way}");
+        assert!(!remembered(&app).await.contains(&format!("{way}-over")), "{way}");
+        app.clock().advance(Duration::from_secs(16 * 60));
+        deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    }
+}
+
+/// Has a tenant allow these networks, past its endpoint; and the gate be read anew.
+async fn allow(app: &App, tenant: testing::Tenant, networks: Value) {
+    let update = app.raw().update_item().table_name(&app.provisioned().tables["RecordsTable"]);
+    let update = update
+        .key("pk", S(format!("{}#TENANT", app.tenant_id(tenant))))
+        .key("sk", S("PROFILE".to_owned()))
+        .update_expression("SET allowed_networks = :networks")
+        .expression_attribute_values(":networks", S(networks.to_string()));
+    update.send().await.unwrap();
+    app.clock().advance(Duration::from_secs(6));
+}
+
+#[tokio::test]
+async fn allow_list_that_changes_reaches_open_sockets_of_its_tenant_at_the_next_push_and_frame() {
+    for speaks in [false, true] {
+        let app = App::start().await;
+        let who = connect(&app, Acme, Role::Marketer, "phone").await;
+        let other = connect(&app, Birch, Role::Marketer, "birch").await;
+        // Where they are.
+        allow(&app, Acme, json!(["192.0.2.0/24"])).await;
+        deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+        assert_eq!(app.frames("phone").len(), 1);
+        allow(&app, Acme, json!(["198.51.100.0/24"])).await;
+        if speaks {
+            app.socket(socket("message"), &who, "phone", Some(&json!({"type": "ping"}))).await;
+            assert_eq!(app.frames("phone").last(), Some(&json!({"type": "error", "code": "network_not_allowed"})));
+        } else {
+            deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+            assert_eq!(app.frames("phone").len(), 1);
+        }
+        assert_eq!((app.closed_sockets(), remembered(&app).await), (vec!["phone".to_owned()], vec!["birch".to_owned()]));
+        assert_eq!(app.socket(socket("connect"), &who, "again", None).await, 403);
+        app.socket(socket("message"), &other, "birch", Some(&json!({"type": "ping"}))).await;
+        assert_eq!(app.frames("birch").pop().unwrap()["type"], "pong");
+    }
+}
+
+/// A connection whose address nobody has noted is closed where there is a list, and its client comes again.
+#[tokio::test]
+async fn socket_of_before_addresses_were_noted_hears_until_there_is_a_list() {
+    let app = App::start().await;
+    let who = connect(&app, Acme, Role::Marketer, "phone").await;
+    let update = app.raw().update_item().table_name(&app.provisioned().tables["EphemeraTable"]);
+    let key = S(format!("{}#SOCKETS#{}", who.tenant, who.user));
+    update.key("pk", key).key("sk", S("phone".to_owned())).update_expression("REMOVE ip").send().await.unwrap();
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    assert_eq!(app.frames("phone").len(), 1);
+    allow(&app, Acme, json!(["192.0.2.0/24"])).await;
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    assert_eq!((app.frames("phone").len(), app.closed_sockets()), (1, vec!["phone".to_owned()]));
+}
+
+#[tokio::test]
+async fn operators_socket_hears_only_where_the_platform_is_operated_from() {
+    let app = App::start().await;
+    let who = app.open_session(Acme, Role::SuperAdmin).await;
+    let member = app.open_session(Acme, Role::Marketer).await;
+    for (ip, who, status) in [("192.0.2.7", &who, 200), ("198.51.100.7", &who, 403), ("198.51.100.7", &member, 200)] {
+        assert_eq!(app.socket_from(ip, socket("connect"), who, ip, None).await, status, "{ip}");
     }
 }

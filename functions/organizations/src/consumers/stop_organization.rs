@@ -1,7 +1,7 @@
 //! Ends the sessions of everybody in a tenant that was suspended; their sockets close after them.
 
 use crate::domain::OrganizationSuspended;
-use common::{Background, Consumer, Delivery, Error, Feed, Incoming, Need, Part, Queue, Result, UserId};
+use common::{Background, Consumer, Delivery, EndReason, Error, Feed, Incoming, Need, Part, Queue, Result, UserId};
 use std::time::Duration;
 
 /// For so long a process may believe that the tenant is active, and let somebody sign in: sessions of that time end too, and so
@@ -31,7 +31,7 @@ impl Background for StopOrganization {
 
     async fn handle(cx: &mut Delivery<'_, Self>, Member(user): &Member) -> Result<()> {
         let suspended_at = cx.envelope().ok_or(Error::internal("no envelope"))?.occurred_at;
-        let ended = cx.end_sessions_before(*user, suspended_at.plus(GATE_IS_OLD)).await?;
+        let ended = cx.end_sessions_before(*user, suspended_at.plus(GATE_IS_OLD), EndReason::TenantSuspended).await?;
         if ended > 0 {
             cx.touched("User", user);
             cx.changes().changed(["sessions"]);

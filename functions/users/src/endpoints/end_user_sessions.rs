@@ -1,7 +1,7 @@
 //! Ends a user's sessions. They can sign in again.
 
 use crate::work::Person;
-use common::{Action, Data, Endpoint, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId};
+use common::{Action, Data, EndReason, Endpoint, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId};
 
 #[derive(Debug)]
 pub struct EndUserSessions;
@@ -28,6 +28,6 @@ impl Endpoint for EndUserSessions {
 
     async fn handle(cx: &mut Permit<'_, Self>, Path(user): Self::Input) -> Result<()> {
         cx.log("user.id", user);
-        cx.end_sessions(user, None).await.map(drop)
+        cx.end_sessions(user, None, EndReason::EndedByAdmin).await.map(drop)
     }
 }

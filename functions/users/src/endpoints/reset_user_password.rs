@@ -1,7 +1,9 @@
 //! Has a user choose another password: their sessions end, and a temporary one is mailed to them. Nobody else sees it.
 
 use crate::{domain::PasswordResetByAdmin, work::Person};
-use common::{Action, Data, Endpoint, Error, Need, Operation, Path, Permit, RateLimit, Result, Route, Sample, Scope, UserId};
+use common::{
+    Action, Data, EndReason, Endpoint, Error, Need, Operation, Path, Permit, RateLimit, Result, Route, Sample, Scope, UserId,
+};
 
 #[derive(Debug)]
 pub struct ResetUserPassword;
@@ -32,7 +34,7 @@ impl Endpoint for ResetUserPassword {
         if !cx.target().0.active {
             return Err(Error::conflict("user_disabled", "the user is disabled"));
         }
-        cx.end_sessions(user, None).await?;
+        cx.end_sessions(user, None, EndReason::PasswordReset).await?;
         let changes = cx.changes();
         changes.changed(["password"]);
         changes.emit(PasswordResetByAdmin { user_id: user }.into());

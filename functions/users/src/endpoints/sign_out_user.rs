@@ -1,7 +1,7 @@
 //! Signs a user out everywhere: here at once, and in the pool after it.
 
 use crate::{domain::UserSignedOut, work::Person};
-use common::{Action, Data, Endpoint, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId};
+use common::{Action, Data, EndReason, Endpoint, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId};
 
 #[derive(Debug)]
 pub struct SignOutUser;
@@ -28,7 +28,7 @@ impl Endpoint for SignOutUser {
 
     async fn handle(cx: &mut Permit<'_, Self>, Path(user): Self::Input) -> Result<()> {
         cx.log("user.id", user);
-        cx.end_sessions(user, None).await?;
+        cx.end_sessions(user, None, EndReason::EndedByAdmin).await?;
         cx.changes().emit(UserSignedOut { user_id: user }.into());
         Ok(())
     }

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 type Actions = BTreeSet<&'static str>;
 
-/// Calls on each table, the indexes of records that may be queried, and the purposes of the wrapped keys that may be unwrapped.
+/// Calls on each table, the indexes that may be queried, and the purposes of the wrapped keys that may be unwrapped.
 #[derive(Debug, Default)]
 struct Grants {
     records: Actions,
@@ -20,6 +20,8 @@ struct Grants {
     ledger: Actions,
     keys: Actions,
     ephemera: Actions,
+    /// Whether what is due of the ephemera may be listed.
+    ephemera_due: bool,
     purposes: BTreeSet<&'static str>,
 }
 
@@ -40,6 +42,8 @@ impl Grants {
             }
             Serves::Schedule(schedule) => {
                 grants.background(function);
+                // Sessions that may be over.
+                grants.ephemera_due = function.needs(Need::Tenants) && function.needs(Need::Sessions);
                 if schedule.waits && function.needs(Need::Tenants) {
                     // The gates.
                     grants.records.insert("GetItem");
@@ -97,6 +101,10 @@ impl Grants {
             // That nobody has come in meanwhile.
             self.ephemera.extend(["ConditionCheckItem", "GetItem"]);
         }
+        if function.needs(Need::Passwords) {
+            // That a password is being set is known until it is.
+            self.ephemera.insert("DeleteItem");
+        }
     }
 
     /// Counts against its caller's address, leaves an audit event; and what it declares.
@@ -137,10 +145,11 @@ impl Grants {
         }
     }
 
-    /// Touches its session, reads its tenant's gate; who connects is on record, and looks again whether the session lives.
+    /// Touches its session, reads its tenant's gate; who connects is on record, and looks again whether the session lives; who says
+    /// something is looked for among the connections.
     fn socket(&mut self, function: &Function, route: SocketRoute) {
         self.ephemera.insert("UpdateItem");
-        if matches!(route, SocketRoute::Connect) {
+        if !matches!(route, SocketRoute::Disconnect) {
             self.ephemera.insert("GetItem");
         }
         self.records.insert("GetItem");
@@ -264,6 +273,10 @@ fn of_tables(grants: &Grants, data_key: &Node, within: Option<&Node>) -> Vec<Nod
     let mut statements: Vec<_> =
         tables.into_iter().filter_map(|(sid, parameter, actions)| table(sid, parameter, actions)).collect();
     statements.extend(indexes(&grants.indexes));
+    statements.extend(grants.ephemera_due.then(|| {
+        let index = sub(format!("{}/index/due", table_arn("EphemeraTable")));
+        map! { "Sid" => "EphemeraDue", "Effect" => "Allow", "Action" => "dynamodb:Query", "Resource" => index }
+    }));
     if let Some(condition) = within {
         for statement in &mut statements {
             if let Node::Map(members) = statement {

@@ -8,7 +8,7 @@ use crate::{
     error::{Cause, Refusal},
     membership, permit,
     scope::Trace,
-    table::{Index, Key, Row},
+    table::{Index, Key, Row, Table},
     telemetry::{CorrelationId, LogValue, WideEvent},
     tenant,
     unit::Changes,
@@ -227,8 +227,13 @@ impl<S: Schedule> Tick<'_, S> {
     /// # Errors
     /// As [`tenants`](Self::tenants).
     pub async fn due(&self, list: &str, most: u32) -> Result<Vec<(TenantId, Vec<DueItem>)>> {
+        self.due_in(Table::Records, list, most).await
+    }
+
+    /// The same of a table's list.
+    pub(crate) async fn due_in(&self, table: Table, list: &str, most: u32) -> Result<Vec<(TenantId, Vec<DueItem>)>> {
         let read = async |tenant| {
-            let due = self.due_of(tenant, list, most).await;
+            let due = self.due_of(tenant, table, list, most).await;
             (Some(tenant), due.map(|items| (!items.is_empty()).then_some((tenant, items))))
         };
         let read = stream::iter(self.tenants().await?).map(read).buffered(TENANTS_AT_ONCE).collect::<Vec<_>>().await;
@@ -273,9 +278,9 @@ impl<S: Schedule> Tick<'_, S> {
         }
     }
 
-    async fn due_of(&self, tenant: TenantId, list: &str, most: u32) -> Result<Vec<DueItem>> {
+    async fn due_of(&self, tenant: TenantId, table: Table, list: &str, most: u32) -> Result<Vec<DueItem>> {
         let query = TableQuery::index(Index::Due, list).between("0", self.ground.now).limit(most);
-        let query = Query { newest_first: false, ..query };
+        let query = Query { table, newest_first: false, ..query };
         let page = self.ground.deps.db.query(tenant, &query, None).await?;
         let item = |row: &Row| Ok(DueItem { key: row.key()?, at: row.parse(Index::Due.sort_attribute())? });
         Ok(page.rows.iter().filter_map(|row| item(row).inspect_err(|error| self.skip(tenant, error)).ok()).collect())

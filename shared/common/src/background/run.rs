@@ -15,6 +15,7 @@ use crate::{
     outbox,
     pipeline::unwind,
     scope::Trace,
+    session_end,
     table::{Item, Key, Table},
     telemetry::{CorrelationId, WideEvent},
     unit::{Changes, Condition, Op},
@@ -314,6 +315,7 @@ async fn commit(ground: &Ground<'_>, name: &str, changes: Changes, handled: Opti
         envelope.and_then(|e| e.on_behalf_of.as_deref().or_else(|| e.actor.starts_with("usr_").then_some(&e.actor)));
     let record = ground.trace.with(|traced| record(ground, name, on_behalf_of, &changes.changed).gathered(traced));
     unit.push(*tenant, record.op()?, Error::internal("audit event exists"));
+    session_end::end(&mut unit, *tenant, changes.endings, &record)?;
     for event in changes.events {
         let envelope = Envelope {
             id: EventId::new(*now),

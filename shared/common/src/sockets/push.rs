@@ -12,11 +12,11 @@ pub(crate) struct Push {
     client: Client,
 }
 
-/// What became of a frame.
+/// What became of a frame, or of a close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
     Accepted,
-    /// Nobody is there any more (410).
+    /// Nobody is there (410): not any more, or not yet.
     Gone,
 }
 
@@ -35,14 +35,14 @@ impl Push {
         }
     }
 
-    /// Closes a connection; one that is gone is closed.
+    /// Closes a connection; one that is gone is closed, if it is not still opening.
     ///
     /// # Errors
     /// 503 where API Gateway does not answer.
-    pub(crate) async fn close(&self, connection: &str) -> Result<()> {
+    pub(crate) async fn close(&self, connection: &str) -> Result<Sent> {
         match self.client.delete_connection().connection_id(connection).send().await {
-            Ok(_) => Ok(()),
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_gone_exception()) => Ok(()),
+            Ok(_) => Ok(Sent::Accepted),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_gone_exception()) => Ok(Sent::Gone),
             Err(e) => Err(unavailable(SERVICE)(e)),
         }
     }

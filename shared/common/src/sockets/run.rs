@@ -3,7 +3,11 @@
 //! Connecting, and being refused, are on the audit record. What is said afterwards is not: a client says that it is there
 //! every half minute, and asks for what it missed, and both tell it nothing but numbers and ids.
 
-use super::{Socket, SocketRoute, Sockets, connections::LONGEST, push::Sent};
+use super::{
+    Socket, SocketRoute, Sockets,
+    connections::{LONGEST, check_network},
+    push::Sent,
+};
 use crate::{
     Deps, Error, EventId, Need, RateLimit, Reader, Result, TenantId, Timestamp, UserId,
     audit::{Record, Who},
@@ -33,6 +37,8 @@ pub struct Caller<'a, S> {
     deps: &'a Deps,
     identity: &'a Identity,
     connection: &'a str,
+    /// Where the client is.
+    ip: &'a str,
     now: Timestamp,
     deadline: Timestamp,
     trace: &'a Trace,
@@ -71,10 +77,8 @@ impl<'a, S: Socket> Caller<'a, S> {
         let frame = serde_json::to_vec(frame).map_err(|_| Error::internal("frame"))?;
         match sockets.push.send(self.connection, frame).await? {
             Sent::Accepted => Ok(true),
-            Sent::Gone => {
-                sockets.forget(self.identity.user, self.connection).await?;
-                Ok(false)
-            }
+            // Its item goes with the next frame that is sent to all of its user's.
+            Sent::Gone => Ok(false),
         }
     }
 
@@ -85,7 +89,7 @@ impl<'a, S: Socket> Caller<'a, S> {
     /// 503.
     pub async fn register(&self) -> Result<()> {
         let Identity { user, session, tenant, .. } = *self.identity;
-        self.sockets()?.register(user, self.connection, session).await?;
+        self.sockets()?.register(user, self.connection, session, self.ip).await?;
         let lives = session::lives(&self.deps.db, tenant, user, session, self.now).await;
         if lives.is_err() {
             self.forget().await?;
@@ -104,7 +108,7 @@ impl<'a, S: Socket> Caller<'a, S> {
     fn sockets(&self) -> Result<Sockets<'a>> {
         const { assert!(declares(S::NEEDS, Need::Push), "sends to sockets: add Need::Push to NEEDS") }
         let push = self.deps.services.sockets()?;
-        Ok(Sockets { push, db: &self.deps.db, tenant: self.identity.tenant, now: self.now })
+        Ok(Sockets { deps: self.deps, push, tenant: self.identity.tenant, now: self.now })
     }
 }
 
@@ -171,14 +175,21 @@ struct Heard {
 async fn attempt<S: Socket>(deps: &Deps, heard: &Heard, identity: Result<&Identity, &Error>, trace: &Trace) -> Result<()> {
     let identity = identity.map_err(Clone::clone)?;
     let Heard { connection, body, now, deadline, .. } = heard;
-    let mut caller = Caller::<S> { deps, identity, connection, now: *now, deadline: *deadline, trace, of: PhantomData };
+    let ip = &heard.who.ip;
+    let mut caller = Caller::<S> { deps, identity, connection, ip, now: *now, deadline: *deadline, trace, of: PhantomData };
     let result = async {
         if !matches!(S::ROUTE, SocketRoute::Disconnect) {
             // A page that is open is no person who is there: its frames do not keep a session from idling.
             let gate = deps.gates.of(identity.tenant).await?;
             let idle = gate.settings.idle(deps.config.session_idle);
-            session::touch(&deps.db, identity.clone(), (RateLimit::SOCKET, 1), idle, *now, Activity::Machine).await?;
+            let touched = session::touch(&deps.db, identity.clone(), (RateLimit::SOCKET, 1), idle, *now, Activity::Machine);
+            let (who, _) = touched.await?;
             gate.enter()?;
+            check_network(&who, &gate, &deps.config.operator_networks, ip, *now)?;
+        }
+        // Whoever was told that the connection is gone, when it was still opening, has forgotten it.
+        if matches!(S::ROUTE, SocketRoute::Message) && !caller.sockets()?.remembers(identity.user, connection).await? {
+            caller.register().await?;
         }
         S::handle(&mut caller, frame::<S>(body)?).await
     };
@@ -190,7 +201,7 @@ async fn attempt<S: Socket>(deps: &Deps, heard: &Heard, identity: Result<&Identi
     };
     let told = send(deps, &caller, &Refusal { r#type: "error", code: error.code(), retry_after }).await;
     if matches!(error, Error::Unauthenticated(_) | Error::Forbidden(_)) {
-        let sockets = Sockets { push: deps.services.sockets()?, db: &deps.db, tenant: identity.tenant, now: *now };
+        let sockets = Sockets { deps, push: deps.services.sockets()?, tenant: identity.tenant, now: *now };
         sockets.push.close(connection).await?;
         sockets.forget(identity.user, connection).await?;
     }

@@ -1,0 +1,264 @@
+//! Passwords that are reset and changed while calls fail, requests are cut off, and others do the same.
+
+use crate::{
+    consumers::CONSUMERS,
+    fixtures::{caller, catch_up, endpoint, login, sign_in, text},
+    schedules::SCHEDULES,
+};
+use common::Role;
+use futures_util::future::join;
+use serde_json::json;
+use std::{future::IntoFuture, time::Duration};
+use testing::{Answer, App, Call, Client, Fault, PASSWORD, Tenant, kill_after, polls};
+
+const CHOSEN: &str = "Chosen-Passw0rd-7!";
+const OTHER: &str = "Another-Passw0rd-8!";
+/// Longer than a request that was cut off keeps others from setting the password.
+const CLAIMED: Duration = Duration::from_secs(31);
+const ROLE: Role = Role::Marketer;
+
+/// A token, as it is mailed.
+async fn token(app: &App) -> String {
+    let asked = app.anonymous().call(endpoint("forgot_password")).json(json!({"email": app.email(Tenant::Acme, ROLE)}));
+    assert_eq!(asked.from_ip(&ip()).await.status, 202);
+    app.deliveries(CONSUMERS).settle().await;
+    let mails = app.mails();
+    let text = mails.last().unwrap()["Content"]["Simple"]["Body"]["Text"]["Data"].as_str().unwrap();
+    text.split_once("token: ").unwrap().1.split_whitespace().next().unwrap().to_owned()
+}
+
+/// An address that nobody has asked from.
+fn ip() -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("2001:db8:1:{:x}::1", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn reset<'a>(app: &'a App, token: &str, new: &str) -> Call<'a> {
+    app.anonymous().call(endpoint("reset_password")).json(json!({"token": token, "new_password": new})).from_ip(&ip())
+}
+
+fn change<'a>(who: &Client<'a>, current: &str, new: &str) -> Call<'a> {
+    who.call(endpoint("change_password")).json(json!({"current_password": current, "new_password": new}))
+}
+
+/// Whether a password signs in.
+async fn opens(app: &App, tenant: Tenant, password: &str) -> bool {
+    app.clock().advance(Duration::from_secs(181));
+    login(app, &app.email(tenant, ROLE), password, &ip()).await.status == 200
+}
+
+/// How often Cognito was asked to set a password.
+fn sets(app: &App) -> usize {
+    app.calls().cognito.iter().filter(|call| *call == "AdminSetUserPassword").count()
+}
+
+async fn me(app: &App, tokens: &Answer) -> u16 {
+    caller(app, text(tokens, "access_token")).await.call(endpoint("me")).await.status
+}
+
+async fn sweep(app: &App) {
+    SCHEDULES[0].run(app.deps()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_resets_with_one_token_at_once_one_sets_its_password_and_the_other_none() {
+    let app = App::with_cognito().await;
+    for _ in 0..4 {
+        let token = token(&app).await;
+        app.reset_calls();
+        let news = [CHOSEN, OTHER].map(|new| format!("{new}{}", &token[..4]));
+        let (a, b) = join(reset(&app, &token, &news[0]).into_future(), reset(&app, &token, &news[1]).into_future()).await;
+        let mut statuses = [a.status, b.status];
+        statuses.sort_unstable();
+        assert!(statuses[0] == 204 && [401, 409].contains(&statuses[1]), "{} {}", a.text, b.text);
+        assert_eq!(sets(&app), 1);
+        let (won, lost) = if a.status == 204 { (&news[0], &news[1]) } else { (&news[1], &news[0]) };
+        assert!(opens(&app, Tenant::Acme, won).await && !opens(&app, Tenant::Acme, lost).await);
+        // The history of the pool takes none of them again; an hour later three more mails are sent.
+        app.clock().advance(Duration::from_secs(3600));
+    }
+    assert!(opens(&app, Tenant::Birch, PASSWORD).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn weak_password_is_told_and_uses_no_token_up() {
+    let app = App::with_cognito().await;
+    let token = token(&app).await;
+    let before = sign_in(&app, Tenant::Acme, ROLE).await;
+    for code in ["InvalidPasswordException", "PasswordHistoryPolicyViolationException"] {
+        app.wire().fail("AdminSetUserPassword", 0, 1, Fault::Refused(code));
+        let weak = reset(&app, &token, "weak").await;
+        assert_eq!((weak.status, weak.code()), (422, "validation_failed"), "{}", weak.text);
+        assert_eq!(weak.json["errors"][0]["code"], json!("weak"));
+    }
+    assert_eq!(me(&app, &before).await, 200, "nothing was reset");
+    // At once, without a wait.
+    assert_eq!(reset(&app, &token, CHOSEN).await.status, 204);
+    assert_eq!(me(&app, &before).await, 401);
+    assert_eq!(reset(&app, &token, OTHER).await.status, 401);
+}
+
+/// The token is used up before Cognito is told anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn password_is_not_set_while_the_token_cannot_be_used_up() {
+    let app = App::with_cognito().await;
+    let token = token(&app).await;
+    app.reset_calls();
+    app.wire().fail("TransactWriteItems", 0, 100, Fault::Gone);
+    assert_eq!(reset(&app, &token, CHOSEN).await.status, 503);
+    assert_eq!(sets(&app), 0);
+    app.wire().heal();
+    app.clock().advance(Duration::from_secs(5));
+    assert_eq!(reset(&app, &token, CHOSEN).await.status, 204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reset_that_fails_at_any_call_is_completed_by_the_same_request() {
+    let app = App::with_cognito().await;
+    let warm = token(&app).await;
+    app.reset_calls();
+    assert_eq!(reset(&app, &warm, OTHER).await.status, 204);
+    let calls = app.calls();
+    let (dynamodb, cognito) = (calls.dynamodb.len(), calls.cognito.len());
+    assert!(dynamodb > 5 && cognito > 0, "{calls:?}");
+    for (service, count) in [("dynamodb", dynamodb), ("cognito", cognito)] {
+        for index in 0..count {
+            for fault in [Fault::Gone, Fault::LostAnswer] {
+                let when = format!("{fault:?} at call {index} of {service}");
+                app.clock().advance(Duration::from_secs(3600));
+                catch_up(&app);
+                let new = format!("Chosen-Passw0rd-{service}{index}{fault:?}!");
+                let token = token(&app).await;
+                let thief = app.open_session(Tenant::Acme, ROLE).await;
+                app.wire().fail(service, index, 1000, fault);
+                let failed = reset(&app, &token, &new).await;
+                app.wire().heal();
+                app.clock().advance(CLAIMED);
+                if failed.status != 204 {
+                    assert_eq!(failed.status, 503, "{when}: {}", failed.text);
+                    let again = reset(&app, &token, &new).await;
+                    // Where only the answer was lost, the token is used up.
+                    assert!(again.status == 204 || again.status == 401, "{when}: {}", again.text);
+                }
+                assert!(opens(&app, Tenant::Acme, &new).await, "{when}");
+                assert_eq!(app.as_identity(thief).call(endpoint("me")).await.status, 401, "{when}");
+                assert_eq!(reset(&app, &token, OTHER).await.status, 401, "{when}: it is good once");
+            }
+        }
+    }
+    assert!(opens(&app, Tenant::Birch, PASSWORD).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reset_that_is_killed_at_any_await_leaves_its_user_a_way_in_and_nobody_else() {
+    let app = App::with_cognito().await;
+    let warm = token(&app).await;
+    let (answer, all) = polls(reset(&app, &warm, OTHER).into_future()).await;
+    assert_eq!(answer.status, 204, "{}", answer.text);
+    let mut killed = 0;
+    for after in 0..all {
+        let when = format!("killed after {after} polls");
+        app.clock().advance(Duration::from_secs(3600));
+        catch_up(&app);
+        let new = format!("Chosen-Passw0rd-{after}!");
+        let token = token(&app).await;
+        let thief = app.open_session(Tenant::Acme, ROLE).await;
+        killed += usize::from(kill_after(after, reset(&app, &token, &new).into_future()).await.is_none());
+        // What it had sent may still arrive.
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+        app.clock().advance(CLAIMED);
+        let again = reset(&app, &token, &new).await;
+        assert!([204, 401].contains(&again.status), "{when}: {}", again.text);
+        assert!(opens(&app, Tenant::Acme, &new).await, "{when}");
+        assert_eq!(app.as_identity(thief).call(endpoint("me")).await.status, 401, "{when}");
+    }
+    assert!(killed > 0);
+}
+
+/// Nobody comes back: what the old password opened ends all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn password_that_was_set_by_a_request_that_was_cut_off_ends_what_the_old_one_opened() {
+    let app = App::with_cognito().await;
+    let neighbour = app.open_session(Tenant::Birch, ROLE).await;
+    for by_token in [true, false] {
+        let thief = app.open_session(Tenant::Acme, ROLE).await;
+        let here = app.open_session(Tenant::Acme, ROLE).await;
+        let token = token(&app).await;
+        app.reset_calls();
+        // The first transaction begins the change, the second would end it.
+        app.wire().fail("TransactWriteItems", 1, 100, Fault::Gone);
+        let cut_off = if by_token {
+            reset(&app, &token, CHOSEN).await
+        } else {
+            change(&app.as_identity(here.clone()), CHOSEN, OTHER).await
+        };
+        app.wire().heal();
+        assert_eq!((cut_off.status, sets(&app)), (503, 1), "{}", cut_off.text);
+        sweep(&app).await;
+        let status = async |who: &common::Identity| app.as_identity(who.clone()).call(endpoint("me")).await.status;
+        assert_eq!(status(&thief).await, 200, "whoever began it may still complete it");
+        app.clock().advance(CLAIMED);
+        sweep(&app).await;
+        assert_eq!(status(&thief).await, 401);
+        assert_eq!(status(&here).await, if by_token { 401 } else { 200 }, "whoever has changed it goes on");
+        let ended = app.audit(Tenant::Acme).await;
+        assert!(ended.iter().any(|e| e["type"] == "job.session_ended" && e["reason"] == "password_changed"), "{ended:?}");
+        assert_eq!(status(&neighbour).await, 200);
+        // Whoever comes in afterwards stays.
+        let new = if by_token { CHOSEN } else { OTHER };
+        assert!(opens(&app, Tenant::Acme, new).await);
+        let came = app.open_session(Tenant::Acme, ROLE).await;
+        app.clock().advance(Duration::from_secs(61));
+        sweep(&app).await;
+        assert_eq!(status(&came).await, 200);
+        app.clock().advance(Duration::from_secs(600));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn change_that_is_cut_off_is_completed_by_the_same_request() {
+    let app = App::with_cognito().await;
+    let here = app.open_session(Tenant::Acme, ROLE).await;
+    let elsewhere = app.open_session(Tenant::Acme, ROLE).await;
+    let here = app.as_identity(here);
+    app.wire().fail("TransactWriteItems", 1, 100, Fault::Gone);
+    assert_eq!(change(&here, PASSWORD, CHOSEN).await.status, 503);
+    app.wire().heal();
+    app.clock().advance(Duration::from_secs(2));
+    let early = change(&here, PASSWORD, CHOSEN).await;
+    assert_eq!((early.status, early.code()), (409, "password_change_in_progress"), "{}", early.text);
+    app.clock().advance(CLAIMED);
+    assert_eq!(change(&here, PASSWORD, CHOSEN).await.status, 204);
+    assert_eq!(app.as_identity(elsewhere).call(endpoint("me")).await.status, 401);
+    assert!(opens(&app, Tenant::Acme, CHOSEN).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_changes_at_once_one_sets_its_password() {
+    let app = App::with_cognito().await;
+    let (a, b) = (app.open_session(Tenant::Acme, ROLE).await, app.open_session(Tenant::Acme, ROLE).await);
+    let (a, b) = (app.as_identity(a), app.as_identity(b));
+    app.reset_calls();
+    let (one, two) = join(change(&a, PASSWORD, CHOSEN).into_future(), change(&b, PASSWORD, OTHER).into_future()).await;
+    let mut statuses = [one.status, two.status];
+    statuses.sort_unstable();
+    assert!(statuses[0] == 204 && [401, 409].contains(&statuses[1]), "{} {}", one.text, two.text);
+    assert_eq!(sets(&app), 1);
+    let (won, lost) = if one.status == 204 { (CHOSEN, OTHER) } else { (OTHER, CHOSEN) };
+    assert!(opens(&app, Tenant::Acme, won).await && !opens(&app, Tenant::Acme, lost).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_or_weak_password_changes_nothing_and_the_right_one_is_taken_at_once() {
+    let app = App::with_cognito().await;
+    let here = app.as_identity(app.open_session(Tenant::Acme, ROLE).await);
+    let elsewhere = app.open_session(Tenant::Acme, ROLE).await;
+    assert_eq!(change(&here, "Not-The-Passw0rd!", CHOSEN).await.status, 401);
+    app.wire().fail("AdminSetUserPassword", 0, 1, Fault::Refused("InvalidPasswordException"));
+    assert_eq!(change(&here, PASSWORD, "weak").await.status, 422);
+    assert_eq!(app.as_identity(elsewhere).call(endpoint("me")).await.status, 200);
+    assert_eq!(change(&here, PASSWORD, CHOSEN).await.status, 204);
+}
