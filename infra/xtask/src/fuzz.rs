@@ -129,7 +129,7 @@ impl Target {
             .args([&corpus, &seeds])
             .arg(format!("-artifact_prefix={}/", artifacts.display()))
             .arg(format!("-max_total_time={seconds}"))
-            .args(["-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"])
+            .args(["-timeout=60", "-rss_limit_mb=2048", "-print_final_stats=1"])
             .stdin(Stdio::null())
             .output()?;
         Ok(verdict(&output, count, began.elapsed()))
