@@ -107,12 +107,15 @@ pub(crate) async fn changes(
     }
 }
 
+/// Operations, each with its tenant and the error that its failed condition means.
+type Ops = Vec<(TenantId, Op, Error)>;
+
 /// What a public endpoint has to write, with its event.
 pub(crate) async fn public(
     deps: &Deps,
     story: &mut Story,
     trace: &Trace,
-    (id, ops, endings): (EventId, Vec<(TenantId, Op, Error)>, Vec<(Ending, Error)>),
+    (id, ops, endings): (EventId, Ops, Vec<(Ending, Error)>),
     response: &Response,
     deadline: Timestamp,
 ) -> Result<()> {
