@@ -80,12 +80,10 @@ async fn session_that_somebody_ends_is_announced_and_recorded_once_with_its_reas
     let app = App::with_cognito().await;
     let neighbour = app.open_session(Tenant::Birch, Role::Marketer).await;
     let roles = [Role::Marketer, Role::Viewer, Role::Provider, Role::Analyst];
-    let mut next = 0;
     let mut ways = vec!["signed_out", "ended_by_owner", "ended_by_admin", "signed_out_by_admin", "password_changed"];
     ways.extend(["password_reset", "refresh_token_reuse", "second_factor_activated", "user_disabled"]);
-    for way in ways {
-        let role = roles[next % roles.len()];
-        next += 1;
+    for (nth, way) in ways.into_iter().enumerate() {
+        let role = roles[nth % roles.len()];
         let who = app.open_session(Tenant::Acme, role).await;
         let own = |name: &str| app.as_identity(who.clone()).call(endpoint(name));
         let (done, ended, reason) = match way {
