@@ -111,7 +111,9 @@ fn every_proof_of_trees_up_to_40_leaves_verifies_and_fits_nowhere_else() {
 #[test]
 fn consistency_of_sizes_without_a_path_needs_equal_roots_and_an_empty_proof() {
     let (empty, one, two) = (hash(ROOTS[0]), hash(ROOTS[1]), hash(ROOTS[2]));
-    let cases: [(u64, Hash, u64, Hash, &[Hash], bool); 20] = [
+    /// Old size and root, new size and root, proof, and whether it stands.
+    type Case<'a> = (u64, Hash, u64, Hash, &'a [Hash], bool);
+    let cases: [Case<'_>; 20] = [
         (0, empty, 0, empty, &[], true),
         (0, one, 0, one, &[], false),
         (0, Hash::ZERO, 0, Hash::ZERO, &[], false),
@@ -173,8 +175,8 @@ fn a_proof_with_one_part_changed_is_refused() {
     for size in 1..=leaves.len() {
         let (tree, n) = (&leaves[..size], size as u64);
         let whole = root(tree);
-        for index in 0..size {
-            let (proof, leaf, i) = (inclusion_proof(tree, index).unwrap(), leaves[index], index as u64);
+        for (index, leaf) in tree.iter().copied().enumerate() {
+            let (proof, i) = (inclusion_proof(tree, index).unwrap(), index as u64);
             let stands = |index: u64, size: u64, proof: &[Hash], leaf, root| verify_inclusion(leaf, index, size, proof, root);
             assert!(stands(i, n, &proof, leaf, whole));
             assert!([i.wrapping_sub(1), i + 1, i ^ 2, i + n].iter().all(|i| !stands(*i, n, &proof, leaf, whole)), "{i} of {n}");
