@@ -1,7 +1,5 @@
 //! One spelling for a value, and names that can be seen, in every input that there is.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
-
 use common::{AnyEndpoint, Clock, Role, operator::NewUser};
 use phi::Email;
 use schemars::SchemaGenerator;

@@ -238,9 +238,9 @@ mod tests {
         let (wall, own, sts) = wall_and_own(&[]);
         let [records, ledger, keys, ephemera] = ["r", "l", "k", "e"].map(str::to_owned);
         let db = Db::new(own, Some(wall), TableNames { records, ledger, keys, ephemera }, Arc::new(Always));
-        let check = |of| {
-            let op = Op::Check { table: Table::Records, key: Key::new("P", "S"), condition: Condition::Present };
-            (of, op)
+        let check = |(n, of): (usize, TenantId)| {
+            let key = Key::new("P", format!("S{n}"));
+            (of, Op::Check { table: Table::Records, key, condition: Condition::Present })
         };
         let (one, other, platform) = (tenant(1), tenant(2), TenantId::PLATFORM);
         let cases = [
@@ -252,7 +252,7 @@ mod tests {
             (vec![one, one, other], "own"),
         ];
         for (tenants, credentials) in cases {
-            let ops: Vec<_> = tenants.iter().copied().map(check).collect();
+            let ops: Vec<_> = tenants.iter().copied().enumerate().map(check).collect();
             db.commit(&ops, "token", NOW.plus(LIFETIME)).await.unwrap();
             let signed = sts.0.lock().unwrap().pop().unwrap();
             assert!(signed.contains(&format!("Credential={credentials}/")), "{tenants:?}: {signed}");
