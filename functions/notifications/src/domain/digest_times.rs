@@ -1,8 +1,8 @@
 //! When a digest is due.
 
-use super::{Digest, Frequency, Preferences, local_time::instant};
+use super::{Digest, Frequency, Preferences};
 use common::Timestamp;
-use jiff::{RoundMode, ToSpan, Unit, ZonedRound, civil};
+use jiff::civil;
 
 impl Preferences {
     /// When the quiet that holds at `now` ends; nothing where none holds.
@@ -14,18 +14,10 @@ impl Preferences {
     /// quiet hours.
     pub fn digest_after(&self, now: Timestamp) -> Option<Timestamp> {
         let Digest { frequency, hour } = self.digest;
-        let local = self.time_zone.local(now);
         let at = match frequency {
             Frequency::Off => return None,
-            Frequency::Hourly => {
-                let down = ZonedRound::new().smallest(Unit::Hour).mode(RoundMode::Trunc);
-                instant(&local.round(down).ok()?.checked_add(1.hour()).ok()?)
-            }
-            Frequency::Daily => {
-                let time = civil::Time::new(hour, 0, 0, 0).ok()?;
-                let on = |date: civil::Date| self.time_zone.next(date.to_datetime(time), now);
-                on(local.date()).or_else(|| on(local.date().tomorrow().ok()?))?
-            }
+            Frequency::Hourly => self.time_zone.next_hour(now),
+            Frequency::Daily => self.time_zone.next_daily(civil::Time::new(hour, 0, 0, 0).ok()?, now)?,
         };
         Some(self.quiet_until(at).unwrap_or(at))
     }
@@ -75,6 +67,49 @@ mod tests {
         let wants = Preferences { quiet_hours: Some(quiet_hours), ..wants("UTC", Frequency::Hourly, 8) };
         assert_eq!(wants.digest_after(at("2026-01-01T21:30:00Z")), Some(at("2026-01-02T07:30:00Z")));
         assert_eq!(wants.digest_after(at("2026-01-02T07:30:00Z")), Some(at("2026-01-02T08:00:00Z")));
+    }
+
+    #[test]
+    fn a_daily_digest_comes_once_on_the_day_on_which_its_hour_comes_twice() {
+        // 01:00 is at 05:00 and again at 06:00 UTC on 2026-11-01.
+        let wants = wants("America/New_York", Frequency::Daily, 1);
+        let first = wants.digest_after(at("2026-10-31T12:00:00Z")).unwrap();
+        assert_eq!(first, at("2026-11-01T05:00:00Z"));
+        assert_eq!(wants.digest_after(first), Some(at("2026-11-02T06:00:00Z")));
+        assert_eq!(wants.digest_after(at("2026-11-01T05:30:00Z")), Some(at("2026-11-02T06:00:00Z")));
+    }
+
+    #[test]
+    fn a_daily_digest_on_a_day_that_ends_before_its_hour_comes_in_the_last_minute() {
+        // In Nuuk the clock goes from 23:00 on Saturday to 00:00 on Sunday, at 01:00 UTC.
+        let wants = wants("America/Nuuk", Frequency::Daily, 23);
+        let saturday = wants.digest_after(at("2026-03-28T12:00:00Z")).unwrap();
+        assert_eq!(saturday, at("2026-03-29T00:59:00Z"));
+        assert_eq!(wants.digest_after(saturday), Some(at("2026-03-30T00:00:00Z")));
+    }
+
+    #[test]
+    fn a_day_that_a_zone_skips_has_no_digest() {
+        // Samoa went from 2011-12-29 to 2011-12-31, at 10:00 UTC.
+        let wants = wants("Pacific/Apia", Frequency::Daily, 8);
+        let last = at("2011-12-29T18:00:00Z");
+        assert_eq!(wants.digest_after(at("2011-12-29T12:00:00Z")), Some(last));
+        assert_eq!(wants.digest_after(last), Some(at("2011-12-30T18:00:00Z")));
+    }
+
+    #[test]
+    fn an_hourly_digest_comes_at_full_hours_around_a_change_by_half_an_hour() {
+        let wants = wants("Australia/Lord_Howe", Frequency::Hourly, 0);
+        // 02:00 at UTC+11 is 01:30 at UTC+10:30, on 2026-04-05; 02:00 is 02:30 on 2026-10-04.
+        for (now, next) in [
+            ("2026-04-04T14:00:00Z", "2026-04-04T15:30:00Z"),
+            ("2026-04-04T14:59:59Z", "2026-04-04T15:30:00Z"),
+            ("2026-04-04T15:10:00Z", "2026-04-04T15:30:00Z"),
+            ("2026-10-03T14:30:00Z", "2026-10-03T16:00:00Z"),
+            ("2026-10-03T15:30:00Z", "2026-10-03T16:00:00Z"),
+        ] {
+            assert_eq!(wants.digest_after(at(now)), Some(at(next)), "{now}");
+        }
     }
 
     #[test]

@@ -3,10 +3,10 @@
 //! The zones' rules are compiled in (jiff's copy of the IANA database), so that a function needs no file for them.
 
 use common::Timestamp;
-use jiff::{Zoned, civil, tz};
+use jiff::{ToSpan, Zoned, civil, tz};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
 /// A time zone of the IANA database, as `America/Los_Angeles`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,53 @@ impl Zone {
     }
 }
 
-pub(super) fn instant(at: &Zoned) -> Timestamp {
+impl Zone {
+    /// The first instant after `after` at which a local day's `hour` comes. Each local day has one: where autumn has the hour
+    /// twice, the first; where spring skips it, the first moment after the gap; where the day ends with the gap, its last minute.
+    /// A day that a zone skips whole has none.
+    pub(super) fn next_daily(&self, hour: civil::Time, after: Timestamp) -> Option<Timestamp> {
+        let today = self.local(after).date();
+        // Clocks that go back at midnight show yesterday once more, and days may be skipped.
+        let days = (-1..=3).filter_map(|days| today.checked_add(days.days()).ok());
+        days.filter_map(|day| self.daily(day, hour)).filter(|at| *at > after).min()
+    }
+
+    fn daily(&self, day: civil::Date, hour: civil::Time) -> Option<Timestamp> {
+        let at = self.0.to_ambiguous_zoned(day.to_datetime(hour)).compatible().ok()?;
+        if at.date() == day {
+            return Some(instant(&at));
+        }
+        let gap = self.0.preceding(at.timestamp().checked_add(1.second()).ok()?).next()?;
+        let last = gap.timestamp().checked_sub(1.minute()).ok()?.to_zoned(self.0.clone());
+        (last.date() == day).then(|| instant(&last))
+    }
+
+    /// The first instant after `after` at which the clock shows a full hour: an hour later at most, or two where it is changed
+    /// in between.
+    pub(super) fn next_hour(&self, after: Timestamp) -> Timestamp {
+        let mut from = after;
+        loop {
+            let local = self.local(from);
+            let next = from.plus(HOUR - past_the_hour(&local));
+            let change = self.0.following(local.timestamp()).next().map(|change| change.timestamp());
+            match change.map(|at| Timestamp::from_millis(at.as_millisecond())).filter(|change| *change <= next) {
+                None => return next,
+                Some(change) if past_the_hour(&self.local(change)).is_zero() => return change,
+                Some(change) => from = change,
+            }
+        }
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// How long ago, by the clock, the last full hour was.
+fn past_the_hour(local: &Zoned) -> Duration {
+    let [minute, second, milli] = [local.minute().into(), local.second().into(), local.millisecond()].map(i16::unsigned_abs);
+    Duration::from_millis((u64::from(minute) * 60 + u64::from(second)) * 1000 + u64::from(milli))
+}
+
+fn instant(at: &Zoned) -> Timestamp {
     Timestamp::from_millis(at.timestamp().as_millisecond())
 }
 
@@ -150,10 +196,12 @@ impl QuietHours {
 }
 
 #[cfg(test)]
+mod all_zones;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::time::Duration;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
