@@ -13,6 +13,9 @@ pub enum SealError {
     /// A value could not be written as JSON.
     #[error("the field could not be encoded")]
     Encode,
+    /// The record that is to be replaced could not be read.
+    #[error("the record before could not be read")]
+    Before,
     /// The operating system's random numbers or AWS-LC failed.
     #[error("the cryptographic library failed")]
     Library,

@@ -1,4 +1,5 @@
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
@@ -8,7 +9,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::disclosure::{PhiValue, Plain};
 use crate::format::{COMMITMENT_LEN, Frame, SALT_LEN, TAG_LEN, Writer};
 use crate::place::Binding;
-use crate::{FieldNumber, KeyVersion, OpenError, SealError, SealedBytes};
+use crate::{FieldNumber, FieldSpec, KeyVersion, OpenError, SealError, SealedBytes, keep_unknown};
 
 /// Seals the fields of one write of one record. [`finish`](Self::finish) consumes it and it cannot be cloned, so its
 /// key, and with it each nonce, serves one write only.
@@ -18,6 +19,9 @@ pub struct RecordSealer {
     record: Writer,
     last: Option<FieldNumber>,
     scratch: Scratch,
+    /// Of the record before: fields that this version does not know, and those whose values it may not know whole.
+    unknown: BTreeMap<FieldNumber, Zeroizing<Vec<u8>>>,
+    before: BTreeMap<FieldNumber, Zeroizing<Vec<u8>>>,
 }
 
 impl RecordSealer {
@@ -29,7 +33,8 @@ impl RecordSealer {
         commitment: &[u8; COMMITMENT_LEN],
     ) -> Self {
         let record = Writer::new(version, salt, commitment);
-        Self { key, binding, record, last: None, scratch: Scratch::default() }
+        let (unknown, before) = (BTreeMap::new(), BTreeMap::new());
+        Self { key, binding, record, last: None, scratch: Scratch::default(), unknown, before }
     }
 
     /// # Errors
@@ -38,6 +43,14 @@ impl RecordSealer {
         if self.last >= Some(number) {
             return Err(SealError::FieldOrder);
         }
+        while let Some(entry) = self.unknown.first_entry().filter(|entry| *entry.key() < number) {
+            let (number, plaintext) = entry.remove_entry();
+            self.write(number, &plaintext)?;
+        }
+        self.write(number, plaintext)
+    }
+
+    fn write(&mut self, number: FieldNumber, plaintext: &[u8]) -> Result<(), SealError> {
         let (ciphertext, tag) = self.record.field(number, plaintext.len()).ok_or(SealError::FieldTooLong)?;
         self.last = Some(number);
         let aad = self.binding.field(number);
@@ -56,15 +69,34 @@ impl RecordSealer {
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.0.clear();
-        serde_json::to_writer(&mut scratch, &Plain(value)).map_err(|_| SealError::Encode)?;
+        match self.before.remove(&number) {
+            Some(before) => write_over(&mut scratch, &before, value)?,
+            None => serde_json::to_writer(&mut scratch, &Plain(value)).map_err(|_| SealError::Encode)?,
+        }
         let sealed = self.field(number, &scratch.0);
         self.scratch = scratch;
         sealed
     }
 
+    /// Keeps what of `opened` is not among `known`: whole fields, and members of known fields that are objects.
+    pub(crate) fn keep(&mut self, opened: &RecordOpener<'_>, known: &[FieldSpec]) -> Result<(), SealError> {
+        for number in opened.numbers() {
+            let plaintext = opened.field(number).ok().flatten().ok_or(SealError::Before)?;
+            if !known.iter().any(|field| field.number == number) {
+                self.unknown.insert(number, plaintext);
+            } else if plaintext.first() == Some(&b'{') {
+                self.before.insert(number, plaintext);
+            }
+        }
+        Ok(())
+    }
+
     /// # Errors
     /// [`SealError::Library`] when AWS-LC fails.
     pub fn finish(mut self) -> Result<SealedBytes, SealError> {
+        for (number, plaintext) in std::mem::take(&mut self.unknown) {
+            self.write(number, &plaintext)?;
+        }
         let aad = self.binding.field_set(self.record.numbers());
         self.key
             .seal_out_of_place_scatter(nonce(0), aad, &[], &mut [], &[], self.record.set_tag())
@@ -77,6 +109,21 @@ impl fmt::Debug for RecordSealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RecordSealer")
     }
+}
+
+/// Writes `value` with the members of the object `before` that its type does not know.
+fn write_over<T: PhiValue>(out: &mut Scratch, before: &[u8], value: &T) -> Result<(), SealError> {
+    let known: T = serde_json::from_slice(before).map_err(|_| SealError::Before)?;
+    let mut read = Scratch::default();
+    serde_json::to_writer(&mut read, &Plain(&known)).map_err(|_| SealError::Encode)?;
+    if read.0.as_slice() == before {
+        // As nearly always. Nothing is copied to where it would not be wiped.
+        return serde_json::to_writer(out, &Plain(value)).map_err(|_| SealError::Encode);
+    }
+    let json = |bytes: &[u8]| serde_json::from_slice(bytes).map_err(|_| SealError::Before);
+    let mut new = serde_json::to_value(Plain(value)).map_err(|_| SealError::Encode)?;
+    keep_unknown(&json(before)?, &json(&read.0)?, &mut new);
+    serde_json::to_writer(out, &new).map_err(|_| SealError::Encode)
 }
 
 /// Opens the fields of one record whose key and set of fields have been verified.
@@ -141,6 +188,11 @@ impl<'a> RecordOpener<'a> {
         };
         self.scratch.set(plaintext);
         value
+    }
+
+    /// Of all fields, known and unknown.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = FieldNumber> {
+        self.sealed.frames().map(|frame| frame.number)
     }
 
     fn find(&self, number: FieldNumber) -> Option<Frame<'a>> {

@@ -67,6 +67,18 @@ impl<T: SealedFields> Sealed<T> {
         sealer.finish().map(|bytes| Self(bytes, PhantomData))
     }
 
+    /// Seals `value` in place of the record that `before` opens. What another version of the code wrote there and this one does
+    /// not know stays: fields of other numbers, and members of fields that are objects.
+    ///
+    /// # Errors
+    /// [`SealError`]; [`SealError::Before`] when the record before cannot be read.
+    pub fn reseal(value: &T, before: &RecordOpener<'_>, key: &BranchKey, tenant: &str, record: &str) -> Result<Self, SealError> {
+        let mut sealer = key.sealer(&Place { tenant, table: T::TABLE, record })?;
+        sealer.keep(before, T::FIELDS)?;
+        value.write(&mut sealer)?;
+        sealer.finish().map(|bytes| Self(bytes, PhantomData))
+    }
+
     /// # Errors
     /// [`OpenError`].
     pub fn open(&self, key: &BranchKey, tenant: &str, record: &str) -> Result<T, OpenError> {

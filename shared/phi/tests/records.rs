@@ -86,6 +86,46 @@ fn a_record_without_a_required_field_does_not_open() {
     assert_eq!(sealed.open(&key(), "ten_a", "par_1"), Err(OpenError));
 }
 
+/// What a later version seals: fields 3 and 9 are new, and so is a member of the recipient.
+fn sealed_by_a_later_version() -> Sealed<ParcelPhi> {
+    let mut sealer = key().sealer(&Place { tenant: "ten_a", table: "parcels", record: "par_1" }).unwrap();
+    sealer.value(field_number!(1), &parcel().number).unwrap();
+    sealer.field(field_number!(3), br#"["new"]"#).unwrap();
+    sealer.field(field_number!(4), RECIPIENT.replacen('{', r#"{"pronouns":"they","#, 1).as_bytes()).unwrap();
+    sealer.value(field_number!(7), &parcel().notes).unwrap();
+    sealer.field(field_number!(9), b"{}").unwrap();
+    Sealed::from_bytes(sealer.finish().unwrap().into_vec()).unwrap()
+}
+
+#[test]
+fn fields_and_members_of_a_later_version_survive_resealing() {
+    let key = key();
+    let before = sealed_by_a_later_version();
+    let mut phi = before.open(&key, "ten_a", "par_1").unwrap();
+    phi.reference = Some(ShortText::parse("changed").unwrap());
+    let opener = before.opener(&key, "ten_a", "par_1").unwrap();
+    let after = Sealed::reseal(&phi, &opener, &key, "ten_a", "par_1").unwrap();
+    assert_eq!(after.open(&key, "ten_a", "par_1").unwrap(), phi);
+    let opener = after.opener(&key, "ten_a", "par_1").unwrap();
+    let field = |number| opener.field(number).unwrap().unwrap();
+    assert_eq!(field(field_number!(3)).as_slice(), br#"["new"]"#);
+    assert_eq!(field(field_number!(9)).as_slice(), b"{}");
+    let recipient: serde_json::Value = serde_json::from_slice(&field(field_number!(4))).unwrap();
+    assert_eq!(recipient["pronouns"], "they");
+    assert_ne!(before, after);
+}
+
+#[test]
+fn resealing_a_record_without_unknown_fields_is_sealing() {
+    let key = key();
+    let before = seal(&parcel());
+    let opener = before.opener(&key, "ten_a", "par_1").unwrap();
+    let phi = ParcelPhi { notes: Vec::new(), ..parcel() };
+    let (after, sealed) = (Sealed::reseal(&phi, &opener, &key, "ten_a", "par_1").unwrap(), seal(&phi));
+    assert_eq!(after.as_bytes().len(), sealed.as_bytes().len());
+    assert_eq!(after.open(&key, "ten_a", "par_1").unwrap(), phi);
+}
+
 #[test]
 fn a_sealed_record_serialises_as_base64url() {
     let sealed = seal(&parcel());

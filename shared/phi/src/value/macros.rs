@@ -79,8 +79,9 @@ macro_rules! phi_text {
     };
 }
 
-/// Declares an object of PHI values: every field is a [`PhiValue`](crate::PhiValue), unknown fields are refused, `None` is written as
-/// `null`, `Debug` is redacted.
+/// Declares an object of PHI values: every field is a [`PhiValue`](crate::PhiValue), `None` is written as `null`, `Debug` is redacted.
+/// It is read from sealed records, so members that this version does not know are passed over; they stay when the record is sealed
+/// again ([`Sealed::reseal`](crate::Sealed::reseal)). Input is a type of its own, which refuses them.
 ///
 /// ```
 /// phi::phi_struct! {
@@ -125,7 +126,7 @@ macro_rules! phi_struct {
                 deserializer: D,
             ) -> ::std::result::Result<Self, D::Error> {
                 #[derive($crate::__private::serde::Deserialize)]
-                #[serde(crate = "::phi::__private::serde", deny_unknown_fields)]
+                #[serde(crate = "::phi::__private::serde")]
                 struct Fields { $( $field: $type ),+ }
 
                 let fields: Fields = $crate::__private::object(deserializer, $expected)?;
