@@ -5,6 +5,7 @@
 pub mod counter;
 pub mod fixture;
 pub mod journeys;
+pub mod later;
 pub mod matrix;
 pub mod people;
 mod probes;

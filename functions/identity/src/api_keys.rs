@@ -72,14 +72,13 @@ impl Stored {
     }
 
     pub(crate) fn from_row(row: &Row) -> Result<Self> {
-        let bounds = serde_json::from_str(row.text("bounds")?).map_err(|_| Error::internal("bounds"))?;
         let previous = row.maybe("previous_session")?.zip(row.maybe("previous_until")?);
         Ok(Self {
             tenant: row.tenant()?,
             key: row.parse("key_id")?,
             name: row.text("name")?.to_owned(),
             hint: row.text("hint")?.to_owned(),
-            terms: KeyTerms { bounds, expires_at: row.parse("expires")? },
+            terms: KeyTerms { bounds: row.kept("bounds")?, expires_at: row.parse("expires")? },
             session: row.parse("session_id")?,
             previous,
             created_by: row.parse("created_by")?,
@@ -89,19 +88,18 @@ impl Stored {
         })
     }
 
-    pub(crate) fn item(&self) -> Result<Item> {
-        let bounds = serde_json::to_string(&self.terms.bounds).map_err(|_| Error::internal("bounds"))?;
-        Ok(Item::new(place(self.key))
+    pub(crate) fn item(&self) -> Item {
+        Item::new(place(self.key))
             .text("key_id", self.key)
             .text("name", &self.name)
             .text("hint", &self.hint)
-            .text("bounds", bounds)
+            .text("bounds", self.terms.bounds.to_text())
             .text("expires", self.terms.expires_at)
             .text("session_id", self.session)
             .text("created_by", self.created_by)
             .text("created_at", self.created_at)
             .version(self.version)
-            .indexed(Index::All, LIST, self.key))
+            .indexed(Index::All, LIST, self.key)
     }
 
     /// A change of it as it was read.
@@ -150,7 +148,8 @@ pub struct IssuedKey {
 
 impl ApiKeyView {
     pub(crate) fn of(stored: Stored, sessions: &[OpenSession], now: Timestamp) -> Self {
-        let KeyTerms { bounds: KeyBounds { scopes, purposes, networks }, expires_at } = stored.terms;
+        let KeyTerms { bounds, expires_at } = stored.terms;
+        let KeyBounds { scopes, purposes, networks } = KeyBounds::clone(&bounds);
         let used = sessions.iter().filter(|s| s.last_seen > s.created_at).map(|s| s.last_seen).max();
         Self {
             key_id: stored.key,

@@ -17,12 +17,10 @@ pub(crate) mod digest;
 mod preferences;
 
 pub(crate) use digest::{Claim, Due};
-pub(crate) use preferences::StoredPreferences;
+pub(crate) use preferences::{Said, StoredPreferences};
 
-use crate::domain::{Kind, Notification, NotificationId, Preferences, Seq, Subject};
-use common::{
-    CONTENDED, Changes, Condition, Edit, Error, Index, Item, Key, Reader, Result, Row, TableQuery, Timestamp, UserId, Version,
-};
+use crate::domain::{Kind, Notification, NotificationId, Seq, Subject};
+use common::{CONTENDED, Changes, Condition, Edit, Error, Index, Item, Key, Reader, Result, Row, TableQuery, Timestamp, UserId};
 
 const STATE: &str = "STATE";
 const PREFERENCES: &str = "PREFERENCES";
@@ -81,22 +79,25 @@ impl State {
 }
 
 /// State and preferences, by one Query.
-pub(crate) async fn state_and_preferences(reader: Reader<'_>, user: UserId) -> Result<(State, Option<(Preferences, Version)>)> {
+pub(crate) async fn state_and_preferences(reader: Reader<'_>, user: UserId) -> Result<(State, Option<Said>)> {
     let (mut state, mut preferences) = (State::default(), None);
     for row in reader.query(&TableQuery::items(inbox(user)).between(PREFERENCES, STATE)).await? {
         match row.text("sk")? {
             STATE => state = State::from_row(&row)?,
-            PREFERENCES => preferences = Some((preferences::from_row(&row)?, row.version()?)),
-            _ => return Err(Error::internal("inbox")),
+            PREFERENCES => preferences = Some(Said::from_row(&row)?),
+            _ => {}
         }
     }
     Ok((state, preferences))
 }
 
-pub(crate) fn notification(row: &Row) -> Result<Notification> {
-    Ok(Notification {
+/// The notification of an item; nothing where it is of a kind that this version does not know. It stays in the inbox, and
+/// counts, until a version that does shows it.
+pub(crate) fn notification(row: &Row) -> Result<Option<Notification>> {
+    let Some(kind) = row.word::<Kind>("kind")? else { return Ok(None) };
+    Ok(Some(Notification {
         id: row.parse("notification_id")?,
-        kind: row.text("kind")?.parse::<Kind>().map_err(|()| Error::internal("kind"))?,
+        kind,
         subject: Subject { kind: row.text("subject_type")?.to_owned(), id: row.text("subject_id")?.to_owned() },
         event: row.parse("event_id")?,
         created_at: row.parse("created_at")?,
@@ -104,7 +105,12 @@ pub(crate) fn notification(row: &Row) -> Result<Notification> {
         push: row.number("push")? == 1,
         pushed_at: row.maybe("pushed_at")?,
         email: row.number("email")? == 1,
-    })
+    }))
+}
+
+/// The number of a notification's item, whatever its kind.
+pub(crate) fn seq(row: &Row) -> Result<Seq> {
+    row.parse::<NotificationId>("notification_id").map(|id| id.seq())
 }
 
 /// The caller's notification of an id.
@@ -117,7 +123,7 @@ pub(crate) async fn find(reader: Reader<'_>, user: UserId, id: NotificationId) -
 }
 
 pub(crate) async fn at(reader: Reader<'_>, user: UserId, seq: Seq) -> Result<Option<Notification>> {
-    reader.get(&key(user, seq)).await?.as_ref().map(notification).transpose()
+    reader.get(&key(user, seq)).await?.as_ref().map_or(Ok(None), notification)
 }
 
 /// Stores the notification that comes after `state`, and counts it, and puts the inbox on the list of digests where it says

@@ -23,6 +23,8 @@ use phi::Sealed;
 pub struct Stored {
     pub(crate) id: TenantId,
     pub(crate) tenant: Tenant,
+    /// Its status as it is stored.
+    pub(crate) status: String,
     pub(crate) display_name: Option<String>,
     pub(crate) document: Option<String>,
     pub(crate) persons: Option<Sealed<Persons>>,
@@ -62,6 +64,7 @@ impl Stored {
         Ok(Self {
             id,
             tenant: Tenant::from_row(row)?,
+            status: row.text("status")?.to_owned(),
             display_name: row.maybe_text("display_name").map(str::to_owned),
             document: row.maybe_text("baa_document_sha256").map(str::to_owned),
             persons: bytes("sealed").map(Sealed::from_bytes).transpose().map_err(unreadable)?,
@@ -72,7 +75,7 @@ impl Stored {
 
     /// The next version, of what is as it was read.
     fn edit(&self) -> Edit {
-        let status = Condition::Is("status", self.tenant.status.as_str().to_owned());
+        let status = Condition::Is("status", self.status.clone());
         let as_it_was = Condition::All(vec![Condition::VersionIs(self.tenant.version), status]);
         Edit::of(profile_key()).number("version", self.tenant.version.next().0).when(as_it_was)
     }
@@ -88,6 +91,7 @@ impl Stored {
     pub(crate) fn set_status(&mut self, status: TenantStatus) -> Edit {
         let edit = self.edit().text("status", status.as_str());
         self.tenant.status = status;
+        status.as_str().clone_into(&mut self.status);
         self.next();
         edit
     }
@@ -127,12 +131,12 @@ impl Stored {
         warned(edit, Some(term.warned_first()))
     }
 
-    pub(crate) fn set_settings(&mut self, settings: Settings) -> Result<Edit> {
-        let text = serde_json::to_string(&settings).map_err(|_| Error::internal("settings"))?;
-        let edit = self.edit().text("settings", text);
+    pub(crate) fn set_settings(&mut self, settings: Settings) -> Edit {
+        let settings = self.tenant.settings.with(settings);
+        let edit = self.edit().text("settings", settings.to_text());
         self.tenant.settings = settings;
         self.next();
-        Ok(edit)
+        edit
     }
 
     pub(crate) fn set_networks(&mut self, networks: AllowList) -> Result<Edit> {

@@ -118,6 +118,6 @@ pub struct SettingsView {
 
 impl From<&Stored> for SettingsView {
     fn from(stored: &Stored) -> Self {
-        Self { tenant_id: stored.id, settings: stored.tenant.settings.clone(), version: stored.version() }
+        Self { tenant_id: stored.id, settings: Settings::clone(&stored.tenant.settings), version: stored.version() }
     }
 }

@@ -53,6 +53,18 @@ pub(crate) async fn persons<E: PlatformEndpoint>(cx: &Platform<'_, E>, sealed: O
     }
 }
 
+/// Seals who is named on a profile, in place of what was sealed before.
+pub(crate) async fn seal<E: PlatformEndpoint>(
+    cx: &Platform<'_, E>,
+    persons: &Persons,
+    before: Option<&Sealed<Persons>>,
+) -> Result<Sealed<Persons>> {
+    match before {
+        Some(before) => cx.reseal(&store::place(), persons, before).await,
+        None => cx.seal(&store::place(), persons).await,
+    }
+}
+
 /// The answer that shows an organization.
 pub(crate) fn shown<E: PlatformEndpoint>(cx: &mut Platform<'_, E>, stored: &Stored, persons: Persons) -> OrganizationView {
     cx.etag(stored.version());

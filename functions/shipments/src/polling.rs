@@ -3,7 +3,7 @@
 use crate::{
     carrier,
     domain::{
-        Estimate, Facts, LastScan, Report, Shipment, ShipmentId, ShipmentStatusChanged,
+        Estimate, Facts, LastScan, NewsPhi, Report, Shipment, ShipmentId, ShipmentStatusChanged,
         cadence::{self, Heard, Jitter, Parcel},
         destination,
     },
@@ -11,7 +11,7 @@ use crate::{
 };
 use common::{Asked, Background, Delivery, Error, Part, Resource, Result, Timestamp};
 use jiff::tz::TimeZone;
-use phi::{PhiText, SearchToken};
+use phi::{PhiText, Sealed, SearchToken};
 use std::time::Duration;
 use ups::{Number, Tracked, Tracking};
 
@@ -89,7 +89,9 @@ pub(crate) async fn poll<B: Background>(cx: &mut Delivery<'_, B>, due: &Due, tur
             let poll = Poll { due_at: next(&parcel_of(&shipment), Heard::NotFound, cx.now()), ..answered };
             cx.changes().note(poll.edit(due.id, due.at));
         }
-        Asked::Answered(Tracked::Found(tracking)) => found(cx, due, shipment, answered, &tracking).await?,
+        Asked::Answered(Tracked::Found(tracking)) => {
+            found(cx, due, shipment, answered, stored.sealed_news.as_ref(), &tracking).await?;
+        }
     }
     Ok(())
 }
@@ -99,6 +101,7 @@ async fn found<B: Background>(
     due: &Due,
     mut shipment: Shipment,
     mut poll: Poll,
+    news: Option<&Sealed<NewsPhi>>,
     tracking: &Tracking,
 ) -> Result<()> {
     let now = cx.now();
@@ -125,7 +128,7 @@ async fn found<B: Background>(
     // What did not fit into this transaction is the next one's.
     poll.answer = whole.then_some(answer);
     poll.due_at = if whole { next(&parcel_of(&shipment), Heard::Known, now) } else { Some(now.plus(THE_REST_AFTER)) };
-    let bookkeeping = poll.edit_with_answer(due.id, due.at)?;
+    let bookkeeping = poll.edit_with_answer(due.id, due.at);
     if changed.is_empty() && new.is_empty() {
         // It said the same in other words.
         cx.log("poll.outcome", "unchanged");
@@ -138,7 +141,11 @@ async fn found<B: Background>(
     if !new.is_empty() {
         changed.push("events");
     }
-    let sealed = cx.seal(store::key(due.id).place(), &shipment.news.phi).await?;
+    let place = store::key(due.id);
+    let sealed = match news {
+        Some(before) => cx.reseal(place.place(), &shipment.news.phi, before).await?,
+        None => cx.seal(place.place(), &shipment.news.phi).await?,
+    };
     let changes = cx.changes();
     store::report(changes, &shipment.facts, before.version, &shipment.news, sealed);
     changes.note(bookkeeping);

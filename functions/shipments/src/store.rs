@@ -45,6 +45,8 @@ fn claim_key(token: &SearchToken) -> Key {
 pub struct Stored {
     tenant: TenantId,
     pub(crate) facts: Facts,
+    /// Its status as it is stored: one that this version does not know is `UNKNOWN` in the facts, and stays until it changes.
+    status: String,
     pub(crate) sealed: Sealed<ShipmentPhi>,
     /// The carrier's latest news, if there was any.
     pub(crate) eta: Option<Timestamp>,
@@ -57,21 +59,24 @@ impl Stored {
     pub(crate) fn from_row(row: &Row) -> Result<Self> {
         let facts = Facts {
             id: row.parse("shipment_id")?,
-            status: row.parse("status")?,
+            status: row.word("status")?.unwrap_or(Status::Unknown),
             created_by: row.parse("created_by")?,
             assigned_to: row.maybe("assigned_to")?,
             updated_at: row.parse("updated_at")?,
             version: row.version()?,
         };
         let sealed = Sealed::from_bytes(row.bytes("sealed")?.to_vec()).map_err(|_| Error::internal("sealed"))?;
-        let last_event = match (row.maybe("last_event_at")?, row.maybe("last_event_status")?) {
-            (Some(occurred_at), Some(status)) => Some(LastScan { occurred_at, status }),
+        let last_event = match (row.maybe("last_event_at")?, row.maybe_text("last_event_status")) {
+            (Some(occurred_at), Some(_)) => {
+                Some(LastScan { occurred_at, status: row.word("last_event_status")?.unwrap_or(Status::Unknown) })
+            }
             _ => None,
         };
         let news = row.maybe_bytes("news").map(|bytes| Sealed::from_bytes(bytes.to_vec()));
         Ok(Self {
             tenant: row.tenant()?,
             facts,
+            status: row.text("status")?.to_owned(),
             sealed,
             eta: row.maybe("eta")?,
             estimate: match row.maybe("estimated_date")? {
@@ -132,10 +137,11 @@ pub(crate) fn create(changes: &mut Changes, facts: &Facts, at_rest: AtRest, firs
     changes.create(poll::new_alert(facts.id, facts.updated_at), taken());
 }
 
-/// Stores what a caller changed of a shipment over its `before` version. What the carrier said of it stays.
-pub(crate) fn update(changes: &mut Changes, facts: &Facts, before: Version, at_rest: AtRest) {
+/// Stores what a caller changed of a shipment as it was read. What the carrier said of it stays.
+pub(crate) fn update(changes: &mut Changes, facts: &Facts, before: &Stored, at_rest: AtRest) {
     let Facts { id, assigned_to, .. } = *facts;
-    let mut edit = status_edit(facts, before).bytes("sealed", at_rest.sealed.into_bytes());
+    let status = if facts.status == before.facts.status { &before.status } else { facts.status.as_str() };
+    let mut edit = status_edit(facts, status, before.facts.version).bytes("sealed", at_rest.sealed.into_bytes());
     edit = match assigned_to {
         Some(user) => edit.text("assigned_to", user).indexed(Index::Assignee, part(user), id),
         None => edit.remove("assigned_to").unindexed(Index::Assignee).unindexed(Index::StatusAssignee),
@@ -152,7 +158,7 @@ pub(crate) fn report(changes: &mut Changes, facts: &Facts, before: Version, news
     let mut edit = if facts.version == before {
         Edit::of(key(facts.id)).when(Condition::VersionIs(before))
     } else {
-        status_edit(facts, before)
+        status_edit(facts, facts.status.as_str(), before)
     };
     let (date, from, to) = news.estimate.map_or((None, None, None), |e| (Some(e.date.to_string()), e.from, e.to));
     let told = [
@@ -175,8 +181,8 @@ pub(crate) fn report(changes: &mut Changes, facts: &Facts, before: Version, news
 }
 
 /// A new version, with its status, in the indexes that name the status.
-fn status_edit(facts: &Facts, before: Version) -> Edit {
-    let Facts { id, status, assigned_to, updated_at, version, .. } = *facts;
+fn status_edit(facts: &Facts, status: &str, before: Version) -> Edit {
+    let Facts { id, assigned_to, updated_at, version, .. } = *facts;
     let edit = Edit::of(key(id))
         .text("status", status)
         .text("updated_at", updated_at)
@@ -221,7 +227,7 @@ fn part(of: impl std::fmt::Display) -> String {
     format!("{LIST}#{of}")
 }
 
-fn both(status: Status, user: UserId) -> String {
+fn both(status: impl std::fmt::Display, user: UserId) -> String {
     format!("{LIST}#{user}#{status}")
 }
 

@@ -35,7 +35,13 @@ pub(crate) trait Work: Sync {
     fn time(&self) -> Timestamp;
     fn unit(&mut self) -> &mut Changes;
     fn note(&self, shipment: &Shipment);
-    fn seal_phi(&self, place: &str, phi: &ShipmentPhi) -> impl Future<Output = Result<Sealed<ShipmentPhi>>> + Send;
+    /// In place of what was sealed before, where something was.
+    fn seal_phi(
+        &self,
+        place: &str,
+        phi: &ShipmentPhi,
+        before: Option<&Sealed<ShipmentPhi>>,
+    ) -> impl Future<Output = Result<Sealed<ShipmentPhi>>> + Send;
     fn token(&self, field: &'static str, normalised: &str) -> impl Future<Output = Result<SearchToken>> + Send;
 }
 
@@ -55,8 +61,16 @@ macro_rules! work {
                 self.touched(Stored::TYPE, shipment.facts.id);
                 self.log("shipment.id", shipment.facts.id);
             }
-            async fn seal_phi(&self, place: &str, phi: &ShipmentPhi) -> Result<Sealed<ShipmentPhi>> {
-                self.seal(place, phi).await
+            async fn seal_phi(
+                &self,
+                place: &str,
+                phi: &ShipmentPhi,
+                before: Option<&Sealed<ShipmentPhi>>,
+            ) -> Result<Sealed<ShipmentPhi>> {
+                match before {
+                    Some(before) => self.reseal(place, phi, before).await,
+                    None => self.seal(place, phi).await,
+                }
             }
             async fn token(&self, field: &'static str, normalised: &str) -> Result<SearchToken> {
                 self.search_token(field, normalised).await
@@ -71,7 +85,7 @@ work!(Batch, BatchEndpoint);
 pub(crate) async fn register(cx: &mut impl Work, new: Registration) -> Result<Shipment> {
     let shipment = Shipment::register(new, cx.user(), cx.time());
     cx.note(&shipment);
-    let at_rest = put_to_rest(cx, &shipment).await?;
+    let at_rest = put_to_rest(cx, &shipment, None).await?;
     assign(cx.unit(), shipment.facts.assigned_to);
     // Due at once, but not all of a batch in the same moment.
     let first_poll =
@@ -90,9 +104,9 @@ pub(crate) fn assign(changes: &mut Changes, to: Option<UserId>) {
 }
 
 /// Seals a shipment's PHI, all of it under a fresh record key, and makes the tokens that it is found by.
-pub(crate) async fn put_to_rest(cx: &impl Work, shipment: &Shipment) -> Result<AtRest> {
+pub(crate) async fn put_to_rest(cx: &impl Work, shipment: &Shipment, before: Option<&Sealed<ShipmentPhi>>) -> Result<AtRest> {
     let Shipment { facts, phi, .. } = shipment;
-    let sealed = cx.seal_phi(store::key(facts.id).place(), phi).await?;
+    let sealed = cx.seal_phi(store::key(facts.id).place(), phi, before).await?;
     let number = number_token(cx, &phi.tracking_number).await?;
     let reference = match &phi.reference {
         Some(reference) => Some(reference_token(cx, reference).await?),

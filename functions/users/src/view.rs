@@ -48,7 +48,7 @@ impl UserView {
             name: pii.name.disclose(),
             status,
             roles: member.roles(now).collect(),
-            grants: member.grants.clone(),
+            grants: member.grants.to_vec(),
             department: member.department.clone(),
             mfa_enrolled: member.mfa_enrolled,
             created_at: member.created_at,

@@ -157,7 +157,7 @@ pub(crate) async fn change<E: Endpoint>(
     let mut next = member.clone();
     let MemberChange { active, grants, .. } = change.clone();
     next.active = active.unwrap_or(member.active);
-    next.grants = grants.unwrap_or_else(|| member.grants.clone());
+    next.grants = grants.map_or_else(|| member.grants.clone(), Into::into);
     next.version = cx.change_member(member, change).await?.0;
     let changes = cx.changes();
     changes.changed([field]);

@@ -11,7 +11,7 @@
 //! `clo_live_[0-9A-Za-z]{71}` finds it wherever it leaks, and whoever finds it can tell it from chance, and whose it is.
 
 use crate::{
-    AuthFailure, EndReason, Endpoint, Error, Grant, Identity, KeyBounds, Need, Permit, Result, Role, SessionId, SessionKind,
+    AuthFailure, EndReason, Endpoint, Error, Grant, Identity, Kept, KeyBounds, Need, Permit, Result, Role, SessionId, SessionKind,
     TenantId, Timestamp, UserId, Uuid,
     db::Db,
     endpoint::declares,
@@ -169,7 +169,7 @@ pub(crate) async fn identify(db: &Db, token: &str) -> Result<Option<Identity>> {
 /// What a secret of a key is good for, and until when.
 #[derive(Clone, Debug)]
 pub struct KeyTerms {
-    pub bounds: KeyBounds,
+    pub bounds: Kept<KeyBounds>,
     pub expires_at: Timestamp,
 }
 
@@ -193,7 +193,7 @@ impl<E: Endpoint> Permit<'_, E> {
             user: id.user(),
             session,
             kind: SessionKind::ApiKey,
-            grants: vec![Grant::always(Role::ApiUser)],
+            grants: vec![Grant::always(Role::ApiUser)].into(),
             membership_version: 1,
             department: None,
             mfa_enrolled: false,
@@ -205,8 +205,7 @@ impl<E: Endpoint> Permit<'_, E> {
             expires_at: terms.expires_at,
             look_at: terms.expires_at,
         };
-        let item = item.into_item()?;
-        self.changes().put(Table::Ephemera, item, Condition::Absent, Error::internal("session exists"));
+        self.changes().put(Table::Ephemera, item.into_item(), Condition::Absent, Error::internal("session exists"));
         let secret = Item::new(text.key())
             .text("tenant_id", tenant)
             .text("session_id", session)

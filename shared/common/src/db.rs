@@ -7,6 +7,7 @@ use crate::{
     error::Cause,
     quotas, resilience,
     second_wall::SecondWall,
+    stored::Unknown,
     table::{Attributes, Index, Item, Key, Row, Table, cause, prefixed, unavailable},
     unit::{Condition, Edit, Op},
 };
@@ -36,6 +37,7 @@ pub(crate) struct Db {
     wall: Option<Arc<SecondWall>>,
     names: Arc<TableNames>,
     clock: Arc<dyn Clock>,
+    unknown: Unknown,
 }
 
 /// What one Query asks for.
@@ -117,7 +119,16 @@ pub(crate) enum Refused {
 
 impl Db {
     pub(crate) fn new(own: Client, wall: Option<SecondWall>, names: TableNames, clock: Arc<dyn Clock>) -> Self {
-        Self { own, wall: wall.map(Arc::new), names: Arc::new(names), clock }
+        Self { own, wall: wall.map(Arc::new), names: Arc::new(names), clock, unknown: Unknown::default() }
+    }
+
+    fn row(&self, attributes: Attributes) -> Row {
+        Row::new(attributes).counted(&self.unknown)
+    }
+
+    /// How much was read that this version does not know, since this was last asked.
+    pub(crate) fn take_unknown(&self) -> Option<u64> {
+        self.unknown.take()
     }
 
     pub(crate) fn wall(&self) -> Option<Arc<SecondWall>> {
@@ -165,7 +176,7 @@ impl Db {
             .set_key(Some(key.attributes(tenant)))
             .consistent_read(true)
             .send();
-        Ok(got.await.map_err(unavailable(SERVICE))?.item.map(Row::new))
+        Ok(got.await.map_err(unavailable(SERVICE))?.item.map(|item| self.row(item)))
     }
 
     /// Items of as many tables in one BatchGetItem: each read consistently, but not all at one instant.
@@ -189,7 +200,8 @@ impl Db {
             }
             wanted = got.unprocessed_keys.unwrap_or_default();
             if wanted.is_empty() {
-                let mut take = |table| found.remove(self.name(table)).and_then(|items| items.into_iter().next()).map(Row::new);
+                let mut take =
+                    |table| found.remove(self.name(table)).and_then(|items| items.into_iter().next()).map(|item| self.row(item));
                 return Ok(items.map(|(table, _)| take(table)));
             }
         }
@@ -228,7 +240,7 @@ impl Db {
         }
         let answer = request.send().await.map_err(unavailable(SERVICE))?;
         let next = answer.last_evaluated_key.map(|last| position(tenant, &last, query.sort_attribute())).transpose()?;
-        Ok(Page { rows: answer.items.unwrap_or_default().into_iter().map(Row::new).collect(), next })
+        Ok(Page { rows: answer.items.unwrap_or_default().into_iter().map(|item| self.row(item)).collect(), next })
     }
 
     /// Every item that a query finds, page after page: for lists that one process can hold.
@@ -275,12 +287,12 @@ impl Db {
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match self.unless_held(|| request.clone().send()).await {
-            Ok(answer) => Ok(Ok(Row::new(answer.attributes.unwrap_or_default()))),
+            Ok(answer) => Ok(Ok(self.row(answer.attributes.unwrap_or_default()))),
             Err(e) => match e.as_service_error() {
                 Some(e) if e.is_conditional_check_failed_exception() => {
                     use aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException as Failed;
                     let Failed(failed) = e else { return Ok(Err(None)) };
-                    Ok(Err(failed.item().cloned().map(Row::new)))
+                    Ok(Err(failed.item().cloned().map(|item| self.row(item))))
                 }
                 _ => Err(unavailable(SERVICE)(e)),
             },
@@ -318,9 +330,9 @@ impl Db {
             .return_values(ReturnValue::AllOld)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match self.unless_held(|| request.clone().send()).await {
-            Ok(answer) => Ok(answer.attributes.map(Row::new).ok_or(None)),
+            Ok(answer) => Ok(answer.attributes.map(|item| self.row(item)).ok_or(None)),
             Err(e) => match e.as_service_error() {
-                Some(Failed(failed)) => Ok(Err(failed.item().cloned().map(Row::new))),
+                Some(Failed(failed)) => Ok(Err(failed.item().cloned().map(|item| self.row(item)))),
                 _ => Err(unavailable(SERVICE)(e)),
             },
         }

@@ -43,7 +43,7 @@ async fn invite(deps: &Deps, tenant: TenantId, now: Timestamp, changes: &mut Cha
         user,
         active: true,
         invited: true,
-        grants: new.grants,
+        grants: new.grants.into(),
         department: new.department,
         mfa_enrolled: false,
         created_at: now,

@@ -43,7 +43,8 @@ impl OpenSession {
     fn from_row(row: &Row) -> Result<Self> {
         Ok(Self {
             session: row.parse("sk")?,
-            kind: row.parse("kind")?,
+            // Of a kind that this version does not know it can be said that it is there, and it can be ended.
+            kind: row.word("kind")?.unwrap_or_default(),
             created_at: row.parse("created_at")?,
             last_seen: Timestamp::from_millis(row.number("last_seen")?),
             expires_at: Timestamp::from_millis(row.number("ends_at")?),
@@ -102,7 +103,7 @@ impl Work<'_> {
         // What sessions copy of it.
         let mut copies = Vec::new();
         if let Some(grants) = &change.grants {
-            copies.push(("grants", serde_json::to_string(grants).map_err(|_| Error::internal("grants"))?));
+            copies.push(("grants", Grant::replace(&member.grants, grants.clone()).to_text()));
         }
         let copy = |mut edit: Edit| {
             for (name, value) in &copies {
@@ -121,7 +122,7 @@ impl Work<'_> {
         if let Some(active) = change.active {
             edit = edit.text("status", membership::status(active, member.invited));
         }
-        let grants = change.grants.as_ref().unwrap_or(&member.grants);
+        let grants = change.grants.as_deref().unwrap_or(&member.grants);
         let arrived = change.active.unwrap_or(member.active) && !member.invited;
         let administers = last_admin::counts(arrived, grants);
         let administered = last_admin::counts(member.has_arrived(), &member.grants);

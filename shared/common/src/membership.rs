@@ -4,13 +4,14 @@
 //! holds the grants, and every write checks that they have not changed since the session copied them.
 
 use crate::{
-    Error, Grant, Result, Role, TenantId, Timestamp, UserId,
+    Error, Grant, Listed, Result, Role, TenantId, Timestamp, UserId,
     db::{Db, Query},
     error::AuthFailure,
     table::{Index, Item, Key, Row, Table},
     unit::{Condition, Edit},
 };
 use phi::{Email, PersonName, Sealed, SearchToken};
+use std::str::FromStr;
 
 phi::sealed_fields! {
     /// What a membership holds of a person.
@@ -29,7 +30,7 @@ pub struct Membership {
     pub active: bool,
     /// Whether the user has never signed in yet.
     pub invited: bool,
-    pub grants: Vec<Grant>,
+    pub grants: Listed<Grant>,
     /// Where in its tenant the user works, as the tenant names it.
     pub department: Option<String>,
     /// Whether the user signs in with a second factor.
@@ -51,6 +52,20 @@ pub(crate) const fn status(active: bool, invited: bool) -> &'static str {
         (true, false) => ACTIVE,
         (true, true) => "invited",
         (false, _) => "disabled",
+    }
+}
+
+/// Whether a member of a status may sign in.
+struct Standing {
+    active: bool,
+}
+
+impl FromStr for Standing {
+    type Err = ();
+    fn from_str(word: &str) -> Result<Self, ()> {
+        let known = [status(true, false), status(true, true), status(false, false), DELETED];
+        let active = word == status(true, false) || word == status(true, true);
+        known.contains(&word).then_some(Self { active }).ok_or(())
     }
 }
 
@@ -104,11 +119,10 @@ impl Membership {
     }
 
     pub(crate) fn into_item(self) -> Result<Item> {
-        let grants = serde_json::to_string(&self.grants).map_err(|_| Error::internal("grants"))?;
         Ok(Item::new(key(self.user))
             .text("status", status(self.active, self.invited))
             .number("invited", self.invited)
-            .text(GRANTS, grants)
+            .text(GRANTS, self.grants.to_text())
             .maybe("department", self.department)
             .number("mfa_enrolled", self.mfa_enrolled)
             .text("created_at", self.created_at)
@@ -121,9 +135,10 @@ impl Membership {
         Ok(Self {
             tenant,
             user,
-            active: !matches!(row.text("status")?, "disabled" | DELETED),
+            // A status that this version does not know lets nobody in.
+            active: row.word::<Standing>("status")?.is_some_and(|standing| standing.active),
             invited: row.maybe_number("invited").is_some_and(|n| n != 0),
-            grants: serde_json::from_str(row.text(GRANTS)?).map_err(|_| Error::internal("grants"))?,
+            grants: row.listed(GRANTS)?,
             department: row.maybe_text("department").map(str::to_owned),
             mfa_enrolled: row.maybe_number("mfa_enrolled").is_some_and(|n| n != 0),
             created_at: row.parse("created_at")?,

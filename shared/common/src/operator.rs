@@ -252,7 +252,7 @@ impl<'a> Operator<'a> {
             user,
             active: true,
             invited: false,
-            grants: roles.iter().map(|r| Grant::always(*r)).collect(),
+            grants: roles.iter().map(|r| Grant::always(*r)).collect::<Vec<_>>().into(),
             department: None,
             mfa_enrolled: false,
             created_at: now,

@@ -209,6 +209,15 @@ macro_rules! work {
                 const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "seals PHI: add Need::Seal to NEEDS") }
                 self.inner.seal(record, fields).await
             }
+            /// Seals a record's PHI in place of what was sealed `before`. What another version of the code wrote there, and this
+            /// one does not know, stays.
+            ///
+            /// # Errors
+            /// 503 as [`seal`](Self::seal); internal where the record before does not open.
+            pub async fn reseal<T: SealedFields>(&self, record: &str, fields: &T, before: &Sealed<T>) -> Result<Sealed<T>> {
+                const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "seals PHI: add Need::Seal to NEEDS") }
+                reseal(self.inner.context.deps, self.inner.context.tenant, record, fields, before).await
+            }
             /// Opens a record's PHI, and puts its fields on the audit record as disclosed.
             ///
             /// # Errors
@@ -358,6 +367,19 @@ impl Work<'_> {
 pub(crate) async fn seal<T: SealedFields>(deps: &Deps, tenant: TenantId, record: &str, fields: &T) -> Result<Sealed<T>> {
     let key = deps.keyring.current(tenant).await?;
     Sealed::seal(fields, &key, &tenant.to_string(), record).map_err(|_| Error::internal("seal"))
+}
+
+pub(crate) async fn reseal<T: SealedFields>(
+    deps: &Deps,
+    tenant: TenantId,
+    record: &str,
+    fields: &T,
+    before: &Sealed<T>,
+) -> Result<Sealed<T>> {
+    let (old, key) = (deps.keyring.branch(tenant, before.key_version()).await?, deps.keyring.current(tenant).await?);
+    let tenant = tenant.to_string();
+    let opener = before.opener(&old, &tenant, record).map_err(|_| Error::internal("open"))?;
+    Sealed::reseal(fields, &opener, &key, &tenant, record).map_err(|_| Error::internal("seal"))
 }
 
 pub(crate) async fn open<T: SealedFields>(deps: &Deps, tenant: TenantId, record: &str, sealed: &Sealed<T>) -> Result<T> {

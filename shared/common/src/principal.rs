@@ -1,6 +1,10 @@
 //! Who is calling, in what role, and for what purpose.
 
-use crate::{Error, Membership, Result, SessionId, TenantId, Timestamp, UserId, network::AllowList};
+use crate::{
+    Error, Membership, Result, SessionId, Stored, TenantId, Timestamp, UserId,
+    network::AllowList,
+    stored::{self, Listed},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
@@ -77,7 +81,7 @@ impl fmt::Display for Role {
 
 /// A role that somebody has, for a time or for good.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[schemars(deny_unknown_fields)]
 pub struct Grant {
     pub role: Role,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,6 +93,10 @@ pub struct Grant {
 impl Grant {
     pub const fn always(role: Role) -> Self {
         Self { role, valid_from: None, valid_until: None }
+    }
+    /// A member's grants, in place of those that they had.
+    pub(crate) fn replace(before: &Listed<Self>, with: Vec<Self>) -> Listed<Self> {
+        before.with(with, |old, new| old.role == new.role)
     }
     pub fn holds_at(&self, now: Timestamp) -> bool {
         self.valid_from.is_none_or(|from| from <= now) && self.valid_until.is_none_or(|until| now < until)
@@ -231,6 +239,11 @@ pub struct KeyBounds {
     pub networks: AllowList,
 }
 
+impl Stored for KeyBounds {
+    const LISTS: &'static [(&'static str, fn(&serde_json::Value) -> bool)] =
+        &[("scopes", stored::is::<ApiScope>), ("purposes", stored::is::<Purpose>)];
+}
+
 /// An authenticated caller with a live session.
 #[derive(Clone, Debug)]
 pub struct Principal {
@@ -283,7 +296,7 @@ impl Principal {
         let roles = member.roles(now).collect();
         Self {
             kind: SessionKind::Full,
-            grants: member.grants.clone(),
+            grants: member.grants.to_vec(),
             membership_version: member.version,
             department: member.department.clone(),
             mfa_enrolled: member.mfa_enrolled,

@@ -1,8 +1,8 @@
 //! Public endpoints' context: no scope, because nobody has signed in. What it can do is what signing in needs.
 
 use crate::{
-    Action, Deps, EndReason, Error, EventId, Grant, Identity, Need, Operation, Principal, PublicEndpoint, RateLimit, Resource,
-    Result, SessionId, SessionKind, TenantId, Timestamp, UserId,
+    Action, Deps, EndReason, Error, EventId, Grant, Identity, Listed, Need, Operation, Principal, PublicEndpoint, RateLimit,
+    Resource, Result, SessionId, SessionKind, TenantId, Timestamp, UserId,
     audit::Who,
     cognito::Cognito,
     db::{Db, Update},
@@ -85,7 +85,7 @@ pub(crate) struct Known {
     pub(crate) tenant: TenantId,
     pub(crate) user: UserId,
     pub(crate) session: Option<SessionId>,
-    pub(crate) grants: Vec<Grant>,
+    pub(crate) grants: Listed<Grant>,
 }
 
 impl Known {
@@ -236,7 +236,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
             pool_token: sealed.into_bytes(),
         };
         let again = Error::Unauthenticated(AuthFailure::InvalidCredentials);
-        for item in [session.into_item()?, refresh.into_item()] {
+        for item in [session.into_item(), refresh.into_item()] {
             let op = Op::Put { table: Table::Ephemera, item, condition: Some(Condition::Absent) };
             self.ops.push((member.tenant, op, again.clone()));
         }
@@ -273,7 +273,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
             expires_at: until,
             ..self.session(member, id, None, (ENROLMENT_FOR, ENROLMENT_FOR))
         };
-        let op = Op::Put { table: Table::Ephemera, item: session.into_item()?, condition: Some(Condition::Absent) };
+        let op = Op::Put { table: Table::Ephemera, item: session.into_item(), condition: Some(Condition::Absent) };
         self.ops.push((member.tenant, op, Error::internal("session")));
         self.as_it_is(member, Error::Unauthenticated(AuthFailure::InvalidCredentials));
         let (tenant, user) = (member.tenant, member.user);

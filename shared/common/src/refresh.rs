@@ -121,7 +121,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
             return Err(refused());
         }
         let live = self.deps.db.get(tenant, Table::Ephemera, &session::key(user, session)).await?.ok_or_else(refused)?;
-        let grants: Vec<Grant> = serde_json::from_str(live.text("grants")?).map_err(|_| Error::internal("grants"))?;
+        let grants = live.listed("grants")?;
         self.member = Some(Known { tenant, user, session: Some(session), grants });
         let repeated = standing == Standing::Recent && same(row.bytes("device_hash")?, &self.device());
         // Before asking whether the session lives: where its end succeeded and the event of it failed, the next attempt

@@ -3,7 +3,7 @@
 //! refresh needs lies in an item beside it.
 
 use crate::{
-    Error, Grant, Result, SessionId, TenantId, Timestamp, UserId,
+    Error, Grant, Kept, Listed, Result, SessionId, TenantId, Timestamp, UserId,
     budget::Budget,
     db::{Db, Update},
     error::AuthFailure,
@@ -31,13 +31,13 @@ pub(crate) struct Session {
     pub user: UserId,
     pub session: SessionId,
     pub kind: SessionKind,
-    pub grants: Vec<Grant>,
+    pub grants: Listed<Grant>,
     pub membership_version: i64,
     pub department: Option<String>,
     pub mfa_enrolled: bool,
     pub mfa_at: Option<Timestamp>,
     /// An API key's.
-    pub bounds: Option<KeyBounds>,
+    pub bounds: Option<Kept<KeyBounds>>,
     /// Where it was opened from, and with what.
     pub ip: String,
     pub user_agent: String,
@@ -94,15 +94,14 @@ impl Session {
         key(self.user, self.session)
     }
 
-    pub(crate) fn into_item(self) -> Result<Item> {
-        let json = |text: Result<String, serde_json::Error>| text.map_err(|_| Error::internal("session"));
-        let bounds = self.bounds.as_ref().map(|bounds| json(serde_json::to_string(bounds))).transpose()?;
+    pub(crate) fn into_item(self) -> Item {
+        let bounds = self.bounds.as_ref().map(Kept::to_text);
         let mfa_at = self.mfa_at.map(|at| at.to_string());
-        Ok(Item::new(self.key())
+        Item::new(self.key())
             .text("status", LIVE)
             .text("user_id", self.user)
             .text("kind", self.kind.as_str())
-            .text("grants", json(serde_json::to_string(&self.grants))?)
+            .text("grants", self.grants.to_text())
             .number("membership_version", self.membership_version)
             .maybe("department", self.department)
             .number("mfa_enrolled", self.mfa_enrolled)
@@ -114,7 +113,7 @@ impl Session {
             .number("last_seen", self.created_at.as_millis())
             .number("ends_at", self.expires_at.as_millis())
             .number("expires_at", forgotten_at(self.expires_at))
-            .due(session_end::LIST, self.look_at))
+            .due(session_end::LIST, self.look_at)
     }
 }
 
@@ -215,10 +214,13 @@ pub(crate) fn ends_at(row: &Row) -> Result<Timestamp> {
 pub(crate) fn ended(row: &Row, idle: Duration, now: Timestamp) -> Result<Option<AuthFailure>> {
     Ok(if let Some(over) = over(row, now)? {
         Some(over)
-    } else if idled(row.parse("kind")?, last_seen(row)?, idle, now) {
-        Some(AuthFailure::SessionIdle)
     } else {
-        None
+        match row.word("kind")? {
+            // Nobody knows here what it is good for.
+            None => Some(AuthFailure::NoSession),
+            Some(kind) if idled(kind, last_seen(row)?, idle, now) => Some(AuthFailure::SessionIdle),
+            Some(_) => None,
+        }
     })
 }
 
@@ -240,18 +242,21 @@ pub(crate) fn over(row: &Row, now: Timestamp) -> Result<Option<AuthFailure>> {
 
 /// The caller whom a session's item tells of.
 pub(crate) fn principal(identity: Identity, row: &Row, now: Timestamp) -> Result<Principal> {
-    let grants: Vec<Grant> = serde_json::from_str(row.text("grants")?).map_err(|_| Error::internal("grants"))?;
+    let grants: Listed<Grant> = row.listed("grants")?;
     let roles = grants.iter().filter(|g| g.holds_at(now)).map(|g| g.role).collect();
-    let bounds = row.maybe_text("bounds").map(serde_json::from_str).transpose().map_err(|_| Error::internal("bounds"))?;
+    let bounds = match row.maybe_text("bounds") {
+        Some(_) => KeyBounds::clone(&*row.kept("bounds")?),
+        None => KeyBounds::default(),
+    };
     Ok(Principal {
-        kind: row.parse("kind")?,
+        kind: row.word("kind")?.ok_or(Error::Unauthenticated(AuthFailure::NoSession))?,
         roles,
-        grants,
+        grants: grants.to_vec(),
         membership_version: row.number("membership_version")?,
         department: row.maybe_text("department").map(str::to_owned),
         mfa_enrolled: row.number("mfa_enrolled")? != 0,
         mfa_at: row.maybe("mfa_at")?,
-        bounds: bounds.unwrap_or_default(),
+        bounds,
         signed_in_at: row.parse("created_at")?,
         session_ends_at: ends_at(row)?,
         identity,

@@ -240,7 +240,7 @@ impl<B: Background> Delivery<'_, B> {
             None => None,
         };
         let Some(reason) = reason else {
-            let next = next_look(row.parse("kind")?, session::last_seen(&row)?, idle, session::ends_at(&row)?, now);
+            let next = next_look(row.word("kind")?.unwrap_or_default(), session::last_seen(&row)?, idle, session::ends_at(&row)?, now);
             deps.db.edit(tenant, Table::Ephemera, &Edit::of(key).due(LIST, next).when(session::is_live())).await?;
             refresh::forget_successor(&deps.db, tenant, session, now).await?;
             return Ok(None);

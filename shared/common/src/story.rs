@@ -193,6 +193,7 @@ impl Story {
             line.set("session.id", self.who.session);
             line.set("code", self.reason);
             line.set("policy.allowed", self.decided.as_ref().map(|d| d.allowed));
+            line.set("stored.unknown", deps.db.take_unknown());
             line.set("idempotent_replay", response.headers.contains_key("idempotency-replayed"));
             deps.log.write(line);
         });

@@ -1,6 +1,11 @@
 //! The tables, seen only through a tenant. Every key is prefixed here, from the verified scope, and nowhere else.
 
-use crate::{Error, Result, TenantId, Timestamp, error::Cause, resilience::Refused};
+use crate::{
+    Error, Result, TenantId, Timestamp,
+    error::Cause,
+    resilience::Refused,
+    stored::{Kept, Listed, Stored, Unknown},
+};
 use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
     primitives::Blob,
@@ -171,7 +176,7 @@ impl Item {
 }
 
 /// How often an item's business state has changed; its ETag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Version(pub i64);
 
@@ -184,19 +189,51 @@ impl Version {
 }
 
 /// An item as it was read. Reading an attribute that is not there, or not of its type, is an internal error: only our own
-/// code writes items.
+/// code writes items. But another version of it does too, so words of closed sets are read by [`word`](Self::word), and JSON
+/// by [`kept`](Self::kept) and [`listed`](Self::listed): what of them is unknown here is counted and ignored.
 #[derive(Clone, Debug)]
-pub struct Row(Attributes);
+pub struct Row {
+    attributes: Attributes,
+    unknown: Unknown,
+}
 
 impl Row {
     pub(crate) fn new(attributes: Attributes) -> Self {
-        Self(attributes)
+        Self { attributes, unknown: Unknown::default() }
+    }
+    /// The same, which says to `unknown` what this version does not know of it.
+    pub(crate) fn counted(self, unknown: &Unknown) -> Self {
+        Self { unknown: unknown.clone(), ..self }
+    }
+    /// A word of a closed set; nothing where this version does not know it.
+    pub fn word<T: std::str::FromStr>(&self, name: &'static str) -> Result<Option<T>> {
+        let word = self.text(name)?.parse().ok();
+        self.unknown.add(usize::from(word.is_none()));
+        Ok(word)
+    }
+    /// A word that need not be there.
+    pub fn maybe_word<T: std::str::FromStr>(&self, name: &'static str) -> Option<T> {
+        let word = self.maybe_text(name)?.parse().ok();
+        self.unknown.add(usize::from(word.is_none()));
+        word
+    }
+    /// An object that is stored as JSON.
+    pub fn kept<T: Stored>(&self, name: &'static str) -> Result<Kept<T>> {
+        let (kept, unknown) = Kept::read(self.text(name)?, name)?;
+        self.unknown.add(unknown);
+        Ok(kept)
+    }
+    /// A list of objects that is stored as JSON.
+    pub fn listed<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq>(&self, name: &'static str) -> Result<Listed<T>> {
+        let (listed, unknown) = Listed::read(self.text(name)?, name)?;
+        self.unknown.add(unknown);
+        Ok(listed)
     }
     pub fn text(&self, name: &'static str) -> Result<&str> {
         self.maybe_text(name).ok_or(Error::internal(name))
     }
     pub fn maybe_text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).and_then(|v| v.as_s().ok()).map(String::as_str)
+        self.attributes.get(name).and_then(|v| v.as_s().ok()).map(String::as_str)
     }
     pub fn parse<T: std::str::FromStr>(&self, name: &'static str) -> Result<T> {
         self.text(name)?.parse().map_err(|_| Error::internal(name))
@@ -208,13 +245,13 @@ impl Row {
         self.maybe_number(name).ok_or(Error::internal(name))
     }
     pub fn maybe_number(&self, name: &str) -> Option<i64> {
-        self.0.get(name).and_then(|v| v.as_n().ok()).and_then(|n| n.parse().ok())
+        self.attributes.get(name).and_then(|v| v.as_n().ok()).and_then(|n| n.parse().ok())
     }
     pub fn bytes(&self, name: &'static str) -> Result<&[u8]> {
         self.maybe_bytes(name).ok_or(Error::internal(name))
     }
     pub fn maybe_bytes(&self, name: &str) -> Option<&[u8]> {
-        self.0.get(name).and_then(|v| v.as_b().ok()).map(AsRef::as_ref)
+        self.attributes.get(name).and_then(|v| v.as_b().ok()).map(AsRef::as_ref)
     }
     pub fn version(&self) -> Result<Version> {
         self.number("version").map(Version)

@@ -76,7 +76,7 @@ impl Condition {
             }
             Self::IsNot(name, text) => {
                 bind(name, AttributeValue::S(text.clone()));
-                format!("(attribute_not_exists(#c{n}) OR #c{n} <> :c{n})")
+                format!("attribute_not_exists(#c{n}) OR #c{n} <> :c{n}")
             }
             Self::NumberIs(name, number) => {
                 bind(name, AttributeValue::N(number.to_string()));

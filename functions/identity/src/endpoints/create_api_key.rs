@@ -49,7 +49,7 @@ impl NewApiKey {
             return Err(Error::Invalid(errors));
         }
         let bounds = KeyBounds { scopes, purposes, networks: self.networks.unwrap_or_default() };
-        Ok((self.name.into_inner(), KeyTerms { bounds, expires_at }))
+        Ok((self.name.into_inner(), KeyTerms { bounds: bounds.into(), expires_at }))
     }
 }
 
@@ -92,7 +92,7 @@ impl Endpoint for CreateApiKey {
         let (previous, revoked_at) = (None, None);
         let stored =
             Stored { tenant, key, name, hint, terms, session, previous, created_by, created_at: now, revoked_at, version };
-        cx.changes().create(stored.item()?, Error::internal("api key exists"));
+        cx.changes().create(stored.item(), Error::internal("api key exists"));
         cx.changes().changed(["api_key"]);
         cx.touched("ApiKey", key);
         cx.etag(version);

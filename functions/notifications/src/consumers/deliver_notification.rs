@@ -61,7 +61,7 @@ impl Background for DeliverNotification {
             return Ok(());
         }
         let (state, stored) = store::state_and_preferences(cx.reader(), *user).await?;
-        let wants = stored.map_or_else(Preferences::default, |(preferences, _)| preferences);
+        let wants = stored.map_or_else(Preferences::default, |said| said.preferences);
         let Channels { in_app, push, email } = wants.of(*kind);
         if !in_app {
             return Ok(());
@@ -126,8 +126,7 @@ async fn stored(
         return Ok(Some(found));
     }
     for row in cx.reader().query(&store::list(user).limit(SEARCHED)).await? {
-        let found = store::notification(&row)?;
-        if found.event == event {
+        if let Some(found) = store::notification(&row)?.filter(|found| found.event == event) {
             return Ok(Some(found));
         }
     }

@@ -27,7 +27,7 @@ impl Endpoint for GetPreferences {
 
     async fn handle(cx: &mut Permit<'_, Self>, (): ()) -> Result<PreferencesView> {
         let stored = cx.target();
-        cx.etag(stored.version);
-        Ok(PreferencesView::of(&stored.preferences, stored.version))
+        cx.etag(stored.version());
+        Ok(PreferencesView::of(stored.preferences(), stored.version()))
     }
 }

@@ -78,16 +78,13 @@ impl Endpoint for ListNotifications {
         let State { seq, unread: unread_count, read_up_to, .. } = State::read(cx.reader(), user).await?;
         let mut items = Vec::with_capacity(rows.len());
         for row in &rows {
-            let view = NotificationView::of(store::notification(row)?, read_up_to);
-            if unread && view.read {
-                // Newest first: whatever comes after what all have read is read too.
-                if view.seq <= read_up_to {
-                    next_cursor = None;
-                    break;
-                }
-                continue;
+            // Newest first: whatever comes after what all have read is read too.
+            if unread && store::seq(row)? <= read_up_to {
+                next_cursor = None;
+                break;
             }
-            items.push(view);
+            let view = store::notification(row)?.map(|notification| NotificationView::of(notification, read_up_to));
+            items.extend(view.filter(|view| !(unread && view.read)));
         }
         cx.log("notifications.count", items.len());
         Ok(NotificationPage { items, next_cursor, unread_count, latest_seq: seq })

@@ -134,7 +134,7 @@ impl Endpoint for PutPreferences {
 
     async fn handle(cx: &mut Permit<'_, Self>, Json(Checked(preferences)): Self::Input) -> Result<PreferencesView> {
         let stored = cx.target();
-        cx.check_version(stored.version)?;
+        cx.check_version(stored.version())?;
         let now = cx.now();
         let version = stored.replace(cx.changes(), &preferences, now);
         cx.changes().changed(["channels", "quiet_hours", "digest", "time_zone"]);

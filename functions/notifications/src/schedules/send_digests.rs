@@ -106,7 +106,7 @@ impl Subscriber {
 
 async fn read(cx: &Delivery<'_, SendDigests>, user: UserId) -> Result<(State, Preferences)> {
     let (state, stored) = store::state_and_preferences(cx.reader(), user).await?;
-    Ok((state, stored.map_or_else(Preferences::default, |(preferences, _)| preferences)))
+    Ok((state, stored.map_or_else(Preferences::default, |said| said.preferences)))
 }
 
 /// When what has come since the claim is to be mailed.
@@ -125,9 +125,8 @@ async fn count(cx: &Delivery<'_, SendDigests>, user: UserId, state: &State, clai
             break;
         }
         for row in rows {
-            let notification = store::notification(&row)?;
-            from = notification.seq();
-            if wanted(&notification) {
+            from = store::seq(&row)?;
+            if let Some(notification) = store::notification(&row)?.filter(&wanted) {
                 *counts.entry(notification.kind).or_default() += 1;
             }
         }

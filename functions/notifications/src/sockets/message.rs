@@ -41,11 +41,12 @@ async fn replay(cx: &Caller<'_, Message>, from: Seq) -> Result<()> {
             more = true;
             break;
         }
-        let notification = store::notification(row)?;
-        if !cx.reply(&Told::from(&notification)).await? {
+        if let Some(notification) = store::notification(row)?
+            && !cx.reply(&Told::from(&notification)).await?
+        {
             return Ok(());
         }
-        up_to = notification.seq();
+        up_to = store::seq(row)?;
     }
     cx.log("replay.up_to", up_to.0);
     cx.reply(&Told::Replayed { up_to, more }).await.map(drop)

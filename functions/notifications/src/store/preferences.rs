@@ -1,8 +1,12 @@
 //! Preferences at rest.
 
 use super::{CHANGED, State, digest, preferences_key, state_and_preferences};
-use crate::domain::{Digest, Frequency, Preferences, QuietHours};
-use common::{Attribute, Changes, Error, Item, Reader, Resource, Result, Row, TenantId, Timestamp, UserId, Version};
+use crate::domain::{Channels, Digest, Frequency, Kind, Preferences, QuietHours, Zone};
+use common::{
+    Attribute, Changes, Condition, Edit, Error, Kept, Reader, Resource, Result, Row, Stored, TenantId, Timestamp, UserId, Version,
+};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 
 /// A user's preferences, as the policy sees them: their inbox's. Of somebody who has said nothing the version is 0.
 #[derive(Debug)]
@@ -10,32 +14,36 @@ pub struct StoredPreferences {
     tenant: TenantId,
     user: UserId,
     state: State,
-    pub(crate) preferences: Preferences,
-    pub(crate) version: Version,
+    said: Said,
 }
 
 impl StoredPreferences {
     pub(crate) async fn read(reader: Reader<'_>, tenant: TenantId, user: UserId) -> Result<Self> {
         let (state, stored) = state_and_preferences(reader, user).await?;
-        let (preferences, version) = stored.unwrap_or((Preferences::default(), Version(0)));
-        Ok(Self { tenant, user, state, preferences, version })
+        Ok(Self { tenant, user, state, said: stored.unwrap_or_default() })
+    }
+
+    pub(crate) const fn preferences(&self) -> &Preferences {
+        &self.said.preferences
+    }
+
+    pub(crate) const fn version(&self) -> Version {
+        self.said.version
     }
 
     /// Stores others in their place, and moves the digest that is due to where they want it.
     pub(crate) fn replace(&self, changes: &mut Changes, with: &Preferences, now: Timestamp) -> Version {
-        let next = self.version.next();
-        let item = item(self.user, with, next, now);
-        if self.version == Version(0) {
-            changes.create(item, Error::Stale);
-        } else {
-            changes.replace(item, self.version);
-        }
-        let Self { user, state, .. } = self;
+        let Self { user, state, said, .. } = self;
+        let as_read = match said.version {
+            Version(0) => Condition::Absent,
+            version => Condition::VersionIs(version),
+        };
+        changes.edit(edit(*user, said, with, now).when(as_read), Error::Stale);
         let waits = state.digest.at.is_some() && state.digest.claim.is_none();
         if waits && !state.digest.is_urgent_after(state.digest.mailed_up_to) {
             digest::reschedule(changes, *user, state, with.digest_after(now), CHANGED);
         }
-        next
+        said.version.next()
     }
 }
 
@@ -52,35 +60,80 @@ impl Resource for StoredPreferences {
     }
 }
 
-fn item(user: UserId, preferences: &Preferences, version: Version, now: Timestamp) -> Item {
+/// The edit after which they are stored. A kind that this version does not know is as it was.
+fn edit(user: UserId, said: &Said, preferences: &Preferences, now: Timestamp) -> Edit {
     let Preferences { channels, quiet_hours, digest: Digest { frequency, hour }, time_zone } = preferences;
-    let item = Item::new(preferences_key(user))
-        .text("channels", serde_json::to_string(channels).unwrap_or_default())
+    let chosen = Chosen(channels.iter().map(|(kind, channels)| (*kind, (*channels).into())).collect());
+    let edit = Edit::of(preferences_key(user))
+        .text("channels", said.channels.with(chosen).to_text())
         .text("digest", frequency.as_str())
         .number("digest_hour", *hour)
         .text("time_zone", time_zone)
         .text("updated_at", now)
-        .version(version);
+        .number("version", said.version.next().0);
     match quiet_hours {
-        None => item,
-        Some(quiet) => item.text("quiet_from", quiet.start).text("quiet_until", quiet.end),
+        None => edit.remove("quiet_from").remove("quiet_until"),
+        Some(quiet) => edit.text("quiet_from", quiet.start).text("quiet_until", quiet.end),
     }
 }
 
-pub(super) fn from_row(row: &Row) -> Result<Preferences> {
-    let wrong = |what| move |_| Error::internal(what);
-    let quiet_hours = match row.maybe_text("quiet_from") {
-        None => None,
-        Some(start) => Some(QuietHours {
-            start: start.parse().map_err(|()| Error::internal("quiet_from"))?,
-            end: row.text("quiet_until")?.parse().map_err(|()| Error::internal("quiet_until"))?,
-        }),
-    };
-    let frequency = row.text("digest")?.parse::<Frequency>().map_err(|()| Error::internal("digest"))?;
-    Ok(Preferences {
-        channels: serde_json::from_str(row.text("channels")?).map_err(wrong("channels"))?,
-        quiet_hours,
-        digest: Digest { frequency, hour: i8::try_from(row.number("digest_hour")?).map_err(|_| Error::internal("digest_hour"))? },
-        time_zone: row.text("time_zone")?.parse().map_err(|_| Error::internal("time_zone"))?,
-    })
+/// What a user has said, as it was read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) preferences: Preferences,
+    version: Version,
+    channels: Kept<Chosen>,
+}
+
+/// Of each kind what was said.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Chosen(#[serde(deserialize_with = "of_known_kinds")] BTreeMap<Kind, StoredChannels>);
+
+impl Stored for Chosen {}
+
+/// [`Channels`] at rest: members that this version does not know are passed over, not refused.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct StoredChannels {
+    in_app: bool,
+    push: bool,
+    email: bool,
+}
+
+impl From<Channels> for StoredChannels {
+    fn from(Channels { in_app, push, email }: Channels) -> Self {
+        Self { in_app, push, email }
+    }
+}
+
+fn of_known_kinds<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<Kind, StoredChannels>, D::Error> {
+    let all = BTreeMap::<String, serde_json::Value>::deserialize(d)?;
+    let known =
+        |(kind, channels): (String, serde_json::Value)| Some((kind.parse().ok()?, StoredChannels::deserialize(channels).ok()?));
+    Ok(all.into_iter().filter_map(known).collect())
+}
+
+impl Said {
+    pub(super) fn from_row(row: &Row) -> Result<Self> {
+        let quiet_hours = match row.maybe_text("quiet_from") {
+            None => None,
+            Some(start) => Some(QuietHours {
+                start: start.parse().map_err(|()| Error::internal("quiet_from"))?,
+                end: row.text("quiet_until")?.parse().map_err(|()| Error::internal("quiet_until"))?,
+            }),
+        };
+        let hour = i8::try_from(row.number("digest_hour")?).map_err(|_| Error::internal("digest_hour"))?;
+        let channels: Kept<Chosen> = row.kept("channels")?;
+        let Chosen(chosen) = &*channels;
+        let of = |(kind, StoredChannels { in_app, push, email }): (&Kind, &StoredChannels)| {
+            (*kind, Channels { in_app: *in_app, push: *push, email: *email })
+        };
+        let preferences = Preferences {
+            channels: chosen.iter().map(of).collect(),
+            quiet_hours,
+            // How often and on whose clock, where this version does not know it, is as for whoever has said nothing.
+            digest: Digest { frequency: row.word("digest")?.unwrap_or(Frequency::Daily), hour },
+            time_zone: row.word("time_zone")?.unwrap_or_else(Zone::utc),
+        };
+        Ok(Self { preferences, version: row.version()?, channels })
+    }
 }

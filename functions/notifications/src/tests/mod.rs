@@ -4,6 +4,7 @@ mod counting;
 mod delivery;
 mod digests;
 mod feedback;
+mod later_versions;
 mod preferences;
 mod sockets;
 mod tickets;

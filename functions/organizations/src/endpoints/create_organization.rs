@@ -65,8 +65,9 @@ impl PlatformEndpoint for CreateOrganization {
         cx.log("organization.id", id);
         cx.touched("Organization", id);
         cx.location(format!("/v1/organizations/{id}"));
-        let stored =
-            Stored { id, tenant, display_name, document: None, persons: None, first_admin: Some(admin), warned_at: None };
+        let status = tenant.status.as_str().to_owned();
+        let first_admin = Some(admin);
+        let stored = Stored { id, tenant, status, display_name, document: None, persons: None, first_admin, warned_at: None };
         Ok(work::shown(cx, &stored, Persons::default()))
     }
 }

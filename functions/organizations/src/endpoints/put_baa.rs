@@ -2,7 +2,6 @@
 
 use crate::{
     domain::{Agreement, DocumentHash, Persons},
-    store,
     view::OrganizationView,
     work,
 };
@@ -55,7 +54,7 @@ impl PlatformEndpoint for PutBaa {
         cx.check_version(stored.version())?;
         let before = work::persons(cx, stored.persons.as_ref()).await?;
         let persons = Persons { signatory: Some(agreement.signatory.clone()), ..before };
-        let sealed = cx.seal(&store::place(), &persons).await?;
+        let sealed = work::seal(cx, &persons, stored.persons.as_ref()).await?;
         let edit = stored.set_agreement(&agreement, sealed);
         work::change(cx, edit, ["baa"]);
         Ok(work::shown(cx, &stored, persons))

@@ -32,7 +32,7 @@ impl PlatformEndpoint for PutSettings {
     async fn handle(cx: &mut Platform<'_, Self>, (_, Json(NewSettings(settings))): Self::Input) -> Result<SettingsView> {
         let mut stored = work::read_to_change(cx).await?;
         cx.check_version(stored.version())?;
-        let edit = stored.set_settings(settings)?;
+        let edit = stored.set_settings(settings);
         work::change(cx, edit, ["settings"]);
         cx.etag(stored.version());
         Ok(SettingsView::from(&stored))

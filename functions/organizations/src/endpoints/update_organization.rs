@@ -1,6 +1,6 @@
 //! Changes what people call a tenant, and whom to write to. Its name stays.
 
-use crate::{domain::DisplayName, store, view::OrganizationView, work};
+use crate::{domain::DisplayName, view::OrganizationView, work};
 use common::{
     Action, Data, IfMatch, Json, Need, Operation, Patch, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject,
     TenantId,
@@ -64,7 +64,10 @@ impl PlatformEndpoint for UpdateOrganization {
             changed.push("contacts");
         }
         if !changed.is_empty() {
-            let sealed = if persons == before { None } else { Some(cx.seal(&store::place(), &persons).await?) };
+            let sealed = match persons == before {
+                true => None,
+                false => Some(work::seal(cx, &persons, stored.persons.as_ref()).await?),
+            };
             let edit = stored.set_profile(display_name, sealed);
             work::change(cx, edit, changed);
         }

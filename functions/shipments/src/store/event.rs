@@ -59,7 +59,7 @@ impl StoredEvent {
             place: format!("{}#{}", key.place(), key.sort()),
             occurred_at: row.maybe("occurred_at")?,
             local_time: row.maybe_text("local_time").map(str::to_owned),
-            status: row.parse("status")?,
+            status: row.word("status")?.unwrap_or(Status::Unknown),
             kind: row.text("kind")?.to_owned(),
             code: row.text("code")?.to_owned(),
             sealed: Sealed::from_bytes(row.bytes("sealed")?.to_vec()).map_err(|_| Error::internal("sealed"))?,

@@ -3,7 +3,7 @@
 use super::{Stored, partition};
 use crate::domain::ShipmentId;
 use common::{
-    Action, Attribute, Condition, DueItem, Edit, Error, HINTED_AT, Item, Key, Reader, Resource, Result, Row, TableQuery,
+    Action, Attribute, Condition, DueItem, Edit, Error, HINTED_AT, Item, Kept, Key, Reader, Resource, Result, Row, TableQuery,
     TenantId, Timestamp,
 };
 use phi::SearchToken;
@@ -41,6 +41,8 @@ pub(crate) struct Poll {
     pub(crate) answer: Option<String>,
     /// What all scans so far amount to.
     pub(crate) progress: Progress,
+    /// The same as it was read.
+    pub(crate) stored_progress: Kept<Progress>,
     pub(crate) known: Vec<u8>,
     /// When the carrier last pushed while it was to be asked.
     pub(crate) hinted_at: Option<Timestamp>,
@@ -48,13 +50,18 @@ pub(crate) struct Poll {
 
 impl Poll {
     fn from_row(row: &Row) -> Result<Self> {
-        let progress = row.maybe_text("progress").map(serde_json::from_str).transpose();
+        // What cannot be read is made anew of the carrier's next answer, which tells the whole story.
+        let stored_progress: Kept<Progress> = match row.maybe_text("progress") {
+            Some(_) => row.kept("progress").unwrap_or_default(),
+            None => Kept::default(),
+        };
         Ok(Self {
             due_at: row.maybe(DUE_AT)?,
             last_polled_at: row.maybe("last_polled_at")?,
             failures: u32::try_from(row.maybe_number("failures").unwrap_or(0)).unwrap_or(u32::MAX),
             answer: row.maybe_text("answer").map(str::to_owned),
-            progress: progress.map_err(|_| Error::internal("progress"))?.unwrap_or_default(),
+            progress: Progress::clone(&stored_progress),
+            stored_progress,
             known: row.maybe_bytes("known").unwrap_or_default().to_vec(),
             hinted_at: row.maybe(HINTED_AT)?,
         })
@@ -89,13 +96,13 @@ impl Poll {
     }
 
     /// The same with what the last answer said.
-    pub(crate) fn edit_with_answer(&self, id: ShipmentId, was: Timestamp) -> Result<Edit> {
-        let progress = serde_json::to_string(&self.progress).map_err(|_| Error::internal("progress"))?;
+    pub(crate) fn edit_with_answer(&self, id: ShipmentId, was: Timestamp) -> Edit {
+        let progress = self.stored_progress.with(self.progress.clone()).to_text();
         let edit = self.edit(id, was).text("progress", progress).bytes("known", self.known.clone());
-        Ok(match &self.answer {
+        match &self.answer {
             Some(answer) => edit.text("answer", answer),
             None => edit.remove("answer"),
-        })
+        }
     }
 }
 
@@ -128,13 +135,14 @@ pub struct Watch {
 impl Watch {
     /// Both by one Query: nothing where the tenant has no such shipment.
     pub(crate) async fn read(reader: Reader<'_>, id: ShipmentId) -> Result<Option<Self>> {
-        let query = TableQuery::items(partition(id)).between("POLL", "SHIPMENT").limit(2);
+        let query = TableQuery::items(partition(id)).between("POLL", "SHIPMENT");
         let rows = reader.query(&query).await?;
         let mut poll = Poll::default();
         for row in &rows {
             match row.text("sk")? {
                 "POLL" => poll = Poll::from_row(row)?,
-                _ => return Ok(Some(Self { shipment: Stored::from_row(row)?, poll })),
+                "SHIPMENT" => return Ok(Some(Self { shipment: Stored::from_row(row)?, poll })),
+                _ => {}
             }
         }
         Ok(None)

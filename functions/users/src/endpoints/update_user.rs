@@ -46,7 +46,7 @@ impl Endpoint for UpdateUser {
         let name = pii.name.clone();
         patch.name.apply(&mut pii.name);
         if pii.name != name {
-            after.pii = cx.seal(&Membership::place(user), &pii).await?;
+            after.pii = cx.reseal(&Membership::place(user), &pii, &before.pii).await?;
             change.sealed = Some(after.pii.clone().into_bytes());
             changed.push("name");
         }

@@ -150,6 +150,14 @@ impl<'a, B: Background> Delivery<'a, B> {
         const { assert!(declares(B::NEEDS, Need::Seal), "seals PHI: add Need::Seal to NEEDS") }
         permit::seal(self.ground.deps, self.ground.tenant, record, fields).await
     }
+    /// Seals a record's PHI in place of what was sealed `before`, which may hold what this version does not know.
+    ///
+    /// # Errors
+    /// 503 as [`seal`](Self::seal); internal where the record before does not open.
+    pub async fn reseal<T: SealedFields>(&self, record: &str, fields: &T, before: &Sealed<T>) -> Result<Sealed<T>> {
+        const { assert!(declares(B::NEEDS, Need::Seal), "seals PHI: add Need::Seal to NEEDS") }
+        permit::reseal(self.ground.deps, self.ground.tenant, record, fields, before).await
+    }
     /// Opens a record's PHI. It stays in the system, so nothing is disclosed.
     ///
     /// # Errors

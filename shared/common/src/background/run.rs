@@ -393,6 +393,7 @@ fn line<B: Background>(ground: &Ground<'_>, part: &str, result: &Result<Done>) {
                 line.set("error.cause", Cause::code(&error.said()));
             }
         }
+        line.set("stored.unknown", ground.deps.db.take_unknown());
         let took = ground.deps.clock.now().since(ground.now).as_millis();
         line.set("duration_ms", u64::try_from(took).unwrap_or(u64::MAX));
         ground.deps.log.write(line);

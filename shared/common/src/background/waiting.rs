@@ -37,8 +37,9 @@ pub(super) async fn put_aside(deps: &Deps, queue: &Queue, envelope: &Envelope, d
         .text("token", Uuid::from_bytes(crate::random::bytes()));
     let mut unit = Unit::default();
     unit.push(tenant, Op::Put { table: Table::Records, item, condition: None }, Error::internal("waiting message"));
-    let stopped = [TenantStatus::Suspended, TenantStatus::Archived].map(|s| Condition::Is("status", s.as_str().to_owned()));
-    let condition = Condition::Any(stopped.into());
+    // A status that this version does not know has messages wait, too.
+    let goes_on = [TenantStatus::Pending, TenantStatus::Active].map(|s| Condition::IsNot("status", s.as_str().to_owned()));
+    let condition = Condition::All([Condition::Present].into_iter().chain(goes_on).collect());
     unit.push(tenant, Op::Check { table: Table::Records, key: tenant::profile_key(), condition }, ACTIVE);
     match unit.commit(deps, deadline).await {
         Ok(()) => Ok(true),
