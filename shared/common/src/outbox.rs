@@ -57,6 +57,16 @@ impl Schema {
     pub const fn of<E: Event>() -> Self {
         Self { name: E::SCHEMA, version: E::VERSION, json: |schemas| schemas.subschema_for::<E>() }
     }
+
+    /// The word by which rules on the bus tell an event and its version from all others.
+    pub fn route(&self) -> String {
+        route(self.name, self.version)
+    }
+}
+
+/// `shipment.created`, and from its second version on `shipment.created.v2`: a rule that names the one never matches the other.
+fn route(schema: &str, version: u32) -> String {
+    if version == 1 { schema.to_owned() } else { format!("{schema}.v{version}") }
 }
 
 /// Lists what a domain publishes: `events![ShipmentCreated, ShipmentVoided]`.
@@ -144,7 +154,15 @@ impl Envelope {
 
     pub(crate) fn into_item(self) -> Result<Item> {
         let text = self.to_json()?;
-        Ok(Item::new(Key::new(OUTBOX, self.id.to_string())).text("kind", KIND).text("schema", self.schema).text("envelope", text))
+        Ok(Item::new(self.key()).text("kind", KIND).text("schema", self.route()).text("envelope", text))
+    }
+
+    fn key(&self) -> Key {
+        Key::new(OUTBOX, self.id.to_string())
+    }
+
+    fn route(&self) -> String {
+        route(&self.schema, self.version)
     }
 }
 
@@ -206,5 +224,18 @@ impl Outbox<'_> {
             deps.db.edit(*tenant, Table::Ledger, &Edit::of(row.key()?).text("wake", wake)).await?;
         }
         Ok(events.len() + unsealed.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_version_is_routed_by_its_name_and_each_later_one_by_a_word_of_its_own() {
+        assert_eq!(
+            [1, 2, 12].map(|version| route("shipment.created", version)),
+            ["shipment.created", "shipment.created.v2", "shipment.created.v12"]
+        );
     }
 }

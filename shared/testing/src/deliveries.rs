@@ -134,7 +134,7 @@ impl Deliveries<'_> {
             self.events.push(serde_json::from_str(&envelope).unwrap());
             let body = json!({"version": "0", "source": "cloister", "detail-type": "domain-event", "detail": {"schema": schema, "envelope": envelope}});
             for consumer in self.consumers.clone() {
-                let hears = consumer.schemas.iter().any(|s| s.name == schema);
+                let hears = consumer.schemas.iter().any(|s| s.route() == schema);
                 if consumer.queue.feed == Feed::AllEvents || (consumer.queue.feed == Feed::Events && hears) {
                     self.push(consumer, &body.to_string());
                 }

@@ -124,7 +124,7 @@ fn rule(consumer: &AnyConsumer) -> Node {
     let queue = &consumer.queue;
     let mut pattern = vec![("source".to_owned(), list!["cloister"])];
     if queue.feed == Feed::Events {
-        let schemas: Node = consumer.schemas.iter().map(|schema| schema.name).collect();
+        let schemas: Node = consumer.schemas.iter().map(|schema| schema.route()).collect();
         pattern.push(("detail".to_owned(), map! { "schema" => schemas }));
     }
     map! {

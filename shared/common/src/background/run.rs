@@ -7,12 +7,11 @@ use super::{
     waiting,
 };
 use crate::{
-    Deps, Envelope, Error, EventId, Message, Result, TenantId, Timestamp,
+    Deps, Envelope, Error, EventId, Message, Result, TenantId, Timestamp, Undecodable,
     audit::{Record, Who},
     commit::Unit,
     db,
     error::Cause,
-    outbox,
     pipeline::unwind,
     scope::Trace,
     session_end,
@@ -48,6 +47,8 @@ enum Done {
     Overtaken,
     /// Its tenant is stopped: it was put aside.
     Waits,
+    /// It is of another version of its event than the consumer understands.
+    PassedOver,
 }
 
 impl Done {
@@ -58,6 +59,7 @@ impl Done {
             Self::Before => "before",
             Self::Overtaken => "overtaken",
             Self::Waits => "waits",
+            Self::PassedOver => "passed_over",
         }
     }
 }
@@ -107,7 +109,7 @@ async fn one_message<C: Consumer>(deps: &Deps, message: &SqsMessage, deadline: O
     };
     let result = match &envelope {
         Ok(envelope) => unwind(one_envelope::<C>(deps, envelope, now, end::<C>(now, deadline))).await,
-        Err(undecodable) => Err(poison(undecodable)),
+        Err(undecodable) => Err(poison(*undecodable)),
     };
     let message_id = message.message_id.clone().unwrap_or_default();
     let Err(error) = result else {
@@ -166,17 +168,24 @@ async fn one_envelope<C: Consumer>(deps: &Deps, envelope: &Envelope, now: Timest
         trace: &trace,
     };
     let parts = async {
-        let message = C::Message::decode(envelope).map_err(|e| poison(&e))?;
+        let message = match C::Message::decode(envelope) {
+            Ok(message) => message,
+            // While versions change, functions and rules do so one by one. The version that is understood comes by itself.
+            Err(Undecodable::UnknownSchema) if C::Message::SCHEMAS.iter().any(|known| known.name == envelope.schema) => {
+                return Ok(Err(Done::PassedOver));
+            }
+            Err(undecodable) => return Err(poison(undecodable)),
+        };
         // On the heap: it is needed seldom, and would be part of every message's future.
         if C::WAITS && Box::pin(waiting::put_aside(deps, &C::QUEUE, envelope, deadline)).await? {
-            return Ok(None);
+            return Ok(Err(Done::Waits));
         }
-        C::parts(&Incoming { ground: &ground, of: PhantomData }, message).await.map(Some)
+        C::parts(&Incoming { ground: &ground, of: PhantomData }, message).await.map(Ok)
     };
     let parts = match parts.await {
-        Ok(Some(parts)) => parts,
-        Ok(None) => {
-            line::<C>(&ground, "", &Ok(Done::Waits));
+        Ok(Ok(parts)) => parts,
+        Ok(Err(done)) => {
+            line::<C>(&ground, "", &Ok(done));
             return Ok(());
         }
         Err(error) => {
@@ -379,6 +388,7 @@ fn line<B: Background>(ground: &Ground<'_>, part: &str, result: &Result<Done>) {
         if let Some(envelope) = ground.envelope {
             line.set("event.id", envelope.id);
             line.set("event.schema", Cause::code(&envelope.schema));
+            line.set("event.version", envelope.version);
             let age = ground.now.since(envelope.occurred_at).as_millis();
             line.set("event.age_ms", u64::try_from(age).unwrap_or(u64::MAX));
         }
@@ -404,13 +414,13 @@ fn end<B: Background>(now: Timestamp, deadline: Option<Timestamp>) -> Timestamp 
     deadline.unwrap_or_else(|| now.plus(Duration::from_secs(B::TIMEOUT_SECS.into()))).minus(MARGIN)
 }
 
-fn poison(undecodable: &outbox::Undecodable) -> Error {
+fn poison(undecodable: Undecodable) -> Error {
     Error::Internal {
         what: "message",
         cause: Cause::code(match undecodable {
-            outbox::Undecodable::NotAnEnvelope => "not_an_envelope",
-            outbox::Undecodable::UnknownSchema => "unknown_schema",
-            outbox::Undecodable::DoesNotFit => "does_not_fit",
+            Undecodable::NotAnEnvelope => "not_an_envelope",
+            Undecodable::UnknownSchema => "unknown_schema",
+            Undecodable::DoesNotFit => "does_not_fit",
         }),
     }
 }

@@ -119,6 +119,11 @@ fn index(published: &BTreeMap<(&'static str, u32), Published>) -> String {
         "```\n\n\
          Everything is told at least once, in no order: whoever hears it remembers the `id`. `cause` is the audit event of what caused it.\n\
          A schema may gain what nobody has to send; anything else is a new version, published beside the old one.\n\n\
+         A rule names an event by `detail.schema`: `shipment.voided` is version 1, `shipment.voided.v2` version 2. So a consumer gets the\n\
+         versions that it understands, and what comes to it all the same of another version (it was in the queue when the function\n\
+         changed) it passes over; its log line says `passed_over`. To move to a new version: publish both; deploy a consumer that\n\
+         understands both and handles each happening once (by what it is about, not by the event's id, which differs); then one that\n\
+         understands the new one only; then stop publishing the old one.\n\n\
          | Event | Version | Published by | Heard by |\n|---|---|---|---|\n",
     );
     for ((name, version), event) in published {
@@ -163,6 +168,13 @@ mod tests {
             let version: u32 = version.parse().unwrap();
             assert!(published.keys().any(|(name, newest)| *name == schema && version <= *newest), "{event}");
         }
+    }
+
+    #[test]
+    fn no_two_events_share_a_route() {
+        let published = published().unwrap();
+        let routes: std::collections::BTreeSet<_> = published.values().map(|event| event.schema.route()).collect();
+        assert_eq!(routes.len(), published.len());
     }
 
     #[test]
