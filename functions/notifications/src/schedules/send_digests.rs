@@ -17,7 +17,7 @@ use common::{
 };
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// Inboxes of one tenant that one run looks at. More are the next run's.
@@ -32,9 +32,21 @@ pub struct SendDigests;
 #[derive(Debug)]
 pub struct Subscriber {
     user: UserId,
-    /// What this run has claimed.
-    claimed: Mutex<Option<Claim>>,
+    /// What this run has claimed, and how far it has come with it.
+    work: Mutex<Option<Work>>,
 }
+
+#[derive(Clone, Debug)]
+struct Work {
+    claim: Claim,
+    /// Its mail has been given to the mail service.
+    is_mailed: bool,
+    /// How often something came while it was being settled.
+    contended: u32,
+}
+
+/// So often a digest that was mailed is settled by what is in the inbox then; after that, so that the inbox is looked at again.
+const SETTLED_BY_SIGHT: u32 = 5;
 
 impl Part for Subscriber {
     fn name(&self) -> String {
@@ -68,12 +80,16 @@ impl Background for SendDigests {
             None => Claim { id: DigestId::new(now), up_to: state.seq, token },
         };
         digest::claim(cx.changes(), user, &state, &claim, now);
-        *part.claimed() = Some(claim);
+        *part.work() = Some(Work { claim, is_mailed: false, contended: 0 });
         Ok(())
     }
 
     async fn after(cx: &mut Delivery<'_, Self>, part: &Subscriber) -> Result<()> {
-        let Some(claim) = part.claimed().take() else { return Ok(()) };
+        let Some(Work { claim, is_mailed, contended }) = part.work().clone() else { return Ok(()) };
+        if is_mailed {
+            // Something came while it was being settled.
+            return settle(cx, part, &claim, contended).await;
+        }
         let (user, now) = (part.user, cx.now());
         let (state, wants) = read(cx, user).await?;
         if state.digest.claim.as_ref() != Some(&claim) {
@@ -92,15 +108,31 @@ impl Background for SendDigests {
         let (subject, text, html) = mail::digest(&counts);
         let mailed = cx.mailer()?.send(&Mail { to: &email, subject, text, html, id: claim.id.to_string() }).await?;
         cx.log("mail", mailed.as_str());
-        cx.touched("User", user);
-        digest::settle(cx.changes(), user, &claim, next_look(&state, &wants, &claim, now));
-        Ok(())
+        *part.work() = Some(Work { claim: claim.clone(), is_mailed: true, contended: 0 });
+        settle(cx, part, &claim, 0).await
     }
 }
 
+/// Settles a digest that was mailed. Sending takes its time, so the inbox is read again; where something comes between that and
+/// the commit, the pipeline comes here again.
+async fn settle(cx: &mut Delivery<'_, SendDigests>, part: &Subscriber, claim: &Claim, contended: u32) -> Result<()> {
+    let (user, now) = (part.user, cx.now());
+    cx.touched("User", user);
+    if contended >= SETTLED_BY_SIGHT {
+        digest::settle_and_look(cx.changes(), user, claim, now);
+        return Ok(());
+    }
+    *part.work() = Some(Work { claim: claim.clone(), is_mailed: true, contended: contended + 1 });
+    let (state, wants) = read(cx, user).await?;
+    if state.digest.claim.as_ref() == Some(claim) {
+        digest::settle(cx.changes(), user, &state, claim, next_look(&state, &wants, claim, now));
+    }
+    Ok(())
+}
+
 impl Subscriber {
-    fn claimed(&self) -> std::sync::MutexGuard<'_, Option<Claim>> {
-        self.claimed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn work(&self) -> MutexGuard<'_, Option<Work>> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -141,7 +173,7 @@ impl Schedule for SendDigests {
         let mut subscribers = Vec::new();
         for (tenant, due) in cx.due(LIST, MOST).await? {
             let users = due.iter().filter_map(|item| store::owner(&item.key));
-            subscribers.extend(users.map(|user| (tenant, Subscriber { user, claimed: Mutex::default() })));
+            subscribers.extend(users.map(|user| (tenant, Subscriber { user, work: Mutex::default() })));
         }
         Ok(subscribers)
     }

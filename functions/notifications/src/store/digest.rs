@@ -13,7 +13,7 @@
 
 use super::{State, state_key};
 use crate::domain::{DigestId, Seq};
-use common::{Changes, Condition, Edit, Error, Result, Row, Timestamp, UserId};
+use common::{CONTENDED, Changes, Condition, Edit, Error, Result, Row, Timestamp, UserId};
 use std::time::Duration;
 
 /// The list of inboxes whose digest is due.
@@ -50,9 +50,10 @@ impl Due {
         Ok(Self { at: row.maybe("digest_due")?, claim, mailed_up_to: seq("mailed_up_to"), urgent: seq("digest_urgent") })
     }
 
-    /// That it is due when it was: nobody has claimed or settled anything since.
+    /// That it is due when it was, and that who has it has it: nobody has claimed or settled anything since.
     pub(super) fn unmoved(&self) -> Condition {
-        Condition::as_read("digest_due", self.at)
+        let token = self.claim.as_ref().map(|claim| &claim.token);
+        Condition::All(vec![Condition::as_read("digest_due", self.at), Condition::as_read("digest_token", token)])
     }
 
     /// Whether something waits that waits for no hour, after `seq`.
@@ -78,14 +79,19 @@ pub(crate) fn claim(changes: &mut Changes, user: UserId, state: &State, claim: &
     changes.note(due(edit, now.plus(LEASE)).when(state.digest.unmoved()));
 }
 
-/// Moves a digest whose hour has changed.
+/// Moves a digest whose hour has changed, unless something has come since `state` was read: it may be urgent.
 pub(crate) fn postpone(changes: &mut Changes, user: UserId, state: &State, to: Option<Timestamp>) {
-    changes.note(moved(user, to).when(state.digest.unmoved()));
+    changes.note(moved(user, to).when(nothing_new(state)));
 }
 
 /// The same as business: its condition refuses what it comes with.
 pub(crate) fn reschedule(changes: &mut Changes, user: UserId, state: &State, to: Option<Timestamp>, or: Error) {
-    changes.edit(moved(user, to).when(state.digest.unmoved()), or);
+    changes.edit(moved(user, to).when(nothing_new(state)), or);
+}
+
+/// That nothing has come, and nobody has claimed or settled a digest, since `state` was read.
+fn nothing_new(state: &State) -> Condition {
+    Condition::All(vec![state.unmoved(), state.digest.unmoved()])
 }
 
 fn moved(user: UserId, to: Option<Timestamp>) -> Edit {
@@ -96,17 +102,21 @@ fn moved(user: UserId, to: Option<Timestamp>) -> Edit {
     }
 }
 
-/// Says that the claimed digest was sent. The next look is at `next`, for more may have come meanwhile.
-pub(crate) fn settle(changes: &mut Changes, user: UserId, claim: &Claim, next: Option<Timestamp>) {
-    let or = Error::conflict("digest_overtaken", "another attempt has taken the digest over");
-    changes.edit(settled(moved(user, next), claim).when(held(claim)), or);
+/// Says that the claimed digest was sent. The next look is at `next`. Where something has come since `state` was read, or
+/// another attempt has the digest, that is [`CONTENDED`]: the state is to be read again.
+pub(crate) fn settle(changes: &mut Changes, user: UserId, state: &State, claim: &Claim, next: Option<Timestamp>) {
+    changes.edit(settled(moved(user, next), claim).when(nothing_new(state)), CONTENDED);
+}
+
+/// The same, whatever has come: the next look is at `now`, and finds it.
+pub(crate) fn settle_and_look(changes: &mut Changes, user: UserId, claim: &Claim, now: Timestamp) {
+    changes.edit(settled(moved(user, Some(now)), claim).when(held(claim)), CONTENDED);
 }
 
 /// Says that there was nothing to send. The next look is at `next`; where something has come since `state` was read, when the
 /// claim is over.
 pub(crate) fn settle_nothing(changes: &mut Changes, user: UserId, state: &State, claim: &Claim, next: Option<Timestamp>) {
-    let nothing_new = Condition::All(vec![held(claim), state.unmoved()]);
-    changes.note(settled(moved(user, next), claim).when(nothing_new));
+    changes.note(settled(moved(user, next), claim).when(nothing_new(state)));
 }
 
 fn settled(edit: Edit, claim: &Claim) -> Edit {

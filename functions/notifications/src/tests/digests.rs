@@ -5,7 +5,9 @@ use crate::{
     schedules::{COUNTED, SCHEDULES},
 };
 use common::Role;
+use futures_util::future::{self, Either};
 use serde_json::{Value, json};
+use std::{cell::Cell, future::Future};
 use testing::{App, Fault, kill_after, polls};
 
 fn subject(mail: &Value) -> &str {
@@ -202,6 +204,132 @@ async fn an_alarm_that_comes_while_an_empty_one_is_sent_waits_for_no_hour() {
         let mails: Vec<_> = mails.iter().filter(|mail| to(mail) == administrator).map(subject).collect();
         assert_eq!(mails, ["1 unread notification"], "{mailed_at}");
     }
+}
+
+/// What is mailed to the administrator, as text.
+fn texts(app: &App) -> Vec<String> {
+    let administrator = app.email(Acme, Role::TenantAdmin);
+    let mails = app.mails();
+    let texts = mails.iter().filter(|mail| to(mail) == administrator);
+    texts.map(|mail| mail["Content"]["Simple"]["Body"]["Text"]["Data"].as_str().unwrap().to_owned()).collect()
+}
+
+fn alarm(app: &App) -> Told {
+    told(app, app.tenant_id(Acme), "verify_audit", "audit.tamper_detected", json!({}))
+}
+
+/// A digest is due to the administrator alone. An alarm comes while a call of `service` is on its way, after `calls` of them:
+/// whether there was such a call.
+async fn alarmed_at(app: &App, service: &str, calls: usize, run: &str) -> bool {
+    at(app, run);
+    let mut running = Box::pin(tick(app));
+    let (came, has_ended) = overtaken(app, service, calls, &mut running).await;
+    if !has_ended {
+        running.await;
+    }
+    app.wire().heal();
+    came
+}
+
+/// Goes on with a run until it ends, or until a call that it makes was held while an alarm was delivered: whether there was such a
+/// call, and whether the run has ended.
+async fn overtaken<F: Future<Output = usize> + Unpin>(app: &App, service: &str, calls: usize, running: &mut F) -> (bool, bool) {
+    let (mut held, came) = (app.wire().hold(service, calls), Cell::new(false));
+    let meanwhile = Box::pin(async {
+        held.arrived().await;
+        came.set(true);
+        deliver(app, &[alarm(app)]).await;
+        held.let_go();
+    });
+    // Both go on at once: the delivery may wait for what the run has begun to load.
+    let has_ended = match future::select(running, meanwhile).await {
+        Either::Left((_, meanwhile)) => {
+            if came.get() {
+                meanwhile.await;
+            }
+            true
+        }
+        Either::Right(((), _)) => false,
+    };
+    (came.get(), has_ended)
+}
+
+#[tokio::test]
+async fn an_alarm_that_comes_at_any_call_of_a_digest_is_mailed_within_minutes_and_once() {
+    let app = App::start().await;
+    let silent = json!({"shipment_exception": {"in_app": true, "push": false, "email": false}});
+    prefer(&app, json!({"channels": silent, "digest": {"frequency": "off"}})).await;
+    let mut days = 2..;
+    for (service, most) in [("dynamodb", 60), ("ses", 1)] {
+        for calls in 0..most {
+            let day = days.next().unwrap();
+            let time = |time: &str| format!("2026-{:02}-{:02}T{time}Z", 1 + day / 28, 1 + day % 28);
+            at(&app, &time("06:00:00"));
+            deliver(&app, &[status_changed(&app, "EXCEPTION")]).await;
+            let before = texts(&app).len();
+            let came = alarmed_at(&app, service, calls, &time("08:00:00")).await;
+            for minute in ["08:05", "08:10", "08:20"] {
+                at(&app, &time(&format!("{minute}:00")));
+                tick(&app).await;
+            }
+            let mails = texts(&app).split_off(before);
+            let with = |words: &str| mails.iter().filter(|text| text.contains(words)).count();
+            assert_eq!(with("shipment with a problem"), 1, "{service} {calls}: {mails:?}");
+            assert_eq!(with("alarm about the audit log"), usize::from(came), "{service} {calls}: {mails:?}");
+            if !came {
+                assert!(calls > 8, "{calls}");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_alarm_that_comes_while_a_digest_is_put_off_for_quiet_hours_is_mailed_in_them() {
+    let quiet = json!({"quiet_hours": {"start": "07:00", "end": "20:00"}, "digest": {"frequency": "daily", "hour": 8}});
+    for calls in 0..3 {
+        let app = App::start().await;
+        deliver(&app, &[status_changed(&app, "EXCEPTION")]).await;
+        // Said after the digest was due at eight.
+        let put = call(&app, Acme, Role::TenantAdmin, "put_preferences").await.header("If-Match", "*").json(quiet.clone()).await;
+        assert_eq!(put.status, 200, "{}", put.text);
+        at(&app, "2026-01-02T20:00:00Z");
+        let put = json!({"digest": {"frequency": "hourly"}, "quiet_hours": {"start": "19:00", "end": "23:00"}});
+        call(&app, Acme, Role::TenantAdmin, "put_preferences").await.header("If-Match", "*").json(put).await;
+        alarmed_at(&app, "dynamodb", calls, "2026-01-02T20:00:00Z").await;
+        for minute in ["20:05", "20:10", "20:15"] {
+            at(&app, &format!("2026-01-02T{minute}:00Z"));
+            tick(&app).await;
+        }
+        let alarms = texts(&app).iter().filter(|text| text.contains("alarm about the audit log")).count();
+        assert_eq!(alarms, 1, "{calls}");
+    }
+}
+
+/// However often something comes between the look and the commit, nothing is mailed twice and nothing is forgotten.
+#[tokio::test]
+async fn a_digest_whose_settling_is_always_overtaken_is_mailed_once() {
+    let app = App::start().await;
+    deliver(&app, &[status_changed(&app, "EXCEPTION")]).await;
+    at(&app, "2026-01-02T08:00:00Z");
+    let (mut running, mut times) = (Box::pin(tick(&app)), 0);
+    // The digest is settled in a transaction.
+    while times < 12 {
+        let (came, has_ended) = overtaken(&app, "TransactWriteItems", 0, &mut running).await;
+        times += usize::from(came);
+        if has_ended {
+            break;
+        }
+    }
+    assert!(times >= 6, "{times}");
+    app.wire().heal();
+    for minute in ["08:10", "08:20", "08:30"] {
+        at(&app, &format!("2026-01-02T{minute}:00Z"));
+        tick(&app).await;
+    }
+    let mails = texts(&app);
+    let with = |words: &str| mails.iter().filter(|text| text.contains(words)).count();
+    assert_eq!((with("1 shipment with a problem"), with("alarms about the audit log")), (1, 1), "{mails:?}");
 }
 
 #[tokio::test]

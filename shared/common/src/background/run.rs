@@ -266,16 +266,25 @@ async fn work<B: Background>(ground: &Ground<'_>, name: &str, part: &B::Part) ->
     {
         remember(ground, key).await?;
     }
-    // What it touches is its own event's; what it logs belongs into the same line.
-    let trace = Trace::default();
-    let sends = Ground { audit_id: EventId::new(ground.now), trace: &trace, ..ground.clone() };
-    let mut delivery = Delivery::<B>::new(&sends);
-    let sent = B::after(&mut delivery, part).await;
-    let logged = trace.with(|t| std::mem::take(&mut t.line));
-    ground.trace.with(|t| t.line.take_over(logged));
-    sent?;
-    commit(&sends, B::NAME, delivery.changes, None).await?;
-    Ok(done)
+    let mut attempt = 1;
+    loop {
+        // What it touches is its own event's; what it logs belongs into the same line.
+        let trace = Trace::default();
+        let sends = Ground { audit_id: EventId::new(ground.now), trace: &trace, ..ground.clone() };
+        let mut delivery = Delivery::<B>::new(&sends);
+        let sent = B::after(&mut delivery, part).await;
+        let logged = trace.with(|t| std::mem::take(&mut t.line));
+        ground.trace.with(|t| t.line.take_over(logged));
+        let sent = match sent {
+            Ok(()) => commit(&sends, B::NAME, delivery.changes, None).await,
+            Err(error) => Err(error),
+        };
+        if attempt == ATTEMPTS || !matches!(sent, Err(super::CONTENDED)) {
+            return sent.map(|_| done);
+        }
+        tokio::time::sleep(db::backoff(attempt)).await;
+        attempt += 1;
+    }
 }
 
 fn handled_key(function: &str, event: EventId, part: &str) -> Key {
