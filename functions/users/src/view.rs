@@ -1,6 +1,9 @@
 //! A user as a caller sees them.
 
-use common::{Grant, MemberPii, Membership, OpenSession, Role, SessionId, SessionKind, Timestamp, UserId, Version};
+use common::{
+    Grant, MemberPii, Membership, OpenSession, Role, SessionId, SessionKind, SuppressedBecause, Suppression, Timestamp, UserId,
+    Version,
+};
 use phi::{Disclosed, Email, PersonName, PhiValue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -91,4 +94,21 @@ impl From<OpenSession> for SessionView {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SessionList {
     pub items: Vec<SessionView>,
+}
+
+/// Whether a user's address gets our mail.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "MailSuppression")]
+pub struct MailSuppressionView {
+    pub user_id: UserId,
+    /// `bounced`: no mail is sent. `complained`: no notifications are sent; invitations, resets, alarms and checkpoints are.
+    /// Nothing where all mail is sent.
+    pub because: Option<SuppressedBecause>,
+    pub since: Option<Timestamp>,
+}
+
+impl MailSuppressionView {
+    pub(crate) fn of(user_id: UserId, found: Option<Suppression>) -> Self {
+        Self { user_id, because: found.map(|found| found.because), since: found.map(|found| found.since) }
+    }
 }

@@ -11,8 +11,8 @@
 //! `clo_live_[0-9A-Za-z]{71}` finds it wherever it leaks, and whoever finds it can tell it from chance, and whose it is.
 
 use crate::{
-    AuthFailure, EndReason, Endpoint, Error, Grant, Identity, Kept, KeyBounds, Need, Permit, Result, Role, SessionId, SessionKind,
-    TenantId, Timestamp, UserId, Uuid,
+    AuthFailure, EndReason, Endpoint, Error, Grant, Identity, Kept, KeyBounds, Need, Permit, Result, Role, SessionId,
+    SessionKind, TenantId, Timestamp, UserId, Uuid,
     db::Db,
     endpoint::declares,
     idempotency::hash,

@@ -1,27 +1,15 @@
 //! Mail, through SES v2. It leaves by one way only, which asks first whether the address has bounced or complained.
-//!
-//! | Partition | Sort | What |
-//! |---|---|---|
-//! | *platform* `SUPPRESSED#<token>` | `MAIL` | that no mail goes to an address any more, and why |
-//!
-//! An address is PHI-sealed at rest and is a search token here, under the platform's key: an address is one user's in the
-//! whole deployment, and what the mail service reports names no tenant.
 
 use crate::{
-    Background, Delivery, Deps, Error, Need, Result, TenantId, Timestamp,
-    breaker::Gate,
-    endpoint::declares,
-    error::Cause,
-    membership,
-    table::{Key, Table, cause},
-    unit::{Condition, Edit},
+    Background, Delivery, Deps, Error, MailKind, Need, Result, breaker::Gate, endpoint::declares, error::Cause, suppression,
+    table::cause,
 };
 use aws_sdk_sesv2::{
     Client,
     error::ProvideErrorMetadata,
     types::{Body, Content, Destination, EmailContent, Message, MessageHeader},
 };
-use phi::{Email, PhiText, SearchToken};
+use phi::{Email, PhiText};
 use std::sync::atomic::AtomicBool;
 
 const SERVICE: &str = "ses";
@@ -36,6 +24,7 @@ const ID_HEADER: &str = "X-Cloister-Id";
 #[derive(Debug)]
 pub struct Mail<'a> {
     pub to: &'a Email,
+    pub kind: MailKind,
     pub subject: String,
     pub text: String,
     pub html: String,
@@ -63,7 +52,7 @@ pub fn escaped(text: &str) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mailed {
     Sent,
-    /// The address has bounced or complained: nothing was sent.
+    /// The address is suppressed for mails of this kind: nothing was sent.
     Suppressed,
     /// The service does not take this mail, now or later.
     Rejected,
@@ -146,10 +135,7 @@ impl Post<'_> {
     /// # Errors
     /// 503 where SES, DynamoDB or, for the address's token, KMS does not answer, or where nobody sends mail for the moment.
     pub async fn send(&self, mail: &Mail<'_>) -> Result<Mailed> {
-        let platform = TenantId::PLATFORM;
-        let search = self.deps.keyring.search(platform).await?;
-        let token = search.field(&platform.to_string(), membership::EMAIL_FIELD).token(&mail.to.normalised());
-        if self.deps.db.get(platform, Table::Records, &suppressed(&token)).await?.is_some() {
+        if suppression::holds_back(self.deps, mail.to, mail.kind).await? {
             return Ok(Mailed::Suppressed);
         }
         let (db, now) = (&self.deps.db, self.deps.clock.now());
@@ -171,10 +157,6 @@ impl Post<'_> {
     }
 }
 
-fn suppressed(token: &SearchToken) -> Key {
-    Key::new(format!("SUPPRESSED#{token}"), "MAIL")
-}
-
 impl<'a, B: Background> Delivery<'a, B> {
     /// Mail. What is sent cannot be taken back, so it belongs into [`Background::after`].
     ///
@@ -186,20 +168,5 @@ impl<'a, B: Background> Delivery<'a, B> {
         const { assert!(declares(B::NEEDS, Need::Search), "makes addresses' tokens: add Need::Search to NEEDS") }
         let deps = self.ground.deps;
         Ok(Post { deps, mailer: deps.services.mailer()? })
-    }
-
-    /// Lets no mail go to `address` any more. `because` is a word of ours.
-    ///
-    /// # Errors
-    /// Internal outside the platform's own scope, where suppressions lie; 503 where KMS does not answer.
-    pub async fn suppress(&mut self, address: &Email, because: &'static str, at: Timestamp) -> Result<()> {
-        if self.tenant() != TenantId::PLATFORM {
-            return Err(Error::internal("suppression in a tenant"));
-        }
-        let token = self.search_token(membership::EMAIL_FIELD, &address.normalised()).await?;
-        let always = Condition::Any(vec![Condition::Absent, Condition::Present]);
-        let edit = Edit::of(suppressed(&token)).text("because", because).text("since", at).when(always);
-        self.changes().edit(edit, Error::internal("suppression"));
-        Ok(())
     }
 }

@@ -6,8 +6,7 @@
 //! is shown later has been copied: it ends its session.
 
 use crate::{
-    AuthFailure, EndReason, Error, Grant, Need, Operation, Public, PublicEndpoint, Result, SessionId, TenantId, Timestamp,
-    UserId,
+    AuthFailure, EndReason, Error, Need, Operation, Public, PublicEndpoint, Result, SessionId, TenantId, Timestamp, UserId,
     audit::Record,
     commit::Unit,
     db::{Db, Update},

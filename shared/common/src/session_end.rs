@@ -236,11 +236,13 @@ impl<B: Background> Delivery<'_, B> {
         let idle = deps.gates.of(tenant).await?.settings.idle(deps.config.session_idle);
         let reason = match session::ended(&row, idle, now)? {
             Some(AuthFailure::SessionExpired) => Some(EndReason::Expired),
-            Some(_) => Some(EndReason::Idle),
-            None => None,
+            Some(AuthFailure::SessionIdle) => Some(EndReason::Idle),
+            // Also of a kind that this version does not know: who does looks at it.
+            Some(_) | None => None,
         };
         let Some(reason) = reason else {
-            let next = next_look(row.word("kind")?.unwrap_or_default(), session::last_seen(&row)?, idle, session::ends_at(&row)?, now);
+            let next =
+                next_look(row.word("kind")?.unwrap_or_default(), session::last_seen(&row)?, idle, session::ends_at(&row)?, now);
             deps.db.edit(tenant, Table::Ephemera, &Edit::of(key).due(LIST, next).when(session::is_live())).await?;
             refresh::forget_successor(&deps.db, tenant, session, now).await?;
             return Ok(None);

@@ -12,8 +12,8 @@ use crate::{
     },
 };
 use common::{
-    Background, Delivery, Mail, MemberPii, Membership, Need, Part, Result, Schedule, TenantId, Tick, Timestamp, UserId, Uuid,
-    random,
+    Background, Delivery, Mail, MailKind, MemberPii, Membership, Need, Part, Result, Schedule, TenantId, Tick, Timestamp, UserId,
+    Uuid, random,
 };
 use std::{
     collections::BTreeMap,
@@ -106,7 +106,9 @@ impl Background for SendDigests {
         };
         let MemberPii { email, .. } = cx.open(&Membership::place(user), &member.pii).await?;
         let (subject, text, html) = mail::digest(&counts);
-        let mailed = cx.mailer()?.send(&Mail { to: &email, subject, text, html, id: claim.id.to_string() }).await?;
+        let is_urgent = counts.keys().any(|kind| kind.is_urgent());
+        let kind = if is_urgent { MailKind::Security } else { MailKind::Notification };
+        let mailed = cx.mailer()?.send(&Mail { to: &email, kind, subject, text, html, id: claim.id.to_string() }).await?;
         cx.log("mail", mailed.as_str());
         *part.work() = Some(Work { claim: claim.clone(), is_mailed: true, contended: 0 });
         settle(cx, part, &claim, 0).await

@@ -1,6 +1,7 @@
-//! An address that bounces or complains gets no more mail.
+//! An address that bounces gets no more mail; one whose reader complains gets what its security needs.
 
 use crate::fixture::*;
+use aws_sdk_dynamodb::types::AttributeValue::S;
 use common::Role;
 use serde_json::{Value, json};
 use testing::App;
@@ -23,9 +24,13 @@ async fn hear(app: &App, bodies: &[Value]) -> usize {
 }
 
 fn bounce(kind: &str, address: &str) -> Value {
+    bounce_of(kind, "General", address)
+}
+
+fn bounce_of(kind: &str, subtype: &str, address: &str) -> Value {
     report(json!({
         "eventType": "Bounce",
-        "bounce": {"bounceType": kind, "bounceSubType": "General", "bouncedRecipients": [{"emailAddress": address, "status": "5.1.1"}]},
+        "bounce": {"bounceType": kind, "bounceSubType": subtype, "bouncedRecipients": [{"emailAddress": address, "status": "5.1.1"}]},
         "mail": {"messageId": "synthetic"},
     }))
 }
@@ -42,15 +47,78 @@ async fn a_permanent_bounce_ends_it() {
     assert!(app.platform_audit().await.iter().any(|e| e["type"].as_str().unwrap().ends_with(".mail_feedback")));
 }
 
+fn complaint(kind: Option<&str>, subtype: Option<&str>, address: &str) -> Value {
+    let mut complaint = json!({"complainedRecipients": [{"emailAddress": address}], "complaintSubType": subtype});
+    if let Some(kind) = kind {
+        complaint["complaintFeedbackType"] = kind.into();
+    }
+    report(json!({"eventType": "Complaint", "complaint": complaint, "mail": {"messageId": "synthetic"}}))
+}
+
+/// How many mails the marketer gets next morning: a digest, and one with an alarm in it.
+async fn digests_and_alarms(app: &App) -> (usize, usize) {
+    let digests = mails_next_morning(app).await;
+    // An alarm goes to administrators: for this, the marketer is one.
+    let marketer = app.user_id(Acme, Role::Marketer);
+    let pk = format!("{}#INBOX#{marketer}", app.tenant_id(Acme));
+    let item = app
+        .dump("RecordsTable")
+        .await
+        .into_iter()
+        .find(|item| item["pk"].as_s() == Ok(&pk) && item["sk"].as_s().unwrap() == "N#000000000001");
+    let mut item = item.unwrap();
+    deliver(app, &[status_changed(app, "DELIVERED")]).await;
+    item.insert("sk".to_owned(), S("N#000000000002".to_owned()));
+    item.insert("kind".to_owned(), S("audit_tamper_detected".to_owned()));
+    let id = format!("ntf_{}0000000002", &item["notification_id"].as_s().unwrap()[4..26]);
+    item.insert("notification_id".to_owned(), S(id));
+    item.remove("read_at");
+    let put = app.raw().put_item().table_name(&app.provisioned().tables["RecordsTable"]).set_item(Some(item));
+    put.send().await.unwrap();
+    at(app, "2026-01-03T08:00:00Z");
+    tick(app).await;
+    (digests, app.mails().len() - digests)
+}
+
 #[tokio::test]
-async fn so_does_a_complaint() {
-    let app = App::start().await;
-    let complaint = json!({
-        "eventType": "Complaint",
-        "complaint": {"complainedRecipients": [{"emailAddress": app.email(Acme, Role::Marketer)}]},
-    });
-    assert_eq!(hear(&app, &[report(complaint)]).await, 0);
-    assert_eq!(mails_next_morning(&app).await, 0);
+async fn what_each_report_means() {
+    type Report = fn(&str) -> Value;
+    let reports: [(&str, Report, (usize, usize)); 18] = [
+        ("not-spam", |a| complaint(Some("not-spam"), None, a), (1, 1)),
+        ("NOT-SPAM", |a| complaint(Some("NOT-SPAM"), None, a), (1, 1)),
+        ("auth-failure", |a| complaint(Some("auth-failure"), None, a), (1, 1)),
+        ("abuse", |a| complaint(Some("abuse"), None, a), (0, 1)),
+        ("fraud", |a| complaint(Some("fraud"), None, a), (0, 1)),
+        ("virus", |a| complaint(Some("virus"), None, a), (0, 1)),
+        ("other", |a| complaint(Some("other"), None, a), (0, 1)),
+        ("a type of a later day", |a| complaint(Some("opt-out"), None, a), (0, 1)),
+        ("no type", |a| complaint(None, None, a), (0, 1)),
+        ("on the account's list", |a| complaint(None, Some("OnAccountSuppressionList"), a), (0, 1)),
+        ("General", |a| bounce_of("Permanent", "General", a), (0, 0)),
+        ("NoEmail", |a| bounce_of("Permanent", "NoEmail", a), (0, 0)),
+        ("Suppressed", |a| bounce_of("Permanent", "Suppressed", a), (0, 0)),
+        ("OnAccountSuppressionList", |a| bounce_of("Permanent", "OnAccountSuppressionList", a), (0, 0)),
+        ("MailboxFull", |a| bounce_of("Transient", "MailboxFull", a), (1, 1)),
+        ("ContentRejected", |a| bounce_of("Transient", "ContentRejected", a), (1, 1)),
+        ("Undetermined", |a| bounce_of("Undetermined", "Undetermined", a), (1, 1)),
+        ("a kind of a later day", |a| bounce_of("Deferred", "General", a), (1, 1)),
+    ];
+    for (name, report, expected) in reports {
+        let app = App::start().await;
+        assert_eq!(hear(&app, &[report(&app.email(Acme, Role::Marketer))]).await, 0, "{name}");
+        assert_eq!(digests_and_alarms(&app).await, expected, "{name}: (digests, alarms)");
+    }
+}
+
+#[tokio::test]
+async fn a_bounce_outweighs_a_complaint_whichever_comes_first() {
+    for reports in [[0, 1], [1, 0]] {
+        let app = App::start().await;
+        let address = app.email(Acme, Role::Marketer);
+        let both = [complaint(Some("abuse"), None, &address), bounce("Permanent", &address)];
+        assert_eq!(hear(&app, &reports.map(|i| both[i].clone())).await, 0);
+        assert_eq!(digests_and_alarms(&app).await, (0, 0));
+    }
 }
 
 #[tokio::test]

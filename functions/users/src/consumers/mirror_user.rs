@@ -10,7 +10,7 @@ use crate::{
     work::Person,
 };
 use common::{
-    Background, CONTENDED, Condition, Consumer, Delivery, Directory, Edit, Error, Feed, Incoming, Key, Mail, MemberPii,
+    Background, CONTENDED, Condition, Consumer, Delivery, Directory, Edit, Error, Feed, Incoming, Key, Mail, MailKind, MemberPii,
     Membership, Need, Queue, Resource, Result, TemporaryPassword, Tenant, UserId, UserInvited, profile_key,
 };
 
@@ -222,7 +222,8 @@ async fn send(
     };
     let row = cx.reader().get(&profile_key()).await?.ok_or(Error::internal("no tenant"))?;
     let (subject, text, html) = mail::letter(letter, &Tenant::from_row(&row)?.name, password.as_ref());
-    let mailed = cx.mailer()?.send(&Mail { to: &email, subject, text, html, id: event.to_owned() }).await?;
+    let mail = Mail { to: &email, kind: MailKind::Security, subject, text, html, id: event.to_owned() };
+    let mailed = cx.mailer()?.send(&mail).await?;
     cx.log("mail", mailed.as_str());
     Ok(())
 }

@@ -11,6 +11,8 @@ common::endpoints! {
     tenant reset_user_password::ResetUserPassword,
     tenant sign_out_user::SignOutUser,
     tenant resend_invitation::ResendInvitation,
+    tenant get_mail_suppression::GetMailSuppression,
+    tenant lift_mail_suppression::LiftMailSuppression,
     tenant list_user_sessions::ListUserSessions,
     tenant end_user_sessions::EndUserSessions,
     tenant grant_role::GrantRole,

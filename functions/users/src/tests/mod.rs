@@ -3,6 +3,7 @@
 mod accounts;
 mod admins;
 mod invitations;
+mod mail_suppression;
 mod mirror;
 mod permissions;
 mod roles;

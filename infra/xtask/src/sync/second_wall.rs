@@ -23,7 +23,8 @@ const TENANT_ROLE: &str = "tenant_role";
 
 /// Those that commit a tenant's items and the platform's in one transaction, which no tenant's session could: their own roles
 /// see every partition. Sign-ins that wait lie in the platform's.
-const ACROSS_TENANTS: [&str; 5] = ["challenge", "create_api_key", "login", "reset_password", "rotate_api_key"];
+const ACROSS_TENANTS: [&str; 6] =
+    ["challenge", "create_api_key", "lift_mail_suppression", "login", "reset_password", "rotate_api_key"];
 
 /// Whether one transaction of the function's may name several tenants. What the platform does to a tenant is on record in both
 /// logs.

@@ -1,0 +1,3 @@
+fn main() -> std::process::ExitCode {
+    common::lambda::tenant::<users::endpoints::LiftMailSuppression>()
+}
