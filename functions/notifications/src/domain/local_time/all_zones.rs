@@ -10,7 +10,8 @@ const UNTIL: i64 = 70 * 365 * DAY;
 
 fn zones() -> Vec<Zone> {
     let database = tz::TimeZoneDatabase::bundled();
-    let zones: Vec<_> = database.available().map(|name| name.as_str().parse().unwrap()).collect();
+    // It has entries that name no place.
+    let zones: Vec<_> = database.available().filter_map(|name| name.as_str().parse().ok()).collect();
     assert!(zones.len() > 500, "{}", zones.len());
     zones
 }
