@@ -240,7 +240,7 @@ pub struct KeyBounds {
 }
 
 impl Stored for KeyBounds {
-    const LISTS: &'static [(&'static str, fn(&serde_json::Value) -> bool)] =
+    const LISTS: &'static [(&'static str, stored::Knows)] =
         &[("scopes", stored::is::<ApiScope>), ("purposes", stored::is::<Purpose>)];
 }
 

@@ -34,10 +34,13 @@ impl Unknown {
     }
 }
 
+/// Whether a stored word is known.
+pub(crate) type Knows = fn(&Value) -> bool;
+
 /// An object that is stored as JSON.
 pub trait Stored: Serialize + DeserializeOwned {
     /// The members that are lists of words, each with whether a word is known.
-    const LISTS: &'static [(&'static str, fn(&Value) -> bool)] = &[];
+    const LISTS: &'static [(&'static str, Knows)] = &[];
 }
 
 impl Stored for ups::Progress {}

@@ -138,7 +138,7 @@ impl<E: Endpoint> Permit<'_, E> {
         let elsewhere = self.inner.effects.elsewhere(TenantId::PLATFORM);
         elsewhere.delete(key(&token), Condition::Is("because", because), CHANGED);
         let own = Condition::Is("user_id", member.user.to_string());
-        elsewhere.ops.push((Op::Check { table: Table::Records, key: membership::email_key(&token), condition: own }, CHANGED));
+        elsewhere.ops.push((Op::Check { table: Table::Records, key: membership::email_key(token), condition: own }, CHANGED));
         Ok(Some(suppression))
     }
 
@@ -148,7 +148,7 @@ impl<E: Endpoint> Permit<'_, E> {
         let deps = self.inner.context.deps;
         let token = token(deps, address).await?;
         let get = async |key: &Key| deps.db.get(TenantId::PLATFORM, Table::Records, key).await;
-        let claim = get(&membership::email_key(&token)).await?;
+        let claim = get(&membership::email_key(token)).await?;
         if claim.is_none_or(|claim| claim.maybe_text("user_id") != Some(&member.user.to_string())) {
             return Ok(None);
         }

@@ -93,7 +93,7 @@ pub struct Settings {
 }
 
 impl Stored for Settings {
-    const LISTS: &'static [(&'static str, fn(&serde_json::Value) -> bool)] = &[("mfa_roles", stored::is::<Role>)];
+    const LISTS: &'static [(&'static str, stored::Knows)] = &[("mfa_roles", stored::is::<Role>)];
 }
 
 impl Settings {
