@@ -88,8 +88,9 @@ async fn each_tenants_part_of_the_sealed_log_is_written_and_read_with_its_own_cr
         seen.insert((tenant, call.operation));
     }
     let each = [TenantId::PLATFORM, app.tenant_id(Tenant::Acme), app.tenant_id(Tenant::Birch)];
-    let both = each.into_iter().flat_map(|tenant| ["GetObject", "PutObject"].map(|operation| (tenant, operation.to_owned())));
-    assert_eq!(seen, both.collect());
+    let operations = ["GetObject", "ListObjectVersions", "PutObject"];
+    let all = each.into_iter().flat_map(|tenant| operations.map(|operation| (tenant, operation.to_owned())));
+    assert_eq!(seen, all.collect());
 }
 
 #[tokio::test]
