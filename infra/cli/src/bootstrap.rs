@@ -104,7 +104,7 @@ mod tests {
 
         let events = app.platform_audit().await;
         // Ids of one millisecond do not stand in the order of time.
-        for act in ["api.bootstrap", "api.create_user"] {
+        for act in ["api.bootstrap", "api.create_user", "api.finish_bootstrap"] {
             let done = |e: &&Value| e["type"] == act && e["actor"]["type"] == "operator" && e["actor"]["id"] == "ada";
             assert_eq!(events.iter().filter(done).count(), 1, "{act}: {events:?}");
         }
@@ -115,7 +115,7 @@ mod tests {
             assert_eq!(second.exit, DONE_BEFORE, "{}", second.text);
             assert_eq!(serde_json::from_str::<Value>(&second.text).unwrap()["error"], "bootstrapped");
         }
-        assert_eq!(app.platform_audit().await.len(), 2);
+        assert_eq!(app.platform_audit().await.len(), 3);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -168,7 +168,7 @@ mod tests {
         let now = common::Clock::now(app.clock());
         let body = json!({
             "id": common::EventId::new(now), "tenant_id": app.tenant_id(Tenant::Acme), "actor": "synthetic", "on_behalf_of": null,
-            "cause": common::EventId::new(now), "correlation_id": "test", "schema": "shipment.created", "version": 99,
+            "cause": common::EventId::new(now), "correlation_id": "test", "schema": "shipment.created", "version": 1,
             "occurred_at": now, "payload": {},
         });
         let event = json!({"Records": [{
