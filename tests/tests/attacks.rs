@@ -42,13 +42,12 @@ async fn bodies_that_two_readers_could_read_in_two_ways_are_malformed() {
     let app = App::start().await;
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let deep_item = format!("{{\"shipments\":[{}{}]}}", "[".repeat(60_000), "]".repeat(60_000));
-    let bodies: [&[u8]; 10] = [
+    let bodies: [&[u8]; 9] = [
         deep.as_bytes(),
         deep_item.as_bytes(),
         b"\xef\xbb\xbf{}",
         b"{\"reference\":\"a\",\"\\u0072eference\":\"b\"}",
         b"{\"reference\":\"\\ud800\"}",
-        b"{\"reference\":\"\xff\"}",
         b"{\"reference\":1e999}",
         b"{} {}",
         b"{\"reference\":NaN}",
@@ -62,6 +61,11 @@ async fn bodies_that_two_readers_could_read_in_two_ways_are_malformed() {
             // As long as the dearest call takes to be forgiven.
             app.clock().advance(std::time::Duration::from_secs(10));
         }
+        // API Gateway puts U+FFFD in the place of bytes that are no UTF-8, so the text is refused, and not the JSON.
+        let call = app.as_role(Tenant::Acme, Role::Marketer).call(endpoint(name)).header("Content-Type", "application/json");
+        let answer = call.body(b"{\"reference\":\"\xff\"}".to_vec()).await;
+        assert_eq!(outcome(&answer), (422, "validation_failed"), "{name}: {}", answer.text);
+        app.clock().advance(std::time::Duration::from_secs(10));
     }
 }
 

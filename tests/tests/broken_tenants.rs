@@ -23,7 +23,7 @@ enum Broken {
     Nothing,
     /// Its settings are no JSON.
     Settings,
-    /// Its status is a word of another version's.
+    /// Its status is no text.
     Status,
     /// Its wrapped keys do not open.
     Keys,
@@ -59,7 +59,7 @@ impl Broken {
         match self {
             Self::Nothing => {}
             Self::Settings => alter(app, "RecordsTable", "#TENANT", "settings", || AttributeValue::S("{".to_owned())).await,
-            Self::Status => alter(app, "RecordsTable", "#TENANT", "status", || AttributeValue::S("frozen".to_owned())).await,
+            Self::Status => alter(app, "RecordsTable", "#TENANT", "status", || AttributeValue::N("7".to_owned())).await,
             Self::Keys => alter(app, "KeysTable", "#KEYS", "wrapped", || AttributeValue::B(vec![7; 100].into())).await,
             Self::Kms => app.wire().fail_about("kms", birch, Fault::Refused("AccessDeniedException")),
             Self::Lists => app.wire().fail_about("Query", birch, Fault::Refused("AccessDeniedException")),

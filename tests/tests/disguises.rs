@@ -75,8 +75,11 @@ async fn a_network_that_may_be_read_in_two_ways_is_refused_wherever_it_is_said()
             let shown: String = networks.to_string().chars().take(60).collect();
             assert_eq!((answer.status, answer.code()), (422, "validation_failed"), "{shown}: {}", answer.text);
             let errors: Vec<_> = answer.json["errors"].as_array().unwrap().iter().map(|e| &e["field"]).collect();
-            // A value of another type is named by its own place in the list.
-            let field = if networks[0].is_string() || !networks.is_array() { field.to_owned() } else { format!("{field}.0") };
+            // The last of a list is the one that is wrong; of too many it is their number.
+            let field = match networks.as_array() {
+                Some(list) if list.len() <= 2 => format!("{field}.{}", list.len() - 1),
+                _ => field.to_owned(),
+            };
             assert_eq!(errors, [&json!(field)], "{shown}: {}", answer.text);
         }
     }

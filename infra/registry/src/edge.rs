@@ -97,7 +97,7 @@ pub const GATEWAY_RESPONSES: &[GatewayResponse] = &[
     GatewayResponse {
         response_type: "REQUEST_TOO_LARGE",
         status: 413,
-        body: problem!(413, "Content Too Large", "payload_too_large", "the body is larger than 262144 bytes"),
+        body: problem!(413, "Content Too Large", "payload_too_large", "the body is larger than 10485760 bytes"),
         headers: &[],
     },
     GatewayResponse {
@@ -137,8 +137,9 @@ mod tests {
     }
 
     #[test]
-    fn a_body_too_large_for_the_gateway_is_refused_in_the_pipelines_words() {
+    fn body_too_large_for_the_gateway_is_refused_with_the_gateways_own_limit() {
         let refused = GatewayResponse::of("REQUEST_TOO_LARGE").unwrap();
-        assert!(refused.body.contains(&common::BODY_LIMIT.to_string()));
+        // API Gateway's quota for a payload, which no integration can raise.
+        assert!(refused.body.contains(&(10 * 1024 * 1024).to_string()));
     }
 }

@@ -62,6 +62,8 @@ pub enum AuthFailure {
     SessionExpired,
     /// The e-mail and password do not fit.
     InvalidCredentials,
+    /// The password that is to be replaced is another.
+    InvalidPassword,
     /// The answer to a challenge does not fit, or its sign-in is over.
     InvalidAnswer,
     /// The token out of a mail is none, was used, or is too old.
@@ -88,7 +90,9 @@ impl AuthFailure {
             Self::NoSession => "no_session",
             Self::SessionIdle => "session_idle",
             Self::SessionExpired => "session_expired",
-            Self::InvalidCredentials | Self::InvalidAnswer | Self::InvalidResetToken => "invalid_credentials",
+            Self::InvalidCredentials | Self::InvalidPassword | Self::InvalidAnswer | Self::InvalidResetToken => {
+                "invalid_credentials"
+            }
             Self::AccountLocked => "account_locked",
             Self::InvalidRefreshToken => "invalid_refresh_token",
             Self::RefreshTokenReused => "refresh_token_reused",
@@ -102,6 +106,7 @@ impl AuthFailure {
     const fn detail(self) -> Option<&'static str> {
         match self {
             Self::InvalidCredentials | Self::AccountLocked => Some("the e-mail or the password is not right"),
+            Self::InvalidPassword => Some("the current password is not right"),
             Self::InvalidAnswer => Some("the answer to the challenge is not right, or the sign-in that waits for it is over"),
             Self::InvalidResetToken => Some("the token is not right, was used before, or is too old"),
             _ => None,

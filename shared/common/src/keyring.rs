@@ -8,7 +8,6 @@ use crate::{
     CacheStats, Clock, Error, Result, TenantId, Timestamp,
     cache::Counts,
     db::{Db, Query},
-    error::Cause,
     table::{Item, Key, Row, Table, cause, unavailable},
     unit::{Condition, Op},
 };
@@ -84,6 +83,13 @@ impl Entry {
 enum Use {
     Branch,
     Search,
+}
+
+impl std::str::FromStr for Use {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        [Self::Branch, Self::Search].into_iter().find(|purpose| purpose.as_str() == text).ok_or(())
+    }
 }
 
 impl Use {
@@ -196,7 +202,7 @@ impl Keyring {
         if page.rows.is_empty() {
             return Err(Error::internal("no keys"));
         }
-        page.rows.iter().map(Wrapped::from_row).collect()
+        page.rows.iter().filter_map(|row| Wrapped::from_row(row).transpose()).collect()
     }
 
     async fn unwrap(&self, tenant: TenantId, wrapped: &Wrapped) -> Result<Zeroizing<[u8; 32]>> {
@@ -281,20 +287,17 @@ fn context(tenant: TenantId, purpose: Use, version: KeyVersion) -> [(&'static st
 }
 
 impl Wrapped {
-    fn from_row(row: &Row) -> Result<Self> {
-        let purpose = match row.text("purpose")? {
-            "branch" => Use::Branch,
-            "search" => Use::Search,
-            _ => return Err(Error::Internal { what: "wrapped key", cause: Cause::code("purpose") }),
-        };
+    /// Nothing of a key whose purpose only a later version knows.
+    fn from_row(row: &Row) -> Result<Option<Self>> {
+        let Some(purpose) = row.word("purpose")? else { return Ok(None) };
         let version =
             u32::try_from(row.number("version")?).ok().and_then(KeyVersion::new).ok_or(Error::internal("key version"))?;
-        Ok(Self {
+        Ok(Some(Self {
             purpose,
             version,
             kms_key_arn: row.text("kms_key_arn")?.to_owned(),
             ciphertext: row.bytes("wrapped")?.to_owned(),
-        })
+        }))
     }
 
     fn into_item(self, now: Timestamp) -> Item {

@@ -105,6 +105,12 @@ impl FromStr for AllowList {
     }
 }
 
+impl<'de> Deserialize<'de> for Cidr {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(de::Error::custom)
+    }
+}
+
 impl Serialize for AllowList {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_seq(self.0.iter().map(ToString::to_string))
@@ -113,12 +119,11 @@ impl Serialize for AllowList {
 
 impl<'de> Deserialize<'de> for AllowList {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let networks = Vec::<String>::deserialize(d)?;
+        let networks = Vec::<Cidr>::deserialize(d)?;
         if networks.len() > MOST {
             return Err(de::Error::custom("expected at most 100 networks"));
         }
-        let networks = networks.iter().map(|network| network.parse()).collect::<Result<Vec<_>, _>>();
-        networks.and_then(Self::new).map_err(de::Error::custom)
+        Self::new(networks).map_err(de::Error::custom)
     }
 }
 

@@ -90,6 +90,10 @@ impl<'a> Operator<'a> {
         let user = match (first, marked.as_deref(), self.claim(email).await?) {
             (Some(first), Some(PENDING), (_, Some((_, user)))) if user == first => user,
             (Some(first), None, (_, Some((_, user)))) if user == first && !cognito.has_signed_in(user).await? => user,
+            (Some(_), Some(PENDING), _) => {
+                let other = "a bootstrap of another e-mail was cut off: run it again with that e-mail";
+                return Err(Error::conflict("bootstrap_pending", other));
+            }
             (Some(_), ..) => return Err(bootstrapped()),
             (None, _, (_, Some((home, user)))) if home == platform => user,
             (None, _, (_, Some(_))) => return Err(email_taken()),

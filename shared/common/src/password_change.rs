@@ -56,6 +56,8 @@ struct Claim {
     token: Option<Key>,
     /// Whether a request that was cut off may have set the password already.
     resumed: bool,
+    /// Whether what such a request has opened the way for is not ended yet. Then the schedule has to end it, whatever becomes of this one.
+    unsettled: bool,
 }
 
 /// What became of a change at Cognito.
@@ -76,7 +78,7 @@ impl Claim {
         let until = now.plus(CLAIMED);
         let item = Item::new(key(self.user))
             .text("claim", &self.id)
-            .maybe("session_id", session)
+            .maybe("session_id", session.filter(|_| !self.unsettled))
             .number("claimed_until", until.as_millis())
             .number("until", until.as_millis())
             .number("expires_at", now.plus(REMEMBERED).as_secs())
@@ -179,8 +181,10 @@ impl<E: PublicEndpoint> Public<'_, E> {
         const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
         let (member, token, tried) = self.find_reset(token).await?;
         let (tenant, user) = (member.tenant, member.user);
-        let claim = Claim { tenant, user, id: claim_id(), token: Some(token), resumed: tried };
         let (deps, deadline) = (self.deps, pipeline::deadline(self.request, self.now));
+        let before = deps.db.get(tenant, Table::Ephemera, &key(user)).await?;
+        let unsettled = before.as_ref().is_some_and(is_unsettled);
+        let claim = Claim { tenant, user, id: claim_id(), token: Some(token), resumed: tried || unsettled, unsettled };
         let mut begin = unit(claim.take(None, self.now));
         let who = self.known_user();
         let record = begun(deps, tenant, who, &self.correlation_id, self.now);
@@ -203,9 +207,14 @@ impl<E: PublicEndpoint> Public<'_, E> {
 /// After the second step has failed. Where this is lost, the claim ends by itself.
 async fn give_back(claim: &Claim, undone: Result<bool>, deps: &Deps, deadline: Timestamp) -> Result<bool> {
     let known = undone.as_ref().err().is_none_or(|error| error.status() < 500);
-    let ops = if known { claim.undo() } else { claim.release(deps.clock.now()) };
+    let ops = if known && !claim.unsettled { claim.undo() } else { claim.release(deps.clock.now()) };
     let _ = unit(ops).commit(deps, deadline).await;
     undone
+}
+
+/// Whether a change that may have been cut off is still on the schedule's list.
+fn is_unsettled(row: &Row) -> bool {
+    row.maybe_text(crate::Index::Due.attribute()).is_some()
 }
 
 fn claim_id() -> String {
@@ -224,8 +233,9 @@ impl<E: Endpoint> Permit<'_, E> {
         let context = self.inner.context;
         let (deps, tenant, user) = (context.deps, context.principal.tenant(), context.principal.user());
         let session = context.principal.session();
-        let resumed = deps.db.get(tenant, Table::Ephemera, &key(user)).await?.is_some();
-        let claim = Claim { tenant, user, id: claim_id(), token: None, resumed };
+        let before = deps.db.get(tenant, Table::Ephemera, &key(user)).await?;
+        let unsettled = before.as_ref().is_some_and(is_unsettled);
+        let claim = Claim { tenant, user, id: claim_id(), token: None, resumed: before.is_some(), unsettled };
         let mut begin = unit(claim.take(Some(session), context.now));
         let who = Who::user(&context.principal, context.request);
         let record = begun(deps, tenant, who, &context.correlation_id, context.now);
@@ -239,7 +249,7 @@ impl<E: Endpoint> Permit<'_, E> {
                 return Ok(true);
             }
             Ok(Set::Weak) => Ok(false),
-            Ok(Set::Wrong) => Err(Error::Unauthenticated(AuthFailure::InvalidCredentials)),
+            Ok(Set::Wrong) => Err(Error::Unauthenticated(AuthFailure::InvalidPassword)),
             Err(error) => Err(error),
         };
         give_back(&claim, undone, deps, context.deadline).await
@@ -273,7 +283,7 @@ impl<B: Background> Delivery<'_, B> {
         let Ground { deps, tenant, now, .. } = *self.ground;
         let row = deps.db.get(tenant, Table::Ephemera, &key(user)).await?;
         let cut_off = |row: &Row| row.maybe_number("until").is_some_and(|until| until <= now.as_millis());
-        let Some(row) = row.filter(|row| cut_off(row) && row.maybe_text(crate::Index::Due.attribute()).is_some()) else {
+        let Some(row) = row.filter(|row| cut_off(row) && is_unsettled(row)) else {
             return Ok(0);
         };
         let (until, kept) = (Timestamp::from_millis(row.number("until")?), row.maybe::<SessionId>("session_id")?);

@@ -113,7 +113,7 @@ pub enum Purpose {
     #[serde(rename = "HOPERAT")]
     Operations,
     /// Emergency treatment. It is refused: there are no break-glass grants yet.
-    #[serde(rename = "ETREAT")]
+    #[serde(rename = "ETREAT", skip_deserializing)]
     EmergencyTreatment,
 }
 

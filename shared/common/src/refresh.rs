@@ -29,8 +29,8 @@ use std::time::Duration;
 const GRACE: Duration = Duration::from_secs(30);
 /// Used tokens that a session remembers, so that the reuse of an old one is known for what it is.
 const USED_KEPT: usize = 64;
-/// Of how many it remembers when they were used: as many as may be used within the grace.
-const RECENT_KEPT: usize = 16;
+/// Of how many it remembers when they were used: as many as may be used within the grace, by 60 a minute and as many at once.
+const RECENT_KEPT: usize = 96;
 /// A hash, and the milliseconds at which its token was used.
 const RECENT: usize = 32 + 8;
 
@@ -82,6 +82,14 @@ fn recent(row: &Row) -> Vec<([u8; 32], i64)> {
         Some((hash.try_into().ok()?, i64::from_be_bytes(at.try_into().ok()?)))
     };
     row.maybe_bytes("recent").unwrap_or_default().chunks_exact(RECENT).filter_map(read).collect()
+}
+
+/// Those of `row` that are still within the grace, and `one`.
+fn recent_with(row: &Row, one: [u8; 32], now: Timestamp) -> Vec<u8> {
+    let in_grace = recent(row).into_iter().filter(|(_, at)| *at >= now.minus(GRACE).as_millis());
+    let all: Vec<_> = in_grace.chain([(one, now.as_millis())]).collect();
+    let kept = all.iter().skip(all.len().saturating_sub(RECENT_KEPT));
+    kept.flat_map(|(hash, at)| hash.iter().copied().chain(at.to_be_bytes())).collect()
 }
 
 /// The last `kept` of `all` and `one`, each of `width` bytes.
@@ -170,20 +178,25 @@ impl<E: PublicEndpoint> Public<'_, E> {
             values.push((":pool", bytes(&sealed)));
         }
         let token = match successor {
-            Some(successor) if set.is_empty() => return Ok(successor.clone()),
+            // It may have been used while the pool was asked.
+            Some(successor) if set.is_empty() => {
+                let row = self.deps.db.get(*tenant, Table::Ephemera, &key).await?;
+                let still = row.as_ref().and_then(|row| row.maybe_bytes("refresh_hash")).is_some_and(|hash| same(hash, old));
+                return if still { Ok(successor.clone()) } else { Err(IN_PROGRESS) };
+            }
             Some(successor) => successor.clone(),
             None => {
                 let token = RefreshToken::new(*tenant, *user, *session);
                 let sealed = self.seal_beside(*tenant, *session, &Successor { secret: PoolSecret(token.secret_text()) }).await?;
                 let now = self.now.as_millis();
-                let entry = [old, &now.to_be_bytes()].concat();
+                let used = old.try_into().map_err(|_| Error::internal("refresh item"))?;
                 set.extend(["refresh_hash = :new", "successor = :successor", "recent = :recent", "used_hashes = :used"]);
                 // For functions of before, while they run beside these.
                 set.extend(["previous_hash = :old", "rotated_at = :now"]);
                 values.extend([
                     (":new", bytes(&token.hash())),
                     (":successor", bytes(&sealed)),
-                    (":recent", bytes(&with_last(row.maybe_bytes("recent"), &entry, RECENT, RECENT_KEPT))),
+                    (":recent", bytes(&recent_with(row, used, self.now))),
                     (":used", bytes(&with_last(row.maybe_bytes("used_hashes"), old, 32, USED_KEPT))),
                     (":now", AttributeValue::N(now.to_string())),
                 ]);

@@ -77,7 +77,6 @@ pub struct Secret {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Stored {
     client_id: String,
     client_secret: SecretText,

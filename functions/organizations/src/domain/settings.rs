@@ -163,7 +163,7 @@ mod tests {
         for (body, field) in [
             (json!({"session_idle_minutes": -1}), "session_idle_minutes"),
             (json!({"mfa_roles": ["viewer", "emperor"]}), "mfa_roles.1"),
-            (json!({"trusted_networks": ["10.0.0.1/8"]}), "trusted_networks"),
+            (json!({"trusted_networks": ["10.0.0.1/8"]}), "trusted_networks.0"),
             (json!({"trusted_networks": ["10.0.0.0/8", 7]}), "trusted_networks.1"),
             (json!({"rate_limits": {"tenant": 7.5}}), "rate_limits.tenant"),
             (json!({"no_such": 1}), "no_such"),

@@ -248,7 +248,7 @@ pub(super) fn header_parameters() -> Value {
         json!({
             "name": "If-Match", "in": "header", "required": required,
             "description": "The version that is to change, as its `ETag` said, or `*` for whichever there is. Another one is refused with 412.",
-            "schema": { "type": "string", "pattern": "^(\\*|[0-9]{1,18}|\"[0-9]{1,18}\")$" }, "example": "\"1\"",
+            "schema": { "type": "string", "pattern": "^(\\*|0|[1-9][0-9]{0,17}|\"(0|[1-9][0-9]{0,17})\")$" }, "example": "\"1\"",
         })
     };
     json!({

@@ -131,7 +131,8 @@ fn nobody_deletes_an_audit_segment_or_its_lock() {
     assert_eq!((&denied["Effect"], &denied["Principal"]), (&"Deny".into(), &"*".into()));
     assert!(denied["Condition"].is_null(), "nobody is excepted");
     let actions: Vec<_> = denied["Action"].as_sequence().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
-    for action in ["DeleteObject", "DeleteObjectVersion", "PutBucketVersioning", "PutBucketObjectLockConfiguration"] {
+    let configurations = ["PutBucketVersioning", "PutBucketObjectLockConfiguration", "PutLifecycleConfiguration"];
+    for action in ["DeleteObject", "DeleteObjectVersion"].into_iter().chain(configurations) {
         assert!(actions.contains(&&*format!("s3:{action}")), "{action}");
     }
 }

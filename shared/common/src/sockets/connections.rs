@@ -93,12 +93,20 @@ impl Connection {
 /// Whether somebody may be heard, and told anything, from an address: what the policies ask of every request as well.
 ///
 /// # Errors
-/// 403 where the tenant, or the platform of its operators, lets nobody come from there.
+/// 403 where the tenant, or the platform of its operators, lets nobody come from there, or only those who have given the second factor
+/// that they have enrolled.
 pub(super) fn check_network(who: &Principal, gate: &Tenant, operators: &AllowList, ip: &str, now: Timestamp) -> Result<()> {
-    let Circumstances { on_allowed_network, on_operator_network, .. } = Circumstances::of(who, gate, operators, ip, None, now);
+    let circumstances = Circumstances::of(who, gate, operators, ip, None, now);
+    let Circumstances { on_allowed_network, on_operator_network, on_trusted_network, mfa_age, .. } = circumstances;
     let operates = who.roles.contains(&Role::SuperAdmin);
     let allowed = on_allowed_network && (on_operator_network || !operates);
-    if allowed { Ok(()) } else { Err(Error::Forbidden(Refusal::NetworkNotAllowed)) }
+    if !allowed {
+        Err(Error::Forbidden(Refusal::NetworkNotAllowed))
+    } else if who.mfa_enrolled && mfa_age.is_none() && !on_trusted_network {
+        Err(Error::Forbidden(Refusal::MfaRequired))
+    } else {
+        Ok(())
+    }
 }
 
 impl Sockets<'_> {

@@ -91,7 +91,8 @@ impl GivenPhone {
     /// The number in E.164's form. One that does not begin with `+` is dialled in `country`, with or without its trunk prefix (which also
     /// falls away where somebody wrote it behind a country code, as in `+44 (0)20`), or with what is dialled there for abroad.
     ///
-    /// The country code has to exist, and the number to be as long as numbers are there. Whether it is assigned is not asked.
+    /// The country code has to exist, and the number to be as long as numbers are there, and as a [`Phone`] is: a short one that only
+    /// its country's network knows is no number to call somebody at. Whether it is assigned is not asked.
     ///
     /// # Errors
     /// [`InvalidValue`].
@@ -104,8 +105,7 @@ impl GivenPhone {
         let significant = international.len().saturating_sub(1 + code.to_string().len());
         let regions = DATABASE.by_code(&code).unwrap_or_default();
         let fits = regions.iter().any(|region| has_numbers_of(region.descriptors(), significant));
-        let is_e164 = international.len() <= 16 && international.bytes().skip(1).all(|b| b.is_ascii_digit());
-        if fits && is_e164 { Ok(Phone(international)) } else { Err(refused) }
+        if fits { Phone::parse(&international).map_err(|_| refused) } else { Err(refused) }
     }
 }
 
