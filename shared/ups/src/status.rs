@@ -47,11 +47,13 @@ impl Reading {
     /// letters (`code`). Only what UPS publishes is known; the rest is not guessed at.
     ///
     /// A code of the table (`statuses.tsv`) comes first where it says more than the type. UPS files what is out for delivery under I
-    /// and D, and what goes back to its sender under any type. Delivery takes a fitting code and the type D, or no type: an
+    /// and D, and what goes back to its sender under I, O, X, D and no type. Delivery takes a fitting code and the type D, or no type: an
     /// exception or a scan on the way that bears such a code is not one.
     pub fn of(kind: &str, codes: [&str; 2]) -> Self {
         let meaning = codes::meaning(codes);
         let by_type = match kind {
+            // Not available: the code alone speaks.
+            "NA" => None,
             "M" if meaning == Some(Meaning::Status(Status::Voided)) => return Self::Status(Status::Voided),
             "M" => return Self::Status(Status::LabelCreated),
             "MV" => return Self::Status(Status::Voided),
@@ -61,7 +63,8 @@ impl Reading {
             },
             "RS" => return Self::Status(Status::Returned),
             "U" => return Self::Update,
-            "I" => Some(Status::InTransit),
+            // W, DO and DD are of freight, in a warehouse or at a freight station.
+            "I" | "W" | "DO" | "DD" => Some(Status::InTransit),
             "O" => Some(Status::OutForDelivery),
             "X" => Some(Status::Exception),
             "D" | "" => None,
@@ -205,7 +208,7 @@ impl Progress {
     /// Takes one more activity into account; one that was seen before changes nothing.
     fn observe(&mut self, activity: &Activity, order: u32) {
         let reading = activity.reading();
-        let says_nothing = reading == Reading::Unknown && activity.kind.is_empty() && activity.any_code().is_empty();
+        let says_nothing = reading == Reading::Unknown && matches!(&*activity.kind, "" | "NA") && activity.any_code().is_empty();
         if reading == Reading::Update || says_nothing {
             return;
         }
@@ -412,6 +415,12 @@ mod tests {
             ("D", "011", Some(Status::Delivered)),
             ("D", "KB", Some(Status::Delivered)),
             ("D", "026", Some(Status::Delivered)),
+            ("NA", "034", Some(Status::Returned)),
+            ("NA", "021", Some(Status::OutForDelivery)),
+            ("NA", "", None),
+            ("W", "005", Some(Status::InTransit)),
+            ("DO", "", Some(Status::InTransit)),
+            ("DD", "", Some(Status::InTransit)),
             ("", "026", Some(Status::Delivered)),
             ("D", "034", Some(Status::Returned)),
             ("D", "UA", Some(Status::Returned)),

@@ -161,6 +161,8 @@ mod tests {
             ("BC", "V6B 1A1", Some("America/Vancouver")),
             ("BC", "V1J 1A1", Some("America/Dawson_Creek")),
             ("BC", "V1C 1A1", Some("America/Edmonton")),
+            ("BC", "V1B 1A1", None),
+            ("BC", "V1H 1A1", None),
             ("BC", "V0B 1A0", None),
             ("AB", "T2P 1A1", Some("America/Edmonton")),
             ("SK", "S4P 1A1", Some("America/Regina")),
@@ -189,6 +191,12 @@ mod tests {
         assert_eq!(at("DE", "NV", "10115"), Some("Europe/Berlin"));
         assert_eq!(at("IN", "MH", "400001"), Some("Asia/Kolkata"));
         assert_eq!(at("AE", "", ""), Some("Asia/Dubai"));
+        assert_eq!(at("FR", "", "75001"), Some("Europe/Paris"));
+        assert_eq!(at("DK", "", "1050"), Some("Europe/Copenhagen"));
+        // Territories that are written under their country: Réunion, Nouméa, Nuuk, British Forces.
+        for (country, code) in [("FR", "97400"), ("FR", "98800"), ("DK", "3900"), ("GB", "BFPO 801")] {
+            assert_eq!(at(country, "", code), None, "{country} {code}");
+        }
         for several in ["AU", "BR", "MX", "RU", "ES", "PT", "ID"] {
             assert_eq!(at(several, "", "12345"), None, "{several}");
         }
@@ -202,6 +210,6 @@ mod tests {
         assert_eq!(at("US", "", "33899"), Some("America/New_York"));
         assert_eq!(at("US", "Narnia", ""), None);
         // The army's mail has a code and no place.
-        assert_eq!([at("US", "AE", "09012"), at("US", "AA", "34002"), at("US", "AP", "96201")], [None; 3]);
+        assert_eq!([at("US", "AE", "09901"), at("US", "AA", "34002"), at("US", "AP", "96201")], [None; 3]);
     }
 }

@@ -1,5 +1,5 @@
 use phonenumber::{
-    Mode, country,
+    country,
     metadata::{DATABASE, Descriptor, Descriptors},
 };
 use unicode_normalization::UnicodeNormalization;
@@ -100,12 +100,20 @@ impl GivenPhone {
         let refused = InvalidValue("a phone number of that country, or one that begins with `+` and a country code");
         let region: Option<country::Id> = if self.0.starts_with('+') { None } else { country.as_str().parse().ok() };
         let number = phonenumber::parse(region, &self.0).map_err(|_| refused)?;
-        let international = number.format().mode(Mode::E164).to_string();
         let code = number.country().code();
-        let significant = international.len().saturating_sub(1 + code.to_string().len());
         let regions = DATABASE.by_code(&code).unwrap_or_default();
-        let fits = regions.iter().any(|region| has_numbers_of(region.descriptors(), significant));
-        if fits { Phone::parse(&international).map_err(|_| refused) } else { Err(refused) }
+        let trunk = regions.first().and_then(|region| region.national_prefix());
+        // The library takes a trunk prefix away from numbers that begin with its digit (+7 812 …), and leaves one where the number is too
+        // short without it. So the digits are tried as they were written as well, and none may begin with a trunk zero.
+        let digits: String = self.0.chars().filter(char::is_ascii_digit).collect();
+        let lead = if self.0.starts_with('+') { Some(code.to_string()) } else { trunk.map(str::to_owned) };
+        let written = lead.and_then(|lead| digits.strip_prefix(&lead).map(str::to_owned));
+        let fits = |number: &String| {
+            !(trunk.is_some() && number.starts_with('0'))
+                && regions.iter().any(|region| has_numbers_of(region.descriptors(), number.len()))
+        };
+        let number = [Some(number.national().to_string()), written].into_iter().flatten().find(fits).ok_or(refused)?;
+        Phone::parse(&format!("+{code}{number}")).map_err(|_| refused)
     }
 }
 
