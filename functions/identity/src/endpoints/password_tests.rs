@@ -218,6 +218,32 @@ async fn password_that_was_set_by_a_request_that_was_cut_off_ends_what_the_old_o
     }
 }
 
+/// A request that fails later says nothing of what an earlier one may have done.
+#[tokio::test(flavor = "multi_thread")]
+async fn cut_off_request_still_ends_sessions_after_a_later_one_has_failed() {
+    for by_token in [true, false] {
+        let app = App::with_cognito().await;
+        let (thief, here) = (app.open_session(Tenant::Acme, ROLE).await, app.open_session(Tenant::Acme, ROLE).await);
+        let token = token(&app).await;
+        app.wire().fail("TransactWriteItems", 1, 100, Fault::Gone);
+        let cut_off =
+            if by_token { reset(&app, &token, CHOSEN).await } else { change(&app.as_identity(here), PASSWORD, CHOSEN).await };
+        app.wire().heal();
+        assert_eq!(cut_off.status, 503, "{}", cut_off.text);
+        app.clock().advance(CLAIMED);
+        let later = if by_token {
+            reset(&app, &token, "weak").await
+        } else {
+            change(&app.as_identity(thief.clone()), PASSWORD, OTHER).await
+        };
+        assert_eq!(later.status, if by_token { 422 } else { 401 }, "{}", later.text);
+        app.clock().advance(CLAIMED);
+        sweep(&app).await;
+        assert_eq!(app.as_identity(thief).call(endpoint("me")).await.status, 401, "by token: {by_token}");
+        assert!(opens(&app, Tenant::Acme, CHOSEN).await);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn change_that_is_cut_off_is_completed_by_the_same_request() {
     let app = App::with_cognito().await;

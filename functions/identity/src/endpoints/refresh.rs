@@ -169,6 +169,18 @@ mod tests {
         assert!(critical(&app.audit(Tenant::Acme).await).is_empty());
     }
 
+    #[tokio::test]
+    async fn token_of_the_grace_is_answered_the_current_one_however_many_followed_it() {
+        let app = App::with_cognito().await;
+        let first = text(&sign_in(&app, Tenant::Acme, Role::Marketer).await, "refresh_token").to_owned();
+        let mut held = first.clone();
+        for _ in 0..24 {
+            held = text(&refresh(&app, &held, DEVICE).await, "refresh_token").to_owned();
+        }
+        let late = refresh(&app, &first, DEVICE).await;
+        assert_eq!((late.status, text(&late, "refresh_token")), (200, &*held), "{}", late.text);
+    }
+
     /// Tabs, some of which lose their answers or come late, in many orders: nobody who comes within the grace is signed out, and
     /// whoever comes later ends the session.
     #[tokio::test(flavor = "multi_thread")]
