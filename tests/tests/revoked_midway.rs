@@ -106,6 +106,15 @@ fn status(answer: &Answer) -> u64 {
     answer.json["items"][0]["status"].as_u64().unwrap_or(answer.status.into())
 }
 
+/// Holds back mail to a user's address.
+async fn suppress(app: &App, user: &str) {
+    let platform = common::TenantId::PLATFORM;
+    let directory = format!("{platform}#DIRECTORY#{user}");
+    let item = app.dump("RecordsTable").await.into_iter().find(|item| item["pk"].as_s() == Ok(&directory)).unwrap();
+    let place = format!("{platform}#SUPPRESSED#{}", item["email_token"].as_s().unwrap());
+    app.put_raw("RecordsTable", &place, "MAIL", &[("because", "bounced"), ("since", "2025-12-24T12:00:00.000Z")]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_loses_their_role_in_the_middle_of_a_request_changes_nothing_by_it() {
     let app = App::start().await;
@@ -137,6 +146,7 @@ async fn whoever_loses_their_role_in_the_middle_of_a_request_changes_nothing_by_
                     let other = other.parse().unwrap();
                     app.open_session_with(app.tenant_id(Tenant::Acme), other, &[Grant::always(Role::Marketer)]).await;
                 }
+                "lift_mail_suppression" => suppress(&app, other).await,
                 "revoke_role" => call = call.path("role", "marketer"),
                 _ => {}
             }

@@ -203,7 +203,7 @@ mod tests {
     async fn what_was_given_up_is_listed_with_its_reason_and_that_is_on_record() {
         let app = given_up().await;
         let listed = run(&app, "list deliver-notification").await;
-        assert!(listed.exit == 0 && listed.text.contains("m1") && listed.text.contains("unknown_schema"), "{listed:?}");
+        assert!(listed.exit == 0 && listed.text.contains("m1") && listed.text.contains("does_not_fit"), "{listed:?}");
         assert_eq!(acts(&app, &common::TenantId::PLATFORM.to_string()).await, ["api.view_dead_letters"]);
         assert_eq!(run(&app, "list no-such-queue").await.exit, 1);
     }

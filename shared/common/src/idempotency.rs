@@ -161,15 +161,10 @@ impl Claim {
         if row.number("expires_at")? < now.as_secs() {
             return Ok(None);
         }
-        let issued = || Error::conflict("already_issued", self.issued_again);
-        // Enrolling changes the membership, and its repeat is still told how to get another: no answer is kept that could be given.
-        if row.maybe_bytes("sealed").is_none() && row.bytes("request_hash")? == self.request_hash {
-            return Err(issued());
-        }
         if !self.is_of(row)? {
             return Err(Error::IdempotencyMismatch);
         }
-        let sealed = row.maybe_bytes("sealed").ok_or_else(issued)?;
+        let Some(sealed) = row.maybe_bytes("sealed") else { return Err(Error::conflict("already_issued", self.issued_again)) };
         let sealed = SealedBytes::parse(sealed.to_vec()).map_err(|_| Error::internal("idempotency"))?;
         let key = deps.keyring.branch(tenant, sealed.key_version()).await?;
         let tenant_text = tenant.to_string();
