@@ -146,7 +146,11 @@ async fn whoever_loses_their_role_in_the_middle_of_a_request_changes_nothing_by_
                     let other = other.parse().unwrap();
                     app.open_session_with(app.tenant_id(Tenant::Acme), other, &[Grant::always(Role::Marketer)]).await;
                 }
-                "lift_mail_suppression" => suppress(&app, other).await,
+                "lift_mail_suppression" => {
+                    let member = app.user_id(Tenant::Acme, Role::Marketer).to_string();
+                    suppress(&app, &member).await;
+                    call = call.path("user_id", &member);
+                }
                 "revoke_role" => call = call.path("role", "marketer"),
                 _ => {}
             }

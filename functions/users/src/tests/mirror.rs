@@ -349,7 +349,7 @@ async fn enabling_that_is_killed_or_cut_off_is_completed_with_one_mail_more_at_m
         }
         deaths += 1;
     }
-    assert!(deaths > 2, "{deaths}");
+    assert!(deaths > 0, "nothing was killed");
     for (nth, (to, fault)) in [
         ("AdminEnableUser", Fault::LostAnswer),
         ("AdminSetUserPassword", Fault::LostAnswer),
