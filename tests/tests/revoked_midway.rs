@@ -149,7 +149,7 @@ async fn whoever_loses_their_role_in_the_middle_of_a_request_changes_nothing_by_
                 "lift_mail_suppression" => {
                     let member = app.user_id(Tenant::Acme, Role::Marketer).to_string();
                     suppress(&app, &member).await;
-                    call = call.path("user_id", &member);
+                    call = call.path("user_id", member);
                 }
                 "revoke_role" => call = call.path("role", "marketer"),
                 _ => {}
