@@ -32,9 +32,10 @@ fn typed(text: &str) -> Zeroizing<String> {
     Zeroizing::new(plain.chars().filter(|c| !passed_over(*c)).collect())
 }
 
-/// Makes a code an input: what is no code at all is 422, before a try is taken. Neither the error nor the schema quotes it.
+/// Makes a code an input: what is no code at all is 422, before a try is taken. Neither the error nor the schema quotes it. The schema's
+/// form is that of a code as it is shown, with spaces and dashes; more is taken (see [`typed`]).
 macro_rules! code_input {
-    ($Code:ident, $expected:literal) => {
+    ($Code:ident, $form:literal, $expected:literal) => {
         impl<'de> serde::Deserialize<'de> for $Code {
             fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
                 let refused = || serde::de::Error::custom($expected);
@@ -51,7 +52,9 @@ macro_rules! code_input {
                 true
             }
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({"type": "string", "minLength": 6, "maxLength": crate::domain::LONGEST, "writeOnly": true})
+                schemars::json_schema!({
+                    "type": "string", "minLength": 6, "maxLength": crate::domain::LONGEST, "pattern": $form, "writeOnly": true,
+                })
             }
         }
     };

@@ -25,6 +25,9 @@ pub struct Cidr {
 pub struct NotANetwork;
 
 impl Cidr {
+    /// As far as a pattern says it: a schema cannot count bits, nor the groups of IPv6 beside its `::`.
+    const FORM: &str = r"^(((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(/(3[0-2]|[12]?[0-9]))?|[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f]{0,4}){2,7}(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?)$";
+
     /// Whether it holds `address`. An IPv4 address that comes inside IPv6 (`::ffff:192.0.2.1`) is what it stands for.
     pub fn contains(self, address: IpAddr) -> bool {
         let ((mine, width), (theirs, other)) = (bits(self.address), bits(address.to_canonical()));
@@ -137,7 +140,7 @@ impl JsonSchema for AllowList {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "array",
-            "items": {"type": "string", "maxLength": 43, "examples": ["192.0.2.0/24", "2001:db8::/32"]},
+            "items": {"type": "string", "maxLength": 43, "pattern": Cidr::FORM, "examples": ["192.0.2.0/24", "2001:db8::/32"]},
             "maxItems": MOST,
             "description": "Networks in CIDR, without host bits",
         })

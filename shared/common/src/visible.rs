@@ -26,7 +26,7 @@ const PATTERN: &str = concat!("^[^", hidden!(), "]*[^\\s", hidden!(), "][^", hid
 
 macro_rules! hidden {
     () => {
-        r"\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0"
+        r"\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufdd0-\ufdef\ufeff\uffa0\ufffd-\uffff"
     };
 }
 use hidden;

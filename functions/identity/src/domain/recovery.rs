@@ -55,7 +55,7 @@ impl fmt::Debug for RecoveryCode {
     }
 }
 
-super::code_input!(RecoveryCode, "expected a recovery code: 16 letters and digits");
+super::code_input!(RecoveryCode, "^([ -]*[0-9A-TV-Za-tv-z]){16}[ -]*$", "expected a recovery code: 16 letters and digits");
 
 /// New codes, and what is stored of them: their hashes, one after another.
 pub fn generate() -> (Vec<RecoveryCode>, Vec<u8>) {

@@ -29,7 +29,7 @@ impl fmt::Debug for TotpCode {
     }
 }
 
-super::code_input!(TotpCode, "expected six digits");
+super::code_input!(TotpCode, "^([ -]*[0-9]){6}[ -]*$", "expected six digits");
 
 /// The secret that an authenticator and we share. It prints as nothing, and is sealed like PHI.
 #[derive(Clone, PartialEq, Eq)]

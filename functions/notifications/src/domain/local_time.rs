@@ -124,7 +124,10 @@ impl JsonSchema for Zone {
         true
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "description": "the IANA name of a time zone", "examples": ["America/New_York"]})
+        json_schema!({
+            "type": "string", "pattern": "^[A-Za-z][A-Za-z0-9+_-]*(/[A-Za-z0-9+_-]+)*$", "description": "the IANA name of a time zone",
+            "examples": ["America/New_York"],
+        })
     }
 }
 

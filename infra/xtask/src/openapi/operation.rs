@@ -45,7 +45,7 @@ impl Schemas {
 
     /// The operations, and every schema that they name.
     pub(super) fn finish(self) -> (Vec<(&'static AnyEndpoint, Value)>, Map<String, Value>) {
-        let Self { read, written, mut operations, .. } = self;
+        let Self { mut read, written, mut operations, .. } = self;
         let mut apart: BTreeSet<String> = written
             .iter()
             .filter(|(name, schema)| read.get(*name).is_some_and(|other| other != *schema))
@@ -67,15 +67,40 @@ impl Schemas {
             }
             apart.extend(more);
         }
+        read.values_mut().for_each(say_what_text_is);
         let mut all = read;
         for (name, mut schema) in written {
             rename(&mut schema, &apart);
             all.insert(if apart.contains(&name) { output_name(&name) } else { name }, schema);
         }
         for (_, operation) in &mut operations {
+            for part in ["parameters", "requestBody"] {
+                if let Some(described) = operation.get_mut(part) {
+                    say_what_text_is(described);
+                }
+            }
             rename(&mut operation["responses"], &apart);
         }
         (operations, all)
+    }
+}
+
+/// What no text of a request contains: U+0000, U+FFFD and noncharacters (RFC 7493), as far as four digits name them.
+const TEXT: &str = r"^[^\u0000\ufdd0-\ufdef\ufffd-\uffff]*$";
+
+/// Gives each text of a request, of whose form nothing else is said, the form that every text has.
+fn say_what_text_is(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            let types = members.get("type").map(|types| types.as_array().map_or_else(|| vec![types], |all| all.iter().collect()));
+            let text = types.is_some_and(|types| types.iter().any(|one| *one == "string"));
+            if text && !["pattern", "format", "enum", "const"].iter().any(|said| members.contains_key(*said)) {
+                members.insert("pattern".to_owned(), json!(TEXT));
+            }
+            members.values_mut().for_each(say_what_text_is);
+        }
+        Value::Array(items) => items.iter_mut().for_each(say_what_text_is),
+        _ => {}
     }
 }
 

@@ -44,7 +44,7 @@ pub trait PhiText: Sized {
 /// What [`printable`] takes, as a pattern: one character at least that is no space.
 pub(crate) const PRINTABLE: (&str, &str) = (
     "pattern",
-    r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*[^\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069][^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$",
+    r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffd-\uffff]*[^\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffd-\uffff][^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffd-\uffff]*$",
 );
 
 /// Trims, and accepts `length` characters that all print: no control characters, line breaks or bidirectional
