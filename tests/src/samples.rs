@@ -59,7 +59,11 @@ impl World {
 
     /// The consumer's queue, with all that it has to hear, so many times.
     pub async fn queue(&self, consumer: &'static AnyConsumer, copies: u32) -> Deliveries<'_> {
-        let mut queue = self.app.deliveries([consumer]).copies(copies);
+        self.filled(self.app.deliveries([consumer]).copies(copies), consumer).await
+    }
+
+    /// A queue of the consumer's, filled in the same way.
+    pub async fn filled<'a>(&self, mut queue: Deliveries<'a>, consumer: &'static AnyConsumer) -> Deliveries<'a> {
         queue.collect().await;
         if let Some(body) = &self.sent {
             queue.send(consumer.name, body);

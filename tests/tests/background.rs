@@ -182,6 +182,31 @@ async fn a_notice_that_a_service_sends_on_set_up_is_acknowledged_by_every_consum
     assert_eq!(state::of_all(&app, &["RecordsTable", "LedgerTable", "EphemeraTable"]).await, before);
 }
 
+/// A Pipe inserts a string of which it finds that it is JSON as an object.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_consumer_does_the_same_with_an_event_that_was_inserted_as_an_object() {
+    for consumer in registry::consumers() {
+        let mut told = Vec::new();
+        for as_values in [false, true] {
+            let world = samples::world(consumer.name).await;
+            let queue = world.app.deliveries([consumer]);
+            let mut queue = world.filled(if as_values { queue.as_values() } else { queue }, consumer).await;
+            assert!(!queue.is_empty(), "{}: it hears nothing", consumer.name);
+            world.app.forget_log_lines();
+            while queue.step().await {}
+            assert_eq!(queue.dead(), [], "{}", consumer.name);
+            let lines = world.app.log_lines();
+            let lines = lines.iter().filter(|line| line["function"] == consumer.name);
+            let mut outcomes: Vec<_> =
+                lines.map(|line| (line["event.schema"].clone().to_string(), line["outcome"].to_string())).collect();
+            outcomes.sort_unstable();
+            told.push(outcomes);
+        }
+        assert!(told[0].iter().any(|(_, outcome)| outcome != "\"failed\""), "{}: {told:?}", consumer.name);
+        assert_eq!(told[0], told[1], "{}", consumer.name);
+    }
+}
+
 /// Its consumer fails until the last try but one, which leaves a reason, and succeeds then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_its_last_try_handles_leaves_no_reason_behind() {

@@ -31,6 +31,8 @@ pub struct Deliveries<'a> {
     /// The envelopes among them.
     events: Vec<Value>,
     copies: u32,
+    /// Whether JSON inside JSON comes as the value itself, and not as its text.
+    as_values: bool,
     /// What decides the order; messages come as they were sent where there is nothing.
     dice: Option<Dice>,
     number: u64,
@@ -49,6 +51,7 @@ impl App {
             told: BTreeSet::new(),
             events: Vec::new(),
             copies: 1,
+            as_values: false,
             dice: None,
             number: 0,
             handled: 0,
@@ -62,6 +65,11 @@ impl Deliveries<'_> {
     #[must_use]
     pub fn copies(self, copies: u32) -> Self {
         Self { copies, ..self }
+    }
+    /// As a Pipe or a topic does that inserts JSON as an object: an envelope in its event, a report in its notification.
+    #[must_use]
+    pub fn as_values(self) -> Self {
+        Self { as_values: true, ..self }
     }
     /// In an order that `seed` decides.
     #[must_use]
@@ -112,7 +120,8 @@ impl Deliveries<'_> {
 
     fn push(&mut self, consumer: &'static AnyConsumer, body: &str) {
         self.number += 1;
-        let waiting = Waiting { consumer, id: format!("message-{}", self.number), body: body.to_owned(), receives: 0 };
+        let body = if self.as_values { with_values(body) } else { body.to_owned() };
+        let waiting = Waiting { consumer, id: format!("message-{}", self.number), body, receives: 0 };
         self.waiting.extend(std::iter::repeat_n(waiting, self.copies as usize));
     }
 
@@ -284,6 +293,19 @@ fn event(message: &Waiting) -> SqsEvent {
         record["attributes"].as_object_mut().unwrap().remove("MessageGroupId");
     }
     serde_json::from_value(json!({"Records": [record]})).expect("Lambda's event")
+}
+
+/// The body with the JSON that it has as text, as the value itself.
+fn with_values(body: &str) -> String {
+    let Ok(mut body) = serde_json::from_str::<Value>(body) else { return body.to_owned() };
+    for place in ["/detail/envelope", "/Message"] {
+        if let Some(inner) = body.pointer_mut(place)
+            && let Some(value) = inner.as_str().and_then(|text| serde_json::from_str(text).ok())
+        {
+            *inner = value;
+        }
+    }
+    body.to_string()
 }
 
 fn tenant_of(body: &str) -> String {

@@ -3,7 +3,10 @@
 
 use crate::{Envelope, EventId, Message, Schema, TenantId, Timestamp, Undecodable, telemetry::CorrelationId};
 use aws_lambda_events::sqs::SqsMessage;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
 use serde_json::Value;
 
 /// What wakes a tenant's sealer. It says nothing else: what there is to seal is in the table.
@@ -28,7 +31,7 @@ impl Message for WakeUp {
 enum Body {
     /// EventBridge's event, whose detail a Pipe made of an outbox item.
     Bus {
-        detail: Detail,
+        detail: Json<Detail>,
     },
     /// What the Pipe makes of an audit item: its partition key.
     WakeUp {
@@ -37,7 +40,7 @@ enum Body {
     /// SNS's notification of what became of a mail.
     Mail {
         #[serde(rename = "Message")]
-        message: String,
+        message: Json<Value>,
         #[serde(rename = "MessageId")]
         id: String,
         #[serde(rename = "Timestamp")]
@@ -48,7 +51,23 @@ enum Body {
 
 #[derive(Deserialize)]
 struct Detail {
-    envelope: String,
+    envelope: Json<Envelope>,
+}
+
+/// What is JSON inside JSON: as text, or as the value itself. A Pipe inserts a string of which it finds that it is JSON as an object,
+/// and a rule's or a Pipe's input template may turn an object into text.
+///
+/// Source: EventBridge, "Amazon EventBridge Pipes input transformation" ("Implicit body data parsing", "Common issues").
+struct Json<T>(T);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Json<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = match Value::deserialize(deserializer)? {
+            Value::String(text) => serde_json::from_str(&text).map_err(D::Error::custom)?,
+            value => value,
+        };
+        serde_json::from_value(value).map(Self).map_err(D::Error::custom)
+    }
 }
 
 /// What a message is.
@@ -82,7 +101,7 @@ struct Sent {
     #[serde(rename = "TopicArn")]
     topic: Option<String>,
     #[serde(rename = "Message")]
-    message: Option<String>,
+    message: Option<Value>,
     /// SES's, to a topic for an identity's feedback.
     #[serde(rename = "notificationType")]
     notification_type: Option<String>,
@@ -102,7 +121,10 @@ struct Sent {
 fn notice(body: &str) -> Option<&'static str> {
     let sent = serde_json::from_str::<Sent>(body).unwrap_or_default();
     match sent.kind.as_deref() {
-        Some("Notification") => of_service(sent.message.as_deref()?),
+        Some("Notification") => match sent.message? {
+            Value::String(text) => of_service(&text),
+            value => of_service(&value.to_string()),
+        },
         Some("SubscriptionConfirmation") if sent.topic.is_some() => Some("sns.subscription_confirmation"),
         Some("UnsubscribeConfirmation") if sent.topic.is_some() => Some("sns.unsubscribe_confirmation"),
         Some(_) => None,
@@ -126,15 +148,14 @@ fn of_service(body: &str) -> Option<&'static str> {
 fn envelope(body: &str, now: Timestamp) -> Result<Envelope, Undecodable> {
     let refused = Undecodable::NotAnEnvelope;
     match serde_json::from_str(body).map_err(|_| refused)? {
-        Body::Bus { detail } => serde_json::from_str(&detail.envelope).map_err(|_| refused),
+        Body::Bus { detail: Json(Detail { envelope: Json(envelope) }) } => Ok(envelope),
         Body::Own(envelope) => Ok(*envelope),
         Body::WakeUp { wake_up } => {
             let tenant: TenantId = wake_up.split_once('#').and_then(|(tenant, _)| tenant.parse().ok()).ok_or(refused)?;
             Ok(of_ours(WAKE_UP, tenant, Value::Null, now))
         }
         // Nobody's in particular: whose mail it was is in the report.
-        Body::Mail { message, id, at } => {
-            let report = serde_json::from_str(&message).map_err(|_| refused)?;
+        Body::Mail { message: Json(report), id, at } => {
             // The same at each delivery, so that it is known when it comes again.
             let id = EventId::of_minute(at, id.as_bytes());
             Ok(Envelope { id, cause: id, occurred_at: at, ..of_ours(MAIL_FEEDBACK, TenantId::PLATFORM, report, now) })
@@ -183,6 +204,53 @@ mod tests {
         assert_eq!(envelope(&message(&text), NOW).unwrap(), own);
         let bus = serde_json::json!({"version": "0", "source": "cloister", "detail": {"schema": "x", "envelope": text}});
         assert_eq!(envelope(&message(bus), NOW).unwrap(), own);
+    }
+
+    #[test]
+    fn json_inside_of_json_is_read_as_text_and_as_the_value_itself() {
+        let payload =
+            serde_json::json!({"n": 1, "text": "{\"is\": \"no envelope\"}", "big": 9_007_199_254_740_993_u64, "none": null});
+        let own = of_ours("shipment.created", TenantId::PLATFORM, payload, NOW);
+        let text = own.to_json().unwrap();
+        let value: Value = serde_json::from_str(&text).unwrap();
+        let detail = |envelope: Value| serde_json::json!({"schema": "shipment.created", "envelope": envelope});
+        let details = [
+            detail(text.clone().into()),
+            detail(value.clone()),
+            Value::String(detail(text.into()).to_string()),
+            Value::String(detail(value).to_string()),
+        ];
+        for detail in details {
+            let bus = serde_json::json!({"version": "0", "source": "cloister", "detail": detail});
+            assert_eq!(envelope(&message(&bus), NOW).as_ref(), Ok(&own), "{bus}");
+        }
+        let report = serde_json::json!({"eventType": "Bounce", "bounce": {"bounceType": "Permanent"}});
+        let told = |report: Value| {
+            serde_json::json!({"Type": "Notification", "MessageId": "a", "Timestamp": NOW, "Message": report}).to_string()
+        };
+        let (text, value) =
+            (envelope(&told(report.to_string().into()), NOW).unwrap(), envelope(&told(report.clone()), NOW).unwrap());
+        assert_eq!((&text.payload, &value.payload, text.id), (&report, &report, value.id));
+    }
+
+    #[test]
+    fn detail_that_holds_no_envelope_is_refused_in_every_form() {
+        let no_envelope = [
+            serde_json::json!({"id": "x"}),
+            serde_json::json!([]),
+            serde_json::json!(null),
+            serde_json::json!(1),
+            serde_json::json!("{"),
+            serde_json::json!("\"{}\""),
+        ];
+        for envelope in no_envelope {
+            for detail in
+                [serde_json::json!({"envelope": envelope}), Value::String(serde_json::json!({"envelope": envelope}).to_string())]
+            {
+                let body = serde_json::json!({"version": "0", "source": "cloister", "detail": detail}).to_string();
+                assert_eq!(sent(&body), Err(Undecodable::NotAnEnvelope), "{body}");
+            }
+        }
     }
 
     #[test]
