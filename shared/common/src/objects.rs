@@ -4,12 +4,13 @@
 //! every other write. Whoever gets round that can put a newer version over an object; the older one stays, and is what is read
 //! where its version is named.
 
-use crate::{Error, Result, TenantId, error::Cause, second_wall::SecondWall, table::unavailable};
+use crate::{Error, Result, TenantId, error::Cause, second_wall::SecondWall, table::cause};
 use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
     operation::{get_object::GetObjectError, put_object::PutObjectError},
     primitives::SdkBody,
 };
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ledger::Hash;
 use std::{sync::Arc, time::Duration};
@@ -19,7 +20,9 @@ const SERVICE: &str = "s3";
 const BODY: Duration = Duration::from_secs(5);
 
 /// What S3 says of a key that it does not have, of a version that it does not have, of one that it never could have, and of
-/// one that marks a delete. Any other refusal says nothing of the object.
+/// one that marks a delete: to a caller who may list the key, and to nobody else. Any other refusal says nothing of the object.
+///
+/// Source: S3, "GetObject", permissions.
 const NOT_THERE: [&str; 4] = ["NoSuchKey", "NoSuchVersion", "InvalidArgument", "MethodNotAllowed"];
 
 /// The version of an object: S3's `x-amz-version-id`.
@@ -82,7 +85,7 @@ impl Objects {
     /// Writes an object where none is. S3 refuses what does not arrive with this hash.
     ///
     /// # Errors
-    /// 503 where S3, or STS, does not answer; the object may then be there.
+    /// 503 where S3, or STS, does not answer; the object may then be there. Internal where S3 denies it.
     pub(crate) async fn create(&self, tenant: TenantId, key: &str, content_type: &str, bytes: Vec<u8>) -> Result<Created> {
         let hash = Hash::of(&bytes);
         let sent = self
@@ -101,7 +104,7 @@ impl Objects {
             // Without versions on the bucket nothing here can be promised.
             Ok(answer) => answer.version_id.map(|id| Created::Done(ObjectVersion(id))).ok_or(Error::internal("object version")),
             Err(e) if status(&e) == Some(412) => Ok(Created::Exists),
-            Err(e) => Err(unavailable::<PutObjectError, _>(SERVICE)(e)),
+            Err(e) => Err(failed::<PutObjectError>(&e)),
         }
     }
 
@@ -109,10 +112,10 @@ impl Objects {
     /// whether or not a delete was marked since: so nobody hides one by writing.
     ///
     /// # Errors
-    /// 503 where S3, or STS, does not answer.
+    /// 503 where S3, or STS, does not answer. Internal where S3 denies it.
     pub(crate) async fn versions_after(&self, tenant: TenantId, prefix: &str, after: &str) -> Result<Versions> {
         let request = self.client(tenant).await?.list_object_versions().bucket(&self.bucket).prefix(prefix).key_marker(after);
-        let answer = request.send().await.map_err(unavailable(SERVICE))?;
+        let answer = request.send().await.map_err(|e| failed(&e))?;
         let of_each = |version: &aws_sdk_s3::types::ObjectVersion| {
             let (key, id) = (version.key()?, version.version_id()?);
             // A service may begin with the marker itself.
@@ -126,7 +129,7 @@ impl Objects {
     /// not ours, and is refused.
     ///
     /// # Errors
-    /// 503 where S3, or STS, does not answer, or not with the bytes that it has the checksum of.
+    /// 503 where S3, or STS, does not answer, or not with the bytes that it has the checksum of. Internal where S3 denies it.
     pub(crate) async fn get(
         &self,
         tenant: TenantId,
@@ -138,7 +141,7 @@ impl Objects {
         let answer = match request.set_version_id(version.map(|v| v.0.clone())).send().await {
             Ok(answer) => answer,
             Err(e) if e.code().is_some_and(|code| NOT_THERE.contains(&code)) => return Ok(None),
-            Err(e) => return Err(unavailable::<GetObjectError, _>(SERVICE)(e)),
+            Err(e) => return Err(failed::<GetObjectError>(&e)),
         };
         let broken = |what| Error::Unavailable { service: SERVICE, cause: Cause::code(what) };
         if answer.content_length.and_then(|n| usize::try_from(n).ok()).is_none_or(|n| n > most) {
@@ -150,6 +153,16 @@ impl Objects {
     }
 }
 
-fn status<E>(error: &SdkError<E, aws_smithy_runtime_api::client::orchestrator::HttpResponse>) -> Option<u16> {
+fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|answer| answer.status().as_u16())
+}
+
+/// What 403 says does not pass by itself: a role lacks something, or a key is not to be used. It is no outage.
+fn failed<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Error {
+    let cause = cause(error);
+    if status(error) == Some(403) {
+        Error::Internal { what: "s3 denied", cause }
+    } else {
+        Error::Unavailable { service: SERVICE, cause }
+    }
 }

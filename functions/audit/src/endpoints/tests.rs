@@ -4,7 +4,7 @@ use ledger::Hash;
 use serde_json::{Value, json};
 use std::time::Duration;
 use testing::{
-    Answer, App,
+    Answer, App, Fault,
     Tenant::{self, Acme, Birch},
     find,
 };
@@ -102,6 +102,43 @@ async fn a_segment_that_does_not_stand_is_handed_out_as_it_is() {
     assert_ne!(shown["sha256"], json!(Hash::of(b"no event\n")));
     // Where events are shown one by one, it is not shown as if it stood.
     assert_eq!(ask(&app, Acme, "list_audit_events", &[]).await.status, 500);
+}
+
+/// What the log says of the one request that was made since its lines were forgotten.
+fn cause(app: &App) -> String {
+    let line = app.log_lines().into_iter().find(|line| line["error.cause"].is_string()).unwrap();
+    let said = ["error.what", "error.service", "error.cause"].map(|name| line[name].as_str().unwrap_or_default().to_owned());
+    said.join(" ").trim().to_owned()
+}
+
+#[tokio::test]
+async fn object_that_is_missing_is_told_apart_from_one_that_is_denied_and_from_an_outage() {
+    let app = App::start().await;
+    segments(&app, 1).await;
+    let ask = async |fault: Option<Fault>| {
+        if let Some(fault) = fault {
+            app.wire().fail("GetObject", 0, 100, fault);
+        }
+        app.forget_log_lines();
+        let answer = get_segment(&app, Acme, "0").await;
+        app.wire().heal();
+        (answer.status, cause(&app))
+    };
+    let missing = "<Error><Code>NoSuchVersion</Code><Message>synthetic</Message></Error>";
+    let denied = "<Error><Code>AccessDenied</Code><Message>synthetic</Message></Error>";
+    let slow = "<Error><Code>SlowDown</Code><Message>synthetic</Message></Error>";
+    assert_eq!(ask(Some(Fault::Says(404, missing))).await, (500, "segment is missing".to_owned()));
+    assert_eq!(ask(Some(Fault::Says(403, denied))).await, (500, "s3 denied  AccessDenied".to_owned()));
+    assert_eq!(ask(Some(Fault::Says(503, slow))).await.0, 503);
+    assert_eq!(ask(Some(Fault::Gone)).await.0, 503);
+    // Neither the version that the table names, nor the key, is there.
+    let mut entry = get(&app, Acme, "SEGMENTS", "SEGMENT#000000000000").await;
+    entry.insert("version_id".to_owned(), aws_sdk_dynamodb::types::AttributeValue::S("synthetic".to_owned()));
+    put(&app, entry).await;
+    assert_eq!(ask(None).await, (500, "segment is missing".to_owned()));
+    app.lose_object(&segment_object(&app, Acme, 0));
+    assert_eq!(ask(None).await, (500, "segment is missing".to_owned()));
+    assert_eq!(get_segment(&app, Birch, "0").await.status, 404);
 }
 
 #[tokio::test]
