@@ -7,6 +7,7 @@
 mod audit;
 mod bootstrap;
 mod dlq;
+mod keys;
 mod password;
 
 use audit::Audit;
@@ -14,6 +15,7 @@ use bootstrap::Bootstrap;
 use clap::{Parser, Subcommand};
 use common::Deps;
 use dlq::Dlq;
+use keys::Keys;
 use std::{
     io::{self, Read, Write},
     process::ExitCode,
@@ -34,6 +36,8 @@ enum Command {
     Audit(Audit),
     /// Look at messages that were given up, and put them back
     Dlq(Dlq),
+    /// Look after tenants' KMS keys
+    Keys(Keys),
 }
 
 /// What a command has come to.
@@ -62,6 +66,10 @@ async fn main() -> ExitCode {
             Err(why) => Outcome::failed(why),
         },
         Command::Dlq(command) => match Deps::of_operator() {
+            Ok(deps) => command.run(&deps).await,
+            Err(why) => Outcome::failed(why),
+        },
+        Command::Keys(command) => match Deps::of_operator() {
             Ok(deps) => command.run(&deps).await,
             Err(why) => Outcome::failed(why),
         },

@@ -249,11 +249,33 @@ impl Keyring {
     /// The ARN of the KMS key that is one tenant's own, made where there is none: its alias, which follows from the tenant, says
     /// which. A key that was made and not named, because the process ended in between, or because another was faster, has
     /// wrapped nothing. It bears the tenant's tag, and no alias: so it is found.
+    ///
+    /// The key rotates by itself from the start. AWS counts a key's tags for its authorization within five minutes, so the calls after
+    /// its making may be denied at first: the caller comes again, and finds the key by its alias.
     pub(crate) async fn kms_key(&self, tenant: TenantId, deployment: &str) -> Result<String> {
-        let alias = format!("alias/{deployment}-{tenant}");
-        if let Some(arn) = self.named(&alias).await? {
-            return Ok(arn);
+        let alias = tenants_alias(tenant, deployment);
+        let arn = match self.named(&alias).await? {
+            Some(arn) => arn,
+            None => self.make_kms_key(tenant, deployment, &alias).await?,
+        };
+        self.rotate_yearly(&arn).await?;
+        Ok(arn)
+    }
+
+    /// Has the KMS key that is one tenant's own rotate by itself. Whether the tenant has one.
+    pub(crate) async fn rotate_tenants_key(&self, tenant: TenantId, deployment: &str) -> Result<bool> {
+        match self.named(&tenants_alias(tenant, deployment)).await? {
+            Some(arn) => self.rotate_yearly(&arn).await.map(|()| true),
+            None => Ok(false),
         }
+    }
+
+    /// Of a key that rotates already it changes nothing.
+    async fn rotate_yearly(&self, arn: &str) -> Result<()> {
+        self.kms.enable_key_rotation().key_id(arn).send().await.map(drop).map_err(unavailable(SERVICE))
+    }
+
+    async fn make_kms_key(&self, tenant: TenantId, deployment: &str, alias: &str) -> Result<String> {
         let tag = |key: &str, value: &str| {
             Tag::builder().tag_key(key).tag_value(value).build().map_err(|_| Error::internal("kms key tag"))
         };
@@ -261,11 +283,11 @@ impl Keyring {
         let request = request.tags(tag("cloister:deployment", deployment)?).tags(tag("cloister:tenant", &tenant.to_string())?);
         let answer = request.send().await.map_err(unavailable(SERVICE))?;
         let made = answer.key_metadata.and_then(|m| m.arn).ok_or(Error::internal("kms create key"))?;
-        match self.kms.create_alias().alias_name(&alias).target_key_id(&made).send().await {
+        match self.kms.create_alias().alias_name(alias).target_key_id(&made).send().await {
             Ok(_) => Ok(made),
             // Somebody else was faster: theirs is the tenant's.
             Err(e) if e.as_service_error().is_some_and(|e| e.is_already_exists_exception()) => {
-                self.named(&alias).await?.ok_or(Error::internal("kms alias"))
+                self.named(alias).await?.ok_or(Error::internal("kms alias"))
             }
             Err(e) => Err(unavailable(SERVICE)(e)),
         }
@@ -279,6 +301,11 @@ impl Keyring {
             Err(e) => Err(unavailable(SERVICE)(e)),
         }
     }
+}
+
+/// The name of the KMS key that is one tenant's own.
+fn tenants_alias(tenant: TenantId, deployment: &str) -> String {
+    format!("alias/{deployment}-{tenant}")
 }
 
 /// What KMS binds a wrapped key to.

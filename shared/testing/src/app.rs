@@ -287,6 +287,26 @@ impl App {
         self.call("SQS", "sqs", &format!("AmazonSQS.{action}"), &input).await
     }
 
+    /// Calls KMS in the same way.
+    pub async fn kms(&self, action: &str, input: &Value) -> Value {
+        self.call("KMS", "kms", &format!("TrentService.{action}"), input).await
+    }
+
+    /// The ARN of the KMS key that is a tenant's own, if it has one.
+    pub async fn own_key(&self, tenant: TenantId) -> Option<String> {
+        let alias = format!("alias/{}-{tenant}", self.deps.config().deployment);
+        let aliases = self.kms("ListAliases", &serde_json::json!({})).await;
+        let known = aliases["Aliases"].as_array().into_iter().flatten().find(|known| known["AliasName"] == alias.as_str())?;
+        let key = self.kms("DescribeKey", &serde_json::json!({"KeyId": known["TargetKeyId"]})).await;
+        key["KeyMetadata"]["Arn"].as_str().map(str::to_owned)
+    }
+
+    /// Whether the KMS key that is a tenant's own rotates by itself.
+    pub async fn own_key_rotates(&self, tenant: TenantId) -> bool {
+        let Some(key) = self.own_key(tenant).await else { return false };
+        self.kms("GetKeyRotationStatus", &serde_json::json!({"KeyId": key})).await["KeyRotationEnabled"] == true
+    }
+
     async fn call(&self, variable: &str, service: &str, target: &str, input: &Value) -> Value {
         let credential = format!("Credential=local/20000101/us-east-1/{service}/aws4_request");
         let request = http::Request::post(self.aws.endpoint(variable).expect("the service's endpoint"))

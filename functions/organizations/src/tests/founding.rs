@@ -142,6 +142,37 @@ async fn a_key_that_was_named_before_a_crash_is_found_again() {
 }
 
 #[tokio::test]
+async fn tenants_own_key_rotates_by_itself_from_the_start() {
+    let app = App::start().await;
+    let (cedar, dogwood) = (created(&app, "cedar").await, created(&app, "dogwood").await);
+    settle(&app).await;
+    for tenant in [cedar, dogwood, app.tenant_id(Acme)] {
+        assert!(app.own_key_rotates(tenant).await, "{tenant}");
+    }
+    assert_ne!(app.own_key(cedar).await, app.own_key(dogwood).await);
+}
+
+/// AWS counts a new key's tags for its authorization within five minutes; until then what is conditioned on them is denied.
+#[tokio::test]
+async fn denial_while_a_keys_tags_do_not_count_yet_is_waited_out_with_one_key_made() {
+    for denied in ["EnableKeyRotation", "GenerateDataKeyWithoutPlaintext"] {
+        let app = App::start().await;
+        let id = created(&app, "cedar").await;
+        let mut queues = app.deliveries(CONSUMERS);
+        queues.collect().await;
+        app.reset_calls();
+        // Five receives, three minutes apart.
+        app.wire().fail(denied, 0, 3, testing::Fault::Refused("AccessDeniedException"));
+        queues.settle().await;
+        assert_eq!(queues.dead(), [], "{denied}");
+        assert_eq!(get(&app, id).await["status"], "active", "{denied}");
+        assert!(app.own_key_rotates(id).await, "{denied}");
+        let made = app.calls().kms.iter().filter(|call| *call == "CreateKey").count();
+        assert_eq!(made, 1, "{denied}: {:?}", app.calls().kms);
+    }
+}
+
+#[tokio::test]
 async fn the_list_has_every_tenant_once_page_by_page() {
     let app = App::start().await;
     let id = created(&app, "cedar").await;

@@ -150,7 +150,11 @@ pub(super) fn disable_key_rotation(store: &mut Store, input: KeyOnly) -> Result<
     Ok(json!({}))
 }
 
+/// By its id or ARN: these actions take no alias.
 fn rotatable<'a>(store: &'a mut Store, name: &str) -> Result<&'a mut Key> {
+    if name.contains("alias/") {
+        return Err(KmsError::new("InvalidArnException", format!("Invalid keyId '{name}'")));
+    }
     let key = store.key_mut(name)?;
     check_enabled(key)?;
     if key.spec != Spec::Symmetric {
