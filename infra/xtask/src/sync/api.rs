@@ -11,7 +11,7 @@ use super::{
 use aws_lc_rs::digest::{SHA256, digest};
 use common::AnyEndpoint;
 use emulators::apigateway::STAGE;
-use registry::{CORS_ALLOWED_HEADERS, CORS_MAX_AGE_SECONDS, GATEWAY_HEADERS, GATEWAY_RESPONSES, GatewayResponse};
+use registry::{CORS_ALLOWED_HEADERS, CORS_MAX_AGE_SECONDS, GATEWAY_HEADERS, GATEWAY_RESPONSES, GatewayResponse, Trigger};
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// Longer than a function may take (`Globals.Function.Timeout`), so that the function's own answer arrives.
@@ -330,12 +330,21 @@ fn invoke_role() -> Node {
                     "Statement" => list![map! {
                         "Effect" => "Allow",
                         "Action" => "lambda:InvokeFunction",
-                        "Resource" => sub("arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${Prefix}-*"),
+                        // Each by its name: a pattern would fit the functions of a deployment whose name begins with this one's.
+                        "Resource" => invoked().map(|name| sub(format!("{FUNCTION}{name}"))).collect::<Node>(),
                     }],
                 },
             }],
         },
     }
+}
+
+const FUNCTION: &str = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${Prefix}-";
+
+/// What API Gateway runs: the endpoints', the sockets' and the authorizer's functions.
+fn invoked() -> impl Iterator<Item = &'static str> {
+    let authorizer = registry::OTHERS.iter().filter(|other| other.trigger == Trigger::Authorizer).map(|other| other.name);
+    registry::all().map(|endpoint| endpoint.name).chain(registry::sockets().map(|socket| socket.name)).chain(authorizer)
 }
 
 fn log_role() -> Node {

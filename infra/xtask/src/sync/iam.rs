@@ -240,7 +240,10 @@ pub(crate) fn statements(function: &Function) -> Node {
             // Each tenant has a key of its own, so what is named is what the key must have wrapped.
             "Resource" => sub("arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:key/*"),
             "Condition" => map! {
-                "StringEquals" => map! { "kms:EncryptionContext:purpose" => grants.purposes.iter().copied().collect::<Node>() },
+                "StringEquals" => map! {
+                    DEPLOYMENT_OF_KEY => reference("Prefix"),
+                    "kms:EncryptionContext:purpose" => grants.purposes.iter().copied().collect::<Node>(),
+                },
                 "StringLike" => map! { "kms:EncryptionContext:tenant" => "ten_*" },
                 "Null" => map! { "kms:EncryptionContext:version" => "false" },
             },
@@ -256,6 +259,11 @@ pub(crate) fn statements(function: &Function) -> Node {
     statements.extend(function.needs(Need::Push).then(push));
     statements.extend(of_log(function));
     Node::List(statements)
+}
+
+/// Whether the function has keys wrap or unwrap branch keys.
+pub(crate) fn uses_branch_keys(function: &Function) -> bool {
+    !Grants::of(function).purposes.is_empty() || function.needs(Need::TenantKeys)
 }
 
 /// What the function does with tables, bounded by a condition.
@@ -345,21 +353,38 @@ fn directory() -> Node {
     }
 }
 
+/// Of a key that exists, the deployment's tag. Keys have no names, so this is what keeps one deployment from another's.
+///
+/// Source: KMS, "Use tags to control access to KMS keys".
+const DEPLOYMENT_OF_KEY: &str = "aws:ResourceTag/cloister:deployment";
+
 /// A tenant's KMS key is tagged with the deployment, and named after deployment and tenant; what it wraps, for a tenant.
-fn tenant_keys() -> [Node; 5] {
+fn tenant_keys() -> [Node; 7] {
     let keys = || sub("arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:key/*");
     let aliases = || sub("arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:alias/${Prefix}-ten_*");
-    let tagged = || map! { "StringEquals" => map! { "aws:RequestTag/cloister:deployment" => reference("Prefix") } };
+    let asked = || map! { "aws:RequestTag/cloister:deployment" => reference("Prefix") };
+    let own = || map! { DEPLOYMENT_OF_KEY => reference("Prefix") };
     [
         // A key has no name before it is made.
         map! {
-            "Sid" => "MakeTenantKeys", "Effect" => "Allow", "Action" => "kms:CreateKey", "Resource" => "*", "Condition" => tagged(),
+            "Sid" => "MakeTenantKeys", "Effect" => "Allow", "Action" => "kms:CreateKey", "Resource" => "*",
+            "Condition" => map! { "StringEquals" => asked() },
+        },
+        // A key that is being made: it has no tag, or ours. Another deployment's is never made ours.
+        map! {
+            "Sid" => "TagNewKeys", "Effect" => "Allow", "Action" => "kms:TagResource", "Resource" => keys(),
+            "Condition" => map! { "StringEquals" => asked(), "Null" => map! { DEPLOYMENT_OF_KEY => "true" } },
         },
         map! {
             "Sid" => "TagTenantKeys", "Effect" => "Allow", "Action" => "kms:TagResource", "Resource" => keys(),
-            "Condition" => tagged(),
+            "Condition" => map! {
+                "StringEquals" => map! {
+                    "aws:RequestTag/cloister:deployment" => reference("Prefix"), DEPLOYMENT_OF_KEY => reference("Prefix"),
+                },
+            },
         },
-        // An alias is asked for of both. By its tags a key is known some minutes after it was made only.
+        // An alias is asked for of both. By its tags a key is known some minutes after it was made only, and a retry that had no
+        // alias to find it by would make another. What the key then wraps is bound to its tag.
         map! {
             "Sid" => "NameTenantKeys", "Effect" => "Allow", "Action" => "kms:CreateAlias", "Resource" => list![aliases(), keys()],
             "Condition" => map! { "StringEquals" => map! { "kms:CallerAccount" => reference("AWS::AccountId") } },
@@ -369,8 +394,14 @@ fn tenant_keys() -> [Node; 5] {
             "Condition" => map! { "StringLike" => map! { "kms:RequestAlias" => sub("alias/${Prefix}-ten_*") } },
         },
         map! {
+            "Sid" => "RotateTenantKeys", "Effect" => "Allow", "Action" => "kms:EnableKeyRotation", "Resource" => keys(),
+            "Condition" => map! { "StringEquals" => own() },
+        },
+        map! {
             "Sid" => "Wrap", "Effect" => "Allow", "Action" => "kms:GenerateDataKeyWithoutPlaintext", "Resource" => keys(),
-            "Condition" => map! { "StringLike" => map! { "kms:EncryptionContext:tenant" => "ten_*" } },
+            "Condition" => map! {
+                "StringEquals" => own(), "StringLike" => map! { "kms:EncryptionContext:tenant" => "ten_*" },
+            },
         },
     ]
 }
@@ -462,31 +493,36 @@ fn push() -> Node {
     }
 }
 
-/// What the function does with the objects of the sealed log, each kind in the folder that `folder` names. The sealer writes segments,
-/// the signer checkpoints, and neither what is the other's.
-pub(crate) fn objects(function: &Function, data_key: &Node, folder: impl Fn(&str) -> Node, listed: Node) -> Vec<Node> {
+/// What the function does with the objects of the sealed log, each kind in the folder that `folder` names; `listed` says which keys
+/// those are. The sealer writes segments, the signer checkpoints, and neither what is the other's.
+pub(crate) fn objects(
+    function: &Function,
+    data_key: &Node,
+    folder: impl Fn(&str) -> Node,
+    listed: impl Fn(&str) -> Node,
+) -> Vec<Node> {
     if !log(function) {
         return Vec::new();
     }
     let [seals, signs, reads] = [Need::SealLog, Need::SignLog, Need::ReadLog].map(|need| function.needs(need));
-    let bucket = || sub("arn:${AWS::Partition}:s3:::${AuditBucket}");
     let of = |sid: &str, kind: &str, writes: bool| {
         let mut actions = vec!["s3:GetObject", "s3:GetObjectVersion"];
         actions.extend(writes.then_some("s3:PutObject"));
         map! { "Sid" => sid, "Effect" => "Allow", "Action" => actions.into_iter().collect::<Node>(), "Resource" => folder(kind) }
     };
     let mut statements = vec![of("Segments", "segments", seals)];
+    let mut kinds = vec!["segments"];
     if signs || reads {
         statements.push(of("Checkpoints", "checkpoints", signs));
+        kinds.push("checkpoints");
     }
-    // Without it, S3 says that a segment which is not there may not be seen. It shows keys, which are ids and numbers.
-    statements.push(map! { "Sid" => "WhichSegments", "Effect" => "Allow", "Action" => "s3:ListBucket", "Resource" => bucket() });
-    if function.needs(Need::ListLog) {
-        statements.push(map! {
-            "Sid" => "WhichCheckpoints", "Effect" => "Allow", "Action" => "s3:ListBucketVersions", "Resource" => bucket(),
-            "Condition" => map! { "StringLike" => map! { "s3:prefix" => listed } },
-        });
-    }
+    // Without it, S3 says of an object, or of a version, that is not there that it may not be seen. It asks as if the object's key
+    // were listed. It shows keys, which are ids and numbers.
+    statements.push(map! {
+        "Sid" => "WhichObjects", "Effect" => "Allow", "Action" => list!["s3:ListBucket", "s3:ListBucketVersions"],
+        "Resource" => sub("arn:${AWS::Partition}:s3:::${AuditBucket}"),
+        "Condition" => map! { "StringLike" => map! { "s3:prefix" => kinds.into_iter().map(&listed).collect::<Node>() } },
+    });
     let mut key = vec!["kms:Decrypt"];
     key.extend((seals || signs).then_some("kms:GenerateDataKey"));
     statements.push(at_rest(data_key, "OpenSegments", &key, &["s3"]));
@@ -495,7 +531,7 @@ pub(crate) fn objects(function: &Function, data_key: &Node, folder: impl Fn(&str
 
 /// The sealed log: its objects, and its signature.
 fn of_log(function: &Function) -> Vec<Node> {
-    let mut statements = objects(function, &reference("DataKeyArn"), second_wall::folder, second_wall::listed());
+    let mut statements = objects(function, &reference("DataKeyArn"), second_wall::folder, second_wall::listed);
     if !log(function) {
         return statements;
     }

@@ -97,8 +97,7 @@ fn a_tenant_role_does_with_tables_and_objects_what_its_functions_do_and_nothing_
         let others: BTreeSet<_> = statements.iter().filter_map(|s| s.get("Action")).flat_map(super::tests::texts).collect();
         let others: Vec<_> = others.into_iter().filter(|action| !action.starts_with("dynamodb:")).collect();
         // The tables' own key; of the sealed log, its objects and their key.
-        let [seals, signs, reads, lists] =
-            [Need::SealLog, Need::SignLog, Need::ReadLog, Need::ListLog].map(|need| function.needs(need));
+        let [seals, signs, reads] = [Need::SealLog, Need::SignLog, Need::ReadLog].map(|need| function.needs(need));
         let (of_log, writes) = (seals || signs || reads, seals || signs);
         let expected: Vec<_> = [
             ("kms:Decrypt", true),
@@ -106,7 +105,7 @@ fn a_tenant_role_does_with_tables_and_objects_what_its_functions_do_and_nothing_
             ("s3:GetObject", of_log),
             ("s3:GetObjectVersion", of_log),
             ("s3:ListBucket", of_log),
-            ("s3:ListBucketVersions", lists),
+            ("s3:ListBucketVersions", of_log),
             ("s3:PutObject", writes),
         ]
         .into_iter()
@@ -209,29 +208,54 @@ fn a_tenants_objects_are_seen_by_its_sessions_and_without_one_a_function_sees_th
     assert!(asked > 20, "{asked} questions");
 }
 
+/// S3 says 404 of what is not there to those only who may list its key.
 #[test]
-fn versions_are_listed_of_the_own_tenants_checkpoints_only() {
+fn each_reader_of_the_log_may_list_the_keys_that_it_reads_and_no_others() {
     const BUCKET: &str = "arn:${AWS::Partition}:s3:::${AuditBucket}";
-    let mut lists = Vec::new();
-    for function in with_tables() {
+    let (platform, mut readers) = (TenantId::PLATFORM.to_string(), Vec::new());
+    for function in with_tables().into_iter().filter(|function| !objects_of(function).is_empty()) {
         let ((_, session), on, off) = (tenant_role(&function), own(&function, true), own(&function, false));
-        let may = |role: &Node, tenant: Option<&str>, prefix: &str| {
-            let prefix = ("s3:prefix", vec![prefix.to_owned()]);
-            allows(role, "s3:ListBucketVersions", BUCKET, &tenant.map(tag).into_iter().chain([prefix]).collect())
-        };
-        let of = |tenant: &str| format!("checkpoints/{tenant}/");
-        let declared = function.needs(Need::ListLog);
-        assert_eq!(may(&session, Some(OWN), &of(OWN)), declared, "{}", function.name);
-        assert_eq!(may(&on, None, &of(&TenantId::PLATFORM.to_string())), declared, "{}", function.name);
-        assert_eq!(may(&off, None, &of(OWN)), declared, "{}", function.name);
-        for prefix in [of(OTHER), "checkpoints/".to_owned(), "segments/".to_owned(), String::new()] {
-            assert!(!may(&session, Some(OWN), &prefix) && !may(&on, None, &prefix), "{}: {prefix}", function.name);
+        for action in ["s3:ListBucket", "s3:ListBucketVersions"] {
+            let may = |role: &Node, tenant: Option<&str>, prefix: Option<&str>| {
+                let prefix = prefix.map(|prefix| ("s3:prefix", vec![prefix.to_owned()]));
+                allows(role, action, BUCKET, &tenant.map(tag).into_iter().chain(prefix).collect())
+            };
+            for kind in ["segments", "checkpoints"] {
+                let reads = objects_of(&function).contains(&("s3:GetObjectVersion", kind));
+                let what = format!("{} {action} {kind}", function.name);
+                for of in [
+                    |tenant: &str, kind: &str| format!("{kind}/{tenant}/"),
+                    |tenant: &str, kind: &str| format!("{kind}/{tenant}/0.x"),
+                ] {
+                    assert_eq!(may(&session, Some(OWN), Some(&of(OWN, kind))), reads, "{what}");
+                    assert_eq!(may(&on, None, Some(&of(&platform, kind))), reads, "{what}");
+                    assert_eq!(may(&off, None, Some(&of(OWN, kind))), reads, "{what}");
+                    assert!(!may(&session, Some(OWN), Some(&of(OTHER, kind))) && !may(&on, None, Some(&of(OWN, kind))), "{what}");
+                    assert!(!may(&session, None, Some(&of(OWN, kind))), "{what}");
+                }
+                for prefix in [format!("{kind}/"), kind.to_owned(), String::new()] {
+                    assert!(!may(&session, Some(OWN), Some(&prefix)) && !may(&on, None, Some(&prefix)), "{what}: {prefix}");
+                }
+                assert!(!may(&session, Some(OWN), None) && !may(&on, None, None) && !may(&off, None, None), "{what}: everything");
+                readers.extend((reads && kind == "segments").then_some(function.name));
+            }
         }
-        assert!(!may(&session, None, &of(OWN)) && !may(&on, None, &of(OWN)), "{}", function.name);
-        lists.extend(declared.then_some(function.name));
     }
-    lists.sort_unstable();
-    assert_eq!(lists, ["sign_checkpoint", "verify_audit"]);
+    readers.sort_unstable();
+    readers.dedup();
+    assert_eq!(
+        readers,
+        [
+            "get_checkpoint",
+            "get_segment",
+            "list_audit_events",
+            "list_segments",
+            "mail_checkpoints",
+            "seal_audit",
+            "sign_checkpoint",
+            "verify_audit"
+        ]
+    );
 }
 
 #[test]
@@ -249,7 +273,7 @@ fn a_function_opens_sessions_of_its_own_set_only_and_only_for_one_tenant() {
         let may = |caller: &Function, prefix: &str, tags: &[(&'static str, &str)]| {
             let mut context: Context<'_> = [
                 ("aws:PrincipalArn", vec![format!("{prefix}{}", caller.name)]),
-                ("aws:PrincipalTag/tenant_role", vec![format!("${{Prefix}}-{}", set(caller))]),
+                ("aws:PrincipalTag/tenant_role", vec![format!("{}{}", prefix.rsplit('/').next().unwrap(), set(caller))]),
                 ("aws:TagKeys", tags.iter().map(|(name, _)| name.trim_start_matches("aws:RequestTag/").to_owned()).collect()),
             ]
             .into();

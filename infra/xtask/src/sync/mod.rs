@@ -12,6 +12,7 @@ mod function;
 mod iam;
 #[cfg(test)]
 mod isolation;
+mod keys;
 mod manifest;
 #[cfg(test)]
 mod promises;
@@ -24,6 +25,8 @@ mod stack;
 #[cfg(test)]
 mod tests;
 mod triggers;
+#[cfg(test)]
+mod two_deployments;
 mod yaml;
 
 use crate::{Outcome, openapi, workspace};
@@ -117,6 +120,9 @@ fn plan(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     }
     let in_template =
         |text: &str, name: &str, lines: &str| regions::replace(text, name, lines).map_err(|e| format!("template.yaml: {e}"));
+    let template = in_template(&template, "fed_queues", &keys::fed_queues())?;
+    let template = in_template(&template, "wrappers", &keys::wrappers(&functions))?;
+    let template = in_template(&template, "signers", &keys::signers(&functions))?;
     let template = in_template(&template, "triggers", &triggers::of_pool())?;
     let template = in_template(&template, "events", &queues::resources())?;
     let template = in_template(&template, "sockets", &sockets::resources())?;

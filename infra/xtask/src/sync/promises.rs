@@ -27,13 +27,21 @@ fn of_type<'a>(template: &'a Value, kind: &'a str) -> impl Iterator<Item = (&'a 
 }
 
 #[test]
-fn business_and_audit_can_be_restored_and_keys_and_sessions_cannot() {
+fn business_and_audit_can_be_restored_and_sessions_cannot_and_keys_where_tenants_have_their_own() {
     let root = root();
     let recovery = |table: &Value| table["Properties"]["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"].clone();
     let found: BTreeMap<_, _> = of_type(&root, "AWS::DynamoDB::Table").map(|(name, table)| (name, recovery(table))).collect();
-    // A shredded key must not live on in a copy.
-    let expected = [("EphemeraTable", false), ("KeysTable", false), ("LedgerTable", true), ("RecordsTable", true)];
-    assert_eq!(found, expected.map(|(name, on)| (name, on.into())).into());
+    let of_own_keys: Value = serde_norway::from_str("!If [TenantsHaveKeys, true, false]").unwrap();
+    // What the pool's key wrapped must not live on in a copy.
+    let expected = [
+        ("EphemeraTable", false.into()),
+        ("KeysTable", of_own_keys),
+        ("LedgerTable", true.into()),
+        ("RecordsTable", true.into()),
+    ];
+    assert_eq!(found, expected.into());
+    let own: Value = serde_norway::from_str("!Equals [!Ref TenantKeyMode, own]").unwrap();
+    assert_eq!(root["Conditions"]["TenantsHaveKeys"], own);
 }
 
 #[test]

@@ -38,7 +38,8 @@ pub(crate) fn statements(function: &Function) -> Vec<Node> {
     let data_key = attribute("DataKey.Arn");
     let mut statements = iam::tables(function, &data_key, Some(&keys_begin_with("${aws:PrincipalTag/tenant}#*")));
     let folder = |kind: &str| folder_of(kind, "${!aws:PrincipalTag/tenant}/");
-    statements.extend(iam::objects(function, &data_key, folder, "checkpoints/${aws:PrincipalTag/tenant}/".into()));
+    let listed = |kind: &str| format!("{kind}/${{aws:PrincipalTag/tenant}}/*").into();
+    statements.extend(iam::objects(function, &data_key, folder, listed));
     statements
 }
 
@@ -52,9 +53,9 @@ pub(crate) fn folder(kind: &str) -> Node {
     if_on(folder_of(kind, &format!("{}/", TenantId::PLATFORM)), folder_of(kind, ""))
 }
 
-/// Of which folders it may list the versions.
-pub(crate) fn listed() -> Node {
-    if_on(format!("checkpoints/{}/", TenantId::PLATFORM).as_str().into(), "checkpoints/*".into())
+/// Which keys of one kind it may list.
+pub(crate) fn listed(kind: &str) -> Node {
+    if_on(format!("{kind}/{}/*", TenantId::PLATFORM).into(), format!("{kind}/*").into())
 }
 
 /// The tenant role's name after the deployment's: `tenant-1f0c9a2b`.
@@ -145,11 +146,10 @@ pub(crate) fn resources(functions: &[Function]) -> String {
 
 fn role(function: &Function) -> Option<(String, Node)> {
     let name = name(function)?;
-    // The account's root stands for its roles; the condition says which.
-    let caller = vec![
-        ("ArnLike".to_owned(), map! { "aws:PrincipalArn" => sub(arn("*")) }),
-        ("StringEquals".to_owned(), map! { format!("aws:PrincipalTag/{TENANT_ROLE}") => sub(format!("${{Prefix}}-{name}")) }),
-    ];
+    // The account's root stands for its roles; the condition says which. A pattern of their names would fit those of a deployment
+    // whose name begins with this one's.
+    let role = sub(format!("${{Prefix}}-{name}"));
+    let caller = vec![("StringEquals".to_owned(), map! { format!("aws:PrincipalTag/{TENANT_ROLE}") => role })];
     let trust = map! {
         "Sid" => "FunctionsOfThisSet", "Effect" => "Allow",
         "Principal" => map! { "AWS" => sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:root") },

@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 const MOST_RESOURCES: usize = 400;
 const MOST_BYTES: usize = 800 * 1024;
 
-struct Template {
-    name: String,
+pub(super) struct Template {
+    pub(super) name: String,
     text: String,
-    resources: Vec<(String, Node)>,
+    pub(super) resources: Vec<(String, Node)>,
 }
 
-fn templates() -> Vec<Template> {
+pub(super) fn templates() -> Vec<Template> {
     let planned = plan(&workspace::root()).unwrap();
     let wanted = |path: &Path| path.extension().is_some_and(|e| e == "yaml");
     planned

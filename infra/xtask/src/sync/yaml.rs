@@ -229,7 +229,7 @@ impl Node {
     }
 }
 
-const TAGS: [&str; 7] = ["Ref", "GetAtt", "Sub", "Join", "If", "Select", "Equals"];
+const TAGS: [&str; 9] = ["Ref", "GetAtt", "Sub", "Join", "If", "Select", "Equals", "Not", "Split"];
 
 fn pad(out: &mut String, indent: usize) {
     out.extend(std::iter::repeat_n(' ', indent));
