@@ -37,11 +37,11 @@ mod tests {
 
     #[test]
     fn unknown_members_stay_and_known_ones_are_replaced() {
-        let stored = json!({"a": 1, "b": {"c": 2, "x": [3]}, "y": null, "removed": 1, "list": [{"x": 1}]});
+        let stored = json!({"a": 1, "b": {"c": 2, "x": [3]}, "y": null, "z": 4, "removed": 1, "list": [{"x": 1}]});
         let read = json!({"a": 1, "b": {"c": 2}, "removed": 1, "list": [{}]});
-        assert_eq!(count_unknown(&stored, &read), 1);
+        assert_eq!(count_unknown(&stored, &read), 2);
         let new = kept(&stored, &read, json!({"a": 9, "b": {"c": 8}, "added": 7, "list": []}));
-        assert_eq!(new, json!({"a": 9, "b": {"c": 8, "x": [3]}, "y": null, "added": 7, "list": []}));
+        assert_eq!(new, json!({"a": 9, "b": {"c": 8, "x": [3]}, "y": null, "z": 4, "added": 7, "list": []}));
     }
 
     #[test]

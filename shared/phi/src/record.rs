@@ -280,10 +280,13 @@ mod tests {
 
     #[test]
     fn a_buffer_with_room_is_not_wiped() {
-        let mut plaintext = Vec::with_capacity(8);
+        let mut plaintext = Vec::with_capacity(16);
         append(&mut plaintext, b"phi", |_| panic!("there is room"));
         resize(&mut plaintext, 8, |_| panic!("there is room"));
         assert_eq!(plaintext, b"phi\0\0\0\0\0");
+        let room = vec![1; plaintext.capacity() - 8];
+        append(&mut plaintext, &room, |_| panic!("there is just enough room"));
+        assert_eq!(plaintext.len(), plaintext.capacity());
     }
 
     #[test]

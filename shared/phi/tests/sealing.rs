@@ -276,7 +276,11 @@ fn two_writes_of_one_value_share_no_bytes_that_depend_on_the_key() {
 #[test]
 fn keys_print_no_secret() {
     assert_eq!(format!("{:?}", key(5, 0xab)), "BranchKey { version: 5, .. }");
-    assert_eq!(format!("{:?}", SealedBytes::parse(small().1).unwrap()), "SealedBytes(157 bytes)");
+    let (key, bytes) = small();
+    let sealed = SealedBytes::parse(bytes).unwrap();
+    assert_eq!(format!("{sealed:?}"), "SealedBytes(157 bytes)");
+    assert_eq!(format!("{:?}", key.sealer(&PLACE).unwrap()), "RecordSealer");
+    assert_eq!(format!("{:?}", key.opener(&PLACE, &sealed).unwrap()), "RecordOpener");
 }
 
 fn fields() -> impl Strategy<Value = std::collections::BTreeMap<u16, Vec<u8>>> {

@@ -1,6 +1,6 @@
 //! Value types: what they take, what they keep, and that nothing of it shows.
 
-use phi::{Address, CountryCode, Email, GivenPhone, LongText, PersonName, PhiText, Phone, PostalCode, ShortText};
+use phi::{Address, CountryCode, Disclosed, Email, GivenPhone, LongText, PersonName, Phi, PhiText, Phone, PostalCode, ShortText};
 use proptest::prelude::*;
 
 fn accepts<T: PhiText>(cases: &[(&str, &str)]) {
@@ -33,8 +33,10 @@ fn phone_numbers() {
         ("555.010.4477", "5550104477"),
         ("5550104", "5550104"),
         ("+999999999999999", "+999999999999999"),
+        (&format!("555{}0104", " ".repeat(25)), "5550104"),
     ]);
     refuses::<Phone>(&[
+        &format!("555{}0104", " ".repeat(26)),
         "",
         "+",
         "555010",
@@ -125,7 +127,11 @@ fn phone_numbers_are_brought_to_e164_by_country() {
         "٥٥٥٠١٠٤٤",
         "tel:5550104",
         &"1 ".repeat(400),
+        &format!("{}1234", " ".repeat(125)),
     ]);
+    // The length is that of the text as it was written, white space and full-width digits included.
+    let wide = "\u{ff11}".repeat(18);
+    accepts::<GivenPhone>(&[(&wide, &"1".repeat(18)), (&format!("{}1234", " ".repeat(124)), "1234")]);
     // Those that were sealed before are not dialled any more, and still open.
     accepts::<Phone>(&[("+4402079460958", "+4402079460958"), ("+0000000", "+0000000")]);
 }
@@ -210,10 +216,10 @@ fn e_mail_addresses() {
 
 #[test]
 fn bounded_texts() {
-    let (short, long) = ("x".repeat(100), "x".repeat(500));
-    accepts::<ShortText>(&[(" PO 4711 ", "PO 4711"), (&short, &short)]);
+    let (short, long, widest) = ("x".repeat(100), "x".repeat(500), "\u{1f4e6}".repeat(100));
+    accepts::<ShortText>(&[(" PO 4711 ", "PO 4711"), (&short, &short), (&widest, &widest)]);
     accepts::<LongText>(&[(&long, &long)]);
-    refuses::<ShortText>(&["", " ", "a\tb", "a\r\nb", &"x".repeat(101)]);
+    refuses::<ShortText>(&["", " ", "a\tb", "a\r\nb", &"x".repeat(101), &"\u{1f4e6}".repeat(101)]);
     refuses::<LongText>(&["", &"x".repeat(501)]);
     assert_eq!(ShortText::parse("PO  Ä-4711").unwrap().normalised(), "po ä-4711");
     assert_eq!(ShortText::parse("PO-12345678").unwrap().masked(), "***5678");
@@ -254,7 +260,7 @@ fn addresses() {
 
 #[test]
 fn no_error_quotes_the_value() {
-    fn check<T: serde::de::DeserializeOwned>() {
+    fn check<T: serde::de::DeserializeOwned + PhiText>() {
         let wrong = [
             "5550104477",
             "-5550104477",
@@ -270,7 +276,7 @@ fn no_error_quotes_the_value() {
             let Err(error) = serde_json::from_str::<T>(json) else { panic!("`{json}` was taken") };
             let error = error.to_string();
             assert!(!error.contains("555") && !error.contains("999") && !error.contains("true"), "{error}");
-            assert!(error.contains("expected"), "{error}");
+            assert!(error.contains(&format!("expected {}", T::EXPECTED)), "{error}");
         }
     }
     check::<PersonName>();
@@ -301,6 +307,24 @@ fn schemas_say_type_and_bounds() {
     assert_eq!(schema["required"], serde_json::json!(["line1", "city", "country"]));
     assert_eq!(schema["additionalProperties"], false);
     assert_eq!(schema["properties"]["country"]["maxLength"], 2);
+}
+
+#[test]
+fn what_wraps_a_value_has_the_schema_of_the_value() {
+    use schemars::{JsonSchema, SchemaGenerator, schema_for};
+
+    fn inside<T: JsonSchema>() -> (schemars::Schema, serde_json::Map<String, serde_json::Value>) {
+        let mut generator = SchemaGenerator::default();
+        (generator.subschema_for::<T>(), generator.definitions().clone())
+    }
+    // A name's schema stands where the name does; an address's stands once and is referred to.
+    assert_ne!(inside::<PersonName>().1.is_empty(), inside::<Address>().1.is_empty());
+    assert_eq!(inside::<Phi<PersonName>>(), inside::<PersonName>());
+    assert_eq!(inside::<Disclosed<PersonName>>(), inside::<PersonName>());
+    assert_eq!(inside::<Phi<Address>>(), inside::<Address>());
+    assert_eq!(inside::<Disclosed<Address>>(), inside::<Address>());
+    assert_eq!(schema_for!(Phi<Address>), schema_for!(Address));
+    assert_eq!(schema_for!(Disclosed<Address>), schema_for!(Address));
 }
 
 proptest! {
