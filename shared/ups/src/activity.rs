@@ -233,7 +233,7 @@ mod tests {
             activity(r#"{"location":{"address":{"city":"Sampletown"}},"status":{"type":"D","description":"Left with Synthia"}}"#);
         let shown = format!("{activity:?} {:?} {:?}", activity.location, activity.identity());
         assert!(!shown.contains("Sampletown") && !shown.contains("Synthia"), "{shown}");
-        assert!(shown.contains("kind: \"D\""), "{shown}");
+        assert!(shown.contains("kind: \"D\"") && shown.ends_with(" [location] [identity]"), "{shown}");
     }
 
     proptest! {

@@ -174,7 +174,12 @@ mod tests {
         for text in others {
             assert_eq!(classify(text), Classified::NotUps, "`{text}`");
         }
-        assert_eq!(classify(&format!("{}{}", GOOD[0], " ".repeat(MAX_TEXT_BYTES))), Classified::NotUps);
+        let spaced = |bytes: usize| format!("{:bytes$}", GOOD[0]);
+        assert_eq!(classify(&spaced(MAX_TEXT_BYTES)), Classified::Valid);
+        assert_eq!(classify(&spaced(MAX_TEXT_BYTES + 1)), Classified::NotUps);
+        // What UPS is asked about may be written at twice the length.
+        assert!(Number::parse(&spaced(2 * MAX_TEXT_BYTES)).is_ok());
+        assert_eq!(Number::parse(&spaced(2 * MAX_TEXT_BYTES + 1)), Err(NotANumber));
     }
 
     #[test]

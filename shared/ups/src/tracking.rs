@@ -314,6 +314,8 @@ mod tests {
     fn a_summary_decides_where_it_is_final_or_all_there_is() {
         let alone = |summary: &str| package(&format!(r#""currentStatus":{summary}"#)).status();
         assert_eq!(alone(r#"{"code":"034","description":"Returned to Sender"}"#), Some(Status::Returned));
+        let shown = format!("{:?}", package(r#""currentStatus":{"code":"034","description":"Returned to Sender"}"#));
+        assert!(shown.contains("CurrentStatus { kind: \"\", status_code: \"\", code: \"034\", .. }"), "{shown}");
         assert_eq!(alone(r#"{"code":"026"}"#), Some(Status::Delivered));
         assert_eq!(alone(r#"{"code":"006"}"#), Some(Status::OutForDelivery));
         assert_eq!(alone(r#"{"code":"012"}"#), Some(Status::InTransit));
