@@ -318,6 +318,16 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_stands_for_an_ipv4_address_is_not_written_in_hexadecimal() {
+        for text in ["::ffff:102:304", "::ffff:a0b:c0d", "::ffff:0:0"] {
+            assert!(!is_rfc_5952(text.as_bytes()), "{text}");
+        }
+        for text in ["::fffe:102:304", "::ffff", "::ffff:102", "1::ffff:102:304", "::ffff:1:102:304"] {
+            assert!(is_rfc_5952(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
     fn words_hold_no_spaces_quotes_or_foreign_letters() {
         for text in ["shp_1", "a", "arn:aws:kms:us-east-1:1:key/k", "x".repeat(128).as_str()] {
             assert_eq!(Word::parse(text).unwrap().as_str(), text);

@@ -1,6 +1,6 @@
 //! Events: one text each, refused when altered, hashed and chained for ever as the golden event says.
 
-use crate::support::{any_event, bare, event, words};
+use crate::support::{any_event, bare, event, of_length, sealed_length, words};
 use ledger::{
     AtMost, Event, EventError, Hash, InvalidLeaf, MAX_EVENT_LEN, Outcome, Resource, Word, chain, verify_chain, verify_leaf,
 };
@@ -155,6 +155,19 @@ fn an_event_over_64_kib_is_refused_written_and_read() {
 }
 
 #[test]
+fn the_longest_event_is_written_and_sealed_and_one_byte_more_is_refused() {
+    // Room for the seal is part of the length of what is not sealed yet.
+    let (longest, longer) = (of_length(MAX_EVENT_LEN - 256), of_length(MAX_EVENT_LEN - 255));
+    assert_eq!(longest.to_json().unwrap().len(), MAX_EVENT_LEN - 256);
+    assert!(matches!(longer.to_json(), Err(EventError::TooLong)));
+    let sealed = chain(sealed_length(0, MAX_EVENT_LEN), 0, Hash::ZERO).unwrap();
+    let json = sealed.to_json().unwrap();
+    assert_eq!(json.len(), MAX_EVENT_LEN);
+    assert_eq!(Event::parse(&json).unwrap(), sealed);
+    assert!(matches!(chain(sealed_length(0, MAX_EVENT_LEN + 1), 0, Hash::ZERO), Err(EventError::TooLong)));
+}
+
+#[test]
 fn sealing_past_2_to_53_events_is_refused() {
     let error = chain(event(), ledger::canonical::MAX_INTEGER + 1, Hash::ZERO).unwrap_err();
     assert!(matches!(error, EventError::Canonical(_)), "{error}");
@@ -258,4 +271,5 @@ fn hashes_in_upper_case_are_refused() {
     assert!(Hash::parse(&"ab".repeat(32)).is_ok());
     assert!(Hash::parse(&"AB".repeat(32)).is_err());
     assert!(Hash::parse(&"é".repeat(32)).is_err());
+    assert_eq!(format!("{:?}", Hash::of(GOLDEN.as_bytes())), format!("Hash({})", Hash::of(GOLDEN.as_bytes())));
 }

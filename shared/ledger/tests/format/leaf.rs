@@ -114,6 +114,12 @@ fn values_at_their_bounds_are_judged_alike() {
         assert!(agree_on_form(altered.as_bytes()), "{length}");
         assert_eq!(Leaf::read(altered.as_bytes()).is_ok(), length == 128);
     }
+    for length in [256, 257] {
+        let agent = "Example/1.0".len() + length - event().actor.user_agent.unwrap().as_str().len();
+        let altered = line.replace("Example/1.0", &"E".repeat(agent));
+        assert!(agree_on_form(altered.as_bytes()), "{length}");
+        assert_eq!(Leaf::read(altered.as_bytes()).is_ok(), length == 256);
+    }
     for length in [Reason::MAX_SEALED, Reason::MAX_SEALED + 1] {
         let longest =
             sealed_line(ledger::Event { reason: Some(Reason::sealed(vec![255; Reason::MAX_SEALED]).unwrap()), ..event() }, 0);

@@ -1,7 +1,7 @@
 //! A log as it grows: segments, the head they move, and what is found when one does not stand.
 
-use crate::support::{OTHER_TENANT, TENANT, event, numbered, words};
-use ledger::{Breach, Event, Frontier, Hash, Head, InvalidLeaf, Segment, Word, merkle, segment};
+use crate::support::{OTHER_TENANT, TENANT, event, numbered, sealed_length, words};
+use ledger::{Breach, Event, Frontier, Hash, Head, InvalidLeaf, MAX_EVENT_LEN, Segment, Word, merkle, segment};
 use proptest::prelude::*;
 
 fn seal(head: &Head, count: u64) -> Segment {
@@ -55,7 +55,8 @@ fn a_segment_is_adopted_as_it_was_sealed() {
     let events: Vec<Event> = sealed.events().map(Result::unwrap).collect();
     assert_eq!(events[4].hash, Some(sealed.last_hash()));
     assert_eq!(sealed.clone().into_body(), sealed.body());
-    assert!(!format!("{sealed:?}").contains("marketer"));
+    let shown = format!("Segment({TENANT}, 5 events from 3, {} bytes)", sealed.body().len());
+    assert_eq!(format!("{sealed:?}"), shown);
 }
 
 #[test]
@@ -74,11 +75,24 @@ fn sealing_takes_what_one_segment_holds_and_no_more() {
 }
 
 #[test]
+fn a_segment_is_filled_to_its_last_byte_and_no_further() {
+    let head = Head::empty(TENANT);
+    // Each of these takes the 64th part of a segment, its line end included.
+    let mut events: Vec<Event> = (0..64).map(|n| sealed_length(n, Segment::MAX_LEN / 64 - 1)).collect();
+    let full = Segment::seal(&head, events.clone()).unwrap().unwrap();
+    assert_eq!((full.len(), full.body().len()), (64, Segment::MAX_LEN));
+    assert_eq!(Segment::parse_after(&head, full.body().to_vec()).unwrap(), full);
+
+    events[63] = sealed_length(63, MAX_EVENT_LEN);
+    assert_eq!(Segment::seal(&head, events).unwrap().unwrap().len(), 63);
+}
+
+#[test]
 fn another_tenants_event_is_neither_sealed_nor_read() {
     let head = Head::empty(TENANT);
     let foreign = Event { tenant_id: OTHER_TENANT, ..numbered(1) };
-    let broken = Segment::seal(&head, [numbered(0), foreign]).unwrap_err();
-    assert!(matches!((broken.sequence, broken.how), (1, Breach::Tenant)));
+    let broken = Segment::seal(&head, [numbered(0), numbered(1), foreign]).unwrap_err();
+    assert!(matches!((broken.sequence, broken.line, broken.how), (2, 3, Breach::Tenant)));
 
     let theirs = Segment::seal(&Head::empty(OTHER_TENANT), [Event { tenant_id: OTHER_TENANT, ..numbered(0) }]).unwrap().unwrap();
     assert!(matches!(head.extend(&theirs).unwrap_err().how, Breach::Tenant));
@@ -102,7 +116,7 @@ fn segments_do_not_follow_out_of_turn() {
 
 #[test]
 fn what_was_done_to_a_segment_is_named_and_placed() {
-    let (head, _) = grown(&[10]);
+    let (head, before) = grown(&[10]);
     let segment = seal(&head, 5);
     let lines = lines(&segment);
     let with = |order: &[usize]| order.iter().flat_map(|n| lines[*n].clone()).collect::<Vec<u8>>();
@@ -114,6 +128,7 @@ fn what_was_done_to_a_segment_is_named_and_placed() {
     assert!(matches!(found(&head, with(&[0, 1, 1, 2, 3, 4])), (12, 3, Breach::Repeated { found: 11 })));
     assert!(matches!(found(&head, with(&[0, 1, 2, 3, 4])[..segment.body().len() - 1].to_vec()), (14, 5, Breach::CutOff)));
     assert!(matches!(found(&head, Vec::new()), (10, 1, Breach::Size)));
+    assert!(matches!(found(&head, before[0].body().to_vec()), (10, 1, Breach::Reordered { found: 0 })));
 
     // An event of somebody's own after the second, which claims to be the third.
     let own = Segment::seal(&Head::empty(TENANT), [numbered(99)]).unwrap().unwrap().events().next().unwrap().unwrap();

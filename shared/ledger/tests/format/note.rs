@@ -37,6 +37,8 @@ fn the_published_notes_verify() {
     assert_eq!(Note::parse(both.as_bytes()).unwrap().to_string(), both);
     let unknown = open(&both, &[]).unwrap_err();
     assert_eq!(unknown, NoteError::Unknown(vec!["PeterNeumann+c74f20a3".into(), "EnochRoot+af0cfe78".into()]));
+    let said = "no signature by a known key; signed by `PeterNeumann+c74f20a3`, `EnochRoot+af0cfe78`";
+    assert_eq!(unknown.to_string(), said);
     assert!(matches!(open(&format!("{TEXT}\n{ENOCH_SIGNED}"), &[key(PETER)]), Err(NoteError::Unknown(_))));
 }
 
@@ -96,6 +98,7 @@ fn malformed_notes_are_refused() {
 #[test]
 fn manglings_of_a_verifier_key_are_refused() {
     assert_eq!(key(PETER).to_string(), PETER);
+    assert_eq!(format!("{:?}", key(PETER)), format!("VerifierKey({PETER})"));
     assert_eq!((key(PETER).name(), key(PETER).label().as_str()), ("PeterNeumann", "PeterNeumann+c74f20a3"));
     for from in 0..PETER.len() {
         for to in from..=PETER.len() {

@@ -2,7 +2,7 @@
 
 use ledger::{
     Actor, ActorType, AtMost, Decision, Event, EventType, Format, Hash, OccurredAt, Outcome, Policy, Principal, PurposeOfUse,
-    Reason, Resource, Severity, UserAgent, Word,
+    Reason, Resource, Severity, UserAgent, Word, canonical, chain,
 };
 use proptest::prelude::*;
 use std::num::NonZeroU32;
@@ -99,6 +99,35 @@ prop_compose! {
         event.actor.ip = ip;
         event
     }
+}
+
+/// An event whose text, before it is sealed, has so many bytes.
+pub(crate) fn of_length(bytes: usize) -> Event {
+    let long = |n: usize| vec!["x".repeat(128); n];
+    let list = |items: &[String]| words::<100>(&items.iter().map(String::as_str).collect::<Vec<_>>());
+    let resource = Resource { resource_type: Word::clean(&"t".repeat(128)), id: Word::clean(&"i".repeat(128)) };
+    let full = Event {
+        resources: vec![resource; 100].try_into().unwrap(),
+        disclosed: list(&long(100)),
+        redacted: list(&long(100)),
+        ..event()
+    };
+    let len = |event: &Event| canonical::to_vec(event).unwrap().len();
+    // A word takes three bytes more in a list: two quotes and a comma, which the first lacks.
+    let missing = bytes + 1 - len(&full);
+    let mut changes = long(missing / 131 - 1);
+    let rest = missing - changes.len() * 131;
+    changes.extend(["y".repeat(rest / 2 - 3), "z".repeat(rest - rest / 2 - 3)]);
+    let event = Event { changes: list(&changes), ..full };
+    assert_eq!(len(&event), bytes);
+    event
+}
+
+/// An event whose text has so many bytes once it is sealed as the `sequence`th.
+pub(crate) fn sealed_length(sequence: u64, bytes: usize) -> Event {
+    let len = |event: &Event| canonical::to_vec(event).unwrap().len();
+    let seal = len(&chain(event(), sequence, Hash::ZERO).unwrap()) - len(&event());
+    of_length(bytes - seal)
 }
 
 /// The `n`th event of a log of many alike.
