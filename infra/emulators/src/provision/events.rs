@@ -2,9 +2,9 @@ use serde_json::{Value, json};
 
 use super::properties::Properties;
 use super::{Run, attributes, member, refused};
-use crate::Error;
 use crate::http_client::EVENTS;
 use crate::template::Attributes;
+use crate::{ACCOUNT, Error, REGION};
 
 impl Run<'_> {
     pub(super) async fn event_bus(&mut self, name: &str, mut properties: Properties) -> Result<Attributes, Error> {
@@ -32,7 +32,11 @@ impl Run<'_> {
     /// A rule and its targets; a second run says the same again.
     pub(super) async fn rule(&mut self, name: &str, mut properties: Properties) -> Result<Attributes, Error> {
         let rule = properties.text("Name")?;
-        let bus = properties.text("EventBusName")?;
+        let Some(bus) = properties.take("EventBusName").as_ref().and_then(Value::as_str).map(str::to_owned) else {
+            // On the account's own bus services tell of themselves, and none here does.
+            let arn = format!("arn:aws:events:{REGION}:{ACCOUNT}:rule/{rule}");
+            return Ok(attributes(rule, [("Arn", arn)]));
+        };
         let mut input = json!({ "Name": rule, "EventBusName": bus });
         properties.move_to(&mut input, &["Description", "State"]);
         if let Some(pattern) = properties.take("EventPattern") {

@@ -1,17 +1,125 @@
-//! Who is woken by what: something that was given up, a pipe that fails, a log that is not what it was, or not sealed in time.
+//! Who is woken by what, in the root template: something that was given up or waits, a pipe that fails, a log that is not what it was,
+//! an API that fails or is slow, tables, mail, keys, and lines of the log. Functions' own are in their domains' stacks (`watch`).
+//!
+//! An alarm's description names the section of a runbook that says what to do.
 
 use super::{
     function::pascal,
     queues,
     yaml::{Node, attribute, list, map, reference, sub},
 };
-use common::{Feed, Need};
+use common::{AnyConsumer, Feed, Need};
 
-pub(crate) fn resources() -> String {
+/// What an alarm looks at and says.
+#[derive(Debug)]
+pub(crate) struct Alarm<'a> {
+    /// After the deployment's.
+    pub(crate) name: &'a str,
+    pub(crate) says: &'a str,
+    /// `queues#given-up`: a section of a page in `docs/runbooks`.
+    pub(crate) runbook: &'a str,
+    pub(crate) of: Of,
+    pub(crate) above: &'a str,
+    /// In one of so many last periods: what comes again at intervals is one alarm that stays on, not one each time.
+    pub(crate) of_last: u32,
+    /// In how many of them.
+    pub(crate) met: u32,
+}
+
+/// One metric, or what is worked out from some.
+#[derive(Debug)]
+pub(crate) enum Of {
+    One(Metric),
+    /// The metrics by their names in the expression.
+    Worked {
+        out: Node,
+        from: Vec<(String, Metric)>,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct Metric {
+    pub(crate) namespace: Node,
+    pub(crate) name: &'static str,
+    pub(crate) dimensions: Vec<(&'static str, Node)>,
+    /// `Sum`, `Maximum`, `p99`.
+    pub(crate) statistic: &'static str,
+    pub(crate) period: u32,
+}
+
+impl Metric {
+    pub(crate) fn of(namespace: &str, name: &'static str, statistic: &'static str, period: u32) -> Self {
+        Self { namespace: namespace.into(), name, dimensions: Vec::new(), statistic, period }
+    }
+    pub(crate) fn by(mut self, name: &'static str, value: Node) -> Self {
+        self.dimensions.push((name, value));
+        self
+    }
+
+    fn what(&self) -> Vec<(String, Node)> {
+        let mut what = vec![("Namespace".to_owned(), self.namespace.clone()), ("MetricName".to_owned(), self.name.into())];
+        if !self.dimensions.is_empty() {
+            let each = self.dimensions.iter().map(|(name, value)| map! { "Name" => *name, "Value" => value.clone() });
+            what.push(("Dimensions".to_owned(), each.collect()));
+        }
+        what
+    }
+}
+
+/// The alarm as a resource. No news is good news.
+pub(crate) fn resource(alarm: &Alarm<'_>) -> Node {
+    let mut properties = vec![
+        ("AlarmName".to_owned(), sub(format!("${{Prefix}}-{}", alarm.name))),
+        ("AlarmDescription".to_owned(), described(alarm.says, alarm.runbook).into()),
+    ];
+    match &alarm.of {
+        Of::One(metric) => {
+            properties.extend(metric.what());
+            let statistic = if metric.statistic.starts_with('p') { "ExtendedStatistic" } else { "Statistic" };
+            properties.push((statistic.to_owned(), metric.statistic.into()));
+            properties.push(("Period".to_owned(), metric.period.into()));
+        }
+        Of::Worked { out, from } => {
+            let asked = from.iter().map(|(id, metric)| {
+                map! {
+                    "Id" => id.as_str(), "ReturnData" => false,
+                    "MetricStat" => map! {
+                        "Metric" => Node::Map(metric.what()), "Period" => metric.period, "Stat" => metric.statistic,
+                    },
+                }
+            });
+            let worked = map! { "Id" => "watched", "ReturnData" => true, "Expression" => out.clone() };
+            properties.push(("Metrics".to_owned(), asked.chain([worked]).collect()));
+        }
+    }
+    let condition = map! {
+        "EvaluationPeriods" => alarm.of_last,
+        "DatapointsToAlarm" => alarm.met,
+        "ComparisonOperator" => "GreaterThanThreshold",
+        "Threshold" => Node::Plain(alarm.above.to_owned()),
+        "TreatMissingData" => "notBreaching",
+        "AlarmActions" => list![reference("AlarmTopic")],
+        "OKActions" => list![reference("AlarmTopic")],
+    };
+    properties.extend(condition.members().iter().cloned());
+    map! { "Type" => "AWS::CloudWatch::Alarm", "Properties" => Node::Map(properties) }
+}
+
+/// What an alarm says, and where to read on.
+fn described(says: &str, runbook: &str) -> String {
+    let (page, section) = runbook.split_once('#').unwrap_or((runbook, ""));
+    format!("{says}. Runbook: docs/runbooks/{page}.md#{section}")
+}
+
+/// `tables`: each table's logical name, and its indexes'.
+pub(crate) fn resources(tables: &[(String, Vec<String>)]) -> String {
     let mut resources: Vec<(String, Node)> = Vec::new();
     for queue in registry::queues() {
         let name = pascal(queue.name);
         resources.push((format!("{name}DeadAlarm"), given_up(&name, &queues::logical_dead(&queue))));
+    }
+    for consumer in registry::consumers() {
+        resources.push((format!("{}WaitsAlarm", pascal(consumer.queue.name)), waits(consumer)));
     }
     let mut pipes = vec![("DomainEvents".to_owned(), "domain-events")];
     let sealer = registry::consumers().find(|consumer| consumer.queue.feed == Feed::WakeUps);
@@ -22,44 +130,262 @@ pub(crate) fn resources() -> String {
     if let Some(sealer) = sealer {
         resources.extend(watched(sealer.domain, "AuditTampered", &TAMPERED));
         resources.extend(watched(sealer.domain, "AuditLag", &LAGGING));
-        // A sealer that does not run says nothing of lagging.
-        resources.push(("AuditWaitsAlarm".to_owned(), waits(&queues::logical(&sealer.queue))));
     }
     if let Some(sweeper) = registry::schedules().find(|schedule| schedule.needs.contains(&Need::Outbox)) {
         resources.extend(watched(sweeper.domain, "OutboxMissed", &MISSED));
     }
     resources.extend(skipped());
+    resources.extend(tables.iter().flat_map(|(table, indexes)| throttled(table, indexes)));
+    resources.extend(apis());
+    resources.extend(account());
+    resources.extend(logged());
+    resources.extend(keys());
     Node::Map(resources).write(2)
 }
 
 fn given_up(name: &str, queue: &str) -> Node {
-    let metric = map! {
-        "Namespace" => "AWS/SQS",
-        "MetricName" => "ApproximateNumberOfMessagesVisible",
-        "Dimensions" => list![map! { "Name" => "QueueName", "Value" => attribute(&format!("{queue}.QueueName")) }],
-        "Statistic" => "Maximum",
-    };
-    alarm(&format!("{}-given-up", kebab(name)), "Messages were given up: `cloister dlq` says which and why", metric, 0, 60)
+    resource(&Alarm {
+        name: &format!("{}-given-up", kebab(name)),
+        says: "Messages were given up: `cloister dlq` says which and why",
+        runbook: "queues#given-up",
+        of: Of::One(
+            Metric::of("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", 60)
+                .by("QueueName", attribute(&format!("{queue}.QueueName"))),
+        ),
+        above: "0",
+        of_last: 1,
+        met: 1,
+    })
 }
 
-fn waits(queue: &str) -> Node {
-    let metric = map! {
-        "Namespace" => "AWS/SQS",
-        "MetricName" => "ApproximateAgeOfOldestMessage",
-        "Dimensions" => list![map! { "Name" => "QueueName", "Value" => attribute(&format!("{queue}.QueueName")) }],
-        "Statistic" => "Maximum",
-    };
-    alarm("audit-waits", "Nobody seals the audit log: its wake-ups wait for more than five minutes", metric, 300, 60)
+/// The oldest message. A sealer that does not run says nothing of lagging; any other queue's message may be tried as often as it is.
+fn waits(consumer: &AnyConsumer) -> Node {
+    let queue = &consumer.queue;
+    let sealer = queue.feed == Feed::WakeUps;
+    let patience = if sealer { 300 } else { queues::visible_secs(consumer) * u32::from(queue.receives) + 300 };
+    resource(&Alarm {
+        name: &if sealer { "audit-waits".to_owned() } else { format!("{}-waits", queue.name) },
+        says: &if sealer {
+            "Nobody seals the audit log: its wake-ups wait for more than five minutes".to_owned()
+        } else {
+            format!("The oldest message of `{}` waits for longer than all its tries take", queue.name)
+        },
+        runbook: "queues#waits",
+        of: Of::One(
+            Metric::of("AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", 60)
+                .by("QueueName", attribute(&format!("{}.QueueName", queues::logical(queue)))),
+        ),
+        above: &patience.to_string(),
+        of_last: 1,
+        met: 1,
+    })
 }
 
 fn pipe_fails(pipe: &str) -> Node {
-    let metric = map! {
-        "Namespace" => "AWS/EventBridge/Pipes",
-        "MetricName" => "ExecutionFailed",
-        "Dimensions" => list![map! { "Name" => "PipeName", "Value" => sub(format!("${{Prefix}}-{pipe}")) }],
-        "Statistic" => "Sum",
+    resource(&Alarm {
+        name: &format!("{pipe}-pipe"),
+        says: "A pipe from the ledger's stream fails; what it misses is swept",
+        runbook: "queues#pipe",
+        of: Of::One(
+            Metric::of("AWS/EventBridge/Pipes", "ExecutionFailed", "Sum", 300).by("PipeName", sub(format!("${{Prefix}}-{pipe}"))),
+        ),
+        above: "0",
+        of_last: 1,
+        met: 1,
+    })
+}
+
+/// Reads and writes that DynamoDB turned away, of the table and of each index: one alarm for reads, one for writes.
+fn throttled(table: &str, indexes: &[String]) -> [(String, Node); 2] {
+    let named = kebab(table.trim_end_matches("Table"));
+    [("Read", "ReadThrottleEvents"), ("Write", "WriteThrottleEvents")].map(|(kind, metric)| {
+        let of_table = || Metric::of("AWS/DynamoDB", metric, "Sum", 60).by("TableName", reference(table));
+        let of_index = |index: &String| of_table().by("GlobalSecondaryIndexName", index.as_str().into());
+        let from = [of_table()].into_iter().chain(indexes.iter().map(of_index)).enumerate();
+        let from: Vec<_> = from.map(|(i, metric)| (format!("m{i}"), metric)).collect();
+        let sum = from.iter().map(|(id, _)| format!("FILL({id}, 0)")).collect::<Vec<_>>().join(" + ");
+        let alarm = Alarm {
+            name: &format!("{named}-{}s-throttled", kind.to_lowercase()),
+            says: &format!("DynamoDB turns {}s of `{named}`, or of an index of its, away", kind.to_lowercase()),
+            runbook: "tables#throttled",
+            of: Of::Worked { out: sum.into(), from },
+            above: "0",
+            of_last: 5,
+            met: 3,
+        };
+        (format!("{}{kind}sThrottledAlarm", table.trim_end_matches("Table")), resource(&alarm))
+    })
+}
+
+/// What the REST API and the sockets answer.
+fn apis() -> Vec<(String, Node)> {
+    let rest = |metric, statistic| {
+        Metric::of("AWS/ApiGateway", metric, statistic, 300).by("ApiName", sub("${Prefix}-api")).by("Stage", "live".into())
     };
-    alarm(&format!("{pipe}-pipe"), "A pipe from the ledger's stream fails; what it misses is swept", metric, 0, 300)
+    let sockets = |metric, statistic| {
+        Metric::of("AWS/ApiGateway", metric, statistic, 300).by("ApiId", reference("SocketApi")).by("Stage", "live".into())
+    };
+    let failed =
+        |name: &str| (name.to_owned(), sockets(if name == "sent" { "IntegrationError" } else { "ExecutionError" }, "Sum"));
+    let alarm =
+        |name, says, runbook, of, above, periods| Alarm { name, says, runbook, of, above, of_last: periods, met: periods };
+    [
+        (
+            "ApiErrorsAlarm",
+            alarm("api-errors", "The API answers with 5xx", "api#errors", Of::One(rest("5XXError", "Sum")), "5", 1),
+        ),
+        (
+            "ApiLatencyAlarm",
+            alarm(
+                "api-latency",
+                "One request in a hundred takes more than three seconds",
+                "api#latency",
+                Of::One(rest("Latency", "p99")),
+                "3000",
+                3,
+            ),
+        ),
+        (
+            "SocketErrorsAlarm",
+            alarm(
+                "socket-errors",
+                "Sockets are refused or answered with errors of ours",
+                "api#errors",
+                Of::Worked { out: "FILL(sent, 0) + FILL(own, 0)".into(), from: vec![failed("sent"), failed("own")] },
+                "5",
+                1,
+            ),
+        ),
+        (
+            "SocketLatencyAlarm",
+            alarm(
+                "socket-latency",
+                "One message of a socket in a hundred takes more than three seconds",
+                "api#latency",
+                Of::One(sockets("IntegrationLatency", "p99")),
+                "3000",
+                3,
+            ),
+        ),
+    ]
+    .map(|(name, alarm)| (name.to_owned(), resource(&alarm)))
+    .into()
+}
+
+/// What is the whole account's: its functions' concurrency, and what is thought of its mail.
+fn account() -> Vec<(String, Node)> {
+    let mail = |metric| Of::One(Metric::of("AWS/SES", metric, "Average", 3600));
+    let one = |name, says, runbook, of, above| Alarm { name, says, runbook, of, above, of_last: 1, met: 1 };
+    [
+        (
+            "ConcurrencyAlarm",
+            one(
+                "concurrency",
+                "Functions of this account run at more than 80 % of the concurrency that it has",
+                "functions#concurrency",
+                Of::Worked {
+                    out: sub("claimed / ${LambdaConcurrency} * 100"),
+                    from: vec![("claimed".to_owned(), Metric::of("AWS/Lambda", "ClaimedAccountConcurrency", "Maximum", 60))],
+                },
+                "80",
+            ),
+        ),
+        (
+            "MailBouncesAlarm",
+            one(
+                "mail-bounces",
+                "More than 3 % of mails come back: SES reviews an account at 5 %",
+                "mail#bounces",
+                mail("Reputation.BounceRate"),
+                "0.03",
+            ),
+        ),
+        (
+            "MailComplaintsAlarm",
+            one(
+                "mail-complaints",
+                "More than 0.08 % of mails are complained of: SES reviews an account at 0.1 %",
+                "mail#complaints",
+                mail("Reputation.ComplaintRate"),
+                "0.0008",
+            ),
+        ),
+    ]
+    .map(|(name, alarm)| (name.to_owned(), resource(&alarm)))
+    .into()
+}
+
+/// Lines of any function's log, by their level. Each domain's stack counts its own.
+fn logged() -> Vec<(String, Node)> {
+    let lines =
+        |metric: &'static str, period| Of::One(Metric { namespace: namespace(), ..Metric::of("", metric, "Sum", period) });
+    [
+        (
+            "LogCriticalAlarm",
+            Alarm {
+                name: "log-critical",
+                says: "A function logs what somebody must see at once",
+                runbook: "logs#critical",
+                of: lines(LOG_CRITICAL, 60),
+                above: "0",
+                of_last: 1,
+                met: 1,
+            },
+        ),
+        (
+            "LogErrorsAlarm",
+            Alarm {
+                name: "log-errors",
+                says: "Functions log more than five errors in five minutes",
+                runbook: "logs#errors",
+                of: lines(LOG_ERRORS, 300),
+                above: "5",
+                of_last: 1,
+                met: 1,
+            },
+        ),
+    ]
+    .map(|(name, alarm)| (name.to_owned(), resource(&alarm)))
+    .into()
+}
+
+pub(crate) const LOG_CRITICAL: &str = "log-critical";
+pub(crate) const LOG_ERRORS: &str = "log-errors";
+
+/// Somebody disables a key, has it deleted, or ends its rotation; or a key is gone. CloudTrail tells of whichever key in the account: a
+/// tenant's has no name to be known by.
+fn keys() -> Vec<(String, Node)> {
+    let says = described(
+        "Somebody has disabled a KMS key, scheduled its deletion or ended its rotation; or one was deleted",
+        "keys#disabled",
+    );
+    let pattern = map! {
+        "source" => list!["aws.kms"],
+        "$or" => list![
+            map! {
+                "detail-type" => list!["AWS API Call via CloudTrail"],
+                "detail" => map! {
+                    "eventSource" => list!["kms.amazonaws.com"],
+                    "eventName" => list!["DisableKey", "DisableKeyRotation", "ScheduleKeyDeletion"],
+                },
+            },
+            map! { "detail-type" => list!["KMS CMK Deletion"] },
+        ],
+    };
+    let told = map! {
+        "InputPathsMap" => map! { "event" => "$.detail.eventName", "key" => "$.resources", "at" => "$.time" },
+        "InputTemplate" => format!("\"{says} (<event>, <key>, <at>)\""),
+    };
+    let rule = map! {
+        "Type" => "AWS::Events::Rule",
+        "Properties" => map! {
+            "Name" => sub("${Prefix}-keys"),
+            "Description" => says.as_str(),
+            "EventPattern" => pattern,
+            "Targets" => list![map! { "Id" => "alarms", "Arn" => reference("AlarmTopic"), "InputTransformer" => told }],
+        },
+    };
+    vec![("KeysRule".to_owned(), rule)]
 }
 
 /// Lines of a domain's log that somebody should see.
@@ -67,6 +393,7 @@ struct Watched {
     name: &'static str,
     pattern: &'static str,
     says: &'static str,
+    runbook: &'static str,
     /// In how many of the last minutes it may have been, for the alarm to be on.
     of_last: u32,
 }
@@ -75,6 +402,7 @@ const TAMPERED: Watched = Watched {
     name: "audit-tampered",
     pattern: r#"{ $.event = "audit.tamper_detected" }"#,
     says: "The audit log is not what was sealed: a security incident, whoever caused it",
+    runbook: "audit#tampered",
     // Most CloudWatch takes: a day. What is open is found again each hour.
     of_last: 24 * 60,
 };
@@ -84,6 +412,7 @@ const LAGGING: Watched = Watched {
     name: "audit-lag",
     pattern: "{ $.['audit.lag_ms'] > 300000 }",
     says: "Audit events wait for more than five minutes before they are sealed",
+    runbook: "audit#lag",
     of_last: 1,
 };
 
@@ -92,6 +421,7 @@ const MISSED: Watched = Watched {
     name: "outbox-missed",
     pattern: "{ $.['outbox.missed'] > 0 }",
     says: "Events did not come by the bus in time, and were told again by the sweeper: see the pipes and the bus",
+    runbook: "queues#outbox-missed",
     of_last: 1,
 };
 
@@ -100,6 +430,7 @@ const SKIPPED: Watched = Watched {
     name: "tenants-skipped",
     pattern: r#"{ $.event = "tenant.skipped" }"#,
     says: "A schedule leaves a tenant out because something of it cannot be read: its log line says which tenant and what",
+    runbook: "logs#tenants-skipped",
     of_last: 2 * 60,
 };
 
@@ -111,7 +442,7 @@ fn skipped() -> Vec<(String, Node)> {
     domains.iter().map(metric).chain([("TenantsSkippedAlarm".to_owned(), of_metric(&SKIPPED))]).collect()
 }
 
-fn namespace() -> Node {
+pub(crate) fn namespace() -> Node {
     sub("Cloister/${Prefix}")
 }
 
@@ -136,37 +467,13 @@ fn filter(domain: &str, watched: &Watched) -> Node {
 }
 
 fn of_metric(watched: &Watched) -> Node {
-    let metric = map! { "Namespace" => namespace(), "MetricName" => watched.name, "Statistic" => "Sum" };
-    alarm_of(watched.name, watched.says, metric, 0, 60, watched.of_last)
-}
-
-/// `metric` above a number in one period of so many seconds. No news is good news.
-fn alarm(name: &str, says: &str, metric: Node, above: u32, period: u32) -> Node {
-    alarm_of(name, says, metric, above, period, 1)
-}
-
-/// The same in one of so many last periods: what comes again at intervals is one alarm that stays on, not one each time.
-fn alarm_of(name: &str, says: &str, metric: Node, above: u32, period: u32, of_last: u32) -> Node {
-    let Node::Map(metric) = metric else { return metric };
-    let mut properties =
-        vec![("AlarmName".to_owned(), sub(format!("${{Prefix}}-{name}"))), ("AlarmDescription".to_owned(), says.into())];
-    properties.extend(metric);
-    let condition = map! {
-        "Period" => period,
-        "EvaluationPeriods" => of_last,
-        "DatapointsToAlarm" => 1u32,
-        "ComparisonOperator" => "GreaterThanThreshold",
-        "Threshold" => above,
-        "TreatMissingData" => "notBreaching",
-        "AlarmActions" => list![reference("AlarmTopic")],
-        "OKActions" => list![reference("AlarmTopic")],
-    };
-    properties.extend(condition.members().iter().cloned());
-    map! { "Type" => "AWS::CloudWatch::Alarm", "Properties" => Node::Map(properties) }
+    let metric = Metric { namespace: namespace(), ..Metric::of("", watched.name, "Sum", 60) };
+    let Watched { name, says, runbook, of_last, .. } = *watched;
+    resource(&Alarm { name, says, runbook, of: Of::One(metric), above: "0", of_last, met: 1 })
 }
 
 /// `DeliverNotification` as `deliver-notification`.
-fn kebab(name: &str) -> String {
+pub(crate) fn kebab(name: &str) -> String {
     let mut out = String::new();
     for c in name.chars() {
         if c.is_ascii_uppercase() && !out.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::{
     function::{Function, Serves},
-    queues,
+    queues, watch,
     yaml::{Node, attribute, list, map, reference, sub},
 };
 use common::{AnyConsumer, AnySchedule};
@@ -34,7 +34,9 @@ fn mapping(function: &Function, consumer: &AnyConsumer) -> Node {
     if queue.window_secs > 0 && !queue.is_fifo() {
         properties.push(("MaximumBatchingWindowInSeconds".to_owned(), u32::from(queue.window_secs).into()));
     }
-    if let Some(most) = queue.most_at_once {
+    if let Some(kept) = watch::at_once(function) {
+        properties.push(kept);
+    } else if let Some(most) = queue.most_at_once {
         properties.push(("ScalingConfig".to_owned(), map! { "MaximumConcurrency" => u32::from(most) }));
     }
     map! { "Type" => "AWS::Lambda::EventSourceMapping", "Properties" => Node::Map(properties) }

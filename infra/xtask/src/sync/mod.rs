@@ -27,6 +27,9 @@ mod tests;
 mod triggers;
 #[cfg(test)]
 mod two_deployments;
+mod watch;
+#[cfg(test)]
+mod watched;
 mod yaml;
 
 use crate::{Outcome, openapi, workspace};
@@ -126,7 +129,7 @@ fn plan(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     let template = in_template(&template, "triggers", &triggers::of_pool())?;
     let template = in_template(&template, "events", &queues::resources())?;
     let template = in_template(&template, "sockets", &sockets::resources())?;
-    let template = in_template(&template, "alarms", &alarms::resources())?;
+    let template = in_template(&template, "alarms", &alarms::resources(&nested.tables))?;
     let template = in_template(&template, "api", &api::resources())?;
     let template = in_template(&template, "walls", &second_wall::resources(&functions))?;
     let template = in_template(&template, "stacks", &yaml::Node::Map(stacks).write(2))?;

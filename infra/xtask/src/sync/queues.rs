@@ -47,7 +47,7 @@ pub(crate) fn resources() -> String {
 fn of_consumer(consumer: &AnyConsumer) -> Vec<(String, Node)> {
     let queue = &consumer.queue;
     let name = pascal(queue.name);
-    let mut resources = vec![(logical(queue), live(queue, consumer.timeout_secs)), (logical_dead(queue), dead(queue))];
+    let mut resources = vec![(logical(queue), live(consumer)), (logical_dead(queue), dead(queue))];
     let mut statements = vec![tls_only(&[logical(queue), logical_dead(queue)])];
     match queue.feed {
         Feed::Events | Feed::AllEvents => {
@@ -77,10 +77,15 @@ fn of_consumer(consumer: &AnyConsumer) -> Vec<(String, Node)> {
     resources
 }
 
-fn live(queue: &Queue, timeout_secs: u16) -> Node {
-    let visible = VISIBLE_AFTER_TIMEOUTS * u32::from(timeout_secs) + u32::from(queue.window_secs);
+/// For how long a message is hidden while it is tried.
+pub(crate) fn visible_secs(consumer: &AnyConsumer) -> u32 {
+    VISIBLE_AFTER_TIMEOUTS * u32::from(consumer.timeout_secs) + u32::from(consumer.queue.window_secs)
+}
+
+fn live(consumer: &AnyConsumer) -> Node {
+    let queue = &consumer.queue;
     let mut properties = named(queue, &queue.full_name());
-    properties.push(("VisibilityTimeout".to_owned(), visible.into()));
+    properties.push(("VisibilityTimeout".to_owned(), visible_secs(consumer).into()));
     properties.push(("MessageRetentionPeriod".to_owned(), KEPT_SECS.into()));
     if queue.delay_secs > 0 {
         properties.push(("DelaySeconds".to_owned(), u32::from(queue.delay_secs).into()));

@@ -3,7 +3,7 @@
 use super::{
     background,
     function::{Function, Serves, pascal},
-    iam, queues, second_wall, triggers,
+    iam, queues, second_wall, triggers, watch,
     yaml::{Node, attribute, list, map, reference, sub},
 };
 use common::Need;
@@ -16,12 +16,16 @@ pub(crate) struct Root {
     globals: Vec<(String, Node)>,
     /// The functions' environment: variable, the nested stack's parameter, and what the root passes for it.
     environment: Vec<(String, String, Node)>,
+    /// The tables' logical names, each with its indexes'.
+    pub(crate) tables: Vec<(String, Vec<String>)>,
 }
 
 /// Passed besides what the environment needs: the nested stack's parameter, and what the root passes for it.
 fn besides(functions: &[Function]) -> Vec<(&'static str, Node)> {
     let mut parameters = vec![("DataKeyArn", attribute("DataKey.Arn")), ("LogRetentionDays", reference("LogRetentionDays"))];
     parameters.push(second_wall::parameter());
+    parameters.push(("AlarmTopic", reference("AlarmTopic")));
+    parameters.extend(watch::kept(functions).into_iter().map(|kept| (kept.parameter(), reference(kept.parameter()))));
     if functions.iter().any(|function| function.needs(Need::Push)) {
         parameters.push(("SocketApi", reference("SocketApi")));
     }
@@ -39,7 +43,7 @@ impl Root {
         let environment =
             variables.members().iter().map(|(name, value)| (name.clone(), parameter(name, value), value.clone())).collect();
         let globals = globals.members().iter().filter(|(name, _)| name != "Environment").cloned().collect();
-        Ok(Self { globals, environment })
+        Ok(Self { globals, environment, tables: tables(&template) })
     }
 
     /// The resource of the root template that is the domain's stack.
@@ -88,19 +92,33 @@ impl Root {
             resources.push((format!("{}Role", function.logical()), role(function)));
             resources.extend(background::resources(function));
             resources.extend(triggers::permission(function));
+            resources.extend(watch::of_function(function));
         }
+        resources.extend(watch::of_log());
         resources.extend(background::clock_role(domain, functions));
+        let mut conditions = second_wall::conditions().members().to_vec();
+        conditions.extend(watch::kept(functions).into_iter().map(watch::Kept::conditions));
         let template = map! {
             "AWSTemplateFormatVersion" => "2010-09-09",
             "Transform" => "AWS::Serverless-2016-10-31",
             "Description" => format!("Cloister - the functions of {domain}"),
             "Parameters" => Node::Map(parameters.collect()),
-            "Conditions" => second_wall::conditions(),
+            "Conditions" => Node::Map(conditions),
             "Globals" => map! { "Function" => Node::Map(globals) },
             "Resources" => Node::Map(resources),
         };
         format!("{}{}", super::GENERATED, template.write(0))
     }
+}
+
+fn tables(template: &serde_norway::Value) -> Vec<(String, Vec<String>)> {
+    let resources = template["Resources"].as_mapping().into_iter().flatten();
+    let tables = resources.filter(|(_, resource)| resource["Type"] == "AWS::DynamoDB::Table");
+    let indexes = |table: &serde_norway::Value| {
+        let indexes = table["Properties"]["GlobalSecondaryIndexes"].as_sequence().into_iter().flatten();
+        indexes.filter_map(|index| index["IndexName"].as_str().map(str::to_owned)).collect()
+    };
+    tables.filter_map(|(name, table)| Some((name.as_str()?.to_owned(), indexes(table)))).collect()
 }
 
 /// A plain reference passes under its own name; anything else under the variable's.
@@ -131,6 +149,7 @@ fn resource(function: &Function) -> Node {
         ("Role".to_owned(), attribute(&format!("{}Role.Arn", function.logical()))),
     ];
     properties.extend(function.timeout().map(|secs| ("Timeout".to_owned(), u32::from(secs).into())));
+    properties.extend(watch::reserved(function));
     properties.extend(second_wall::environment(function).map(|environment| ("Environment".to_owned(), environment)));
     properties.push(("LoggingConfig".to_owned(), map! { "LogGroup" => reference("Logs"), "LogFormat" => "JSON" }));
     map! { "Type" => "AWS::Serverless::Function", "Properties" => Node::Map(properties) }
