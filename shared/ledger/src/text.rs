@@ -162,7 +162,7 @@ pub(crate) fn is_rfc_5952(text: &[u8]) -> bool {
     }
     let left_out = segments.len() - count;
     let shortened = gap.map_or(0..0, |gap| gap..gap + left_out);
-    if gap.is_none() && left_out > 0 {
+    if gap.is_some() != (left_out > 0) {
         return false;
     }
     segments[shortened.start..].rotate_right(left_out);
@@ -323,6 +323,16 @@ mod tests {
             assert!(!is_rfc_5952(text.as_bytes()), "{text}");
         }
         for text in ["::fffe:102:304", "::ffff", "::ffff:102", "1::ffff:102:304", "::ffff:1:102:304"] {
+            assert!(is_rfc_5952(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn colons_that_leave_nothing_out_are_not_doubled() {
+        for text in ["::1:2:3:4:5:6:7:8", "1:2:3:4::5:6:7:8", "1:2:3:4:5:6:7:8::", "::ffff:1:2:3:4:5:6:7", "1:2:3:4:5:6:7", ""] {
+            assert!(!is_rfc_5952(text.as_bytes()), "{text}");
+        }
+        for text in ["1:2:3:4:5:6:7:8", "::3:4:5:6:7:8", "1:2:3:4:5:6::", "::"] {
             assert!(is_rfc_5952(text.as_bytes()), "{text}");
         }
     }
