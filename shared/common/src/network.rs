@@ -241,6 +241,26 @@ mod tests {
         assert!(serde_json::from_str::<AllowList>(r#"["10.0.0.1/8"]"#).is_err());
     }
 
+    #[test]
+    fn a_hundred_networks_are_taken_and_one_more_is_not() {
+        let networks = |count: usize| (0..count).map(|i| format!("10.0.{i}.0/24")).collect::<Vec<_>>();
+        let hundred: AllowList = serde_json::from_value(networks(100).into()).unwrap();
+        assert_eq!(Ok(&hundred), networks(100).join(",").parse().as_ref());
+        assert!(!hundred.is_empty() && AllowList::default().is_empty());
+        assert_eq!(networks(101).join(",").parse::<AllowList>(), Err(NotANetwork));
+        let schema = serde_json::to_value(schemars::schema_for!(AllowList)).unwrap();
+        assert_eq!((&schema["title"], &schema["maxItems"]), (&"Networks".into(), &100.into()));
+        assert!(AllowList::inline_schema());
+    }
+
+    #[test]
+    fn a_list_is_within_prefixes_where_none_of_its_networks_is_wider() {
+        let networks = list(&["10.0.0.0/8", "192.0.2.0/24", "2001:db8::/32"]);
+        for (prefixes, within) in [((8, 32), true), ((0, 0), true), ((9, 32), false), ((8, 33), false), ((24, 32), false)] {
+            assert_eq!(networks.is_within(prefixes), within, "{prefixes:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn it_agrees_with_comparing_bit_by_bit(address: u32, prefix in 0u8..=32, other: u32) {

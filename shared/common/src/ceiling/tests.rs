@@ -142,6 +142,60 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// What is left of one block counts towards the next call.
+    #[test]
+    fn one_process_refuses_a_call_only_where_less_than_two_of_its_cost_are_left(quota in 1..3000u32, cost in 1..12u32) {
+        let cost = cost.min(quota);
+        let calls = vec![(0, 30, cost); (quota / cost + 1) as usize];
+        let (granted, _) = granted(quota, 1, &calls, &Counters::default());
+        prop_assert!(granted[&0] + 2 * cost > quota, "{} of {quota} at {cost} a call", granted[&0]);
+    }
+}
+
+#[test]
+fn process_grants_the_whole_quota_in_each_minute() {
+    let calls: Vec<_> = (0..3).flat_map(|minute| vec![(0, minute * 60, 1); 1001]).collect();
+    let (granted, refused) = granted(1000, 1, &calls, &Counters::default());
+    assert_eq!((granted, refused), (BTreeMap::from([(0, 1000), (1, 1000), (2, 1000)]), 3));
+}
+
+#[test]
+fn call_is_refused_by_one_update_where_a_block_is_no_larger_than_it() {
+    let counters = Counters::default();
+    granted(50, 1, &[(0, 30, 1); 51], &counters);
+    assert_eq!(counters.0.lock().unwrap().updates, 51);
+}
+
+/// A table that leases whatever it is asked for.
+struct Generous;
+
+impl Minutes for Generous {
+    async fn lease(&self, _: TenantId, _: i64, _: u32, _: u32) -> Result<bool> {
+        Ok(true)
+    }
+}
+
+#[test]
+fn leases_of_past_minutes_are_let_go_once_there_are_many() {
+    let process = Ceilings::new(Generous);
+    let tenant = |n: u128| TenantId::from_uuid(crate::id::Uuid::from_u128(n));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let take = |n: u128, second: i64| {
+        let now = Timestamp::from_millis(second * 1000);
+        runtime.block_on(process.take(tenant(n), None, 1, now)).unwrap();
+        process.lock().len()
+    };
+    let most = MOST as u128;
+    assert_eq!((0..most).map(|n| take(n, 0)).last(), Some(MOST));
+    // Those of this minute are in use, and stay.
+    assert_eq!(take(most, 59), MOST + 1);
+    assert_eq!(take(0, 60), 1);
+    assert_eq!(take(1, 61), 2);
+}
+
 #[test]
 fn busy_process_updates_the_table_a_hundred_times_a_minute_and_some() {
     let counters = Counters::default();
