@@ -240,7 +240,8 @@ mod tests {
         assert_eq!(wait(" 0 "), Some(Duration::ZERO));
         assert_eq!(wait("Sat, 31 Jan 2026 09:31:30 GMT"), Some(Duration::from_secs(90)));
         assert_eq!(wait("Sat, 31 Jan 2026 09:00:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(wait("99999999999"), Some(MAX_RETRY_AFTER));
+        assert_eq!(wait("86399"), Some(Duration::from_secs(86_399)));
+        assert_eq!(wait("99999999999"), Some(Duration::from_secs(86_400)));
         for unread in ["soon", "-1", "1.5", "", "99999999999999999999999"] {
             assert_eq!(wait(unread), None, "`{unread}`");
         }

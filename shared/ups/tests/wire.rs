@@ -185,8 +185,8 @@ async fn without_an_answer_it_is_unavailable_and_an_endless_one_is_malformed() {
     assert!(matches!(track(&Script::failing(TransportError::TooLarge)).await, Err(Error::Malformed(_))));
     let whole = r#"{"trackResponse":{"shipment":[]}}"#;
     let padded = |size: usize| format!("{whole}{}", " ".repeat(size - whole.len()));
-    assert_eq!(track(&Script::of(200, padded(ups::MAX_ANSWER))).await, Ok(Tracked::NotFound));
-    assert!(matches!(track(&Script::of(200, padded(ups::MAX_ANSWER + 1))).await, Err(Error::Malformed(_))));
+    assert_eq!(track(&Script::of(200, padded(1_048_576))).await, Ok(Tracked::NotFound));
+    assert!(matches!(track(&Script::of(200, padded(1_048_577))).await, Err(Error::Malformed(_))));
     assert!(matches!(track(&Script::of(200, &whole.as_bytes()[..20])).await, Err(Error::Malformed(_))));
 }
 
@@ -268,6 +268,7 @@ async fn a_subscription_names_its_numbers_and_nothing_else() {
     let script = Script::of(200, r#"{"validTrackingNumbers":["1ZCIETST0111111114"],"invalidTrackingNumbers":null}"#);
     let numbers = [number(NUMBER), number(OTHER)];
     let subscribed = subscribe(&script, &numbers).await.unwrap();
+    assert_eq!(ups::SUBSCRIPTION_LIFE.as_secs(), 1_209_600, "fourteen days, as UPS has it");
     assert_eq!(subscribed, Subscribed { valid: vec![number(NUMBER)], invalid: vec![], unanswered: vec![number(OTHER)] });
 
     let asked = script.asked();
