@@ -119,7 +119,7 @@ mod tests {
         ];
         for (millis, text) in known {
             let time = OccurredAt::from_unix_millis(millis).unwrap();
-            assert_eq!(time.to_string(), text);
+            assert_eq!((time.to_string().as_str(), time.unix_millis()), (text, millis as u64));
             assert_eq!(OccurredAt::parse(text), Ok(time));
         }
     }

@@ -221,6 +221,9 @@ fn bounded_texts() {
     accepts::<LongText>(&[(&long, &long)]);
     refuses::<ShortText>(&["", " ", "a\tb", "a\r\nb", &"x".repeat(101), &"\u{1f4e6}".repeat(101)]);
     refuses::<LongText>(&["", &"x".repeat(501)]);
+    for (said, length) in [(ShortText::EXPECTED, ShortText::LENGTH), (LongText::EXPECTED, LongText::LENGTH)] {
+        assert_eq!(said, format!("a text of {} to {} characters on one line", length.start(), length.end()));
+    }
     assert_eq!(ShortText::parse("PO  Ä-4711").unwrap().normalised(), "po ä-4711");
     assert_eq!(ShortText::parse("PO-12345678").unwrap().masked(), "***5678");
     assert_eq!(ShortText::parse("PO-1234").unwrap().masked(), "***");
