@@ -393,6 +393,6 @@ mod tests {
         for text in ["patient asked for it", "sealed ", "sealed A", "sealed AQID=", "sealed AQI D", ""] {
             assert!(Reason::parse(text).is_err(), "`{text}`");
         }
-        assert!(Reason::sealed(vec![0; 8193]).is_err());
+        assert!(Reason::sealed(vec![0; 8192]).is_ok() && Reason::sealed(vec![0; 8193]).is_err());
     }
 }

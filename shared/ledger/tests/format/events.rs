@@ -156,6 +156,7 @@ fn an_event_over_64_kib_is_refused_written_and_read() {
 
 #[test]
 fn the_longest_event_is_written_and_sealed_and_one_byte_more_is_refused() {
+    assert_eq!(MAX_EVENT_LEN, 65_536);
     // Room for the seal is part of the length of what is not sealed yet.
     let (longest, longer) = (of_length(MAX_EVENT_LEN - 256), of_length(MAX_EVENT_LEN - 255));
     assert_eq!(longest.to_json().unwrap().len(), MAX_EVENT_LEN - 256);
