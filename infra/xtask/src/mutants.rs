@@ -16,7 +16,7 @@ struct Area {
 }
 
 /// The suite's files that hold `common` to what it says of limits, keys, requests and tables.
-const SUITE: [&str; 13] = [
+const SUITE: [&str; 15] = [
     "--lib",
     "--test",
     "every_endpoint",
@@ -30,6 +30,8 @@ const SUITE: [&str; 13] = [
     "headers",
     "--test",
     "replays",
+    "--test",
+    "expiry",
 ];
 
 const AREAS: [Area; 4] = [
