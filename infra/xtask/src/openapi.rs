@@ -59,7 +59,10 @@ Bodies are JSON in snake_case, and times are RFC 3339 in UTC. Sign in with `POST
 inside the caller's own tenant, and what belongs to another is not found.\n\n\
 What touches protected health information takes its purpose of use. What creates takes an `Idempotency-Key`: a request sent \
 twice under one key is done once. Updates take `If-Match` with the version that was read.\n\n\
-Errors are `application/problem+json` (RFC 9457) with a stable `code`.";
+Errors are `application/problem+json` (RFC 9457) with a stable `code`. The gateway's own 401 has `WWW-Authenticate: Bearer`; an \
+endpoint's 401 has none, since the gateway would hand it on as `x-amzn-Remapped-WWW-Authenticate`: branch on status and `code`. \
+What the gateway refuses by its size (413 from 6 MB, 414, and request line and headers of more than 10,240 bytes) is \
+`application/json` with a `message` of the gateway's own.";
 
 /// JSON as it is committed: indented, with members in the order of their names, whatever else is linked in.
 pub(crate) fn json_text(value: &Value) -> String {

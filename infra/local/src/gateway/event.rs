@@ -1,6 +1,7 @@
 //! Between HTTP and the events that functions get. They travel as JSON text, as they do to a real function, so that what
 //! JSON cannot carry is found here too.
 
+use super::headers;
 use aws_lambda_events::{apigw::ApiGatewayProxyResponse, encodings};
 use axum::{
     body::Body,
@@ -12,9 +13,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::net::IpAddr;
 
-/// Hop-by-hop headers: API Gateway keeps them to itself.
-const NOT_PASSED: [&str; 5] = ["connection", "expect", "keep-alive", "te", "transfer-encoding"];
-
 pub(crate) fn request(
     route: &str,
     parameters: Vec<(String, String)>,
@@ -23,21 +21,22 @@ pub(crate) fn request(
     peer: IpAddr,
     request_id: &str,
 ) -> GatewayRequest {
-    let passed = head.headers.iter().filter(|(name, _)| !NOT_PASSED.contains(&name.as_str()) && *name != "x-forwarded-for");
+    let passed = head.headers.iter().filter(|(name, value)| headers::is_passed(name, value) && *name != "x-forwarded-for");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let mut headers: Vec<_> = passed.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
+    let mut given: Vec<_> = passed.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
     // What the caller claims of earlier hops stays in front, and the address that we see comes last.
     let hops = head.headers.get_all("x-forwarded-for").iter().map(|value| text(value.as_bytes()));
     let hops: Vec<_> = hops.chain([peer.to_string()]).collect();
-    headers.push(("x-forwarded-for".to_owned(), hops.join(", ")));
-    headers.push(("x-forwarded-proto".to_owned(), "http".to_owned()));
+    given.push(("x-forwarded-for".to_owned(), hops.join(", ")));
+    given.push(("x-forwarded-proto".to_owned(), "http".to_owned()));
     GatewayRequest {
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         resource: route.to_owned(),
         path_parameters: parameters.into_iter().collect(),
-        query: form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect(),
-        headers,
+        // A semicolon splits the query as well: "Amazon API Gateway important notes".
+        query: form_urlencoded::parse(head.uri.query().unwrap_or_default().replace(';', "&").as_bytes()).into_owned().collect(),
+        headers: given,
         body: (!body.is_empty()).then(|| body.to_vec()),
         source_ip: peer.to_string(),
         request_id: request_id.to_owned(),
@@ -61,8 +60,14 @@ pub(crate) fn response(answer: ApiGatewayProxyResponse) -> Option<Response<Body>
     };
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(u16::try_from(answer.status_code).ok()?).ok()?;
-    response.headers_mut().extend(answer.headers);
-    response.headers_mut().extend(answer.multi_value_headers);
+    // What both name, both give: a value that is in each comes once, as from API Gateway.
+    let mut given = answer.headers;
+    for (name, value) in &answer.multi_value_headers {
+        if !given.get_all(name).iter().any(|known| known == value) {
+            given.append(name.clone(), value.clone());
+        }
+    }
+    *response.headers_mut() = headers::of_answer(given);
     if !response.headers().contains_key(header::CONTENT_TYPE) {
         response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     }

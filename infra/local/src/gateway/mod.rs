@@ -4,6 +4,8 @@ mod authorizer;
 mod cors;
 mod docs;
 mod event;
+mod headers;
+mod limits;
 mod refusal;
 mod routes;
 
@@ -27,8 +29,6 @@ use routes::{Found, Routes};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// The largest body that API Gateway passes on.
-const BODY_LIMIT: usize = 10 * 1024 * 1024;
 /// A function that is not done then is ended.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(common::FUNCTION_TIMEOUT_SECS as u64);
 
@@ -68,6 +68,16 @@ impl<A: Authorizer> Gateway<A> {
 
     async fn serve(&self, peer: SocketAddr, request: Request, request_id: &str) -> (String, Response<Body>) {
         let path = request.uri().path().to_owned();
+        let (head, body) = request.into_parts();
+        // Neither route nor stage is known there yet, and so no header of ours.
+        if let Err(refusal) = limits::head(&head) {
+            return (path, refusal.response(request_id));
+        }
+        let mut request = Request::from_parts(head, body);
+        if let Some(method) = request.headers().get(headers::METHOD_OVERRIDE).and_then(|m| Method::from_bytes(m.as_bytes()).ok())
+        {
+            *request.method_mut() = method;
+        }
         let mut origins = request.headers().get_all(header::ORIGIN).iter();
         let origin = origins.next().filter(|_| origins.next().is_none()).cloned();
         let (route, mut response, by_function) = match self.routes.find(request.method(), &path) {
@@ -80,6 +90,8 @@ impl<A: Authorizer> Gateway<A> {
                 let route = endpoint.route.path.to_owned();
                 match self.invoke(endpoint, parameters, peer, request, request_id).await {
                     Ok(response) => (route, response, true),
+                    // No page can read it, whose origin ever it is: it has no header of ours.
+                    Err(refusal @ (Refusal::TooLarge | Refusal::UrlTooLong)) => (route, refusal.response(request_id), true),
                     Err(refusal) => (route, refusal.response(request_id), false),
                 }
             }
@@ -102,12 +114,13 @@ impl<A: Authorizer> Gateway<A> {
         let (head, body) = request.into_parts();
         let announced =
             head.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
-        if announced.is_some_and(|length| length > BODY_LIMIT) {
+        if announced.is_some_and(|length| length > limits::BODY) {
             return Err(Refusal::TooLarge);
         }
-        let body = axum::body::to_bytes(body, BODY_LIMIT).await.map_err(|_| Refusal::TooLarge)?;
+        let body = axum::body::to_bytes(body, limits::BODY).await.map_err(|_| Refusal::TooLarge)?;
         let mut event = event::request(endpoint.route.path, parameters, &head, &body, peer.ip(), request_id);
         if endpoint.kind != Kind::Public {
+            limits::method_arn(&event.authorizer_event())?;
             event.authorizer = match self.guard.ask(&self.deps, &event).await {
                 Access::Granted(context) => Some(context),
                 Access::Unauthorized => return Err(Refusal::Unauthorized),
@@ -115,14 +128,19 @@ impl<A: Authorizer> Gateway<A> {
                 Access::Unavailable => return Err(Refusal::Unavailable),
             };
         }
-        let event = event::parsed(&event.proxy_event()).ok_or(Refusal::Failed)?;
+        let event = event.proxy_event();
+        limits::event(&event)?;
+        let event = event::parsed(&event).ok_or(Refusal::Failed)?;
         // On a task of its own: like a function, it goes on when the caller hangs up.
         let deps = self.deps.clone();
         let work = tokio::spawn(async move { endpoint.serve(&deps, event).await });
         let done = tokio::time::timeout(FUNCTION_TIMEOUT, work).await;
         self.bell.ring();
         match done {
-            Ok(Ok(response)) => event::response(response).ok_or(Refusal::Failed),
+            Ok(Ok(response)) => {
+                limits::answer(&response)?;
+                event::response(response).ok_or(Refusal::Failed)
+            }
             Ok(Err(_)) | Err(_) => Err(Refusal::Failed),
         }
     }

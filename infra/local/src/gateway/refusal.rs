@@ -8,7 +8,10 @@ use registry::{GATEWAY_HEADERS, GatewayResponse};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     NoRoute,
+    /// The body, or the event that it makes.
     TooLarge,
+    HeadTooLarge,
+    UrlTooLong,
     Unauthorized,
     Denied,
     Unavailable,
@@ -16,10 +19,23 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// What API Gateway answers in words of its own, which no gateway response changes: status and message.
+    ///
+    /// Sources: AWS, "Amazon API Gateway important notes" (413 cannot be customized), "Amazon API Gateway quotas" (414). Of a head that is too
+    /// large no page says what is answered.
+    const fn in_its_own_words(self) -> Option<(u16, &'static str)> {
+        match self {
+            Self::TooLarge => Some((413, "Request Too Long")),
+            Self::UrlTooLong => Some((414, "Request URI too long")),
+            Self::HeadTooLarge => Some((431, "Request Header Fields Too Large")),
+            _ => None,
+        }
+    }
+
     const fn response_type(self) -> &'static str {
         match self {
             Self::NoRoute => "MISSING_AUTHENTICATION_TOKEN",
-            Self::TooLarge => "REQUEST_TOO_LARGE",
+            Self::TooLarge | Self::HeadTooLarge | Self::UrlTooLong => "REQUEST_TOO_LARGE",
             Self::Unauthorized => "UNAUTHORIZED",
             Self::Denied => "ACCESS_DENIED",
             Self::Unavailable => "AUTHORIZER_FAILURE",
@@ -29,6 +45,9 @@ impl Refusal {
 
     /// What API Gateway would answer.
     pub(crate) fn response(self, request_id: &str) -> Response<Body> {
+        if let Some((status, message)) = self.in_its_own_words() {
+            return in_its_own_words(status, message, request_id);
+        }
         let Some(answer) = GatewayResponse::of(self.response_type()) else { return empty() };
         let mut response = Response::new(Body::from(answer.body_for(request_id)));
         *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -39,6 +58,17 @@ impl Refusal {
         }
         response
     }
+}
+
+fn in_its_own_words(status: u16, message: &'static str, request_id: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(serde_json::json!({ "message": message }).to_string()));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    for (name, value) in [("content-type", "application/json"), ("x-amzn-requestid", request_id)] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+    response
 }
 
 fn empty() -> Response<Body> {

@@ -2,6 +2,8 @@
 
 mod message;
 mod sample;
+#[cfg(test)]
+mod samples;
 mod socket;
 
 use super::function::{Function, Serves};
