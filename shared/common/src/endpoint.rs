@@ -2,6 +2,7 @@
 
 use crate::{
     Action, AuthFailure, Batch, Deps, Input, Permit, Platform, Public, RateLimit, Resource, Result, Scope,
+    acting::as_function,
     input::{self, InputSchema},
     pipeline,
     request::{Request, Response},
@@ -96,6 +97,8 @@ pub enum Need {
     Search,
     /// Start, refresh and end sessions.
     Sessions,
+    /// Try the codes of somebody's second factor.
+    SecondFactor,
     /// Ask Cognito about a password or a refresh token.
     SignIn,
     /// Keep Cognito, the directory of users and the claims to e-mails in line with memberships.
@@ -189,7 +192,36 @@ impl Route {
     }
 }
 
-/// What the `Idempotency-Key` header is to an endpoint.
+/// What the `Idempotency-Key` header is to an endpoint. One that is not ignored is kept with the answer, which is a write:
+///
+/// ```compile_fail,E0080
+/// # use common::{Action, AnyEndpoint, Data, Endpoint, Need, Operation, Permit, PlatformResource, Result, Route, Sample, Scope};
+/// # struct Asks;
+/// impl Operation for Asks {
+///     const ROUTE: Route = Route::post("/v1/asks");
+///     const NEEDS: &'static [Need] = &[Need::Read];
+/// #   const NAME: &'static str = "asks";
+/// #   const SUMMARY: &'static str = "Asks";
+/// #   const DATA: Data = Data::NoPhi;
+/// #   const SAMPLE: Sample = Sample::NONE;
+/// #   type Input = ();
+/// #   type Output = ();
+/// }
+/// # impl Endpoint for Asks {
+/// #   const ACTION: Action = Action("ask");
+/// #   type Target = PlatformResource;
+/// #   async fn target(scope: &Scope<'_, Self>, (): &()) -> Result<PlatformResource> {
+/// #       Ok(scope.platform())
+/// #   }
+/// #   async fn handle(_: &mut Permit<'_, Self>, (): ()) -> Result<()> {
+/// #       Ok(())
+/// #   }
+/// # }
+/// # static ASKS: AnyEndpoint = AnyEndpoint::tenant::<Asks>("doc", "Asks");
+/// # fn main() {
+/// #   println!("{:?}", ASKS);
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdempotencyKey {
     Required,
@@ -358,6 +390,11 @@ impl AnyEndpoint {
         const {
             assert!(matches!(E::DATA, Data::NoPhi) || declares(E::NEEDS, Need::Seal), "PHI is sealed: add Need::Seal to NEEDS");
             assert!(E::SAMPLE.body.is_some() == E::Input::HAS_BODY, "a sample has a body exactly where the input has one");
+            let keeps = !matches!(E::IDEMPOTENCY, IdempotencyKey::Ignored);
+            assert!(
+                !keeps || declares(E::NEEDS, Need::Write),
+                "an idempotency key is kept: add Need::Write to NEEDS, or ignore it"
+            );
         }
         Self {
             domain,
@@ -428,7 +465,7 @@ impl AnyEndpoint {
 
     /// Serves API Gateway's event.
     pub async fn serve(&self, deps: &Deps, event: ApiGatewayProxyRequest) -> ApiGatewayProxyResponse {
-        (self.serve)(deps, Request::from_event(event, None, self.body_limit)).await.into_event()
+        as_function(self.name, (self.serve)(deps, Request::from_event(event, None, self.body_limit))).await.into_event()
     }
 
     /// Reads an event's input, and does nothing with it.

@@ -164,7 +164,7 @@ impl<E: crate::Endpoint> Permit<'_, E> {
     /// # Errors
     /// 429 `second_factor_locked` after five wrong codes in a row; 503.
     pub async fn try_second_factor(&self) -> Result<Option<SecondFactor>> {
-        const { assert!(declares(E::NEEDS, Need::Write), "takes a try: add Need::Write to NEEDS") }
+        const { assert!(declares(E::NEEDS, Need::SecondFactor), "takes a try: add Need::SecondFactor to NEEDS") }
         let context = self.inner.context;
         take_try(&context.deps.db, context.principal.tenant(), context.principal.user(), context.now).await
     }
@@ -253,7 +253,7 @@ impl<E: crate::PublicEndpoint> Public<'_, E> {
     /// # Errors
     /// 429 `second_factor_locked` after five wrong codes in a row; 503.
     pub async fn try_second_factor(&self, member: &Membership) -> Result<Option<SecondFactor>> {
-        const { assert!(declares(E::NEEDS, Need::Sessions), "signs in: add Need::Sessions to NEEDS") }
+        const { assert!(declares(E::NEEDS, Need::SecondFactor), "takes a try: add Need::SecondFactor to NEEDS") }
         take_try(&self.deps.db, member.tenant, member.user, self.now).await.map(|factor| factor.filter(|f| f.active))
     }
 

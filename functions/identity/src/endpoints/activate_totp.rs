@@ -40,7 +40,7 @@ impl Operation for ActivateTotp {
     const SUMMARY: &'static str = "Activate an authenticator by its first code, and get recovery codes";
     const ROUTE: Route = Route::post("/v1/mfa/totp/activate");
     const DATA: Data = Data::NoPhi;
-    const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Sessions];
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::SecondFactor, Need::Sessions];
     const LIMIT: RateLimit = RateLimit::API_STRICT;
     const ISSUED_AGAIN: Option<&'static str> =
         Some("the recovery codes were shown once and are not kept: make others (`POST /v1/mfa/recovery-codes`)");

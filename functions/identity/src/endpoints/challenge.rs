@@ -61,7 +61,7 @@ impl Operation for Challenge {
     const SUMMARY: &'static str = "Answer a challenge, and be signed in";
     const ROUTE: Route = Route::post("/v1/auth/challenge");
     const DATA: Data = Data::NoPhi;
-    const NEEDS: &'static [Need] = &[Need::Read, Need::Seal, Need::Sessions, Need::SignIn];
+    const NEEDS: &'static [Need] = &[Need::Read, Need::Seal, Need::Sessions, Need::SecondFactor, Need::SignIn];
     // Guessing is bounded by the sign-in's own tries, and the second factor's; this keeps an address from asking without end.
     const LIMIT: RateLimit = RateLimit::API_STRICT;
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
@@ -143,7 +143,7 @@ mod tests {
         let email = format!("new.{}", app.email(Tenant::Acme, Role::Viewer));
         let parsed = email.parse().unwrap();
         let new = NewUser { email: &parsed, password: TEMPORARY, permanent: false, roles: &[Role::Viewer] };
-        app.operator().create_user(app.tenant_id(Tenant::Acme), &new).await.unwrap();
+        app.as_administrator(app.operator().create_user(app.tenant_id(Tenant::Acme), &new)).await.unwrap();
         email
     }
 
@@ -213,7 +213,7 @@ mod tests {
     async fn nobody_is_asked_for_a_new_password_where_their_tenant_is_suspended() {
         let app = App::with_cognito().await;
         let email = invited(&app).await;
-        app.operator().set_status(app.tenant_id(Tenant::Acme), TenantStatus::Suspended).await.unwrap();
+        app.as_administrator(app.operator().set_status(app.tenant_id(Tenant::Acme), TenantStatus::Suspended)).await.unwrap();
         let refused = login(&app, &email, TEMPORARY, "192.0.2.1").await;
         assert_eq!((refused.status, refused.code()), (403, "tenant_inactive"));
     }

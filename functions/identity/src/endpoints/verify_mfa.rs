@@ -37,7 +37,7 @@ impl Operation for VerifyMfa {
     const SUMMARY: &'static str = "Step up: give a second factor in this session";
     const ROUTE: Route = Route::post("/v1/mfa/verify");
     const DATA: Data = Data::NoPhi;
-    const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Sessions];
+    const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::SecondFactor, Need::Sessions];
     const LIMIT: RateLimit = RateLimit::API_STRICT;
     const SAMPLE: Sample = Sample::body(r#"{"code":"123456"}"#);
     type Input = Json<Code>;

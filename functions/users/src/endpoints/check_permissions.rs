@@ -5,8 +5,8 @@
 
 use crate::work::{Myself, Person};
 use common::{
-    Action, Answer, AskedOfPolicy, Data, Endpoint, Error, FieldError, Json, List, Need, Operation, Permit, Resource, Result,
-    Route, Sample, Scope, UserId, input::FromJson,
+    Action, Answer, AskedOfPolicy, Data, Endpoint, Error, FieldError, IdempotencyKey, Json, List, Need, Operation, Permit,
+    Resource, Result, Route, Sample, Scope, UserId, input::FromJson,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -96,6 +96,8 @@ impl Operation for CheckPermissions {
     const ROUTE: Route = Route::post("/v1/permissions/check");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Read];
+    // It changes nothing: asked again, it is answered by what is so then.
+    const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
     // A hundred questions, and a read for most of them.
     const COST: u32 = 5;
     // A hundred questions of three names each, of 200 characters that JSON writes as twelve bytes.

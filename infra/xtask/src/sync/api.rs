@@ -6,6 +6,7 @@
 
 use super::{
     function,
+    stack::Root,
     yaml::{Node, attribute, list, map, reference, sub},
 };
 use aws_lc_rs::digest::{SHA256, digest};
@@ -92,9 +93,10 @@ pub(crate) fn resources() -> String {
     out
 }
 
-pub(crate) fn outputs() -> String {
+pub(crate) fn outputs(root: &Root) -> String {
     let url = format!("https://${{Api}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}/{STAGE}");
-    map! { "ApiUrl" => map! { "Value" => sub(url) } }.write(2)
+    map! { "ApiUrl" => map! { "Value" => sub(url) }, "OperatorEnvironment" => map! { "Value" => root.operators_environment() } }
+        .write(2)
 }
 
 fn fingerprint(api: &Node) -> String {

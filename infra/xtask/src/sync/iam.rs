@@ -33,8 +33,8 @@ impl Grants {
             Serves::Endpoint(endpoint) => grants.signed_in(function, endpoint.idempotency != IdempotencyKey::Ignored),
             Serves::Consumer(consumer) => {
                 grants.background(function);
-                // That a message was handled, and why one was given up.
-                grants.ephemera.extend(["GetItem", "PutItem"]);
+                // That a message was handled, and why one was given up; one that comes late is remembered for longer.
+                grants.ephemera.extend(["GetItem", "PutItem", "UpdateItem"]);
                 if consumer.waits {
                     // The gate; what is put aside while it is shut.
                     grants.records.extend(["ConditionCheckItem", "GetItem", "PutItem"]);
@@ -51,10 +51,11 @@ impl Grants {
             }
             Serves::Socket(socket) => grants.socket(function, socket.route),
             Serves::Other(_) if function.is_authorizer() => {
-                // Whose tenant a user is; a refused credential goes on record; a socket's ticket is taken once.
+                // Whose tenant a user is; a refused credential goes on record; the handle of who enrols a second factor is
+                // looked up, and a socket's ticket taken once.
                 grants.records.insert("GetItem");
                 grants.ledger.insert("UpdateItem");
-                grants.ephemera.insert("DeleteItem");
+                grants.ephemera.extend(["DeleteItem", "GetItem"]);
             }
             Serves::Other(_) => {}
         }
@@ -171,6 +172,11 @@ impl Grants {
 
     /// What a capability does, whoever declares it.
     fn shared(&mut self, function: &Function) {
+        if function.needs(Need::SecondFactor) {
+            // The factor and the wrong tries, of which a try is counted, and all forgotten after a right one.
+            self.records.insert("BatchGetItem");
+            self.ephemera.extend(["BatchGetItem", "DeleteItem", "UpdateItem"]);
+        }
         if function.needs(Need::Tenants) {
             // Who there is, and what is due. No item is read there.
             self.indexes.extend(["all", "due"]);

@@ -18,18 +18,26 @@ pub(crate) fn fed_queues() -> String {
     )
 }
 
-/// The roles that have the pool's key wrap and unwrap branch keys.
+/// The roles that have the pool's key wrap and unwrap branch keys: operators make the platform's.
 pub(crate) fn wrappers(functions: &[Function]) -> String {
-    roles(functions.iter().filter(|function| iam::uses_branch_keys(function)))
+    let names = functions.iter().filter(|function| iam::uses_branch_keys(function)).map(|function| function.name);
+    roles(names.chain(["operator"]))
+}
+
+/// The queues in which operators look at what was given up, and those into which they put it back.
+pub(crate) fn dead_letters() -> String {
+    let own = registry::consumers().map(|consumer| consumer.queue.full_name());
+    let names = own.chain(registry::queues().map(|queue| queue.dead_name()));
+    lines("Resource", names.map(|name| format!("sqs:${{AWS::Region}}:${{AWS::AccountId}}:${{Prefix}}-{name}")))
 }
 
 /// The roles that have checkpoints signed.
 pub(crate) fn signers(functions: &[Function]) -> String {
-    roles(functions.iter().filter(|function| function.needs(Need::SignLog)))
+    roles(functions.iter().filter(|function| function.needs(Need::SignLog)).map(|function| function.name))
 }
 
-fn roles<'a>(functions: impl Iterator<Item = &'a Function>) -> String {
-    lines("aws:PrincipalArn", functions.map(|function| format!("iam::${{AWS::AccountId}}:role/${{Prefix}}-{}", function.name)))
+fn roles(names: impl Iterator<Item = &'static str>) -> String {
+    lines("aws:PrincipalArn", names.map(|name| format!("iam::${{AWS::AccountId}}:role/${{Prefix}}-{name}")))
 }
 
 fn lines(key: &str, arns: impl Iterator<Item = String>) -> String {

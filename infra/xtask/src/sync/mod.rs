@@ -4,8 +4,6 @@ mod alarms;
 mod api;
 mod background;
 #[cfg(test)]
-mod calls;
-#[cfg(test)]
 mod evaluate;
 mod events;
 mod function;
@@ -124,6 +122,7 @@ fn plan(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     let in_template =
         |text: &str, name: &str, lines: &str| regions::replace(text, name, lines).map_err(|e| format!("template.yaml: {e}"));
     let template = in_template(&template, "fed_queues", &keys::fed_queues())?;
+    let template = in_template(&template, "dead_letters", &keys::dead_letters())?;
     let template = in_template(&template, "wrappers", &keys::wrappers(&functions))?;
     let template = in_template(&template, "signers", &keys::signers(&functions))?;
     let template = in_template(&template, "triggers", &triggers::of_pool())?;
@@ -133,7 +132,7 @@ fn plan(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     let template = in_template(&template, "api", &api::resources())?;
     let template = in_template(&template, "walls", &second_wall::resources(&functions))?;
     let template = in_template(&template, "stacks", &yaml::Node::Map(stacks).write(2))?;
-    let template = in_template(&template, "outputs", &api::outputs())?;
+    let template = in_template(&template, "outputs", &api::outputs(&nested))?;
     files.insert("template.yaml".into(), template);
     let resources = common::policy::resources_of_schema(&read("policies/schema.cedarschema")?)?;
     files.insert("policies/resources.txt".into(), resources);

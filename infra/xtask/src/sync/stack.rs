@@ -46,6 +46,14 @@ impl Root {
         Ok(Self { globals, environment, tables: tables(&template) })
     }
 
+    /// What `cloister` reads from the environment, a variable a line: the functions' settings, and where they are.
+    pub(crate) fn operators_environment(&self) -> Node {
+        let lines = self.environment.iter().map(|(variable, parameter, _)| format!("{variable}=${{{parameter}}}"));
+        let lines: Vec<_> = lines.chain(["AWS_REGION=${AWS::Region}".to_owned()]).collect();
+        let values = self.environment.iter().map(|(_, parameter, value)| (parameter.clone(), value.clone()));
+        Node::Tag("Sub", Box::new(list![lines.join("\n"), Node::Map(values.collect())]))
+    }
+
     /// The resource of the root template that is the domain's stack.
     pub(crate) fn nested(&self, domain: &str, functions: &[Function]) -> (String, Node) {
         let mut parameters: Vec<_> =
