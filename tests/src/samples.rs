@@ -38,10 +38,10 @@ impl World {
         Self { app, sent: None, carrier: None }
     }
 
-    /// The same for a process that has just begun, behind the second wall: it remembers nothing.
+    /// The same for a process that has just begun: it remembers nothing.
     #[must_use]
     pub fn afresh(self) -> Self {
-        Self { app: self.app.behind_the_second_wall(), ..self }
+        Self { app: self.app.afresh(), ..self }
     }
 
     /// Lets time pass, at the carrier's too.

@@ -90,12 +90,12 @@ async fn a_user_of_whom_the_pool_lost_an_answer_is_completed_and_one_who_has_sig
         let email: Email = format!("new.{}", app.email(Acme, Role::Viewer)).parse().unwrap();
         let new = |password| NewUser { email: &email, password, permanent: true, roles: &[Role::Viewer] };
         app.wire().fail("cognito", call, FOR_GOOD, Fault::LostAnswer);
-        let _ = app.operator().create_user(app.tenant_id(Acme), &new(FIRST)).await.unwrap_err();
+        let _ = app.as_administrator(app.operator().create_user(app.tenant_id(Acme), &new(FIRST))).await.unwrap_err();
         app.wire().heal();
         app.clock().advance(Duration::from_secs(120));
-        app.operator().create_user(app.tenant_id(Acme), &new(FIRST)).await.unwrap();
+        app.as_administrator(app.operator().create_user(app.tenant_id(Acme), &new(FIRST))).await.unwrap();
         assert_eq!(opens(&app, &email, FIRST).await, Some("the platform"), "call {call}");
-        app.operator().create_user(app.tenant_id(Acme), &new(SECOND)).await.unwrap();
+        app.as_administrator(app.operator().create_user(app.tenant_id(Acme), &new(SECOND))).await.unwrap();
         assert_eq!(opens(&app, &email, SECOND).await, None, "call {call}");
         assert_eq!(opens(&app, &email, FIRST).await, Some("the platform"), "call {call}");
     }

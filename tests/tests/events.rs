@@ -79,7 +79,7 @@ async fn signed_in() -> (App, Values) {
     let secret = TotpSecret::generate();
     let authenticator = Authenticator { secret: secret.clone() };
     let (home, user) = (app.tenant_id(Tenant::Acme), app.user_id(Tenant::Acme, ROLE));
-    app.operator().hand_out_authenticator(home, user, &authenticator).await.unwrap();
+    app.as_administrator(app.operator().hand_out_authenticator(home, user, &authenticator)).await.unwrap();
     let (status, asked) = values.replay(&app, endpoint("login")).await;
     assert_eq!((status, asked["challenge"].as_str()), (200, Some("TOTP")), "{asked}");
     let code = secret.code_at(app.clock().now());

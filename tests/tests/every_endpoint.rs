@@ -216,7 +216,7 @@ async fn a_caller_whom_the_authorizer_has_not_announced_is_refused_and_counted()
 async fn a_suspended_tenant_is_shut_out_within_five_seconds() {
     let app = App::start().await;
     let fixture = Fixture::new(&app).await;
-    app.operator().set_status(app.tenant_id(Tenant::Acme), common::TenantStatus::Suspended).await.unwrap();
+    app.as_administrator(app.operator().set_status(app.tenant_id(Tenant::Acme), common::TenantStatus::Suspended)).await.unwrap();
     app.clock().advance(Duration::from_secs(5));
     for endpoint in protected() {
         let answer = fixture.call(&app.as_identity(app.open_session(Tenant::Acme, Role::TenantAdmin).await), endpoint).await;

@@ -55,7 +55,7 @@ async fn creates(app: &App, tenant: Tenant) -> u16 {
 async fn a_key_that_is_stored_later_is_found_at_once_by_a_process_that_has_read_the_others() {
     for purpose in ["search", "branch"] {
         // A process that remembers nothing.
-        let app = App::start().await.behind_the_second_wall();
+        let app = App::start().await.afresh();
         let rows = take(&app, Acme, purpose).await;
         let (with, without) = if purpose == "search" { ((200, 500), "search") } else { ((500, 200), "branch") };
         for _ in 0..2 {

@@ -111,7 +111,7 @@ async fn a_password_is_one_however_it_is_composed() {
     let email: Email = format!("new.{}", app.email(Acme, Role::Viewer)).parse().unwrap();
     let set = async |password, permanent| {
         let new = NewUser { email: &email, password, permanent, roles: &[Role::Viewer] };
-        app.operator().create_user(app.tenant_id(Acme), &new).await
+        app.as_administrator(app.operator().create_user(app.tenant_id(Acme), &new)).await
     };
     // By an operator, and in the place of a temporary one.
     let user = set("Temporary-Passw0rd!", false).await.unwrap();

@@ -2,7 +2,9 @@
 
 use crate::client::Client;
 use axum::http::Method;
+use emulators::iam::{ADMINISTRATOR, Gate, function_key};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// A service that speaks the JSON protocol.
 #[derive(Clone, Copy, Debug)]
@@ -33,18 +35,28 @@ pub(crate) struct CallFailed {
 
 /// One emulator.
 #[derive(Clone, Debug)]
-pub(crate) struct Calls(Client);
+pub(crate) struct Calls {
+    client: Client,
+    /// In whose place calls are made, where AWS makes them with a function's role.
+    of: Option<(Arc<Gate>, String)>,
+}
 
 impl Calls {
     pub(crate) fn new(endpoint: &str) -> Self {
-        Self(Client::new(endpoint))
+        Self { client: Client::new(endpoint), of: None }
+    }
+
+    /// The same in the place of a function, as Lambda polls a queue: IAM judges each call.
+    pub(crate) fn in_place_of(&self, gate: &Arc<Gate>, function: &str) -> Self {
+        Self { client: self.client.clone(), of: Some((gate.clone(), function_key(function))) }
     }
 
     pub(crate) async fn call(&self, service: Service, action: &'static str, input: &Value) -> Result<Value, CallFailed> {
         let failed = |why: String| CallFailed { action, why };
         // The emulators want a signature's form, and check nothing about it.
         let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential=local/20000101/{}/{}/aws4_request, SignedHeaders=host, Signature=0",
+            "AWS4-HMAC-SHA256 Credential={}/20000101/{}/{}/aws4_request, SignedHeaders=host, Signature=0",
+            self.of.as_ref().map_or(ADMINISTRATOR, |(_, access_key)| access_key),
             emulators::REGION,
             service.scope
         );
@@ -55,7 +67,11 @@ impl Calls {
             ("x-amz-date", "20000101T000000Z"),
             ("authorization", authorization.as_str()),
         ];
-        let answer = self.0.send(&Method::POST, "/", &headers, input.to_string()).await.map_err(|e| failed(e.to_string()))?;
+        let input = input.to_string();
+        if let Some((gate, _)) = &self.of {
+            gate.allow("POST", "http://localhost/", &headers, input.as_bytes()).map_err(failed)?;
+        }
+        let answer = self.client.send(&Method::POST, "/", &headers, input).await.map_err(|e| failed(e.to_string()))?;
         if answer.status == 200 { Ok(answer.json) } else { Err(failed(answer.text)) }
     }
 }

@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, path::PathBuf};
 
-/// Why the stack did not start.
+/// Why the stack did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -21,6 +21,8 @@ pub enum Error {
     OtherPassword(PathBuf),
     #[error("cannot read `{}`: {message}", path.display())]
     Handover { path: PathBuf, message: String },
+    #[error("IAM would have refused calls:\n{0}")]
+    Refused(String),
     /// Something that ran beside the start failed without a word of its own.
     #[error("{0} ended unexpectedly")]
     Ended(&'static str),

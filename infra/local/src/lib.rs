@@ -16,6 +16,7 @@ mod ledger;
 mod live;
 mod mailbox;
 mod pipes;
+mod roles;
 mod seed;
 mod sign_in;
 mod socket_client;

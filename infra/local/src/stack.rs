@@ -8,13 +8,17 @@ use crate::{
     gateway::Gateway,
     live::{Lines, Observer},
     mailbox,
+    roles::Roles,
     seed::{self, Seeded},
     sockets::{self, Registered, Sockets},
 };
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
 use common::{Aws, Config, Deps, SystemClock, authorizer::Authorizer};
 use emulators::{
-    DirLock, Dynamo, Endpoints, Kms, MiniStack, MiniStackOptions, Overrides, Provisioned, Storage, Template, Which, provision,
+    DirLock, Dynamo, Endpoints, Kms, MiniStack, MiniStackOptions, Overrides, Provisioned, Storage, Template, Which,
+    iam::{Gate, Guarded},
+    provision,
 };
 use identity::authorizer::CognitoAuthorizer;
 use std::{
@@ -97,6 +101,7 @@ struct Running {
     background: Background,
     sockets: sockets::Ending,
     carrier: carrier::Running,
+    gate: Arc<Gate>,
 }
 
 /// The directory, for this process alone.
@@ -166,18 +171,19 @@ impl Stack {
     /// Ends everything that was started, within five seconds, and saves what is kept.
     ///
     /// # Errors
-    /// [`Error::Emulator`] if the child process cannot be waited for.
+    /// [`Error::Emulator`] if the child process cannot be waited for; [`Error::Refused`] if IAM would have refused a call of a function.
     pub async fn stop(self) -> Result<(), Error> {
         self.sweeper.abort();
         // It holds the tables open.
         let _ = self.sweeper.await;
         // Sockets tell their functions that they close, and functions still call the gateway: it ends last of these.
-        let Running { background, sockets, carrier, .. } = self.running;
+        let Running { background, sockets, carrier, gate, .. } = self.running;
         tokio::join!(background.stop(), sockets.stop());
         tokio::join!(self.gateway.stop(), carrier.forget_account());
         Handover::remove(&self.dir);
         let (ended, ()) = tokio::join!(stop(self.emulators), carrier.stop());
-        ended
+        let refused: Vec<_> = gate.take_refused().iter().map(ToString::to_string).collect();
+        ended.and(if refused.is_empty() { Ok(()) } else { Err(Error::Refused(refused.join("\n"))) })
     }
 }
 
@@ -239,13 +245,13 @@ impl Emulators {
 
     /// Makes what the template declares, seeds, starts what runs by itself, and tells the other tools; what is left is to serve.
     async fn open(&self, options: &Options, dir: &Path, address: SocketAddr) -> Result<(Running, Router), Error> {
-        let made = self.provision(options).await?;
+        let (made, gate) = self.provision(options).await?;
         let other = Calls::new(self.ministack.endpoint().as_str());
         let secret = made.env.get("CLOISTER_UPS_SECRET").map(String::as_str).unwrap_or_default();
         let (carrier, ups_url) = carrier::Running::start(&options.carrier, &other, secret, address).await?;
         let env = environment(&made, &self.endpoints(), address, ups_url);
         let lines = Arc::new(Lines::new(options.observer.clone()));
-        let (deps, authorizer) = wire(&env, &lines)?;
+        let (deps, authorizer) = wire(&env, &lines, &gate)?;
         let seeded = match options.seed {
             true => Some(seed::seed(&deps, dir, options.password.as_deref(), options.progress).await?),
             false => None,
@@ -257,6 +263,7 @@ impl Emulators {
         let ground = background::Ground {
             deps: deps.clone(),
             lines: lines.clone(),
+            gate: gate.clone(),
             other,
             time_scale: options.time_scale.max(1),
             bell: bell.clone(),
@@ -271,21 +278,24 @@ impl Emulators {
             .merge(mailbox::router(&self.ministack.endpoint()))
             .merge(digests::router(ground, dynamodb))
             .merge(gateway.into_router());
-        Ok((Running { handover, background, sockets: ending, carrier }, routes))
+        Ok((Running { handover, background, sockets: ending, carrier, gate }, routes))
     }
 
     fn endpoints(&self) -> Endpoints {
         Endpoints { dynamodb: self.dynamo.endpoint(), kms: self.kms.endpoint(), other: Some(self.ministack.endpoint()) }
     }
 
-    async fn provision(&self, options: &Options) -> Result<Provisioned, Error> {
+    /// What was made, and who may do what with it.
+    async fn provision(&self, options: &Options) -> Result<(Provisioned, Arc<Gate>), Error> {
         let mut overrides = Overrides::new();
         if !options.origins.is_empty() {
             overrides.insert("AllowedOrigins".to_owned(), options.origins.join(","));
         }
         let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml");
         let template = Template::load_with(Path::new(template), &overrides).map_err(emulators::Error::from)?;
-        Ok(provision(&template, &self.endpoints(), Which::Everything).await?)
+        let made = provision(&template, &self.endpoints(), Which::Everything).await?;
+        let gate = Gate::new(&template, &made, Some(self.kms.keys())).map_err(|e| Error::Config(e.to_string()))?;
+        Ok((made, Arc::new(gate)))
     }
 
     fn sweep(&self) -> JoinHandle<()> {
@@ -316,9 +326,14 @@ impl Emulators {
 }
 
 /// What every request shares.
-fn wire(env: &BTreeMap<String, String>, lines: &Arc<Lines>) -> Result<(Arc<Deps>, Arc<CognitoAuthorizer>), Error> {
+fn wire(
+    env: &BTreeMap<String, String>,
+    lines: &Arc<Lines>,
+    gate: &Arc<Gate>,
+) -> Result<(Arc<Deps>, Arc<CognitoAuthorizer>), Error> {
     let config = Config::from_env(env.clone()).map_err(|e| Error::Config(e.to_string()))?;
-    let aws = Aws::from_env(env.clone());
+    let connector = SharedHttpConnector::new(Guarded::new(common::https(), gate.clone()));
+    let aws = Aws::with_connector(env.clone(), connector).of_all_functions(Arc::new(Roles(gate.clone())));
     let authorizer = CognitoAuthorizer::new(&config, &aws);
     let deps = Deps::new(config, &aws, Arc::new(SystemClock), lines.clone()).map_err(Error::Config)?;
     Ok((Arc::new(deps.with_everything(&aws)), Arc::new(authorizer)))

@@ -2,7 +2,9 @@
 //! token's end, nothing that could go stale: what may be done is decided behind it, each time anew.
 
 use crate::{
-    Aws, Config, Deps, Error, EventId, SessionId, SocketRoute, TenantId, Timestamp, UserId, api_key,
+    Aws, Config, Deps, Error, EventId, SessionId, SocketRoute, TenantId, Timestamp, UserId,
+    acting::as_function,
+    api_key,
     audit::{Record, Who},
     error::AuthFailure,
     headers::{Header, Headers},
@@ -64,6 +66,14 @@ impl fmt::Display for Refused {
 /// [`Refused::Unauthorized`] for whatever is not a good token of a member; [`Refused::Unavailable`] where that cannot be told,
 /// or a refusal cannot be put on record.
 pub async fn authorize<A: Authorizer>(
+    deps: &Deps,
+    authorizer: &A,
+    event: ApiGatewayCustomAuthorizerRequestTypeRequest,
+) -> Result<ApiGatewayCustomAuthorizerResponse, Refused> {
+    as_function("authorizer", answer(deps, authorizer, event)).await
+}
+
+async fn answer<A: Authorizer>(
     deps: &Deps,
     authorizer: &A,
     event: ApiGatewayCustomAuthorizerRequestTypeRequest,

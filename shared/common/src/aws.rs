@@ -6,6 +6,7 @@
 
 use crate::{
     Clock, SystemClock,
+    acting::{Acting, EachCall, Roles},
     resilience::{Guarded, Resilience, Service},
     roots,
 };
@@ -38,6 +39,8 @@ const TOOL: Duration = Duration::from_secs(30);
 pub struct Aws {
     region: Region,
     credentials: Option<Credentials>,
+    /// In a process that runs every function: who each is.
+    acting: Option<Acting>,
     endpoints: BTreeMap<String, String>,
     function: Option<String>,
     connector: SharedHttpConnector,
@@ -59,6 +62,7 @@ impl Aws {
             region: Region::new(get("AWS_REGION").or_else(|| get("AWS_DEFAULT_REGION")).unwrap_or_else(|| "us-east-1".into())),
             credentials: credentials
                 .map(|(id, secret)| Credentials::new(id, secret, get("AWS_SESSION_TOKEN"), None, "environment")),
+            acting: None,
             function: get("AWS_LAMBDA_FUNCTION_NAME"),
             endpoints: env.into_iter().filter(|(name, _)| name.starts_with("AWS_ENDPOINT_URL")).collect(),
             connector,
@@ -70,6 +74,17 @@ impl Aws {
     #[must_use]
     pub fn timed_by(self, clock: &Arc<dyn Clock>) -> Self {
         Self { resilience: Arc::new(Resilience::new(clock)), ..self }
+    }
+
+    /// The same for a process that runs every function: each signs as its own role.
+    #[must_use]
+    pub fn of_all_functions(self, roles: Arc<dyn Roles>) -> Self {
+        Self { credentials: None, acting: Some(Acting(roles)), ..self }
+    }
+
+    /// The tenant role of the function that runs, in a process that runs them all.
+    pub(crate) fn acting(&self) -> Option<&Acting> {
+        self.acting.as_ref()
     }
 
     pub(crate) fn resilience(&self) -> Arc<Resilience> {
@@ -139,6 +154,10 @@ impl Aws {
         if let Some(credentials) = &self.credentials {
             config =
                 config.credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials.clone()));
+        } else if let Some(acting) = &self.acting {
+            config = config
+                .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(acting.clone()))
+                .identity_cache(EachCall);
         }
         config.build()
     }

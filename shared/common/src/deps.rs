@@ -99,8 +99,8 @@ impl Deps {
     /// # Errors
     /// Says which policy file does not parse.
     pub fn new(config: Config, aws: &Aws, clock: Arc<dyn Clock>, log: Arc<dyn LogSink>) -> Result<Self, String> {
-        let behind = |role: &String| SecondWall::new(aws, role.clone(), &config.deployment, clock.clone());
-        let wall = config.tenant_role_arn.as_ref().map(behind);
+        let walled = config.tenant_role_arn.is_some() || aws.acting().is_some();
+        let wall = walled.then(|| SecondWall::new(aws, config.tenant_role_arn.clone(), &config.deployment, clock.clone()));
         let db = Db::new(aws.dynamodb(), wall, config.tables.clone(), clock.clone());
         Ok(Self {
             keyring: Keyring::new(aws.kms(), db.clone(), clock.clone()),

@@ -3,6 +3,7 @@
 //!
 //! Start at [`pipeline`](self) — `src/pipeline.rs` — and at [`Endpoint`].
 
+mod acting;
 mod api_key;
 #[cfg(test)]
 mod arbitrary;
@@ -80,6 +81,7 @@ mod visible;
 mod vitals;
 mod webhook;
 
+pub use acting::Roles;
 pub use api_key::{ApiKeyId, ApiKeyText, KeyTerms, Malformed};
 pub use audit_log::{
     AuditLog, AuditSealer, AuditSigner, Backlog, Direction, Finding, FindingPlace, LogHead, NewerNotes, OpenFinding, Put,

@@ -37,10 +37,12 @@ const LONGEST_NAME: usize = 64;
 pub(crate) struct SecondWall {
     aws: Aws,
     sts: aws_sdk_sts::Client,
-    role_arn: String,
+    /// None in a process that runs every function: there each has its own.
+    role_arn: Option<String>,
     session_name: String,
     clock: Arc<dyn Clock>,
-    doors: Mutex<HashMap<TenantId, Arc<Door>>>,
+    /// By role, of which a function has one.
+    doors: Mutex<HashMap<(String, TenantId), Arc<Door>>>,
 }
 
 /// One tenant's way in. Whoever finds no good session asks for one while the others wait for it.
@@ -76,7 +78,7 @@ impl Session {
 
 impl SecondWall {
     /// Sessions of `role_arn`, named after the function, so that CloudTrail says who asked.
-    pub(crate) fn new(aws: &Aws, role_arn: String, deployment: &str, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(aws: &Aws, role_arn: Option<String>, deployment: &str, clock: Arc<dyn Clock>) -> Self {
         let mut session_name = aws.function().map_or_else(|| format!("{deployment}-process"), str::to_owned);
         session_name.truncate(LONGEST_NAME);
         Self { sts: aws.sts(), aws: aws.clone(), role_arn, session_name, clock, doors: Mutex::default() }
@@ -85,7 +87,12 @@ impl SecondWall {
     /// The wall that a call for `tenant`'s things goes through; none where they are the function's own: where tenants are not
     /// separated, and of the platform.
     pub(crate) fn before(wall: Option<&Arc<Self>>, tenant: TenantId) -> Option<&Self> {
-        wall.filter(|_| tenant != TenantId::PLATFORM).map(Arc::as_ref)
+        wall.filter(|wall| tenant != TenantId::PLATFORM && wall.role().is_some()).map(Arc::as_ref)
+    }
+
+    /// The role whose sessions are asked for.
+    fn role(&self) -> Option<String> {
+        self.role_arn.clone().or_else(|| self.aws.acting()?.tenant_role())
     }
 
     /// A client that sees `tenant`'s partitions and no others.
@@ -106,14 +113,15 @@ impl SecondWall {
     }
 
     async fn inside(&self, tenant: TenantId) -> Result<Inside> {
-        let door = self.door(tenant);
+        let role = self.role().ok_or(Error::internal("no tenant role"))?;
+        let door = self.door((role.clone(), tenant));
         let mut session = door.session.lock().await;
         let now = self.clock.now();
         if let Some(session) = session.as_ref().filter(|session| session.is_fresh(now)) {
             return Ok(session.inside.clone());
         }
         // Boxed, for it is seldom asked for, and every call to a table would carry its size and depth.
-        match Box::pin(self.assume(tenant)).await {
+        match Box::pin(self.assume(&role, tenant)).await {
             Ok(inside) => {
                 *session = Some(Session { inside: inside.clone(), asked_at: now, renew_at: now.plus(USED_FOR) });
                 Ok(inside)
@@ -126,10 +134,10 @@ impl SecondWall {
         }
     }
 
-    async fn assume(&self, tenant: TenantId) -> Result<Inside> {
+    async fn assume(&self, role: &str, tenant: TenantId) -> Result<Inside> {
         let tag = Tag::builder().key(TAG).value(tenant.to_string()).build().map_err(|_| Error::internal("session tag"))?;
         let seconds = i32::try_from(LIFETIME.as_secs()).unwrap_or(i32::MAX);
-        let request = self.sts.assume_role().role_arn(&self.role_arn).role_session_name(&self.session_name);
+        let request = self.sts.assume_role().role_arn(role).role_session_name(&self.session_name);
         let answer = request.duration_seconds(seconds).tags(tag).send().await.map_err(unavailable(SERVICE))?;
         let without = Error::Unavailable { service: SERVICE, cause: Cause::code("no credentials") };
         let given = answer.credentials.ok_or(without)?;
@@ -139,15 +147,15 @@ impl SecondWall {
         Ok(Inside { tables: self.aws.signed_by(credentials.clone()).dynamodb(), credentials })
     }
 
-    fn door(&self, tenant: TenantId) -> Arc<Door> {
+    fn door(&self, of: (String, TenantId)) -> Arc<Door> {
         // A panic while the lock was held leaves a map that is still a map.
         let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
-        if doors.len() >= TENANTS && !doors.contains_key(&tenant) {
-            let oldest = doors.iter().min_by_key(|(_, door)| door.made_at).map(|(tenant, _)| *tenant);
-            oldest.map(|tenant| doors.remove(&tenant));
+        if doors.len() >= TENANTS && !doors.contains_key(&of) {
+            let oldest = doors.iter().min_by_key(|(_, door)| door.made_at).map(|(of, _)| of.clone());
+            oldest.map(|of| doors.remove(&of));
         }
         let made = || Arc::new(Door { made_at: self.clock.now(), session: tokio::sync::Mutex::default() });
-        doors.entry(tenant).or_insert_with(made).clone()
+        doors.entry(of).or_insert_with(made).clone()
     }
 }
 
@@ -213,7 +221,7 @@ mod tests {
         let variables = own.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let aws = Aws::with_connector(variables, SharedHttpConnector::new(sts.clone()));
         let role = "arn:aws:iam::000000000000:role/test-tenant-00c0ffee".to_owned();
-        (SecondWall::new(&aws, role, "test", Arc::new(Always)), aws.dynamodb(), sts)
+        (SecondWall::new(&aws, Some(role), "test", Arc::new(Always)), aws.dynamodb(), sts)
     }
 
     fn tenant(number: usize) -> TenantId {

@@ -17,7 +17,9 @@ use common::{
 };
 use emulators::{
     Dynamo, Endpoints, Kms, MiniStack, MiniStackOptions, Overrides, Provisioned, Storage, Template, Which,
-    apigateway::GatewayRequest, provision,
+    apigateway::GatewayRequest,
+    iam::{ADMINISTRATOR, Gate, OPERATOR, Refused, function_key},
+    provision,
 };
 use http_body_util::BodyExt;
 use phi::{Email, PhiText};
@@ -25,7 +27,10 @@ use serde_json::Value;
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -62,7 +67,33 @@ pub struct App {
     sessions: Mutex<HashMap<(Tenant, Role), Identity>>,
     /// Makes e-mails differ between the apps that share one user pool.
     tag: String,
+    roles: Arc<Roles>,
     _emulators: Option<(Dynamo, Kms)>,
+}
+
+/// Who signs: each function as itself, and whoever acts outside all of them as an operator; while the test is set up, somebody whom
+/// nobody judges.
+#[derive(Debug)]
+struct Roles {
+    gate: Arc<Gate>,
+    setting_up: AtomicBool,
+}
+
+impl common::Roles for Roles {
+    fn access_key(&self, function: Option<&'static str>) -> String {
+        match function {
+            _ if self.setting_up.load(Ordering::SeqCst) => ADMINISTRATOR.to_owned(),
+            // A test's own function has no role in the templates.
+            Some(function) if !self.gate.has_function(function) => ADMINISTRATOR.to_owned(),
+            Some(function) => function_key(function),
+            None => OPERATOR.to_owned(),
+        }
+    }
+
+    fn tenant_role(&self, function: Option<&'static str>) -> Option<String> {
+        let judged = !self.setting_up.load(Ordering::SeqCst);
+        self.gate.tenant_role_of(function.filter(|_| judged)?).map(str::to_owned)
+    }
 }
 
 /// Whether the tests use the services that `AWS_ENDPOINT_URL*` name instead of starting their own.
@@ -94,24 +125,30 @@ fn ministack() -> &'static str {
 impl App {
     /// DynamoDB and KMS, the two tenants, and a member for every role.
     pub async fn start() -> Self {
-        Self::build(None, true).await
+        Self::build(None, true, "on").await
+    }
+
+    /// The same where tenants are not separated: each function sees every tenant's items with its own role.
+    pub async fn without_tenant_sessions() -> Self {
+        Self::build(None, true, "off").await
     }
 
     /// The same with Cognito: every member can sign in with [`PASSWORD`].
     pub async fn with_cognito() -> Self {
         let endpoint = tokio::task::spawn_blocking(ministack).await.expect("MiniStack starts");
-        Self::build(Some(endpoint), true).await
+        Self::build(Some(endpoint), true, "on").await
     }
 
     /// The same before anything was made in it: no platform, no tenant, nobody.
     pub async fn empty() -> Self {
         let endpoint = tokio::task::spawn_blocking(ministack).await.expect("MiniStack starts");
-        Self::build(Some(endpoint), false).await
+        Self::build(Some(endpoint), false, "on").await
     }
 
-    async fn build(cognito: Option<&str>, seeded: bool) -> Self {
+    async fn build(cognito: Option<&str>, seeded: bool, sessions: &str) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml");
-        let mut overrides = Overrides::new();
+        let given = [("MailDomain", MAIL_DOMAIN), ("TenantSessions", sessions)];
+        let mut overrides: Overrides = given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         if external() || cognito.is_some() {
             // Resources of its own in services that others use too. A bucket's name has 63 characters, prefix included.
             overrides.insert("Prefix".to_owned(), format!("test-{:016x}", u64::from_le_bytes(common::random::bytes())));
@@ -129,9 +166,13 @@ impl App {
         let which = if cognito.is_some() { Which::Everything } else { Which::DataOnly };
         let provisioned = provision(&template, &endpoints, which).await.expect("the template is provisioned");
 
+        let keys = emulators.as_ref().map(|(_, kms)| kms.keys());
+        let gate = Arc::new(Gate::new(&template, &provisioned, keys).expect("the templates' policies are read"));
         let mut env = provisioned.env.clone();
-        for missing in NOT_MADE {
-            env.entry(missing.to_owned()).or_insert_with(|| "none".to_owned());
+        for (missing, resource) in NOT_MADE {
+            let called = gate.reference(resource).unwrap_or("none");
+            let called = if missing == "CLOISTER_QUEUES" { called.trim_end_matches("release-messages") } else { called };
+            env.entry(missing.to_owned()).or_insert_with(|| called.to_owned());
         }
         let own = [
             ("CLOISTER_SOCKETS_URL", SOCKETS_URL),
@@ -144,10 +185,12 @@ impl App {
         // Nobody but a stand-in is ever asked.
         env.insert("CLOISTER_UPS_URL".to_owned(), crate::wire::CARRIER_URL.to_owned());
         let config = Config::from_env(env).expect("the template's environment is complete");
-        let wire = Wire::new();
+        let wire = Wire::new(gate.clone());
+        let roles = Arc::new(Roles { gate, setting_up: AtomicBool::new(seeded) });
         let clock = Arc::new(ManualClock::at(START));
         let aws = Aws::with_connector(aws_env(&endpoints), SharedHttpConnector::new(wire.clone()))
-            .timed_by(&(clock.clone() as Arc<dyn Clock>));
+            .timed_by(&(clock.clone() as Arc<dyn Clock>))
+            .of_all_functions(roles.clone());
         let log = Arc::new(Lines::default());
         let mut deps = Deps::new(config, &aws, clock.clone(), log.clone()).expect("the policies load");
         deps = deps.with_everything(&aws);
@@ -172,22 +215,37 @@ impl App {
             wire,
             provisioned,
             tag,
+            roles,
             _emulators: emulators,
         };
         if seeded {
             app.seed().await;
         }
+        app.roles.setting_up.store(false, Ordering::SeqCst);
         app.wire.reset_calls();
         app
     }
 
-    /// The functions as they are where their tenant role is `arn`.
-    pub(crate) fn with_tenant_role(self, arn: &str) -> Self {
-        let config = Config { tenant_role_arn: Some(arn.to_owned()), ..self.deps.config().clone() };
-        let deps = Deps::new(config, &self.aws, self.clock.clone(), self.log.clone()).expect("the policies load");
-        let deps = deps.with_everything(&self.aws);
-        let deps = if self.provisioned.user_pool_id.is_some() { deps } else { deps.without_cognito() };
-        Self { deps, ..self }
+    /// The same for processes that have just begun: they remember nothing.
+    #[must_use]
+    pub fn afresh(mut self) -> Self {
+        let deps = Deps::new(self.deps.config().clone(), &self.aws, self.clock.clone(), self.log.clone());
+        let deps = deps.expect("the policies load").with_everything(&self.aws);
+        self.deps = if self.provisioned.user_pool_id.is_some() { deps } else { deps.without_cognito() };
+        self
+    }
+
+    /// Does what no role may: what an administrator of the account does to set a test up.
+    pub async fn as_administrator<T>(&self, work: impl Future<Output = T>) -> T {
+        let before = self.roles.setting_up.swap(true, Ordering::SeqCst);
+        let done = work.await;
+        self.roles.setting_up.store(before, Ordering::SeqCst);
+        done
+    }
+
+    /// Takes the calls that IAM has refused: a test that does not expect one fails at its end.
+    pub fn take_refused(&self) -> Vec<Refused> {
+        self.roles.gate.take_refused()
     }
 
     async fn seed(&mut self) {
@@ -343,7 +401,9 @@ impl App {
     /// Gives a member an authenticator, past the wire: one that counts, or one that is only being enrolled (`pending`). Their
     /// membership stays as it is.
     pub async fn hand_out<T: phi::SealedFields>(&self, tenant: TenantId, user: UserId, sealed: &T, status: &str) {
-        let sealed = self.operator().seal_authenticator(tenant, user, sealed).await.expect("the authenticator is sealed");
+        let operator = self.operator();
+        let sealed = self.as_administrator(operator.seal_authenticator(tenant, user, sealed)).await;
+        let sealed = sealed.expect("the authenticator is sealed");
         let number = |n: &str| AttributeValue::N(n.to_owned());
         let put = self
             .raw
@@ -538,19 +598,20 @@ impl App {
 /// Where the wire itself answers for sockets, and whom our mail is from.
 const SOCKETS_URL: &str = "wss://sockets.example/live";
 const MAIL_FROM: &str = "no-reply@mail.example";
+const MAIL_DOMAIN: &str = "mail.example";
 
 /// Where tests' calls come from: documentation's own networks (RFC 5737).
 const OPERATOR_NETWORKS: &str = "192.0.2.0/24";
 
-/// Settings that name what a test without Cognito does not make.
-const NOT_MADE: [&str; 7] = [
-    "CLOISTER_USER_POOL_ID",
-    "CLOISTER_USER_POOL_CLIENT_ID",
-    "CLOISTER_QUEUES",
-    "CLOISTER_AUDIT_BUCKET",
-    "CLOISTER_CHECKPOINT_KEY_ARN",
-    "CLOISTER_PUBLIC_URL",
-    "CLOISTER_UPS_SECRET",
+/// Settings that name what a test without Cognito does not make, and the resources that they name.
+const NOT_MADE: [(&str, &str); 7] = [
+    ("CLOISTER_USER_POOL_ID", "UserPool"),
+    ("CLOISTER_USER_POOL_CLIENT_ID", "UserPoolClient"),
+    ("CLOISTER_QUEUES", "ReleaseMessagesQueue"),
+    ("CLOISTER_AUDIT_BUCKET", "AuditBucket"),
+    ("CLOISTER_CHECKPOINT_KEY_ARN", "CheckpointKey"),
+    ("CLOISTER_PUBLIC_URL", "Api"),
+    ("CLOISTER_UPS_SECRET", "UpsSecret"),
 ];
 
 /// 2026-01-01T12:00:00Z.
@@ -560,8 +621,6 @@ const START: i64 = 1_767_268_800_000;
 fn aws_env(endpoints: &Endpoints) -> BTreeMap<String, String> {
     let mut env = BTreeMap::from([
         ("AWS_REGION", emulators::REGION.to_owned()),
-        ("AWS_ACCESS_KEY_ID", "synthetic".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "synthetic".to_owned()),
         ("AWS_ENDPOINT_URL_DYNAMODB", endpoints.dynamodb.clone()),
         ("AWS_ENDPOINT_URL_KMS", endpoints.kms.clone()),
     ]);
@@ -579,4 +638,18 @@ fn raw_client(endpoint: &str) -> aws_sdk_dynamodb::Client {
         .endpoint_url(endpoint)
         .build();
     aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+impl Drop for App {
+    /// A call that IAM refuses fails the test, whatever its function made of the refusal.
+    fn drop(&mut self) {
+        let refused = self.take_refused();
+        let lines: Vec<_> = refused.iter().map(ToString::to_string).collect();
+        let lines = format!("IAM has refused calls:\n{}", lines.join("\n"));
+        match (refused.is_empty(), std::thread::panicking()) {
+            (true, _) => {}
+            (false, true) => eprintln!("{lines}"),
+            (false, false) => panic!("{lines}"),
+        }
+    }
 }

@@ -1,13 +1,10 @@
-//! STS itself: it hands out a tenant's session, and remembers whose each is. The emulators accept any credentials, so that what
-//! a call was signed with is only seen on the wire.
+//! What STS has handed out, and what calls were signed with: the emulators accept any credentials, so that it is only seen on the
+//! wire.
 
 use crate::App;
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use common::TenantId;
 use std::collections::BTreeMap;
-
-/// The role that an app behind the second wall assumes.
-pub(crate) const ROLE_ARN: &str = "arn:aws:iam::000000000000:role/test-tenant-00c0ffee";
 
 /// A session that was handed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,21 +28,19 @@ impl Sts {
         body.starts_with(b"Action=AssumeRole&").then_some(("STS", "AssumeRole"))
     }
 
-    /// The answer's body, if STS is asked for a tenant's session.
-    pub(crate) fn answer(&mut self, request: &HttpRequest) -> Option<String> {
-        Self::operation(request)?;
-        let asked: BTreeMap<String, String> = form_urlencoded::parse(request.body().bytes()?).into_owned().collect();
-        let tenant = asked.get("Tags.member.1.Value")?.parse().ok()?;
-        let number = self.sessions.len();
-        let session = TenantSession { tenant, access_key: format!("ASIA{number}"), token: format!("token-{number}"), asked };
-        let answer = format!(
-            "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
-             <AccessKeyId>{}</AccessKeyId><SecretAccessKey>synthetic</SecretAccessKey><SessionToken>{}</SessionToken>\
-             <Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>",
-            session.access_key, session.token
-        );
-        self.sessions.push(session);
-        Some(answer)
+    /// Notes a session that was handed out.
+    pub(crate) fn note(&mut self, request: &HttpRequest, answer: &HttpResponse) {
+        let asked: BTreeMap<String, String> =
+            form_urlencoded::parse(request.body().bytes().unwrap_or_default()).into_owned().collect();
+        let body = String::from_utf8_lossy(answer.body().bytes().unwrap_or_default());
+        let element = |name: &str| {
+            let (_, rest) = body.split_once(&format!("<{name}>"))?;
+            rest.split_once(&format!("</{name}>")).map(|(value, _)| value.to_owned())
+        };
+        let tenant = asked.get("Tags.member.1.Value").and_then(|tenant| tenant.parse().ok());
+        if let (Some(tenant), Some(access_key), Some(token)) = (tenant, element("AccessKeyId"), element("SessionToken")) {
+            self.sessions.push(TenantSession { tenant, access_key, token, asked });
+        }
     }
 }
 
@@ -82,12 +77,6 @@ impl SignedCall {
 }
 
 impl App {
-    /// The same app behind the second wall: each tenant's items are seen with credentials of its own.
-    #[must_use]
-    pub fn behind_the_second_wall(self) -> Self {
-        self.with_tenant_role(ROLE_ARN)
-    }
-
     /// The tenants' sessions that were handed out, in order.
     pub fn tenant_sessions(&self) -> Vec<TenantSession> {
         self.wire().with_sts(|sts| sts.sessions.clone())

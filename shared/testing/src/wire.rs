@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::{
     result::ConnectorError,
 };
 use aws_smithy_types::body::SdkBody;
+use emulators::iam::{Gate, missing};
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -129,12 +130,13 @@ struct State {
 #[derive(Clone, Debug)]
 pub struct Wire {
     inner: SharedHttpConnector,
+    gate: Arc<Gate>,
     state: Arc<Mutex<State>>,
 }
 
 impl Wire {
-    pub(crate) fn new() -> Self {
-        Self { inner: common::https(), state: Arc::default() }
+    pub(crate) fn new(gate: Arc<Gate>) -> Self {
+        Self { inner: common::https(), gate, state: Arc::default() }
     }
     /// Lets the next `times` calls of `to` fail, after `after` of them have passed. `to` is an operation
     /// (`TransactWriteItems`) or a service (`dynamodb`, `kms`, `cognito`).
@@ -225,9 +227,6 @@ impl Wire {
 
     pub(crate) fn with_sts<T>(&self, f: impl FnOnce(&mut Sts) -> T) -> T {
         f(&mut self.state.lock().unwrap().sts)
-    }
-    fn tenant_session(&self, request: &HttpRequest) -> Option<Result<HttpResponse, ConnectorError>> {
-        self.with_sts(|sts| sts.answer(request)).map(|body| answer(200, body))
     }
 
     /// SQS itself: it keeps what it is sent, until the test delivers it.
@@ -354,26 +353,34 @@ impl HttpConnector for Wire {
     fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
         let (fault, held) = self.note(&request);
         self.to_carrier(&mut request);
-        let inner = self.inner.clone();
+        let lost = matches!(fault, Some(Fault::LostAnswer));
         let done = !matches!(fault, Some(Fault::Gone | Fault::Throttled | Fault::Refused(_) | Fault::Says(..)));
+        // A call that does not arrive is judged too.
+        let if_missing = match self.gate.admit(&request) {
+            Ok(if_missing) => if_missing,
+            // STS's own answers are the gate's.
+            Err(answer) if answer.status().is_success() => {
+                if !done {
+                    return HttpConnectorFuture::ready(faulty(fault));
+                }
+                self.with_sts(|sts| sts.note(&request, &answer));
+                return HttpConnectorFuture::ready(if lost { reset() } else { Ok(answer) });
+            }
+            Err(refusal) => return HttpConnectorFuture::ready(Ok(refusal)),
+        };
+        let inner = self.inner.clone();
         if let Some(answer) = done.then(|| self.outside(&request)).flatten() {
-            let lost = matches!(fault, Some(Fault::LostAnswer));
             return HttpConnectorFuture::new(async move {
                 let answer = answer.await;
-                if lost { Err(ConnectorError::io("connection reset (injected)".into())) } else { answer }
+                if lost { reset() } else { answer }
             });
         }
         let said = || {
             let kept = self.queue(&request).or_else(|| self.object(&request));
-            kept.or_else(|| self.secret(&request)).or_else(|| self.tenant_session(&request))
+            kept.or_else(|| self.secret(&request))
         };
         if let Some(said) = done.then(said).flatten() {
-            let lost = matches!(fault, Some(Fault::LostAnswer));
-            return HttpConnectorFuture::ready(if lost {
-                Err(ConnectorError::io("connection reset (injected)".into()))
-            } else {
-                said
-            });
+            return HttpConnectorFuture::ready(if lost { reset() } else { said.map(|answer| missing(answer, if_missing)) });
         }
         HttpConnectorFuture::new(async move {
             if let Some(go) = held {
@@ -381,27 +388,38 @@ impl HttpConnector for Wire {
                 let _ = go.await;
             }
             match fault {
-                None => inner.call(request).await,
-                Some(Fault::Gone) => Err(ConnectorError::io("connection refused (injected)".into())),
-                Some(Fault::Throttled) => {
-                    answer(400, r#"{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"slow down"}"#)
-                }
+                None => Ok(missing(inner.call(request).await?, if_missing)),
                 Some(Fault::Conflict) => match conflict(&request) {
                     Some(said) => answer(400, said),
                     None => inner.call(request).await,
                 },
-                Some(Fault::Refused(code)) => answer(400, format!(r#"{{"__type":"{code}","message":"refused (injected)"}}"#)),
-                Some(Fault::Says(status, body)) => answer(status, body),
                 Some(Fault::LostAnswer) => {
                     let _ = inner.call(request).await?;
-                    Err(ConnectorError::io("connection reset (injected)".into()))
+                    reset()
                 }
                 Some(Fault::Slow(by)) => {
                     tokio::time::sleep(by).await;
                     inner.call(request).await
                 }
+                other => faulty(other),
             }
         })
+    }
+}
+
+fn reset() -> Result<HttpResponse, ConnectorError> {
+    Err(ConnectorError::io("connection reset (injected)".into()))
+}
+
+/// What becomes of a call that is not carried out.
+fn faulty(fault: Option<Fault>) -> Result<HttpResponse, ConnectorError> {
+    match fault {
+        Some(Fault::Throttled) => {
+            answer(400, r#"{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"slow down"}"#)
+        }
+        Some(Fault::Refused(code)) => answer(400, format!(r#"{{"__type":"{code}","message":"refused (injected)"}}"#)),
+        Some(Fault::Says(status, body)) => answer(status, body),
+        _ => Err(ConnectorError::io("connection refused (injected)".into())),
     }
 }
 

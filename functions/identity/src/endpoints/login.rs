@@ -198,7 +198,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_suspended_tenants_member_hears_of_it_only_after_the_right_password() {
         let app = App::with_cognito().await;
-        app.operator().set_status(app.tenant_id(Tenant::Birch), TenantStatus::Suspended).await.unwrap();
+        app.as_administrator(app.operator().set_status(app.tenant_id(Tenant::Birch), TenantStatus::Suspended)).await.unwrap();
         let email = app.email(Tenant::Birch, Role::Provider);
         assert_eq!(login(&app, &email, WRONG, "192.0.2.1").await.status, 401);
         let answer = login(&app, &email, PASSWORD, "192.0.2.1").await;

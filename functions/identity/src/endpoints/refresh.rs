@@ -291,7 +291,7 @@ mod tests {
         let idle = sign_in(&app, Tenant::Acme, Role::Viewer).await;
         app.disable_member(Tenant::Acme, Role::Marketer).await;
         assert_eq!(refresh(&app, text(&member, "refresh_token"), DEVICE).await.status, 401);
-        app.operator().set_status(app.tenant_id(Tenant::Birch), TenantStatus::Suspended).await.unwrap();
+        app.as_administrator(app.operator().set_status(app.tenant_id(Tenant::Birch), TenantStatus::Suspended)).await.unwrap();
         app.clock().advance(Duration::from_secs(5));
         assert_eq!(refresh(&app, text(&other, "refresh_token"), DEVICE).await.status, 403);
         app.clock().advance(Duration::from_secs(900));

@@ -10,6 +10,7 @@ mod error;
 mod key;
 mod state;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,6 +30,20 @@ use state::Store;
 #[derive(Debug)]
 pub struct Kms {
     server: Server,
+    keys: Keys,
+}
+
+/// What the keys are called, for whoever judges calls about them.
+#[derive(Clone, Debug)]
+pub struct Keys(Arc<Mutex<Store>>);
+
+impl Keys {
+    /// The ARN and the tags of the key that an id, an ARN or an alias names.
+    pub(crate) fn find(&self, named: &str) -> Option<(String, BTreeMap<String, String>)> {
+        let store = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = store.key(named).ok()?;
+        Some((key.arn(), key.tags.clone()))
+    }
 }
 
 impl Kms {
@@ -39,6 +54,7 @@ impl Kms {
     /// [`Error::State`] if the file is not such a state; [`Error::Io`] if it cannot be read, or no port can be had.
     pub fn start(state: Option<PathBuf>) -> Result<Self, Error> {
         let store = Arc::new(Mutex::new(Store::open(state)?));
+        let keys = Keys(store.clone());
         let app = Router::new().route("/", post(answer)).with_state(store);
         let server = Server::spawn("kms", |listener, shutdown| async move {
             let serving = axum::serve(listener, app).with_graceful_shutdown(shutdown);
@@ -46,13 +62,19 @@ impl Kms {
                 eprintln!("kms: {error}");
             }
         })?;
-        Ok(Self { server })
+        Ok(Self { server, keys })
     }
 
     /// The URL for `AWS_ENDPOINT_URL_KMS`.
     #[must_use]
     pub fn endpoint(&self) -> String {
         self.server.endpoint()
+    }
+
+    /// What the keys are called.
+    #[must_use]
+    pub fn keys(&self) -> Keys {
+        self.keys.clone()
     }
 
     /// Finishes what was asked so far, for two seconds at most, and frees the port.

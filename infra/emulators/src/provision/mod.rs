@@ -77,6 +77,8 @@ pub struct Provisioned {
     /// `Globals.Function.Environment.Variables`, evaluated, without those that name a resource which was not made: one of a
     /// type that has no local counterpart, and with [`Which::DataOnly`] any but tables and keys.
     pub env: BTreeMap<String, String>,
+    /// What each resource answers to `Ref` and `GetAtt`.
+    pub(crate) made: BTreeMap<String, Attributes>,
 }
 
 /// Resource types that need no local counterpart, and why.
@@ -93,16 +95,16 @@ const NOT_EMULATED: &[(&str, &str)] = &[
     ("AWS::ApiGatewayV2::Stage", "the local gateway is the one stage"),
     ("AWS::CloudFormation::Stack", "its functions run in the local stack's own process"),
     ("AWS::CloudWatch::Alarm", "whoever runs the local stack sees its terminal"),
-    ("AWS::IAM::Role", "no emulator here checks IAM; the suite checks the policies as text"),
+    ("AWS::IAM::Role", "no emulator here checks IAM; each call is judged on its way"),
     ("AWS::Logs::LogGroup", "functions log to the terminal"),
     ("AWS::Logs::MetricFilter", "functions log to the terminal"),
-    ("AWS::S3::BucketPolicy", "the emulator enforces none; the suite checks the policy as text"),
+    ("AWS::S3::BucketPolicy", "the emulator enforces none; each call is judged on its way"),
     (
         "AWS::SES::ConfigurationSetEventDestination",
         "the emulator's mail never bounces; a test puts its own feedback on the topic",
     ),
-    ("AWS::SNS::TopicPolicy", "the emulator enforces none"),
-    ("AWS::SQS::QueuePolicy", "the emulator enforces none; the suite checks the policies as text"),
+    ("AWS::SNS::TopicPolicy", "the emulator enforces none; each call is judged on its way"),
+    ("AWS::SQS::QueuePolicy", "the emulator enforces none; each call is judged on its way"),
     ("AWS::WAFv2::WebACL", "there is no edge on one machine"),
     ("AWS::WAFv2::WebACLAssociation", "there is no edge on one machine"),
 ];
@@ -145,6 +147,7 @@ pub async fn provision(template: &Template, endpoints: &Endpoints, which: Which)
         waiting = postponed;
     }
     run.environment(which)?;
+    run.done.made = run.resolver.existing_so_far().clone();
     Ok(run.done)
 }
 

@@ -3,12 +3,13 @@
 mod resolve;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
-pub(crate) use resolve::{Attributes, Resolver};
+pub(crate) use resolve::{Attributes, Resolver, text};
 
 /// Parameter values that replace the template's defaults, by parameter name.
 pub type Overrides = BTreeMap<String, String>;
@@ -81,7 +82,9 @@ pub struct Template {
     parameters: BTreeMap<String, Value>,
     conditions: Map<String, Value>,
     mappings: Value,
-    resources: BTreeMap<String, Resource>,
+    resources: Arc<BTreeMap<String, Resource>>,
+    /// Where the file lies, from which nested templates are found.
+    directory: PathBuf,
     environment: Map<String, Value>,
 }
 
@@ -108,20 +111,24 @@ impl Template {
     /// As [`Template::load`]; also if an override names no parameter, or is not an allowed value.
     pub fn load_with(path: &Path, overrides: &Overrides) -> Result<Self, TemplateError> {
         let text = std::fs::read_to_string(path).map_err(|source| TemplateError::Unreadable { path: path.to_owned(), source })?;
-        let document = yaml::parse(&text).map_err(|message| TemplateError::Malformed { path: path.to_owned(), message })?;
-        Self::from_document(&document, overrides).map_err(|error| match error {
-            Defect::Shape(message) => TemplateError::Malformed { path: path.to_owned(), message },
-            Defect::Other(error) => error,
-        })
+        let document = Document::read(text).map_err(|message| TemplateError::Malformed { path: path.to_owned(), message })?;
+        let directory = path.parent().map(Path::to_owned).unwrap_or_default();
+        Self::from_document(&document, directory, overrides)
     }
 
-    fn from_document(document: &Value, overrides: &Overrides) -> Result<Self, Defect> {
+    /// A nested stack's template, at its place beside this one, with the parameters that the stack gives it.
+    pub(crate) fn nested(&self, url: &str, given: &Overrides) -> Result<Self, TemplateError> {
+        Self::load_with(&self.directory.join(url), given)
+    }
+
+    fn from_document(document: &Document, directory: PathBuf, overrides: &Overrides) -> Result<Self, TemplateError> {
+        let Document { value: document, resources } = document;
         let declared = section(document, "Parameters");
         if let Some(name) = overrides.keys().find(|name| !declared.contains_key(*name)) {
-            return Err(Defect::Other(TemplateError::Parameter {
+            return Err(TemplateError::Parameter {
                 name: name.clone(),
                 message: "the template has no such parameter".to_owned(),
-            }));
+            });
         }
         let parameters = declared
             .iter()
@@ -130,25 +137,12 @@ impl Template {
                 Ok((name.clone(), value))
             })
             .collect::<Result<_, TemplateError>>()?;
-        let resources = document["Resources"]
-            .as_object()
-            .ok_or_else(|| Defect::Shape("it has no Resources".to_owned()))?
-            .iter()
-            .map(|(name, body)| {
-                let kind = body["Type"].as_str().ok_or_else(|| Defect::Shape(format!("resource `{name}` has no Type")))?;
-                let resource = Resource {
-                    kind: kind.to_owned(),
-                    condition: body["Condition"].as_str().map(str::to_owned),
-                    properties: body["Properties"].clone(),
-                };
-                Ok((name.clone(), resource))
-            })
-            .collect::<Result<_, Defect>>()?;
         Ok(Self {
             parameters,
             conditions: section(document, "Conditions"),
             mappings: document["Mappings"].clone(),
-            resources,
+            resources: resources.clone(),
+            directory,
             environment: document["Globals"]["Function"]["Environment"]["Variables"].as_object().cloned().unwrap_or_default(),
         })
     }
@@ -168,14 +162,37 @@ impl Template {
     }
 }
 
-enum Defect {
-    Shape(String),
-    Other(TemplateError),
+/// A template's text, read: the same for all who load it, whatever their parameters.
+#[derive(Debug)]
+struct Document {
+    value: Value,
+    resources: Arc<BTreeMap<String, Resource>>,
 }
 
-impl From<TemplateError> for Defect {
-    fn from(error: TemplateError) -> Self {
-        Self::Other(error)
+impl Document {
+    /// Reads a text once a process: each test loads the same templates.
+    fn read(text: String) -> Result<Arc<Self>, String> {
+        static READ: Mutex<Option<HashMap<String, Arc<Document>>>> = Mutex::new(None);
+        let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = read.get_or_insert_default();
+        if let Some(document) = read.get(&text) {
+            return Ok(document.clone());
+        }
+        let value = yaml::parse(&text)?;
+        let resource = |(name, body): (&String, &Value)| {
+            let kind = body["Type"].as_str().ok_or_else(|| format!("resource `{name}` has no Type"))?;
+            let resource = Resource {
+                kind: kind.to_owned(),
+                condition: body["Condition"].as_str().map(str::to_owned),
+                properties: body["Properties"].clone(),
+            };
+            Ok::<_, String>((name.clone(), resource))
+        };
+        let resources = value["Resources"].as_object().ok_or_else(|| "it has no Resources".to_owned())?;
+        let resources = Arc::new(resources.iter().map(resource).collect::<Result<_, _>>()?);
+        let document = Arc::new(Self { value, resources });
+        read.insert(text, document.clone());
+        Ok(document)
     }
 }
 

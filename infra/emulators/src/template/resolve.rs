@@ -2,6 +2,7 @@
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html>
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -19,7 +20,7 @@ pub(crate) struct Attributes {
 #[derive(Debug)]
 pub(crate) struct Resolver<'a> {
     template: &'a Template,
-    made: BTreeMap<String, Attributes>,
+    made: Arc<BTreeMap<String, Attributes>>,
 }
 
 /// An expression's value; `None` is `AWS::NoValue`, which removes the property that holds it.
@@ -27,12 +28,22 @@ type Evaluated = Result<Option<Value>, TemplateError>;
 
 impl<'a> Resolver<'a> {
     pub(crate) fn new(template: &'a Template) -> Self {
-        Self { template, made: BTreeMap::new() }
+        Self::with(template, Arc::default())
+    }
+
+    /// The same with resources that exist.
+    pub(crate) fn with(template: &'a Template, made: Arc<BTreeMap<String, Attributes>>) -> Self {
+        Self { template, made }
+    }
+
+    /// What exists so far.
+    pub(crate) fn existing_so_far(&self) -> &BTreeMap<String, Attributes> {
+        &self.made
     }
 
     /// Notes that a resource exists.
     pub(crate) fn made(&mut self, name: &str, attributes: Attributes) {
-        self.made.insert(name.to_owned(), attributes);
+        Arc::make_mut(&mut self.made).insert(name.to_owned(), attributes);
     }
 
     /// The value of an expression that stands at `at`; a removed one is null.
@@ -227,7 +238,7 @@ fn function(map: &Map<String, Value>) -> Option<(&str, &Value)> {
 }
 
 /// A scalar as CloudFormation writes it into a string.
-pub(super) fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),

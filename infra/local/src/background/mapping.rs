@@ -59,6 +59,7 @@ impl Mapping {
         queues: &BTreeMap<String, String>,
     ) -> Result<Self, Error> {
         let name = consumer.queue.name;
+        let ground = Ground { other: ground.other.in_place_of(&ground.gate, consumer.name), ..ground };
         let missing = || Error::Config(format!("the template has no queue `{name}` for `{}`", consumer.name));
         let url = queues.get(name).ok_or_else(missing)?.clone();
         let input = json!({ "QueueUrl": url, "AttributeNames": ["QueueArn", "VisibilityTimeout"] });

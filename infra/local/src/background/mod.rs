@@ -14,7 +14,7 @@ use crate::{
     pipes::{Pipe, Plumbing, Positions},
 };
 use common::Deps;
-use emulators::Provisioned;
+use emulators::{Provisioned, iam::Gate};
 use mapping::Mapping;
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
@@ -28,6 +28,7 @@ const GRACE: Duration = Duration::from_millis(1500);
 pub(crate) struct Ground {
     pub(crate) deps: Arc<Deps>,
     pub(crate) lines: Arc<Lines>,
+    pub(crate) gate: Arc<Gate>,
     /// The emulator of queues.
     pub(crate) other: Calls,
     /// How much faster than elsewhere the clock of schedules and retries goes; 1 or more.

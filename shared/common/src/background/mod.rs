@@ -24,7 +24,7 @@ pub use queue::{Feed, Queue};
 pub use redrive::Dead;
 pub(crate) use run::{consume, tick};
 
-use crate::{Deps, Error, Message, Need, Result, Schema, TenantId, Timestamp};
+use crate::{Deps, Error, Message, Need, Result, Schema, TenantId, Timestamp, acting::as_function};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use std::{future::Future, pin::Pin};
 
@@ -129,7 +129,7 @@ impl AnyConsumer {
 
     /// Handles Lambda's event: answers which messages are to come again.
     pub async fn consume(&self, deps: &Deps, event: SqsEvent) -> SqsBatchResponse {
-        (self.consume)(deps, event, None).await
+        as_function(self.name, (self.consume)(deps, event, None)).await
     }
 }
 
@@ -169,7 +169,7 @@ impl AnySchedule {
     /// # Errors
     /// The first of what failed, after all the rest was tried.
     pub async fn run(&self, deps: &Deps) -> Result<usize> {
-        (self.run)(deps, None).await
+        as_function(self.name, (self.run)(deps, None)).await
     }
 }
 

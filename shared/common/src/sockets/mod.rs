@@ -16,7 +16,7 @@ pub(crate) use push::Push;
 pub(crate) use push::management_url;
 pub(crate) use run::{ends_at, serve};
 
-use crate::{Deps, Need, Result, Timestamp};
+use crate::{Deps, Need, Result, Timestamp, acting::as_function};
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
 use serde::de::DeserializeOwned;
 use std::{future::Future, pin::Pin};
@@ -96,7 +96,7 @@ impl AnySocket {
 
     /// Serves API Gateway's event. Of the answer only the status counts, and only to a client that connects.
     pub async fn serve(&self, deps: &Deps, event: ApiGatewayWebsocketProxyRequest) -> ApiGatewayProxyResponse {
-        (self.serve)(deps, event, None).await
+        as_function(self.name, (self.serve)(deps, event, None)).await
     }
 }
 

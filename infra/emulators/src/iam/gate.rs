@@ -1,0 +1,350 @@
+//! Judges each call on its way, by who signed it.
+
+use super::{
+    Ask, Kind, Malformed, Principal, Verdict, Why,
+    account::{Account, Role, default_key_policy},
+    calls::Call,
+    evaluate,
+    policy::Policy,
+    record::{Judged, Records},
+    refusal::{self, Answer},
+    sts::{self, AssumeRole, Session},
+};
+use crate::{ACCOUNT, Keys, Provisioned, REGION, Template};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+};
+
+/// The access key of who sets a test up, and looks into it: nobody judges what it does.
+pub const ADMINISTRATOR: &str = "administrator";
+/// The access key of who operates a deployment: `cloister`.
+pub const OPERATOR: &str = "operator";
+
+/// The access key of a function: in a process that runs them all, each signs with its own.
+#[must_use]
+pub fn function_key(function: &str) -> String {
+    format!("function.{function}")
+}
+
+/// Operations that anybody may call: what they do is between a user and Cognito.
+const UNSIGNED: [&str; 2] = ["InitiateAuth", "RevokeToken"];
+
+/// A call that was not allowed: who, what, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub role: String,
+    pub action: String,
+    pub resource: String,
+    pub why: String,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { role, action, resource, why } = self;
+        write!(f, "`{role}` may not {action} on {resource}: {why}")
+    }
+}
+
+/// What becomes of a call.
+#[derive(Debug)]
+pub(crate) enum Decision {
+    /// It goes its way; if it is about an object that is not there, this is the answer in the place of that.
+    Passes {
+        if_missing: Option<Answer>,
+    },
+    Answered(Answer),
+}
+
+#[derive(Debug)]
+pub struct Gate {
+    account: Account,
+    keys: Option<Keys>,
+    default_key: Policy,
+    sessions: Mutex<BTreeMap<String, Session>>,
+    refused: Mutex<Vec<Refused>>,
+    /// By role, the actions and resources that have served.
+    seen: Mutex<BTreeMap<String, BTreeSet<(String, String)>>>,
+    records: Records,
+}
+
+impl Gate {
+    /// The policies of what was made of a template. `keys` says what KMS's keys are called, where it is a stand-in of ours.
+    ///
+    /// # Errors
+    /// If a template cannot be read or resolved.
+    pub fn new(template: &Template, provisioned: &Provisioned, keys: Option<Keys>) -> Result<Self, Malformed> {
+        Ok(Self {
+            account: Account::new(template, provisioned)?,
+            keys,
+            default_key: Policy::parse(&default_key_policy())?,
+            sessions: Mutex::default(),
+            refused: Mutex::default(),
+            seen: Mutex::default(),
+            records: Records::shared(),
+        })
+    }
+
+    /// Reads every policy of the templates.
+    ///
+    /// # Errors
+    /// The first thing that is not understood.
+    pub fn understand(&self) -> Result<(), Malformed> {
+        for role in self.account.roles() {
+            self.account.role(role)?;
+        }
+        for arn in self.account.guards() {
+            self.account.guard(arn)?;
+        }
+        Ok(())
+    }
+
+    /// The ARN of the role whose sessions a function asks for; none where tenants are not separated, or it sees no table.
+    #[must_use]
+    pub fn tenant_role_of(&self, function: &str) -> Option<&str> {
+        self.account.tenant_role_of(function)
+    }
+
+    /// Whether the templates have a function of that name.
+    #[must_use]
+    pub fn has_function(&self, function: &str) -> bool {
+        self.account.role_of(function).is_some()
+    }
+
+    /// What `Ref` says of a resource of the root template, also of one that nobody makes here.
+    #[must_use]
+    pub fn reference(&self, resource: &str) -> Option<&str> {
+        self.account.reference(resource)
+    }
+
+    /// Takes the calls that were refused since this was last asked.
+    pub fn take_refused(&self) -> Vec<Refused> {
+        std::mem::take(&mut self.refused.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The call that was refused last.
+    pub(crate) fn last_refused(&self) -> Option<Refused> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).last().cloned()
+    }
+
+    /// Every grant of every role: role, action and resource, as they are the same in every deployment.
+    ///
+    /// # Errors
+    /// If a policy is not understood.
+    pub fn grants(&self) -> Result<Vec<super::Grant>, Malformed> {
+        let mut grants = Vec::new();
+        for name in self.account.roles() {
+            let Some(role) = self.account.role(name)? else { continue };
+            for (action, resource) in role.policy.statements.iter().flat_map(super::policy::Statement::grants) {
+                grants.push(self.grant(&role, &action, &resource));
+            }
+        }
+        grants.sort();
+        grants.dedup();
+        Ok(grants)
+    }
+
+    fn grant(&self, role: &Role, action: &str, resource: &str) -> super::Grant {
+        super::Grant { role: role.title.clone(), action: action.to_owned(), resource: self.account.general(resource) }
+    }
+
+    /// Judges a call that is made without the SDK.
+    ///
+    /// # Errors
+    /// The answer of IAM.
+    pub fn allow(&self, method: &str, uri: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<(), String> {
+        match self.judge(&Call::new(method, uri, headers.to_vec(), body)) {
+            Decision::Passes { .. } => Ok(()),
+            Decision::Answered(answer) => Err(answer.body),
+        }
+    }
+
+    /// Judges a call to AWS; one to anybody else goes its way.
+    pub(crate) fn judge(&self, call: &Call<'_>) -> Decision {
+        let Some(signature) = call.signature() else { return self.unsigned(call) };
+        let who = match self.who(signature.access_key, call.header("x-amz-security-token")) {
+            Ok(Some(who)) => who,
+            Ok(None) => return Decision::Passes { if_missing: None },
+            Err(why) => {
+                self.refuse(signature.access_key, "sts:GetCallerIdentity", "*", &why.to_string());
+                return Decision::Answered(refusal::unknown_signer(signature.service));
+            }
+        };
+        match self.judge_as(&who, signature.service, call) {
+            Ok(decision) => decision,
+            Err(why) => {
+                let operation = call.operation().map_or(call.path, |(_, operation)| operation);
+                self.refuse(&who.name, &format!("{}:{operation}", signature.service), "*", &why.to_string());
+                Decision::Answered(refusal::denied(signature.service, &why.to_string()))
+            }
+        }
+    }
+
+    fn unsigned(&self, call: &Call<'_>) -> Decision {
+        let operation = call.operation();
+        let is_aws = operation.is_some() || call.body.starts_with(b"Action=") || call.host.contains(".amazonaws.com");
+        let free = operation.is_some_and(|(_, operation)| UNSIGNED.contains(&operation)) || call.path.ends_with("/jwks.json");
+        if is_aws && !free {
+            let operation = operation.map_or(call.path, |(_, operation)| operation);
+            self.refuse("nobody", operation, "*", "the call is not signed");
+            return Decision::Answered(refusal::unknown_signer(call.host));
+        }
+        Decision::Passes { if_missing: None }
+    }
+
+    /// Who has an access key; nothing where it is one whom nobody judges.
+    fn who(&self, access_key: &str, token: Option<&str>) -> Result<Option<Principal>, Malformed> {
+        let role = |name: &str| {
+            let role = self.account.role(name)?.ok_or_else(|| Malformed(format!("the templates have no role `{name}`")))?;
+            Ok(Some(role.principal.clone()))
+        };
+        if access_key == ADMINISTRATOR {
+            return Ok(None);
+        }
+        if access_key == OPERATOR {
+            return role(&format!("{}-operator", self.account.prefix()));
+        }
+        if let Some(function) = access_key.strip_prefix("function.") {
+            let name = self.account.role_of(function);
+            return role(name.ok_or_else(|| Malformed(format!("the templates have no function `{function}`")))?);
+        }
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = sessions.get(access_key).filter(|session| token == Some(&session.token));
+        session
+            .map(|session| Some(session.principal.clone()))
+            .ok_or_else(|| Malformed(format!("nobody has the access key `{access_key}`")))
+    }
+
+    fn judge_as(&self, who: &Principal, service: &str, call: &Call<'_>) -> Result<Decision, Malformed> {
+        let asked = call.asked(service, &self.account, self.keys.as_ref())?;
+        for ask in asked.asks {
+            let ask = of(ask, who);
+            if let Some(message) = self.denied(who, &ask)? {
+                self.refuse(&who.name, &ask.action, &ask.resource, &message);
+                return Ok(Decision::Answered(refusal::denied(service, &message)));
+            }
+        }
+        if service == "sts"
+            && let Some(wanted) = AssumeRole::read(call.body)
+        {
+            return self.assume(who, wanted).map(Decision::Answered);
+        }
+        let if_missing = match asked.if_missing {
+            None => None,
+            Some(ask) => self.denied(who, &of(ask, who))?.map(|message| refusal::denied(service, &message)),
+        };
+        Ok(Decision::Passes { if_missing })
+    }
+
+    /// Why the call is not allowed, in AWS's words; nothing where it is.
+    fn denied(&self, who: &Principal, ask: &Ask) -> Result<Option<String>, Malformed> {
+        let none = || Malformed(format!("the role `{}` is not there", who.name));
+        let role = self.account.role(&who.name)?.ok_or_else(none)?;
+        let own = format!("arn:aws:kms:{REGION}:{ACCOUNT}:key/");
+        let guard = self.account.guard(&guarding(&ask.resource))?;
+        let target = match ask.resource.strip_prefix(&format!("arn:aws:iam::{ACCOUNT}:role/")) {
+            Some(name) => Some(self.account.role(name)?.ok_or_else(|| Malformed(format!("there is no role `{name}`")))?),
+            None => None,
+        };
+        let resource = match (&guard, &target) {
+            (Some(guard), _) => Some((guard.kind, &guard.policy)),
+            (None, Some(role)) => Some((Kind::Needed, &role.trust)),
+            (None, None) if ask.resource.starts_with(&own) => Some((Kind::Needed, &self.default_key)),
+            (None, None) => None,
+        };
+        let verdict = evaluate(who, &role.policy, resource, ask)?;
+        let document = || match (&guard, &target) {
+            (Some(guard), _) => guard.document.clone(),
+            (None, Some(role)) => role.trust_document.clone(),
+            (None, None) if resource.is_some() => default_key_policy(),
+            (None, None) => Value::Null,
+        };
+        let allowed = matches!(verdict, Verdict::Allowed(_));
+        self.records.note(&role.title, ask, allowed, || Judged {
+            role: role.title.clone(),
+            principal: who.session.clone(),
+            action: ask.action.clone(),
+            resource: ask.resource.clone(),
+            context: ask.context.clone(),
+            identity: role.document.clone(),
+            resource_policy: document(),
+            allowed,
+        });
+        let why = match &verdict {
+            Verdict::Allowed(statements) => {
+                for place in statements {
+                    for used in role.policy.statements[*place].used(role.policy.has_variables(), ask) {
+                        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                        if seen.entry(who.name.clone()).or_default().insert(used.clone()) {
+                            self.records.used(&self.grant(&role, &used.0, &used.1));
+                        }
+                    }
+                }
+                return Ok(None);
+            }
+            Verdict::Denied(Why::Explicit) => format!("with an explicit deny for {}", ask.action),
+            Verdict::Denied(Why::Identity) => format!("because no identity-based policy allows the {} action", ask.action),
+            Verdict::Denied(Why::Resource) => format!("because no resource-based policy allows the {} action", ask.action),
+        };
+        Ok(Some(format!(
+            "User: {} is not authorized to perform: {} on resource: {} {why}",
+            who.session, ask.action, ask.resource
+        )))
+    }
+
+    fn assume(&self, who: &Principal, wanted: AssumeRole) -> Result<Answer, Malformed> {
+        let role = self.account.role(&wanted.role)?.ok_or_else(|| Malformed(format!("there is no role `{}`", wanted.role)))?;
+        // A role that was assumed assumes another for an hour at most.
+        if !(900..=role.most_seconds.min(3600)).contains(&wanted.seconds) {
+            return Err(Malformed(format!("{} asks for a session of {} seconds", who.name, wanted.seconds)));
+        }
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = sessions.len();
+        let (access_key, token) = (format!("ASIA{number}"), format!("token-{number}"));
+        let mut principal = role.principal.clone();
+        principal.session = format!("arn:aws:sts::{ACCOUNT}:assumed-role/{}/{}", wanted.role, wanted.name);
+        principal.tags.extend(wanted.tags);
+        let answer = sts::answer(&access_key, &token);
+        sessions.insert(access_key, Session { principal, token });
+        Ok(Answer { status: 200, headers: vec![("content-type", "text/xml")], body: answer })
+    }
+
+    fn refuse(&self, role: &str, action: &str, resource: &str, why: &str) {
+        let refused = Refused {
+            role: self.account.title(role),
+            action: action.to_owned(),
+            resource: resource.to_owned(),
+            why: why.to_owned(),
+        };
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).push(refused);
+    }
+}
+
+/// The resource whose policy is asked about another: a bucket's about its objects.
+fn guarding(resource: &str) -> String {
+    match resource.strip_prefix("arn:aws:s3:::").and_then(|rest| rest.split_once('/')) {
+        Some((bucket, _)) => format!("arn:aws:s3:::{bucket}"),
+        None => resource.to_owned(),
+    }
+}
+
+/// The question with the keys that every request has.
+fn of(mut ask: Ask, who: &Principal) -> Ask {
+    let mut set = |key: String, value: String| {
+        ask.context.entry(key).or_insert_with(|| vec![value]);
+    };
+    set("aws:principalarn".to_owned(), who.role.clone());
+    set("aws:principalaccount".to_owned(), who.account.clone());
+    set("aws:principaltype".to_owned(), "AssumedRole".to_owned());
+    set("aws:userid".to_owned(), format!("{}:{}", who.name, who.session.rsplit('/').next().unwrap_or_default()));
+    set("aws:requestedregion".to_owned(), REGION.to_owned());
+    set("aws:resourceaccount".to_owned(), ACCOUNT.to_owned());
+    // What is plain HTTP on one machine is TLS to AWS.
+    set("aws:securetransport".to_owned(), "true".to_owned());
+    set("aws:viaawsservice".to_owned(), "false".to_owned());
+    for (name, value) in &who.tags {
+        set(format!("aws:principaltag/{}", name.to_ascii_lowercase()), value.clone());
+    }
+    ask
+}

@@ -1,0 +1,18 @@
+//! Who each function is to AWS: it signs with a key of its own, and IAM judges each of its calls on the way. What the stack itself
+//! does, as its seed, nobody judges.
+
+use emulators::iam::{ADMINISTRATOR, Gate, function_key};
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(crate) struct Roles(pub(crate) Arc<Gate>);
+
+impl common::Roles for Roles {
+    fn access_key(&self, function: Option<&'static str>) -> String {
+        function.map_or_else(|| ADMINISTRATOR.to_owned(), function_key)
+    }
+
+    fn tenant_role(&self, function: Option<&'static str>) -> Option<String> {
+        self.0.tenant_role_of(function?).map(str::to_owned)
+    }
+}
