@@ -7,6 +7,8 @@ mod demo;
 mod dev;
 mod event;
 mod fuzz;
+mod grants;
+mod iam_oracle;
 mod lambda;
 mod mutants;
 mod openapi;
@@ -35,6 +37,8 @@ enum Task {
     Event(event::Args),
     Lambda(lambda::Args),
     Fuzz(fuzz::Args),
+    Grants(grants::Args),
+    IamOracle(iam_oracle::Args),
     Mutants(mutants::Args),
     Build(build::Args),
     Bench(bench::Args),
@@ -53,6 +57,8 @@ fn main() -> ExitCode {
         Task::Sync(args) => sync::run(args),
         Task::Event(args) => event::run(args),
         Task::Fuzz(args) => fuzz::run(args),
+        Task::Grants(args) => grants::run(args),
+        Task::IamOracle(args) => iam_oracle::run(args),
         Task::Mutants(args) => mutants::run(args),
         Task::Lambda(args) => lambda::run(args),
         Task::Build(args) => build::run(args),
