@@ -325,6 +325,36 @@ mod tests {
         )
     }
 
+    /// Ten calls a minute: one each six seconds.
+    #[test]
+    fn verdict_turns_at_its_microsecond() {
+        let limit = RateLimit::new("any", "tat_any", 10, 60);
+        let now = Timestamp::from_millis(1_767_268_800_000);
+        let judged = |cost, name: &'static str, ahead: i64| judge(limit, cost, &row(&[(name, micros(now) + ahead)]), now);
+        let spent = |remaining, reset| Spent {
+            retry_after: Duration::from_micros(1),
+            budget: Budget { limit: 10, remaining, reset: Duration::from_micros(reset) },
+        };
+        let (idle, busy) = (Verdict::Allowed(Branch::Idle), Verdict::Allowed(Branch::Busy));
+        assert_eq!(judge(limit, 1, &row(&[]), now), idle);
+        assert_eq!((judged(1, "tat_any", -1), judged(1, "tat_any", 0)), (idle, busy));
+        // The tenth call of a full minute, and the eleventh.
+        assert_eq!(judged(1, "tat_any", 54_000_000), busy);
+        assert_eq!(judged(1, "tat_any", 54_000_001), Verdict::Exhausted(spent(0, 54_000_001)));
+        // What costs three takes three, and what costs more than all takes all.
+        assert_eq!(judged(3, "tat_any", 42_000_000), busy);
+        assert_eq!(judged(3, "tat_any", 42_000_001), Verdict::Exhausted(spent(2, 42_000_001)));
+        for cost in [10, 11, 40] {
+            assert_eq!(judged(cost, "tat_any", 0), busy);
+            assert_eq!(judged(cost, "tat_any", 1), Verdict::Exhausted(spent(9, 1)));
+        }
+        assert_eq!(judged(1, BLOCKED_UNTIL, 0), idle);
+        assert_eq!(judged(1, BLOCKED_UNTIL, 1), Verdict::Blocked(spent(0, 1)));
+        assert_eq!(budget(limit, &row(&[("tat_any", micros(now) + 12_000_000)]), now).remaining, 8);
+        // A limit of nothing would divide by it.
+        assert_eq!((limit.with_calls(0).calls, limit.with_calls(7).calls), (1, 7));
+    }
+
     proptest! {
         #[test]
         fn caller_who_comes_back_when_told_is_let_in_and_a_second_earlier_is_not((limit, cost, row, now) in refused()) {
