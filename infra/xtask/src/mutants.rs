@@ -16,7 +16,7 @@ struct Area {
 }
 
 /// The suite's files that hold `common` to what it says of limits, keys, requests and tables.
-const SUITE: [&str; 15] = [
+const SUITE: [&str; 17] = [
     "--lib",
     "--test",
     "every_endpoint",
@@ -32,6 +32,8 @@ const SUITE: [&str; 15] = [
     "replays",
     "--test",
     "expiry",
+    "--test",
+    "stored_shapes",
 ];
 
 const AREAS: [Area; 4] = [
@@ -51,7 +53,7 @@ const AREAS: [Area; 4] = [
             "shared/common/src/network.rs",
             "shared/common/src/table.rs",
         ],
-        wider: &["suite", "organizations"],
+        wider: &["suite", "identity", "organizations"],
         only: &SUITE,
     },
 ];
