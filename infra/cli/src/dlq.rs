@@ -269,6 +269,45 @@ mod tests {
         assert_eq!((&shown["message_id"], &shown["body"]), (&json!("m20"), &Value::Null));
     }
 
+    /// As SQS hands them out: ten of a group at most, each for the last time.
+    async fn last_tries(app: &App, tenants: &[(Tenant, std::ops::Range<usize>)]) -> usize {
+        let consumer = registry::consumers().find(|consumer| consumer.name == "seal_audit").unwrap();
+        let records = tenants.iter().flat_map(|(tenant, numbers)| {
+            let group = format!("{}#AUDIT", app.tenant_id(*tenant));
+            numbers.clone().map(move |n| {
+                json!({
+                    "messageId": format!("m{n:02}"), "body": json!({ "wake_up": group }).to_string(), "messageAttributes": {},
+                    "attributes": {"ApproximateReceiveCount": "5", "MessageGroupId": group},
+                })
+            })
+        });
+        let event = json!({ "Records": records.collect::<Vec<_>>() });
+        consumer.consume(app.deps(), serde_json::from_value(event).unwrap()).await.batch_item_failures.len()
+    }
+
+    #[tokio::test]
+    async fn message_that_was_not_tried_behind_a_failed_one_of_its_group_is_listed_with_the_reason_of_that_one() {
+        let app = App::start().await;
+        let acme = app.tenant_id(Tenant::Acme);
+        app.wire().fail_about("TransactWriteItems", format!("{acme}#HEAD"), Fault::Refused("AccessDenied"));
+        for numbers in [0..10, 10..20, 20..25] {
+            let others = if numbers.start == 0 { 25..27 } else { 27..27 };
+            let failed = last_tries(&app, &[(Tenant::Acme, numbers.clone()), (Tenant::Birch, others)]).await;
+            assert_eq!(failed, numbers.len(), "Birch's are handled");
+        }
+        ten_of(&app, &format!("{acme}#AUDIT"));
+        let listed: Vec<Value> = serde_json::from_str(&run(&app, "list seal-audit --json").await.text).unwrap();
+        let ids: Vec<_> = listed.iter().map(|dead| dead["message_id"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(ids, (0..25).map(|n| format!("m{n:02}")).collect::<Vec<_>>());
+        for (n, dead) in listed.iter().enumerate() {
+            let reason = dead["why"]["reason"].as_str().unwrap();
+            let first = format!("behind m{:02}: ", n / 10 * 10);
+            assert_eq!(reason.starts_with(&first), n % 10 != 0, "{reason}");
+            assert!(reason.contains("unavailable"), "{reason}");
+            assert_eq!((&dead["why"]["tenant_id"], &dead["why"]["receives"]), (&json!(acme), &json!(5)));
+        }
+    }
+
     #[tokio::test]
     async fn a_message_behind_others_of_its_group_is_not_moved_and_that_is_said() {
         let app = a_group_was_given_up().await;

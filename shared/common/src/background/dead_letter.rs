@@ -1,5 +1,6 @@
 //! Why a message was given up. The queue moves it to its dead-letter queue by itself, and says nothing of reasons; so the last two
-//! tries leave an item here, which `cloister dlq` joins with the message: the last one may end without a word.
+//! tries leave an item here, which `cloister dlq` joins with the message: the last one may end without a word. A message that is not
+//! tried, because one before it in its group has failed, is given up like that one, and leaves that one's reason.
 
 use super::Queue;
 use crate::{
@@ -20,7 +21,7 @@ pub struct DeadLetter {
     pub tenant: Option<TenantId>,
     pub event_id: Option<EventId>,
     pub schema: Option<String>,
-    /// A word and a code of ours, or a service's error code.
+    /// A word and a code of ours, or a service's error code; `behind <message>: ` and that of the first of its group that failed.
     pub reason: String,
     pub failed_at: Timestamp,
     pub receives: i64,

@@ -52,7 +52,7 @@ impl Operator<'_> {
         let messages = look.up_to(most).await;
         look.end().await?;
         let messages = messages?;
-        let groups: BTreeSet<_> = messages.iter().filter_map(|message| group_of(message)?.parse::<TenantId>().ok()).collect();
+        let groups: BTreeSet<_> = messages.iter().filter_map(group_of).collect();
         let dead = |message: Message| {
             let message_id = message.message_id.unwrap_or_default();
             Dead { body: message.body, why: why.remove(&message_id), message_id }
@@ -157,9 +157,13 @@ enum Way<'a> {
     Out(&'a str),
 }
 
-/// The group of a FIFO queue's message, without what stands after a tenant's id.
-fn group_of(message: &Message) -> Option<&str> {
-    message.attributes.as_ref()?.get(&MessageSystemAttributeName::MessageGroupId)?.split('#').next()
+/// The tenant that a FIFO queue's group is of: what stands before the first `#`.
+pub(super) fn tenant_of_group(group: &str) -> Option<TenantId> {
+    group.split('#').next()?.parse().ok()
+}
+
+fn group_of(message: &Message) -> Option<TenantId> {
+    tenant_of_group(message.attributes.as_ref()?.get(&MessageSystemAttributeName::MessageGroupId)?)
 }
 
 /// A look through a dead-letter queue. What it has seen is hidden from others until it ends.

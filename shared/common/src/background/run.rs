@@ -4,6 +4,7 @@
 use super::{
     Background, Consumer, DeadLetter, Delivery, Ground, Incoming, Part, Schedule, Tick,
     message::{self, Received},
+    redrive::tenant_of_group,
     waiting,
 };
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 };
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future::join_all, stream};
 use std::{collections::BTreeMap, marker::PhantomData, time::Duration};
 
 /// How many messages, and how many parts of one, are under way at once.
@@ -73,13 +74,20 @@ pub(crate) async fn consume<C: Consumer>(deps: &Deps, event: SqsEvent, deadline:
         groups.entry(group).or_default().push(message);
     }
     let failed = stream::iter(groups.into_values()).map(async |group| {
-        let mut failed = Vec::new();
+        let mut failed: Vec<(String, Given, String)> = Vec::new();
         for message in group {
-            if !failed.is_empty() || !one_message::<C>(deps, &message, deadline).await {
-                failed.push(message.message_id.unwrap_or_default());
-            }
+            let (id, given) = (message.message_id.clone().unwrap_or_default(), Given::of(&message, deps.clock.now()));
+            let reason = match failed.first() {
+                None => match one_message::<C>(deps, &id, &given, deadline).await {
+                    Ok(()) => continue,
+                    Err(error) => error.said(),
+                },
+                Some((first, _, reason)) => format!("behind {first}: {reason}"),
+            };
+            failed.push((id, given, reason));
         }
-        failed
+        join_all(failed.iter().map(|(id, given, reason)| leave_reason::<C>(deps, id, given, reason))).await;
+        failed.into_iter().map(|(id, ..)| id).collect::<Vec<_>>()
     });
     let failed: Vec<Vec<String>> = failed.buffer_unordered(IN_FLIGHT).collect().await;
     let mut response = SqsBatchResponse::default();
@@ -95,43 +103,64 @@ pub(crate) async fn consume<C: Consumer>(deps: &Deps, event: SqsEvent, deadline:
     response
 }
 
-/// Whether the message has been handled.
-async fn one_message<C: Consumer>(deps: &Deps, message: &SqsMessage, deadline: Option<Timestamp>) -> bool {
-    let now = deps.clock.now();
-    let receives = message.attributes.get("ApproximateReceiveCount").and_then(|n| n.parse().ok()).unwrap_or(1);
-    let envelope = match message::received(message, now) {
-        Ok(Received::Notice(name)) => {
-            pass_over::<C>(deps, name, now);
-            return true;
+/// A message as its queue handed it out.
+struct Given {
+    now: Timestamp,
+    receives: i64,
+    received: std::result::Result<Received, Undecodable>,
+    /// The tenant that its group is of, in a FIFO queue.
+    group: Option<TenantId>,
+}
+
+impl Given {
+    fn of(message: &SqsMessage, now: Timestamp) -> Self {
+        let attribute = |name: &str| message.attributes.get(name);
+        Self {
+            now,
+            receives: attribute("ApproximateReceiveCount").and_then(|n| n.parse().ok()).unwrap_or(1),
+            received: message::received(message, now),
+            group: attribute("MessageGroupId").and_then(|group| tenant_of_group(group)),
         }
-        Ok(Received::Envelope(envelope)) => Ok(*envelope),
-        Err(undecodable) => Err(undecodable),
-    };
-    let result = match &envelope {
-        Ok(envelope) => unwind(one_envelope::<C>(deps, envelope, now, end::<C>(now, deadline))).await,
-        Err(undecodable) => Err(poison(*undecodable)),
-    };
-    let message_id = message.message_id.clone().unwrap_or_default();
-    let Err(error) = result else {
-        if receives >= i64::from(C::QUEUE.receives) {
-            // The try before has left a reason. It only misleads who reads it, so that this may fail.
-            let _ = DeadLetter::write_handled(&deps.db, &C::QUEUE, &message_id, now).await;
-        }
-        return true;
-    };
-    // Before the last receive too, which may end without a word.
-    if receives + 1 < i64::from(C::QUEUE.receives) {
-        return false;
     }
-    let envelope = envelope.ok();
+
+    fn envelope(&self) -> Option<&Envelope> {
+        match &self.received {
+            Ok(Received::Envelope(envelope)) => Some(envelope),
+            _ => None,
+        }
+    }
+}
+
+/// Handles a message by itself.
+async fn one_message<C: Consumer>(deps: &Deps, id: &str, given: &Given, deadline: Option<Timestamp>) -> Result<()> {
+    let now = given.now;
+    match &given.received {
+        Ok(Received::Notice(name)) => pass_over::<C>(deps, name, now),
+        Ok(Received::Envelope(envelope)) => unwind(one_envelope::<C>(deps, envelope, now, end::<C>(now, deadline))).await?,
+        Err(undecodable) => return Err(poison(*undecodable)),
+    }
+    if given.receives >= i64::from(C::QUEUE.receives) {
+        // The try before has left a reason. It only misleads who reads it, so that this may fail.
+        let _ = DeadLetter::write_handled(&deps.db, &C::QUEUE, id, now).await;
+    }
+    Ok(())
+}
+
+/// Leaves the reason of a message that comes again no more, be it its own or that of one before it in its group.
+async fn leave_reason<C: Consumer>(deps: &Deps, id: &str, given: &Given, reason: &str) {
+    // Before the last receive too, which may end without a word.
+    if given.receives + 1 < i64::from(C::QUEUE.receives) {
+        return;
+    }
+    let envelope = given.envelope();
     let letter = DeadLetter {
-        message_id,
-        tenant: envelope.as_ref().map(|e| e.tenant_id),
-        event_id: envelope.as_ref().map(|e| e.id),
-        schema: envelope.as_ref().map(|e| e.schema.clone()),
-        reason: error.said(),
-        failed_at: now,
-        receives,
+        message_id: id.to_owned(),
+        tenant: envelope.map(|e| e.tenant_id).or(given.group),
+        event_id: envelope.map(|e| e.id),
+        schema: envelope.map(|e| e.schema.clone()),
+        reason: reason.to_owned(),
+        failed_at: given.now,
+        receives: given.receives,
     };
     // Best effort: the queue moves the message, whether we say why or not.
     if letter.write(&deps.db, &C::QUEUE).await.is_err() {
@@ -141,7 +170,6 @@ async fn one_message<C: Consumer>(deps: &Deps, message: &SqsMessage, deadline: O
         line.set("event", "dead letter without its reason");
         deps.log.write(&line);
     }
-    false
 }
 
 /// Acknowledges a notice, and leaves a line by which such are counted.
