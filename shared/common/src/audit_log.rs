@@ -7,6 +7,7 @@
 //! | `HEAD` | `HEAD` | where the log ends, the last segment, and whether what it sealed is still to be deleted |
 //! | `SEGMENTS` | `SEGMENT#<sequence of its first event in twelve digits>` | a segment: its object's version, its hash |
 //! | `CHECKPOINTS` | `CHECKPOINT#<size in twelve digits>` | a signed checkpoint, and the head that it is of |
+//! | `SIGNING` | `SIGNING` | of which size a checkpoint was begun last: whoever signs finishes that one before another |
 //! | `FINDINGS` | `<reason>#<place>` | when tampering was last alarmed; nothing of it once it is resolved |
 //!
 //! The objects are `segments/<tenant>/<first sequence>.jsonl` and `checkpoints/<tenant>/<size>.txt`.
@@ -19,8 +20,8 @@ mod sign;
 pub use entry::{LogHead, SegmentEntry, StoredCheckpoint};
 pub use raise::{Finding, FindingPlace, OpenFinding};
 pub use seal::{AuditSealer, Backlog, Put, Unsealed};
-pub use sign::AuditSigner;
 pub(crate) use sign::CheckpointKey;
+pub use sign::{AuditSigner, Begun};
 
 use crate::{
     Background, Delivery, Deps, Endpoint, Error, EventId, Need, ObjectVersion, Permit, Result, Row, TenantId, Timestamp,
@@ -38,6 +39,7 @@ use ledger::{Checkpoint, Head, Origin, Segment, VerifierKey, Word, checkpoint::S
 const HEAD: &str = "HEAD";
 const SEGMENTS: &str = "SEGMENTS";
 const CHECKPOINTS: &str = "CHECKPOINTS";
+const SIGNING: &str = "SIGNING";
 /// Longest note of ours, in bytes, and then some.
 const NOTE_MAX: usize = 4096;
 
@@ -308,6 +310,10 @@ const LAST: u64 = 999_999_999_999;
 
 fn head_key() -> Key {
     Key::new(HEAD, HEAD)
+}
+
+fn signing_key() -> Key {
+    Key::new(SIGNING, SIGNING)
 }
 
 fn segment_sort(first: u64) -> String {

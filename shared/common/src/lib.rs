@@ -84,7 +84,7 @@ mod webhook;
 pub use acting::Roles;
 pub use api_key::{ApiKeyId, ApiKeyText, KeyTerms, Malformed};
 pub use audit_log::{
-    AuditLog, AuditSealer, AuditSigner, Backlog, Direction, Finding, FindingPlace, LogHead, NewerNotes, OpenFinding, Put,
+    AuditLog, AuditSealer, AuditSigner, Backlog, Begun, Direction, Finding, FindingPlace, LogHead, NewerNotes, OpenFinding, Put,
     SegmentEntry, StoredCheckpoint, Unsealed,
 };
 pub use aws::{Aws, https};

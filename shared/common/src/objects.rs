@@ -4,7 +4,7 @@
 //! every other write. Whoever gets round that can put a newer version over an object; the older one stays, and is what is read
 //! where its version is named.
 
-use crate::{Error, Result, TenantId, error::Cause, second_wall::SecondWall, table::cause};
+use crate::{Error, Result, TenantId, db, error::Cause, second_wall::SecondWall, table::cause};
 use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
     operation::{get_object::GetObjectError, put_object::PutObjectError},
@@ -18,6 +18,8 @@ use std::{sync::Arc, time::Duration};
 const SERVICE: &str = "s3";
 /// How long the bytes of an answer may take once it has begun.
 const BODY: Duration = Duration::from_secs(5);
+/// How often a write is sent that meets another of its key.
+const ATTEMPTS: u32 = 4;
 
 /// What S3 says of a key that it does not have, of a version that it does not have, of one that it never could have, and of
 /// one that marks a delete: to a caller who may list the key, and to nobody else. Any other refusal says nothing of the object.
@@ -87,24 +89,34 @@ impl Objects {
     /// # Errors
     /// 503 where S3, or STS, does not answer; the object may then be there. Internal where S3 denies it.
     pub(crate) async fn create(&self, tenant: TenantId, key: &str, content_type: &str, bytes: Vec<u8>) -> Result<Created> {
-        let hash = Hash::of(&bytes);
-        let sent = self
-            .client(tenant)
-            .await?
-            .put_object()
-            .bucket(&self.bucket)
-            .key(key)
-            .if_none_match("*")
-            .content_type(content_type)
-            .checksum_sha256(STANDARD.encode(hash.as_bytes()))
-            .body(SdkBody::from(bytes).into())
-            .send()
-            .await;
-        match sent {
-            // Without versions on the bucket nothing here can be promised.
-            Ok(answer) => answer.version_id.map(|id| Created::Done(ObjectVersion(id))).ok_or(Error::internal("object version")),
-            Err(e) if status(&e) == Some(412) => Ok(Created::Exists),
-            Err(e) => Err(failed::<PutObjectError>(&e)),
+        let hash = STANDARD.encode(Hash::of(&bytes).as_bytes());
+        let mut attempt = 1;
+        loop {
+            let sent = self
+                .client(tenant)
+                .await?
+                .put_object()
+                .bucket(&self.bucket)
+                .key(key)
+                .if_none_match("*")
+                .content_type(content_type)
+                .checksum_sha256(&hash)
+                .body(SdkBody::from(bytes.as_slice()).into())
+                .send()
+                .await;
+            match sent {
+                // Without versions on the bucket nothing here can be promised.
+                Ok(answer) => {
+                    return answer.version_id.map(|id| Created::Done(ObjectVersion(id))).ok_or(Error::internal("object version"));
+                }
+                Err(e) if status(&e) == Some(412) => return Ok(Created::Exists),
+                // Another write of the key is under way. S3 says so at once, and the SDK does not ask again.
+                Err(e) if status(&e) == Some(409) && attempt < ATTEMPTS => {
+                    tokio::time::sleep(db::backoff(attempt)).await;
+                    attempt += 1;
+                }
+                Err(e) => return Err(failed::<PutObjectError>(&e)),
+            }
         }
     }
 

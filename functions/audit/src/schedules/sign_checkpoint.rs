@@ -22,12 +22,14 @@ impl Background for SignCheckpoint {
 
     async fn handle(cx: &mut Delivery<'_, Self>, _: &Log) -> Result<()> {
         let log = cx.audit_signer();
+        // In this order: what was begun before the head is read is never beyond it.
+        let begun = log.begun().await?;
         let ends = Ends::of(&log).await?;
         if !ends.moved(&log) {
             return Ok(());
         }
-        let (reached, unnoted) = match ends.join(&log).await? {
-            Ok(Joined::Head { reached, unnoted }) => (reached, unnoted),
+        let (from, reached, unnoted) = match ends.join(&log).await? {
+            Ok(Joined::Head { from, reached, unnoted }) => (from, reached, unnoted),
             Ok(Joined::Overtaken) => return Ok(()),
             Err(finding) => return log.raise(finding, Self::NAME, TamperDetected::from(finding)).await,
         };
@@ -38,6 +40,16 @@ impl Background for SignCheckpoint {
                 return Ok(());
             }
         }
+        let unfinished = begun.size().filter(|size| (from.size() + 1..reached.size()).contains(size));
+        let reached = match unfinished {
+            // Another run has begun it, and may have put its note since the bucket was asked. The next run goes on from there.
+            Some(size) => match walk::reach(&log, from, size).await? {
+                Ok(earlier) => earlier,
+                Err(finding) => return log.raise(finding, Self::NAME, TamperDetected::from(finding)).await,
+            },
+            None if begun.size() == Some(reached.size()) || log.begin(reached.size(), begun).await? => reached,
+            None => return Ok(()),
+        };
         let signed = log.sign(&reached).await?;
         if log.keep(&signed, &reached).await?.is_some() {
             // There is another checkpoint of this size in the bucket: the log has been shown as something else.
@@ -100,8 +112,8 @@ impl Ends {
             Err(finding) => return Ok(Err(finding)),
         };
         let from = unnoted.as_ref().map_or(signed, |unnoted| unnoted.head.clone());
-        Ok(match walk::reach(log, from, size).await? {
-            Ok(reached) if reached == self.head => Ok(Joined::Head { reached, unnoted }),
+        Ok(match walk::reach(log, from.clone(), size).await? {
+            Ok(reached) if reached == self.head => Ok(Joined::Head { from, reached, unnoted }),
             Err(finding) if finding.kind == "Segment" => Err(finding),
             _ => Err(end_finding(size)),
         })
@@ -112,6 +124,8 @@ impl Ends {
 #[derive(Debug)]
 pub(super) enum Joined {
     Head {
+        /// The newest head that was signed, be it noted or not.
+        from: Head,
         reached: Head,
         /// A checkpoint on the way that the bucket has and the table has not.
         unnoted: Option<Box<StoredCheckpoint>>,

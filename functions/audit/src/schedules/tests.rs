@@ -14,6 +14,7 @@ use testing::{
 
 mod anchor;
 mod findings;
+mod signers;
 
 async fn sign(app: &App) {
     app.clock().advance(Duration::from_secs(60));

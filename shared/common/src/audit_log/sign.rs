@@ -1,13 +1,13 @@
 //! What the signer may do: sign a checkpoint by the deployment's key, and keep it.
 
-use super::{AuditLog, StoredCheckpoint, checkpoint_key};
+use super::{AuditLog, StoredCheckpoint, checkpoint_key, signing_key};
 use crate::{
     Condition, Error, Result,
     db::Refused,
     error::Cause,
     objects::Created,
     table::{Table, unavailable},
-    unit::Op,
+    unit::{Edit, Op},
 };
 use aws_sdk_kms::{
     Client,
@@ -71,7 +71,38 @@ impl<'a> Deref for AuditSigner<'a> {
     }
 }
 
+/// Of which size a checkpoint was begun last, as it was read.
+#[derive(Clone, Copy, Debug)]
+pub struct Begun(Option<i64>);
+
+impl Begun {
+    pub fn size(self) -> Option<u64> {
+        u64::try_from(self.0?).ok()
+    }
+}
+
 impl AuditSigner<'_> {
+    /// Of which size a checkpoint was begun last. Read before the head, it is never beyond that.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn begun(&self) -> Result<Begun> {
+        let row = self.deps.db.get(self.tenant, Table::Ledger, &signing_key()).await?;
+        Ok(Begun(row.and_then(|row| row.maybe_number("size"))))
+    }
+
+    /// Begins a checkpoint of `size`, where none was begun since `before` was read. Whoever reads `before` and finds that size not
+    /// noted yet finishes that one instead: so all notes that are not in the table are of one size.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer; it may then be begun.
+    pub async fn begin(&self, size: u64, Begun(before): Begun) -> Result<bool> {
+        let unmoved = before.map_or(Condition::Missing("size"), |before| Condition::NumberIs("size", before));
+        let size = i64::try_from(size).map_err(|_| Error::internal("size"))?;
+        let edit = Edit::of(signing_key()).number("size", size).when(unmoved);
+        self.deps.db.edit(self.tenant, Table::Ledger, &edit).await
+    }
+
     /// Signs what `head` says of the log. Whoever asks has re-read the log and come to this head.
     ///
     /// # Errors
