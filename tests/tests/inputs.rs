@@ -156,6 +156,178 @@ fn member_that_is_missing_or_unknown_is_named_by_its_dotted_path_in_every_object
     assert!(cases > 40, "{cases} cases");
 }
 
+/// A value that fits a schema, with every flag set.
+fn example(schemas: &Schemas, schema: &Value) -> Value {
+    let one = schemas.alternatives(schema)[0];
+    let types = schemas.types(one);
+    match one["properties"].as_object() {
+        Some(members) => members.iter().map(|(name, member)| (name.clone(), example(schemas, member))).collect(),
+        None if types.contains("boolean") => json!(true),
+        None if types.contains("integer") => one["maximum"].clone(),
+        None => one["enum"][0].clone(),
+    }
+}
+
+/// What is said about a place of a body or a query that has `value`, which is JSON.
+fn said_at(endpoint: &AnyEndpoint, schemas: &Schemas, path: &str, value: &Value, in_query: bool) -> Vec<FieldError> {
+    let said = if in_query {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        match read(endpoint, schemas, None, &[(path, &text)]) {
+            Err(Error::Invalid(errors)) => errors,
+            _ => Vec::new(),
+        }
+    } else {
+        said(endpoint, schemas, path, &value.to_string())
+    };
+    said.into_iter().filter(|e| e.field == path || e.field.starts_with(&format!("{path}."))).collect()
+}
+
+#[test]
+fn each_bound_and_name_that_a_schema_offers_is_taken_and_what_lies_beside_it_is_refused_by_its_path() {
+    let (mut integers, mut names, mut members) = (Vec::new(), 0, 0);
+    for endpoint in registry::all().filter(|e| e.name != "ups_webhook") {
+        let schemas = Schemas::of(endpoint);
+        let of_body = schemas.body.iter().flat_map(|body| schemas.places(body)).filter(|place| is_read(endpoint, place));
+        let of_query = schemas.query.iter().flat_map(|query| schemas.places(query));
+        let places: Vec<_> = of_body.map(|place| (place, false)).chain(of_query.map(|place| (place, true))).collect();
+        for (Place { path, schema, .. }, in_query) in places {
+            let said = |value: &Value| said_at(endpoint, &schemas, &path, value, in_query);
+            let at = format!("{}.{path}", endpoint.name);
+            let mut offered = Vec::new();
+            for one in schemas.alternatives(&schema) {
+                let says_integer =
+                    one["type"] == "integer" || one["type"].as_array().is_some_and(|t| t.contains(&json!("integer")));
+                if says_integer {
+                    let (Some(least), Some(most)) = (one["minimum"].as_i64(), one["maximum"].as_i64()) else {
+                        panic!("{at} has no bounds")
+                    };
+                    for taken in [least, most] {
+                        assert_eq!(said(&json!(taken)), [], "{at} with {taken}");
+                    }
+                    let beside = [least - 1, most + 1, i64::MIN, i64::MAX];
+                    for refused in beside.map(|n| json!(n)).into_iter().chain([json!(u64::MAX), json!(0.5)]) {
+                        let errors = said(&refused);
+                        let [error] = &errors[..] else { panic!("{at} with {refused}: {errors:?}") };
+                        let bounds = format!("expected an integer from {least} to {most}");
+                        assert_eq!((&error.field, &error.message), (&path, &bounds), "{at} with {refused}");
+                    }
+                    integers.push(at.clone());
+                }
+                offered.extend(one["enum"].as_array().into_iter().flatten().cloned());
+                offered.extend(one.get("const").cloned());
+                let of_map = &schemas.resolved(&one["propertyNames"])["enum"];
+                for name in of_map.as_array().into_iter().flatten().filter_map(Value::as_str) {
+                    let value = example(&schemas, &one["additionalProperties"]);
+                    let errors = said_at(endpoint, &schemas, &format!("{path}.{name}"), &value, in_query);
+                    assert_eq!(errors, [], "{at}.{name} with {value}");
+                    members += 1;
+                }
+            }
+            for name in offered.iter().filter(|name| name.is_string()) {
+                assert_eq!(said(name), [], "{at} with {name}");
+                names += 1;
+            }
+            if offered.iter().any(Value::is_string) {
+                for other in [json!("no-such"), json!(""), json!(offered[0].as_str().unwrap().to_owned() + " ")] {
+                    let errors = said(&other);
+                    assert!(matches!(&errors[..], [error] if error.field == path), "{at} with {other}: {errors:?}");
+                }
+            }
+        }
+    }
+    assert!(integers.len() > 15 && names > 30 && members > 5, "{integers:?}, {names} names, {members} members");
+}
+
+/// Texts that may hold what cannot be seen, with the reason. A new text is a `VisibleText`, or is put on this list.
+const UNSEEN: &[(&str, &[&str])] = &[
+    (
+        "health information is kept as it is written, and a name needs joiners in some scripts",
+        &[
+            "create_shipment.contents",
+            "create_shipment.recipient.address.city",
+            "create_shipment.recipient.address.line1",
+            "create_shipment.recipient.address.line2",
+            "create_shipment.recipient.address.state",
+            "create_shipment.recipient.name",
+            "create_shipment.reference",
+            "search_shipments.reference",
+            "update_shipment.contents",
+            "update_shipment.recipient.address.city",
+            "update_shipment.recipient.address.line1",
+            "update_shipment.recipient.address.line2",
+            "update_shipment.recipient.address.state",
+            "update_shipment.recipient.name",
+            "update_shipment.reference",
+        ],
+    ),
+    ("persons' names are sealed as health information is", &["invite_user.name", "put_baa.signatory", "update_user.name"]),
+    (
+        "it is compared with what is there, kept nowhere, and shown to nobody",
+        &[
+            "challenge.session",
+            "change_password.current_password",
+            "check_permissions.checks.0.action",
+            "check_permissions.checks.0.resource.id",
+            "check_permissions.checks.0.resource.type",
+            "list_api_keys.cursor",
+            "list_audit_events.cursor",
+            "list_notifications.cursor",
+            "list_organizations.cursor",
+            "list_segments.cursor",
+            "list_shipment_events.cursor",
+            "list_shipments.cursor",
+            "list_users.cursor",
+            "login.password",
+            "refresh.refresh_token",
+            "reset_password.token",
+            "search_shipments.cursor",
+        ],
+    ),
+    (
+        "a new password is refused with it by the rule of passwords, where it is prepared",
+        &["challenge.new_password", "change_password.new_password", "reset_password.new_password"],
+    ),
+    (
+        "an authenticator shows digits alone: whatever lies between them is dropped",
+        &["activate_totp.code", "challenge.code", "verify_mfa.code"],
+    ),
+];
+
+#[test]
+fn text_that_cannot_be_seen_is_refused_at_any_place_but_those_that_say_why() {
+    // Cc, Cf, Zl, Zp, a letter without ink, a symbol without ink, a variation selector.
+    const HIDDEN: [char; 10] =
+        ['\u{7}', '\u{85}', '\u{ad}', '\u{200b}', '\u{202e}', '\u{2028}', '\u{2029}', '\u{3164}', '\u{2800}', '\u{fe0f}'];
+    let (mut takes, mut cases) = (std::collections::BTreeSet::new(), 0);
+    for endpoint in registry::all().filter(|e| e.name != "ups_webhook") {
+        let schemas = Schemas::of(endpoint);
+        let of_body = schemas.body.iter().flat_map(|body| schemas.places(body)).filter(|place| is_read(endpoint, place));
+        let of_query = schemas.query.iter().flat_map(|query| schemas.places(query));
+        let places: Vec<_> = of_body.map(|place| (place, false)).chain(of_query.map(|place| (place, true))).collect();
+        let sample = endpoint.sample.body.map(fixture::fresh).unwrap_or_default();
+        for (Place { path, schema, .. }, in_query) in places {
+            if !schemas.types(&schema).contains("string") {
+                continue;
+            }
+            let own = path.split('.').fold(&sample, |at, part| part.parse::<usize>().map_or(&at[part], |i| &at[i]));
+            let given = own.as_str().unwrap_or("Ward 3");
+            for hidden in HIDDEN {
+                let (first, rest) = given.split_at(given.chars().next().map_or(0, char::len_utf8));
+                for text in [format!("{first}{hidden}{rest}"), format!("Ward{hidden}3")] {
+                    if said_at(endpoint, &schemas, &path, &json!(text), in_query).is_empty() {
+                        takes.insert(format!("{}.{path}", endpoint.name));
+                    }
+                    cases += 1;
+                }
+            }
+        }
+    }
+    let expected: std::collections::BTreeSet<_> =
+        UNSEEN.iter().flat_map(|(_, places)| *places).map(|p| (*p).to_owned()).collect();
+    assert_eq!(takes, expected);
+    assert!(cases > 1000, "{cases} cases");
+}
+
 #[test]
 fn text_with_a_mark_of_lost_bytes_is_refused_at_any_place_of_body_and_query() {
     let (mut cases, mut in_queries) = (0, 0);

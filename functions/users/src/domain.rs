@@ -9,5 +9,5 @@ pub use department::Department;
 pub use events::{
     EVENTS, InvitationResent, PasswordResetByAdmin, UserDeleted, UserDisabled, UserEnabled, UserRolesChanged, UserSignedOut,
 };
-pub use roles::{InvitedRoles, for_people, granted, revoked};
+pub use roles::{InvitedRoles, NamedRole, for_people, granted, revoked};
 pub use term::Term;

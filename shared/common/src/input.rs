@@ -1,11 +1,20 @@
 //! Input: parsed into types whose existence means that it is valid, with an error for every field that is not.
 
+mod bounded;
+mod place;
 mod read;
+mod roles;
+mod strict;
+
+pub use bounded::{Digits, Integer, Limit, PageSize, integer, plain_number};
+pub use place::{member, mistyped};
+pub use roles::{role_list, roles};
 
 use crate::{Error, Result, error::FieldError, headers::Header, request::Request};
+use place::{join, plain, unknown};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 use std::{borrow::Cow, collections::BTreeMap, str::FromStr};
 
 /// What an endpoint takes from a request.
@@ -184,70 +193,9 @@ fn json_body(request: &Request) -> Result<Value> {
     strict_json(bytes)
 }
 
-/// JSON in which no object names a member twice: two readers of such a body could see two different requests. A number without a
-/// fraction is an integer however it is written, as JSON Schema has it: `7.0`, `1e2`.
+/// [`strict::json`] of a body.
 pub(crate) fn strict_json(bytes: &[u8]) -> Result<Value> {
-    struct Strict(Value);
-    impl<'de> serde::Deserialize<'de> for Strict {
-        fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-            d.deserialize_any(Visitor).map(Strict)
-        }
-    }
-    struct Visitor;
-    impl<'de> serde::de::Visitor<'de> for Visitor {
-        type Value = Value;
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("JSON")
-        }
-        fn visit_unit<E>(self) -> Result<Value, E> {
-            Ok(Value::Null)
-        }
-        fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
-            Ok(v.into())
-        }
-        fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
-            Ok(v.into())
-        }
-        fn visit_u64<E>(self, v: u64) -> Result<Value, E> {
-            Ok(v.into())
-        }
-        fn visit_f64<E>(self, v: f64) -> Result<Value, E> {
-            Ok(integer(v).map_or_else(|| v.into(), Value::Number))
-        }
-        fn visit_str<E>(self, v: &str) -> Result<Value, E> {
-            Ok(v.into())
-        }
-        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-            let mut items = Vec::new();
-            while let Some(Strict(item)) = seq.next_element()? {
-                items.push(item);
-            }
-            Ok(Value::Array(items))
-        }
-        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-            let mut object = Map::new();
-            while let Some((name, Strict(value))) = map.next_entry::<Cow<'de, str>, Strict>()? {
-                if object.insert(name.into_owned(), value).is_some() {
-                    return Err(serde::de::Error::custom("duplicate member"));
-                }
-            }
-            Ok(Value::Object(object))
-        }
-    }
-    let malformed = || Error::bad_request("malformed_json", "the body is not valid JSON");
-    serde_json::from_slice::<Strict>(bytes).map(|Strict(v)| v).map_err(|_| malformed())
-}
-
-/// The integer that a floating-point number is, if it is one that 64 bits hold.
-fn integer(v: f64) -> Option<Number> {
-    // The bounds are powers of two, and exact; the cast of a number within them, without a fraction, is exact too.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the bounds, and without a fraction")]
-    match v {
-        _ if v.fract() != 0.0 => None,
-        0.0..18_446_744_073_709_551_616.0 => Some(Number::from(v as u64)),
-        -9_223_372_036_854_775_808.0..0.0 => Some(Number::from(v as i64)),
-        _ => None,
-    }
+    strict::json(bytes).map_err(|strict::Malformed| Error::bad_request("malformed_json", "the body is not valid JSON"))
 }
 
 /// How many errors an answer names: an answer has to fit into a response of Lambda's, whatever was sent.
@@ -350,42 +298,6 @@ impl<K, V: JsonSchema> JsonSchema for Entries<K, V> {
     fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
         BTreeMap::<String, V>::json_schema(schemas)
     }
-}
-
-/// That a value is of another of JSON's types.
-pub fn mistyped(at: &str, expected: &str, given: &Value) -> FieldError {
-    FieldError::new(at, "invalid", format!("expected {expected}, got {}", kind_of(given)))
-}
-
-const fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}
-
-/// The path of a member, or of an item by its index from 0: `recipient.address.city`, `networks.3`.
-fn join(at: &str, name: &str) -> String {
-    if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") }
-}
-
-/// A member's name as an error may repeat it. It is the caller's, and could be anything.
-fn plain(name: &str) -> &str {
-    let plain = (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-    if plain { name } else { "(unnamed)" }
-}
-
-/// The path of a member whose name is the caller's.
-pub fn member(at: &str, name: &str) -> String {
-    join(at, plain(name))
-}
-
-fn unknown(at: &str, name: &str) -> FieldError {
-    FieldError::new(member(at, name), "unknown_field", "no such field")
 }
 
 /// An object's members, taken one by one.
@@ -534,67 +446,4 @@ macro_rules! input_field {
     (type required $T:ty) => { $T };
     (type optional $T:ty) => { ::std::option::Option<$T> };
     (type patch $T:ty) => { $crate::input::Patch<$T> };
-}
-
-/// A number in its one spelling: decimal digits, without a sign, leading zeros or white space.
-pub fn plain_number<T: FromStr>(text: &str) -> Option<T> {
-    let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    if plain { text.parse().ok() } else { None }
-}
-
-/// How many items a page has, as a query says it: 1 to 100, 25 where nothing is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit(pub u32);
-
-/// The same as a body says it, where it is a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PageSize(pub Limit);
-
-impl Limit {
-    fn of<E: serde::de::Error>(n: Option<u32>) -> std::result::Result<Self, E> {
-        n.filter(|n| (1..=100).contains(n)).map(Self).ok_or_else(|| E::custom("expected an integer from 1 to 100"))
-    }
-}
-
-impl Default for Limit {
-    fn default() -> Self {
-        Self(25)
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Limit {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
-        Self::of(plain_number(&text))
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for PageSize {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        Limit::of(u32::deserialize(d).ok()).map(Self)
-    }
-}
-
-impl JsonSchema for PageSize {
-    fn schema_name() -> Cow<'static, str> {
-        Limit::schema_name()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
-        Limit::json_schema(schemas)
-    }
-}
-
-impl JsonSchema for Limit {
-    fn schema_name() -> Cow<'static, str> {
-        "Limit".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schemars::json_schema!({"type": "integer", "minimum": 1, "maximum": 100, "default": 25})
-    }
 }

@@ -4,10 +4,10 @@ use super::SealedLog;
 use crate::walk;
 use common::{
     Action, AuditLog, Data, Direction, Endpoint, Error, Limit, Need, Operation, Permit, Query, Result, Route, Sample, Scope,
-    input::plain_number,
+    input::Digits,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -25,31 +25,8 @@ common::input! {
     }
 }
 
-/// An event's position in its tenant's log, from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sequence(u64);
-
-impl<'de> Deserialize<'de> for Sequence {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
-        let text = Cow::<str>::deserialize(d)?;
-        plain_number(&text)
-            .filter(|_| text.len() <= 12)
-            .map(Self)
-            .ok_or_else(|| serde::de::Error::custom("expected a sequence: a number of at most 12 digits"))
-    }
-}
-
-impl JsonSchema for Sequence {
-    fn schema_name() -> Cow<'static, str> {
-        "Sequence".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "integer", "minimum": 0, "maximum": 999_999_999_999_u64})
-    }
-}
+/// An event's position in its tenant's log, from 0: as many digits as a key has.
+type Sequence = Digits<0, 999_999_999_999>;
 
 /// An event as it was sealed.
 #[derive(Debug, Serialize)]
@@ -101,7 +78,7 @@ impl Endpoint for ListAuditEvents {
         // The sequence of the first event that may be shown.
         let from = match (&filters.cursor, filters.after_sequence) {
             (Some(cursor), _) => Some(cx.audit_position(list, cursor).await?),
-            (None, Some(Sequence(after))) => Some(after + 1),
+            (None, Some(after)) => Some(after.get() + 1),
             (None, None) => log.head().await?.head.size().checked_sub(1),
         };
         let Some(from) = from else { return Ok(EventPage { items: Vec::new(), next_cursor: None }) };

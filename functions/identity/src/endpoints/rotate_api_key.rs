@@ -1,19 +1,18 @@
 use crate::api_keys::{ApiKeyView, IssuedKey, Stored};
 use common::{
     Action, ApiKeyId, Data, Endpoint, Error, IfMatch, Issued, Json, Need, Operation, Path, Permit, Result, Route, Sample, Scope,
+    input::Integer,
 };
 use std::time::Duration;
 
 common::input! {
     /// For how long the text that there is stays good: 0 to 168 hours, a day where nothing is said.
     pub struct Rotation {
-        #[schemars(range(max = 168))]
-        optional overlap_hours: u16,
+        optional overlap_hours: Integer<0, 168>,
     }
 }
 
-const USUAL: u16 = 24;
-const LONGEST: u16 = 168;
+const USUAL: u32 = 24;
 
 /// Replaces a key's text. The old one stays good for a while, so that nobody is locked out while it is being replaced; one that
 /// had been replaced before ends now.
@@ -45,10 +44,7 @@ impl Endpoint for RotateApiKey {
     async fn handle(cx: &mut Permit<'_, Self>, (Path(key), Json(rotation)): Self::Input) -> Result<IssuedKey> {
         let (now, mut stored) = (cx.now(), cx.target().clone());
         cx.check_version(stored.version)?;
-        let hours = rotation.overlap_hours.unwrap_or(USUAL);
-        if hours > LONGEST {
-            return Err(Error::invalid("overlap_hours", "invalid", "expected 0 to 168 hours"));
-        }
+        let hours = rotation.overlap_hours.map_or(USUAL, Integer::get);
         if stored.revoked_at.is_some() || stored.terms.expires_at <= now {
             return Err(super::revoke_api_key::OVER);
         }

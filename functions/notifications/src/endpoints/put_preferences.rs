@@ -7,10 +7,9 @@ use crate::{
 };
 use common::{
     Action, Data, Endpoint, Entries, FieldError, IfMatch, Json, Need, Operation, Permit, Result, Route, Sample, Scope,
-    input::FromJson,
+    input::{FromJson, Integer},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -52,19 +51,7 @@ common::input! {
     pub(crate) struct NewDigest {
         required frequency: Frequency,
         /// Of the day, for a daily one: 0 to 23. Eight where nothing is said.
-        optional hour: Hour,
-    }
-}
-
-/// An hour of the day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
-#[schemars(inline)]
-pub(crate) struct Hour(#[schemars(range(min = 0, max = 23))] i8);
-
-impl<'de> Deserialize<'de> for Hour {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
-        let hour = i8::deserialize(d).ok().filter(|hour| (0..24).contains(hour));
-        hour.map(Self).ok_or_else(|| D::Error::custom("expected an integer from 0 to 23"))
+        optional hour: Integer<0, 23>,
     }
 }
 
@@ -84,7 +71,7 @@ impl FromJson for Checked {
         let default = Preferences::default();
         let channels = channels.map_or_else(BTreeMap::new, |Entries(channels)| channels);
         let digest = digest.map(|NewDigest { frequency, hour }| {
-            let hour = hour.map_or(default.digest.hour, |Hour(hour)| hour);
+            let hour = hour.and_then(|hour| i8::try_from(hour.get()).ok()).unwrap_or(default.digest.hour);
             Digest { frequency, hour }
         });
         let preferences = Preferences {

@@ -1,50 +1,142 @@
 //! What a tenant may choose for itself, and within which bounds.
 
 use common::{
-    CEILING, Entries, FieldError, RateLimit, Role, Settings,
-    input::{self, FromJson},
+    CEILING, FieldError, RateLimit, Role, Settings,
+    input::{self, FromJson, Integer},
     network::AllowList,
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde_json::Value;
-use std::{borrow::Cow, ops::RangeInclusive};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value};
+use std::{borrow::Cow, collections::BTreeMap};
 
-/// How long a session may lie unused. The deployment's own answer is 15 minutes.
-const IDLE_MINUTES: RangeInclusive<u16> = 5..=60;
-/// How long a session may live: no longer than the deployment lets it.
-const SESSION_HOURS: RangeInclusive<u16> = 1..=12;
+/// How long a session may lie unused, in minutes. The deployment's own answer is 15.
+type IdleMinutes = Integer<5, 60>;
+/// How long a session may live, in hours: no longer than the deployment lets it.
+type SessionHours = Integer<1, 12>;
 /// The widest network that may be trusted, by its prefix in IPv4 and IPv6. Who is trusted does without a second factor: that
 /// is for an office, never for a continent.
 const WIDEST_TRUSTED: (u8, u8) = (16, 32);
 /// How much more than its own a profile may be given.
 const MOST_TIMES: u32 = 10;
 /// Calls a minute of all of a tenant's callers together.
-const CEILINGS: RangeInclusive<u32> = 600..=60_000;
+const CEILINGS: (u32, u32) = (600, 60_000);
 
 common::input! {
     /// A tenant's settings as a whole. What is left out is the deployment's choice.
     pub struct SettingsInput {
         /// 5 to 60.
-        #[schemars(range(min = 5, max = 60))]
-        optional session_idle_minutes: u16,
+        optional session_idle_minutes: IdleMinutes,
         /// 1 to 12.
-        #[schemars(range(min = 1, max = 12))]
-        optional session_hours: u16,
+        optional session_hours: SessionHours,
         /// Roles that sign in with a second factor, besides those that always do.
-        #[schemars(extend("uniqueItems" = true))]
-        optional mfa_roles: Vec<Role>,
+        optional mfa_roles: MfaRoles,
         /// Where the second factor that a role needs is not asked for: no network wider than /16, or /32 of IPv6.
-        optional trusted_networks: AllowList,
+        optional trusted_networks: TrustedNetworks,
         /// Other numbers of calls than the rate-limit profiles' own, from one to ten times as many; `tenant` is all callers'
         /// together, a minute, 600 to 60,000.
-        #[schemars(extend("propertyNames" = { "enum": limits() }, "additionalProperties" = { "type": "integer", "minimum": 1, "maximum": CEILINGS.end() }))]
-        optional rate_limits: Entries<String, u32>,
+        optional rate_limits: Limits,
     }
 }
 
-/// What may have a limit.
-fn limits() -> Vec<&'static str> {
-    RateLimit::PROFILES.iter().map(|profile| profile.name).chain([CEILING]).collect()
+/// Roles of people, each once: a program has no second factor.
+#[derive(Debug, Default)]
+pub(super) struct MfaRoles(Vec<Role>);
+
+impl MfaRoles {
+    fn offered() -> Vec<Role> {
+        Role::ALL.into_iter().filter(|role| *role != Role::ApiUser).collect()
+    }
+}
+
+impl FromJson for MfaRoles {
+    fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
+        input::roles(value, at, &Self::offered(), errors).map(Self)
+    }
+}
+
+impl JsonSchema for MfaRoles {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "MfaRoles".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        input::role_list(&Self::offered(), 0)
+    }
+}
+
+/// Networks none of which is wider than may be trusted.
+#[derive(Debug, Default)]
+pub(super) struct TrustedNetworks(AllowList);
+
+impl FromJson for TrustedNetworks {
+    fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
+        let networks = AllowList::from_json(value, at, errors)?;
+        let fits = networks.is_within(WIDEST_TRUSTED);
+        if !fits {
+            errors.push(FieldError::new(at, "too_wide", "expected networks no wider than /16, or /32 of IPv6"));
+        }
+        fits.then_some(Self(networks))
+    }
+}
+
+impl JsonSchema for TrustedNetworks {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        AllowList::schema_name()
+    }
+    fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
+        AllowList::json_schema(schemas)
+    }
+}
+
+/// Calls a minute, by profile or `tenant`, each within its bounds.
+#[derive(Debug, Default)]
+pub(super) struct Limits(BTreeMap<String, u32>);
+
+impl Limits {
+    /// What may have a limit, and within which bounds.
+    fn bounds() -> impl Iterator<Item = (&'static str, (u32, u32))> {
+        RateLimit::PROFILES.iter().map(|profile| (profile.name, (1, profile.calls * MOST_TIMES))).chain([(CEILING, CEILINGS)])
+    }
+}
+
+impl FromJson for Limits {
+    fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
+        let Value::Object(members) = value else {
+            errors.push(input::mistyped(at, "an object", &value));
+            return None;
+        };
+        let (before, mut read) = (errors.len(), BTreeMap::new());
+        for (name, calls) in members.into_iter().collect::<BTreeMap<_, _>>() {
+            let field = input::member(at, &name);
+            match Self::bounds().find(|(known, _)| *known == name) {
+                Some((_, bounds)) => read.extend(input::integer(&calls, &field, bounds, errors).map(|calls| (name, calls))),
+                None => {
+                    let expected = "no such field: expected the names of rate-limit profiles, or `tenant`";
+                    errors.push(FieldError::new(field, "unknown_field", expected));
+                }
+            }
+        }
+        (errors.len() == before).then_some(Self(read))
+    }
+}
+
+impl JsonSchema for Limits {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Limits".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let of = |(least, most)| json_schema!({"type": "integer", "minimum": least, "maximum": most});
+        let members: Map<_, _> = Self::bounds().map(|(name, bounds)| (name.to_owned(), of(bounds).into())).collect();
+        json_schema!({"type": "object", "properties": members, "additionalProperties": false})
+    }
 }
 
 /// Settings within their bounds.
@@ -56,48 +148,13 @@ impl FromJson for NewSettings {
         let before = errors.len();
         let input = SettingsInput::from_json(value, at, errors)?;
         let settings = Settings {
-            session_idle_minutes: input.session_idle_minutes,
-            session_hours: input.session_hours,
-            mfa_roles: input.mfa_roles.unwrap_or_default(),
-            trusted_networks: input.trusted_networks.unwrap_or_default(),
+            session_idle_minutes: input.session_idle_minutes.and_then(|minutes| u16::try_from(minutes.get()).ok()),
+            session_hours: input.session_hours.and_then(|hours| u16::try_from(hours.get()).ok()),
+            mfa_roles: input.mfa_roles.unwrap_or_default().0,
+            trusted_networks: input.trusted_networks.unwrap_or_default().0,
             rate_limits: input.rate_limits.unwrap_or_default().0,
         };
-        check(&settings, |field, code, message| errors.push(FieldError::new(field, code, message)));
         (errors.len() == before).then_some(Self(settings))
-    }
-}
-
-fn check(settings: &Settings, mut wrong: impl FnMut(&str, &'static str, &'static str)) {
-    let outside = |value: Option<u16>, bounds: RangeInclusive<u16>| value.is_some_and(|value| !bounds.contains(&value));
-    if outside(settings.session_idle_minutes, IDLE_MINUTES) {
-        wrong("session_idle_minutes", "out_of_range", "expected 5 to 60");
-    }
-    if outside(settings.session_hours, SESSION_HOURS) {
-        wrong("session_hours", "out_of_range", "expected 1 to 12");
-    }
-    let roles = &settings.mfa_roles;
-    if roles.iter().enumerate().any(|(i, role)| roles[..i].contains(role)) {
-        wrong("mfa_roles", "repeated", "a role stands twice");
-    }
-    if roles.contains(&Role::ApiUser) {
-        wrong("mfa_roles", "not_for_people", "a program has no second factor");
-    }
-    if !settings.trusted_networks.is_within(WIDEST_TRUSTED) {
-        wrong("trusted_networks", "too_wide", "expected networks no wider than /16, or /32 of IPv6");
-    }
-    for (name, calls) in &settings.rate_limits {
-        let field = input::member("rate_limits", name);
-        let bounds = match RateLimit::PROFILES.iter().find(|profile| profile.name == name) {
-            Some(profile) => 1..=profile.calls * MOST_TIMES,
-            None if name == CEILING => CEILINGS,
-            None => {
-                wrong(&field, "unknown_profile", "expected the names of rate-limit profiles, or `tenant`");
-                continue;
-            }
-        };
-        if !bounds.contains(calls) {
-            wrong(&field, "out_of_range", "expected one call to ten times the profile's own, or 600 to 60,000 of `tenant`");
-        }
     }
 }
 
@@ -151,12 +208,12 @@ mod tests {
             [
                 "session_idle_minutes:out_of_range",
                 "session_hours:out_of_range",
-                "mfa_roles:repeated",
-                "mfa_roles:not_for_people",
+                "mfa_roles.1:repeated",
+                "mfa_roles.2:not_for_people",
                 "trusted_networks:too_wide",
                 "rate_limits.api_default:out_of_range",
                 "rate_limits.export:out_of_range",
-                "rate_limits.made_up:unknown_profile",
+                "rate_limits.made_up:unknown_field",
                 "rate_limits.tenant:out_of_range",
             ]
         );

@@ -1,10 +1,14 @@
 //! Which roles a person can be given within a tenant.
 
 use super::Term;
-use common::{Grant, Role};
+use common::{
+    FieldError, Grant, PathId, Role,
+    input::{self, FromJson},
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize};
-use std::borrow::Cow;
+use serde::Serialize;
+use serde_json::Value;
+use std::{borrow::Cow, str::FromStr};
 
 /// Whether a tenant gives this role to people: operators are made elsewhere, and a program has its key.
 pub const fn for_people(role: Role) -> bool {
@@ -15,25 +19,23 @@ pub const fn for_people(role: Role) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InvitedRoles(Vec<Role>);
 
-impl InvitedRoles {
-    fn parse(roles: Vec<Role>) -> Result<Self, &'static str> {
-        let twice = roles.iter().enumerate().any(|(i, role)| roles[..i].contains(role));
-        match () {
-            () if roles.is_empty() => Err("expected one role at least"),
-            () if twice => Err("a role stands twice"),
-            () if !roles.iter().copied().all(for_people) => Err("expected roles that a tenant gives to people"),
-            () => Ok(Self(roles)),
-        }
-    }
+fn offered() -> Vec<Role> {
+    Role::ALL.into_iter().filter(|role| for_people(*role)).collect()
+}
 
+impl InvitedRoles {
     pub fn into_grants(self) -> Vec<Grant> {
         self.0.into_iter().map(Grant::always).collect()
     }
 }
 
-impl<'de> Deserialize<'de> for InvitedRoles {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        Self::parse(Vec::deserialize(d)?).map_err(serde::de::Error::custom)
+impl FromJson for InvitedRoles {
+    fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
+        let roles = input::roles(value, at, &offered(), errors)?;
+        if roles.is_empty() {
+            errors.push(FieldError::new(at, "invalid", "expected one role at least"));
+        }
+        (!roles.is_empty()).then_some(Self(roles))
     }
 }
 
@@ -45,11 +47,34 @@ impl JsonSchema for InvitedRoles {
         "InvitedRoles".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let roles: Vec<_> = Role::ALL.into_iter().filter(|role| for_people(*role)).collect();
-        json_schema!({
-            "type": "array", "minItems": 1, "maxItems": roles.len(), "uniqueItems": true,
-            "items": {"type": "string", "enum": roles},
-        })
+        input::role_list(&offered(), 1)
+    }
+}
+
+/// A role as a path names it. Those that no tenant gives are not offered, and are refused with the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedRole(pub Role);
+
+impl FromStr for NamedRole {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        text.parse().map(Self)
+    }
+}
+
+impl PathId for NamedRole {
+    const NAME: &'static str = Role::NAME;
+}
+
+impl JsonSchema for NamedRole {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "NamedRole".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "enum": offered()})
     }
 }
 
@@ -71,12 +96,24 @@ pub fn revoked(grants: &[Grant], role: Role) -> Option<Vec<Grant>> {
 mod tests {
     use super::*;
     use common::Timestamp;
+    use serde_json::json;
 
     #[test]
     fn somebody_is_invited_with_roles_for_people_each_once() {
-        assert!(InvitedRoles::parse(vec![Role::Marketer, Role::Auditor]).is_ok());
-        for wrong in [vec![], vec![Role::Viewer, Role::Viewer], vec![Role::SuperAdmin], vec![Role::Viewer, Role::ApiUser]] {
-            assert!(InvitedRoles::parse(wrong.clone()).is_err(), "{wrong:?}");
+        let read = |roles: &[Role]| {
+            let mut errors = Vec::new();
+            let read = InvitedRoles::from_json(json!(roles), "roles", &mut errors);
+            assert_eq!(read.is_none(), !errors.is_empty());
+            errors.into_iter().map(|error| (error.field, error.code)).collect::<Vec<_>>()
+        };
+        assert_eq!(read(&[Role::Marketer, Role::Auditor]), []);
+        for (wrong, field, code) in [
+            (vec![], "roles", "invalid"),
+            (vec![Role::Viewer, Role::Viewer], "roles.1", "repeated"),
+            (vec![Role::SuperAdmin], "roles.0", "not_for_people"),
+            (vec![Role::Viewer, Role::ApiUser], "roles.1", "not_for_people"),
+        ] {
+            assert_eq!(read(&wrong), [(field.to_owned(), code)], "{wrong:?}");
         }
     }
 

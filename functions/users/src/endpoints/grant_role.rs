@@ -1,13 +1,13 @@
 //! Gives a user a role, for a time or for good. It holds from the user's next request on.
 
 use crate::{
-    domain::{self, Term, UserRolesChanged},
+    domain::{self, NamedRole, Term, UserRolesChanged},
     view::UserView,
     work::{self, RoleGrant},
 };
 use common::{
-    Action, Data, Endpoint, Error, FieldError, IfMatch, Json, MemberChange, Need, Operation, Path, Permit, Result, Role, Route,
-    Sample, Scope, Timestamp, UserId, Version,
+    Action, Data, Endpoint, Error, FieldError, IfMatch, Json, MemberChange, Need, Operation, Path, Permit, Result, Route, Sample,
+    Scope, Timestamp, UserId, Version,
 };
 
 common::input! {
@@ -30,7 +30,7 @@ impl Operation for GrantRole {
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Sessions];
     const IF_MATCH: IfMatch = IfMatch::Optional;
     const SAMPLE: Sample = Sample::body(r#"{"valid_until": "2099-12-31T00:00:00Z"}"#);
-    type Input = (Path<UserId>, Path<Role>, Json<GrantTerm>);
+    type Input = (Path<UserId>, Path<NamedRole>, Json<GrantTerm>);
     type Output = UserView;
 }
 
@@ -38,11 +38,11 @@ impl Endpoint for GrantRole {
     const ACTION: Action = Action("grantRole");
     type Target = RoleGrant;
 
-    async fn target(scope: &Scope<'_, Self>, (Path(user), Path(role), _): &Self::Input) -> Result<RoleGrant> {
+    async fn target(scope: &Scope<'_, Self>, (Path(user), Path(NamedRole(role)), _): &Self::Input) -> Result<RoleGrant> {
         RoleGrant::read(scope.reader(), *user, *role).await
     }
 
-    async fn handle(cx: &mut Permit<'_, Self>, (Path(user), Path(role), Json(term)): Self::Input) -> Result<UserView> {
+    async fn handle(cx: &mut Permit<'_, Self>, (Path(user), Path(NamedRole(role)), Json(term)): Self::Input) -> Result<UserView> {
         cx.log("user.id", user);
         if !domain::for_people(role) {
             let message = "expected a role that a tenant gives to people".to_owned();

@@ -6,7 +6,7 @@
 //! Inside untagged, flattened and internally tagged types serde buffers the value, and the path ends where the buffer begins: no
 //! input has one. A test asks every input.
 
-use super::{join, kind_of, plain};
+use super::place::{join, kind_of, plain};
 use crate::error::FieldError;
 use serde::{
     Deserialize,
