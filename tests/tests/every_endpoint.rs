@@ -244,6 +244,47 @@ async fn phi_is_not_given_without_a_purpose_of_use() {
     }
 }
 
+/// Whether any object of an answer has a member of this name.
+fn has_member(answer: &Value, name: &str) -> bool {
+    match answer {
+        Value::Object(members) => members.contains_key(name) || members.values().any(|value| has_member(value, name)),
+        Value::Array(items) => items.iter().any(|value| has_member(value, name)),
+        _ => false,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_purpose_does_not_show_is_in_no_answer_be_it_to_a_read_or_to_a_write() {
+    let app = App::start().await;
+    let fixture = Fixture::new(&app).await;
+    let mut shown = Vec::new();
+    for endpoint in protected().filter(|e| e.data == Data::Phi) {
+        for (purpose, shows) in [("HOPERAT", false), ("TREAT", true)] {
+            let client = app.as_identity(app.open_session(Tenant::Acme, Role::ApiUser).await);
+            let answer = fixture.call(&client, endpoint).header("X-Purpose-Of-Use", purpose).await;
+            if answer.status == 412 || !has_member(&answer.json, "shipment_id") {
+                continue;
+            }
+            assert!((200..300).contains(&answer.status), "{} {purpose}: {}", endpoint.name, answer.text);
+            if !has_member(&answer.json, "recipient") {
+                continue;
+            }
+            assert_eq!(has_member(&answer.json, "contents"), shows, "{} {purpose}: {}", endpoint.name, answer.text);
+            assert_eq!(has_member(&answer.json, "redacted"), !shows, "{} {purpose}: {}", endpoint.name, answer.text);
+            let events = app.audit(Tenant::Acme).await;
+            let redacted = if shows { json!([]) } else { json!(["contents"]) };
+            assert_eq!(event_of(&events, endpoint)["redacted"], redacted, "{} {purpose}", endpoint.name);
+            shown.push(endpoint.name);
+        }
+    }
+    shown.dedup();
+    println!("{shown:?}");
+    assert!(
+        ["create_shipment", "create_shipments", "get_shipment", "list_shipments"].iter().all(|name| shown.contains(name)),
+        "{shown:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_not_what_it_should_be_is_refused_with_a_code() {
     let app = App::start().await;

@@ -5,8 +5,9 @@ use crate::{
         Carrier, Estimate, Facts, LastScan, News, NewsPhi, Recipient, Shipment, ShipmentId, ShipmentPhi, Status, destination,
     },
     tracking_number::TrackingNumber,
+    work::Work,
 };
-use common::{Endpoint, Permit, Result, Timestamp, UserId, Version};
+use common::{Result, Timestamp, UserId, Version};
 use jiff::civil::{Date, Time};
 use phi::{Disclosed, LongText, PhiValue, ShortText};
 use schemars::JsonSchema;
@@ -62,6 +63,8 @@ pub struct EstimatedDelivery {
     pub time_zone: Option<&'static str>,
 }
 
+/// The field that the policy does not show to everybody.
+const CONTENTS: &str = "contents";
 const LOCAL_TIME: &str = "^[0-2][0-9]:[0-5][0-9]:[0-5][0-9]$";
 
 /// Something that the carrier says happened to a parcel.
@@ -73,14 +76,16 @@ pub struct LastEvent {
     pub description: Disclosed<Option<LongText>>,
 }
 
-impl From<Shipment> for ShipmentView {
-    fn from(Shipment { facts, phi, news }: Shipment) -> Self {
+impl ShipmentView {
+    /// A shipment as far as the policy shows it to the caller. There is no other way to a view, be the answer to a read or to a write.
+    pub(crate) fn shown(Shipment { facts, phi, news }: Shipment, cx: &impl Work) -> Result<Self> {
+        let shows_contents = cx.shows(CONTENTS)?;
         let Facts { id, status, created_by, assigned_to, updated_at, version } = facts;
         let News { eta, estimate, last_event, phi: NewsPhi { status_description, last_event_description } } = news;
         let ShipmentPhi { tracking_number, reference, recipient, contents } = phi;
         let time_zone = destination::zone_name(&recipient.address);
         let zone = destination::zone(&recipient.address);
-        Self {
+        Ok(Self {
             shipment_id: id,
             tracking_number: tracking_number.disclose(),
             carrier: Carrier::Ups,
@@ -97,24 +102,14 @@ impl From<Shipment> for ShipmentView {
             }),
             last_carrier_poll_at: None,
             recipient: recipient.disclose(),
-            contents: Some(contents.disclose()),
-            redacted: Vec::new(),
+            contents: shows_contents.then(|| contents.disclose()),
+            redacted: if shows_contents { Vec::new() } else { vec![CONTENTS] },
             created_by,
             assigned_to,
             created_at: id.created_at(),
             updated_at,
             version,
-        }
-    }
-}
-
-impl ShipmentView {
-    /// The same, as far as the policy shows it.
-    pub(crate) fn shown<E: Endpoint>(self, cx: &Permit<'_, E>) -> Result<Self> {
-        if cx.shows("shipments", "contents")? {
-            return Ok(self);
-        }
-        Ok(Self { contents: None, redacted: vec!["contents"], ..self })
+        })
     }
 
     /// The same, with when the carrier last answered.

@@ -35,6 +35,8 @@ pub(crate) trait Work: Sync {
     fn time(&self) -> Timestamp;
     fn unit(&mut self) -> &mut Changes;
     fn note(&self, shipment: &Shipment);
+    /// Whether the policy shows the caller this field of shipments.
+    fn shows(&self, field: &'static str) -> Result<bool>;
     /// In place of what was sealed before, where something was.
     fn seal_phi(
         &self,
@@ -60,6 +62,9 @@ macro_rules! work {
             fn note(&self, shipment: &Shipment) {
                 self.touched(Stored::TYPE, shipment.facts.id);
                 self.log("shipment.id", shipment.facts.id);
+            }
+            fn shows(&self, field: &'static str) -> Result<bool> {
+                self.shows("shipments", field)
             }
             async fn seal_phi(
                 &self,
@@ -174,7 +179,7 @@ pub(crate) async fn pages<E: Endpoint>(
         for row in rows.0 {
             let stored = Stored::from_row(&row)?;
             cx.touched(Stored::TYPE, stored.facts.id);
-            items.push(ShipmentView::from(open(cx, &stored).await?).shown(cx)?);
+            items.push(ShipmentView::shown(open(cx, &stored).await?, cx)?);
         }
         next_cursor = rows.1;
         if next_cursor.is_some() {

@@ -115,26 +115,6 @@ impl<'a, E: crate::Endpoint> Permit<'a, E> {
         Ok((member, tenant.ok_or(Error::Unauthenticated(AuthFailure::NoMembership))?))
     }
 
-    /// Whether the policy shows the caller a field of a kind of record, as `shipments` and `contents`, for the purpose that they
-    /// state. What it does not show goes on the audit record as redacted, and is to be left out of the answer.
-    ///
-    /// # Errors
-    /// Internal, where the question cannot be put.
-    pub fn shows(&self, records: &str, field: &'static str) -> Result<bool> {
-        let Context { deps, principal, circumstances, tenant, trace, .. } = self.inner.context;
-        let asked = Field { tenant: *tenant, name: format!("{records}.{field}") };
-        let shown = deps.policies.decide(principal, Action("disclose"), &asked, circumstances)?.allowed;
-        if !shown {
-            trace.with(|t| {
-                t.disclosed.retain(|name| name != field);
-                if !t.redacted.iter().any(|name| name == field) {
-                    t.redacted.push(field.into());
-                }
-            });
-        }
-        Ok(shown)
-    }
-
     /// Cognito, for what is done with a password.
     ///
     /// # Errors
@@ -225,6 +205,14 @@ macro_rules! work {
             pub async fn open<T: SealedFields>(&self, record: &str, sealed: &Sealed<T>) -> Result<T> {
                 const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "opens PHI: add Need::Seal to NEEDS") }
                 self.inner.open(record, sealed).await
+            }
+            /// Whether the policy shows the caller a field of a kind of record, as `shipments` and `contents`, for the purpose
+            /// that they state. What it does not show goes on the audit record as redacted, and is to be left out of the answer.
+            ///
+            /// # Errors
+            /// Internal, where the question cannot be put.
+            pub fn shows(&self, records: &str, field: &'static str) -> Result<bool> {
+                self.inner.shows(records, field)
             }
             /// Sees that the tenant's branch key can be had: it is in memory, or KMS unwraps it now.
             ///
@@ -347,6 +335,21 @@ impl Work<'_> {
             }
         });
         Ok(opened)
+    }
+
+    fn shows(&self, records: &str, field: &'static str) -> Result<bool> {
+        let Context { deps, principal, circumstances, tenant, trace, .. } = self.context;
+        let asked = Field { tenant: *tenant, name: format!("{records}.{field}") };
+        let shown = deps.policies.decide(principal, Action("disclose"), &asked, circumstances)?.allowed;
+        if !shown {
+            trace.with(|t| {
+                t.disclosed.retain(|name| name != field);
+                if !t.redacted.iter().any(|name| name == field) {
+                    t.redacted.push(field.into());
+                }
+            });
+        }
+        Ok(shown)
     }
 
     async fn search_token(&self, field: &'static str, normalised: &str) -> Result<SearchToken> {

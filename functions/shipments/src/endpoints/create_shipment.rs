@@ -47,7 +47,7 @@ impl Endpoint for CreateShipment {
         let shipment = work::register(cx, new).await?;
         cx.etag(shipment.facts.version);
         cx.location(format!("/v1/shipments/{}", shipment.facts.id));
-        Ok(shipment.into())
+        ShipmentView::shown(shipment, cx)
     }
 }
 

@@ -104,7 +104,8 @@ impl BatchEndpoint for CreateShipments {
 
     async fn handle(cx: &mut Batch<'_, Self>, item: Value) -> Result<ShipmentView> {
         let new: Registration = input::from_value(item)?;
-        Ok(work::register(cx, new).await?.into())
+        let shipment = work::register(cx, new).await?;
+        ShipmentView::shown(shipment, cx)
     }
 }
 

@@ -30,7 +30,7 @@ impl Endpoint for GetShipment {
         let Watch { shipment: stored, poll } = cx.target();
         let shipment = work::open(cx, stored).await?;
         cx.etag(shipment.facts.version);
-        Ok(ShipmentView::from(shipment).shown(cx)?.polled(poll.last_polled_at))
+        Ok(ShipmentView::shown(shipment, cx)?.polled(poll.last_polled_at))
     }
 }
 

@@ -49,7 +49,7 @@ impl Endpoint for UpdateShipment {
             changes.emit(ShipmentUpdated::new(&shipment.facts, changed).into());
         }
         cx.etag(shipment.facts.version);
-        ShipmentView::from(shipment).shown(cx)
+        ShipmentView::shown(shipment, cx)
     }
 }
 

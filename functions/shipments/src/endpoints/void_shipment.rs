@@ -49,7 +49,7 @@ impl Endpoint for VoidShipment {
         changes.changed(["status"]);
         changes.emit(ShipmentVoided::from(&shipment.facts).into());
         cx.etag(shipment.facts.version);
-        ShipmentView::from(shipment).shown(cx)
+        ShipmentView::shown(shipment, cx)
     }
 }
 
