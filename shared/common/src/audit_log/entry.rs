@@ -150,3 +150,40 @@ fn number(n: u64) -> Result<i64> {
 fn sequence(row: &Row, name: &'static str) -> Result<u64> {
     u64::try_from(row.number(name)?).map_err(|_| Error::internal(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{TenantId, quotas};
+
+    /// `docs/scale.md` says the same.
+    const MOST: usize = 6 * 1024;
+
+    #[test]
+    fn a_head_and_a_checkpoint_of_the_largest_log_stay_within_their_bound() {
+        // The largest number of JSON that every reader reads exactly (RFC 8259, section 6), and a peak for each of its bits.
+        let (size, hash) = ((1u64 << 53) - 1, "f".repeat(64));
+        let peaks = vec![hash.as_str(); 53].join("\",\"");
+        let tenant = TenantId::PLATFORM;
+        let text = format!(r#"{{"format":1,"last_hash":"{hash}","peaks":["{peaks}"],"size":{size},"tenant_id":"{tenant}"}}"#);
+        let head = Head::parse(&text).unwrap();
+        let (version, now) = (ObjectVersion::new("v".repeat(1024)), Timestamp::from_millis(253_402_300_799_999));
+        let last = SegmentEntry {
+            first: size - 1000,
+            last: size - 1,
+            version: version.clone(),
+            sha256: hash.parse().unwrap(),
+            bytes: Segment::MAX_LEN,
+            occurred_from: now,
+            occurred_to: now,
+            sealed_at: now,
+        };
+        let segment = last.to_item().unwrap();
+        let log = LogHead { head: head.clone(), last: Some(last), cleanup: true };
+        let checkpoint = StoredCheckpoint { note: "n".repeat(512), head, signed_at: now, version };
+        for item in [log.to_item().unwrap(), checkpoint.to_item().unwrap(), segment] {
+            let bytes = quotas::size(&item.into_attributes(tenant));
+            assert!(bytes <= MOST && MOST * 4 < quotas::MOST_ITEM_BYTES, "{bytes} bytes");
+        }
+    }
+}
