@@ -7,7 +7,7 @@ use common::{AnyEndpoint, Role};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::future::IntoFuture;
-use suite::fixture;
+use suite::{fixture, people};
 use testing::{Answer, App, Call, Fault, Tenant, find};
 
 fn endpoint(name: &str) -> &'static AnyEndpoint {
@@ -285,4 +285,51 @@ async fn a_network_of_many_addresses_has_one_budget_before_sign_in() {
     let events = app.platform_audit().await;
     let refused: Vec<_> = events.iter().filter(|e| e["type"] == "api.challenge" && e["status"] == 429).collect();
     assert_eq!((refused.len(), &refused[0]["count"]), (1, &json!(2)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn key_from_a_network_that_it_is_not_for_is_refused_by_its_network_and_that_is_on_record() {
+    let app = App::with_cognito().await;
+    let key = async |tenant, networks: Value| {
+        let session = app.open_session(tenant, Role::TenantAdmin).await;
+        let body = json!({"name": "Warehouse", "scopes": ["shipments.read"], "purposes": ["TREAT"], "networks": networks});
+        let made = app.as_identity(session).call(people::endpoint("create_api_key")).json(body).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        made.json["api_key"].as_str().unwrap().to_owned()
+    };
+    let list = async |key: &str, ip: &str| {
+        let who = people::identity(&app, key).await.unwrap();
+        app.as_identity(who).call(endpoint("list_shipments")).from_ip(ip).await
+    };
+    let (bound, free, theirs) = (
+        key(Tenant::Acme, json!(["192.0.2.0/24", "2001:db8::/32"])).await,
+        key(Tenant::Acme, json!([])).await,
+        key(Tenant::Birch, json!(["198.51.100.0/24"])).await,
+    );
+    for (ip, allowed) in [
+        ("192.0.2.1", true),
+        ("192.0.2.255", true),
+        ("2001:db8:ffff::1", true),
+        ("::ffff:192.0.2.7", true),
+        ("192.0.1.255", false),
+        ("192.0.3.0", false),
+        ("198.51.100.1", false),
+        ("2001:db9::1", false),
+        ("::192.0.2.7", false),
+        ("64:ff9b::192.0.2.7", false),
+    ] {
+        let answer = list(&bound, ip).await;
+        let expected = if allowed { (200, "") } else { (403, "network_not_allowed") };
+        let code = if answer.status == 200 { "" } else { answer.code() };
+        assert_eq!((answer.status, code), expected, "{ip}: {}", answer.text);
+        let event = app.audit(Tenant::Acme).await.into_iter().rfind(|e| e["type"] == "api.list_shipments").unwrap();
+        assert_eq!(event["actor"]["type"], "api_key", "{ip}");
+        assert_eq!(event["policy"]["decision"], if allowed { "allow" } else { "deny" }, "{ip}");
+        if !allowed {
+            assert_eq!((&event["status"], &event["policy"]["ids"]), (&json!(403), &json!(["guard.network"])), "{ip}");
+            assert_eq!((&event["reason"], &event["disclosed"]), (&json!("network_not_allowed"), &json!([])), "{ip}");
+        }
+        assert_eq!(list(&free, ip).await.status, 200, "{ip}: a key without networks comes from anywhere");
+    }
+    assert_eq!((list(&theirs, "198.51.100.1").await.status, list(&theirs, "192.0.2.1").await.status), (200, 403));
 }

@@ -78,3 +78,35 @@ async fn a_key_that_is_stored_later_is_found_at_once_by_a_process_that_has_read_
         assert!(app.calls().kms.is_empty(), "what is there is remembered: {:?}", app.calls().kms);
     }
 }
+
+#[tokio::test]
+async fn key_of_a_purpose_that_only_a_later_version_knows_is_passed_over_and_counted_and_stays() {
+    let app = App::start().await;
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let pk = format!("{}#KEYS", app.tenant_id(Acme));
+    // It sorts between the two that are known, has the newest version of all, and nothing else that they have.
+    let key = [("pk", text(&pk)), ("sk", text("documents#0000000009"))];
+    let item = [("purpose", text("documents")), ("version", AttributeValue::N("9".to_owned())), ("hpke", text("new"))];
+    let later: Item = key.into_iter().chain(item).map(|(name, value)| (name.to_owned(), value)).collect();
+    put(&app, vec![later.clone()]).await;
+    // A process that remembers nothing.
+    let app = app.behind_the_second_wall();
+    for tenant in [Acme, Birch] {
+        assert_eq!(
+            (opens(&app, tenant).await, searches(&app, tenant).await, creates(&app, tenant).await),
+            (200, 200, 201),
+            "{tenant:?}: {:?}",
+            app.log_lines()
+        );
+    }
+    let counted = app.log_lines().iter().filter_map(|line| line["stored.unknown"].as_u64()).sum::<u64>();
+    assert_eq!(counted, 1, "the rows are read once, by one process");
+    let rows: Vec<_> = app.dump("KeysTable").await.into_iter().filter(|row| row["pk"].as_s().unwrap() == &pk).collect();
+    assert_eq!((rows.len(), rows.contains(&later)), (3, true));
+    // It stands in for none of those that are missing.
+    let taken = take(&app, Acme, "branch").await;
+    let app = app.behind_the_second_wall();
+    assert_eq!((opens(&app, Acme).await, searches(&app, Acme).await), (500, 200));
+    put(&app, taken).await;
+    assert_eq!((opens(&app, Acme).await, opens(&app, Birch).await), (200, 200));
+}
