@@ -26,7 +26,7 @@ const PATTERN: &str = concat!("^[^", hidden!(), "]*[^\\s", hidden!(), "][^", hid
 
 macro_rules! hidden {
     () => {
-        r"\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufdd0-\ufdef\ufeff\uffa0\ufffd-\uffff"
+        r"\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufdd0-\ufdef\ufeff\uffa0\ufffc-\uffff"
     };
 }
 use hidden;
@@ -54,7 +54,7 @@ impl<const MOST: usize> VisibleText<MOST> {
 
 fn is_visible_or_space(c: char) -> bool {
     // Characters that Unicode counts as letters or symbols, and that are blank all the same.
-    const BLANK: [char; 5] = ['\u{2800}', '\u{13441}', '\u{13442}', '\u{16fe4}', '\u{1d159}'];
+    const BLANK: [char; 6] = ['\u{2800}', '\u{fffc}', '\u{13441}', '\u{13442}', '\u{16fe4}', '\u{1d159}'];
     let refused = Group::Control
         .union(Group::Format)
         .union(Group::LineSeparator)
@@ -192,6 +192,7 @@ mod tests {
             '\u{3164}',
             '\u{ffa0}',
             '\u{2800}',
+            '\u{fffc}',
             '\u{34f}',
             '\u{17b4}',
             '\u{17b5}',

@@ -85,6 +85,9 @@ fn phone_numbers_are_brought_to_e164_by_country() {
         ("+800 1234 5678", "US", "+80012345678"),
         ("\u{ff0b}\u{ff14}\u{ff14}\u{3000}\u{ff12}\u{ff10} 7946 0958", "US", "+442079460958"),
         ("+44\u{a0}20\u{2011}7946\u{2013}0958", "US", "+442079460958"),
+        // As address books give them.
+        ("\u{202a}+44 20 7946 0958\u{202c}", "US", "+442079460958"),
+        ("\u{2068}030\u{2060}/\u{200b}901820\u{2069}\u{feff}", "DE", "+4930901820"),
     ];
     for (written, country, expected) in numbers {
         let given = GivenPhone::parse(written).unwrap_or_else(|e| panic!("`{written}`: {e}"));

@@ -69,9 +69,10 @@ impl PhiText for GivenPhone {
         if text.len() > 4 * Self::LENGTH.end() {
             return Err(refused);
         }
-        // Full-width digits are digits, and every dash is one.
+        // Full-width digits are digits, and every dash is one. Address books put marks of direction around a number, and joiners inside.
         let is_dash = |c: char| matches!(c, '\u{2010}'..='\u{2015}' | '\u{2212}');
-        let text: String = text.nfkc().map(|c| if is_dash(c) { '-' } else { c }).collect();
+        let is_mark = |c: &char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+        let text: String = text.nfkc().filter(|c| !is_mark(c)).map(|c| if is_dash(c) { '-' } else { c }).collect();
         let text = text.trim();
         let rest = text.strip_prefix('+').unwrap_or(text);
         let digits = rest.chars().filter(char::is_ascii_digit).count();
