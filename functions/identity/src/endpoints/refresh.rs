@@ -169,6 +169,29 @@ mod tests {
         assert!(critical(&app.audit(Tenant::Acme).await).is_empty());
     }
 
+    /// Answered, it would be a used token, with which its holder signs everybody out.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn successor_that_is_used_while_the_pool_is_asked_is_not_answered() {
+        let app = App::with_cognito().await;
+        let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
+        let second = refresh(&app, text(&first, "refresh_token"), DEVICE).await;
+        let mut held = app.wire().hold("AdminInitiateAuth", 0);
+        let mut again = std::pin::pin!(refresh(&app, text(&first, "refresh_token"), DEVICE));
+        tokio::select! {
+            answer = &mut again => panic!("not held: {}", answer.text),
+            () = held.arrived() => {}
+        }
+        let third = refresh(&app, text(&second, "refresh_token"), DEVICE).await;
+        assert_eq!(third.status, 200, "{}", third.text);
+        held.let_go();
+        let again = again.await;
+        assert_eq!((again.status, again.code()), (409, "refresh_in_progress"), "{}", again.text);
+        let late = refresh(&app, text(&first, "refresh_token"), DEVICE).await;
+        assert_eq!((late.status, text(&late, "refresh_token")), (200, text(&third, "refresh_token")), "{}", late.text);
+        app.clock().advance(Duration::from_secs(31));
+        assert_eq!(refresh(&app, text(&third, "refresh_token"), DEVICE).await.status, 200, "nobody was signed out");
+    }
+
     #[tokio::test]
     async fn token_of_the_grace_is_answered_the_current_one_however_many_followed_it() {
         let app = App::with_cognito().await;
