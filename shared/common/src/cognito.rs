@@ -2,9 +2,11 @@
 
 mod admin;
 mod password;
+mod sent;
 
 pub(crate) use admin::IfThere;
 use password::NotAPassword;
+use sent::Sent;
 
 use crate::{Config, Error, Result, SessionId, UserId, error::Cause, table::cause};
 use aws_lc_rs::hmac;
@@ -222,13 +224,17 @@ impl Cognito {
     pub async fn set_password(&self, user: UserId, given: &str) -> Result<bool> {
         let Ok(password) = password::prepared(given) else { return Ok(false) };
         let set = self.client.admin_set_user_password().user_pool_id(&self.pool).username(user.to_string());
-        let set = set.password(password.as_str());
-        match set.permanent(true).send().await {
-            Ok(_) => Ok(true),
-            Err(e) => match refused_or_unavailable(&e)? {
-                SignIn::WeakPassword => Ok(false),
-                _ => Err(Error::Unauthenticated(crate::AuthFailure::NoMembership)),
-            },
+        let (set, sent) = (set.password(password.as_str()).permanent(true).customize(), Sent::default());
+        let Err(e) = set.interceptor(sent.clone()).send().await else { return Ok(true) };
+        let refused = refused_or_unavailable(&e)?;
+        // The refusal of a repetition may be of the password that the first attempt has set: its history holds it then. The first
+        // attempt's own refusal is final, or the password that stands already would be taken for another.
+        if sent.more_than_once() && self.is_password(user, given).await? {
+            return Ok(true);
+        }
+        match refused {
+            SignIn::WeakPassword => Ok(false),
+            _ => Err(Error::Unauthenticated(crate::AuthFailure::NoMembership)),
         }
     }
 }

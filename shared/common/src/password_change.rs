@@ -10,7 +10,7 @@
 //!
 //! | Partition | Sort | What |
 //! |---|---|---|
-//! | *ephemera* `PASSWORD#<user>` | `CHANGE` | which request sets a password, until when no other may, which session goes on |
+//! | *ephemera* `PASSWORD#<user>` | `CHANGE` | which request sets a password, until when no other may, which session goes on, why others end |
 
 use crate::{
     AuthFailure, Background, CONTENDED, Delivery, Deps, EndReason, Endpoint, Error, EventId, Membership, Need, Permit, Public,
@@ -36,6 +36,8 @@ const LIST: &str = "PASSWORDS";
 const CLAIMED: Duration = Duration::from_secs(30);
 /// For so long a change that was cut off is known for one.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+/// Why what was opened until then ends, if the schedule has to end it.
+const REASON: &str = "reason";
 /// The audit event of the first step.
 const BEGUN: &str = "password_change_begun";
 /// What whoever comes meanwhile is told.
@@ -52,6 +54,8 @@ struct Claim {
     tenant: TenantId,
     user: UserId,
     id: String,
+    /// Why sessions end by it.
+    reason: EndReason,
     /// The reset's token, where there is one.
     token: Option<Key>,
     /// Whether a request that was cut off may have set the password already.
@@ -79,6 +83,7 @@ impl Claim {
         let item = Item::new(key(self.user))
             .text("claim", &self.id)
             .maybe("session_id", session.filter(|_| !self.unsettled))
+            .text(REASON, self.reason.as_str())
             .number("claimed_until", until.as_millis())
             .number("until", until.as_millis())
             .number("expires_at", now.plus(REMEMBERED).as_secs())
@@ -184,7 +189,8 @@ impl<E: PublicEndpoint> Public<'_, E> {
         let (deps, deadline) = (self.deps, pipeline::deadline(self.request, self.now));
         let before = deps.db.get(tenant, Table::Ephemera, &key(user)).await?;
         let unsettled = before.as_ref().is_some_and(is_unsettled);
-        let claim = Claim { tenant, user, id: claim_id(), token: Some(token), resumed: tried || unsettled, unsettled };
+        let reason = reason_of(before.as_ref(), EndReason::PasswordReset);
+        let claim = Claim { tenant, user, id: claim_id(), reason, token: Some(token), resumed: tried || unsettled, unsettled };
         let mut begin = unit(claim.take(None, self.now));
         let who = self.known_user();
         let record = begun(deps, tenant, who, &self.correlation_id, self.now);
@@ -217,6 +223,17 @@ fn is_unsettled(row: &Row) -> bool {
     row.maybe_text(crate::Index::Due.attribute()).is_some()
 }
 
+/// Why sessions end by a claim that follows on `before`. While the one before is unsettled it is for that one that the schedule ends them:
+/// a later request that succeeds ends them by itself.
+fn reason_of(before: Option<&Row>, own: EndReason) -> EndReason {
+    match before.filter(|row| is_unsettled(row)) {
+        // Functions of before did not note it.
+        Some(row) if row.maybe_text(REASON) == Some(EndReason::PasswordReset.as_str()) => EndReason::PasswordReset,
+        Some(_) => EndReason::PasswordChanged,
+        None => own,
+    }
+}
+
 fn claim_id() -> String {
     Uuid::from_bytes(crate::random::bytes()).simple().to_string()
 }
@@ -235,7 +252,8 @@ impl<E: Endpoint> Permit<'_, E> {
         let session = context.principal.session();
         let before = deps.db.get(tenant, Table::Ephemera, &key(user)).await?;
         let unsettled = before.as_ref().is_some_and(is_unsettled);
-        let claim = Claim { tenant, user, id: claim_id(), token: None, resumed: before.is_some(), unsettled };
+        let reason = reason_of(before.as_ref(), EndReason::PasswordChanged);
+        let claim = Claim { tenant, user, id: claim_id(), reason, token: None, resumed: before.is_some(), unsettled };
         let mut begin = unit(claim.take(Some(session), context.now));
         let who = Who::user(&context.principal, context.request);
         let record = begun(deps, tenant, who, &context.correlation_id, context.now);
@@ -290,9 +308,9 @@ impl<B: Background> Delivery<'_, B> {
         let opened = under_way::opened(&deps.db, tenant, user).await?;
         let open = members::unended(&deps.db, tenant, user, now).await?;
         let by_the_old_one = open.iter().filter(|open| open.created_at < until && Some(open.session) != kept);
-        let mut ended = 0;
+        let (mut ended, reason) = (0, reason_of(Some(&row), EndReason::PasswordChanged));
         for open in by_the_old_one {
-            self.changes.end_session(Ending::of(user, open.session, EndReason::PasswordChanged), CONTENDED);
+            self.changes.end_session(Ending::of(user, open.session, reason), CONTENDED);
             ended += 1;
         }
         self.changes.ops.push((under_way::void(user, until, opened), CONTENDED));

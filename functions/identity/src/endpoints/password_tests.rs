@@ -205,7 +205,9 @@ async fn password_that_was_set_by_a_request_that_was_cut_off_ends_what_the_old_o
         assert_eq!(status(&thief).await, 401);
         assert_eq!(status(&here).await, if by_token { 401 } else { 200 }, "whoever has changed it goes on");
         let ended = app.audit(Tenant::Acme).await;
-        assert!(ended.iter().any(|e| e["type"] == "job.session_ended" && e["reason"] == "password_changed"), "{ended:?}");
+        let reasons = ended.iter().filter(|e| e["type"] == "job.session_ended").map(|e| e["reason"].as_str().unwrap());
+        let reason = if by_token { "password_reset" } else { "password_changed" };
+        assert_eq!(reasons.collect::<Vec<_>>().last(), Some(&reason), "{ended:?}");
         assert_eq!(status(&neighbour).await, 200);
         // Whoever comes in afterwards stays.
         let new = if by_token { CHOSEN } else { OTHER };
@@ -287,4 +289,115 @@ async fn wrong_or_weak_password_changes_nothing_and_the_right_one_is_taken_at_on
     assert_eq!(change(&here, PASSWORD, "weak").await.status, 422);
     assert_eq!(app.as_identity(elsewhere).call(endpoint("me")).await.status, 200);
     assert_eq!(change(&here, PASSWORD, CHOSEN).await.status, 204);
+}
+
+/// A change that is refused follows on a reset that was cut off: what ends is what the reset has replaced.
+#[tokio::test(flavor = "multi_thread")]
+async fn reset_that_was_cut_off_is_recorded_as_one_after_a_later_change_has_failed() {
+    for by_token in [true, false] {
+        let app = App::with_cognito().await;
+        let (thief, here) = (app.open_session(Tenant::Acme, ROLE).await, app.open_session(Tenant::Acme, ROLE).await);
+        let token = token(&app).await;
+        app.wire().fail("TransactWriteItems", 1, 100, Fault::Gone);
+        let cut_off =
+            if by_token { reset(&app, &token, CHOSEN).await } else { change(&app.as_identity(here), PASSWORD, CHOSEN).await };
+        app.wire().heal();
+        assert_eq!(cut_off.status, 503, "{}", cut_off.text);
+        app.clock().advance(CLAIMED);
+        let later = if by_token {
+            change(&app.as_identity(thief.clone()), PASSWORD, OTHER).await
+        } else {
+            reset(&app, &token, "weak").await
+        };
+        assert!([401, 422].contains(&later.status), "{}", later.text);
+        app.clock().advance(CLAIMED);
+        sweep(&app).await;
+        let ended = app.audit(Tenant::Acme).await.into_iter().filter(|e| e["type"] == "job.session_ended");
+        let reasons: Vec<_> = ended.map(|event| event["reason"].clone()).collect();
+        assert_eq!(reasons, [json!(if by_token { "password_reset" } else { "password_changed" })], "by token: {by_token}");
+        assert_eq!(app.as_identity(thief).call(endpoint("me")).await.status, 401);
+    }
+}
+
+/// What the pool may say to the repetition of a call that it has carried out.
+const REFUSALS: [&str; 5] = [
+    "PasswordHistoryPolicyViolationException",
+    "InvalidPasswordException",
+    "InvalidParameterException",
+    "NotAuthorizedException",
+    "UserNotFoundException",
+];
+
+/// The SDK repeats a call whose answer was lost, and the pool's history holds the password that the first attempt has set.
+#[tokio::test(flavor = "multi_thread")]
+async fn password_that_an_attempt_has_set_whose_answer_was_lost_is_set_whatever_its_repetition_is_told() {
+    for code in REFUSALS {
+        for by_token in [true, false] {
+            let app = App::with_cognito().await;
+            let (thief, here) = (app.open_session(Tenant::Acme, ROLE).await, app.open_session(Tenant::Acme, ROLE).await);
+            let neighbour = app.open_session(Tenant::Birch, ROLE).await;
+            let token = token(&app).await;
+            app.wire().fail("AdminSetUserPassword", 0, 1, Fault::LostAnswer);
+            app.wire().fail("AdminSetUserPassword", 0, 1, Fault::Refused(code));
+            let set =
+                if by_token { reset(&app, &token, CHOSEN).await } else { change(&app.as_identity(here), PASSWORD, CHOSEN).await };
+            assert_eq!(set.status, 204, "{code}, by token: {by_token}: {}", set.text);
+            assert_eq!(app.as_identity(thief).call(endpoint("me")).await.status, 401, "{code}");
+            assert_eq!(app.as_identity(neighbour).call(endpoint("me")).await.status, 200, "{code}");
+            assert!(opens(&app, Tenant::Acme, CHOSEN).await && !opens(&app, Tenant::Acme, PASSWORD).await, "{code}");
+            assert_eq!(reset(&app, &token, OTHER).await.status, if by_token { 401 } else { 204 }, "{code}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn password_that_no_attempt_has_set_is_weak_where_its_repetition_is_refused() {
+    let app = App::with_cognito().await;
+    let before = app.open_session(Tenant::Acme, ROLE).await;
+    let token = token(&app).await;
+    app.wire().fail("AdminSetUserPassword", 0, 1, Fault::Gone);
+    app.wire().fail("AdminSetUserPassword", 0, 1, Fault::Refused("PasswordHistoryPolicyViolationException"));
+    let weak = reset(&app, &token, CHOSEN).await;
+    assert_eq!((weak.status, &weak.json["errors"][0]["code"]), (422, &json!("weak")), "{}", weak.text);
+    assert_eq!(app.as_identity(before).call(endpoint("me")).await.status, 200, "nothing was reset");
+    assert_eq!(reset(&app, &token, OTHER).await.status, 204, "the token was given back");
+}
+
+/// None of the last twelve is taken, and the one that stands is the last.
+#[tokio::test(flavor = "multi_thread")]
+async fn password_that_stands_already_is_weak_when_the_pools_history_says_so() {
+    let app = App::with_cognito().await;
+    let (here, before) = (app.open_session(Tenant::Acme, ROLE).await, app.open_session(Tenant::Acme, ROLE).await);
+    let token = token(&app).await;
+    for by_token in [true, false] {
+        app.wire().fail("AdminSetUserPassword", 0, 1, Fault::Refused("PasswordHistoryPolicyViolationException"));
+        let here = app.as_identity(here.clone());
+        let same = if by_token { reset(&app, &token, PASSWORD).await } else { change(&here, PASSWORD, PASSWORD).await };
+        assert_eq!((same.status, &same.json["errors"][0]["code"]), (422, &json!("weak")), "{}", same.text);
+    }
+    assert_eq!(app.as_identity(before).call(endpoint("me")).await.status, 200, "nothing was set");
+}
+
+/// Nobody knows then whether it was set: neither is it weak, nor is the token given back at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_repetition_of_which_the_pool_cannot_be_asked_is_completed_by_the_same_request() {
+    for by_token in [true, false] {
+        let app = App::with_cognito().await;
+        let (thief, here) = (app.open_session(Tenant::Acme, ROLE).await, app.open_session(Tenant::Acme, ROLE).await);
+        let token = token(&app).await;
+        app.wire().fail("AdminSetUserPassword", 0, 1, Fault::LostAnswer);
+        app.wire().fail("AdminSetUserPassword", 0, 1, Fault::Refused(REFUSALS[0]));
+        // A change asks first whether the old password is the right one.
+        app.wire().fail("AdminInitiateAuth", usize::from(!by_token), 100, Fault::Gone);
+        let here = app.as_identity(here);
+        let set = async || if by_token { reset(&app, &token, CHOSEN).await } else { change(&here, PASSWORD, CHOSEN).await };
+        let cut_off = set().await;
+        assert_eq!(cut_off.status, 503, "{}", cut_off.text);
+        app.wire().heal();
+        app.clock().advance(CLAIMED);
+        let again = set().await;
+        assert_eq!(again.status, 204, "by token: {by_token}: {}", again.text);
+        assert_eq!(app.as_identity(thief).call(endpoint("me")).await.status, 401);
+        assert!(opens(&app, Tenant::Acme, CHOSEN).await);
+    }
 }

@@ -1,7 +1,7 @@
 //! The user pool as whoever keeps it in line sees it. Every call may be made again: what is so already is done.
 
 use super::{
-    Cognito,
+    Cognito, SignIn,
     password::{NotAPassword, prepared},
     unavailable,
 };
@@ -34,7 +34,7 @@ fn code<E: ProvideErrorMetadata, R>(e: &SdkError<E, R>) -> Option<&str> {
 
 fn weak_or_unavailable<E: ProvideErrorMetadata, R>(e: &SdkError<E, R>) -> Error {
     match code(e) {
-        Some("InvalidPasswordException") => weak(),
+        Some("InvalidPasswordException" | "PasswordHistoryPolicyViolationException") => weak(),
         _ => unavailable(e),
     }
 }
@@ -102,9 +102,22 @@ impl Cognito {
         };
         if set {
             let set = self.client.admin_set_user_password().user_pool_id(&self.pool).username(user.to_string());
-            set.password(password).permanent(permanent).send().await.map_err(|e| weak_or_unavailable(&e))?;
+            if let Err(e) = set.password(password).permanent(permanent).send().await {
+                let refused = weak_or_unavailable(&e);
+                // The history of the pool refuses what an earlier attempt has set.
+                let stands = refused.status() < 500 && self.stands(user, password, permanent).await?;
+                return if stands { Ok(()) } else { Err(refused) };
+            }
         }
         Ok(())
+    }
+
+    /// Whether it is the user's password now, for good or for one sign-in.
+    async fn stands(&self, user: UserId, password: &str, permanent: bool) -> Result<bool> {
+        if permanent {
+            return self.is_password(user, password).await;
+        }
+        Ok(matches!(self.password(&user.to_string(), password).await?, SignIn::NewPasswordRequired { .. }))
     }
 
     /// Makes a user who must choose a password of their own. The pool sends no mail.
