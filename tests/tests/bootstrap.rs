@@ -5,9 +5,12 @@
 use common::{Error, Role, TenantId, operator::NewUser};
 use phi::Email;
 use serde_json::json;
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 use suite::people;
-use testing::{App, Fault, PASSWORD, Tenant::Acme};
+use testing::{
+    App, Fault, PASSWORD,
+    Tenant::{Acme, Birch},
+};
 
 /// The password of each run: only that of the run that said it was done is good.
 const FIRST: &str = "Synthetic-First-1";
@@ -68,8 +71,9 @@ async fn a_bootstrap_that_was_cut_at_any_call_is_completed_by_the_next_run() {
                     let expected = if permanent { "the platform" } else { "another password" };
                     assert_eq!(opens(&app, &email, good).await, Some(expected), "{at}");
                     let done = async |act| app.audit_of(TenantId::PLATFORM).await.iter().filter(|e| e["type"] == act).count();
-                    // Where its end could not be noted, the next run gives another password, and notes it.
+                    // Where its end could not be noted, the next run gives another password, and notes it, after the lease.
                     let noted = done("api.finish_bootstrap").await == 1;
+                    app.clock().advance(LEASED);
                     let again = app.operator().bootstrap(&email, FIRST, permanent).await;
                     let refused = matches!(again, Err(Error::Conflict { code: "bootstrapped", .. }));
                     assert!(refused == noted && again.is_ok() != noted, "{at}: {again:?}");
@@ -124,4 +128,147 @@ async fn a_platform_from_before_there_were_marks_is_completed_until_somebody_has
     assert_eq!(chosen.status, 200, "{}", chosen.text);
     let again = app.operator().bootstrap(&email, FIRST, false).await.unwrap_err();
     assert!(matches!(again, Error::Conflict { code: "bootstrapped", .. }), "{again:?}");
+}
+
+/// Longer than a run keeps others from giving the first user a password.
+const LEASED: Duration = Duration::from_secs(91);
+
+/// How many users the platform has.
+async fn members(app: &App) -> usize {
+    let place = format!("{}#MEMBER#", TenantId::PLATFORM);
+    let rows = app.dump("RecordsTable").await;
+    rows.iter().filter(|row| row["pk"].as_s().unwrap().starts_with(&place) && row["sk"].as_s().unwrap() == "MEMBERSHIP").count()
+}
+
+fn code<T>(result: &common::Result<T>) -> &'static str {
+    match result {
+        Ok(_) => "done",
+        Err(error) => error.code(),
+    }
+}
+
+/// What a run may be told while another one is under way, or after it.
+const REFUSED: [&str; 3] = ["bootstrap_in_progress", "bootstrap_pending", "bootstrapped"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_bootstraps_at_once_one_shows_a_password_and_that_opens() {
+    let other: fn(&App) -> Email = |app| app.email(Birch, Role::SuperAdmin).parse().unwrap();
+    let counts = calls(false).await;
+    for second_email in [email as fn(&App) -> Email, other] {
+        // The first stops before each of its calls, while the second runs from its beginning to its end.
+        for (service, count) in counts.iter().copied().filter(|(service, _)| *service != "kms") {
+            for call in 0..count {
+                let app = App::empty().await;
+                let emails = [email(&app), second_email(&app)];
+                let at = format!("call {call} of {service}, {emails:?}");
+                let operator = app.operator();
+                let mut held = app.wire().hold(service, call);
+                let mut first = pin!(operator.bootstrap(&emails[0], FIRST, false));
+                tokio::select! {
+                    done = &mut first => panic!("not held: {at}: {done:?}"),
+                    () = held.arrived() => {}
+                }
+                // What the first holds in memory, a key that it is reading say, the second waits for.
+                let second = async {
+                    let done = operator.bootstrap(&emails[1], SECOND, false).await;
+                    held.let_go();
+                    done
+                };
+                let (first, second) = futures_util::future::join(first, second).await;
+                let said = [code(&first), code(&second)];
+                assert_eq!(said.iter().filter(|said| **said == "done").count(), 1, "{at}: {said:?}");
+                assert!(said.iter().all(|said| *said == "done" || REFUSED.contains(said)), "{at}: {said:?}");
+                let (winner, password) = if first.is_ok() { (&emails[0], FIRST) } else { (&emails[1], SECOND) };
+                assert_eq!(opens(&app, winner, password).await, Some("another password"), "{at}: {said:?}");
+                assert_eq!(members(&app).await, 1, "{at}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bootstrap_that_died_with_the_lease_keeps_others_waiting_until_it_is_over() {
+    let count = calls(false).await.into_iter().find(|(service, _)| *service == "cognito").unwrap().1;
+    for call in 0..count {
+        let app = App::empty().await;
+        let (email, operator) = (email(&app), app.operator());
+        let mut held = app.wire().hold("cognito", call);
+        tokio::select! {
+            done = operator.bootstrap(&email, FIRST, false) => panic!("not held: {done:?}"),
+            () = held.arrived() => {}
+        }
+        for wait in [0, 89] {
+            app.clock().advance(Duration::from_secs(wait));
+            let early = operator.bootstrap(&email, SECOND, false).await;
+            assert_eq!(code(&early), "bootstrap_in_progress", "call {call}, after {wait} s");
+        }
+        app.clock().advance(Duration::from_secs(2));
+        operator.bootstrap(&email, SECOND, false).await.unwrap();
+        assert_eq!(opens(&app, &email, SECOND).await, Some("another password"), "call {call}");
+        assert_eq!(code(&operator.bootstrap(&email, FIRST, false).await), "bootstrapped");
+        let resumed = app.audit_of(TenantId::PLATFORM).await.into_iter().filter(|event| event["type"] == "api.resume_bootstrap");
+        assert_eq!(resumed.count(), 1, "whoever took it over is on record");
+    }
+}
+
+/// A machine that slept has a lease no longer, and must not set a password in place of the one that was shown since.
+#[tokio::test(flavor = "multi_thread")]
+async fn bootstrap_that_wakes_after_its_lease_asks_the_pool_nothing_more() {
+    let app = App::empty().await;
+    let (email, operator) = (email(&app), app.operator());
+    let mut held = app.wire().hold("cognito", 0);
+    let mut late = pin!(operator.bootstrap(&email, FIRST, false));
+    tokio::select! {
+        done = &mut late => panic!("not held: {done:?}"),
+        () = held.arrived() => {}
+    }
+    app.clock().advance(LEASED);
+    operator.bootstrap(&email, SECOND, false).await.unwrap();
+    held.let_go();
+    let late = late.await;
+    assert!(late.is_err(), "{late:?}");
+    assert_eq!(opens(&app, &email, FIRST).await, None);
+    assert_eq!(opens(&app, &email, SECOND).await, Some("another password"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bootstrap_that_was_cut_off_is_completed_with_its_own_email_only() {
+    let app = App::empty().await;
+    let (own, other): (Email, Email) = (email(&app), app.email(Birch, Role::Viewer).parse().unwrap());
+    app.wire().fail("cognito", 0, FOR_GOOD, Fault::Gone);
+    let cut_off = app.operator().bootstrap(&own, FIRST, false).await;
+    assert_eq!(code(&cut_off), "dependency_unavailable");
+    app.wire().heal();
+    app.clock().advance(Duration::from_secs(120));
+    let elsewhere = app.operator().bootstrap(&other, SECOND, false).await;
+    assert_eq!(code(&elsewhere), "bootstrap_pending");
+    assert_eq!((members(&app).await, opens(&app, &other, SECOND).await), (1, None));
+    app.operator().bootstrap(&own, SECOND, false).await.unwrap();
+    assert_eq!(opens(&app, &own, SECOND).await, Some("another password"));
+}
+
+/// The pool's history refuses what an attempt has set whose answer was lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn bootstrap_whose_password_was_set_by_an_attempt_without_an_answer_is_done() {
+    for permanent in [false, true] {
+        let app = App::empty().await;
+        let email = email(&app);
+        if !permanent {
+            // A temporary one is set for whom the pool has already.
+            app.wire().fail("AdminCreateUser", 0, 1, Fault::LostAnswer);
+        }
+        app.wire().fail("AdminSetUserPassword", 0, 1, Fault::LostAnswer);
+        let code = "PasswordHistoryPolicyViolationException";
+        app.wire().fail("AdminSetUserPassword", 0, 1, Fault::Refused(code));
+        app.operator().bootstrap(&email, FIRST, permanent).await.unwrap();
+        let expected = if permanent { "the platform" } else { "another password" };
+        assert_eq!(opens(&app, &email, FIRST).await, Some(expected));
+        // One that was never set is refused for what it is.
+        let app = App::empty().await;
+        app.wire().fail("AdminCreateUser", 0, 1, Fault::LostAnswer);
+        app.wire().fail("AdminSetUserPassword", 0, 1, Fault::Refused(code));
+        app.wire().fail("AdminInitiateAuth", 0, 1, Fault::Refused("NotAuthorizedException"));
+        let refused = app.operator().bootstrap(&email, FIRST, permanent).await;
+        assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+    }
 }

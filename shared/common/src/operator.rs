@@ -2,15 +2,15 @@
 //! Every act is on the audit record of whom it concerns.
 
 use crate::{
-    Deps, Error, EventId, Grant, Result, Role, TenantId, Timestamp, UserId,
+    Deps, Error, EventId, Grant, Result, Role, TenantId, Timestamp, UserId, Uuid,
     audit::{Record, Who},
-    cognito::IfThere,
+    cognito::{Cognito, IfThere},
     commit::Unit,
     db::Query,
     keyring::TenantKeyMode,
     last_admin,
     membership::{self, MemberPii, Membership},
-    permit, second_factor,
+    permit, resilience, second_factor,
     table::{Index, Item, Key, Table},
     telemetry::CorrelationId,
     tenant::{self, BaaTerm, Tenant, TenantStatus},
@@ -72,17 +72,49 @@ impl<'a> Operator<'a> {
     }
 
     /// Makes the platform's tenant and its first super_admin. A run that was cut off is completed by the next of the same
-    /// e-mail.
+    /// e-mail. Of two at once one goes on: it holds a lease of the first user, for as long as it may give them a password.
     ///
     /// # Errors
-    /// 409 `bootstrapped` the second time; 422 for a password that the pool refuses; 503.
+    /// 409 `bootstrapped` the second time, 409 `bootstrap_in_progress` while another run holds the lease, or did when it was cut off;
+    /// 422 for a password that the pool refuses; 503.
     pub async fn bootstrap(&self, email: &Email, password: &str, permanent: bool) -> Result<UserId> {
-        let bootstrapped = || Error::conflict("bootstrapped", "the platform has been bootstrapped already");
         let cognito = self.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))?;
         match self.create_platform().await {
             Ok(()) | Err(Error::Conflict { .. }) => {}
             Err(e) => return Err(e),
         }
+        let (platform, lease) = (TenantId::PLATFORM, Lease::new(self.now()));
+        let user = match self.lease_first_user(cognito, email, &lease).await {
+            // Another run made somebody first. What it has made is there now.
+            Err(Error::Conflict { .. }) => self.lease_first_user(cognito, email, &lease).await?,
+            other => other?,
+        };
+        // Nobody has been told a password before the mark is gone, so whatever the pool has is replaced. No call of this leaves when
+        // another run may hold the lease.
+        let name = email.normalised();
+        let set = cognito.create_user(user, &name, password, permanent, IfThere::SetPassword);
+        if let Err(error) = resilience::within(lease.works_until, set).await {
+            // What the pool refuses is known not to be set; a call that was cut off may still arrive.
+            if error.status() < 500 {
+                let free = Edit::of(first_key()).remove(LEASE).remove(LEASED_UNTIL).when(lease.is_held());
+                let _ = self.deps.db.edit(platform, Table::Records, &free).await;
+            }
+            return Err(error);
+        }
+        let mut unit = Unit::default();
+        let edit = Edit::of(first_key()).text(STATE, DONE).remove(LEASE).remove(LEASED_UNTIL).when(lease.is_held());
+        unit.push(platform, Op::Edit { table: Table::Records, edit }, BOOTSTRAPPING);
+        self.record(&mut unit, platform, "finish_bootstrap", vec![("User".to_owned(), user.to_string())])?;
+        match self.commit(&unit).await {
+            // The password is good, and nobody knows whether the mark is there. Where it is, no other run will show a password, so
+            // this one must.
+            Ok(()) | Err(Error::Unavailable { .. }) => Ok(user),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The platform's first user, leased to this run: made, or taken over where an earlier run has not finished.
+    async fn lease_first_user(&self, cognito: &Cognito, email: &Email, lease: &Lease) -> Result<UserId> {
         let platform = TenantId::PLATFORM;
         let first = self.deps.db.get(platform, Table::Records, &first_key()).await?;
         // Without a mark it was made by another way than this, or before there were marks: then the pool says whether it is done.
@@ -95,24 +127,24 @@ impl<'a> Operator<'a> {
                 let other = "a bootstrap of another e-mail was cut off: run it again with that e-mail";
                 return Err(Error::conflict("bootstrap_pending", other));
             }
-            (Some(_), ..) => return Err(bootstrapped()),
+            (Some(_), ..) => return Err(BOOTSTRAPPED),
             (None, _, (_, Some((home, user)))) if home == platform => user,
             (None, _, (_, Some(_))) => return Err(email_taken()),
-            (None, _, (token, None)) => self.add_member(platform, email, &[Role::SuperAdmin], &token, FirstUser::Pending).await?,
+            (None, _, (token, None)) => {
+                return self.add_member(platform, email, &[Role::SuperAdmin], &token, FirstUser::Leased(lease)).await;
+            }
         };
-        // Nobody has been told a password before the mark is gone, so whatever the pool has is replaced.
-        cognito.create_user(user, &email.normalised(), password, permanent, IfThere::SetPassword).await?;
         let mut unit = Unit::default();
-        let edit = Edit::of(first_key()).text("user_id", user).text(STATE, DONE);
-        let still = Condition::Any(vec![Condition::Absent, Condition::Missing(STATE), Condition::Is(STATE, PENDING.to_owned())]);
-        unit.push(platform, Op::Edit { table: Table::Records, edit: edit.when(still) }, bootstrapped());
-        self.record(&mut unit, platform, "finish_bootstrap", vec![("User".to_owned(), user.to_string())])?;
-        match self.commit(&unit).await {
-            // The password is good, and nobody knows whether the mark is there. Where it is, no other run will show a password, so
-            // this one must.
-            Ok(()) | Err(Error::Unavailable { .. }) => Ok(user),
-            Err(e) => Err(e),
-        }
+        let as_read = match marked {
+            Some(pending) => Condition::Is(STATE, pending),
+            None => Condition::Missing(STATE),
+        };
+        let edit = Edit::of(first_key()).text("user_id", user).text(STATE, PENDING);
+        let edit = edit.text(LEASE, &lease.id).number(LEASED_UNTIL, lease.until.as_millis());
+        let edit = edit.when(Condition::All(vec![as_read, lease.is_free()]));
+        unit.push(platform, Op::Edit { table: Table::Records, edit }, BOOTSTRAPPING);
+        self.record(&mut unit, platform, "resume_bootstrap", vec![("User".to_owned(), user.to_string())])?;
+        self.commit(&unit).await.map(|()| user)
     }
 
     /// Makes the platform's tenant.
@@ -121,7 +153,7 @@ impl<'a> Operator<'a> {
     /// 409 `bootstrapped` the second time.
     pub async fn create_platform(&self) -> Result<()> {
         match self.create(TenantId::PLATFORM, "platform", "bootstrap").await {
-            Err(Error::Conflict { .. }) => Err(Error::conflict("bootstrapped", "the platform has been bootstrapped already")),
+            Err(Error::Conflict { .. }) => Err(BOOTSTRAPPED),
             other => other,
         }
     }
@@ -266,7 +298,7 @@ impl<'a> Operator<'a> {
         email: &Email,
         roles: &[Role],
         token: &SearchToken,
-        if_first: FirstUser,
+        if_first: FirstUser<'_>,
     ) -> Result<UserId> {
         let now = self.now();
         let user = UserId::new(now);
@@ -292,14 +324,16 @@ impl<'a> Operator<'a> {
         if let Some((edit, or)) = last_admin::change(false, administers) {
             unit.push(tenant, Op::Edit { table: Table::Records, edit }, or);
         }
-        if tenant == TenantId::PLATFORM && self.deps.db.get(tenant, Table::Records, &first_key()).await?.is_none() {
-            let first = Item::new(first_key()).text("user_id", user);
-            let first = if if_first == FirstUser::Pending { first.text(STATE, PENDING) } else { first };
-            unit.push(
-                tenant,
-                absent(Table::Records, first),
-                Error::conflict("bootstrapped", "the platform has been bootstrapped already"),
-            );
+        let first = Item::new(first_key()).text("user_id", user);
+        let first = match if_first {
+            FirstUser::Leased(Lease { id, until, .. }) => {
+                Some(first.text(STATE, PENDING).text(LEASE, id).number(LEASED_UNTIL, until.as_millis()))
+            }
+            FirstUser::Made if tenant != TenantId::PLATFORM => None,
+            FirstUser::Made => self.deps.db.get(tenant, Table::Records, &first_key()).await?.is_none().then_some(first),
+        };
+        if let Some(first) = first {
+            unit.push(tenant, absent(Table::Records, first), BOOTSTRAPPED);
         }
         self.record(&mut unit, tenant, "create_user", vec![("User".to_owned(), user.to_string())])?;
         self.commit(&unit).await?;
@@ -318,8 +352,22 @@ impl<'a> Operator<'a> {
         resources: Vec<(String, String)>,
         reason: Option<&str>,
     ) -> Result<()> {
+        let correlation_id = CorrelationId::from_header(None, self.now());
+        let record = self.event(tenant, act, resources, reason, &correlation_id);
+        unit.push(tenant, record.op()?, Error::internal("audit event exists"));
+        Ok(())
+    }
+
+    fn event<'e>(
+        &'e self,
+        tenant: TenantId,
+        act: &'static str,
+        resources: Vec<(String, String)>,
+        reason: Option<&'e str>,
+        correlation_id: &'e CorrelationId,
+    ) -> Record<'e> {
         let now = self.now();
-        let record = Record {
+        Record {
             id: EventId::new(now),
             tenant,
             now,
@@ -335,11 +383,9 @@ impl<'a> Operator<'a> {
             decided: None,
             on_behalf_of: None,
             policy_set_hash: self.deps.policies.hash(),
-            correlation_id: &CorrelationId::from_header(None, now),
+            correlation_id,
             changes: &[],
-        };
-        unit.push(tenant, record.op()?, Error::internal("audit event exists"));
-        Ok(())
+        }
     }
 
     async fn commit(&self, unit: &Unit) -> Result<()> {
@@ -361,11 +407,47 @@ const STATE: &str = "state";
 const PENDING: &str = "pending";
 const DONE: &str = "done";
 
+/// Which run may give the first user a password, and until when.
+const LEASE: &str = "lease";
+const LEASED_UNTIL: &str = "leased_until";
+/// For so long a run may ask the pool.
+const WORKS: Duration = Duration::from_secs(40);
+/// For so long no other may: its last call has arrived by then, and its end was noted or not, by clocks that are half a minute apart.
+const LEASED: Duration = Duration::from_secs(90);
+
+const BOOTSTRAPPED: Error = Error::conflict("bootstrapped", "the platform has been bootstrapped already");
+const BOOTSTRAPPING: Error =
+    Error::conflict("bootstrap_in_progress", "another bootstrap is under way, or was cut off: try again in two minutes");
+
+/// A run's lease of the platform's first user.
+#[derive(Debug)]
+struct Lease {
+    id: String,
+    now: Timestamp,
+    works_until: Timestamp,
+    until: Timestamp,
+}
+
+impl Lease {
+    fn new(now: Timestamp) -> Self {
+        let id = Uuid::from_bytes(crate::random::bytes()).simple().to_string();
+        Self { id, now, works_until: now.plus(WORKS), until: now.plus(LEASED) }
+    }
+
+    fn is_held(&self) -> Condition {
+        Condition::Is(LEASE, self.id.clone())
+    }
+
+    fn is_free(&self) -> Condition {
+        Condition::Any(vec![Condition::Missing(LEASED_UNTIL), Condition::AtMost(LEASED_UNTIL, self.now.as_millis())])
+    }
+}
+
 /// What is noted of a member who is the platform's first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FirstUser {
-    /// The bootstrap has yet to give them a password.
-    Pending,
+#[derive(Clone, Copy, Debug)]
+enum FirstUser<'a> {
+    /// The run that holds the lease has yet to give them a password.
+    Leased(&'a Lease),
     /// Somebody has made them by another way.
     Made,
 }
