@@ -472,3 +472,35 @@ async fn refresh_token_that_was_replaced_before_successors_were_kept_is_answered
     let other = refresh(&app, &text(&second, "refresh_token")).await;
     assert_eq!((other.status, text(&other, "refresh_token")), (200, text(&again, "refresh_token")));
 }
+
+/// The sessions from before it have given no factor, as with one that its user activates.
+#[tokio::test(flavor = "multi_thread")]
+async fn authenticator_that_an_operator_hands_out_ends_its_users_sessions_and_sign_ins_under_way() {
+    let app = App::with_cognito().await;
+    let neighbour = app.open_session_without_mfa(Tenant::Birch, Role::Marketer).await;
+    let colleague = app.open_session_without_mfa(Tenant::Acme, Role::Viewer).await;
+    let signed_in = sign_in(&app, Tenant::Acme, Role::Marketer).await;
+    let before = [
+        app.open_session_without_mfa(Tenant::Acme, Role::Marketer).await,
+        identity(&app, &text(&signed_in, "access_token")).await.unwrap(),
+    ];
+    let email = app.email(Tenant::Acme, Role::Marketer);
+    let mut held = app.wire().hold("TransactWriteItems", 0);
+    let mut signing_in = std::pin::pin!(login(&app, &email, PASSWORD));
+    tokio::select! {
+        answer = &mut signing_in => panic!("not held: {}", answer.text),
+        () = held.arrived() => {}
+    }
+    let authenticator = identity::domain::totp::Authenticator { secret: identity::domain::totp::TotpSecret::generate() };
+    app.operator().hand_out_authenticator(before[0].tenant, before[0].user, &authenticator).await.unwrap();
+    held.let_go();
+    assert_eq!(signing_in.await.status, 401, "what was under way opens nothing");
+    for session in &before {
+        assert_ended(&app, session, "second_factor_activated").await;
+    }
+    assert_eq!(refresh(&app, &text(&signed_in, "refresh_token")).await.status, 401);
+    assert_eq!(login(&app, &email, PASSWORD).await.json["challenge"], "TOTP");
+    for other in [&neighbour, &colleague] {
+        assert_lives(&app, other).await;
+    }
+}

@@ -2,18 +2,20 @@
 //! Every act is on the audit record of whom it concerns.
 
 use crate::{
-    Deps, Error, EventId, Grant, Result, Role, TenantId, Timestamp, UserId, Uuid,
+    Deps, EndReason, Error, EventId, Grant, Result, Role, TenantId, Timestamp, UserId, Uuid,
     audit::{Record, Who},
     cognito::{Cognito, IfThere},
     commit::Unit,
     db::Query,
     keyring::TenantKeyMode,
-    last_admin,
+    last_admin, members,
     membership::{self, MemberPii, Membership},
     permit, resilience, second_factor,
+    session_end::{self, Ending},
     table::{Index, Item, Key, Table},
     telemetry::CorrelationId,
     tenant::{self, BaaTerm, Tenant, TenantStatus},
+    under_way,
     unit::{Condition, Edit, Op},
 };
 use ledger::ActorType;
@@ -259,18 +261,27 @@ impl<'a> Operator<'a> {
         }
     }
 
-    /// Hands out an authenticator: from now on the member signs in with it.
+    /// Hands out an authenticator: from now on the member signs in with it. Their sessions end, and sign-ins that are under way: none of
+    /// them has given it.
     ///
     /// # Errors
-    /// 404 where there is no such member; 503.
+    /// 404 where there is no such member; 409 `changed` where they came in meanwhile; 503.
     pub async fn hand_out_authenticator<T: SealedFields>(&self, tenant: TenantId, user: UserId, sealed: &T) -> Result<()> {
-        let sealed = self.seal_authenticator(tenant, user, sealed).await?;
+        let (sealed, now) = (self.seal_authenticator(tenant, user, sealed).await?, self.now());
+        let opened = under_way::opened(&self.deps.db, tenant, user).await?;
+        let open = members::unended(&self.deps.db, tenant, user, now).await?;
         let mut unit = Unit::default();
         let item = second_factor::handed_out(user, sealed);
         unit.push(tenant, Op::Put { table: Table::Records, item, condition: None }, Error::internal("second factor"));
         let edit = Edit::of(membership::key(user)).number("mfa_enrolled", true).add("version", 1);
         unit.push(tenant, Op::Edit { table: Table::Records, edit }, Error::NotFound);
-        self.record(&mut unit, tenant, "hand_out_authenticator", vec![("User".to_owned(), user.to_string())])?;
+        unit.push(tenant, under_way::void(user, now, opened), members::CHANGED);
+        let correlation_id = CorrelationId::from_header(None, now);
+        let resources = vec![("User".to_owned(), user.to_string())];
+        let record = self.event(tenant, "hand_out_authenticator", resources, None, &correlation_id);
+        unit.push(tenant, record.op()?, Error::internal("audit event exists"));
+        let endings = open.iter().map(|open| Ending::of(user, open.session, EndReason::SecondFactorActivated));
+        session_end::end(&mut unit, tenant, endings.map(|ending| (ending, members::CHANGED)).collect(), &record)?;
         self.commit(&unit).await
     }
 
