@@ -2,7 +2,7 @@
 //! domain events and the idempotency record in the same transaction.
 
 use crate::{
-    Error, TenantId, Timestamp, UserId, membership,
+    Error, Membership, TenantId, Timestamp, UserId, membership,
     outbox::DomainEvent,
     session_end::Ending,
     table::{Attributes, Index, Item, Key, Table, Version, prefixed},
@@ -299,6 +299,10 @@ impl Changes {
     /// Lets the commit fail unless `user` is an active member of this tenant at that moment, and a person.
     pub fn check_member(&mut self, user: UserId, or: Error) {
         self.check(membership::key(user), membership::is_active_person(), or);
+    }
+    /// Lets the commit fail unless a member is still as they were read.
+    pub fn check_unchanged(&mut self, member: &Membership, or: Error) {
+        self.check(membership::key(member.user), Condition::VersionIs(Version(member.version)), or);
     }
     /// Changes some of an item's attributes.
     pub fn edit(&mut self, edit: Edit, or: Error) {

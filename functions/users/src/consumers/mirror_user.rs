@@ -97,7 +97,7 @@ impl Background for MirrorUser {
         let wanted = match heard.letter() {
             // Ids stand in the order of time: what a later event has had written is newer than what this one would.
             Some(_) if noted.last.as_ref().is_some_and(|last| *last >= event) => None,
-            Some(letter) if !standing.member.active => return noted.owe(cx, letter),
+            Some(letter) if !standing.member.active => return noted.owe(cx, letter, &standing.member),
             Some(letter) => Some(letter),
             None if matches!(heard, Heard::Enabled(_)) && standing.member.active => noted.due(&standing.member),
             None => None,
@@ -140,11 +140,13 @@ impl Noted {
         Edit::of(self.key.clone()).when(Condition::All(as_read))
     }
 
-    fn owe(&self, cx: &mut Delivery<'_, MirrorUser>, letter: Letter) -> Result<()> {
+    fn owe(&self, cx: &mut Delivery<'_, MirrorUser>, letter: Letter, member: &Membership) -> Result<()> {
         // A password that was taken away is what is owed, until they have another.
         if self.owed != Some(letter) && self.owed != Some(Letter::PasswordReset) {
             let edit = self.edit().text(OWED, letter.name());
             cx.changes().edit(edit, CONTENDED);
+            // Whoever has enabled them meanwhile may have been heard already, when nothing was owed.
+            cx.changes().check_unchanged(member, CONTENDED);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use crate::fixture::*;
 use aws_sdk_dynamodb::types::AttributeValue::S;
 use common::{Role, UserId};
 use serde_json::json;
-use testing::{App, Fault};
+use testing::{App, Deliveries, Fault};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invited_user_is_in_the_pool_and_has_a_password_by_mail() {
@@ -250,6 +250,15 @@ async fn an_email_is_free_as_soon_as_its_user_is_deleted_whoever_is_heard_first(
     }
 }
 
+/// A queue of one message: the one that was told of this schema about this user.
+async fn only<'a>(app: &'a App, schema: &str, user: UserId) -> Deliveries<'a> {
+    let (mut all, mut one, user) = (queues(app), queues(app), user.to_string());
+    all.collect().await;
+    let bodies = std::iter::from_fn(|| all.take()).map(|(_, event)| event.records[0].body.clone().unwrap());
+    one.send_text("mirror_user", &bodies.into_iter().find(|body| body.contains(schema) && body.contains(&user)).unwrap());
+    one
+}
+
 /// Invites somebody who is disabled before anybody has written to them.
 async fn disabled_before_the_mail(app: &App, name: &str) -> (String, UserId) {
     let email = fresh(app, name);
@@ -329,27 +338,33 @@ async fn owner_of_a_taken_email_is_told_once_when_the_invited_user_is_enabled() 
 #[tokio::test(flavor = "multi_thread")]
 async fn enabling_that_is_killed_or_cut_off_is_completed_with_one_mail_more_at_most() {
     let app = App::with_cognito().await;
-    let mut deaths = 0;
-    for polls in (0..).map(|i| i * 8) {
-        let (email, user) = disabled_before_the_mail(&app, &format!("ada{polls}")).await;
-        about(&app, "enable_user", user).await;
-        let mut queues = queues(&app);
-        queues.collect().await;
-        while queues.len() > 1 {
-            queues.step().await;
+    let (email, user) = disabled_before_the_mail(&app, "ada").await;
+    about(&app, "enable_user", user).await;
+    let mut told = only(&app, "user.enabled", user).await;
+    app.reset_calls();
+    told.step().await;
+    assert_eq!(mails_to(&app, &email).len(), 1);
+    let calls = app.calls();
+    let (dynamodb, cognito) = (calls.dynamodb.len(), calls.cognito.len());
+    assert!(dynamodb > 5 && cognito > 2, "{calls:?}");
+    // It dies at each of its calls: before it is carried out.
+    for (service, count) in [("dynamodb", dynamodb), ("cognito", cognito)] {
+        for call in 0..count {
+            let at = format!("killed at call {call} of {service}");
+            let (email, user) = disabled_before_the_mail(&app, &format!("ada.{service}{call}")).await;
+            about(&app, "enable_user", user).await;
+            let mut told = only(&app, "user.enabled", user).await;
+            let mut held = app.wire().hold(service, call);
+            tokio::select! {
+                _ = told.step() => panic!("not {at}"),
+                () = held.arrived() => {}
+            }
+            settle(&app).await;
+            let mails = mails_to(&app, &email);
+            assert!((1..=2).contains(&mails.len()), "{at}: {} mails", mails.len());
+            assert_eq!(challenge(&app, &email, &password_in(mails.last().unwrap())).await, "NEW_PASSWORD_REQUIRED", "{at}");
         }
-        let died = queues.step_killed(polls).await;
-        queues.settle().await;
-        assert_eq!(queues.dead(), [], "killed after {polls}");
-        let mails = mails_to(&app, &email);
-        assert!((1..=2).contains(&mails.len()), "killed after {polls}: {} mails", mails.len());
-        assert_eq!(challenge(&app, &email, &password_in(mails.last().unwrap())).await, "NEW_PASSWORD_REQUIRED");
-        if !died {
-            break;
-        }
-        deaths += 1;
     }
-    assert!(deaths > 0, "nothing was killed");
     for (nth, (to, fault)) in [
         ("AdminEnableUser", Fault::LostAnswer),
         ("AdminSetUserPassword", Fault::LostAnswer),
@@ -369,5 +384,40 @@ async fn enabling_that_is_killed_or_cut_off_is_completed_with_one_mail_more_at_m
         assert_eq!(queues.dead(), [], "{to} {fault:?}");
         let mails = mails_to(&app, &email);
         assert_eq!(challenge(&app, &email, &password_in(mails.last().unwrap())).await, "NEW_PASSWORD_REQUIRED", "{to} {fault:?}");
+    }
+}
+
+/// Whoever hears of the enabling finds nothing owed, and nobody else would write.
+#[tokio::test(flavor = "multi_thread")]
+async fn letter_of_a_user_who_is_enabled_while_it_is_noted_as_owed_is_written() {
+    let app = App::with_cognito().await;
+    for (name, schema, expected) in [
+        ("resend_invitation", "user.invitation_resent", "Your invitation"),
+        ("reset_user_password", "user.password_reset_by_admin", "Your temporary password"),
+    ] {
+        let email = fresh(&app, &format!("ada.{name}").replace('_', "-"));
+        let user = invited(&app, Acme, &email).await;
+        settle(&app).await;
+        assert_eq!(about(&app, name, user).await.status, 204);
+        let mut told = only(&app, schema, user).await;
+        about(&app, "disable_user", user).await;
+        let mut held = app.wire().hold("TransactWriteItems", 0);
+        {
+            let mut owing = std::pin::pin!(told.step());
+            tokio::select! {
+                _ = &mut owing => panic!("not held: {name}"),
+                () = held.arrived() => {}
+            }
+            about(&app, "enable_user", user).await;
+            // It is heard before the letter is owed, and not again.
+            only(&app, "user.enabled", user).await.step().await;
+            held.let_go();
+            owing.await;
+        }
+        while told.step().await {}
+        assert_eq!(told.dead(), [], "{name}");
+        let mails = mails_to(&app, &email);
+        assert_eq!((mails.len(), subject(mails.last().unwrap())), (2, expected), "{name}");
+        assert_eq!(challenge(&app, &email, &password_in(&mails[1])).await, "NEW_PASSWORD_REQUIRED", "{name}");
     }
 }
