@@ -42,6 +42,15 @@ fn mismatch(endpoint: &AnyEndpoint, answer: &Answer) {
     assert_eq!(answer.header("idempotency-replayed"), None, "{}", endpoint.name);
 }
 
+/// That the answer is not given again to a caller of another authority: of one that showed a secret there is none to give.
+fn refused(endpoint: &AnyEndpoint, answer: &Answer) {
+    if endpoint.issued_again.is_none() {
+        return mismatch(endpoint, answer);
+    }
+    assert_eq!((answer.status, answer.code()), (409, "already_issued"), "{}: {}", endpoint.name, answer.text);
+    assert_eq!(answer.json["detail"], json!(endpoint.issued_again), "{}", endpoint.name);
+}
+
 /// Sets attributes of an item as somebody else's write would.
 async fn set(app: &App, table: &str, (pk, sk): (String, &str), attribute: &str, value: AttributeValue) {
     let update =
@@ -136,7 +145,7 @@ async fn replay_after_the_callers_membership_changed_is_refused_at_every_endpoin
         assert_eq!(first.status, endpoint.status, "{}: {}", endpoint.name, first.text);
         // An endpoint that changes its caller's own membership has moved it on by one already, and its twin still fits.
         change_membership(&app, &who).await;
-        mismatch(endpoint, &call.await);
+        refused(endpoint, &call.await);
     }
 }
 
@@ -290,6 +299,7 @@ async fn record_of_an_older_version_is_refused_as_a_mismatch_and_its_answer_is_n
         for mut row in written {
             row.remove("membership");
             row.remove("membership_after");
+            row.remove("asked_hash");
             app.raw().put_item().table_name(table).set_item(Some(row)).send().await.unwrap();
         }
         mismatch(endpoint, &call.await);
@@ -368,4 +378,38 @@ async fn replay_without_a_second_factor_is_refused_by_the_policy() {
     let refused = fixture.call(&without, codes).key("one").await;
     assert_eq!(refused.status, 403, "{}", refused.text);
     assert!(!refused.text.contains(first.json["recovery_codes"][0].as_str().unwrap()));
+}
+
+/// The session that is there to enrol a factor asks, and the one that follows on it asks again: after a lost answer, say.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_shown_while_signing_in_was_issued_also_for_the_session_that_follows() {
+    let app = App::with_cognito().await;
+    let asked = people::login(&app, &app.email(Tenant::Acme, Role::TenantAdmin), testing::PASSWORD).await;
+    assert_eq!(asked.json["challenge"], "MFA_SETUP", "{}", asked.text);
+    let handle = people::text(&asked, "session");
+    let setup = app.as_identity(people::identity(&app, &handle).await.unwrap());
+    let enrol = people::endpoint("enrol_totp");
+    let activate = people::endpoint("activate_totp");
+    let shown = setup.call(enrol).key("enrol").await;
+    let secret: identity::domain::totp::TotpSecret = serde_json::from_value(shown.json["secret"].clone()).unwrap();
+    let code = json!({"code": secret.code_at(app.clock().now())});
+    let codes = setup.call(activate).key("activate").json(code.clone()).await;
+    assert_eq!(codes.status, 200, "{}", codes.text);
+    let issued = |answer: &Answer| {
+        assert_eq!((answer.status, answer.code()), (409, "already_issued"), "{}", answer.text);
+        assert!(!answer.text.contains(&people::text(&shown, "secret")));
+        assert!(!answer.text.contains(codes.json["recovery_codes"][0].as_str().unwrap()));
+    };
+    issued(&setup.call(enrol).key("enrol").await);
+    issued(&setup.call(activate).key("activate").json(code.clone()).await);
+    let done = people::public(&app, "challenge", json!({"challenge": "MFA_SETUP", "session": handle})).await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    let full = app.as_identity(people::identity(&app, &people::text(&done, "access_token")).await.unwrap());
+    issued(&full.call(enrol).key("enrol").await);
+    issued(&full.call(activate).key("activate").json(code).await);
+    // Another request, another endpoint, and another user are told nothing of it.
+    mismatch(activate, &full.call(activate).key("activate").json(json!({"code": "000000"})).await);
+    assert_ne!(full.call(enrol).key("activate").await.code(), "already_issued");
+    let neighbour = app.as_identity(app.open_session_without_mfa(Tenant::Birch, Role::TenantAdmin).await);
+    assert_ne!(neighbour.call(enrol).key("enrol").await.code(), "already_issued");
 }

@@ -8,6 +8,9 @@
 //! request, for the same purpose of use and on the same authority: the kind of session, the roles that hold now, an API key's
 //! bounds, and the version of the membership, which stands for grants, department and whether there is a second factor. The policy
 //! is asked besides, before the record is looked at.
+//!
+//! Of an answer that showed a secret there is nothing to give. Whoever asked for it hears that it was issued, on whichever authority they
+//! ask again, if it is the same request for the same purpose.
 
 use crate::{
     Error, Operation, Principal, Purpose, Result, Timestamp,
@@ -32,7 +35,9 @@ const ANSWER: FieldNumber = phi::field_number!(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Claim {
     key: Key,
-    /// Of the request, its purpose of use and its caller's authority.
+    /// Of the request and its purpose of use.
+    asked_hash: [u8; 32],
+    /// The same, and its caller's authority.
     request_hash: [u8; 32],
     /// The version of the caller's membership. It is no part of the hash, because a request may change it.
     membership: i64,
@@ -83,8 +88,10 @@ impl Claim {
         let authority =
             [purpose, who.kind.as_str().as_bytes(), &hash(&roles.iter().map(|r| r.as_bytes()).collect::<Vec<_>>()), &bounds];
         let request_hash = hash(&[&authority[..], &path, &if_match, &[body]].concat());
+        // A list for each, so that what one of them lacks is not found in the next.
+        let asked_hash = hash(&[purpose, &hash(&path), &hash(&if_match), body]);
         let (membership, issued_again) = (who.membership_version, E::ISSUED_AGAIN.unwrap_or(ISSUED_AGAIN));
-        Ok(Some(Self { key: named(&name), request_hash, membership, issued_again }))
+        Ok(Some(Self { key: named(&name), asked_hash, request_hash, membership, issued_again }))
     }
 
     /// The claim of the `index`th item of a batch.
@@ -117,7 +124,11 @@ impl Claim {
             .number("membership_after", self.membership + i64::from(changes_membership))
             .number("expires_at", self.until(now).as_secs());
         // What is shown once is kept nowhere: that there was an answer is all that is said of it.
-        let item = if response.issues { item } else { item.bytes("sealed", self.seal(context, response).await?) };
+        let item = if response.issues {
+            item.bytes("asked_hash", self.asked_hash)
+        } else {
+            item.bytes("sealed", self.seal(context, response).await?)
+        };
         Ok(Op::Put { table: Table::Ephemera, item, condition: Some(Condition::AbsentOrExpired { now_secs: now.as_secs() }) })
     }
 
@@ -161,7 +172,9 @@ impl Claim {
         if row.number("expires_at")? < now.as_secs() {
             return Ok(None);
         }
-        if !self.is_of(row)? {
+        // Functions of before did not note what was asked for apart from the authority.
+        let issued = row.maybe_bytes("asked_hash").is_some_and(|asked| asked == self.asked_hash);
+        if !issued && !self.is_of(row)? {
             return Err(Error::IdempotencyMismatch);
         }
         let Some(sealed) = row.maybe_bytes("sealed") else { return Err(Error::conflict("already_issued", self.issued_again)) };
