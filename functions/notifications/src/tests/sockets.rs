@@ -267,8 +267,10 @@ async fn after_a_storm_of_a_thousand_only_those_who_stayed_are_told_and_miss_not
     let reactivated = |tenant| told(&app, app.tenant_id(tenant), "operator", "organization.reactivated", json!({}));
     let meanwhile = [reactivated(Acme)];
     futures_util::future::join(storm.buffer_unordered(50).collect::<()>(), deliver(&app, &meanwhile)).await;
+    // Those who went without a word may have been opening still, and are remembered until that is sure.
     let connected = remembered(&app).await;
-    assert!((0..users.len()).all(|user| (1..=20).contains(&of_user(user, &connected).len())), "{connected:?}");
+    let heard: Vec<_> = (0..CONNECTS).filter(|n| fate(*n) == 2).map(name).filter(|one| connected.contains(one)).collect();
+    assert!((0..users.len()).all(|user| (1..=20).contains(&of_user(user, &heard).len())), "{connected:?}");
 
     let before = app.all_frames().len();
     app.clock().advance(OPENING);
@@ -277,6 +279,7 @@ async fn after_a_storm_of_a_thousand_only_those_who_stayed_are_told_and_miss_not
     let (left, closed) = (remembered(&app).await, app.closed_sockets());
     let stayed: Vec<_> = (0..CONNECTS).filter(|n| fate(*n) == 2).map(name).filter(|one| !closed.contains(one)).collect();
     assert_eq!(left, stayed);
+    assert!((0..users.len()).all(|user| (1..=20).contains(&of_user(user, &left).len())), "{left:?}");
     let mut told: Vec<_> = app.all_frames().split_off(before).into_iter().map(|(connection, _)| connection).collect();
     told.sort();
     assert_eq!(told, left);
@@ -440,4 +443,56 @@ async fn operators_socket_hears_only_where_the_platform_is_operated_from() {
     for (ip, who, status) in [("192.0.2.7", &who, 200), ("198.51.100.7", &who, 403), ("198.51.100.7", &member, 200)] {
         assert_eq!(app.socket_from(ip, socket("connect"), who, ip, None).await, status, "{ip}");
     }
+}
+
+/// It cannot be closed before it is open. Forgotten, it would open and hear nothing for two hours.
+#[tokio::test]
+async fn oldest_socket_that_is_still_opening_when_too_many_come_is_closed_once_it_is_open() {
+    let app = App::start().await;
+    let who = app.open_session(Acme, Role::Marketer).await;
+    connect(&app, Birch, Role::Marketer, "birch").await;
+    app.still_opening("socket-00");
+    for n in 0..22 {
+        app.clock().advance(Duration::from_secs(1));
+        assert_eq!(app.socket(socket("connect"), &who, &format!("socket-{n:02}"), None).await, 200);
+    }
+    deliver(&app, &[status_changed(&app, "IN_TRANSIT")]).await;
+    assert!(remembered(&app).await.contains(&"socket-00".to_owned()), "nobody could close it");
+    assert_eq!(app.closed_sockets(), ["socket-01"]);
+    app.is_open("socket-00");
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    assert_eq!(app.closed_sockets(), ["socket-01", "socket-00"], "its client is told");
+    let left = remembered(&app).await;
+    assert_eq!((left.len(), &left[0], &left[1]), (21, &"birch".to_owned(), &"socket-02".to_owned()));
+    assert!(left[1..].iter().all(|one| app.frames(one).len() == 2));
+    // One that never opens is forgotten, and keeps no place of another's.
+    app.still_opening("socket-22");
+    for n in 22..44 {
+        assert_eq!(app.socket(socket("connect"), &who, &format!("socket-{n}"), None).await, 200);
+        app.clock().advance(Duration::from_secs(1));
+    }
+    app.clock().advance(OPENING);
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    let left = remembered(&app).await;
+    assert_eq!((left.len(), &left[1]), (21, &"socket-24".to_owned()), "{left:?}");
+}
+
+/// The copy in the session is rewritten when a factor is activated; the socket was opened before.
+#[tokio::test]
+async fn push_closes_a_socket_whose_session_has_not_given_the_factor_that_is_enrolled() {
+    let app = App::start().await;
+    let who = app.open_session_without_mfa(Acme, Role::Marketer).await;
+    assert_eq!(app.socket(socket("connect"), &who, "without", None).await, 200);
+    connect(&app, Acme, Role::Marketer, "with").await;
+    let neighbour = app.open_session_without_mfa(Birch, Role::Marketer).await;
+    assert_eq!(app.socket(socket("connect"), &neighbour, "birch", None).await, 200);
+    deliver(&app, &[status_changed(&app, "IN_TRANSIT")]).await;
+    assert_eq!((app.frames("without").len(), app.frames("with").len()), (1, 1), "none is enrolled");
+    let update = app.raw().update_item().table_name(&app.provisioned().tables["EphemeraTable"]);
+    let update = update.key("pk", S(format!("{}#SESSIONS#{}", who.tenant, who.user))).key("sk", S(who.session.to_string()));
+    let update = update.update_expression("SET mfa_enrolled = :one").expression_attribute_values(":one", N("1".to_owned()));
+    update.send().await.unwrap();
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    assert_eq!((app.frames("without").len(), app.frames("with").len()), (1, 2));
+    assert_eq!((app.closed_sockets(), remembered(&app).await), (vec!["without".to_owned()], vec!["birch".into(), "with".into()]));
 }

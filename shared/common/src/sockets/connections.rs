@@ -5,7 +5,8 @@
 //! | `SOCKETS#<user>` | `<connection id>` | session, address, time of connecting; gone with the connection, or 2 hours later |
 //!
 //! API Gateway forgets a connection without always saying so, so an item may name one that is gone: whoever sends to it is
-//! told (410), and takes the item away. It says the same of a connection that is still opening, so the item of a young one stays.
+//! told (410), and takes the item away. It says the same of a connection that is still opening, so the item of a young one stays,
+//! also of one that is to give way to newer ones: it is closed by whoever sends next, once it is open.
 //!
 //! Before a frame is sent, the session is asked whether it lives, and whether its user may still come from the connection's
 //! address; where not, the connection is closed instead.
@@ -21,6 +22,7 @@ use crate::{
     session,
     table::{Item, Key, Row, Table},
     tenant::Tenant,
+    unit::Edit,
 };
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -36,12 +38,17 @@ const IN_FLIGHT: usize = 8;
 /// lets the client in.
 const OPENING: Duration = Duration::from_secs(30);
 
+/// Of a connection that is closed when it can be.
+const GIVES_WAY: &str = "gives_way";
+
 /// A user's connection.
 #[derive(Clone, Debug)]
 struct Connection {
     id: String,
     session: SessionId,
     connected_at: Timestamp,
+    /// Whether it was to give way to a newer one while it was still opening.
+    gives_way: bool,
     /// Where its client is. Functions of before did not note it: such a client comes from nowhere that a list allows.
     ip: String,
 }
@@ -54,7 +61,7 @@ pub struct Pushed {
     pub gone: usize,
     /// Connections that it did not reach. What they missed they see by its number, and ask for it.
     pub failed: usize,
-    /// Connections that were closed instead: their session is over, or they may not come from where they are.
+    /// Connections that were closed instead: their session is over, they may not come from where they are, or there are too many.
     pub closed: usize,
 }
 
@@ -81,6 +88,7 @@ impl Connection {
             id: row.text("sk")?.to_owned(),
             session: row.parse("session_id")?,
             connected_at: Timestamp::from_millis(row.number("connected_at")?),
+            gives_way: row.maybe_number(GIVES_WAY).is_some_and(|n| n != 0),
             ip: row.maybe_text("ip").unwrap_or_default().to_owned(),
         })
     }
@@ -143,7 +151,7 @@ impl Sockets<'_> {
         Ok(pushed)
     }
 
-    /// A user's connections: those that hear, and those that are over.
+    /// A user's connections: those that hear, and those that are over, or too many.
     async fn by_standing(&self, user: UserId) -> Result<(Vec<Connection>, Vec<Connection>)> {
         let connections = self.of(user).await?;
         if connections.is_empty() {
@@ -158,7 +166,7 @@ impl Sockets<'_> {
         }
         let operators = &self.deps.config.operator_networks;
         let hears = |connection: &Connection| {
-            let who = sessions.get(&connection.session).and_then(Option::as_ref);
+            let who = sessions.get(&connection.session).and_then(Option::as_ref).filter(|_| !connection.gives_way);
             who.is_some_and(|who| check_network(who, &gate, operators, &connection.ip, self.now).is_ok())
         };
         Ok(connections.into_iter().partition(hears))
@@ -197,13 +205,16 @@ impl Sockets<'_> {
             .number("expires_at", self.now.plus(LONGEST).as_secs());
         self.deps.db.put(self.tenant, Table::Ephemera, item).await?;
         let mut all = self.of(user).await?;
+        all.retain(|other| !other.gives_way);
         let too_many = all.len().saturating_sub(MOST);
         all.retain(|other| other.id != connection);
         all.sort_by_key(|other| other.connected_at);
         all.truncate(too_many);
-        // One that is still opening gives way as well; if its client says something, it is remembered again.
-        let opening = self.close(user, all).await?;
-        self.deps.db.delete_all(self.tenant, Table::Ephemera, &opening).await
+        // One that is still opening cannot be closed yet. Whoever sends to its user next closes it, once it is open.
+        for opening in self.close(user, all).await? {
+            self.deps.db.edit(self.tenant, Table::Ephemera, &Edit::of(opening).number(GIVES_WAY, true)).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn forget(&self, user: UserId, connection: &str) -> Result<()> {
