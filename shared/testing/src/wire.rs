@@ -364,9 +364,9 @@ impl HttpConnector for Wire {
                     return HttpConnectorFuture::ready(faulty(fault));
                 }
                 self.with_sts(|sts| sts.note(&request, &answer));
-                return HttpConnectorFuture::ready(if lost { reset() } else { Ok(answer) });
+                return HttpConnectorFuture::ready(if lost { reset() } else { Ok(*answer) });
             }
-            Err(refusal) => return HttpConnectorFuture::ready(Ok(refusal)),
+            Err(refusal) => return HttpConnectorFuture::ready(Ok(*refusal)),
         };
         let inner = self.inner.clone();
         if let Some(answer) = done.then(|| self.outside(&request)).flatten() {

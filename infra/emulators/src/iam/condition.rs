@@ -56,11 +56,7 @@ pub(super) fn known(key: &str) -> Result<(), Malformed> {
     let key = key.to_ascii_lowercase();
     let is =
         |known: &&str| known.strip_suffix('*').map_or(key == **known, |start| key.len() > start.len() && key.starts_with(start));
-    if KEYS.iter().any(|known| is(&known)) {
-        Ok(())
-    } else {
-        Err(Malformed(format!("the condition key `{key}` is not known here")))
-    }
+    if KEYS.iter().any(is) { Ok(()) } else { Err(Malformed(format!("the condition key `{key}` is not known here"))) }
 }
 
 /// How the values of a key that may have several are compared.

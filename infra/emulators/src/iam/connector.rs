@@ -32,12 +32,12 @@ impl Gate {
     ///
     /// # Errors
     /// The answer of IAM, or of STS.
-    pub fn admit(&self, request: &HttpRequest) -> Result<Option<HttpResponse>, HttpResponse> {
+    pub fn admit(&self, request: &HttpRequest) -> Result<Option<HttpResponse>, Box<HttpResponse>> {
         let headers = request.headers().iter().collect();
         let body = request.body().bytes().unwrap_or_default();
         match self.judge(&Call::new(request.method(), request.uri(), headers, body)) {
             Decision::Passes { if_missing } => Ok(if_missing.map(respond)),
-            Decision::Answered(answer) => Err(respond(answer)),
+            Decision::Answered(answer) => Err(Box::new(respond(answer))),
         }
     }
 }
@@ -49,7 +49,7 @@ impl HttpConnector for Guarded {
                 if let Some(refused) = self.gate.last_refused().filter(|_| !answer.status().is_success()) {
                     eprintln!("IAM: {refused}");
                 }
-                HttpConnectorFuture::ready(Ok(answer))
+                HttpConnectorFuture::ready(Ok(*answer))
             }
             Ok(if_missing) => {
                 let answer = self.inner.call(request);
