@@ -7,6 +7,28 @@ mod common {
     pub mod budget;
     pub mod error;
     pub mod id;
+    pub mod input {
+        mod place;
+        mod read;
+        mod strict;
+
+        use super::error::FieldError;
+        use serde::de::DeserializeOwned;
+        use serde_json::Value;
+
+        /// A body, as `common` reads it; none where it is refused as malformed.
+        pub fn body(bytes: &[u8]) -> Option<Value> {
+            strict::json(bytes).ok()
+        }
+
+        /// One value of a body, as `common` reads it.
+        ///
+        /// # Errors
+        /// What is wrong with it, and where.
+        pub fn leaf<T: DeserializeOwned>(value: Value, at: &str) -> Result<T, FieldError> {
+            read::read(value, at)
+        }
+    }
     pub mod random;
     pub mod telemetry;
     pub mod time;
@@ -26,7 +48,7 @@ mod shipments {
 pub use common::{
     budget,
     error::{self, Error, Result},
-    id, random, telemetry,
+    id, input, random, telemetry,
     time::{self, Timestamp},
 };
 pub use identity::{jwks, token};

@@ -93,6 +93,19 @@ pub(super) fn all() -> Result<Vec<Seed>, Box<dyn Error>> {
     }
 
     for (name, text) in [
+        ("fits", r#"{"flag":true,"hour":7.0,"names":["Ada"],"limits":{"daily":[1,2e2]},"share":0.5}"#),
+        ("fault_inside", r#"{"flag":true,"limits":{"daily":[1],"emperor":[]},"more":1}"#),
+        ("named_twice", r#"[{"b":{"a":1,"\u0061":2}}]"#),
+        ("numbers", "[7,7.0,7.000e0,0.7e1,-0,-0.0,1e2,255.0,1e300,1e19,18446744073709551616,-9223372036854775808.0]"),
+        ("lost_bytes", r#"{"flag":true,"names":["Ad\ufffda","Ad\u0000a","\ud83d\udc89"]}"#),
+        ("surrogate", r#"{"names":["\ud800"]}"#),
+        ("byte_order_mark", "\u{feff}{}"),
+        ("deep", "[[[[[[[[{\"a\":[[[[null]]]]}]]]]]]]]"),
+    ] {
+        add(parsers, "request_body", name, text.as_bytes().to_vec());
+    }
+
+    for (name, text) in [
         ("valid", "1ZCIETST0111111114".to_owned()),
         ("bad_check_digit", "1Z1234567891234551".to_owned()),
         ("spaces", " 1z ciets t01 1111 1114\t".to_owned()),

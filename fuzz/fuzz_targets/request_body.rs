@@ -1,0 +1,66 @@
+//! A body that is taken is JSON, means the same when it is written and read again, and names no member twice; and a fault in it is
+//! named by a place that is safe to repeat.
+#![no_main]
+
+use cloister_fuzz::input;
+use libfuzzer_sys::fuzz_target;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// One member of each kind that inputs have.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is read, and that is all")]
+struct Shape {
+    flag: bool,
+    #[serde(default)]
+    hour: Option<i8>,
+    #[serde(default)]
+    names: Vec<String>,
+    #[serde(default)]
+    limits: BTreeMap<Kind, Vec<u64>>,
+    #[serde(default)]
+    share: Option<f64>,
+}
+
+#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Daily,
+    Hourly,
+}
+
+/// The numbers that are no integers.
+fn fractions(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Number(number) if number.is_f64() => number.as_f64().into_iter().collect(),
+        Value::Array(items) => items.iter().flat_map(fractions).collect(),
+        Value::Object(members) => members.values().flat_map(fractions).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether 64 bits hold it as an integer.
+fn is_integer(v: f64) -> bool {
+    v.fract() == 0.0 && (-9_223_372_036_854_775_808.0..18_446_744_073_709_551_616.0).contains(&v)
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let lax = serde_json::from_slice::<Value>(bytes).ok();
+    let Some(body) = input::body(bytes) else {
+        // What is JSON all the same names a member twice: written anew, it is taken.
+        assert!(lax.is_none_or(|lax| input::body(lax.to_string().as_bytes()).is_some()));
+        return;
+    };
+    let fractions = fractions(&body);
+    assert!(lax.is_some() && !fractions.iter().any(|v| is_integer(*v)), "{fractions:?}");
+    let again = input::body(body.to_string().as_bytes());
+    // A fraction may be read one bit off what was written.
+    assert!(if fractions.is_empty() { again.as_ref() == Some(&body) } else { again.is_some() });
+    if let Err(wrong) = input::leaf::<Shape>(body, "outer") {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.()".contains(c);
+        assert!(wrong.field.starts_with("outer") && wrong.field.chars().all(is_plain), "{}", wrong.field);
+        assert!(wrong.message.is_ascii(), "{}", wrong.message);
+    }
+});
