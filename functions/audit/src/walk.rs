@@ -140,6 +140,20 @@ pub(crate) async fn segment(log: &AuditLog<'_>, entry: &SegmentEntry) -> Result<
     Ok(read.filter(fits).ok_or(segment_finding(entry.first)))
 }
 
+/// Whether the segment that begins at `first` is gone because its time is over: its checkpoint is that old, and the bucket no longer has the
+/// version that the table names. One that is there and is another is no expiry, however old; and the bucket's lock keeps one from
+/// being taken away before.
+///
+/// # Errors
+/// 503 where a service does not answer.
+pub(crate) async fn has_expired(log: &AuditLog<'_>, covered_by: &StoredCheckpoint, first: u64) -> Result<bool> {
+    if !log.may_have_expired(covered_by.signed_at) {
+        return Ok(false);
+    }
+    let Some(entry) = log.segment(first).await? else { return Ok(false) };
+    Ok(log.read(first, Some(&entry.version)).await?.is_none())
+}
+
 async fn bytes(log: &AuditLog<'_>, entry: &SegmentEntry) -> Result<Option<Vec<u8>>> {
     let read = log.read(entry.first, Some(&entry.version)).await?;
     Ok(read.map(|(_, bytes)| bytes).filter(|bytes| Hash::of(bytes) == entry.sha256))

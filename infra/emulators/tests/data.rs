@@ -88,6 +88,7 @@ async fn the_environment_is_the_templates_and_names_what_was_made() {
     let made = provision(&template, &endpoints(&dynamo, &kms), Which::DataOnly).await.unwrap();
     let expected = [
         ("CLOISTER_ALLOWED_ORIGINS", "https://a.example,https://b.example"),
+        ("CLOISTER_AUDIT_EXPIRY_DAYS", "never"),
         ("CLOISTER_CHECKPOINT_KEY_ARN", made.keys["CheckpointKey"].as_str()),
         ("CLOISTER_DEPLOYMENT", "other"),
         ("CLOISTER_EPHEMERA_TABLE", "other-ephemera"),
@@ -211,6 +212,19 @@ fn a_parameter_that_the_template_does_not_have_is_refused() {
     let overrides = Overrides::from([("TenantKeyMode".to_owned(), "none".to_owned())]);
     let error = Template::load_with(template_file(), &overrides).unwrap_err();
     assert_eq!(error.to_string(), "parameter `TenantKeyMode`: `none` is not an allowed value");
+    for (name, value, why) in [
+        ("AllowedOrigins", "https://a.example,*", "`*` does not match the allowed pattern"),
+        ("AllowedOrigins", "http://a.example", "`http://a.example` does not match the allowed pattern"),
+        ("OperatorNetworks", "198.51.100.0/24,everywhere", "`everywhere` does not match the allowed pattern"),
+        ("Prefix", "Cloister", "`Cloister` does not match the allowed pattern"),
+        ("DeployingRole", "deployer", "`deployer` does not match the allowed pattern"),
+        ("SessionIdleSeconds", "59", "`59` is out of its bounds"),
+        ("SessionIdleSeconds", "soon", "`soon` is no number"),
+    ] {
+        let overrides = Overrides::from([(name.to_owned(), value.to_owned())]);
+        let error = Template::load_with(template_file(), &overrides).unwrap_err();
+        assert_eq!(error.to_string(), format!("parameter `{name}`: {why}"));
+    }
 }
 
 #[tokio::test]

@@ -7,8 +7,9 @@
 pub struct GatewayResponse {
     /// API Gateway's name for it.
     pub response_type: &'static str,
-    pub status: u16,
-    /// `application/problem+json`, with [`REQUEST_ID`] where the request's id belongs.
+    /// None keeps the status that API Gateway has for the error. A default that names one gives it to every type that falls back to it.
+    pub status: Option<u16>,
+    /// `application/problem+json`, with [`REQUEST_ID`] where the request's id belongs. It repeats `status`, where there is one.
     pub body: &'static str,
     /// Headers besides [`GATEWAY_HEADERS`].
     pub headers: &'static [(&'static str, &'static str)],
@@ -46,63 +47,158 @@ macro_rules! problem {
     };
 }
 
+/// Without `status`, which the body of a default cannot know: API Gateway puts no variable for it into a body.
+macro_rules! problem_of_any_status {
+    ($title:literal, $code:literal, $detail:literal) => {
+        concat!(
+            r#"{"type":"https://cloister.example/problems/"#,
+            $code,
+            r#"","title":""#,
+            $title,
+            r#"","code":""#,
+            $code,
+            r#"","detail":""#,
+            $detail,
+            r#"","correlation_id":"$context.requestId"}"#
+        )
+    };
+}
+
 const RETRY: &[(&str, &str)] = &[("Retry-After", "1")];
 
-/// Each of the gateway's answers that we word. Types not named here fall back to the two defaults.
+/// Each of the gateway's answers: every type that there is, so that each body states its own status.
 pub const GATEWAY_RESPONSES: &[GatewayResponse] = &[
     GatewayResponse {
         response_type: "DEFAULT_4XX",
-        status: 400,
-        body: problem!(400, "Bad Request", "bad_request", "the request was refused by the gateway"),
+        status: None,
+        body: problem_of_any_status!("Client Error", "bad_request", "the request was refused by the gateway"),
         headers: &[],
     },
+    // A function that fails, or answers something that is no response, is 502 by this.
     GatewayResponse {
         response_type: "DEFAULT_5XX",
-        status: 500,
-        body: problem!(500, "Internal Server Error", "internal", "internal error"),
+        status: None,
+        body: problem_of_any_status!("Server Error", "internal", "internal error"),
         headers: &[],
     },
     GatewayResponse {
         response_type: "UNAUTHORIZED",
-        status: 401,
+        status: Some(401),
         body: problem!(401, "Unauthorized", "unauthenticated", "credentials are missing or not valid"),
         headers: &[("WWW-Authenticate", "Bearer")],
     },
     // The authorizer could not tell: its keys or its table are out of reach.
     GatewayResponse {
         response_type: "AUTHORIZER_FAILURE",
-        status: 503,
+        status: Some(503),
         body: problem!(503, "Service Unavailable", "dependency_unavailable", "the credentials could not be checked"),
         headers: RETRY,
     },
     GatewayResponse {
+        response_type: "AUTHORIZER_CONFIGURATION_ERROR",
+        status: Some(500),
+        body: problem!(500, "Internal Server Error", "internal", "internal error"),
+        headers: &[],
+    },
+    GatewayResponse {
+        response_type: "API_CONFIGURATION_ERROR",
+        status: Some(500),
+        body: problem!(500, "Internal Server Error", "internal", "internal error"),
+        headers: &[],
+    },
+    GatewayResponse {
+        response_type: "INTEGRATION_FAILURE",
+        status: Some(504),
+        body: problem!(504, "Gateway Timeout", "gateway_timeout", "the function gave no answer: it may have done what was asked"),
+        headers: &[],
+    },
+    GatewayResponse {
+        response_type: "INTEGRATION_TIMEOUT",
+        status: Some(504),
+        body: problem!(
+            504,
+            "Gateway Timeout",
+            "gateway_timeout",
+            "the function gave no answer in time: it may have done what was asked"
+        ),
+        headers: &[],
+    },
+    GatewayResponse {
         response_type: "ACCESS_DENIED",
-        status: 403,
+        status: Some(403),
+        body: problem!(403, "Forbidden", "forbidden", "this request is not allowed"),
+        headers: &[],
+    },
+    GatewayResponse {
+        response_type: "EXPIRED_TOKEN",
+        status: Some(403),
+        body: problem!(403, "Forbidden", "forbidden", "this request is not allowed"),
+        headers: &[],
+    },
+    GatewayResponse {
+        response_type: "INVALID_API_KEY",
+        status: Some(403),
+        body: problem!(403, "Forbidden", "forbidden", "this request is not allowed"),
+        headers: &[],
+    },
+    GatewayResponse {
+        response_type: "INVALID_SIGNATURE",
+        status: Some(403),
         body: problem!(403, "Forbidden", "forbidden", "this request is not allowed"),
         headers: &[],
     },
     // API Gateway's word for a route that does not exist.
     GatewayResponse {
         response_type: "MISSING_AUTHENTICATION_TOKEN",
-        status: 404,
+        status: Some(404),
         body: problem!(404, "Not Found", "not_found", "not found"),
         headers: &[],
     },
     GatewayResponse {
+        response_type: "RESOURCE_NOT_FOUND",
+        status: Some(404),
+        body: problem!(404, "Not Found", "not_found", "not found"),
+        headers: &[],
+    },
+    GatewayResponse {
+        response_type: "BAD_REQUEST_BODY",
+        status: Some(400),
+        body: problem!(400, "Bad Request", "bad_request", "the request was refused by the gateway"),
+        headers: &[],
+    },
+    GatewayResponse {
+        response_type: "BAD_REQUEST_PARAMETERS",
+        status: Some(400),
+        body: problem!(400, "Bad Request", "bad_request", "the request was refused by the gateway"),
+        headers: &[],
+    },
+    GatewayResponse {
+        response_type: "UNSUPPORTED_MEDIA_TYPE",
+        status: Some(415),
+        body: problem!(415, "Unsupported Media Type", "unsupported_media_type", "the body must be `application/json`"),
+        headers: &[],
+    },
+    GatewayResponse {
         response_type: "THROTTLED",
-        status: 429,
+        status: Some(429),
+        body: problem!(429, "Too Many Requests", "rate_limited", "too many requests"),
+        headers: RETRY,
+    },
+    GatewayResponse {
+        response_type: "QUOTA_EXCEEDED",
+        status: Some(429),
         body: problem!(429, "Too Many Requests", "rate_limited", "too many requests"),
         headers: RETRY,
     },
     GatewayResponse {
         response_type: "REQUEST_TOO_LARGE",
-        status: 413,
+        status: Some(413),
         body: problem!(413, "Content Too Large", "payload_too_large", "the body is larger than 10485760 bytes"),
         headers: &[],
     },
     GatewayResponse {
         response_type: "WAF_FILTERED",
-        status: 403,
+        status: Some(403),
         body: problem!(403, "Forbidden", "forbidden", "this request is not allowed"),
         headers: &[],
     },
@@ -128,10 +224,52 @@ pub const CORS_MAX_AGE_SECONDS: u32 = 600;
 mod tests {
     use super::*;
 
+    /// AWS, "Gateway response types for API Gateway": each type and its default status code; of the two defaults it is null.
+    const OF_AWS: &[(&str, Option<u16>)] = &[
+        ("ACCESS_DENIED", Some(403)),
+        ("API_CONFIGURATION_ERROR", Some(500)),
+        ("AUTHORIZER_CONFIGURATION_ERROR", Some(500)),
+        ("AUTHORIZER_FAILURE", Some(500)),
+        ("BAD_REQUEST_BODY", Some(400)),
+        ("BAD_REQUEST_PARAMETERS", Some(400)),
+        ("DEFAULT_4XX", None),
+        ("DEFAULT_5XX", None),
+        ("EXPIRED_TOKEN", Some(403)),
+        ("INTEGRATION_FAILURE", Some(504)),
+        ("INTEGRATION_TIMEOUT", Some(504)),
+        ("INVALID_API_KEY", Some(403)),
+        ("INVALID_SIGNATURE", Some(403)),
+        ("MISSING_AUTHENTICATION_TOKEN", Some(403)),
+        ("QUOTA_EXCEEDED", Some(429)),
+        ("REQUEST_TOO_LARGE", Some(413)),
+        ("RESOURCE_NOT_FOUND", Some(404)),
+        ("THROTTLED", Some(429)),
+        ("UNAUTHORIZED", Some(401)),
+        ("UNSUPPORTED_MEDIA_TYPE", Some(415)),
+        ("WAF_FILTERED", Some(403)),
+    ];
+
+    /// A route that does not exist is 404, and an authorizer that cannot decide may be asked again.
+    const OURS: [(&str, Option<u16>); 2] = [("AUTHORIZER_FAILURE", Some(503)), ("MISSING_AUTHENTICATION_TOKEN", Some(404))];
+
     #[test]
-    fn every_body_says_its_own_status_and_has_room_for_the_requests_id() {
+    fn every_gateway_response_keeps_the_status_that_aws_gives_it_but_for_two() {
+        let mut found: Vec<_> = GATEWAY_RESPONSES.iter().map(|r| (r.response_type, r.status)).collect();
+        found.sort_unstable();
+        let ours = |&(name, status): &(&'static str, Option<u16>)| {
+            OURS.iter().find(|(own, _)| *own == name).copied().unwrap_or((name, status))
+        };
+        assert_eq!(found, OF_AWS.iter().map(ours).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_body_states_its_own_status_if_it_has_one_and_has_room_for_the_requests_id() {
         for response in GATEWAY_RESPONSES {
-            assert!(response.body.contains(&format!("\"status\":{},", response.status)), "{response:?}");
+            let stated = response.status.map(|status| format!("\"status\":{status},"));
+            match stated {
+                Some(stated) => assert!(response.body.contains(&stated), "{response:?}"),
+                None => assert!(!response.body.contains("\"status\""), "{response:?}"),
+            }
             assert!(response.body_for("req-1").contains("\"correlation_id\":\"req-1\""), "{response:?}");
         }
     }

@@ -35,6 +35,7 @@ use crate::{
     telemetry::CorrelationId,
 };
 use ledger::{Checkpoint, Head, Origin, Segment, VerifierKey, Word, checkpoint::Signed, segment::object_key};
+use std::time::Duration;
 
 const HEAD: &str = "HEAD";
 const SEGMENTS: &str = "SEGMENTS";
@@ -134,6 +135,14 @@ impl<'a> AuditLog<'a> {
     }
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// Whether a segment that a checkpoint of this time covers may have been deleted by the bucket's lifecycle. A day is allowed for:
+    /// what was written before midnight may be signed after it.
+    pub fn may_have_expired(&self, signed_at: Timestamp) -> bool {
+        const SIGNED_LATE: Duration = Duration::from_secs(24 * 60 * 60);
+        let expiry = self.deps.config().audit_expiry;
+        expiry.is_some_and(|after| self.now.since(signed_at) + SIGNED_LATE >= after)
     }
 
     /// The head of this log before its first event.

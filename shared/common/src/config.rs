@@ -24,6 +24,8 @@ pub struct Config {
     pub queues: String,
     /// Where the sealed audit log is.
     pub audit_bucket: String,
+    /// How old a segment of it is when the bucket's lifecycle deletes it; none where segments stay.
+    pub audit_expiry: Option<Duration>,
     /// Signs its checkpoints.
     pub checkpoint_key_arn: String,
     /// Where pages open their sockets: `wss://…`.
@@ -85,6 +87,7 @@ impl Config {
             allowed_origins: env.origins("CLOISTER_ALLOWED_ORIGINS"),
             queues: env.required("CLOISTER_QUEUES"),
             audit_bucket: env.required("CLOISTER_AUDIT_BUCKET"),
+            audit_expiry: env.days("CLOISTER_AUDIT_EXPIRY_DAYS"),
             checkpoint_key_arn: env.required("CLOISTER_CHECKPOINT_KEY_ARN"),
             sockets_url: env.required("CLOISTER_SOCKETS_URL"),
             public_url: env.required("CLOISTER_PUBLIC_URL"),
@@ -132,6 +135,19 @@ impl Reader {
                 None
             }
         }
+    }
+
+    /// A number of days, or `never`, which has to be said.
+    fn days(&mut self, name: &str) -> Option<Duration> {
+        let text = self.required(name);
+        if text.is_empty() || text == "never" {
+            return None;
+        }
+        let days = text.parse::<u32>().ok().filter(|days| *days > 0);
+        if days.is_none() {
+            self.wrong.push(format!("`{name}` is neither a number of days nor `never`"));
+        }
+        days.map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60))
     }
 
     fn origins(&mut self, name: &str) -> Vec<String> {
@@ -187,6 +203,7 @@ mod tests {
             ("ALLOWED_ORIGINS", "https://a.example, http://127.0.0.1:3000"),
             ("QUEUES", "https://sqs.example/1/test-"),
             ("AUDIT_BUCKET", "b"),
+            ("AUDIT_EXPIRY_DAYS", "never"),
             ("CHECKPOINT_KEY_ARN", "arn"),
             ("SOCKETS_URL", "wss://sockets.example/live"),
             ("PUBLIC_URL", "https://api.example/live"),
@@ -219,6 +236,20 @@ mod tests {
         assert_eq!(of(Some(role)), Ok(Some(role.to_owned())));
         for wrong in [None, Some(""), Some("off"), Some("arn:aws:iam::000000000000:user/somebody")] {
             assert!(of(wrong).unwrap_err().to_string().contains("TENANT_ROLE_ARN"), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn expiry_of_the_audit_log_is_a_number_of_days_or_said_to_be_never() {
+        let of = |days: &str| {
+            let mut env = complete();
+            env.insert("CLOISTER_AUDIT_EXPIRY_DAYS".to_owned(), days.to_owned());
+            Config::from_env(env).map(|config| config.audit_expiry)
+        };
+        assert_eq!(of("never"), Ok(None));
+        assert_eq!(of("2557"), Ok(Some(Duration::from_secs(2557 * 86_400))));
+        for wrong in ["", "0", "-1", "1.5", "7y", "Never"] {
+            assert!(of(wrong).unwrap_err().to_string().contains("AUDIT_EXPIRY_DAYS"), "{wrong}");
         }
     }
 

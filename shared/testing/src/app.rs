@@ -150,8 +150,8 @@ impl App {
         let given = [("MailDomain", MAIL_DOMAIN), ("TenantSessions", sessions)];
         let mut overrides: Overrides = given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         if external() || cognito.is_some() {
-            // Resources of its own in services that others use too. A bucket's name has 63 characters, prefix included.
-            overrides.insert("Prefix".to_owned(), format!("test-{:016x}", u64::from_le_bytes(common::random::bytes())));
+            // Resources of its own in services that others use too. A prefix has 20 characters at most.
+            overrides.insert("Prefix".to_owned(), format!("t-{:016x}", u64::from_le_bytes(common::random::bytes())));
         }
         let (emulators, dynamodb, kms) = if external() {
             (None, external_endpoint("DYNAMODB"), external_endpoint("KMS"))
@@ -246,6 +246,16 @@ impl App {
     /// Takes the calls that IAM has refused: a test that does not expect one fails at its end.
     pub fn take_refused(&self) -> Vec<Refused> {
         self.roles.gate.take_refused()
+    }
+
+    /// The functions as they are where the audit bucket deletes segments of this age.
+    #[must_use]
+    pub fn with_audit_expiry(mut self, after: Duration) -> Self {
+        let config = Config { audit_expiry: Some(after), ..self.deps.config().clone() };
+        let deps = Deps::new(config, &self.aws, self.clock.clone(), self.log.clone()).expect("the policies load");
+        let deps = deps.with_everything(&self.aws);
+        self.deps = if self.provisioned.user_pool_id.is_some() { deps } else { deps.without_cognito() };
+        self
     }
 
     async fn seed(&mut self) {

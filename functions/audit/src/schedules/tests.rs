@@ -347,6 +347,54 @@ async fn whatever_is_altered_or_missing_is_named() {
     assert_eq!(altered("a head that goes back").await.as_deref(), Some("tampered_head"));
 }
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The findings of a run so many days after the log was signed, of a bucket that keeps segments for so many, which has lost the
+/// first one or has something else in its place.
+async fn found_after(days: u32, kept_for: Option<u32>, alters: bool) -> usize {
+    let mut app = log().await;
+    if let Some(kept_for) = kept_for {
+        app = app.with_audit_expiry(DAY * kept_for);
+    }
+    sign(&app).await;
+    let first = segment(&app, 0).first();
+    if alters {
+        alter(&app, "SEGMENTS", &format!("SEGMENT#{first:012}"), "sha256", text("0".repeat(64))).await;
+    } else {
+        app.lose_object(&segment_object(&app, Acme, first));
+    }
+    app.clock().advance(DAY * days);
+    // Each run misses the place with a probability of (3/4)^4 at most.
+    for _ in 0..12 {
+        verify(&app).await;
+    }
+    alarms(&app).len()
+}
+
+#[tokio::test]
+async fn segment_that_the_bucket_deleted_in_its_time_is_no_finding_and_one_that_is_missing_before_is() {
+    assert_eq!(found_after(101, Some(100), false).await, 0, "it has expired");
+    assert_ne!(found_after(98, Some(100), false).await, 0, "the lock still holds");
+    assert_ne!(found_after(101, None, false).await, 0, "segments stay");
+    assert_ne!(found_after(101, Some(100), true).await, 0, "it is there, and is another");
+}
+
+#[tokio::test]
+async fn log_that_nobody_added_to_since_its_segments_expired_is_verified_without_a_finding() {
+    let app = log().await.with_audit_expiry(DAY * 100);
+    sign(&app).await;
+    let all: Vec<_> = (0..4).map(|n| segment(&app, n).first()).collect();
+    for first in all {
+        app.lose_object(&segment_object(&app, Acme, first));
+    }
+    verify(&app).await;
+    assert_ne!(alarms(&app).len(), 0, "nothing has expired yet");
+    let before = alarms(&app).len();
+    app.clock().advance(DAY * 101);
+    verify(&app).await;
+    assert_eq!(alarms(&app).len(), before);
+}
+
 #[tokio::test]
 async fn another_checkpoint_of_the_same_size_in_the_bucket_is_a_finding() {
     let app = log().await;

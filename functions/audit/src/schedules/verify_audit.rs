@@ -14,7 +14,9 @@ use crate::{
     TamperDetected,
     walk::{self, Found, checkpoint_finding, head_finding},
 };
-use common::{AuditLog, Background, Delivery, Finding, FindingPlace, Need, OpenFinding, Result, Schedule, TenantId, Tick};
+use common::{
+    AuditLog, Background, Delivery, Finding, FindingPlace, Need, OpenFinding, Result, Schedule, StoredCheckpoint, TenantId, Tick,
+};
 
 /// Places in one run.
 const PLACES: u32 = 4;
@@ -98,7 +100,8 @@ async fn verify(log: &AuditLog<'_>, random: impl Fn() -> u64) -> Result<Verified
     let end_stands = matches!(joined, Ok(Joined::Head { .. }));
     verified.note(joined.map(|_| 0));
     if let Some(last) = &log.head().await?.last {
-        verified.note(walk::segment(log, last).await?.map(|segment| segment.len() as u64));
+        let looked = walk::segment(log, last).await?.map(|segment| segment.len() as u64);
+        verified.note(unless_expired(log, log.last_checkpoint().await?.as_ref(), looked).await?);
     }
     for finding in open {
         let stands = match finding.place {
@@ -137,9 +140,22 @@ async fn between_checkpoints(log: &AuditLog<'_>, sequence: u64) -> Result<Found<
         Err(finding) => return Ok(Err(finding)),
     };
     let first = from.size();
-    Ok(match walk::reach(log, from, to.size()).await? {
+    let looked = match walk::reach(log, from, to.size()).await? {
         Ok(reached) if reached == to => Ok(to.size() - first),
         Ok(_) => Err(head_finding(to.size())),
         Err(finding) => Err(finding),
+    };
+    unless_expired(log, Some(&after), looked).await
+}
+
+/// What was found, unless it is a segment that the bucket has deleted in its time: there is nothing left to be read.
+async fn unless_expired(log: &AuditLog<'_>, covered_by: Option<&StoredCheckpoint>, looked: Found<u64>) -> Result<Found<u64>> {
+    Ok(match (looked, covered_by) {
+        (Err(finding), Some(checkpoint))
+            if finding.reason == walk::segment_finding(0).reason && walk::has_expired(log, checkpoint, finding.at).await? =>
+        {
+            Ok(0)
+        }
+        (looked, _) => looked,
     })
 }

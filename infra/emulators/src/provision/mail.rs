@@ -11,6 +11,7 @@ impl Run<'_> {
         let set = properties.text("Name")?;
         let mut input = json!({ "ConfigurationSetName": set });
         properties.move_to(&mut input, &["DeliveryOptions", "ReputationOptions", "SendingOptions", "SuppressionOptions"]);
+        properties.ignore(&["Tags"]);
         properties.finish()?;
         let made = self.client.ses(self.other(name)?, "/configuration-sets", &input).await;
         unless_there(made).map_err(refused(name, "CreateConfigurationSet"))?;
@@ -24,7 +25,7 @@ impl Run<'_> {
             input["ConfigurationSetName"] = set["ConfigurationSetName"].clone();
         }
         // No mail leaves the machine, so none is signed and none comes back.
-        properties.ignore(&["DkimAttributes", "DkimSigningAttributes", "FeedbackAttributes"]);
+        properties.ignore(&["DkimAttributes", "DkimSigningAttributes", "FeedbackAttributes", "Tags"]);
         properties.finish()?;
         let made = self.client.ses(self.other(name)?, "/identities", &input).await;
         unless_there(made).map_err(refused(name, "CreateEmailIdentity"))?;

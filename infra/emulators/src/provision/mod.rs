@@ -1,5 +1,6 @@
 //! Makes what the template declares.
 
+mod api;
 mod cognito;
 mod dynamodb;
 mod events;
@@ -84,7 +85,9 @@ pub struct Provisioned {
 /// Resource types that need no local counterpart, and why.
 const NOT_EMULATED: &[(&str, &str)] = &[
     ("AWS::ApiGateway::Account", "nobody's account is set up here"),
+    ("AWS::ApiGateway::BasePathMapping", "the local gateway has one address"),
     ("AWS::ApiGateway::Deployment", "the local gateway serves what is compiled in"),
+    ("AWS::ApiGateway::DomainName", "the local gateway has one address"),
     ("AWS::ApiGateway::RestApi", "the local gateway serves the same routes"),
     ("AWS::ApiGateway::Stage", "the local gateway is the one stage"),
     ("AWS::ApiGatewayV2::Api", "the local gateway serves the sockets too"),
@@ -105,6 +108,7 @@ const NOT_EMULATED: &[(&str, &str)] = &[
     ),
     ("AWS::SNS::TopicPolicy", "the emulator enforces none; each call is judged on its way"),
     ("AWS::SQS::QueuePolicy", "the emulator enforces none; each call is judged on its way"),
+    ("AWS::WAFv2::LoggingConfiguration", "there is no edge on one machine"),
     ("AWS::WAFv2::WebACL", "there is no edge on one machine"),
     ("AWS::WAFv2::WebACLAssociation", "there is no edge on one machine"),
 ];
@@ -186,6 +190,9 @@ impl Run<'_> {
         );
         if !data && !other && !is_not_emulated(kind) {
             return Err(unsupported(name, format!("`{kind}` is neither made locally nor known to need no counterpart")));
+        }
+        if kind == "AWS::ApiGateway::RestApi" {
+            api::import(name, &resource.properties)?;
         }
         Ok(data || other && which == Which::Everything)
     }

@@ -12,10 +12,11 @@ impl Run<'_> {
         let locked = properties.take("ObjectLockEnabled").is_some_and(|value| flag(&value));
         let lock = properties.take("ObjectLockConfiguration");
         let versioned = properties.take("VersioningConfiguration");
-        // Encryption, ownership, public access and life cycle change nothing that can be seen on one machine.
+        // Encryption, ownership, public access, life cycle and access logs change nothing that can be seen on one machine.
         properties.ignore(&[
             "BucketEncryption",
             "LifecycleConfiguration",
+            "LoggingConfiguration",
             "OwnershipControls",
             "PublicAccessBlockConfiguration",
             "Tags",

@@ -1,6 +1,7 @@
 //! Reads a CloudFormation template and resolves what its resources refer to.
 
 mod resolve;
+mod rules;
 mod yaml;
 
 use std::collections::{BTreeMap, HashMap};
@@ -41,6 +42,12 @@ pub enum TemplateError {
         name: String,
         /// What is wrong.
         message: String,
+    },
+    /// The template's `Rules` do not allow the parameters together.
+    #[error("the template's rules refuse the parameters: {}", failed.join("; "))]
+    Rule {
+        /// What each failed assertion says.
+        failed: Vec<String>,
     },
     /// An expression names something that the template does not have.
     #[error("{at}: `{name}` is not in the template")]
@@ -108,7 +115,7 @@ impl Template {
     /// Reads the file; parameters not overridden have their defaults.
     ///
     /// # Errors
-    /// As [`Template::load`]; also if an override names no parameter, or is not an allowed value.
+    /// As [`Template::load`]; also if an override names no parameter, or is not a value that the parameter allows.
     pub fn load_with(path: &Path, overrides: &Overrides) -> Result<Self, TemplateError> {
         let text = std::fs::read_to_string(path).map_err(|source| TemplateError::Unreadable { path: path.to_owned(), source })?;
         let document = Document::read(text).map_err(|message| TemplateError::Malformed { path: path.to_owned(), message })?;
@@ -137,6 +144,7 @@ impl Template {
                 Ok((name.clone(), value))
             })
             .collect::<Result<_, TemplateError>>()?;
+        rules::check(&section(document, "Rules"), &parameters)?;
         Ok(Self {
             parameters,
             conditions: section(document, "Conditions"),
@@ -211,9 +219,21 @@ fn parameter(name: &str, declaration: &Value, given: Option<&String>) -> Result<
         return Err(wrong(format!("`{value}` is not an allowed value")));
     }
     let kind = declaration["Type"].as_str().unwrap_or_default();
-    if kind == "CommaDelimitedList" || kind.starts_with("List<") {
-        Ok(value.split(',').map(str::trim).collect())
-    } else {
-        Ok(Value::String(value))
+    let is_list = kind == "CommaDelimitedList" || kind.starts_with("List<");
+    let values: Vec<&str> = if is_list { value.split(',').map(str::trim).collect() } else { vec![&value] };
+    if let Some(pattern) = declaration["AllowedPattern"].as_str() {
+        // The whole of a string, and the whole of each string of a list.
+        let pattern = regex::Regex::new(&format!("^(?:{pattern})$")).map_err(|error| wrong(error.to_string()))?;
+        if let Some(value) = values.iter().find(|value| !pattern.is_match(value)) {
+            return Err(wrong(format!("`{value}` does not match the allowed pattern")));
+        }
     }
+    if kind == "Number" {
+        let number: f64 = value.parse().map_err(|_| wrong(format!("`{value}` is no number")))?;
+        let bound = |name: &str| declaration.get(name).and_then(Value::as_f64);
+        if bound("MinValue").is_some_and(|least| number < least) || bound("MaxValue").is_some_and(|most| number > most) {
+            return Err(wrong(format!("`{value}` is out of its bounds")));
+        }
+    }
+    Ok(if is_list { values.into_iter().collect() } else { Value::String(value) })
 }

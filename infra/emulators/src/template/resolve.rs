@@ -230,7 +230,7 @@ impl<'a> Resolver<'a> {
 }
 
 /// The function that a map with a single key stands for.
-fn function(map: &Map<String, Value>) -> Option<(&str, &Value)> {
+pub(super) fn function(map: &Map<String, Value>) -> Option<(&str, &Value)> {
     let mut pairs = map.iter();
     let (name, argument) = pairs.next()?;
     let is_function = name == "Ref" || name == "Condition" && argument.is_string() || name.starts_with("Fn::");

@@ -50,7 +50,9 @@ impl Refusal {
         }
         let Some(answer) = GatewayResponse::of(self.response_type()) else { return empty() };
         let mut response = Response::new(Body::from(answer.body_for(request_id)));
-        *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        // A function that fails is 502 on API Gateway, whose own status a default keeps.
+        let status = answer.status.and_then(|status| StatusCode::from_u16(status).ok());
+        *response.status_mut() = status.unwrap_or(StatusCode::BAD_GATEWAY);
         for (name, value) in GATEWAY_HEADERS.iter().chain(answer.headers).chain(&[("x-correlation-id", request_id)]) {
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::from_str(value)) {
                 response.headers_mut().insert(name, value);

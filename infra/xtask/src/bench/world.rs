@@ -38,10 +38,11 @@ struct Emulators {
 }
 
 /// What a function is told of that is not made here, and that nothing here calls.
-const NOT_MADE: [(&str, &str); 6] = [
+const NOT_MADE: [(&str, &str); 7] = [
     ("CLOISTER_USER_POOL_ID", "none"),
     ("CLOISTER_USER_POOL_CLIENT_ID", "none"),
     ("CLOISTER_AUDIT_BUCKET", "none"),
+    ("CLOISTER_AUDIT_EXPIRY_DAYS", "never"),
     ("CLOISTER_UPS_SECRET", "none"),
     ("CLOISTER_SOCKETS_URL", "ws://none.invalid/ws"),
     ("CLOISTER_PUBLIC_URL", "http://none.invalid"),

@@ -61,6 +61,8 @@ pub(super) fn codes(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap<u16
     can(401, "unauthenticated");
     can(500, "internal");
     can(503, "dependency_unavailable");
+    // API Gateway's own, where a function takes longer than it waits.
+    can(504, "gateway_timeout");
     if signed_in || endpoint.audited {
         can(429, "rate_limited");
         can(429, "temporarily_blocked");
@@ -170,6 +172,7 @@ const fn description(status: u16) -> &'static str {
         428 => "`If-Match` is missing",
         429 => "Too many requests",
         503 => "A service that this one stands on does not answer, and nothing was done",
+        504 => "No answer in time: the change may have been made, and the same idempotency key tells",
         _ => "Our fault",
     }
 }

@@ -140,7 +140,7 @@ pub(crate) fn resources(tables: &[(String, Vec<String>)]) -> String {
     resources.extend(account());
     resources.extend(logged());
     resources.extend(keys());
-    Node::Map(resources).write(2)
+    super::tags::write(resources)
 }
 
 fn given_up(name: &str, queue: &str) -> Node {
@@ -455,7 +455,7 @@ fn watched(domain: &str, name: &str, watched: &Watched) -> [(String, Node); 2] {
 fn filter(domain: &str, watched: &Watched) -> Node {
     map! {
         "Type" => "AWS::Logs::MetricFilter",
-        "DependsOn" => list![format!("{}Stack", pascal(domain))],
+        "DependsOn" => list![super::stack::logical(domain)],
         "Properties" => map! {
             "LogGroupName" => sub(format!("/${{Prefix}}/{domain}")),
             "FilterPattern" => watched.pattern,

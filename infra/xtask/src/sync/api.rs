@@ -25,15 +25,26 @@ const BURST: u32 = 1_000;
 /// What one address may send in five minutes before it is refused unheard.
 const REQUESTS_PER_ADDRESS: u32 = 3_000;
 
+/// TLS 1.2 and 1.3 only, with forward secrecy: the API's own endpoint takes 1.0 otherwise.
+const SECURITY_POLICY: &str = "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09";
+/// Whether the API has a domain of its own, a condition of the template's.
+const HAS_DOMAIN: &str = "HasDomain";
+/// Headers that hold, or may hold, what lets somebody in or says who somebody is. WAF would log every header.
+const REDACTED: [&str; 7] =
+    ["authorization", "cookie", "idempotency-key", "if-match", "referer", "x-correlation-id", "x-forwarded-authorization"];
+
 /// The lines of the template that are the API.
-pub(crate) fn resources() -> String {
+///
+/// `samconfig` holds the parameters that deployments set. API Gateway serves a snapshot, and a parameter that the API names is a value
+/// in it.
+pub(crate) fn resources(samconfig: &str) -> String {
     let mut out = String::new();
     let mut add = |comment: &str, resources: Vec<(String, Node)>| {
         let _ = write!(
             out,
             "{}{}",
             comment.lines().map(|line| format!("  # {line}\n")).collect::<String>(),
-            Node::Map(resources).write(2)
+            super::tags::write(resources)
         );
     };
     let api = map! {
@@ -41,23 +52,29 @@ pub(crate) fn resources() -> String {
         "Properties" => map! {
             "Name" => sub("${Prefix}-api"),
             "EndpointConfiguration" => map! { "Types" => list!["REGIONAL"] },
+            "SecurityPolicy" => SECURITY_POLICY,
+            "EndpointAccessMode" => "STRICT",
+            "DisableExecuteApiEndpoint" => Node::Tag("If", Box::new(list![HAS_DOMAIN, true, false])),
             "FailOnWarnings" => true,
             "Body" => body(),
         },
     };
-    let deployment = format!("ApiDeployment{}", fingerprint(&api));
+    let deployment = format!("ApiDeployment{}", fingerprint(&api, samconfig));
     add("", vec![("Api".into(), api)]);
     add(
-        "A deployment is a snapshot and never changes: its name holds a hash of the API above.",
+        "A deployment is a snapshot and never changes: its name holds a hash of the API above, and of the parameters in samconfig.toml.\n\
+         It comes after the functions, so that no route leads to one that is not there yet.",
         vec![(
             deployment.clone(),
             map! {
                 "Type" => "AWS::ApiGateway::Deployment",
+                "DependsOn" => registry::DOMAINS.iter().map(|domain| super::stack::logical(domain.name)).collect::<Node>(),
                 "Properties" => map! { "RestApiId" => reference("Api") },
             },
         )],
     );
-    add("", vec![("ApiStage".into(), stage(&deployment)), ("ApiAccessLog".into(), access_log())]);
+    add("", vec![("ApiStage".into(), stage(&deployment)), ("ApiAccessLog".into(), access_log("/${Prefix}/access"))]);
+    add("The API's own domain, where there is one.", domain());
     add(
         "What API Gateway may do: call our functions, and write its log.",
         vec![
@@ -75,7 +92,8 @@ pub(crate) fn resources() -> String {
         ],
     );
     add(
-        "The wall before the API. Bodies may be larger than its rule likes: ours have a limit of their own.",
+        "The wall before the API. Bodies may be larger than its rule likes: ours have a limit of their own. Its log keeps what it stopped or\n\
+         counted, without the headers and the query that could say who somebody is.",
         vec![
             ("WebAcl".into(), web_acl()),
             (
@@ -88,6 +106,9 @@ pub(crate) fn resources() -> String {
                     },
                 },
             ),
+            // WAF takes no other name.
+            ("WebAclLog".into(), access_log("aws-waf-logs-${Prefix}")),
+            ("WebAclLogging".into(), web_acl_logging()),
         ],
     );
     out
@@ -95,12 +116,84 @@ pub(crate) fn resources() -> String {
 
 pub(crate) fn outputs(root: &Root) -> String {
     let url = format!("https://${{Api}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}/{STAGE}");
-    map! { "ApiUrl" => map! { "Value" => sub(url) }, "OperatorEnvironment" => map! { "Value" => root.operators_environment() } }
-        .write(2)
+    let url = Node::Tag("If", Box::new(list![HAS_DOMAIN, sub("https://${DomainName}"), sub(url)]));
+    let target = map! { "Condition" => HAS_DOMAIN, "Value" => attribute("ApiDomain.RegionalDomainName") };
+    map! {
+        "ApiUrl" => map! { "Value" => url },
+        "ApiDomainTarget" => target,
+        "OperatorEnvironment" => map! { "Value" => root.operators_environment() },
+    }
+    .write(2)
 }
 
-fn fingerprint(api: &Node) -> String {
-    digest(&SHA256, api.write(0).as_bytes()).as_ref()[..5].iter().map(|byte| format!("{byte:02x}")).collect()
+/// What a deployment for patients may set of what the API's snapshot holds: the values that samconfig.toml has, of which the snapshot's
+/// name is made. Set elsewhere, they would not reach it.
+pub(crate) fn rules(production: &[(String, String)]) -> String {
+    const PARAMETER: &str = "AllowedOrigins";
+    let set = production.iter().find(|(name, _)| name == PARAMETER);
+    let origins: Node = set.map_or("none", |(_, value)| value).split(',').map(|origin| Node::from(origin.trim())).collect();
+    let within = map! { "Fn::EachMemberIn" => list![reference(PARAMETER), origins] };
+    map! {
+        "OriginsAreInTheApi" => map! {
+            "RuleCondition" => Node::Tag("Equals", Box::new(list![reference("Environment"), "production"])),
+            "Assertions" => list![map! {
+                "Assert" => within,
+                "AssertDescription" => "AllowedOrigins is in the API's snapshot: write it into samconfig.toml and run `cargo xtask sync`",
+            }],
+        },
+    }
+    .write(2)
+}
+
+/// A name of the API's own, and the way from it to the stage.
+fn domain() -> Vec<(String, Node)> {
+    let domain = map! {
+        "Type" => "AWS::ApiGateway::DomainName",
+        "Condition" => HAS_DOMAIN,
+        "Properties" => map! {
+            "DomainName" => reference("DomainName"),
+            "RegionalCertificateArn" => reference("CertificateArn"),
+            "EndpointConfiguration" => map! { "Types" => list!["REGIONAL"] },
+            "SecurityPolicy" => SECURITY_POLICY,
+            "EndpointAccessMode" => "STRICT",
+        },
+    };
+    let mapping = map! {
+        "Type" => "AWS::ApiGateway::BasePathMapping",
+        "Condition" => HAS_DOMAIN,
+        "Properties" => map! {
+            "DomainName" => reference("ApiDomain"), "RestApiId" => reference("Api"), "Stage" => reference("ApiStage"),
+        },
+    };
+    vec![("ApiDomain".to_owned(), domain), ("ApiMapping".to_owned(), mapping)]
+}
+
+/// Of the requests that it stopped or counted. A log of all of them would be the access log a second time, with every header.
+fn web_acl_logging() -> Node {
+    let redacted = REDACTED.iter().map(|name| map! { "SingleHeader" => map! { "Name" => *name } });
+    let redacted: Node = redacted.chain([map! { "QueryString" => Node::Map(vec![]) }]).collect();
+    let on = |action: &str| map! { "ActionCondition" => map! { "Action" => action } };
+    map! {
+        "Type" => "AWS::WAFv2::LoggingConfiguration",
+        "Properties" => map! {
+            "ResourceArn" => attribute("WebAcl.Arn"),
+            "LogDestinationConfigs" => list![sub("arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${WebAclLog}")],
+            "RedactedFields" => redacted,
+            "LoggingFilter" => map! {
+                "DefaultBehavior" => "DROP",
+                "Filters" => list![map! {
+                    "Behavior" => "KEEP", "Requirement" => "MEETS_ANY", "Conditions" => list![on("BLOCK"), on("COUNT"), on("EXCLUDED_AS_COUNT")],
+                }],
+            },
+        },
+    }
+}
+
+fn fingerprint(api: &Node, samconfig: &str) -> String {
+    digest(&SHA256, format!("{}{samconfig}", api.write(0)).as_bytes()).as_ref()[..5]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// OpenAPI 3.0, which is what API Gateway reads, with routes and nothing else: requests are checked by the functions, whose
@@ -152,7 +245,8 @@ fn operation(endpoint: &AnyEndpoint) -> Node {
     if !registry::is_public(endpoint) {
         operation.push(("security".to_owned(), list![map! { "authorizer" => Node::List(Vec::new()) }]));
     }
-    operation.push(("responses".to_owned(), map! { "default" => map! { "description" => "The function's answer" } }));
+    // The function's own status passes whatever stands here. API Gateway knows no `default`: it would be a warning of the import.
+    operation.push(("responses".to_owned(), map! { "200" => map! { "description" => "The function's answer" } }));
     operation.push((
         "x-amazon-apigateway-integration".to_owned(),
         map! {
@@ -244,11 +338,11 @@ fn gateway_response(response: &GatewayResponse) -> Node {
     );
     parameters.push((header("Access-Control-Allow-Origin"), origin));
     parameters.push((header("Access-Control-Expose-Headers"), fixed(common::EXPOSED_HEADERS)));
-    map! {
-        "statusCode" => response.status.to_string(),
-        "responseParameters" => Node::Map(parameters),
-        "responseTemplates" => map! { "application/json" => response.body },
-    }
+    let status = response.status.map(|status| ("statusCode".to_owned(), status.to_string().into()));
+    let mut members: Vec<_> = status.into_iter().collect();
+    members.push(("responseParameters".to_owned(), Node::Map(parameters)));
+    members.push(("responseTemplates".to_owned(), map! { "application/json" => response.body }));
+    Node::Map(members)
 }
 
 fn stage(deployment: &str) -> Node {
@@ -276,13 +370,13 @@ fn stage(deployment: &str) -> Node {
     }
 }
 
-fn access_log() -> Node {
+fn access_log(name: &str) -> Node {
     map! {
         "Type" => "AWS::Logs::LogGroup",
-        "DeletionPolicy" => "Retain",
+        "DeletionPolicy" => "RetainExceptOnCreate",
         "UpdateReplacePolicy" => "Retain",
         "Properties" => map! {
-            "LogGroupName" => sub("/${Prefix}/access"),
+            "LogGroupName" => sub(name),
             "RetentionInDays" => reference("LogRetentionDays"),
             "KmsKeyId" => attribute("DataKey.Arn"),
         },
@@ -305,6 +399,8 @@ fn access_log_format() -> String {
         ("user_id", "$context.authorizer.user_id"),
         ("error_type", "$context.error.responseType"),
         ("waf", "$context.waf.status"),
+        ("tls", "$context.tlsVersion"),
+        ("cipher", "$context.cipherSuite"),
         ("trace_id", "$context.xrayTraceId"),
     ];
     let members: Vec<_> = fields.iter().map(|(name, variable)| format!("\"{name}\":\"{variable}\"")).collect();

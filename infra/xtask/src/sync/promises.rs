@@ -1,5 +1,6 @@
 //! What the templates promise of data, keys and functions, read from the files as they are committed.
 
+mod deployment;
 mod sign_in;
 
 use super::*;
@@ -59,7 +60,11 @@ fn only_what_may_be_forgotten_expires_and_only_the_ledger_streams() {
 fn every_table_is_encrypted_under_our_key_kept_when_the_stack_goes_and_keyed_alike() {
     for (name, table) in of_type(&root(), "AWS::DynamoDB::Table") {
         let properties = &table["Properties"];
-        assert_eq!((&table["DeletionPolicy"], &table["UpdateReplacePolicy"]), (&"Retain".into(), &"Retain".into()), "{name}");
+        assert_eq!(
+            (&table["DeletionPolicy"], &table["UpdateReplacePolicy"]),
+            (&"RetainExceptOnCreate".into(), &"Retain".into()),
+            "{name}"
+        );
         assert_eq!(properties["SSESpecification"]["SSEType"], "KMS", "{name}");
         assert!(!properties["SSESpecification"]["KMSMasterKeyId"].is_null(), "{name}");
         assert!(!properties["DeletionProtectionEnabled"].is_null(), "{name}");
@@ -139,8 +144,7 @@ fn nobody_deletes_an_audit_segment_or_its_lock() {
     assert_eq!((&denied["Effect"], &denied["Principal"]), (&"Deny".into(), &"*".into()));
     assert!(denied["Condition"].is_null(), "nobody is excepted");
     let actions: Vec<_> = denied["Action"].as_sequence().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
-    let configurations = ["PutBucketVersioning", "PutBucketObjectLockConfiguration", "PutLifecycleConfiguration"];
-    for action in ["DeleteObject", "DeleteObjectVersion"].into_iter().chain(configurations) {
+    for action in ["DeleteObject", "DeleteObjectVersion", "BypassGovernanceRetention", "PutBucketVersioning"] {
         assert!(actions.contains(&&*format!("s3:{action}")), "{action}");
     }
 }
@@ -167,10 +171,7 @@ fn nobody_puts_an_object_over_another_nor_replicates_into_the_audit_bucket() {
 /// The parameters that `sam deploy --config-env <environment>` sets.
 fn overrides(environment: &str) -> BTreeMap<String, String> {
     let text = fs::read_to_string(workspace::root().join("samconfig.toml")).unwrap();
-    let section = text.split_once(&format!("[{environment}.deploy.parameters]\n")).unwrap().1.split("\n[").next().unwrap();
-    let line = section.lines().find_map(|line| line.strip_prefix("parameter_overrides = \"")).unwrap_or("\"");
-    let pairs = line.strip_suffix('"').unwrap().split_whitespace();
-    pairs.map(|pair| pair.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).unwrap()).collect()
+    samconfig::parameters(&text, environment).unwrap().into_iter().collect()
 }
 
 #[test]

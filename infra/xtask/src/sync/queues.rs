@@ -41,7 +41,7 @@ fn arn_text(name: &str) -> String {
 
 pub(crate) fn resources() -> String {
     let resources: Vec<_> = registry::consumers().flat_map(of_consumer).collect();
-    if resources.is_empty() { String::new() } else { Node::Map(resources).write(2) }
+    if resources.is_empty() { String::new() } else { super::tags::write(resources) }
 }
 
 fn of_consumer(consumer: &AnyConsumer) -> Vec<(String, Node)> {

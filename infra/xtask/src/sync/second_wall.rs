@@ -141,7 +141,7 @@ fn tagged(caller: Vec<(String, Node)>) -> Node {
 /// function's own role may ask: a stack cannot wait for a resource that a condition leaves out.
 pub(crate) fn resources(functions: &[Function]) -> String {
     let roles: BTreeMap<_, _> = functions.iter().filter_map(role).collect();
-    Node::Map(roles.into_iter().collect()).write(2)
+    super::tags::write(roles.into_iter().collect())
 }
 
 fn role(function: &Function) -> Option<(String, Node)> {

@@ -68,7 +68,7 @@ impl Root {
         }
         let properties = map! { "TemplateURL" => format!("infra/stacks/{domain}.yaml"), "Parameters" => Node::Map(parameters) };
         stack.push(("Properties".to_owned(), properties));
-        (format!("{}Stack", pascal(domain)), Node::Map(stack))
+        (logical(domain), Node::Map(stack))
     }
 
     /// The domain's template.
@@ -86,7 +86,7 @@ impl Root {
             "Logs".to_owned(),
             map! {
                 "Type" => "AWS::Logs::LogGroup",
-                "DeletionPolicy" => "Retain",
+                "DeletionPolicy" => "RetainExceptOnCreate",
                 "UpdateReplacePolicy" => "Retain",
                 "Properties" => map! {
                     "LogGroupName" => sub(format!("/${{Prefix}}/{domain}")),
@@ -127,6 +127,11 @@ fn tables(template: &serde_norway::Value) -> Vec<(String, Vec<String>)> {
         indexes.filter_map(|index| index["IndexName"].as_str().map(str::to_owned)).collect()
     };
     tables.filter_map(|(name, table)| Some((name.as_str()?.to_owned(), indexes(table)))).collect()
+}
+
+/// The logical name of a domain's stack in the root template.
+pub(crate) fn logical(domain: &str) -> String {
+    format!("{}Stack", pascal(domain))
 }
 
 /// A plain reference passes under its own name; anything else under the variable's.

@@ -1,0 +1,66 @@
+//! What samconfig.toml says of the deployments that it describes.
+
+/// The parameters that `sam deploy --config-env <environment>` sets, by name.
+///
+/// # Errors
+/// Where they are written otherwise than as one string on one line, as `sam deploy --guided` writes them.
+pub(crate) fn parameters(samconfig: &str, environment: &str) -> Result<Vec<(String, String)>, String> {
+    let Some((_, section)) = samconfig.split_once(&format!("[{environment}.deploy.parameters]\n")) else { return Ok(vec![]) };
+    let section = section.split("\n[").next().unwrap_or(section);
+    let Some(line) = section.lines().find(|line| line.trim_start().starts_with("parameter_overrides")) else {
+        return Ok(vec![]);
+    };
+    let unread = || format!("samconfig.toml: `parameter_overrides` of {environment} is not one string on one line");
+    let (_, value) = line.split_once('=').ok_or_else(unread)?;
+    let text = value.trim().strip_prefix('"').and_then(|text| text.strip_suffix('"')).ok_or_else(unread)?;
+    if text.replace("\\\"", "").contains('"') {
+        return Err(unread());
+    }
+    words(&text.replace("\\\"", "\""))
+        .into_iter()
+        .map(|word| word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(unread))
+        .collect()
+}
+
+/// Splits at spaces that stand in no quotes, and leaves the quotes out.
+fn words(text: &str) -> Vec<String> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    for c in text.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ' ' if !quoted => words.push(std::mem::take(&mut word)),
+            c => word.push(c),
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_read_as_people_and_sam_write_them() {
+        let by_hand = "parameter_overrides = \"Prefix=cloister-prod AllowedOrigins=https://a.example,https://b.example\"\n";
+        let by_sam =
+            "parameter_overrides = \"Prefix=\\\"cloister-prod\\\" AllowedOrigins=\\\"https://a.example,https://b.example\\\"\"\n";
+        for line in [by_hand, by_sam] {
+            let text = format!("[default.deploy.parameters]\nx = 1\n\n[prod.deploy.parameters]\n{line}\n[other]\n");
+            let read = parameters(&text, "prod").unwrap();
+            let expected = [("Prefix", "cloister-prod"), ("AllowedOrigins", "https://a.example,https://b.example")];
+            assert_eq!(read, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            assert_eq!(parameters(&text, "default").unwrap(), []);
+            assert_eq!(parameters(&text, "none").unwrap(), []);
+        }
+    }
+
+    #[test]
+    fn parameters_that_are_written_otherwise_are_an_error_and_not_none() {
+        for value in ["[\"Prefix=x\"]", "\"\"\"", "\"Prefix\"", ""] {
+            let text = format!("[prod.deploy.parameters]\nparameter_overrides = {value}\n");
+            assert!(parameters(&text, "prod").is_err(), "{value}");
+        }
+    }
+}
