@@ -80,6 +80,7 @@ fn as_text(user: &str, temporary: Option<&String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
     use common::{Role, TenantId};
     use serde_json::Value;
     use testing::{App, Fault, PASSWORD, Tenant};
@@ -137,6 +138,26 @@ mod tests {
         let again = command(&app, false).run(app.deps(), nothing).await;
         assert_eq!(again.exit, DONE_BEFORE, "{}", again.text);
         assert_eq!(app.audit_of(TenantId::PLATFORM).await.iter().filter(|e| e["type"] == "api.bootstrap").count(), 1);
+    }
+
+    /// The line as it stands there; only the address is this test's.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn command_of_the_readmes_path_makes_the_first_operator_of_an_empty_account() {
+        let readme = include_str!("../../../README.md");
+        let path = readme.split_once("\n## Deploying\n").and_then(|(_, rest)| rest.split("\n## ").next()).unwrap();
+        let line = path.lines().find_map(|line| line.strip_prefix("cargo run --release -p cloister -- ")).unwrap();
+        let words = ["cloister"].into_iter().chain(line.split_whitespace()).chain(["--as", "ada"]);
+        let crate::Command::Bootstrap(named) = crate::Cli::try_parse_from(words).unwrap().command else { panic!("{line}") };
+        let app = App::empty().await;
+        let command = Bootstrap { email: app.email(Tenant::Acme, Role::SuperAdmin).parse().unwrap(), ..named };
+        let made = command.run(app.deps(), nothing).await;
+        assert_eq!(made.exit, 0, "{}", made.text);
+        let password = made.text.split_once("Temporary password: ").unwrap().1.lines().next().unwrap();
+        let login = registry::all().find(|endpoint| endpoint.name == "login").unwrap();
+        let credentials = json!({"email": command.email.normalised(), "password": password});
+        let answer = app.anonymous().call(login).json(credentials).from_ip("2001:db8::1").await;
+        assert_eq!(answer.json["challenge"], "NEW_PASSWORD_REQUIRED", "{}", answer.text);
+        assert_eq!(command.run(app.deps(), nothing).await.exit, DONE_BEFORE);
     }
 
     #[tokio::test(flavor = "multi_thread")]
