@@ -140,7 +140,7 @@ pub(crate) fn deliver(
         edit = edit.number("read_up_to", 0);
     }
     if let Some(at) = digest_due {
-        edit = digest::due(edit, at);
+        edit = digest::due(edit, at, notification.kind.is_urgent());
     }
     if notification.kind.is_urgent() {
         edit = digest::urgent(edit, notification.seq());

@@ -20,7 +20,7 @@ use std::{
 };
 
 /// Calls a minute of a tenant that has set no other number.
-const CALLS: u32 = 6000;
+pub(crate) const CALLS: u32 = 6000;
 /// The name under which a tenant's settings hold another number.
 pub const CEILING: &str = "tenant";
 /// How many tenants a process keeps leases of.

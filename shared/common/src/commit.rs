@@ -7,7 +7,7 @@ use crate::{
     membership,
     outbox::Envelope,
     permit::Effects,
-    request::Response,
+    request::{Request, Response},
     scope::{Context, Trace},
     session_end::{self, Ending},
     story::Story,
@@ -130,6 +130,14 @@ pub(crate) async fn public(
     unit.push(event.tenant, event.op()?, Error::internal("audit event exists"));
     session_end::end(&mut unit, event.tenant, endings, &event)?;
     unit.commit(deps, deadline).await.map_err(|(_, _, error)| error)?;
+    story.recorded = true;
+    Ok(())
+}
+
+/// Counts a request of a public endpoint in the event of its network and minute.
+pub(crate) async fn counted(deps: &Deps, story: &mut Story, trace: &Trace, request: &Request, response: &Response) -> Result<()> {
+    let record = trace.with(|traced| story.record(deps, response.status, &[]).gathered(traced));
+    record.count(&deps.db, &story.source(request, response.status)).await?;
     story.recorded = true;
     Ok(())
 }

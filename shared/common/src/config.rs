@@ -3,6 +3,9 @@
 use crate::{keyring::TenantKeyMode, network::AllowList};
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
+/// Calls to the carrier in a minute, of all tenants together, where the deployment says nothing else.
+pub(crate) const CARRIER_CALLS_PER_MINUTE: u32 = 60;
+
 /// What every function is told. `template.yaml` sets exactly these (`Globals.Function.Environment`).
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -93,7 +96,7 @@ impl Config {
             public_url: env.required("CLOISTER_PUBLIC_URL"),
             ups_url: env.required("CLOISTER_UPS_URL"),
             ups_secret: env.required("CLOISTER_UPS_SECRET"),
-            ups_per_minute: env.parsed("CLOISTER_UPS_PER_MINUTE").unwrap_or(60),
+            ups_per_minute: env.parsed("CLOISTER_UPS_PER_MINUTE").unwrap_or(CARRIER_CALLS_PER_MINUTE),
             mail_from: env.required("CLOISTER_MAIL_FROM"),
         };
         env.finish(config)

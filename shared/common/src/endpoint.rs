@@ -1,7 +1,7 @@
 //! Endpoints: what one is, in four kinds, and the list of them all.
 
 use crate::{
-    Action, AuthFailure, Batch, Deps, Input, Permit, Platform, Public, RateLimit, Resource, Result, Scope,
+    Action, AuthFailure, Batch, Deps, Input, PerNetwork, Permit, Platform, Public, RateLimit, Resource, Result, Scope,
     acting::as_function,
     input::{self, InputSchema},
     pipeline,
@@ -319,10 +319,14 @@ pub trait PlatformEndpoint: Operation {
     fn handle(cx: &mut Platform<'_, Self>, input: Self::Input) -> impl Future<Output = Result<Self::Output>> + Send;
 }
 
-/// An endpoint for callers who have not signed in. Its limit is per address.
+/// An endpoint for callers who have not signed in. [`Operation::LIMIT`] is what it takes of an e-mail's budget, where one is named.
 pub trait PublicEndpoint: Operation {
+    const PER_NETWORK: PerNetwork = PerNetwork::Failures(RateLimit::FAILURES);
     /// What credentials that do not fit are called here: a password, the answer to a challenge, a token.
     const REFUSED: AuthFailure = AuthFailure::InvalidCredentials;
+    /// Whether its successes are counted on the record, one event for each network and minute: where a partner's service sends more
+    /// than anybody reads, and what a request changes is nobody's business. Its writes are in no transaction then.
+    const COUNTED: bool = false;
     /// Whether its requests are recorded. Only what tells nothing of anybody is not.
     const AUDITED: bool = true;
     fn handle(cx: &mut Public<'_, Self>, input: Self::Input) -> impl Future<Output = Result<Self::Output>> + Send;

@@ -7,7 +7,7 @@ use crate::{
     last_admin, membership,
     membership::MemberPii,
     permit,
-    table::Version,
+    table::{Item, Version},
     unit::{Changes, Condition, Edit},
 };
 use phi::{Email, PersonName};
@@ -51,6 +51,7 @@ async fn invite(deps: &Deps, tenant: TenantId, now: Timestamp, changes: &mut Cha
         pii: permit::seal(deps, tenant, &Membership::place(user), &pii).await?,
     };
     changes.create(member.clone().into_item()?, Error::internal("user id"));
+    changes.create(Item::new(membership::entry_key(user)), Error::internal("user id"));
     changes.emit(UserInvited { user_id: user }.into());
     Ok(member)
 }

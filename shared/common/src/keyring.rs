@@ -29,7 +29,7 @@ use zeroize::Zeroizing;
 /// How long an unwrapped key may stay in memory.
 pub const CACHED_FOR: Duration = Duration::from_secs(15 * 60);
 /// How many tenants' keys one process holds.
-const TENANTS: usize = 512;
+pub(crate) const TENANTS: usize = 512;
 
 const SERVICE: &str = "kms";
 const PARTITION: &str = "KEYS";

@@ -25,6 +25,7 @@ mod cursor;
 mod db;
 mod deps;
 mod directory;
+mod door;
 mod endpoint;
 mod error;
 mod founding;
@@ -59,6 +60,7 @@ mod request;
 mod reset;
 mod resilience;
 mod roots;
+pub mod scale;
 mod scheme;
 mod scope;
 mod second_factor;
@@ -101,6 +103,7 @@ pub use config::{Config, ConfigError};
 pub use db::Query as TableQuery;
 pub use deps::Deps;
 pub use directory::{Directory, TemporaryPassword};
+pub use door::{Door, PerNetwork};
 pub use endpoint::{
     AnyEndpoint, BatchEndpoint, Data, Endpoint, FUNCTION_TIMEOUT_SECS, IdempotencyKey, IfMatch, Kind, Method, Need, Operation,
     PlatformEndpoint, PublicEndpoint, Route, Sample, Subject,
@@ -112,7 +115,7 @@ pub use invitations::{Invitation, UserInvited};
 pub use issued::Issued;
 pub use keyring::{CACHED_FOR, TenantKeyMode};
 pub use limit::RateLimit;
-pub use mail::{Mail, Mailed, Post, escaped};
+pub use mail::{Mail, Mailed, Place, Post, Turn, escaped};
 pub use members::{MemberChange, OpenSession};
 pub use membership::{MemberPii, Membership};
 pub use objects::ObjectVersion;

@@ -56,6 +56,14 @@ impl RateLimit {
     /// Wrong credentials of a partner's service, for one address.
     pub(crate) const WRONG_CREDENTIALS: Self = Self::new("wrong_credentials", "tat_wrong_credentials", 10, 60);
 
+    /// What is refused before sign-in for what it shows, for one network.
+    pub const FAILURES: Self = Self::new("failures", "tat_failures", 60, 60);
+    /// Sign-ins that fail, for one network: so many at once that a clinic's own mistakes are among them, and so few an hour that nobody
+    /// tries a password on many accounts.
+    pub const SIGN_IN_FAILURES: Self = Self::new("sign_in_failures", "tat_sign_in_failures", 100, 60 * 60);
+    /// Mails that reset a password, for one network.
+    pub const RESETS: Self = Self::new("resets", "tat_resets", 60, 60 * 60);
+
     /// How often somebody may be told that their budget is spent, before they are told to stay away.
     const VIOLATIONS: Self = Self::new("violations", "tat_violations", 60, 60);
 
@@ -75,8 +83,12 @@ impl RateLimit {
         Self { name, attribute, calls, per: Duration::from_secs(per_secs) }
     }
 
+    pub(crate) const fn attribute(self) -> &'static str {
+        self.attribute
+    }
+
     /// Microseconds, so that a limit that does not divide its period loses nothing that can be seen.
-    const fn interval(self) -> i64 {
+    pub(crate) const fn interval(self) -> i64 {
         (self.per.as_micros() / self.calls as u128) as i64
     }
     /// How far ahead `tat` may be for a call of `cost` to be allowed.
@@ -248,13 +260,18 @@ pub(crate) fn budget(limit: RateLimit, row: &Row, now: Timestamp) -> Budget {
 /// How often a step is tried while others move the same number.
 pub(crate) const STEPS: u32 = 6;
 
-fn micros(t: Timestamp) -> i64 {
+pub(crate) fn micros(t: Timestamp) -> i64 {
     t.as_millis().saturating_mul(1000)
+}
+
+/// Where the budget of a caller lies who has not signed in.
+pub(crate) fn key(limit: RateLimit, caller: &str) -> Key {
+    Key::new(format!("LIMIT#{}#{caller}", limit.name), "LIMIT")
 }
 
 /// Takes one call from the budget of a caller who has not signed in: an address, or an e-mail's token.
 pub(crate) async fn before_sign_in(db: &Db, limit: RateLimit, caller: &str, now: Timestamp) -> Result<Budget> {
-    let key = Key::new(format!("LIMIT#{}#{caller}", limit.name), "LIMIT");
+    let key = key(limit, caller);
     let mut branch = Branch::Idle;
     let mut last = None;
     // The guess, the other branch, and again for racers who moved the number in between.
@@ -282,14 +299,34 @@ pub(crate) async fn before_sign_in(db: &Db, limit: RateLimit, caller: &str, now:
     Err(raced(limit, last.as_ref(), now))
 }
 
-fn wrong_passwords_key(email_token: &str) -> Key {
-    Key::new(format!("LIMIT#{}#{email_token}", RateLimit::WRONG_PASSWORDS.name), "LIMIT")
+/// Gives a caller back five sixths of a call that was no failure.
+pub(crate) async fn give_back(db: &Db, limit: RateLimit, caller: &str, now: Timestamp) -> Result<()> {
+    let number = |n: i64| AttributeValue::N(n.to_string());
+    let update = Update {
+        expression: "SET #tat = #tat - :step",
+        condition: Some("#tat > :now"),
+        names: &[("#tat", limit.attribute)],
+        values: vec![(":step", number(limit.interval() / 6 * 5)), (":now", number(micros(now)))],
+    };
+    db.update(TenantId::PLATFORM, Table::Ephemera, &key(limit, caller), update).await.map(drop)
+}
+
+async fn wrong_passwords(db: &Db, email_token: &str) -> Result<Option<Row>> {
+    db.get(TenantId::PLATFORM, Table::Ephemera, &key(RateLimit::WRONG_PASSWORDS, email_token)).await
 }
 
 /// Whether so many wrong passwords were said for an e-mail that its account is locked.
 pub(crate) async fn is_locked(db: &Db, email_token: &str, now: Timestamp) -> Result<bool> {
-    let row = db.get(TenantId::PLATFORM, Table::Ephemera, &wrong_passwords_key(email_token)).await?;
+    let row = wrong_passwords(db, email_token).await?;
     Ok(row.is_some_and(|row| !matches!(judge(RateLimit::WRONG_PASSWORDS, 1, &row, now), Verdict::Allowed(_))))
+}
+
+/// Whether no wrong password was said for an e-mail within an hour.
+pub(crate) async fn no_wrong_password(db: &Db, email_token: &str, now: Timestamp) -> Result<bool> {
+    let limit = RateLimit::WRONG_PASSWORDS;
+    let tat = wrong_passwords(db, email_token).await?.and_then(|row| row.maybe_number(limit.attribute));
+    // Each moves it on by an interval, at least from then on.
+    Ok(tat.is_none_or(|tat| tat - limit.interval() <= micros(now.minus(limit.per))))
 }
 
 /// Counts a wrong password.

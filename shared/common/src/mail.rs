@@ -1,7 +1,11 @@
 //! Mail, through SES v2. It leaves by one way only, which asks first whether the address has bounced or complained.
 
 use crate::{
-    Background, Delivery, Deps, Error, MailKind, Need, Result, breaker::Gate, endpoint::declares, error::Cause, suppression,
+    Background, Delivery, Deps, Error, MailKind, Need, Result,
+    breaker::{Gate, Pass},
+    endpoint::declares,
+    error::Cause,
+    suppression,
     table::cause,
 };
 use aws_sdk_sesv2::{
@@ -14,7 +18,31 @@ use std::sync::atomic::AtomicBool;
 
 const SERVICE: &str = "ses";
 /// Ten a second: SES lets a new account send fourteen, and says when that is too much.
-pub(crate) const GATE: Gate = Gate::new(SERVICE, 600);
+pub(crate) const GATE: Gate = Gate::new(SERVICE, PER_MINUTE);
+/// How many mails leave in a minute, all functions' together.
+pub(crate) const PER_MINUTE: u32 = 600;
+
+/// Who goes first where there is not room for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Somebody waits for it, or has to act: a reset, an invitation, an alarm.
+    First,
+    /// It leaves half of a minute's room to those.
+    Yields,
+}
+
+impl Turn {
+    const fn gate(self) -> Gate {
+        match self {
+            Self::First => GATE,
+            Self::Yields => GATE.yielding(),
+        }
+    }
+}
+
+/// Room for one mail.
+#[derive(Debug)]
+pub struct Place(Pass);
 const UTF_8: &str = "UTF-8";
 
 /// What each mail of ours says of itself, so that a repeated one is known by its reader's program.
@@ -25,6 +53,7 @@ const ID_HEADER: &str = "X-Cloister-Id";
 pub struct Mail<'a> {
     pub to: &'a Email,
     pub kind: MailKind,
+    pub turn: Turn,
     pub subject: String,
     pub text: String,
     pub html: String,
@@ -138,10 +167,32 @@ impl Post<'_> {
         if suppression::holds_back(self.deps, mail.to, mail.kind).await? {
             return Ok(Mailed::Suppressed);
         }
-        let (db, now) = (&self.deps.db, self.deps.clock.now());
-        let Ok(pass) = GATE.enter(db, now, &self.mailer.busy).await? else {
-            return Err(Error::Unavailable { service: SERVICE, cause: Cause::code("gate shut") });
-        };
+        let shut = Error::Unavailable { service: SERVICE, cause: Cause::code("gate shut") };
+        self.sent(mail, self.place(mail.turn).await?.ok_or(shut)?).await
+    }
+
+    /// Room for a mail, where there is any now: for who claims what it sends, and claims nothing that must wait.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn place(&self, turn: Turn) -> Result<Option<Place>> {
+        let entered = turn.gate().enter(&self.deps.db, self.deps.clock.now(), &self.mailer.busy).await?;
+        Ok(entered.ok().map(Place))
+    }
+
+    /// As [`send`](Self::send), in a place that was taken before.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_in(&self, place: Place, mail: &Mail<'_>) -> Result<Mailed> {
+        if suppression::holds_back(self.deps, mail.to, mail.kind).await? {
+            return Ok(Mailed::Suppressed);
+        }
+        self.sent(mail, place).await
+    }
+
+    async fn sent(&self, mail: &Mail<'_>, Place(pass): Place) -> Result<Mailed> {
+        let db = &self.deps.db;
         match self.mailer.send(mail).await? {
             Sent::Taken => GATE.succeeded(db, pass).await.map(|()| Mailed::Sent),
             Sent::Rejected => GATE.succeeded(db, pass).await.map(|()| Mailed::Rejected),

@@ -165,8 +165,9 @@ impl Work<'_> {
         if let Some((edit, or)) = last_admin::change(last_admin::counts(member.has_arrived(), &member.grants), false) {
             self.effects.changes.edit(edit, or);
         }
-        let secret = Op::Delete { table: Table::Records, key: second_factor::key(member.user), condition: None };
-        self.effects.changes.ops.push((secret, CHANGED));
+        for key in [second_factor::key(member.user), membership::entry_key(member.user)] {
+            self.effects.changes.ops.push((Op::Delete { table: Table::Records, key, condition: None }, CHANGED));
+        }
         for session in self.all_sessions(member.user, true).await? {
             let ending = Ending::of(member.user, session.session, EndReason::UserDeleted);
             self.effects.changes.end_session(ending, Error::NotFound);

@@ -1,7 +1,8 @@
 //! Memberships: which tenant a user belongs to, and in what roles. The record decides, never a token's claims.
 //!
-//! Two items. The directory's, in the platform's partition, finds a user's tenant; the membership, in the tenant's own,
-//! holds the grants, and every write checks that they have not changed since the session copied them.
+//! Three items. The directory's, in the platform's partition, finds a user's tenant; the membership, in the tenant's own,
+//! holds the grants, and every write checks that they have not changed since the session copied them. An entry in the partition
+//! `MEMBERS` lists the user: a partition of the table is read as it is, an index as it was a moment ago.
 
 use crate::{
     Error, Grant, Listed, Result, Role, TenantId, Timestamp, UserId,
@@ -10,8 +11,9 @@ use crate::{
     table::{Index, Item, Key, Row, Table},
     unit::{Condition, Edit},
 };
+use futures_util::{StreamExt, TryStreamExt, future::try_join, stream};
 use phi::{Email, PersonName, Sealed, SearchToken};
-use std::str::FromStr;
+use std::{collections::BTreeSet, str::FromStr};
 
 phi::sealed_fields! {
     /// What a membership holds of a person.
@@ -69,11 +71,16 @@ impl FromStr for Standing {
     }
 }
 
-/// A tenant's list of members, in the index of all.
+/// A tenant's list of members: in the index of all, and as a partition of its own.
 pub(crate) const LIST: &str = "MEMBERS";
 
 pub(crate) fn key(user: UserId) -> Key {
     Key::new(format!("MEMBER#{user}"), "MEMBERSHIP")
+}
+
+/// A user's entry in the partition that lists the members.
+pub(crate) fn entry_key(user: UserId) -> Key {
+    Key::new(LIST, user.to_string())
 }
 
 pub(crate) fn directory_key(user: UserId) -> Key {
@@ -210,11 +217,21 @@ pub(crate) fn listed(tenant: TenantId, rows: &[Row]) -> Result<Vec<Membership>> 
     rows.iter().filter_map(|row| item(row).map(MemberItem::person).transpose()).collect()
 }
 
-/// Every member of a tenant.
+/// Every member of a tenant, each as they are now: for what is to reach all of them. Who was a member before there were entries is in
+/// the index, and has been for long.
 pub(crate) async fn all(db: &Db, tenant: TenantId) -> Result<Vec<Membership>> {
-    let rows = db.query_all(tenant, &list().limit(1000)).await?;
-    listed(tenant, &rows)
+    let (entries, index) = (Query::items(LIST), list().limit(1000));
+    let (entries, rows) = try_join(db.query_all(tenant, &entries), db.query_all(tenant, &index)).await?;
+    let mut users = entries.iter().map(|row| row.parse("sk")).collect::<Result<BTreeSet<UserId>>>()?;
+    for row in &rows {
+        users.insert(row.parse("ix_sort")?);
+    }
+    let members = stream::iter(users).map(|user| of(db, tenant, user)).buffered(AT_ONCE);
+    members.try_filter_map(async |member| Ok(member)).try_collect().await
 }
+
+/// How many members are read at once.
+const AT_ONCE: usize = 16;
 
 /// Holds of a member, person or API key, who may act.
 fn is_active() -> Condition {

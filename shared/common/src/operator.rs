@@ -330,6 +330,7 @@ impl<'a> Operator<'a> {
         let (member, (directory, claim)) = (membership.into_item()?, membership::in_directory(user, tenant, token));
         let mut unit = Unit::default();
         unit.push(tenant, absent(Table::Records, member), email_taken());
+        unit.push(tenant, absent(Table::Records, Item::new(membership::entry_key(user))), email_taken());
         unit.push(TenantId::PLATFORM, absent(Table::Records, directory), email_taken());
         unit.push(TenantId::PLATFORM, absent(Table::Records, claim), email_taken());
         if let Some((edit, or)) = last_admin::change(false, administers) {

@@ -6,6 +6,7 @@ use crate::{
     audit::Who,
     batch::{Head, ItemResult},
     commit::{self, Committed},
+    door::{self, PerNetwork, Standing},
     error::Refusal,
     headers::Header,
     idempotency::Claim,
@@ -15,7 +16,7 @@ use crate::{
     permit::{Effects, Work},
     policy::{Circumstances, Organization, PlatformResource},
     principal::Identity,
-    request::{Request, Response, network},
+    request::{Request, Response},
     scope::{Context, Earlier, Trace},
     session::{self, Activity},
     story::Story,
@@ -150,33 +151,80 @@ async fn one_item<E: BatchEndpoint>(context: &Context<'_>, story: &Story, index:
 }
 
 async fn attempt_public<E: PublicEndpoint>(deps: &Deps, request: &Request, story: &mut Story, trace: &Trace) -> Result<Response> {
-    if E::AUDITED {
-        story.budget =
-            Some(limit::before_sign_in(&deps.db, E::LIMIT, &format!("ip#{}", network(&request.source_ip)), story.now).await?);
+    let (caller, now) = (door::caller(request), story.now);
+    let limit = match E::PER_NETWORK {
+        _ if !E::AUDITED => return serve_public::<E>(deps, request, story, trace, None).await.0,
+        PerNetwork::Requests(limit) => {
+            story.budget = Some(limit::before_sign_in(&deps.db, limit, &caller, now).await?);
+            return serve_public::<E>(deps, request, story, trace, None).await.0;
+        }
+        PerNetwork::Failures(limit) => limit,
+    };
+    let Standing { budget, spent } = door::standing(&deps.db, limit, &caller, now).await?;
+    story.budget = Some(budget);
+    match serve_public::<E>(deps, request, story, trace, spent).await {
+        (Err(error), false) if matches!(error.status(), 400 | 401 | 413 | 415 | 422) => {
+            story.budget = Some(door::failed(&deps.db, limit, &caller, now).await?);
+            Err(error)
+        }
+        (result, _) => result,
     }
-    request.headers.one_of_each()?;
-    let body = request.body.as_ref().map(drop);
-    body.map_err(Clone::clone)?;
-    let input = input::parse(request)?;
-    let (audit_id, correlation_id) = (EventId::new(story.now), story.correlation_id.clone());
-    let member = None;
-    let (now, ops, endings) = (story.now, Vec::new(), Vec::new());
-    let mut public =
-        Public::<E> { deps, request, now, began: now, trace, audit_id, correlation_id, member, ops, endings, of: PhantomData };
+}
+
+/// The answer, and whether it was given to somebody who is known, or has shown a secret.
+async fn serve_public<E: PublicEndpoint>(
+    deps: &Deps,
+    request: &Request,
+    story: &mut Story,
+    trace: &Trace,
+    spent: Option<limit::Spent>,
+) -> (Result<Response>, bool) {
+    let input = request.headers.one_of_each().and_then(|()| {
+        request.body.as_ref().map_err(Clone::clone)?;
+        input::parse(request)
+    });
+    let input = match input {
+        Ok(input) => input,
+        Err(error) => return (Err(error), false),
+    };
+    let mut public = Public::<E> {
+        deps,
+        request,
+        now: story.now,
+        began: story.now,
+        trace,
+        audit_id: EventId::new(story.now),
+        correlation_id: story.correlation_id.clone(),
+        spent,
+        vouched: false,
+        member: None,
+        ops: Vec::new(),
+        endings: Vec::new(),
+        of: PhantomData,
+    };
     // On the heap: a sign-in's future is the largest there is.
     let result = Box::pin(E::handle(&mut public, input)).await;
-    if let Some(known) = public.member {
-        story.recognise(&known, request);
+    let Public { audit_id, member, vouched, ops, endings, .. } = public;
+    let known = vouched || member.is_some();
+    if let Some(member) = member {
+        story.recognise(&member, request);
     }
     // Which credential it was that did not fit, the endpoint says; what refuses it is the same for all of them.
     let called = |error| match error {
         Error::Unauthenticated(AuthFailure::InvalidCredentials) => Error::Unauthenticated(E::REFUSED),
         other => other,
     };
-    let response = answer::<E>(&result.map_err(called)?, &Effects::default())?;
-    let written = (audit_id, public.ops, public.endings);
-    commit::public(deps, story, trace, written, &response, deadline(request, story.now)).await.map_err(called)?;
-    Ok(response)
+    let written = async {
+        let response = answer::<E>(&result.map_err(called)?, &Effects::default())?;
+        let deadline = deadline(request, story.now);
+        if E::COUNTED && ops.is_empty() && endings.is_empty() {
+            commit::counted(deps, story, trace, request, &response).await?;
+        } else {
+            commit::public(deps, story, trace, (audit_id, ops, endings), &response, deadline).await.map_err(called)?;
+        }
+        Ok(response)
+    };
+    (written.await, known)
 }
 
 /// Session, gate, purpose, idempotency key, input: what every caller who has signed in goes through.

@@ -6,6 +6,7 @@ use crate::{
     audit::Who,
     cognito::Cognito,
     db::{Db, Update},
+    door,
     endpoint::declares,
     error::{AuthFailure, Refusal},
     idempotency::hash,
@@ -45,6 +46,10 @@ pub struct Public<'a, E> {
     /// The id of the audit event that this request will leave.
     pub(crate) audit_id: EventId,
     pub(crate) correlation_id: CorrelationId,
+    /// What its network is told, where too much that failed has come from it.
+    pub(crate) spent: Option<limit::Spent>,
+    /// Whether it has shown a secret that nobody guesses: what is wrong with the rest is no failure of its network.
+    pub(crate) vouched: bool,
     /// Whose request it turned out to be.
     pub(crate) member: Option<Known>,
     pub(crate) ops: Vec<(TenantId, Op, Error)>,
@@ -121,11 +126,16 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         &self.deps.config.deployment
     }
 
-    /// Takes one call from the budget of `subject` (an e-mail's token) besides the address's.
+    /// Takes one call from the budget of an e-mail, named by its token.
     ///
     /// # Errors
     /// 429 where it is spent.
-    pub async fn limit(&self, limit: RateLimit, subject: &str) -> Result<()> {
+    pub async fn limit_email(&self, limit: RateLimit, email_token: &str) -> Result<()> {
+        self.limit(limit, &door::of_email(email_token)).await
+    }
+
+    /// Takes one call from the budget of `subject` besides the network's.
+    pub(crate) async fn limit(&self, limit: RateLimit, subject: &str) -> Result<()> {
         limit::before_sign_in(&self.deps.db, limit, subject, self.now).await.map(drop)
     }
 
@@ -384,6 +394,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         };
         let refused = Error::Unauthenticated(AuthFailure::InvalidCredentials);
         let row = self.deps.db.update(TenantId::PLATFORM, Table::Ephemera, &key, update).await?.map_err(|_| refused)?;
+        self.vouched = true;
         self.began = Timestamp::from_millis(row.number("began")?);
         let sealed = Sealed::from_bytes(row.bytes("sealed")?.to_vec()).map_err(|_| Error::internal("pending sign-in"))?;
         permit::open(self.deps, TenantId::PLATFORM, key.place(), &sealed).await

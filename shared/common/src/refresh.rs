@@ -122,6 +122,12 @@ impl<E: PublicEndpoint> Public<'_, E> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "opens the pool's token: add Need::Seal to NEEDS") }
         let refused = || Error::Unauthenticated(AuthFailure::InvalidRefreshToken);
         let RefreshToken { tenant, user, session, .. } = *token;
+        // Nobody has us ask STS for the sessions of tenants that they invent.
+        match membership::tenant_of(&self.deps.db, user).await {
+            Ok(home) if home == tenant => {}
+            Ok(_) | Err(Error::Unauthenticated(_)) => return Err(refused()),
+            Err(error) => return Err(error),
+        }
         let row = self.deps.db.get(tenant, Table::Ephemera, &session::refresh_key(session)).await?.ok_or_else(refused)?;
         let standing = standing(&row, &token.hash(), self.now);
         if standing == Standing::Unknown {

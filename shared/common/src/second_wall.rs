@@ -12,7 +12,10 @@ use aws_credential_types::Credentials;
 use aws_sdk_sts::types::Tag;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,13 +25,16 @@ const TAG: &str = "tenant";
 /// How long a session is asked for: the most that a role may have which was assumed by a role.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// How long it is used before another is asked for. What is left is for calls on their way and for clocks that differ.
-const USED_FOR: Duration = Duration::from_secs(55 * 60);
+pub(crate) const USED_FOR: Duration = Duration::from_secs(55 * 60);
 /// How long it is used where no other is to be had.
 const GOOD_FOR: Duration = Duration::from_secs(59 * 60);
 /// How long nobody asks again after a refusal, while there is a session that is good.
 const PAUSE: Duration = Duration::from_secs(30);
-/// How many tenants' sessions one process holds.
-const TENANTS: usize = 256;
+/// How many tenants' sessions one process holds, each some 2 KB. A schedule walks over all tenants in their order, each minute: of a
+/// process that held fewer than there are it would find none when it comes round.
+pub(crate) const SESSIONS_HELD: usize = 16_384;
+/// Of how many it holds the client too, which is some tens of KB and quickly made.
+const CLIENTS_HELD: usize = 256;
 /// What a role session's name may have.
 const LONGEST_NAME: usize = 64;
 
@@ -43,28 +49,23 @@ pub(crate) struct SecondWall {
     clock: Arc<dyn Clock>,
     /// By role, of which a function has one.
     doors: Mutex<HashMap<(String, TenantId), Arc<Door>>>,
+    clients: Mutex<HashMap<(String, TenantId), (Timestamp, aws_sdk_dynamodb::Client)>>,
+    /// How often somebody has gone through a door: what was used last is told by it.
+    passed: AtomicU64,
 }
 
 /// One tenant's way in. Whoever finds no good session asks for one while the others wait for it.
 #[derive(Debug)]
 struct Door {
-    made_at: Timestamp,
+    used: AtomicU64,
     session: tokio::sync::Mutex<Option<Session>>,
 }
 
 #[derive(Debug)]
 struct Session {
-    inside: Inside,
+    credentials: Credentials,
     asked_at: Timestamp,
     renew_at: Timestamp,
-}
-
-/// What a tenant's session sees with. The client of the tables is made once; of the bucket, where one is asked for: few functions
-/// link it.
-#[derive(Clone, Debug)]
-struct Inside {
-    tables: aws_sdk_dynamodb::Client,
-    credentials: Credentials,
 }
 
 impl Session {
@@ -81,7 +82,16 @@ impl SecondWall {
     pub(crate) fn new(aws: &Aws, role_arn: Option<String>, deployment: &str, clock: Arc<dyn Clock>) -> Self {
         let mut session_name = aws.function().map_or_else(|| format!("{deployment}-process"), str::to_owned);
         session_name.truncate(LONGEST_NAME);
-        Self { sts: aws.sts(), aws: aws.clone(), role_arn, session_name, clock, doors: Mutex::default() }
+        Self {
+            sts: aws.sts(),
+            aws: aws.clone(),
+            role_arn,
+            session_name,
+            clock,
+            doors: Mutex::default(),
+            clients: Mutex::default(),
+            passed: AtomicU64::new(0),
+        }
     }
 
     /// The wall that a call for `tenant`'s things goes through; none where they are the function's own: where tenants are not
@@ -101,7 +111,19 @@ impl SecondWall {
     /// 503 where STS does not answer or refuses, and no session is left that is good. Failures are not kept: the next call
     /// asks again.
     pub(crate) async fn tables(&self, tenant: TenantId) -> Result<aws_sdk_dynamodb::Client> {
-        Ok(self.inside(tenant).await?.tables)
+        let (credentials, asked_at) = self.inside(tenant).await?;
+        let of = (self.role().unwrap_or_default(), tenant);
+        // A panic while the lock was held leaves a map that is still a map.
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = clients.get(&of).filter(|(of, _)| *of == asked_at) {
+            return Ok(client.clone());
+        }
+        if clients.len() >= CLIENTS_HELD && !clients.contains_key(&of) {
+            clients.clear();
+        }
+        let client = self.aws.signed_by(credentials).dynamodb();
+        clients.insert(of, (asked_at, client.clone()));
+        Ok(client)
     }
 
     /// A client that sees `tenant`'s objects and no others.
@@ -109,32 +131,33 @@ impl SecondWall {
     /// # Errors
     /// As [`tables`](Self::tables).
     pub(crate) async fn objects(&self, tenant: TenantId) -> Result<aws_sdk_s3::Client> {
-        Ok(self.aws.signed_by(self.inside(tenant).await?.credentials).s3())
+        Ok(self.aws.signed_by(self.inside(tenant).await?.0).s3())
     }
 
-    async fn inside(&self, tenant: TenantId) -> Result<Inside> {
+    /// A tenant's credentials, and since when they are.
+    async fn inside(&self, tenant: TenantId) -> Result<(Credentials, Timestamp)> {
         let role = self.role().ok_or(Error::internal("no tenant role"))?;
         let door = self.door((role.clone(), tenant));
         let mut session = door.session.lock().await;
         let now = self.clock.now();
         if let Some(session) = session.as_ref().filter(|session| session.is_fresh(now)) {
-            return Ok(session.inside.clone());
+            return Ok((session.credentials.clone(), session.asked_at));
         }
         // Boxed, for it is seldom asked for, and every call to a table would carry its size and depth.
         match Box::pin(self.assume(&role, tenant)).await {
-            Ok(inside) => {
-                *session = Some(Session { inside: inside.clone(), asked_at: now, renew_at: now.plus(USED_FOR) });
-                Ok(inside)
+            Ok(credentials) => {
+                *session = Some(Session { credentials: credentials.clone(), asked_at: now, renew_at: now.plus(USED_FOR) });
+                Ok((credentials, now))
             }
             Err(error) => {
                 let good = session.as_mut().filter(|session| session.is_good(now)).ok_or(error)?;
                 good.renew_at = now.plus(PAUSE);
-                Ok(good.inside.clone())
+                Ok((good.credentials.clone(), good.asked_at))
             }
         }
     }
 
-    async fn assume(&self, role: &str, tenant: TenantId) -> Result<Inside> {
+    async fn assume(&self, role: &str, tenant: TenantId) -> Result<Credentials> {
         let tag = Tag::builder().key(TAG).value(tenant.to_string()).build().map_err(|_| Error::internal("session tag"))?;
         let seconds = i32::try_from(LIFETIME.as_secs()).unwrap_or(i32::MAX);
         let request = self.sts.assume_role().role_arn(role).role_session_name(&self.session_name);
@@ -142,20 +165,19 @@ impl SecondWall {
         let without = Error::Unavailable { service: SERVICE, cause: Cause::code("no credentials") };
         let given = answer.credentials.ok_or(without)?;
         // No expiry is told to the SDK: sessions are counted here, by the clock that is given.
-        let credentials =
-            Credentials::new(given.access_key_id, given.secret_access_key, Some(given.session_token), None, "tenant session");
-        Ok(Inside { tables: self.aws.signed_by(credentials.clone()).dynamodb(), credentials })
+        Ok(Credentials::new(given.access_key_id, given.secret_access_key, Some(given.session_token), None, "tenant session"))
     }
 
     fn door(&self, of: (String, TenantId)) -> Arc<Door> {
-        // A panic while the lock was held leaves a map that is still a map.
         let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
-        if doors.len() >= TENANTS && !doors.contains_key(&of) {
-            let oldest = doors.iter().min_by_key(|(_, door)| door.made_at).map(|(of, _)| of.clone());
-            oldest.map(|of| doors.remove(&of));
+        if doors.len() >= SESSIONS_HELD && !doors.contains_key(&of) {
+            let unused = doors.iter().min_by_key(|(_, door)| door.used.load(Ordering::Relaxed)).map(|(of, _)| of.clone());
+            unused.map(|of| doors.remove(&of));
         }
-        let made = || Arc::new(Door { made_at: self.clock.now(), session: tokio::sync::Mutex::default() });
-        doors.entry(of).or_insert_with(made).clone()
+        let made = || Arc::new(Door { used: AtomicU64::new(0), session: tokio::sync::Mutex::default() });
+        let door = doors.entry(of).or_insert_with(made).clone();
+        door.used.store(self.passed.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        door
     }
 }
 
@@ -229,16 +251,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_process_holds_the_sessions_of_so_many_tenants_and_no_more() {
+    async fn schedule_that_walks_over_ten_thousand_tenants_each_minute_asks_once_for_each() {
         let (wall, sts) = wall(&[]);
         let asked = || sts.0.lock().unwrap().len();
-        for number in 0..TENANTS {
-            wall.tables(tenant(number)).await.unwrap();
+        for _ in 0..3 {
+            for number in 0..10_000 {
+                wall.inside(tenant(number)).await.unwrap();
+            }
+        }
+        assert_eq!(asked(), 10_000);
+        for number in 0..CLIENTS_HELD + 8 {
             wall.tables(tenant(number)).await.unwrap();
         }
-        assert_eq!((wall.doors.lock().unwrap().len(), asked()), (TENANTS, TENANTS));
-        wall.tables(tenant(TENANTS)).await.unwrap();
-        assert_eq!((wall.doors.lock().unwrap().len(), asked()), (TENANTS, TENANTS + 1));
+        assert!(wall.clients.lock().unwrap().len() <= CLIENTS_HELD);
+        assert_eq!(asked(), 10_000);
+    }
+
+    #[tokio::test]
+    async fn process_that_holds_as_many_sessions_as_it_may_gives_up_the_one_that_was_used_longest_ago() {
+        let (wall, sts) = wall(&[]);
+        let asked = || sts.0.lock().unwrap().len();
+        for number in 0..SESSIONS_HELD {
+            wall.inside(tenant(number)).await.unwrap();
+        }
+        wall.inside(tenant(0)).await.unwrap();
+        assert_eq!(asked(), SESSIONS_HELD);
+        wall.inside(tenant(SESSIONS_HELD)).await.unwrap();
+        wall.inside(tenant(0)).await.unwrap();
+        assert_eq!((wall.doors.lock().unwrap().len(), asked()), (SESSIONS_HELD, SESSIONS_HELD + 1));
+        wall.inside(tenant(1)).await.unwrap();
+        assert_eq!(asked(), SESSIONS_HELD + 2);
     }
 
     #[tokio::test]

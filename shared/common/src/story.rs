@@ -136,13 +136,18 @@ impl Story {
         });
         match status {
             401 | 429 => {
-                let who = self.who.id.as_deref().unwrap_or_default();
-                let from = network(&request.source_ip);
-                let source = format!("{from}|{who}|{}|{status}|{}", self.name, self.reason.unwrap_or_default());
+                let source = self.source(request, status);
                 record.count(&deps.db, &source).await
             }
             _ => record.write(&deps.db).await,
         }
+    }
+
+    /// What counted events of one minute have in common.
+    pub(crate) fn source(&self, request: &Request, status: u16) -> String {
+        let who = self.who.id.as_deref().unwrap_or_default();
+        let from = network(&request.source_ip);
+        format!("{from}|{who}|{}|{status}|{}", self.name, self.reason.unwrap_or_default())
     }
 
     fn log_cause(&self, trace: &Trace, error: &Error) {

@@ -14,7 +14,7 @@ use crate::{
 };
 use common::{
     Background, CONTENDED, Condition, Delivery, Edit, Error, FindingPlace, Key, Mail, MailKind, MemberPii, Membership, Need,
-    Result, Role, Row, Schedule, StoredCheckpoint, Tenant, TenantId, Tick, Timestamp, UserId, escaped, profile_key,
+    Result, Role, Row, Schedule, StoredCheckpoint, Tenant, TenantId, Tick, Timestamp, Turn, UserId, escaped, profile_key,
 };
 use ledger::VerifierKey;
 use std::time::Duration;
@@ -93,7 +93,7 @@ impl Background for MailCheckpoints {
 async fn send(cx: &Delivery<'_, MailCheckpoints>, auditor: &Membership, letter: &Letter, id: String) -> Result<()> {
     let MemberPii { email, .. } = cx.open(&Membership::place(auditor.user), &auditor.pii).await?;
     let Letter { subject, text, html } = letter.clone();
-    cx.mailer()?.send(&Mail { to: &email, kind: MailKind::Security, subject, text, html, id }).await?;
+    cx.mailer()?.send(&Mail { to: &email, kind: MailKind::Security, turn: Turn::Yields, subject, text, html, id }).await?;
     cx.touched("User", auditor.user);
     Ok(())
 }

@@ -63,6 +63,7 @@ impl Background for SignCheckpoint {
 
 impl Schedule for SignCheckpoint {
     const EVERY_MINUTES: u32 = 1;
+    const IN_ROUNDS_OF: Option<usize> = Some(16);
 
     async fn due(cx: &Tick<'_, Self>) -> Result<Vec<(TenantId, Log)>> {
         Ok(cx.tenants().await?.into_iter().map(|tenant| (tenant, Log)).collect())

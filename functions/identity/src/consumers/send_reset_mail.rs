@@ -1,7 +1,7 @@
 //! Mails a token that resets a password, where there is an account to be reset.
 
 use crate::events::PasswordResetRequested;
-use common::{Addressee, Background, Consumer, Delivery, Feed, Incoming, Mail, MailKind, Need, Part, Queue, Result};
+use common::{Addressee, Background, Consumer, Delivery, Feed, Incoming, Mail, MailKind, Need, Part, Queue, Result, Turn};
 
 const TEXT: &str = include_str!("../templates/reset.txt");
 const HTML: &str = include_str!("../templates/reset.html");
@@ -39,7 +39,8 @@ impl Background for SendResetMail {
         let fill = |template: &str| template.replace("{{token}}", &token);
         let id = cx.envelope().map(|envelope| envelope.id.to_string()).unwrap_or_default();
         let subject = "Reset your password".to_owned();
-        let mail = Mail { to: &email, kind: MailKind::Security, subject, text: fill(TEXT), html: fill(HTML), id };
+        let mail =
+            Mail { to: &email, kind: MailKind::Security, turn: Turn::First, subject, text: fill(TEXT), html: fill(HTML), id };
         let mailed = cx.mailer()?.send(&mail).await?;
         cx.log("mail", mailed.as_str());
         Ok(())

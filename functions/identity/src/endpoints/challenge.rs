@@ -62,8 +62,8 @@ impl Operation for Challenge {
     const ROUTE: Route = Route::post("/v1/auth/challenge");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Read, Need::Seal, Need::Sessions, Need::SecondFactor, Need::SignIn];
-    // Guessing is bounded by the sign-in's own tries, and the second factor's; this keeps an address from asking without end.
-    const LIMIT: RateLimit = RateLimit::API_STRICT;
+    // Guessing is bounded by the sign-in's own tries, and the second factor's; this keeps an address from inventing handles without end.
+    const LIMIT: RateLimit = RateLimit::FAILURES;
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
     const SAMPLE: Sample = Sample::body(r#"{"challenge":"TOTP","session":"as login answered it","code":"123456"}"#);
     type Input = Json<Response>;

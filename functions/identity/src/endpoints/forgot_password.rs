@@ -1,6 +1,6 @@
 use crate::events::PasswordResetRequested;
 use common::{
-    Data, IdempotencyKey, Json, Need, Operation, Public, PublicEndpoint, RateLimit, Result, Route, Sample,
+    Data, IdempotencyKey, Json, Need, Operation, PerNetwork, Public, PublicEndpoint, RateLimit, Result, Route, Sample,
     cognito::EMAIL_TOKEN_FIELD,
 };
 use phi::Email;
@@ -37,9 +37,12 @@ impl Operation for ForgotPassword {
 }
 
 impl PublicEndpoint for ForgotPassword {
+    // Nothing of it is ever wrong: an unknown e-mail is answered alike.
+    const PER_NETWORK: PerNetwork = PerNetwork::Requests(RateLimit::RESETS);
+
     async fn handle(cx: &mut Public<'_, Self>, Json(given): Json<Forgotten>) -> Result<Accepted> {
         let email_token = cx.platform_token(EMAIL_TOKEN_FIELD, &given.email.normalised()).await?;
-        cx.limit(Self::LIMIT, &format!("email#{email_token}")).await?;
+        cx.limit_email(Self::LIMIT, &email_token).await?;
         cx.emit_to_platform(PasswordResetRequested { email_token }.into())?;
         Ok(Accepted {})
     }

@@ -3,10 +3,11 @@ use crate::{
     sign_in::{self, ChallengeName, SignedIn},
 };
 use common::{
-    AuthFailure, Data, Error, IdempotencyKey, Json, Need, Operation, PendingSignIn, Public, PublicEndpoint, RateLimit, Result,
-    Route, Sample, cognito::SignIn,
+    AuthFailure, Data, Error, IdempotencyKey, Json, Need, Operation, PendingSignIn, PerNetwork, Public, PublicEndpoint,
+    RateLimit, Result, Route, Sample, cognito::SignIn,
 };
 use phi::Email;
+use std::borrow::Cow;
 
 common::input! {
     /// Who signs in.
@@ -16,7 +17,7 @@ common::input! {
 /// Signs in with e-mail and password.
 ///
 /// Whether there is such an account is not told: an unknown e-mail, a wrong password and a disabled user take the same steps,
-/// count alike against the limits of the address and of the e-mail, and hear the same answer.
+/// count alike against the limits of the network and of the e-mail, and hear the same answer.
 #[derive(Debug)]
 pub struct Login;
 
@@ -34,24 +35,39 @@ impl Operation for Login {
 }
 
 impl PublicEndpoint for Login {
+    const PER_NETWORK: PerNetwork = PerNetwork::Failures(RateLimit::SIGN_IN_FAILURES);
+
     async fn handle(cx: &mut Public<'_, Self>, Json(given): Json<Credentials>) -> Result<SignedIn> {
         let email = given.email.normalised();
         let subject = cx.platform_token("login.email", &email).await?;
-        cx.limit(Self::LIMIT, &format!("email#{subject}")).await?;
-        cx.unless_locked(&subject).await?;
-        match cx.cognito()?.password(&email, given.password.expose()).await? {
-            SignIn::Done(tokens) => Box::pin(sign_in::after_password(cx, tokens)).await,
-            SignIn::NewPasswordRequired { user, session } => {
-                let member = cx.member_of_email(&given.email).await;
-                sign_in::like_a_wrong_password(cx, member)?;
-                let challenge = ChallengeName::NewPasswordRequired;
-                let pending = PendingSignIn::of_pool(challenge.as_str(), user, session);
-                Ok(challenge.answer(cx.suspend(&pending).await?))
-            }
-            SignIn::Refused | SignIn::WeakPassword => {
-                cx.wrong_password(&subject).await?;
-                Err(Error::Unauthenticated(AuthFailure::InvalidCredentials))
-            }
+        let door = cx.door(&subject).await?;
+        let signed_in = Box::pin(try_password(cx, &given, door.account(&email, &subject))).await;
+        let signed_in = signed_in.map_err(|error| door.refusal(error))?;
+        cx.came_in(Self::LIMIT, &subject).await;
+        Ok(signed_in)
+    }
+}
+
+async fn try_password(
+    cx: &mut Public<'_, Login>,
+    given: &Credentials,
+    account: (Cow<'_, str>, Cow<'_, str>),
+) -> Result<SignedIn> {
+    let (email, subject) = account;
+    cx.limit_email(Login::LIMIT, &subject).await?;
+    cx.unless_locked(&subject).await?;
+    match cx.cognito()?.password(&email, given.password.expose()).await? {
+        SignIn::Done(tokens) => sign_in::after_password(cx, tokens).await,
+        SignIn::NewPasswordRequired { user, session } => {
+            let member = cx.member_of_email(&given.email).await;
+            sign_in::like_a_wrong_password(cx, member)?;
+            let challenge = ChallengeName::NewPasswordRequired;
+            let pending = PendingSignIn::of_pool(challenge.as_str(), user, session);
+            Ok(challenge.answer(cx.suspend(&pending).await?))
+        }
+        SignIn::Refused | SignIn::WeakPassword => {
+            cx.wrong_password(&subject).await?;
+            Err(Error::Unauthenticated(AuthFailure::InvalidCredentials))
         }
     }
 }
@@ -60,8 +76,9 @@ impl PublicEndpoint for Login {
 mod tests {
     use crate::fixtures::{caller, endpoint, event, login, sign_in, text};
     use common::{Role, TenantStatus};
+    use futures_util::future::join_all;
     use serde_json::json;
-    use std::time::Duration;
+    use std::{future::IntoFuture, time::Duration};
     use testing::{App, PASSWORD, Tenant};
 
     const WRONG: &str = "Not-The-Passw0rd!";
@@ -72,7 +89,7 @@ mod tests {
         let before = (app.platform_audit().await.len(), app.audit(Tenant::Birch).await.len());
         let answer = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         assert_eq!((&answer.json["token_type"], &answer.json["expires_in"]), (&json!("Bearer"), &json!(900)));
-        assert_eq!(answer.header("ratelimit-limit"), Some("5"));
+        assert_eq!((answer.header("ratelimit-limit"), answer.header("ratelimit-remaining")), (Some("100"), Some("100")));
 
         let me = caller(&app, text(&answer, "access_token")).await.call(endpoint("me")).await;
         assert_eq!((me.status, &me.json["email"]), (200, &json!(app.email(Tenant::Acme, Role::Marketer))), "{}", me.text);
@@ -179,20 +196,86 @@ mod tests {
         }
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn an_address_has_five_tries_in_a_quarter_of_an_hour_whoever_they_are_for() {
-        let app = App::with_cognito().await;
-        for i in 0..5 {
-            assert_eq!(login(&app, &format!("nobody{i}@birch-clinic.example"), WRONG, "203.0.113.5").await.status, 401);
+    /// A hundred wrong passwords, each for an account of its own, from one address.
+    async fn spend(app: &App, ip: &str) {
+        for i in 0..100 {
+            let status = login(app, &format!("nobody{i}@birch-clinic.example"), WRONG, ip).await.status;
+            assert_eq!(status, 401, "{i}");
         }
-        app.reset_calls();
-        let refused = login(&app, &app.email(Tenant::Birch, Role::Marketer), PASSWORD, "203.0.113.5").await;
-        assert_eq!((refused.status, refused.header("ratelimit-remaining")), (429, Some("0")));
-        assert!(refused.header("retry-after").is_some());
-        assert_eq!(app.calls().cognito.len(), 0);
-        assert_eq!(login(&app, &app.email(Tenant::Birch, Role::Marketer), PASSWORD, "203.0.113.6").await.status, 200);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn successes_cost_an_address_nothing_and_an_email_a_sixth_of_a_failure() {
+        let app = App::with_cognito().await;
+        let email = app.email(Tenant::Acme, Role::Marketer);
+        for i in 0..25 {
+            let answer = login(&app, &email, PASSWORD, "203.0.113.4").await;
+            assert_eq!((answer.status, answer.header("ratelimit-remaining")), (200, Some("100")), "{i}: {}", answer.text);
+        }
+        assert_eq!(login(&app, &email, PASSWORD, "203.0.113.4").await.code(), "rate_limited");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn address_that_failed_a_hundred_times_lets_in_who_is_known_there_and_says_one_thing_to_all_others() {
+        let app = App::with_cognito().await;
+        let of = |tenant, role| app.email(tenant, role);
+        let (known, other) = (of(Tenant::Birch, Role::Marketer), of(Tenant::Acme, Role::Marketer));
+        let (typist, stranger) = (of(Tenant::Birch, Role::Viewer), of(Tenant::Acme, Role::Viewer));
+        let knows = of(Tenant::Acme, Role::Analyst);
+        for email in [&known, &other, &typist] {
+            assert_eq!(login(&app, email, PASSWORD, "203.0.113.5").await.status, 200);
+        }
+        // Whether somebody has signed in a moment ago shows in the number of calls, wherever they are.
+        app.clock().advance(Duration::from_secs(60));
+        spend(&app, "203.0.113.5").await;
+        // Whatever is wrong: the password of an account that is known there or is not, or that there is none.
+        let mut seen = Vec::new();
+        for (email, password) in [(&typist, WRONG), (&stranger, WRONG), (&knows, PASSWORD), (&"no@one.example".into(), WRONG)] {
+            app.reset_calls();
+            let answer = login(&app, email, password, "203.0.113.5").await;
+            let headers: Vec<_> = answer.headers.iter().filter(|(name, _)| *name != "x-correlation-id").cloned().collect();
+            seen.push((answer.status, answer.without_correlation_id(), headers, app.calls()));
+        }
+        assert_eq!(seen[0].0, 429);
+        for other in &seen[1..] {
+            assert_eq!(*other, seen[0]);
+        }
+        // Who is known there comes in, whose last password was a wrong one does not until an hour later.
+        for email in [&known, &other] {
+            assert_eq!(login(&app, email, PASSWORD, "203.0.113.5").await.status, 200);
+        }
+        assert_eq!(login(&app, &typist, PASSWORD, "203.0.113.5").await.status, 429);
+        // From elsewhere everybody does: what was said there counted against no account.
+        for email in [&typist, &stranger] {
+            assert_eq!(login(&app, email, PASSWORD, "203.0.113.6").await.status, 200);
+        }
         let events = app.platform_audit().await;
-        assert_eq!(event(&events, "api.login", 429)["count"], 1);
+        assert_eq!(event(&events, "api.login", 429)["count"], 5);
+        // A guess more each 36 seconds.
+        app.clock().advance(Duration::from_secs(36));
+        assert_eq!(login(&app, &stranger, PASSWORD, "203.0.113.5").await.status, 200);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn guesses_that_come_at_once_are_all_counted() {
+        let app = App::with_cognito().await;
+        let guess = |i: usize| {
+            let body = json!({"email": format!("nobody{}@birch-clinic.example", 100 + i), "password": WRONG});
+            app.anonymous().call(endpoint("login")).json(body).from_ip("203.0.113.8").into_future()
+        };
+        spend(&app, "203.0.113.8").await;
+        app.clock().advance(Duration::from_secs(36));
+        // There is room for one.
+        let mut answers = Vec::new();
+        for wave in [0..8, 8..16] {
+            answers.extend(join_all(wave.map(guess)).await);
+        }
+        assert!(answers.iter().all(|answer| [401, 429].contains(&answer.status)));
+        let stranger = app.email(Tenant::Acme, Role::Viewer);
+        app.clock().advance(Duration::from_secs(36));
+        assert_eq!(login(&app, &stranger, PASSWORD, "203.0.113.8").await.status, 429, "each is paid for");
+        app.clock().advance(Duration::from_secs(36 * 20));
+        assert_eq!(login(&app, &stranger, PASSWORD, "203.0.113.8").await.status, 200);
     }
 
     #[tokio::test(flavor = "multi_thread")]

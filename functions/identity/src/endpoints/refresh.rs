@@ -20,8 +20,7 @@ impl Operation for Refresh {
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Read, Need::Seal, Need::Sessions, Need::SignIn];
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
-    // A clinic's staff refresh every quarter of an hour from one address.
-    const LIMIT: RateLimit = RateLimit::API_DEFAULT;
+    const LIMIT: RateLimit = RateLimit::FAILURES;
     const SAMPLE: Sample = Sample::body(r#"{"refresh_token":"as login or the last refresh answered it"}"#);
     type Input = Json<Holder>;
     type Output = TokenSet;
@@ -286,8 +285,8 @@ mod tests {
         let app = App::with_cognito().await;
         let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         refresh(&app, text(&first, "refresh_token"), DEVICE).await;
-        // The limit and the session's end pass, the event does not.
-        app.wire().fail("UpdateItem", 1, 10, Fault::Gone);
+        // The session's end passes, the event does not.
+        app.wire().fail("UpdateItem", 0, 10, Fault::Gone);
         assert_eq!(refresh(&app, text(&first, "refresh_token"), "stranger/1").await.status, 503);
         app.wire().heal();
         assert!(critical(&app.audit(Tenant::Acme).await).is_empty());

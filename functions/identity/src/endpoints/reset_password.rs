@@ -19,7 +19,7 @@ impl Operation for ResetPassword {
     const ROUTE: Route = Route::post("/v1/auth/password/reset");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Read, Need::Sessions, Need::SignIn, Need::Passwords];
-    const LIMIT: RateLimit = RateLimit::API_STRICT;
+    const LIMIT: RateLimit = RateLimit::FAILURES;
     const STATUS: u16 = 204;
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
     const SAMPLE: Sample = Sample::body(r#"{"token":"out of the mail","new_password":"another synthetic password"}"#);

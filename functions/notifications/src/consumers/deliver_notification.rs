@@ -81,8 +81,9 @@ impl Background for DeliverNotification {
         let due = match (kind.is_urgent(), state.digest.at) {
             // While a digest is being sent, its settling looks for what has come meanwhile.
             _ if state.digest.claim.is_some() => None,
-            (true, at) if at.is_none_or(|at| at > now) => Some(now),
-            (false, None) if email => wants.digest_after(now),
+            // Also where one is due already, which may wait for others.
+            (true, _) => Some(now),
+            (false, None) if email => wants.digest_after(*user, now),
             _ => None,
         };
         *part.made() = Some(notification.id);

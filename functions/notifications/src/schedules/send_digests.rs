@@ -1,6 +1,7 @@
 //! Sends the digests that are due: one mail that says how much is unread, and of what kinds.
 //!
-//! Claimed, sent, settled. A sender that is killed before it settles leaves a claim that is due again ten minutes later,
+//! A place for its mail is taken, it is claimed, sent, settled. What there is no place for is not claimed: it is due in the next run.
+//! What waits for no hour comes first, of all tenants. A sender that is killed before it settles leaves a claim that is due again ten minutes later,
 //! and the same digest goes out once more under the same id.
 
 use crate::{
@@ -8,12 +9,12 @@ use crate::{
     mail,
     store::{
         self, Claim, State,
-        digest::{self, LIST},
+        digest::{self, LIST, URGENT},
     },
 };
 use common::{
-    Background, Delivery, Mail, MailKind, MemberPii, Membership, Need, Part, Result, Schedule, TenantId, Tick, Timestamp, UserId,
-    Uuid, random,
+    Background, Delivery, Mail, MailKind, MemberPii, Membership, Need, Part, Place, Result, Schedule, TenantId, Tick, Timestamp,
+    Turn, UserId, Uuid, random,
 };
 use std::{
     collections::BTreeMap,
@@ -34,6 +35,8 @@ pub struct Subscriber {
     user: UserId,
     /// What this run has claimed, and how far it has come with it.
     work: Mutex<Option<Work>>,
+    /// The room that this run has taken for its mail.
+    place: Mutex<Option<Place>>,
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +77,12 @@ impl Background for SendDigests {
             digest::postpone(cx.changes(), user, &state, Some(until));
             return Ok(());
         }
+        let turn = if state.digest.is_urgent_after(mailed_up_to) { Turn::First } else { Turn::Yields };
+        let Some(place) = cx.mailer()?.place(turn).await? else {
+            cx.log("mail", "waits");
+            return Ok(());
+        };
+        *part.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
         let token = Uuid::from_bytes(random::bytes()).simple().to_string();
         let claim = match state.digest.claim.clone() {
             Some(abandoned) => Claim { token, ..abandoned },
@@ -100,7 +109,7 @@ impl Background for SendDigests {
         let member = cx.member(user).await?.filter(Membership::has_arrived);
         let (Some(member), false) = (member, counts.is_empty()) else {
             // A delivery leaves the next look to whoever has the claim.
-            let next = if state.seq > claim.up_to { next_look(&state, &wants, &claim, now) } else { None };
+            let next = if state.seq > claim.up_to { next_look(user, &state, &wants, &claim, now) } else { None };
             digest::settle_nothing(cx.changes(), user, &state, &claim, next);
             return Ok(());
         };
@@ -108,7 +117,13 @@ impl Background for SendDigests {
         let (subject, text, html) = mail::digest(&counts);
         let is_urgent = counts.keys().any(|kind| kind.is_urgent());
         let kind = if is_urgent { MailKind::Security } else { MailKind::Notification };
-        let mailed = cx.mailer()?.send(&Mail { to: &email, kind, subject, text, html, id: claim.id.to_string() }).await?;
+        let turn = if is_urgent { Turn::First } else { Turn::Yields };
+        let mail = Mail { to: &email, kind, turn, subject, text, html, id: claim.id.to_string() };
+        let place = part.place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mailed = match place {
+            Some(place) => cx.mailer()?.send_in(place, &mail).await?,
+            None => cx.mailer()?.send(&mail).await?,
+        };
         cx.log("mail", mailed.as_str());
         *part.work() = Some(Work { claim: claim.clone(), is_mailed: true, contended: 0 });
         settle(cx, part, &claim, 0).await
@@ -127,7 +142,7 @@ async fn settle(cx: &mut Delivery<'_, SendDigests>, part: &Subscriber, claim: &C
     *part.work() = Some(Work { claim: claim.clone(), is_mailed: true, contended: contended + 1 });
     let (state, wants) = read(cx, user).await?;
     if state.digest.claim.as_ref() == Some(claim) {
-        digest::settle(cx.changes(), user, &state, claim, next_look(&state, &wants, claim, now));
+        digest::settle(cx.changes(), user, &state, claim, next_look(user, &state, &wants, claim, now));
     }
     Ok(())
 }
@@ -144,8 +159,8 @@ async fn read(cx: &Delivery<'_, SendDigests>, user: UserId) -> Result<(State, Pr
 }
 
 /// When what has come since the claim is to be mailed.
-fn next_look(state: &State, wants: &Preferences, claim: &Claim, now: Timestamp) -> Option<Timestamp> {
-    if state.digest.is_urgent_after(claim.up_to) { Some(now) } else { wants.digest_after(now) }
+fn next_look(user: UserId, state: &State, wants: &Preferences, claim: &Claim, now: Timestamp) -> Option<Timestamp> {
+    if state.digest.is_urgent_after(claim.up_to) { Some(now) } else { wants.digest_after(user, now) }
 }
 
 /// What of the claimed numbers is to be mailed and is still unread, by kind: of the first [`COUNTED`] among which there is any.
@@ -172,11 +187,17 @@ impl Schedule for SendDigests {
     const EVERY_MINUTES: u32 = 5;
 
     async fn due(cx: &Tick<'_, Self>) -> Result<Vec<(TenantId, Subscriber)>> {
-        let mut subscribers = Vec::new();
-        for (tenant, due) in cx.due(LIST, MOST).await? {
-            let users = due.iter().filter_map(|item| store::owner(&item.key));
-            subscribers.extend(users.map(|user| (tenant, Subscriber { user, work: Mutex::default() })));
+        let mut due = Vec::new();
+        for (list, most) in [(URGENT, MOST), (LIST, MOST)] {
+            let mut listed = Vec::new();
+            for (tenant, items) in cx.due(list, most).await? {
+                listed.extend(items.iter().filter_map(|item| Some((item.at, tenant, store::owner(&item.key)?))));
+            }
+            // The longest due first, whosever they are: one tenant's thousand do not go before another's one.
+            listed.sort_by_key(|(at, ..)| *at);
+            due.extend(listed);
         }
-        Ok(subscribers)
+        let part = |user| Subscriber { user, work: Mutex::default(), place: Mutex::default() };
+        Ok(due.into_iter().map(|(_, tenant, user)| (tenant, part(user))).collect())
     }
 }

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// The list of inboxes whose digest is due.
 pub(crate) const LIST: &str = "DIGEST";
+/// The list of those in which something waits for no hour. Whoever was put on the other one before there was this one stays there.
+pub(crate) const URGENT: &str = "DIGEST_URGENT";
 /// How long a claim is its sender's.
 const LEASE: Duration = Duration::from_secs(10 * 60);
 
@@ -62,8 +64,9 @@ impl Due {
     }
 }
 
-pub(super) fn due(edit: Edit, at: Timestamp) -> Edit {
-    edit.text("digest_due", at).due(LIST, at)
+/// Puts an inbox on the list of those whose digest is due; where something in it waits for no hour, on the one that is looked at first.
+pub(super) fn due(edit: Edit, at: Timestamp, is_urgent: bool) -> Edit {
+    edit.text("digest_due", at).due(if is_urgent { URGENT } else { LIST }, at)
 }
 
 pub(super) fn urgent(edit: Edit, seq: Seq) -> Edit {
@@ -76,17 +79,18 @@ pub(crate) fn claim(changes: &mut Changes, user: UserId, state: &State, claim: &
         .text("digest_id", claim.id)
         .number("digest_up_to", claim.up_to.0)
         .text("digest_token", &claim.token);
-    changes.note(due(edit, now.plus(LEASE)).when(state.digest.unmoved()));
+    let is_urgent = state.digest.is_urgent_after(state.digest.mailed_up_to);
+    changes.note(due(edit, now.plus(LEASE), is_urgent).when(state.digest.unmoved()));
 }
 
 /// Moves a digest whose hour has changed, unless something has come since `state` was read: it may be urgent.
 pub(crate) fn postpone(changes: &mut Changes, user: UserId, state: &State, to: Option<Timestamp>) {
-    changes.note(moved(user, to).when(nothing_new(state)));
+    changes.note(moved(user, to, false).when(nothing_new(state)));
 }
 
 /// The same as business: its condition refuses what it comes with.
 pub(crate) fn reschedule(changes: &mut Changes, user: UserId, state: &State, to: Option<Timestamp>, or: Error) {
-    changes.edit(moved(user, to).when(nothing_new(state)), or);
+    changes.edit(moved(user, to, false).when(nothing_new(state)), or);
 }
 
 /// That nothing has come, and nobody has claimed or settled a digest, since `state` was read.
@@ -94,10 +98,10 @@ fn nothing_new(state: &State) -> Condition {
     Condition::All(vec![state.unmoved(), state.digest.unmoved()])
 }
 
-fn moved(user: UserId, to: Option<Timestamp>) -> Edit {
+fn moved(user: UserId, to: Option<Timestamp>, is_urgent: bool) -> Edit {
     let edit = Edit::of(state_key(user));
     match to {
-        Some(at) => due(edit, at),
+        Some(at) => due(edit, at, is_urgent),
         None => edit.remove("digest_due").not_due(),
     }
 }
@@ -105,18 +109,20 @@ fn moved(user: UserId, to: Option<Timestamp>) -> Edit {
 /// Says that the claimed digest was sent. The next look is at `next`. Where something has come since `state` was read, or
 /// another attempt has the digest, that is [`CONTENDED`]: the state is to be read again.
 pub(crate) fn settle(changes: &mut Changes, user: UserId, state: &State, claim: &Claim, next: Option<Timestamp>) {
-    changes.edit(settled(moved(user, next), claim).when(nothing_new(state)), CONTENDED);
+    let is_urgent = state.digest.is_urgent_after(claim.up_to);
+    changes.edit(settled(moved(user, next, is_urgent), claim).when(nothing_new(state)), CONTENDED);
 }
 
 /// The same, whatever has come: the next look is at `now`, and finds it.
 pub(crate) fn settle_and_look(changes: &mut Changes, user: UserId, claim: &Claim, now: Timestamp) {
-    changes.edit(settled(moved(user, Some(now)), claim).when(held(claim)), CONTENDED);
+    changes.edit(settled(moved(user, Some(now), true), claim).when(held(claim)), CONTENDED);
 }
 
 /// Says that there was nothing to send. The next look is at `next`; where something has come since `state` was read, when the
 /// claim is over.
 pub(crate) fn settle_nothing(changes: &mut Changes, user: UserId, state: &State, claim: &Claim, next: Option<Timestamp>) {
-    changes.note(settled(moved(user, next), claim).when(nothing_new(state)));
+    let is_urgent = state.digest.is_urgent_after(claim.up_to);
+    changes.note(settled(moved(user, next, is_urgent), claim).when(nothing_new(state)));
 }
 
 fn settled(edit: Edit, claim: &Claim) -> Edit {

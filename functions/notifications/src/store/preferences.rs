@@ -41,7 +41,7 @@ impl StoredPreferences {
         changes.edit(edit(*user, said, with, now).when(as_read), Error::Stale);
         let waits = state.digest.at.is_some() && state.digest.claim.is_none();
         if waits && !state.digest.is_urgent_after(state.digest.mailed_up_to) {
-            digest::reschedule(changes, *user, state, with.digest_after(now), CHANGED);
+            digest::reschedule(changes, *user, state, with.digest_after(*user, now), CHANGED);
         }
         said.version.next()
     }

@@ -4,11 +4,11 @@ use crate::{
     fixture::*,
     schedules::{COUNTED, SCHEDULES},
 };
-use common::Role;
+use common::{Role, TenantId};
 use futures_util::future::{self, Either};
 use serde_json::{Value, json};
 use std::{cell::Cell, future::Future};
-use testing::{App, Fault, kill_after, polls};
+use testing::{App, Fault, Tenant, kill_after, polls};
 
 fn subject(mail: &Value) -> &str {
     mail["Content"]["Simple"]["Subject"]["Data"].as_str().unwrap()
@@ -27,11 +27,11 @@ async fn it_comes_in_the_users_morning_and_says_how_much_of_what() {
     let app = App::start().await;
     prefer(&app, json!({"digest": {"frequency": "daily", "hour": 8}, "time_zone": "America/Los_Angeles"})).await;
     deliver(&app, &[status_changed(&app, "DELIVERED"), status_changed(&app, "EXCEPTION")]).await;
-    // Eight o'clock there is 16:00 UTC; the administrator, who has said nothing, is on UTC.
+    // Eight o'clock there is 16:00 UTC, and it comes within fifty minutes; the administrator, who has said nothing, is on UTC.
     at(&app, "2026-01-01T15:59:00Z");
     tick(&app).await;
     assert_eq!(app.mails(), [json!(null); 0]);
-    at(&app, "2026-01-01T16:00:00Z");
+    at(&app, "2026-01-01T16:50:00Z");
     tick(&app).await;
     let mails = app.mails();
     assert_eq!(mails.len(), 1);
@@ -43,11 +43,11 @@ async fn it_comes_in_the_users_morning_and_says_how_much_of_what() {
     }
     assert!(id_of(&mails[0]).starts_with("dig_"));
 
-    at(&app, "2026-01-02T08:00:00Z");
+    at(&app, "2026-01-02T08:50:00Z");
     tick(&app).await;
     assert_eq!(app.mails().iter().skip(1).map(to).collect::<Vec<_>>(), [app.email(Acme, Role::TenantAdmin).as_str()]);
     // Nothing new: nothing more.
-    for time in ["2026-01-02T16:00:00Z", "2026-01-03T16:00:00Z", "2026-01-04T16:00:00Z"] {
+    for time in ["2026-01-02T16:50:00Z", "2026-01-03T16:50:00Z", "2026-01-04T16:50:00Z"] {
         at(&app, time);
         tick(&app).await;
     }
@@ -64,7 +64,7 @@ async fn what_was_read_in_time_is_not_mailed() {
     let event = status_changed(&app, "EXCEPTION");
     deliver(&app, &[event]).await;
     call(&app, Acme, Role::TenantAdmin, "read_all_notifications").await.await;
-    at(&app, "2026-01-02T08:00:00Z");
+    at(&app, "2026-01-02T08:50:00Z");
     tick(&app).await;
     let mails = app.mails();
     assert_eq!((mails.len(), subject(&mails[0])), (1, "2 unread notifications"));
@@ -113,7 +113,8 @@ async fn what_comes_while_one_is_sent_is_in_the_next() {
 
 /// Runs what the clock runs, with one digest due. `event` is delivered when that is claimed, before the inbox is read again.
 async fn tick_with_one_before_the_look(app: &App, event: Told) {
-    let mut claims = app.wire().hold("UpdateItem", 0);
+    // The first takes a place for the mail.
+    let mut claims = app.wire().hold("UpdateItem", 1);
     let meanwhile = async {
         claims.arrived().await;
         let mut looks = app.wire().hold("Query", 0);
@@ -127,7 +128,7 @@ async fn tick_with_one_before_the_look(app: &App, event: Told) {
 
 /// The same, delivered when the inbox has been read again, before the digest is settled.
 async fn tick_with_one_after_the_look(app: &App, event: Told) {
-    let mut settles = app.wire().hold("UpdateItem", 1);
+    let mut settles = app.wire().hold("UpdateItem", 2);
     let meanwhile = async {
         settles.arrived().await;
         deliver(app, &[event]).await;
@@ -181,19 +182,19 @@ async fn what_comes_while_an_empty_one_is_settled_is_in_the_next_after_it_is_tak
 
 #[tokio::test]
 async fn an_alarm_that_comes_while_an_empty_one_is_sent_waits_for_no_hour() {
-    for (is_before, mailed_at) in [(true, "2026-01-02T08:05:00Z"), (false, "2026-01-02T08:15:00Z")] {
+    for (is_before, mailed_at) in [(true, "2026-01-02T08:55:00Z"), (false, "2026-01-02T09:05:00Z")] {
         let app = App::start().await;
         prefer(&app, json!({"digest": {"frequency": "off"}})).await;
         deliver(&app, &[status_changed(&app, "EXCEPTION")]).await;
         call(&app, Acme, Role::TenantAdmin, "read_all_notifications").await.await;
-        at(&app, "2026-01-02T08:00:00Z");
+        at(&app, "2026-01-02T08:50:00Z");
         let alarm = told(&app, app.tenant_id(Acme), "verify_audit", "audit.tamper_detected", json!({}));
         if is_before {
             tick_with_one_before_the_look(&app, alarm).await;
         } else {
             tick_with_one_after_the_look(&app, alarm).await;
             assert!(is_claimed(&app, Role::TenantAdmin).await);
-            at(&app, "2026-01-02T08:10:00Z");
+            at(&app, "2026-01-02T09:00:00Z");
             tick(&app).await;
         }
         let administrator = app.email(Acme, Role::TenantAdmin);
@@ -311,7 +312,7 @@ async fn an_alarm_that_comes_while_a_digest_is_put_off_for_quiet_hours_is_mailed
 async fn a_digest_whose_settling_is_always_overtaken_is_mailed_once() {
     let app = App::start().await;
     deliver(&app, &[status_changed(&app, "EXCEPTION")]).await;
-    at(&app, "2026-01-02T08:00:00Z");
+    at(&app, "2026-01-02T08:50:00Z");
     let (mut running, mut times) = (Box::pin(tick(&app)), 0);
     // The digest is settled in a transaction.
     while times < 12 {
@@ -323,7 +324,7 @@ async fn a_digest_whose_settling_is_always_overtaken_is_mailed_once() {
     }
     assert!(times >= 1);
     app.wire().heal();
-    for minute in ["08:10", "08:20", "08:30"] {
+    for minute in ["09:10", "09:20", "09:30"] {
         at(&app, &format!("2026-01-02T{minute}:00Z"));
         tick(&app).await;
     }
@@ -351,7 +352,7 @@ async fn what_is_to_be_mailed_is_found_behind_much_that_is_not() {
 async fn killed_at_any_await_it_is_sent_and_a_repeated_one_says_that_it_is() {
     let probe = App::start().await;
     deliver(&probe, &[status_changed(&probe, "DELIVERED")]).await;
-    at(&probe, "2026-01-02T08:00:00Z");
+    at(&probe, "2026-01-02T08:50:00Z");
     let (_, most) = polls(SCHEDULES[0].run(probe.deps())).await;
     assert_eq!(probe.mails().len(), 1);
 
@@ -360,7 +361,7 @@ async fn killed_at_any_await_it_is_sent_and_a_repeated_one_says_that_it_is() {
     for day in 2..28 {
         at(&app, &format!("2026-01-{day:02}T06:00:00Z"));
         deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
-        at(&app, &format!("2026-01-{day:02}T08:00:00Z"));
+        at(&app, &format!("2026-01-{day:02}T08:50:00Z"));
         let kill = 1 + (day - 2) * most / 25;
         kill_after(kill, SCHEDULES[0].run(app.deps())).await;
         // The next runs, and one when the claim of whoever was killed is over.
@@ -383,7 +384,7 @@ async fn killed_at_any_await_it_is_sent_and_a_repeated_one_says_that_it_is() {
 async fn of_two_runs_at_once_one_sends() {
     let app = App::start().await;
     deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
-    at(&app, "2026-01-02T08:00:00Z");
+    at(&app, "2026-01-02T08:50:00Z");
     let runs = (0..3).map(|_| tick(&app));
     futures_util::future::join_all(runs).await;
     assert_eq!(app.mails().len(), 1);
@@ -393,10 +394,10 @@ async fn of_two_runs_at_once_one_sends() {
 async fn a_mail_service_that_does_not_answer_delays_it_and_no_more() {
     let app = App::start().await;
     deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
-    at(&app, "2026-01-02T08:00:00Z");
+    at(&app, "2026-01-02T08:50:00Z");
     app.wire().fail("ses", 0, 3, Fault::Gone);
     assert!(SCHEDULES[0].run(app.deps()).await.is_err());
-    at(&app, "2026-01-02T08:10:00Z");
+    at(&app, "2026-01-02T09:00:00Z");
     tick(&app).await;
     assert_eq!(app.mails().len(), 1);
 }
@@ -410,16 +411,80 @@ async fn a_mail_service_that_only_fails_is_left_alone_by_all_and_no_mail_is_lost
     let mut asked = Vec::new();
     for round in 0..5 {
         app.reset_calls();
-        at(&app, &format!("2026-01-02T08:{round}0:00Z"));
+        at(&app, &format!("2026-01-02T09:{round}0:00Z"));
         let _ = SCHEDULES[0].run(app.deps()).await;
         asked.push(app.calls().ses.len());
     }
     // Three attempts for each; then for one, which finds out whether the others may.
     assert_eq!(asked, [6, 6, 6, 3, 3]);
     app.wire().heal();
-    for time in ["2026-01-02T09:00:00Z", "2026-01-02T09:10:00Z"] {
+    for time in ["2026-01-02T10:00:00Z", "2026-01-02T10:10:00Z"] {
         at(&app, time);
         let _ = SCHEDULES[0].run(app.deps()).await;
     }
     assert_eq!(app.mails().len(), 2);
+}
+
+/// Spends so many of a minute's mails as leave `left`.
+async fn spend(app: &App, left: i64) {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    let per_minute = i64::from(common::scale::MAILS_PER_MINUTE);
+    let tat = common::Clock::now(app.clock()).as_millis() * 1000 + (per_minute - left) * (60_000_000 / per_minute);
+    let gate = format!("{}#GATE#ses", TenantId::PLATFORM);
+    let put = app.raw().put_item().table_name(&app.provisioned().tables["EphemeraTable"]);
+    let put = put.item("pk", AttributeValue::S(gate)).item("sk", AttributeValue::S("GATE".to_owned()));
+    put.item("tat", AttributeValue::N(tat.to_string())).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn digest_for_which_there_is_no_room_is_not_claimed_and_an_alarm_goes_first() {
+    let app = App::start().await;
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    at(&app, "2026-01-02T08:50:00Z");
+    // The other tenant's alarm comes last, and there is room for urgent mails only.
+    let alarm = told(&app, app.tenant_id(Tenant::Birch), "verify_audit", "audit.tamper_detected", json!({}));
+    deliver(&app, &[alarm]).await;
+    spend(&app, i64::from(common::scale::MAILS_PER_MINUTE) / 2 - 1).await;
+    tick(&app).await;
+    let theirs = |role| app.email(Tenant::Birch, role);
+    let mails = app.mails();
+    assert!(
+        !mails.is_empty()
+            && mails.iter().all(|mail| [theirs(Role::Auditor), theirs(Role::TenantAdmin)].iter().any(|e| e == to(mail)))
+    );
+    for role in [Role::Marketer, Role::TenantAdmin] {
+        assert!(!is_claimed(&app, role).await, "{role}");
+    }
+    // With room it goes out, in the next run, and not ten minutes later.
+    let before = mails.len();
+    app.clock().advance(std::time::Duration::from_secs(61));
+    tick(&app).await;
+    assert!(app.mails()[before..].iter().any(|mail| to(mail) == app.email(Acme, Role::Marketer)));
+    // An alarm has to be told when there is no room at all, too: the run after does.
+    spend(&app, 0).await;
+    let alarm = told(&app, app.tenant_id(Acme), "verify_audit", "audit.tamper_detected", json!({}));
+    deliver(&app, &[alarm]).await;
+    let before = app.mails().len();
+    tick(&app).await;
+    assert_eq!(app.mails().len(), before);
+    app.clock().advance(std::time::Duration::from_secs(61));
+    tick(&app).await;
+    assert!(app.mails().len() > before);
+}
+
+#[tokio::test]
+async fn alarm_among_overdue_digests_is_looked_at_before_them() {
+    let app = App::start().await;
+    deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+    at(&app, "2026-01-02T08:50:00Z");
+    let alarm = told(&app, app.tenant_id(Tenant::Birch), "verify_audit", "audit.tamper_detected", json!({}));
+    deliver(&app, &[alarm]).await;
+    tick(&app).await;
+    let mails = app.mails();
+    let first = mails.iter().position(|mail| to(mail) == app.email(Acme, Role::Marketer)).unwrap();
+    let last = mails
+        .iter()
+        .rposition(|mail| [Role::Auditor, Role::TenantAdmin].iter().any(|r| to(mail) == app.email(Tenant::Birch, *r)));
+    // Eight are under way at once, so that the order in which they begin is not quite that in which they leave.
+    assert!(last.unwrap() <= first + 1, "{:?}", mails.iter().map(to).collect::<Vec<_>>());
 }

@@ -8,7 +8,7 @@ use testing::App;
 
 async fn mails_next_morning(app: &App) -> usize {
     deliver(app, &[status_changed(app, "DELIVERED")]).await;
-    at(app, "2026-01-02T08:00:00Z");
+    at(app, "2026-01-02T08:50:00Z");
     tick(app).await;
     app.mails().len()
 }
@@ -75,7 +75,7 @@ async fn digests_and_alarms(app: &App) -> (usize, usize) {
     item.remove("read_at");
     let put = app.raw().put_item().table_name(&app.provisioned().tables["RecordsTable"]).set_item(Some(item));
     put.send().await.unwrap();
-    at(app, "2026-01-03T08:00:00Z");
+    at(app, "2026-01-03T08:50:00Z");
     tick(app).await;
     (digests, app.mails().len() - digests)
 }

@@ -37,7 +37,7 @@ async fn a_notification_of_an_unknown_kind_is_passed_over_and_stays() {
     let replayed: Vec<Value> =
         app.all_frames().into_iter().skip(frames).map(|frame| serde_json::to_value(frame).unwrap()).collect();
     assert!(format!("{replayed:?}").contains("replayed") && !format!("{replayed:?}").contains("later_word"), "{replayed:?}");
-    at(&app, "2026-01-02T08:00:00Z");
+    at(&app, "2026-01-02T08:50:00Z");
     tick(&app).await;
     assert_eq!(app.mails()[0]["Content"]["Simple"]["Subject"]["Data"], "2 unread notifications");
     assert_eq!(stored(&app, "N#000000000002", "kind").await, "later_word");

@@ -3,7 +3,9 @@
 //! The body holds a tracking number. It is read for its search token, and neither kept nor answered; whether anybody waits for
 //! that number is not told.
 
-use common::{Data, IdempotencyKey, Need, Operation, Public, PublicEndpoint, PushBody, RateLimit, Result, Route, Sample};
+use common::{
+    Data, IdempotencyKey, Need, Operation, PerNetwork, Public, PublicEndpoint, PushBody, RateLimit, Result, Route, Sample,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -37,6 +39,9 @@ impl Operation for UpsWebhook {
 }
 
 impl PublicEndpoint for UpsWebhook {
+    const PER_NETWORK: PerNetwork = PerNetwork::Requests(RateLimit::WEBHOOK);
+    const COUNTED: bool = true;
+
     async fn handle(cx: &mut Public<'_, Self>, push: PushBody) -> Result<Received> {
         let hinted = cx.take_hint(&push).await?;
         cx.log("shipments.hinted", hinted);
@@ -154,6 +159,11 @@ mod tests {
                 _ = &mut pushing => break,
                 () = held.arrived() => {}
             }
+            // The last is the record's, when the hint has been taken.
+            let update = world.app.wire().asked("UpdateItem").pop().unwrap();
+            if update["Key"]["pk"]["S"].as_str().unwrap().ends_with("#AUDIT") {
+                break;
+            }
             world.deliveries().settle().await;
             held.let_go();
             pushing.await;
@@ -195,6 +205,42 @@ mod tests {
         world.wait(Duration::from_secs(3601));
         assert_eq!(push(&world, &good, &event(1)).await.status, 401);
         assert_eq!(world.due(&id).await, due);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn pushes_of_a_minute_are_one_event_that_counts_them() {
+        let world = world().await;
+        world.shipment(Acme, 1).await;
+        world.shipment(Birch, 2).await;
+        world.run("renew_track_alerts").await.unwrap();
+        let token = token(&world).await;
+        // A full minute, so that all are in the same.
+        let minute = (now(&world.app).as_millis() / 60_000 + 1) * 60_000;
+        world.app.clock().set(common::Timestamp::from_millis(minute));
+        for n in 0..40 {
+            assert_eq!(push(&world, &token, &event(1 + n % 2)).await.status, 200);
+        }
+        let counted = async || -> Vec<u64> {
+            let events = world.app.platform_audit().await;
+            let pushes = events.iter().filter(|event| event["type"] == "api.ups_webhook" && event["status"] == 200);
+            pushes.map(|event| event["count"].as_u64().unwrap()).collect()
+        };
+        assert_eq!(counted().await, [40]);
+        world.wait(Duration::from_secs(60));
+        push(&world, &token, &event(1)).await;
+        let mut counts = counted().await;
+        counts.sort_unstable();
+        assert_eq!(counts, [1, 40]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn push_that_cannot_be_counted_on_record_is_answered_503() {
+        let world = world().await;
+        world.shipment(Acme, 1).await;
+        world.run("renew_track_alerts").await.unwrap();
+        let token = token(&world).await;
+        world.app.wire().fail_about("UpdateItem", "#AUDIT", testing::Fault::Gone);
+        assert_eq!(push(&world, &token, &event(1)).await.status, 503);
     }
 
     #[tokio::test(flavor = "multi_thread")]

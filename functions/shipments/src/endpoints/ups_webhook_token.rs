@@ -1,7 +1,8 @@
 //! Gives UPS the token that it shows when it pushes.
 
 use common::{
-    CarrierToken, Data, IdempotencyKey, Need, Operation, Public, PublicEndpoint, RateLimit, Result, Route, Sample, TokenRequest,
+    CarrierToken, Data, IdempotencyKey, Need, Operation, PerNetwork, Public, PublicEndpoint, RateLimit, Result, Route, Sample,
+    TokenRequest,
 };
 
 #[derive(Debug)]
@@ -21,6 +22,8 @@ impl Operation for UpsWebhookToken {
 }
 
 impl PublicEndpoint for UpsWebhookToken {
+    const PER_NETWORK: PerNetwork = PerNetwork::Requests(RateLimit::WEBHOOK);
+
     async fn handle(cx: &mut Public<'_, Self>, request: TokenRequest) -> Result<CarrierToken> {
         cx.admit_carrier(&request).await
     }

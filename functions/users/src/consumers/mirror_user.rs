@@ -11,7 +11,7 @@ use crate::{
 };
 use common::{
     Background, CONTENDED, Condition, Consumer, Delivery, Directory, Edit, Error, Feed, Incoming, Key, Mail, MailKind, MemberPii,
-    Membership, Need, Queue, Resource, Result, TemporaryPassword, Tenant, UserId, UserInvited, profile_key,
+    Membership, Need, Queue, Resource, Result, TemporaryPassword, Tenant, Turn, UserId, UserInvited, profile_key,
 };
 
 /// How often a user is looked at who changes meanwhile.
@@ -224,7 +224,7 @@ async fn send(
     };
     let row = cx.reader().get(&profile_key()).await?.ok_or(Error::internal("no tenant"))?;
     let (subject, text, html) = mail::letter(letter, &Tenant::from_row(&row)?.name, password.as_ref());
-    let mail = Mail { to: &email, kind: MailKind::Security, subject, text, html, id: event.to_owned() };
+    let mail = Mail { to: &email, kind: MailKind::Security, turn: Turn::First, subject, text, html, id: event.to_owned() };
     let mailed = cx.mailer()?.send(&mail).await?;
     cx.log("mail", mailed.as_str());
     Ok(())

@@ -299,7 +299,7 @@ pub(super) fn response_headers() -> Value {
     let count = || json!({ "type": "integer", "minimum": 0 });
     json!({
         "X-Correlation-Id": header("Finds this request in logs and in the audit log", json!({ "type": "string" })),
-        "RateLimit-Limit": header("Requests in a whole budget: the caller's, or with 429 that of the limit that refuses", count()),
+        "RateLimit-Limit": header("Requests in a whole budget: the caller's; before sign-in the failures of all who come from its network, whom successes cost nothing; with 429 that of the limit that refuses", count()),
         "RateLimit-Remaining": header("Requests left in that budget", count()),
         "RateLimit-Reset": header("Seconds until that budget is whole again: no fewer than `Retry-After`", count()),
         "Retry-After": header("Seconds to wait", count()),

@@ -20,10 +20,14 @@ const INTEGRATION_TIMEOUT_MS: u32 = 11_000;
 /// How long API Gateway may keep the authorizer's answer. It holds nothing that goes stale.
 const AUTHORIZER_TTL_SECONDS: u32 = 300;
 /// The API's own ceiling; callers' limits are far below.
-const REQUESTS_PER_SECOND: u32 = 500;
+pub(crate) const REQUESTS_PER_SECOND: u32 = 500;
 const BURST: u32 = 1_000;
-/// What one address may send in five minutes before it is refused unheard.
-const REQUESTS_PER_ADDRESS: u32 = 3_000;
+/// What one address may send in five minutes before it is refused unheard: a clinic of a thousand people, each thirty requests.
+pub(crate) const REQUESTS_PER_ADDRESS: u32 = 30_000;
+/// The same of what needs no session: those people sign in, with a second factor, and mistype.
+pub(crate) const SIGN_INS_PER_ADDRESS: u32 = 5_000;
+/// The same of the carrier's pushes: more than the endpoint's own limit, which says so in its answer.
+pub(crate) const PUSHES_PER_ADDRESS: u32 = 20_000;
 
 /// TLS 1.2 and 1.3 only, with forward secrecy: the API's own endpoint takes 1.0 otherwise.
 const SECURITY_POLICY: &str = "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09";
@@ -471,15 +475,39 @@ fn web_acl() -> Node {
             "VisibilityConfig" => visible(name),
         }
     };
-    let rate = map! {
-        "Name" => "RequestsPerAddress",
-        "Priority" => 0u32,
-        "Action" => map! { "Block" => Node::Map(vec![]) },
-        "Statement" => map! {
-            "RateBasedStatement" => map! { "AggregateKeyType" => "IP", "EvaluationWindowSec" => 300u32, "Limit" => REQUESTS_PER_ADDRESS },
-        },
-        "VisibilityConfig" => visible("RequestsPerAddress"),
+    let rates = [
+        ("RequestsPerAddress", REQUESTS_PER_ADDRESS, None),
+        ("SignInsPerAddress", SIGN_INS_PER_ADDRESS, Some("/v1/auth/")),
+        ("PushesPerAddress", PUSHES_PER_ADDRESS, Some("/v1/webhooks/")),
+    ];
+    let limited = |(priority, (name, limit, below)): (u32, (&'static str, u32, Option<&'static str>))| {
+        let mut statement = map! { "AggregateKeyType" => "IP", "EvaluationWindowSec" => 300u32, "Limit" => limit };
+        if let (Node::Map(members), Some(path)) = (&mut statement, below) {
+            // As the gateway will read it, however it is written.
+            let plain = list![
+                map! { "Priority" => 0u32, "Type" => "URL_DECODE" },
+                map! { "Priority" => 1u32, "Type" => "NORMALIZE_PATH" },
+            ];
+            let matches = map! {
+                "FieldToMatch" => map! { "UriPath" => Node::Map(vec![]) },
+                "PositionalConstraint" => "CONTAINS", "SearchString" => path, "TextTransformations" => plain,
+            };
+            members.push(("ScopeDownStatement".to_owned(), map! { "ByteMatchStatement" => matches }));
+        }
+        map! {
+            "Name" => name,
+            "Priority" => priority,
+            "Action" => map! { "Block" => Node::Map(vec![]) },
+            "Statement" => map! { "RateBasedStatement" => statement },
+            "VisibilityConfig" => visible(name),
+        }
     };
+    let mut rules: Vec<_> = (0u32..).zip(rates).map(limited).collect();
+    rules.extend([
+        managed(3, "AWSManagedRulesAmazonIpReputationList", None),
+        managed(4, "AWSManagedRulesKnownBadInputsRuleSet", None),
+        managed(5, "AWSManagedRulesCommonRuleSet", Some("SizeRestrictions_BODY")),
+    ]);
     map! {
         "Type" => "AWS::WAFv2::WebACL",
         "Properties" => map! {
@@ -489,12 +517,55 @@ fn web_acl() -> Node {
             "VisibilityConfig" => map! {
                 "SampledRequestsEnabled" => false, "CloudWatchMetricsEnabled" => true, "MetricName" => sub("${Prefix}-api"),
             },
-            "Rules" => list![
-                rate,
-                managed(1, "AWSManagedRulesAmazonIpReputationList", None),
-                managed(2, "AWSManagedRulesKnownBadInputsRuleSet", None),
-                managed(3, "AWSManagedRulesCommonRuleSet", Some("SizeRestrictions_BODY")),
-            ],
+            "Rules" => Node::List(rules),
         },
+    }
+}
+
+#[cfg(test)]
+mod wall_tests {
+    use super::*;
+    use common::RateLimit;
+
+    /// The rate rules: name, limit in five minutes, and below which path.
+    fn rates() -> Vec<(String, u32, Option<String>)> {
+        let rules = web_acl().write(0);
+        let text = emulators_yaml(&rules);
+        let rules = text["Properties"]["Rules"].as_sequence().unwrap().clone();
+        let rated = rules.iter().filter_map(|rule| {
+            let statement = rule["Statement"]["RateBasedStatement"].as_mapping()?;
+            let below = statement
+                .get("ScopeDownStatement")
+                .map(|down| down["ByteMatchStatement"]["SearchString"].as_str().unwrap().to_owned());
+            let limit = u32::try_from(statement.get("Limit").unwrap().as_u64().unwrap()).unwrap();
+            Some((rule["Name"].as_str().unwrap().to_owned(), limit, below))
+        });
+        rated.collect()
+    }
+
+    fn emulators_yaml(text: &str) -> serde_norway::Value {
+        serde_norway::from_str(text).unwrap()
+    }
+
+    /// What `limit` allows in five minutes.
+    fn in_five_minutes(limit: RateLimit) -> u32 {
+        u32::try_from(u64::from(limit.calls) * 300 / limit.per.as_secs()).unwrap()
+    }
+
+    #[test]
+    fn wall_lets_through_what_each_public_endpoints_own_limit_lets_through() {
+        let rates = rates();
+        assert_eq!(rates.len(), 3);
+        for endpoint in registry::all().filter(|endpoint| endpoint.audited && endpoint.kind == common::Kind::Public) {
+            let holds = rates
+                .iter()
+                .filter(|(_, _, below)| below.as_ref().is_none_or(|path| endpoint.route.path.contains(path.as_str())));
+            for (name, limit, _) in holds {
+                assert!(*limit > in_five_minutes(endpoint.limit), "{name} hides the limit of {}", endpoint.name);
+            }
+        }
+        // A thousand people who come within five minutes: password, second factor, and one in five again.
+        let sign_ins = rates.iter().find(|(_, _, below)| below.as_deref() == Some("/v1/auth/")).unwrap();
+        assert!(sign_ins.1 >= 1_000 * 2 * 6 / 5);
     }
 }

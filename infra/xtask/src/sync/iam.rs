@@ -44,6 +44,10 @@ impl Grants {
                 grants.background(function);
                 // Sessions that may be over.
                 grants.ephemera_due = function.needs(Need::Tenants) && function.needs(Need::Sessions);
+                if schedule.in_rounds_of.is_some() {
+                    // Whose turn it is.
+                    grants.ephemera.extend(["GetItem", "UpdateItem"]);
+                }
                 if schedule.waits && function.needs(Need::Tenants) {
                     // The gates.
                     grants.records.insert("GetItem");

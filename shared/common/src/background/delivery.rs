@@ -18,7 +18,7 @@ use phi::{Sealed, SealedFields, SearchToken};
 use std::marker::PhantomData;
 
 /// How many tenants' gates, or lists, one run asks for at once.
-const TENANTS_AT_ONCE: usize = 16;
+pub(crate) const TENANTS_AT_ONCE: usize = 16;
 /// The log line that an alarm counts.
 const TENANT_SKIPPED: &str = "tenant.skipped";
 
@@ -72,6 +72,8 @@ pub struct Delivery<'a, B> {
 #[derive(Debug)]
 pub struct Tick<'a, S> {
     pub(crate) ground: &'a Ground<'a>,
+    /// The tenants that are this part's of a round.
+    pub(crate) only: Option<&'a [TenantId]>,
     pub(crate) of: PhantomData<fn() -> S>,
 }
 
@@ -209,11 +211,10 @@ impl<S: Schedule> Tick<'_, S> {
     /// # Errors
     /// 503 where the list of tenants cannot be read; the last tenant's error where none could be looked at.
     pub async fn tenants(&self) -> Result<Vec<TenantId>> {
-        const { assert!(declares(S::NEEDS, Need::Tenants), "looks over all tenants: add Need::Tenants to NEEDS") }
-        let query = Query { newest_first: false, ..TableQuery::index(Index::All, tenant::LIST).limit(1000) };
-        let rows = self.ground.deps.db.query_all(TenantId::PLATFORM, &query).await?;
-        let listed: Vec<_> = rows.iter().map(|row| (None, row.parse("tenant_id").map(Some))).collect();
-        let tenants = self.without_failed(listed)?;
+        let tenants = match self.only {
+            Some(only) => only.to_vec(),
+            None => self.listed().await?,
+        };
         if !S::WAITS {
             return Ok(tenants);
         }
@@ -226,6 +227,15 @@ impl<S: Schedule> Tick<'_, S> {
         let look = async |tenant| (Some(tenant), active(tenant).await);
         let looked = stream::iter(tenants).map(look).buffered(TENANTS_AT_ONCE).collect::<Vec<_>>().await;
         self.without_failed(looked)
+    }
+
+    /// Every tenant there is.
+    pub(crate) async fn listed(&self) -> Result<Vec<TenantId>> {
+        const { assert!(declares(S::NEEDS, Need::Tenants), "looks over all tenants: add Need::Tenants to NEEDS") }
+        let query = Query { newest_first: false, ..TableQuery::index(Index::All, tenant::LIST).limit(1000) };
+        let rows = self.ground.deps.db.query_all(TenantId::PLATFORM, &query).await?;
+        let listed: Vec<_> = rows.iter().map(|row| (None, row.parse("tenant_id").map(Some))).collect();
+        self.without_failed(listed)
     }
 
     /// What of each tenant's `list` is due, longest first, `most` of each at most; who has nothing due is left out. One Query a

@@ -12,17 +12,18 @@ mod delivery;
 mod message;
 mod queue;
 mod redrive;
+mod round;
 mod run;
 mod waiting;
 
 pub use dead_letter::DeadLetter;
-pub(crate) use delivery::Ground;
 pub use delivery::{Delivery, DueItem, Incoming, Tick};
+pub(crate) use delivery::{Ground, TENANTS_AT_ONCE};
 pub use message::WakeUp;
 pub(crate) use queue::Queues;
 pub use queue::{Feed, Queue};
 pub use redrive::Dead;
-pub(crate) use run::{consume, tick};
+pub(crate) use run::{IN_FLIGHT, consume, tick};
 
 use crate::{Deps, Error, Message, Need, Result, Schema, TenantId, Timestamp, acting::as_function};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
@@ -86,6 +87,9 @@ pub trait Schedule: Background {
     /// Whether what follows opens health information: then a tenant without a business associate agreement in force is passed by.
     const UNDER_AGREEMENT: bool = false;
 
+    /// So many tenants at a time are looked at, in rounds that runs share: where all of them may take longer than until the next run.
+    const IN_ROUNDS_OF: Option<usize> = None;
+
     /// What there is to do now, in which tenants.
     fn due(cx: &Tick<'_, Self>) -> impl Future<Output = Result<Vec<(TenantId, Self::Part)>>> + Send;
 }
@@ -145,6 +149,8 @@ pub struct AnySchedule {
     pub every_minutes: u32,
     /// Whether tenants that are stopped are passed by.
     pub waits: bool,
+    /// So many tenants at a time are looked at, where it goes through them in rounds.
+    pub in_rounds_of: Option<usize>,
     run: Run,
 }
 
@@ -160,6 +166,7 @@ impl AnySchedule {
             timeout_secs: S::TIMEOUT_SECS,
             every_minutes: S::EVERY_MINUTES,
             waits: S::WAITS,
+            in_rounds_of: S::IN_ROUNDS_OF,
             run: |deps, deadline| Box::pin(tick::<S>(deps, deadline)),
         }
     }

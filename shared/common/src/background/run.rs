@@ -5,6 +5,7 @@ use super::{
     Background, Consumer, DeadLetter, Delivery, Ground, Incoming, Part, Schedule, Tick,
     message::{self, Received},
     redrive::tenant_of_group,
+    round::Round,
     waiting,
 };
 use crate::{
@@ -26,7 +27,7 @@ use futures_util::{StreamExt, future::join_all, stream};
 use std::{collections::BTreeMap, marker::PhantomData, time::Duration};
 
 /// How many messages, and how many parts of one, are under way at once.
-const IN_FLIGHT: usize = 8;
+pub(crate) const IN_FLIGHT: usize = 8;
 /// How long before a function's end its last commit must have been made.
 const MARGIN: Duration = Duration::from_millis(500);
 /// How often one part's work is done because what it had read had changed.
@@ -241,16 +242,45 @@ pub(crate) async fn tick<S: Schedule>(deps: &Deps, deadline: Option<Timestamp>) 
         envelope: None,
         trace: &trace,
     };
-    let due = unwind(S::due(&Tick { ground: &ground, of: PhantomData })).await;
-    line::<S>(&ground, "due", &due.as_ref().map(|_| Done::Nothing).map_err(Clone::clone));
+    let Some(most) = S::IN_ROUNDS_OF else {
+        let (parts, done) = some_tenants::<S>(&ground, None).await?;
+        return done.map(|()| parts);
+    };
+    let tenants = Tick::<S> { ground: &ground, only: None, of: PhantomData }.listed().await;
+    line::<S>(&ground, "due", &tenants.as_ref().map(|_| Done::Nothing).map_err(Clone::clone));
+    let mut tenants = tenants?;
+    tenants.sort_unstable();
+    // What is taken last is to be done as well.
+    let until = ground.deadline.minus(Duration::from_secs(S::TIMEOUT_SECS.into()) / 3);
+    let mut round = Round { db: &deps.db, schedule: S::NAME, tenants, joined: None };
+    let (mut parts, mut done) = (0, Ok(()));
+    loop {
+        let at = deps.clock.now();
+        let taken = if at < until { round.take(most, at).await? } else { None };
+        let Some(taken) = taken else { return done.map(|()| parts) };
+        match some_tenants::<S>(&ground, Some(&taken)).await {
+            Ok((some, result)) => {
+                parts += some;
+                done = done.and(result);
+            }
+            Err(error) => done = done.and(Err(error)),
+        }
+    }
+}
+
+/// What is due in all tenants, or in those that are named: how many parts that were, and what became of them.
+async fn some_tenants<S: Schedule>(ground: &Ground<'_>, only: Option<&[TenantId]>) -> Result<(usize, Result<()>)> {
+    let due = unwind(S::due(&Tick { ground, only, of: PhantomData })).await;
+    if only.is_none() || due.is_err() {
+        line::<S>(ground, "due", &due.as_ref().map(|_| Done::Nothing).map_err(Clone::clone));
+    }
     let due = due?;
     let parts = due.len();
     let work = stream::iter(due).map(async |(tenant, part)| {
         let ground = Ground { tenant, ..ground.clone() };
         one_part::<S>(&ground, &[], &part).await
     });
-    first_error(work.buffer_unordered(IN_FLIGHT).collect::<Vec<_>>().await)?;
-    Ok(parts)
+    Ok((parts, first_error(work.buffer_unordered(IN_FLIGHT).collect::<Vec<_>>().await)))
 }
 
 /// One part: its own trace, audit event, deduplication record and transaction; then its sends.
