@@ -1,10 +1,12 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use dynoxide::Database;
 use rusqlite::Connection;
 
 use crate::Error;
+use crate::lag::Lag;
 use crate::server::Server;
 
 /// It finds a stream's next sequence number, and where a reader goes on, by reading the whole stream: after ten thousand
@@ -30,6 +32,8 @@ pub enum Storage {
 pub struct Dynamo {
     server: Server,
     database: Database,
+    /// What makes its indexes late, and what answers for them.
+    late: Option<(Lag, Box<Dynamo>)>,
 }
 
 impl std::fmt::Debug for Dynamo {
@@ -63,13 +67,35 @@ impl Dynamo {
                 eprintln!("dynamodb: {error}");
             }
         })?;
-        Ok(Self { server, database })
+        Ok(Self { server, database, late: None })
+    }
+
+    /// The same, whose indexes show a write so long after it.
+    ///
+    /// # Errors
+    /// As [`Dynamo::start`].
+    pub fn start_with_late_indexes(storage: Storage, after: Duration) -> Result<Self, Error> {
+        let copied = match &storage {
+            Storage::Memory => Storage::Memory,
+            Storage::File(path) => Storage::File(copy(path)?),
+        };
+        let (mut dynamo, indexes) = (Self::start(storage)?, Self::start(copied)?);
+        let lag = Lag::start(dynamo.server.endpoint(), indexes.endpoint(), after)?;
+        dynamo.late = Some((lag, Box::new(indexes)));
+        Ok(dynamo)
+    }
+
+    /// Has indexes show what was there until now, and nothing newer, until it is told otherwise. Only where they are late.
+    pub fn hold_indexes(&self, held: bool) {
+        if let Some((lag, _)) = &self.late {
+            lag.hold(held);
+        }
     }
 
     /// The URL for `AWS_ENDPOINT_URL_DYNAMODB`.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        self.server.endpoint()
+        self.late.as_ref().map_or_else(|| self.server.endpoint(), |(lag, _)| lag.endpoint())
     }
 
     /// Deletes what has expired, as AWS does on its own within a few days; answers how many items that were.
@@ -82,8 +108,29 @@ impl Dynamo {
 
     /// Finishes what was asked so far, for two seconds at most, and frees the port and the file.
     pub fn stop(self) {
+        if let Some((lag, indexes)) = self.late {
+            lag.stop();
+            indexes.stop();
+        }
         self.server.stop();
     }
+}
+
+/// A copy of the storage beside it, in place of an older one: what the indexes know at first.
+fn copy(path: &std::path::Path) -> Result<PathBuf, Error> {
+    let storage = |error: std::io::Error| Error::Storage(error.to_string());
+    let named = |path: &std::path::Path, end: &str| PathBuf::from(format!("{}{end}", path.display()));
+    let copied = named(path, ".indexes");
+    for end in ["", "-wal", "-shm"] {
+        let (from, to) = (named(path, end), named(&copied, end));
+        if to.exists() {
+            std::fs::remove_file(&to).map_err(storage)?;
+        }
+        if from.exists() {
+            std::fs::copy(&from, &to).map_err(storage)?;
+        }
+    }
+    Ok(copied)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod error;
 mod http_client;
 pub mod iam;
 mod kms;
+mod lag;
 mod ministack;
 mod provision;
 mod server;

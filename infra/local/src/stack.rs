@@ -62,6 +62,8 @@ pub struct Options {
     pub carrier: Carrier,
     /// How much faster than elsewhere schedules come round, sockets grow old and failed messages come again; 1 or more.
     pub time_scale: u32,
+    /// How long after a write the tables' indexes show it.
+    pub index_lag: Duration,
 }
 
 impl Default for Options {
@@ -77,6 +79,7 @@ impl Default for Options {
             observer: None,
             carrier: Carrier::StandIn { speed: None },
             time_scale: 1,
+            index_lag: Duration::ZERO,
         }
     }
 }
@@ -237,7 +240,10 @@ impl Emulators {
         let ministack = MiniStackOptions { data_dir: kept.as_ref().map(|dir| dir.join("aws")), progress: options.progress };
         let ministack = tokio::task::spawn_blocking(move || MiniStack::start(&ministack));
         let tables = kept.as_ref().map_or(Storage::Memory, |dir| Storage::File(dir.join("tables.sqlite")));
-        let dynamo = Dynamo::start(tables);
+        let dynamo = match options.index_lag {
+            Duration::ZERO => Dynamo::start(tables),
+            lag => Dynamo::start_with_late_indexes(tables, lag),
+        };
         let kms = Kms::start(kept.map(|dir| dir.join("kms.json")));
         let ministack = ministack.await.map_err(|_| Error::Ended("the AWS emulator's start"))??;
         Ok(Self { dynamo: Arc::new(dynamo?), kms: kms?, ministack })

@@ -48,6 +48,9 @@ pub(crate) struct Args {
     /// Lets schedules come round, sockets grow old and failed messages come again so many times sooner
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     time_scale: u32,
+    /// Lets the tables' indexes show a write so many milliseconds late, as AWS's do
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    index_lag: u64,
     #[command(flatten)]
     ups: Ups,
 }
@@ -114,6 +117,7 @@ async fn serve(args: Args) -> Outcome {
         observer: Some(view.clone()),
         carrier: args.ups.carrier(args.ups_speed),
         time_scale: args.time_scale,
+        index_lag: Duration::from_millis(args.index_lag),
     };
     let data = options.data.clone();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

@@ -68,7 +68,7 @@ pub struct App {
     /// Makes e-mails differ between the apps that share one user pool.
     tag: String,
     roles: Arc<Roles>,
-    _emulators: Option<(Dynamo, Kms)>,
+    emulators: Option<(Dynamo, Kms)>,
 }
 
 /// Who signs: each function as itself, and whoever acts outside all of them as an operator; while the test is set up, somebody whom
@@ -145,7 +145,23 @@ impl App {
         Self::build(Some(endpoint), false, "on").await
     }
 
+    /// As [`start`](Self::start), where indexes can be held back: [`hold_indexes`](Self::hold_indexes).
+    pub async fn with_late_indexes() -> Self {
+        Self::build_on(None, true, "on", true).await
+    }
+
+    /// From now on indexes show what was there until now, and nothing newer; or, where they are not `held` any more, what there is.
+    pub fn hold_indexes(&self, held: bool) {
+        if let Some((dynamo, _)) = &self.emulators {
+            dynamo.hold_indexes(held);
+        }
+    }
+
     async fn build(cognito: Option<&str>, seeded: bool, sessions: &str) -> Self {
+        Self::build_on(cognito, seeded, sessions, false).await
+    }
+
+    async fn build_on(cognito: Option<&str>, seeded: bool, sessions: &str, late_indexes: bool) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml");
         let given = [("MailDomain", MAIL_DOMAIN), ("TenantSessions", sessions)];
         let mut overrides: Overrides = given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -156,7 +172,11 @@ impl App {
         let (emulators, dynamodb, kms) = if external() {
             (None, external_endpoint("DYNAMODB"), external_endpoint("KMS"))
         } else {
-            let dynamo = Dynamo::start(Storage::Memory).expect("dynoxide starts");
+            let dynamo = match late_indexes {
+                true => Dynamo::start_with_late_indexes(Storage::Memory, std::time::Duration::ZERO),
+                false => Dynamo::start(Storage::Memory),
+            };
+            let dynamo = dynamo.expect("dynoxide starts");
             let kms = Kms::start(None).expect("KMS starts");
             let endpoints = (dynamo.endpoint(), kms.endpoint());
             (Some((dynamo, kms)), endpoints.0, endpoints.1)
@@ -216,7 +236,7 @@ impl App {
             provisioned,
             tag,
             roles,
-            _emulators: emulators,
+            emulators,
         };
         if seeded {
             app.seed().await;

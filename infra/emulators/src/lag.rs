@@ -1,0 +1,148 @@
+//! Indexes that show a moment late what the tables have, as AWS's do and the emulator's do not.
+//!
+//! A second DynamoDB is written what the first has taken, in the same order, and later. Queries of an index are answered by the second,
+//! all else by the first. Writes go one at a time, so that their order is one.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::sync::Mutex;
+
+use crate::Error;
+use crate::server::Server;
+
+const TARGET: &str = "x-amz-target";
+/// What changes items.
+const WRITES: [&str; 5] = ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"];
+/// What both must have.
+const TABLES: [&str; 3] = ["CreateTable", "UpdateTable", "DeleteTable"];
+
+/// The front of two.
+pub(crate) struct Lag {
+    server: Server,
+    front: Arc<Front>,
+}
+
+struct Front {
+    table: String,
+    indexes: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+    /// How long after a write an index shows it.
+    after: Duration,
+    /// Since when indexes show nothing newer.
+    held: Lock<Option<Instant>>,
+    unseen: Mutex<VecDeque<(Instant, Call)>>,
+}
+
+#[derive(Clone)]
+struct Call {
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Lag {
+    /// Before the DynamoDB at `table`; the one at `indexes` has what that has.
+    pub(crate) fn start(table: String, indexes: String, after: Duration) -> Result<Self, Error> {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let front = Front { table, indexes, client, after, held: Lock::default(), unseen: Mutex::default() };
+        let front = Arc::new(front);
+        let router = Router::new().fallback(answer).with_state(front.clone());
+        let server = Server::spawn("dynamodb-indexes", |listener, shutdown| async move {
+            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(shutdown).await {
+                eprintln!("dynamodb-indexes: {error}");
+            }
+        })?;
+        Ok(Self { server, front })
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        self.server.endpoint()
+    }
+
+    /// Has indexes show what was there until now, and nothing newer; or what there is, as late as they are.
+    pub(crate) fn hold(&self, held: bool) {
+        *self.front.held.lock().unwrap_or_else(PoisonError::into_inner) = held.then(Instant::now);
+    }
+
+    pub(crate) fn stop(self) {
+        self.server.stop();
+    }
+}
+
+async fn answer(State(front): State<Arc<Front>>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers.get(TARGET).and_then(|value| value.to_str().ok()).and_then(|target| target.split_once('.'));
+    let operation = target.map(|(_, operation)| operation.to_owned()).unwrap_or_default();
+    let call = Call { headers, body };
+    let answered = match operation.as_str() {
+        "Query" if call.of_index() => front.query(call).await,
+        write if WRITES.contains(&write) => front.write(call).await,
+        table if TABLES.contains(&table) => front.both(call).await,
+        _ => front.send(&front.table, &call).await,
+    };
+    answered.unwrap_or_else(|error| {
+        let mut response = Response::new(Body::from(error));
+        *response.status_mut() = StatusCode::BAD_GATEWAY;
+        response
+    })
+}
+
+impl Call {
+    fn of_index(&self) -> bool {
+        serde_json::from_slice::<serde_json::Value>(&self.body).is_ok_and(|body| body["IndexName"].is_string())
+    }
+}
+
+impl Front {
+    /// Lets the second one see what has been long enough ago, and asks it.
+    async fn query(&self, call: Call) -> Result<Response, String> {
+        let mut unseen = self.unseen.lock().await;
+        let held = *self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((at, write)) = unseen.front()
+            && held.is_none_or(|held| *at <= held)
+            && at.elapsed() >= self.after
+        {
+            self.send(&self.indexes, write).await?;
+            unseen.pop_front();
+        }
+        drop(unseen);
+        self.send(&self.indexes, &call).await
+    }
+
+    async fn write(&self, call: Call) -> Result<Response, String> {
+        let mut unseen = self.unseen.lock().await;
+        let response = self.send(&self.table, &call).await?;
+        if response.status().is_success() {
+            unseen.push_back((Instant::now(), call));
+        }
+        Ok(response)
+    }
+
+    async fn both(&self, call: Call) -> Result<Response, String> {
+        self.send(&self.indexes, &call).await?;
+        self.send(&self.table, &call).await
+    }
+
+    async fn send(&self, to: &str, call: &Call) -> Result<Response, String> {
+        let mut request = Request::post(to);
+        for (name, value) in &call.headers {
+            if !matches!(name.as_str(), "host" | "content-length" | "transfer-encoding" | "connection") {
+                request = request.header(name, HeaderValue::clone(value));
+            }
+        }
+        let request = request.body(Full::from(call.body.clone())).map_err(|error| error.to_string())?;
+        let answer = self.client.request(request).await.map_err(|error| error.to_string())?;
+        let (parts, body) = answer.into_parts();
+        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+        Ok(Response::from_parts(parts, Body::from(body)))
+    }
+}

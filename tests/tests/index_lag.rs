@@ -1,0 +1,100 @@
+//! Indexes that show a moment late what the tables have: what must reach all of a tenant's members misses none.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use common::{Role, TenantId, UserId};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use suite::people::endpoint;
+use testing::{App, Tenant};
+
+/// A member whom no index shows yet.
+async fn newcomer(app: &App, tenant: Tenant, role: Role) -> UserId {
+    let email = format!("new.{}", app.email(tenant, role)).parse().unwrap();
+    app.operator().create_membership(app.tenant_id(tenant), &email, &[role]).await.unwrap()
+}
+
+async fn suspend(app: &App, tenant: TenantId) {
+    let operator = app.as_identity(app.open_session(Tenant::Acme, Role::SuperAdmin).await);
+    let answer = operator.call(endpoint("suspend_organization")).path("tenant_id", tenant).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn emulated_index_shows_what_was_there_until_it_is_let_go() {
+    let app = App::with_late_indexes().await;
+    let listed = async || {
+        let admin = app.as_identity(app.open_session(Tenant::Acme, Role::TenantAdmin).await);
+        let answer = admin.call(endpoint("list_users")).query("limit", 100).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json["items"].as_array().unwrap().len()
+    };
+    let before = listed().await;
+    app.hold_indexes(true);
+    newcomer(&app, Tenant::Acme, Role::Viewer).await;
+    assert_eq!(listed().await, before, "a list may lag");
+    app.hold_indexes(false);
+    assert_eq!(listed().await, before + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn suspended_tenants_newest_member_loses_their_session_although_no_index_shows_them() {
+    let app = App::with_late_indexes().await;
+    app.hold_indexes(true);
+    let mut sessions = Vec::new();
+    for tenant in [Tenant::Acme, Tenant::Birch] {
+        let user = newcomer(&app, tenant, Role::Viewer).await;
+        let grants = [common::Grant::always(Role::Viewer)];
+        sessions.push(app.open_session_with(app.tenant_id(tenant), user, &grants).await);
+    }
+    suspend(&app, app.tenant_id(Tenant::Birch)).await;
+    app.clock().advance(std::time::Duration::from_secs(6));
+    app.deliveries(registry::consumers().filter(|consumer| consumer.name == "stop_organization")).settle().await;
+    let mut seen = Vec::new();
+    for who in sessions {
+        seen.push(app.as_identity(who).call(endpoint("me")).await.status);
+    }
+    assert_eq!(seen, [200, 401], "it is over, not only its tenant stopped");
+}
+
+fn told(app: &App, tenant: TenantId) -> Value {
+    let now = common::Clock::now(app.clock());
+    let id = common::EventId::new(now);
+    let envelope = json!({
+        "id": id, "tenant_id": tenant, "actor": "verify_audit", "on_behalf_of": null, "cause": id, "correlation_id": "test-1",
+        "schema": "audit.tamper_detected", "version": 1, "occurred_at": now, "payload": {},
+    });
+    let detail = json!({"schema": "audit.tamper_detected", "envelope": envelope.to_string()});
+    json!({"version": "0", "source": "cloister", "detail-type": "domain-event", "detail": detail})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alarm_reaches_who_holds_the_role_now_and_not_who_held_it_when_the_index_last_showed() {
+    let app = App::with_late_indexes().await;
+    app.hold_indexes(true);
+    let newest = newcomer(&app, Tenant::Acme, Role::Auditor).await;
+    let elsewhere = newcomer(&app, Tenant::Birch, Role::Auditor).await;
+    // Somebody else is given the role, and somebody who had it is disabled.
+    let promoted = app.user_id(Tenant::Acme, Role::Viewer);
+    let admin = app.as_identity(app.open_session(Tenant::Acme, Role::TenantAdmin).await);
+    let answer = admin.call(endpoint("grant_role")).path("user_id", promoted).path("role", "auditor").json(json!({})).await;
+    assert!(answer.status < 300, "{}", answer.text);
+    let gone = app.user_id(Tenant::Acme, Role::Auditor);
+    app.disable_member(Tenant::Acme, Role::Auditor).await;
+
+    let consumers = registry::consumers().filter(|consumer| consumer.name == "deliver_notification");
+    let mut deliveries = app.deliveries(consumers);
+    deliveries.send("deliver_notification", &told(&app, app.tenant_id(Tenant::Acme)));
+    while deliveries.step().await {}
+    let inbox = |row: &std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>| {
+        let pk = row["pk"].as_s().unwrap();
+        row.contains_key("notification_id").then(|| pk.split_once("INBOX#").map(|(_, user)| user.to_owned())).flatten()
+    };
+    let reached: BTreeSet<_> = app.dump("RecordsTable").await.iter().filter_map(inbox).collect();
+    for user in [newest, promoted] {
+        assert!(reached.contains(&user.to_string()), "{user} of {reached:?}");
+    }
+    for user in [elsewhere, gone] {
+        assert!(!reached.contains(&user.to_string()), "{user} of {reached:?}");
+    }
+}
