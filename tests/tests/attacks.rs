@@ -274,11 +274,11 @@ async fn a_network_of_many_addresses_has_one_budget_before_sign_in() {
     let challenge = find(identity::endpoints::ALL, "challenge");
     let body = json!({"challenge": "NEW_PASSWORD_REQUIRED", "session": "invented", "new_password": "Synthetic-Passw0rd!"});
     let mut statuses = Vec::new();
-    for i in 0..12 {
+    for i in 0..62 {
         let ip = format!("2001:db8:1:2::{i:x}");
         statuses.push(app.anonymous().call(challenge).from_ip(&ip).json(body.clone()).await.status);
     }
-    assert_eq!(statuses, [[401; 10].as_slice(), &[429; 2]].concat());
+    assert_eq!(statuses, [[401; 60].as_slice(), &[429; 2]].concat());
     for ip in ["2001:db8:1:3::1", "192.0.2.1", "192.0.2.2"] {
         assert_eq!(app.anonymous().call(challenge).from_ip(ip).json(body.clone()).await.status, 401, "{ip}");
     }

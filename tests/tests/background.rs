@@ -273,7 +273,7 @@ const ON_NO_RECORD: &[(&str, &[&str])] = &[
     ("send_digests", &["GATE/GATE", "INBOX/STATE"]),
     ("mail_checkpoints", &["GATE/GATE"]),
     ("sign_checkpoint", &["CHECKPOINTS/CHECKPOINT", "SIGNING/SIGNING"]),
-    ("sweep_outbox", &["AUDIT", "EVENTS"]),
+    ("sweep_outbox", &["AUDIT", "EVENTS", "ROUND/ROUND"]),
 ];
 
 /// Longer than anything that a killed run leaves is held for: a claim, a lease, the gate's probe.
