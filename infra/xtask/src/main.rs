@@ -14,6 +14,7 @@ mod mutants;
 mod openapi;
 mod paint;
 mod prove;
+mod scale;
 mod schemathesis;
 mod sync;
 mod totp;
@@ -44,6 +45,7 @@ enum Task {
     Bench(bench::Args),
     Openapi(openapi::Args),
     Prove(prove::Args),
+    Scale(scale::Args),
     Schemathesis(schemathesis::Args),
     Totp(totp::Args),
     Ups(ups::Args),
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(args),
         Task::Openapi(args) => openapi::run(args),
         Task::Prove(args) => prove::run(args),
+        Task::Scale(args) => scale::run(args),
         Task::Schemathesis(args) => schemathesis::run(args),
         Task::Totp(args) => totp::run(args),
         Task::Ups(args) => ups::run(args),

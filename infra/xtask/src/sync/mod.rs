@@ -1,7 +1,7 @@
 //! Writes whatever follows from the list of functions, so that adding an endpoint touches one place.
 
 mod alarms;
-mod api;
+pub(crate) mod api;
 mod background;
 #[cfg(test)]
 mod evaluate;
