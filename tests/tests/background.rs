@@ -272,7 +272,7 @@ const ON_NO_RECORD: &[(&str, &[&str])] = &[
     ("renew_track_alerts", &["GATE/GATE", "SHIPMENT/ALERT", "UPS/TOKEN/TOKEN", "WATCH/SHIPMENT"]),
     ("send_digests", &["GATE/GATE", "INBOX/STATE"]),
     ("mail_checkpoints", &["GATE/GATE"]),
-    ("sign_checkpoint", &["CHECKPOINTS/CHECKPOINT", "SIGNING/SIGNING"]),
+    ("sign_checkpoint", &["CHECKPOINTS/CHECKPOINT", "ROUND/ROUND", "SIGNING/SIGNING"]),
     ("sweep_outbox", &["AUDIT", "EVENTS", "ROUND/ROUND"]),
 ];
 
