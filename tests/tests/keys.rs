@@ -90,7 +90,7 @@ async fn key_of_a_purpose_that_only_a_later_version_knows_is_passed_over_and_cou
     let later: Item = key.into_iter().chain(item).map(|(name, value)| (name.to_owned(), value)).collect();
     put(&app, vec![later.clone()]).await;
     // A process that remembers nothing.
-    let app = app.behind_the_second_wall();
+    let app = app.afresh();
     for tenant in [Acme, Birch] {
         assert_eq!(
             (opens(&app, tenant).await, searches(&app, tenant).await, creates(&app, tenant).await),
@@ -105,7 +105,7 @@ async fn key_of_a_purpose_that_only_a_later_version_knows_is_passed_over_and_cou
     assert_eq!((rows.len(), rows.contains(&later)), (3, true));
     // It stands in for none of those that are missing.
     let taken = take(&app, Acme, "branch").await;
-    let app = app.behind_the_second_wall();
+    let app = app.afresh();
     assert_eq!((opens(&app, Acme).await, searches(&app, Acme).await), (500, 200));
     put(&app, taken).await;
     assert_eq!((opens(&app, Acme).await, opens(&app, Birch).await), (200, 200));
