@@ -2,9 +2,10 @@
 
 use crate::view::UserView;
 use common::{
-    Action, Attribute, Endpoint, Error, Event, FoundMember, MemberChange, Membership, Permit, Reader, Resource, Result, Role,
-    TenantId, UserId, Version, Viewed,
+    Action, Attribute, Endpoint, Error, Event, FoundMember, MemberChange, MemberPii, Membership, Permit, Reader, Resource,
+    Result, Role, TenantId, UserId, Version, Viewed,
 };
+use phi::Email;
 
 const VIEW: Action = Action("viewUser");
 
@@ -136,6 +137,15 @@ impl Resource for RoleGrant {
     fn viewed(&self) -> Viewed {
         Viewed { kind: Person::TYPE, id: self.member.user.to_string(), attributes: department(&self.member) }
     }
+}
+
+/// The member that a request is about, and their address, for what is said of it.
+pub(crate) async fn addressed<'a, E: Endpoint<Target = Person>>(cx: &mut Permit<'a, E>) -> Result<(&'a Membership, Email)> {
+    let member = &cx.target().0;
+    cx.log("user.id", member.user);
+    let MemberPii { email, .. } = cx.open(&Membership::place(member.user), &member.pii).await?;
+    cx.touched(Person::TYPE, member.user);
+    Ok((member, email))
 }
 
 /// Shows a member to whoever may see them.

@@ -1,7 +1,10 @@
 //! Shows whether a user's address gets our mail.
 
-use crate::{view::MailSuppressionView, work::Person};
-use common::{Action, Data, Endpoint, Membership, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId};
+use crate::{
+    view::MailSuppressionView,
+    work::{Person, addressed},
+};
+use common::{Action, Data, Endpoint, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId};
 
 #[derive(Debug)]
 pub struct GetMailSuppression;
@@ -18,8 +21,7 @@ impl Operation for GetMailSuppression {
 }
 
 impl Endpoint for GetMailSuppression {
-    // It is part of looking after a user: for whoever may change their record.
-    const ACTION: Action = Action("updateUser");
+    const ACTION: Action = Action("viewMailSuppression");
     type Target = Person;
 
     async fn target(scope: &Scope<'_, Self>, Path(user): &Self::Input) -> Result<Person> {
@@ -27,10 +29,7 @@ impl Endpoint for GetMailSuppression {
     }
 
     async fn handle(cx: &mut Permit<'_, Self>, Path(user): Self::Input) -> Result<MailSuppressionView> {
-        cx.log("user.id", user);
-        let member = &cx.target().0;
-        let pii = cx.open(&Membership::place(user), &member.pii).await?;
-        cx.touched("User", user);
-        Ok(MailSuppressionView::of(user, cx.mail_suppression(member, &pii.email).await?))
+        let (member, email) = addressed(cx).await?;
+        Ok(MailSuppressionView::of(user, cx.mail_suppression(member, &email).await?))
     }
 }

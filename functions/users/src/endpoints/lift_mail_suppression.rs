@@ -1,7 +1,10 @@
 //! Has a user's address get our mail again, after it bounced or its reader complained.
 
-use crate::{view::MailSuppressionView, work::Person};
-use common::{Action, Data, Endpoint, Membership, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId};
+use crate::{
+    view::MailSuppressionView,
+    work::{Person, addressed},
+};
+use common::{Action, Data, Endpoint, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId};
 
 #[derive(Debug)]
 pub struct LiftMailSuppression;
@@ -18,8 +21,7 @@ impl Operation for LiftMailSuppression {
 }
 
 impl Endpoint for LiftMailSuppression {
-    // It is part of looking after a user: for whoever may change their record.
-    const ACTION: Action = Action("updateUser");
+    const ACTION: Action = Action("liftMailSuppression");
     type Target = Person;
 
     async fn target(scope: &Scope<'_, Self>, Path(user): &Self::Input) -> Result<Person> {
@@ -27,11 +29,8 @@ impl Endpoint for LiftMailSuppression {
     }
 
     async fn handle(cx: &mut Permit<'_, Self>, Path(user): Self::Input) -> Result<MailSuppressionView> {
-        cx.log("user.id", user);
-        let member = &cx.target().0;
-        let pii = cx.open(&Membership::place(user), &member.pii).await?;
-        cx.touched("User", user);
-        if cx.lift_mail_suppression(member, &pii.email).await?.is_some() {
+        let (member, email) = addressed(cx).await?;
+        if cx.lift_mail_suppression(member, &email).await?.is_some() {
             cx.changes().changed(["mail_suppression"]);
         }
         Ok(MailSuppressionView::of(user, None))
