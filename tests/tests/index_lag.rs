@@ -11,7 +11,7 @@ use testing::{App, Tenant};
 /// A member whom no index shows yet.
 async fn newcomer(app: &App, tenant: Tenant, role: Role) -> UserId {
     let email = format!("new.{}", app.email(tenant, role)).parse().unwrap();
-    app.operator().create_membership(app.tenant_id(tenant), &email, &[role]).await.unwrap()
+    app.as_administrator(app.operator().create_membership(app.tenant_id(tenant), &email, &[role])).await.unwrap()
 }
 
 async fn suspend(app: &App, tenant: TenantId) {
