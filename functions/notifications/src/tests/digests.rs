@@ -268,8 +268,8 @@ async fn an_alarm_that_comes_at_any_call_of_a_digest_is_mailed_within_minutes_an
             at(&app, &time("06:00:00"));
             deliver(&app, &[status_changed(&app, "EXCEPTION")]).await;
             let before = texts(&app).len();
-            let came = alarmed_at(&app, service, calls, &time("08:00:00")).await;
-            for minute in ["08:05", "08:10", "08:20"] {
+            let came = alarmed_at(&app, service, calls, &time("08:50:00")).await;
+            for minute in ["08:55", "09:00", "09:10"] {
                 at(&app, &time(&format!("{minute}:00")));
                 tick(&app).await;
             }
