@@ -63,7 +63,7 @@ async fn what_is_wrong_is_named() {
         (json!({"channels": {"lunch": silent}}), "channels.lunch", "unknown_field"),
         (json!({"quiet_hours": {"start": "7:00", "end": "08:00"}}), "quiet_hours.start", "invalid"),
         (json!({"quiet_hours": {"start": "07:00", "end": "07:00"}}), "quiet_hours.end", "empty_range"),
-        (json!({"digest": {"frequency": "daily", "hour": 24}}), "digest.hour", "invalid"),
+        (json!({"digest": {"frequency": "daily", "hour": 24}}), "digest.hour", "out_of_range"),
         (json!({"time_zone": "Atlantis/Central"}), "time_zone", "invalid"),
         (json!({"version": 1}), "version", "unknown_field"),
     ] {
