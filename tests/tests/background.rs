@@ -411,8 +411,8 @@ async fn outcome(world: &World) -> Vec<String> {
     let mut stored = Vec::new();
     for (place, item) in items(app).await {
         let shown = item.iter().filter(|(name, _)| !["pk", "sk"].contains(&name.as_str())).map(|(name, value)| match value {
-            // The stream hears of it, be it once or more often.
-            _ if name == "told_again" => name.clone(),
+            // The stream hears of it, be it once or more often; a run that was cut off had begun a round.
+            _ if ["told_again", "round"].contains(&name.as_str()) => name.clone(),
             AttributeValue::S(text) | AttributeValue::N(text) => format!("{name}={}", plain(text)),
             _ => name.clone(),
         });

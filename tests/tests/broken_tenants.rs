@@ -63,7 +63,10 @@ impl Broken {
             Self::Keys => alter(app, "KeysTable", "#KEYS", "wrapped", || AttributeValue::B(vec![7; 100].into())).await,
             Self::Kms => app.wire().fail_about("kms", birch, Fault::Refused("AccessDeniedException")),
             Self::Lists => app.wire().fail_about("Query", birch, Fault::Refused("AccessDeniedException")),
-            Self::Items => app.wire().fail_about("dynamodb", birch, Fault::Refused("AccessDeniedException")),
+            Self::Items => {
+                // What has a key of the tenant's. A row of the platform's may name it as well.
+                app.wire().fail_about("dynamodb", format!("{birch}#"), Fault::Refused("AccessDeniedException"));
+            }
             Self::Credentials => {
                 let refused = "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>";
                 app.wire().fail_about("sts", birch, Fault::Says(403, refused));

@@ -36,7 +36,7 @@ const MS: i64 = 1000;
 const MICROS: i64 = 1_000_000;
 
 /// Every kind: a row of another fails the test.
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 18] = [
     kind("SESSIONS#", 0, &[("ends_at", MS)]),
     // A refresh token of a session that has ended is known for what it is.
     kind("REFRESH#", 12 * HOUR, &[]),
@@ -58,6 +58,10 @@ const KINDS: [Kind; 16] = [
     kind("WATCH#", 14 * DAY, &[]),
     kind("GATE#", 15 * 60, &[("open_until", MS), ("tat", MICROS)]),
     kind("PENDING#", 300, &[]),
+    // Who has signed in from a network is known there for thirty days.
+    kind("KNOWN#", 30 * DAY, &[]),
+    // A round is gone on with by the next runs.
+    kind("ROUND#", DAY, &[]),
 ];
 
 /// Where a test's clock begins.
