@@ -492,7 +492,8 @@ async fn authenticator_that_an_operator_hands_out_ends_its_users_sessions_and_si
         () = held.arrived() => {}
     }
     let authenticator = identity::domain::totp::Authenticator { secret: identity::domain::totp::TotpSecret::generate() };
-    app.operator().hand_out_authenticator(before[0].tenant, before[0].user, &authenticator).await.unwrap();
+    let operator = app.operator();
+    app.as_administrator(operator.hand_out_authenticator(before[0].tenant, before[0].user, &authenticator)).await.unwrap();
     held.let_go();
     assert_eq!(signing_in.await.status, 401, "what was under way opens nothing");
     for session in &before {
