@@ -108,9 +108,9 @@ async fn nobody_is_invited_as_what_a_tenant_does_not_give_to_people() {
     let app = App::start().await;
     for (roles, field) in [
         (json!([]), "roles"),
-        (json!(["super_admin"]), "roles"),
-        (json!(["viewer", "api_user"]), "roles"),
-        (json!(["viewer", "viewer"]), "roles"),
+        (json!(["super_admin"]), "roles.0"),
+        (json!(["viewer", "api_user"]), "roles.1"),
+        (json!(["viewer", "viewer"]), "roles.1"),
         (json!(["viewer", "emperor"]), "roles.1"),
     ] {
         let body = json!({"email": "ada@new.example", "roles": roles});
