@@ -211,12 +211,6 @@ impl Row {
         self.unknown.add(usize::from(word.is_none()));
         Ok(word)
     }
-    /// A word that need not be there.
-    pub fn maybe_word<T: std::str::FromStr>(&self, name: &'static str) -> Option<T> {
-        let word = self.maybe_text(name)?.parse().ok();
-        self.unknown.add(usize::from(word.is_none()));
-        word
-    }
     /// An object that is stored as JSON.
     pub fn kept<T: Stored>(&self, name: &'static str) -> Result<Kept<T>> {
         let (kept, unknown) = Kept::read(self.text(name)?, name)?;
@@ -293,5 +287,35 @@ impl Row {
     pub fn tenant(&self) -> Result<TenantId> {
         let pk = self.text("pk")?;
         pk.split_once('#').and_then(|(tenant, _)| tenant.parse().ok()).ok_or(Error::internal("pk"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_types::error::{ErrorMetadata, metadata::Builder};
+
+    #[test]
+    fn call_that_failed_says_how_by_a_fixed_word_or_the_services_code() {
+        let not_sent = |error| SdkError::dispatch_failure(error);
+        let said = |metadata: Builder| SdkError::service_error(metadata.message("Ada Sample").build(), ());
+        let failures: [(SdkError<ErrorMetadata, ()>, &str); 10] = [
+            (said(ErrorMetadata::builder().code("ThrottlingException")), "ThrottlingException"),
+            (said(ErrorMetadata::builder()), "service error"),
+            (SdkError::timeout_error("Ada Sample"), "timeout"),
+            (SdkError::response_error("Ada Sample", ()), "unreadable answer"),
+            (SdkError::construction_failure("Ada Sample"), "request not built"),
+            (not_sent(ConnectorError::timeout("Ada Sample".into())), "timeout"),
+            (not_sent(ConnectorError::io("Ada Sample".into())), "no connection"),
+            (not_sent(ConnectorError::io(Refused::Open.into())), "circuit open"),
+            (not_sent(ConnectorError::timeout(Refused::Late.into())), "deadline passed"),
+            (not_sent(ConnectorError::other(Refused::Spent.into(), None)), "retry budget spent"),
+        ];
+        for (failure, word) in failures {
+            assert_eq!(cause(&failure).as_str(), word, "{failure:?}");
+            let expected = Error::Unavailable { service: "dynamodb", cause: Cause::code(word) };
+            assert_eq!(format!("{:?}", unavailable("dynamodb")(failure)), format!("{expected:?}"));
+        }
     }
 }
