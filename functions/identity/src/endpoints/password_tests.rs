@@ -53,6 +53,20 @@ fn sets(app: &App) -> usize {
     app.calls().cognito.iter().filter(|call| *call == "AdminSetUserPassword").count()
 }
 
+/// A reset, or a change, that has set [`CHOSEN`] and was cut off before it ended anything. Others may try again by now; the reset's token
+/// is what it answers.
+async fn cut_off(app: &App, by_token: bool) -> String {
+    let here = app.open_session(Tenant::Acme, ROLE).await;
+    let token = token(app).await;
+    app.wire().fail("TransactWriteItems", 1, 100, Fault::Gone);
+    let cut_off =
+        if by_token { reset(app, &token, CHOSEN).await } else { change(&app.as_identity(here), PASSWORD, CHOSEN).await };
+    app.wire().heal();
+    assert_eq!(cut_off.status, 503, "{}", cut_off.text);
+    app.clock().advance(CLAIMED);
+    token
+}
+
 async fn me(app: &App, tokens: &Answer) -> u16 {
     caller(app, text(tokens, "access_token")).await.call(endpoint("me")).await.status
 }
@@ -225,14 +239,8 @@ async fn password_that_was_set_by_a_request_that_was_cut_off_ends_what_the_old_o
 async fn cut_off_request_still_ends_sessions_after_a_later_one_has_failed() {
     for by_token in [true, false] {
         let app = App::with_cognito().await;
-        let (thief, here) = (app.open_session(Tenant::Acme, ROLE).await, app.open_session(Tenant::Acme, ROLE).await);
-        let token = token(&app).await;
-        app.wire().fail("TransactWriteItems", 1, 100, Fault::Gone);
-        let cut_off =
-            if by_token { reset(&app, &token, CHOSEN).await } else { change(&app.as_identity(here), PASSWORD, CHOSEN).await };
-        app.wire().heal();
-        assert_eq!(cut_off.status, 503, "{}", cut_off.text);
-        app.clock().advance(CLAIMED);
+        let thief = app.open_session(Tenant::Acme, ROLE).await;
+        let token = cut_off(&app, by_token).await;
         let later = if by_token {
             reset(&app, &token, "weak").await
         } else {
@@ -296,14 +304,8 @@ async fn wrong_or_weak_password_changes_nothing_and_the_right_one_is_taken_at_on
 async fn reset_that_was_cut_off_is_recorded_as_one_after_a_later_change_has_failed() {
     for by_token in [true, false] {
         let app = App::with_cognito().await;
-        let (thief, here) = (app.open_session(Tenant::Acme, ROLE).await, app.open_session(Tenant::Acme, ROLE).await);
-        let token = token(&app).await;
-        app.wire().fail("TransactWriteItems", 1, 100, Fault::Gone);
-        let cut_off =
-            if by_token { reset(&app, &token, CHOSEN).await } else { change(&app.as_identity(here), PASSWORD, CHOSEN).await };
-        app.wire().heal();
-        assert_eq!(cut_off.status, 503, "{}", cut_off.text);
-        app.clock().advance(CLAIMED);
+        let thief = app.open_session(Tenant::Acme, ROLE).await;
+        let token = cut_off(&app, by_token).await;
         let later = if by_token {
             change(&app.as_identity(thief.clone()), PASSWORD, OTHER).await
         } else {
