@@ -30,14 +30,14 @@ impl GatewayResponse {
 pub const REQUEST_ID: &str = "$context.requestId";
 
 macro_rules! problem {
-    ($status:literal, $title:literal, $code:literal, $detail:literal) => {
+    (@ $title:literal, $code:literal, $detail:literal, $($status:literal),*) => {
         concat!(
             r#"{"type":"https://cloister.example/problems/"#,
             $code,
             r#"","title":""#,
             $title,
-            r#"","status":"#,
-            $status,
+            r#"""#,
+            $($status,)*
             r#","code":""#,
             $code,
             r#"","detail":""#,
@@ -45,22 +45,12 @@ macro_rules! problem {
             r#"","correlation_id":"$context.requestId"}"#
         )
     };
-}
-
-/// Without `status`, which the body of a default cannot know: API Gateway puts no variable for it into a body.
-macro_rules! problem_of_any_status {
+    ($status:literal, $title:literal, $code:literal, $detail:literal) => {
+        problem!(@ $title, $code, $detail, r#","status":"#, $status)
+    };
+    // Without `status`, which the body of a default cannot know: API Gateway puts no variable for it into a body.
     ($title:literal, $code:literal, $detail:literal) => {
-        concat!(
-            r#"{"type":"https://cloister.example/problems/"#,
-            $code,
-            r#"","title":""#,
-            $title,
-            r#"","code":""#,
-            $code,
-            r#"","detail":""#,
-            $detail,
-            r#"","correlation_id":"$context.requestId"}"#
-        )
+        problem!(@ $title, $code, $detail,)
     };
 }
 
@@ -71,14 +61,14 @@ pub const GATEWAY_RESPONSES: &[GatewayResponse] = &[
     GatewayResponse {
         response_type: "DEFAULT_4XX",
         status: None,
-        body: problem_of_any_status!("Client Error", "bad_request", "the request was refused by the gateway"),
+        body: problem!("Client Error", "bad_request", "the request was refused by the gateway"),
         headers: &[],
     },
     // A function that fails, or answers something that is no response, is 502 by this.
     GatewayResponse {
         response_type: "DEFAULT_5XX",
         status: None,
-        body: problem_of_any_status!("Server Error", "internal", "internal error"),
+        body: problem!("Server Error", "internal", "internal error"),
         headers: &[],
     },
     GatewayResponse {
