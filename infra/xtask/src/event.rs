@@ -57,13 +57,7 @@ pub(crate) async fn write(function: &str, data_dir: &Path, port: Option<u16>, em
         format!("there is no function `{function}`; there are: {}", known.join(", "))
     })?;
     let handover = Handover::read(data_dir)?;
-    let password = std::env::var("CLOISTER_DEMO_PASSWORD")
-        .ok()
-        .or(handover.password)
-        .ok_or("the stack's users are not its own: set CLOISTER_DEMO_PASSWORD")?;
-    let base = port.map_or(handover.base_url, |port| format!("http://127.0.0.1:{port}"));
-    let kept = data_dir.join(KEPT);
-    let caller = Caller::known(&kept, base, &handover.users, email, password).await?;
+    let caller = Caller::of(data_dir, &handover, port, email).await?;
     let values = caller.values(&template, &handover.env).await?;
     let event = registry::event::fill(&template, |name| match name {
         "idempotency_key" | "request_id" => Some(fresh_id()),
@@ -79,6 +73,13 @@ pub(crate) async fn write(function: &str, data_dir: &Path, port: Option<u16>, em
     let file = folder.join(format!("{function}.json"));
     fs::write(&file, json_text(&event))?;
     Ok(file)
+}
+
+/// An access token of a user of the stack that runs on this data directory. The last sign-in is used again while its session lives.
+pub(crate) async fn token(data_dir: &Path, email: String) -> Result<String, Box<dyn Error>> {
+    let handover = Handover::read(data_dir)?;
+    let caller = Caller::of(data_dir, &handover, None, email).await?;
+    Ok(caller.signed_in.access_token)
 }
 
 /// What the stack makes by itself: the name in templates, the list that has it, and its name there.
@@ -116,6 +117,16 @@ struct Claims {
 }
 
 impl Caller {
+    /// A user of the running stack, signed in.
+    async fn of(data_dir: &Path, handover: &Handover, port: Option<u16>, email: String) -> Result<Self, Box<dyn Error>> {
+        let password = std::env::var("CLOISTER_DEMO_PASSWORD")
+            .ok()
+            .or_else(|| handover.password.clone())
+            .ok_or("the stack's users are not its own: set CLOISTER_DEMO_PASSWORD")?;
+        let base = port.map_or_else(|| handover.base_url.clone(), |port| format!("http://127.0.0.1:{port}"));
+        Self::known(&data_dir.join(KEPT), base, &handover.users, email, password).await
+    }
+
     /// The caller of the last time, where that session still lives; else one who signs in.
     async fn known(kept: &Path, base: String, users: &[User], email: String, password: String) -> Result<Self, Box<dyn Error>> {
         let client = Client::new(&base);

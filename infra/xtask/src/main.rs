@@ -17,6 +17,7 @@ mod prove;
 mod scale;
 mod schemathesis;
 mod sync;
+mod token;
 mod totp;
 mod ups;
 mod workspace;
@@ -47,6 +48,7 @@ enum Task {
     Prove(prove::Args),
     Scale(scale::Args),
     Schemathesis(schemathesis::Args),
+    Token(token::Args),
     Totp(totp::Args),
     Ups(ups::Args),
 }
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Task::Prove(args) => prove::run(args),
         Task::Scale(args) => scale::run(args),
         Task::Schemathesis(args) => schemathesis::run(args),
+        Task::Token(args) => token::run(args),
         Task::Totp(args) => totp::run(args),
         Task::Ups(args) => ups::run(args),
     };

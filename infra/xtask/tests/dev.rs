@@ -96,6 +96,12 @@ fn a_run_tells_how_to_use_it_plays_the_demo_and_ends_when_told() {
     assert_eq!(code, Some(0), "{text}");
     let refused = text.lines().find(|line| line.contains("get_shipment") && line.contains("no_session")).unwrap();
     assert!(refused.contains("acme-health marketer") && refused.contains("refused 401"), "{refused}");
+    // An administrator, who signs in with a second factor.
+    let (code, token) = run(&["token", "tenant_admin@birch-clinic.example", "--data-dir", data]);
+    assert_eq!((code, token.trim().split('.').count()), (Some(0), 3), "{token}");
+    let me = format!("curl -s -w ' %{{http_code}}' {base}/v1/me -H 'authorization: Bearer {}'", token.trim());
+    let me = Command::new("sh").args(["-c", &me]).output().unwrap();
+    assert!(String::from_utf8_lossy(&me.stdout).ends_with(" 200"), "{me:?}");
     for function in ["update_shipment", "ups_webhook", "poll_tracking", "seal_audit", "sweep_outbox", "message"] {
         let (code, text) = run(&["event", function, "--data-dir", data]);
         assert_eq!((code, text.trim()), (Some(0), &*format!("target/events/{function}.json")));

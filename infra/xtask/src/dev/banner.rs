@@ -62,7 +62,8 @@ fn users(out: &mut String, stack: &Stack, password: &str, flag: &str, paint: Pai
         let second = if user.authenticator.is_some() { "  + authenticator" } else { "" };
         writeln!(out, "  {:<14} {:<36} {}{second}", user.tenant, user.email, user.role)?;
     }
-    writeln!(out, "\n  What an authenticator shows: {}\n", paint.bold(format_args!("cargo xtask totp{flag} <user>")))
+    writeln!(out, "\n  An access token of a user:   {}", paint.bold(format_args!("cargo -q xtask token{flag} <user>")))?;
+    writeln!(out, "  What an authenticator shows: {}\n", paint.bold(format_args!("cargo xtask totp{flag} <user>")))
 }
 
 /// Lines for any POSIX shell, with curl and sed: what a marketer does, as each of two tenants.
