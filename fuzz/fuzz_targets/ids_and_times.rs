@@ -3,8 +3,8 @@
 
 use cloister_fuzz::{
     Timestamp,
+    base::telemetry::CorrelationId,
     id::{EventId, SessionId, TenantId, UserId},
-    telemetry::CorrelationId,
 };
 use libfuzzer_sys::fuzz_target;
 

@@ -4,34 +4,42 @@
 #[path = "../../shared/common/src"]
 #[expect(dead_code, reason = "the rest of `common` uses it")]
 mod common {
-    pub mod budget;
-    pub mod error;
-    pub mod id;
-    pub mod input {
-        mod place;
-        mod read;
-        mod strict;
+    pub mod base {
+        pub mod budget;
+        pub mod error;
+        pub mod id;
+        pub mod random;
+        pub mod telemetry;
+        pub mod time;
 
-        use super::error::FieldError;
-        use serde::de::DeserializeOwned;
-        use serde_json::Value;
+        pub use budget::Budget;
+        pub use error::{Cause, Error, FieldError, Result};
+        pub use time::Timestamp;
+    }
+    pub mod request {
+        pub mod input {
+            mod place;
+            mod read;
+            mod strict;
 
-        /// A body, as `common` reads it; none where it is refused as malformed.
-        pub fn body(bytes: &[u8]) -> Option<Value> {
-            strict::json(bytes).ok()
-        }
+            use super::super::base::FieldError;
+            use serde::de::DeserializeOwned;
+            use serde_json::Value;
 
-        /// One value of a body, as `common` reads it.
-        ///
-        /// # Errors
-        /// What is wrong with it, and where.
-        pub fn leaf<T: DeserializeOwned>(value: Value, at: &str) -> Result<T, FieldError> {
-            read::read(value, at)
+            /// A body, as `common` reads it; none where it is refused as malformed.
+            pub fn body(bytes: &[u8]) -> Option<Value> {
+                strict::json(bytes).ok()
+            }
+
+            /// One value of a body, as `common` reads it.
+            ///
+            /// # Errors
+            /// What is wrong with it, and where.
+            pub fn leaf<T: DeserializeOwned>(value: Value, at: &str) -> Result<T, FieldError> {
+                read::read(value, at)
+            }
         }
     }
-    pub mod random;
-    pub mod telemetry;
-    pub mod time;
 }
 
 #[path = "../../functions/identity/src"]
@@ -46,10 +54,8 @@ mod shipments {
 }
 
 pub use common::{
-    budget,
-    error::{self, Error, Result},
-    id, input, random, telemetry,
-    time::{self, Timestamp},
+    base::{self, Error, Result, Timestamp, id},
+    request::{self, input},
 };
 pub use identity::{jwks, token};
 pub use shipments::tracking_number;

@@ -2,15 +2,16 @@
 //! and times for longer.
 
 use crate::{
-    Data, Error, EventId, Operation, Principal, Purpose, RefreshToken, Route, Sample, SessionId, TableQuery, TenantId, Timestamp,
-    UserId, Version, cursor,
-    db::Position,
-    idempotency::Claim,
-    input::{self, FromJson, Input, Json, Limit, Query, strict_json},
-    permit::Wanted,
-    request::Request,
-    table::Index,
-    telemetry::CorrelationId,
+    base::{Error, EventId, Principal, Purpose, SessionId, TenantId, Timestamp, UserId, telemetry::CorrelationId},
+    identity::RefreshToken,
+    request::{
+        Data, Operation, Route, Sample,
+        http::Request,
+        idempotency::Claim,
+        input::{self, FromJson, Input, Json, Limit, Query, strict_json},
+        permit::Wanted,
+    },
+    store::{TableQuery, Version, cursor, dynamodb::Position, item::Index},
 };
 use aws_lambda_events::apigw::ApiGatewayProxyRequest;
 use phi::{KeyVersion, SearchKey};
@@ -97,7 +98,7 @@ fn event(fields: Value) -> Request {
         "requestContext": {"httpMethod": "POST"},
     });
     event.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    Request::from_event(serde_json::from_value::<ApiGatewayProxyRequest>(event).unwrap(), None, crate::BODY_LIMIT)
+    Request::from_event(serde_json::from_value::<ApiGatewayProxyRequest>(event).unwrap(), None, crate::request::BODY_LIMIT)
 }
 
 #[test]
@@ -154,13 +155,13 @@ fn if_match_is_a_version_quoted_or_bare_or_any() {
 
 #[test]
 fn a_number_in_a_query_has_one_spelling() {
-    let limit = |text: &str| serde_json::from_value::<crate::Limit>(text.into()).ok().map(|limit| limit.0);
+    let limit = |text: &str| serde_json::from_value::<crate::request::Limit>(text.into()).ok().map(|limit| limit.0);
     assert_eq!((limit("1"), limit("100")), (Some(1), Some(100)));
     for other in ["+5", "05", "5.0", "5e0", " 5", "5 ", "0x5", "５", "٥", "1_0", "", "-5", "0", "101", "4294967297"] {
         assert_eq!(limit(other), None, "{other:?}");
     }
-    assert_eq!(crate::input::plain_number::<u64>("0"), Some(0));
-    assert_eq!(crate::input::plain_number::<u64>("00"), None);
+    assert_eq!(crate::request::input::plain_number::<u64>("0"), Some(0));
+    assert_eq!(crate::request::input::plain_number::<u64>("00"), None);
 }
 
 #[test]
@@ -169,7 +170,7 @@ fn a_purpose_a_role_and_a_status_have_one_spelling() {
         assert!(other.parse::<Purpose>().is_err(), "{other:?}");
     }
     for other in ["Tenant_Admin", "tenant-admin", "TENANT_ADMIN", " viewer", ""] {
-        assert!(other.parse::<crate::Role>().is_err(), "{other:?}");
+        assert!(other.parse::<crate::base::Role>().is_err(), "{other:?}");
     }
 }
 
@@ -275,7 +276,7 @@ proptest! {
             "queryStringParameters": query,
             "multiValueHeaders": {"Content-Type": ["application/json"], "Idempotency-Key": [key]},
         }));
-        let who = Principal::imagined(TenantId::PLATFORM, UserId::from_uuid(crate::Uuid::nil()), Vec::new());
+        let who = Principal::imagined(TenantId::PLATFORM, UserId::from_uuid(crate::base::Uuid::nil()), Vec::new());
         let claim = Claim::of::<Keyed>(&request, &who, None).map(drop);
         let json = Json::<Everything>::parse(&request).map(drop);
         let query = Query::<Everything>::parse(&request).map(drop);

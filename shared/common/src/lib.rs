@@ -3,146 +3,53 @@
 //!
 //! Start at [`pipeline`](self) — `src/pipeline.rs` — and at [`Endpoint`].
 
-mod acting;
-mod api_key;
 #[cfg(test)]
 mod arbitrary;
-mod audit;
-mod audit_log;
-pub mod authorizer;
-mod aws;
-mod background;
-mod batch;
-mod breaker;
-mod budget;
-mod cache;
-mod carrier;
-mod ceiling;
-pub mod cognito;
-mod commit;
-mod config;
-mod cursor;
-mod db;
-mod deps;
-mod directory;
-mod door;
-mod endpoint;
-mod error;
-mod founding;
-mod headers;
-pub mod id;
-mod idempotency;
-pub mod input;
-mod invitations;
-mod issued;
-mod keyring;
-pub mod lambda;
-mod last_admin;
-mod limit;
-mod mail;
-mod members;
-mod membership;
-pub mod network;
-mod objects;
-pub mod operator;
-mod outbox;
-mod password_change;
-mod pending;
-mod permit;
-mod pipeline;
-pub mod policy;
-mod principal;
-mod public;
-mod quotas;
-pub mod random;
-mod refresh;
-mod request;
-mod reset;
-mod resilience;
-mod roots;
-pub mod scale;
-mod scheme;
-mod scope;
-mod second_factor;
-mod second_wall;
-mod session;
-mod session_end;
-mod sockets;
-mod stored;
-mod story;
-mod suppression;
-mod table;
-pub mod telemetry;
-mod tenant;
-mod ticket;
-mod time;
-pub mod token_generation;
-mod under_way;
-mod unit;
-mod visible;
-mod vitals;
-mod webhook;
 
-pub use acting::Roles;
-pub use api_key::{ApiKeyId, ApiKeyText, KeyTerms, Malformed};
-pub use audit_log::{
-    AuditLog, AuditSealer, AuditSigner, Backlog, Begun, Direction, Finding, FindingPlace, LogHead, NewerNotes, OpenFinding, Put,
-    SegmentEntry, StoredCheckpoint, Unsealed,
-};
-pub use aws::{Aws, https};
+pub mod audit;
+pub mod aws;
+pub mod background;
+pub mod base;
+pub mod capabilities;
+pub mod identity;
+pub mod policy;
+pub mod request;
+pub mod run;
+pub mod store;
+
+pub use run::lambda;
+
+// Until every caller names the room.
+pub use aws::{Aws, CircuitState, ObjectVersion, Roles, ServiceState, cognito, https};
 pub use background::{
-    AnyConsumer, AnySchedule, Background, CONTENDED, Consumer, Dead, DeadLetter, Delivery, DueItem, Feed, Incoming, Part, Queue,
-    Schedule, Tick, WakeUp,
+    AnyConsumer, AnySchedule, AnySocket, Background, CONTENDED, Caller, Consumer, Dead, DeadLetter, Delivery, DueItem, Feed,
+    Incoming, Part, Pushed, Queue, Schedule, Socket, SocketRoute, Tick, WakeUp,
 };
-pub use batch::{BatchItem, BatchOutput};
-pub use budget::Budget;
-pub use cache::CacheStats;
-pub use carrier::{AskCarrier, Asked};
-pub use ceiling::CEILING;
-pub use config::{Config, ConfigError};
-pub use db::Query as TableQuery;
-pub use deps::Deps;
-pub use directory::{Directory, TemporaryPassword};
-pub use door::{Door, PerNetwork};
-pub use endpoint::{
-    AnyEndpoint, BatchEndpoint, Data, Endpoint, FUNCTION_TIMEOUT_SECS, IdempotencyKey, IfMatch, Kind, Method, Need, Operation,
-    PlatformEndpoint, PublicEndpoint, Route, Sample, Subject,
+pub use base::{
+    ApiScope, AuthFailure, Budget, CacheStats, Cause, Clock, Config, ConfigError, Error, EventId, FieldError, Grant, Identity,
+    Kept, KeyBounds, Listed, Principal, Problem, Purpose, Refusal, Result, Role, SessionId, SessionKind, Stored, SystemClock,
+    TenantId, Timestamp, UserId, Uuid, VisibleText, id, network, random, telemetry,
 };
-pub use error::{AuthFailure, Cause, Error, FieldError, Problem, Refusal, Result};
-pub use id::{EventId, SessionId, TenantId, UserId, Uuid};
-pub use input::{Entries, Input, Json, Limit, List, PageSize, Patch, Path, PathId, Query};
-pub use invitations::{Invitation, UserInvited};
-pub use issued::Issued;
-pub use keyring::{CACHED_FOR, TenantKeyMode};
-pub use limit::RateLimit;
-pub use mail::{Mail, Mailed, Place, Post, Turn, escaped};
-pub use members::{MemberChange, OpenSession};
-pub use membership::{MemberPii, Membership};
-pub use objects::ObjectVersion;
-pub use outbox::{AnyEvent, DomainEvent, Envelope, Event, Message, Outbox, Schema, Undecodable};
-pub use pending::{PendingSignIn, PoolSecret};
-pub use permit::{Batch, Permit, Platform};
-pub use policy::{
-    Action, Answer, Asked as AskedOfPolicy, Attribute, Organization, Permission, PlatformResource, Reach, Resource, Viewed,
+pub use capabilities::{
+    Addressee, AskCarrier, Asked, AuditLog, AuditSealer, AuditSigner, Backlog, Begun, CarrierToken, Direction, Directory,
+    Finding, FindingPlace, GateState, HINTED_AT, Invitation, LogHead, Mail, MailKind, Mailed, MemberChange, NewerNotes,
+    OpenFinding, OpenSession, Place, Post, PushBody, Put, SegmentEntry, StoredCheckpoint, SuppressedBecause, Suppression,
+    TemporaryPassword, TokenRequest, Turn, Unsealed, UserInvited, Vitals, Watched, escaped,
 };
-pub use principal::{ApiScope, Grant, Identity, KeyBounds, Principal, Purpose, Role, SessionKind};
-pub use public::{Leave, Public};
-pub use quotas::{MOST_ITEM_BYTES, size as item_size};
-pub use refresh::{Presented, RefreshToken};
-pub use request::{BODY_LIMIT, EXPOSED_HEADERS};
-pub use reset::Addressee;
-pub use resilience::{CircuitState, ServiceState};
-pub use scope::{FoundMember, Reader, Scope};
-pub use second_factor::{SecondFactor, Spent};
-pub use session_end::{EndReason, SessionEnded};
-pub use sockets::{AnySocket, Caller, Pushed, Socket, SocketRoute};
-pub use stored::{Kept, Listed, Stored};
-pub use suppression::{MailKind, SuppressedBecause, Suppression};
-pub use table::{Index, Item, Key, Row, Version};
-pub use tenant::{BAA_WARNINGS, BaaTerm, Settings, Tenant, TenantStatus, name_claim, profile_key};
-pub use ticket::Ticket;
-pub use time::{Clock, SystemClock, Timestamp};
-pub use unit::{Changes, Condition, Edit};
-pub use visible::VisibleText;
-pub use vitals::{GateState, Vitals};
-pub use webhook::{CarrierToken, HINTED_AT, PushBody, TokenRequest, Watched};
+pub use identity::{
+    ApiKeyId, ApiKeyText, BAA_WARNINGS, BaaTerm, EndReason, KeyTerms, Malformed, MemberPii, Membership, PendingSignIn,
+    PoolSecret, Presented, RefreshToken, SecondFactor, SessionEnded, Settings, Spent, Tenant, TenantStatus, Ticket, name_claim,
+    profile_key,
+};
+pub use policy::{Action, Answer, AskedOfPolicy, Attribute, Organization, Permission, PlatformResource, Reach, Resource, Viewed};
+pub use request::{
+    AnyEndpoint, BODY_LIMIT, Batch, BatchEndpoint, BatchItem, BatchOutput, Data, Deps, Door, EXPOSED_HEADERS, Endpoint, Entries,
+    FUNCTION_TIMEOUT_SECS, FoundMember, IdempotencyKey, IfMatch, Input, Issued, Json, Kind, Leave, Limit, List, Method, Need,
+    Operation, PageSize, Patch, Path, PathId, PerNetwork, Permit, Platform, PlatformEndpoint, Public, PublicEndpoint, Query,
+    Reader, Route, Sample, Scope, Subject, authorizer, input, token_generation,
+};
+pub use run::{operator, scale};
+pub use store::{
+    AnyEvent, CACHED_FOR, CEILING, Changes, Condition, DomainEvent, Edit, Envelope, Event, Index, Item, Key, MOST_ITEM_BYTES,
+    Message, Outbox, RateLimit, Row, Schema, TableQuery, TenantKeyMode, Undecodable, Version, item_size,
+};

@@ -4,9 +4,11 @@
 
 use super::Queue;
 use crate::{
-    EventId, Result, TenantId, Timestamp,
-    db::{Db, Query},
-    table::{Item, Key, Row, Table},
+    base::{EventId, Result, TenantId, Timestamp},
+    store::{
+        dynamodb::{Db, Query},
+        item::{Item, Key, Row, Table},
+    },
 };
 use std::time::Duration;
 

@@ -2,16 +2,19 @@
 
 use super::{Background, Consumer, Queue, Schedule, message};
 use crate::{
-    Deps, Envelope, Error, Event, EventId, Membership, Need, Reader, Result, TableQuery, TenantId, Timestamp,
-    db::Query,
-    endpoint::declares,
-    error::{Cause, Refusal},
-    membership, permit,
-    scope::Trace,
-    table::{Index, Key, Row, Table},
-    telemetry::{CorrelationId, LogValue, WideEvent},
-    tenant,
-    unit::Changes,
+    base::{
+        Error, EventId, Result, TenantId, Timestamp,
+        error::{Cause, Refusal},
+        telemetry::{CorrelationId, LogValue, WideEvent},
+    },
+    identity::{Membership, membership, tenant},
+    request::{Deps, Need, Reader, endpoint::declares, permit, scope::Trace},
+    store::{
+        Envelope, Event, TableQuery,
+        changes::Changes,
+        dynamodb::Query,
+        item::{Index, Key, Row, Table},
+    },
 };
 use futures_util::{StreamExt, stream};
 use phi::{Sealed, SealedFields, SearchToken};
@@ -172,7 +175,7 @@ impl<'a, B: Background> Delivery<'a, B> {
     ///
     /// # Errors
     /// 503 where DynamoDB does not answer.
-    pub async fn member(&self, user: crate::UserId) -> Result<Option<Membership>> {
+    pub async fn member(&self, user: crate::base::UserId) -> Result<Option<Membership>> {
         const { assert!(declares(B::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
         membership::of(&self.ground.deps.db, self.ground.tenant, user).await
     }

@@ -1,7 +1,10 @@
 //! A queue's message, before it is anything else: an event from the bus, a message of our own, a wake-up, a report on mails; or a
 //! notice that a service sends when it is set up to send to us.
 
-use crate::{Envelope, EventId, Message, Schema, TenantId, Timestamp, Undecodable, telemetry::CorrelationId};
+use crate::{
+    base::{EventId, TenantId, Timestamp, telemetry::CorrelationId},
+    store::{Envelope, Message, Schema, Undecodable},
+};
 use aws_lambda_events::sqs::SqsMessage;
 use serde::{
     Deserialize, Deserializer,

@@ -14,6 +14,7 @@ mod queue;
 mod redrive;
 mod round;
 mod run;
+pub(crate) mod sockets;
 mod waiting;
 
 pub use dead_letter::DeadLetter;
@@ -24,8 +25,14 @@ pub(crate) use queue::Queues;
 pub use queue::{Feed, Queue};
 pub use redrive::Dead;
 pub(crate) use run::{IN_FLIGHT, consume, tick};
+pub use sockets::{AnySocket, Caller, Pushed, Socket, SocketRoute};
 
-use crate::{Deps, Error, Message, Need, Result, Schema, TenantId, Timestamp, acting::as_function};
+use crate::{
+    aws::acting::as_function,
+    base::{Error, Result, TenantId, Timestamp},
+    request::{Deps, Need},
+    store::{Message, Schema},
+};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use std::{future::Future, pin::Pin};
 
@@ -186,8 +193,8 @@ macro_rules! consumers {
     ($($module:ident::$Type:ident),* $(,)?) => {
         $(mod $module; pub use $module::$Type;)*
         /// Every consumer of this domain. Only tools and tests read it.
-        pub const CONSUMERS: &[$crate::AnyConsumer] =
-            &[$($crate::AnyConsumer::of::<$Type>(env!("CARGO_PKG_NAME"), stringify!($Type))),*];
+        pub const CONSUMERS: &[$crate::background::AnyConsumer] =
+            &[$($crate::background::AnyConsumer::of::<$Type>(env!("CARGO_PKG_NAME"), stringify!($Type))),*];
     };
 }
 
@@ -197,7 +204,7 @@ macro_rules! schedules {
     ($($module:ident::$Type:ident),* $(,)?) => {
         $(mod $module; pub use $module::$Type;)*
         /// Every schedule of this domain. Only tools and tests read it.
-        pub const SCHEDULES: &[$crate::AnySchedule] =
-            &[$($crate::AnySchedule::of::<$Type>(env!("CARGO_PKG_NAME"), stringify!($Type))),*];
+        pub const SCHEDULES: &[$crate::background::AnySchedule] =
+            &[$($crate::background::AnySchedule::of::<$Type>(env!("CARGO_PKG_NAME"), stringify!($Type))),*];
     };
 }

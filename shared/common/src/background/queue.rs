@@ -1,6 +1,9 @@
 //! Queues: what each is fed by and how it is drained, and the one way to put something into one.
 
-use crate::{Envelope, Error, Result, error::Cause, table::unavailable};
+use crate::{
+    base::{Error, Result, error::Cause},
+    store::{Envelope, item::unavailable},
+};
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 
 /// A consumer's queue. The template's queue, its dead-letter queue and its mapping are written from it.

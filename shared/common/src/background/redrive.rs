@@ -10,7 +10,11 @@ use super::{
     DeadLetter, Feed, Queue,
     queue::{Queues, SERVICE},
 };
-use crate::{Error, Result, TenantId, operator::Operator, table::unavailable};
+use crate::{
+    base::{Error, Result, TenantId},
+    run::operator::Operator,
+    store::item::unavailable,
+};
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
 use std::collections::{BTreeMap, BTreeSet};
 

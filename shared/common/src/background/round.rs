@@ -9,10 +9,11 @@
 //! | *platform* `ROUND#<schedule>` | `ROUND` | the last tenant that was taken, and which round it is |
 
 use crate::{
-    Error, Result, TenantId, Timestamp,
-    db::{Db, Update},
-    error::Cause,
-    table::{Key, Row, Table},
+    base::{Error, Result, TenantId, Timestamp, error::Cause},
+    store::{
+        dynamodb::{Db, Update},
+        item::{Key, Row, Table},
+    },
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::time::Duration;
@@ -81,7 +82,7 @@ impl Round<'_> {
                 return Ok(Some(taken));
             }
         }
-        Err(Error::Unavailable { service: crate::db::SERVICE, cause: Cause::code("round contended") })
+        Err(Error::Unavailable { service: crate::store::dynamodb::SERVICE, cause: Cause::code("round contended") })
     }
 
     fn after(&self, tenant: TenantId) -> &[TenantId] {

@@ -9,17 +9,20 @@ use super::{
     waiting,
 };
 use crate::{
-    Deps, Envelope, Error, EventId, Message, Result, TenantId, Timestamp, Undecodable,
-    audit::{Record, Who},
-    commit::Unit,
-    db,
-    error::Cause,
-    pipeline::unwind,
-    scope::Trace,
-    session_end,
-    table::{Item, Key, Table},
-    telemetry::{CorrelationId, WideEvent},
-    unit::{Changes, Condition, Op},
+    audit::event::{Record, Who},
+    base::{
+        Error, EventId, Result, TenantId, Timestamp,
+        error::Cause,
+        telemetry::{CorrelationId, WideEvent},
+    },
+    identity::session_end,
+    request::{Deps, commit::Unit, pipeline::unwind, scope::Trace},
+    store::{
+        Envelope, Message, Undecodable,
+        changes::{Changes, Condition, Op},
+        dynamodb,
+        item::{Item, Key, Table},
+    },
 };
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -307,7 +310,7 @@ async fn work<B: Background>(ground: &Ground<'_>, name: &str, part: &B::Part) ->
             break worked;
         }
         ground.trace.with(|t| t.touched.clear());
-        tokio::time::sleep(db::backoff(attempt)).await;
+        tokio::time::sleep(dynamodb::backoff(attempt)).await;
         attempt += 1;
     };
     let done = match worked {
@@ -340,7 +343,7 @@ async fn work<B: Background>(ground: &Ground<'_>, name: &str, part: &B::Part) ->
         if attempt == ATTEMPTS || !matches!(sent, Err(super::CONTENDED)) {
             return sent.map(|_| done);
         }
-        tokio::time::sleep(db::backoff(attempt)).await;
+        tokio::time::sleep(dynamodb::backoff(attempt)).await;
         attempt += 1;
     }
 }
@@ -358,11 +361,11 @@ async fn is_handled(ground: &Ground<'_>, key: &Key) -> Result<bool> {
 /// Has it known for as long again from now on that a part was handled.
 async fn remember(ground: &Ground<'_>, key: &Key) -> Result<()> {
     let expires = AttributeValue::N(ground.now.plus(REMEMBERED).as_secs().to_string());
-    let update = db::Update {
+    let update = dynamodb::Update {
         expression: "SET expires_at = :expires",
         condition: Some("attribute_exists(pk)"),
         values: vec![(":expires", expires)],
-        ..db::Update::default()
+        ..dynamodb::Update::default()
     };
     ground.deps.db.update(ground.tenant, Table::Ephemera, key, update).await.map(drop)
 }

@@ -7,14 +7,18 @@
 
 use super::{Background, Delivery, Queue, queue::Queues};
 use crate::{
-    Deps, Envelope, Error, Need, Result, TenantId, Timestamp, Uuid,
-    commit::Unit,
-    db::Query,
-    endpoint::declares,
-    error::{Cause, Refusal},
-    table::{Item, Key, Table},
-    tenant::{self, TenantStatus},
-    unit::{Condition, Op},
+    base::{
+        Error, Result, TenantId, Timestamp, Uuid,
+        error::{Cause, Refusal},
+    },
+    identity::tenant::{self, TenantStatus},
+    request::{Deps, Need, commit::Unit, endpoint::declares},
+    store::{
+        Envelope,
+        changes::{Condition, Op},
+        dynamodb::Query,
+        item::{Item, Key, Table},
+    },
 };
 use std::time::Duration;
 
@@ -34,7 +38,7 @@ pub(super) async fn put_aside(deps: &Deps, queue: &Queue, envelope: &Envelope, d
     let item = Item::new(Key::new(PARTITION, format!("{}#{}", queue.name, envelope.id)))
         .text("queue", queue.full_name())
         .text("envelope", envelope.to_json()?)
-        .text("token", Uuid::from_bytes(crate::random::bytes()));
+        .text("token", Uuid::from_bytes(crate::base::random::bytes()));
     let mut unit = Unit::default();
     unit.push(tenant, Op::Put { table: Table::Records, item, condition: None }, Error::internal("waiting message"));
     // A status that this version does not know has messages wait, too.

@@ -1,8 +1,14 @@
 //! What the policies say to somebody who asks before they act: all that they may do, or whether they may do this. Nothing is
 //! done, and nothing is read but what the question names; so the answers tell of policies, and never of what exists.
 
-use super::{Attribute, Circumstances, Decided, Policies, RESOURCES, Thing};
-use crate::{Error, Permit, Principal, Result, TenantId, Timestamp, UserId, endpoint::Endpoint, error::Refusal};
+use super::{
+    circumstances::Circumstances,
+    decision::{Attribute, Decided, Policies, RESOURCES, Thing},
+};
+use crate::{
+    base::{Error, Principal, Result, TenantId, Timestamp, UserId, error::Refusal},
+    request::{Permit, endpoint::Endpoint},
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -1,6 +1,9 @@
 //! What a decision rests on besides who asks, for what, and on which thing. Facts only: what follows from them is policy.
 
-use crate::{Principal, Purpose, Role, SessionKind, Timestamp, network::AllowList, tenant::Tenant};
+use crate::{
+    base::{Principal, Purpose, Role, SessionKind, Timestamp, network::AllowList},
+    identity::tenant::Tenant,
+};
 use cedar_policy::{EntityTypeName, EntityUid, RestrictedExpression};
 use std::str::FromStr;
 

@@ -1,0 +1,253 @@
+//! Audit events: one for every request, refused ones included, in the log of the tenant that it concerns.
+//!
+//! A change's event is in the change's transaction. A read's is written before plaintext leaves. Refusals that anybody can
+//! cause without end (401, 429) are one event per source and minute, with a count, so that nobody may fill a log that is
+//! kept for seven years.
+
+use crate::{
+    base::{
+        Error, EventId, Principal, Purpose, Result, Role, SessionId, SessionKind, TenantId, Timestamp, error::Cause,
+        telemetry::CorrelationId,
+    },
+    identity::ApiKeyId,
+    policy::Decided,
+    request::{http::Request, scope::Traced},
+    store::{
+        changes::{Condition, Op},
+        dynamodb::{Db, Update},
+        item::{Item, Key, Table},
+    },
+};
+use aws_sdk_dynamodb::types::AttributeValue;
+use ledger::{
+    Actor, ActorType, AtMost, Decision, EventType, Format, Outcome, Policy, PurposeOfUse, Reason, Resource, Severity, UserAgent,
+    Word,
+};
+use std::{borrow::Cow, time::Duration};
+
+/// The partition of a tenant's events that are not sealed yet.
+pub(crate) const UNSEALED: &str = "AUDIT";
+/// What such an item says of its kind: the Pipes tell by it what they carry.
+const KIND: &str = "audit";
+/// For so long after its minute a counted event may still be counted on, by a function whose clock is behind.
+const SETTLES: Duration = Duration::from_secs(10);
+/// For so long after its first try an event that is written by itself may be written again, by the SDK: a call's end, and a second.
+/// INVARIANT: with [`WAKES`] it is not more than the wake-ups' delay, so that a wake-up finds settled what it was sent for.
+const REPEATED: Duration = Duration::from_secs(6);
+/// The wake-ups of so long are one.
+const WAKES: Duration = Duration::from_secs(4);
+
+/// Who acted, as an event names them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Who {
+    pub(crate) id: Option<String>,
+    pub(crate) kind: Option<ActorType>,
+    pub(crate) role: Option<Role>,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) ip: String,
+    pub(crate) user_agent: String,
+}
+
+impl Who {
+    /// One of our own functions, by itself.
+    pub(crate) fn service(name: &str) -> Self {
+        Self { id: Some(name.to_owned()), kind: Some(ActorType::Service), ..Self::default() }
+    }
+    /// What the event's type begins with: asked for over the API, or done by itself.
+    fn area(&self) -> &'static str {
+        if self.kind == Some(ActorType::Service) { "job" } else { "api" }
+    }
+    pub(crate) fn anonymous(request: &Request) -> Self {
+        Self { ip: request.source_ip.clone(), user_agent: request.user_agent().to_owned(), ..Self::default() }
+    }
+    pub(crate) fn user(principal: &Principal, request: &Request) -> Self {
+        let (id, kind) = match principal.kind() {
+            SessionKind::Full | SessionKind::Enrolment => (principal.user().to_string(), ActorType::User),
+            SessionKind::ApiKey => (ApiKeyId::from_uuid(*principal.user().uuid()).to_string(), ActorType::ApiKey),
+        };
+        Self {
+            id: Some(id),
+            kind: Some(kind),
+            role: principal.roles().first().copied(),
+            session: Some(principal.session()),
+            ..Self::anonymous(request)
+        }
+    }
+}
+
+/// One event, before it is bytes.
+#[derive(Debug)]
+pub(crate) struct Record<'a> {
+    pub(crate) id: EventId,
+    pub(crate) tenant: TenantId,
+    pub(crate) now: Timestamp,
+    /// The endpoint, as `create_shipment`.
+    pub(crate) name: &'a str,
+    pub(crate) who: Who,
+    pub(crate) action: Option<&'a str>,
+    pub(crate) resources: Vec<(String, String)>,
+    pub(crate) disclosed: Vec<Cow<'static, str>>,
+    pub(crate) redacted: Vec<Cow<'static, str>>,
+    pub(crate) purpose: Option<Purpose>,
+    pub(crate) status: u16,
+    pub(crate) reason: Option<&'a str>,
+    pub(crate) decided: Option<&'a Decided>,
+    /// In whose name it acted, where not in its own.
+    pub(crate) on_behalf_of: Option<&'a str>,
+    pub(crate) policy_set_hash: &'a str,
+    pub(crate) correlation_id: &'a CorrelationId,
+    pub(crate) changes: &'a [&'static str],
+}
+
+impl Record<'_> {
+    /// Takes over what the request gathered.
+    pub(crate) fn gathered(mut self, traced: &Traced) -> Self {
+        self.resources.extend(traced.aimed_at.iter().chain(&traced.touched).cloned());
+        self.disclosed.clone_from(&traced.disclosed);
+        self.redacted.clone_from(&traced.redacted);
+        self
+    }
+
+    fn event(&self) -> Result<ledger::Event> {
+        let fail = |what: &str| Error::Internal { what: "audit event", cause: Cause::code(what) };
+        let disclosed: Vec<_> = self.disclosed.iter().map(|name| Word::clean(name)).collect();
+        let changes: Vec<_> = self.changes.iter().map(|name| Word::clean(name)).collect();
+        // A request touches a hundred items at most; more would be a new kind of endpoint.
+        let resources =
+            self.resources.iter().map(|(kind, id)| Resource { resource_type: Word::clean(kind), id: Word::clean(id) });
+        let mut resources: Vec<_> = resources.collect();
+        resources.dedup();
+        let policy = self.decided.map(|decided| {
+            Ok(Policy {
+                decision: if decided.allowed { Decision::Allow } else { Decision::Deny },
+                ids: AtMost::try_from(decided.policies.iter().map(|id| Word::clean(id)).collect::<Vec<_>>())
+                    .map_err(|_| fail("policies"))?,
+                policy_set_hash: ledger::Hash::parse(self.policy_set_hash).map_err(|_| fail("policy hash"))?,
+            })
+        });
+        Ok(ledger::Event {
+            format: Format::V1,
+            event_id: Word::clean(&self.id.to_string()),
+            tenant_id: Word::clean(&self.tenant.to_string()),
+            sequence: None,
+            occurred_at: ledger::OccurredAt::from_unix_millis(self.now.as_millis()).map_err(|_| fail("time"))?,
+            event_type: EventType::parse(format!("{}.{}", self.who.area(), self.name)).map_err(|_| fail("type"))?,
+            severity: severity(self.status, self.reason),
+            actor: Actor {
+                actor_type: self.who.kind.unwrap_or(ActorType::Anonymous),
+                id: self.who.id.as_deref().map(Word::clean),
+                role: self.who.role.map(|r| Word::clean(r.as_str())),
+                session_id: self.who.session.map(|s| Word::clean(&s.to_string())),
+                ip: self.who.ip.parse().ok(),
+                user_agent: UserAgent::clean(&self.who.user_agent),
+            },
+            on_behalf_of: self.on_behalf_of.map(|user| ledger::Principal { actor_type: ActorType::User, id: Word::clean(user) }),
+            action: self.action.map(Word::clean),
+            resources: AtMost::try_from(resources).map_err(|_| fail("resources"))?,
+            disclosed: AtMost::try_from(disclosed).map_err(|_| fail("disclosed"))?,
+            redacted: AtMost::try_from(self.redacted.iter().map(|name| Word::clean(name)).collect::<Vec<_>>())
+                .map_err(|_| fail("redacted"))?,
+            purpose_of_use: self.purpose.map(|p| match p {
+                Purpose::Treatment => PurposeOfUse::Treatment,
+                Purpose::Payment => PurposeOfUse::Payment,
+                Purpose::Operations => PurposeOfUse::Operations,
+                Purpose::EmergencyTreatment => PurposeOfUse::Emergency,
+            }),
+            outcome: match self.status {
+                0..400 => Outcome::Success,
+                400..500 => Outcome::Refused,
+                _ => Outcome::Failed,
+            },
+            status: Some(self.status),
+            reason: self.reason.map(|r| Reason::Code(Word::clean(r))),
+            policy: policy.transpose()?,
+            // The item counts on; the sealer writes what it counted.
+            count: std::num::NonZeroU32::MIN,
+            correlation_id: Word::clean(self.correlation_id.as_str()),
+            changes: AtMost::try_from(changes).map_err(|_| fail("changes"))?,
+            previous_hash: None,
+            hash: None,
+        })
+    }
+
+    fn text(&self) -> Result<String> {
+        let bytes = self.event()?.to_json().map_err(|_| Error::internal("audit event"))?;
+        String::from_utf8(bytes).map_err(|_| Error::internal("audit event"))
+    }
+
+    /// Of an event that is first written at `written`, and not sealed before `settles`.
+    fn values(&self, written: Timestamp, settles: Timestamp) -> Result<Vec<(&'static str, AttributeValue)>> {
+        Ok(vec![
+            (":event", AttributeValue::S(self.text()?)),
+            (":one", AttributeValue::N("1".to_owned())),
+            (":kind", AttributeValue::S(KIND.to_owned())),
+            (":wake", AttributeValue::S(wake(self.tenant, written))),
+            (":settles", AttributeValue::N(settles.as_millis().to_string())),
+        ])
+    }
+
+    /// The operation that writes the event with a change.
+    pub(crate) fn op(&self) -> Result<Op> {
+        let item = Item::new(key(self.id));
+        let item =
+            item.text("event", self.text()?).number("count", 1).text("kind", KIND).text("wake", wake(self.tenant, self.now));
+        Ok(Op::Put { table: Table::Ledger, item, condition: Some(Condition::Absent) })
+    }
+
+    /// Writes the event by itself.
+    pub(crate) async fn write(&self, db: &Db) -> Result<()> {
+        let written = db.now();
+        let update = Update {
+            expression: "SET #event = :event, #count = :one, #kind = :kind, #wake = :wake, #settles = :settles",
+            condition: None,
+            names: &NAMES,
+            values: self.values(written, written.plus(REPEATED))?,
+        };
+        // Repeating it writes the same item, so a lost answer does no harm: it is not sealed, and deleted, before that is over.
+        db.update(self.tenant, Table::Ledger, &key(self.id), update).await.map(drop)
+    }
+
+    /// Writes the event, or counts one more where this `source` has caused it in this minute already.
+    pub(crate) async fn count(mut self, db: &Db, source: &str) -> Result<()> {
+        // The minute of the write: a request that took long would count in one that is sealed.
+        let written = db.now();
+        self.id = EventId::of_minute(written, source.as_bytes());
+        let update = Update {
+            expression: "SET #event = if_not_exists(#event, :event), #kind = :kind, #wake = if_not_exists(#wake, :wake), \
+                         #settles = :settles ADD #count :one",
+            condition: None,
+            names: &NAMES,
+            // Until then its count may move, and it is not sealed.
+            values: self.values(written, minute_end(written).plus(SETTLES))?,
+        };
+        db.update(self.tenant, Table::Ledger, &key(self.id), update).await.map(drop)
+    }
+}
+
+const NAMES: [(&str, &str); 5] =
+    [("#event", "event"), ("#count", "count"), ("#kind", "kind"), ("#wake", "wake"), ("#settles", "settles_at")];
+
+/// What makes the wake-ups of [`WAKES`] one: their deduplication id.
+pub(crate) fn wake(tenant: TenantId, now: Timestamp) -> String {
+    format!("{tenant}-{}", now.as_secs().unsigned_abs() / WAKES.as_secs())
+}
+
+fn minute_end(now: Timestamp) -> Timestamp {
+    Timestamp::from_millis((now.as_millis().div_euclid(60_000) + 1) * 60_000)
+}
+
+pub(crate) fn key(id: EventId) -> Key {
+    Key::new(UNSEALED, id.to_string())
+}
+
+/// How loud an outcome is. Reuse of a refresh token is somebody else holding it.
+fn severity(status: u16, reason: Option<&str>) -> Severity {
+    match (status, reason) {
+        (_, Some("refresh_token_reused")) => Severity::Critical,
+        (_, Some(reason)) if reason.starts_with("tampered_") => Severity::Critical,
+        (0..400, _) => Severity::Info,
+        (401 | 403 | 429, _) => Severity::Warning,
+        (400..500, _) => Severity::Info,
+        _ => Severity::Error,
+    }
+}

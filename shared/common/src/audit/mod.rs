@@ -1,0 +1,3 @@
+//! The audit log: its events.
+
+pub(crate) mod event;

@@ -1,0 +1,184 @@
+//! The audit bucket: objects that are written once, kept by the bucket's Object Lock, and read by version.
+//!
+//! A key is written with `If-None-Match: *`, so that of two writers one learns that the other was first; the bucket's policy denies
+//! every other write. Whoever gets round that can put a newer version over an object; the older one stays, and is what is read
+//! where its version is named.
+
+use crate::{
+    aws::tenant_credentials::SecondWall,
+    base::{Error, Result, TenantId, error::Cause},
+    store::{dynamodb, item::cause},
+};
+use aws_sdk_s3::{
+    error::{ProvideErrorMetadata, SdkError},
+    operation::{get_object::GetObjectError, put_object::PutObjectError},
+    primitives::SdkBody,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ledger::Hash;
+use std::{sync::Arc, time::Duration};
+
+const SERVICE: &str = "s3";
+/// How long the bytes of an answer may take once it has begun.
+const BODY: Duration = Duration::from_secs(5);
+/// How often a write is sent that meets another of its key.
+const ATTEMPTS: u32 = 4;
+
+/// What S3 says of a key that it does not have, of a version that it does not have, of one that it never could have, and of
+/// one that marks a delete: to a caller who may list the key, and to nobody else. Any other refusal says nothing of the object.
+///
+/// Source: S3, "GetObject", permissions.
+const NOT_THERE: [&str; 4] = ["NoSuchKey", "NoSuchVersion", "InvalidArgument", "MethodNotAllowed"];
+
+/// The version of an object: S3's `x-amz-version-id`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectVersion(String);
+
+impl ObjectVersion {
+    pub(crate) fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An object as it was read.
+#[derive(Debug)]
+pub(crate) struct Object {
+    pub(crate) version: ObjectVersion,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Versions of objects, oldest key first.
+#[derive(Debug, Default)]
+pub(crate) struct Versions {
+    pub(crate) found: Vec<(String, ObjectVersion)>,
+    /// Whether there are more than these.
+    pub(crate) more: bool,
+}
+
+/// What became of a write.
+#[derive(Debug)]
+pub(crate) enum Created {
+    Done(ObjectVersion),
+    /// There is an object of that key.
+    Exists,
+}
+
+/// Each is one tenant's: its key names the tenant after the first `/`.
+#[derive(Debug)]
+pub(crate) struct Objects {
+    own: aws_sdk_s3::Client,
+    wall: Option<Arc<SecondWall>>,
+    bucket: String,
+}
+
+impl Objects {
+    pub(crate) const fn new(own: aws_sdk_s3::Client, wall: Option<Arc<SecondWall>>, bucket: String) -> Self {
+        Self { own, wall, bucket }
+    }
+
+    /// Who asks for `tenant`'s objects: behind the second wall, a session of that tenant's. The platform's are the function's own.
+    async fn client(&self, tenant: TenantId) -> Result<aws_sdk_s3::Client> {
+        match SecondWall::before(self.wall.as_ref(), tenant) {
+            Some(wall) => wall.objects(tenant).await,
+            None => Ok(self.own.clone()),
+        }
+    }
+
+    /// Writes an object where none is. S3 refuses what does not arrive with this hash.
+    ///
+    /// # Errors
+    /// 503 where S3, or STS, does not answer; the object may then be there. Internal where S3 denies it.
+    pub(crate) async fn create(&self, tenant: TenantId, key: &str, content_type: &str, bytes: Vec<u8>) -> Result<Created> {
+        let hash = STANDARD.encode(Hash::of(&bytes).as_bytes());
+        let mut attempt = 1;
+        loop {
+            let sent = self
+                .client(tenant)
+                .await?
+                .put_object()
+                .bucket(&self.bucket)
+                .key(key)
+                .if_none_match("*")
+                .content_type(content_type)
+                .checksum_sha256(&hash)
+                .body(SdkBody::from(bytes.as_slice()).into())
+                .send()
+                .await;
+            match sent {
+                // Without versions on the bucket nothing here can be promised.
+                Ok(answer) => {
+                    return answer.version_id.map(|id| Created::Done(ObjectVersion(id))).ok_or(Error::internal("object version"));
+                }
+                Err(e) if status(&e) == Some(412) => return Ok(Created::Exists),
+                // Another write of the key is under way. S3 says so at once, and the SDK does not ask again.
+                Err(e) if status(&e) == Some(409) && attempt < ATTEMPTS => {
+                    tokio::time::sleep(dynamodb::backoff(attempt)).await;
+                    attempt += 1;
+                }
+                Err(e) => return Err(failed::<PutObjectError>(&e)),
+            }
+        }
+    }
+
+    /// The versions of a tenant's objects whose keys begin with `prefix` and come after `after`, whatever was put over them and
+    /// whether or not a delete was marked since: so nobody hides one by writing.
+    ///
+    /// # Errors
+    /// 503 where S3, or STS, does not answer. Internal where S3 denies it.
+    pub(crate) async fn versions_after(&self, tenant: TenantId, prefix: &str, after: &str) -> Result<Versions> {
+        let request = self.client(tenant).await?.list_object_versions().bucket(&self.bucket).prefix(prefix).key_marker(after);
+        let answer = request.send().await.map_err(|e| failed(&e))?;
+        let of_each = |version: &aws_sdk_s3::types::ObjectVersion| {
+            let (key, id) = (version.key()?, version.version_id()?);
+            // A service may begin with the marker itself.
+            (key > after).then(|| (key.to_owned(), ObjectVersion::new(id)))
+        };
+        let more = answer.is_truncated().unwrap_or_default();
+        Ok(Versions { found: answer.versions().iter().filter_map(of_each).collect(), more })
+    }
+
+    /// Reads an object, in one version or in its newest. `None` where there is none. What is longer than `most` bytes is
+    /// not ours, and is refused.
+    ///
+    /// # Errors
+    /// 503 where S3, or STS, does not answer, or not with the bytes that it has the checksum of. Internal where S3 denies it.
+    pub(crate) async fn get(
+        &self,
+        tenant: TenantId,
+        key: &str,
+        version: Option<&ObjectVersion>,
+        most: usize,
+    ) -> Result<Option<Object>> {
+        let request = self.client(tenant).await?.get_object().bucket(&self.bucket).key(key);
+        let answer = match request.set_version_id(version.map(|v| v.0.clone())).send().await {
+            Ok(answer) => answer,
+            Err(e) if e.code().is_some_and(|code| NOT_THERE.contains(&code)) => return Ok(None),
+            Err(e) => return Err(failed::<GetObjectError>(&e)),
+        };
+        let broken = |what| Error::Unavailable { service: SERVICE, cause: Cause::code(what) };
+        if answer.content_length.and_then(|n| usize::try_from(n).ok()).is_none_or(|n| n > most) {
+            return Err(Error::internal("object length"));
+        }
+        let version = ObjectVersion(answer.version_id.ok_or(Error::internal("object version"))?);
+        let bytes = tokio::time::timeout(BODY, answer.body.collect()).await.map_err(|_| broken("timeout"))?;
+        Ok(Some(Object { version, bytes: bytes.map_err(|_| broken("unreadable answer"))?.to_vec() }))
+    }
+}
+
+fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
+    error.raw_response().map(|answer| answer.status().as_u16())
+}
+
+/// What 403 says does not pass by itself: a role lacks something, or a key is not to be used. It is no outage.
+fn failed<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Error {
+    let cause = cause(error);
+    if status(error) == Some(403) {
+        Error::Internal { what: "s3 denied", cause }
+    } else {
+        Error::Unavailable { service: SERVICE, cause }
+    }
+}

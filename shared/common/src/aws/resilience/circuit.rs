@@ -1,0 +1,212 @@
+//! A circuit breaker, of one process and one service.
+//!
+//! | | |
+//! |---|---|
+//! | closed | every call may go |
+//! | open | none may: the service has done nothing but fail, [`FAILURES`] times and for [`LASTING`] |
+//! | half-open | the pause is over: one call may go, as a probe |
+//!
+//! Both, number and time, so that one bad moment is one bad moment: eight calls that are under way together and fail together
+//! say no more than one of them. A probe that succeeds closes the circuit; one that fails doubles the pause, from a second to half a
+//! minute; one that is dropped has said nothing. What was asked before the circuit opened neither closes it nor opens it for longer.
+//!
+//! An answer is an answer: a refusal, a failed condition, a throttle (4xx) is the service at work. A failure is no answer, or a 5xx.
+
+use crate::base::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::time::Duration;
+
+pub(super) const FAILURES: u32 = 5;
+pub(super) const LASTING: Duration = Duration::from_secs(1);
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Whether a service is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CircuitState {
+    /// Every call may go.
+    Closed,
+    /// One call decides whether it closes.
+    HalfOpen,
+    /// It has failed, and is left alone for a while.
+    Open,
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Answered,
+    Failed,
+    /// Nobody waited for it.
+    Unknown,
+}
+
+/// Leave to make a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    Call,
+    /// It decides whether the circuit closes.
+    Probe,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Circuit {
+    /// Failures in a row, and when the first of them was.
+    failures: u32,
+    since: Option<Timestamp>,
+    open_until: Option<Timestamp>,
+    probing: bool,
+    /// How often in a row it has opened.
+    opened: u32,
+}
+
+impl Circuit {
+    pub(super) fn state(&self, now: Timestamp) -> CircuitState {
+        match self.open_until {
+            None => CircuitState::Closed,
+            Some(until) if is_ahead(until, now) => CircuitState::Open,
+            Some(_) => CircuitState::HalfOpen,
+        }
+    }
+
+    pub(super) fn admit(&mut self, now: Timestamp) -> Option<Leave> {
+        match self.state(now) {
+            CircuitState::Closed => Some(Leave::Call),
+            CircuitState::HalfOpen if !self.probing => {
+                self.probing = true;
+                Some(Leave::Probe)
+            }
+            CircuitState::HalfOpen | CircuitState::Open => None,
+        }
+    }
+
+    pub(super) fn ended(&mut self, leave: Leave, outcome: Outcome, now: Timestamp) {
+        match (leave, outcome) {
+            (Leave::Probe, Outcome::Unknown) => self.probing = false,
+            (Leave::Probe, Outcome::Answered) => *self = Self::default(),
+            (Leave::Probe, Outcome::Failed) => self.open(now),
+            // It was asked before the circuit opened.
+            (Leave::Call, _) if self.open_until.is_some() => {}
+            (Leave::Call, Outcome::Unknown) => {}
+            (Leave::Call, Outcome::Answered) => (self.failures, self.since) = (0, None),
+            (Leave::Call, Outcome::Failed) => {
+                self.failures = self.failures.saturating_add(1);
+                let since = self.since.map_or(now, |since| since.min(now));
+                self.since = Some(since);
+                if self.failures >= FAILURES && now.since(since) >= LASTING {
+                    self.open(now);
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, now: Timestamp) {
+        let pause = SHORTEST.saturating_mul(1 << self.opened.min(5)).min(LONGEST);
+        self.opened = self.opened.saturating_add(1);
+        self.open_until = Some(now.plus(pause));
+        self.probing = false;
+    }
+}
+
+/// Further ahead than it is ever put, it was put there by a clock that has since gone back.
+fn is_ahead(until: Timestamp, now: Timestamp) -> bool {
+    until > now && until.since(now) <= LONGEST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millis(1_000_000 + ms)
+    }
+
+    /// Opened at 1,000, after failures since 0.
+    fn opened() -> Circuit {
+        let mut circuit = Circuit::default();
+        for ms in [0, 10, 20, 30, 1000] {
+            assert_eq!(circuit.admit(at(ms)), Some(Leave::Call), "{ms}");
+            circuit.ended(Leave::Call, Outcome::Failed, at(ms));
+        }
+        circuit
+    }
+
+    #[test]
+    fn it_opens_after_five_failures_in_a_row_over_a_second() {
+        let mut circuit = opened();
+        assert_eq!(circuit.state(at(1000)), CircuitState::Open);
+        assert_eq!(circuit.admit(at(1999)), None);
+    }
+
+    #[test]
+    fn many_failures_of_one_moment_do_not_open_it() {
+        let mut circuit = Circuit::default();
+        for _ in 0..1000 {
+            circuit.ended(Leave::Call, Outcome::Failed, at(999));
+        }
+        assert_eq!(circuit.state(at(999)), CircuitState::Closed);
+    }
+
+    #[test]
+    fn few_failures_over_a_long_time_do_not_open_it_nor_do_those_between_answers() {
+        let mut circuit = Circuit::default();
+        for n in 0..4 {
+            circuit.ended(Leave::Call, Outcome::Failed, at(n * 60_000));
+        }
+        assert_eq!(circuit.state(at(240_000)), CircuitState::Closed);
+        circuit.ended(Leave::Call, Outcome::Answered, at(240_000));
+        for n in 5..9 {
+            circuit.ended(Leave::Call, Outcome::Failed, at(n * 60_000));
+        }
+        assert_eq!(circuit.state(at(540_000)), CircuitState::Closed);
+    }
+
+    #[test]
+    fn after_the_pause_one_may_go_and_its_success_closes_it() {
+        let mut circuit = opened();
+        assert_eq!(circuit.state(at(2000)), CircuitState::HalfOpen);
+        assert_eq!(circuit.admit(at(2000)), Some(Leave::Probe));
+        assert_eq!(circuit.admit(at(2000)), None, "one at a time");
+        circuit.ended(Leave::Probe, Outcome::Answered, at(2001));
+        assert_eq!(circuit.state(at(2001)), CircuitState::Closed);
+        circuit.ended(Leave::Call, Outcome::Failed, at(2002));
+        assert_eq!(circuit.state(at(2002)), CircuitState::Closed, "what was before is forgotten");
+    }
+
+    #[test]
+    fn each_probe_that_fails_doubles_the_pause_up_to_half_a_minute() {
+        let mut circuit = opened();
+        let mut now = 2000;
+        for pause in [2000, 4000, 8000, 16_000, 30_000, 30_000] {
+            assert_eq!(circuit.admit(at(now)), Some(Leave::Probe));
+            circuit.ended(Leave::Probe, Outcome::Failed, at(now));
+            assert_eq!(circuit.admit(at(now + pause - 1)), None, "{pause}");
+            now += pause;
+        }
+    }
+
+    #[test]
+    fn a_probe_that_nobody_waited_for_leaves_its_place_to_another() {
+        let mut circuit = opened();
+        assert_eq!(circuit.admit(at(2000)), Some(Leave::Probe));
+        circuit.ended(Leave::Probe, Outcome::Unknown, at(2000));
+        assert_eq!(circuit.admit(at(2000)), Some(Leave::Probe));
+    }
+
+    #[test]
+    fn what_was_asked_before_it_opened_decides_nothing() {
+        let mut circuit = opened();
+        circuit.ended(Leave::Call, Outcome::Answered, at(1100));
+        assert_eq!(circuit.state(at(1100)), CircuitState::Open);
+        circuit.ended(Leave::Call, Outcome::Failed, at(1900));
+        assert_eq!(circuit.state(at(2000)), CircuitState::HalfOpen, "no later than it was");
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_keeps_nobody_out() {
+        let mut circuit = opened();
+        assert_eq!(circuit.admit(at(-3_600_000)), Some(Leave::Probe));
+    }
+}

@@ -1,0 +1,155 @@
+//! One service's guard: what each attempt passes on its way out.
+
+use super::{
+    Breaker, CircuitState, Policy,
+    budget::Budget,
+    circuit::{Circuit, Leave, Outcome},
+};
+use crate::base::{Clock, Timestamp};
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How long an attempt waits for a place.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// Why an attempt was not made. The service has not been asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.as_str())]
+pub(crate) enum Refused {
+    /// What it is for has ended.
+    Late,
+    /// As many are under way as may be.
+    Full,
+    /// The service is left alone.
+    Open,
+    /// Its retries are used up.
+    Spent,
+}
+
+impl Refused {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Late => "deadline passed",
+            Self::Full => "too many calls at once",
+            Self::Open => "circuit open",
+            Self::Spent => "retry budget spent",
+        }
+    }
+}
+
+/// How the calls of one service are doing, in the process that answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ServiceState {
+    pub name: &'static str,
+    /// Null where all processes share a gate: see there.
+    pub circuit: Option<CircuitState>,
+    /// Attempts under way.
+    pub in_flight: usize,
+    /// How many there may be.
+    pub at_once: usize,
+    /// How many retries are left before they are refused.
+    pub retries_left: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Guard {
+    policy: Policy,
+    clock: Arc<dyn Clock>,
+    places: Arc<Semaphore>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    circuit: Circuit,
+    budget: Budget,
+}
+
+impl Guard {
+    pub(super) fn new(policy: Policy, clock: Arc<dyn Clock>) -> Self {
+        Self { places: Arc::new(Semaphore::new(policy.at_once)), policy, clock, state: Mutex::default() }
+    }
+
+    pub(super) fn state(&self) -> ServiceState {
+        let Policy { name, at_once, circuit, .. } = self.policy;
+        let state = self.lock();
+        ServiceState {
+            name,
+            circuit: (circuit == Breaker::Process).then(|| state.circuit.state(self.clock.now())),
+            in_flight: at_once.saturating_sub(self.places.available_permits()),
+            at_once,
+            retries_left: state.budget.left(),
+        }
+    }
+
+    /// How long an attempt may take now, and whether that is less than the service has a right to.
+    pub(super) fn time(&self, deadline: Option<Timestamp>) -> (Duration, bool) {
+        let left = deadline.map(|end| end.since(self.clock.now())).filter(|left| *left < self.policy.attempt);
+        (left.unwrap_or(self.policy.attempt), left.is_some())
+    }
+
+    /// Lets one attempt out. A call's first earns something for those that are not.
+    pub(super) async fn enter(self: Arc<Self>, is_retry: bool, deadline: Option<Timestamp>) -> Result<Entered, Refused> {
+        let in_time = || deadline.is_none_or(|end| self.clock.now() < end);
+        if !in_time() {
+            return Err(Refused::Late);
+        }
+        let (left, _) = self.time(deadline);
+        let place = tokio::time::timeout(WAIT.min(left), self.places.clone().acquire_owned()).await;
+        let Ok(Ok(place)) = place else { return Err(Refused::Full) };
+        if !in_time() {
+            return Err(Refused::Late);
+        }
+        let leave = self.leave(is_retry)?;
+        Ok(Entered { guard: self, leave, outcome: Outcome::Unknown, _place: place })
+    }
+
+    fn leave(&self, is_retry: bool) -> Result<Leave, Refused> {
+        let mut state = self.lock();
+        if is_retry && state.budget.left() == 0 {
+            return Err(Refused::Spent);
+        }
+        let leave = match self.policy.circuit {
+            Breaker::Process => state.circuit.admit(self.clock.now()).ok_or(Refused::Open)?,
+            Breaker::Shared => Leave::Call,
+        };
+        if is_retry {
+            let _ = state.budget.spend();
+        } else {
+            state.budget.earn();
+        }
+        Ok(leave)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An attempt under way. Dropped without a word, it has said nothing of the service.
+#[derive(Debug)]
+pub(super) struct Entered {
+    guard: Arc<Guard>,
+    leave: Leave,
+    outcome: Outcome,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Entered {
+    pub(super) fn ended(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let now = self.guard.clock.now();
+        self.guard.lock().circuit.ended(self.leave, self.outcome, now);
+    }
+}

@@ -1,0 +1,327 @@
+//! The second wall of tenancy: a tenant's items and objects are read and written with credentials that open nothing else.
+//!
+//! The first wall is [`crate::store::item::prefixed`]: our own code names no other tenant's key. Behind this one AWS refuses such a
+//! key, whatever our code does: the credentials are of a session that STS has tagged with the tenant, and the policy of its
+//! role lets `dynamodb:LeadingKeys`, and an object's folder, begin with that tag and with nothing else. One AssumeRole a tenant
+//! and hour; in between nothing here calls anything.
+//!
+//! What it does not protect: the tag is this process's word. Who runs code in it can ask for another tenant's session.
+
+use crate::{
+    aws::Aws,
+    base::{Clock, Error, Result, TenantId, Timestamp, error::Cause},
+    store::item::unavailable,
+};
+use aws_credential_types::Credentials;
+use aws_sdk_sts::types::Tag;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+const SERVICE: &str = "sts";
+/// The session tag that the policies compare with: `aws:PrincipalTag/tenant`.
+const TAG: &str = "tenant";
+/// How long a session is asked for: the most that a role may have which was assumed by a role.
+const LIFETIME: Duration = Duration::from_secs(60 * 60);
+/// How long it is used before another is asked for. What is left is for calls on their way and for clocks that differ.
+pub(crate) const USED_FOR: Duration = Duration::from_secs(55 * 60);
+/// How long it is used where no other is to be had.
+const GOOD_FOR: Duration = Duration::from_secs(59 * 60);
+/// How long nobody asks again after a refusal, while there is a session that is good.
+const PAUSE: Duration = Duration::from_secs(30);
+/// How many tenants' sessions one process holds, each some 2 KB. A schedule walks over all tenants in their order, each minute: of a
+/// process that held fewer than there are it would find none when it comes round.
+pub(crate) const SESSIONS_HELD: usize = 16_384;
+/// Of how many it holds the client too, which is some tens of KB and quickly made.
+const CLIENTS_HELD: usize = 256;
+/// What a role session's name may have.
+const LONGEST_NAME: usize = 64;
+
+/// Hands out clients of the tables and of the audit bucket, each of one tenant.
+#[derive(Debug)]
+pub(crate) struct SecondWall {
+    aws: Aws,
+    sts: aws_sdk_sts::Client,
+    /// None in a process that runs every function: there each has its own.
+    role_arn: Option<String>,
+    session_name: String,
+    clock: Arc<dyn Clock>,
+    /// By role, of which a function has one.
+    doors: Mutex<HashMap<(String, TenantId), Arc<Door>>>,
+    clients: Mutex<HashMap<(String, TenantId), (Timestamp, aws_sdk_dynamodb::Client)>>,
+    /// How often somebody has gone through a door: what was used last is told by it.
+    passed: AtomicU64,
+}
+
+/// One tenant's way in. Whoever finds no good session asks for one while the others wait for it.
+#[derive(Debug)]
+struct Door {
+    used: AtomicU64,
+    session: tokio::sync::Mutex<Option<Session>>,
+}
+
+#[derive(Debug)]
+struct Session {
+    credentials: Credentials,
+    asked_at: Timestamp,
+    renew_at: Timestamp,
+}
+
+impl Session {
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        self.asked_at <= now && now < self.renew_at
+    }
+    fn is_good(&self, now: Timestamp) -> bool {
+        self.asked_at <= now && now < self.asked_at.plus(GOOD_FOR)
+    }
+}
+
+impl SecondWall {
+    /// Sessions of `role_arn`, named after the function, so that CloudTrail says who asked.
+    pub(crate) fn new(aws: &Aws, role_arn: Option<String>, deployment: &str, clock: Arc<dyn Clock>) -> Self {
+        let mut session_name = aws.function().map_or_else(|| format!("{deployment}-process"), str::to_owned);
+        session_name.truncate(LONGEST_NAME);
+        Self {
+            sts: aws.sts(),
+            aws: aws.clone(),
+            role_arn,
+            session_name,
+            clock,
+            doors: Mutex::default(),
+            clients: Mutex::default(),
+            passed: AtomicU64::new(0),
+        }
+    }
+
+    /// The wall that a call for `tenant`'s things goes through; none where they are the function's own: where tenants are not
+    /// separated, and of the platform.
+    pub(crate) fn before(wall: Option<&Arc<Self>>, tenant: TenantId) -> Option<&Self> {
+        wall.filter(|wall| tenant != TenantId::PLATFORM && wall.role().is_some()).map(Arc::as_ref)
+    }
+
+    /// The role whose sessions are asked for.
+    fn role(&self) -> Option<String> {
+        self.role_arn.clone().or_else(|| self.aws.acting()?.tenant_role())
+    }
+
+    /// A client that sees `tenant`'s partitions and no others.
+    ///
+    /// # Errors
+    /// 503 where STS does not answer or refuses, and no session is left that is good. Failures are not kept: the next call
+    /// asks again.
+    pub(crate) async fn tables(&self, tenant: TenantId) -> Result<aws_sdk_dynamodb::Client> {
+        let (credentials, asked_at) = self.inside(tenant).await?;
+        let of = (self.role().unwrap_or_default(), tenant);
+        // A panic while the lock was held leaves a map that is still a map.
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = clients.get(&of).filter(|(of, _)| *of == asked_at) {
+            return Ok(client.clone());
+        }
+        if clients.len() >= CLIENTS_HELD && !clients.contains_key(&of) {
+            clients.clear();
+        }
+        let client = self.aws.signed_by(credentials).dynamodb();
+        clients.insert(of, (asked_at, client.clone()));
+        Ok(client)
+    }
+
+    /// A client that sees `tenant`'s objects and no others.
+    ///
+    /// # Errors
+    /// As [`tables`](Self::tables).
+    pub(crate) async fn objects(&self, tenant: TenantId) -> Result<aws_sdk_s3::Client> {
+        Ok(self.aws.signed_by(self.inside(tenant).await?.0).s3())
+    }
+
+    /// A tenant's credentials, and since when they are.
+    async fn inside(&self, tenant: TenantId) -> Result<(Credentials, Timestamp)> {
+        let role = self.role().ok_or(Error::internal("no tenant role"))?;
+        let door = self.door((role.clone(), tenant));
+        let mut session = door.session.lock().await;
+        let now = self.clock.now();
+        if let Some(session) = session.as_ref().filter(|session| session.is_fresh(now)) {
+            return Ok((session.credentials.clone(), session.asked_at));
+        }
+        // Boxed, for it is seldom asked for, and every call to a table would carry its size and depth.
+        match Box::pin(self.assume(&role, tenant)).await {
+            Ok(credentials) => {
+                *session = Some(Session { credentials: credentials.clone(), asked_at: now, renew_at: now.plus(USED_FOR) });
+                Ok((credentials, now))
+            }
+            Err(error) => {
+                let good = session.as_mut().filter(|session| session.is_good(now)).ok_or(error)?;
+                good.renew_at = now.plus(PAUSE);
+                Ok((good.credentials.clone(), good.asked_at))
+            }
+        }
+    }
+
+    async fn assume(&self, role: &str, tenant: TenantId) -> Result<Credentials> {
+        let tag = Tag::builder().key(TAG).value(tenant.to_string()).build().map_err(|_| Error::internal("session tag"))?;
+        let seconds = i32::try_from(LIFETIME.as_secs()).unwrap_or(i32::MAX);
+        let request = self.sts.assume_role().role_arn(role).role_session_name(&self.session_name);
+        let answer = request.duration_seconds(seconds).tags(tag).send().await.map_err(unavailable(SERVICE))?;
+        let without = Error::Unavailable { service: SERVICE, cause: Cause::code("no credentials") };
+        let given = answer.credentials.ok_or(without)?;
+        // No expiry is told to the SDK: sessions are counted here, by the clock that is given.
+        Ok(Credentials::new(given.access_key_id, given.secret_access_key, Some(given.session_token), None, "tenant session"))
+    }
+
+    fn door(&self, of: (String, TenantId)) -> Arc<Door> {
+        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        if doors.len() >= SESSIONS_HELD && !doors.contains_key(&of) {
+            let unused = doors.iter().min_by_key(|(_, door)| door.used.load(Ordering::Relaxed)).map(|(of, _)| of.clone());
+            unused.map(|of| doors.remove(&of));
+        }
+        let made = || Arc::new(Door { used: AtomicU64::new(0), session: tokio::sync::Mutex::default() });
+        let door = doors.entry(of).or_insert_with(made).clone();
+        door.used.store(self.passed.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        door
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::{Uuid, config::TableNames},
+        store::{
+            changes::{Condition, Op},
+            dynamodb::Db,
+            item::{Key, Table},
+        },
+    };
+    use aws_smithy_runtime_api::{
+        client::{
+            http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector},
+            orchestrator::{HttpRequest, HttpResponse},
+        },
+        http::StatusCode,
+    };
+    use aws_smithy_types::body::SdkBody;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_767_268_800_000);
+
+    #[derive(Debug)]
+    struct Always;
+    impl Clock for Always {
+        fn now(&self) -> Timestamp {
+            NOW
+        }
+    }
+
+    /// STS: it gives whoever asks the same credentials, and keeps what it was asked. And tables, which keep who asked.
+    #[derive(Clone, Debug, Default)]
+    struct Sts(Arc<Mutex<Vec<String>>>);
+    impl HttpConnector for Sts {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            if request.headers().get("x-amz-target").is_some() {
+                let signed = request.headers().get("authorization").unwrap_or_default().to_owned();
+                self.0.lock().unwrap().push(signed);
+                return HttpConnectorFuture::ready(Ok(HttpResponse::new(
+                    StatusCode::try_from(200).unwrap(),
+                    SdkBody::from("{}"),
+                )));
+            }
+            let asked = String::from_utf8_lossy(request.body().bytes().unwrap()).into_owned();
+            self.0.lock().unwrap().push(asked);
+            let answer = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>A</AccessKeyId>\
+                          <SecretAccessKey>very secret</SecretAccessKey><SessionToken>quite secret</SessionToken>\
+                          <Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(StatusCode::try_from(200).unwrap(), SdkBody::from(answer))))
+        }
+    }
+
+    fn wall(variables: &[(&str, &str)]) -> (SecondWall, Sts) {
+        let (wall, _, sts) = wall_and_own(variables);
+        (wall, sts)
+    }
+
+    fn wall_and_own(variables: &[(&str, &str)]) -> (SecondWall, aws_sdk_dynamodb::Client, Sts) {
+        let sts = Sts::default();
+        let own = [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "own"), ("AWS_SECRET_ACCESS_KEY", "synthetic")];
+        let variables = own.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let aws = Aws::with_connector(variables, SharedHttpConnector::new(sts.clone()));
+        let role = "arn:aws:iam::000000000000:role/test-tenant-00c0ffee".to_owned();
+        (SecondWall::new(&aws, Some(role), "test", Arc::new(Always)), aws.dynamodb(), sts)
+    }
+
+    fn tenant(number: usize) -> TenantId {
+        TenantId::from_uuid(Uuid::from_u128(number as u128))
+    }
+
+    #[tokio::test]
+    async fn schedule_that_walks_over_ten_thousand_tenants_each_minute_asks_once_for_each() {
+        let (wall, sts) = wall(&[]);
+        let asked = || sts.0.lock().unwrap().len();
+        for _ in 0..3 {
+            for number in 0..10_000 {
+                wall.inside(tenant(number)).await.unwrap();
+            }
+        }
+        assert_eq!(asked(), 10_000);
+        for number in 0..CLIENTS_HELD + 8 {
+            wall.tables(tenant(number)).await.unwrap();
+        }
+        assert!(wall.clients.lock().unwrap().len() <= CLIENTS_HELD);
+        assert_eq!(asked(), 10_000);
+    }
+
+    #[tokio::test]
+    async fn process_that_holds_as_many_sessions_as_it_may_gives_up_the_one_that_was_used_longest_ago() {
+        let (wall, sts) = wall(&[]);
+        let asked = || sts.0.lock().unwrap().len();
+        for number in 0..SESSIONS_HELD {
+            wall.inside(tenant(number)).await.unwrap();
+        }
+        wall.inside(tenant(0)).await.unwrap();
+        assert_eq!(asked(), SESSIONS_HELD);
+        wall.inside(tenant(SESSIONS_HELD)).await.unwrap();
+        wall.inside(tenant(0)).await.unwrap();
+        assert_eq!((wall.doors.lock().unwrap().len(), asked()), (SESSIONS_HELD, SESSIONS_HELD + 1));
+        wall.inside(tenant(1)).await.unwrap();
+        assert_eq!(asked(), SESSIONS_HELD + 2);
+    }
+
+    #[tokio::test]
+    async fn a_transaction_of_several_tenants_is_the_functions_own_whichever_comes_first() {
+        let (wall, own, sts) = wall_and_own(&[]);
+        let [records, ledger, keys, ephemera] = ["r", "l", "k", "e"].map(str::to_owned);
+        let db = Db::new(own, Some(wall), TableNames { records, ledger, keys, ephemera }, Arc::new(Always));
+        let check = |(n, of): (usize, TenantId)| {
+            let key = Key::new("P", format!("S{n}"));
+            (of, Op::Check { table: Table::Records, key, condition: Condition::Present })
+        };
+        let (one, other, platform) = (tenant(1), tenant(2), TenantId::PLATFORM);
+        let cases = [
+            (vec![one], "A"),
+            (vec![one, one, one], "A"),
+            (vec![platform, platform], "own"),
+            (vec![one, platform], "own"),
+            (vec![platform, one], "own"),
+            (vec![one, one, other], "own"),
+        ];
+        for (tenants, credentials) in cases {
+            let ops: Vec<_> = tenants.iter().copied().enumerate().map(check).collect();
+            db.commit(&ops, "token", NOW.plus(LIFETIME)).await.unwrap();
+            let signed = sts.0.lock().unwrap().pop().unwrap();
+            assert!(signed.contains(&format!("Credential={credentials}/")), "{tenants:?}: {signed}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_bears_the_functions_name_and_its_secrets_are_printed_nowhere() {
+        let function = "a-deployment-of-twent-a_function_whose_name_is_longer_than_names_may_be";
+        let (wall, sts) = wall(&[("AWS_LAMBDA_FUNCTION_NAME", function)]);
+        wall.tables(tenant(1)).await.unwrap();
+        let asked = sts.0.lock().unwrap().pop().unwrap();
+        assert!(asked.contains(&format!("RoleSessionName={}&", &function[..LONGEST_NAME])), "{asked}");
+        let printed = format!("{wall:?}");
+        assert!(!printed.contains("very secret") && !printed.contains("quite secret"), "{printed}");
+    }
+}

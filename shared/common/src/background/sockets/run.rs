@@ -1,0 +1,279 @@
+//! A frame's life: whose connection it is, whether their session lives and is within its limit, the work. In that order.
+//!
+//! Connecting, and being refused, are on the audit record. What is said afterwards is not: a client says that it is there
+//! every half minute, and asks for what it missed, and both tell it nothing but numbers and ids.
+
+use super::{
+    Socket, SocketRoute, Sockets,
+    connections::{LONGEST, check_network},
+    push::Sent,
+};
+use crate::{
+    audit::event::{Record, Who},
+    base::{
+        Error, EventId, Result, TenantId, Timestamp, UserId, budget,
+        principal::Identity,
+        telemetry::{CorrelationId, LogValue},
+    },
+    identity::session::{self, Activity},
+    request::{Deps, Need, Reader, endpoint::declares, http::network, scope::Trace},
+    store::RateLimit,
+};
+use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
+use futures_util::FutureExt;
+use ledger::ActorType;
+use serde::Serialize;
+use std::{marker::PhantomData, panic::AssertUnwindSafe, time::Duration};
+
+/// What a run may take, where its function's own end is not known.
+const TIME: Duration = Duration::from_secs(9);
+const MARGIN: Duration = Duration::from_millis(500);
+/// The longest frame that is read, in bytes. API Gateway passes 128 KB.
+const FRAME_LIMIT: usize = 1024;
+
+/// A client at the other end of a socket.
+#[derive(Debug)]
+pub struct Caller<'a, S> {
+    deps: &'a Deps,
+    identity: &'a Identity,
+    connection: &'a str,
+    /// Where the client is.
+    ip: &'a str,
+    now: Timestamp,
+    deadline: Timestamp,
+    trace: &'a Trace,
+    of: PhantomData<fn() -> S>,
+}
+
+impl<'a, S: Socket> Caller<'a, S> {
+    pub fn user(&self) -> UserId {
+        self.identity.user
+    }
+    pub fn tenant(&self) -> TenantId {
+        self.identity.tenant
+    }
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+    /// Whether there is time for more: an answer in many frames ends before its function is ended.
+    pub fn has_time(&self) -> bool {
+        self.deps.clock.now() < self.deadline
+    }
+    pub fn reader(&self) -> Reader<'a> {
+        const { assert!(declares(S::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
+        Reader { deps: self.deps, tenant: self.identity.tenant, context: None }
+    }
+    /// A field of the log line.
+    pub fn log(&self, name: &'static str, value: impl LogValue) {
+        self.trace.with(|t| t.line.set(name, value));
+    }
+
+    /// Sends a frame to this client: false where it is gone.
+    ///
+    /// # Errors
+    /// 503 where API Gateway does not take it.
+    pub async fn reply(&self, frame: &(impl Serialize + Sync)) -> Result<bool> {
+        let sockets = self.sockets()?;
+        let frame = serde_json::to_vec(frame).map_err(|_| Error::internal("frame"))?;
+        match sockets.push.send(self.connection, frame).await? {
+            Sent::Accepted => Ok(true),
+            // Its item goes with the next frame that is sent to all of its user's.
+            Sent::Gone => Ok(false),
+        }
+    }
+
+    /// Remembers this connection, so that its user is reached by it. Of more than twenty the oldest is closed.
+    ///
+    /// # Errors
+    /// 401 where the session has ended meanwhile: who closed its connections then may have come before this one was remembered.
+    /// 503.
+    pub async fn register(&self) -> Result<()> {
+        let Identity { user, session, tenant, .. } = *self.identity;
+        self.sockets()?.register(user, self.connection, session, self.ip).await?;
+        let lives = session::lives(&self.deps.db, tenant, user, session, self.now).await;
+        if lives.is_err() {
+            self.forget().await?;
+        }
+        lives
+    }
+
+    /// Forgets this connection.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn forget(&self) -> Result<()> {
+        self.sockets()?.forget(self.identity.user, self.connection).await
+    }
+
+    fn sockets(&self) -> Result<Sockets<'a>> {
+        const { assert!(declares(S::NEEDS, Need::Push), "sends to sockets: add Need::Push to NEEDS") }
+        let push = self.deps.services.sockets()?;
+        Ok(Sockets { deps: self.deps, push, tenant: self.identity.tenant, now: self.now })
+    }
+}
+
+/// What a client is told that asked for something it does not get.
+#[derive(Debug, Serialize)]
+struct Refusal {
+    r#type: &'static str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+}
+
+pub(crate) async fn serve<S: Socket>(
+    deps: &Deps,
+    event: ApiGatewayWebsocketProxyRequest,
+    end: Option<Timestamp>,
+) -> ApiGatewayProxyResponse {
+    let now = deps.clock.now();
+    let trace = Trace::default();
+    let correlation_id = CorrelationId::new(now);
+    let context = event.request_context;
+    let authorizer = context.authorizer.fields;
+    let identity = Identity::from_context(|name| authorizer.get(name).and_then(|v| v.as_str()));
+    let heard = Heard {
+        connection: context.connection_id.unwrap_or_default(),
+        body: event.body.unwrap_or_default(),
+        who: Who {
+            id: identity.as_ref().ok().map(|i| i.user.to_string()),
+            kind: identity.as_ref().ok().map(|_| ActorType::User),
+            session: identity.as_ref().ok().map(|i| i.session),
+            ip: context.identity.source_ip.unwrap_or_default(),
+            user_agent: context.identity.user_agent.unwrap_or_default(),
+            ..Who::default()
+        },
+        tenant: identity.as_ref().map_or(TenantId::PLATFORM, |i| i.tenant),
+        deadline: end.map_or(now.plus(TIME), |end| end.minus(MARGIN)),
+        now,
+    };
+    let work = AssertUnwindSafe(attempt::<S>(deps, &heard, identity.as_ref(), &trace)).catch_unwind();
+    let mut result = work.await.unwrap_or_else(|_| Err(Error::internal("panic")));
+    if matches!(S::ROUTE, SocketRoute::Connect) {
+        result = on_record::<S>(deps, &heard, &correlation_id, result).await;
+    }
+    write_line::<S>(deps, &heard, &trace, &correlation_id, &result);
+    let mut response = ApiGatewayProxyResponse::default();
+    // A client that is connected hears of a refusal by a frame; to API Gateway its message has been handled.
+    response.status_code = match (S::ROUTE, &result) {
+        (SocketRoute::Connect, Err(error)) => error.status().into(),
+        _ => 200,
+    };
+    response
+}
+
+/// An event of API Gateway's, as far as it matters.
+struct Heard {
+    connection: String,
+    body: String,
+    who: Who,
+    tenant: TenantId,
+    now: Timestamp,
+    deadline: Timestamp,
+}
+
+async fn attempt<S: Socket>(deps: &Deps, heard: &Heard, identity: Result<&Identity, &Error>, trace: &Trace) -> Result<()> {
+    let identity = identity.map_err(Clone::clone)?;
+    let Heard { connection, body, now, deadline, .. } = heard;
+    let ip = &heard.who.ip;
+    let mut caller = Caller::<S> { deps, identity, connection, ip, now: *now, deadline: *deadline, trace, of: PhantomData };
+    let result = async {
+        if !matches!(S::ROUTE, SocketRoute::Disconnect) {
+            // A page that is open is no person who is there: its frames do not keep a session from idling.
+            let gate = deps.gates.of(identity.tenant).await?;
+            let idle = gate.settings.idle(deps.config.session_idle);
+            let touched = session::touch(&deps.db, identity.clone(), (RateLimit::SOCKET, 1), idle, *now, Activity::Machine);
+            let (who, _) = touched.await?;
+            gate.enter()?;
+            check_network(&who, &gate, &deps.config.operator_networks, ip, *now)?;
+        }
+        // Whoever was told that the connection is gone, when it was still opening, has forgotten it.
+        if matches!(S::ROUTE, SocketRoute::Message) && !caller.sockets()?.remembers(identity.user, connection).await? {
+            caller.register().await?;
+        }
+        S::handle(&mut caller, frame::<S>(body)?).await
+    };
+    let result = result.await;
+    let (SocketRoute::Message, Err(error)) = (S::ROUTE, &result) else { return result };
+    let retry_after = match error {
+        Error::RateLimited { retry_after, .. } => Some(budget::whole_seconds(*retry_after)),
+        _ => None,
+    };
+    let told = send(deps, &caller, &Refusal { r#type: "error", code: error.code(), retry_after }).await;
+    if matches!(error, Error::Unauthenticated(_) | Error::Forbidden(_)) {
+        let sockets = Sockets { deps, push: deps.services.sockets()?, tenant: identity.tenant, now: *now };
+        sockets.push.close(connection).await?;
+        sockets.forget(identity.user, connection).await?;
+    }
+    told?;
+    result
+}
+
+async fn send<S: Socket>(deps: &Deps, caller: &Caller<'_, S>, refusal: &Refusal) -> Result<()> {
+    let frame = serde_json::to_vec(refusal).map_err(|_| Error::internal("frame"))?;
+    deps.services.sockets()?.send(caller.connection, frame).await.map(drop)
+}
+
+fn frame<S: Socket>(body: &str) -> Result<S::Frame> {
+    let text = match S::ROUTE {
+        SocketRoute::Message if body.len() > FRAME_LIMIT => return Err(Error::TooLarge { limit: FRAME_LIMIT }),
+        SocketRoute::Message => body,
+        SocketRoute::Connect | SocketRoute::Disconnect => "null",
+    };
+    serde_json::from_str(text).map_err(|_| Error::bad_request("malformed_frame", "the frame is none that is known here"))
+}
+
+/// Puts a connection, or its refusal, on the audit record. One that cannot be recorded is refused.
+async fn on_record<S: Socket>(deps: &Deps, heard: &Heard, correlation_id: &CorrelationId, result: Result<()>) -> Result<()> {
+    let status = result.as_ref().map_or_else(Error::status, |()| 200);
+    let reason = result.as_ref().err().map(Error::reason);
+    let Heard { who, tenant, now, .. } = heard;
+    let record = Record {
+        id: EventId::new(*now),
+        tenant: *tenant,
+        now: *now,
+        name: S::NAME,
+        who: who.clone(),
+        action: None,
+        resources: Vec::new(),
+        disclosed: Vec::new(),
+        redacted: Vec::new(),
+        purpose: None,
+        status,
+        reason,
+        decided: None,
+        on_behalf_of: None,
+        policy_set_hash: deps.policies.hash(),
+        correlation_id,
+        changes: &[],
+    };
+    let source = || format!("{}|{}|{status}|{}", network(&who.ip), S::NAME, reason.unwrap_or_default());
+    match status {
+        401 | 429 => record.count(&deps.db, &source()).await?,
+        _ => record.write(&deps.db).await?,
+    }
+    result
+}
+
+fn write_line<S: Socket>(deps: &Deps, heard: &Heard, trace: &Trace, correlation_id: &CorrelationId, result: &Result<()>) {
+    trace.with(|t| {
+        let line = &mut t.line;
+        let failed = result.as_ref().is_err_and(|e| e.status() >= 500);
+        line.set("level", if failed { "error" } else { "info" });
+        line.set("timestamp", heard.now);
+        line.set("function", S::NAME);
+        line.set("correlation_id", correlation_id.clone());
+        line.set("tenant.id", heard.tenant);
+        line.set("user.id", heard.who.id.as_deref().map(crate::base::error::Cause::code));
+        line.set("session.id", heard.who.session);
+        line.set("code", result.as_ref().err().map(Error::reason));
+        let took = deps.clock.now().since(heard.now).as_millis();
+        line.set("duration_ms", u64::try_from(took).unwrap_or(u64::MAX));
+        deps.log.write(line);
+    });
+}
+
+/// When a caller's leave to be connected ends: with their session, or when API Gateway cuts the connection anyway.
+pub(crate) fn ends_at(now: Timestamp, session_ends_at: Timestamp) -> Timestamp {
+    now.plus(LONGEST).min(session_ends_at)
+}

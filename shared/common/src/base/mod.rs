@@ -1,0 +1,24 @@
+//! What everything stands on: ids, time, errors, settings. It knows no AWS service and no tenant's data.
+
+pub(crate) mod budget;
+pub(crate) mod cache;
+pub(crate) mod config;
+pub(crate) mod error;
+pub mod id;
+pub mod network;
+pub(crate) mod principal;
+pub mod random;
+pub(crate) mod stored;
+pub mod telemetry;
+pub(crate) mod time;
+pub(crate) mod visible;
+
+pub use budget::Budget;
+pub use cache::CacheStats;
+pub use config::{Config, ConfigError};
+pub use error::{AuthFailure, Cause, Error, FieldError, Problem, Refusal, Result};
+pub use id::{EventId, SessionId, TenantId, UserId, Uuid};
+pub use principal::{ApiScope, Grant, Identity, KeyBounds, Principal, Purpose, Role, SessionKind};
+pub use stored::{Kept, Listed, Stored};
+pub use time::{Clock, SystemClock, Timestamp};
+pub use visible::VisibleText;

@@ -1,0 +1,147 @@
+//! One structured line a request, with nothing in it but ids, codes, numbers and names of ours.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::{fmt, io::Write};
+
+/// What may stand in a log line. Ids, numbers, booleans and literals implement it; strings and PHI types do not, so
+/// that nothing a caller typed can be logged by accident.
+pub trait LogValue {
+    fn log_value(&self) -> Value;
+}
+
+impl LogValue for &'static str {
+    fn log_value(&self) -> Value {
+        (*self).into()
+    }
+}
+
+macro_rules! log_as_is {
+    ($($t:ty),*) => {$(impl LogValue for $t { fn log_value(&self) -> Value { (*self).into() } })*};
+}
+log_as_is!(bool, u16, u32, u64, i64, usize);
+
+impl LogValue for crate::base::error::Cause {
+    fn log_value(&self) -> Value {
+        self.as_str().into()
+    }
+}
+
+impl LogValue for CorrelationId {
+    fn log_value(&self) -> Value {
+        self.0.as_str().into()
+    }
+}
+
+impl LogValue for crate::base::Timestamp {
+    fn log_value(&self) -> Value {
+        self.to_string().into()
+    }
+}
+
+impl<T: LogValue> LogValue for Option<T> {
+    fn log_value(&self) -> Value {
+        self.as_ref().map_or(Value::Null, T::log_value)
+    }
+}
+
+/// The caller's thread through every line, event and record: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct CorrelationId(String);
+
+/// The text is not a correlation id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a correlation id is 1 to 64 of `A-Z a-z 0-9 . _ -`")]
+pub struct NotACorrelationId;
+
+impl TryFrom<String> for CorrelationId {
+    type Error = NotACorrelationId;
+    fn try_from(text: String) -> Result<Self, NotACorrelationId> {
+        let fits =
+            (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        if fits { Ok(Self(text)) } else { Err(NotACorrelationId) }
+    }
+}
+
+impl CorrelationId {
+    /// The caller's own where it is well-formed, otherwise a new one.
+    pub fn from_header(value: Option<&str>, now: crate::base::Timestamp) -> Self {
+        let own = value.and_then(|v| Self::try_from(v.to_owned()).ok());
+        own.unwrap_or_else(|| Self::new(now))
+    }
+    pub(crate) fn new(now: crate::base::Timestamp) -> Self {
+        Self(crate::base::id::uuid_v7(now).to_string())
+    }
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CorrelationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The line that a request leaves behind. Fields are named `shipment.id`, `duration_ms`.
+#[derive(Debug, Default)]
+pub struct WideEvent(Map<String, Value>);
+
+impl WideEvent {
+    pub fn set(&mut self, name: &'static str, value: impl LogValue) {
+        match value.log_value() {
+            Value::Null => {}
+            value => drop(self.0.insert(name.to_owned(), value)),
+        }
+    }
+    /// Another line's fields besides its own.
+    pub(crate) fn take_over(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+    pub fn to_line(&self) -> String {
+        let mut line = serde_json::to_string(&self.0).unwrap_or_default();
+        line.push('\n');
+        line
+    }
+}
+
+/// Where the lines go: standard output in a function, a buffer in tests, a live view on a developer's machine.
+pub trait LogSink: Send + Sync + fmt::Debug {
+    fn write(&self, event: &WideEvent);
+}
+
+/// Standard output, which Lambda ships to CloudWatch Logs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stdout;
+
+impl LogSink for Stdout {
+    fn write(&self, event: &WideEvent) {
+        // A log that cannot be written must not fail the request that it tells of.
+        let _ = std::io::stdout().lock().write_all(event.to_line().as_bytes());
+    }
+}
+
+/// Makes a panic say where it happened, and nothing else: its message could hold data.
+pub fn redact_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let at = info.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
+        let line = serde_json::json!({"level": "error", "event": "panic", "at": at});
+        let _ = writeln!(std::io::stderr().lock(), "{line}");
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Timestamp;
+
+    #[test]
+    fn a_callers_correlation_id_is_kept_only_when_it_is_harmless() {
+        let of = |s| CorrelationId::from_header(s, Timestamp::from_millis(1)).to_string();
+        assert_eq!(of(Some("req-1.A_b")), "req-1.A_b");
+        for bad in [None, Some(""), Some("a b"), Some("a\"b"), Some("é"), Some(&*"x".repeat(65))] {
+            assert_eq!(of(bad).len(), 36, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! A tenant's sealed log: how its items lie in the ledger table, its segments in the audit bucket, and who may do what with
+//! it. What a segment is and how logs are verified is `ledger`'s; when to do what is the audit domain's.
+//!
+//! | Partition | Sort | What |
+//! |---|---|---|
+//! | `AUDIT` | `<event>` | an event that is not sealed yet |
+//! | `HEAD` | `HEAD` | where the log ends, the last segment, and whether what it sealed is still to be deleted |
+//! | `SEGMENTS` | `SEGMENT#<sequence of its first event in twelve digits>` | a segment: its object's version, its hash |
+//! | `CHECKPOINTS` | `CHECKPOINT#<size in twelve digits>` | a signed checkpoint, and the head that it is of |
+//! | `SIGNING` | `SIGNING` | of which size a checkpoint was begun last: whoever signs finishes that one before another |
+//! | `FINDINGS` | `<reason>#<place>` | when tampering was last alarmed; nothing of it once it is resolved |
+//!
+//! The objects are `segments/<tenant>/<first sequence>.jsonl` and `checkpoints/<tenant>/<size>.txt`.
+
+mod entry;
+mod raise;
+mod seal;
+mod sign;
+
+pub use entry::{LogHead, SegmentEntry, StoredCheckpoint};
+pub use raise::{Finding, FindingPlace, OpenFinding};
+pub use seal::{AuditSealer, Backlog, Put, Unsealed};
+pub(crate) use sign::CheckpointKey;
+pub use sign::{AuditSigner, Begun};
+
+use crate::{
+    aws::{ObjectVersion, objects::Objects},
+    background::{Background, Delivery, Ground},
+    base::{Error, EventId, Result, TenantId, Timestamp, telemetry::CorrelationId},
+    request::{Deps, Endpoint, Need, Permit, endpoint::declares, scope::Context},
+    store::{
+        Row, cursor,
+        dynamodb::{Position, Query},
+        item::{Key, Table},
+    },
+};
+use ledger::{Checkpoint, Head, Origin, Segment, VerifierKey, Word, checkpoint::Signed, segment::object_key};
+use std::time::Duration;
+
+const HEAD: &str = "HEAD";
+const SEGMENTS: &str = "SEGMENTS";
+const CHECKPOINTS: &str = "CHECKPOINTS";
+const SIGNING: &str = "SIGNING";
+/// Longest note of ours, in bytes, and then some.
+const NOTE_MAX: usize = 4096;
+
+/// Reads one tenant's log.
+#[derive(Clone, Copy, Debug)]
+pub struct AuditLog<'a> {
+    deps: &'a Deps,
+    tenant: TenantId,
+    now: Timestamp,
+    deadline: Timestamp,
+    correlation_id: &'a CorrelationId,
+}
+
+/// Which end a list begins at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Oldest,
+    Newest,
+}
+
+/// Notes in the bucket, smallest size first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewerNotes {
+    pub found: Vec<(u64, ObjectVersion)>,
+    /// Whether there are more than these.
+    pub more: bool,
+}
+
+impl<'a, E: Endpoint> Permit<'a, E> {
+    /// The caller's tenant's sealed log.
+    pub fn audit_log(&self) -> AuditLog<'a> {
+        const { assert!(declares(E::NEEDS, Need::ReadLog), "reads the sealed log: add Need::ReadLog to NEEDS") }
+        let Context { deps, tenant, now, deadline, correlation_id, .. } = self.inner.context;
+        AuditLog { deps, tenant: *tenant, now: *now, deadline: *deadline, correlation_id }
+    }
+
+    /// A cursor of the list `name` that goes on at `sequence`.
+    ///
+    /// # Errors
+    /// 503 where the tenant's search key is not in memory and KMS does not answer.
+    pub async fn audit_cursor(&self, name: &str, sequence: u64) -> Result<String> {
+        const { assert!(declares(E::NEEDS, Need::Search), "seals cursors: add Need::Search to NEEDS") }
+        let Context { deps, tenant, .. } = self.inner.context;
+        let position = Position(name.to_owned(), sequence.to_string(), String::new());
+        cursor::seal(
+            &position,
+            &*deps.keyring.search(*tenant).await?,
+            &tenant.to_string(),
+            &Query::partition(Table::Ledger, name),
+        )
+    }
+
+    /// Where the list `name` goes on, by a cursor of it.
+    ///
+    /// # Errors
+    /// 422 `invalid_cursor`; 503 as [`audit_cursor`](Self::audit_cursor).
+    pub async fn audit_position(&self, name: &str, cursor: &str) -> Result<u64> {
+        const { assert!(declares(E::NEEDS, Need::Search), "opens cursors: add Need::Search to NEEDS") }
+        let Context { deps, tenant, .. } = self.inner.context;
+        let query = Query::partition(Table::Ledger, name);
+        let Position(_, sequence, _) = cursor::open(cursor, &*deps.keyring.search(*tenant).await?, &tenant.to_string(), &query)?;
+        sequence.parse().map_err(|_| Error::internal("cursor"))
+    }
+}
+
+impl<'a, B: Background> Delivery<'a, B> {
+    /// The tenant's sealed log, to look at.
+    pub fn audit_log(&self) -> AuditLog<'a> {
+        const { assert!(declares(B::NEEDS, Need::ReadLog), "reads the sealed log: add Need::ReadLog to NEEDS") }
+        self.log_of_tenant()
+    }
+    /// The tenant's log, to seal what is not sealed yet.
+    pub fn audit_sealer(&self) -> AuditSealer<'a> {
+        const { assert!(declares(B::NEEDS, Need::SealLog), "seals the log: add Need::SealLog to NEEDS") }
+        AuditSealer(self.log_of_tenant())
+    }
+    /// The tenant's log, to sign what is sealed.
+    pub fn audit_signer(&self) -> AuditSigner<'a> {
+        const { assert!(declares(B::NEEDS, Need::SignLog), "signs the log: add Need::SignLog to NEEDS") }
+        AuditSigner(self.log_of_tenant())
+    }
+
+    fn log_of_tenant(&self) -> AuditLog<'a> {
+        let Ground { deps, tenant, now, deadline, correlation_id, .. } = self.ground;
+        AuditLog { deps, tenant: *tenant, now: *now, deadline: *deadline, correlation_id }
+    }
+}
+
+impl<'a> AuditLog<'a> {
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Whether a segment that a checkpoint of this time covers may have been deleted by the bucket's lifecycle. A day is allowed for:
+    /// what was written before midnight may be signed after it.
+    pub fn may_have_expired(&self, signed_at: Timestamp) -> bool {
+        const SIGNED_LATE: Duration = Duration::from_secs(24 * 60 * 60);
+        let expiry = self.deps.config().audit_expiry;
+        expiry.is_some_and(|after| self.now.since(signed_at) + SIGNED_LATE >= after)
+    }
+
+    /// The head of this log before its first event.
+    pub fn beginning(&self) -> Head {
+        Head::empty(self.name())
+    }
+
+    fn objects(&self) -> Result<&'a Objects> {
+        self.deps.services.objects()
+    }
+
+    fn key(&self) -> Result<&'a CheckpointKey> {
+        self.deps.services.checkpoint_key()
+    }
+
+    fn name(&self) -> Word {
+        Word::clean(&self.tenant.to_string())
+    }
+
+    /// Where the log ends, read consistently; an empty head where nothing is sealed yet.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn head(&self) -> Result<LogHead> {
+        match self.deps.db.get(self.tenant, Table::Ledger, &head_key()).await? {
+            Some(row) => LogHead::from_row(&row),
+            None => Ok(LogHead::empty(self.name())),
+        }
+    }
+
+    /// The segments whose first event has sequence `from` or more (or less, newest first), `most` at most.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn segments(&self, from: u64, direction: Direction, most: u32) -> Result<Vec<SegmentEntry>> {
+        let query = Query::partition(Table::Ledger, SEGMENTS).limit(most);
+        let query = match direction {
+            Direction::Oldest => query.between(segment_sort(from), segment_sort(LAST)),
+            Direction::Newest => query.between(segment_sort(0), segment_sort(from)).newest_first(),
+        };
+        let page = self.deps.db.query(self.tenant, &query, None).await?;
+        page.rows.iter().map(SegmentEntry::from_row).collect()
+    }
+
+    /// The segment whose first event has sequence `first`.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn segment(&self, first: u64) -> Result<Option<SegmentEntry>> {
+        let row = self.deps.db.get(self.tenant, Table::Ledger, &segment_key(first)).await?;
+        row.as_ref().map(SegmentEntry::from_row).transpose()
+    }
+
+    /// The bytes of a segment's object, in one version or in its newest, with the version that they are of.
+    ///
+    /// # Errors
+    /// 503 where S3 does not answer.
+    pub async fn read(&self, first: u64, version: Option<&ObjectVersion>) -> Result<Option<(ObjectVersion, Vec<u8>)>> {
+        let object = self.objects()?.get(self.tenant, &object_key(&self.name(), first), version, Segment::MAX_LEN).await?;
+        Ok(object.map(|object| (object.version, object.bytes)))
+    }
+
+    /// The newest checkpoint of `size` or less.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn checkpoint_up_to(&self, size: u64) -> Result<Option<StoredCheckpoint>> {
+        let query = Query::partition(Table::Ledger, CHECKPOINTS).between(checkpoint_sort(0), checkpoint_sort(size));
+        self.one_checkpoint(&query.newest_first().limit(1)).await
+    }
+
+    /// The oldest checkpoint of more than `size`.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn checkpoint_after(&self, size: u64) -> Result<Option<StoredCheckpoint>> {
+        let query = Query::partition(Table::Ledger, CHECKPOINTS).between(checkpoint_sort(size + 1), checkpoint_sort(LAST));
+        self.one_checkpoint(&query.limit(1)).await
+    }
+
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn last_checkpoint(&self) -> Result<Option<StoredCheckpoint>> {
+        self.checkpoint_up_to(LAST).await
+    }
+
+    async fn one_checkpoint(&self, query: &Query) -> Result<Option<StoredCheckpoint>> {
+        let page = self.deps.db.query(self.tenant, query, None).await?;
+        page.rows.first().map(StoredCheckpoint::from_row).transpose()
+    }
+
+    /// The note that the bucket holds for a checkpoint of `size`.
+    ///
+    /// # Errors
+    /// 503 where S3 does not answer.
+    pub async fn kept_checkpoint(&self, size: u64, version: Option<&ObjectVersion>) -> Result<Option<(ObjectVersion, Vec<u8>)>> {
+        let object = self.objects()?.get(self.tenant, &checkpoint_key(self.tenant, size), version, NOTE_MAX).await?;
+        Ok(object.map(|object| (object.version, object.bytes)))
+    }
+
+    /// What the bucket holds of checkpoints of more than `size` events: of each version of each note, the size that its key says.
+    /// The table can be emptied, and a newer version can be put over a note; what is listed here can be neither.
+    ///
+    /// # Errors
+    /// 503 where S3 does not answer.
+    pub async fn notes_after(&self, size: u64) -> Result<NewerNotes> {
+        let (prefix, after) = (checkpoint_folder(self.tenant), checkpoint_key(self.tenant, size));
+        let versions = self.objects()?.versions_after(self.tenant, &prefix, &after).await?;
+        let of_size = |(key, version): (String, ObjectVersion)| {
+            let size = key.strip_prefix(&prefix)?.strip_suffix(".txt")?.parse().ok()?;
+            (checkpoint_key(self.tenant, size) == key).then_some((size, version))
+        };
+        Ok(NewerNotes { found: versions.found.into_iter().filter_map(of_size).collect(), more: versions.more })
+    }
+
+    /// What a note says, where it is signed as a checkpoint of this log.
+    ///
+    /// # Errors
+    /// 503 where KMS does not answer.
+    pub async fn said_by(&self, note: &[u8]) -> Result<Option<Checkpoint>> {
+        let (key, origin) = (self.verifier_key().await?, self.origin()?);
+        Ok(Signed::parse(note).ok().and_then(|note| note.verify(&[key], &origin).ok()))
+    }
+
+    /// Which log it is, as its checkpoints name it.
+    ///
+    /// # Errors
+    /// Internal, for a deployment whose name no origin may have.
+    pub fn origin(&self) -> Result<Origin> {
+        Origin::new(self.deps.config.deployment.clone(), self.name()).map_err(|_| Error::internal("origin"))
+    }
+
+    /// The public half of what signs checkpoints, under this log's name.
+    ///
+    /// # Errors
+    /// 503 where KMS does not answer.
+    pub async fn verifier_key(&self) -> Result<VerifierKey> {
+        self.key()?.verifier(self.origin()?.to_string()).await
+    }
+
+    /// What a stored checkpoint says, if its signature, its origin and its head fit together.
+    ///
+    /// # Errors
+    /// 503 where KMS does not answer.
+    pub async fn verified(&self, stored: &StoredCheckpoint) -> Result<Option<Checkpoint>> {
+        let said = self.said_by(stored.note.as_bytes()).await?;
+        Ok(said.filter(|said| (said.size, said.root) == (stored.head.size(), stored.head.root())))
+    }
+
+    /// When the oldest event happened that is not sealed yet; of one that is counted, when its minute began.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn unsealed_since(&self) -> Result<Option<Timestamp>> {
+        let query = Query::partition(Table::Ledger, crate::audit::event::UNSEALED).limit(1);
+        let page = self.deps.db.query(self.tenant, &query, None).await?;
+        // By its id, which an item has even where it is no event.
+        let at = |row: &Row| {
+            let made = row.parse::<EventId>("sk")?.uuid().get_timestamp().ok_or(Error::internal("event id"))?.to_unix();
+            let millis = i64::try_from(made.0 * 1000 + u64::from(made.1) / 1_000_000).map_err(|_| Error::internal("event id"))?;
+            Ok(Timestamp::from_millis(millis))
+        };
+        page.rows.first().map(at).transpose()
+    }
+}
+
+/// Whether a function has to do with the sealed log.
+pub(crate) const fn declared(needs: &[Need]) -> bool {
+    declares(needs, Need::ReadLog) || declares(needs, Need::SealLog) || declares(needs, Need::SignLog)
+}
+
+/// Past every sequence that a key can hold.
+const LAST: u64 = 999_999_999_999;
+
+fn head_key() -> Key {
+    Key::new(HEAD, HEAD)
+}
+
+fn signing_key() -> Key {
+    Key::new(SIGNING, SIGNING)
+}
+
+fn segment_sort(first: u64) -> String {
+    format!("SEGMENT#{:012}", first.min(LAST))
+}
+
+fn segment_key(first: u64) -> Key {
+    Key::new(SEGMENTS, segment_sort(first))
+}
+
+fn checkpoint_sort(size: u64) -> String {
+    format!("CHECKPOINT#{:012}", size.min(LAST))
+}
+
+fn checkpoint_folder(tenant: TenantId) -> String {
+    format!("checkpoints/{tenant}/")
+}
+
+fn checkpoint_key(tenant: TenantId, size: u64) -> String {
+    format!("{}{size:012}.txt", checkpoint_folder(tenant))
+}

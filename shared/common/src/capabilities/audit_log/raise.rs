@@ -1,0 +1,207 @@
+//! What is done when the log is not what it was: a line for the alarm, an event in the log, an event for who listens; once for each
+//! finding until it is resolved, and again once a day.
+
+use super::AuditLog;
+use crate::{
+    audit::event::{Record, Who},
+    base::{EventId, Result, TenantId, error::Cause, telemetry::WideEvent},
+    store::{
+        Condition, Envelope, Event, Row,
+        changes::Op,
+        dynamodb::{Query, Refused},
+        item::{Item, Key, Table},
+    },
+};
+use std::{borrow::Cow, time::Duration};
+
+/// What does not stand. Its reason is a code that begins with `tampered_`: such an event is critical.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub reason: &'static str,
+    /// What it was found in: `Segment`, `Head`, `Checkpoint`.
+    pub kind: &'static str,
+    /// The sequence, or the size, at which it was found.
+    pub at: u64,
+    pub place: FindingPlace,
+}
+
+/// What tells a finding from others of its reason. A log moves on while something of it does not stand, so a size that moves with
+/// it does not: each minute would bring another finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FindingPlace {
+    /// What lies at [`Finding::at`] stays there.
+    At,
+    /// Where the log ends now.
+    End,
+    /// What the bucket has after the newest checkpoint.
+    Newer,
+    /// What was mailed to auditors.
+    Mailed,
+}
+
+impl FindingPlace {
+    fn text(self, at: u64) -> Cow<'static, str> {
+        match self {
+            Self::At => format!("{at:012}").into(),
+            Self::End => "END".into(),
+            Self::Newer => "NEWER".into(),
+            Self::Mailed => "MAILED".into(),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let named = [Self::End, Self::Newer, Self::Mailed].into_iter().find(|place| place.text(0) == text);
+        named.or_else(|| text.bytes().all(|b| b.is_ascii_digit()).then_some(Self::At))
+    }
+}
+
+impl Finding {
+    /// Tells it from every other, and stays the same while the log moves on.
+    pub fn key(&self) -> String {
+        format!("{}#{}", self.reason, self.place.text(self.at))
+    }
+}
+
+/// A finding that was raised and is not resolved yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenFinding {
+    key: String,
+    kind: String,
+    pub at: u64,
+    pub place: FindingPlace,
+    alarmed_at: i64,
+}
+
+impl OpenFinding {
+    /// Nothing for one that is resolved, or that was raised before findings could be.
+    fn from_row(row: &Row) -> Option<Self> {
+        let key = row.maybe_text("sk")?.to_owned();
+        let place = FindingPlace::parse(key.rsplit_once('#')?.1)?;
+        let (kind, at) = (row.maybe_text("kind")?.to_owned(), u64::try_from(row.maybe_number("at")?).ok()?);
+        Some(Self { place, at, kind, alarmed_at: row.maybe_number("alarmed_at")?, key })
+    }
+
+    /// The sequence of an event that it is about.
+    pub fn sequence(&self) -> u64 {
+        // A head and a checkpoint are of the events before them.
+        if self.kind == "Segment" { self.at } else { self.at.saturating_sub(1) }
+    }
+}
+
+/// The log line that the alarm counts.
+const TAMPER_DETECTED: &str = "audit.tamper_detected";
+const FINDINGS: &str = "FINDINGS";
+/// A finding that is open is alarmed again after so long.
+const REMINDED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl AuditLog<'_> {
+    /// Reports a finding: a critical line each time; and, where it is new, or was alarmed a day ago, a critical audit event with
+    /// `event` for others.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn raise<E: Event>(&self, finding: Finding, by: &'static str, event: E) -> Result<()> {
+        let mut line = self.line("critical", TAMPER_DETECTED, by);
+        line.set("audit.finding", finding.reason);
+        line.set("audit.found_in", finding.kind);
+        line.set("audit.found_at", finding.at);
+        self.deps.log.write(&line);
+
+        let at = format!("{:012}", finding.at);
+        let record = self.record(by, (finding.kind, at), Some(finding.reason));
+        let envelope = Envelope {
+            id: EventId::new(self.now),
+            tenant_id: self.tenant,
+            actor: by.to_owned(),
+            on_behalf_of: None,
+            cause: record.id,
+            correlation_id: self.correlation_id.clone(),
+            schema: E::SCHEMA.to_owned(),
+            version: E::VERSION,
+            occurred_at: self.now,
+            payload: serde_json::to_value(event).map_err(|_| crate::base::Error::internal("domain event"))?,
+        };
+        let told = Item::new(Key::new(FINDINGS, finding.key()))
+            .text("kind", finding.kind)
+            .number("at", i64::try_from(finding.at).unwrap_or(i64::MAX))
+            .number("alarmed_at", self.now.as_secs());
+        let is_due = Condition::Any(vec![
+            Condition::Missing("alarmed_at"),
+            Condition::AtMost("alarmed_at", self.now.minus(REMINDED_AFTER).as_secs()),
+        ]);
+        let put = |item, condition| (self.tenant, Op::Put { table: Table::Ledger, item, condition });
+        let ops = [put(told, Some(is_due)), (self.tenant, record.op()?), put(envelope.into_item()?, None)];
+        self.once(&ops).await
+    }
+
+    /// What was raised and is not resolved.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn open_findings(&self) -> Result<Vec<OpenFinding>> {
+        let rows = self.deps.db.query_all(self.tenant, &Query::partition(Table::Ledger, FINDINGS)).await?;
+        Ok(rows.iter().filter_map(OpenFinding::from_row).collect())
+    }
+
+    /// Closes a finding, because what it was about stands: if it comes again it is a new one. On record.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn resolve(&self, finding: &OpenFinding, by: &'static str) -> Result<()> {
+        let resolved = Item::new(Key::new(FINDINGS, &finding.key)).number("resolved_at", self.now.as_secs());
+        let unmoved = Some(Condition::NumberIs("alarmed_at", finding.alarmed_at));
+        let record = Record { changes: &["resolved"], ..self.record(by, (&finding.kind, format!("{:012}", finding.at)), None) };
+        self.once(&[
+            (self.tenant, Op::Put { table: Table::Ledger, item: resolved, condition: unmoved }),
+            (self.tenant, record.op()?),
+        ])
+        .await?;
+        let mut line = self.line("info", "audit.finding_resolved", by);
+        line.set("audit.finding", Cause::code(finding.key.split('#').next().unwrap_or_default()));
+        line.set("audit.found_at", finding.at);
+        self.deps.log.write(&line);
+        Ok(())
+    }
+
+    fn line(&self, level: &'static str, event: &'static str, by: &'static str) -> WideEvent {
+        let mut line = WideEvent::default();
+        line.set("level", level);
+        line.set("event", event);
+        line.set("timestamp", self.now);
+        line.set("function", by);
+        line.set("tenant.id", self.tenant);
+        line.set("correlation_id", self.correlation_id.clone());
+        line
+    }
+
+    fn record<'r>(&'r self, by: &'r str, (kind, at): (&str, String), reason: Option<&'r str>) -> Record<'r> {
+        Record {
+            id: EventId::new(self.now),
+            tenant: self.tenant,
+            now: self.now,
+            name: by,
+            who: Who::service(by),
+            action: None,
+            resources: vec![(kind.to_owned(), at)],
+            disclosed: Vec::new(),
+            redacted: Vec::new(),
+            purpose: None,
+            status: if reason.is_some() { 500 } else { 200 },
+            reason,
+            decided: None,
+            on_behalf_of: None,
+            policy_set_hash: self.deps.policies.hash(),
+            correlation_id: self.correlation_id,
+            changes: &[],
+        }
+    }
+
+    /// Commits where the first operation's condition holds; where it does not, somebody has done the same.
+    async fn once(&self, ops: &[(TenantId, Op)]) -> Result<()> {
+        let token = crate::base::Uuid::from_bytes(crate::base::random::bytes()).to_string();
+        match self.deps.db.commit(ops, &token, self.deadline).await {
+            Ok(()) | Err(Refused::Condition { .. }) => Ok(()),
+            Err(Refused::Error(error)) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,504 @@
+//! The carrier, UPS: one token for everybody, one gate for everybody, and the secret that they stand on.
+//!
+//! | Item of the platform's | What |
+//! |---|---|
+//! | `GATE#ups` | token bucket and circuit breaker ([`crate::store::shared_breaker`]) |
+//! | `UPS#TOKEN` | the token, sealed; its generation; who renews it, for 30 seconds |
+//! | `WATCH#<search token of a number>` | which tenants' items wait for news of it ([`crate::capabilities::carrier_webhook`]) |
+//!
+//! A token is fetched once in four hours, whatever the number of functions: it is kept in the process and in the table, renewed five
+//! minutes before it ends by whoever takes the lease, and once where UPS refuses it. The secret is read anew every five minutes and
+//! where UPS refuses it, so it can be rotated without a restart.
+//!
+//! Nothing here logs. What it does NOT protect: who may call the function may use up everybody's quota.
+
+use crate::{
+    aws::Aws,
+    background::{Background, Delivery, Schedule, Tick},
+    base::{Config, Error, Result, TenantId, Timestamp, error::Cause},
+    identity::PoolSecret,
+    request::{Deps, Need, endpoint::declares, permit},
+    store::{
+        dynamodb::{Db, Update},
+        item::{Key, Row, Table, unavailable},
+        shared_breaker::{Gate, Pass, Shut},
+    },
+};
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+use phi::{Sealed, Zeroizing};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    time::Duration,
+};
+use ups::{Batch, Client, Number, Subscribed, Token, Tracked, Transaction};
+
+const SERVICE: &str = "secretsmanager";
+/// What we call ourselves to UPS.
+const SOURCE: &str = "cloister";
+/// A token is renewed so long before its end.
+const RENEWED_BEFORE: Duration = Duration::from_secs(5 * 60);
+/// Whoever renews the token has so long.
+const LEASE: Duration = Duration::from_secs(30);
+/// How often, and how long apart, the others look whether it has been done.
+const LOOKS: u32 = 20;
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// How long the secret is believed.
+const SECRET_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// What became of a question to the carrier.
+#[derive(Debug)]
+pub enum Asked<T> {
+    Answered(T),
+    /// It was not asked, or says that we ask too much: nobody asks before that time.
+    Shut(Timestamp),
+    /// It has no answer, for a reason that can be logged.
+    Failed(Cause),
+}
+
+/// What the functions that ask the carrier share in a process.
+pub(crate) struct Carrier {
+    client: Client,
+    aws: Aws,
+    secrets: aws_sdk_secretsmanager::Client,
+    secret_id: String,
+    gate: Gate,
+    /// Whether the gate had been passed by somebody a moment before, the last time.
+    busy: AtomicBool,
+    secret: Mutex<Option<(Timestamp, Arc<Known>)>>,
+    /// Locked while it is looked for, so that a process looks once.
+    token: tokio::sync::Mutex<Option<Held>>,
+}
+
+impl fmt::Debug for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Carrier").field("client", &self.client).field("gate", &self.gate).finish_non_exhaustive()
+    }
+}
+
+/// What the secret holds: what UPS knows us by, and what we know UPS by when it pushes.
+pub(crate) struct Known {
+    ups: ups::Secret,
+    webhook: Option<(String, Zeroizing<String>)>,
+}
+
+impl Known {
+    /// A JSON object: what [`ups::Secret`] reads, and `webhook_client_id` and `webhook_client_secret` where UPS was given some.
+    fn parse(text: &str) -> Result<Self> {
+        let refused = || Error::Internal { what: "carrier secret", cause: Cause::code("not the json object expected") };
+        let mut object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(|_| refused())?;
+        let mut take = |name: &str| match object.remove(name) {
+            Some(serde_json::Value::String(text)) if !text.is_empty() => Some(text),
+            _ => None,
+        };
+        let webhook = take("webhook_client_id").zip(take("webhook_client_secret").map(Zeroizing::new));
+        let rest = Zeroizing::new(serde_json::to_vec(&object).map_err(|_| refused())?);
+        Ok(Self { ups: ups::Secret::parse(&rest).map_err(|_| refused())?, webhook })
+    }
+
+    /// Whether these are the credentials that UPS was given for its pushes.
+    pub(crate) fn is_the_carrier(&self, id: &str, secret: &str) -> bool {
+        let same = |a: &str, b: &str| aws_lc_rs::constant_time::verify_slices_are_equal(a.as_bytes(), b.as_bytes()).is_ok();
+        self.webhook.as_ref().is_some_and(|(own_id, own)| same(own_id, id) & same(own, secret))
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+enum Failure {
+    Ups(ups::Error),
+    /// The secret cannot be read, or is none.
+    Secret(Cause),
+}
+
+impl Failure {
+    /// Whether another token may help.
+    const fn is_of_the_token(&self) -> bool {
+        matches!(self, Self::Ups(ups::Error::Unauthorized { .. }))
+    }
+    fn is(&self, name: &str) -> bool {
+        matches!(self, Self::Ups(error) if error.code().is_some_and(|code| code.as_str() == name))
+    }
+}
+
+/// A token and which one it is: the n-th that was fetched.
+#[derive(Clone)]
+struct Held {
+    token: Token,
+    generation: i64,
+}
+
+phi::sealed_fields! {
+    /// The carrier's token at rest.
+    struct TokenAtRest in "carrier_tokens" {
+        1 => token: PoolSecret,
+    }
+}
+
+fn token_key() -> Key {
+    Key::new("UPS#TOKEN", "TOKEN")
+}
+
+impl Carrier {
+    /// # Errors
+    /// Says that the carrier's address cannot be used.
+    pub(crate) fn new(aws: &Aws, config: &Config) -> std::result::Result<Self, String> {
+        Ok(Self {
+            client: Client::new(&config.ups_url, SOURCE).map_err(|e| format!("`CLOISTER_UPS_URL`: {e}"))?,
+            aws: aws.clone(),
+            secrets: aws.secrets(),
+            secret_id: config.ups_secret.clone(),
+            gate: gate(config),
+            busy: AtomicBool::default(),
+            secret: Mutex::default(),
+            token: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// The secret, and whether it was read just now.
+    pub(crate) async fn known(&self, now: Timestamp, anew: bool) -> Result<(Arc<Known>, bool)> {
+        let lock = || self.secret.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = |read: &Timestamp| *read <= now && now.since(*read) < SECRET_FOR;
+        if let Some((_, known)) = lock().as_ref().filter(|(read, _)| !anew && fresh(read)) {
+            return Ok((known.clone(), false));
+        }
+        let answer = self.secrets.get_secret_value().secret_id(&self.secret_id).send().await.map_err(unavailable(SERVICE))?;
+        let text = Zeroizing::new(answer.secret_string.ok_or(Error::internal("carrier secret"))?);
+        let known = Arc::new(Known::parse(&text)?);
+        *lock() = Some((now, known.clone()));
+        Ok((known, true))
+    }
+
+    /// Fetches a token: by the secret as it is known, and where that is refused, by the secret as it is now.
+    async fn fetch(&self, now: Timestamp) -> Result<Token, Failure> {
+        let mut refused = ups::Error::Unauthorized { code: None };
+        for anew in [false, true] {
+            let (known, is_new) = self.known(now, anew).await.map_err(|e| Failure::Secret(Cause::code(&e.said())))?;
+            for credentials in known.ups.candidates() {
+                match self.client.token(&self.aws, credentials, instant(now)).await {
+                    Err(error @ ups::Error::Unauthorized { .. }) => refused = error,
+                    other => return other.map_err(Failure::Ups),
+                }
+            }
+            if is_new {
+                break;
+            }
+        }
+        Err(Failure::Ups(refused))
+    }
+}
+
+/// The carrier, for who may ask it.
+#[derive(Clone, Copy, Debug)]
+pub struct AskCarrier<'a> {
+    deps: &'a Deps,
+    carrier: &'a Carrier,
+    gate: Gate,
+}
+
+impl<B: Background> Delivery<'_, B> {
+    /// The carrier.
+    ///
+    /// # Errors
+    /// Internal where the function was not given it.
+    pub fn carrier(&self) -> Result<AskCarrier<'_>> {
+        const { assert!(declares(B::NEEDS, Need::Carrier), "asks the carrier: add Need::Carrier to NEEDS") }
+        const { assert!(declares(B::NEEDS, Need::Seal), "keeps the carrier's token: add Need::Seal to NEEDS") }
+        let (deps, carrier) = (self.ground.deps, self.ground.deps.services.carrier()?);
+        Ok(AskCarrier { deps, carrier, gate: carrier.gate })
+    }
+}
+
+impl<S: Schedule> Tick<'_, S> {
+    /// How many questions the carrier can be asked now: what is left of a minute's, one while nobody knows whether it is
+    /// well again, none while it is not.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn carrier_budget(&self) -> Result<u32> {
+        const { assert!(declares(S::NEEDS, Need::Carrier), "looks at the carrier's gate: add Need::Carrier to NEEDS") }
+        let deps = self.ground.deps;
+        gate(&deps.config).outlook(&deps.db, self.now()).await
+    }
+}
+
+pub(crate) const fn gate(config: &Config) -> Gate {
+    Gate::new("ups", config.ups_per_minute)
+}
+
+impl AskCarrier<'_> {
+    /// For questions that are in no tenant's share: half of a minute's are left to those that are.
+    #[must_use]
+    pub fn yielding(self) -> Self {
+        Self { gate: self.gate.yielding(), ..self }
+    }
+
+    /// What has happened to a parcel.
+    ///
+    /// # Errors
+    /// 503 where a service of ours does not answer: then nothing is known.
+    pub async fn track(&self, number: &Number) -> Result<Asked<Tracked>> {
+        let pass = match self.enter().await? {
+            Ok(pass) => pass,
+            Err(shut) => return Ok(Asked::Shut(shut.until)),
+        };
+        let mut refused = None;
+        let answer = loop {
+            let held = match self.token(refused).await? {
+                Ok(held) => held,
+                Err(failure) => break Err(failure),
+            };
+            match self.track_by(&held, number).await.map_err(Failure::Ups) {
+                // It died on the way: once, the call is repeated with another.
+                Err(failure) if refused.is_none() && failure.is_of_the_token() => refused = Some(held.generation),
+                answer => break answer,
+            }
+        };
+        self.leave(pass, answer).await
+    }
+
+    async fn track_by(&self, held: &Held, number: &Number) -> Result<Tracked, ups::Error> {
+        let Carrier { client, aws, .. } = self.carrier;
+        client.track(aws, &held.token, number, &transaction(), instant(self.now())).await
+    }
+
+    /// Has the carrier push what happens to these parcels, for 14 days. Where it finds them too many (VSS220), it is asked about
+    /// each half.
+    ///
+    /// # Errors
+    /// 503 where a service of ours does not answer.
+    pub async fn subscribe(&self, numbers: &[Number]) -> Result<Asked<Subscribed>> {
+        let mut all = Subscribed { valid: Vec::new(), invalid: Vec::new(), unanswered: Vec::new() };
+        let mut left: Vec<Batch<'_>> = Batch::split(numbers).collect();
+        while let Some(batch) = left.pop() {
+            let pass = match self.enter().await? {
+                Ok(pass) => pass,
+                Err(shut) => return Ok(Asked::Shut(shut.until)),
+            };
+            let mut refused = None;
+            let answer = loop {
+                let held = match self.token(refused).await? {
+                    Ok(held) => held,
+                    Err(failure) => break Err(failure),
+                };
+                match self.subscribe_by(&held, batch).await.map_err(Failure::Ups) {
+                    Err(failure) if refused.is_none() && failure.is_of_the_token() => refused = Some(held.generation),
+                    answer => break answer,
+                }
+            };
+            let too_many = answer.as_ref().is_err_and(|failure| failure.is("VSS220"));
+            match self.leave(pass, answer).await? {
+                Asked::Answered(some) => {
+                    all.valid.extend(some.valid);
+                    all.invalid.extend(some.invalid);
+                    all.unanswered.extend(some.unanswered);
+                }
+                Asked::Failed(_) if too_many && batch.numbers().len() > 1 => {
+                    let (a, b) = batch.numbers().split_at(batch.numbers().len() / 2);
+                    left.extend([a, b].into_iter().filter_map(Batch::new));
+                }
+                Asked::Failed(cause) => return Ok(Asked::Failed(cause)),
+                Asked::Shut(until) => return Ok(Asked::Shut(until)),
+            }
+        }
+        Ok(Asked::Answered(all))
+    }
+
+    async fn subscribe_by(&self, held: &Held, batch: Batch<'_>) -> Result<Subscribed, ups::Error> {
+        let Carrier { client, aws, .. } = self.carrier;
+        client.subscribe(aws, &held.token, batch, &transaction(), instant(self.now())).await
+    }
+
+    pub(crate) const fn deps(&self) -> &Deps {
+        self.deps
+    }
+
+    fn now(&self) -> Timestamp {
+        self.deps.clock.now()
+    }
+
+    async fn enter(&self) -> Result<Result<Pass, Shut>> {
+        self.gate.enter(&self.deps.db, self.now(), &self.carrier.busy).await
+    }
+
+    /// Reports to the gate how a call ended.
+    async fn leave<T>(&self, pass: Pass, answer: Result<T, Failure>) -> Result<Asked<T>> {
+        let (gate, db, now) = (self.gate, &self.deps.db, self.now());
+        let error = match answer {
+            Ok(answer) => {
+                gate.succeeded(db, pass).await?;
+                return Ok(Asked::Answered(answer));
+            }
+            Err(Failure::Ups(error)) => error,
+            Err(Failure::Secret(cause)) => {
+                gate.failed(db, pass, now).await?;
+                return Ok(Asked::Failed(cause));
+            }
+        };
+        let cause = Cause::code(&error.to_string());
+        match error {
+            ups::Error::RateLimited { retry_after, .. } => Ok(Asked::Shut(gate.refused(db, pass, now, retry_after).await?.until)),
+            ups::Error::Unavailable { retry_after: Some(wait), .. } => {
+                Ok(Asked::Shut(gate.refused(db, pass, now, Some(wait)).await?.until))
+            }
+            // Refused credentials are refused for every call.
+            ups::Error::Unavailable { .. } | ups::Error::Unauthorized { .. } => {
+                gate.failed(db, pass, now).await?;
+                Ok(Asked::Failed(cause))
+            }
+            // UPS is there; it is this one question that has no answer.
+            ups::Error::Rejected { .. } | ups::Error::Malformed(_) => {
+                gate.succeeded(db, pass).await?;
+                Ok(Asked::Failed(cause))
+            }
+        }
+    }
+
+    /// The token, another than the one that was `refused`.
+    async fn token(&self, refused: Option<i64>) -> Result<Result<Held, Failure>> {
+        let mut cached = self.carrier.token.lock().await;
+        let usable = |held: &&Held| Some(held.generation) != refused;
+        let lasts = |held: &&Held, now| !held.token.ends_within(margin(), instant(now));
+        if let Some(held) = cached.as_ref().filter(usable).filter(|held| lasts(held, self.now())) {
+            return Ok(Ok(held.clone()));
+        }
+        let db = &self.deps.db;
+        for _ in 0..LOOKS {
+            let now = self.now();
+            let row = db.get(TenantId::PLATFORM, Table::Ephemera, &token_key()).await?;
+            let generation = row.as_ref().and_then(|row| row.maybe_number("generation")).unwrap_or(0);
+            let stored = match &row {
+                Some(row) if row.maybe_bytes("sealed").is_some() && Some(generation) != refused => {
+                    self.open(row, generation).await?
+                }
+                _ => None,
+            };
+            let stored = stored.filter(|held| !held.token.ends_within(jiff::SignedDuration::ZERO, instant(now)));
+            if let Some(held) = stored.as_ref().filter(|held| lasts(held, now)) {
+                return Ok(Ok(cached.insert(held.clone()).clone()));
+            }
+            if lease(db, generation, now).await? {
+                return match self.carrier.fetch(now).await {
+                    Ok(token) => {
+                        let held = Held { token, generation: generation + 1 };
+                        self.store(&held).await?;
+                        Ok(Ok(cached.insert(held).clone()))
+                    }
+                    Err(failure) => {
+                        release(db, generation).await?;
+                        Ok(Err(failure))
+                    }
+                };
+            }
+            // Somebody else renews it. One that is about to end will do meanwhile.
+            if let Some(held) = stored {
+                return Ok(Ok(held));
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(Err(Failure::Ups(ups::Error::Unavailable { status: None, code: None, retry_after: None })))
+    }
+
+    async fn open(&self, row: &Row, generation: i64) -> Result<Option<Held>> {
+        let sealed =
+            Sealed::<TokenAtRest>::from_bytes(row.bytes("sealed")?.to_vec()).map_err(|_| Error::internal("carrier token"))?;
+        let opened = permit::open(self.deps, TenantId::PLATFORM, token_key().place(), &sealed).await?;
+        let ends_at = instant(Timestamp::from_millis(row.number("ends_at")?));
+        Ok(Token::new(opened.token.0.into(), ends_at).ok().map(|token| Held { token, generation }))
+    }
+
+    async fn store(&self, held: &Held) -> Result<()> {
+        let secret = TokenAtRest { token: PoolSecret(held.token.expose().to_owned()) };
+        let sealed = permit::seal(self.deps, TenantId::PLATFORM, token_key().place(), &secret).await?;
+        let ends_at = held.token.expires_at().as_millisecond();
+        let update = Update {
+            expression: "SET sealed = :sealed, ends_at = :ends, generation = :next, expires_at = :expires REMOVE lease_until",
+            condition: Some(SEEN),
+            names: &[],
+            values: vec![
+                (":sealed", AttributeValue::B(Blob::new(sealed.into_bytes()))),
+                (":ends", number(ends_at)),
+                (":next", number(held.generation)),
+                (":seen", number(held.generation - 1)),
+                (":expires", number(ends_at.div_euclid(1000) + 1)),
+            ],
+        };
+        // Where the lease ran out meanwhile, another token may be there already; ours is as good.
+        self.deps.db.update(TenantId::PLATFORM, Table::Ephemera, &token_key(), update).await.map(drop)
+    }
+}
+
+/// How long a lease's row is kept: longer than a lease, and than what is left of the token that is renewed.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
+
+const SEEN: &str = "attribute_not_exists(generation) OR generation = :seen";
+
+/// Takes it upon itself to renew the token of `generation`: one at a time can.
+async fn lease(db: &Db, generation: i64, now: Timestamp) -> Result<bool> {
+    let update = Update {
+        // The row of a token that is over may be deleted at any moment, and the lease with it.
+        expression: "SET lease_until = :until, expires_at = :expires",
+        condition: Some(
+            "(attribute_not_exists(lease_until) OR NOT lease_until BETWEEN :now AND :longest) AND \
+             (attribute_not_exists(generation) OR generation = :seen)",
+        ),
+        names: &[],
+        values: vec![
+            (":until", number(now.plus(LEASE).as_millis())),
+            (":expires", number(now.plus(FORGOTTEN).as_secs())),
+            (":now", number(now.as_millis())),
+            // One that lasts longer was taken by a clock that has since gone back.
+            (":longest", number(now.plus(2 * LEASE).as_millis())),
+            (":seen", number(generation)),
+        ],
+    };
+    Ok(db.update(TenantId::PLATFORM, Table::Ephemera, &token_key(), update).await?.is_ok())
+}
+
+async fn release(db: &Db, generation: i64) -> Result<()> {
+    let update = Update {
+        expression: "REMOVE lease_until",
+        condition: Some(SEEN),
+        names: &[],
+        values: vec![(":seen", number(generation))],
+    };
+    db.update(TenantId::PLATFORM, Table::Ephemera, &token_key(), update).await.map(drop)
+}
+
+fn margin() -> jiff::SignedDuration {
+    jiff::SignedDuration::try_from(RENEWED_BEFORE).unwrap_or(jiff::SignedDuration::ZERO)
+}
+
+fn number(n: i64) -> AttributeValue {
+    AttributeValue::N(n.to_string())
+}
+
+fn instant(t: Timestamp) -> jiff::Timestamp {
+    jiff::Timestamp::from_millisecond(t.as_millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}
+
+/// An id for UPS's log: random, so that it tells nothing.
+fn transaction() -> Transaction {
+    let id = format!("{:032x}", u128::from_be_bytes(crate::base::random::bytes()));
+    #[expect(clippy::expect_used, reason = "INVARIANT: 32 hexadecimal digits are a transaction id")]
+    Transaction::parse(&id).expect("32 digits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secret_holds_both_sides_credentials() {
+        let both = r#"{"client_id":"a","client_secret":"b","webhook_client_id":"ups","webhook_client_secret":"c"}"#;
+        let known = Known::parse(both).unwrap();
+        assert!(known.is_the_carrier("ups", "c"));
+        for (id, secret) in [("ups", "b"), ("a", "c"), ("", ""), ("ups", "cc")] {
+            assert!(!known.is_the_carrier(id, secret), "{id}:{secret}");
+        }
+        let one_side = Known::parse(r#"{"client_id":"a","client_secret":"b","webhook_client_id":"","webhook_client_secret":""}"#);
+        assert!(!one_side.unwrap().is_the_carrier("", ""));
+        assert!(Known::parse(r#"{"client_id":"a"}"#).is_err());
+        assert!(Known::parse("not json").is_err());
+    }
+}

@@ -1,0 +1,305 @@
+//! What the carrier says unasked, and who waits for it.
+//!
+//! UPS's Track Alert has no signature and, in its second version, names no destination that could tell whose parcel it is: one
+//! account, one webhook. So whoever subscribes leaves an item of the platform's, named by the search token of the number under the
+//! platform's own key, that says whose item waits for news of it. A push is a hint: it makes those items due, and the poll that
+//! follows confirms it. Nothing of what is pushed is kept or believed, and a push about a number that nobody waits for has the
+//! same answer.
+//!
+//! UPS shows a token that it has fetched from us by the credentials that it was given; the token is kept as a hash.
+
+use crate::{
+    base::{Error, Result, TenantId, Timestamp, error::AuthFailure},
+    capabilities::AskCarrier,
+    request::{
+        Issued, Need, Operation, Public, PublicEndpoint,
+        deps::Deps,
+        endpoint::declares,
+        headers::Header,
+        http::{Request, network},
+        idempotency::hash,
+        input::{Input, InputSchema},
+        scheme::credentials,
+    },
+    store::{
+        RateLimit,
+        changes::{Condition, Op},
+        dynamodb::{Db, Query, Update},
+        item::{Index, Item, Key, Table, prefixed},
+    },
+};
+use aws_sdk_dynamodb::types::AttributeValue;
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use phi::Zeroizing;
+use schemars::{JsonSchema, SchemaGenerator, json_schema};
+use serde::Serialize;
+use std::{fmt, time::Duration};
+use ups::{MAX_ALERT, Number, TrackAlert};
+
+/// How long a token lives that the carrier has fetched from us.
+const TOKEN_FOR: Duration = Duration::from_secs(60 * 60);
+/// A subscription lasts 14 days; so long, and a day more, is it known who waits.
+const WATCHED_FOR: Duration = Duration::from_secs(15 * 24 * 60 * 60);
+/// How many items are written at once.
+const IN_FLIGHT: usize = 8;
+/// More than so many tenants do not wait for one number.
+const MOST_WATCHERS: u32 = 100;
+
+/// What an item remembers that was due when the carrier pushed: when that was. Who asks the carrier about the item, and finds
+/// that this has changed meanwhile, asks again.
+pub const HINTED_AT: &str = "hinted_at";
+
+/// An item that is on a list of what is due, and becomes due when the carrier has news of a number.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    pub number: Number,
+    pub key: Key,
+    pub list: &'static str,
+}
+
+impl AskCarrier<'_> {
+    /// Has the carrier's pushes about these numbers make this tenant's items due.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB or KMS does not answer.
+    pub async fn watch(&self, tenant: TenantId, items: &[Watched], now: Timestamp) -> Result<()> {
+        let deps = self.deps();
+        let put = async |watched: &Watched| {
+            let item = Item::new(Key::new(partition(deps, &watched.number).await?, format!("{tenant}#{}", watched.key.place())))
+                .text("tenant_id", tenant)
+                .text("partition", watched.key.place())
+                .text("sort", watched.key.sort())
+                .text("list", watched.list)
+                .number("expires_at", now.plus(WATCHED_FOR).as_secs());
+            deps.db.put(TenantId::PLATFORM, Table::Ephemera, item).await
+        };
+        stream::iter(items).map(put).buffer_unordered(IN_FLIGHT).try_collect().await
+    }
+}
+
+/// Names a number without holding it.
+async fn partition(deps: &Deps, number: &Number) -> Result<String> {
+    let key = deps.keyring.search(TenantId::PLATFORM).await?;
+    Ok(format!("WATCH#{}", key.field(&TenantId::PLATFORM.to_string(), "carrier.number").token(number.expose())))
+}
+
+impl<E: PublicEndpoint> Public<'_, E> {
+    /// A token for the carrier's pushes, where these are the credentials that it was given.
+    ///
+    /// # Errors
+    /// 401 where they are not, and 429 for an address that was wrong too often; 503 where the secret cannot be read.
+    pub async fn admit_carrier(&mut self, request: &TokenRequest) -> Result<CarrierToken> {
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Carrier), "reads the carrier's secret: add Need::Carrier to NEEDS") }
+        let Some((id, secret)) = request.client.as_ref() else { return Err(self.wrong_credentials().await) };
+        let (known, _) = self.deps.services.carrier()?.known(self.now, false).await?;
+        if !known.is_the_carrier(id, secret) {
+            return Err(self.wrong_credentials().await);
+        }
+        let token = URL_SAFE_NO_PAD.encode(crate::base::random::bytes::<32>());
+        let item = Item::new(token_key(&token)).number("expires_at", self.now.plus(TOKEN_FOR).as_secs());
+        let op = Op::Put { table: Table::Ephemera, item, condition: Some(Condition::Absent) };
+        self.ops.push((TenantId::PLATFORM, op, Error::internal("token is taken")));
+        Ok(CarrierToken { access_token: Issued::new(token), token_type: "Bearer", expires_in: TOKEN_FOR.as_secs() })
+    }
+
+    /// Takes a push of the carrier's for a hint: makes due what waits for news of its number. How many items that were.
+    ///
+    /// # Errors
+    /// 401 where the caller shows no token of ours, and 429 for an address that did so too often; 400 where it is no push; 503 where DynamoDB or KMS does not answer.
+    pub async fn take_hint(&mut self, body: &PushBody) -> Result<usize> {
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Search), "makes search tokens: add Need::Search to NEEDS") }
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Write), "makes items due: add Need::Write to NEEDS") }
+        let Some(token) = self.request.header(Header::Authorization).and_then(|value| credentials(value, "Bearer")) else {
+            return Err(self.wrong_credentials().await);
+        };
+        let shown = self.deps.db.get(TenantId::PLATFORM, Table::Ephemera, &token_key(token)).await?;
+        let live = shown.and_then(|row| row.maybe_number("expires_at")).is_some_and(|at| at > self.now.as_secs());
+        if !live {
+            return Err(self.wrong_credentials().await);
+        }
+        let push =
+            TrackAlert::parse(&body.0).map_err(|_| Error::bad_request("malformed_push", "the body is not a tracking event"))?;
+        let watchers = Query::partition(Table::Ephemera, partition(self.deps, &push.number).await?).limit(MOST_WATCHERS);
+        let mut hinted = 0;
+        for row in self.deps.db.query(TenantId::PLATFORM, &watchers, None).await?.rows {
+            if row.number("expires_at")? > self.now.as_secs() {
+                let key = Key::new(row.text("partition")?, row.text("sort")?);
+                let due = make_due(&self.deps.db, row.parse("tenant_id")?, &key, row.text("list")?, self.now).await?;
+                hinted += usize::from(due);
+            }
+        }
+        Ok(hinted)
+    }
+
+    /// What to answer to wrong credentials. Only these count against the address, so that nobody behind it keeps the carrier out by
+    /// guessing. A right guess would be let in; the secret and the tokens are too long for that.
+    async fn wrong_credentials(&self) -> Error {
+        let address = format!("ip#{}", network(self.source_ip()));
+        self.limit(RateLimit::WRONG_CREDENTIALS, &address).await.err().unwrap_or(REFUSED)
+    }
+}
+
+const REFUSED: Error = Error::Unauthenticated(AuthFailure::NoPrincipal);
+
+/// Moves the time of an item that is on the list to now. One that is due already keeps its time, so that no number of pushes can
+/// put off what they hint at, and remembers the push: the carrier may have been asked, and not have said it. One that is off the
+/// list stays off.
+async fn make_due(db: &Db, tenant: TenantId, key: &Key, list: &str, now: Timestamp) -> Result<bool> {
+    let names = [("#at", Index::Due.sort_attribute()), ("#list", Index::Due.attribute())];
+    let update = |expression, condition| Update {
+        expression,
+        condition: Some(condition),
+        names: &names,
+        values: vec![(":now", AttributeValue::S(now.to_string())), (":list", AttributeValue::S(prefixed(tenant, list)))],
+    };
+    let (sooner, remember) =
+        (("SET #at = :now", "#list = :list AND #at > :now"), ("SET hinted_at = :now", "#list = :list AND #at <= :now"));
+    // Between the first two the answer may have come, and have put it off.
+    for (expression, condition) in [sooner, remember, sooner] {
+        if db.update(tenant, Table::Records, key, update(expression, condition)).await?.is_ok() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn token_key(token: &str) -> Key {
+    Key::new(format!("CARRIER_TOKEN#{}", URL_SAFE_NO_PAD.encode(hash(&[token.as_bytes()]))), "TOKEN")
+}
+
+/// OAuth 2.0's client credentials grant (RFC 6749, section 4.4), by HTTP Basic or in a form.
+pub struct TokenRequest {
+    client: Option<(String, Zeroizing<String>)>,
+}
+
+impl fmt::Debug for TokenRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenRequest([redacted])")
+    }
+}
+
+impl Input for TokenRequest {
+    const READS_BODY: bool = true;
+    fn parse(request: &Request) -> Result<Self> {
+        let body = Zeroizing::new(request.body.as_ref().map_err(Clone::clone)?.clone());
+        let form = Form(&body);
+        if form.get("grant_type").is_none_or(|grant| *grant != "client_credentials") {
+            return Err(Error::bad_request("unsupported_grant_type", "the one grant type is `client_credentials`"));
+        }
+        let basic = request.header(Header::Authorization).and_then(|value| credentials(value, "Basic")).and_then(basic);
+        let formed = || Some((form.get("client_id")?.to_string(), form.get("client_secret")?));
+        Ok(Self { client: basic.or_else(formed) })
+    }
+    fn describe(_: &mut SchemaGenerator, _: &mut InputSchema) {}
+}
+
+fn basic(encoded: &str) -> Option<(String, Zeroizing<String>)> {
+    let decoded = Zeroizing::new(STANDARD.decode(encoded).ok()?);
+    let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Some((id.to_owned(), Zeroizing::new(secret.to_owned())))
+}
+
+/// `application/x-www-form-urlencoded`.
+struct Form<'a>(&'a [u8]);
+
+impl Form<'_> {
+    /// The value of a name that stands there once.
+    fn get(&self, name: &str) -> Option<Zeroizing<String>> {
+        let mut found = self.0.split(|b| *b == b'&').filter_map(|pair| {
+            let text = std::str::from_utf8(pair).ok()?;
+            let (key, value) = text.split_once('=')?;
+            (key == name).then_some(value)
+        });
+        let (value, another) = (found.next()?, found.next());
+        if another.is_some() { None } else { decoded(value) }
+    }
+}
+
+fn decoded(text: &str) -> Option<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut rest = text.bytes();
+    while let Some(b) = rest.next() {
+        match b {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let digit = |b: Option<u8>| char::from(b?).to_digit(16);
+                let (high, low) = (digit(rest.next())?, digit(rest.next())?);
+                bytes.push(u8::try_from(high * 16 + low).ok()?);
+            }
+            b => bytes.push(b),
+        }
+    }
+    String::from_utf8(std::mem::take(&mut bytes)).ok().map(Zeroizing::new)
+}
+
+/// A token for the carrier's pushes.
+#[derive(Serialize, JsonSchema)]
+pub struct CarrierToken {
+    access_token: Issued,
+    token_type: &'static str,
+    /// In seconds.
+    expires_in: u64,
+}
+
+impl fmt::Debug for CarrierToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CarrierToken([redacted])")
+    }
+}
+
+/// A push's body, not yet looked into: first its sender is known.
+pub struct PushBody(Vec<u8>);
+
+impl fmt::Debug for PushBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PushBody([phi])")
+    }
+}
+
+impl Input for PushBody {
+    const HAS_BODY: bool = true;
+    fn parse(request: &Request) -> Result<Self> {
+        let body = request.body.as_ref().map_err(Clone::clone)?;
+        if body.len() > MAX_ALERT { Err(Error::TooLarge { limit: MAX_ALERT }) } else { Ok(Self(body.clone())) }
+    }
+    fn describe(_: &mut SchemaGenerator, into: &mut InputSchema) {
+        into.body = Some(json_schema!({
+            "type": "object",
+            "description": "a tracking event of UPS's Track Alert",
+            "properties": {"trackingNumber": {"type": "string"}},
+            "required": ["trackingNumber"],
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn credentials_come_by_basic_or_in_a_form() {
+        let (id, secret) = basic("c3ludGhldGljOmE6Yg==").unwrap();
+        assert_eq!((id.as_str(), secret.as_str()), ("synthetic", "a:b"));
+        assert!(basic("bm8gY29sb24=").is_none() && basic("&").is_none());
+        let form = Form(b"grant_type=client_credentials&client_id=a%20b&client_secret=c%2B+d&x");
+        assert_eq!(form.get("client_secret").unwrap().as_str(), "c+ d");
+        assert_eq!(form.get("client_id").unwrap().as_str(), "a b");
+        for broken in ["a=%2", "a=%zz", "a=%ff", "a=1&a=2", "b=1", ""] {
+            assert!(Form(broken.as_bytes()).get("a").is_none(), "{broken}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_form_panics(body in any::<Vec<u8>>(), text in "\\PC*") {
+            let _ = Form(&body).get("a");
+            let _ = decoded(&text);
+            let _ = basic(&text);
+        }
+    }
+}

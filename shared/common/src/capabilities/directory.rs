@@ -1,0 +1,192 @@
+//! What stands outside a tenant for each of its users: the platform's directory, the claim to their e-mail, and Cognito. All of it
+//! follows from the membership, and is brought in line with it as it is now, however often and in whatever order that is asked
+//! for. So no transaction goes over two tenants, and no answer waits for Cognito.
+
+use crate::{
+    aws::cognito::Cognito,
+    background::{Background, CONTENDED, Delivery},
+    base::{Error, Result, Role, TenantId, Timestamp, UserId},
+    identity::{Membership, membership},
+    request::{Deps, Need, commit::Unit, endpoint::declares},
+    store::{
+        changes::{Condition, Op},
+        item::Table,
+    },
+};
+use phi::Email;
+
+/// How often a claim is tried while others claim the same.
+const TRIES: u32 = 5;
+
+/// The way to a user's place outside their tenant.
+#[derive(Clone, Copy, Debug)]
+pub struct Directory<'a> {
+    deps: &'a Deps,
+    pool: &'a Cognito,
+    tenant: TenantId,
+    deadline: Timestamp,
+}
+
+/// A password that is good for one sign-in. It is mailed, and kept nowhere.
+pub struct TemporaryPassword(String);
+
+impl std::fmt::Debug for TemporaryPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// The letters and digits of a temporary password: none that is taken for another.
+const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+impl TemporaryPassword {
+    /// 100 random bits in groups that can be typed, with what the pool's rules ask for besides.
+    pub fn new(random: [u8; 20]) -> Self {
+        let letters: Vec<u8> = random.iter().map(|byte| LETTERS[usize::from(byte & 31)]).collect();
+        let groups: Vec<_> = letters.chunks(5).map(|group| String::from_utf8_lossy(group).into_owned()).collect();
+        Self(format!("Ta7-{}", groups.join("-")))
+    }
+
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'a, B: Background> Delivery<'a, B> {
+    /// A user's place outside the tenant. What is changed there is changed at once, so it belongs into [`Background::after`].
+    ///
+    /// # Errors
+    /// Internal where the function was not given Cognito.
+    pub fn directory(&self) -> Result<Directory<'a>> {
+        const { assert!(declares(B::NEEDS, Need::Directory), "keeps users in line: add Need::Directory to NEEDS") }
+        const { assert!(declares(B::NEEDS, Need::Write), "changes the directory: add Need::Write to NEEDS") }
+        const { assert!(declares(B::NEEDS, Need::Search), "makes e-mails' tokens: add Need::Search to NEEDS") }
+        let ground = self.ground;
+        let pool = ground.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))?;
+        Ok(Directory { deps: ground.deps, pool, tenant: ground.tenant, deadline: ground.deadline })
+    }
+}
+
+impl Directory<'_> {
+    /// Claims an e-mail for a member, unless another user has it. Who was deleted has it no longer.
+    ///
+    /// Answers whether it is theirs.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB or, for the e-mail's token, KMS does not answer.
+    pub async fn claim(&self, user: UserId, email: &Email) -> Result<bool> {
+        let (db, platform) = (&self.deps.db, TenantId::PLATFORM);
+        let search = self.deps.keyring.search(platform).await?;
+        let token = search.field(&platform.to_string(), membership::EMAIL_FIELD).token(&email.normalised());
+        for _ in 0..TRIES {
+            if db.get(platform, Table::Records, &membership::directory_key(user)).await?.is_some() {
+                return Ok(true);
+            }
+            let condition = match db.get(platform, Table::Records, &membership::email_key(token)).await? {
+                None => Condition::Absent,
+                Some(claimed) => {
+                    let (home, owner) = (claimed.parse("tenant_id")?, claimed.parse::<UserId>("user_id")?);
+                    if membership::of(db, home, owner).await?.is_some() {
+                        return Ok(false);
+                    }
+                    Condition::Is("user_id", owner.to_string())
+                }
+            };
+            let (entry, claim) = membership::in_directory(user, self.tenant, &token);
+            let mut unit = Unit::default();
+            for (item, condition) in [(claim, condition), (entry, Condition::Absent)] {
+                unit.push(platform, Op::Put { table: Table::Records, item, condition: Some(condition) }, CONTENDED);
+            }
+            match unit.commit(self.deps, self.deadline).await {
+                Ok(()) => return Ok(true),
+                // Somebody else was faster, or this same claim in another process.
+                Err((_, _, CONTENDED)) => {}
+                Err((_, _, error)) => return Err(error),
+            }
+        }
+        Err(CONTENDED)
+    }
+
+    /// Lets go of all that a deleted user had: the e-mail, the entry, the user in the pool.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn forget(&self, user: UserId) -> Result<()> {
+        let (db, platform) = (&self.deps.db, TenantId::PLATFORM);
+        let entry = membership::directory_key(user);
+        if let Some(row) = db.get(platform, Table::Records, &entry).await? {
+            let token: String = row.parse("email_token").map_err(|_| Error::internal("directory"))?;
+            let own = Condition::Is("user_id", user.to_string());
+            // Whoever has claimed it since keeps it.
+            let _ = db.take(platform, Table::Records, &membership::email_key(token), &own).await?;
+        }
+        self.pool.admin_delete(user).await?;
+        // Last: while it is there, a run that was cut off is known to have more to do.
+        db.delete(platform, Table::Records, &entry).await
+    }
+
+    /// Has the pool know the user as the membership says: there, enabled or not, in the groups of the roles that hold now.
+    /// Answers the temporary password of one who was not there.
+    ///
+    /// # Errors
+    /// 503, also while the pool has another user with this e-mail, who is to be deleted.
+    pub async fn bring_in_line(&self, member: &Membership, email: &Email, now: Timestamp) -> Result<Option<TemporaryPassword>> {
+        let user = member.user;
+        let (enabled, made) = match self.pool.admin_get(user).await? {
+            Some(known) => (known.enabled, None),
+            None => {
+                let password = TemporaryPassword::new(crate::base::random::bytes());
+                self.pool.admin_create(user, &email.normalised(), password.expose()).await?;
+                (true, Some(password))
+            }
+        };
+        if enabled != member.active {
+            self.pool.admin_enable(user, member.active).await?;
+        }
+        let roles: Vec<Role> = member.roles(now).collect();
+        self.pool.admin_set_groups(user, &roles).await?;
+        Ok(made)
+    }
+
+    /// Gives the user another password, good for one sign-in.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn reset_password(&self, user: UserId) -> Result<TemporaryPassword> {
+        let password = TemporaryPassword::new(crate::base::random::bytes());
+        self.pool.admin_set_temporary_password(user, password.expose()).await?;
+        Ok(password)
+    }
+
+    /// Ends the pool's own tokens of a user.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn sign_out(&self, user: UserId) -> Result<()> {
+        self.pool.admin_sign_out(user).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_password_meets_the_pools_rules_and_prints_as_nothing() {
+        for byte in 0..=255 {
+            let password = TemporaryPassword::new([byte; 20]);
+            let text = password.expose();
+            assert!(text.len() >= 12, "{text}");
+            for rule in [u8::is_ascii_uppercase, u8::is_ascii_lowercase, u8::is_ascii_digit, u8::is_ascii_punctuation] {
+                assert!(text.bytes().any(|b| rule(&b)), "{text}");
+            }
+            assert_eq!(format!("{password:?}"), "[secret]");
+        }
+    }
+
+    #[test]
+    fn two_temporary_passwords_differ() {
+        let made = || TemporaryPassword::new(crate::base::random::bytes()).expose().to_owned();
+        assert_ne!(made(), made());
+    }
+}

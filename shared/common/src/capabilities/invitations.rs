@@ -1,0 +1,108 @@
+//! Inviting somebody into a tenant. Whoever invites makes a member and says that they did; whether the e-mail is free is found out
+//! later, by whoever mirrors users to Cognito (`users`), so that neither the answer nor the time that it takes tells anything.
+
+use crate::{
+    background::{Background, Delivery},
+    base::{Error, Grant, Result, TenantId, Timestamp, UserId},
+    identity::{
+        Membership, admin_count,
+        membership::{self, MemberPii},
+    },
+    request::{Deps, Need, Permit, Platform, endpoint::declares, permit},
+    store::{
+        Event,
+        changes::{Changes, Condition, Edit},
+        item::{Item, Version},
+    },
+};
+use phi::{Email, PersonName};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Somebody who is to come.
+#[derive(Debug)]
+pub struct Invitation {
+    pub email: Email,
+    pub name: Option<PersonName>,
+    pub grants: Vec<Grant>,
+    /// Where in the tenant they will work, as the tenant names it.
+    pub department: Option<String>,
+}
+
+/// Somebody was invited.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct UserInvited {
+    pub user_id: UserId,
+}
+
+impl Event for UserInvited {
+    const SCHEMA: &'static str = "user.invited";
+}
+
+/// Makes the member, and says so.
+async fn invite(deps: &Deps, tenant: TenantId, now: Timestamp, changes: &mut Changes, new: Invitation) -> Result<Membership> {
+    let user = UserId::new(now);
+    let pii = MemberPii { email: new.email, name: new.name };
+    let member = Membership {
+        tenant,
+        user,
+        active: true,
+        invited: true,
+        grants: new.grants.into(),
+        department: new.department,
+        mfa_enrolled: false,
+        created_at: now,
+        version: Version::FIRST.0,
+        pii: permit::seal(deps, tenant, &Membership::place(user), &pii).await?,
+    };
+    changes.create(member.clone().into_item()?, Error::internal("user id"));
+    changes.create(Item::new(membership::entry_key(user)), Error::internal("user id"));
+    changes.emit(UserInvited { user_id: user }.into());
+    Ok(member)
+}
+
+/// What changes when somebody who was invited signs in for the first time. Their membership has the next version then.
+pub(crate) fn accepted(member: &Membership) -> Vec<Edit> {
+    let next = Version(member.version).next();
+    let as_it_was = vec![Condition::VersionIs(Version(member.version)), membership::is_invited()];
+    let arrives = Edit::of(membership::key(member.user))
+        .text("status", membership::status(member.active, false))
+        .number("invited", false)
+        .number("version", next.0)
+        .when(Condition::All(as_it_was));
+    let administers = admin_count::counts(member.active, &member.grants);
+    std::iter::once(arrives).chain(admin_count::change(false, administers).map(|(edit, _)| edit)).collect()
+}
+
+macro_rules! invites {
+    ($Permit:ident, $Bound:ident) => {
+        impl<E: crate::$Bound> $Permit<'_, E> {
+            /// Invites somebody into the scope's tenant. The member is there with the commit; a mail with their first password
+            /// follows, unless the e-mail is somebody's already: then that somebody is told, and nobody else.
+            ///
+            /// # Errors
+            /// 503 where the tenant's key is not in memory and KMS does not answer.
+            pub async fn invite(&mut self, invitation: Invitation) -> Result<Membership> {
+                const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
+                const { assert!(declares(E::NEEDS, Need::Seal), "seals the e-mail: add Need::Seal to NEEDS") }
+                let context = self.inner.context;
+                invite(context.deps, context.tenant, context.now, &mut self.inner.effects.changes, invitation).await
+            }
+        }
+    };
+}
+invites!(Permit, Endpoint);
+invites!(Platform, PlatformEndpoint);
+
+impl<B: Background> Delivery<'_, B> {
+    /// Invites somebody into the scope's tenant, as a request does.
+    ///
+    /// # Errors
+    /// 503 where the tenant's key is not in memory and KMS does not answer.
+    pub async fn invite(&mut self, invitation: Invitation) -> Result<Membership> {
+        const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
+        const { assert!(declares(B::NEEDS, Need::Seal), "seals the e-mail: add Need::Seal to NEEDS") }
+        let ground = self.ground;
+        invite(ground.deps, ground.tenant, ground.now, &mut self.changes, invitation).await
+    }
+}

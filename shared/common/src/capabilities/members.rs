@@ -1,0 +1,309 @@
+//! Changing who somebody is: their membership, and with it, in the same transaction, every session that copied it. So a role that
+//! was taken away, or an account that was disabled, stops at the next request, and of two changes one is told that it came late.
+
+use crate::{
+    background::{Background, CONTENDED, Delivery, Ground},
+    base::{Error, Grant, Result, SessionId, SessionKind, TenantId, Timestamp, UserId},
+    identity::{EndReason, Membership, admin_count, membership, second_factor, session, session_end::Ending, sign_in_epoch},
+    request::{Need, Permit, Platform, endpoint::declares, permit::Work, scope::Context},
+    store::{
+        changes::{Condition, Edit, Op},
+        dynamodb::{Db, Query},
+        item::{Row, Table, Version},
+    },
+};
+
+/// How many sessions a user has at most: a transaction changes them all.
+pub(crate) const MOST_SESSIONS: usize = 20;
+
+/// What a transaction is told whose user somebody else has just changed.
+pub(crate) const CHANGED: Error = Error::conflict("changed", "the user has just been changed by somebody else");
+
+/// A session, as its user and their administrators see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenSession {
+    pub session: SessionId,
+    pub kind: SessionKind,
+    pub created_at: Timestamp,
+    pub last_seen: Timestamp,
+    /// When it ends, however busy it is.
+    pub expires_at: Timestamp,
+    /// When its user last gave a second factor in it.
+    pub mfa_at: Option<Timestamp>,
+    /// Where it was opened from, and with what.
+    pub ip: String,
+    pub user_agent: String,
+}
+
+impl OpenSession {
+    fn from_row(row: &Row) -> Result<Self> {
+        Ok(Self {
+            session: row.parse("sk")?,
+            // Of a kind that this version does not know it can be said that it is there, and it can be ended.
+            kind: row.word("kind")?.unwrap_or_default(),
+            created_at: row.parse("created_at")?,
+            last_seen: Timestamp::from_millis(row.number("last_seen")?),
+            expires_at: Timestamp::from_millis(row.number("ends_at")?),
+            mfa_at: row.maybe("mfa_at")?,
+            ip: row.text("ip")?.to_owned(),
+            user_agent: row.text("user_agent")?.to_owned(),
+        })
+    }
+}
+
+/// What changes of a membership. What is not named stays.
+#[derive(Clone, Debug, Default)]
+pub struct MemberChange {
+    pub active: Option<bool>,
+    pub grants: Option<Vec<Grant>>,
+    /// `Some(None)` takes the department away.
+    pub department: Option<Option<String>>,
+    pub mfa_enrolled: Option<bool>,
+    /// The session in which a second factor was given just now, where that is what changes. The user's others end.
+    pub mfa_given_in: Option<SessionId>,
+    /// Its sealed record, where that is written anew.
+    pub sealed: Option<Vec<u8>>,
+}
+
+/// A user's sessions that are live now, newest first; those that idled out are not.
+pub(crate) async fn live(work: &Work<'_>, user: UserId) -> Result<Vec<OpenSession>> {
+    let context = work.context;
+    let (deps, now) = (context.deps, context.now);
+    let idle = deps.gates.of(context.tenant).await?.settings.idle(deps.config.session_idle);
+    let mut live = unended(&deps.db, context.tenant, user, now).await?;
+    live.retain(|session| !session::idled(session.kind, session.last_seen, idle, now));
+    live.sort_by_key(|session| std::cmp::Reverse(session.created_at));
+    Ok(live)
+}
+
+/// A user's sessions that have not ended, the last used first. Those that idled out are among them: by a setting that changes,
+/// they would be live again, as they were.
+pub(crate) async fn unended(db: &Db, tenant: TenantId, user: UserId, now: Timestamp) -> Result<Vec<OpenSession>> {
+    let rows = db.query_all(tenant, &Query::partition(Table::Ephemera, session::partition(user))).await?;
+    let mut open = Vec::new();
+    for row in &rows {
+        if session::over(row, now)?.is_none() {
+            open.push(OpenSession::from_row(row)?);
+        }
+    }
+    open.sort_by_key(|session| std::cmp::Reverse(session.last_seen));
+    Ok(open)
+}
+
+impl Work<'_> {
+    async fn change_member(&mut self, member: &Membership, change: MemberChange) -> Result<Version> {
+        let next = Version(member.version).next();
+        let mut edit = Edit::of(membership::key(member.user))
+            .number("version", next.0)
+            .when(Condition::All(vec![Condition::Present, Condition::VersionIs(Version(member.version))]));
+        // What sessions copy of it.
+        let mut copies = Vec::new();
+        if let Some(grants) = &change.grants {
+            copies.push(("grants", Grant::replace(&member.grants, grants.clone()).to_text()));
+        }
+        let copy = |mut edit: Edit| {
+            for (name, value) in &copies {
+                edit = edit.text(name, value);
+            }
+            if let Some(enrolled) = change.mfa_enrolled {
+                edit = edit.number("mfa_enrolled", enrolled);
+            }
+            match &change.department {
+                Some(Some(department)) => edit.text("department", department),
+                Some(None) => edit.remove("department"),
+                None => edit,
+            }
+        };
+        edit = copy(edit);
+        if let Some(active) = change.active {
+            edit = edit.text("status", membership::status(active, member.invited));
+        }
+        let grants = change.grants.as_deref().unwrap_or(&member.grants);
+        let arrived = change.active.unwrap_or(member.active) && !member.invited;
+        let administers = admin_count::counts(arrived, grants);
+        let administered = admin_count::counts(member.has_arrived(), &member.grants);
+        if let Some((edit, or)) = admin_count::change(administered, administers) {
+            self.effects.changes.edit(edit, or);
+        }
+        if let Some(sealed) = change.sealed.clone() {
+            edit = edit.bytes("sealed", sealed);
+        }
+        let ends = change.active == Some(false);
+        let sessions = self.all_sessions(member.user, ends).await?;
+        self.effects.changes.edit(edit, CHANGED);
+        for session in &sessions {
+            let reason = match change.mfa_given_in {
+                _ if ends => Some(EndReason::UserDisabled),
+                // The others go on without a factor, and would for as long as they live.
+                Some(given_in) if given_in != session.session => Some(EndReason::SecondFactorActivated),
+                _ => None,
+            };
+            if let Some(reason) = reason {
+                self.effects.changes.end_session(Ending::of(member.user, session.session, reason), CHANGED);
+                continue;
+            }
+            let edit = Edit::of(session::key(member.user, session.session)).number("membership_version", next.0);
+            let mut edit = copy(edit);
+            if change.mfa_given_in == Some(session.session) {
+                edit = edit.text("mfa_at", self.context.now);
+            } else if change.mfa_enrolled == Some(false) {
+                edit = edit.remove("mfa_at");
+            }
+            self.effects.changes.ops.push((Op::Edit { table: Table::Ephemera, edit }, CHANGED));
+        }
+        Ok(next)
+    }
+
+    async fn remove_member(&mut self, member: &Membership) -> Result<()> {
+        let version = Version(member.version);
+        let as_it_was = Condition::All(vec![Condition::Present, Condition::VersionIs(version)]);
+        self.effects.changes.edit(membership::tombstone(member.user, version.next(), self.context.now).when(as_it_was), CHANGED);
+        if let Some((edit, or)) = admin_count::change(admin_count::counts(member.has_arrived(), &member.grants), false) {
+            self.effects.changes.edit(edit, or);
+        }
+        for key in [second_factor::key(member.user), membership::entry_key(member.user)] {
+            self.effects.changes.ops.push((Op::Delete { table: Table::Records, key, condition: None }, CHANGED));
+        }
+        for session in self.all_sessions(member.user, true).await? {
+            let ending = Ending::of(member.user, session.session, EndReason::UserDeleted);
+            self.effects.changes.end_session(ending, Error::NotFound);
+        }
+        Ok(())
+    }
+
+    async fn end_sessions(&mut self, user: UserId, except: Option<SessionId>, reason: EndReason) -> Result<usize> {
+        let sessions = self.all_sessions(user, true).await?;
+        let ending: Vec<_> = sessions.iter().map(|session| session.session).filter(|id| Some(*id) != except).collect();
+        for session in &ending {
+            self.effects.changes.end_session(Ending::of(user, *session, reason), Error::NotFound);
+        }
+        Ok(ending.len())
+    }
+
+    async fn end_session_of(&mut self, user: UserId, session: SessionId, reason: EndReason) -> Result<()> {
+        let Context { deps, tenant, .. } = *self.context;
+        let row = deps.db.get(tenant, Table::Ephemera, &session::key(user, session)).await?.ok_or(Error::NotFound)?;
+        if session::has_ended(&row)? {
+            // Nothing changes; whether the caller still may is asked all the same, by the commit.
+            let check = Op::Check { table: Table::Ephemera, key: session::key(user, session), condition: Condition::Present };
+            self.effects.changes.ops.push((check, Error::NotFound));
+        } else {
+            self.effects.changes.end_session(Ending::of(user, session, reason), Error::NotFound);
+        }
+        Ok(())
+    }
+
+    /// Every session that a user has when this is committed: one that is opened meanwhile refuses the commit. Where they `end`,
+    /// sign-ins that are under way lead nowhere.
+    async fn all_sessions(&mut self, user: UserId, end: bool) -> Result<Vec<OpenSession>> {
+        let Context { deps, tenant, .. } = *self.context;
+        let opened = sign_in_epoch::opened(&deps.db, tenant, user).await?;
+        let now = deps.clock.now();
+        let sessions = unended(&deps.db, tenant, user, now).await?;
+        let op = if end { sign_in_epoch::void(user, now, opened) } else { sign_in_epoch::unchanged(user, opened) };
+        self.effects.changes.ops.push((op, CHANGED));
+        Ok(sessions)
+    }
+}
+
+impl<B: Background> Delivery<'_, B> {
+    /// Ends those of a user's sessions that were opened before a moment; answers how many. A program's stay: who revokes a key says
+    /// so, and an end cannot be taken back.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn end_sessions_before(&mut self, user: UserId, moment: Timestamp, reason: EndReason) -> Result<usize> {
+        const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
+        const { assert!(declares(B::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
+        let Ground { deps, tenant, now, .. } = self.ground;
+        let mut ended = 0;
+        let before = |open: &&OpenSession| open.kind != SessionKind::ApiKey && open.created_at < moment;
+        for open in unended(&deps.db, *tenant, user, *now).await?.iter().filter(before) {
+            self.changes.end_session(Ending::of(user, open.session, reason), CONTENDED);
+            ended += 1;
+        }
+        Ok(ended)
+    }
+
+    /// Ends what somebody has come in by until now, or is about to: for whoever has just taken their password away.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn shut_out(&mut self, user: UserId) -> Result<()> {
+        let Ground { deps, tenant, .. } = self.ground;
+        let now = deps.clock.now();
+        let opened = sign_in_epoch::opened(&deps.db, *tenant, user).await?;
+        self.end_sessions_before(user, now, EndReason::PasswordReset).await?;
+        self.changes.ops.push((sign_in_epoch::void(user, now, opened), CONTENDED));
+        Ok(())
+    }
+}
+
+macro_rules! members {
+    ($Permit:ident, $Bound:ident) => {
+        impl<E: crate::$Bound> $Permit<'_, E> {
+            /// A member of the scope's tenant, active or not.
+            ///
+            /// # Errors
+            /// 503 where DynamoDB does not answer.
+            pub async fn member(&self, user: UserId) -> Result<Option<Membership>> {
+                const { assert!(declares(E::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
+                membership::of(&self.inner.context.deps.db, self.inner.context.tenant, user).await
+            }
+
+            /// A user's live sessions, newest first.
+            ///
+            /// # Errors
+            /// 503 where DynamoDB does not answer.
+            pub async fn sessions(&self, user: UserId) -> Result<Vec<OpenSession>> {
+                const { assert!(declares(E::NEEDS, Need::Sessions), "reads sessions: add Need::Sessions to NEEDS") }
+                live(&self.inner, user).await
+            }
+
+            /// Changes a member as it was read, and what their sessions have copied of it; of one who is no longer active the
+            /// sessions end. Answers the membership's next version.
+            ///
+            /// # Errors
+            /// 503 where DynamoDB does not answer. The commit is 409 `changed` where somebody was faster.
+            pub async fn change_member(&mut self, member: &Membership, change: MemberChange) -> Result<Version> {
+                const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
+                const { assert!(declares(E::NEEDS, Need::Sessions), "changes sessions: add Need::Sessions to NEEDS") }
+                self.inner.change_member(member, change).await
+            }
+
+            /// Deletes a member as it was read: what is left is that there was one. Their sessions end; what stands for them
+            /// outside the tenant goes when the event of it is heard.
+            ///
+            /// # Errors
+            /// 503 where DynamoDB does not answer. The commit is 409 `changed` where somebody was faster, 409 `last_admin` where
+            /// nobody would be left who administers the tenant.
+            pub async fn remove_member(&mut self, member: &Membership) -> Result<()> {
+                const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
+                const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
+                self.inner.remove_member(member).await
+            }
+
+            /// Ends a user's sessions, but for one, and sign-ins that are under way; answers how many sessions.
+            ///
+            /// # Errors
+            /// 503 where DynamoDB does not answer.
+            pub async fn end_sessions(&mut self, user: UserId, except: Option<SessionId>, reason: EndReason) -> Result<usize> {
+                const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
+                const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
+                self.inner.end_sessions(user, except, reason).await
+            }
+
+            /// Ends one session of a user. One that has ended is left as it is.
+            ///
+            /// # Errors
+            /// 404 where there is none; 503.
+            pub async fn end_session_of(&mut self, user: UserId, session: SessionId, reason: EndReason) -> Result<()> {
+                const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
+                const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
+                self.inner.end_session_of(user, session, reason).await
+            }
+        }
+    };
+}
+members!(Permit, Endpoint);
+members!(Platform, PlatformEndpoint);

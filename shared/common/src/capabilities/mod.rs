@@ -1,0 +1,28 @@
+//! What a permit or a delivery can do, a subject a file.
+
+pub(crate) mod audit_log;
+pub(crate) mod carrier;
+pub(crate) mod carrier_webhook;
+pub(crate) mod directory;
+pub(crate) mod health;
+pub(crate) mod invitations;
+pub(crate) mod mail;
+pub(crate) mod mail_suppression;
+pub(crate) mod members;
+pub(crate) mod password_change;
+pub(crate) mod password_reset;
+pub(crate) mod tenant_keys;
+
+pub use audit_log::{
+    AuditLog, AuditSealer, AuditSigner, Backlog, Begun, Direction, Finding, FindingPlace, LogHead, NewerNotes, OpenFinding, Put,
+    SegmentEntry, StoredCheckpoint, Unsealed,
+};
+pub use carrier::{AskCarrier, Asked};
+pub use carrier_webhook::{CarrierToken, HINTED_AT, PushBody, TokenRequest, Watched};
+pub use directory::{Directory, TemporaryPassword};
+pub use health::{GateState, Vitals};
+pub use invitations::{Invitation, UserInvited};
+pub use mail::{Mail, Mailed, Place, Post, Turn, escaped};
+pub use mail_suppression::{MailKind, SuppressedBecause, Suppression};
+pub use members::{MemberChange, OpenSession};
+pub use password_reset::Addressee;

@@ -1,0 +1,335 @@
+//! Passwords that are being set. Cognito keeps them, and what it is told is in no transaction of ours; so it takes three steps.
+//!
+//! 1. One transaction claims the change for this request, uses a reset's token up, and leaves an audit event.
+//! 2. Cognito takes the password.
+//! 3. The request's own commit ends the user's sessions, and takes claim and token away.
+//!
+//! What Cognito refuses gives the token back. A request that is cut off leaves its claim: for thirty seconds nobody else sets this
+//! user's password. After that the same token, or the same request, completes the change; and the schedule that ends sessions ends
+//! those that were opened until then.
+//!
+//! | Partition | Sort | What |
+//! |---|---|---|
+//! | *ephemera* `PASSWORD#<user>` | `CHANGE` | which request sets a password, until when no other may, which session goes on, why others end |
+
+use crate::{
+    audit::event::{Record, Who},
+    aws::cognito::Cognito,
+    background::{Background, CONTENDED, Delivery, Ground, Schedule, Tick},
+    base::{AuthFailure, Error, EventId, Result, SessionId, TenantId, Timestamp, UserId, Uuid, telemetry::CorrelationId},
+    capabilities::{
+        members::{self, CHANGED},
+        password_reset,
+    },
+    identity::{EndReason, Membership, session_end::Ending, sign_in_epoch},
+    request::{Deps, Endpoint, Need, Permit, Public, PublicEndpoint, commit::Unit, endpoint::declares, pipeline},
+    store::{
+        changes::{Condition, Edit, Op},
+        item::{Item, Key, Row, Table},
+    },
+};
+use std::time::Duration;
+
+/// The list of changes that may have been cut off, in the index of what is due.
+const LIST: &str = "PASSWORDS";
+/// Longer than a request may take: for so long nobody else sets the password.
+const CLAIMED: Duration = Duration::from_secs(30);
+/// For so long a change that was cut off is known for one.
+const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+/// Why what was opened until then ends, if the schedule has to end it.
+const REASON: &str = "reason";
+/// The audit event of the first step.
+const BEGUN: &str = "password_change_begun";
+/// What whoever comes meanwhile is told.
+const IN_PROGRESS: Error =
+    Error::conflict("password_change_in_progress", "another request is setting this password: try again in half a minute");
+
+fn key(user: UserId) -> Key {
+    Key::new(format!("PASSWORD#{user}"), "CHANGE")
+}
+
+/// A change that this request has claimed.
+#[derive(Debug)]
+struct Claim {
+    tenant: TenantId,
+    user: UserId,
+    id: String,
+    /// Why sessions end by it.
+    reason: EndReason,
+    /// The reset's token, where there is one.
+    token: Option<Key>,
+    /// Whether a request that was cut off may have set the password already.
+    resumed: bool,
+    /// Whether what such a request has opened the way for is not ended yet. Then the schedule has to end it, whatever becomes of this one.
+    unsettled: bool,
+}
+
+/// What became of a change at Cognito.
+enum Set {
+    Done,
+    Weak,
+    /// The password that was to be replaced is another.
+    Wrong,
+}
+
+impl Claim {
+    fn is_mine(&self) -> Condition {
+        Condition::Is("claim", self.id.clone())
+    }
+
+    /// The first step's operations.
+    fn take(&self, session: Option<SessionId>, now: Timestamp) -> Vec<(TenantId, Op, Error)> {
+        let until = now.plus(CLAIMED);
+        let item = Item::new(key(self.user))
+            .text("claim", &self.id)
+            .maybe("session_id", session.filter(|_| !self.unsettled))
+            .text(REASON, self.reason.as_str())
+            .number("claimed_until", until.as_millis())
+            .number("until", until.as_millis())
+            .number("expires_at", now.plus(REMEMBERED).as_secs())
+            .due(LIST, until);
+        let free = Condition::Any(vec![Condition::Absent, Condition::AtMost("claimed_until", now.as_millis())]);
+        let mut ops = vec![(self.tenant, Op::Put { table: Table::Ephemera, item, condition: Some(free) }, IN_PROGRESS)];
+        if let Some(token) = &self.token {
+            let edit = Edit::of(token.clone()).text("claim", &self.id).number("claimed_until", until.as_millis());
+            let unclaimed =
+                Condition::Any(vec![Condition::Missing("claimed_until"), Condition::AtMost("claimed_until", now.as_millis())]);
+            let edit = edit.when(Condition::All(vec![Condition::Present, unclaimed]));
+            ops.push((TenantId::PLATFORM, Op::Edit { table: Table::Ephemera, edit }, IN_PROGRESS));
+        }
+        ops
+    }
+
+    /// The last step's: it is done, and the token is good for nothing more.
+    fn settle(&self) -> Vec<(TenantId, Op, Error)> {
+        let delete = |tenant, key| {
+            let op = Op::Delete { table: Table::Ephemera, key, condition: Some(self.is_mine()) };
+            (tenant, op, CHANGED)
+        };
+        let token = self.token.clone().map(|token| delete(TenantId::PLATFORM, token));
+        [delete(self.tenant, key(self.user))].into_iter().chain(token).collect()
+    }
+
+    /// Nothing was set: all is as it was.
+    fn undo(&self) -> Vec<(TenantId, Op, Error)> {
+        let mut ops = self.settle();
+        if let Some(token) = &self.token {
+            let edit = Edit::of(token.clone()).remove("claim").remove("claimed_until").when(self.is_mine());
+            ops.truncate(1);
+            ops.push((TenantId::PLATFORM, Op::Edit { table: Table::Ephemera, edit }, CHANGED));
+        }
+        ops
+    }
+
+    /// Nobody knows whether it was set. Whoever tries again need not wait; and if nobody does, the schedule ends the sessions.
+    fn release(&self, now: Timestamp) -> Vec<(TenantId, Op, Error)> {
+        let free = |tenant, key| {
+            let edit = Edit::of(key).number("claimed_until", now.as_millis()).when(self.is_mine());
+            (tenant, Op::Edit { table: Table::Ephemera, edit }, CHANGED)
+        };
+        let token = self.token.clone().map(|token| free(TenantId::PLATFORM, token));
+        [free(self.tenant, key(self.user))].into_iter().chain(token).collect()
+    }
+
+    /// The second step.
+    async fn set(&self, cognito: &Cognito, current: Option<&str>, new: &str) -> Result<Set> {
+        if self.resumed && cognito.is_password(self.user, new).await? {
+            return Ok(Set::Done);
+        }
+        if let Some(current) = current
+            && !cognito.is_password(self.user, current).await?
+        {
+            return Ok(Set::Wrong);
+        }
+        Ok(if cognito.set_password(self.user, new).await? { Set::Done } else { Set::Weak })
+    }
+}
+
+fn unit(ops: Vec<(TenantId, Op, Error)>) -> Unit {
+    let mut unit = Unit::default();
+    for (tenant, op, or) in ops {
+        unit.push(tenant, op, or);
+    }
+    unit
+}
+
+fn begun<'a>(deps: &'a Deps, tenant: TenantId, who: Who, correlation_id: &'a CorrelationId, now: Timestamp) -> Record<'a> {
+    Record {
+        id: EventId::new(now),
+        tenant,
+        now,
+        name: BEGUN,
+        who,
+        action: None,
+        resources: Vec::new(),
+        disclosed: Vec::new(),
+        redacted: Vec::new(),
+        purpose: None,
+        status: 202,
+        reason: None,
+        decided: None,
+        on_behalf_of: None,
+        policy_set_hash: deps.policies.hash(),
+        correlation_id,
+        changes: &[],
+    }
+}
+
+impl<E: PublicEndpoint> Public<'_, E> {
+    /// Sets the password of whoever a mailed token is for, who is shut out everywhere: false where it does not meet the pool's rules.
+    ///
+    /// # Errors
+    /// 401 where the token is none, was used or is too old, or they are no active member any more; 403 where their tenant is not
+    /// active; 409 while another request sets it; 503. After a 503 the same request completes what this one began.
+    pub async fn reset_password(&mut self, token: &str, new: &str) -> Result<bool> {
+        const { assert!(declares(E::NEEDS, Need::Passwords), "resets a password: add Need::Passwords to NEEDS") }
+        const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
+        let (member, token, tried) = self.find_reset(token).await?;
+        let (tenant, user) = (member.tenant, member.user);
+        let (deps, deadline) = (self.deps, pipeline::deadline(self.request, self.now));
+        let before = deps.db.get(tenant, Table::Ephemera, &key(user)).await?;
+        let unsettled = before.as_ref().is_some_and(is_unsettled);
+        let reason = reason_of(before.as_ref(), EndReason::PasswordReset);
+        let claim = Claim { tenant, user, id: claim_id(), reason, token: Some(token), resumed: tried || unsettled, unsettled };
+        let mut begin = unit(claim.take(None, self.now));
+        let who = self.known_user();
+        let record = begun(deps, tenant, who, &self.correlation_id, self.now);
+        begin.push(tenant, record.op()?, Error::internal("audit event exists"));
+        begin.commit(deps, deadline).await.map_err(|(_, _, error)| error)?;
+        let cognito = self.cognito()?;
+        let undone = match claim.set(cognito, None, new).await {
+            Ok(Set::Done) => {
+                self.ops.extend(claim.settle());
+                self.shut_out(&member).await?;
+                return Ok(true);
+            }
+            Ok(Set::Weak | Set::Wrong) => Ok(false),
+            Err(error) => Err(error),
+        };
+        give_back(&claim, undone, deps, deadline).await
+    }
+}
+
+/// After the second step has failed. Where this is lost, the claim ends by itself.
+async fn give_back(claim: &Claim, undone: Result<bool>, deps: &Deps, deadline: Timestamp) -> Result<bool> {
+    let known = undone.as_ref().err().is_none_or(|error| error.status() < 500);
+    let ops = if known && !claim.unsettled { claim.undo() } else { claim.release(deps.clock.now()) };
+    let _ = unit(ops).commit(deps, deadline).await;
+    undone
+}
+
+/// Whether a change that may have been cut off is still on the schedule's list.
+fn is_unsettled(row: &Row) -> bool {
+    row.maybe_text(crate::store::Index::Due.attribute()).is_some()
+}
+
+/// Why sessions end by a claim that follows on `before`. While the one before is unsettled it is for that one that the schedule ends them:
+/// a later request that succeeds ends them by itself.
+fn reason_of(before: Option<&Row>, own: EndReason) -> EndReason {
+    match before.filter(|row| is_unsettled(row)) {
+        // Functions of before did not note it.
+        Some(row) if row.maybe_text(REASON) == Some(EndReason::PasswordReset.as_str()) => EndReason::PasswordReset,
+        Some(_) => EndReason::PasswordChanged,
+        None => own,
+    }
+}
+
+fn claim_id() -> String {
+    Uuid::from_bytes(crate::base::random::bytes()).simple().to_string()
+}
+
+impl<E: Endpoint> Permit<'_, E> {
+    /// Sets the caller's own password, if `current` is the one that they have: false where `new` does not meet the pool's rules.
+    /// Their other sessions end, and sign-ins that are under way.
+    ///
+    /// # Errors
+    /// 401 where `current` is another; 409 while another request sets it; 503. After a 503 the same request completes what this one
+    /// began.
+    pub async fn change_password(&mut self, current: &str, new: &str) -> Result<bool> {
+        let cognito = self.cognito()?;
+        let context = self.inner.context;
+        let (deps, tenant, user) = (context.deps, context.principal.tenant(), context.principal.user());
+        let session = context.principal.session();
+        let before = deps.db.get(tenant, Table::Ephemera, &key(user)).await?;
+        let unsettled = before.as_ref().is_some_and(is_unsettled);
+        let reason = reason_of(before.as_ref(), EndReason::PasswordChanged);
+        let claim = Claim { tenant, user, id: claim_id(), reason, token: None, resumed: before.is_some(), unsettled };
+        let mut begin = unit(claim.take(Some(session), context.now));
+        let who = Who::user(&context.principal, context.request);
+        let record = begun(deps, tenant, who, &context.correlation_id, context.now);
+        begin.push(tenant, record.op()?, Error::internal("audit event exists"));
+        begin.commit(deps, context.deadline).await.map_err(|(_, _, error)| error)?;
+        let undone = match claim.set(cognito, Some(current), new).await {
+            Ok(Set::Done) => {
+                // Only now: until here the old one opened sessions.
+                self.end_sessions(user, Some(session), EndReason::PasswordChanged).await?;
+                self.changes().ops.extend(claim.settle().into_iter().map(|(_, op, or)| (op, or)));
+                return Ok(true);
+            }
+            Ok(Set::Weak) => Ok(false),
+            Ok(Set::Wrong) => Err(Error::Unauthenticated(AuthFailure::InvalidPassword)),
+            Err(error) => Err(error),
+        };
+        give_back(&claim, undone, deps, context.deadline).await
+    }
+}
+
+impl<S: Schedule> Tick<'_, S> {
+    /// Users whose password was being set by a request that may have been cut off, `most` of each tenant at most.
+    ///
+    /// # Errors
+    /// As [`due`](Self::due).
+    pub async fn password_changes_due(&self, most: u32) -> Result<Vec<(TenantId, UserId)>> {
+        const { assert!(declares(S::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
+        let due = self.due_in(Table::Ephemera, LIST, most).await?;
+        let user = |key: &Key| key.place().strip_prefix("PASSWORD#")?.parse().ok();
+        let users = |(tenant, items): (TenantId, Vec<crate::background::DueItem>)| {
+            items.into_iter().filter_map(move |item| user(&item.key).map(|user| (tenant, user)))
+        };
+        Ok(due.into_iter().flat_map(users).collect())
+    }
+}
+
+impl<B: Background> Delivery<'_, B> {
+    /// Ends what was opened by a password that a request has replaced, or may have, before it was cut off: how many sessions.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn settle_password_change(&mut self, user: UserId) -> Result<usize> {
+        const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
+        const { assert!(declares(B::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
+        let Ground { deps, tenant, now, .. } = *self.ground;
+        let row = deps.db.get(tenant, Table::Ephemera, &key(user)).await?;
+        let cut_off = |row: &Row| row.maybe_number("until").is_some_and(|until| until <= now.as_millis());
+        let Some(row) = row.filter(|row| cut_off(row) && is_unsettled(row)) else {
+            return Ok(0);
+        };
+        let (until, kept) = (Timestamp::from_millis(row.number("until")?), row.maybe::<SessionId>("session_id")?);
+        let opened = sign_in_epoch::opened(&deps.db, tenant, user).await?;
+        let open = members::unended(&deps.db, tenant, user, now).await?;
+        let by_the_old_one = open.iter().filter(|open| open.created_at < until && Some(open.session) != kept);
+        let (mut ended, reason) = (0, reason_of(Some(&row), EndReason::PasswordChanged));
+        for open in by_the_old_one {
+            self.changes.end_session(Ending::of(user, open.session, reason), CONTENDED);
+            ended += 1;
+        }
+        self.changes.ops.push((sign_in_epoch::void(user, until, opened), CONTENDED));
+        let settled = Edit::of(key(user)).not_due().when(Condition::Is("claim", row.text("claim")?.to_owned()));
+        self.changes.ops.push((Op::Edit { table: Table::Ephemera, edit: settled }, CONTENDED));
+        Ok(ended)
+    }
+}
+
+impl<E: PublicEndpoint> Public<'_, E> {
+    /// Whose password a token resets, where it lies, and whether a request has tried.
+    async fn find_reset(&mut self, token: &str) -> Result<(Membership, Key, bool)> {
+        let refused = || Error::Unauthenticated(AuthFailure::InvalidCredentials);
+        let key = password_reset::key(token);
+        let row = self.deps.db.get(TenantId::PLATFORM, Table::Ephemera, &key).await?.ok_or_else(refused)?;
+        if row.number("good_until")? <= self.now.as_millis() {
+            return Err(refused());
+        }
+        let member = self.member(row.parse("user_id")?).await?;
+        Ok((member, key, row.maybe_text("claim").is_some()))
+    }
+}

@@ -1,0 +1,43 @@
+//! What a tenant in the making is given: keys of its own, and what the platform has kept for it until it had them.
+
+use crate::{
+    background::{Background, CONTENDED, Delivery},
+    base::{Result, TenantId},
+    request::{Need, endpoint::declares, permit},
+    store::keyring::TenantKeyMode,
+};
+use phi::{Sealed, SealedFields};
+
+impl<B: Background> Delivery<'_, B> {
+    /// Makes the tenant's first keys, and where tenants have one each, the KMS key that wraps them. A tenant that has keys keeps
+    /// them.
+    ///
+    /// # Errors
+    /// 503 where KMS or DynamoDB does not answer.
+    pub async fn make_keys(&mut self) -> Result<()> {
+        const { assert!(declares(B::NEEDS, Need::TenantKeys), "makes keys: add Need::TenantKeys to NEEDS") }
+        const { assert!(declares(B::NEEDS, Need::Write), "stores them: add Need::Write to NEEDS") }
+        let (deps, tenant) = (self.ground.deps, self.ground.tenant);
+        if deps.keyring.has_keys(tenant).await? {
+            return Ok(());
+        }
+        let kms_key = match deps.config.tenant_key_mode {
+            TenantKeyMode::Own => deps.keyring.kms_key(tenant, &deps.config.deployment).await?,
+            TenantKeyMode::Pool => deps.config.pool_key_arn.clone(),
+        };
+        let keys = deps.keyring.first_keys(tenant, &kms_key).await?;
+        self.changes.ops.extend(keys.into_iter().map(|(op, _)| (op, CONTENDED)));
+        Ok(())
+    }
+
+    /// Opens what a request has sealed in the platform's scope, for a tenant that had no keys yet. It stays in the system, so
+    /// nothing is disclosed.
+    ///
+    /// # Errors
+    /// 503 where the platform's key is not in memory and KMS does not answer; internal where the record does not open.
+    pub async fn open_platforms<T: SealedFields>(&self, record: &str, sealed: &Sealed<T>) -> Result<T> {
+        const { assert!(declares(B::NEEDS, Need::TenantKeys), "founds a tenant: add Need::TenantKeys to NEEDS") }
+        const { assert!(declares(B::NEEDS, Need::Seal), "opens records: add Need::Seal to NEEDS") }
+        permit::open(self.ground.deps, TenantId::PLATFORM, record, sealed).await
+    }
+}

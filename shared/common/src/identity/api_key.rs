@@ -1,0 +1,298 @@
+//! API keys: a program's credential. Who holds one acts as a member of its own, with a session of its own, so that everything
+//! that holds of people's requests holds of a program's: one touch a request, limits, grants, revocation, the record.
+//!
+//! | Partition | Sort | What |
+//! |---|---|---|
+//! | `MEMBER#<user>` | `MEMBERSHIP` | the member that the key acts as: active or not, and a version |
+//! | *ephemera* `SESSIONS#<user>` | `<session>` | scopes, purposes, networks, end, limits: one item a secret |
+//! | *platform* `API_KEY#<hash>` | `SECRET` | whose secret this is |
+//!
+//! A key's text is `clo_live_`, 65 digits of base 62 (the key's id and 32 random bytes) and 6 of their CRC-32, so that
+//! `clo_live_[0-9A-Za-z]{71}` finds it wherever it leaks, and whoever finds it can tell it from chance, and whose it is.
+
+use crate::{
+    base::{
+        AuthFailure, Error, Grant, Identity, Kept, KeyBounds, Result, Role, SessionId, SessionKind, TenantId, Timestamp, UserId,
+        Uuid, random,
+    },
+    identity::{
+        EndReason, membership,
+        session::{self, Session},
+        session_end::{self, Ending},
+    },
+    request::{Endpoint, Need, Permit, endpoint::declares, idempotency::hash},
+    store::{
+        changes::{Condition, Edit, Op},
+        dynamodb::Db,
+        item::{Item, Key, Table},
+    },
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use std::fmt;
+use zeroize::Zeroizing;
+
+const PREFIX: &str = "clo_live_";
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// 62^65 > 2^384.
+const PAYLOAD: usize = 65;
+/// 62^6 > 2^32.
+const CHECKSUM: usize = 6;
+const BYTES: usize = 16 + 32;
+
+crate::id! {
+    /// An API key. Its UUID is that of the member that it acts as.
+    pub struct ApiKeyId = "key"
+}
+
+impl crate::request::PathId for ApiKeyId {
+    const NAME: &'static str = "key_id";
+}
+
+impl ApiKeyId {
+    /// The member that it acts as: what it writes bears this name.
+    pub const fn user(&self) -> UserId {
+        UserId::from_uuid(*self.uuid())
+    }
+}
+
+/// A key's text, in memory. It prints as nothing, and is stored as a hash.
+pub struct ApiKeyText {
+    pub id: ApiKeyId,
+    bytes: Zeroizing<[u8; BYTES]>,
+}
+
+/// The text is no key: another length or alphabet, or its checksum is not right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+impl fmt::Debug for ApiKeyText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ApiKeyText({})", self.id)
+    }
+}
+
+impl ApiKeyText {
+    fn new(id: ApiKeyId) -> Self {
+        let mut bytes = Zeroizing::new([0; BYTES]);
+        bytes[..16].copy_from_slice(id.uuid().as_bytes());
+        bytes[16..].copy_from_slice(&random::bytes::<32>());
+        Self { id, bytes }
+    }
+
+    pub fn to_text(&self) -> String {
+        let payload = to_base62(&self.bytes[..], PAYLOAD);
+        let checksum = to_base62(&crc32(payload.as_bytes()).to_be_bytes(), CHECKSUM);
+        format!("{PREFIX}{payload}{checksum}")
+    }
+
+    /// # Errors
+    /// [`Malformed`].
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let digits = text.strip_prefix(PREFIX).filter(|d| d.len() == PAYLOAD + CHECKSUM && d.is_ascii()).ok_or(Malformed)?;
+        let (payload, checksum) = digits.split_at(PAYLOAD);
+        let expected = from_base62::<4>(checksum).ok_or(Malformed)?;
+        if u32::from_be_bytes(*expected) != crc32(payload.as_bytes()) {
+            return Err(Malformed);
+        }
+        let bytes = from_base62::<BYTES>(payload).ok_or(Malformed)?;
+        let uuid = Uuid::from_slice(&bytes[..16]).map_err(|_| Malformed)?;
+        Ok(Self { id: ApiKeyId::from_uuid(uuid), bytes })
+    }
+
+    /// What tells it from others, and opens nothing: its last four characters.
+    pub fn hint(&self) -> String {
+        let text = Zeroizing::new(self.to_text());
+        text[text.len() - 4..].to_owned()
+    }
+
+    fn key(&self) -> Key {
+        Key::new(format!("API_KEY#{}", URL_SAFE_NO_PAD.encode(hash(&[&self.bytes[..]]))), "SECRET")
+    }
+}
+
+/// Fixed width, most significant digit first.
+fn to_base62(bytes: &[u8], width: usize) -> String {
+    let mut number = Zeroizing::new(bytes.to_vec());
+    let mut digits = vec![b'0'; width];
+    for digit in digits.iter_mut().rev() {
+        let mut rest = 0_u32;
+        for byte in number.iter_mut() {
+            let value = rest << 8 | u32::from(*byte);
+            // INVARIANT: the rest is below 62, so the quotient of 62 * 256 by 62 fits into a byte.
+            *byte = (value / 62) as u8;
+            rest = value % 62;
+        }
+        *digit = DIGITS[rest as usize];
+    }
+    digits.iter().map(|b| char::from(*b)).collect()
+}
+
+/// The number that `text` is, where it fits into `N` bytes.
+fn from_base62<const N: usize>(text: &str) -> Option<Zeroizing<[u8; N]>> {
+    let mut bytes = Zeroizing::new([0; N]);
+    for digit in text.bytes() {
+        let mut carry = u32::try_from(DIGITS.iter().position(|d| *d == digit)?).ok()?;
+        for byte in bytes.iter_mut().rev() {
+            let value = u32::from(*byte) * 62 + carry;
+            *byte = (value & 0xff) as u8;
+            carry = value >> 8;
+        }
+        if carry != 0 {
+            return None;
+        }
+    }
+    Some(bytes)
+}
+
+/// CRC-32 as in ISO-HDLC, Ethernet and zip: reflected, polynomial 0xEDB88320.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, byte: &u8| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 })
+    };
+    !bytes.iter().fold(u32::MAX, step)
+}
+
+/// Whom a key's text announces; nobody, where the token is no key.
+///
+/// # Errors
+/// 401 where it is one and is malformed or unknown.
+pub(crate) async fn identify(db: &Db, token: &str) -> Result<Option<Identity>> {
+    if !token.starts_with(PREFIX) {
+        return Ok(None);
+    }
+    let refused = || Error::Unauthenticated(AuthFailure::InvalidApiKey);
+    let text = ApiKeyText::parse(token).map_err(|Malformed| refused())?;
+    let row = db.get(TenantId::PLATFORM, Table::Records, &text.key()).await?.ok_or_else(refused)?;
+    Ok(Some(Identity {
+        tenant: row.parse("tenant_id")?,
+        user: text.id.user(),
+        session: row.parse("session_id")?,
+        expires_at: Timestamp::from_millis(row.number("ends_at")?),
+    }))
+}
+
+/// What a secret of a key is good for, and until when.
+#[derive(Clone, Debug)]
+pub struct KeyTerms {
+    pub bounds: Kept<KeyBounds>,
+    pub expires_at: Timestamp,
+}
+
+impl<E: Endpoint> Permit<'_, E> {
+    /// Makes the member that a new key acts as.
+    pub fn found_api_key(&mut self, id: ApiKeyId) {
+        let item = Item::new(membership::key(id.user())).text("status", membership::status(true, false)).number("version", 1);
+        self.changes().put(Table::Records, item, Condition::Absent, Error::internal("api key exists"));
+    }
+
+    /// Makes a secret of a key: its text, which is nowhere else, and its session.
+    ///
+    /// # Errors
+    /// Internal where the session cannot be written down.
+    pub fn issue_api_key(&mut self, id: ApiKeyId, terms: KeyTerms) -> Result<(ApiKeyText, SessionId)> {
+        const { assert!(declares(E::NEEDS, Need::Sessions), "opens a session: add Need::Sessions to NEEDS") }
+        let (tenant, now) = (self.tenant(), self.now());
+        let text = ApiKeyText::new(id);
+        let session = SessionId::from_uuid(Uuid::from_bytes(random::bytes()));
+        let item = Session {
+            user: id.user(),
+            session,
+            kind: SessionKind::ApiKey,
+            grants: vec![Grant::always(Role::ApiUser)].into(),
+            membership_version: 1,
+            department: None,
+            mfa_enrolled: false,
+            mfa_at: None,
+            bounds: Some(terms.bounds),
+            ip: String::new(),
+            user_agent: String::new(),
+            created_at: now,
+            expires_at: terms.expires_at,
+            look_at: terms.expires_at,
+        };
+        self.changes().put(Table::Ephemera, item.into_item(), Condition::Absent, Error::internal("session exists"));
+        let secret = Item::new(text.key())
+            .text("tenant_id", tenant)
+            .text("session_id", session)
+            .number("ends_at", terms.expires_at.as_millis());
+        self.inner.effects.elsewhere(TenantId::PLATFORM).create(secret, Error::internal("secret exists"));
+        Ok((text, session))
+    }
+
+    /// Ends a secret of a key at `at`, which may be now.
+    pub fn end_api_key_secret(&mut self, id: ApiKeyId, session: SessionId, at: Timestamp) {
+        const { assert!(declares(E::NEEDS, Need::Sessions), "ends a session: add Need::Sessions to NEEDS") }
+        let changed = Error::conflict("changed", "the key has just been changed by somebody else");
+        if at <= self.now() {
+            self.changes().end_session(Ending::of(id.user(), session, EndReason::KeyRotated), changed);
+            return;
+        }
+        let edit = Edit::of(session::key(id.user(), session)).number("ends_at", at.as_millis()).due(session_end::LIST, at);
+        self.changes().ops.push((Op::Edit { table: Table::Ephemera, edit }, changed));
+    }
+
+    /// Ends a key: its member, and all of its secrets, at their next request.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn revoke_api_key(&mut self, id: ApiKeyId) -> Result<()> {
+        let user = id.user();
+        let edit = Edit::of(membership::key(user)).text("status", membership::status(false, false)).add("version", 1);
+        self.changes().edit(edit, Error::NotFound);
+        for session in self.sessions(user).await? {
+            self.changes().end_session(Ending::of(user, session.session, EndReason::KeyRevoked), Error::NotFound);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_checksum_is_crc_32() {
+        // The check value of the CRC catalogue's CRC-32/ISO-HDLC.
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+    }
+
+    #[test]
+    fn a_key_is_found_by_one_pattern_and_prints_as_nothing() {
+        let key = ApiKeyText::new(ApiKeyId::from_uuid(Uuid::from_bytes([7; 16])));
+        let text = key.to_text();
+        let digits = text.strip_prefix("clo_live_").unwrap();
+        assert!(digits.len() == 71 && digits.bytes().all(|b| b.is_ascii_alphanumeric()), "{text}");
+        assert!(!format!("{key:?}").contains(&text[20..40]));
+        assert!(text.ends_with(&key.hint()));
+    }
+
+    #[test]
+    fn base_62_is_what_it_says() {
+        assert_eq!(to_base62(&[0, 0, 0, 61], 6), "00000z");
+        assert_eq!(to_base62(&[0, 0, 0, 62], 6), "000010");
+        assert_eq!(to_base62(&[0xff; 4], 6), "4gfFC3");
+        assert_eq!(from_base62::<4>("4gfFC3").as_deref(), Some(&[0xff; 4]));
+        assert!(from_base62::<4>("4gfFC4").is_none() && from_base62::<4>("00-000").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_is_read_back_and_no_other_text_is_that_key(uuid: [u8; 16], at in 9_usize..80, with in "[0-9A-Za-z]") {
+            let key = ApiKeyText::new(ApiKeyId::from_uuid(Uuid::from_bytes(uuid)));
+            let text = key.to_text();
+            let read = ApiKeyText::parse(&text).unwrap();
+            prop_assert_eq!((read.id, read.to_text(), read.key()), (key.id, text.clone(), key.key()));
+            let mut other = text.clone();
+            other.replace_range(at..=at, &with);
+            // A CRC sees every change of one character.
+            prop_assert_eq!(ApiKeyText::parse(&other).is_ok(), other == text);
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in ".{0,90}", digits in "[0-9A-Za-z]{71}") {
+            let _ = ApiKeyText::parse(&text);
+            let _ = ApiKeyText::parse(&format!("clo_live_{digits}"));
+        }
+    }
+}

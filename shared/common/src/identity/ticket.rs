@@ -1,0 +1,99 @@
+//! Tickets: how a page's socket says who opens it. A browser sets no header on a handshake, and a token in a URL would be in
+//! logs; so the API hands out a secret that is good once, for thirty seconds, from the network that asked for it.
+//!
+//! | Partition | Sort | What |
+//! |---|---|---|
+//! | `TICKET#<hash>` | `TICKET` | whose it is; gone once it is used |
+//!
+//! The item lies in its user's own tenant and is written with the audit event of its making; the ticket's text says where.
+
+use crate::{
+    background::sockets,
+    base::{Error, Result, SessionId, TenantId, Timestamp, UserId, Uuid, principal::Identity, random},
+    request::{Endpoint, Need, Permit, authorizer::TokenRefused, endpoint::declares, http::network, idempotency::hash},
+    store::{
+        changes::Condition,
+        dynamodb::Db,
+        item::{Item, Key, Table},
+    },
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use std::time::Duration;
+
+const GOOD_FOR: Duration = Duration::from_secs(30);
+
+/// A ticket, as its user is given it. It prints as nothing.
+#[derive(Clone)]
+pub struct Ticket {
+    tenant: TenantId,
+    secret: [u8; 32],
+    pub expires_at: Timestamp,
+    /// Where to present it.
+    pub sockets_url: String,
+}
+
+impl std::fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ticket")
+    }
+}
+
+impl Ticket {
+    const BYTES: usize = 16 + 32;
+
+    pub fn text(&self) -> String {
+        URL_SAFE_NO_PAD.encode([self.tenant.uuid().as_bytes().as_slice(), &self.secret].concat())
+    }
+}
+
+fn key(secret: &[u8]) -> Key {
+    Key::new(format!("TICKET#{}", URL_SAFE_NO_PAD.encode(hash(&[secret]))), "TICKET")
+}
+
+impl<E: Endpoint> Permit<'_, E> {
+    /// A ticket for the caller's own session and network, written with this request's audit event.
+    pub fn socket_ticket(&mut self) -> Ticket {
+        const { assert!(declares(E::NEEDS, Need::Write), "writes a ticket: add Need::Write to NEEDS") }
+        const { assert!(declares(E::NEEDS, Need::Sessions), "lets a session open sockets: add Need::Sessions to NEEDS") }
+        let context = self.inner.context;
+        let (who, now) = (&context.principal, context.now);
+        let ticket = Ticket {
+            tenant: context.tenant,
+            secret: random::bytes(),
+            expires_at: now.plus(GOOD_FOR),
+            sockets_url: context.deps.config.sockets_url.clone(),
+        };
+        let item = Item::new(key(&ticket.secret))
+            .text("user_id", who.user())
+            .text("session_id", who.session())
+            .text("network", network(&context.request.source_ip))
+            .number("good_until", ticket.expires_at.as_millis())
+            .number("socket_until", sockets::ends_at(now, who.session_ends_at()).as_millis())
+            .number("expires_at", ticket.expires_at.as_secs() + 1);
+        self.inner.effects.changes.put(Table::Ephemera, item, Condition::Absent, Error::internal("ticket exists"));
+        ticket
+    }
+}
+
+/// Takes a ticket: whose socket it opens. Of two that present it at once, one is let in.
+pub(crate) async fn take(db: &Db, text: &str, ip: &str, now: Timestamp) -> Result<Identity, TokenRefused> {
+    let refused = |reason| TokenRefused::Because(reason);
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok().filter(|b| b.len() == Ticket::BYTES).ok_or(refused("ticket_malformed"))?;
+    let (tenant, secret) = bytes.split_at(16);
+    let tenant = TenantId::from_uuid(Uuid::from_slice(tenant).map_err(|_| refused("ticket_malformed"))?);
+    let good = Condition::All(vec![Condition::Present, Condition::Is("network", network(ip))]);
+    let row = match db.take(tenant, Table::Ephemera, &key(secret), &good).await {
+        Ok(Ok(row)) => row,
+        Ok(Err(None)) => return Err(refused("ticket_unknown")),
+        Ok(Err(Some(_))) => return Err(refused("ticket_of_another_network")),
+        Err(_) => return Err(TokenRefused::Unavailable),
+    };
+    let read = || -> Result<(i64, i64, UserId, SessionId)> {
+        Ok((row.number("good_until")?, row.number("socket_until")?, row.parse("user_id")?, row.parse("session_id")?))
+    };
+    let (good_until, socket_until, user, session) = read().map_err(|_| TokenRefused::Unavailable)?;
+    if good_until <= now.as_millis() {
+        return Err(refused("ticket_expired"));
+    }
+    Ok(Identity { tenant, user, session, expires_at: Timestamp::from_millis(socket_until) })
+}

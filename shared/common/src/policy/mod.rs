@@ -1,0 +1,18 @@
+//! Whether somebody may do something: Cedar's policies, and what they are asked.
+
+pub(crate) mod answers;
+pub(crate) mod circumstances;
+pub(crate) mod decision;
+mod matrix;
+mod policy_set;
+mod shape;
+
+pub use answers::{Answer, Asked, Permission, Reach};
+// Until every caller names the room.
+pub use answers::Asked as AskedOfPolicy;
+pub(crate) use circumstances::Circumstances;
+pub use decision::{
+    ACTIONS, Action, Attribute, Decided, INDEX, Organization, POLICIES, PRINCIPALS, PlatformResource, Policies, RESOURCES,
+    Resource, Viewed,
+};
+pub use matrix::{actions_of_schema, index_of_policies, principals_of_schema, resources_of_schema};

@@ -1,0 +1,214 @@
+//! The policies as they lie in their files. Each is parsed when an action that it speaks of is first asked about: a function asks
+//! about few, and its start pays for no others.
+
+use super::decision::{ACTIONS, INDEX, POLICIES, PRINCIPALS, RESOURCES, uid};
+use crate::base::error::Refusal;
+use cedar_policy::{EntityTypeName, EntityUid, Policy, PolicyId, PolicySet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::OnceLock,
+};
+
+/// What every file begins a policy with.
+const BEGINS: &str = "@id(\"";
+
+/// All policies, and the actions of the schema.
+pub(super) struct Laws {
+    laws: Vec<Law>,
+    actions: HashMap<&'static str, Declared>,
+    action: EntityTypeName,
+}
+
+/// One policy.
+struct Law {
+    file: &'static str,
+    id: &'static str,
+    text: &'static str,
+    speaks_of: SpeaksOf,
+    parsed: OnceLock<Policy>,
+}
+
+/// What a policy's scope says of the action.
+enum SpeaksOf {
+    Every,
+    /// These, and those of these groups.
+    Named(Vec<&'static str>),
+}
+
+/// An action of the schema.
+struct Declared {
+    /// The groups that it is in, and those that they are in.
+    groups: Vec<&'static str>,
+    applies_to: AppliesTo,
+    known: OnceLock<KnownAction>,
+}
+
+/// The types of principals and of resources that the schema declares an action for. A group of actions has none.
+#[derive(Clone, Debug, Default)]
+struct AppliesTo {
+    principals: Vec<&'static str>,
+    resources: Vec<&'static str>,
+}
+
+/// An action that has been asked about.
+pub(super) struct KnownAction {
+    pub(super) uid: EntityUid,
+    pub(super) groups: HashSet<EntityUid>,
+    /// Those of all policies that can meet a question about it. The others' scopes name other actions: they neither permit nor
+    /// forbid this one, and cannot fail at it, whoever asks about whatever.
+    pub(super) policies: PolicySet,
+    applies_to: AppliesTo,
+}
+
+impl KnownAction {
+    /// Whether the schema lets a principal of this type do it to a resource of that type. The policies are validated, and proven,
+    /// for these types only; of others they say nothing that anybody has checked.
+    pub(super) fn applies_to(&self, principal: &str, resource: &str) -> bool {
+        self.applies_to.principals.contains(&principal) && self.applies_to.resources.contains(&resource)
+    }
+
+    /// A type that it is done to, if it is done to any.
+    pub(super) fn a_resource(&self) -> Option<&'static str> {
+        self.applies_to.resources.first().copied()
+    }
+}
+
+impl Laws {
+    /// # Errors
+    /// Says which policy the index does not know.
+    pub(super) fn load(action: EntityTypeName) -> Result<Self, String> {
+        let index: HashMap<_, _> = lists(INDEX).collect();
+        let law = |(file, id, text)| {
+            let named = index.get(id).ok_or_else(|| format!("{file}: index.txt does not name `{id}`: run `cargo xtask sync`"))?;
+            let speaks_of = if *named == ["*"] { SpeaksOf::Every } else { SpeaksOf::Named(named.clone()) };
+            Ok::<_, String>(Law { file, id, text, speaks_of, parsed: OnceLock::new() })
+        };
+        let laws = POLICIES.iter().flat_map(|(file, text)| policies_of(file, text)).map(law).collect::<Result<_, _>>()?;
+        let (principals, resources): (HashMap<_, _>, HashMap<_, _>) = (lists(PRINCIPALS).collect(), lists(RESOURCES).collect());
+        let types = |of: &HashMap<_, Vec<_>>, name| of.get(name).cloned().unwrap_or_default();
+        let declared = |(name, groups)| {
+            let applies_to = AppliesTo { principals: types(&principals, name), resources: types(&resources, name) };
+            (name, Declared { groups, applies_to, known: OnceLock::new() })
+        };
+        let actions = lists(ACTIONS).map(declared).collect();
+        Ok(Self { laws, actions, action })
+    }
+
+    /// What is known of an action, ready to decide about it.
+    ///
+    /// # Errors
+    /// Where it is not in the schema, or a policy that speaks of it does not parse.
+    pub(super) fn of(&self, action: &str) -> Result<&KnownAction, String> {
+        let (name, declared) = self.actions.get_key_value(action).ok_or_else(|| format!("`{action}` is not in the schema"))?;
+        if let Some(known) = declared.known.get() {
+            return Ok(known);
+        }
+        let own: Vec<_> = self.laws.iter().filter(|law| law.speaks_of(name, &declared.groups)).collect();
+        let known = KnownAction {
+            uid: uid(&self.action, name),
+            groups: declared.groups.iter().map(|group| uid(&self.action, group)).collect(),
+            policies: set_of(&own)?,
+            applies_to: declared.applies_to.clone(),
+        };
+        Ok(declared.known.get_or_init(|| known))
+    }
+
+    /// All of them, whatever they speak of.
+    #[cfg(test)]
+    pub(super) fn all(&self) -> Result<PolicySet, String> {
+        set_of(&self.laws.iter().collect::<Vec<_>>())
+    }
+}
+
+impl Law {
+    fn speaks_of(&self, action: &str, groups: &[&str]) -> bool {
+        match &self.speaks_of {
+            SpeaksOf::Every => true,
+            SpeaksOf::Named(named) => named.iter().any(|name| *name == action || groups.contains(name)),
+        }
+    }
+}
+
+/// These policies, parsed. Those that have not been are so by one call, for Cedar's parser sets itself up anew for each.
+fn set_of(laws: &[&Law]) -> Result<PolicySet, String> {
+    let text: String = laws.iter().filter(|law| law.parsed.get().is_none()).map(|law| law.text).collect();
+    let parsed: PolicySet = text.parse().map_err(|e| format!("{}: {e}", files(laws)))?;
+    for policy in parsed.policies() {
+        let id = policy.annotation("id").ok_or_else(|| format!("{}: a policy has no @id", files(laws)))?;
+        let law = laws.iter().find(|law| law.id == id).ok_or_else(|| format!("{}: `{id}` is not looked for", files(laws)))?;
+        if let Some(code) = policy.annotation("code")
+            && Refusal::of_policy(code).is_none()
+        {
+            return Err(format!("{}: `{code}` is no refusal", law.file));
+        }
+        law.parsed.get_or_init(|| policy.new_id(PolicyId::new(id)));
+    }
+    let each = |law: &&Law| law.parsed.get().cloned().ok_or_else(|| format!("{}: `{}` is no policy", law.file, law.id));
+    PolicySet::from_policies(laws.iter().map(each).collect::<Result<Vec<_>, _>>()?).map_err(|e| e.to_string())
+}
+
+fn files(laws: &[&Law]) -> String {
+    let mut files: Vec<_> = laws.iter().map(|law| law.file).collect();
+    files.dedup();
+    files.join(", ")
+}
+
+/// Each policy of a file: the file's name, the policy's `@id`, and its text up to where the next one begins.
+fn policies_of<'a>(file: &'a str, text: &'a str) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
+    let begins = |at: &usize| *at == 0 || text.as_bytes().get(at - 1) == Some(&b'\n');
+    let mut starts = text.match_indices(BEGINS).map(|(at, _)| at).filter(begins).peekable();
+    std::iter::from_fn(move || {
+        let start = starts.next()?;
+        let policy = text.get(start..starts.peek().copied().unwrap_or(text.len()))?;
+        let (id, _) = policy.get(BEGINS.len()..)?.split_once('"')?;
+        Some((file, id, policy))
+    })
+}
+
+/// Lines as `name: one other`.
+fn lists(lines: &str) -> impl Iterator<Item = (&str, Vec<&str>)> {
+    lines.lines().filter_map(|line| line.split_once(':')).map(|(name, list)| (name, list.split_whitespace().collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::str::FromStr;
+
+    /// As Cedar reads the whole file.
+    #[test]
+    fn each_policy_of_each_file_is_found_and_reads_as_it_does_there() {
+        let mut found = 0;
+        for (file, text) in POLICIES {
+            let whole = PolicySet::from_str(text).unwrap();
+            let mut theirs: Vec<_> =
+                whole.policies().map(|p| p.new_id(PolicyId::new(p.annotation("id").unwrap())).to_json().unwrap()).collect();
+            let mut ours: Vec<_> = policies_of(file, text)
+                .map(|(_, id, text)| Policy::parse(Some(PolicyId::new(id)), text).unwrap().to_json().unwrap())
+                .collect();
+            for policies in [&mut theirs, &mut ours] {
+                policies.sort_by_key(|policy| policy["annotations"]["id"].to_string());
+            }
+            assert_eq!(ours, theirs, "{file}");
+            found += ours.len();
+        }
+        let ids: HashSet<_> = POLICIES.iter().flat_map(|(file, text)| policies_of(file, text)).map(|(_, id, _)| id).collect();
+        assert_eq!(ids.len(), found, "an @id is given twice");
+    }
+
+    #[test]
+    fn a_policy_begins_where_a_line_does() {
+        let text = "// not @id(\"this\")\n@id(\"one\")\npermit (principal, action, resource);\n// of two\n@id(\"two\") forbid (principal, action, resource);";
+        let ids: Vec<_> = policies_of("", text).map(|(_, id, _)| id).collect();
+        assert_eq!(ids, ["one", "two"]);
+        assert_eq!(policies_of("", "// none\n").count(), 0);
+        assert_eq!(policies_of("", "@id(\"unended").count(), 0);
+    }
+
+    #[test]
+    fn what_is_not_in_the_schema_is_not_decided_about() {
+        let laws = Laws::load("Action".parse().unwrap()).unwrap();
+        assert!(laws.of("doEverything").is_err_and(|e| e.contains("doEverything")));
+        assert!(laws.of("").is_err());
+    }
+}

@@ -1,0 +1,210 @@
+//! API Gateway's REQUEST authorizer. Its answer is cached per token, so it allows every route and carries ids and the
+//! token's end, nothing that could go stale: what may be done is decided behind it, each time anew.
+
+use crate::{
+    audit::event::{Record, Who},
+    aws::{Aws, acting::as_function},
+    background::SocketRoute,
+    base::{
+        Config, Error, EventId, SessionId, TenantId, Timestamp, UserId,
+        error::AuthFailure,
+        principal::Identity,
+        telemetry::{CorrelationId, WideEvent},
+    },
+    identity::{api_key, membership, ticket},
+    request::{
+        Deps,
+        headers::{Header, Headers},
+        http::network,
+        public,
+        scheme::credentials,
+    },
+};
+use aws_lambda_events::apigw::{
+    ApiGatewayCustomAuthorizerPolicy, ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayCustomAuthorizerResponse,
+};
+use aws_lambda_events::iam::{IamPolicyEffect, IamPolicyStatement};
+use serde_json::{Map, Value};
+use std::{fmt, future::Future};
+
+/// Verifies a bearer token, whatever kind it is.
+pub trait Authorizer: Sized + Send + Sync + 'static {
+    fn new(config: &Config, aws: &Aws) -> Self;
+    fn verify(&self, token: &str, now: Timestamp) -> impl Future<Output = Result<VerifiedToken, TokenRefused>> + Send;
+}
+
+/// What a good token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifiedToken {
+    pub user: UserId,
+    pub session: SessionId,
+    pub expires_at: Timestamp,
+}
+
+/// Why a token was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRefused {
+    /// For the audit log; the caller hears 401.
+    Because(&'static str),
+    /// It could not be told: the keys are out of reach.
+    Unavailable,
+}
+
+/// What API Gateway is told instead of a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    Unauthorized,
+    Unavailable,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unauthorized => "Unauthorized",
+            Self::Unavailable => "Unavailable",
+        })
+    }
+}
+
+/// # Errors
+/// [`Refused::Unauthorized`] for whatever is not a good token of a member; [`Refused::Unavailable`] where that cannot be told,
+/// or a refusal cannot be put on record.
+pub async fn authorize<A: Authorizer>(
+    deps: &Deps,
+    authorizer: &A,
+    event: ApiGatewayCustomAuthorizerRequestTypeRequest,
+) -> Result<ApiGatewayCustomAuthorizerResponse, Refused> {
+    as_function("authorizer", answer(deps, authorizer, event)).await
+}
+
+async fn answer<A: Authorizer>(
+    deps: &Deps,
+    authorizer: &A,
+    event: ApiGatewayCustomAuthorizerRequestTypeRequest,
+) -> Result<ApiGatewayCustomAuthorizerResponse, Refused> {
+    let now = deps.clock.now();
+    let headers = Headers::of(&event.headers, event.multi_value_headers.clone());
+    let correlation_id = CorrelationId::from_header(headers.text(Header::CorrelationId), now);
+    let mut line = WideEvent::default();
+    line.set("function", "authorizer");
+    line.set("correlation_id", correlation_id.clone());
+    line.set("timestamp", now);
+
+    // A socket opens with a ticket, everything else with a token; and neither is good for the other.
+    let outcome = if headers.one_credential().is_err() {
+        Err(TokenRefused::Because(AuthFailure::RepeatedCredentials.code()))
+    } else if opens_socket(&event) {
+        match ticket_of(&event) {
+            Ok(text) => ticket::take(&deps.db, text, source_ip(&event), now).await,
+            Err(refused) => Err(refused),
+        }
+    } else {
+        identify(deps, authorizer, headers.text(Header::Authorization), now).await
+    };
+    let answer = match &outcome {
+        Ok(identity) => {
+            line.set("tenant.id", identity.tenant);
+            line.set("user.id", identity.user);
+            line.set("session.id", identity.session);
+            allow(identity, event.method_arn.as_deref().unwrap_or_default()).ok_or(Refused::Unavailable)
+        }
+        Err(TokenRefused::Unavailable) => Err(Refused::Unavailable),
+        Err(TokenRefused::Because(reason)) => {
+            line.set("code", *reason);
+            let ip = source_ip(&event).to_owned();
+            let record = Record {
+                id: EventId::new(now),
+                tenant: TenantId::PLATFORM,
+                now,
+                name: "authorizer",
+                who: Who {
+                    ip: ip.clone(),
+                    user_agent: headers.text(Header::UserAgent).unwrap_or_default().to_owned(),
+                    ..Who::default()
+                },
+                action: None,
+                resources: Vec::new(),
+                disclosed: Vec::new(),
+                redacted: Vec::new(),
+                purpose: None,
+                status: 401,
+                reason: Some(reason),
+                decided: None,
+                on_behalf_of: None,
+                policy_set_hash: deps.policies.hash(),
+                correlation_id: &correlation_id,
+                changes: &[],
+            };
+            match record.count(&deps.db, &format!("{}|authorizer|{reason}", network(&ip))).await {
+                Ok(()) => Err(Refused::Unauthorized),
+                Err(_) => Err(Refused::Unavailable),
+            }
+        }
+    };
+    line.set("authorized", answer.is_ok());
+    deps.log.write(&line);
+    answer
+}
+
+/// Whether a client shakes hands: `arn:aws:execute-api:<region>:<account>:<api>/<stage>/$connect`.
+fn opens_socket(event: &ApiGatewayCustomAuthorizerRequestTypeRequest) -> bool {
+    event.method_arn.as_deref().is_some_and(|arn| arn.splitn(3, '/').nth(2) == Some(SocketRoute::Connect.key()))
+}
+
+/// The one ticket that a client shows.
+fn ticket_of(event: &ApiGatewayCustomAuthorizerRequestTypeRequest) -> Result<&str, TokenRefused> {
+    let last = event.query_string_parameters.first("ticket");
+    let mut all = event.multi_value_query_string_parameters.all("ticket").unwrap_or_default();
+    all.extend(last.filter(|last| !all.contains(last)));
+    match all[..] {
+        [ticket] => Ok(ticket),
+        [] => Err(TokenRefused::Because("no_ticket")),
+        _ => Err(TokenRefused::Because(AuthFailure::RepeatedCredentials.code())),
+    }
+}
+
+fn source_ip(event: &ApiGatewayCustomAuthorizerRequestTypeRequest) -> &str {
+    event.request_context.identity.as_ref().and_then(|i| i.source_ip.as_deref()).unwrap_or_default()
+}
+
+async fn identify<A: Authorizer>(
+    deps: &Deps,
+    authorizer: &A,
+    header: Option<&str>,
+    now: Timestamp,
+) -> Result<Identity, TokenRefused> {
+    let token = header.and_then(|header| credentials(header, "Bearer")).ok_or(TokenRefused::Because("no_token"))?;
+    let refused = |e| match e {
+        Error::Unauthenticated(failure) => TokenRefused::Because(failure.code()),
+        _ => TokenRefused::Unavailable,
+    };
+    if let Some(identity) = public::enrolling(&deps.db, token, now).await.map_err(refused)? {
+        return Ok(identity);
+    }
+    if let Some(identity) = api_key::identify(&deps.db, token).await.map_err(refused)? {
+        return Ok(identity);
+    }
+    let VerifiedToken { user, session, expires_at } = authorizer.verify(token, now).await?;
+    // The tenant is the directory's to say; whatever a token claims of it is not read.
+    let tenant = membership::tenant_of(&deps.db, user).await.map_err(refused)?;
+    Ok(Identity { tenant, user, session, expires_at })
+}
+
+/// `arn:aws:execute-api:<region>:<account>:<api>/<stage>/GET/v1/…` becomes `…/<stage>/*`: every route of the stage.
+fn allow(identity: &Identity, method_arn: &str) -> Option<ApiGatewayCustomAuthorizerResponse> {
+    let mut parts = method_arn.splitn(3, '/');
+    let (api, stage) = (parts.next()?, parts.next()?);
+    let mut statement = IamPolicyStatement::default();
+    statement.action = vec!["execute-api:Invoke".to_owned()];
+    statement.effect = IamPolicyEffect::Allow;
+    statement.resource = vec![format!("{api}/{stage}/*")];
+    let mut policy = ApiGatewayCustomAuthorizerPolicy::default();
+    policy.version = Some("2012-10-17".to_owned());
+    policy.statement = vec![statement];
+    let context: Map<String, Value> = identity.to_context().into_iter().map(|(k, v)| (k.to_owned(), Value::String(v))).collect();
+    let mut response = ApiGatewayCustomAuthorizerResponse::default();
+    response.principal_id = Some(identity.user.to_string());
+    response.policy_document = policy;
+    response.context = Value::Object(context);
+    Some(response)
+}

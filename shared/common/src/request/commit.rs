@@ -1,0 +1,193 @@
+//! The commit: business changes, membership check, audit event, domain events and idempotency record in ONE transaction.
+
+use crate::{
+    base::{Error, EventId, Result, SessionKind, TenantId, Timestamp, Uuid, error::Refusal},
+    identity::{
+        membership,
+        session_end::{self, Ending},
+    },
+    request::{
+        Deps,
+        http::{Request, Response},
+        outcome::Story,
+        permit::Effects,
+        scope::{Context, Trace},
+    },
+    store::{
+        changes::Op,
+        dynamodb::Refused,
+        item::{Row, Table},
+        outbox::Envelope,
+    },
+};
+
+/// What a caller is told when somebody else was faster.
+const CHANGED: &str = "the item has just been changed by somebody else";
+
+pub(crate) enum Committed {
+    Done,
+    /// The idempotency key had been used: what stands there.
+    Twin(Row),
+}
+
+pub(crate) async fn changes(
+    context: &Context<'_>,
+    story: &mut Story,
+    effects: Effects,
+    response: &Response,
+) -> Result<Committed> {
+    let Context { deps, tenant, principal, now, .. } = context;
+    let mut unit = Unit::default();
+    let own_membership = membership::key(principal.user());
+    let Effects { changes, elsewhere, .. } = effects;
+    let changed = changes.changed.clone();
+    let (mut events, mut endings) = (Vec::new(), Vec::new());
+    // A transaction may name an item once: the caller's own membership is checked below, more strictly, unless it changes here,
+    // under the same condition. What it was changed from may be what it had become since the session was touched.
+    let as_copied = membership::unchanged(principal.membership_version);
+    let mut own_changes = false;
+    for (at, changes) in [(*tenant, changes)].into_iter().chain(elsewhere) {
+        for (op, or) in changes.ops {
+            let own = at == principal.tenant() && op.table() == Table::Records && op.key() == &own_membership;
+            match op {
+                // A key is no person, so what wants its own member to be one never holds.
+                Op::Check { .. } if own && principal.kind() == SessionKind::ApiKey => return Err(or),
+                Op::Check { .. } if own => {}
+                op if own => {
+                    own_changes = true;
+                    unit.push(at, op.when_also(as_copied.clone()), or);
+                }
+                op => unit.push(at, op, or),
+            }
+        }
+        for note in changes.notes {
+            unit.push(at, Op::Edit { table: Table::Records, edit: note }, Error::conflict("changed", CHANGED));
+        }
+        events.extend(changes.events.into_iter().map(|event| (at, event)));
+        endings.push((at, changes.endings));
+    }
+    if !own_changes {
+        let check = Op::Check { table: Table::Records, key: own_membership, condition: as_copied };
+        unit.push(principal.tenant(), check, Error::Forbidden(Refusal::Policy));
+    }
+
+    let record = context.trace.with(|traced| story.record(deps, response.status, &changed).gathered(traced));
+    let event = crate::audit::event::Record { id: context.audit_id, tenant: *tenant, ..record };
+    unit.push(*tenant, event.op()?, Error::internal("audit event exists"));
+    for (at, endings) in endings {
+        session_end::end(&mut unit, at, endings, &event)?;
+    }
+    if *tenant != principal.tenant() {
+        // About a tenant, by the platform: on record in both logs.
+        let own = crate::audit::event::Record { tenant: principal.tenant(), ..event };
+        unit.push(principal.tenant(), own.op()?, Error::internal("audit event exists"));
+    }
+    let actor = principal.user().to_string();
+    for (at, event) in events {
+        let envelope = Envelope {
+            id: EventId::new(*now),
+            tenant_id: at,
+            actor: actor.clone(),
+            on_behalf_of: None,
+            cause: context.audit_id,
+            correlation_id: context.correlation_id.clone(),
+            schema: event.schema.to_owned(),
+            version: event.version,
+            occurred_at: *now,
+            payload: event.payload,
+        };
+        let op = Op::Put { table: Table::Ledger, item: envelope.into_item()?, condition: None };
+        unit.push(at, op, Error::internal("domain event"));
+    }
+    if let Some(claim) = &context.claim {
+        unit.push(principal.tenant(), claim.store(context, response, own_changes).await?, Error::internal("idempotency"));
+    }
+    let outcome = unit.commit(deps, context.deadline).await;
+    match outcome {
+        Ok(()) => {
+            story.recorded = true;
+            Ok(Committed::Done)
+        }
+        Err((index, Some(row), _)) if context.claim.is_some() && index == unit.ops.len() - 1 => Ok(Committed::Twin(row)),
+        Err((_, _, error)) => Err(error),
+    }
+}
+
+/// Operations, each with its tenant and the error that its failed condition means.
+type Ops = Vec<(TenantId, Op, Error)>;
+
+/// What a public endpoint has to write, with its event.
+pub(crate) async fn public(
+    deps: &Deps,
+    story: &mut Story,
+    trace: &Trace,
+    (id, ops, endings): (EventId, Ops, Vec<(Ending, Error)>),
+    response: &Response,
+    deadline: Timestamp,
+) -> Result<()> {
+    if !story.audited {
+        return Ok(());
+    }
+    let mut unit = Unit::default();
+    for (tenant, op, or) in ops {
+        unit.push(tenant, op, or);
+    }
+    let event =
+        trace.with(|traced| crate::audit::event::Record { id, ..story.record(deps, response.status, &[]) }.gathered(traced));
+    unit.push(event.tenant, event.op()?, Error::internal("audit event exists"));
+    session_end::end(&mut unit, event.tenant, endings, &event)?;
+    unit.commit(deps, deadline).await.map_err(|(_, _, error)| error)?;
+    story.recorded = true;
+    Ok(())
+}
+
+/// Counts a request of a public endpoint in the event of its network and minute.
+pub(crate) async fn counted(deps: &Deps, story: &mut Story, trace: &Trace, request: &Request, response: &Response) -> Result<()> {
+    let record = trace.with(|traced| story.record(deps, response.status, &[]).gathered(traced));
+    record.count(&deps.db, &story.source(request, response.status)).await?;
+    story.recorded = true;
+    Ok(())
+}
+
+/// Writes the event of a request that changes nothing. Its answer leaves afterwards.
+pub(crate) async fn write_event(
+    context: &Context<'_>,
+    story: &mut Story,
+    response: &Response,
+    changed: &[&'static str],
+) -> Result<()> {
+    let record = context.trace.with(|traced| story.record(context.deps, response.status, changed).gathered(traced));
+    let event = crate::audit::event::Record { id: context.audit_id, tenant: context.tenant, ..record };
+    event.write(&context.deps.db).await?;
+    if context.tenant != context.principal.tenant() {
+        crate::audit::event::Record { tenant: context.principal.tenant(), ..event }.write(&context.deps.db).await?;
+    }
+    story.recorded = true;
+    Ok(())
+}
+
+/// A transaction in the making: each operation with the error that its failed condition means.
+#[derive(Default)]
+pub(crate) struct Unit {
+    ops: Vec<(TenantId, Op)>,
+    errors: Vec<Error>,
+}
+
+impl Unit {
+    pub(crate) fn push(&mut self, tenant: TenantId, op: Op, or: Error) {
+        self.ops.push((tenant, op));
+        self.errors.push(or);
+    }
+
+    /// On failure: the operation whose condition did not hold, what stood there, and the error that it means.
+    pub(crate) async fn commit(&self, deps: &Deps, deadline: Timestamp) -> Result<(), (usize, Option<Row>, Error)> {
+        // One token for every attempt of this commit: an answer that was lost is not a second commit.
+        let token = Uuid::from_bytes(crate::base::random::bytes()).to_string();
+        deps.db.commit(&self.ops, &token, deadline).await.map_err(|refused| match refused {
+            Refused::Condition { index, old } => {
+                (index, old, self.errors.get(index).cloned().unwrap_or(Error::internal("commit")))
+            }
+            Refused::Error(error) => (usize::MAX, None, error),
+        })
+    }
+}

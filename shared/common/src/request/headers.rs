@@ -1,0 +1,178 @@
+//! Request headers that have one value, and the only way to read a request's headers.
+//!
+//! Two readers of a repeated header may see two different requests: API Gateway looks an authorizer's answer up by one value of
+//! `Authorization` and hands the function all of them. So a header of [`Header`] that a request has twice is refused, whatever
+//! its values are, and no value of it is ever read. A request has a header twice where API Gateway's `multiValueHeaders` hold two
+//! values, under one spelling of its name or several, or where `headers` hold a value that `multiValueHeaders` lack.
+
+use crate::{
+    base::{Error, Result, error::AuthFailure},
+    request::{idempotency, permit::Wanted},
+};
+use http::{HeaderMap, HeaderValue};
+
+/// The headers that are read here, or that say how a request is read. None of them is a list (RFC 9110), except `If-Match`, of
+/// which one version is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Header {
+    Authorization,
+    ContentLength,
+    ContentType,
+    CorrelationId,
+    Host,
+    IdempotencyKey,
+    IfMatch,
+    Origin,
+    PurposeOfUse,
+    UserAgent,
+}
+
+impl Header {
+    const ALL: [Self; 10] = [
+        Self::Authorization,
+        Self::ContentLength,
+        Self::ContentType,
+        Self::CorrelationId,
+        Self::Host,
+        Self::IdempotencyKey,
+        Self::IfMatch,
+        Self::Origin,
+        Self::PurposeOfUse,
+        Self::UserAgent,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Authorization => "authorization",
+            Self::ContentLength => "content-length",
+            Self::ContentType => "content-type",
+            Self::CorrelationId => "x-correlation-id",
+            Self::Host => "host",
+            Self::IdempotencyKey => "idempotency-key",
+            Self::IfMatch => "if-match",
+            Self::Origin => "origin",
+            Self::PurposeOfUse => "x-purpose-of-use",
+            Self::UserAgent => "user-agent",
+        }
+    }
+
+    /// The answer to a request that has this header twice.
+    const fn repeated(self) -> Error {
+        let detail = match self {
+            Self::Authorization => return Error::Unauthenticated(AuthFailure::RepeatedCredentials),
+            Self::IdempotencyKey => return idempotency::INVALID_KEY,
+            Self::IfMatch => return Wanted::INVALID,
+            Self::ContentLength => "the request has more than one `Content-Length`",
+            Self::ContentType => "the request has more than one `Content-Type`",
+            Self::CorrelationId => "the request has more than one `X-Correlation-Id`",
+            Self::Host => "the request has more than one `Host`",
+            Self::Origin => "the request has more than one `Origin`",
+            Self::PurposeOfUse => "the request has more than one `X-Purpose-Of-Use`",
+            Self::UserAgent => "the request has more than one `User-Agent`",
+        };
+        Error::bad_request("repeated_header", detail)
+    }
+}
+
+/// A request's headers.
+#[derive(Debug)]
+pub(crate) struct Headers(HeaderMap);
+
+impl Headers {
+    /// Out of an event's `headers`, which hold the last value of each name, and its `multiValueHeaders`, which hold all.
+    pub(crate) fn of(last: &HeaderMap, mut all: HeaderMap) -> Self {
+        for (name, value) in last {
+            if !all.get_all(name).iter().any(|known| known == value) {
+                all.append(name.clone(), value.clone());
+            }
+        }
+        Self(all)
+    }
+
+    /// A header's value, where the request has it once.
+    pub(crate) fn value(&self, header: Header) -> Option<&HeaderValue> {
+        let mut values = self.0.get_all(header.name()).iter();
+        values.next().filter(|_| values.next().is_none())
+    }
+
+    /// The same, where it is text.
+    pub(crate) fn text(&self, header: Header) -> Option<&str> {
+        self.value(header)?.to_str().ok().map(str::trim)
+    }
+
+    /// # Errors
+    /// 401 where there are two credentials.
+    pub(crate) fn one_credential(&self) -> Result<()> {
+        self.once(Header::Authorization)
+    }
+
+    /// # Errors
+    /// 401 where there are two credentials, 400 where another header of [`Header`] stands twice.
+    pub(crate) fn one_of_each(&self) -> Result<()> {
+        Header::ALL.into_iter().try_for_each(|header| self.once(header))
+    }
+
+    fn once(&self, header: Header) -> Result<()> {
+        match self.0.get_all(header.name()).iter().nth(1) {
+            None => Ok(()),
+            Some(_) => Err(header.repeated()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lambda_events::apigw::ApiGatewayProxyRequest;
+    use serde_json::{Value, json};
+
+    fn headers(last: Value, all: Value) -> Headers {
+        let event =
+            json!({"headers": last, "multiValueHeaders": all, "httpMethod": "GET", "requestContext": {"httpMethod": "GET"}});
+        let event: ApiGatewayProxyRequest = serde_json::from_value(event).unwrap();
+        Headers::of(&event.headers, event.multi_value_headers)
+    }
+
+    #[test]
+    fn header_with_one_value_is_read_however_its_name_is_spelled() {
+        for (last, all) in [
+            (json!({"Authorization": "Bearer a"}), json!({"Authorization": ["Bearer a"]})),
+            (json!({"authorization": "Bearer a"}), json!({"AUTHORIZATION": ["Bearer a"]})),
+            (json!({"authorization": "Bearer a"}), json!(null)),
+            (json!(null), json!({"authorization": [" Bearer a "]})),
+        ] {
+            let headers = headers(last.clone(), all.clone());
+            assert_eq!(headers.one_of_each(), Ok(()), "{last} {all}");
+            assert_eq!(headers.text(Header::Authorization), Some("Bearer a"), "{last} {all}");
+        }
+    }
+
+    #[test]
+    fn header_with_two_values_is_refused_and_neither_is_read() {
+        for header in Header::ALL {
+            let name = header.name();
+            let upper = name.to_uppercase();
+            for (last, all) in [
+                (json!({name: "b"}), json!({name: ["a", "b"]})),
+                (json!({name: "a"}), json!({name: ["a", "a"]})),
+                (json!({name: "b"}), json!({name: ["a"], upper.clone(): ["b"]})),
+                (json!({name: "a", upper.clone(): "a"}), json!({name: ["a"], upper.clone(): ["a"]})),
+                (json!({name: "b"}), json!({name: ["a"]})),
+                (json!({name: ""}), json!({name: ["", ""]})),
+                (json!({name: "a"}), json!({name: ["", "a"]})),
+            ] {
+                let headers = headers(last.clone(), all.clone());
+                assert_eq!(headers.one_of_each(), Err(header.repeated()), "{last} {all}");
+                assert_eq!(headers.one_credential().is_err(), header == Header::Authorization, "{last} {all}");
+                assert_eq!((headers.value(header), headers.text(header)), (None, None), "{last} {all}");
+            }
+        }
+    }
+
+    #[test]
+    fn header_that_is_a_list_may_stand_twice() {
+        let headers =
+            headers(json!({"Accept": "b"}), json!({"Accept": ["a", "b"], "X-Forwarded-For": ["192.0.2.1", "192.0.2.2"]}));
+        assert_eq!(headers.one_of_each(), Ok(()));
+    }
+}

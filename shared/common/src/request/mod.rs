@@ -1,0 +1,34 @@
+//! A request's life: from the gateway's event to one commit and the answer.
+
+pub mod authorizer;
+pub(crate) mod batch;
+pub(crate) mod commit;
+pub(crate) mod deps;
+pub(crate) mod endpoint;
+pub(crate) mod headers;
+pub(crate) mod http;
+pub(crate) mod idempotency;
+pub mod input;
+pub(crate) mod issued;
+pub(crate) mod network_limit;
+pub(crate) mod outcome;
+pub(crate) mod permit;
+pub(crate) mod pipeline;
+pub(crate) mod public;
+pub(crate) mod scheme;
+pub(crate) mod scope;
+pub mod token_generation;
+
+pub use batch::{BatchItem, BatchOutput};
+pub use deps::Deps;
+pub use endpoint::{
+    AnyEndpoint, BatchEndpoint, Data, Endpoint, FUNCTION_TIMEOUT_SECS, IdempotencyKey, IfMatch, Kind, Method, Need, Operation,
+    PlatformEndpoint, PublicEndpoint, Route, Sample, Subject,
+};
+pub use http::{BODY_LIMIT, EXPOSED_HEADERS};
+pub use input::{Entries, Input, Json, Limit, List, PageSize, Patch, Path, PathId, Query};
+pub use issued::Issued;
+pub use network_limit::{Door, PerNetwork};
+pub use permit::{Batch, Permit, Platform};
+pub use public::{Leave, Public};
+pub use scope::{FoundMember, Reader, Scope};

@@ -1,0 +1,171 @@
+//! Before sign-in: what is counted against the network that a request comes from, and against the account that it names.
+//!
+//! A clinic has one address for all its people. So a network's budget counts what is refused, and a success costs it nothing. That alone
+//! would let one who guesses shut out everybody there. Therefore a network whose budget is spent still lets in:
+//!
+//! - whoever shows a secret that nobody guesses: a refresh token, a handle, a mailed token;
+//! - by password, an e-mail that has signed in from there within thirty days and has had no wrong password within an hour.
+//!
+//! Whoever else says a password there hears 429, right or wrong, account or none, after the same calls to the same services: the account
+//! is not asked about, but a name that nobody has.
+//!
+//! | Partition | Sort | What |
+//! |---|---|---|
+//! | *platform* `LIMIT#failures#ip#<network>` | `LIMIT` | what was refused there |
+//! | *platform* `LIMIT#sign_in_failures#ip#<network>` | `LIMIT` | wrong passwords there |
+//! | *platform* `KNOWN#<network>#<email token>` | `KNOWN` | who has signed in from there, for thirty days |
+
+use crate::{
+    base::{Error, Result, TenantId, Timestamp, budget::Budget},
+    request::{
+        Public, PublicEndpoint,
+        http::{Request, network},
+        idempotency::hash,
+    },
+    store::{
+        RateLimit,
+        changes::Op,
+        dynamodb::{Db, Update},
+        item::{Item, Key, Row, Table},
+        rate_limit::{self, Spent, Verdict},
+    },
+};
+use aws_sdk_dynamodb::types::AttributeValue;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use std::{borrow::Cow, collections::HashMap, time::Duration};
+
+/// For so long after it signed in an e-mail is known to a network.
+const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// What a public endpoint counts against the network that it is asked from: an address, or an IPv6 /64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PerNetwork {
+    /// Each request. Only where few addresses ask, or where no request can be told to be a wrong one.
+    Requests(RateLimit),
+    /// What is refused for what it shows. A request that shows what is right passes, whatever others behind the same address try;
+    /// unless the endpoint asks at the [`Door`].
+    Failures(RateLimit),
+}
+
+/// The name of the network that a request comes from.
+pub(crate) fn caller(request: &Request) -> String {
+    format!("ip#{}", network(&request.source_ip))
+}
+
+/// Where a network's budget of failures stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    pub(crate) budget: Budget,
+    /// What it is told, where nothing is left.
+    pub(crate) spent: Option<Spent>,
+}
+
+impl Standing {
+    fn of(limit: RateLimit, row: &Row, now: Timestamp) -> Self {
+        match rate_limit::judge(limit, 1, row, now) {
+            Verdict::Allowed(_) => Self { budget: rate_limit::budget(limit, row, now), spent: None },
+            Verdict::Exhausted(spent) | Verdict::Blocked(spent) => Self { budget: spent.budget, spent: Some(spent) },
+        }
+    }
+}
+
+/// Where `caller`'s budget of failures stands.
+pub(crate) async fn standing(db: &Db, limit: RateLimit, caller: &str, now: Timestamp) -> Result<Standing> {
+    let row = db.get(TenantId::PLATFORM, Table::Ephemera, &rate_limit::key(limit, caller)).await?;
+    Ok(Standing::of(limit, &row.unwrap_or_else(|| Row::new(HashMap::new())), now))
+}
+
+/// Counts a failure: what is left, or the refusal where nothing was. Failures that come at once are all counted, up to one budget more:
+/// their network pays for them later.
+pub(crate) async fn failed(db: &Db, limit: RateLimit, caller: &str, now: Timestamp) -> Result<Budget> {
+    let key = rate_limit::key(limit, caller);
+    let (at, whole) = (rate_limit::micros(now), limit.interval() * i64::from(limit.calls));
+    let number = |n: i64| AttributeValue::N(n.to_string());
+    for attempt in 0..rate_limit::STEPS {
+        let (set, condition, mut values) = if attempt % 2 == 0 {
+            let values = vec![(":now", number(at)), (":step", number(limit.interval())), (":most", number(at + 2 * whole))];
+            ("#tat = #tat + :step", "#tat BETWEEN :now AND :most", values)
+        } else {
+            let values = vec![(":now", number(at)), (":tat", number(at + limit.interval()))];
+            ("#tat = :tat", "attribute_not_exists(#tat) OR #tat < :now", values)
+        };
+        values.push((":expires_at", number(now.plus(limit.per * 4).as_secs())));
+        let update = Update {
+            expression: &format!("SET {set}, expires_at = :expires_at"),
+            condition: Some(condition),
+            names: &[("#tat", limit.attribute())],
+            values,
+        };
+        let row = match db.update(TenantId::PLATFORM, Table::Ephemera, &key, update).await? {
+            Ok(row) => row,
+            // So many that no more are counted.
+            Err(Some(row)) if row.maybe_number(limit.attribute()).is_some_and(|tat| tat > at + 2 * whole) => row,
+            Err(_) => continue,
+        };
+        let over = row.number(limit.attribute())? - at > whole;
+        let Standing { budget, spent } = Standing::of(limit, &row, now);
+        return spent.filter(|_| over).map_or(Ok(budget), |spent| Err(spent.limited()));
+    }
+    Err(rate_limit::raced(limit, None, now))
+}
+
+/// What stands between somebody who names an account and its password.
+#[derive(Debug)]
+pub struct Door {
+    /// What this network is told, where its budget is spent.
+    spent: Option<Spent>,
+    lets_in: bool,
+}
+
+impl Door {
+    /// The account that is asked about: for whom the door is shut, one that nobody has.
+    pub fn account<'a>(&self, email: &'a str, subject: &'a str) -> (Cow<'a, str>, Cow<'a, str>) {
+        if self.lets_in {
+            return (email.into(), subject.into());
+        }
+        let decoy = URL_SAFE_NO_PAD.encode(hash(&[b"door", subject.as_bytes()]));
+        (format!("{decoy}@door.invalid").into(), decoy.into())
+    }
+
+    /// What is said to who is refused. Where the network's budget is spent that is the same whatever was wrong, so that it does not tell
+    /// for whom the door is open.
+    pub fn refusal(&self, error: Error) -> Error {
+        match &self.spent {
+            Some(spent) if matches!(error.status(), 401 | 429) => spent.limited(),
+            _ => error,
+        }
+    }
+}
+
+impl<E: PublicEndpoint> Public<'_, E> {
+    /// Whether the account of this e-mail may be asked about from here.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn door(&self, subject: &str) -> Result<Door> {
+        let Some(spent) = self.spent else { return Ok(Door { spent: None, lets_in: true }) };
+        let known = self.deps.db.get(TenantId::PLATFORM, Table::Ephemera, &self.known_key(subject)).await?;
+        let quiet = rate_limit::no_wrong_password(&self.deps.db, subject, self.now).await?;
+        let known = known.and_then(|row| row.maybe_number("expires_at")).is_some_and(|at| at > self.now.as_secs());
+        Ok(Door { spent: Some(spent), lets_in: known && quiet })
+    }
+
+    /// Notes, with what this request writes, that the e-mail has signed in from here; and gives its account back most of what the try
+    /// took: a right password costs a sixth of a wrong one.
+    pub async fn came_in(&mut self, limit: RateLimit, subject: &str) {
+        // Where that fails its owner has a try less.
+        let _ = rate_limit::give_back(&self.deps.db, limit, &of_email(subject), self.now).await;
+        let item = Item::new(self.known_key(subject)).number("expires_at", self.now.plus(KNOWN_FOR).as_secs());
+        let op = Op::Put { table: Table::Ephemera, item, condition: None };
+        self.ops.push((TenantId::PLATFORM, op, Error::internal("known e-mail")));
+    }
+
+    fn known_key(&self, subject: &str) -> Key {
+        Key::new(format!("KNOWN#{}#{subject}", network(&self.request.source_ip)), "KNOWN")
+    }
+}
+
+/// The name of an e-mail's own budget.
+pub(crate) fn of_email(subject: &str) -> String {
+    format!("email#{subject}")
+}

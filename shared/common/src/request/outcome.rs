@@ -1,0 +1,221 @@
+//! What a request has come to know, for its answer's headers, its log line and its audit event, however it ends.
+
+use crate::{
+    audit::event::{Record, Who},
+    base::{
+        Error, EventId, Purpose, Result, TenantId, Timestamp,
+        budget::{self, Budget},
+        error::Cause,
+        principal::Identity,
+        telemetry::CorrelationId,
+    },
+    policy::{Action, Decided},
+    request::{
+        Deps, Operation,
+        headers::Header,
+        http::{EXPOSED_HEADERS, Request, Response, SECURITY_HEADERS, network},
+        public::Known,
+        scope::Trace,
+    },
+    store::rate_limit::RateLimit,
+};
+use ledger::ActorType;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Story {
+    pub(crate) now: Timestamp,
+    pub(crate) correlation_id: CorrelationId,
+    pub(crate) budget: Option<Budget>,
+    pub(crate) decided: Option<Decided>,
+    pub(crate) who: Who,
+    /// Whose log its event goes to.
+    pub(crate) tenant: TenantId,
+    pub(crate) purpose: Option<Purpose>,
+    /// Why it was refused, where the answer does not say.
+    pub(crate) reason: Option<&'static str>,
+    /// Its event is committed, or written, already.
+    pub(crate) recorded: bool,
+    pub(crate) audited: bool,
+    name: &'static str,
+    /// The caller's, once it is known.
+    pub(crate) limit: RateLimit,
+    route: crate::request::Route,
+    action: Option<Action>,
+}
+
+impl Story {
+    pub(crate) fn begin<E: Operation>(deps: &Deps, request: &Request, action: Option<Action>) -> Self {
+        let now = deps.clock.now();
+        Self {
+            now,
+            correlation_id: CorrelationId::from_header(request.header(Header::CorrelationId), now),
+            budget: None,
+            decided: None,
+            who: Who::anonymous(request),
+            tenant: TenantId::PLATFORM,
+            purpose: None,
+            reason: None,
+            recorded: false,
+            audited: true,
+            name: E::NAME,
+            limit: E::LIMIT,
+            route: E::ROUTE,
+            action,
+        }
+    }
+
+    /// An item of a batch has a record of its own.
+    pub(crate) fn for_item(&self) -> Self {
+        Self { recorded: false, reason: None, ..self.clone() }
+    }
+
+    /// Whom the authorizer named, before the session has said whether that still holds.
+    pub(crate) fn claimed(&mut self, identity: &Identity) {
+        self.tenant = identity.tenant;
+        self.who.kind = Some(ActorType::User);
+        self.who.id = Some(identity.user.to_string());
+        self.who.session = Some(identity.session);
+    }
+
+    /// Whom a public endpoint has recognised.
+    pub(crate) fn recognise(&mut self, known: &Known, request: &Request) {
+        self.tenant = known.tenant;
+        self.who = known.who(request, self.now);
+    }
+
+    pub(crate) fn record<'a>(&'a self, deps: &'a Deps, status: u16, changes: &'a [&'static str]) -> Record<'a> {
+        Record {
+            id: EventId::new(self.now),
+            tenant: self.tenant,
+            now: self.now,
+            name: self.name,
+            who: self.who.clone(),
+            action: self.action.map(|a| a.0),
+            resources: Vec::new(),
+            disclosed: Vec::new(),
+            redacted: Vec::new(),
+            purpose: self.purpose,
+            status,
+            reason: self.reason,
+            decided: self.decided.as_ref(),
+            on_behalf_of: None,
+            policy_set_hash: deps.policies.hash(),
+            correlation_id: &self.correlation_id,
+            changes,
+        }
+    }
+
+    /// Turns an error into its answer, and puts it on record. A refusal that cannot be recorded is not given: the answer is
+    /// then 503.
+    pub(crate) async fn settle(&mut self, deps: &Deps, request: &Request, trace: &Trace, result: Result<Response>) -> Response {
+        let error = match result {
+            Ok(response) => return response,
+            Err(error) => error,
+        };
+        self.reason = self.reason.or(Some(error.reason()));
+        self.log_cause(trace, &error);
+        if let Error::RateLimited { budget, .. } = &error {
+            // That of the limit that refuses, which need not be the one that this request has passed before.
+            self.budget = Some(*budget);
+        }
+        let response = Response::problem(&error, &self.correlation_id);
+        if self.recorded || !self.audited {
+            return response;
+        }
+        match self.record_refusal(deps, request, trace, response.status).await {
+            Ok(()) => response,
+            Err(unavailable) => {
+                self.log_cause(trace, &unavailable);
+                Response::problem(&unavailable, &self.correlation_id)
+            }
+        }
+    }
+
+    async fn record_refusal(&self, deps: &Deps, request: &Request, trace: &Trace, status: u16) -> Result<()> {
+        let record = trace.with(|traced| {
+            // What was opened did not leave, and what was to change did not.
+            traced.disclosed.clear();
+            traced.redacted.clear();
+            traced.touched.clear();
+            self.record(deps, status, &[]).gathered(traced)
+        });
+        match status {
+            401 | 429 => {
+                let source = self.source(request, status);
+                record.count(&deps.db, &source).await
+            }
+            _ => record.write(&deps.db).await,
+        }
+    }
+
+    /// What counted events of one minute have in common.
+    pub(crate) fn source(&self, request: &Request, status: u16) -> String {
+        let who = self.who.id.as_deref().unwrap_or_default();
+        let from = network(&request.source_ip);
+        format!("{from}|{who}|{}|{status}|{}", self.name, self.reason.unwrap_or_default())
+    }
+
+    fn log_cause(&self, trace: &Trace, error: &Error) {
+        trace.with(|t| match error {
+            Error::Internal { what, cause } => {
+                t.line.set("error.what", *what);
+                t.line.set("error.cause", cause.clone());
+            }
+            Error::Unavailable { service, cause } => {
+                t.line.set("error.service", *service);
+                t.line.set("error.cause", Cause::clone(cause));
+            }
+            _ => {}
+        });
+    }
+
+    /// The answer, with the headers that every answer has, and the line.
+    pub(crate) async fn end(mut self, deps: &Deps, request: &Request, trace: &Trace, result: Result<Response>) -> Response {
+        let mut response = self.settle(deps, request, trace, result).await;
+        for (name, value) in SECURITY_HEADERS {
+            response.set(name, value);
+        }
+        response.set("x-correlation-id", self.correlation_id.as_str());
+        if let Some(budget) = self.budget {
+            response.set("ratelimit-limit", &budget.limit.to_string());
+            response.set("ratelimit-remaining", &budget.remaining.to_string());
+            response.set("ratelimit-reset", &budget::whole_seconds(budget.reset).to_string());
+        }
+        allow_origin(deps, request, &mut response);
+        self.write_line(deps, request, trace, &response);
+        response
+    }
+
+    fn write_line(&self, deps: &Deps, request: &Request, trace: &Trace, response: &Response) {
+        trace.with(|t| {
+            let line = &mut t.line;
+            line.set("level", if response.status >= 500 { "error" } else { "info" });
+            line.set("timestamp", self.now);
+            line.set("function", self.name);
+            line.set("http.method", self.route.method.as_str());
+            line.set("http.route", self.route.path);
+            line.set("http.status", response.status);
+            line.set("duration_ms", u64::try_from(deps.clock.now().since(self.now).as_millis()).unwrap_or(u64::MAX));
+            line.set("correlation_id", self.correlation_id.clone());
+            line.set("request_id", Cause::code(&request.request_id));
+            line.set("tenant.id", self.tenant);
+            line.set("user.id", self.who.id.as_deref().map(Cause::code));
+            line.set("session.id", self.who.session);
+            line.set("code", self.reason);
+            line.set("policy.allowed", self.decided.as_ref().map(|d| d.allowed));
+            line.set("stored.unknown", deps.db.take_unknown());
+            line.set("idempotent_replay", response.headers.contains_key("idempotency-replayed"));
+            deps.log.write(line);
+        });
+    }
+}
+
+/// Lets the pages of the configured origins, and no others, read the answer.
+fn allow_origin(deps: &Deps, request: &Request, response: &mut Response) {
+    response.set("vary", "Origin");
+    let Some(origin) = request.header(Header::Origin) else { return };
+    if deps.config.allowed_origins.iter().any(|allowed| allowed == origin) {
+        response.set("access-control-allow-origin", origin);
+        response.set("access-control-expose-headers", EXPOSED_HEADERS);
+    }
+}

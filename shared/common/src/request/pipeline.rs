@@ -1,0 +1,389 @@
+//! A request's life: session, gate, input, target, policy, handler, ONE commit. In that order, for everyone.
+
+use crate::{
+    audit::event::Who,
+    base::{AuthFailure, Error, EventId, Purpose, Result, TenantId, Timestamp, error::Refusal, principal::Identity},
+    identity::session::{self, Activity},
+    policy::{Action, Circumstances, Organization, PlatformResource, Resource},
+    request::{
+        Batch, BatchEndpoint, BatchOutput, Data, Deps, Endpoint, IdempotencyKey, Operation, Permit, Platform, PlatformEndpoint,
+        Public, PublicEndpoint, Scope, Subject,
+        batch::{Head, ItemResult},
+        commit::{self, Committed},
+        headers::Header,
+        http::{Request, Response},
+        idempotency::Claim,
+        input,
+        issued::body_of,
+        network_limit::{self, PerNetwork, Standing},
+        outcome::Story,
+        permit::{Effects, Work},
+        scope::{Context, Earlier, Trace},
+    },
+    store::{item::Table, rate_limit},
+};
+use futures_util::{FutureExt, StreamExt};
+use serde::Serialize;
+use std::{marker::PhantomData, panic::AssertUnwindSafe, time::Duration};
+
+/// What a request may take in all, where its function's own end is not known.
+const TIME: Duration = Duration::from_secs(9);
+/// How long before a function's end it must have answered.
+const MARGIN: Duration = Duration::from_millis(500);
+/// The reason on the audit record of a request that was answered as its twin had been.
+const REPLAYED: &str = "idempotent_replay";
+/// How many items of a batch are under way at once.
+const IN_FLIGHT: usize = 8;
+
+pub(crate) async fn run<E: Endpoint>(deps: &Deps, request: Request) -> Response {
+    let trace = Trace::default();
+    let mut story = Story::begin::<E>(deps, &request, Some(E::ACTION));
+    let result = unwind(attempt::<E>(deps, &request, &mut story, &trace)).await;
+    story.end(deps, &request, &trace, result).await
+}
+
+pub(crate) async fn run_platform<E: PlatformEndpoint>(deps: &Deps, request: Request) -> Response {
+    let trace = Trace::default();
+    let mut story = Story::begin::<E>(deps, &request, Some(E::ACTION));
+    let result = unwind(attempt_platform::<E>(deps, &request, &mut story, &trace)).await;
+    story.end(deps, &request, &trace, result).await
+}
+
+pub(crate) async fn run_batch<E: BatchEndpoint>(deps: &Deps, request: Request) -> Response {
+    let trace = Trace::default();
+    let mut story = Story::begin::<E>(deps, &request, Some(E::ACTION));
+    let result = unwind(attempt_batch::<E>(deps, &request, &mut story, &trace)).await;
+    story.end(deps, &request, &trace, result).await
+}
+
+pub(crate) async fn run_public<E: PublicEndpoint>(deps: &Deps, request: Request) -> Response {
+    let trace = Trace::default();
+    let mut story = Story::begin::<E>(deps, &request, None);
+    story.audited = E::AUDITED;
+    let result = unwind(attempt_public::<E>(deps, &request, &mut story, &trace)).await;
+    story.end(deps, &request, &trace, result).await
+}
+
+/// A panic is an internal error. The process lives on: nothing that outlives a request is left half changed by one.
+pub(crate) async fn unwind<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(Error::internal("panic")))
+}
+
+async fn attempt<E: Endpoint>(deps: &Deps, request: &Request, story: &mut Story, trace: &Trace) -> Result<Response> {
+    let (context, input) = enter::<E>(deps, request, story, trace).await?;
+    let context = &context;
+    let target = E::target(&Scope::new(context), &input).await.inspect_err(|_| name_wanted(context))?;
+    authorize(context, story, E::ACTION, &target)?;
+    if let Some(response) = replay_read(context).await? {
+        return replayed(context, story, response).await;
+    }
+    let mut permit = Permit { inner: Work { context, effects: Effects::default() }, target: &target };
+    let output = match E::handle(&mut permit, input).await {
+        Ok(output) => output,
+        Err(refused) => return twin_or(context, story, refused).await,
+    };
+    let effects = permit.inner.effects;
+    let response = answer::<E>(&output, &effects)?;
+    commit(context, story, effects, response).await
+}
+
+async fn attempt_platform<E: PlatformEndpoint>(
+    deps: &Deps,
+    request: &Request,
+    story: &mut Story,
+    trace: &Trace,
+) -> Result<Response> {
+    let (context, input) = enter::<E>(deps, request, story, trace).await?;
+    let tenant = match E::subject(&input) {
+        Subject::Platform => {
+            authorize(&context, story, E::ACTION, &PlatformResource(deps.config.deployment.clone()))?;
+            TenantId::PLATFORM
+        }
+        Subject::Tenant(tenant) => {
+            authorize(&context, story, E::ACTION, &Organization(tenant))?;
+            tenant
+        }
+    };
+    // The scope opens here, on the tenant that the request is about.
+    let context = Context { tenant, ..context };
+    let mut platform = Platform { inner: Work { context: &context, effects: Effects::default() }, of: PhantomData };
+    let output = match E::handle(&mut platform, input).await {
+        Ok(output) => output,
+        Err(refused) => return twin_or(&context, story, refused).await,
+    };
+    let effects = platform.inner.effects;
+    let response = answer::<E>(&output, &effects)?;
+    commit(&context, story, effects, response).await
+}
+
+async fn attempt_batch<E: BatchEndpoint>(deps: &Deps, request: &Request, story: &mut Story, trace: &Trace) -> Result<Response> {
+    let (context, input) = enter::<E>(deps, request, story, trace).await?;
+    let context = &context;
+    let target = E::target(&Scope::new(context), &input).await?;
+    authorize(context, story, E::ACTION, &target)?;
+    if let Some(claim) = &context.claim {
+        Head::claim(context, claim).await?;
+    }
+    let shared: &Story = story;
+    let items = futures_util::stream::iter(E::items(input).into_iter().enumerate());
+    let results: Vec<_> = items.map(|(i, item)| one_item::<E>(context, shared, i, item)).buffered(IN_FLIGHT).collect().await;
+    // Every item has left its own event.
+    story.recorded = true;
+    answer::<E>(&BatchOutput::<E::Done>::of(results)?, &Effects::default())
+}
+
+/// One item: its own trace, audit event, idempotency record and transaction.
+async fn one_item<E: BatchEndpoint>(context: &Context<'_>, story: &Story, index: usize, item: E::Item) -> ItemResult {
+    let trace = Trace::default();
+    let claim = context.claim.as_ref().map(|claim| claim.item(index));
+    let context = Context { trace: &trace, claim, audit_id: EventId::new(context.now), ..context.clone() };
+    let mut story = story.for_item();
+    let work = async {
+        let mut batch = Batch::<E> { inner: Work { context: &context, effects: Effects::default() }, of: PhantomData };
+        let output = E::handle(&mut batch, item).await?;
+        let (body, issues) = body_of(&output)?;
+        let response = Response { issues, ..Response::json(201, body) };
+        commit(&context, &mut story, batch.inner.effects, response).await
+    };
+    let result = unwind(work).await;
+    let response = story.settle(context.deps, context.request, &trace, result).await;
+    ItemResult { index, response }
+}
+
+async fn attempt_public<E: PublicEndpoint>(deps: &Deps, request: &Request, story: &mut Story, trace: &Trace) -> Result<Response> {
+    let (caller, now) = (network_limit::caller(request), story.now);
+    let limit = match E::PER_NETWORK {
+        _ if !E::AUDITED => return serve_public::<E>(deps, request, story, trace, None).await.0,
+        PerNetwork::Requests(limit) => {
+            story.budget = Some(rate_limit::before_sign_in(&deps.db, limit, &caller, now).await?);
+            return serve_public::<E>(deps, request, story, trace, None).await.0;
+        }
+        PerNetwork::Failures(limit) => limit,
+    };
+    let Standing { budget, spent } = network_limit::standing(&deps.db, limit, &caller, now).await?;
+    story.budget = Some(budget);
+    match serve_public::<E>(deps, request, story, trace, spent).await {
+        (Err(error), false) if matches!(error.status(), 400 | 401 | 413 | 415 | 422) => {
+            story.budget = Some(network_limit::failed(&deps.db, limit, &caller, now).await?);
+            Err(error)
+        }
+        (result, _) => result,
+    }
+}
+
+/// The answer, and whether it was given to somebody who is known, or has shown a secret.
+async fn serve_public<E: PublicEndpoint>(
+    deps: &Deps,
+    request: &Request,
+    story: &mut Story,
+    trace: &Trace,
+    spent: Option<rate_limit::Spent>,
+) -> (Result<Response>, bool) {
+    let input = request.headers.one_of_each().and_then(|()| {
+        request.body.as_ref().map_err(Clone::clone)?;
+        input::parse(request)
+    });
+    let input = match input {
+        Ok(input) => input,
+        Err(error) => return (Err(error), false),
+    };
+    let mut public = Public::<E> {
+        deps,
+        request,
+        now: story.now,
+        began: story.now,
+        trace,
+        audit_id: EventId::new(story.now),
+        correlation_id: story.correlation_id.clone(),
+        spent,
+        vouched: false,
+        member: None,
+        ops: Vec::new(),
+        endings: Vec::new(),
+        of: PhantomData,
+    };
+    // On the heap: a sign-in's future is the largest there is.
+    let result = Box::pin(E::handle(&mut public, input)).await;
+    let Public { audit_id, member, vouched, ops, endings, .. } = public;
+    let known = vouched || member.is_some();
+    if let Some(member) = member {
+        story.recognise(&member, request);
+    }
+    // Which credential it was that did not fit, the endpoint says; what refuses it is the same for all of them.
+    let called = |error| match error {
+        Error::Unauthenticated(AuthFailure::InvalidCredentials) => Error::Unauthenticated(E::REFUSED),
+        other => other,
+    };
+    let written = async {
+        let response = answer::<E>(&result.map_err(called)?, &Effects::default())?;
+        let deadline = deadline(request, story.now);
+        if E::COUNTED && ops.is_empty() && endings.is_empty() {
+            commit::counted(deps, story, trace, request, &response).await?;
+        } else {
+            commit::public(deps, story, trace, (audit_id, ops, endings), &response, deadline).await.map_err(called)?;
+        }
+        Ok(response)
+    };
+    (written.await, known)
+}
+
+/// Session, gate, purpose, idempotency key, input: what every caller who has signed in goes through.
+async fn enter<'a, E: Operation>(
+    deps: &'a Deps,
+    request: &'a Request,
+    story: &mut Story,
+    trace: &'a Trace,
+) -> Result<(Context<'a>, E::Input)> {
+    // Whose the other credential is, the authorizer's answer does not say: it may be a cached one.
+    request.headers.one_credential()?;
+    let identity = Identity::from_context(|name| request.authorizer(name))?;
+    story.claimed(&identity);
+    let gate = deps.gates.of(identity.tenant).await?;
+    let idle = gate.settings.idle(deps.config.session_idle);
+    story.limit = gate.settings.limit(E::LIMIT);
+    let touched = session::touch(&deps.db, identity, (story.limit, E::COST), idle, story.now, Activity::Person).await;
+    let (principal, budget) = touched?;
+    story.budget = Some(budget);
+    story.who = Who::user(&principal, request);
+    gate.enter()?;
+    deps.ceilings.take(principal.tenant(), gate.settings.ceiling(), E::COST, story.now).await?;
+    request.headers.one_of_each()?;
+    request.body.as_ref().map_err(Clone::clone)?;
+    story.purpose = purpose::<E>(request)?;
+    let claim = match E::IDEMPOTENCY {
+        IdempotencyKey::Ignored => None,
+        IdempotencyKey::Optional => Claim::of::<E>(request, &principal, story.purpose)?,
+        IdempotencyKey::Required => {
+            let missing =
+                Error::bad_request("idempotency_key_required", "this request creates something: send an `Idempotency-Key`");
+            Some(Claim::of::<E>(request, &principal, story.purpose)?.ok_or(missing)?)
+        }
+    };
+    let input = input::parse(request)?;
+    let operators = &deps.config.operator_networks;
+    let circumstances = Circumstances::of(&principal, &gate, operators, &request.source_ip, story.purpose, story.now);
+    let context = Context {
+        deps,
+        request,
+        tenant: principal.tenant(),
+        principal,
+        circumstances,
+        now: story.now,
+        deadline: deadline(request, story.now),
+        correlation_id: story.correlation_id.clone(),
+        audit_id: EventId::new(story.now),
+        claim,
+        trace,
+    };
+    Ok((context, input))
+}
+
+/// When the commit of a request that began at `began` must have been made.
+pub(crate) fn deadline(request: &Request, began: Timestamp) -> Timestamp {
+    request.deadline.map_or(began.plus(TIME), |end| end.minus(MARGIN))
+}
+
+/// PHI is asked for with a purpose; elsewhere the header says nothing.
+fn purpose<E: Operation>(request: &Request) -> Result<Option<Purpose>> {
+    if matches!(E::DATA, Data::NoPhi) {
+        return Ok(None);
+    }
+    match request.header(Header::PurposeOfUse) {
+        None => Err(Error::bad_request("purpose_of_use_required", "PHI needs a purpose: send `X-Purpose-Of-Use`")),
+        Some(text) => {
+            let unknown = Error::bad_request("invalid_purpose_of_use", "`X-Purpose-Of-Use` must be TREAT, HPAYMT or HOPERAT");
+            text.parse().map(Some).map_err(|()| unknown)
+        }
+    }
+}
+
+/// Asks the policy. What the caller may not even see is not found.
+fn authorize<R: Resource>(context: &Context<'_>, story: &mut Story, action: Action, target: &R) -> Result<()> {
+    if target.is_item() {
+        context.trace.with(|t| t.aimed_at.push((R::TYPE.to_owned(), target.id())));
+    }
+    let Context { deps, principal, circumstances, .. } = context;
+    let may = |action, circumstances: &Circumstances| deps.policies.decide(principal, action, target, circumstances);
+    let decided = may(action, circumstances)?;
+    let (allowed, refusal) = (decided.allowed, decided.refusal);
+    story.decided = Some(decided);
+    if allowed {
+        return Ok(());
+    }
+    // Somebody who might if only the circumstances were better hears which; others, that they may not.
+    let best = Circumstances::best_for(principal);
+    let refusal = match refusal {
+        Some(refusal) if may(action, &best)?.allowed => refusal,
+        _ => Refusal::Policy,
+    };
+    let seen = match R::VIEW {
+        None => true,
+        Some(view) => {
+            let circumstances = if refusal == Refusal::Policy { circumstances } else { &best };
+            deps.policies.decide_view(principal, view, target, circumstances)?.allowed
+        }
+    };
+    if seen {
+        return Err(Error::Forbidden(refusal));
+    }
+    story.reason = Some("forbidden");
+    Err(Error::NotFound)
+}
+
+/// Puts what was asked for in vain on the audit record: ids only, as they stood in the path.
+fn name_wanted(context: &Context<'_>) {
+    let ids = context.request.path.iter().filter(|(_, text)| text.split_once('_').is_some_and(|(_, digits)| digits.len() == 32));
+    context.trace.with(|t| t.aimed_at.extend(ids.map(|(name, id)| (name.clone(), id.clone()))));
+}
+
+/// The answer to this request's twin, where the record was read with the target.
+async fn replay_read(context: &Context<'_>) -> Result<Option<Response>> {
+    let Some(claim) = &context.claim else { return Ok(None) };
+    let Earlier::Read(Some(row)) = context.trace.with(|t| std::mem::take(&mut t.earlier)) else { return Ok(None) };
+    claim.replay(context, &row).await
+}
+
+/// What a handler refused, unless it saw what this request's twin had just done: the record and the target are read by one
+/// call, but not at one instant.
+async fn twin_or(context: &Context<'_>, story: &mut Story, refused: Error) -> Result<Response> {
+    let Some(claim) = context.claim.as_ref().filter(|_| refused.status() < 500) else { return Err(refused) };
+    let [row] = context.deps.db.get_each(context.principal.tenant(), [(Table::Ephemera, claim.key())]).await?;
+    let row = row.ok_or(refused.clone())?;
+    let twin = claim.replay(context, &row).await?.ok_or(refused)?;
+    replayed(context, story, twin).await
+}
+
+async fn replayed(context: &Context<'_>, story: &mut Story, twin: Response) -> Result<Response> {
+    story.reason = Some(REPLAYED);
+    commit::write_event(context, story, &twin, &[]).await?;
+    Ok(twin)
+}
+
+fn answer<E: Operation>(output: &impl Serialize, effects: &Effects) -> Result<Response> {
+    let (body, issues) = if E::STATUS == 204 { (Vec::new(), false) } else { body_of(output)? };
+    let mut response = Response { issues, ..Response::json(E::STATUS, body) };
+    if let Some(version) = effects.etag {
+        response.set("etag", &format!("\"{}\"", version.0));
+    }
+    if let Some(location) = &effects.location {
+        response.set("location", location);
+    }
+    Ok(response)
+}
+
+/// Commits what there is to commit, with its event; a read's event is written before its answer leaves. A key is kept even
+/// where nothing changes: its twin may come when something would.
+async fn commit(context: &Context<'_>, story: &mut Story, effects: Effects, response: Response) -> Result<Response> {
+    if effects.is_empty() && context.claim.is_none() {
+        commit::write_event(context, story, &response, &effects.changes.changed).await?;
+        return Ok(response);
+    }
+    match commit::changes(context, story, effects, &response).await? {
+        Committed::Done => Ok(response),
+        Committed::Twin(row) => {
+            let claim = context.claim.as_ref().ok_or(Error::internal("twin"))?;
+            let twin = claim.replay(context, &row).await?.ok_or(Error::internal("twin"))?;
+            replayed(context, story, twin).await
+        }
+    }
+}

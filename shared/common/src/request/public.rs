@@ -1,0 +1,453 @@
+//! Public endpoints' context: no scope, because nobody has signed in. What it can do is what signing in needs.
+
+use crate::{
+    audit::event::Who,
+    aws::cognito::Cognito,
+    base::{
+        Error, EventId, Grant, Identity, Listed, Principal, Result, SessionId, SessionKind, TenantId, Timestamp, UserId,
+        error::{AuthFailure, Refusal},
+        telemetry::{CorrelationId, LogValue},
+    },
+    capabilities::{invitations, members},
+    identity::{
+        EndReason,
+        membership::{self, Membership},
+        pending_sign_in::{PendingSignIn, PoolSecret, PoolToken},
+        refresh_token::RefreshToken,
+        session::{self, Refresh, Session},
+        session_end::{self, Ending},
+        sign_in_epoch,
+    },
+    policy::{Action, Circumstances, Resource},
+    request::{
+        Deps, Need, Operation, PublicEndpoint, endpoint::declares, http::Request, idempotency::hash, network_limit, permit,
+        scope::Trace,
+    },
+    store::{
+        RateLimit,
+        changes::{Condition, Op},
+        dynamodb::{Db, Update},
+        item::{Item, Key, Table},
+        outbox::{DomainEvent, Envelope},
+        rate_limit,
+    },
+};
+use aws_sdk_dynamodb::types::AttributeValue;
+use ledger::ActorType;
+use phi::Sealed;
+use std::{marker::PhantomData, time::Duration};
+
+/// What signing in asks the policy.
+pub(crate) const OPEN_SESSION: Action = Action("openSession");
+
+/// What a public endpoint's handler is given.
+#[derive(Debug)]
+pub struct Public<'a, E> {
+    pub(crate) deps: &'a Deps,
+    pub(crate) request: &'a Request,
+    pub(crate) now: Timestamp,
+    /// When the sign-in began that this request goes on with.
+    pub(crate) began: Timestamp,
+    pub(crate) trace: &'a Trace,
+    /// The id of the audit event that this request will leave.
+    pub(crate) audit_id: EventId,
+    pub(crate) correlation_id: CorrelationId,
+    /// What its network is told, where too much that failed has come from it.
+    pub(crate) spent: Option<rate_limit::Spent>,
+    /// Whether it has shown a secret that nobody guesses: what is wrong with the rest is no failure of its network.
+    pub(crate) vouched: bool,
+    /// Whose request it turned out to be.
+    pub(crate) member: Option<Known>,
+    pub(crate) ops: Vec<(TenantId, Op, Error)>,
+    /// Sessions of the member's that end with what it writes.
+    pub(crate) endings: Vec<(Ending, Error)>,
+    pub(crate) of: PhantomData<fn() -> E>,
+}
+
+/// When a session may be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    Open,
+    /// Once the second factor is given.
+    AfterSecondFactor,
+    /// Once there is a second factor.
+    AfterEnrolment,
+}
+
+/// A user's account, as the policy sees it.
+struct Account {
+    user: UserId,
+    tenant: TenantId,
+}
+
+impl Resource for Account {
+    const TYPE: &'static str = "User";
+    fn id(&self) -> String {
+        self.user.to_string()
+    }
+    fn tenant(&self) -> Option<TenantId> {
+        Some(self.tenant)
+    }
+}
+
+/// A member whom a public endpoint has recognised: its audit event goes to that tenant's log.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) tenant: TenantId,
+    pub(crate) user: UserId,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) grants: Listed<Grant>,
+}
+
+impl Known {
+    /// As an audit event names them.
+    pub(crate) fn who(&self, request: &Request, now: Timestamp) -> Who {
+        Who {
+            id: Some(self.user.to_string()),
+            kind: Some(ActorType::User),
+            role: self.grants.iter().find(|grant| grant.holds_at(now)).map(|grant| grant.role),
+            session: self.session,
+            ..Who::anonymous(request)
+        }
+    }
+}
+
+impl<'a, E: PublicEndpoint> Public<'a, E> {
+    /// Whose request it turned out to be, for an audit event of its own.
+    pub(crate) fn known_user(&self) -> Who {
+        self.member.as_ref().map_or_else(|| Who::anonymous(self.request), |known| known.who(self.request, self.now))
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+    pub fn source_ip(&self) -> &str {
+        &self.request.source_ip
+    }
+    pub fn log(&self, name: &'static str, value: impl LogValue) {
+        self.trace.with(|t| t.line.set(name, value));
+    }
+    /// The deployment's own answer to who may speak to it: for health and description.
+    pub fn deployment(&self) -> &'a str {
+        &self.deps.config.deployment
+    }
+
+    /// Takes one call from the budget of an e-mail, named by its token.
+    ///
+    /// # Errors
+    /// 429 where it is spent.
+    pub async fn limit_email(&self, limit: RateLimit, email_token: &str) -> Result<()> {
+        self.limit(limit, &network_limit::of_email(email_token)).await
+    }
+
+    /// Takes one call from the budget of `subject` besides the network's.
+    pub(crate) async fn limit(&self, limit: RateLimit, subject: &str) -> Result<()> {
+        rate_limit::before_sign_in(&self.deps.db, limit, subject, self.now).await.map(drop)
+    }
+
+    /// # Errors
+    /// 401 where the account of this e-mail is locked: there is none either of whom that is not told.
+    pub async fn unless_locked(&self, email_token: &str) -> Result<()> {
+        if rate_limit::is_locked(&self.deps.db, email_token, self.now).await? {
+            return Err(Error::Unauthenticated(AuthFailure::AccountLocked));
+        }
+        Ok(())
+    }
+
+    /// Counts a wrong password for this e-mail.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn wrong_password(&self, email_token: &str) -> Result<()> {
+        rate_limit::wrong_password(&self.deps.db, email_token, self.now).await
+    }
+
+    /// A search token under the platform's own key: how a limit names an e-mail without holding it.
+    ///
+    /// # Errors
+    /// 503 where the key is not in memory and KMS does not answer.
+    pub async fn platform_token(&self, field: &'static str, normalised: &str) -> Result<String> {
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Search), "makes search tokens: add Need::Search to NEEDS") }
+        let key = self.deps.keyring.search(TenantId::PLATFORM).await?;
+        Ok(key.field(&TenantId::PLATFORM.to_string(), field).token(normalised).to_string())
+    }
+
+    /// # Errors
+    /// Internal where the function was not given Cognito.
+    pub fn cognito(&self) -> Result<&'a Cognito> {
+        const { assert!(declares(<E as Operation>::NEEDS, Need::SignIn), "asks Cognito: add Need::SignIn to NEEDS") }
+        self.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))
+    }
+
+    /// The active membership of a user whom Cognito has vouched for. From here on the request is that member's.
+    ///
+    /// # Errors
+    /// 401 where there is none, 403 where the tenant is not active.
+    pub async fn member(&mut self, user: UserId) -> Result<Membership> {
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Read), "reads memberships: add Need::Read to NEEDS") }
+        let tenant = membership::tenant_of(&self.deps.db, user).await?;
+        let member = membership::active(&self.deps.db, tenant, user).await?;
+        self.member = Some(Known { tenant, user, session: None, grants: member.grants.clone() });
+        self.deps.gates.enter(tenant).await?;
+        Ok(member)
+    }
+
+    /// As [`member`](Self::member), of the user whose sign-in e-mail this is, for where Cognito has vouched for the password
+    /// and has not handed out a token that says whose.
+    ///
+    /// # Errors
+    /// As [`member`](Self::member).
+    pub async fn member_of_email(&mut self, email: &phi::Email) -> Result<Membership> {
+        let token = self.platform_token(membership::EMAIL_FIELD, &email.normalised()).await?;
+        let claim = self.deps.db.get(TenantId::PLATFORM, Table::Records, &membership::email_key(token)).await?;
+        let user = claim.ok_or(Error::Unauthenticated(AuthFailure::NoMembership))?.parse("user_id")?;
+        self.member(user).await
+    }
+
+    /// What the policy says to somebody who has said the right password, and given a second factor at `mfa_at` if at all.
+    ///
+    /// # Errors
+    /// 403 where they may not sign in from here, or now.
+    pub async fn may_open_session(&self, member: &Membership, mfa_at: Option<Timestamp>) -> Result<Leave> {
+        let (deps, now) = (self.deps, self.now);
+        let gate = deps.gates.enter(member.tenant).await?;
+        let who = Principal::of_member(member, mfa_at, now);
+        let ip = &self.request.source_ip;
+        let circumstances = Circumstances::of(&who, &gate, &deps.config.operator_networks, ip, None, now);
+        let target = Account { user: member.user, tenant: member.tenant };
+        let decided = deps.policies.decide(&who, OPEN_SESSION, &target, &circumstances)?;
+        match decided.refusal {
+            _ if decided.allowed => Ok(Leave::Open),
+            Some(refusal) if refusal != Refusal::MfaRequired => Err(Error::Forbidden(refusal)),
+            _ if member.mfa_enrolled => Ok(Leave::AfterSecondFactor),
+            Some(_) => Ok(Leave::AfterEnrolment),
+            None => Err(Error::Forbidden(Refusal::SignIn)),
+        }
+    }
+
+    /// Opens a session: its items are written with this request's audit event.
+    ///
+    /// `mfa_at` is when its user gave a second factor, if they did.
+    pub async fn open_session(
+        &mut self,
+        member: &Membership,
+        id: SessionId,
+        pool_refresh: &str,
+        mfa_at: Option<Timestamp>,
+    ) -> Result<RefreshToken> {
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "opens a session: add Need::Sessions to NEEDS") }
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "seals the pool's token: add Need::Seal to NEEDS") }
+        let gate = self.deps.gates.of(member.tenant).await?;
+        let lifetime = gate.settings.lifetime();
+        let token = RefreshToken::new(member.tenant, member.user, id);
+        let secret = PoolToken { token: PoolSecret(pool_refresh.to_owned()) };
+        let sealed = permit::seal(self.deps, member.tenant, session::refresh_key(id).place(), &secret).await?;
+        let idle = gate.settings.idle(self.deps.config.session_idle);
+        let session = self.session(member, id, mfa_at, (lifetime, idle));
+        let refresh = Refresh {
+            session: id,
+            ends_at: session.expires_at,
+            refresh_hash: token.hash(),
+            device_hash: self.device(),
+            pool_token: sealed.into_bytes(),
+        };
+        let again = Error::Unauthenticated(AuthFailure::InvalidCredentials);
+        for item in [session.into_item(), refresh.into_item()] {
+            let op = Op::Put { table: Table::Ephemera, item, condition: Some(Condition::Absent) };
+            self.ops.push((member.tenant, op, again.clone()));
+        }
+        self.ops.push((member.tenant, sign_in_epoch::opens(member.user, self.began, self.now), again.clone()));
+        self.as_it_is(member, again);
+        // Room for it among the others.
+        let others = members::unended(&self.deps.db, member.tenant, member.user, self.now).await?;
+        let ends_already = |other: &&members::OpenSession| self.endings.iter().any(|(ending, _)| ending.session == other.session);
+        let too_many: Vec<_> = others.iter().filter(|other| !ends_already(other)).skip(members::MOST_SESSIONS - 1).collect();
+        for oldest in too_many {
+            let ending = Ending::of(member.user, oldest.session, EndReason::TooManySessions);
+            self.endings.push((ending, Error::internal("session")));
+        }
+        if let Some(known) = &mut self.member {
+            known.session = Some(id);
+        }
+        Ok(token)
+    }
+
+    /// Keeps `secret` for five minutes and five tries, under a handle that only its holder knows: a sign-in that waits for
+    /// an answer.
+    pub async fn suspend(&mut self, secret: &PendingSignIn) -> Result<String> {
+        self.keep(secret, random_text(), PENDING_FOR, |item| item).await
+    }
+
+    /// The same for ten minutes, in which the handle is a bearer token of a session that may enrol a second factor, and nothing
+    /// else.
+    pub async fn suspend_to_enrol(&mut self, member: &Membership, mut secret: PendingSignIn) -> Result<String> {
+        let id = SessionId::from_uuid(crate::base::Uuid::from_bytes(crate::base::random::bytes()));
+        secret.enrolment = Some(PoolSecret(id.to_string()));
+        let until = self.now.plus(ENROLMENT_FOR);
+        let session = Session {
+            kind: SessionKind::Enrolment,
+            expires_at: until,
+            ..self.session(member, id, None, (ENROLMENT_FOR, ENROLMENT_FOR))
+        };
+        let op = Op::Put { table: Table::Ephemera, item: session.into_item(), condition: Some(Condition::Absent) };
+        self.ops.push((member.tenant, op, Error::internal("session")));
+        self.as_it_is(member, Error::Unauthenticated(AuthFailure::InvalidCredentials));
+        let (tenant, user) = (member.tenant, member.user);
+        let handle = format!("{ENROLMENT_PREFIX}{}", random_text());
+        self.keep(&secret, handle, ENROLMENT_FOR, |item| {
+            item.text("tenant_id", tenant).text("user_id", user).text("session_id", id)
+        })
+        .await
+    }
+
+    async fn keep(
+        &mut self,
+        secret: &PendingSignIn,
+        handle: String,
+        lasts: Duration,
+        with: impl FnOnce(Item) -> Item,
+    ) -> Result<String> {
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "keeps a pending sign-in: add Need::Sessions to NEEDS") }
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "seals a pending sign-in: add Need::Seal to NEEDS") }
+        let key = pending_key(&handle);
+        let sealed = permit::seal(self.deps, TenantId::PLATFORM, key.place(), secret).await?;
+        let item = Item::new(key)
+            .bytes("sealed", sealed.into_bytes())
+            .number("tries", 0)
+            .number("began", self.began.as_millis())
+            .number("expires_at", self.now.plus(lasts).as_secs());
+        let op = Op::Put { table: Table::Ephemera, item: with(item), condition: Some(Condition::Absent) };
+        self.ops.push((TenantId::PLATFORM, op, Error::internal("pending sign-in")));
+        Ok(handle)
+    }
+
+    /// Whoever changes the membership meanwhile does not know of the session that is opened, which has copied what it was. Who
+    /// comes for the first time changes it by coming.
+    fn as_it_is(&mut self, member: &Membership, or: Error) {
+        if member.invited {
+            let edits = invitations::accepted(member).into_iter();
+            self.ops.extend(edits.map(|edit| (member.tenant, Op::Edit { table: Table::Records, edit }, or.clone())));
+        } else {
+            let condition = membership::unchanged(member.version);
+            let check = Op::Check { table: Table::Records, key: membership::key(member.user), condition };
+            self.ops.push((member.tenant, check, or));
+        }
+    }
+
+    /// A session of a member, as it begins.
+    fn session(
+        &self,
+        member: &Membership,
+        id: SessionId,
+        mfa_at: Option<Timestamp>,
+        (lifetime, idle): (Duration, Duration),
+    ) -> Session {
+        Session {
+            user: member.user,
+            session: id,
+            kind: SessionKind::Full,
+            grants: member.grants.clone(),
+            // Who comes for the first time accepts their invitation by it, which changes their membership.
+            membership_version: member.version + i64::from(member.invited),
+            department: member.department.clone(),
+            mfa_enrolled: member.mfa_enrolled,
+            mfa_at,
+            bounds: None,
+            ip: self.request.source_ip.clone(),
+            user_agent: self.request.user_agent().chars().take(session::USER_AGENT).collect(),
+            created_at: self.now,
+            expires_at: self.now.plus(lifetime),
+            look_at: session_end::first_look(idle, self.now),
+        }
+    }
+
+    /// Says that something happened in a tenant, with whatever this request writes.
+    pub(crate) fn emit(&mut self, tenant: TenantId, event: DomainEvent) -> Result<()> {
+        let envelope = Envelope {
+            id: EventId::new(self.now),
+            tenant_id: tenant,
+            actor: self.member.as_ref().map_or_else(|| E::NAME.to_owned(), |known| known.user.to_string()),
+            on_behalf_of: None,
+            cause: self.audit_id,
+            correlation_id: self.correlation_id.clone(),
+            schema: event.schema.to_owned(),
+            version: event.version,
+            occurred_at: self.now,
+            payload: event.payload,
+        };
+        let op = Op::Put { table: Table::Ledger, item: envelope.into_item()?, condition: None };
+        self.ops.push((tenant, op, Error::internal("domain event")));
+        Ok(())
+    }
+
+    /// Takes one try at a suspended sign-in.
+    ///
+    /// # Errors
+    /// 401 where there is none of that handle, or its time or tries are spent.
+    pub async fn resume(&mut self, handle: &str) -> Result<PendingSignIn> {
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "reads a pending sign-in: add Need::Sessions to NEEDS") }
+        const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "opens a pending sign-in: add Need::Seal to NEEDS") }
+        let key = pending_key(handle);
+        let update = Update {
+            expression: "SET tries = tries + :one",
+            condition: Some("expires_at > :now AND tries < :most"),
+            names: &[],
+            values: vec![
+                (":one", AttributeValue::N("1".to_owned())),
+                (":most", AttributeValue::N(PENDING_TRIES.to_string())),
+                (":now", AttributeValue::N(self.now.as_secs().to_string())),
+            ],
+        };
+        let refused = Error::Unauthenticated(AuthFailure::InvalidCredentials);
+        let row = self.deps.db.update(TenantId::PLATFORM, Table::Ephemera, &key, update).await?.map_err(|_| refused)?;
+        self.vouched = true;
+        self.began = Timestamp::from_millis(row.number("began")?);
+        let sealed = Sealed::from_bytes(row.bytes("sealed")?.to_vec()).map_err(|_| Error::internal("pending sign-in"))?;
+        permit::open(self.deps, TenantId::PLATFORM, key.place(), &sealed).await
+    }
+
+    /// Ends a suspended sign-in that was answered: of two answers, one does.
+    pub fn resumed(&mut self, handle: &str) {
+        let twice = Error::Unauthenticated(AuthFailure::InvalidCredentials);
+        let condition = Some(Condition::Present);
+        self.ops.push((TenantId::PLATFORM, Op::Delete { table: Table::Ephemera, key: pending_key(handle), condition }, twice));
+    }
+
+    pub(crate) fn device(&self) -> [u8; 32] {
+        hash(&[self.request.user_agent().as_bytes()])
+    }
+}
+
+const PENDING_FOR: Duration = Duration::from_secs(300);
+const ENROLMENT_FOR: Duration = Duration::from_secs(600);
+/// What a handle begins with that is a bearer token too.
+const ENROLMENT_PREFIX: &str = "clo_setup_";
+const PENDING_TRIES: u32 = 5;
+
+fn pending_key(handle: &str) -> Key {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    Key::new(format!("PENDING#{}", URL_SAFE_NO_PAD.encode(hash(&[handle.as_bytes()]))), "SIGN_IN")
+}
+
+/// Whom a handle lets enrol a second factor; nobody, where it is no such handle.
+///
+/// # Errors
+/// 401 where it is one and does not hold, or no longer.
+pub(crate) async fn enrolling(db: &Db, handle: &str, now: Timestamp) -> Result<Option<Identity>> {
+    if !handle.starts_with(ENROLMENT_PREFIX) {
+        return Ok(None);
+    }
+    let refused = || Error::Unauthenticated(AuthFailure::NoSession);
+    let row = db.get(TenantId::PLATFORM, Table::Ephemera, &pending_key(handle)).await?.ok_or_else(refused)?;
+    let expires_at = Timestamp::from_millis(row.number("expires_at")? * 1000);
+    if expires_at <= now || row.maybe_text("session_id").is_none() {
+        return Err(refused());
+    }
+    let (tenant, user, session) = (row.parse("tenant_id")?, row.parse("user_id")?, row.parse("session_id")?);
+    Ok(Some(Identity { tenant, user, session, expires_at }))
+}
+
+fn random_text() -> String {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    URL_SAFE_NO_PAD.encode(crate::base::random::bytes::<32>())
+}

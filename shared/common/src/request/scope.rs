@@ -1,0 +1,207 @@
+//! One caller, inside one tenant: what an endpoint is given before the policy has been asked, and the reader that it
+//! shares with the permit.
+
+use crate::{
+    base::{
+        EventId, Principal, Result, TenantId, Timestamp, UserId,
+        telemetry::{CorrelationId, LogValue, WideEvent},
+    },
+    identity::{
+        Membership,
+        membership::{self, MemberItem},
+    },
+    policy::{Circumstances, PlatformResource},
+    request::{Deps, Need, endpoint::declares, http::Request, idempotency::Claim},
+    store::{
+        cursor,
+        dynamodb::Query,
+        item::{Key, Row, Table},
+    },
+};
+use std::{
+    borrow::Cow,
+    marker::PhantomData,
+    sync::{Mutex, PoisonError},
+};
+
+/// What the pipeline knows of a request once its caller is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) deps: &'a Deps,
+    pub(crate) request: &'a Request,
+    pub(crate) principal: Principal,
+    pub(crate) tenant: TenantId,
+    pub(crate) circumstances: Circumstances,
+    pub(crate) now: Timestamp,
+    pub(crate) deadline: Timestamp,
+    pub(crate) correlation_id: CorrelationId,
+    /// The id of the audit event that this request will leave.
+    pub(crate) audit_id: EventId,
+    pub(crate) claim: Option<Claim>,
+    pub(crate) trace: &'a Trace,
+}
+
+/// What a request gathers on its way for its log line and its audit event.
+#[derive(Debug, Default)]
+pub(crate) struct Trace(Mutex<Traced>);
+
+#[derive(Debug, Default)]
+pub(crate) struct Traced {
+    pub(crate) line: WideEvent,
+    /// What the caller asked to act on.
+    pub(crate) aimed_at: Vec<(String, String)>,
+    /// What was read or changed besides. A refusal touched nothing.
+    pub(crate) touched: Vec<(String, String)>,
+    pub(crate) disclosed: Vec<Cow<'static, str>>,
+    /// What was opened and the policy does not show.
+    pub(crate) redacted: Vec<Cow<'static, str>>,
+    /// The idempotency record that was read along with the target, if it was.
+    pub(crate) earlier: Earlier,
+}
+
+#[derive(Debug, Default)]
+pub(crate) enum Earlier {
+    #[default]
+    NotRead,
+    Read(Option<Row>),
+}
+
+impl Trace {
+    pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Traced) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Endpoint `E`, asked for by one caller of one tenant, before the policy has been asked. It reads, and nothing else.
+///
+/// ```
+/// fn target<E: common::Endpoint>(scope: &common::Scope<'_, E>) -> common::TenantId {
+///     scope.tenant()
+/// }
+/// ```
+/// Only a permit has changes:
+/// ```compile_fail,E0599
+/// fn target<E: common::Endpoint>(scope: &common::Scope<'_, E>) {
+///     scope.changes();
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Scope<'a, E> {
+    pub(crate) context: &'a Context<'a>,
+    pub(crate) of: PhantomData<fn() -> E>,
+}
+
+impl<'a, E: crate::request::Operation> Scope<'a, E> {
+    pub(crate) fn new(context: &'a Context<'a>) -> Self {
+        Self { context, of: PhantomData }
+    }
+    pub fn principal(&self) -> &'a Principal {
+        &self.context.principal
+    }
+    pub fn tenant(&self) -> TenantId {
+        self.context.tenant
+    }
+    pub fn reader(&self) -> Reader<'a> {
+        const { assert!(declares(E::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
+        Reader::of(self.context)
+    }
+    /// The deployment itself, for what is asked of no tenant.
+    pub fn platform(&self) -> PlatformResource {
+        PlatformResource(self.context.deps.config.deployment.clone())
+    }
+    /// A field of the log line.
+    pub fn log(&self, name: &'static str, value: impl LogValue) {
+        self.context.trace.with(|t| t.line.set(name, value));
+    }
+}
+
+/// Who was looked for among a tenant's members.
+#[derive(Debug)]
+pub enum FoundMember {
+    Here(Box<Membership>),
+    /// There was somebody of that id.
+    Deleted,
+    /// Nobody, or an API key: a key is no user.
+    Nobody,
+}
+
+/// Reads the tenant's business items.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    pub(crate) deps: &'a Deps,
+    pub(crate) tenant: TenantId,
+    /// The request, where there is one.
+    pub(crate) context: Option<&'a Context<'a>>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn of(context: &'a Context<'a>) -> Self {
+        Self { deps: context.deps, tenant: context.tenant, context: Some(context) }
+    }
+
+    /// One item, read consistently. The first read at home of a request that carries an idempotency key reads its record along.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn get(&self, key: &Key) -> Result<Option<Row>> {
+        if let Some(Context { claim: Some(claim), principal, trace, .. }) = self.context
+            && self.tenant == principal.tenant()
+            && trace.with(|t| matches!(t.earlier, Earlier::NotRead))
+        {
+            let wanted = [(Table::Records, key), (Table::Ephemera, claim.key())];
+            let [row, earlier] = self.deps.db.get_each(self.tenant, wanted).await?;
+            trace.with(|t| t.earlier = Earlier::Read(earlier));
+            return Ok(row);
+        }
+        self.deps.db.get(self.tenant, Table::Records, key).await
+    }
+
+    /// A member of the tenant, read as [`get`](Self::get) reads.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn member(&self, user: UserId) -> Result<FoundMember> {
+        let Some(row) = self.get(&membership::key(user)).await? else { return Ok(FoundMember::Nobody) };
+        Ok(match MemberItem::from_row(self.tenant, user, &row)? {
+            MemberItem::Person(member) => FoundMember::Here(member),
+            MemberItem::Deleted => FoundMember::Deleted,
+            MemberItem::ApiKey => FoundMember::Nobody,
+        })
+    }
+
+    /// One page of the tenant's members, in the order in which they came, and the cursor of the next.
+    ///
+    /// # Errors
+    /// As [`page`](Self::page).
+    pub async fn members(&self, limit: u32, cursor: Option<&str>) -> Result<(Vec<Membership>, Option<String>)> {
+        let (rows, next) = self.page(&membership::list().limit(limit), cursor).await?;
+        Ok((membership::listed(self.tenant, &rows)?, next))
+    }
+
+    /// The first page of a query, where the rest is of no interest.
+    ///
+    /// # Errors
+    /// 503 where DynamoDB does not answer.
+    pub async fn query(&self, query: &Query) -> Result<Vec<Row>> {
+        Ok(self.deps.db.query(self.tenant, query, None).await?.rows)
+    }
+
+    /// One page of a query, and the cursor of the next.
+    ///
+    /// # Errors
+    /// 422 `invalid_cursor`; 503 where DynamoDB or, for a first cursor, KMS does not answer.
+    pub async fn page(&self, query: &Query, cursor: Option<&str>) -> Result<(Vec<Row>, Option<String>)> {
+        let Self { deps, tenant, .. } = *self;
+        let name = tenant.to_string();
+        let from = match cursor {
+            None => None,
+            Some(cursor) => Some(cursor::open(cursor, &*deps.keyring.search(tenant).await?, &name, query)?),
+        };
+        let page = deps.db.query(tenant, query, from).await?;
+        let next = match page.next {
+            None => None,
+            Some(position) => Some(cursor::seal(&position, &*deps.keyring.search(tenant).await?, &name, query)?),
+        };
+        Ok((page.rows, next))
+    }
+}

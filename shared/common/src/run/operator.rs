@@ -1,0 +1,480 @@
+//! What is done with the cloud's credentials rather than a session: the first tenant, the first user, a developer's seed.
+//! Every act is on the audit record of whom it concerns.
+
+use crate::{
+    audit::event::{Record, Who},
+    aws::{
+        cognito::{Cognito, IfThere},
+        resilience,
+    },
+    base::{Error, EventId, Grant, Result, Role, TenantId, Timestamp, UserId, Uuid, telemetry::CorrelationId},
+    capabilities::members,
+    identity::{
+        EndReason, admin_count,
+        membership::{self, MemberPii, Membership},
+        second_factor,
+        session_end::{self, Ending},
+        sign_in_epoch,
+        tenant::{self, BaaTerm, Tenant, TenantStatus},
+    },
+    request::{Deps, commit::Unit, permit},
+    store::{
+        changes::{Condition, Edit, Op},
+        dynamodb::Query,
+        item::{Index, Item, Key, Table},
+        keyring::TenantKeyMode,
+    },
+};
+use ledger::ActorType;
+use phi::{Email, Sealed, SealedFields, SearchToken};
+use std::time::Duration;
+
+/// How long one act may take.
+const TIME: Duration = Duration::from_secs(20);
+/// For how long a tenant that an operator makes has a business associate agreement.
+const BAA_TERM: Duration = Duration::from_secs(3 * 365 * 24 * 60 * 60);
+
+/// Acts on the whole deployment. Functions have no way to one.
+#[derive(Debug)]
+pub struct Operator<'a> {
+    deps: &'a Deps,
+    /// Who is at the keyboard, as the audit log shall name them.
+    name: String,
+}
+
+/// Somebody to be added.
+#[derive(Debug)]
+pub struct NewUser<'a> {
+    pub email: &'a Email,
+    pub password: &'a str,
+    /// Whether the password is to stay. Otherwise the first sign-in asks for a new one.
+    pub permanent: bool,
+    pub roles: &'a [Role],
+}
+
+impl<'a> Operator<'a> {
+    pub fn new(deps: &'a Deps, name: impl Into<String>) -> Self {
+        Self { deps, name: name.into() }
+    }
+
+    pub(crate) const fn deps(&self) -> &Deps {
+        self.deps
+    }
+
+    /// Puts an act upon one thing on a tenant's record, before it is done.
+    pub(crate) async fn on_record(&self, tenant: TenantId, act: &'static str, kind: &str, id: &str) -> Result<()> {
+        self.on_record_because(tenant, act, kind, id, None).await
+    }
+
+    /// The same with a reason, which is a code.
+    pub(crate) async fn on_record_because(
+        &self,
+        tenant: TenantId,
+        act: &'static str,
+        kind: &str,
+        id: &str,
+        reason: Option<&str>,
+    ) -> Result<()> {
+        let mut unit = Unit::default();
+        self.record_because(&mut unit, tenant, act, vec![(kind.to_owned(), id.to_owned())], reason)?;
+        self.commit(&unit).await
+    }
+
+    /// Makes the platform's tenant and its first super_admin. A run that was cut off is completed by the next of the same
+    /// e-mail. Of two at once one goes on: it holds a lease of the first user, for as long as it may give them a password.
+    ///
+    /// # Errors
+    /// 409 `bootstrapped` the second time, 409 `bootstrap_in_progress` while another run holds the lease, or did when it was cut off;
+    /// 422 for a password that the pool refuses; 503.
+    pub async fn bootstrap(&self, email: &Email, password: &str, permanent: bool) -> Result<UserId> {
+        let cognito = self.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))?;
+        match self.create_platform().await {
+            Ok(()) | Err(Error::Conflict { .. }) => {}
+            Err(e) => return Err(e),
+        }
+        let (platform, lease) = (TenantId::PLATFORM, Lease::new(self.now()));
+        let user = match self.lease_first_user(cognito, email, &lease).await {
+            // Another run made somebody first. What it has made is there now.
+            Err(Error::Conflict { .. }) => self.lease_first_user(cognito, email, &lease).await?,
+            other => other?,
+        };
+        // Nobody has been told a password before the mark is gone, so whatever the pool has is replaced. No call of this leaves when
+        // another run may hold the lease.
+        let name = email.normalised();
+        let set = cognito.create_user(user, &name, password, permanent, IfThere::SetPassword);
+        if let Err(error) = resilience::within(lease.works_until, set).await {
+            // What the pool refuses is known not to be set; a call that was cut off may still arrive.
+            if error.status() < 500 {
+                let free = Edit::of(first_key()).remove(LEASE).remove(LEASED_UNTIL).when(lease.is_held());
+                let _ = self.deps.db.edit(platform, Table::Records, &free).await;
+            }
+            return Err(error);
+        }
+        let mut unit = Unit::default();
+        let edit = Edit::of(first_key()).text(STATE, DONE).remove(LEASE).remove(LEASED_UNTIL).when(lease.is_held());
+        unit.push(platform, Op::Edit { table: Table::Records, edit }, BOOTSTRAPPING);
+        self.record(&mut unit, platform, "finish_bootstrap", vec![("User".to_owned(), user.to_string())])?;
+        match self.commit(&unit).await {
+            // The password is good, and nobody knows whether the mark is there. Where it is, no other run will show a password, so
+            // this one must.
+            Ok(()) | Err(Error::Unavailable { .. }) => Ok(user),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The platform's first user, leased to this run: made, or taken over where an earlier run has not finished.
+    async fn lease_first_user(&self, cognito: &Cognito, email: &Email, lease: &Lease) -> Result<UserId> {
+        let platform = TenantId::PLATFORM;
+        let first = self.deps.db.get(platform, Table::Records, &first_key()).await?;
+        // Without a mark it was made by another way than this, or before there were marks: then the pool says whether it is done.
+        let marked = first.as_ref().and_then(|row| row.maybe_text(STATE).map(str::to_owned));
+        let first = first.map(|row| row.parse::<UserId>("user_id")).transpose()?;
+        let user = match (first, marked.as_deref(), self.claim(email).await?) {
+            (Some(first), Some(PENDING), (_, Some((_, user)))) if user == first => user,
+            (Some(first), None, (_, Some((_, user)))) if user == first && !cognito.has_signed_in(user).await? => user,
+            (Some(_), Some(PENDING), _) => {
+                let other = "a bootstrap of another e-mail was cut off: run it again with that e-mail";
+                return Err(Error::conflict("bootstrap_pending", other));
+            }
+            (Some(_), ..) => return Err(BOOTSTRAPPED),
+            (None, _, (_, Some((home, user)))) if home == platform => user,
+            (None, _, (_, Some(_))) => return Err(email_taken()),
+            (None, _, (token, None)) => {
+                return self.add_member(platform, email, &[Role::SuperAdmin], &token, FirstUser::Leased(lease)).await;
+            }
+        };
+        let mut unit = Unit::default();
+        let as_read = match marked {
+            Some(pending) => Condition::Is(STATE, pending),
+            None => Condition::Missing(STATE),
+        };
+        let edit = Edit::of(first_key()).text("user_id", user).text(STATE, PENDING);
+        let edit = edit.text(LEASE, &lease.id).number(LEASED_UNTIL, lease.until.as_millis());
+        let edit = edit.when(Condition::All(vec![as_read, lease.is_free()]));
+        unit.push(platform, Op::Edit { table: Table::Records, edit }, BOOTSTRAPPING);
+        self.record(&mut unit, platform, "resume_bootstrap", vec![("User".to_owned(), user.to_string())])?;
+        self.commit(&unit).await.map(|()| user)
+    }
+
+    /// Makes the platform's tenant.
+    ///
+    /// # Errors
+    /// 409 `bootstrapped` the second time.
+    pub async fn create_platform(&self) -> Result<()> {
+        match self.create(TenantId::PLATFORM, "platform", "bootstrap").await {
+            Err(Error::Conflict { .. }) => Err(BOOTSTRAPPED),
+            other => other,
+        }
+    }
+
+    /// The tenant of a name, if there is one.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn tenant_named(&self, name: &str) -> Result<Option<TenantId>> {
+        let row = self.deps.db.get(TenantId::PLATFORM, Table::Records, &tenant::name_key(name)).await?;
+        row.map(|row| row.parse("tenant_id")).transpose()
+    }
+
+    /// Makes a tenant with keys of its own.
+    ///
+    /// # Errors
+    /// 409 `tenant_exists` where the name is taken; 503.
+    pub async fn create_tenant(&self, name: &str) -> Result<TenantId> {
+        let tenant = TenantId::new(self.now());
+        self.create(tenant, name, "create_tenant").await?;
+        Ok(tenant)
+    }
+
+    async fn create(&self, tenant: TenantId, name: &str, act: &'static str) -> Result<()> {
+        let exists = || Error::conflict("tenant_exists", "there is a tenant of that name");
+        // Asked before a KMS key is made that nobody would use; the commit's condition decides.
+        if self.tenant_named(name).await?.is_some() {
+            return Err(exists());
+        }
+        let keyring = &self.deps.keyring;
+        let kms_key = match self.deps.config.tenant_key_mode {
+            TenantKeyMode::Own if tenant != TenantId::PLATFORM => keyring.kms_key(tenant, &self.deps.config.deployment).await?,
+            _ => self.deps.config.pool_key_arn.clone(),
+        };
+        let mut unit = Unit::default();
+        for (op, or) in keyring.first_keys(tenant, &kms_key).await? {
+            unit.push(tenant, op, or);
+        }
+        let now = self.now();
+        // Whoever makes a tenant with the cloud's credentials has signed an agreement with it.
+        let baa = (tenant != TenantId::PLATFORM).then(|| BaaTerm { signed_at: now, expires_at: now.plus(BAA_TERM) });
+        let profile = Tenant { baa, ..Tenant::new(name.to_owned(), TenantStatus::Active, now) };
+        unit.push(tenant, absent(Table::Records, profile.into_item()?), exists());
+        unit.push(TenantId::PLATFORM, absent(Table::Records, tenant::name_claim(name, tenant)), exists());
+        self.record(&mut unit, tenant, act, vec![("Tenant".to_owned(), tenant.to_string())])?;
+        self.commit(&unit).await
+    }
+
+    /// Has every tenant's own KMS key rotate by itself, as keys that are made now do. How many tenants have one. A key that rotates
+    /// already stays as it is, so a run that was cut off is completed by the next.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn rotate_tenant_keys(&self) -> Result<usize> {
+        let query = Query { newest_first: false, ..Query::index(Index::All, tenant::LIST).limit(1000) };
+        let rows = self.deps.db.query_all(TenantId::PLATFORM, &query).await?;
+        let mut rotating = 0;
+        for row in &rows {
+            let tenant: TenantId = row.parse("tenant_id")?;
+            if self.deps.keyring.rotate_tenants_key(tenant, &self.deps.config.deployment).await? {
+                self.on_record(tenant, "rotate_key", "Tenant", &tenant.to_string()).await?;
+                rotating += 1;
+            }
+        }
+        Ok(rotating)
+    }
+
+    /// Sets whether a tenant may be entered. Its gate is cached for five seconds.
+    ///
+    /// # Errors
+    /// 404 where there is no such tenant; 503.
+    pub async fn set_status(&self, tenant: TenantId, status: TenantStatus) -> Result<()> {
+        let mut unit = Unit::default();
+        let edit = Edit::of(tenant::profile_key()).text("status", status.as_str());
+        let op = Op::Edit { table: Table::Records, edit };
+        unit.push(tenant, op, Error::NotFound);
+        self.record(&mut unit, tenant, "set_tenant_status", vec![("Tenant".to_owned(), tenant.to_string())])?;
+        self.commit(&unit).await
+    }
+
+    /// Adds a user: the membership first, then Cognito, so that a run that was cut off is completed by the next. One who has
+    /// signed in is left alone.
+    ///
+    /// # Errors
+    /// 409 where the e-mail belongs to another tenant's user; 422 for a password that the pool refuses; 503.
+    pub async fn create_user(&self, tenant: TenantId, new: &NewUser<'_>) -> Result<UserId> {
+        let cognito = self.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))?;
+        let user = self.create_membership(tenant, new.email, new.roles).await?;
+        let there = IfThere::SetPasswordUnlessSignedIn;
+        cognito.create_user(user, &new.email.normalised(), new.password, new.permanent, there).await?;
+        Ok(user)
+    }
+
+    /// Adds a member who cannot sign in yet. One who is there already is found.
+    ///
+    /// # Errors
+    /// 409 where the e-mail belongs to another tenant's user; 503.
+    pub async fn create_membership(&self, tenant: TenantId, email: &Email, roles: &[Role]) -> Result<UserId> {
+        match self.claim(email).await? {
+            (_, Some((home, user))) if home == tenant => Ok(user),
+            (_, Some(_)) => Err(email_taken()),
+            (token, None) => self.add_member(tenant, email, roles, &token, FirstUser::Made).await,
+        }
+    }
+
+    /// Hands out an authenticator: from now on the member signs in with it. Their sessions end, and sign-ins that are under way: none of
+    /// them has given it.
+    ///
+    /// # Errors
+    /// 404 where there is no such member; 409 `changed` where they came in meanwhile; 503.
+    pub async fn hand_out_authenticator<T: SealedFields>(&self, tenant: TenantId, user: UserId, sealed: &T) -> Result<()> {
+        let (sealed, now) = (self.seal_authenticator(tenant, user, sealed).await?, self.now());
+        let opened = sign_in_epoch::opened(&self.deps.db, tenant, user).await?;
+        let open = members::unended(&self.deps.db, tenant, user, now).await?;
+        let mut unit = Unit::default();
+        let item = second_factor::handed_out(user, sealed);
+        unit.push(tenant, Op::Put { table: Table::Records, item, condition: None }, Error::internal("second factor"));
+        let edit = Edit::of(membership::key(user)).number("mfa_enrolled", true).add("version", 1);
+        unit.push(tenant, Op::Edit { table: Table::Records, edit }, Error::NotFound);
+        unit.push(tenant, sign_in_epoch::void(user, now, opened), members::CHANGED);
+        let correlation_id = CorrelationId::from_header(None, now);
+        let resources = vec![("User".to_owned(), user.to_string())];
+        let record = self.event(tenant, "hand_out_authenticator", resources, None, &correlation_id);
+        unit.push(tenant, record.op()?, Error::internal("audit event exists"));
+        let endings = open.iter().map(|open| Ending::of(user, open.session, EndReason::SecondFactorActivated));
+        session_end::end(&mut unit, tenant, endings.map(|ending| (ending, members::CHANGED)).collect(), &record)?;
+        self.commit(&unit).await
+    }
+
+    /// An authenticator's secret, bound to its place.
+    ///
+    /// # Errors
+    /// 503 where the tenant's key is not in memory and KMS does not answer.
+    pub async fn seal_authenticator<T: SealedFields>(&self, tenant: TenantId, user: UserId, sealed: &T) -> Result<Sealed<T>> {
+        permit::seal(self.deps, tenant, &second_factor::place(user), sealed).await
+    }
+
+    /// The token by which an e-mail is claimed, and whose it is.
+    async fn claim(&self, email: &Email) -> Result<(SearchToken, Option<(TenantId, UserId)>)> {
+        let platform = TenantId::PLATFORM;
+        let search = self.deps.keyring.search(platform).await?;
+        let token = search.field(&platform.to_string(), membership::EMAIL_FIELD).token(&email.normalised());
+        let row = self.deps.db.get(platform, Table::Records, &membership::email_key(token)).await?;
+        let owner = row.map(|row| Ok::<_, Error>((row.parse("tenant_id")?, row.parse("user_id")?))).transpose()?;
+        Ok((token, owner))
+    }
+
+    async fn add_member(
+        &self,
+        tenant: TenantId,
+        email: &Email,
+        roles: &[Role],
+        token: &SearchToken,
+        if_first: FirstUser<'_>,
+    ) -> Result<UserId> {
+        let now = self.now();
+        let user = UserId::new(now);
+        let pii = MemberPii { email: email.clone(), name: None };
+        let membership = Membership {
+            tenant,
+            user,
+            active: true,
+            invited: false,
+            grants: roles.iter().map(|r| Grant::always(*r)).collect::<Vec<_>>().into(),
+            department: None,
+            mfa_enrolled: false,
+            created_at: now,
+            version: 1,
+            pii: permit::seal(self.deps, tenant, &Membership::place(user), &pii).await?,
+        };
+        let administers = admin_count::counts(membership.has_arrived(), &membership.grants);
+        let (member, (directory, claim)) = (membership.into_item()?, membership::in_directory(user, tenant, token));
+        let mut unit = Unit::default();
+        unit.push(tenant, absent(Table::Records, member), email_taken());
+        unit.push(tenant, absent(Table::Records, Item::new(membership::entry_key(user))), email_taken());
+        unit.push(TenantId::PLATFORM, absent(Table::Records, directory), email_taken());
+        unit.push(TenantId::PLATFORM, absent(Table::Records, claim), email_taken());
+        if let Some((edit, or)) = admin_count::change(false, administers) {
+            unit.push(tenant, Op::Edit { table: Table::Records, edit }, or);
+        }
+        let first = Item::new(first_key()).text("user_id", user);
+        let first = match if_first {
+            FirstUser::Leased(Lease { id, until, .. }) => {
+                Some(first.text(STATE, PENDING).text(LEASE, id).number(LEASED_UNTIL, until.as_millis()))
+            }
+            FirstUser::Made if tenant != TenantId::PLATFORM => None,
+            FirstUser::Made => self.deps.db.get(tenant, Table::Records, &first_key()).await?.is_none().then_some(first),
+        };
+        if let Some(first) = first {
+            unit.push(tenant, absent(Table::Records, first), BOOTSTRAPPED);
+        }
+        self.record(&mut unit, tenant, "create_user", vec![("User".to_owned(), user.to_string())])?;
+        self.commit(&unit).await?;
+        Ok(user)
+    }
+
+    fn record(&self, unit: &mut Unit, tenant: TenantId, act: &'static str, resources: Vec<(String, String)>) -> Result<()> {
+        self.record_because(unit, tenant, act, resources, None)
+    }
+
+    fn record_because(
+        &self,
+        unit: &mut Unit,
+        tenant: TenantId,
+        act: &'static str,
+        resources: Vec<(String, String)>,
+        reason: Option<&str>,
+    ) -> Result<()> {
+        let correlation_id = CorrelationId::from_header(None, self.now());
+        let record = self.event(tenant, act, resources, reason, &correlation_id);
+        unit.push(tenant, record.op()?, Error::internal("audit event exists"));
+        Ok(())
+    }
+
+    fn event<'e>(
+        &'e self,
+        tenant: TenantId,
+        act: &'static str,
+        resources: Vec<(String, String)>,
+        reason: Option<&'e str>,
+        correlation_id: &'e CorrelationId,
+    ) -> Record<'e> {
+        let now = self.now();
+        Record {
+            id: EventId::new(now),
+            tenant,
+            now,
+            name: act,
+            who: Who { kind: Some(ActorType::Operator), id: Some(self.name.clone()), ..Who::default() },
+            action: None,
+            resources,
+            disclosed: Vec::new(),
+            redacted: Vec::new(),
+            purpose: None,
+            status: 200,
+            reason,
+            decided: None,
+            on_behalf_of: None,
+            policy_set_hash: self.deps.policies.hash(),
+            correlation_id,
+            changes: &[],
+        }
+    }
+
+    async fn commit(&self, unit: &Unit) -> Result<()> {
+        unit.commit(self.deps, self.now().plus(TIME)).await.map_err(|(_, _, error)| error)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.deps.clock.now()
+    }
+}
+
+/// Names the platform's first user: while there is none, it waits to be bootstrapped.
+fn first_key() -> Key {
+    Key::new("BOOTSTRAP", "FIRST_USER")
+}
+
+/// How far the bootstrap has come with the first user: pending until the pool has the password that is then shown.
+const STATE: &str = "state";
+const PENDING: &str = "pending";
+const DONE: &str = "done";
+
+/// Which run may give the first user a password, and until when.
+const LEASE: &str = "lease";
+const LEASED_UNTIL: &str = "leased_until";
+/// For so long a run may ask the pool.
+const WORKS: Duration = Duration::from_secs(40);
+/// For so long no other may: its last call has arrived by then, and its end was noted or not, by clocks that are half a minute apart.
+const LEASED: Duration = Duration::from_secs(90);
+
+const BOOTSTRAPPED: Error = Error::conflict("bootstrapped", "the platform has been bootstrapped already");
+const BOOTSTRAPPING: Error =
+    Error::conflict("bootstrap_in_progress", "another bootstrap is under way, or was cut off: try again in two minutes");
+
+/// A run's lease of the platform's first user.
+#[derive(Debug)]
+struct Lease {
+    id: String,
+    now: Timestamp,
+    works_until: Timestamp,
+    until: Timestamp,
+}
+
+impl Lease {
+    fn new(now: Timestamp) -> Self {
+        let id = Uuid::from_bytes(crate::base::random::bytes()).simple().to_string();
+        Self { id, now, works_until: now.plus(WORKS), until: now.plus(LEASED) }
+    }
+
+    fn is_held(&self) -> Condition {
+        Condition::Is(LEASE, self.id.clone())
+    }
+
+    fn is_free(&self) -> Condition {
+        Condition::Any(vec![Condition::Missing(LEASED_UNTIL), Condition::AtMost(LEASED_UNTIL, self.now.as_millis())])
+    }
+}
+
+/// What is noted of a member who is the platform's first.
+#[derive(Clone, Copy, Debug)]
+enum FirstUser<'a> {
+    /// The run that holds the lease has yet to give them a password.
+    Leased(&'a Lease),
+    /// Somebody has made them by another way.
+    Made,
+}
+
+fn email_taken() -> Error {
+    Error::conflict("email_taken", "this e-mail belongs to another user")
+}
+
+fn absent(table: Table, item: Item) -> Op {
+    Op::Put { table, item, condition: Some(Condition::Absent) }
+}

@@ -1,0 +1,351 @@
+//! The unit of work: what a handler wants to change. It never commits; the pipeline does, once, with the audit event, the
+//! domain events and the idempotency record in the same transaction.
+
+use crate::{
+    base::{Error, TenantId, Timestamp, UserId},
+    identity::{Membership, membership, session_end::Ending},
+    store::{
+        item::{Attributes, Index, Item, Key, Table, Version, prefixed},
+        outbox::DomainEvent,
+    },
+};
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+use std::collections::HashMap;
+
+/// What must hold for an operation to happen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Condition {
+    /// Nothing is there.
+    Absent,
+    /// Something is there.
+    Present,
+    /// Nothing is there, or what is there has expired (DynamoDB deletes late).
+    AbsentOrExpired { now_secs: i64 },
+    /// What is there has this version.
+    VersionIs(Version),
+    /// The attribute has this text.
+    Is(&'static str, String),
+    /// The attribute has another text, or there is none.
+    IsNot(&'static str, String),
+    /// The attribute has this number.
+    NumberIs(&'static str, i64),
+    /// The attribute is at most this number.
+    AtMost(&'static str, i64),
+    /// The attribute is this number at least.
+    AtLeast(&'static str, i64),
+    /// There is no such attribute, be there an item or not.
+    Missing(&'static str),
+    /// There is such an attribute.
+    Has(&'static str),
+    /// All of them.
+    All(Vec<Condition>),
+    /// One of them at least.
+    Any(Vec<Condition>),
+}
+
+impl Condition {
+    /// The attribute is as it was when it was read: of this text, or not there.
+    pub fn as_read(name: &'static str, was: Option<impl ToString>) -> Self {
+        was.map_or(Self::Missing(name), |was| Self::Is(name, was.to_string()))
+    }
+
+    pub(crate) fn expression(&self) -> (String, HashMap<String, String>, HashMap<String, AttributeValue>) {
+        let (mut names, mut values) = (HashMap::new(), HashMap::new());
+        let text = self.write(&mut names, &mut values);
+        (text, names, values)
+    }
+
+    fn write(&self, names: &mut HashMap<String, String>, values: &mut HashMap<String, AttributeValue>) -> String {
+        let n = values.len();
+        let mut bind = |name: &str, value| {
+            names.insert(format!("#c{n}"), name.to_owned());
+            values.insert(format!(":c{n}"), value);
+        };
+        match self {
+            Self::Absent => "attribute_not_exists(pk)".into(),
+            Self::Present => "attribute_exists(pk)".into(),
+            Self::AbsentOrExpired { now_secs } => {
+                bind("expires_at", AttributeValue::N(now_secs.to_string()));
+                format!("attribute_not_exists(pk) OR #c{n} < :c{n}")
+            }
+            Self::VersionIs(version) => {
+                bind("version", AttributeValue::N(version.0.to_string()));
+                format!("#c{n} = :c{n}")
+            }
+            Self::Is(name, text) => {
+                bind(name, AttributeValue::S(text.clone()));
+                format!("#c{n} = :c{n}")
+            }
+            Self::IsNot(name, text) => {
+                bind(name, AttributeValue::S(text.clone()));
+                format!("attribute_not_exists(#c{n}) OR #c{n} <> :c{n}")
+            }
+            Self::NumberIs(name, number) => {
+                bind(name, AttributeValue::N(number.to_string()));
+                format!("#c{n} = :c{n}")
+            }
+            Self::AtMost(name, number) => {
+                bind(name, AttributeValue::N(number.to_string()));
+                format!("#c{n} <= :c{n}")
+            }
+            Self::AtLeast(name, number) => {
+                bind(name, AttributeValue::N(number.to_string()));
+                format!("#c{n} >= :c{n}")
+            }
+            Self::Missing(name) => {
+                // A name of its own kind: it has no value, and placeholders count values.
+                names.insert(format!("#m_{name}"), (*name).to_owned());
+                format!("attribute_not_exists(#m_{name})")
+            }
+            Self::Has(name) => {
+                names.insert(format!("#m_{name}"), (*name).to_owned());
+                format!("attribute_exists(#m_{name})")
+            }
+            Self::All(conditions) => joined(conditions, " AND ", names, values),
+            Self::Any(conditions) => joined(conditions, " OR ", names, values),
+        }
+    }
+}
+
+fn joined(
+    conditions: &[Condition],
+    by: &str,
+    names: &mut HashMap<String, String>,
+    values: &mut HashMap<String, AttributeValue>,
+) -> String {
+    conditions.iter().map(|c| format!("({})", c.write(names, values))).collect::<Vec<_>>().join(by)
+}
+
+/// A change of some of an item's attributes; the others stay. Without [`Edit::when`] the item must be there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edit {
+    pub(crate) key: Key,
+    pub(crate) set: Attributes,
+    pub(crate) partitions: Vec<(Index, String)>,
+    pub(crate) remove: Vec<String>,
+    pub(crate) add: Vec<(String, i64)>,
+    pub(crate) condition: Condition,
+}
+
+impl Edit {
+    pub fn of(key: Key) -> Self {
+        Self {
+            key,
+            set: Attributes::new(),
+            partitions: Vec::new(),
+            remove: Vec::new(),
+            add: Vec::new(),
+            condition: Condition::Present,
+        }
+    }
+    #[must_use]
+    pub fn text(mut self, name: &str, value: impl ToString) -> Self {
+        self.set.insert(name.to_owned(), AttributeValue::S(value.to_string()));
+        self
+    }
+    #[must_use]
+    pub fn number(mut self, name: &str, value: impl Into<i64>) -> Self {
+        self.set.insert(name.to_owned(), AttributeValue::N(value.into().to_string()));
+        self
+    }
+    #[must_use]
+    pub fn bytes(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+        self.set.insert(name.to_owned(), AttributeValue::B(Blob::new(value.into())));
+        self
+    }
+    /// Takes the attribute away.
+    #[must_use]
+    pub fn remove(mut self, name: &str) -> Self {
+        self.remove.push(name.to_owned());
+        self
+    }
+    /// Adds to a number; one that is not there counts as zero.
+    #[must_use]
+    pub fn add(mut self, name: &str, by: i64) -> Self {
+        self.add.push((name.to_owned(), by));
+        self
+    }
+    /// Puts the item into `partition` of an index, as [`Item::indexed`].
+    #[must_use]
+    pub fn indexed(mut self, index: Index, partition: impl Into<String>, sort: impl ToString) -> Self {
+        self.partitions.push((index, partition.into()));
+        self.text(index.sort_attribute(), sort)
+    }
+    /// Takes the item out of an index.
+    #[must_use]
+    pub fn unindexed(self, index: Index) -> Self {
+        self.remove(index.attribute())
+    }
+    /// Puts the item on a list of what is due, at `at`, in place of when it was due before.
+    #[must_use]
+    pub fn due(self, list: &str, at: Timestamp) -> Self {
+        self.indexed(Index::Due, list, at)
+    }
+    /// Takes the item off its list of what is due.
+    #[must_use]
+    pub fn not_due(self) -> Self {
+        self.unindexed(Index::Due).remove(Index::Due.sort_attribute())
+    }
+    /// What must hold of the item; replaces that it is there.
+    #[must_use]
+    pub fn when(mut self, condition: Condition) -> Self {
+        self.condition = condition;
+        self
+    }
+
+    /// The update expression, its names and its values.
+    pub(crate) fn expression(&self, tenant: TenantId) -> (String, HashMap<String, String>, HashMap<String, AttributeValue>) {
+        let (mut names, mut values) = (HashMap::new(), HashMap::new());
+        let mut set = self.set.clone();
+        for (index, partition) in &self.partitions {
+            set.insert(index.attribute().to_owned(), AttributeValue::S(prefixed(tenant, partition)));
+        }
+        let mut clauses = Vec::new();
+        let mut clause = |verb: &str, parts: Vec<String>| {
+            if !parts.is_empty() {
+                clauses.push(format!("{verb} {}", parts.join(", ")));
+            }
+        };
+        let mut bind = |kind: char, i: usize, name: &str, value: Option<AttributeValue>| {
+            names.insert(format!("#{kind}{i}"), name.to_owned());
+            value.map(|value| values.insert(format!(":{kind}{i}"), value));
+        };
+        let set: Vec<_> = set.into_iter().enumerate().collect();
+        clause("SET", set.iter().map(|(i, _)| format!("#s{i} = :s{i}")).collect());
+        for (i, (name, value)) in set {
+            bind('s', i, &name, Some(value));
+        }
+        clause("REMOVE", (0..self.remove.len()).map(|i| format!("#r{i}")).collect());
+        for (i, name) in self.remove.iter().enumerate() {
+            bind('r', i, name, None);
+        }
+        clause("ADD", (0..self.add.len()).map(|i| format!("#a{i} :a{i}")).collect());
+        for (i, (name, by)) in self.add.iter().enumerate() {
+            bind('a', i, name, Some(AttributeValue::N(by.to_string())));
+        }
+        (clauses.join(" "), names, values)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Op {
+    Put { table: Table, item: Item, condition: Option<Condition> },
+    Edit { table: Table, edit: Edit },
+    Delete { table: Table, key: Key, condition: Option<Condition> },
+    Check { table: Table, key: Key, condition: Condition },
+}
+
+impl Op {
+    pub(crate) const fn table(&self) -> Table {
+        match self {
+            Self::Put { table, .. } | Self::Edit { table, .. } | Self::Delete { table, .. } | Self::Check { table, .. } => *table,
+        }
+    }
+    pub(crate) const fn key(&self) -> &Key {
+        match self {
+            Self::Put { item, .. } => item.key(),
+            Self::Edit { edit, .. } => &edit.key,
+            Self::Delete { key, .. } | Self::Check { key, .. } => key,
+        }
+    }
+    /// The same, where `also` holds besides.
+    pub(crate) fn when_also(mut self, also: Condition) -> Self {
+        match &mut self {
+            Self::Put { condition, .. } | Self::Delete { condition, .. } => {
+                *condition = Some(match condition.take() {
+                    Some(own) => Condition::All(vec![own, also]),
+                    None => also,
+                });
+            }
+            Self::Edit { edit: Edit { condition, .. }, .. } | Self::Check { condition, .. } => {
+                *condition = Condition::All(vec![condition.clone(), also]);
+            }
+        }
+        self
+    }
+    pub(crate) const fn condition(&self) -> Option<&Condition> {
+        match self {
+            Self::Put { condition, .. } | Self::Delete { condition, .. } => condition.as_ref(),
+            Self::Edit { edit: Edit { condition, .. }, .. } | Self::Check { condition, .. } => Some(condition),
+        }
+    }
+}
+
+/// The changes of one request: each with the error that its failed condition means.
+#[derive(Debug, Default)]
+pub struct Changes {
+    pub(crate) ops: Vec<(Op, Error)>,
+    pub(crate) endings: Vec<(Ending, Error)>,
+    pub(crate) notes: Vec<Edit>,
+    pub(crate) events: Vec<DomainEvent>,
+    pub(crate) changed: Vec<&'static str>,
+}
+
+impl Changes {
+    /// Puts an item where none is.
+    pub fn create(&mut self, item: Item, or: Error) {
+        self.put(Table::Records, item, Condition::Absent, or);
+    }
+    /// Puts an item over the one that has `version`; another version is [`Error::Stale`].
+    pub fn replace(&mut self, item: Item, version: Version) {
+        self.put(Table::Records, item, Condition::VersionIs(version), Error::Stale);
+    }
+    /// Deletes an item of which `condition` holds.
+    pub fn delete(&mut self, key: Key, condition: Condition, or: Error) {
+        self.ops.push((Op::Delete { table: Table::Records, key, condition: Some(condition) }, or));
+    }
+    /// Changes nothing, but lets the commit fail where `condition` does not hold.
+    pub fn check(&mut self, key: Key, condition: Condition, or: Error) {
+        self.ops.push((Op::Check { table: Table::Records, key, condition }, or));
+    }
+    /// Lets the commit fail unless `user` is an active member of this tenant at that moment, and a person.
+    pub fn check_member(&mut self, user: UserId, or: Error) {
+        self.check(membership::key(user), membership::is_active_person(), or);
+    }
+    /// Lets the commit fail unless a member is still as they were read.
+    pub fn check_unchanged(&mut self, member: &Membership, or: Error) {
+        self.check(membership::key(member.user), Condition::VersionIs(Version(member.version)), or);
+    }
+    /// Changes some of an item's attributes.
+    pub fn edit(&mut self, edit: Edit, or: Error) {
+        self.ops.push((Op::Edit { table: Table::Records, edit }, or));
+    }
+    /// Bookkeeping: goes with the other changes where there are some, and is no business of the audit log's where there are
+    /// none. It does not happen where its condition does not hold, for then somebody has been faster; nor do the others.
+    pub fn note(&mut self, edit: Edit) {
+        self.notes.push(edit);
+    }
+    /// Says that something happened. Whoever is interested hears of it after the commit.
+    pub fn emit(&mut self, event: DomainEvent) {
+        self.events.push(event);
+    }
+    /// Ends a session, which is announced and put on record with it.
+    pub(crate) fn end_session(&mut self, ending: Ending, or: Error) {
+        self.endings.push((ending, or));
+    }
+    /// Names the fields that change, for the audit record. Never their values.
+    pub fn changed(&mut self, fields: impl IntoIterator<Item = &'static str>) {
+        self.changed.extend(fields);
+    }
+    pub(crate) fn put(&mut self, table: Table, item: Item, condition: Condition, or: Error) {
+        self.ops.push((Op::Put { table, item, condition: Some(condition) }, or));
+    }
+    /// Whether nothing changes that anybody would ask about.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ops.is_empty() && self.endings.is_empty() && self.events.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_nest_without_sharing_a_placeholder() {
+        let all = Condition::All(vec![Condition::VersionIs(Version(3)), Condition::Is("status", "active".into())]);
+        let (text, names, values) = all.expression();
+        assert_eq!(text, "(#c0 = :c0) AND (#c1 = :c1)");
+        assert_eq!((names["#c0"].as_str(), names["#c1"].as_str()), ("version", "status"));
+        assert_eq!(values.len(), 2);
+    }
+}

@@ -1,0 +1,323 @@
+//! The tables, seen only through a tenant. Every key is prefixed here, from the verified scope, and nowhere else.
+
+use crate::{
+    aws::resilience::Refused,
+    base::{
+        Error, Result, TenantId, Timestamp,
+        error::Cause,
+        stored::{Kept, Listed, Stored, Unknown},
+    },
+};
+use aws_sdk_dynamodb::{
+    error::{ProvideErrorMetadata, SdkError},
+    primitives::Blob,
+    types::AttributeValue,
+};
+use aws_smithy_runtime_api::client::result::DispatchFailure;
+use std::collections::HashMap;
+
+/// One of the four tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Business items.
+    Records,
+    /// Audit and domain events on their way out; heads of the sealed log.
+    Ledger,
+    /// Wrapped keys.
+    Keys,
+    /// Sessions, limits, idempotency records: what may be forgotten.
+    Ephemera,
+}
+
+/// An index of the records table; [`Index::Due`] is one of the ephemera too. All but the last share the range attribute `ix_sort`,
+/// which holds an id and so sorts by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Index {
+    All,
+    Status,
+    Assignee,
+    StatusAssignee,
+    Token1,
+    Token2,
+    /// What waits for its time, a partition a list; keys only, sorted by `ix_due_at`.
+    Due,
+}
+
+impl Index {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Status => "status",
+            Self::Assignee => "assignee",
+            Self::StatusAssignee => "status_assignee",
+            Self::Token1 => "token_1",
+            Self::Token2 => "token_2",
+            Self::Due => "due",
+        }
+    }
+    pub(crate) const fn attribute(self) -> &'static str {
+        match self {
+            Self::All => "ix_all",
+            Self::Status => "ix_status",
+            Self::Assignee => "ix_assignee",
+            Self::StatusAssignee => "ix_status_assignee",
+            Self::Token1 => "ix_token_1",
+            Self::Token2 => "ix_token_2",
+            Self::Due => "ix_due",
+        }
+    }
+    pub(crate) const fn sort_attribute(self) -> &'static str {
+        match self {
+            Self::Due => "ix_due_at",
+            _ => SORT,
+        }
+    }
+}
+
+const SORT: &str = "ix_sort";
+
+/// Where an item lies inside its tenant: a partition such as `SHIPMENT#shp_…` and a sort key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    partition: String,
+    sort: String,
+}
+
+impl Key {
+    pub fn new(partition: impl Into<String>, sort: impl Into<String>) -> Self {
+        Self { partition: partition.into(), sort: sort.into() }
+    }
+    /// What binds a sealed record to its place: its name within the tenant's table.
+    pub fn place(&self) -> &str {
+        &self.partition
+    }
+    /// What tells items of one partition apart.
+    pub fn sort(&self) -> &str {
+        &self.sort
+    }
+    pub(crate) fn attributes(&self, tenant: TenantId) -> Attributes {
+        HashMap::from([
+            ("pk".to_owned(), AttributeValue::S(prefixed(tenant, &self.partition))),
+            ("sk".to_owned(), AttributeValue::S(self.sort.clone())),
+        ])
+    }
+}
+
+/// INVARIANT: the only place where a tenant becomes part of a key.
+pub(crate) fn prefixed(tenant: TenantId, partition: &str) -> String {
+    format!("{tenant}#{partition}")
+}
+
+pub(crate) type Attributes = HashMap<String, AttributeValue>;
+
+/// An item: its key and its attributes. Built by a domain's `store`, the only place that knows their names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    key: Key,
+    attributes: Attributes,
+    indexes: Vec<(Index, String)>,
+}
+
+impl Item {
+    pub fn new(key: Key) -> Self {
+        Self { key, attributes: HashMap::new(), indexes: Vec::new() }
+    }
+    #[must_use]
+    pub fn text(mut self, name: &str, value: impl ToString) -> Self {
+        self.attributes.insert(name.to_owned(), AttributeValue::S(value.to_string()));
+        self
+    }
+    /// Leaves the attribute out where there is no value.
+    #[must_use]
+    pub fn maybe(self, name: &str, value: Option<impl ToString>) -> Self {
+        match value {
+            Some(value) => self.text(name, value),
+            None => self,
+        }
+    }
+    #[must_use]
+    pub fn number(mut self, name: &str, value: impl Into<i64>) -> Self {
+        self.attributes.insert(name.to_owned(), AttributeValue::N(value.into().to_string()));
+        self
+    }
+    #[must_use]
+    pub fn bytes(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+        self.attributes.insert(name.to_owned(), AttributeValue::B(Blob::new(value.into())));
+        self
+    }
+    #[must_use]
+    pub fn version(self, version: Version) -> Self {
+        self.number("version", version.0)
+    }
+    /// Puts the item into `partition` of an index; `sort` is the same for every index of an item.
+    #[must_use]
+    pub fn indexed(mut self, index: Index, partition: impl Into<String>, sort: impl ToString) -> Self {
+        self.indexes.push((index, partition.into()));
+        self.text(index.sort_attribute(), sort)
+    }
+    /// Puts the item on a list of what is due, at `at`.
+    #[must_use]
+    pub fn due(self, list: &str, at: Timestamp) -> Self {
+        self.indexed(Index::Due, list, at)
+    }
+
+    pub const fn key(&self) -> &Key {
+        &self.key
+    }
+    pub(crate) const fn parts(&self) -> (&Attributes, &[(Index, String)]) {
+        (&self.attributes, self.indexes.as_slice())
+    }
+    pub(crate) fn into_attributes(self, tenant: TenantId) -> Attributes {
+        let mut attributes = self.attributes;
+        for (index, partition) in self.indexes {
+            attributes.insert(index.attribute().to_owned(), AttributeValue::S(prefixed(tenant, &partition)));
+        }
+        attributes.extend(self.key.attributes(tenant));
+        attributes
+    }
+}
+
+/// How often an item's business state has changed; its ETag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct Version(pub i64);
+
+impl Version {
+    pub const FIRST: Self = Self(1);
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// An item as it was read. Reading an attribute that is not there, or not of its type, is an internal error: only our own
+/// code writes items. But another version of it does too, so words of closed sets are read by [`word`](Self::word), and JSON
+/// by [`kept`](Self::kept) and [`listed`](Self::listed): what of them is unknown here is counted and ignored.
+#[derive(Clone, Debug)]
+pub struct Row {
+    attributes: Attributes,
+    unknown: Unknown,
+}
+
+impl Row {
+    pub(crate) fn new(attributes: Attributes) -> Self {
+        Self { attributes, unknown: Unknown::default() }
+    }
+    /// The same, which says to `unknown` what this version does not know of it.
+    pub(crate) fn counted(self, unknown: &Unknown) -> Self {
+        Self { unknown: unknown.clone(), ..self }
+    }
+    /// A word of a closed set; nothing where this version does not know it.
+    pub fn word<T: std::str::FromStr>(&self, name: &'static str) -> Result<Option<T>> {
+        let word = self.text(name)?.parse().ok();
+        self.unknown.add(usize::from(word.is_none()));
+        Ok(word)
+    }
+    /// An object that is stored as JSON.
+    pub fn kept<T: Stored>(&self, name: &'static str) -> Result<Kept<T>> {
+        let (kept, unknown) = Kept::read(self.text(name)?, name)?;
+        self.unknown.add(unknown);
+        Ok(kept)
+    }
+    /// A list of objects that is stored as JSON.
+    pub fn listed<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq>(&self, name: &'static str) -> Result<Listed<T>> {
+        let (listed, unknown) = Listed::read(self.text(name)?, name)?;
+        self.unknown.add(unknown);
+        Ok(listed)
+    }
+    pub fn text(&self, name: &'static str) -> Result<&str> {
+        self.maybe_text(name).ok_or(Error::internal(name))
+    }
+    pub fn maybe_text(&self, name: &str) -> Option<&str> {
+        self.attributes.get(name).and_then(|v| v.as_s().ok()).map(String::as_str)
+    }
+    pub fn parse<T: std::str::FromStr>(&self, name: &'static str) -> Result<T> {
+        self.text(name)?.parse().map_err(|_| Error::internal(name))
+    }
+    pub fn maybe<T: std::str::FromStr>(&self, name: &'static str) -> Result<Option<T>> {
+        self.maybe_text(name).map(|text| text.parse().map_err(|_| Error::internal(name))).transpose()
+    }
+    pub fn number(&self, name: &'static str) -> Result<i64> {
+        self.maybe_number(name).ok_or(Error::internal(name))
+    }
+    pub fn maybe_number(&self, name: &str) -> Option<i64> {
+        self.attributes.get(name).and_then(|v| v.as_n().ok()).and_then(|n| n.parse().ok())
+    }
+    pub fn bytes(&self, name: &'static str) -> Result<&[u8]> {
+        self.maybe_bytes(name).ok_or(Error::internal(name))
+    }
+    pub fn maybe_bytes(&self, name: &str) -> Option<&[u8]> {
+        self.attributes.get(name).and_then(|v| v.as_b().ok()).map(AsRef::as_ref)
+    }
+    pub fn version(&self) -> Result<Version> {
+        self.number("version").map(Version)
+    }
+    /// Where the item lies inside its tenant.
+    pub fn key(&self) -> Result<Key> {
+        let (_, partition) = self.text("pk")?.split_once('#').ok_or(Error::internal("pk"))?;
+        Ok(Key::new(partition, self.text("sk")?))
+    }
+}
+
+/// What a failed call to a service says of itself: its error code, never its message.
+pub(crate) fn unavailable<E: ProvideErrorMetadata, R>(service: &'static str) -> impl Fn(SdkError<E, R>) -> Error {
+    move |e| Error::Unavailable { service, cause: cause(&e) }
+}
+
+pub(crate) fn cause<E: ProvideErrorMetadata, R>(e: &SdkError<E, R>) -> Cause {
+    match e {
+        SdkError::ServiceError(e) => Cause::code(e.err().code().unwrap_or("service error")),
+        SdkError::TimeoutError(_) => Cause::code("timeout"),
+        SdkError::DispatchFailure(e) => Cause::code(undispatched(e)),
+        SdkError::ResponseError(_) => Cause::code("unreadable answer"),
+        _ => Cause::code("request not built"),
+    }
+}
+
+/// Whether it was our own guard that did not let the call out.
+fn undispatched(e: &DispatchFailure) -> &'static str {
+    let source = e.as_connector_error().and_then(std::error::Error::source);
+    match source.and_then(|source| source.downcast_ref::<Refused>()) {
+        Some(refused) => refused.as_str(),
+        None if e.is_timeout() => "timeout",
+        None => "no connection",
+    }
+}
+
+impl Row {
+    /// The tenant in whose partition the item was found: what the policy compares, taken from the item, not the caller.
+    pub fn tenant(&self) -> Result<TenantId> {
+        let pk = self.text("pk")?;
+        pk.split_once('#').and_then(|(tenant, _)| tenant.parse().ok()).ok_or(Error::internal("pk"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_types::error::{ErrorMetadata, metadata::Builder};
+
+    #[test]
+    fn call_that_failed_says_how_by_a_fixed_word_or_the_services_code() {
+        let not_sent = |error| SdkError::dispatch_failure(error);
+        let said = |metadata: Builder| SdkError::service_error(metadata.message("Ada Sample").build(), ());
+        let failures: [(SdkError<ErrorMetadata, ()>, &str); 10] = [
+            (said(ErrorMetadata::builder().code("ThrottlingException")), "ThrottlingException"),
+            (said(ErrorMetadata::builder()), "service error"),
+            (SdkError::timeout_error("Ada Sample"), "timeout"),
+            (SdkError::response_error("Ada Sample", ()), "unreadable answer"),
+            (SdkError::construction_failure("Ada Sample"), "request not built"),
+            (not_sent(ConnectorError::timeout("Ada Sample".into())), "timeout"),
+            (not_sent(ConnectorError::io("Ada Sample".into())), "no connection"),
+            (not_sent(ConnectorError::io(Refused::Open.into())), "circuit open"),
+            (not_sent(ConnectorError::timeout(Refused::Late.into())), "deadline passed"),
+            (not_sent(ConnectorError::other(Refused::Spent.into(), None)), "retry budget spent"),
+        ];
+        for (failure, word) in failures {
+            assert_eq!(cause(&failure).as_str(), word, "{failure:?}");
+            let expected = Error::Unavailable { service: "dynamodb", cause: Cause::code(word) };
+            assert_eq!(format!("{:?}", unavailable("dynamodb")(failure)), format!("{expected:?}"));
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! The key hierarchy over KMS: a tenant's branch and search keys, wrapped in the `keys` table, unwrapped in memory for 15
+//! minutes at most and zeroised when they leave it.
+//!
+//! A tenant's rows are read by one Query, and only the keys that are used are unwrapped. With a warm cache nothing here
+//! calls anything. What it does not protect: a process's memory while a key is in it.
+
+use crate::{
+    base::{CacheStats, Clock, Error, Result, TenantId, Timestamp, cache::Counts},
+    store::{
+        changes::{Condition, Op},
+        dynamodb::{Db, Query},
+        item::{Item, Key, Row, Table, cause, unavailable},
+    },
+};
+use aws_sdk_kms::{
+    Client,
+    primitives::Blob,
+    types::{KeySpec, Tag},
+};
+use phi::{BranchKey, KeyVersion, SearchKey};
+use std::{
+    collections::HashMap,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
+
+/// How long an unwrapped key may stay in memory.
+pub const CACHED_FOR: Duration = Duration::from_secs(15 * 60);
+/// How many tenants' keys one process holds.
+pub(crate) const TENANTS: usize = 512;
+
+const SERVICE: &str = "kms";
+const PARTITION: &str = "KEYS";
+
+/// Which KMS key wraps a new tenant's keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TenantKeyMode {
+    /// One of its own: destroying it shreds the tenant's data, old copies of the tables included.
+    #[default]
+    Own,
+    /// The pool's: cheaper, and shredding holds only against those who hold no copy of the wrapped keys.
+    Pool,
+}
+
+impl FromStr for TenantKeyMode {
+    type Err = &'static str;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        match s {
+            "own" => Ok(Self::Own),
+            "pool" => Ok(Self::Pool),
+            _ => Err("expected `own` or `pool`"),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Keyring {
+    kms: Client,
+    db: Db,
+    clock: Arc<dyn Clock>,
+    cache: Mutex<HashMap<TenantId, Arc<Entry>>>,
+    counts: Counts,
+}
+
+/// One tenant's keys: the wrapped rows, and those that have been unwrapped.
+#[derive(Debug)]
+struct Entry {
+    loaded_at: Timestamp,
+    rows: OnceCell<Vec<Wrapped>>,
+    branch: Mutex<HashMap<KeyVersion, Arc<OnceCell<Arc<BranchKey>>>>>,
+    search: OnceCell<Arc<SearchKey>>,
+}
+
+impl Entry {
+    fn new(loaded_at: Timestamp, rows: OnceCell<Vec<Wrapped>>) -> Self {
+        Self { loaded_at, rows, branch: Mutex::default(), search: OnceCell::new() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    Branch,
+    Search,
+}
+
+impl std::str::FromStr for Use {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        [Self::Branch, Self::Search].into_iter().find(|purpose| purpose.as_str() == text).ok_or(())
+    }
+}
+
+impl Use {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Branch => "branch",
+            Self::Search => "search",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Wrapped {
+    purpose: Use,
+    version: KeyVersion,
+    kms_key_arn: String,
+    ciphertext: Vec<u8>,
+}
+
+impl Keyring {
+    pub(crate) fn new(kms: Client, db: Db, clock: Arc<dyn Clock>) -> Self {
+        Self { kms, db, clock, cache: Mutex::default(), counts: Counts::default() }
+    }
+
+    /// The branch key under which `tenant`'s records are sealed now.
+    pub(crate) async fn current(&self, tenant: TenantId) -> Result<Arc<BranchKey>> {
+        let newest = |rows: &[Wrapped]| rows.iter().filter(|w| w.purpose == Use::Branch).max_by_key(|w| w.version).cloned();
+        let (entry, wrapped) = self.find(tenant, newest, "no branch key").await?;
+        self.unwrap_branch(tenant, &entry, &wrapped).await
+    }
+
+    /// The branch key that sealed a record, by its version.
+    pub(crate) async fn branch(&self, tenant: TenantId, version: KeyVersion) -> Result<Arc<BranchKey>> {
+        let that = |rows: &[Wrapped]| rows.iter().find(|w| w.purpose == Use::Branch && w.version == version).cloned();
+        let (entry, wrapped) = self.find(tenant, that, "unknown key version").await?;
+        self.unwrap_branch(tenant, &entry, &wrapped).await
+    }
+
+    pub(crate) async fn search(&self, tenant: TenantId) -> Result<Arc<SearchKey>> {
+        let that = |rows: &[Wrapped]| rows.iter().find(|w| w.purpose == Use::Search).cloned();
+        let (entry, wrapped) = self.find(tenant, that, "no search key").await?;
+        self.count(&entry.search);
+        let key = entry.search.get_or_try_init(async || {
+            let bytes = self.counts.load(self.unwrap(tenant, &wrapped)).await?;
+            Ok::<_, Error>(Arc::new(SearchKey::new(wrapped.version, bytes)))
+        });
+        key.await.cloned()
+    }
+
+    async fn unwrap_branch(&self, tenant: TenantId, entry: &Entry, wrapped: &Wrapped) -> Result<Arc<BranchKey>> {
+        let cell = lock(&entry.branch).entry(wrapped.version).or_default().clone();
+        self.count(&cell);
+        let key = cell.get_or_try_init(async || {
+            let bytes = self.counts.load(self.unwrap(tenant, wrapped)).await?;
+            Ok::<_, Error>(Arc::new(BranchKey::new(wrapped.version, bytes)))
+        });
+        key.await.cloned()
+    }
+
+    fn count<K>(&self, key: &OnceCell<K>) {
+        if key.initialized() { self.counts.hit() } else { self.counts.miss() }
+    }
+
+    /// How often a key was in memory. An entry is a tenant's, with whatever keys of its have been unwrapped.
+    pub(crate) fn stats(&self) -> CacheStats {
+        let entries = lock(&self.cache).len();
+        self.counts.stats("keys", u64::try_from(entries).unwrap_or(u64::MAX))
+    }
+
+    /// A tenant's entry, made anew when it has been kept for too long. Two callers share one load.
+    fn entry(&self, tenant: TenantId) -> Arc<Entry> {
+        let now = self.clock.now();
+        let mut cache = lock(&self.cache);
+        cache.retain(|_, e| now.since(e.loaded_at) < CACHED_FOR && e.loaded_at <= now);
+        if cache.len() >= TENANTS && !cache.contains_key(&tenant) {
+            let oldest = cache.iter().min_by_key(|(_, e)| e.loaded_at).map(|(t, _)| *t);
+            oldest.map(|t| cache.remove(&t));
+        }
+        cache.entry(tenant).or_insert_with(|| Arc::new(Entry::new(now, OnceCell::new()))).clone()
+    }
+
+    /// The wrapped key that `wanted` picks, with the entry that it belongs to. Only keys that are there are remembered: where the
+    /// remembered rows lack the wanted one, the rows are read again, since it may have been stored after they were read.
+    async fn find(
+        &self,
+        tenant: TenantId,
+        wanted: impl Fn(&[Wrapped]) -> Option<Wrapped>,
+        missing: &'static str,
+    ) -> Result<(Arc<Entry>, Wrapped)> {
+        let entry = self.entry(tenant);
+        let known = entry.rows.initialized();
+        let rows = entry.rows.get_or_try_init(|| self.load(tenant)).await?;
+        if let Some(wrapped) = wanted(rows) {
+            return Ok((entry, wrapped));
+        }
+        if !known {
+            return Err(Error::internal(missing));
+        }
+        let now = self.clock.now();
+        let rows = self.load(tenant).await?;
+        let wrapped = wanted(&rows).ok_or(Error::internal(missing))?;
+        let entry = Arc::new(Entry::new(now, OnceCell::new_with(Some(rows))));
+        lock(&self.cache).insert(tenant, entry.clone());
+        Ok((entry, wrapped))
+    }
+
+    async fn load(&self, tenant: TenantId) -> Result<Vec<Wrapped>> {
+        let page = self.db.query(tenant, &Query::partition(Table::Keys, PARTITION), None).await?;
+        // An empty answer is not remembered: a tenant that is being made has its keys a moment later.
+        if page.rows.is_empty() {
+            return Err(Error::internal("no keys"));
+        }
+        page.rows.iter().filter_map(|row| Wrapped::from_row(row).transpose()).collect()
+    }
+
+    async fn unwrap(&self, tenant: TenantId, wrapped: &Wrapped) -> Result<Zeroizing<[u8; 32]>> {
+        let mut request = self.kms.decrypt().key_id(&wrapped.kms_key_arn).ciphertext_blob(Blob::new(wrapped.ciphertext.clone()));
+        for (name, value) in context(tenant, wrapped.purpose, wrapped.version) {
+            request = request.encryption_context(name, value);
+        }
+        let answer = request.send().await.map_err(|e| match e.as_service_error() {
+            // Wrapped for another tenant, purpose or version, or damaged: asking again would not help.
+            Some(refused) if refused.is_invalid_ciphertext_exception() || refused.is_incorrect_key_exception() => {
+                Error::Internal { what: "open", cause: cause(&e) }
+            }
+            _ => unavailable(SERVICE)(e),
+        })?;
+        let plaintext = Zeroizing::new(answer.plaintext.ok_or(Error::internal("kms decrypt"))?.into_inner());
+        let bytes: &[u8; 32] = plaintext.as_slice().try_into().map_err(|_| Error::internal("key length"))?;
+        Ok(Zeroizing::new(*bytes))
+    }
+
+    /// Makes a tenant's first keys, wrapped by `kms_key_arn`: the operations that store them.
+    pub(crate) async fn first_keys(&self, tenant: TenantId, kms_key_arn: &str) -> Result<Vec<(Op, Error)>> {
+        let mut ops = Vec::new();
+        for purpose in [Use::Branch, Use::Search] {
+            let version = KeyVersion::FIRST;
+            let mut request = self.kms.generate_data_key_without_plaintext().key_id(kms_key_arn).number_of_bytes(32);
+            for (name, value) in context(tenant, purpose, version) {
+                request = request.encryption_context(name, value);
+            }
+            let answer = request.send().await.map_err(unavailable(SERVICE))?;
+            let ciphertext = answer.ciphertext_blob.ok_or(Error::internal("kms generate data key"))?.into_inner();
+            let item = Wrapped { purpose, version, kms_key_arn: kms_key_arn.to_owned(), ciphertext }.into_item(self.clock.now());
+            let taken = Error::conflict("keys_exist", "the tenant has keys already");
+            ops.push((Op::Put { table: Table::Keys, item, condition: Some(Condition::Absent) }, taken));
+        }
+        Ok(ops)
+    }
+
+    /// Whether a tenant has its first keys.
+    pub(crate) async fn has_keys(&self, tenant: TenantId) -> Result<bool> {
+        let query = Query::partition(Table::Keys, PARTITION).limit(1);
+        Ok(!self.db.query(tenant, &query, None).await?.rows.is_empty())
+    }
+
+    /// The ARN of the KMS key that is one tenant's own, made where there is none: its alias, which follows from the tenant, says
+    /// which. A key that was made and not named, because the process ended in between, or because another was faster, has
+    /// wrapped nothing. It bears the tenant's tag, and no alias: so it is found.
+    ///
+    /// The key rotates by itself from the start. AWS counts a key's tags for its authorization within five minutes, so the calls after
+    /// its making may be denied at first: the caller comes again, and finds the key by its alias.
+    pub(crate) async fn kms_key(&self, tenant: TenantId, deployment: &str) -> Result<String> {
+        let alias = tenants_alias(tenant, deployment);
+        let arn = match self.named(&alias).await? {
+            Some(arn) => arn,
+            None => self.make_kms_key(tenant, deployment, &alias).await?,
+        };
+        self.rotate_yearly(&arn).await?;
+        Ok(arn)
+    }
+
+    /// Has the KMS key that is one tenant's own rotate by itself. Whether the tenant has one.
+    pub(crate) async fn rotate_tenants_key(&self, tenant: TenantId, deployment: &str) -> Result<bool> {
+        match self.named(&tenants_alias(tenant, deployment)).await? {
+            Some(arn) => self.rotate_yearly(&arn).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Of a key that rotates already it changes nothing.
+    async fn rotate_yearly(&self, arn: &str) -> Result<()> {
+        self.kms.enable_key_rotation().key_id(arn).send().await.map(drop).map_err(unavailable(SERVICE))
+    }
+
+    async fn make_kms_key(&self, tenant: TenantId, deployment: &str, alias: &str) -> Result<String> {
+        let tag = |key: &str, value: &str| {
+            Tag::builder().tag_key(key).tag_value(value).build().map_err(|_| Error::internal("kms key tag"))
+        };
+        let request = self.kms.create_key().key_spec(KeySpec::SymmetricDefault).description(format!("tenant keys of {tenant}"));
+        let request = request.tags(tag("cloister:deployment", deployment)?).tags(tag("cloister:tenant", &tenant.to_string())?);
+        let answer = request.send().await.map_err(unavailable(SERVICE))?;
+        let made = answer.key_metadata.and_then(|m| m.arn).ok_or(Error::internal("kms create key"))?;
+        match self.kms.create_alias().alias_name(alias).target_key_id(&made).send().await {
+            Ok(_) => Ok(made),
+            // Somebody else was faster: theirs is the tenant's.
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_already_exists_exception()) => {
+                self.named(alias).await?.ok_or(Error::internal("kms alias"))
+            }
+            Err(e) => Err(unavailable(SERVICE)(e)),
+        }
+    }
+
+    /// The ARN of the KMS key that has an alias, if any has.
+    async fn named(&self, alias: &str) -> Result<Option<String>> {
+        match self.kms.describe_key().key_id(alias).send().await {
+            Ok(answer) => Ok(answer.key_metadata.and_then(|m| m.arn)),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_not_found_exception()) => Ok(None),
+            Err(e) => Err(unavailable(SERVICE)(e)),
+        }
+    }
+}
+
+/// The name of the KMS key that is one tenant's own.
+fn tenants_alias(tenant: TenantId, deployment: &str) -> String {
+    format!("alias/{deployment}-{tenant}")
+}
+
+/// What KMS binds a wrapped key to.
+fn context(tenant: TenantId, purpose: Use, version: KeyVersion) -> [(&'static str, String); 3] {
+    [("tenant", tenant.to_string()), ("purpose", purpose.as_str().to_owned()), ("version", version.to_string())]
+}
+
+impl Wrapped {
+    /// Nothing of a key whose purpose only a later version knows.
+    fn from_row(row: &Row) -> Result<Option<Self>> {
+        let Some(purpose) = row.word("purpose")? else { return Ok(None) };
+        let version =
+            u32::try_from(row.number("version")?).ok().and_then(KeyVersion::new).ok_or(Error::internal("key version"))?;
+        Ok(Some(Self {
+            purpose,
+            version,
+            kms_key_arn: row.text("kms_key_arn")?.to_owned(),
+            ciphertext: row.bytes("wrapped")?.to_owned(),
+        }))
+    }
+
+    fn into_item(self, now: Timestamp) -> Item {
+        Item::new(Key::new(PARTITION, format!("{}#{:010}", self.purpose.as_str(), self.version.get())))
+            .text("purpose", self.purpose.as_str())
+            .number("version", self.version.get())
+            .text("kms_key_arn", self.kms_key_arn)
+            .bytes("wrapped", self.ciphertext)
+            .text("created_at", now)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // A panic while the lock was held leaves a map that is still a map.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

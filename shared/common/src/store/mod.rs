@@ -1,0 +1,21 @@
+//! Items and how they are written: tables, transactions, keys, the outbox, limits that are counted in a table.
+
+pub(crate) mod changes;
+pub(crate) mod cursor;
+pub(crate) mod dynamodb;
+pub(crate) mod item;
+pub(crate) mod keyring;
+pub(crate) mod outbox;
+pub(crate) mod quotas;
+pub(crate) mod rate_limit;
+pub(crate) mod shared_breaker;
+pub(crate) mod tenant_quota;
+
+pub use changes::{Changes, Condition, Edit};
+pub use dynamodb::Query as TableQuery;
+pub use item::{Index, Item, Key, Row, Version};
+pub use keyring::{CACHED_FOR, TenantKeyMode};
+pub use outbox::{AnyEvent, DomainEvent, Envelope, Event, Message, Outbox, Schema, Undecodable};
+pub use quotas::{MOST_ITEM_BYTES, size as item_size};
+pub use rate_limit::RateLimit;
+pub use tenant_quota::CEILING;

@@ -1,0 +1,431 @@
+//! Rate limits: GCRA, the generic cell rate algorithm (ITU-T I.371), as one number on an item.
+//!
+//! That number, `tat`, is the time at which the caller's budget would be whole again. A call is allowed while
+//! `tat <= now + tolerance`, and moves it by one emission interval. DynamoDB cannot say `max(tat, now)`, so there are two
+//! branches: idle (`tat < now`: start over) and busy. We guess one; where the guess was wrong the old item decides.
+//!
+//! Whoever goes on asking when their budget is spent is shut out for a while, by a time on the same item. A tenant as a whole
+//! has a ceiling, which processes lease in blocks: [`ceiling`].
+
+use crate::{
+    base::{Error, Result, TenantId, Timestamp, budget::Budget},
+    store::{
+        dynamodb::{Db, Update},
+        item::{Key, Row, Table},
+    },
+};
+use aws_sdk_dynamodb::types::AttributeValue;
+use std::time::Duration;
+
+/// So many calls in so much time. All of them may come at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    pub name: &'static str,
+    /// The attribute that holds this profile's `tat`.
+    attribute: &'static str,
+    pub calls: u32,
+    pub per: Duration,
+}
+
+impl RateLimit {
+    pub const API_DEFAULT: Self = Self::new("api_default", "tat_api_default", 60, 60);
+    pub const API_STRICT: Self = Self::new("api_strict", "tat_api_strict", 10, 60);
+    pub const API_RELAXED: Self = Self::new("api_relaxed", "tat_api_relaxed", 120, 60);
+    /// What a partner's service sends by itself, from few addresses.
+    pub const WEBHOOK: Self = Self::new("webhook", "tat_webhook", 3000, 60);
+    pub const AUTH_LOGIN: Self = Self::new("auth_login", "tat_auth_login", 5, 15 * 60);
+    pub const PASSWORD_RESET: Self = Self::new("password_reset", "tat_password_reset", 3, 60 * 60);
+    pub const EXPORT: Self = Self::new("export", "tat_export", 10, 60 * 60);
+    /// Frames from all the sockets of a session.
+    pub const SOCKET: Self = Self::new("socket", "tat_socket", 120, 60);
+    pub const ASSESSMENT: Self = Self::new("assessment", "tat_assessment", 30, 60);
+
+    /// The profiles of callers who have signed in or are about to: what a tenant may set otherwise for itself.
+    pub const PROFILES: [Self; 7] = [
+        Self::API_DEFAULT,
+        Self::API_STRICT,
+        Self::API_RELAXED,
+        Self::AUTH_LOGIN,
+        Self::PASSWORD_RESET,
+        Self::EXPORT,
+        Self::ASSESSMENT,
+    ];
+
+    /// Wrong passwords for one e-mail, from wherever: ten at once, and one more each six minutes. Beyond, its account is locked.
+    const WRONG_PASSWORDS: Self = Self::new("wrong_passwords", "tat_wrong_passwords", 10, 60 * 60);
+
+    /// Wrong credentials of a partner's service, for one address.
+    pub(crate) const WRONG_CREDENTIALS: Self = Self::new("wrong_credentials", "tat_wrong_credentials", 10, 60);
+
+    /// What is refused before sign-in for what it shows, for one network.
+    pub const FAILURES: Self = Self::new("failures", "tat_failures", 60, 60);
+    /// Sign-ins that fail, for one network: so many at once that a clinic's own mistakes are among them, and so few an hour that nobody
+    /// tries a password on many accounts.
+    pub const SIGN_IN_FAILURES: Self = Self::new("sign_in_failures", "tat_sign_in_failures", 100, 60 * 60);
+    /// Mails that reset a password, for one network.
+    pub const RESETS: Self = Self::new("resets", "tat_resets", 60, 60 * 60);
+
+    /// How often somebody may be told that their budget is spent, before they are told to stay away.
+    const VIOLATIONS: Self = Self::new("violations", "tat_violations", 60, 60);
+
+    /// The same with another number of calls.
+    #[must_use]
+    pub(crate) const fn with_calls(self, calls: u32) -> Self {
+        Self { calls: if calls == 0 { 1 } else { calls }, ..self }
+    }
+
+    /// What of the budget a call takes that costs as much as `cost` ordinary ones: never more than all of it.
+    const fn price(self, cost: u32) -> i64 {
+        let cost = if cost > self.calls { self.calls } else { cost };
+        self.interval() * cost as i64
+    }
+
+    const fn new(name: &'static str, attribute: &'static str, calls: u32, per_secs: u64) -> Self {
+        Self { name, attribute, calls, per: Duration::from_secs(per_secs) }
+    }
+
+    pub(crate) const fn attribute(self) -> &'static str {
+        self.attribute
+    }
+
+    /// Microseconds, so that a limit that does not divide its period loses nothing that can be seen.
+    pub(crate) const fn interval(self) -> i64 {
+        (self.per.as_micros() / self.calls as u128) as i64
+    }
+    /// How far ahead `tat` may be for a call of `cost` to be allowed.
+    const fn most_before(self, cost: u32) -> i64 {
+        self.interval() * self.calls as i64 - self.price(cost)
+    }
+}
+
+impl Budget {
+    fn of(limit: RateLimit, tat: i64, now: i64) -> Self {
+        let used = (tat - now).max(0);
+        let left = (limit.interval() * i64::from(limit.calls) - used).max(0) / limit.interval();
+        Self {
+            limit: limit.calls,
+            remaining: u32::try_from(left).unwrap_or(0),
+            reset: Duration::from_micros(u64::try_from(used).unwrap_or(0)),
+        }
+    }
+}
+
+/// One side of the algorithm, as it is written into an UpdateItem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Branch {
+    Idle,
+    Busy,
+}
+
+impl Branch {
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Idle => Self::Busy,
+            Self::Busy => Self::Idle,
+        }
+    }
+}
+
+/// The parts of an UpdateItem that take one call from a budget: `#tat` is the attribute.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) attribute: &'static str,
+    pub(crate) set: &'static str,
+    pub(crate) condition: &'static str,
+    pub(crate) values: Vec<(&'static str, AttributeValue)>,
+}
+
+impl Step {
+    pub(crate) fn new(limit: RateLimit, cost: u32, branch: Branch, now: Timestamp) -> Self {
+        let now = micros(now);
+        let n = |v: i64| AttributeValue::N(v.to_string());
+        let price = limit.price(cost);
+        let (set, condition, values) = match branch {
+            Branch::Idle => (
+                "#tat = :new_tat",
+                "(attribute_not_exists(#tat) OR #tat < :tat_now) AND \
+                 (attribute_not_exists(blocked_until) OR blocked_until <= :tat_now)",
+                vec![(":new_tat", n(now + price)), (":tat_now", n(now))],
+            ),
+            Branch::Busy => (
+                "#tat = #tat + :tat_step",
+                "#tat BETWEEN :tat_now AND :tat_most AND \
+                 (attribute_not_exists(blocked_until) OR blocked_until <= :tat_now)",
+                vec![(":tat_step", n(price)), (":tat_now", n(now)), (":tat_most", n(now + limit.most_before(cost)))],
+            ),
+        };
+        Self { attribute: limit.attribute, set, condition, values }
+    }
+}
+
+/// What an item that refused a step says of the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Allowed(Branch),
+    Exhausted(Spent),
+    Blocked(Spent),
+}
+
+/// When a caller who is refused may come back, and what their budget is meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spent {
+    pub(crate) retry_after: Duration,
+    pub(crate) budget: Budget,
+}
+
+impl Spent {
+    pub(crate) fn limited(self) -> Error {
+        Error::RateLimited { code: LIMITED, retry_after: self.retry_after, budget: self.budget }
+    }
+    pub(crate) fn blocked(self) -> Error {
+        Error::RateLimited { code: BLOCKED, retry_after: self.retry_after, budget: self.budget }
+    }
+    fn shut_for(self, retry_after: Duration) -> Self {
+        Self { retry_after, budget: self.budget.shut(retry_after) }
+    }
+}
+
+pub(crate) fn judge(limit: RateLimit, cost: u32, row: &Row, now: Timestamp) -> Verdict {
+    let budget = budget(limit, row, now);
+    let now = micros(now);
+    let until = |end: i64| Duration::from_micros(u64::try_from(end - now).unwrap_or(0));
+    if let Some(end) = row.maybe_number(BLOCKED_UNTIL).filter(|end| *end > now) {
+        return Verdict::Blocked(Spent { retry_after: until(end), budget }.shut_for(until(end)));
+    }
+    match row.maybe_number(limit.attribute) {
+        None => Verdict::Allowed(Branch::Idle),
+        Some(tat) if tat < now => Verdict::Allowed(Branch::Idle),
+        Some(tat) if tat <= now + limit.most_before(cost) => Verdict::Allowed(Branch::Busy),
+        Some(tat) => Verdict::Exhausted(Spent { retry_after: until(tat - limit.most_before(cost)), budget }),
+    }
+}
+
+/// Until when nobody is let in by this item, in microseconds.
+const BLOCKED_UNTIL: &str = "blocked_until";
+/// For how long.
+const BLOCKED_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// Counts that somebody went on asking, on the item that refused them: what they are told. Of sixty in a minute it is when
+/// to come back, of more to stay away for five minutes: a burst that overshot is forgiven, somebody who does not listen is not.
+pub(crate) async fn violated(db: &Db, tenant: TenantId, key: &Key, spent: Spent, now: Timestamp) -> Error {
+    let mut branch = Branch::Busy;
+    for _ in 0..STEPS {
+        let step = Step::new(RateLimit::VIOLATIONS, 1, branch, now);
+        let update = Update {
+            expression: &format!("SET {}", step.set),
+            condition: Some(&format!("attribute_exists(pk) AND {}", step.condition)),
+            names: &[("#tat", step.attribute)],
+            values: step.values,
+        };
+        match db.update(tenant, Table::Ephemera, key, update).await {
+            // Whether it could be counted or not: they are refused.
+            Ok(Ok(_)) | Err(_) | Ok(Err(None)) => return spent.limited(),
+            Ok(Err(Some(old))) => match judge(RateLimit::VIOLATIONS, 1, &old, now) {
+                Verdict::Allowed(actual) => branch = if actual == branch { branch.other() } else { actual },
+                Verdict::Blocked(Spent { retry_after, .. }) => return spent.shut_for(retry_after).blocked(),
+                Verdict::Exhausted(_) => {
+                    let until = AttributeValue::N(micros(now.plus(BLOCKED_FOR)).to_string());
+                    let update = Update {
+                        expression: "SET blocked_until = :until",
+                        condition: Some("attribute_exists(pk)"),
+                        values: vec![(":until", until)],
+                        ..Update::default()
+                    };
+                    return match db.update(tenant, Table::Ephemera, key, update).await {
+                        Ok(Ok(_)) => spent.shut_for(BLOCKED_FOR).blocked(),
+                        _ => spent.limited(),
+                    };
+                }
+            },
+        }
+    }
+    spent.limited()
+}
+
+/// The answer to a caller whose step lost every race for the same number.
+pub(crate) fn raced(limit: RateLimit, last: Option<&Row>, now: Timestamp) -> Error {
+    let budget = last.map_or(Budget::of(limit, 0, micros(now)), |row| budget(limit, row, now));
+    let second = Duration::from_secs(1);
+    Spent { retry_after: second, budget }.shut_for(second).limited()
+}
+
+/// The codes of refusals for asking too often: the budget is spent, one is to stay away, the tenant as a whole asks too much.
+pub(crate) const LIMITED: &str = "rate_limited";
+pub(crate) const BLOCKED: &str = "temporarily_blocked";
+pub(crate) const TENANT_LIMITED: &str = "tenant_rate_limited";
+
+pub(crate) fn budget(limit: RateLimit, row: &Row, now: Timestamp) -> Budget {
+    Budget::of(limit, row.maybe_number(limit.attribute).unwrap_or(0), micros(now))
+}
+
+/// How often a step is tried while others move the same number.
+pub(crate) const STEPS: u32 = 6;
+
+pub(crate) fn micros(t: Timestamp) -> i64 {
+    t.as_millis().saturating_mul(1000)
+}
+
+/// Where the budget of a caller lies who has not signed in.
+pub(crate) fn key(limit: RateLimit, caller: &str) -> Key {
+    Key::new(format!("LIMIT#{}#{caller}", limit.name), "LIMIT")
+}
+
+/// Takes one call from the budget of a caller who has not signed in: an address, or an e-mail's token.
+pub(crate) async fn before_sign_in(db: &Db, limit: RateLimit, caller: &str, now: Timestamp) -> Result<Budget> {
+    let key = key(limit, caller);
+    let mut branch = Branch::Idle;
+    let mut last = None;
+    // The guess, the other branch, and again for racers who moved the number in between.
+    for _ in 0..STEPS {
+        let mut step = Step::new(limit, 1, branch, now);
+        step.values.push((":expires_at", AttributeValue::N(now.plus(limit.per.max(BLOCKED_FOR) * 2).as_secs().to_string())));
+        let update = Update {
+            expression: &format!("SET {}, expires_at = :expires_at", step.set),
+            condition: Some(step.condition),
+            names: &[("#tat", step.attribute)],
+            values: step.values,
+        };
+        match db.update(TenantId::PLATFORM, Table::Ephemera, &key, update).await? {
+            Ok(row) => return Ok(budget(limit, &row, now)),
+            Err(old) => {
+                match old.as_ref().map_or(Verdict::Allowed(Branch::Idle), |row| judge(limit, 1, row, now)) {
+                    Verdict::Allowed(actual) => branch = if actual == branch { branch.other() } else { actual },
+                    Verdict::Blocked(spent) => return Err(spent.blocked()),
+                    Verdict::Exhausted(spent) => return Err(violated(db, TenantId::PLATFORM, &key, spent, now).await),
+                }
+                last = old;
+            }
+        }
+    }
+    Err(raced(limit, last.as_ref(), now))
+}
+
+/// Gives a caller back five sixths of a call that was no failure.
+pub(crate) async fn give_back(db: &Db, limit: RateLimit, caller: &str, now: Timestamp) -> Result<()> {
+    let number = |n: i64| AttributeValue::N(n.to_string());
+    let update = Update {
+        expression: "SET #tat = #tat - :step",
+        condition: Some("#tat > :now"),
+        names: &[("#tat", limit.attribute)],
+        values: vec![(":step", number(limit.interval() / 6 * 5)), (":now", number(micros(now)))],
+    };
+    db.update(TenantId::PLATFORM, Table::Ephemera, &key(limit, caller), update).await.map(drop)
+}
+
+async fn wrong_passwords(db: &Db, email_token: &str) -> Result<Option<Row>> {
+    db.get(TenantId::PLATFORM, Table::Ephemera, &key(RateLimit::WRONG_PASSWORDS, email_token)).await
+}
+
+/// Whether so many wrong passwords were said for an e-mail that its account is locked.
+pub(crate) async fn is_locked(db: &Db, email_token: &str, now: Timestamp) -> Result<bool> {
+    let row = wrong_passwords(db, email_token).await?;
+    Ok(row.is_some_and(|row| !matches!(judge(RateLimit::WRONG_PASSWORDS, 1, &row, now), Verdict::Allowed(_))))
+}
+
+/// Whether no wrong password was said for an e-mail within an hour.
+pub(crate) async fn no_wrong_password(db: &Db, email_token: &str, now: Timestamp) -> Result<bool> {
+    let limit = RateLimit::WRONG_PASSWORDS;
+    let tat = wrong_passwords(db, email_token).await?.and_then(|row| row.maybe_number(limit.attribute));
+    // Each moves it on by an interval, at least from then on.
+    Ok(tat.is_none_or(|tat| tat - limit.interval() <= micros(now.minus(limit.per))))
+}
+
+/// Counts a wrong password.
+pub(crate) async fn wrong_password(db: &Db, email_token: &str, now: Timestamp) -> Result<()> {
+    match before_sign_in(db, RateLimit::WRONG_PASSWORDS, email_token, now).await {
+        Ok(_) | Err(Error::RateLimited { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::budget::whole_seconds;
+    use proptest::prelude::*;
+
+    fn row(attributes: &[(&str, i64)]) -> Row {
+        Row::new(attributes.iter().map(|(name, n)| ((*name).to_owned(), AttributeValue::N(n.to_string()))).collect())
+    }
+
+    /// Any profile, where the caller's `tat` and the end of their exclusion stand, and what a call costs.
+    fn refused() -> impl Strategy<Value = (RateLimit, u32, Row, Timestamp)> {
+        let limit = (1..300u32, prop_oneof![Just(60u64), Just(900), Just(3600)])
+            .prop_map(|(calls, secs)| RateLimit::new("any", "tat_any", calls, secs));
+        let now = 1_767_268_800_000..1_767_268_860_000i64;
+        (limit, 1..40u32, now, 0..8_000_000_000i64, prop::option::of(0..400_000_000i64)).prop_map(
+            |(limit, cost, now, ahead, shut)| {
+                let micros = now * 1000;
+                let mut attributes = vec![("tat_any", micros + ahead % (limit.per.as_micros() as i64 + 1))];
+                attributes.extend(shut.map(|shut| (BLOCKED_UNTIL, micros + shut)));
+                (limit, cost, row(&attributes), Timestamp::from_millis(now))
+            },
+        )
+    }
+
+    /// Ten calls a minute: one each six seconds.
+    #[test]
+    fn verdict_turns_at_its_microsecond() {
+        let limit = RateLimit::new("any", "tat_any", 10, 60);
+        let now = Timestamp::from_millis(1_767_268_800_000);
+        let judged = |cost, name: &'static str, ahead: i64| judge(limit, cost, &row(&[(name, micros(now) + ahead)]), now);
+        let spent = |remaining, reset| Spent {
+            retry_after: Duration::from_micros(1),
+            budget: Budget { limit: 10, remaining, reset: Duration::from_micros(reset) },
+        };
+        let (idle, busy) = (Verdict::Allowed(Branch::Idle), Verdict::Allowed(Branch::Busy));
+        assert_eq!(judge(limit, 1, &row(&[]), now), idle);
+        assert_eq!((judged(1, "tat_any", -1), judged(1, "tat_any", 0)), (idle, busy));
+        // The tenth call of a full minute, and the eleventh.
+        assert_eq!(judged(1, "tat_any", 54_000_000), busy);
+        assert_eq!(judged(1, "tat_any", 54_000_001), Verdict::Exhausted(spent(0, 54_000_001)));
+        // What costs three takes three, and what costs more than all takes all.
+        assert_eq!(judged(3, "tat_any", 42_000_000), busy);
+        assert_eq!(judged(3, "tat_any", 42_000_001), Verdict::Exhausted(spent(2, 42_000_001)));
+        for cost in [10, 11, 40] {
+            assert_eq!(judged(cost, "tat_any", 0), busy);
+            assert_eq!(judged(cost, "tat_any", 1), Verdict::Exhausted(spent(9, 1)));
+        }
+        assert_eq!(judged(1, BLOCKED_UNTIL, 0), idle);
+        assert_eq!(judged(1, BLOCKED_UNTIL, 1), Verdict::Blocked(spent(0, 1)));
+        assert_eq!(budget(limit, &row(&[("tat_any", micros(now) + 12_000_000)]), now).remaining, 8);
+        // A limit of nothing would divide by it.
+        assert_eq!((limit.with_calls(0).calls, limit.with_calls(7).calls), (1, 7));
+    }
+
+    proptest! {
+        #[test]
+        fn caller_who_comes_back_when_told_is_let_in_and_a_second_earlier_is_not((limit, cost, row, now) in refused()) {
+            let allowed_after = |secs: u64| judge(limit, cost, &row, now.plus(Duration::from_secs(secs)));
+            match judge(limit, cost, &row, now) {
+                Verdict::Allowed(_) => {}
+                Verdict::Exhausted(spent) => {
+                    let wait = whole_seconds(spent.retry_after);
+                    prop_assert!(wait >= 1);
+                    prop_assert!(matches!(allowed_after(wait), Verdict::Allowed(_)), "{spent:?}");
+                    prop_assert!(!matches!(allowed_after(wait - 1), Verdict::Allowed(_)), "{spent:?}");
+                }
+                Verdict::Blocked(spent) => {
+                    let wait = whole_seconds(spent.retry_after);
+                    prop_assert!(wait >= 1 && spent.budget.remaining == 0);
+                    prop_assert!(!matches!(allowed_after(wait), Verdict::Blocked(_)), "{spent:?}");
+                    prop_assert!(matches!(allowed_after(wait - 1), Verdict::Blocked(_)), "{spent:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn budget_of_a_refusal_is_whole_when_it_says_and_never_before_the_caller_may_come_back((limit, cost, row, now) in refused()) {
+            let (Verdict::Exhausted(spent) | Verdict::Blocked(spent)) = judge(limit, cost, &row, now) else { return Ok(()) };
+            prop_assert!(whole_seconds(spent.budget.reset) >= whole_seconds(spent.retry_after));
+            let then = now.plus(Duration::from_secs(whole_seconds(spent.budget.reset)));
+            prop_assert_eq!(budget(limit, &row, then).remaining, limit.calls);
+            prop_assert!(matches!(judge(limit, limit.calls, &row, then), Verdict::Allowed(_)));
+            prop_assert_eq!(spent.budget.limit, limit.calls);
+            for error in [spent.limited(), spent.blocked(), raced(limit, Some(&row), now)] {
+                let Error::RateLimited { retry_after, budget, .. } = error else { panic!("{error:?}") };
+                prop_assert!(budget.reset >= retry_after);
+            }
+        }
+    }
+}
