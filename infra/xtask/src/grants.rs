@@ -1,17 +1,35 @@
 //! `cargo xtask grants`: which grants of the templates' roles served no call while the tests ran, beside those that are known not to.
+//! With `--write`, the calls of tables that the tests made become the list that roles are written from.
 
-use crate::{Outcome, workspace};
+use crate::{
+    Outcome,
+    sync::{
+        calls::With,
+        function::{self, Serves},
+    },
+    workspace,
+};
+use common::{AnyEndpoint, Kind, Role};
 use emulators::{
     Provisioned, Template,
     iam::{Gate, Grant, directory},
 };
-use std::{collections::BTreeSet, error::Error, fs, process::ExitCode};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    fs,
+    process::ExitCode,
+};
 
 /// The grants that no call of the tests uses, each with its reason.
 const LIST: &str = "policies/unused_grants.txt";
 
-/// The reason under which `--write` lists what has none yet.
-const UNREACHED: &str = "# No test reaches the call that needs it.";
+/// The calls of tables that roles are written from.
+const CALLS: &str = "policies/calls.txt";
+/// How a role's name ends in the records, where it is a session of the function's tenant role.
+const IN_A_TENANT: &str = " in a tenant";
+/// What may do what, by role.
+const MATRIX: &str = include_str!("../../../policies/matrix.txt");
 
 /// Compare what roles grant with what the tests' calls used: run it after `cargo test`
 #[derive(Debug, clap::Args)]
@@ -19,7 +37,7 @@ pub(crate) struct Args {
     /// Forget what was used so far: run it before `cargo test`
     #[arg(long, conflicts_with = "write")]
     forget: bool,
-    /// Bring the list up to date: after a run of all tests only
+    /// Write the calls that were made into the list that roles are written from: after a run of all tests only
     #[arg(long)]
     write: bool,
 }
@@ -39,23 +57,15 @@ pub(crate) fn run(args: Args) -> Outcome {
     let (grants, path) = (granted()?, workspace::root().join(LIST));
     let text = fs::read_to_string(&path)?;
     let list = List::read(&text)?;
-    let unlisted: Vec<_> = grants.iter().filter(|grant| !used.contains(grant) && !list.has(grant)).collect();
-    let served: Vec<_> = used.iter().filter(|grant| list.has(grant)).collect();
+    let unlisted: Vec<_> = grants.iter().filter(|grant| !serves(&used, grant) && !list.has(grant)).collect();
     if args.write {
-        let stays = |line: &&str| List::parts(line).is_none_or(|parts| !served.iter().any(|grant| covers(&parts, grant)));
-        let mut lines: Vec<_> = text.lines().filter(stays).map(str::to_owned).collect();
-        if !unlisted.is_empty() {
-            lines.retain(|line| line != UNREACHED);
-            lines.extend([String::new(), UNREACHED.to_owned()]);
-            lines.extend(unlisted.iter().map(|grant| line(grant)));
-        }
-        fs::write(path, lines.join("\n") + "\n")?;
+        fs::write(workspace::root().join(CALLS), calls(&grants, &used, &list, &fs::read_to_string(workspace::root().join(CALLS))?))?;
+        println!("wrote {CALLS}: now run `cargo xtask sync`");
         return Ok(ExitCode::SUCCESS);
     }
     unlisted.iter().for_each(|grant| println!("{}: no call used it: remove it, or list it with a reason", line(grant)));
-    served.iter().for_each(|grant| println!("{}: it is listed as unused, and a call used it", line(grant)));
     println!("{} grants; {} used, {} listed in {LIST}", grants.len(), used.len(), list.0.len());
-    Ok(if unlisted.is_empty() && served.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if unlisted.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn used(records: &std::path::Path) -> Result<BTreeSet<Grant>, Box<dyn Error>> {
@@ -69,6 +79,55 @@ fn used(records: &std::path::Path) -> Result<BTreeSet<Grant>, Box<dyn Error>> {
         }
     }
     Ok(used)
+}
+
+/// Whether a call used the grant; or the same grant in a tenant, where the platform's own people, messages and items go the same way.
+fn serves(used: &BTreeSet<Grant>, grant: &Grant) -> bool {
+    let twin = || Grant { role: format!("{}{IN_A_TENANT}", grant.role), ..grant.clone() };
+    used.contains(grant) || (works_for_the_platform(&grant.role) && used.contains(&twin()))
+}
+
+/// Whether what the function does in tenants it does for the platform's own tenant too: all do but endpoints that no role of the
+/// platform's may use.
+fn works_for_the_platform(function: &str) -> bool {
+    let is = |it: &&function::Function| it.name == function;
+    match function::all().iter().find(is).map(|function| function.serves) {
+        Some(Serves::Endpoint(endpoint)) => endpoint.kind == Kind::Public || is_for_operators(endpoint),
+        Some(_) => true,
+        None => false,
+    }
+}
+
+fn is_for_operators(endpoint: &AnyEndpoint) -> bool {
+    let mut lines = MATRIX.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let column = lines.next().and_then(|roles| roles.iter().position(|role| *role == Role::SuperAdmin.as_str()));
+    let row = lines.find(|row| row.first() == endpoint.action.as_ref().map(|action| &action.0));
+    column.zip(row).is_some_and(|(column, row)| row.get(column + 1).is_some_and(|cell| *cell != "-"))
+}
+
+/// The list of calls anew: those of a grant that served, or that is listed as one without a call. Its comment stays.
+fn calls(grants: &[Grant], used: &BTreeSet<Grant>, list: &List, text: &str) -> String {
+    let mut calls = BTreeMap::<_, BTreeSet<&str>>::new();
+    let functions: BTreeSet<_> = function::all().iter().map(|function| function.name).collect();
+    let candidates = grants.iter().filter(|grant| serves(used, grant) || list.has(grant)).chain(used);
+    for grant in candidates {
+        let (function, with) = match grant.role.strip_suffix(IN_A_TENANT) {
+            Some(function) => (function, With::TenantSession),
+            None => (grant.role.as_str(), With::OwnRole),
+        };
+        let table = grant.resource.strip_prefix("dynamodb:table/${Prefix}-");
+        let action = grant.action.strip_prefix("dynamodb:");
+        if let (true, Some(table), Some(action)) = (functions.contains(function), table, action) {
+            calls.entry((function, with, table)).or_default().insert(action);
+        }
+    }
+    let mut lines: Vec<_> = text.lines().filter(|line| line.starts_with('#')).map(str::to_owned).collect();
+    lines.push(String::new());
+    for ((function, with, table), actions) in calls {
+        let actions: Vec<_> = actions.into_iter().collect();
+        lines.push(format!("{function} {} {table} {}", with.as_str(), actions.join(" ")));
+    }
+    lines.join("\n") + "\n"
 }
 
 fn granted() -> Result<Vec<Grant>, Box<dyn Error>> {

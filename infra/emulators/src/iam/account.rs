@@ -205,6 +205,13 @@ impl Account {
         self.functions.get(function)?.tenant_role.as_deref()
     }
 
+    /// The functions that ask for sessions of a role.
+    pub(crate) fn functions_of(&self, tenant_role: &str) -> impl Iterator<Item = &str> {
+        let end = format!("/{tenant_role}");
+        let of = move |function: &Function| function.tenant_role.as_ref().is_some_and(|arn| arn.ends_with(&end));
+        self.functions.iter().filter(move |(_, function)| of(function)).map(|(name, _)| name.as_str())
+    }
+
     pub(crate) fn roles(&self) -> impl Iterator<Item = &str> {
         self.roles.keys().map(String::as_str)
     }
@@ -276,6 +283,7 @@ impl Account {
                 session: format!("arn:aws:sts::{ACCOUNT}:assumed-role/{name}/{name}"),
                 account: ACCOUNT.to_owned(),
                 tags: tags.as_array().into_iter().flatten().map(tag).collect(),
+                of: None,
             },
             policy: Policy::parse(&document)?,
             document,
@@ -293,10 +301,7 @@ impl Account {
         if !own.starts_with("tenant-") {
             return own.to_owned();
         }
-        let end = format!("/{role}");
-        let of = |(_, facts): &(&String, &Function)| facts.tenant_role.as_ref().is_some_and(|arn| arn.ends_with(&end));
-        let first = self.functions.iter().find(of).map(|(function, _)| function.as_str());
-        format!("tenant role of {}", first.unwrap_or("nobody"))
+        format!("tenant role of {}", self.functions_of(role).next().unwrap_or("nobody"))
     }
 
     /// The policy of a resource, by its ARN, where the templates give it one.
@@ -419,6 +424,6 @@ impl Account {
         text.replace("arn:aws:", "")
             .replace(&format!(":{REGION}:{ACCOUNT}:"), ":")
             .replace(&format!("::{ACCOUNT}:"), ":")
-            .replace(ACCOUNT, "${AWS::AccountId}")
+            .replace(&format!("-{ACCOUNT}-"), "-${AWS::AccountId}-")
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Ask, Kind, Malformed, Principal, Verdict, Why,
-    account::{Account, Role, default_key_policy},
+    account::{Account, default_key_policy},
     calls::Call,
     evaluate,
     policy::Policy,
@@ -137,16 +137,17 @@ impl Gate {
         for name in self.account.roles() {
             let Some(role) = self.account.role(name)? else { continue };
             for (action, resource) in role.policy.statements.iter().flat_map(super::policy::Statement::grants) {
-                grants.push(self.grant(&role, &action, &resource));
+                let grant = |role: String| super::Grant { role, action: action.clone(), resource: self.account.general(&resource) };
+                let sessions: Vec<_> = self.account.functions_of(name).map(|function| grant(in_a_tenant(function))).collect();
+                if sessions.is_empty() {
+                    grants.push(grant(role.title.clone()));
+                }
+                grants.extend(sessions);
             }
         }
         grants.sort();
         grants.dedup();
         Ok(grants)
-    }
-
-    fn grant(&self, role: &Role, action: &str, resource: &str) -> super::Grant {
-        super::Grant { role: role.title.clone(), action: action.to_owned(), resource: self.account.general(resource) }
     }
 
     /// Judges a call that is made without the SDK.
@@ -274,10 +275,14 @@ impl Gate {
         let why = match &verdict {
             Verdict::Allowed(statements) => {
                 for place in statements {
-                    for used in role.policy.statements[*place].used(role.policy.has_variables(), ask) {
+                    for (action, granted) in role.policy.statements[*place].used(role.policy.has_variables(), ask) {
+                        // Which index it was, also where all of them are granted.
+                        let used = (action, if granted.ends_with("/index/*") { ask.resource.clone() } else { granted });
                         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-                        if seen.entry(who.name.clone()).or_default().insert(used.clone()) {
-                            self.records.used(&self.grant(&role, &used.0, &used.1));
+                        let title = who.of.as_deref().map_or_else(|| role.title.clone(), in_a_tenant);
+                        if seen.entry(title.clone()).or_default().insert(used.clone()) {
+                            let (action, resource) = (used.0, self.account.general(&used.1));
+                            self.records.used(&super::Grant { role: title, action, resource });
                         }
                     }
                 }
@@ -305,6 +310,7 @@ impl Gate {
         let mut principal = role.principal.clone();
         principal.session = format!("arn:aws:sts::{ACCOUNT}:assumed-role/{}/{}", wanted.role, wanted.name);
         principal.tags.extend(wanted.tags);
+        principal.of = Some(self.account.title(&who.name));
         let answer = sts::answer(&access_key, &token);
         sessions.insert(access_key, Session { principal, token });
         Ok(Answer { status: 200, headers: vec![("content-type", "text/xml")], body: answer })
@@ -319,6 +325,11 @@ impl Gate {
         };
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).push(refused);
     }
+}
+
+/// A function where it acts in a tenant, by a session of its tenant role: several functions may share the role.
+fn in_a_tenant(function: &str) -> String {
+    format!("{function} in a tenant")
 }
 
 /// The resource whose policy is asked about another: a bucket's about its objects.

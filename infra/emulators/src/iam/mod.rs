@@ -45,6 +45,8 @@ pub(crate) struct Principal {
     pub(crate) account: String,
     /// The role's tags and, over these, the session's.
     pub(crate) tags: BTreeMap<String, String>,
+    /// The role that asked for the session, as it is called in every deployment, where one did.
+    pub(crate) of: Option<String>,
 }
 
 /// One action of which a call needs leave.

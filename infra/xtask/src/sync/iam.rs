@@ -3,6 +3,7 @@
 
 use super::{
     background::SCHEDULES_DEAD,
+    calls::{self, Call, With},
     function::{Function, Serves},
     queues, second_wall,
     yaml::{Node, attribute, list, map, reference, sub},
@@ -26,7 +27,62 @@ struct Grants {
 }
 
 impl Grants {
-    fn of(function: &Function) -> Self {
+    /// What a function does by its own role where tenants are separated.
+    fn own(function: &Function) -> Self {
+        Self::needed(function).listed(calls::of(function.name, With::OwnRole))
+    }
+
+    /// What a function does in a tenant.
+    fn in_a_tenant(function: &Function) -> Self {
+        Self::needed(function).listed(calls::of(function.name, With::TenantSession))
+    }
+
+    /// What a function does by its own role where tenants are not separated: all of it.
+    fn all(function: &Function) -> Self {
+        let [own, tenant] = [With::OwnRole, With::TenantSession].map(|with| calls::of(function.name, with));
+        Self::needed(function).listed(own.map(|own| own.into_iter().chain(tenant.into_iter().flatten()).collect()))
+    }
+
+    /// Of these, the listed calls.
+    fn listed(mut self, calls: Option<BTreeSet<Call>>) -> Self {
+        let Some(calls) = calls else { return self };
+        let is = |table: &'static str| {
+            let calls = &calls;
+            move |action: &&'static str| calls.contains(&(table, *action))
+        };
+        self.records.retain(is("records"));
+        self.ledger.retain(is("ledger"));
+        self.keys.retain(is("keys"));
+        self.ephemera.retain(is("ephemera"));
+        let every = self.indexes.contains("*");
+        let indexes = calls.iter().filter_map(|(table, _)| table.strip_prefix("records/index/"));
+        self.indexes = indexes.filter(|index| every || self.indexes.contains(index)).collect();
+        self.ephemera_due &= calls.contains(&("ephemera/index/due", "Query"));
+        if !self.keys.contains("Query") {
+            // It looks for no wrapped key.
+            self.purposes.clear();
+        }
+        self
+    }
+
+    /// Whether a call is among these.
+    #[cfg(test)]
+    fn has(&self, (table, action): Call) -> bool {
+        match table {
+            "records" => self.records.contains(action),
+            "ledger" => self.ledger.contains(action),
+            "keys" => self.keys.contains(action),
+            "ephemera" => self.ephemera.contains(action),
+            "ephemera/index/due" => self.ephemera_due && action == "Query",
+            _ => {
+                let index = table.strip_prefix("records/index/");
+                action == "Query" && index.is_some_and(|index| self.indexes.contains("*") || self.indexes.contains(index))
+            }
+        }
+    }
+
+    /// All that a function's needs allow.
+    fn needed(function: &Function) -> Self {
         let mut grants = Self::default();
         match function.serves {
             Serves::Endpoint(endpoint) if endpoint.kind == Kind::Public => grants.public(function, endpoint.audited),
@@ -230,7 +286,7 @@ fn log(function: &Function) -> bool {
 
 /// The statements of a function's role.
 pub(crate) fn statements(function: &Function) -> Node {
-    let grants = Grants::of(function);
+    let grants = Grants::all(function);
     let mut statements = vec![
         map! {
             "Sid" => "Log", "Effect" => "Allow", "Action" => list!["logs:CreateLogStream", "logs:PutLogEvents"],
@@ -242,7 +298,7 @@ pub(crate) fn statements(function: &Function) -> Node {
             "Resource" => "*",
         },
     ];
-    statements.extend(of_tables(&grants, &reference("DataKeyArn"), second_wall::bounds(function).as_ref()));
+    statements.extend(own_tables(function));
     statements.extend(second_wall::enter(function));
     if !grants.purposes.is_empty() {
         statements.push(map! {
@@ -271,14 +327,34 @@ pub(crate) fn statements(function: &Function) -> Node {
     Node::List(statements)
 }
 
-/// Whether the function has keys wrap or unwrap branch keys.
-pub(crate) fn uses_branch_keys(function: &Function) -> bool {
-    !Grants::of(function).purposes.is_empty() || function.needs(Need::TenantKeys)
+/// Whether the function's needs allow a call.
+#[cfg(test)]
+pub(crate) fn allows(function: &Function, call: Call) -> bool {
+    Grants::needed(function).has(call)
 }
 
-/// What the function does with tables, bounded by a condition.
-pub(crate) fn tables(function: &Function, data_key: &Node, within: Option<&Node>) -> Vec<Node> {
-    of_tables(&Grants::of(function), data_key, within)
+/// Whether the function has keys wrap or unwrap branch keys.
+pub(crate) fn uses_branch_keys(function: &Function) -> bool {
+    !Grants::all(function).purposes.is_empty() || function.needs(Need::TenantKeys)
+}
+
+/// What the function does with tables in a tenant, bounded by a condition.
+pub(crate) fn tables(function: &Function, data_key: &Node, within: &Node) -> Vec<Node> {
+    of_tables(&Grants::in_a_tenant(function), data_key, Some(within))
+}
+
+/// What the function does with tables by its own role: where tenants are not separated, in every tenant.
+fn own_tables(function: &Function) -> Vec<Node> {
+    let key = reference("DataKeyArn");
+    let bounds = second_wall::bounds(function);
+    let separated = of_tables(&Grants::own(function), &key, bounds.as_ref());
+    let together = of_tables(&Grants::all(function), &key, bounds.as_ref());
+    let same_of = |statement: &Node| separated.iter().find(|own| own.get("Sid") == statement.get("Sid")).cloned();
+    let merged = together.into_iter().map(|statement| match same_of(&statement) {
+        Some(own) if own == statement => own,
+        own => second_wall::if_on(own.unwrap_or_else(second_wall::nothing), statement),
+    });
+    merged.collect()
 }
 
 fn of_tables(grants: &Grants, data_key: &Node, within: Option<&Node>) -> Vec<Node> {

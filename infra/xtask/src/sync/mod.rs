@@ -3,10 +3,11 @@
 mod alarms;
 pub(crate) mod api;
 mod background;
+pub(crate) mod calls;
 #[cfg(test)]
 mod evaluate;
 mod events;
-mod function;
+pub(crate) mod function;
 mod iam;
 #[cfg(test)]
 mod isolation;

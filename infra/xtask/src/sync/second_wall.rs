@@ -36,7 +36,7 @@ pub(crate) fn is_across_tenants(function: &Function) -> bool {
 /// What the function's tenant role may do; nothing where the function sees no table.
 pub(crate) fn statements(function: &Function) -> Vec<Node> {
     let data_key = attribute("DataKey.Arn");
-    let mut statements = iam::tables(function, &data_key, Some(&keys_begin_with("${aws:PrincipalTag/tenant}#*")));
+    let mut statements = iam::tables(function, &data_key, &keys_begin_with("${aws:PrincipalTag/tenant}#*"));
     let folder = |kind: &str| folder_of(kind, "${!aws:PrincipalTag/tenant}/");
     let listed = |kind: &str| format!("{kind}/${{aws:PrincipalTag/tenant}}/*").into();
     statements.extend(iam::objects(function, &data_key, folder, listed));
@@ -74,11 +74,11 @@ pub(crate) fn logical(function: &Function) -> Option<String> {
 }
 
 /// What is there only where tenants are separated.
-fn if_on(then: Node, otherwise: Node) -> Node {
+pub(crate) fn if_on(then: Node, otherwise: Node) -> Node {
     Node::Tag("If", Box::new(list![ON, then, otherwise]))
 }
 
-fn nothing() -> Node {
+pub(crate) fn nothing() -> Node {
     reference("AWS::NoValue")
 }
 

@@ -184,6 +184,17 @@ fn a_role_may_do_what_its_function_declares_and_no_more() {
     assert_eq!(authorizer, ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:UpdateItem"]);
 }
 
+/// The list says of each function what it calls; what a function's needs do not allow would be a line that grants nothing.
+#[test]
+fn each_listed_call_is_a_functions_and_within_its_needs() {
+    let functions = function::all();
+    for (name, with, call) in calls::all() {
+        let function = functions.iter().find(|function| function.name == name);
+        let function = function.unwrap_or_else(|| panic!("policies/calls.txt: there is no function `{name}`"));
+        assert!(iam::allows(function, call), "policies/calls.txt: `{name} {} {call:?}`: its needs do not allow it", with.as_str());
+    }
+}
+
 /// A key at rest is used through the service that stores what it encrypts; a tenant's is unwrapped for a purpose; and the
 /// log's signs raw bytes by one algorithm.
 #[test]

@@ -16,6 +16,7 @@ fn gate() -> Gate {
 
 fn who() -> Principal {
     Principal {
+        of: None,
         name: "reader".to_owned(),
         role: "arn:aws:iam::000000000000:role/reader".to_owned(),
         session: "arn:aws:sts::000000000000:assumed-role/reader/one".to_owned(),
@@ -48,5 +49,6 @@ fn every_role_of_the_templates_grants_something() {
     let grants = gate().grants().unwrap();
     assert!(grants.len() > 1000, "{}", grants.len());
     assert!(grants.iter().any(|grant| grant.role == "operator" && grant.action == "sqs:ReceiveMessage"));
-    assert!(!grants.iter().any(|grant| grant.resource.contains("000000000000")), "the account is no part of a grant's name");
+    let account = |grant: &crate::iam::Grant| [":000000000000", "-000000000000"].iter().any(|text| grant.resource.contains(text));
+    assert!(!grants.iter().any(account), "the account is no part of a grant's name");
 }
