@@ -5,12 +5,6 @@ use std::time::Duration;
 /// How many tenants' sessions a process holds, and how long each is used.
 pub const TENANT_SESSIONS: usize = crate::aws::tenant_credentials::SESSIONS_HELD;
 pub const TENANT_SESSION_USED_FOR: Duration = crate::aws::tenant_credentials::USED_FOR;
-/// How many tenants' unwrapped keys a process holds, and how long.
-pub const TENANT_KEYS: usize = crate::store::keyring::TENANTS;
-pub const TENANT_KEYS_HELD_FOR: Duration = crate::store::keyring::CACHED_FOR;
-/// How long a tenant's gate is believed, and how many a process holds.
-pub const GATE_FRESH_FOR: Duration = crate::base::cache::CacheClass::GATE.fresh_for;
-pub const GATES: u64 = crate::base::cache::CacheClass::GATE.most;
 /// Calls of a tenant in a minute, where its settings say nothing else.
 pub const TENANT_CALLS_PER_MINUTE: u32 = crate::store::tenant_quota::CALLS;
 /// Mails in a minute, and what of them yields at most.

@@ -371,9 +371,6 @@ pub enum Patch<T> {
 }
 
 impl<T> Patch<T> {
-    pub const fn is_keep(&self) -> bool {
-        matches!(self, Self::Keep)
-    }
     /// Applies it to an optional field.
     pub fn apply(self, to: &mut Option<T>) {
         match self {
