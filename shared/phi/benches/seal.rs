@@ -1,7 +1,8 @@
-//! What sealing costs beside the raw cipher, in one run: ratios, since absolute times say more of the machine.
+//! The cost of sealing relative to the raw cipher, measured in one run. The results are ratios, because absolute times mostly
+//! describe the machine.
 //!
-//! Raw is AES-256-GCM of aws-lc-rs over the same bytes with a ready key, in place, without associated data or allocation:
-//! what no format could beat. A ratio is raw time / our time, the best of many rounds that take turns.
+//! Raw is AES-256-GCM of aws-lc-rs over the same bytes with a ready key, in place, without associated data or allocation. No
+//! format can be faster. A ratio is raw time / our time; each time is the best of many rounds, and the two sides alternate.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark stops at what it cannot do")]
 
@@ -41,7 +42,7 @@ fn main() {
     report("open a record", ours, theirs);
 
     println!("one field of {} bytes, record key ready (target 0.7)", VALUE.len());
-    // One sealer, many numbers: as a record of many fields does. A new one now and then keeps the record small.
+    // One sealer seals many numbers, like a record with many fields. A new sealer from time to time keeps the record small.
     let mut sealer = branch.sealer(&PLACE).unwrap();
     let mut next = 1;
     let seal_one = || {
@@ -62,7 +63,7 @@ fn main() {
     };
     let (ours, theirs) = race(open_into, || raw_open(&raw, 1, &opening));
     report("open a field", ours, theirs);
-    // Into a vector of its own, which is wiped byte by byte when it is dropped.
+    // Opens into a vector of its own, which is wiped byte by byte when it is dropped.
     let (ours, theirs) = race(|| opener.field(number(1)), || raw_open(&raw, 1, &opening));
     report("open and wipe", ours, theirs);
 
@@ -121,7 +122,7 @@ fn raw_open(key: &LessSafeKey, fields: u16, sealed: &[Vec<u8>]) {
     }
 }
 
-/// The best time of one call of each, their rounds taking turns, so that what disturbs the machine disturbs both.
+/// The best time of one call of each. The rounds alternate, so that a disturbance of the machine affects both.
 fn race<A, B>(mut ours: impl FnMut() -> A, mut theirs: impl FnMut() -> B) -> (Duration, Duration) {
     let mut best = (Duration::MAX, Duration::MAX);
     for _ in 0..ROUNDS {

@@ -10,15 +10,16 @@ use crate::place::Binding;
 use crate::record::{RecordOpener, RecordSealer};
 use crate::{KeyVersion, OpenError, Place, SealError, SealedBytes};
 
-/// One version of a tenant's branch key: what each record's own key is derived from.
+/// One version of a tenant's branch key. Each record's own key is derived from it.
 ///
-/// The 32 bytes are turned into a ready HMAC-SHA-512 key and wiped; AWS-LC wipes the HMAC key when this is dropped.
+/// The constructor turns the 32 bytes into a ready HMAC-SHA-512 key and wipes them; AWS-LC wipes the HMAC key when this is
+/// dropped.
 pub struct BranchKey {
     version: KeyVersion,
     derive: hmac::Key,
 }
 
-/// What one salt makes of a branch key at one place.
+/// The keys that a branch key and one salt give at one place.
 struct Derived {
     key: LessSafeKey,
     commitment: [u8; COMMITMENT_LEN],
@@ -35,23 +36,23 @@ impl BranchKey {
         self.version
     }
 
-    /// A sealer for one write of the record at `place`, under a key that no other write has.
+    /// A sealer for one write of the record at `place`, under a key that no other write uses.
     ///
     /// # Errors
-    /// [`SealError::Place`] for an empty or overlong part, [`SealError::Library`] without random numbers.
+    /// [`SealError::Place`] for an empty or overlong part, [`SealError::Library`] when the system gives no random numbers.
     pub fn sealer(&self, place: &Place<'_>) -> Result<RecordSealer, SealError> {
         let mut salt = [0; SALT_LEN];
         rand::fill(&mut salt).map_err(|_| SealError::Library)?;
         self.sealer_with_salt(place, &salt)
     }
 
-    /// Reusing a salt at one place reuses nonces: only [`sealer`](Self::sealer) and known-answer tests come here.
+    /// Reusing a salt at one place reuses nonces, so only [`sealer`](Self::sealer) and known-answer tests call this.
     pub(crate) fn sealer_with_salt(&self, place: &Place<'_>, salt: &[u8; SALT_LEN]) -> Result<RecordSealer, SealError> {
         let Derived { key, commitment, binding } = self.derive(place, salt)?;
         Ok(RecordSealer::new(key, binding, self.version, salt, &commitment))
     }
 
-    /// An opener for `sealed`, once its key commitment and its set of fields have proved to be those written at `place`.
+    /// An opener for `sealed`. It first verifies that the key commitment and the set of fields were written at `place`.
     ///
     /// # Errors
     /// [`OpenError`] for another place, another key, or an altered record.
@@ -87,8 +88,8 @@ mod tests {
     use super::*;
     use crate::{FieldNumber, field_number};
 
-    /// Made by an implementation of its own, in another language, from docs/encryption.md: branch key 00 to 1f, version 7, salt a0
-    /// to bf; field 1 `"1Z12345E0205271688"` (a made-up number), field 2 empty, field 300 longer than two blocks.
+    /// An independent implementation in another language made this record from docs/encryption.md: branch key 00 to 1f, version
+    /// 7, salt a0 to bf; field 1 `"1Z12345E0205271688"` (a made-up number), field 2 empty, field 300 longer than two blocks.
     const RECORD: &str = concat!(
         "01",
         "00000007",
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_format_is_frozen_when_sealing() {
+    fn sealing_produces_the_frozen_format() {
         let salt = std::array::from_fn(|n| 0xa0 + n as u8);
         let mut sealer = key().sealer_with_salt(&PLACE, &salt).unwrap();
         for (number, plaintext) in PLAINTEXTS {
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_format_is_frozen_when_opening() {
+    fn opening_reads_the_frozen_format() {
         let bytes = (0..RECORD.len()).step_by(2).map(|at| u8::from_str_radix(&RECORD[at..at + 2], 16).unwrap());
         let sealed = SealedBytes::parse(bytes.collect()).unwrap();
         let opener = key().opener(&PLACE, &sealed).unwrap();

@@ -7,28 +7,28 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A value that is protected health information.
 ///
-/// Implement it by [`phi_text!`](crate::phi_text) or [`phi_struct!`](crate::phi_struct), and do not give the type
-/// `Serialize` or `Display`: then sealing it and [`disclose`](Self::disclose) are its only ways out of the program.
+/// Implement it by [`phi_text!`](crate::phi_text) or [`phi_struct!`](crate::phi_struct), and do not give the type `Serialize` or
+/// `Display`. Then a value can leave the program only by being sealed or by [`disclose`](Self::disclose).
 ///
-/// Deserialising also reads what was sealed years ago: a type's parser may be loosened, never tightened.
+/// Deserialising also reads records that were sealed years ago, so a type's parser may be loosened but never tightened.
 pub trait PhiValue: DeserializeOwned {
-    /// Writes the plaintext. Called by sealing and by [`Disclosed`].
+    /// Writes the plaintext. Sealing and [`Disclosed`] call this.
     ///
     /// # Errors
     /// Those of the serializer.
     fn serialize_plain<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
 
-    /// Whether the value is sealed as no field at all.
+    /// Whether the value is stored as no field at all.
     fn is_absent(&self) -> bool {
         false
     }
 
-    /// The value of a field that is not there, where there is one.
+    /// The value to use for a missing field, if the type has one.
     fn absent() -> Option<Self> {
         None
     }
 
-    /// Allows the value to leave in a response. The read must be on the audit record before.
+    /// Allows the value to leave in a response. Record the read in the audit log first.
     fn disclose(self) -> Disclosed<Self> {
         Disclosed(self)
     }
@@ -61,7 +61,7 @@ impl<T: PhiValue> PhiValue for Vec<T> {
     }
 }
 
-/// The plaintext of a borrowed value as serde sees it: what the crate seals with and its macros build structs with.
+/// The plaintext of a borrowed value as serde sees it. The crate seals with it, and its macros build structs with it.
 #[doc(hidden)]
 pub struct Plain<'a, T>(pub &'a T);
 
@@ -77,8 +77,8 @@ impl<T> fmt::Debug for Plain<'_, T> {
     }
 }
 
-/// PHI that may leave in a response: the only form in which it serialises. Made by [`PhiValue::disclose`]; Debug is
-/// redacted all the same, so that a log of a response shows nothing.
+/// PHI that may leave in a response; only this form serialises. [`PhiValue::disclose`] makes it. Its `Debug` is redacted too, so
+/// that logging a response shows no PHI.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Disclosed<T>(T);
 
@@ -118,9 +118,9 @@ impl<T: JsonSchema> JsonSchema for Disclosed<T> {
     }
 }
 
-/// Anything on its way in that must not reach a log: prints as `[phi]`, deserialises as a `T`, does not serialise.
+/// An input that must not reach a log: it prints as `[phi]`, deserialises as a `T` and does not serialise.
 ///
-/// Its deserialisation errors say nothing of the value, whatever `T`'s own would say.
+/// Its deserialisation errors do not quote the value, even if `T`'s own errors would.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Phi<T>(T);
 

@@ -8,12 +8,12 @@ pub(crate) const SALT_LEN: usize = 32;
 pub(crate) const COMMITMENT_LEN: usize = 32;
 pub(crate) const TAG_LEN: usize = 16;
 
-/// A field's number in its schema: 1 to 65535, fixed for ever, never reused for another field.
+/// A field's number in its schema: 1 to 65535. A number is never changed and never reused for another field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldNumber(NonZeroU16);
 
 impl FieldNumber {
-    /// `None` for 0, which the format keeps for the field-set tag.
+    /// `None` for 0, which the format reserves for the field-set tag.
     pub const fn new(number: u16) -> Option<Self> {
         match NonZeroU16::new(number) {
             Some(number) => Some(Self(number)),
@@ -26,7 +26,7 @@ impl FieldNumber {
     }
 }
 
-/// Offsets of the header, which is all but the fields.
+/// Offsets of the header. The header is everything before the fields.
 const VERSION_AT: usize = 1;
 const SALT_AT: usize = VERSION_AT + 4;
 const COMMITMENT_AT: usize = SALT_AT + SALT_LEN;
@@ -34,12 +34,12 @@ const SET_TAG_AT: usize = COMMITMENT_AT + COMMITMENT_LEN;
 pub(crate) const HEADER_LEN: usize = SET_TAG_AT + TAG_LEN;
 const FIELD_HEAD_LEN: usize = 2 + 4;
 
-/// A record in the sealed format, version 1 (see the crate's page). That one exists says that its framing is well
-/// formed, not that it is authentic: only opening says that.
+/// A record in the sealed format, version 1 (see the crate's page). A value of this type is well framed, but not yet authentic:
+/// only opening it verifies that.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedBytes(Vec<u8>);
 
-/// One field as it lies in the record.
+/// One field as it is laid out in the record.
 pub(crate) struct Frame<'a> {
     pub(crate) number: FieldNumber,
     pub(crate) ciphertext: &'a [u8],
@@ -47,14 +47,14 @@ pub(crate) struct Frame<'a> {
 }
 
 impl SealedBytes {
-    /// Bytes a record takes beside its fields.
+    /// The bytes that a record adds to its fields.
     pub const RECORD_OVERHEAD: usize = HEADER_LEN;
-    /// Bytes a field takes beside its plaintext.
+    /// The bytes that a field adds to its plaintext.
     pub const FIELD_OVERHEAD: usize = FIELD_HEAD_LEN + TAG_LEN;
 
     /// # Errors
-    /// [`OpenError`] when the bytes are not exactly one record of format 1: another version, truncated, a length past
-    /// the end, numbers not ascending, or anything after the last field.
+    /// [`OpenError`] unless the bytes are exactly one record of format 1: not another version, not truncated, no length past the
+    /// end, numbers ascending, nothing after the last field.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, OpenError> {
         if bytes.len() < HEADER_LEN || bytes[0] != FORMAT {
             return Err(OpenError);
@@ -81,9 +81,9 @@ impl SealedBytes {
         self.0
     }
 
-    /// Which branch key opens it. Not authenticated until it has.
+    /// The version of the branch key that opens the record. It is not authenticated until the record has been opened.
     pub fn key_version(&self) -> KeyVersion {
-        // INVARIANT: `parse` and `Writer` admit no other record than one whose version is read here.
+        // INVARIANT: `parse` and `Writer` admit only records whose version can be read here.
         read_version(&self.0).unwrap_or(KeyVersion::FIRST)
     }
 
@@ -134,11 +134,11 @@ fn frames(bytes: &[u8]) -> impl Iterator<Item = Frame<'_>> {
     })
 }
 
-/// Lays a record out, header first; the field-set tag is filled in last.
+/// Lays out a record, header first; the field-set tag is filled in last.
 pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
-    /// Enough for a record of a dozen short fields without growing.
+    /// Holds a record of a dozen short fields without growing.
     const USUAL_LEN: usize = 2048;
 
     pub(crate) fn new(version: KeyVersion, salt: &[u8; SALT_LEN], commitment: &[u8; COMMITMENT_LEN]) -> Self {
@@ -151,8 +151,8 @@ impl Writer {
         Self(bytes)
     }
 
-    /// Appends a field of `len` bytes; answers the room for its ciphertext and its tag. `None` when `len` does not fit
-    /// the format.
+    /// Appends a field of `len` bytes and returns the space for its ciphertext and its tag. `None` when `len` does not fit the
+    /// format.
     pub(crate) fn field(&mut self, number: FieldNumber, len: usize) -> Option<(&mut [u8], &mut [u8])> {
         let len_field = u32::try_from(len).ok()?;
         let start = self.0.len() + FIELD_HEAD_LEN;

@@ -1,20 +1,21 @@
 use serde_json::Value;
 
-/// Puts the members that `stored` has and this version does not know into `new`, at any depth. `read` is what this version
-/// reads of `stored`, written again: the member that it lacks is unknown. A list is one value, and is the new one.
+/// Copies into `new` the members of `stored` that this version of the code does not know, at any depth. `read` is `stored` as
+/// this version reads it and writes it again, so a member that is missing from `read` is unknown. A list counts as one value and
+/// is taken from `new`.
 pub fn keep_unknown(stored: &Value, read: &Value, new: &mut Value) {
     let (Value::Object(stored), Value::Object(read), Value::Object(new)) = (stored, read, new) else { return };
     for (name, value) in stored {
         match (read.get(name), new.get_mut(name)) {
             (None, None) => drop(new.insert(name.clone(), value.clone())),
             (Some(read), Some(new)) => keep_unknown(value, read, new),
-            // It is known, and this version has taken it away or given it its first value.
+            // This version knows the member, and has removed it or set it for the first time.
             (Some(_), None) | (None, Some(_)) => {}
         }
     }
 }
 
-/// How many members of `stored`, at any depth, this version does not know. `read` is as in [`keep_unknown`].
+/// Counts the members of `stored`, at any depth, that this version does not know. `read` is as in [`keep_unknown`].
 pub fn count_unknown(stored: &Value, read: &Value) -> usize {
     let (Value::Object(stored), Value::Object(read)) = (stored, read) else { return 0 };
     let count = |(name, value): (&String, &Value)| match read.get(name) {
@@ -36,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_members_stay_and_known_ones_are_replaced() {
+    fn unknown_members_are_kept_and_known_ones_are_replaced() {
         let stored = json!({"a": 1, "b": {"c": 2, "x": [3]}, "y": null, "z": 4, "removed": 1, "list": [{"x": 1}]});
         let read = json!({"a": 1, "b": {"c": 2}, "removed": 1, "list": [{}]});
         assert_eq!(count_unknown(&stored, &read), 2);

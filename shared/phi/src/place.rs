@@ -4,10 +4,10 @@ use crate::format::{FORMAT, FieldNumber, SALT_LEN};
 use crate::{KeyVersion, SealError};
 
 const LABEL: &[u8] = b"cloister/record/v1";
-/// Where the associated data begins in [`Binding`]: behind the label.
+/// Offset of the associated data in [`Binding`]: after the label.
 const AAD_AT: usize = 2 + LABEL.len();
 
-/// Where a record lives. A sealed record opens at its own place and nowhere else.
+/// The location of a record. A sealed record opens only at its own place.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     pub tenant: &'a str,
@@ -20,8 +20,8 @@ impl Place<'_> {
     pub const MAX_PART: usize = 128;
 }
 
-/// What every key and every field of one record is bound to, in one allocation a record: first the input of the key
-/// derivation, then, over its end, the associated data, which begins with the same place.
+/// The data to which every key and every field of one record is bound, in one allocation a record. It holds the input of the key
+/// derivation first. The associated data, which begins with the same place, then overwrites the end of that input.
 pub(crate) struct Binding {
     bytes: Vec<u8>,
     number_at: usize,
@@ -29,7 +29,7 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
-    /// Answers also what `derive` makes of the input of the key derivation: label, tenant, table, record, key version, salt.
+    /// Also returns the result of `derive` on the input of the key derivation: label, tenant, table, record, key version, salt.
     pub(crate) fn new<T>(
         place: &Place<'_>,
         version: KeyVersion,
@@ -42,7 +42,7 @@ impl Binding {
             return Err(SealError::Place);
         }
         let parts_len: usize = parts.iter().map(|part| 2 + part.len()).sum();
-        // Room for the salt, which the numbers of 20 fields fit in afterwards.
+        // Space for the salt. The numbers of 20 fields fit into the same space afterwards.
         let mut bytes = Vec::with_capacity(AAD_AT + parts_len + 64);
         push(&mut bytes, LABEL)?;
         for part in parts {
@@ -66,8 +66,8 @@ impl Binding {
         Aad::from(&self.bytes[AAD_AT..self.field_end])
     }
 
-    /// The associated data of the field-set tag: as a field's with the number 0, then how many fields there are (u16),
-    /// then their numbers. 0 is no field's number, so it is no field's associated data.
+    /// The associated data of the field-set tag: that of a field with the number 0, then the count of the fields (u16), then
+    /// their numbers. No field has the number 0, so no field has the same associated data.
     pub(crate) fn field_set(&mut self, numbers: impl Iterator<Item = FieldNumber>) -> Aad<&[u8]> {
         self.number(0);
         let count_at = self.field_end;
@@ -88,7 +88,7 @@ impl Binding {
     }
 }
 
-/// Appends an item with its length before it, so that no two different lists of items give the same bytes.
+/// Appends an item after its length, so that two different lists of items never give the same bytes.
 fn push(bytes: &mut Vec<u8>, item: &[u8]) -> Result<(), SealError> {
     let len = u16::try_from(item.len()).map_err(|_| SealError::Place)?;
     bytes.extend_from_slice(&len.to_be_bytes());

@@ -11,15 +11,16 @@ use crate::format::{COMMITMENT_LEN, Frame, SALT_LEN, TAG_LEN, Writer};
 use crate::place::Binding;
 use crate::{FieldNumber, FieldSpec, KeyVersion, OpenError, SealError, SealedBytes, keep_unknown};
 
-/// Seals the fields of one write of one record. [`finish`](Self::finish) consumes it and it cannot be cloned, so its
-/// key, and with it each nonce, serves one write only.
+/// Seals the fields of one write of one record. [`finish`](Self::finish) consumes it and it cannot be cloned, so its key, and
+/// each nonce with it, serves only one write.
 pub struct RecordSealer {
     key: LessSafeKey,
     binding: Binding,
     record: Writer,
     last: Option<FieldNumber>,
     scratch: Scratch,
-    /// Of the record before: fields that this version does not know, and those whose values it may not know whole.
+    /// From the previous record: the fields that this version does not know, and the fields of which it may not know every
+    /// member.
     unknown: BTreeMap<FieldNumber, Zeroizing<Vec<u8>>>,
     before: BTreeMap<FieldNumber, Zeroizing<Vec<u8>>>,
 }
@@ -59,7 +60,7 @@ impl RecordSealer {
             .map_err(|_| SealError::Library)
     }
 
-    /// Seals `value` as JSON; an absent one (`None`) takes no room at all.
+    /// Seals `value` as JSON. An absent value (`None`) adds no bytes.
     ///
     /// # Errors
     /// As [`field`](Self::field); [`SealError::Encode`] when `value` does not serialise.
@@ -78,7 +79,7 @@ impl RecordSealer {
         sealed
     }
 
-    /// Keeps what of `opened` is not among `known`: whole fields, and members of known fields that are objects.
+    /// Keeps the data of `opened` that `known` does not list: whole fields, and unknown members of known fields that are objects.
     pub(crate) fn keep(&mut self, opened: &RecordOpener<'_>, known: &[FieldSpec]) -> Result<(), SealError> {
         for number in opened.numbers() {
             let plaintext = opened.field(number).ok().flatten().ok_or(SealError::Before)?;
@@ -111,13 +112,13 @@ impl fmt::Debug for RecordSealer {
     }
 }
 
-/// Writes `value` with the members of the object `before` that its type does not know.
+/// Writes `value` together with those members of the object `before` that its type does not know.
 fn write_over<T: PhiValue>(out: &mut Scratch, before: &[u8], value: &T) -> Result<(), SealError> {
     let known: T = serde_json::from_slice(before).map_err(|_| SealError::Before)?;
     let mut read = Scratch::default();
     serde_json::to_writer(&mut read, &Plain(&known)).map_err(|_| SealError::Encode)?;
     if read.0.as_slice() == before {
-        // As nearly always. Nothing is copied to where it would not be wiped.
+        // The usual case. It copies nothing into memory that would not be wiped.
         return serde_json::to_writer(out, &Plain(value)).map_err(|_| SealError::Encode);
     }
     let json = |bytes: &[u8]| serde_json::from_slice(bytes).map_err(|_| SealError::Before);
@@ -131,7 +132,7 @@ pub struct RecordOpener<'a> {
     key: LessSafeKey,
     binding: RefCell<Binding>,
     sealed: &'a SealedBytes,
-    /// Plaintext of one value at a time, in one allocation a record, wiped once.
+    /// The plaintext of one value at a time. A record needs one allocation, which is wiped once.
     scratch: Cell<Zeroizing<Vec<u8>>>,
 }
 
@@ -146,17 +147,17 @@ impl<'a> RecordOpener<'a> {
         self.find(number).is_some()
     }
 
-    /// The plaintext of a field, wiped when dropped; `None` when the record was written without it.
+    /// The plaintext of a field, wiped when dropped; `None` when the record was written without the field.
     ///
     /// # Errors
-    /// [`OpenError`] when the field is not the one that was sealed here.
+    /// [`OpenError`] when the field is not the one that was sealed at this place.
     pub fn field(&self, number: FieldNumber) -> Result<Option<Zeroizing<Vec<u8>>>, OpenError> {
         let mut plaintext = Zeroizing::default();
         Ok(self.field_into(number, &mut plaintext)?.then_some(plaintext))
     }
 
-    /// As [`field`](Self::field), into a buffer that serves many fields; answers whether the record has the field. The buffer then holds its
-    /// plaintext alone; without the field, or with an error, nothing.
+    /// Like [`field`](Self::field), into a buffer that serves many fields. Returns whether the record has the field. Afterwards
+    /// the buffer holds only the plaintext of this field; it is empty if the field is missing or an error occurred.
     ///
     /// # Errors
     /// As [`field`](Self::field).
@@ -179,7 +180,8 @@ impl<'a> RecordOpener<'a> {
     /// A value that [`RecordSealer::value`] sealed.
     ///
     /// # Errors
-    /// [`OpenError`] as [`field`](Self::field), and when the plaintext is not a `T`, or missing where a `T` cannot be.
+    /// [`OpenError`] as [`field`](Self::field), and when the plaintext is not a `T`, or the field is missing and `T` has no
+    /// absent value.
     pub fn value<T: PhiValue>(&self, number: FieldNumber) -> Result<T, OpenError> {
         let mut plaintext = self.scratch.take();
         let value = match self.field_into(number, &mut plaintext)? {
@@ -190,7 +192,7 @@ impl<'a> RecordOpener<'a> {
         value
     }
 
-    /// Of all fields, known and unknown.
+    /// The numbers of all fields, known and unknown.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = FieldNumber> {
         self.sealed.frames().map(|frame| frame.number)
     }
@@ -214,7 +216,7 @@ fn nonce(number: u16) -> Nonce {
     Nonce::assume_unique_for_key(bytes)
 }
 
-/// Plaintext on its way into a field. Growing wipes what it leaves behind, which `Vec` would not.
+/// The plaintext of a field that is being written. Growing wipes the old memory, which `Vec` would not do.
 #[derive(Default)]
 struct Scratch(Zeroizing<Vec<u8>>);
 
@@ -229,7 +231,8 @@ impl io::Write for Scratch {
     }
 }
 
-/// Makes `plaintext` that long. Growing by itself would leave the plaintext of earlier fields behind, so it is wiped first.
+/// Sets the length of `plaintext`. When `Vec` grows, it leaves the plaintext of earlier fields in the old memory, so that is
+/// wiped first.
 fn resize(plaintext: &mut Vec<u8>, len: usize, wipe: impl FnOnce(&mut Vec<u8>)) {
     if plaintext.capacity() < len {
         wipe(plaintext);
@@ -237,7 +240,7 @@ fn resize(plaintext: &mut Vec<u8>, len: usize, wipe: impl FnOnce(&mut Vec<u8>)) 
     plaintext.resize(len, 0);
 }
 
-/// Appends to `plaintext`, and wipes the memory that it leaves for a larger one.
+/// Appends to `plaintext`. If it must move to larger memory, it wipes the old memory.
 fn append(plaintext: &mut Vec<u8>, bytes: &[u8], wipe: impl FnOnce(&mut Vec<u8>)) {
     let needed = plaintext.len().saturating_add(bytes.len());
     if needed > plaintext.capacity() {
@@ -254,15 +257,15 @@ mod tests {
     use super::*;
     use std::io::Write as _;
 
-    /// The buffer that is about to be left is the one that is wiped, while it still holds the plaintext.
+    /// The old buffer is wiped before it is freed, while it still holds the plaintext.
     #[test]
-    fn a_buffer_is_wiped_before_it_is_left_for_a_larger_one() {
+    fn buffer_is_wiped_before_it_moves_to_larger_memory() {
         for grow in [append_a_hundred as fn(&mut Vec<u8>, &mut Vec<Vec<u8>>), resize_to_a_hundred] {
             let mut plaintext = Vec::with_capacity(4);
             plaintext.extend_from_slice(b"phi");
             let (at, mut wiped) = (plaintext.as_ptr(), Vec::new());
             grow(&mut plaintext, &mut wiped);
-            assert_eq!(wiped, [b"phi"], "wiped once, and not after it was moved");
+            assert_eq!(wiped, [b"phi"], "wiped once, and before the move");
             assert_ne!(plaintext.as_ptr(), at);
             assert!(plaintext.len() >= 100);
         }
@@ -279,18 +282,18 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_with_room_is_not_wiped() {
+    fn buffer_with_enough_capacity_is_not_wiped() {
         let mut plaintext = Vec::with_capacity(16);
-        append(&mut plaintext, b"phi", |_| panic!("there is room"));
-        resize(&mut plaintext, 8, |_| panic!("there is room"));
+        append(&mut plaintext, b"phi", |_| panic!("the capacity is enough"));
+        resize(&mut plaintext, 8, |_| panic!("the capacity is enough"));
         assert_eq!(plaintext, b"phi\0\0\0\0\0");
         let room = vec![1; plaintext.capacity() - 8];
-        append(&mut plaintext, &room, |_| panic!("there is just enough room"));
+        append(&mut plaintext, &room, |_| panic!("the capacity is just enough"));
         assert_eq!(plaintext.len(), plaintext.capacity());
     }
 
     #[test]
-    fn a_scratch_keeps_all_that_is_written_to_it() {
+    fn scratch_keeps_everything_that_is_written_to_it() {
         let mut scratch = Scratch::default();
         for n in 0..200_u8 {
             scratch.write_all(&[n; 7]).unwrap();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{BranchKey, FieldNumber, KeyVersion, OpenError, Place, RecordOpener, RecordSealer, SealError, SealedBytes};
 
-/// A field of a sealed record: its number in the format, its name in the API and in the audit log.
+/// A field of a sealed record: its number in the format, and its name in the API and in the audit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FieldSpec {
     pub number: FieldNumber,
@@ -26,13 +26,13 @@ pub trait SealedFields: Sized {
     fn write(&self, sealer: &mut RecordSealer) -> Result<(), SealError>;
 
     /// # Errors
-    /// [`OpenError`] when any field is not what was sealed, or no longer parses.
+    /// [`OpenError`] when any field differs from the sealed one, or no longer parses.
     fn read(opener: &RecordOpener<'_>) -> Result<Self, OpenError>;
 }
 
-/// A set of PHI fields sealed together as one record: the only form in which PHI is stored.
+/// A set of PHI fields sealed together as one record. PHI is stored only in this form.
 ///
-/// Serialises as base64url without padding, for stores that hold text; [`as_bytes`](Self::as_bytes) is a third smaller.
+/// Serialises as base64url without padding, for stores that hold text; [`as_bytes`](Self::as_bytes) is a quarter smaller.
 pub struct Sealed<T>(SealedBytes, PhantomData<fn() -> T>);
 
 impl<T> Sealed<T> {
@@ -50,7 +50,7 @@ impl<T> Sealed<T> {
         self.0.into_vec()
     }
 
-    /// Which branch key opens it.
+    /// The version of the branch key that opens the record.
     pub fn key_version(&self) -> KeyVersion {
         self.0.key_version()
     }
@@ -67,11 +67,11 @@ impl<T: SealedFields> Sealed<T> {
         sealer.finish().map(|bytes| Self(bytes, PhantomData))
     }
 
-    /// Seals `value` in place of the record that `before` opens. What another version of the code wrote there and this one does
-    /// not know stays: fields of other numbers, and members of fields that are objects.
+    /// Seals `value` in place of the record that `before` opens. Data of that record that this version of the code does not know
+    /// is kept: fields with other numbers, and unknown members of fields that are objects.
     ///
     /// # Errors
-    /// [`SealError`]; [`SealError::Before`] when the record before cannot be read.
+    /// [`SealError`]; [`SealError::Before`] when the previous record cannot be read.
     pub fn reseal(value: &T, before: &RecordOpener<'_>, key: &BranchKey, tenant: &str, record: &str) -> Result<Self, SealError> {
         let mut sealer = key.sealer(&Place { tenant, table: T::TABLE, record })?;
         sealer.keep(before, T::FIELDS)?;
@@ -85,7 +85,7 @@ impl<T: SealedFields> Sealed<T> {
         T::read(&self.opener(key, tenant, record)?)
     }
 
-    /// For reading some of the fields only: `opener(..)?.value::<Reference>(number)`.
+    /// Use it to read only some of the fields: `opener(..)?.value::<Reference>(number)`.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -129,10 +129,10 @@ impl<'de, T> Deserialize<'de> for Sealed<T> {
     }
 }
 
-/// Declares a struct of PHI fields and how it is sealed: field numbers, ascending from 1, are checked when it compiles.
+/// Declares a struct of PHI fields and how it is sealed. The compiler checks that field numbers ascend and begin at 1 or above.
 ///
-/// Every field's type is a [`PhiValue`](crate::PhiValue); an `Option` that is `None` takes no room. Numbers are stored: never
-/// renumber, never reuse one; a field added later is an `Option`.
+/// Every field's type is a [`PhiValue`](crate::PhiValue). An `Option` that is `None` adds no bytes. Numbers are stored, so never
+/// change or reuse one. A field that is added later must be an `Option`.
 ///
 /// ```
 /// phi::sealed_fields! {
@@ -179,7 +179,7 @@ macro_rules! sealed_fields {
     };
 }
 
-/// A [`FieldNumber`] from a literal, checked when it compiles.
+/// A [`FieldNumber`] from a literal, checked at compile time.
 #[macro_export]
 macro_rules! field_number {
     ($number:expr) => {

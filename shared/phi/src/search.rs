@@ -11,7 +11,7 @@ use crate::KeyVersion;
 
 const LABEL: &[u8] = b"cloister/search/v1";
 
-/// A tenant's search key. A key of its own, not derived from a branch key: rotating one never touches the other.
+/// A tenant's search key. It is not derived from a branch key, so rotating one never affects the other.
 ///
 /// AWS-LC wipes it when it is dropped.
 pub struct SearchKey {
@@ -34,7 +34,7 @@ impl SearchKey {
         self.version
     }
 
-    /// HMAC-SHA-256(search key; label, tenant, field, key version), each with its length (u64, big-endian) before it.
+    /// HMAC-SHA-256(search key; label, tenant, field, key version); the length of each item (u64, big-endian) precedes it.
     /// `field` is a name of the schema, such as `tracking_number`.
     pub fn field(&self, tenant: &str, field: &'static str) -> FieldSearchKey {
         let version = self.version.get().to_be_bytes();
@@ -50,7 +50,7 @@ impl SearchKey {
 }
 
 impl FieldSearchKey {
-    /// HMAC-SHA-256 over the value's normalised form: each value type's `normalised()` says what is the same to a search.
+    /// HMAC-SHA-256 over the value's normalised form. Each value type's `normalised()` defines which texts are equal in a search.
     pub fn token(&self, normalised: &str) -> SearchToken {
         let mut mac = [0; 32];
         mac.copy_from_slice(hmac::sign(&self.key, normalised.as_bytes()).as_ref());
@@ -73,7 +73,7 @@ impl fmt::Debug for FieldSearchKey {
 /// A blind index: equal values of one field of one tenant have equal tokens. As text, `v1.` and the 32 bytes of the
 /// HMAC in base64url, where 1 is the version of the search key.
 ///
-/// It reveals equality, and so frequency, to whoever reads the table; it does not reveal the value without the key.
+/// It reveals equality, and so frequency, to everyone who can read the table. It does not reveal the value without the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SearchToken {
     version: KeyVersion,
@@ -89,7 +89,7 @@ impl SearchToken {
     /// [`InvalidToken`] for anything that `Display` does not write.
     pub fn parse(text: &str) -> Result<Self, InvalidToken> {
         let (version, mac) = text.strip_prefix('v').and_then(|rest| rest.split_once('.')).ok_or(InvalidToken)?;
-        // One text per token: `u32::from_str` alone would take `+1` and `01`.
+        // A token has exactly one text: `u32::from_str` alone would also accept `+1` and `01`.
         if !version.starts_with(|c: char| matches!(c, '1'..='9')) {
             return Err(InvalidToken);
         }

@@ -3,16 +3,16 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-/// Which of a tenant's keys of one purpose: counted from 1, never reused.
+/// The version of a tenant's key of one purpose: counted from 1, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KeyVersion(NonZeroU32);
 
 impl KeyVersion {
-    /// The version a tenant's first key has.
+    /// The version of a tenant's first key.
     pub const FIRST: Self = Self(NonZeroU32::MIN);
 
-    /// `None` for 0, which no key has.
+    /// `None` for 0, which is not a version.
     pub const fn new(number: u32) -> Option<Self> {
         match NonZeroU32::new(number) {
             Some(number) => Some(Self(number)),

@@ -1,4 +1,4 @@
-//! Published vectors for each primitive the format is built of, run through the same library calls.
+//! Published vectors for each primitive that the format uses, run through the same library calls.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hmac;
@@ -69,7 +69,7 @@ struct Gcm {
     tag: &'static str,
 }
 
-/// Test cases 13 to 16 of "The Galois/Counter Mode of Operation" (McGrew and Viega), which NIST's validation is built on.
+/// Test cases 13 to 16 of "The Galois/Counter Mode of Operation" (McGrew and Viega). NIST's validation is based on them.
 const GCM: [Gcm; 4] = [
     Gcm {
         key: "0000000000000000000000000000000000000000000000000000000000000000",

@@ -1,4 +1,4 @@
-//! Whole records through `sealed_fields!`, and what may leave the program of them.
+//! Whole records through `sealed_fields!`, and the parts of them that may leave the program.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use phi::{
@@ -7,7 +7,7 @@ use phi::{
 };
 
 phi::phi_struct! {
-    /// As a shipment's recipient.
+    /// Like a shipment's recipient.
     pub struct Recipient: "a recipient" { name: PersonName, phone: Option<Phone>, address: Address }
 }
 
@@ -41,7 +41,7 @@ fn seal(parcel: &ParcelPhi) -> Sealed<ParcelPhi> {
 }
 
 #[test]
-fn a_record_opens_as_it_was_sealed() {
+fn record_opens_to_the_sealed_value() {
     let parcel = parcel();
     assert_eq!(seal(&parcel).open(&key(), "ten_a", "par_1").unwrap(), parcel);
     let with = ParcelPhi { reference: Some(ShortText::parse("PO 1").unwrap()), ..parcel };
@@ -49,7 +49,7 @@ fn a_record_opens_as_it_was_sealed() {
 }
 
 #[test]
-fn a_record_does_not_open_elsewhere() {
+fn record_does_not_open_at_another_place() {
     let sealed = seal(&parcel());
     assert_eq!(sealed.open(&key(), "ten_b", "par_1"), Err(OpenError));
     assert_eq!(sealed.open(&key(), "ten_a", "par_2"), Err(OpenError));
@@ -58,7 +58,7 @@ fn a_record_does_not_open_elsewhere() {
 }
 
 #[test]
-fn an_absent_field_takes_no_room_and_fields_are_listed_by_name() {
+fn absent_field_adds_no_bytes_and_fields_are_listed_by_name() {
     let key = key();
     let sealed = seal(&parcel());
     let opener = sealed.opener(&key, "ten_a", "par_1").unwrap();
@@ -68,7 +68,7 @@ fn an_absent_field_takes_no_room_and_fields_are_listed_by_name() {
 }
 
 #[test]
-fn one_field_can_be_read_without_the_others() {
+fn one_field_is_read_without_the_others() {
     let key = key();
     let sealed = seal(&parcel());
     let opener = sealed.opener(&key, "ten_a", "par_1").unwrap();
@@ -79,14 +79,14 @@ fn one_field_can_be_read_without_the_others() {
 }
 
 #[test]
-fn a_record_without_a_required_field_does_not_open() {
+fn record_without_required_field_does_not_open() {
     let mut sealer = key().sealer(&Place { tenant: "ten_a", table: "parcels", record: "par_1" }).unwrap();
     sealer.value(field_number!(1), &parcel().number).unwrap();
     let sealed = Sealed::<ParcelPhi>::from_bytes(sealer.finish().unwrap().into_vec()).unwrap();
     assert_eq!(sealed.open(&key(), "ten_a", "par_1"), Err(OpenError));
 }
 
-/// What a later version seals: fields 3 and 9 are new, and so is a member of the recipient.
+/// A record of a later version: fields 3 and 9 are new, and so is a member of the recipient.
 fn sealed_by_a_later_version() -> Sealed<ParcelPhi> {
     let mut sealer = key().sealer(&Place { tenant: "ten_a", table: "parcels", record: "par_1" }).unwrap();
     sealer.value(field_number!(1), &parcel().number).unwrap();
@@ -105,7 +105,7 @@ fn fields_and_members_of_a_later_version_survive_resealing() {
     phi.reference = Some(ShortText::parse("changed").unwrap());
     let opener = before.opener(&key, "ten_a", "par_1").unwrap();
     let after = Sealed::reseal(&phi, &opener, &key, "ten_a", "par_1").unwrap();
-    // As it is stored: fields of the later version are in their places among the known ones.
+    // In the stored order, the fields of the later version lie in their places among the known ones.
     let after = Sealed::<ParcelPhi>::from_bytes(after.into_bytes()).unwrap();
     assert_eq!(after.open(&key, "ten_a", "par_1").unwrap(), phi);
     let opener = after.opener(&key, "ten_a", "par_1").unwrap();
@@ -118,7 +118,7 @@ fn fields_and_members_of_a_later_version_survive_resealing() {
 }
 
 #[test]
-fn resealing_a_record_without_unknown_fields_is_sealing() {
+fn resealing_without_unknown_fields_equals_sealing() {
     let key = key();
     let before = seal(&parcel());
     let opener = before.opener(&key, "ten_a", "par_1").unwrap();
@@ -129,7 +129,7 @@ fn resealing_a_record_without_unknown_fields_is_sealing() {
 }
 
 #[test]
-fn a_sealed_record_serialises_as_base64url() {
+fn sealed_record_serialises_as_base64url() {
     let sealed = seal(&parcel());
     let json = serde_json::to_string(&sealed).unwrap();
     assert!(json.trim_matches('"').bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
@@ -143,7 +143,7 @@ fn a_sealed_record_serialises_as_base64url() {
 }
 
 #[test]
-fn a_response_shows_what_was_disclosed_and_a_log_of_it_does_not() {
+fn disclosed_values_appear_in_response_json_but_not_in_debug() {
     #[derive(Debug, serde::Serialize)]
     struct Response {
         recipient: Disclosed<Recipient>,
@@ -159,7 +159,7 @@ fn a_response_shows_what_was_disclosed_and_a_log_of_it_does_not() {
 }
 
 #[test]
-fn debug_of_an_opened_record_shows_nothing() {
+fn debug_of_an_opened_record_is_redacted() {
     let shown = format!("{:?}", parcel());
     assert_eq!(
         shown,
@@ -169,7 +169,7 @@ fn debug_of_an_opened_record_shows_nothing() {
 }
 
 #[test]
-fn the_redacting_wrapper_hides_values_and_errors() {
+fn redacting_wrapper_hides_values_and_errors() {
     let phi: Phi<Vec<u8>> = serde_json::from_str("[1,2]").unwrap();
     assert_eq!((format!("{phi:?}"), phi.to_string(), phi.expose().len()), ("[phi]".into(), "[phi]".into(), 2));
     assert_eq!(phi.into_inner(), [1, 2]);

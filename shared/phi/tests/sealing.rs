@@ -1,4 +1,4 @@
-//! Sealed records open where they were sealed, whole and unaltered, and are refused alike in every other case.
+//! Sealed records open at their own place, whole and unaltered. Every other case gets the same error.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use phi::{BranchKey, FieldNumber, KeyVersion, OpenError, Place, SealError, SealedBytes, Zeroizing};
@@ -23,7 +23,7 @@ fn seal(key: &BranchKey, place: &Place<'_>, fields: &[(u16, &[u8])]) -> Vec<u8> 
     sealer.finish().unwrap().into_vec()
 }
 
-/// Opens every field that the record shows.
+/// Opens every field of the record.
 fn open(key: &BranchKey, place: &Place<'_>, bytes: &[u8], numbers: &[u16]) -> Result<Vec<Option<Vec<u8>>>, OpenError> {
     let sealed = SealedBytes::parse(bytes.to_vec())?;
     let opener = key.opener(place, &sealed)?;
@@ -40,14 +40,14 @@ fn refused(key: &BranchKey, place: &Place<'_>, bytes: &[u8]) -> bool {
     open(key, place, bytes, &[1, 2, 9]) == Err(OpenError)
 }
 
-/// Where the fields of `small` begin, and where the last ends.
+/// The offsets where the fields of `small` begin, and the offset where the last ends.
 fn boundaries() -> [usize; 4] {
     let field = SealedBytes::FIELD_OVERHEAD;
     [HEADER, HEADER + field + 3, HEADER + 2 * (field + 3), HEADER + 2 * (field + 3) + field]
 }
 
 #[test]
-fn the_overhead_is_what_the_format_says() {
+fn sealed_length_equals_the_documented_overhead() {
     let (_, bytes) = small();
     assert_eq!((HEADER, SealedBytes::FIELD_OVERHEAD), (85, 22));
     assert_eq!(bytes.len(), 85 + 3 * 22 + 6);
@@ -55,14 +55,14 @@ fn the_overhead_is_what_the_format_says() {
 }
 
 #[test]
-fn the_unaltered_record_opens() {
+fn unaltered_record_opens() {
     let (key, bytes) = small();
     let opened = open(&key, &PLACE, &bytes, &[1, 2, 3, 9]).unwrap();
     assert_eq!(opened, [Some(b"abc".to_vec()), Some(b"abd".to_vec()), None, Some(vec![])]);
 }
 
 #[test]
-fn two_sealed_values_are_equal_only_byte_by_byte() {
+fn sealed_values_are_equal_only_if_their_bytes_are() {
     phi::sealed_fields! {
         #[derive(Debug, Clone, PartialEq)]
         struct Note in "notes" { 1 => text: phi::ShortText }
@@ -70,7 +70,7 @@ fn two_sealed_values_are_equal_only_byte_by_byte() {
     let note = Note { text: "a".parse().unwrap() };
     let seal = || phi::Sealed::seal(&note, &key(3, 7), "ten_a", "note_1").unwrap();
     let (one, other) = (seal(), seal());
-    assert_ne!(one, other, "each has a salt of its own");
+    assert_ne!(one, other, "each write has its own salt");
     assert_eq!(one, phi::Sealed::from_bytes(one.as_bytes().to_vec()).unwrap());
     let mut altered = one.as_bytes().to_vec();
     *altered.last_mut().unwrap() ^= 1;
@@ -78,17 +78,17 @@ fn two_sealed_values_are_equal_only_byte_by_byte() {
 }
 
 #[test]
-fn every_flipped_bit_is_refused() {
+fn record_with_any_flipped_bit_is_refused() {
     let (key, bytes) = small();
     for bit in 0..bytes.len() * 8 {
         let mut flipped = bytes.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        assert!(refused(&key, &PLACE, &flipped), "bit {bit} of {} was not noticed", bytes.len() * 8);
+        assert!(refused(&key, &PLACE, &flipped), "bit {bit} of {} was not detected", bytes.len() * 8);
     }
 }
 
 #[test]
-fn every_truncation_is_refused_at_field_boundaries_too() {
+fn record_truncated_anywhere_is_refused() {
     let (key, bytes) = small();
     for len in 0..bytes.len() {
         assert!(refused(&key, &PLACE, &bytes[..len]), "{len} bytes of {}", bytes.len());
@@ -96,7 +96,7 @@ fn every_truncation_is_refused_at_field_boundaries_too() {
 }
 
 #[test]
-fn trailing_bytes_are_refused() {
+fn record_with_trailing_bytes_is_refused() {
     let (key, bytes) = small();
     for extra in 1..64 {
         let longer = [bytes.as_slice(), &vec![0; extra]].concat();
@@ -105,7 +105,7 @@ fn trailing_bytes_are_refused() {
 }
 
 #[test]
-fn a_field_moved_to_another_number_is_refused() {
+fn field_moved_to_another_number_is_refused() {
     let (key, bytes) = small();
     let [first, second, third, _] = boundaries();
     let mut swapped = bytes.clone();
@@ -120,7 +120,7 @@ fn a_field_moved_to_another_number_is_refused() {
 }
 
 #[test]
-fn a_field_left_out_is_refused_before_any_field_opens() {
+fn record_without_a_sealed_field_is_refused_before_any_field_opens() {
     let (key, bytes) = small();
     let at = boundaries();
     for left_out in 0..3 {
@@ -131,7 +131,7 @@ fn a_field_left_out_is_refused_before_any_field_opens() {
 }
 
 #[test]
-fn a_field_of_another_write_of_the_same_record_is_refused() {
+fn field_of_another_write_of_the_same_record_is_refused() {
     let (key, mut bytes) = small();
     let older = seal(&key, &PLACE, &[(1, b"xyz"), (2, b"abd"), (9, b"")]);
     let [first, second, ..] = boundaries();
@@ -156,7 +156,7 @@ fn duplicate_and_descending_field_numbers_are_refused() {
 }
 
 #[test]
-fn a_length_past_the_end_is_refused() {
+fn field_length_past_the_end_is_refused() {
     let (_, bytes) = small();
     let len_at = HEADER + 2;
     for len in [4, 0xff, 0xffff, i32::MAX as u32, u32::MAX - 16, u32::MAX] {
@@ -184,7 +184,7 @@ fn another_key_version_is_refused_in_the_key_and_in_the_record() {
         let mut altered = bytes.clone();
         altered[1..5].copy_from_slice(&u32::to_be_bytes(version));
         assert!(refused(&opener, &PLACE, &altered));
-        // Nor does the right secret under the altered version help: the version is in the derivation.
+        // The right secret under the altered version fails too, because the version is an input of the derivation.
         if let Some(version) = KeyVersion::new(version) {
             let same_secret = BranchKey::new(version, Zeroizing::new([7; 32]));
             assert!(refused(&same_secret, &PLACE, &altered));
@@ -200,7 +200,7 @@ fn another_tenant_table_or_record_is_refused() {
         Place { table: "patients", ..PLACE },
         Place { record: "shp_2", ..PLACE },
         Place { tenant: "", ..PLACE },
-        // The same bytes one after another, split elsewhere.
+        // The same bytes in the same order, split differently.
         Place { tenant: "ten_as", table: "hipments", ..PLACE },
         Place { table: "shipmentss", record: "hp_1", ..PLACE },
     ];
@@ -210,15 +210,15 @@ fn another_tenant_table_or_record_is_refused() {
 }
 
 #[test]
-fn a_record_sealed_under_one_key_is_refused_under_another() {
+fn record_is_refused_under_another_key() {
     let (_, bytes) = small();
     assert!(refused(&key(3, 8), &PLACE, &bytes));
 }
 
 #[test]
-fn the_commitment_alone_refuses_another_key() {
-    // Without commitment, a ciphertext can be made that two GCM keys accept. Here both keys are honest and only the
-    // commitments are exchanged, so that the commitment is the one check that differs.
+fn record_with_only_another_commitment_is_refused() {
+    // Without a commitment, an attacker can make a ciphertext that two GCM keys accept. Here both keys are honest and the test
+    // exchanges only the commitments, so that only the commitment check differs.
     let (first, second) = (key(3, 7), key(3, 8));
     let bytes = seal(&first, &PLACE, &[]);
     let other = seal(&second, &PLACE, &[]);
@@ -231,7 +231,7 @@ fn the_commitment_alone_refuses_another_key() {
 }
 
 #[test]
-fn a_record_of_no_fields_is_bound_to_having_none() {
+fn record_without_fields_refuses_added_fields() {
     let key = key(1, 1);
     let bytes = seal(&key, &PLACE, &[]);
     assert_eq!(bytes.len(), HEADER);
@@ -239,7 +239,7 @@ fn a_record_of_no_fields_is_bound_to_having_none() {
 }
 
 #[test]
-fn the_sealer_takes_each_field_once_and_in_order() {
+fn sealer_accepts_each_field_once_and_in_order() {
     let key = key(1, 1);
     let mut sealer = key.sealer(&PLACE).unwrap();
     sealer.field(number(2), b"two").unwrap();
@@ -253,7 +253,7 @@ fn the_sealer_takes_each_field_once_and_in_order() {
 }
 
 #[test]
-fn an_empty_or_overlong_part_of_a_place_is_refused() {
+fn empty_or_overlong_part_of_a_place_is_refused() {
     let key = key(1, 1);
     let longest = "x".repeat(Place::MAX_PART);
     let longer = "x".repeat(Place::MAX_PART + 1);
@@ -264,7 +264,7 @@ fn an_empty_or_overlong_part_of_a_place_is_refused() {
 }
 
 #[test]
-fn two_writes_of_one_value_share_no_bytes_that_depend_on_the_key() {
+fn two_writes_of_one_value_share_no_key_dependent_bytes() {
     let key = key(1, 1);
     let (one, two) = (seal(&key, &PLACE, &[(1, b"same")]), seal(&key, &PLACE, &[(1, b"same")]));
     assert_eq!(one[..5], two[..5]);
@@ -274,7 +274,7 @@ fn two_writes_of_one_value_share_no_bytes_that_depend_on_the_key() {
 }
 
 #[test]
-fn keys_print_no_secret() {
+fn debug_of_keys_shows_no_secret() {
     assert_eq!(format!("{:?}", key(5, 0xab)), "BranchKey { version: 5, .. }");
     let (key, bytes) = small();
     let sealed = SealedBytes::parse(bytes).unwrap();
@@ -289,7 +289,7 @@ fn fields() -> impl Strategy<Value = std::collections::BTreeMap<u16, Vec<u8>>> {
 
 proptest! {
     #[test]
-    fn any_fields_round_trip(
+    fn any_fields_open_to_the_sealed_values(
         secret: [u8; 32], version in 1..=u32::MAX, tenant in "[a-z_0-9]{1,128}", record in "\\PC{1,32}", fields in fields(),
     ) {
         let key = BranchKey::new(KeyVersion::new(version).unwrap(), Zeroizing::new(secret));
@@ -308,19 +308,19 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic_and_never_open(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn arbitrary_bytes_are_refused_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         prop_assert!(open(&key(1, 1), &PLACE, &bytes, &[1, 2, 3]).is_err());
     }
 
     #[test]
-    fn bytes_that_frame_well_never_open(mut bytes in prop::collection::vec(any::<u8>(), HEADER..400)) {
+    fn well_framed_arbitrary_bytes_are_refused(mut bytes in prop::collection::vec(any::<u8>(), HEADER..400)) {
         bytes[..5].copy_from_slice(&[1, 0, 0, 0, 1]);
         prop_assert!(open(&key(1, 1), &PLACE, &bytes[..HEADER], &[1]).is_err());
         prop_assert!(open(&key(1, 1), &PLACE, &bytes, &[1]).is_err());
     }
 
     #[test]
-    fn any_altered_stretch_is_refused(at in 0..157usize, with in prop::collection::vec(any::<u8>(), 1..40)) {
+    fn record_with_any_altered_range_is_refused(at in 0..157usize, with in prop::collection::vec(any::<u8>(), 1..40)) {
         let (key, bytes) = small();
         let mut altered = bytes.clone();
         for (slot, byte) in altered[at..].iter_mut().zip(&with) {

@@ -1,4 +1,4 @@
-//! Search tokens: equal for equal values of one field of one tenant, and for nothing else.
+//! Search tokens are equal only for equal values of one field of one tenant.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use phi::{InvalidToken, KeyVersion, SearchKey, SearchToken, Zeroizing};
@@ -10,14 +10,14 @@ fn key(version: u32, first: u8) -> SearchKey {
 }
 
 #[test]
-fn the_token_is_frozen() {
-    // Made by an implementation of its own, in another language, from docs/encryption.md.
+fn token_equals_the_frozen_vector() {
+    // An independent implementation in another language made this token from docs/encryption.md.
     let token = key(7, 0).field("ten_a", "tracking_number").token("1z12345e0205271688");
     assert_eq!(token.to_string(), "v7.qirwKF81bhiKHTNT4tWvYQ9L9kHP63yM_tjPWeN6fxo");
 }
 
 #[test]
-fn key_version_tenant_field_and_value_each_change_the_token() {
+fn token_changes_with_key_version_tenant_field_and_value() {
     let token = |key: &SearchKey, tenant, field, value| key.field(tenant, field).token(value);
     let first = key(1, 0);
     let tokens = [
@@ -35,7 +35,7 @@ fn key_version_tenant_field_and_value_each_change_the_token() {
 }
 
 #[test]
-fn tokens_have_one_text_each() {
+fn token_parses_only_from_its_one_text() {
     let text = key(1, 0).field("ten_a", "reference").token("r-1").to_string();
     let mac = &text[3..];
     assert_eq!((&text[..3], mac.len()), ("v1.", 43));
@@ -57,7 +57,7 @@ fn tokens_have_one_text_each() {
     for other in others {
         assert_eq!(SearchToken::parse(&other), Err(InvalidToken), "`{other}`");
     }
-    // The last character carries 4 bits; other values of the 2 left over would be other texts of one token.
+    // The last character carries 4 bits. If the parser ignored the other 2 bits, one token would have several texts.
     let last = mac.chars().next_back().unwrap();
     let twins = ('a'..='z').chain('A'..='Z').chain('0'..='9').filter(|c| *c != last);
     let same = twins.filter(|c| SearchToken::parse(&format!("v1.{}{c}", &mac[..42])).is_ok_and(|twin| twin.to_string() == text));
@@ -65,7 +65,7 @@ fn tokens_have_one_text_each() {
 }
 
 #[test]
-fn a_token_serialises_as_its_text() {
+fn token_serialises_as_its_text() {
     let token = key(1, 0).field("ten_a", "reference").token("r-1");
     let json = serde_json::to_string(&token).unwrap();
     assert_eq!(json, format!("\"{token}\""));
@@ -73,7 +73,7 @@ fn a_token_serialises_as_its_text() {
 }
 
 #[test]
-fn search_keys_print_no_secret() {
+fn debug_of_search_keys_shows_no_secret() {
     let key = key(3, 0);
     assert_eq!(format!("{key:?}"), "SearchKey { version: 3, .. }");
     assert_eq!(format!("{:?}", key.field("ten_a", "f")), "FieldSearchKey { version: 3, .. }");
@@ -89,7 +89,7 @@ proptest! {
     }
 
     #[test]
-    fn what_parses_prints_the_same(text in "v?[0-9+]{0,11}\\.?[A-Za-z0-9_=-]{40,45}|\\PC*") {
+    fn parsed_token_prints_the_same_text(text in "v?[0-9+]{0,11}\\.?[A-Za-z0-9_=-]{40,45}|\\PC*") {
         if let Ok(token) = SearchToken::parse(&text) {
             prop_assert_eq!(token.to_string(), text);
         }

@@ -1,4 +1,4 @@
-//! Value types: what they take, what they keep, and that nothing of it shows.
+//! Value types: the inputs that they accept, the values that they keep, and that errors and `Debug` show none of it.
 
 use phi::{Address, CountryCode, Disclosed, Email, GivenPhone, LongText, PersonName, Phi, PhiText, Phone, PostalCode, ShortText};
 use proptest::prelude::*;
@@ -17,7 +17,7 @@ fn refuses<T: PhiText>(cases: &[&str]) {
 }
 
 #[test]
-fn names() {
+fn names_are_trimmed_and_bounded() {
     let longest = "é".repeat(200);
     accepts::<PersonName>(&[(" Ada Lovelace ", "Ada Lovelace"), ("佐藤", "佐藤"), (&longest, &longest)]);
     refuses::<PersonName>(&["", "   ", "Ada\nLovelace", "Ada\0", "Ada\u{202e}ecalevoL", "Ada\u{2028}L", &"é".repeat(201)]);
@@ -27,7 +27,7 @@ fn names() {
 }
 
 #[test]
-fn phone_numbers() {
+fn stored_phone_numbers_are_parsed_and_masked() {
     accepts::<Phone>(&[
         ("+1 (555) 010-4477", "+15550104477"),
         ("555.010.4477", "5550104477"),
@@ -52,9 +52,9 @@ fn phone_numbers() {
     assert_eq!(phone.masked(), "***4477");
 }
 
-/// Written, dialled in, and E.164.
+/// The number as written, the country where it is dialled, and E.164.
 #[test]
-fn phone_numbers_are_brought_to_e164_by_country() {
+fn phone_numbers_are_converted_to_e164_by_country() {
     let numbers = [
         ("+44 (0)20 7946 0958", "US", "+442079460958"),
         ("+44 020 7946 0958", "US", "+442079460958"),
@@ -72,7 +72,7 @@ fn phone_numbers_are_brought_to_e164_by_country() {
         ("+7 (812) 123-45-67", "US", "+78121234567"),
         ("+7 800 555 35 35", "RU", "+78005553535"),
         ("8 812 123 45 67", "RU", "+78121234567"),
-        // In Italy the zero belongs to the number.
+        // In Italy the leading zero belongs to the number.
         ("+39 06 1234 5678", "US", "+390612345678"),
         ("06 1234 5678", "IT", "+390612345678"),
         ("+1 (555) 010-4477", "DE", "+15550104477"),
@@ -85,7 +85,7 @@ fn phone_numbers_are_brought_to_e164_by_country() {
         ("+800 1234 5678", "US", "+80012345678"),
         ("\u{ff0b}\u{ff14}\u{ff14}\u{3000}\u{ff12}\u{ff10} 7946 0958", "US", "+442079460958"),
         ("+44\u{a0}20\u{2011}7946\u{2013}0958", "US", "+442079460958"),
-        // As address books give them.
+        // Numbers in the form that address books give.
         ("\u{202a}+44 20 7946 0958\u{202c}", "US", "+442079460958"),
         ("\u{2068}030\u{2060}/\u{200b}901820\u{2069}\u{feff}", "DE", "+4930901820"),
     ];
@@ -93,7 +93,7 @@ fn phone_numbers_are_brought_to_e164_by_country() {
         let given = GivenPhone::parse(written).unwrap_or_else(|e| panic!("`{written}`: {e}"));
         let phone = given.in_country(CountryCode::parse(country).unwrap()).unwrap_or_else(|e| panic!("`{written}`: {e}"));
         assert_eq!(phone.as_str(), expected, "`{written}` in {country}");
-        // What is written back is read as it is, wherever.
+        // A number in E.164's form is unchanged in any country.
         let again = GivenPhone::parse(phone.as_str()).unwrap().in_country(CountryCode::parse("AQ").unwrap()).unwrap();
         assert_eq!((&again, Phone::parse(expected).unwrap()), (&phone, phone.clone()));
     }
@@ -112,7 +112,7 @@ fn phone_numbers_are_brought_to_e164_by_country() {
         ("+44 20 7946", "GB"),
         ("123456789012345678", "US"),
         ("+1234567890123456", "US"),
-        // Nobody can be dialled there without a country code.
+        // In this region no number can be dialled without a country code.
         ("12345678", "AQ"),
         ("(((())))1234-----", "US"),
     ];
@@ -132,10 +132,10 @@ fn phone_numbers_are_brought_to_e164_by_country() {
         &"1 ".repeat(400),
         &format!("{}1234", " ".repeat(125)),
     ]);
-    // The length is that of the text as it was written, white space and full-width digits included.
+    // The length limit applies to the text as written, including white space and full-width digits.
     let wide = "\u{ff11}".repeat(18);
     accepts::<GivenPhone>(&[(&wide, &"1".repeat(18)), (&format!("{}1234", " ".repeat(124)), "1234")]);
-    // Those that were sealed before are not dialled any more, and still open.
+    // Numbers that were sealed under older rules are not valid input any more, but still open.
     accepts::<Phone>(&[("+4402079460958", "+4402079460958"), ("+0000000", "+0000000")]);
 }
 
@@ -168,14 +168,14 @@ fn texts_are_normalised_for_search_by_nfkc_and_full_case_folding() {
         let text = ShortText::parse(text).unwrap();
         assert_eq!((text.normalised().as_str(), text.normalised_v1().as_str()), (version_2, version_1));
     }
-    // A dotless i is another letter, and an accent is not left out.
+    // A dotless i is a different letter, and accents are kept.
     for (a, b) in [("ısı", "isi"), ("resume", "résumé"), ("ab", "a b")] {
         assert_ne!(ShortText::parse(a).unwrap().normalised(), ShortText::parse(b).unwrap().normalised());
     }
 }
 
 #[test]
-fn e_mail_addresses() {
+fn email_addresses_are_parsed_and_masked() {
     accepts::<Email>(&[
         ("Ada@Example.COM", "Ada@example.com"),
         (" a.b+c_d@mail.example.org ", "a.b+c_d@mail.example.org"),
@@ -218,7 +218,7 @@ fn e_mail_addresses() {
 }
 
 #[test]
-fn bounded_texts() {
+fn texts_outside_their_bounds_are_refused() {
     let (short, long, widest) = ("x".repeat(100), "x".repeat(500), "\u{1f4e6}".repeat(100));
     accepts::<ShortText>(&[(" PO 4711 ", "PO 4711"), (&short, &short), (&widest, &widest)]);
     accepts::<LongText>(&[(&long, &long)]);
@@ -233,7 +233,7 @@ fn bounded_texts() {
 }
 
 #[test]
-fn postal_codes_and_countries() {
+fn postal_codes_and_countries_are_parsed() {
     accepts::<PostalCode>(&[("94016", "94016"), ("sw1a 1aa", "SW1A 1AA"), ("94016-0001", "94016-0001")]);
     refuses::<PostalCode>(&["", "1", "94016#", "1234567890123", "９４０１６"]);
     accepts::<CountryCode>(&[("US", "US"), ("CA", "CA"), ("ZW", "ZW")]);
@@ -244,14 +244,14 @@ const ADDRESS: &str =
     r#"{"line1":"1 Infirmary Way","line2":null,"city":"Springfield","state":"CA","postal_code":"94016","country":"US"}"#;
 
 #[test]
-fn addresses() {
+fn addresses_are_parsed_with_all_required_members() {
     let address: Address = serde_json::from_str(ADDRESS).unwrap();
     assert_eq!(address.city.as_str(), "Springfield");
     assert_eq!(address.masked(), "CA, US");
     let without: Address =
         serde_json::from_str(&ADDRESS.replace("\"line2\":null,", "").replace("\"state\":\"CA\",", "")).unwrap();
     assert_eq!((without.line2.as_ref(), without.masked().as_str()), (None, "US"));
-    // What a later version has added.
+    // A member that a later version added.
     assert_eq!(serde_json::from_str::<Address>(&ADDRESS.replace('{', r#"{"unit":[1],"#)).unwrap(), address);
     for (altered, said) in [
         (ADDRESS.replace("\"city\"", "\"town\""), "missing field `city`"),
@@ -265,7 +265,7 @@ fn addresses() {
 }
 
 #[test]
-fn no_error_quotes_the_value() {
+fn errors_never_quote_the_value() {
     fn check<T: serde::de::DeserializeOwned + PhiText>() {
         let wrong = [
             "5550104477",
@@ -297,7 +297,7 @@ fn no_error_quotes_the_value() {
 }
 
 #[test]
-fn debug_shows_no_value() {
+fn debug_of_values_is_redacted() {
     let address: Address = serde_json::from_str(ADDRESS).unwrap();
     assert_eq!(format!("{address:?}"), "Address([phi])");
     assert_eq!(format!("{:?}", PersonName::parse("Ada")), "Ok(PersonName([phi]))");
@@ -306,7 +306,7 @@ fn debug_shows_no_value() {
 }
 
 #[test]
-fn schemas_say_type_and_bounds() {
+fn schemas_have_type_and_bounds() {
     let schema = serde_json::to_value(schemars::schema_for!(PersonName)).unwrap();
     assert_eq!((&schema["type"], &schema["minLength"], &schema["maxLength"]), (&"string".into(), &1.into(), &200.into()));
     let schema = serde_json::to_value(schemars::schema_for!(Address)).unwrap();
@@ -316,14 +316,14 @@ fn schemas_say_type_and_bounds() {
 }
 
 #[test]
-fn what_wraps_a_value_has_the_schema_of_the_value() {
+fn wrappers_have_the_schema_of_their_value() {
     use schemars::{JsonSchema, SchemaGenerator, schema_for};
 
     fn inside<T: JsonSchema>() -> (schemars::Schema, serde_json::Map<String, serde_json::Value>) {
         let mut generator = SchemaGenerator::default();
         (generator.subschema_for::<T>(), generator.definitions().clone())
     }
-    // A name's schema stands where the name does; an address's stands once and is referred to.
+    // The schema of a name is inline; the schema of an address is defined once and referenced.
     assert_ne!(inside::<PersonName>().1.is_empty(), inside::<Address>().1.is_empty());
     assert_eq!(inside::<Phi<PersonName>>(), inside::<PersonName>());
     assert_eq!(inside::<Disclosed<PersonName>>(), inside::<PersonName>());
@@ -335,7 +335,7 @@ fn what_wraps_a_value_has_the_schema_of_the_value() {
 
 proptest! {
     #[test]
-    fn any_text_parses_to_a_fixed_point_or_not_at_all(text in "\\PC{0,40}|[ -~]{0,40}|[a-z.@+0-9 ()-]{0,30}") {
+    fn parsing_any_text_is_idempotent_or_refused(text in "\\PC{0,40}|[ -~]{0,40}|[a-z.@+0-9 ()-]{0,30}") {
         fn fixed<T: PhiText>(text: &str) -> Result<(), TestCaseError> {
             if let Ok(value) = T::parse(text) {
                 let kept = value.as_str();
@@ -354,7 +354,7 @@ proptest! {
     }
 
     #[test]
-    fn normalising_changes_nothing_twice_and_tells_no_case(text in "\\PC{1,40}|[ßẞſςΣ\u{345}\u{301}\u{308}ﬁİı]{1,20}") {
+    fn normalising_is_idempotent_and_case_insensitive(text in "\\PC{1,40}|[ßẞſςΣ\u{345}\u{301}\u{308}ﬁİı]{1,20}") {
         if let Ok(value) = ShortText::parse(&text) {
             let once = value.normalised();
             if let Ok(again) = phi::Text::<4000>::parse(&once) { prop_assert_eq!(again.normalised(), once); }
@@ -362,13 +362,13 @@ proptest! {
     }
 
     #[test]
-    fn any_phone_number_is_e164_or_refused(text in "\\+?[0-9 ()./-]{4,24}", country in "US|GB|DE|IT|AR|MX|BR|RU|CN|AQ|HM") {
+    fn any_phone_number_becomes_e164_or_is_refused(text in "\\+?[0-9 ()./-]{4,24}", country in "US|GB|DE|IT|AR|MX|BR|RU|CN|AQ|HM") {
         if let Ok(given) = GivenPhone::parse(&text)
             && let Ok(phone) = given.in_country(CountryCode::parse(&country).unwrap())
         {
             let text = phone.as_str();
             prop_assert!(text.starts_with('+') && (5..=16).contains(&text.len()) && !text.starts_with("+0"));
-            prop_assert!(Phone::parse(text).is_ok_and(|stored| stored == phone), "what is made is read back");
+            prop_assert!(Phone::parse(text).is_ok_and(|stored| stored == phone), "the stored parser reads the result");
         }
     }
 

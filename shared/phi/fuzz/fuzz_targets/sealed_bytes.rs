@@ -1,4 +1,4 @@
-//! Whatever parses prints the same bytes, and of all that resembles a sealed record only the record itself opens.
+//! Bytes that parse print as the same bytes. Of all inputs that resemble a sealed record, only the genuine record opens.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(sealed.as_bytes(), bytes);
     let key = BranchKey::new(sealed.key_version(), Zeroizing::new([7; 32]));
     let place = Place { tenant: "t", table: "t", record: "r" };
-    // A record is refused when it is opened, or when a field of it is read.
+    // A forged record is refused when it is opened, or when one of its fields is read.
     let opened = key.opener(&place, &sealed).is_ok_and(|opener| {
         [1, 2, 9].into_iter().filter_map(FieldNumber::new).all(|number| opener.field(number).is_ok_and(|text| text.is_some()))
     });

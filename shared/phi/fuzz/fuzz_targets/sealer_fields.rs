@@ -1,4 +1,4 @@
-//! Any list of fields is sealed and opened again, or refused for its order.
+//! Every list of fields is sealed and opened again, or refused because of its order.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A token has one text.
+//! A token has exactly one text.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

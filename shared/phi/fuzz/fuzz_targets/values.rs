@@ -1,4 +1,4 @@
-//! What a value type keeps, it takes again unchanged; normalising, masking and JSON never panic.
+//! A value type parses its own output to the same value; normalising, masking and JSON never panic.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

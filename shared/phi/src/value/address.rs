@@ -6,9 +6,9 @@ crate::phi_struct! {
         line1: ShortText,
         line2: Option<ShortText>,
         city: ShortText,
-        /// State, province or region, where the country has them.
+        /// State, province or region, in countries that have them.
         state: Option<ShortText>,
-        /// Where the country has them.
+        /// In countries that have postal codes.
         postal_code: Option<PostalCode>,
         country: CountryCode,
     }

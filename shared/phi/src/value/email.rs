@@ -1,7 +1,7 @@
 use super::{InvalidValue, MASK, PhiText};
 
-/// An e-mail address: RFC 5321's dot-string local part (no quoted form) at a host name, ASCII, 254 bytes at most. The domain is kept in
-/// lower case; an internationalised one comes in its `xn--` form.
+/// An e-mail address: RFC 5321's dot-string local part (no quoted form) at a host name, ASCII, at most 254 bytes. The domain is
+/// stored in lower case; an internationalised domain is given in its `xn--` form.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Email(String);
 
@@ -31,7 +31,7 @@ impl PhiText for Email {
 crate::phi_text!(Email);
 
 impl Email {
-    /// Lower case, the local part too: no provider of note tells `Ada@` from `ada@`.
+    /// Lower case, including the local part: no major provider treats `Ada@` and `ada@` as different.
     pub fn normalised(&self) -> String {
         self.0.to_ascii_lowercase()
     }

@@ -1,5 +1,5 @@
-/// Makes a type that implements [`PhiText`](crate::PhiText) a [`PhiValue`](crate::PhiValue): deserialised by its parser with
-/// errors that do not quote it, `JsonSchema`, `FromStr`, and a redacted `Debug`.
+/// Implements [`PhiValue`](crate::PhiValue) for a [`PhiText`](crate::PhiText) type: deserialisation by its parser with errors
+/// that do not quote the value, `JsonSchema`, `FromStr`, and a redacted `Debug`.
 ///
 /// ```
 /// #[derive(Clone, PartialEq)]
@@ -79,13 +79,14 @@ macro_rules! phi_text {
     };
 }
 
-/// Declares an object of PHI values: every field is a [`PhiValue`](crate::PhiValue), `None` is written as `null`, `Debug` is redacted.
-/// It is read from sealed records, so members that this version does not know are passed over; they stay when the record is sealed
-/// again ([`Sealed::reseal`](crate::Sealed::reseal)). Input is a type of its own, which refuses them.
+/// Declares an object of PHI values. Every field is a [`PhiValue`](crate::PhiValue), `None` is written as `null`, and `Debug` is
+/// redacted. Members that this version does not know are skipped, because the object is also read from sealed records; they are
+/// kept when the record is sealed again ([`Sealed::reseal`](crate::Sealed::reseal)). Input needs a separate type that refuses
+/// unknown members.
 ///
 /// ```
 /// phi::phi_struct! {
-///     /// Who is to be called.
+///     /// The person to be called.
 ///     pub struct Contact: "a contact" { name: phi::PersonName, phone: Option<phi::Phone> }
 /// }
 /// ```

@@ -1,4 +1,5 @@
-//! Value types: a value that exists has been parsed. Each prints redacted, and is normalised for search in one place.
+//! Value types. A value of these types has been parsed. Each type prints redacted, and defines its normalisation for search in
+//! one place.
 
 mod address;
 mod email;
@@ -19,18 +20,18 @@ pub use phone::{GivenPhone, Phone};
 pub use quiet::{object, text};
 pub use text::{LongText, ShortText, Text};
 
-/// Why a text is not a value of its type: what was expected, never what was given.
+/// The reason why a text is not a value of its type. It names the expected form and never quotes the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected {0}")]
 pub struct InvalidValue(pub &'static str);
 
-/// A value that is one text: what [`phi_text!`](crate::phi_text) builds on.
+/// A value that is one text. [`phi_text!`](crate::phi_text) builds on this trait.
 pub trait PhiText: Sized {
-    /// What the type holds, as the end of "expected …": in error messages and in the API's description.
+    /// A description of the type that completes "expected …", in error messages and in the API's description.
     const EXPECTED: &'static str;
-    /// Bounds of the accepted text, in Unicode scalar values: for the API's schema.
+    /// Bounds of the accepted text, in Unicode scalar values, for the API's schema.
     const LENGTH: std::ops::RangeInclusive<usize>;
-    /// A keyword of JSON Schema that says more of its form, with its value, where one does: for the API's schema.
+    /// A JSON Schema keyword that describes the form further, with its value, for the API's schema.
     const FORM: Option<(&'static str, &'static str)> = None;
 
     /// # Errors
@@ -41,17 +42,17 @@ pub trait PhiText: Sized {
     fn as_str(&self) -> &str;
 }
 
-/// What [`printable`] takes, as a pattern: one character at least that is no space.
+/// The texts that [`printable`] accepts, as a pattern: at least one character that is not white space.
 pub(crate) const PRINTABLE: (&str, &str) = (
     "pattern",
     r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffd-\uffff]*[^\s\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffd-\uffff][^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffd-\uffff]*$",
 );
 
-/// Trims, and accepts `length` characters that all print: no control characters, line breaks or bidirectional
-/// overrides (which make a text read as another).
+/// Trims the text and accepts it if it has `length` characters and all of them print. Control characters, line breaks and
+/// bidirectional overrides (which make a text look like a different one) are refused.
 pub(crate) fn printable(text: &str, length: std::ops::RangeInclusive<usize>) -> Option<&str> {
     let text = text.trim();
-    // Checked first, so that a huge text is not walked.
+    // The byte length is checked first, so that the characters of a huge text are not counted.
     if text.len() > length.end().saturating_mul(4) || !length.contains(&text.chars().count()) {
         return None;
     }
@@ -60,8 +61,9 @@ pub(crate) fn printable(text: &str, length: std::ops::RangeInclusive<usize>) -> 
     text.chars().all(prints).then_some(text)
 }
 
-/// Version 2 of how texts are normalised for search: Unicode's NFKC and full case folding (`CaseFolding.txt`, C and F) until neither
-/// changes anything, with every run of white space one space. Part of the format of search tokens: docs/encryption.md.
+/// Version 2 of the normalisation for search: Unicode's NFKC and full case folding (`CaseFolding.txt`, C and F), repeated until
+/// neither changes the text. Every run of white space becomes one space. This is part of the format of search tokens:
+/// docs/encryption.md.
 pub(crate) fn folded(text: &str) -> String {
     let mut folded = text.nfkc().collect::<String>();
     loop {
@@ -73,8 +75,8 @@ pub(crate) fn folded(text: &str) -> String {
     }
 }
 
-/// Version 1: lower case, with every run of white space one space. Texts composed differently differ. Never edited: stored tokens
-/// were made by it.
+/// Version 1: lower case, and every run of white space becomes one space. Texts in different Unicode compositions differ. Never
+/// edit it, because stored tokens were made by it.
 pub(crate) fn folded_v1(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     for word in text.split_whitespace() {
@@ -86,5 +88,5 @@ pub(crate) fn folded_v1(text: &str) -> String {
     folded
 }
 
-/// What stands for the hidden part of a masked value; the same length whatever it hides.
+/// Replaces the hidden part of a masked value; it has the same length for every hidden part.
 pub(crate) const MASK: &str = "***";

