@@ -1,7 +1,8 @@
-//! What an auditor's work costs beside SHA-256 of the same bytes, in one run: ratios, since absolute times say more of the machine.
+//! The cost of an auditor's work relative to SHA-256 of the same bytes, measured in one run. The results are ratios, because
+//! absolute times mostly describe the machine.
 //!
-//! Raw is one SHA-256 of aws-lc-rs over each line, which no verifier could do without. A ratio is raw time / our time, the best of
-//! many rounds that take turns.
+//! Raw is one SHA-256 of aws-lc-rs over each line; every verifier needs at least that. A ratio is raw time / our time; each time
+//! is the best of many rounds, and the two sides alternate.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark stops at what it cannot do")]
 
@@ -15,7 +16,7 @@ const EVENTS: usize = Segment::MAX_EVENTS;
 const ROUNDS: u32 = 300;
 
 fn main() {
-    // Synthetic: the golden event, over and over.
+    // Synthetic: the golden event, repeated.
     let golden = Event::parse(include_str!("../tests/golden.json").trim_end().as_bytes()).unwrap();
     let head = Head::empty(golden.tenant_id.clone());
     let events = vec![golden; EVENTS];
@@ -58,7 +59,7 @@ fn main() {
     report("hash a leaf", ours, theirs);
 }
 
-/// The best time of one event's share of each, their rounds taking turns, so that what disturbs the machine disturbs both.
+/// The best time of one event's share of each. The rounds alternate, so that a disturbance of the machine affects both.
 fn race<A, B>(mut ours: impl FnMut() -> A, mut theirs: impl FnMut() -> B) -> (Duration, Duration) {
     let mut best = (Duration::MAX, Duration::MAX);
     for _ in 0..ROUNDS {

@@ -1,5 +1,5 @@
-//! Canonical JSON: RFC 8785, for the JSON that audit events are made of. Numbers are integers that every JSON implementation
-//! holds exactly (I-JSON, RFC 7493: within ±(2^53 - 1)); any other is refused, so that no rule for printing floats is needed.
+//! Canonical JSON (RFC 8785) for the JSON of audit events. Numbers are integers that every JSON implementation represents exactly
+//! (I-JSON, RFC 7493: within ±(2^53 - 1)). Other numbers are refused, so that no rule for printing floats is needed.
 
 use std::io::Write as _;
 
@@ -49,7 +49,7 @@ fn write_value(out: &mut Vec<u8>, value: &Value) -> Result<(), CanonicalError> {
     Ok(())
 }
 
-/// RFC 8785 section 3.2.3: members in the order of their names' UTF-16 code units.
+/// RFC 8785 section 3.2.3: members sorted by their names' UTF-16 code units.
 fn write_object(out: &mut Vec<u8>, members: &Map<String, Value>) -> Result<(), CanonicalError> {
     let mut sorted: Vec<_> = members.iter().collect();
     sorted.sort_by(|(one, _), (two, _)| one.encode_utf16().cmp(two.encode_utf16()));
@@ -77,7 +77,7 @@ fn write_number(out: &mut Vec<u8>, number: &Number) -> Result<(), CanonicalError
     }
 }
 
-/// RFC 8785 section 3.2.2.2: two-character escapes where JSON has them, `\u00xx` for other controls, all else as it is.
+/// RFC 8785 section 3.2.2.2: two-character escapes where JSON has them, `\u00xx` for other controls, everything else unchanged.
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     for byte in text.bytes() {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_and_literals_match_rfc_8785_section_3_2_2() {
+    fn strings_and_literals_match_rfc_8785_section_3_2_2_vectors() {
         let json = r#"{
             "string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/",
             "literals": [null, true, false]
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn members_sort_as_rfc_8785_section_3_2_3_says() {
+    fn members_are_sorted_as_in_rfc_8785_section_3_2_3() {
         let json = r#"{
             "\u20ac": "Euro Sign",
             "\r": "Carriage Return",
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn nested_members_sort_too_and_arrays_keep_their_order() {
+    fn nested_members_are_sorted_and_arrays_keep_their_order() {
         assert_eq!(canonical(r#"{ "b": [ {"z":1,"a":2}, [] , {} ], "": 0 }"#).unwrap(), r#"{"":0,"b":[{"a":2,"z":1},[],{}]}"#);
     }
 

@@ -1,18 +1,19 @@
 use crate::line::Line;
 use crate::{Event, EventError, Hash, MAX_EVENT_LEN, merkle};
 
-/// Gives `event` its place: number, the hash of the event before, and its own hash. The sealer's, who is alone in doing it.
+/// Gives `event` its place: its number, the hash of the event before, and its own hash. Only the tenant's sealer calls this.
 ///
-/// `previous` is [`Hash::ZERO`] for sequence 0. What the event already said of its place is replaced.
+/// `previous` is [`Hash::ZERO`] for sequence 0. Values of these members that the event already has are replaced.
 ///
 /// # Errors
-/// [`EventError::TooLong`] for an event that [`Event::to_json`] refuses too; [`EventError::Canonical`] past 2^53 - 1 events.
+/// [`EventError::TooLong`] for an event that [`Event::to_json`] refuses too; [`EventError::Canonical`] for more than 2^53 - 1
+/// events.
 pub fn chain(event: Event, sequence: u64, previous: Hash) -> Result<Event, EventError> {
     let (event, _) = chain_line(event, sequence, previous)?;
     Ok(event)
 }
 
-/// [`chain`], with the event's text.
+/// [`chain`], which also returns the event's text.
 pub(crate) fn chain_line(event: Event, sequence: u64, previous: Hash) -> Result<(Event, Vec<u8>), EventError> {
     let mut event = Event { sequence: Some(sequence), previous_hash: Some(previous), hash: None, ..event };
     let line = Line::of(&event)?;
@@ -21,12 +22,12 @@ pub(crate) fn chain_line(event: Event, sequence: u64, previous: Hash) -> Result<
     if line.len() > MAX_EVENT_LEN { Err(EventError::TooLong) } else { Ok((event, line)) }
 }
 
-/// Why a sealed event does not stand.
+/// The reason why a sealed event is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidLeaf {
     #[error("the event is not sealed")]
     Unsealed,
-    #[error("the event was modified: its hash is not that of its content")]
+    #[error("the event was modified: its hash does not match its content")]
     Modified,
     #[error("expected sequence {expected}, found {found}: events are missing or reordered")]
     OutOfSequence { expected: u64, found: u64 },
@@ -36,7 +37,7 @@ pub enum InvalidLeaf {
     Event(#[from] EventError),
 }
 
-/// Whether a sealed event's `hash` is that of its content; answers the hash, which is its leaf in the Merkle tree.
+/// Checks that a sealed event's `hash` is that of its content. Returns the hash, which is the event's leaf in the Merkle tree.
 ///
 /// # Errors
 /// [`InvalidLeaf::Unsealed`], [`InvalidLeaf::Modified`].
@@ -47,11 +48,11 @@ pub fn verify_leaf(event: &Event) -> Result<Hash, InvalidLeaf> {
     if event.leaf_hash()? == hash { Ok(hash) } else { Err(InvalidLeaf::Modified) }
 }
 
-/// Whether `events` follow one another without a gap from `sequence` on, the first of them after the event whose hash is `previous`
-/// ([`Hash::ZERO`] from 0 on); answers the hash of the last.
+/// Checks that `events` follow one another without a gap, beginning with number `sequence` and after the event whose hash is
+/// `previous` ([`Hash::ZERO`] for number 0). Returns the hash of the last event.
 ///
 /// # Errors
-/// [`InvalidLeaf`] of the first event that does not stand.
+/// [`InvalidLeaf`] of the first invalid event.
 pub fn verify_chain<'a>(events: impl IntoIterator<Item = &'a Event>, sequence: u64, previous: Hash) -> Result<Hash, InvalidLeaf> {
     let mut previous = previous;
     for (event, expected) in events.into_iter().zip(sequence..) {

@@ -1,7 +1,9 @@
-//! Checkpoints: a tree's size and root, signed by the log, as [C2SP tlog-checkpoint](https://c2sp.org/tlog-checkpoint) has them.
+//! Checkpoints: a tree's size and root, signed by the log, in the format of [C2SP
+//! tlog-checkpoint](https://c2sp.org/tlog-checkpoint).
 //!
-//! A log's key is named like its origin, `<deployment>/<tenant>`. One key pair may sign for all tenants of a deployment: since the
-//! name is in the key's id, and the origin in what is signed, no tenant's checkpoint passes for another's.
+//! A log's key has the name of its origin, `<deployment>/<tenant>`. One key pair may sign for all tenants of a deployment: the
+//! key's id depends on the name, and the signed text contains the origin, so a checkpoint of one tenant does not verify for
+//! another.
 
 use std::fmt;
 
@@ -12,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::note::{Note, NoteError};
 use crate::{Hash, Head, InvalidText, VerifierKey, Word};
 
-/// Which log it is: `<deployment>/<tenant>`, such as `cloister.example/ten_01997a2e51a07cc2a3a9a1f0c7b1d2e4`. Printable ASCII
+/// Identifies a log: `<deployment>/<tenant>`, such as `cloister.example/ten_01997a2e51a07cc2a3a9a1f0c7b1d2e4`. Printable ASCII
 /// without spaces, quotes, `\` and `+`; the tenant has no `/`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
@@ -48,7 +50,7 @@ impl Origin {
         &self.tenant_id
     }
 
-    /// The key of this log, named after it.
+    /// The key of this log, with the log's name.
     pub fn key(&self, public_key: [u8; 32]) -> VerifierKey {
         #[expect(clippy::expect_used, reason = "INVARIANT: an origin has no spaces and no `+`")]
         VerifierKey::new(self.to_string(), public_key).expect("an origin is a key's name")
@@ -73,20 +75,20 @@ impl<'de> Deserialize<'de> for Origin {
     }
 }
 
-/// Why a checkpoint is none, or is not to be believed.
+/// The reason why bytes are not a checkpoint, or not a trustworthy one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointError {
     #[error(transparent)]
     Note(#[from] NoteError),
     #[error("not a checkpoint")]
     Malformed,
-    #[error("it is of the log `{0}`")]
+    #[error("the checkpoint is of the log `{0}`")]
     OtherOrigin(String),
     #[error("the key is named `{0}`")]
     OtherKey(String),
 }
 
-/// What a log was: how many events, and the root of their tree.
+/// The state of a log: the number of its events, and the root of their tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     pub origin: Origin,
@@ -95,15 +97,16 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Of what `head` says of its tenant's log.
+    /// The checkpoint of the log that ends with `head`.
     ///
     /// # Errors
-    /// [`InvalidText`] for a deployment that no origin may have.
+    /// [`InvalidText`] for a deployment that cannot be part of an origin.
     pub fn of(deployment: &str, head: &Head) -> Result<Self, InvalidText> {
         Ok(Self { origin: Origin::new(deployment, head.tenant_id().clone())?, size: head.size(), root: head.root() })
     }
 
-    /// Only the three lines that [`Display`](fmt::Display) writes; extension lines are refused, since ours never have any.
+    /// Accepts only the three lines that [`Display`](fmt::Display) writes; extension lines are refused, because our checkpoints
+    /// have none.
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.strip_suffix('\n')?.split('\n');
         let (origin, size, root) = (lines.next()?, lines.next()?, lines.next()?);
@@ -120,7 +123,8 @@ impl fmt::Display for Checkpoint {
     }
 }
 
-/// A checkpoint on its way to whoever holds the private key: KMS, say, by Sign with `ED25519_SHA_512` and message type `RAW`.
+/// A checkpoint to be signed by the holder of the private key: for example KMS, by Sign with `ED25519_SHA_512` and message type
+/// `RAW`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsigned {
     key: VerifierKey,
@@ -129,7 +133,7 @@ pub struct Unsigned {
 
 impl Unsigned {
     /// # Errors
-    /// [`CheckpointError::OtherKey`] for a key that is not named after the log.
+    /// [`CheckpointError::OtherKey`] for a key that does not have the log's name.
     pub fn new(checkpoint: &Checkpoint, key: VerifierKey) -> Result<Self, CheckpointError> {
         if key.name() == checkpoint.origin.to_string() {
             Ok(Self { key, text: checkpoint.to_string() })
@@ -144,13 +148,13 @@ impl Unsigned {
     }
 
     /// # Errors
-    /// [`NoteError::BadSignature`] when `signature` is not that of [`bytes`](Self::bytes) by the key.
+    /// [`NoteError::BadSignature`] when `signature` is not a signature of [`bytes`](Self::bytes) by the key.
     pub fn sign(self, signature: &[u8]) -> Result<Signed, NoteError> {
         Note::sign(&self.text, &self.key, signature).map(Signed)
     }
 }
 
-/// A signed checkpoint, of which nothing is believed before [`verify`](Self::verify).
+/// A signed checkpoint. Its content is untrusted until [`verify`](Self::verify).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signed(Note);
 
@@ -161,7 +165,7 @@ impl Signed {
         Note::parse(bytes).map(Self)
     }
 
-    /// What the log said, when one of `keys` signed it and it is of the log `origin`.
+    /// The checkpoint, if one of `keys` signed it and it belongs to the log `origin`.
     ///
     /// # Errors
     /// [`CheckpointError`].
@@ -175,7 +179,7 @@ impl Signed {
     }
 }
 
-/// The signed note, as it is kept and handed out.
+/// The signed note, in the form in which it is stored and served.
 impl fmt::Display for Signed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

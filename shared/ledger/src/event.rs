@@ -9,18 +9,19 @@ use crate::{AtMost, EventType, Hash, OccurredAt, Reason, UserAgent, Word};
 /// Longest event, in bytes of canonical JSON, sealed.
 pub const MAX_EVENT_LEN: usize = 64 * 1024;
 
-/// What sealing may add: whoever writes an event is told, not its sealer much later, that it is too long.
+/// The number of bytes that sealing may add. The writer of an event counts them, so that it gets the error and not, much later,
+/// the sealer.
 const SEALING_ROOM: usize = 256;
 
-/// An audit event, format 1. Every member is always there: what does not apply is `null`, a list of nothing is `[]`.
+/// An audit event, format 1. Every member is always present: one that does not apply is `null`, an empty list is `[]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
     pub format: Format,
     pub event_id: Word,
-    /// Whose log it is in.
+    /// The tenant whose log contains the event.
     pub tenant_id: Word,
-    /// Position in the tenant's log, from 0; its leaf's index in the Merkle tree. The sealer's.
+    /// Position in the tenant's log, from 0, and the index of its leaf in the Merkle tree. The sealer sets it.
     #[serde(deserialize_with = "present")]
     pub sequence: Option<u64>,
     pub occurred_at: OccurredAt,
@@ -28,37 +29,37 @@ pub struct Event {
     pub event_type: EventType,
     pub severity: Severity,
     pub actor: Actor,
-    /// For work that a consumer does later: who caused it.
+    /// For work that a consumer does later: the actor that caused it.
     #[serde(deserialize_with = "present")]
     pub on_behalf_of: Option<Principal>,
     /// The policy's action, such as `createShipment`.
     #[serde(deserialize_with = "present")]
     pub action: Option<Word>,
-    /// What it was done to.
+    /// The resources that the action concerned.
     pub resources: AtMost<Resource, 100>,
     /// PHI fields that were shown.
     pub disclosed: AtMost<Word, 100>,
-    /// PHI fields that were held back.
+    /// PHI fields that were withheld.
     pub redacted: AtMost<Word, 100>,
     #[serde(deserialize_with = "present")]
     pub purpose_of_use: Option<PurposeOfUse>,
     pub outcome: Outcome,
-    /// The HTTP status that was answered.
+    /// The HTTP status of the response.
     #[serde(deserialize_with = "present")]
     pub status: Option<u16>,
     #[serde(deserialize_with = "present")]
     pub reason: Option<Reason>,
     #[serde(deserialize_with = "present")]
     pub policy: Option<Policy>,
-    /// How often it happened: above 1 only for refusals that are one event for each source and minute.
+    /// The number of occurrences. It is above 1 only for refusals, which are combined into one event for each source and minute.
     pub count: NonZeroU32,
     pub correlation_id: Word,
     /// Names of the fields that changed, never their values.
     pub changes: AtMost<Word, 100>,
-    /// Hash of the event before; [`Hash::ZERO`] in the first. The sealer's.
+    /// Hash of the event before; [`Hash::ZERO`] in the first. The sealer sets it.
     #[serde(deserialize_with = "present")]
     pub previous_hash: Option<Hash>,
-    /// The leaf hash of this event. The sealer's.
+    /// The leaf hash of this event. The sealer sets it.
     #[serde(deserialize_with = "present")]
     pub hash: Option<Hash>,
 }
@@ -97,21 +98,21 @@ pub enum Severity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It was done.
+    /// The action was done.
     Success,
-    /// The caller may not, or asked for what cannot be.
+    /// The caller is not permitted, or the request cannot be fulfilled.
     Refused,
-    /// It should have been done and was not.
+    /// The action should have been done but failed.
     Failed,
 }
 
-/// Who acted.
+/// The actor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Actor {
     #[serde(rename = "type")]
     pub actor_type: ActorType,
-    /// `null` for the anonymous only.
+    /// `null` only for anonymous actors.
     #[serde(deserialize_with = "present")]
     pub id: Option<Word>,
     #[serde(deserialize_with = "present")]
@@ -131,11 +132,11 @@ pub enum ActorType {
     ApiKey,
     /// One of this system's own functions.
     Service,
-    /// Somebody at the command line, with cloud credentials.
+    /// A person at the command line, with cloud credentials.
     Operator,
     /// A partner's system, such as a carrier's webhook.
     Partner,
-    /// Nobody known: before sign-in, or with a refused credential.
+    /// An unidentified caller: before sign-in, or with a refused credential.
     Anonymous,
 }
 
@@ -172,12 +173,12 @@ pub enum PurposeOfUse {
     Emergency,
 }
 
-/// What the policy engine said.
+/// The policy engine's decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     pub decision: Decision,
-    /// The policies that decided.
+    /// The policies that determined the decision.
     pub ids: AtMost<Word, 100>,
     /// SHA-256 of the policy set in force.
     pub policy_set_hash: Hash,
@@ -190,31 +191,31 @@ pub enum Decision {
     Deny,
 }
 
-/// Why an event cannot be written or read.
+/// The reason why an event cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
     #[error("an audit event has at most {MAX_EVENT_LEN} bytes, with room for its seal")]
     TooLong,
     #[error("not an audit event")]
     NotAnEvent(#[source] serde_json::Error),
-    #[error("an audit event is kept in canonical JSON only")]
+    #[error("the audit event is not in canonical JSON")]
     NotCanonical,
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
 }
 
 impl Event {
-    /// Canonical JSON: how an event is kept.
+    /// The event in canonical JSON, the form in which it is stored.
     ///
     /// # Errors
-    /// [`EventError::TooLong`]; [`EventError::Canonical`] when `sequence` passes 2^53 - 1.
+    /// [`EventError::TooLong`]; [`EventError::Canonical`] when `sequence` is above 2^53 - 1.
     pub fn to_json(&self) -> Result<Vec<u8>, EventError> {
         let json = Line::of(self)?.with_hash(self.hash.as_ref());
         let room = if self.hash.is_some() { 0 } else { SEALING_ROOM };
         if json.len() + room > MAX_EVENT_LEN { Err(EventError::TooLong) } else { Ok(json) }
     }
 
-    /// Reads what [`to_json`](Self::to_json) wrote, and nothing else: an event has one text, so any altered byte shows.
+    /// Reads only the output of [`to_json`](Self::to_json). An event has exactly one text, so any altered byte is detected.
     ///
     /// # Errors
     /// [`EventError`]: too long, an unknown, missing or repeated member, a value out of its bounds, or not canonical.
@@ -235,7 +236,7 @@ impl Event {
     }
 }
 
-/// An `Option` whose member must be there, if only as `null`: one event, one text.
+/// An `Option` whose member must be present, at least as `null`, so that an event has exactly one text.
 fn present<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     Option::deserialize(deserializer)
 }

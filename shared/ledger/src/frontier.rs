@@ -4,8 +4,8 @@ use crate::Hash;
 use crate::canonical::MAX_INTEGER;
 use crate::merkle::node_hash;
 
-/// A tree's right edge: the roots of the complete subtrees that its leaves make, largest first. It is all that is needed to add
-/// leaves and to tell the root (RFC 6962 section 2.1), in one hash for each bit that is set in the number of leaves.
+/// A tree's right edge: the roots of the complete subtrees that its leaves form, largest first. It suffices to add leaves and to
+/// compute the root (RFC 6962 section 2.1). It has one hash for each bit that is set in the number of leaves.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "Parts")]
 pub struct Frontier {
@@ -13,7 +13,7 @@ pub struct Frontier {
     peaks: Vec<Hash>,
 }
 
-/// What a frontier is read from.
+/// The serialised form from which a frontier is read.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parts {
@@ -21,7 +21,8 @@ struct Parts {
     peaks: Vec<Hash>,
 }
 
-/// The number of hashes is not that of the bits set in the size, bytes are missing or left, or no log has so many events.
+/// The number of hashes does not match the bits set in the size, bytes are missing or left over, or the size is too large for a
+/// log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a frontier has one hash for each complete subtree of its size")]
 pub struct InvalidFrontier;
@@ -35,7 +36,7 @@ impl TryFrom<Parts> for Frontier {
 }
 
 impl Frontier {
-    /// The frontier of no leaves.
+    /// The frontier of an empty tree.
     pub const fn empty() -> Self {
         Self { size: 0, peaks: Vec::new() }
     }
@@ -64,9 +65,9 @@ impl Frontier {
     /// Adds a leaf, given as its hash, on the right.
     pub fn push(&mut self, leaf: Hash) {
         let mut hash = leaf;
-        // Each trailing 1 is a complete subtree as large as the one on its right has just become.
+        // Each trailing 1 stands for a complete subtree that is now as large as the one on its right, so the two merge.
         for _ in 0..self.size.trailing_ones() {
-            // INVARIANT: there is a peak for each bit set.
+            // INVARIANT: there is a peak for each set bit.
             if let Some(left) = self.peaks.pop() {
                 hash = node_hash(&left, &hash);
             }
@@ -75,7 +76,7 @@ impl Frontier {
         self.size += 1;
     }
 
-    /// The root over all leaves: what [`merkle::root`](crate::merkle::root) says of them.
+    /// The root over all leaves, equal to [`merkle::root`](crate::merkle::root) of them.
     pub fn root(&self) -> Hash {
         let right_to_left = self.peaks.iter().rev().copied();
         right_to_left.reduce(|right, left| node_hash(&left, &right)).unwrap_or_else(|| Hash::of(&[]))
@@ -89,7 +90,7 @@ impl Frontier {
         bytes
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
+    /// Reads the output of [`to_bytes`](Self::to_bytes).
     ///
     /// # Errors
     /// [`InvalidFrontier`].

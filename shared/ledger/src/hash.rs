@@ -11,7 +11,7 @@ use crate::InvalidText;
 pub struct Hash([u8; 32]);
 
 impl Hash {
-    /// What the first event of a chain has as its `previous_hash`.
+    /// The `previous_hash` of the first event of a chain.
     pub const ZERO: Self = Self([0; 32]);
 
     pub const fn new(bytes: [u8; 32]) -> Self {
@@ -25,7 +25,7 @@ impl Hash {
 
     /// SHA-256 of `parts`, one after the other.
     pub(crate) fn of_parts<const N: usize>(parts: [&[u8]; N]) -> Self {
-        // Copying what is short costs less than a context for it.
+        // Copying short input costs less than a hash context.
         let (mut whole, mut len) = ([0; 2048], 0);
         for part in parts {
             match whole.get_mut(len..len + part.len()) {
@@ -73,7 +73,7 @@ impl Hash {
         if right { Some(Self(bytes)) } else { None }
     }
 
-    /// The text, as bytes.
+    /// The text as bytes.
     pub(crate) fn to_digits(self) -> [u8; 64] {
         let mut digits = [0; 64];
         let (pairs, _) = digits.as_chunks_mut::<2>();
@@ -84,17 +84,17 @@ impl Hash {
     }
 }
 
-/// The four bytes that eight digits are, all at once; and whether they are lower-case hexadecimal ones. No sum leaves its byte.
+/// Decodes eight digits into four bytes, all at once, and checks that they are lower-case hexadecimal. No sum overflows its byte.
 const fn eight_digits(text: u64) -> (u32, bool) {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    // Letters have bit 6, and their low four bits are nine less than their value.
+    // Letters have bit 6 set, and their low four bits are nine less than their value.
     let letters = text >> 6 & ONES;
     let values = (text & (ONES * 0xf)) + letters * 9;
-    // What is a value, and is written as it was read, was one of the sixteen digits.
+    // The text was eight hexadecimal digits if all values are below 16 and print as the same text.
     let above_nine = (values + ONES * 0x76) >> 7 & ONES;
     let written = values + ONES * b'0' as u64 + above_nine * (b'a' - b'0' - 10) as u64;
     let is_hex = written == text && values & (ONES * 0xf0) == 0;
-    // Each pair of values into one byte, then the bytes together.
+    // Joins each pair of values into one byte, then moves the bytes together.
     let pairs = (values << 4 | values >> 8) & 0x00ff_00ff_00ff_00ff;
     let pairs = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
     ((pairs | pairs >> 16) as u32, is_hex)

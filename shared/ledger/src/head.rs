@@ -4,7 +4,7 @@ use crate::canonical;
 use crate::segment::{Breach, Broken, Segment};
 use crate::{Format, Frontier, Hash, Word};
 
-/// Where a tenant's log ends: all that is needed to seal what comes next, and to sign what is there, without an old event.
+/// The end of a tenant's log. It suffices to seal the next events and to sign the existing ones, without reading old events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Text", try_from = "Text")]
 pub struct Head {
@@ -40,7 +40,7 @@ impl TryFrom<Text> for Head {
     }
 }
 
-/// The text is not that of a head, or its parts do not fit together.
+/// The text is not a head, or its parts are inconsistent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not the head of an audit log")]
 pub struct InvalidHead;
@@ -52,7 +52,7 @@ impl Head {
     }
 
     /// # Errors
-    /// [`InvalidHead`]: a log without events has no last one, and one of an odd size has its last leaf in the frontier.
+    /// [`InvalidHead`]: only a log with events has a last event, and in a log of odd size the last leaf is in the frontier.
     pub fn new(tenant_id: Word, last_hash: Hash, frontier: Frontier) -> Result<Self, InvalidHead> {
         let fits = match (frontier.size(), frontier.peaks().last()) {
             (0, _) => last_hash == Hash::ZERO,
@@ -66,12 +66,12 @@ impl Head {
         &self.tenant_id
     }
 
-    /// Number of events that are sealed, and the sequence of the next.
+    /// Number of sealed events, which is also the sequence of the next event.
     pub const fn size(&self) -> u64 {
         self.frontier.size()
     }
 
-    /// Hash of the last event; [`Hash::ZERO`] where there is none.
+    /// Hash of the last event; [`Hash::ZERO`] in an empty log.
     pub const fn last_hash(&self) -> Hash {
         self.last_hash
     }
@@ -88,7 +88,7 @@ impl Head {
     /// The head after `segment`.
     ///
     /// # Errors
-    /// [`Broken`] where the segment is another tenant's, begins elsewhere, or does not follow the last event.
+    /// [`Broken`] if the segment belongs to another tenant, begins at another sequence, or does not follow the last event.
     pub fn extend(&self, segment: &Segment) -> Result<Self, Broken> {
         let (size, first) = (self.size(), segment.first());
         let how = if segment.tenant_id() != &self.tenant_id {
@@ -113,12 +113,12 @@ impl Head {
     /// One line of canonical JSON: `format`, `last_hash`, `peaks`, `size`, `tenant_id`.
     ///
     /// # Errors
-    /// [`canonical::CanonicalError`] past 2^53 - 1 events.
+    /// [`canonical::CanonicalError`] for more than 2^53 - 1 events.
     pub fn to_text(&self) -> Result<String, canonical::CanonicalError> {
         String::from_utf8(canonical::to_vec(self)?).map_err(|_| canonical::CanonicalError::NotJson)
     }
 
-    /// Reads what [`to_text`](Self::to_text) wrote.
+    /// Reads the output of [`to_text`](Self::to_text).
     ///
     /// # Errors
     /// [`InvalidHead`].

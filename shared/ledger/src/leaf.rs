@@ -1,7 +1,7 @@
-//! A sealed event's line, read as what a verifier needs of it: in one pass, without an allocation, since a verifier reads millions.
+//! Reads a verifier's part of a sealed event's line, in one pass and without an allocation, because a verifier reads millions.
 //!
-//! An event has one text, so its members' order and names are known before it is read. What is accepted here is what
-//! [`Event::parse`] accepts, which is the reference, and is asked for the reason when a line is refused.
+//! An event has exactly one text, so the order and the names of its members are known in advance. This reader accepts the same
+//! lines as [`Event::parse`], which is the reference, and which gives the reason when a line is refused.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use crate::canonical::MAX_INTEGER;
 use crate::scan::{Refused, Scan};
 use crate::{Event, EventError, Hash, InvalidLeaf, MAX_EVENT_LEN, OccurredAt, chain, text};
 
-/// What chain and tree need of a sealed event.
+/// The parts of a sealed event that chain and tree need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leaf<'a> {
     pub tenant_id: &'a str,
@@ -19,7 +19,7 @@ pub struct Leaf<'a> {
 }
 
 impl<'a> Leaf<'a> {
-    /// Reads an event's only text, without looking whether its hash is that of its content.
+    /// Reads an event's only text, without checking its hash.
     ///
     /// # Errors
     /// [`InvalidLeaf::Event`], [`InvalidLeaf::Unsealed`].
@@ -27,7 +27,7 @@ impl<'a> Leaf<'a> {
         Found::whole(line).map(|found| found.leaf).map_err(|Refused| why(line))
     }
 
-    /// Reads an event's only text, and checks that its hash is that of its content.
+    /// Reads an event's only text, and checks that its hash matches its content.
     ///
     /// # Errors
     /// [`InvalidLeaf::Event`], [`InvalidLeaf::Unsealed`], [`InvalidLeaf::Modified`].
@@ -35,7 +35,7 @@ impl<'a> Leaf<'a> {
         Found::whole(line).map_err(|Refused| why(line))?.verify()
     }
 
-    /// [`verify`](Self::verify) of the event that `text` begins with, and what comes after it.
+    /// [`verify`](Self::verify) for the event at the beginning of `text`. Also returns the rest of the text.
     pub(crate) fn verify_first(text: &'a [u8]) -> Result<(Self, &'a [u8]), InvalidLeaf> {
         let mut s = Scan::new(text);
         let found = Found::first(&mut s).map_err(|Refused| InvalidLeaf::Event(EventError::NotCanonical))?;
@@ -43,7 +43,7 @@ impl<'a> Leaf<'a> {
     }
 }
 
-/// A leaf, and its line's text before and after the member `hash`: what the hash is over.
+/// A leaf, and its line's text before and after the member `hash`. The hash covers these two parts.
 struct Found<'a> {
     leaf: Leaf<'a>,
     before: &'a [u8],
@@ -68,7 +68,7 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Why the reference refuses `line`.
+/// The reason why the reference refuses `line`.
 fn why(line: &[u8]) -> InvalidLeaf {
     match Event::parse(line) {
         Err(error) => error.into(),

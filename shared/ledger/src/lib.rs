@@ -1,14 +1,14 @@
-//! The audit log's format: events, their canonical bytes, leaf hashes, the hash chain, and the Merkle tree over it. Pure: no
-//! clock, no storage, no other crate of this workspace; ids come as text.
+//! The audit log's format: events, their canonical bytes, leaf hashes, the hash chain, and the Merkle tree over it. The crate is
+//! pure: it has no clock, no storage and no other crate of this workspace. Ids come as text.
 //!
-//! An [`Event`] is written without `sequence`, `previous_hash` and `hash`. The one sealer of a tenant's log gives them: a
-//! [`Segment`] of events is sealed to follow a [`Head`], which it moves. A [`Checkpoint`] of a head is signed elsewhere. [`Leaf`],
-//! [`Head::extend`], [`checkpoint::Signed::verify`] and the [`merkle`] proofs are what an auditor runs. `docs/audit-format.md` is the same in
-//! prose, byte by byte, for those who verify with a program of their own.
+//! An [`Event`] is written without `sequence`, `previous_hash` and `hash`. The one sealer of a tenant's log adds them: it seals a
+//! [`Segment`] of events to follow a [`Head`], and the segment extends the head. Another function signs a [`Checkpoint`] of a
+//! head. An auditor runs [`Leaf`], [`Head::extend`], [`checkpoint::Signed::verify`] and the [`merkle`] proofs.
+//! `docs/audit-format.md` describes the same format in prose, byte by byte, for auditors who write their own verifier.
 //!
-//! What the format does NOT protect: events that are not sealed yet may be lost or altered unnoticed; a whole log replaced by
-//! another consistent one is noticed only by who kept a checkpoint of the first; it says nothing of whether an event is
-//! true.
+//! The format does NOT protect events that are not sealed yet: they may be lost or altered without trace. If a whole log is
+//! replaced by another consistent one, only a holder of an earlier checkpoint can detect it. The format does not prove that an
+//! event is true.
 
 pub mod canonical;
 mod chain;

@@ -1,13 +1,13 @@
-//! An event's text, written member by member: an event has one text, so its members' order is known before it is written.
+//! Writes an event's text member by member. An event has exactly one text, so the order of its members is known in advance.
 //!
-//! What is written here is what [`canonical::to_vec`](crate::canonical::to_vec) makes of an event, which is the reference.
+//! The output equals that of [`canonical::to_vec`](crate::canonical::to_vec) for the event, which is the reference.
 
 use std::io::Write as _;
 
 use crate::canonical::{CanonicalError, MAX_INTEGER, write_string};
 use crate::{Actor, ActorType, Decision, Event, Hash, Outcome, Policy, PurposeOfUse, Severity, Word};
 
-/// An event's text but for its member `hash`, and where that belongs.
+/// An event's text without its member `hash`, and the position of that member.
 pub(crate) struct Line {
     text: Vec<u8>,
     hash_at: usize,
@@ -15,7 +15,7 @@ pub(crate) struct Line {
 
 impl Line {
     /// # Errors
-    /// [`CanonicalError::Number`] for a sequence past 2^53 - 1.
+    /// [`CanonicalError::Number`] for a sequence above 2^53 - 1.
     pub(crate) fn of(event: &Event) -> Result<Self, CanonicalError> {
         if event.sequence.is_some_and(|sequence| sequence > MAX_INTEGER) {
             return Err(CanonicalError::Number);
@@ -81,7 +81,7 @@ impl Line {
         Ok(Self { text: o, hash_at })
     }
 
-    /// What an event's hash is over.
+    /// The text that an event's hash covers.
     pub(crate) fn without_hash(&self) -> &[u8] {
         &self.text
     }
@@ -102,7 +102,7 @@ fn literal(o: &mut Vec<u8>, text: &str) {
     o.extend_from_slice(text.as_bytes());
 }
 
-/// Of texts that need no escapes.
+/// Only for texts that need no escapes.
 fn quoted(o: &mut Vec<u8>, text: &str) {
     o.push(b'"');
     literal(o, text);

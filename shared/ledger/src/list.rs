@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[serde(transparent)]
 pub struct AtMost<T, const MAX: usize>(Vec<T>);
 
-/// A list holds more items than its place in an event admits.
+/// A list holds more items than its member of the event allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("more than {0} items")]
 pub struct TooMany(pub usize);

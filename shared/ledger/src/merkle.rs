@@ -1,5 +1,5 @@
-//! The Merkle tree of RFC 6962 section 2.1 over SHA-256: tree hash, inclusion and consistency proofs. Verifying follows the
-//! iterative algorithms of RFC 9162 sections 2.1.3.2 and 2.1.4.2, whose trees are the same.
+//! The Merkle tree of RFC 6962 section 2.1 over SHA-256: tree hash, inclusion and consistency proofs. Verification uses the
+//! iterative algorithms of RFC 9162 sections 2.1.3.2 and 2.1.4.2, which has the same trees.
 
 use crate::Hash;
 
@@ -16,7 +16,7 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     Hash::of(&node)
 }
 
-/// The root over `leaves`, which are leaf hashes; that of no leaves is SHA-256 of nothing.
+/// The root over `leaves`, which are leaf hashes. The root of an empty tree is SHA-256 of the empty string.
 pub fn root(leaves: &[Hash]) -> Hash {
     match leaves {
         [] => Hash::of(&[]),
@@ -50,8 +50,9 @@ pub fn inclusion_proof(leaves: &[Hash], index: usize) -> Option<Vec<Hash>> {
     Some(proof)
 }
 
-/// Proof that the tree of the first `old_size` leaves is a prefix of the tree of all; `None` when there are fewer. Empty when both are
-/// one tree, and for the empty old tree, of which there is nothing to prove.
+/// The proof that the tree of the first `old_size` leaves is a prefix of the tree of all leaves; `None` when there are fewer
+/// leaves. The proof is empty when both trees are the same, and when the old tree is empty, because then there is nothing to
+/// prove.
 pub fn consistency_proof(leaves: &[Hash], old_size: usize) -> Option<Vec<Hash>> {
     if old_size > leaves.len() {
         return None;
@@ -60,7 +61,7 @@ pub fn consistency_proof(leaves: &[Hash], old_size: usize) -> Option<Vec<Hash>> 
     if old_size == 0 {
         return Some(proof);
     }
-    // `known`: the verifier has this subtree's hash, as the old root.
+    // `known`: the verifier already has this subtree's hash, as the old root.
     let (mut subtree, mut old, mut known) = (leaves, old_size, true);
     while old < subtree.len() {
         let (left, right) = split(subtree);
@@ -81,7 +82,7 @@ pub fn consistency_proof(leaves: &[Hash], old_size: usize) -> Option<Vec<Hash>> 
     Some(proof)
 }
 
-/// Whether `proof` shows `leaf` at `index` of the tree of `size` leaves with this `root`.
+/// Whether `proof` proves that `leaf` is at `index` of the tree of `size` leaves with this `root`.
 pub fn verify_inclusion(leaf: Hash, index: u64, size: u64, proof: &[Hash], root: Hash) -> bool {
     if index >= size {
         return false;
@@ -107,8 +108,8 @@ pub fn verify_inclusion(leaf: Hash, index: u64, size: u64, proof: &[Hash], root:
     last == 0 && hash == root
 }
 
-/// Whether `proof` shows that the tree of `old_size` leaves with `old_root` is a prefix of the tree of `new_size` leaves with `new_root`.
-/// A tree without leaves has one root only, that of nothing, whatever the other tree is.
+/// Whether `proof` proves that the tree of `old_size` leaves with `old_root` is a prefix of the tree of `new_size` leaves with
+/// `new_root`. An empty tree has only one valid root, the hash of the empty string, whatever the other tree is.
 pub fn verify_consistency(old_size: u64, old_root: Hash, new_size: u64, new_root: Hash, proof: &[Hash]) -> bool {
     if old_size > new_size || (old_size == 0 && old_root != root(&[])) {
         return false;
@@ -119,7 +120,7 @@ pub fn verify_consistency(old_size: u64, old_root: Hash, new_size: u64, new_root
     if old_size == 0 {
         return proof.is_empty();
     }
-    // A complete old tree is itself the first node.
+    // If the old tree is complete, its root is the first node.
     let (first, rest) = if old_size.is_power_of_two() {
         (old_root, proof)
     } else {
@@ -154,7 +155,7 @@ pub fn verify_consistency(old_size: u64, old_root: Hash, new_size: u64, new_root
     last == 0 && old == old_root && new == new_root
 }
 
-/// At the largest power of two below the number of leaves.
+/// Splits at the largest power of two below the number of leaves.
 fn split(leaves: &[Hash]) -> (&[Hash], &[Hash]) {
     debug_assert!(leaves.len() > 1);
     leaves.split_at(1 << (leaves.len() - 1).ilog2())

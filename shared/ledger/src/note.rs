@@ -1,7 +1,8 @@
-//! Signed notes: a text and who signed it, as [C2SP signed-note](https://c2sp.org/signed-note) has them, with Ed25519 signatures.
+//! Signed notes: a text and its signatures, in the format of [C2SP signed-note](https://c2sp.org/signed-note), with Ed25519
+//! signatures.
 //!
-//! What a note does NOT say: when it was signed, and that there is no other with the same key. A text is to be used only after
-//! [`Note::verify`], with a key that came by another way than the note.
+//! A note does NOT show when it was signed, nor that the same key signed no other note. Use a text only after [`Note::verify`],
+//! with a key that came by another way than the note.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,17 +16,17 @@ use crate::{Hash, InvalidText};
 
 /// Signature type of Ed25519 (RFC 8032, PureEdDSA).
 const ED25519_TYPE: u8 = 0x01;
-/// What precedes an Ed25519 public key in the DER of a SubjectPublicKeyInfo (RFC 8410 section 4).
+/// The DER prefix of an Ed25519 public key in a SubjectPublicKeyInfo (RFC 8410 section 4).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// Why a note is none, or is not to be believed.
+/// The reason why bytes are not a note, or not a trustworthy one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
     #[error("not a signed note")]
     Malformed,
     #[error("no signature by a known key; signed by {}", list(.0))]
     Unknown(Vec<String>),
-    #[error("the signature by `{0}` is not that of this text")]
+    #[error("the signature by `{0}` does not match this text")]
     BadSignature(String),
 }
 
@@ -36,7 +37,7 @@ fn list(signers: &[String]) -> String {
 /// First four bytes of `SHA-256(name || "\n" || 0x01 || public key)`.
 type KeyId = [u8; 4];
 
-/// A public key with the name under which it signs. As text, `<name>+<id in hexadecimal>+<base64 of 0x01 and the key>`.
+/// A public key and the name under which it signs. As text, `<name>+<id in hexadecimal>+<base64 of 0x01 and the key>`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct VerifierKey {
     name: String,
@@ -57,17 +58,17 @@ impl VerifierKey {
         Ok(Self { name, id: [a, b, c, d], key })
     }
 
-    /// From the DER of a SubjectPublicKeyInfo, which is what KMS's GetPublicKey answers.
+    /// Reads the DER of a SubjectPublicKeyInfo, which KMS's GetPublicKey returns.
     ///
     /// # Errors
-    /// [`InvalidText`] also for what is not an Ed25519 key.
+    /// [`InvalidText`], also for a key that is not Ed25519.
     pub fn from_spki(name: impl Into<String>, der: &[u8]) -> Result<Self, InvalidText> {
         let key = der.strip_prefix(&SPKI_PREFIX).and_then(|key| key.try_into().ok());
         Self::new(name, key.ok_or(InvalidText("expected the DER of an Ed25519 public key"))?)
     }
 
     /// # Errors
-    /// [`InvalidText`]: another form, another algorithm, or an id that is not that of name and key.
+    /// [`InvalidText`]: another form, another algorithm, or an id that does not match name and key.
     pub fn parse(text: &str) -> Result<Self, InvalidText> {
         const REFUSED: InvalidText = InvalidText("expected an Ed25519 verifier key: `<name>+<id>+<base64>`");
         let (name, rest) = text.split_once('+').ok_or(REFUSED)?;
@@ -82,7 +83,7 @@ impl VerifierKey {
         &self.name
     }
 
-    /// Name and id, `<name>+<id>`: how a key is spoken of.
+    /// Name and id, `<name>+<id>`, for messages.
     pub fn label(&self) -> String {
         label(&self.name, self.id)
     }
@@ -138,7 +139,7 @@ impl<'de> Deserialize<'de> for VerifierKey {
     }
 }
 
-/// A text with signatures that nobody has verified yet.
+/// A text with signatures that have not been verified yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     text: String,
@@ -155,13 +156,14 @@ struct Signature {
 impl Note {
     /// Longest note, in bytes, signatures included.
     pub const MAX_LEN: usize = 64 * 1024;
-    /// Most signatures.
+    /// The largest number of signatures.
     pub const MAX_SIGNATURES: usize = 100;
 
-    /// Signs `text`, which ends with a newline, with a signature that was made elsewhere.
+    /// Adds to `text`, which ends with a newline, a signature that was made elsewhere.
     ///
     /// # Errors
-    /// [`NoteError::BadSignature`] when it is not `key`'s of this text; [`NoteError::Malformed`] for a text that no note may have.
+    /// [`NoteError::BadSignature`] when it is not a signature of this text by `key`; [`NoteError::Malformed`] for a text that a
+    /// note cannot have.
     pub fn sign(text: &str, key: &VerifierKey, signature: &[u8]) -> Result<Self, NoteError> {
         if !key.verifies(text, signature) {
             return Err(NoteError::BadSignature(key.label()));
@@ -188,8 +190,8 @@ impl Note {
         (signatures.len() <= Self::MAX_SIGNATURES).then(|| Self { text: text.to_owned(), signatures })
     }
 
-    /// The text, when one of `keys` signed it. Signatures by other keys are ignored, as the format demands; a false one by a known
-    /// key is not.
+    /// The text, if one of `keys` signed it. Signatures by other keys are ignored, as the format requires. An invalid signature
+    /// by one of `keys` is an error.
     ///
     /// # Errors
     /// [`NoteError::Unknown`], [`NoteError::BadSignature`].

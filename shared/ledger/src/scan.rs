@@ -1,13 +1,13 @@
 use crate::{Hash, Reason, UserAgent, Word};
 
-/// A text known in advance but for its values, read from its beginning.
+/// Reads, from its beginning, a text that is known in advance except for its values.
 #[derive(Debug)]
 pub(crate) struct Scan<'a> {
     whole: &'a [u8],
     at: usize,
 }
 
-/// The text is another; why, [`Event::parse`](crate::Event::parse) says.
+/// The text has another form. [`Event::parse`](crate::Event::parse) gives the reason.
 #[derive(Debug)]
 pub(crate) struct Refused;
 
@@ -37,7 +37,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// One of several texts, none of which begins another.
+    /// One of several texts, none of which is a prefix of another.
     pub(crate) fn one_of(&mut self, texts: &[&[u8]]) -> Result<()> {
         let found = texts.iter().find(|text| self.rest().starts_with(text)).ok_or(Refused)?;
         self.at += found.len();
@@ -64,7 +64,7 @@ impl<'a> Scan<'a> {
         Err(Refused)
     }
 
-    /// The rest of a string that is a [`Word`], its closing quote included.
+    /// The rest of a string that is a [`Word`], including its closing quote.
     #[inline]
     pub(crate) fn word(&mut self) -> Result<&'a [u8]> {
         let rest = self.rest();
@@ -81,7 +81,7 @@ impl<'a> Scan<'a> {
         self.literal(b"\"")?;
         let (mut len, mut last_is_space) = (0, true);
         loop {
-            // All that is printable but space, quote and backslash.
+            // Everything printable except space, quote and backslash.
             let plain = plain_prefix(self.rest());
             if plain > 0 {
                 self.at += plain;
@@ -107,12 +107,12 @@ impl<'a> Scan<'a> {
         if last_is_space || len > UserAgent::MAX_LEN { Err(Refused) } else { Ok(()) }
     }
 
-    /// The rest of a string that is base64url without padding, in its only form, of what [`Reason::Sealed`] may hold.
+    /// The rest of a string that is base64url without padding, in its canonical form, no longer than [`Reason::Sealed`] allows.
     pub(crate) fn base64url(&mut self) -> Result<()> {
         let rest = self.rest();
         let len = rest.iter().position(|byte| base64url_digit(*byte).is_none()).ok_or(Refused)?;
         let last = len.checked_sub(1).and_then(|last| rest.get(last)).and_then(|byte| base64url_digit(*byte)).ok_or(Refused)?;
-        // Bits of the last digit that are no whole byte's must be zero.
+        // The bits of the last digit that do not complete a byte must be zero.
         let spare = match len % 4 {
             0 => 0,
             2 => 0b1111,
@@ -165,7 +165,8 @@ const fn base64url_digit(byte: u8) -> Option<u8> {
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGHS: u64 = ONES << 7;
 
-/// How many bytes at the beginning of `text` may be in a [`Word`]: printable ASCII but space, quote and backslash. Eight at a time.
+/// The number of leading bytes of `text` that a [`Word`] may contain: printable ASCII except space, quote and backslash. Eight at
+/// a time.
 #[inline]
 fn plain_prefix(text: &[u8]) -> usize {
     let (chunks, rest) = text.as_chunks::<8>();
@@ -179,7 +180,8 @@ fn plain_prefix(text: &[u8]) -> usize {
     chunks.len() * 8 + rest.iter().take_while(plain).count()
 }
 
-/// Sets the high bit of each byte that may not be in a word; exact up to and with the lowest such byte, since only those borrow.
+/// Sets the high bit of each byte that a word may not contain. The result is exact up to and including the lowest such byte,
+/// because only these bytes borrow.
 #[inline]
 const fn others(bytes: u64) -> u64 {
     const fn below(bytes: u64, limit: u8) -> u64 {
@@ -188,7 +190,7 @@ const fn others(bytes: u64) -> u64 {
     const fn equal(bytes: u64, byte: u8) -> u64 {
         below(bytes ^ (ONES * byte as u64), 1)
     }
-    // One more than 0x7f has the high bit.
+    // Adding one sets the high bit of 0x7f.
     let not_ascii_or_delete = bytes | bytes.wrapping_add(ONES);
     (not_ascii_or_delete | below(bytes, b'!') | equal(bytes, b'"') | equal(bytes, b'\\')) & HIGHS
 }

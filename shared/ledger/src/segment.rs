@@ -1,11 +1,11 @@
-//! Segments: the objects in which a tenant's sealed events are kept, up to a thousand each, one line an event.
+//! Segments: the objects that store a tenant's sealed events, up to a thousand each, one line an event.
 
 use crate::chain::chain_line;
 use crate::leaf::Leaf;
 use crate::{Event, EventError, Hash, Head, InvalidLeaf, Word};
 
-/// Sealed events that follow one another, one a line. One that exists was checked: every line is an event's only text, every hash is
-/// that of its content, and each event follows the one before it.
+/// Sealed events that follow one another, one a line. A value of this type was checked: every line is an event's only text, every
+/// hash matches its content, and each event follows the one before it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Segment {
     tenant_id: Word,
@@ -16,52 +16,52 @@ pub struct Segment {
     body: Vec<u8>,
 }
 
-/// What does not stand, and where: the first of its segment.
+/// The first fault of a segment, and its position.
 #[derive(Debug, thiserror::Error)]
 #[error("sequence {sequence}: {how}")]
 pub struct Broken {
-    /// The sequence that was due at this place.
+    /// The sequence that was expected at this position.
     pub sequence: u64,
     /// Line of the segment, from 1.
     pub line: usize,
     pub how: Breach,
 }
 
-/// How a segment does not stand.
+/// The kind of a segment's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum Breach {
     #[error("a segment has 1 to {} events and at most {} bytes", Segment::MAX_EVENTS, Segment::MAX_LEN)]
     Size,
     #[error("the last line is cut off")]
     CutOff,
-    /// Not a sealed event's only text, or its hash is not that of its content.
+    /// The line is not a sealed event's only text, or its hash does not match its content.
     #[error(transparent)]
     Leaf(#[from] InvalidLeaf),
     #[error("the event is another tenant's")]
     Tenant,
     #[error("events are missing up to and with sequence {last}")]
     Missing { last: u64 },
-    /// What was due comes later.
+    /// The expected event comes later.
     #[error("found sequence {found} here: events are reordered")]
     Reordered { found: u64 },
-    /// What is there came before.
+    /// The event at this position occurred before.
     #[error("found sequence {found} again: an event was inserted or repeated")]
     Repeated { found: u64 },
-    #[error("it does not follow the event before it, which was replaced and hashed anew")]
+    #[error("the event does not follow the event before it, which was replaced and hashed again")]
     Unchained,
 }
 
 impl Segment {
     /// Most events in a segment.
     pub const MAX_EVENTS: usize = 1000;
-    /// Longest segment, in bytes; some sixty events of the longest.
+    /// Longest segment, in bytes; it holds about sixty events of the maximum length.
     pub const MAX_LEN: usize = 4 * 1024 * 1024;
 
-    /// Seals the first of `events`, as many as one segment holds, to follow `head`; [`len`](Self::len) says how many those were. `None` for
-    /// no events. The sealer's, who is alone in doing it.
+    /// Seals the first of `events`, as many as one segment holds, to follow `head`; [`len`](Self::len) returns their number.
+    /// `None` if there are no events. Only the tenant's sealer calls this.
     ///
     /// # Errors
-    /// [`Broken`] for an event of another tenant, and one that cannot be sealed.
+    /// [`Broken`] for an event of another tenant, or one that cannot be sealed.
     pub fn seal(head: &Head, events: impl IntoIterator<Item = Event>) -> Result<Option<Self>, Broken> {
         let mut segment = Self {
             tenant_id: head.tenant_id().clone(),
@@ -88,7 +88,7 @@ impl Segment {
         Ok(if segment.leaves.is_empty() { None } else { Some(segment) })
     }
 
-    /// Reads and checks a segment by itself: wherever it begins, and whatever came before it.
+    /// Reads a segment and checks it by itself, for any beginning and any log before it.
     ///
     /// # Errors
     /// [`Broken`].
@@ -102,7 +102,7 @@ impl Segment {
         Self::check(body, tenant_id, sequence, previous_hash)
     }
 
-    /// Reads and checks a segment that is to follow `head`.
+    /// Reads a segment and checks that it follows `head`.
     ///
     /// # Errors
     /// [`Broken`].
@@ -159,7 +159,7 @@ impl Segment {
         self.leaves.len()
     }
 
-    /// What the first event has as its `previous_hash`.
+    /// The `previous_hash` of the first event.
     pub const fn previous_hash(&self) -> Hash {
         self.previous_hash
     }
@@ -174,7 +174,7 @@ impl Segment {
         &self.leaves
     }
 
-    /// The bytes that are kept.
+    /// The stored bytes.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
@@ -183,7 +183,7 @@ impl Segment {
         self.body
     }
 
-    /// SHA-256 of the bytes that are kept.
+    /// SHA-256 of the stored bytes.
     pub fn sha256(&self) -> Hash {
         Hash::of(&self.body)
     }
@@ -193,7 +193,7 @@ impl Segment {
         object_key(&self.tenant_id, self.first)
     }
 
-    /// The events, read again from their lines.
+    /// The events, parsed again from their lines.
     pub fn events(&self) -> impl Iterator<Item = Result<Event, EventError>> {
         lines(&self.body).map(Event::parse)
     }
@@ -211,12 +211,12 @@ impl std::fmt::Debug for Segment {
     }
 }
 
-/// The lines' texts; of a last line that is cut off, what is left.
+/// The texts of the lines. If the last line is cut off, its remaining text.
 fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     body.split_inclusive(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\n").unwrap_or(line))
 }
 
-/// The leaf on the first line of `body`, verified, and the lines after it. A line that stands says itself where it ends.
+/// The verified leaf on the first line of `body`, and the lines after it. A valid line determines its own end.
 fn first_line(body: &[u8]) -> Result<(Leaf<'_>, &[u8]), Breach> {
     if let Ok((leaf, after)) = Leaf::verify_first(body)
         && let Some(after) = after.strip_prefix(b"\n")
@@ -228,7 +228,7 @@ fn first_line(body: &[u8]) -> Result<(Leaf<'_>, &[u8]), Breach> {
     Ok((Leaf::verify(line)?, after.get(1..).unwrap_or_default()))
 }
 
-/// What it means that `found` stands where `expected` was due, of a segment that begins with `first`.
+/// The fault if sequence `found` is at the position of `expected`, in a segment that begins with `first`.
 fn misplaced(body: &[u8], first: u64, expected: u64, found: u64) -> Breach {
     if (first..expected).contains(&found) {
         return Breach::Repeated { found };

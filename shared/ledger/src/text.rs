@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A text does not have the form that its place in an event asks for.
+/// A text does not have the form that its member of the event requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidText(pub &'static str);
@@ -32,8 +32,8 @@ macro_rules! as_text {
     };
 }
 
-/// An id, a field's name, a code: 1 to 128 printable ASCII characters, no space, `"` or `\`. People's words do not fit in, and so
-/// no free text reaches the log by this way.
+/// An id, a field's name or a code: 1 to 128 printable ASCII characters without space, `"` and `\`. Ordinary sentences do not
+/// fit, so no free text reaches the log through a word.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Word(Cow<'static, str>);
 
@@ -55,14 +55,14 @@ impl Word {
     /// For literals: `const CREATE: Word = Word::literal("createShipment");`
     ///
     /// # Panics
-    /// When the literal is not a word; in a `const`, that is a compile error.
+    /// When the literal is not a word; in a `const`, this is a compile error.
     pub const fn literal(text: &'static str) -> Self {
         assert!(is_word(text.as_bytes()), "not a word");
         Self(Cow::Borrowed(text))
     }
 
-    /// The text made a word: `_` for every character that may not be, cut at 128; `_` for the empty text. For what comes
-    /// from outside and has to be on record however it looks, and for ids known to fit.
+    /// Converts a text to a word: `_` replaces every character that is not allowed, the text is cut to 128 characters, and the
+    /// empty text becomes `_`. For external texts that must be recorded in any form, and for ids that are known to fit.
     pub fn clean(text: &str) -> Self {
         let clean = |c: char| if c.is_ascii() && is_word_byte(c as u8) { c } else { '_' };
         let text: String = text.chars().take(Self::MAX_LEN).map(clean).collect();
@@ -97,7 +97,7 @@ const fn is_word(text: &[u8]) -> bool {
     !text.is_empty() && text.len() <= Word::MAX_LEN
 }
 
-/// What happened: `noun.verb`, such as `shipment.created`; lower-case letters, digits and `_`, 64 bytes at most.
+/// The kind of event: `noun.verb`, such as `shipment.created`; lower-case letters, digits and `_`, at most 64 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventType(Cow<'static, str>);
 
@@ -113,10 +113,10 @@ impl EventType {
         }
     }
 
-    /// For literals, as [`Word::literal`].
+    /// For literals, like [`Word::literal`].
     ///
     /// # Panics
-    /// When the literal is not `noun.verb`; in a `const`, that is a compile error.
+    /// When the literal is not `noun.verb`; in a `const`, this is a compile error.
     pub const fn literal(text: &'static str) -> Self {
         assert!(is_noun_verb(text.as_bytes()), "not `noun.verb`");
         Self(Cow::Borrowed(text))
@@ -129,8 +129,8 @@ impl EventType {
 
 as_text!(EventType);
 
-/// Whether `text` is an IPv6 address in the form of RFC 5952 section 4: how `Ipv6Addr` prints, but for those that stand for an
-/// IPv4 address and print with dots.
+/// Whether `text` is an IPv6 address in the form of RFC 5952 section 4. That is the output of `Ipv6Addr`, except for addresses
+/// that stand for an IPv4 address and print with dots.
 pub(crate) fn is_rfc_5952(text: &[u8]) -> bool {
     let (mut segments, mut count, mut gap, mut rest) = ([0_u16; 8], 0, None, text);
     if let Some(after) = rest.strip_prefix(b"::") {
@@ -166,7 +166,7 @@ pub(crate) fn is_rfc_5952(text: &[u8]) -> bool {
         return false;
     }
     segments[shortened.start..].rotate_right(left_out);
-    // The first of the longest runs of zeros, of two at least.
+    // The first of the longest runs of at least two zeros.
     let (mut zeros, mut run) = (0..0, 0..0);
     for (n, segment) in segments.iter().enumerate() {
         run = if *segment != 0 { n + 1..n + 1 } else { run.start..n + 1 };
@@ -177,7 +177,7 @@ pub(crate) fn is_rfc_5952(text: &[u8]) -> bool {
     zeros == shortened && !segments.starts_with(&[0, 0, 0, 0, 0, 0xffff])
 }
 
-/// Two names with one dot between; each begins with a letter.
+/// Two names with one dot between them; each begins with a letter.
 pub(crate) const fn is_noun_verb(text: &[u8]) -> bool {
     let (mut dots, mut begins, mut at) = (0, true, 0);
     while at < text.len() {
@@ -195,15 +195,15 @@ pub(crate) const fn is_noun_verb(text: &[u8]) -> bool {
     dots == 1 && !begins && text.len() <= 64
 }
 
-/// A client's `User-Agent`: whoever calls decides what it says, so it is cut and cleaned before it is kept for years.
+/// A client's `User-Agent`. The caller controls its content, so it is cut and cleaned before it is stored for years.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserAgent(String);
 
 impl UserAgent {
-    /// Longest kept, in bytes.
+    /// Longest stored text, in bytes.
     pub const MAX_LEN: usize = 256;
 
-    /// The header's text with `?` for whatever is not printable ASCII, trimmed and cut; `None` when nothing is left.
+    /// The header's text with `?` for every character that is not printable ASCII, trimmed and cut; `None` when nothing remains.
     pub fn clean(header: &str) -> Option<Self> {
         let clean = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
         let text: String = header.trim().chars().take(Self::MAX_LEN).map(clean).collect();
@@ -211,7 +211,7 @@ impl UserAgent {
         if text.is_empty() { None } else { Some(Self(text.to_owned())) }
     }
 
-    /// What [`clean`](Self::clean) would leave unchanged.
+    /// Accepts a text that [`clean`](Self::clean) would leave unchanged.
     ///
     /// # Errors
     /// [`InvalidText`].
@@ -230,8 +230,8 @@ impl UserAgent {
 
 as_text!(UserAgent);
 
-/// Why: a code, or a person's words, sealed. As text, the code, or `sealed`, a space and base64url
-/// without padding: no code has a space.
+/// The reason: a code, or a person's words, sealed. Its text is the code, or `sealed`, a space and base64url without padding. A
+/// code has no space, so the two cannot be confused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// Such as `stale_version`.
@@ -296,7 +296,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_ipv6_address_has_the_text_that_it_prints(
+        fn ipv6_addresses_are_accepted_as_they_print(
             segments in prop::array::uniform8(prop_oneof![Just(0_u16), Just(0), Just(0xffff), Just(0x20), any::<u16>()]),
             other in prop::array::uniform8(prop_oneof![Just(0_u16), Just(1)]),
         ) {
@@ -310,7 +310,7 @@ mod tests {
         }
 
         #[test]
-        fn a_text_is_an_ipv6_addresss_only_if_it_prints_so(text in "[0-3af:]{0,12}|(0:|1:|::|ffff:|10:|01:){0,9}[0-9a-g]{0,2}") {
+        fn ipv6_address_in_another_form_than_printed_is_refused(text in "[0-3af:]{0,12}|(0:|1:|::|ffff:|10:|01:){0,9}[0-9a-g]{0,2}") {
             let address: Option<Ipv6Addr> = text.parse().ok();
             let prints_so = address.is_some_and(|address| address.to_string() == text && address.to_ipv4_mapped().is_none());
             prop_assert_eq!(is_rfc_5952(text.as_bytes()), prints_so, "{}", text);
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_stands_for_an_ipv4_address_is_not_written_in_hexadecimal() {
+    fn ipv4_mapped_address_in_hexadecimal_is_refused() {
         for text in ["::ffff:102:304", "::ffff:a0b:c0d", "::ffff:0:0"] {
             assert!(!is_rfc_5952(text.as_bytes()), "{text}");
         }
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn colons_that_leave_nothing_out_are_not_doubled() {
+    fn ipv6_address_with_needless_double_colon_is_refused() {
         for text in ["::1:2:3:4:5:6:7:8", "1:2:3:4::5:6:7:8", "1:2:3:4:5:6:7:8::", "::ffff:1:2:3:4:5:6:7", "1:2:3:4:5:6:7", ""] {
             assert!(!is_rfc_5952(text.as_bytes()), "{text}");
         }
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn words_hold_no_spaces_quotes_or_foreign_letters() {
+    fn word_with_space_quote_or_non_ascii_letter_is_refused() {
         for text in ["shp_1", "a", "arn:aws:kms:us-east-1:1:key/k", "x".repeat(128).as_str()] {
             assert_eq!(Word::parse(text).unwrap().as_str(), text);
         }
@@ -348,14 +348,14 @@ mod tests {
     }
 
     #[test]
-    fn cleaning_gives_a_word_whatever_comes() {
+    fn cleaning_any_text_returns_a_word() {
         assert_eq!(Word::clean("GET /x \u{1f600}\n").as_str(), "GET_/x___");
         assert_eq!(Word::clean("").as_str(), "_");
         assert_eq!(Word::clean(&"é".repeat(500)).as_str(), "_".repeat(128));
     }
 
     #[test]
-    fn event_types_are_noun_dot_verb() {
+    fn event_type_that_is_not_noun_dot_verb_is_refused() {
         for text in ["shipment.created", "api_key.rotated", "a1.b2"] {
             assert_eq!(EventType::parse(text).unwrap().as_str(), text);
         }
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_agent_is_cut_and_cleaned() {
+    fn user_agent_is_cut_and_cleaned() {
         assert_eq!(UserAgent::clean(" curl/8\r\nX: \u{202e}y ").unwrap().as_str(), "curl/8??X: ?y");
         assert_eq!(UserAgent::clean(&"a".repeat(9000)).unwrap().as_str().len(), 256);
         assert_eq!(UserAgent::clean(" \t"), None);
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_a_code_or_sealed_and_never_free_text() {
+    fn reason_that_is_neither_code_nor_sealed_is_refused() {
         let sealed = Reason::sealed(vec![1, 2, 3]).unwrap();
         assert_eq!(serde_json::to_string(&sealed).unwrap(), r#""sealed AQID""#);
         assert_eq!(Reason::parse("sealed AQID"), Ok(sealed));

@@ -4,8 +4,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::InvalidText;
 
-/// When an event happened: Unix time in milliseconds. As text, RFC 3339 in UTC with exactly three digits of a second, such as
-/// `2026-01-31T09:30:00.000Z`, so that one time has one text.
+/// The time of an event: Unix time in milliseconds. As text, RFC 3339 in UTC with exactly three digits of a second, such as
+/// `2026-01-31T09:30:00.000Z`, so that a time has exactly one text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OccurredAt(u64);
 
@@ -16,7 +16,7 @@ const REFUSED: InvalidText = InvalidText("expected a time such as `2026-01-31T09
 
 impl OccurredAt {
     /// # Errors
-    /// [`InvalidText`] before 1970 and after 9999.
+    /// [`InvalidText`] for times before 1970 or after 9999.
     pub fn from_unix_millis(millis: i64) -> Result<Self, InvalidText> {
         u64::try_from(millis).ok().filter(|millis| *millis <= LAST).map(Self).ok_or(REFUSED)
     }
@@ -65,13 +65,13 @@ impl<'de> Deserialize<'de> for OccurredAt {
     }
 }
 
-/// The number that decimal digits are.
+/// The number that these decimal digits form.
 fn number(text: &[u8], digits: std::ops::Range<usize>) -> Option<u64> {
     let add = |number: u64, digit: &u8| digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'));
     text.get(digits)?.iter().try_fold(0, add)
 }
 
-/// Days of a month of the Gregorian calendar; `None` for no month.
+/// The number of days in a month of the Gregorian calendar; `None` if there is no such month.
 const fn days_in(year: u64, month: u64) -> Option<u64> {
     match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => Some(31),
@@ -82,8 +82,8 @@ const fn days_in(year: u64, month: u64) -> Option<u64> {
     }
 }
 
-/// Days from 1970-01-01 to a day of the Gregorian calendar, by Howard Hinnant's `days_from_civil`: years begin in March and
-/// 400 of them are one era of 146,097 days. `None` before 1970.
+/// The number of days from 1970-01-01 to a day of the Gregorian calendar, by Howard Hinnant's `days_from_civil`: years begin in
+/// March, and 400 years form an era of 146,097 days. `None` before 1970.
 fn days_from_civil(year: u64, month: u64, day: u64) -> Option<u64> {
     let year = if month <= 2 { year.checked_sub(1)? } else { year };
     let (era, year_of_era) = (year / 400, year % 400);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_refused() {
+    fn time_in_another_form_is_refused() {
         let others = [
             "2026-01-31T09:30:00Z",
             "2026-01-31T09:30:00.0000Z",
@@ -155,7 +155,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn every_time_round_trips(millis in 0..=LAST) {
+        fn every_time_prints_and_parses_to_itself(millis in 0..=LAST) {
             let time = OccurredAt(millis);
             proptest::prop_assert_eq!(OccurredAt::parse(&time.to_string()), Ok(time));
         }

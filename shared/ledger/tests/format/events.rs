@@ -1,4 +1,4 @@
-//! Events: one text each, refused when altered, hashed and chained for ever as the golden event says.
+//! Events: each has exactly one text, is refused when altered, and is hashed and chained as in the frozen golden event.
 
 use crate::support::{any_event, bare, event, of_length, sealed_length, words};
 use ledger::{
@@ -25,7 +25,7 @@ const GOLDEN: &str = include_str!("../golden.json");
 const GOLDEN_HASH: &str = "8e9c070276d560bff7f903840d4b6a62e4cc68bc5eeef292ba0e7ddf64cdb4fd";
 
 #[test]
-fn the_golden_event_has_its_text_and_its_hash_for_ever() {
+fn golden_event_has_its_frozen_text_and_hash() {
     let golden = GOLDEN.trim_end();
     let first = chain(event(), 0, Hash::ZERO).unwrap();
     assert_eq!(text(&first), golden);
@@ -35,7 +35,7 @@ fn the_golden_event_has_its_text_and_its_hash_for_ever() {
 }
 
 #[test]
-fn the_leaf_is_the_text_without_the_hash_after_a_zero_byte() {
+fn leaf_hash_covers_a_zero_byte_and_the_text_without_hash() {
     let sealed = chain(event(), 7, Hash::of(b"before")).unwrap();
     let hash = sealed.hash.unwrap();
     let without = text(&sealed).replace(&format!(r#""hash":"{hash}","#), "");
@@ -43,7 +43,7 @@ fn the_leaf_is_the_text_without_the_hash_after_a_zero_byte() {
 }
 
 #[test]
-fn every_member_is_written_even_where_nothing_applies() {
+fn every_member_is_written_even_if_it_does_not_apply() {
     let expected = concat!(
         r#"{"action":null,"actor":{"id":null,"ip":null,"role":null,"session_id":null,"type":"anonymous","user_agent":null},"#,
         r#""changes":[],"correlation_id":"cor_01997a2e51a07cc2a3a9a1f0c7b1d2e8","count":1,"disclosed":[],"#,
@@ -57,7 +57,7 @@ fn every_member_is_written_even_where_nothing_applies() {
 }
 
 #[test]
-fn a_missing_member_is_refused_whichever_it_is() {
+fn event_with_any_member_missing_is_refused() {
     for (event, at_least) in [(bare(), 22), (event(), 22)] {
         let value: serde_json::Value = serde_json::from_str(&text(&event)).unwrap();
         let names: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
@@ -72,7 +72,7 @@ fn a_missing_member_is_refused_whichever_it_is() {
 }
 
 #[test]
-fn an_unknown_member_is_refused_at_every_depth() {
+fn event_with_unknown_member_at_any_depth_is_refused() {
     let json = text(&event());
     for object in ["{\"action\"", "{\"id\":\"usr", "{\"id\":\"shp", "{\"id\":\"poll", "{\"decision\""] {
         assert!(json.contains(object), "{object}");
@@ -82,7 +82,7 @@ fn an_unknown_member_is_refused_at_every_depth() {
 }
 
 #[test]
-fn a_repeated_member_is_refused_at_every_depth() {
+fn event_with_repeated_member_at_any_depth_is_refused() {
     let json = text(&event());
     for member in [r#""action":"getShipment""#, r#""role":"marketer""#, r#""decision":"allow""#, r#""type":"shipment""#] {
         assert!(json.contains(member), "{member}");
@@ -92,7 +92,7 @@ fn a_repeated_member_is_refused_at_every_depth() {
 }
 
 #[test]
-fn another_text_of_the_same_event_is_refused() {
+fn other_text_of_the_same_event_is_refused() {
     let json = text(&event());
     let others = [
         format!(" {json}"),
@@ -109,7 +109,7 @@ fn another_text_of_the_same_event_is_refused() {
 }
 
 #[test]
-fn values_out_of_bounds_are_refused() {
+fn event_with_value_out_of_bounds_is_refused() {
     let json = text(&event());
     let many = format!("\"changes\":[{}]", vec!["\"a\""; 101].join(","));
     let altered = [
@@ -136,7 +136,7 @@ fn values_out_of_bounds_are_refused() {
 }
 
 #[test]
-fn an_event_over_64_kib_is_refused_written_and_read() {
+fn event_over_64_kib_is_neither_written_nor_read() {
     let long = |n: usize| words::<100>(&vec!["x".repeat(128); n].iter().map(String::as_str).collect::<Vec<_>>());
     let resources =
         (0..100).map(|_| Resource { resource_type: Word::clean(&"t".repeat(128)), id: Word::clean(&"i".repeat(128)) });
@@ -148,16 +148,16 @@ fn an_event_over_64_kib_is_refused_written_and_read() {
     spaces[..2].copy_from_slice(b"{}");
     assert!(matches!(Event::parse(&spaces), Err(EventError::TooLong)));
 
-    // Whatever is short enough to be written is short enough to be sealed, at any number.
+    // An event that is short enough to be written is short enough to be sealed, at every sequence.
     let last = (0..=87).rev().map(|n| Event { changes: long(n), ..full.clone() }).find(|event| event.to_json().is_ok());
     let sealed = chain(last.unwrap(), ledger::canonical::MAX_INTEGER, Hash::of(b"x")).unwrap();
     assert!(sealed.to_json().unwrap().len() > MAX_EVENT_LEN - 512);
 }
 
 #[test]
-fn the_longest_event_is_written_and_sealed_and_one_byte_more_is_refused() {
+fn longest_event_is_written_and_sealed_and_longer_one_is_refused() {
     assert_eq!(MAX_EVENT_LEN, 65_536);
-    // Room for the seal is part of the length of what is not sealed yet.
+    // The length of an unsealed event includes the bytes that sealing adds.
     let (longest, longer) = (of_length(MAX_EVENT_LEN - 256), of_length(MAX_EVENT_LEN - 255));
     assert_eq!(longest.to_json().unwrap().len(), MAX_EVENT_LEN - 256);
     assert!(matches!(longer.to_json(), Err(EventError::TooLong)));
@@ -169,13 +169,13 @@ fn the_longest_event_is_written_and_sealed_and_one_byte_more_is_refused() {
 }
 
 #[test]
-fn sealing_past_2_to_53_events_is_refused() {
+fn sealing_at_sequence_2_to_53_is_refused() {
     let error = chain(event(), ledger::canonical::MAX_INTEGER + 1, Hash::ZERO).unwrap_err();
     assert!(matches!(error, EventError::Canonical(_)), "{error}");
 }
 
 #[test]
-fn every_altered_byte_of_a_sealed_event_shows() {
+fn sealed_event_with_any_altered_byte_is_refused() {
     let json = text(&chain(event(), 3, Hash::of(b"before")).unwrap()).into_bytes();
     for at in 0..json.len() {
         for flip in [0x01, 0x02, 0x10, 0x20, 0x80] {
@@ -188,12 +188,12 @@ fn every_altered_byte_of_a_sealed_event_shows() {
 }
 
 #[test]
-fn an_unsealed_event_is_no_leaf() {
+fn unsealed_event_is_refused_as_leaf() {
     assert!(matches!(verify_leaf(&event()), Err(InvalidLeaf::Unsealed)));
 }
 
 #[test]
-fn a_chain_stands_from_any_point_that_was_kept() {
+fn chain_verifies_from_any_kept_hash() {
     let events = sealed(5);
     let head = verify_chain(&events, 0, Hash::ZERO).unwrap();
     assert_eq!(Some(head), events[4].hash);
@@ -202,7 +202,7 @@ fn a_chain_stands_from_any_point_that_was_kept() {
 }
 
 #[test]
-fn missing_reordered_and_modified_events_are_told_apart() {
+fn missing_reordered_and_modified_events_get_different_errors() {
     let events = sealed(5);
     let missing = [events[0].clone(), events[2].clone()];
     assert!(matches!(verify_chain(&missing, 0, Hash::ZERO), Err(InvalidLeaf::OutOfSequence { expected: 1, found: 2 })));
@@ -222,7 +222,7 @@ fn missing_reordered_and_modified_events_are_told_apart() {
 }
 
 #[test]
-fn sealing_again_replaces_what_an_event_says_of_its_place() {
+fn sealing_again_replaces_sequence_and_hashes() {
     let once = chain(event(), 0, Hash::ZERO).unwrap();
     let claimed = chain(event(), 9, Hash::of(b"elsewhere")).unwrap();
     assert_eq!(chain(claimed, 0, Hash::ZERO).unwrap(), once);
@@ -230,7 +230,7 @@ fn sealing_again_replaces_what_an_event_says_of_its_place() {
 
 proptest! {
     #[test]
-    fn any_event_is_read_as_it_was_written_and_verifies(
+    fn any_event_round_trips_and_verifies(
         event in any_event(), sequence in 0..=ledger::canonical::MAX_INTEGER, previous: [u8; 32],
     ) {
         prop_assert_eq!(&Event::parse(&event.to_json().unwrap()).unwrap(), &event);
@@ -240,7 +240,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_are_refused_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_event_bytes_are_refused_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         prop_assert!(Event::parse(&bytes).is_err());
     }
 
@@ -253,7 +253,7 @@ proptest! {
 }
 
 #[test]
-fn only_the_sixteen_digits_are_a_hashs_wherever_they_stand() {
+fn hash_with_other_character_than_hex_digit_is_refused() {
     let digits = "0123456789abcdef".repeat(4);
     for at in 0..64 {
         for byte in 0..128_u8 {
@@ -268,7 +268,7 @@ fn only_the_sixteen_digits_are_a_hashs_wherever_they_stand() {
 }
 
 #[test]
-fn hashes_in_upper_case_are_refused() {
+fn hash_in_upper_case_is_refused() {
     assert!(Hash::parse(&"ab".repeat(32)).is_ok());
     assert!(Hash::parse(&"AB".repeat(32)).is_err());
     assert!(Hash::parse(&"é".repeat(32)).is_err());

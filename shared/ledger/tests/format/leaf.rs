@@ -1,13 +1,13 @@
-//! The one-pass reader takes what the reference takes, to the byte, and says the same of it.
+//! The one-pass reader accepts exactly the bytes that the reference accepts, and returns the same values.
 
 use crate::support::{any_event, bare, event};
 use ledger::{Event, Hash, InvalidLeaf, Leaf, Reason, chain, verify_leaf};
 use proptest::prelude::*;
 
-/// Bytes at the edges of what some value may hold, and what structure is made of.
+/// Bytes next to the limits of the allowed ranges, and bytes that form the structure.
 const OTHERS: [u8; 23] = *b"\0\n !\"#,-./019:AZ[\\]_a\x7f\xff";
 
-/// What the reference says of a line: sequence, hash before and hash, if it stands.
+/// The reference's result for a line: tenant, sequence, previous hash and hash, if the line is valid.
 fn reference(line: &[u8]) -> Option<(String, u64, Hash, Hash)> {
     let event = Event::parse(line).ok()?;
     let hash = verify_leaf(&event).ok()?;
@@ -19,7 +19,7 @@ fn one_pass(line: &[u8]) -> Option<(String, u64, Hash, Hash)> {
     Some((tenant_id.to_owned(), sequence, previous_hash, hash))
 }
 
-/// Whether both take a line's form, whatever its hash. Of those that are not sealed there is no leaf.
+/// Whether both readers accept the form of a line, for any hash. An unsealed event has no leaf.
 fn agree_on_form(line: &[u8]) -> bool {
     let sealed = |event: Event| event.sequence.is_some() && event.previous_hash.is_some() && event.hash.is_some();
     Event::parse(line).is_ok_and(sealed) == Leaf::read(line).is_ok()
@@ -30,14 +30,14 @@ fn sealed_line(event: Event, sequence: u64) -> Vec<u8> {
 }
 
 #[test]
-fn an_event_that_is_not_sealed_is_no_leaf() {
+fn unsealed_line_is_refused_as_leaf() {
     let line = event().to_json().unwrap();
     assert!(matches!(Leaf::read(&line), Err(InvalidLeaf::Unsealed)));
     assert!(matches!(Leaf::verify(&line), Err(InvalidLeaf::Unsealed)));
 }
 
 #[test]
-fn every_code_is_written_as_the_reference_writes_it() {
+fn every_code_is_written_like_the_reference() {
     use ledger::{ActorType::*, Outcome, PurposeOfUse, Severity};
     let actors = [User, ApiKey, Service, Operator, Partner, Anonymous];
     let purposes = [PurposeOfUse::Treatment, PurposeOfUse::Payment, PurposeOfUse::Operations, PurposeOfUse::Emergency];
@@ -60,7 +60,7 @@ fn every_code_is_written_as_the_reference_writes_it() {
 }
 
 #[test]
-fn every_byte_replaced_is_judged_alike() {
+fn line_with_any_byte_replaced_gets_the_reference_result() {
     for event in [event(), bare()] {
         let line = sealed_line(event, 1234);
         assert!(agree_on_form(&line) && one_pass(&line) == reference(&line) && one_pass(&line).is_some());
@@ -77,7 +77,7 @@ fn every_byte_replaced_is_judged_alike() {
 }
 
 #[test]
-fn values_at_their_bounds_are_judged_alike() {
+fn line_with_value_at_its_bound_gets_the_reference_result() {
     let line = String::from_utf8(sealed_line(event(), 7)).unwrap();
     let list = |n: usize| format!("\"changes\":[{}]", vec!["\"a\""; n].join(","));
     let swaps = [
@@ -136,7 +136,7 @@ fn values_at_their_bounds_are_judged_alike() {
         let longest =
             sealed_line(ledger::Event { reason: Some(Reason::sealed(vec![255; Reason::MAX_SEALED]).unwrap()), ..event() }, 0);
         let text = String::from_utf8(longest).unwrap();
-        // 8,192 bytes are 10,922 digits and two thirds of one; one digit more is 8,193 bytes.
+        // 8,192 bytes are 10,922 digits and two thirds of one; one more digit is 8,193 bytes.
         let altered = if length == Reason::MAX_SEALED { text } else { text.replace("sealed __", "sealed ___") };
         assert!(agree_on_form(altered.as_bytes()), "{length}");
     }
@@ -148,7 +148,7 @@ fn values_at_their_bounds_are_judged_alike() {
 
 proptest! {
     #[test]
-    fn any_sealed_event_is_read_alike(event in any_event(), sequence in 0..=ledger::canonical::MAX_INTEGER) {
+    fn any_sealed_event_is_read_like_the_reference(event in any_event(), sequence in 0..=ledger::canonical::MAX_INTEGER) {
         prop_assert_eq!(event.to_json().unwrap(), ledger::canonical::to_vec(&event).unwrap());
         let line = sealed_line(event, sequence);
         prop_assert_eq!(&line, &ledger::canonical::to_vec(&Event::parse(&line).unwrap()).unwrap());
@@ -158,7 +158,7 @@ proptest! {
     }
 
     #[test]
-    fn any_sealed_event_cut_doubled_or_with_bytes_put_in_is_judged_alike(
+    fn cut_doubled_or_extended_line_gets_the_reference_result(
         event in any_event(), from: prop::sample::Index, to: prop::sample::Index, with in prop::collection::vec(any::<u8>(), 0..4),
     ) {
         let line = sealed_line(event, 5);

@@ -1,4 +1,4 @@
-//! A log as it grows: segments, the head they move, and what is found when one does not stand.
+//! A growing log: segments, the head that they extend, and the fault that is found in an invalid segment.
 
 use crate::support::{OTHER_TENANT, TENANT, event, numbered, sealed_length, words};
 use ledger::{Breach, Event, Frontier, Hash, Head, InvalidLeaf, MAX_EVENT_LEN, Segment, Word, merkle, segment};
@@ -9,7 +9,7 @@ fn seal(head: &Head, count: u64) -> Segment {
     Segment::seal(head, (first..first + count).map(numbered)).unwrap().unwrap()
 }
 
-/// The first head's log, grown by segments of these lengths.
+/// Grows the log of an empty head by segments of these lengths.
 fn grown(lengths: &[u64]) -> (Head, Vec<Segment>) {
     let mut head = Head::empty(TENANT);
     let mut grow = |length: &u64| {
@@ -25,14 +25,14 @@ fn lines(segment: &Segment) -> Vec<Vec<u8>> {
     segment.body().split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
 }
 
-/// Sequence, line and kind of what is found.
+/// The sequence, line and kind of the fault that is found.
 fn found(head: &Head, body: Vec<u8>) -> (u64, usize, Breach) {
     let broken = Segment::parse_after(head, body).unwrap_err();
     (broken.sequence, broken.line, broken.how)
 }
 
 #[test]
-fn a_log_is_the_same_however_it_is_cut_into_segments() {
+fn head_is_the_same_for_any_division_into_segments() {
     let (head, segments) = grown(&[1, 4, 10, 1]);
     let (other, _) = grown(&[16]);
     assert_eq!(head, other);
@@ -42,7 +42,7 @@ fn a_log_is_the_same_however_it_is_cut_into_segments() {
 }
 
 #[test]
-fn a_segment_is_adopted_as_it_was_sealed() {
+fn parsed_segment_equals_the_sealed_one() {
     let (head, _) = grown(&[3]);
     let sealed = seal(&head, 5);
     let adopted = Segment::parse_after(&head, sealed.body().to_vec()).unwrap();
@@ -60,7 +60,7 @@ fn a_segment_is_adopted_as_it_was_sealed() {
 }
 
 #[test]
-fn sealing_takes_what_one_segment_holds_and_no_more() {
+fn sealing_takes_only_the_events_that_fit_one_segment() {
     let head = Head::empty(TENANT);
     assert_eq!(Segment::seal(&head, []).unwrap(), None);
     assert_eq!(seal(&head, 1001).len(), Segment::MAX_EVENTS);
@@ -75,9 +75,9 @@ fn sealing_takes_what_one_segment_holds_and_no_more() {
 }
 
 #[test]
-fn a_segment_is_filled_to_its_last_byte_and_no_further() {
+fn segment_is_filled_up_to_its_maximum_length() {
     let head = Head::empty(TENANT);
-    // Each of these takes the 64th part of a segment, its line end included.
+    // Each of these fills a 64th of a segment, including its line end.
     let mut events: Vec<Event> = (0..64).map(|n| sealed_length(n, Segment::MAX_LEN / 64 - 1)).collect();
     let full = Segment::seal(&head, events.clone()).unwrap().unwrap();
     assert_eq!((full.len(), full.body().len()), (64, Segment::MAX_LEN));
@@ -88,7 +88,7 @@ fn a_segment_is_filled_to_its_last_byte_and_no_further() {
 }
 
 #[test]
-fn another_tenants_event_is_neither_sealed_nor_read() {
+fn event_of_another_tenant_is_neither_sealed_nor_read() {
     let head = Head::empty(TENANT);
     let foreign = Event { tenant_id: OTHER_TENANT, ..numbered(1) };
     let broken = Segment::seal(&head, [numbered(0), numbered(1), foreign]).unwrap_err();
@@ -100,7 +100,7 @@ fn another_tenants_event_is_neither_sealed_nor_read() {
 }
 
 #[test]
-fn segments_do_not_follow_out_of_turn() {
+fn segment_out_of_order_is_refused() {
     let (head, segments) = grown(&[4, 4, 4]);
     let before = Head::empty(TENANT).extend(&segments[0]).unwrap();
     let missing = before.extend(&segments[2]).unwrap_err();
@@ -115,7 +115,7 @@ fn segments_do_not_follow_out_of_turn() {
 }
 
 #[test]
-fn what_was_done_to_a_segment_is_named_and_placed() {
+fn altered_segment_is_refused_with_kind_and_position() {
     let (head, before) = grown(&[10]);
     let segment = seal(&head, 5);
     let lines = lines(&segment);
@@ -130,7 +130,7 @@ fn what_was_done_to_a_segment_is_named_and_placed() {
     assert!(matches!(found(&head, Vec::new()), (10, 1, Breach::Size)));
     assert!(matches!(found(&head, before[0].body().to_vec()), (10, 1, Breach::Reordered { found: 0 })));
 
-    // An event of somebody's own after the second, which claims to be the third.
+    // A forged event after the second, which claims to be the third.
     let own = Segment::seal(&Head::empty(TENANT), [numbered(99)]).unwrap().unwrap().events().next().unwrap().unwrap();
     let own = ledger::chain(own, 12, segment.leaves()[1]).unwrap().to_json().unwrap();
     let inserted = [with(&[0, 1]), own.clone(), b"\n".to_vec(), with(&[2, 3, 4])].concat();
@@ -145,7 +145,7 @@ fn what_was_done_to_a_segment_is_named_and_placed() {
     assert!(matches!(how, Breach::Leaf(InvalidLeaf::Modified)));
     assert_eq!((sequence, line), (10 + at as u64, at + 1));
 
-    // By itself a segment may begin anywhere, but still stands only whole.
+    // A segment by itself may begin at any sequence, but must be complete.
     assert_eq!(Segment::parse(with(&[1, 2, 3, 4])).unwrap().first(), 11);
     assert!(matches!(Segment::parse(with(&[1, 0, 2])).unwrap_err().how, Breach::Reordered { found: 10 }));
     assert!(matches!(Segment::parse(Vec::new()).unwrap_err().how, Breach::Size));
@@ -154,7 +154,7 @@ fn what_was_done_to_a_segment_is_named_and_placed() {
 }
 
 #[test]
-fn more_events_than_a_segment_holds_are_refused() {
+fn segment_with_too_many_events_is_refused() {
     let head = Head::empty(TENANT);
     let segment = seal(&head, 1000);
     let next = head.extend(&segment).unwrap();
@@ -164,7 +164,7 @@ fn more_events_than_a_segment_holds_are_refused() {
 }
 
 #[test]
-fn a_heads_text_is_canonical_and_read_back() {
+fn head_text_is_canonical_and_round_trips() {
     let (head, _) = grown(&[7, 6]);
     let text = head.to_text().unwrap();
     assert!(
@@ -190,7 +190,7 @@ fn a_heads_text_is_canonical_and_read_back() {
 }
 
 #[test]
-fn a_frontier_of_other_lengths_is_refused() {
+fn frontier_with_wrong_number_of_hashes_is_refused() {
     let mut frontier = Frontier::empty();
     (0..13_u8).for_each(|n| frontier.push(merkle::leaf_hash(&[n])));
     let bytes = frontier.to_bytes();
@@ -206,7 +206,7 @@ fn a_frontier_of_other_lengths_is_refused() {
 
 proptest! {
     #[test]
-    fn a_frontiers_root_is_the_trees_at_every_size(seeds in prop::collection::vec(any::<[u8; 32]>(), 0..300)) {
+    fn frontier_root_equals_tree_root_at_every_size(seeds in prop::collection::vec(any::<[u8; 32]>(), 0..300)) {
         let leaves: Vec<Hash> = seeds.into_iter().map(Hash::new).collect();
         let mut frontier = Frontier::empty();
         for size in 0..=leaves.len() {
@@ -222,7 +222,7 @@ proptest! {
     }
 
     #[test]
-    fn any_altered_byte_of_a_segment_is_found(at: prop::sample::Index, flip in 1..=255_u8) {
+    fn segment_with_any_altered_byte_is_refused(at: prop::sample::Index, flip in 1..=255_u8) {
         let (head, _) = grown(&[3]);
         let segment = seal(&head, 4);
         let mut body = segment.body().to_vec();
@@ -233,7 +233,7 @@ proptest! {
 }
 
 #[test]
-fn a_word_that_is_no_tenant_of_ours_has_its_own_log() {
+fn log_of_an_unknown_tenant_id_is_separate() {
     let tenant = Word::literal("another");
     let head = Head::empty(tenant.clone());
     let segment = Segment::seal(&head, [Event { tenant_id: tenant.clone(), ..numbered(0) }]).unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! The audit log's format, a file a part.
+//! The audit log's format, one file for each part.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod events;

@@ -1,4 +1,5 @@
-//! The tree of RFC 6962 by the vectors that Certificate Transparency's implementations share, and its proofs by what they must refuse.
+//! The tree of RFC 6962, tested with the vectors that Certificate Transparency's implementations share, and its proofs, tested
+//! with altered proofs.
 
 use ledger::Hash;
 use ledger::merkle::{consistency_proof, inclusion_proof, leaf_hash, root, verify_consistency, verify_inclusion};
@@ -82,7 +83,7 @@ fn consistency_proofs_match_the_vectors() {
 }
 
 #[test]
-fn every_proof_of_trees_up_to_40_leaves_verifies_and_fits_nowhere_else() {
+fn every_proof_up_to_40_leaves_verifies_only_for_its_own_leaf_and_tree() {
     let leaves: Vec<_> = (0..40_u8).map(|n| leaf_hash(&[n])).collect();
     let other = Hash::of(b"the root of another tree");
     for size in 1..=leaves.len() {
@@ -107,11 +108,12 @@ fn every_proof_of_trees_up_to_40_leaves_verifies_and_fits_nowhere_else() {
     }
 }
 
-/// The cases that need no tree, as the tests of transparency-dev/merkle have them. Where that accepts any root of size 0, this does not.
+/// The cases without a tree from the tests of transparency-dev/merkle. That library accepts any root for size 0; this one does
+/// not.
 #[test]
-fn consistency_of_sizes_without_a_path_needs_equal_roots_and_an_empty_proof() {
+fn consistency_without_path_needs_equal_roots_and_empty_proof() {
     let (empty, one, two) = (hash(ROOTS[0]), hash(ROOTS[1]), hash(ROOTS[2]));
-    /// Old size and root, new size and root, proof, and whether it stands.
+    /// Old size and root, new size and root, proof, and whether it verifies.
     type Case<'a> = (u64, Hash, u64, Hash, &'a [Hash], bool);
     let cases: [Case<'_>; 20] = [
         (0, empty, 0, empty, &[], true),
@@ -142,7 +144,7 @@ fn consistency_of_sizes_without_a_path_needs_equal_roots_and_an_empty_proof() {
 }
 
 #[test]
-fn inclusion_at_or_past_the_size_is_refused_and_a_single_leaf_is_its_own_root() {
+fn inclusion_past_the_size_is_refused_and_single_leaf_is_the_root() {
     let (empty, one, two) = (hash(ROOTS[0]), hash(ROOTS[1]), hash(ROOTS[2]));
     for (leaf, index, size, root) in
         [(empty, 0, 0, empty), (one, 0, 0, one), (one, 1, 1, one), (one, 2, 1, one), (one, 1, 0, empty)]
@@ -155,12 +157,12 @@ fn inclusion_at_or_past_the_size_is_refused_and_a_single_leaf_is_its_own_root() 
     assert!(!verify_inclusion(one, u64::MAX, u64::MAX, &[], one));
 }
 
-/// What transparency-dev/merkle's tests do to a right proof, with every proof of up to 40 leaves.
+/// Applies the alterations from transparency-dev/merkle's tests to every proof of trees of up to 40 leaves.
 #[test]
-fn a_proof_with_one_part_changed_is_refused() {
+fn proof_with_one_part_changed_is_refused() {
     let leaves: Vec<_> = (0..40_u8).map(|n| leaf_hash(&[n])).collect();
     let other = Hash::of(b"the root of another tree");
-    // Hashes too many, on either side, and too few.
+    // Proofs with too many hashes, at either end, and with too few.
     let reshaped = |proof: &[Hash], extra: &[Hash]| {
         let mut all: Vec<Vec<Hash>> = Vec::new();
         for hash in extra {
@@ -208,7 +210,7 @@ fn a_proof_with_one_part_changed_is_refused() {
 
 proptest! {
     #[test]
-    fn an_altered_proof_is_refused(size in 2..70_usize, index: prop::sample::Index, at: prop::sample::Index, bit in 0..256_usize) {
+    fn randomly_altered_proof_is_refused(size in 2..70_usize, index: prop::sample::Index, at: prop::sample::Index, bit in 0..256_usize) {
         let leaves: Vec<_> = (0..size).map(|n| leaf_hash(&n.to_be_bytes())).collect();
         let (index, whole) = (index.index(size), root(&leaves));
         let flip = |proof: &mut Vec<Hash>| {

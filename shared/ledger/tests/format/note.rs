@@ -1,4 +1,4 @@
-//! Signed notes and checkpoints, by the published vectors and by what must be refused.
+//! Signed notes and checkpoints, tested with the published vectors and with altered notes.
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use ledger::checkpoint::{CheckpointError, Signed, Unsigned};
@@ -26,7 +26,7 @@ fn open(note: &str, keys: &[VerifierKey]) -> Result<String, NoteError> {
 }
 
 #[test]
-fn the_published_notes_verify() {
+fn published_notes_verify() {
     let both = format!("{TEXT}\n{PETER_SIGNED}{ENOCH_SIGNED}");
     assert_eq!(open(&format!("{TEXT}\n{PETER_SIGNED}"), &[key(PETER)]).unwrap(), TEXT);
     for keys in [&[key(PETER)][..], &[key(ENOCH)], &[key(ENOCH), key(PETER)], &[key(PETER), key(PETER)]] {
@@ -43,8 +43,8 @@ fn the_published_notes_verify() {
 }
 
 #[test]
-fn the_published_signature_is_made_again_from_its_key() {
-    // What the published signer key encodes, type byte first; a test vector, nobody's secret.
+fn published_signature_is_reproduced_from_its_key() {
+    // The seed in the published signer key, type byte first. It is a public test vector and not a secret.
     let seed = "01810a1402d5146c8d84f2443330f54080ebf98ee17d9c74f6252fc5d5c7283173";
     let seed: Vec<u8> = (2..66).step_by(2).map(|at| u8::from_str_radix(&seed[at..at + 2], 16).unwrap()).collect();
     let pair = Ed25519KeyPair::from_seed_unchecked(&seed).unwrap();
@@ -53,7 +53,7 @@ fn the_published_signature_is_made_again_from_its_key() {
 }
 
 #[test]
-fn a_false_signature_by_a_known_key_condemns_the_note() {
+fn note_with_invalid_signature_by_a_known_key_is_refused() {
     let (before, after) = PETER_SIGNED.split_at(60);
     let longer = format!("{TEXT}\n{before}ABCD{after}");
     assert_eq!(open(&longer, &[key(PETER)]), Err(NoteError::BadSignature("PeterNeumann+c74f20a3".into())));
@@ -64,7 +64,7 @@ fn a_false_signature_by_a_known_key_condemns_the_note() {
 }
 
 #[test]
-fn malformed_notes_are_refused() {
+fn malformed_note_is_refused() {
     let good = format!("{TEXT}\n{PETER_SIGNED}");
     let others = [
         TEXT.to_owned(),
@@ -96,7 +96,7 @@ fn malformed_notes_are_refused() {
 }
 
 #[test]
-fn manglings_of_a_verifier_key_are_refused() {
+fn mangled_verifier_key_is_refused() {
     assert_eq!(key(PETER).to_string(), PETER);
     assert_eq!(format!("{:?}", key(PETER)), format!("VerifierKey({PETER})"));
     assert_eq!((key(PETER).name(), key(PETER).label().as_str()), ("PeterNeumann", "PeterNeumann+c74f20a3"));
@@ -142,12 +142,12 @@ fn signed(tenant: Word) -> (VerifierKey, Signed) {
 }
 
 #[test]
-fn a_checkpoint_is_three_lines_and_a_signature() {
+fn checkpoint_has_three_lines_and_a_signature() {
     let (key, signed) = signed(TENANT);
     let text = signed.to_string();
     let lines: Vec<&str> = text.split('\n').collect();
     assert_eq!(lines[..2], ["cloister.example/ten_01997a2e51a07cc2a3a9a1f0c7b1d2e4", "20852163"]);
-    // SHA-256 of "root", which stands in for one.
+    // SHA-256 of "root", in place of a tree's root.
     assert_eq!(lines[2..4], ["SBNJTRN+FjG7owHVrKtue7eqdM4RhdRWVl71HXN2d7I=", ""]);
     assert!(lines[4].starts_with("— cloister.example/ten_01997a2e51a07cc2a3a9a1f0c7b1d2e4 ") && lines[5].is_empty());
     assert_eq!(lines.len(), 6);
@@ -156,7 +156,7 @@ fn a_checkpoint_is_three_lines_and_a_signature() {
 }
 
 #[test]
-fn one_tenants_checkpoint_is_not_anothers_though_one_key_signs_for_both() {
+fn checkpoint_is_refused_for_another_tenant_of_the_same_key() {
     let ((key, ours), (their_key, theirs)) = (signed(TENANT), signed(OTHER_TENANT));
     assert!(matches!(
         theirs.verify(std::slice::from_ref(&key), &origin(TENANT)),
@@ -169,7 +169,7 @@ fn one_tenants_checkpoint_is_not_anothers_though_one_key_signs_for_both() {
 }
 
 #[test]
-fn a_signature_is_checked_before_it_is_taken() {
+fn invalid_signature_is_refused_when_it_is_added() {
     let key = origin(TENANT).key(public(&pair()));
     let unsigned = Unsigned::new(&checkpoint(TENANT), key).unwrap();
     assert!(matches!(unsigned.clone().sign(&[0; 64]), Err(NoteError::BadSignature(_))));
@@ -179,7 +179,7 @@ fn a_signature_is_checked_before_it_is_taken() {
 }
 
 #[test]
-fn every_flipped_bit_of_a_checkpoint_is_refused() {
+fn checkpoint_with_any_flipped_bit_is_refused() {
     let (key, signed) = signed(TENANT);
     let text = signed.to_string().into_bytes();
     for at in 0..text.len() {
@@ -194,7 +194,7 @@ fn every_flipped_bit_of_a_checkpoint_is_refused() {
 }
 
 #[test]
-fn a_signed_text_that_is_no_checkpoint_of_ours_is_refused() {
+fn signed_text_that_is_not_a_checkpoint_is_refused() {
     let key = origin(TENANT).key(public(&pair()));
     let text = checkpoint(TENANT).to_string();
     let root = text.lines().nth(2).unwrap().to_owned();
@@ -218,7 +218,7 @@ fn a_signed_text_that_is_no_checkpoint_of_ours_is_refused() {
 }
 
 #[test]
-fn an_origin_names_deployment_and_tenant() {
+fn origin_consists_of_deployment_and_tenant() {
     let parsed = Origin::parse("example.com/prod/ten_1").unwrap();
     assert_eq!((parsed.deployment(), parsed.tenant_id().as_str()), ("example.com/prod", "ten_1"));
     for text in ["", "/", "a", "a/", "/a", "a b/c", "a+b/c", "a/b+c", "é/a", "a/b\n"] {
@@ -228,7 +228,7 @@ fn an_origin_names_deployment_and_tenant() {
 }
 
 #[test]
-fn a_key_is_read_from_what_kms_answers() {
+fn key_is_read_from_the_der_of_kms() {
     let spki = [&[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00][..], &public(&pair())].concat();
     let name = origin(TENANT).to_string();
     assert_eq!(VerifierKey::from_spki(name.as_str(), &spki).unwrap(), origin(TENANT).key(public(&pair())));

@@ -1,4 +1,4 @@
-//! Synthetic events: nobody's.
+//! Synthetic events. They describe no real person.
 
 use ledger::{
     Actor, ActorType, AtMost, Decision, Event, EventType, Format, Hash, OccurredAt, Outcome, Policy, Principal, PurposeOfUse,
@@ -101,7 +101,7 @@ prop_compose! {
     }
 }
 
-/// An event whose text, before it is sealed, has so many bytes.
+/// An event whose text has this many bytes before it is sealed.
 pub(crate) fn of_length(bytes: usize) -> Event {
     let long = |n: usize| vec!["x".repeat(128); n];
     let list = |items: &[String]| words::<100>(&items.iter().map(String::as_str).collect::<Vec<_>>());
@@ -113,7 +113,7 @@ pub(crate) fn of_length(bytes: usize) -> Event {
         ..event()
     };
     let len = |event: &Event| canonical::to_vec(event).unwrap().len();
-    // A word takes three bytes more in a list: two quotes and a comma, which the first lacks.
+    // Another word adds three bytes to a list: two quotes and a comma, which the first word does not need.
     let missing = bytes + 1 - len(&full);
     let mut changes = long(missing / 131 - 1);
     let rest = missing - changes.len() * 131;
@@ -123,14 +123,14 @@ pub(crate) fn of_length(bytes: usize) -> Event {
     event
 }
 
-/// An event whose text has so many bytes once it is sealed as the `sequence`th.
+/// An event whose text has this many bytes once it is sealed with this `sequence`.
 pub(crate) fn sealed_length(sequence: u64, bytes: usize) -> Event {
     let len = |event: &Event| canonical::to_vec(event).unwrap().len();
     let seal = len(&chain(event(), sequence, Hash::ZERO).unwrap()) - len(&event());
     of_length(bytes - seal)
 }
 
-/// The `n`th event of a log of many alike.
+/// The `n`th event of a log of similar events.
 pub(crate) fn numbered(n: u64) -> Event {
     Event { event_id: Word::parse(format!("evt_{n:032x}")).unwrap(), ..if n.is_multiple_of(3) { bare() } else { event() } }
 }
