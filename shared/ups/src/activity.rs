@@ -1,4 +1,4 @@
-//! One thing that happened to a package.
+//! One event in a package's history.
 
 use serde::Deserialize;
 use std::fmt;
@@ -9,42 +9,42 @@ use crate::{
     when::Told,
 };
 
-/// One activity as UPS tells it, without names, addresses and pictures. `Debug` hides its place and UPS's text.
+/// One activity as UPS reports it, without names, addresses and pictures. `Debug` hides its place and UPS's text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Activity {
-    /// The status type as it came, such as `I`; at most 16 characters. May be empty.
+    /// The status type as UPS sent it, such as `I`; at most 16 characters. May be empty.
     pub kind: String,
     /// The status code in digits, such as `021`. May be empty.
     pub status_code: String,
     /// The status code in letters, such as `OT`. May be empty.
     pub code: String,
-    /// UPS's own words, of at most 256 bytes. May be empty.
+    /// UPS's own text, at most 256 bytes. May be empty.
     pub description: String,
     pub when: When,
-    /// PHI: for the caller to seal.
+    /// PHI: the caller must seal it.
     pub location: Location,
 }
 
 impl Activity {
-    /// What type and codes say.
+    /// The meaning of type and codes.
     pub fn reading(&self) -> Reading {
         Reading::of(&self.kind, [&self.status_code, &self.code])
     }
 
-    /// The code in digits, else the one in letters.
+    /// The code in digits if there is one, otherwise the code in letters.
     pub(crate) fn any_code(&self) -> &str {
         if self.status_code.is_empty() { &self.code } else { &self.status_code }
     }
 
-    /// The code by which [`reading`](Self::reading) went, which by itself says the same.
+    /// The code that determined [`reading`](Self::reading). By itself it gives the same reading.
     pub(crate) fn telling_code(&self) -> &str {
         let known = |code: &&str| codes::meaning([code, ""]).is_some();
         [self.status_code.as_str(), &self.code].into_iter().find(known).unwrap_or(self.any_code())
     }
 
-    /// What makes it this activity and no other: type, codes, moment and place, however they were written. UPS's words do not
-    /// count, because they come in other languages and are edited. Where UPS adds one of these parts later, it is another
-    /// activity.
+    /// The parts that identify this activity: type, codes, moment and place, in one spelling. UPS's text is not part of it,
+    /// because it comes in several languages and UPS edits it. If UPS adds one of these parts later, the activity counts as a
+    /// different one.
     pub fn identity(&self) -> Identity {
         let when = self.when.canonical();
         let place = [&self.location.city, &self.location.state, &self.location.country].map(|part| folded(part));
@@ -57,7 +57,7 @@ impl Activity {
     }
 }
 
-/// One spelling a place: UPS writes `Charlotte` and `CHARLOTTE`.
+/// One spelling for each place: UPS writes `Charlotte` and `CHARLOTTE`.
 fn folded(text: &str) -> String {
     text.split_whitespace().map(str::to_uppercase).collect::<Vec<_>>().join(" ")
 }
@@ -73,7 +73,7 @@ impl fmt::Debug for Activity {
     }
 }
 
-/// Where it happened: a town, no street. PHI: `Debug` hides it, and it has neither `Display` nor `Serialize`.
+/// The place of the activity: a town, no street. PHI: `Debug` hides it, and it has neither `Display` nor `Serialize`.
 ///
 /// ```compile_fail
 /// serde_json::to_string(&ups::Location::default());
@@ -91,10 +91,10 @@ impl fmt::Debug for Location {
     }
 }
 
-/// An activity's canonical bytes: type, status code, code, moment, city, state, country, each behind its length in bytes as a
-/// big-endian u32, so that two activities share them only if they share all seven.
+/// An activity's canonical bytes: type, status code, code, moment, city, state, country. The length of each in bytes, as a
+/// big-endian u32, precedes it, so that two activities have equal bytes only if all seven parts are equal.
 ///
-/// A place is among them and easily guessed: make a key of them with a keyed hash, and never store them as they are.
+/// The bytes contain a place, which is easy to guess. Make a key of them with a keyed hash, and never store them in the clear.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity(Vec<u8>);
 
@@ -110,7 +110,7 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// An activity of the Tracking API's answer. What is not named here is not read.
+/// An activity of the Tracking API's answer. Members without a field here are not read.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct WireActivity {
@@ -131,7 +131,7 @@ struct WireLocation {
     address: Lax<WireTown>,
 }
 
-/// An address, down to its town.
+/// An address, reduced to its town.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct WireTown {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_activity_in_another_spelling_is_the_same() {
+    fn activity_in_another_spelling_has_the_same_identity() {
         let one = activity(
             r#"{"date":"20240423","time":"034700","gmtDate":"20240423","gmtTime":"74700","gmtOffset":"-04:00",
                 "location":{"address":{"city":"Charlotte ","stateProvince":"NC","country":"US"}},
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_do_not_run_into_one_another() {
+    fn identity_differs_when_text_moves_between_parts() {
         let base = activity(r#"{"status":{"type":"I","code":"AB","statusCode":"C"}}"#);
         let other = activity(r#"{"status":{"type":"I","code":"A","statusCode":"CB"}}"#);
         assert_ne!(base.identity(), other.identity());
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_has_its_bytes_for_ever() {
+    fn identity_bytes_are_frozen() {
         let activity = activity(
             r#"{"gmtDate":"20240423","gmtTime":"74700","status":{"type":"I","code":"OT","statusCode":"021"},
                 "location":{"address":{"city":"Sample  Town","stateProvince":"NC","country":"US"}}}"#,
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_activity_shows_neither_place_nor_words_nor_identity() {
+    fn debug_of_activity_hides_place_text_and_identity() {
         let activity =
             activity(r#"{"location":{"address":{"city":"Sampletown"}},"status":{"type":"D","description":"Left with Synthia"}}"#);
         let shown = format!("{activity:?} {:?} {:?}", activity.location, activity.identity());
@@ -238,7 +238,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn two_activities_share_an_identity_only_if_all_seven_parts_agree(
+        fn identities_are_equal_only_if_all_seven_parts_are(
             one in prop::array::uniform6("[A-B]{0,2}"), other in prop::array::uniform6("[A-B]{0,2}"),
             (at, other_at) in (0_i64..2, 0_i64..2),
         ) {

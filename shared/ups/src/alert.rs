@@ -1,4 +1,4 @@
-//! What UPS's Track Alert service pushes.
+//! The pushes of UPS's Track Alert service.
 
 use serde::Deserialize;
 
@@ -8,18 +8,18 @@ use crate::{
     when::Told,
 };
 
-/// The largest push that is read, in bytes: 64 KiB. A delivery photo makes one larger, and is nothing we subscribe to.
+/// The largest push that is read, in bytes: 64 KiB. Only a delivery photo makes a push larger, and we do not subscribe to photos.
 pub const MAX_ALERT: usize = 64 * 1024;
 
-/// The `User-Agent` that a push comes with. It proves nothing.
+/// The `User-Agent` of a push. It proves nothing.
 pub const ALERT_USER_AGENT: &str = "UPSPubSubTrackingService";
 
-/// A push: something seems to have happened to a package. It bears no signature, so it is a reason to ask UPS and nothing else.
-/// Receiver, photo and place are not read.
+/// A push: it hints that something happened to a package. It has no signature, so it is only a reason to query UPS. Receiver,
+/// photo and place are not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackAlert {
     pub number: Number,
-    /// The status type as it came. May be empty.
+    /// The status type as UPS sent it. May be empty.
     pub kind: String,
     /// The code in letters, such as `OT`. May be empty.
     pub code: String,
@@ -50,10 +50,10 @@ struct ActivityStatus {
 }
 
 impl TrackAlert {
-    /// Reads a push's body, in which only the tracking number has to be there.
+    /// Reads a push's body. Only the tracking number is required.
     ///
     /// # Errors
-    /// [`Malformed`] where it is larger than [`MAX_ALERT`], is no JSON object, or has no tracking number.
+    /// [`Malformed`] if it is larger than [`MAX_ALERT`], is not a JSON object, or has no tracking number.
     pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
         if body.len() > MAX_ALERT {
             return Err(Malformed("the push is too large"));
@@ -77,7 +77,7 @@ impl TrackAlert {
         })
     }
 
-    /// What it hints at.
+    /// The status that the push hints at.
     pub fn reading(&self) -> Reading {
         Reading::of(&self.kind, [&self.description_code, &self.code])
     }
@@ -96,7 +96,7 @@ mod tests {
         "deliveryPhoto":"c3ludGhldGlj","receivedBy":"Synthia Sample","unheardOf":{"a":[]}}"#;
 
     #[test]
-    fn a_push_is_read_and_shows_neither_number_nor_person_nor_place() {
+    fn push_is_read_and_its_debug_hides_number_person_and_place() {
         let alert = TrackAlert::parse(DELIVERED.as_bytes()).unwrap();
         assert_eq!(alert.number.expose(), "1ZCIETST0111111114");
         assert_eq!(alert.reading(), Reading::Status(Status::Delivered));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_may_be_empty_and_all_but_the_number_absent() {
+    fn push_with_only_a_tracking_number_is_read() {
         let bare =
             br#"{"trackingNumber":"1ZCIETST0111111114 ","localActivityDate":"","gmtActivityDate":"","activityStatus":null}"#;
         let alert = TrackAlert::parse(bare).unwrap();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_without_a_number_or_over_its_size_is_refused() {
+    fn push_without_number_or_over_the_size_limit_is_refused() {
         for body in
             ["", "[]", "{}", r#"{"trackingNumber":null}"#, r#"{"trackingNumber":"../../etc"}"#, r#"{"trackingNumber":["1Z"]}"#]
         {
@@ -138,7 +138,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_are_read_or_refused(body in any::<Vec<u8>>(), text in any::<String>(), part in "[ -~]{0,80}") {
+        fn arbitrary_push_is_read_or_refused_without_panic(body in any::<Vec<u8>>(), text in any::<String>(), part in "[ -~]{0,80}") {
             let _ = TrackAlert::parse(&body);
             let _ = TrackAlert::parse(serde_json::json!({"trackingNumber": text}).to_string().as_bytes());
             let _ = TrackAlert::parse(format!(r#"{{"trackingNumber":"1ZCIETST0111111114","activityStatus":{part}}}"#).as_bytes());

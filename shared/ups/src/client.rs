@@ -1,4 +1,4 @@
-//! The calls.
+//! The calls to UPS's APIs.
 
 use http::{HeaderValue, Method, Request, Uri, header};
 use jiff::Timestamp;
@@ -13,53 +13,53 @@ use crate::{
     tracking,
 };
 
-/// UPS itself.
+/// UPS's production environment.
 pub const PRODUCTION: &str = "https://onlinetools.ups.com";
 
-/// UPS's Customer Integration Environment, which makes up its answers.
+/// UPS's Customer Integration Environment, which returns synthetic answers.
 pub const INTEGRATION: &str = "https://wwwcie.ups.com";
 
 /// How long a subscription lasts: 14 days. It is renewed by subscribing again.
 pub const SUBSCRIPTION_LIFE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// Where UPS is, and what we call ourselves there. It keeps nothing: tokens are the caller's to keep.
+/// The address of UPS and our name there. The client is stateless: the caller keeps the tokens.
 #[derive(Clone, Debug)]
 pub struct Client {
     base: String,
     source: HeaderValue,
 }
 
-/// The address cannot be trusted with a secret, or the name is no header.
+/// The address is not safe for a secret, or the name is not a valid header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidClient(&'static str);
 
-/// The id of one request (`transId`): 1 to 32 ASCII letters, digits and hyphens. UPS logs it, so it is nothing of a patient's.
+/// The id of one request (`transId`): 1 to 32 ASCII letters, digits and hyphens. UPS logs it, so it must contain no patient data.
 #[derive(Clone, Debug)]
 pub struct Transaction(HeaderValue);
 
 impl Transaction {
-    /// Nothing where it has another form.
+    /// `None` if the text has another form.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         fits.then(|| HeaderValue::from_str(text).ok()).flatten().map(Self)
     }
 }
 
-/// 1 to 100 different numbers: with one more, UPS refuses them all (VSS220).
+/// 1 to 100 different numbers. If a request has more, UPS refuses all of them (VSS220).
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a>(&'a [Number]);
 
 impl<'a> Batch<'a> {
-    /// The most numbers in one request.
+    /// The largest number of tracking numbers in one request.
     pub const MAX: usize = 100;
 
-    /// Nothing where there are none or too many.
+    /// `None` if there are no numbers or too many.
     pub fn new(numbers: &'a [Number]) -> Option<Self> {
         (1..=Self::MAX).contains(&numbers.len()).then_some(Self(numbers))
     }
 
-    /// All of `numbers`, in as few batches as there can be.
+    /// All of `numbers`, in the fewest possible batches.
     pub fn split(numbers: &'a [Number]) -> impl Iterator<Item = Self> {
         numbers.chunks(Self::MAX).map(Self)
     }
@@ -69,46 +69,46 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// What UPS says to a [`Batch`]; each number of it is in one of these, and no other is.
+/// UPS's answer to a [`Batch`]. Each number of the batch is in exactly one of these lists, and no other number is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscribed {
-    /// Subscribed to, for [`SUBSCRIPTION_LIFE`].
+    /// The subscription succeeded, for [`SUBSCRIPTION_LIFE`].
     pub valid: Vec<Number>,
-    /// Refused.
+    /// UPS refused the number.
     pub invalid: Vec<Number>,
-    /// Not mentioned.
+    /// UPS's answer did not mention the number.
     pub unanswered: Vec<Number>,
 }
 
 impl Client {
-    /// A client of the UPS at `base`, [`PRODUCTION`] or another, that signs its requests as `source`. Plain HTTP is for loopback
-    /// only.
+    /// A client of the UPS at `base`, [`PRODUCTION`] or another, that names itself `source` in its requests. Plain HTTP is
+    /// allowed for loopback only.
     ///
     /// # Errors
-    /// [`InvalidClient`] where `base` is more than scheme, host and port, or would carry secrets in the clear; or where `source` is
-    /// not 1 to 64 printable ASCII characters without spaces.
+    /// [`InvalidClient`] if `base` is more than scheme, host and port, or would send secrets in the clear; or if `source` is not
+    /// 1 to 64 printable ASCII characters without spaces.
     pub fn new(base: &str, source: &str) -> Result<Self, InvalidClient> {
-        let uri: Uri = base.parse().map_err(|_| InvalidClient("the base is no url"))?;
+        let uri: Uri = base.parse().map_err(|_| InvalidClient("the base is not a url"))?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err(InvalidClient("the base has no scheme or host"));
         };
         let loopback = matches!(uri.host(), Some("127.0.0.1" | "[::1]" | "localhost"));
         if scheme != "https" && !(scheme == "http" && loopback) {
-            return Err(InvalidClient("the base would carry secrets in the clear"));
+            return Err(InvalidClient("the base would send secrets in the clear"));
         }
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() || authority.as_str().contains('@') {
             return Err(InvalidClient("the base is more than scheme, host and port"));
         }
         let fits = (1..=64).contains(&source.len()) && source.bytes().all(|b| b.is_ascii_graphic());
         let source = fits.then(|| HeaderValue::from_str(source).ok()).flatten();
-        let source = source.ok_or(InvalidClient("the source is no header"))?;
+        let source = source.ok_or(InvalidClient("the source is not a valid header"))?;
         Ok(Self { base: format!("{scheme}://{authority}"), source })
     }
 
     /// Gets a token (`POST /security/v1/oauth/token`, client credentials).
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] means that `credentials` are refused.
+    /// [`Error::Unauthorized`] means that UPS refuses `credentials`.
     pub async fn token(&self, transport: &impl Transport, credentials: &Credentials, now: Timestamp) -> Result<Token, Error> {
         let authorization = credentials.authorization().map_err(|_| UNSENDABLE)?;
         let mut request = Request::builder()
@@ -128,10 +128,10 @@ impl Client {
         Ok(Token::parse(answer.body(), now)?)
     }
 
-    /// Asks for a package's history (`GET /api/track/v1/details/{number}`), without signature, photo, proof and milestones.
+    /// Gets a package's history (`GET /api/track/v1/details/{number}`), without signature, photo, proof and milestones.
     ///
     /// # Errors
-    /// [`Error`]; a package that UPS has nothing of is none.
+    /// [`Error`]. A package that UPS does not know is not an error.
     pub async fn track(
         &self,
         transport: &impl Transport,
@@ -152,11 +152,11 @@ impl Client {
         }
     }
 
-    /// Subscribes to what happens to `batch` for [`SUBSCRIPTION_LIFE`] (`POST /api/track/v2/subscription/standard/package`). Where UPS pushes to,
-    /// and as whom it comes, is set in UPS's portal: version 2 has no destination in the request.
+    /// Subscribes to events of `batch` for [`SUBSCRIPTION_LIFE`] (`POST /api/track/v2/subscription/standard/package`). The
+    /// address and the credentials of the pushes are set in UPS's portal: version 2 has no destination in the request.
     ///
     /// # Errors
-    /// [`Error`]; numbers that UPS refuses one by one, even all of them (VSS210), are none.
+    /// [`Error`]. Numbers that UPS refuses one by one, even all of them (VSS210), are not an error.
     pub async fn subscribe(
         &self,
         transport: &impl Transport,
@@ -205,8 +205,8 @@ impl Client {
     }
 }
 
-/// The parts of a request are checked where they are made.
-const UNSENDABLE: Error = Error::Malformed(Malformed("no request can be made of this"));
+/// The parts of a request are checked when they are constructed.
+const UNSENDABLE: Error = Error::Malformed(Malformed("the request could not be built"));
 
 async fn send(transport: &impl Transport, request: Request<Vec<u8>>) -> Result<http::Response<Zeroizing<Vec<u8>>>, Error> {
     let answer = transport.send(request).await?.map(Zeroizing::new);
@@ -232,7 +232,7 @@ struct Answered {
 }
 
 impl Answered {
-    /// Where a number is named twice, the worse counts.
+    /// If UPS lists a number twice, the worse result counts.
     fn sort(self, batch: Batch<'_>) -> Subscribed {
         let set = |list: List<Text>| list.0.into_iter().map(|text| normalised(&text.0)).collect::<HashSet<_>>();
         let (valid, invalid) = (set(self.valid_tracking_numbers), set(self.invalid_tracking_numbers));

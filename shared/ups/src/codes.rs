@@ -6,15 +6,15 @@ use crate::Status;
 
 const TABLE: &str = include_str!("statuses.tsv");
 
-/// What a code says by itself.
+/// The meaning of a code by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// Nothing: the type decides.
+    /// None: the type decides.
     Any,
-    /// The package is where it was.
+    /// The package has not moved.
     Update,
     Status(Status),
-    /// A status, where the type does not say more.
+    /// A status, unless the type is more specific.
     Weak(Status),
 }
 
@@ -25,14 +25,14 @@ static MEANINGS: LazyLock<HashMap<&'static str, Meaning>> = LazyLock::new(|| {
     digits.into_iter().chain(letters).collect()
 });
 
-/// What the first of these codes says that UPS has published, those in digits before those in letters.
+/// The meaning of the first of these codes that UPS has published. Codes in digits come before codes in letters.
 pub(crate) fn meaning(codes: [&str; 2]) -> Option<Meaning> {
     let is_digits = |code: &str| code.bytes().all(|b| b.is_ascii_digit());
     let (first, second) = codes.into_iter().partition::<Vec<_>, _>(|code| is_digits(code));
     first.into_iter().chain(second).find_map(|code| MEANINGS.get(code).copied())
 }
 
-/// Code, meaning, UPS's text and our reason.
+/// Code, meaning, UPS's text and the reason for our decision.
 fn rows() -> impl Iterator<Item = [&'static str; 4]> {
     TABLE.lines().filter(|line| !line.starts_with('#')).map(|line| {
         let mut columns = line.split('\t');
@@ -70,7 +70,7 @@ mod tests {
     use crate::Reading;
 
     #[test]
-    fn every_row_is_well_formed_and_stands_once() {
+    fn every_row_is_well_formed_and_unique() {
         let rows: Vec<_> = rows().collect();
         let is = |code: &str, digits: bool| code.bytes().all(|b| b.is_ascii_digit()) == digits;
         for [code, meaning, text, _] in &rows {
@@ -86,9 +86,9 @@ mod tests {
         assert_eq!(rows.iter().filter(|[code, ..]| is(code, true)).count(), 67);
     }
 
-    /// A summary has no type: every code but the one that says nothing decides by itself, alone or beside an unknown one.
+    /// A summary has no type. So every code, except one without a meaning, must decide alone or beside an unknown code.
     #[test]
-    fn every_published_code_says_something_without_a_type() {
+    fn every_published_code_has_a_reading_without_a_type() {
         for [code, meaning, ..] in rows() {
             let read = Reading::of("", [code, ""]);
             assert_eq!(read == Reading::Unknown, meaning == "ANY", "{code}");
@@ -97,9 +97,9 @@ mod tests {
         }
     }
 
-    /// A wrong `DELIVERED` or a missed return is never put right, so these hold for every code under every type.
+    /// A wrong `DELIVERED` or a missed return is never corrected later, so these rules hold for every code under every type.
     #[test]
-    fn final_statuses_need_a_fitting_code_and_type() {
+    fn final_status_is_read_only_from_a_fitting_code_and_type() {
         for [code, meaning, ..] in rows() {
             let of = |kind| Reading::of(kind, [code, ""]).status();
             let digits = MEANINGS[code];

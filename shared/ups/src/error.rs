@@ -1,4 +1,4 @@
-//! What went wrong, by what the caller can do about it.
+//! Errors, grouped by the caller's possible reaction.
 
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use serde::Deserialize;
@@ -10,32 +10,32 @@ use crate::{
     lax::{self, Lax, List, Object, Text},
 };
 
-/// The longest wait that is taken from a `Retry-After`.
+/// The longest wait that a `Retry-After` may ask for.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Why a call has no result. It holds UPS's codes and HTTP's status, never a tracking number, a path, a message or other text
-/// of an answer, and so may be logged.
+/// The reason why a call has no result. It holds UPS's codes and HTTP's status, never a tracking number, a path, a message or
+/// other text of an answer, so it may be logged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The token has expired or is not known (HTTP 401; 250002, 251004, UJ0001): get a new one and try once more. From
-    /// [`Client::token`](crate::Client::token) it means that the credentials are refused.
+    /// The token has expired or is unknown (HTTP 401; 250002, 251004, UJ0001): get a new one and try once more. From
+    /// [`Client::token`](crate::Client::token) it means that UPS refuses the credentials.
     #[error("unauthorized{}", with(.code))]
     Unauthorized { code: Option<Code> },
 
-    /// The quota is used up (HTTP 429; 10429). UPS often does not say for how long.
+    /// The quota is used up (HTTP 429; 10429). UPS often does not give a time to wait.
     #[error("rate limited{}", with(.code))]
     RateLimited { code: Option<Code>, retry_after: Option<Duration> },
 
-    /// UPS cannot answer now (HTTP 5xx and 408; 10004, VSS100), or was not reached: try again later. `status` is absent where no
-    /// answer came.
+    /// UPS cannot answer now (HTTP 5xx and 408; 10004, VSS100), or was not reached: try again later. `status` is absent if no
+    /// answer arrived.
     #[error("unavailable{}", with(.code))]
     Unavailable { status: Option<u16>, code: Option<Code>, retry_after: Option<Duration> },
 
-    /// UPS refuses the request, and would again: ours to fix.
+    /// UPS refuses the request and would refuse it again: our code must be corrected.
     #[error("rejected with http status {status}{}", with(.code))]
     Rejected { status: u16, code: Option<Code> },
 
-    /// The answer is not what UPS documents.
+    /// The answer does not have the form that UPS documents.
     #[error(transparent)]
     Malformed(#[from] Malformed),
 }
@@ -45,12 +45,12 @@ fn with(code: &Option<Code>) -> String {
 }
 
 impl Error {
-    /// Whether the same call may succeed later, without a change of ours.
+    /// Whether the same call may succeed later, without a change in our code.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::RateLimited { .. } | Self::Unavailable { .. })
     }
 
-    /// UPS's code, where it gave one.
+    /// UPS's code, if it gave one.
     pub fn code(&self) -> Option<&Code> {
         match self {
             Self::Unauthorized { code }
@@ -61,8 +61,8 @@ impl Error {
         }
     }
 
-    /// The error that an answer stands for, or nothing where it stands for success. A code says more than the status, and counts
-    /// under whatever status it comes, HTTP 200 included.
+    /// The error that an answer represents, or `None` for a success. A code is more specific than the status, and counts under
+    /// every status, including HTTP 200.
     pub(crate) fn of(answer: &http::Response<Zeroizing<Vec<u8>>>, now: Timestamp) -> Option<Self> {
         let status = answer.status();
         let codes = if status.is_success() && !may_hold_errors(answer.body()) { Vec::new() } else { codes(answer.body()) };
@@ -101,13 +101,13 @@ impl From<TransportError> for Error {
     }
 }
 
-/// What is wrong with a text of UPS's; it quotes nothing of it.
+/// The fault in a text from UPS. It does not quote the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed: {0}")]
 pub struct Malformed(pub &'static str);
 
-/// A code of UPS's, such as `VSS220`: 1 to 16 capitals and digits, and so no text that could identify anybody. A tracking number
-/// is longer.
+/// A code of UPS's, such as `VSS220`: 1 to 16 capitals and digits. So it cannot hold text that identifies a person, and a
+/// tracking number is longer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Code(String);
 
@@ -148,18 +148,18 @@ struct OneError {
 
 impl Object for OneError {}
 
-/// The codes of an error's body; none where it has none, or is a proxy's page rather than UPS's JSON.
+/// The codes of an error's body. There are none if the body has none, or is a proxy's page instead of UPS's JSON.
 fn codes(body: &[u8]) -> Vec<Code> {
     let refusal: Refusal = lax::object(body).unwrap_or_default();
     refusal.response.or_default().errors.0.iter().filter_map(|error| Code::parse(&error.code.0)).collect()
 }
 
-/// Spares most successful answers a second reading.
+/// Avoids a second parse of most successful answers.
 fn may_hold_errors(body: &[u8]) -> bool {
     body.windows(8).any(|window| window == b"\"errors\"")
 }
 
-/// RFC 9110, section 10.2.3: seconds, or a date. What cannot be read is as good as absent, a date in the past is no wait at all.
+/// RFC 9110, section 10.2.3: seconds, or a date. An unreadable value counts as absent, and a date in the past means no wait.
 fn retry_after(headers: &http::HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if text.bytes().all(|b| b.is_ascii_digit()) {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_three_codes_of_a_dead_token_ask_for_a_new_one_under_any_status() {
+    fn expired_token_codes_are_unauthorized_under_any_status() {
         for name in ["250002", "251004", "UJ0001"] {
             for status in [200, 400, 401, 403, 500] {
                 assert_eq!(error(status, name), Some(Error::Unauthorized { code: code(name) }), "{name} with {status}");
@@ -203,14 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn being_limited_is_told_by_status_or_code_and_often_without_a_wait() {
+    fn rate_limit_is_recognised_by_status_or_code_without_a_wait() {
         assert_eq!(error(429, "10429"), Some(Error::RateLimited { code: code("10429"), retry_after: None }));
         assert_eq!(error(403, "10429"), Some(Error::RateLimited { code: code("10429"), retry_after: None }));
         assert_eq!(Error::of(&answer(429, "slow down"), now()), Some(Error::RateLimited { code: None, retry_after: None }));
     }
 
     #[test]
-    fn what_is_wrong_at_ups_is_retried_and_what_is_wrong_with_us_is_not() {
+    fn faults_of_ups_are_transient_and_rejections_are_not() {
         assert!(error(500, "10004").unwrap().is_transient());
         assert!(error(200, "10004").unwrap().is_transient());
         assert!(error(500, "VSS100").unwrap().is_transient());
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_after_is_seconds_or_a_date_and_bounded() {
+    fn retry_after_is_seconds_or_a_date_and_is_bounded() {
         let wait = |text: &str| {
             let mut answer = answer(429, "");
             answer.headers_mut().insert("retry-after", text.parse().unwrap());
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_shows_a_code_and_no_other_text_of_the_answer() {
+    fn error_shows_a_code_and_no_other_text_of_the_answer() {
         let body = r#"{"response":{"errors":[{"code":"1ZCIETST0111111114","message":"1ZCIETST0111111114 of Synthia Sample"},
             {"code":"no person","message":""},{"code":"VSS310"}]}}"#;
         let error = Error::of(&answer(400, body), now()).unwrap();

@@ -1,12 +1,12 @@
-//! What UPS, or whoever poses as it, may send, for `fuzz/`. `cargo fuzz` sets the `cfg` that this needs.
+//! Inputs that UPS, or an attacker who poses as UPS, may send, for `fuzz/`. `cargo fuzz` sets the `cfg` that this needs.
 
 use crate::{Error, Number, Token, TrackAlert, Tracked, tracking};
 use jiff::Timestamp;
 
-/// Reads `body` as each thing that UPS sends.
+/// Reads `body` as each kind of message that UPS sends.
 ///
 /// # Panics
-/// Where an answer is read into something it must not be.
+/// If a parsed answer breaks a rule of its type.
 pub fn answer(body: &[u8]) {
     let now = Timestamp::UNIX_EPOCH;
     if let Ok(asked) = Number::parse("1ZCIETST0111111114")

@@ -1,7 +1,7 @@
-//! JSON as UPS writes it, read so that nothing but broken JSON is an error: what has another type than expected counts as absent,
-//! strings are trimmed and cut, numbers stand for their digits, lists may be null, absent or a lone element.
+//! Reads JSON in the variations that UPS writes, so that only broken JSON is an error. A value of an unexpected type counts as
+//! absent, strings are trimmed and cut, numbers become their digits, and lists may be null, absent or a single element.
 //!
-//! Members that no type here names are skipped by the parser and never become a value.
+//! The parser skips members that no type here names; they never become a value.
 
 use serde::{
     Deserialize, Deserializer,
@@ -18,14 +18,14 @@ use crate::Malformed;
 /// The longest text that is kept, in bytes.
 pub(crate) const MAX_TEXT: usize = 256;
 
-/// The most elements of a list that are kept. UPS lists activities newest first, so the newest are.
+/// The largest number of elements of a list that are kept. UPS lists activities newest first, so the newest are kept.
 pub(crate) const MAX_ELEMENTS: usize = 1000;
 
 /// Reads a whole body.
 ///
 /// # Errors
-/// [`Malformed`] where it is no JSON object, repeats a member that is read, or nests what is read deeper than 128 levels. What is
-/// skipped may be nested as it likes: that needs no stack.
+/// [`Malformed`] if it is not a JSON object, repeats a member that is read, or nests a read member deeper than 128 levels.
+/// Skipped members may be nested to any depth, because skipping needs no stack.
 pub(crate) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Malformed> {
     let Lax(found) = serde_json::from_slice(body).map_err(|_| Malformed("the body is not json"))?;
     found.ok_or(Malformed("the body is not a json object"))
@@ -44,18 +44,18 @@ pub(crate) fn clean(text: &str, limit: usize) -> String {
     kept
 }
 
-/// What was absent, null, or of another type, is empty.
+/// Empty if the member was absent, null, or of another type.
 #[derive(Default)]
 pub(crate) struct Text(pub(crate) String);
 
 impl Text {
-    /// A status type or code: what is printable ASCII without spaces, 16 characters of it, so that no free text passes for one.
+    /// A status type or code: only the printable ASCII characters without spaces, at most 16, so that no free text fits.
     pub(crate) fn code(&self) -> String {
         self.0.chars().filter(char::is_ascii_graphic).take(16).collect()
     }
 }
 
-/// A secret, which has to be text. It is overwritten when dropped.
+/// A secret, which must be text. It is overwritten when dropped.
 #[derive(Deserialize)]
 #[serde(from = "String")]
 pub(crate) struct SecretText(pub(crate) Zeroizing<String>);
@@ -66,7 +66,7 @@ impl From<String> for SecretText {
     }
 }
 
-/// An object, or nothing. Of a list it is the first object.
+/// An object, or nothing. For a list, its first object.
 pub(crate) struct Lax<T>(pub(crate) Option<T>);
 
 impl<T> Default for Lax<T> {
@@ -81,7 +81,7 @@ impl<T: Default> Lax<T> {
     }
 }
 
-/// A list without what did not fit into it. One element that stands for itself is a list of one.
+/// A list without the elements that do not fit its type. A single element counts as a list of one.
 pub(crate) struct List<T>(pub(crate) Vec<T>);
 
 impl<T> Default for List<T> {
@@ -90,7 +90,7 @@ impl<T> Default for List<T> {
     }
 }
 
-/// What stands for nothing, whatever is expected.
+/// A value of an unexpected type counts as absent.
 macro_rules! nothing {
     ($($visit:ident($($arg:ty)?)),* $(,)?) => {
         $(fn $visit<E>(self $(, _: $arg)?) -> Result<Self::Value, E> {
@@ -177,7 +177,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Lax<T> {
     }
 }
 
-/// What may be an element of a [`List`].
+/// A type that may be an element of a [`List`].
 pub(crate) trait Element: Sized {
     type Read: for<'de> Deserialize<'de>;
     fn of(read: Self::Read) -> Option<Self>;
@@ -202,7 +202,7 @@ where
     }
 }
 
-/// Marks what is an object on the wire.
+/// Marks types that are objects on the wire.
 pub(crate) trait Object {}
 
 struct ListVisitor<T>(PhantomData<T>);
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn any_type_may_stand_in_any_place() {
+    fn member_of_any_json_type_is_read() {
         for value in ["null", "true", "-1", "1.5", r#""text""#, r#"["a", 1, null, {}]"#, r#"{"word": [{"deep": []}]}"#, "[[[]]]"]
         {
             read(&format!(r#"{{"text": {value}, "object": {value}, "list": {value}, "words": {value}}}"#));
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_trimmed_and_cut_and_numbers_are_their_digits() {
+    fn text_is_trimmed_and_cut_and_numbers_become_their_digits() {
         assert_eq!(read(r#"{"text": "  Out for\u0000 Delivery \n"}"#).text.0, "Out for Delivery");
         assert_eq!(read(r#"{"text": 14399}"#).text.0, "14399");
         assert_eq!(read(r#"{"text": -5}"#).text.0, "-5");
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_element_is_a_list_of_one_and_a_list_gives_its_first_object() {
+    fn single_element_is_read_as_list_and_list_as_its_first_object() {
         let lone = read(r#"{"list": {"word": "a"}, "words": "b", "object": [null, {"word": "c"}, {"word": "d"}]}"#);
         assert_eq!(lone.list.0[0].word.0, "a");
         assert_eq!(lone.words.0[0].0, "b");
@@ -296,13 +296,13 @@ mod tests {
     }
 
     #[test]
-    fn lists_keep_their_first_thousand_elements() {
+    fn list_keeps_only_its_first_thousand_elements() {
         let many = vec![r#"{"word": "x"}"#; MAX_ELEMENTS + 5].join(",");
         assert_eq!(read(&format!(r#"{{"list": [{many}], "text": "after"}}"#)).list.0.len(), MAX_ELEMENTS);
     }
 
     #[test]
-    fn what_is_no_object_is_refused_and_so_is_what_is_nested_too_deeply() {
+    fn body_that_is_not_an_object_or_nested_too_deeply_is_refused() {
         for body in ["", "null", "[]", "1", "\"a\"", "{", "{}x"] {
             assert!(object::<Sample>(body.as_bytes()).is_err(), "`{body}`");
         }

@@ -1,10 +1,11 @@
-//! A client of UPS's OAuth, Tracking and Track Alert APIs. It knows no tenant and no AWS, reads no clock, keeps no state, and reaches
-//! the network only through the [`Transport`] it is given.
+//! A client of UPS's OAuth, Tracking and Track Alert APIs. It has no notion of tenants or AWS, reads no clock and keeps no state.
+//! It reaches the network only through the caller's [`Transport`].
 //!
-//! The contract is UPS's: [OAuth](https://developer.ups.com/api/reference/oauth/client-credentials),
-//! [Tracking](https://developer.ups.com/api/reference/tracking/product-info), [Track Alert](https://developer.ups.com/api/reference/trackalertenhanced/product-info)
-//! version 2, and their OpenAPI documents in [UPS-API/api-documentation](https://github.com/UPS-API/api-documentation). Where UPS
-//! does otherwise than it documents, a test says so; most of them are in `tests/wire.rs`.
+//! UPS defines the contract: [OAuth](https://developer.ups.com/api/reference/oauth/client-credentials),
+//! [Tracking](https://developer.ups.com/api/reference/tracking/product-info), [Track
+//! Alert](https://developer.ups.com/api/reference/trackalertenhanced/product-info) version 2, and their OpenAPI documents in
+//! [UPS-API/api-documentation](https://github.com/UPS-API/api-documentation). Where UPS deviates from its documents, a test shows
+//! it; most of these tests are in `tests/wire.rs`.
 //!
 //! ```
 //! use ups::{Progress, Reading, Status, classify, Classified};
@@ -14,23 +15,24 @@
 //! assert_eq!(Progress::default().status(), None);
 //! ```
 //!
-//! # What a caller does
-//! It keeps one [`Token`] for everybody and renews it before [`Token::ends_within`] and on [`Error::Unauthorized`], once; it
-//! waits on [`Error::RateLimited`] and [`Error::Unavailable`], at least as long as they ask for, and gives up on the others.
-//! It keeps each [`Activity`] once, by [`Activity::identity`], and takes the status from [`Progress`]. A [`TrackAlert`] makes it ask.
+//! # Duties of the caller
+//! The caller shares one [`Token`] among all calls, and renews it before [`Token::ends_within`] and, once, on
+//! [`Error::Unauthorized`]. On [`Error::RateLimited`] and [`Error::Unavailable`] it waits at least as long as they ask for; on
+//! other errors it gives up. It stores each [`Activity`] once, by [`Activity::identity`], and takes the status from [`Progress`].
+//! A [`TrackAlert`] makes it query UPS.
 //!
-//! # What is dropped
-//! An answer of UPS's may hold a signature's image, a delivery photo, a proof of delivery, who received the package, names and
-//! addresses, references, the pick-up point, weight and payments. No type here has a place for them: the parser skips them, and
-//! the body is overwritten once read. Of a place, the town is kept.
+//! # Data that is discarded
+//! An answer from UPS may hold a signature's image, a delivery photo, a proof of delivery, the name of the receiver, names and
+//! addresses, references, the pick-up point, weight and payments. No type here has a field for them: the parser skips them, and
+//! the body is overwritten after it is read. Of a place, only the town is kept.
 //!
-//! # What is never logged
-//! Nothing here logs. `Debug` of everything hides secrets, tracking numbers, places, and UPS's words; [`Error`] holds HTTP's status
-//! and UPS's codes only. A request's path is a tracking number, which [`Transport`]s must know.
+//! # Data that is never logged
+//! Nothing here logs. `Debug` hides secrets, tracking numbers, places, and UPS's text; [`Error`] holds only HTTP's status and
+//! UPS's codes. The path of a request contains a tracking number, so a [`Transport`] must not log it.
 //!
 //! # What it does NOT protect
-//! What a caller takes out of [`Activity`], [`Location`] and [`Number`] is PHI in the clear, theirs to seal. An HTTP header is not
-//! overwritten after use. A push is not authenticated. UPS is believed.
+//! The values that a caller takes out of [`Activity`], [`Location`] and [`Number`] are PHI in the clear; the caller must seal
+//! them. An HTTP header is not overwritten after use. A push is not authenticated. The crate does not verify UPS's answers.
 
 mod activity;
 mod alert;

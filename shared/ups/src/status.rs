@@ -1,4 +1,4 @@
-//! What UPS's types and codes mean, and what a history of them amounts to.
+//! The meaning of UPS's types and codes, and the status that follows from a history of them.
 
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -8,9 +8,9 @@ use crate::{
     codes::{self, Meaning},
 };
 
-/// Where a package is.
+/// The status of a package.
 ///
-/// The order is of meaning only between activities of the same moment: the later one here prevails.
+/// The order matters only between activities of the same moment: the later status in this list wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
@@ -25,34 +25,34 @@ pub enum Status {
 }
 
 impl Status {
-    /// Whether nothing but a return follows. A voided label is not final: UPS carries a package that bears one.
+    /// Whether only a return can follow. A voided label is not final, because UPS may still carry a package with such a label.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Delivered | Self::Returned)
     }
 }
 
-/// What one type with its codes says.
+/// The meaning of one type with its codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Reading {
-    /// Nothing that is known here. UPS's set is open; the raw type and codes are what there is to show.
+    /// Not in our table. UPS's set is open, so the raw type and codes are kept to be shown.
     Unknown,
-    /// A date or detail changed; the package is where it was.
+    /// A date or detail changed; the package has not moved.
     Update,
     /// A status.
     Status(Status),
 }
 
 impl Reading {
-    /// Reads a status `type`, and the codes with it in any order: three digits (`statusCode`, a webhook's `descriptionCode`) or two
-    /// letters (`code`). Only what UPS publishes is known; the rest is not guessed at.
+    /// Reads a status `type`, and its codes in any order: three digits (`statusCode`, a webhook's `descriptionCode`) or two
+    /// letters (`code`). It recognises only published values and does not guess others.
     ///
-    /// A code of the table (`statuses.tsv`) comes first where it says more than the type. UPS files what is out for delivery under I
-    /// and D, and what goes back to its sender under I, O, X, D and no type. Delivery takes a fitting code and the type D, or no type: an
-    /// exception or a scan on the way that bears such a code is not one.
+    /// A code of the table (`statuses.tsv`) takes precedence if it is more specific than the type. UPS lists packages out for
+    /// delivery under I and D, and packages on their way back to the sender under I, O, X, D and no type. A delivery needs a
+    /// fitting code, and the type D or no type: an exception or a scan on the way with such a code is not a delivery.
     pub fn of(kind: &str, codes: [&str; 2]) -> Self {
         let meaning = codes::meaning(codes);
         let by_type = match kind {
-            // Not available: the code alone speaks.
+            // Not available: only the code decides.
             "NA" => None,
             "M" if meaning == Some(Meaning::Status(Status::Voided)) => return Self::Status(Status::Voided),
             "M" => return Self::Status(Status::LabelCreated),
@@ -63,7 +63,7 @@ impl Reading {
             },
             "RS" => return Self::Status(Status::Returned),
             "U" => return Self::Update,
-            // W, DO and DD are of freight, in a warehouse or at a freight station.
+            // W, DO and DD stand for freight, in a warehouse or at a freight station.
             "I" | "W" | "DO" | "DD" => Some(Status::InTransit),
             "O" => Some(Status::OutForDelivery),
             "X" => Some(Status::Exception),
@@ -79,7 +79,7 @@ impl Reading {
         }
     }
 
-    /// The status that it says, if it does.
+    /// The status, if the reading has one.
     pub fn status(self) -> Option<Status> {
         match self {
             Self::Status(status) => Some(status),
@@ -88,20 +88,21 @@ impl Reading {
     }
 }
 
-/// What all activities seen so far amount to. It holds moments, types and codes, no place and no text, and may be stored beside a
-/// shipment: merging is commutative, associative and idempotent, so activities may come in any order, twice, and in any parts.
+/// The combined result of all activities seen so far. It holds moments, types and codes but no place and no text, so it may be
+/// stored next to a shipment. Merging is commutative, associative and idempotent, so activities may arrive in any order,
+/// repeatedly, and in any parts.
 ///
-/// A package with a return among its activities is returned, whatever follows: what is delivered then is delivered to its sender.
-/// Otherwise one that was delivered stays so. Otherwise the latest activity decides, updates aside. Which is the latest is
-/// decided by kind, then time, then UPS's own order:
+/// A package with a return among its activities is returned, whatever follows: a later delivery is the delivery to its sender.
+/// Otherwise a delivered package stays delivered. Otherwise the latest activity decides, except for updates. The latest activity
+/// is determined by kind, then time, then UPS's own order:
 ///
-/// - UPS has the package once it was picked up or scanned, so a label never follows a scan, nor a pick-up a scan on the way,
-///   whatever their clocks said;
-/// - of one kind, the later one;
-/// - of the same moment, that which UPS lists as the later one, then a known one before an unknown one, then the later in
+/// - UPS has the package once it was picked up or scanned. So a label never follows a scan, and a pick-up never follows a scan on
+///   the way, even if their clocks disagree;
+/// - within one kind, the later one;
+/// - at the same moment, the one that UPS lists as the later one, then a known one before an unknown one, then the later in
 ///   [`Status`]'s order.
 ///
-/// What is stored is the latest activity's type and code, and its reading is made anew by the table of the day.
+/// The latest activity's type and code are stored. Reading them back applies the current table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored")]
 pub struct Progress {
@@ -117,18 +118,18 @@ struct Mark {
     reading: Reading,
     kind: String,
     code: String,
-    /// Of several of the same moment, how many UPS lists as earlier.
+    /// For several activities of the same moment: the number that UPS lists as earlier.
     #[serde(default)]
     order: u32,
 }
 
 impl Mark {
-    /// What decides which of two is the latest.
+    /// The sort key that determines the latest activity.
     fn key(&self) -> (Stage, i64, u32, Reading, &str, &str) {
         (Stage::of(self.reading), self.position, self.order, self.reading, &self.kind, &self.code)
     }
 
-    /// The same, as it is read today; nothing where it says nothing of where the package is.
+    /// Applies the current table; `None` if the activity does not give a status of the package.
     fn read_anew(self) -> Option<Self> {
         let reading = Reading::of(&self.kind, [&self.code, ""]);
         (reading != Reading::Update).then_some(Self { reading, ..self })
@@ -147,8 +148,8 @@ impl Ord for Mark {
     }
 }
 
-/// How far a package must have come for an activity to happen. An unknown activity may have been anything, so its time decides
-/// among those on the way.
+/// How far a package must have come for an activity to happen. An unknown activity may have been of any kind, so it is ordered by
+/// time among the activities on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     BeforeUps,
@@ -166,7 +167,7 @@ impl Stage {
     }
 }
 
-/// [`Progress`] as it is stored.
+/// The stored form of [`Progress`].
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Stored {
@@ -183,7 +184,7 @@ impl From<Stored> for Progress {
 }
 
 impl Progress {
-    /// What these activities amount to; of the same moment, none is listed as the later one.
+    /// The result of these activities. For activities of the same moment, none counts as listed later.
     pub fn of<'a>(activities: impl IntoIterator<Item = &'a Activity>) -> Self {
         let mut progress = Self::default();
         for activity in activities {
@@ -192,7 +193,7 @@ impl Progress {
         progress
     }
 
-    /// What the activities of one answer amount to, in UPS's own order, oldest first.
+    /// The result of the activities of one answer, in UPS's own order, oldest first.
     pub(crate) fn in_order(activities: &[Activity]) -> Self {
         let mut progress = Self::default();
         let (mut moment, mut order) = (None, 0);
@@ -205,7 +206,7 @@ impl Progress {
         progress
     }
 
-    /// Takes one more activity into account; one that was seen before changes nothing.
+    /// Adds one activity. Adding it again changes nothing.
     fn observe(&mut self, activity: &Activity, order: u32) {
         let reading = activity.reading();
         let says_nothing = reading == Reading::Unknown && matches!(&*activity.kind, "" | "NA") && activity.any_code().is_empty();
@@ -219,13 +220,13 @@ impl Progress {
         self.merge(Self { newest, known: known.map(|status| (position, status)), ..Self::at_end(known) });
     }
 
-    /// What a status amounts to that is told without an activity: only an end is an end for good.
+    /// The result of a status that comes without an activity: only a final status counts.
     pub(crate) fn at_end(status: Option<Status>) -> Self {
         let (returned, delivered) = (status == Some(Status::Returned), status == Some(Status::Delivered));
         Self { returned, delivered, ..Self::default() }
     }
 
-    /// Joins what two sets of activities amount to.
+    /// Combines the results of two sets of activities.
     pub fn merge(&mut self, other: Self) {
         self.returned |= other.returned;
         self.delivered |= other.delivered;
@@ -236,17 +237,17 @@ impl Progress {
         self.known = std::cmp::max_by_key(self.known, other.known, stage);
     }
 
-    /// The status; `None` while nothing has happened, and where the latest activity is of an unknown kind.
+    /// The status; `None` if nothing has happened yet, or if the latest activity is of an unknown kind.
     pub fn status(&self) -> Option<Status> {
         self.settled().or_else(|| self.newest.as_ref()?.reading.status())
     }
 
-    /// The latest status that is known, also where something unknown happened since.
+    /// The latest known status, even if an unknown activity followed.
     pub fn last_known(&self) -> Option<Status> {
         self.settled().or(self.known.map(|(_, status)| status))
     }
 
-    /// Type and code of the latest activity where that is why there is no status.
+    /// Type and code of the latest activity, if they are the reason why there is no status.
     pub fn unknown(&self) -> Option<(&str, &str)> {
         let mark = self.newest.as_ref().filter(|mark| mark.reading == Reading::Unknown && self.settled().is_none())?;
         Some((&mark.kind, &mark.code))
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn every_documented_type_has_its_status() {
+    fn documented_types_are_read_as_their_status() {
         let table = [
             ("M", "003", Status::LabelCreated),
             ("M", "MP", Status::LabelCreated),
@@ -308,28 +309,28 @@ mod tests {
     }
 
     #[test]
-    fn out_for_delivery_often_comes_as_in_transit_and_also_as_delivery() {
+    fn out_for_delivery_code_is_read_under_other_types() {
         for (kind, code) in [("I", "021"), ("I", "OT"), ("D", "021"), ("D", "OT"), ("", "021")] {
             assert_eq!(read(kind, code), Some(Status::OutForDelivery), "{kind}/{code}");
         }
     }
 
     #[test]
-    fn what_is_not_documented_is_unknown_and_delivery_is_not_guessed() {
+    fn undocumented_type_or_code_is_unknown_and_never_delivered() {
         for (kind, code) in [("Z", "011"), ("", ""), ("", "SR"), ("D", ""), ("D", "999"), ("d", "011"), ("DELIVERED", "")] {
             assert_eq!(Reading::of(kind, [code, ""]), Reading::Unknown, "{kind}/{code}");
         }
     }
 
     #[test]
-    fn an_update_keeps_the_status_that_was() {
+    fn update_keeps_the_previous_status() {
         assert_eq!(Reading::of("U", ["011", ""]), Reading::Update);
         assert_eq!(status(&[(1, "I", ""), (2, "U", "")]), Some(Status::InTransit));
         assert_eq!(status(&[(2, "U", "")]), None);
     }
 
     #[test]
-    fn the_newest_decides_until_delivery_which_only_a_return_undoes() {
+    fn newest_activity_decides_until_delivery_or_return() {
         assert_eq!(status(&[(3, "I", ""), (2, "O", ""), (1, "M", "")]), Some(Status::InTransit));
         assert_eq!(status(&[(1, "MV", ""), (2, "I", "")]), Some(Status::InTransit));
         assert_eq!(status(&[(1, "D", "011"), (2, "X", ""), (3, "I", "")]), Some(Status::Delivered));
@@ -338,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn something_unknown_is_surfaced_and_the_last_known_status_is_kept() {
+    fn unknown_activity_is_reported_and_last_known_status_is_kept() {
         let progress = Progress::of(&[activity(1, "O", ""), activity(2, "Q", "777")]);
         assert_eq!(progress.status(), None);
         assert_eq!(progress.unknown(), Some(("Q", "777")));
@@ -349,20 +350,20 @@ mod tests {
     }
 
     #[test]
-    fn progress_is_kept_and_read_back() {
+    fn progress_round_trips_through_json() {
         let progress = Progress::of(&[activity(1, "O", ""), activity(2, "Q", "777")]);
         let text = serde_json::to_string(&progress).unwrap();
         assert_eq!(serde_json::from_str::<Progress>(&text).unwrap(), progress);
     }
 
     #[test]
-    fn stored_marks_are_read_by_the_table_of_the_day() {
+    fn stored_progress_is_read_by_the_current_table() {
         let stored = |kind: &str, code: &str, reading: &str| {
             let newest = format!(r#"{{"position":2000,"reading":{reading},"kind":"{kind}","code":"{code}"}}"#);
             let text = format!(r#"{{"returned":false,"delivered":false,"newest":{newest},"known":[1000,"IN_TRANSIT"]}}"#);
             serde_json::from_str::<Progress>(&text).unwrap()
         };
-        // Unknown once; a label would otherwise stay behind what was not known.
+        // An older table did not have this code. If the stored reading were used, the label would rank below unknown activities.
         assert_eq!(stored("", "045", r#""Unknown""#).status(), Some(Status::LabelCreated));
         assert_eq!(stored("I", "012", r#"{"Status":"IN_TRANSIT"}"#).status(), Some(Status::InTransit));
         assert_eq!(stored("I", "054", r#"{"Status":"IN_TRANSIT"}"#).status(), None);
@@ -373,26 +374,26 @@ mod tests {
     }
 
     #[test]
-    fn a_label_never_follows_a_scan_nor_a_pickup_a_scan_on_the_way() {
+    fn late_label_or_pickup_does_not_replace_a_scan() {
         assert_eq!(status(&[(1, "P", "038"), (9, "M", "003")]), Some(Status::PickedUp));
         assert_eq!(status(&[(1, "I", "005"), (9, "MV", "")]), Some(Status::InTransit));
         assert_eq!(status(&[(1, "I", "021"), (9, "I", "044")]), Some(Status::OutForDelivery));
         assert_eq!(status(&[(2, "I", "005"), (3, "P", "038"), (1, "M", "003")]), Some(Status::InTransit));
         assert_eq!(status(&[(1, "M", "003"), (2, "MV", "")]), Some(Status::Voided));
         assert_eq!(status(&[(1, "D", "011"), (9, "M", "003")]), Some(Status::Delivered));
-        // A scan without a date is one all the same.
+        // A scan without a date is still a scan.
         let undated = Activity { when: When::Unread(String::new()), ..activity(0, "P", "038") };
         assert_eq!(Progress::of(&[activity(9, "M", "003"), undated]).status(), Some(Status::PickedUp));
     }
 
     #[test]
-    fn an_activity_without_type_and_code_says_nothing() {
+    fn activity_without_type_and_code_is_ignored() {
         assert_eq!(Progress::of(&[activity(9, "", "")]), Progress::default());
         assert_eq!(status(&[(1, "I", "021"), (9, "", "")]), Some(Status::OutForDelivery));
     }
 
     #[test]
-    fn of_the_same_moment_the_carriers_order_decides() {
+    fn activities_of_the_same_moment_keep_the_order_of_ups() {
         let listed = |codes: &[&str]| {
             let activities: Vec<_> = codes.iter().map(|code| activity(1, "I", code)).collect();
             Progress::in_order(&activities).status()
@@ -412,9 +413,9 @@ mod tests {
         }
     }
 
-    /// What a status of UPS's must come to, by hand and not by the table.
+    /// The expected statuses are listed by hand and not taken from the table.
     #[test]
-    fn the_codes_that_matter_most_are_read_as_they_should() {
+    fn important_codes_are_read_as_expected() {
         let expected = [
             ("D", "011", Some(Status::Delivered)),
             ("D", "KB", Some(Status::Delivered)),
@@ -469,7 +470,7 @@ mod tests {
         for (kind, code, status) in expected {
             assert_eq!(read(kind, code), status, "{kind}/{code}");
         }
-        // Digits say more than letters that contradict them.
+        // Digits take precedence over contradicting letters.
         assert_eq!(Reading::of("D", ["034", "FS"]), Reading::Status(Status::Returned));
         assert_eq!(Reading::of("D", ["FS", "034"]), Reading::Status(Status::Returned));
     }
@@ -486,7 +487,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_order_any_repetition_and_any_parts_give_the_same(
+        fn progress_is_independent_of_order_repetition_and_parts(
             history in history(),
             (order, again) in (any::<[Index; 24]>(), any::<[Index; 6]>()),
             parts in any::<[Index; 3]>(),
@@ -517,7 +518,7 @@ mod tests {
 
         /// Labels and pick-ups are stamped by other clocks than scans on the way.
         #[test]
-        fn any_order_and_skew_of_labels_and_pickups_give_the_same(
+        fn status_is_independent_of_label_and_pickup_order_and_clock_skew(
             scans in 1_usize..8, skews in any::<[i16; 3]>(), order in any::<[Index; 8]>(), dated in any::<[bool; 3]>(),
         ) {
             let journey = [("M", "003"), ("M", "003"), ("P", "038"), ("I", "005"), ("X", "013"), ("I", "021"), ("X", "060"), ("D", "011")];
@@ -535,7 +536,7 @@ mod tests {
         }
 
         #[test]
-        fn a_status_of_its_own_is_never_made_up(history in history()) {
+        fn status_is_always_that_of_some_activity(history in history()) {
             let said: Vec<_> = history.iter().filter_map(|a| a.reading().status()).collect();
             let progress = Progress::of(&history);
             for status in progress.status().into_iter().chain(progress.last_known()) {

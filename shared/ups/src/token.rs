@@ -1,4 +1,4 @@
-//! The bearer token, and what UPS says of its life.
+//! The bearer token and its lifetime.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -7,11 +7,11 @@ use zeroize::Zeroizing;
 
 use crate::{Malformed, lax};
 
-/// The longest life a token is believed to have.
+/// The longest lifetime that is accepted for a token.
 const MAX_LIFE: SignedDuration = SignedDuration::from_hours(24);
 
-/// A bearer token, for everybody: a token a call is what gets a client limited. `Debug` hides its text, which is overwritten when
-/// dropped.
+/// A bearer token, shared by all calls: UPS rate-limits clients that request a token for every call. `Debug` hides its text,
+/// which is overwritten when dropped.
 #[derive(Clone)]
 pub struct Token {
     text: Zeroizing<String>,
@@ -19,29 +19,29 @@ pub struct Token {
 }
 
 impl Token {
-    /// A token that was kept.
+    /// Restores a token from storage.
     ///
     /// # Errors
-    /// [`Malformed`] where it is empty, longer than 8 KiB, or not printable ASCII.
+    /// [`Malformed`] if it is empty, longer than 8 KiB, or not printable ASCII.
     pub fn new(text: Zeroizing<String>, expires_at: Timestamp) -> Result<Self, Malformed> {
         if (1..=8192).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
             Ok(Self { text, expires_at })
         } else {
-            Err(Malformed("the access token has a form that no header takes"))
+            Err(Malformed("the access token cannot be sent in a header"))
         }
     }
 
-    /// Reads the answer of UPS's token endpoint. All its members are strings, also `expires_in` (seconds, such as `"14399"`) and
-    /// `issued_at` (Unix time in milliseconds); numbers are taken too. Where `issued_at` lies in the future or so far back that the
-    /// token would have ended, one of the two clocks is wrong, and the life is counted from `now`.
+    /// Reads the answer of UPS's token endpoint. All its members are strings, including `expires_in` (seconds, such as `"14399"`)
+    /// and `issued_at` (Unix time in milliseconds); numbers are accepted too. If `issued_at` is in the future, or so long ago
+    /// that the token would have expired, one of the two clocks is wrong, and the lifetime is counted from `now`.
     pub(crate) fn parse(body: &[u8], now: Timestamp) -> Result<Self, Malformed> {
-        let answer: Answer = serde_json::from_slice(body).map_err(|_| Malformed("the token's answer is not as documented"))?;
+        let answer: Answer = serde_json::from_slice(body).map_err(|_| Malformed("the token answer is not as documented"))?;
         let life = answer.expires_in.0.parse().ok().filter(|seconds| *seconds > 0);
-        let life = SignedDuration::from_secs(life.ok_or(Malformed("the token has no life"))?).min(MAX_LIFE);
+        let life = SignedDuration::from_secs(life.ok_or(Malformed("the token has no lifetime"))?).min(MAX_LIFE);
         let issued = answer.issued_at.0.parse().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
         let plausible = |issued: &Timestamp| *issued <= now && now.duration_since(*issued) < life;
         let expires_at = issued.filter(plausible).unwrap_or(now).checked_add(life);
-        Self::new(answer.access_token.0, expires_at.map_err(|_| Malformed("the token outlives time"))?)
+        Self::new(answer.access_token.0, expires_at.map_err(|_| Malformed("the token's expiry is out of range"))?)
     }
 
     /// The token, which is a secret.
@@ -53,7 +53,7 @@ impl Token {
         self.expires_at
     }
 
-    /// Whether it ends within `margin` of `now`, or has.
+    /// Whether the token expires within `margin` of `now`, or has expired.
     pub fn ends_within(&self, margin: SignedDuration, now: Timestamp) -> bool {
         self.expires_at.duration_since(now) <= margin
     }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_life_of_a_token_comes_in_strings_and_may_come_in_numbers() {
+    fn token_lifetime_is_read_from_strings_or_numbers() {
         let issued = now().as_millisecond() - 60_000;
         let expected = now() + SignedDuration::from_secs(14_399 - 60);
         for (life, issued) in
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_clocks_disagree_the_life_counts_from_now() {
+    fn token_lifetime_counts_from_now_if_clocks_disagree() {
         let full = now() + SignedDuration::from_secs(14_399);
         let ahead = (now().as_millisecond() + 5_000).to_string();
         let long_ago = (now().as_millisecond() - 14_399_000).to_string();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_without_life_or_text_is_malformed() {
+    fn token_without_lifetime_or_text_is_malformed() {
         for life in ["null", "\"\"", "\"0\"", "\"-5\"", "\"soon\"", "[]"] {
             assert!(token(life, "null").is_err(), "`{life}`");
         }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_tells_when_to_renew_it_and_hides_its_text() {
+    fn token_reports_its_expiry_and_hides_its_text() {
         let token = token("\"600\"", "null").unwrap();
         let minutes = SignedDuration::from_mins;
         assert!(!token.ends_within(minutes(5), now()));
@@ -133,7 +133,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_answers_are_read_or_refused(body in any::<Vec<u8>>(), life in any::<i64>(), issued in any::<i64>(), now in any::<i32>()) {
+        fn arbitrary_token_answer_is_bounded_or_refused(body in any::<Vec<u8>>(), life in any::<i64>(), issued in any::<i64>(), now in any::<i32>()) {
             let now = Timestamp::from_second(now.into()).unwrap();
             let _ = Token::parse(&body, now);
             let body = format!(r#"{{"access_token":"synthetic","expires_in":"{life}","issued_at":{issued}}}"#);

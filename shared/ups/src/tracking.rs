@@ -1,4 +1,4 @@
-//! What UPS's Tracking API says of a package.
+//! The answer of UPS's Tracking API for a package.
 
 use jiff::civil::{Date, DateTime, Time};
 use serde::Deserialize;
@@ -12,36 +12,38 @@ use crate::{
     when,
 };
 
-/// What became of a question.
+/// The result of a tracking query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tracked {
-    /// UPS has nothing of the package: not yet, or no longer, since it forgets after 120 days.
+    /// UPS does not have the package: not yet, or no longer, because it deletes data after 120 days.
     NotFound,
     Found(Tracking),
 }
 
-/// A package's history and what is expected of it. `Debug` shows types, codes and times only.
+/// A package's history and its expected delivery. `Debug` shows types, codes and times only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tracking {
-    /// Oldest first, each once; of the same moment in the order of their happening as far as UPS tells it.
+    /// Oldest first, each once. Activities of the same moment are in the order in which they happened, as far as UPS's list shows
+    /// it.
     pub activities: Vec<Activity>,
-    /// UPS's summary. It may lag behind the newest activity.
+    /// UPS's summary. It may be older than the newest activity.
     pub current: Option<CurrentStatus>,
     pub eta: Option<Eta>,
-    /// When it was delivered: by the activity that says so, else by UPS's date and time, which are local.
+    /// The time of delivery: from the activity that reports it, otherwise UPS's date and time, which are local.
     pub delivered: Option<When>,
 }
 
 impl Tracking {
-    /// What the activities amount to, and a summary that says delivered or returned: a summary lags behind and never runs ahead, and
-    /// what is over once stays so.
+    /// The result of the activities, and of a summary that reports delivered or returned. A summary may be late but never early,
+    /// and a final status stays final.
     pub fn progress(&self) -> Progress {
         let mut progress = Progress::in_order(&self.activities);
         progress.merge(Progress::at_end(self.current.as_ref().and_then(|current| current.reading().status())));
         progress
     }
 
-    /// The status by the activities; by UPS's summary where it is final, and where no activity says one, known or unknown.
+    /// The status according to the activities. UPS's summary decides if it is final, or if no activity gives a status, known or
+    /// unknown.
     pub fn status(&self) -> Option<Status> {
         let progress = self.progress();
         if progress == Progress::default() {
@@ -51,7 +53,7 @@ impl Tracking {
     }
 }
 
-/// UPS's summary of where a package is. `Debug` hides UPS's text.
+/// UPS's summary of a package's status. `Debug` hides UPS's text.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct CurrentStatus {
     pub kind: String,
@@ -61,12 +63,12 @@ pub struct CurrentStatus {
 }
 
 impl CurrentStatus {
-    /// What type and codes say. The type is often absent here, and the digits stand where letters belong.
+    /// The meaning of type and codes. The type is often absent here, and the member for letters often holds digits.
     pub fn reading(&self) -> Reading {
         Reading::of(&self.kind, [&self.status_code, &self.code])
     }
 
-    /// The status that it says where it is all there is: UPS updates what it carries.
+    /// The status of a summary without activities. UPS sends updates only about packages that it has.
     fn status(&self) -> Option<Status> {
         match self.reading() {
             Reading::Update => Some(Status::InTransit),
@@ -89,18 +91,18 @@ impl fmt::Debug for CurrentStatus {
     }
 }
 
-/// When a package is expected, in the time zone of its destination.
+/// The expected delivery of a package, in the time zone of its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Eta {
     pub date: Date,
-    /// The start of the window, where UPS tells one.
+    /// The start of the window, if UPS gives one.
     pub start: Option<Time>,
     /// The end of the window, or the time that UPS committed itself to.
     pub end: Option<Time>,
 }
 
-/// An answer, of which nothing is read but what stands in these types: signature, photo, receiver, addresses, references,
-/// weight, services and payments are skipped by the parser.
+/// An answer. Only the members of these types are read: the parser skips signature, photo, receiver, addresses, references,
+/// weight, services and payments.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Answer {
@@ -163,7 +165,7 @@ struct DeliveryTime {
     end_time: Text,
 }
 
-/// Reads an answer that is no error. Not found arrives as success: with a warning (TW0001) and no package.
+/// Reads an answer that is not an error. "Not found" arrives as a success with a warning (TW0001) and no package.
 pub(crate) fn parse(body: &[u8], asked: &Number) -> Result<Tracked, Malformed> {
     let answer: Answer = lax::object(body)?;
     let response = answer.track_response.0.ok_or(Malformed("the answer has no track response"))?;
@@ -177,7 +179,8 @@ pub(crate) fn parse(body: &[u8], asked: &Number) -> Result<Tracked, Malformed> {
 }
 
 impl Package {
-    /// Whether it is the package asked for: a shipment may have several, and one package's history must not become another's.
+    /// Whether it is the requested package. A shipment may have several packages, and one package's history must not be stored
+    /// for another.
     fn is(&self, asked: &Number, alone: bool) -> bool {
         let is_asked = |number: &Text| normalised(&number.0) == asked.expose();
         is_asked(&self.tracking_number)
@@ -213,7 +216,7 @@ impl From<Package> for Tracking {
     }
 }
 
-/// UPS's summary; the package's own status, where the summary has neither type nor code.
+/// UPS's summary, or the package's own status if the summary has neither type nor code.
 fn current(summary: Lax<WireStatus>, code: &Text, description: Text) -> Option<CurrentStatus> {
     let mut current = summary.0.map_or_else(CurrentStatus::default, CurrentStatus::from);
     if current.has_no_code() {
@@ -225,7 +228,7 @@ fn current(summary: Lax<WireStatus>, code: &Text, description: Text) -> Option<C
     (!current.has_no_code() || !current.description.is_empty()).then_some(current)
 }
 
-/// Oldest first and each once. On the wire the newest is first, so what shares a moment is turned around.
+/// Sorts oldest first and removes duplicates. On the wire the newest is first, so activities of the same moment are reversed.
 fn in_order(newest_first: Vec<WireActivity>) -> Vec<Activity> {
     let mut seen = HashSet::new();
     let mut activities: Vec<Activity> = newest_first.into_iter().rev().map(Activity::from).collect();
@@ -269,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn not_found_is_a_success_with_a_warning_and_no_package() {
+    fn success_with_a_warning_and_no_package_is_not_found() {
         let warned = r#"{"trackResponse":{"shipment":[{"inquiryNumber":"1ZCIETST0111111114",
             "warnings":[{"code":"TW0001","message":"Tracking Information Not Found"}]}]}}"#;
         assert_eq!(parse(warned), Ok(Tracked::NotFound));
@@ -279,14 +282,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_malformed_and_not_a_missing_package() {
+    fn body_that_is_no_answer_is_malformed_and_not_a_missing_package() {
         for body in ["", "null", "{}", "[]", "<html></html>", r#"{"trackResponse":null}"#, r#"{"trackResponse":{"#] {
             assert!(parse(body).is_err(), "`{body}`");
         }
     }
 
     #[test]
-    fn lists_may_be_null_or_absent() {
+    fn answer_with_null_or_absent_lists_is_read() {
         for members in ["", r#""activity":null,"deliveryDate":null,"deliveryTime":null,"currentStatus":null,"milestones":null"#] {
             let tracking = package(members);
             let nothing = Tracking { activities: Vec::new(), current: None, eta: None, delivered: None };
@@ -296,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn activities_come_newest_first_and_leave_oldest_first_and_once() {
+    fn activities_are_sorted_oldest_first_without_duplicates() {
         let tracking = package(
             r#""activity":[
                 {"gmtDate":"20240423","gmtTime":"131519","status":{"type":"I","statusCode":"021"}},
@@ -311,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_decides_where_it_is_final_or_all_there_is() {
+    fn summary_decides_if_it_is_final_or_there_are_no_activities() {
         let alone = |summary: &str| package(&format!(r#""currentStatus":{summary}"#)).status();
         assert_eq!(alone(r#"{"code":"034","description":"Returned to Sender"}"#), Some(Status::Returned));
         let shown = format!("{:?}", package(r#""currentStatus":{"code":"034","description":"Returned to Sender"}"#));
@@ -321,7 +324,7 @@ mod tests {
         assert_eq!(alone(r#"{"code":"012"}"#), Some(Status::InTransit));
         assert_eq!(alone(r#"{"statusCode":"003"}"#), Some(Status::LabelCreated));
         assert_eq!(alone(r#"{"code":"MP"}"#), Some(Status::LabelCreated));
-        // Something of its delivery was changed, so UPS has it.
+        // A change of the delivery means that UPS has the package.
         assert_eq!(alone(r#"{"code":"054"}"#), Some(Status::InTransit));
         assert_eq!(alone(r#"{"code":"999","description":"Something new"}"#), None);
 
@@ -334,14 +337,14 @@ mod tests {
         assert_eq!(with("011", "I", "OT").status(), Some(Status::Delivered));
         assert_eq!(with("011", "RS", "").status(), Some(Status::Returned));
         assert_eq!(with("021", "Q", "").status(), None);
-        // It is remembered as final, also once UPS has forgotten the summary.
+        // The status stays final, even after UPS has dropped the summary.
         let mut progress = with("034", "D", "QQ").progress();
         progress.merge(with("", "D", "QQ").progress());
         assert_eq!(progress.status(), Some(Status::Returned));
     }
 
     #[test]
-    fn a_package_status_stands_in_for_a_summary_without_codes() {
+    fn package_status_replaces_a_summary_without_codes() {
         let package = |summary: &str| package(&format!(r#""statusCode":"021","statusDescription":"On Vehicle"{summary}"#));
         for without in ["", r#","currentStatus":null"#, r#","currentStatus":{}"#, r#","currentStatus":{"type":"","code":" "}"#] {
             let found = package(without);
@@ -356,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_that_lags_behind_does_not_decide() {
+    fn summary_older_than_the_activities_does_not_decide() {
         let lagging = r#""currentStatus":{"type":"I","statusCode":"005"},
             "activity":[{"gmtDate":"20240423","gmtTime":"135004","status":{"type":"D","statusCode":"011"}}]"#;
         assert_eq!(package(lagging).status(), Some(Status::Delivered));
@@ -365,14 +368,14 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_counts_where_no_activity_says_anything() {
+    fn summary_counts_if_no_activity_has_a_status() {
         assert_eq!(package(r#""currentStatus":{"description":"Delivered ","code":"011"}"#).status(), Some(Status::Delivered));
         let update = r#""currentStatus":{"type":"I"},"activity":[{"status":{"type":"U"}}]"#;
         assert_eq!(package(update).status(), Some(Status::InTransit));
     }
 
     #[test]
-    fn the_rescheduled_date_is_the_expected_one_with_its_window() {
+    fn rescheduled_date_is_the_expected_date_with_its_window() {
         let date = |text: &str| text.parse::<Date>().unwrap();
         let dates =
             r#""deliveryDate":[{"type":"SDD","date":"20240422"},{"type":"RDD","date":"20240424"},{"type":"DEL","date":""}]"#;
@@ -389,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn delivery_is_dated_by_its_activity_or_else_by_ups_local_time() {
+    fn delivery_time_is_that_of_its_activity_or_the_local_time() {
         let dates = r#""deliveryDate":[{"type":"DEL","date":"20240423"}],"deliveryTime":{"type":"DEL","endTime":"095004"}"#;
         assert_eq!(package(dates).delivered, Some(When::Local("2024-04-23T09:50:04".parse().unwrap())));
         let day = r#""deliveryDate":[{"type":"DEL","date":"20240423"}],"deliveryTime":{"type":"EOD","endTime":"095004"}"#;
@@ -400,14 +403,14 @@ mod tests {
     }
 
     #[test]
-    fn another_packages_history_is_never_taken() {
+    fn history_of_another_package_is_refused() {
         let answer = |packages: &str| parse(&format!(r#"{{"trackResponse":{{"shipment":[{{"package":[{packages}]}}]}}}}"#));
         let other = r#"{"trackingNumber":"1ZCIETST0422222228","activity":[{"status":{"type":"D","code":"FS"}}]}"#;
         let ours = r#"{"trackingNumber":" 1zCIETST0111111114 ","activity":[{"status":{"type":"P"}}]}"#;
         assert!(answer(other).is_err());
         assert!(answer(&format!("{other},{{}}")).is_err());
         for both in [format!("{other},{ours}"), format!("{ours},{other}")] {
-            let Ok(Tracked::Found(tracking)) = answer(&both) else { panic!("one of them was asked for") };
+            let Ok(Tracked::Found(tracking)) = answer(&both) else { panic!("the requested package is in the answer") };
             assert_eq!(kinds(&tracking), ["P"]);
         }
         let renamed =
@@ -415,7 +418,7 @@ mod tests {
         assert!(matches!(answer(renamed), Ok(Tracked::Found(_))));
     }
 
-    /// JSON that uses the API's names, so that the reader gets far into it.
+    /// JSON with the API's member names, so that the parser gets far into it.
     fn near_answer() -> impl Strategy<Value = serde_json::Value> {
         use serde_json::Value;
         let names = vec![
@@ -466,12 +469,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_are_read_or_refused(body in any::<Vec<u8>>()) {
+        fn arbitrary_tracking_answer_is_read_or_refused_without_panic(body in any::<Vec<u8>>()) {
             let _ = super::parse(&body, &Number::parse(ASKED).unwrap());
         }
 
         #[test]
-        fn any_json_in_place_of_any_part_is_read(value in near_answer(), depth in 0_usize..4) {
+        fn answer_with_any_json_in_any_part_is_read(value in near_answer(), depth in 0_usize..4) {
             let body = match depth {
                 0 => value.to_string(),
                 1 => format!(r#"{{"trackResponse":{value}}}"#),
@@ -482,7 +485,7 @@ mod tests {
                 prop_assert!(tracking.activities.is_sorted_by_key(|activity| activity.when.position()));
                 prop_assert!(tracking.activities.iter().all(|a| a.description.len() <= lax::MAX_TEXT && a.kind.len() <= 16));
             } else {
-                prop_assert!(depth < 3, "the frame is right, so the answer is too");
+                prop_assert!(depth < 3, "an answer with a valid frame is read");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! When something happened, in the forms that UPS has been seen to write it.
+//! The time of an event, in the forms that UPS has been seen to write.
 
 use jiff::{
     Timestamp,
@@ -8,20 +8,20 @@ use jiff::{
 
 use crate::lax::clean;
 
-/// When an activity happened, as exactly as UPS said it.
+/// The time of an activity, as precise as UPS gives it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum When {
-    /// From the GMT date and time; without them from the local ones and the offset.
+    /// From the GMT date and time, otherwise from the local ones and the offset.
     Instant(Timestamp),
-    /// At the place of the activity, in a time zone that was not told.
+    /// Local time at the place of the activity, in an unknown time zone.
     Local(DateTime),
     /// A day at the place of the activity, without a readable time.
     Day(Date),
-    /// Neither could be read: what stood there, which may be nothing.
+    /// Neither could be read. The text as it was, which may be empty.
     Unread(String),
 }
 
-/// The members of an activity or alert that tell when it was.
+/// The members of an activity or alert that give its time.
 pub(crate) struct Told<'a> {
     pub(crate) date: &'a str,
     pub(crate) time: &'a str,
@@ -47,7 +47,7 @@ impl When {
         }
     }
 
-    /// The instant, where it is known.
+    /// The instant, if it is known.
     pub fn instant(&self) -> Option<Timestamp> {
         match self {
             Self::Instant(instant) => Some(*instant),
@@ -55,8 +55,9 @@ impl When {
         }
     }
 
-    /// Where this stands among others, in milliseconds since the Unix epoch: a local time counts as if it were UTC, up to 14 hours
-    /// off, a day as its midnight, and what could not be read stands before everything else. It is an order, not a time.
+    /// The position in the order of activities, in milliseconds since the Unix epoch. A local time counts as if it were UTC, so
+    /// it may be up to 14 hours off; a day counts as its midnight; an unreadable time comes before everything else. This is an
+    /// order and not a time.
     pub fn position(&self) -> i64 {
         let utc = |local| instant(local, Offset::UTC).map_or(i64::MIN, Timestamp::as_millisecond);
         match self {
@@ -67,7 +68,7 @@ impl When {
         }
     }
 
-    /// One spelling a moment, whatever form it came in.
+    /// One spelling for each moment, for any form that UPS sent.
     pub(crate) fn canonical(&self) -> String {
         match self {
             Self::Instant(instant) => format!("i{instant}"),
@@ -91,7 +92,7 @@ pub(crate) fn date(text: &str) -> Option<Date> {
     Date::new(digits[..4].parse().ok()?, digits[4..6].parse().ok()?, digits[6..].parse().ok()?).ok()
 }
 
-/// `131519`, `18:06:22`, and `74700`, which is 07:47:00 that was a number on its way and lost its zero.
+/// `131519`, `18:06:22`, and `74700`, which is 07:47:00 that was converted to a number and lost its zero.
 pub(crate) fn time(text: &str) -> Option<Time> {
     let text = text.trim();
     let parts: Vec<&str> = text.split(':').collect();
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_gmt_time_is_the_same_instant() {
+    fn gmt_time_in_any_form_is_the_same_instant() {
         for (written, read) in [("74700", "07:47:00"), ("074700", "07:47:00"), ("18:06:22", "18:06:22"), ("131519", "13:15:19")] {
             assert_eq!(told("", "", "20240423", written, ""), instant(&format!("2024-04-23T{read}Z")), "`{written}`");
         }
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn without_gmt_the_offset_tells_the_instant_in_either_form() {
+    fn local_time_with_offset_in_any_form_is_an_instant() {
         for offset in ["-04:00", "-04.00", "-0400", "-04.00 "] {
             assert_eq!(told("20240423", "091519", "", "", offset), instant("2024-04-23T13:15:19Z"), "`{offset}`");
         }
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_without_offset_stays_local_and_is_not_guessed_at() {
+    fn time_without_readable_offset_stays_local() {
         let local = When::Local("2024-04-23T09:15:19".parse().unwrap());
         for offset in ["", "EST", "-5", "-99:00", "-04:61", "04:00", "-é0:00"] {
             assert_eq!(told("20240423", "091519", "", "", offset), local, "`{offset}`");
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_and_unreadable_dates_are_kept_as_they_are() {
+    fn empty_and_unreadable_dates_are_kept_unchanged() {
         assert_eq!(told("", "", "", "", ""), When::Unread(String::new()));
         assert_eq!(told("soon", "091519", "", "", ""), When::Unread("soon 091519".to_owned()));
         assert_eq!(told("20240423", "", "", "131519", "-04:00"), When::Day("2024-04-23".parse().unwrap()));
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_read_stands_first() {
+    fn unreadable_date_is_ordered_first() {
         let order = ["", "20240422", "20240423"].map(|date| told(date, "", "", "", "").position());
         assert!(order.is_sorted_by(|a, b| a < b), "{order:?}");
     }
@@ -212,7 +213,7 @@ mod tests {
         }
 
         #[test]
-        fn gmt_and_local_with_offset_agree(second in 0_i32..86_400, hours in -12_i32..=14) {
+        fn gmt_and_local_time_with_offset_give_the_same_instant(second in 0_i32..86_400, hours in -12_i32..=14) {
             let gmt: DateTime = "2024-04-23T00:00:00".parse().unwrap();
             let gmt = gmt.checked_add(jiff::Span::new().seconds(second)).unwrap();
             let local = gmt.checked_add(jiff::Span::new().hours(hours)).unwrap();

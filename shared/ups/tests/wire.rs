@@ -1,4 +1,4 @@
-//! The calls as UPS sees them, and its answers as it really gives them. Everything in them is made up.
+//! The calls as UPS receives them, and answers in the forms that UPS really sends. All data is synthetic.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use http::{Request, Response};
@@ -12,7 +12,7 @@ use ups::{
 const NUMBER: &str = "1ZCIETST0111111114";
 const OTHER: &str = "1ZCIETST0422222228";
 
-/// Answers in the order given, and keeps what it was asked.
+/// Answers in the given order, and records the requests.
 #[derive(Default)]
 struct Script {
     answers: Mutex<VecDeque<Result<Response<Vec<u8>>, TransportError>>>,
@@ -92,7 +92,7 @@ async fn token(script: &Script, merchant_id: Option<&str>) -> Result<Token, Erro
 }
 
 #[tokio::test]
-async fn a_token_is_asked_for_with_basic_authentication_and_all_its_answer_is_strings() {
+async fn token_is_requested_with_basic_authentication_and_read_from_strings() {
     let script = Script::of(
         200,
         r#"{"token_type":"Bearer","issued_at":"1769851800000","client_id":"synthetic-id","access_token":"synthetic-token",
@@ -113,14 +113,14 @@ async fn a_token_is_asked_for_with_basic_authentication_and_all_its_answer_is_st
 }
 
 #[tokio::test]
-async fn the_merchant_id_is_sent_only_where_there_is_one() {
+async fn merchant_id_header_is_absent_without_a_merchant_id() {
     let script = Script::of(200, r#"{"access_token":"synthetic-token","expires_in":"1"}"#);
     token(&script, None).await.unwrap();
     assert!(script.asked().headers().get("x-merchant-id").is_none());
 }
 
 #[tokio::test]
-async fn refused_credentials_are_told_from_a_blocked_account_and_from_a_quota() {
+async fn refused_credentials_blocked_account_and_quota_give_different_errors() {
     let refused = token(&Script::of(401, refusal("250002")), None).await;
     assert!(matches!(refused, Err(Error::Unauthorized { code: Some(code) }) if code.as_str() == "250002"));
     assert!(matches!(token(&Script::of(403, refusal("10409")), None).await, Err(Error::Rejected { status: 403, .. })));
@@ -129,7 +129,7 @@ async fn refused_credentials_are_told_from_a_blocked_account_and_from_a_quota() 
 }
 
 #[tokio::test]
-async fn while_secrets_rotate_the_second_one_gets_the_token() {
+async fn previous_secret_gets_a_token_if_the_new_one_is_refused() {
     let script = Script::of(401, refusal("250002")).then(200, r#"{"access_token":"synthetic-token","expires_in":"14399"}"#);
     let stored = br#"{"client_id":"synthetic-id","client_secret":"new","previous_client_secret":"old"}"#;
     let secret = Secret::parse(stored).unwrap();
@@ -141,7 +141,7 @@ async fn while_secrets_rotate_the_second_one_gets_the_token() {
 }
 
 #[tokio::test]
-async fn tracking_asks_for_no_signature_no_proof_and_names_its_transaction() {
+async fn tracking_request_excludes_signature_and_proof_and_has_transaction_id() {
     let script = Script::of(200, r#"{"trackResponse":{"shipment":[]}}"#);
     assert_eq!(track(&script).await, Ok(Tracked::NotFound));
     let asked = script.asked();
@@ -155,7 +155,7 @@ async fn tracking_asks_for_no_signature_no_proof_and_names_its_transaction() {
 }
 
 #[tokio::test]
-async fn not_found_comes_as_200_with_a_warning_as_404_or_as_an_error_code() {
+async fn not_found_is_read_from_warning_status_or_error_code() {
     let warning = r#"{"trackResponse":{"shipment":[{"inquiryNumber":"1ZCIETST0111111114","package":null,
         "warnings":[{"code":"TW0001","message":"Tracking Information Not Found"}]}]}}"#;
     for (status, body) in [(200, warning.to_owned()), (404, refusal("404")), (404, String::new()), (400, refusal("TW0001"))] {
@@ -164,7 +164,7 @@ async fn not_found_comes_as_200_with_a_warning_as_404_or_as_an_error_code() {
 }
 
 #[tokio::test]
-async fn what_the_documents_do_not_list_happens_to_tracking_too() {
+async fn undocumented_tracking_errors_are_classified() {
     for code in ["250002", "251004", "UJ0001"] {
         assert!(matches!(track(&Script::of(401, refusal(code))).await, Err(Error::Unauthorized { .. })), "{code}");
     }
@@ -177,7 +177,7 @@ async fn what_the_documents_do_not_list_happens_to_tracking_too() {
 }
 
 #[tokio::test]
-async fn without_an_answer_it_is_unavailable_and_an_endless_one_is_malformed() {
+async fn missing_answer_is_unavailable_and_overlong_answer_is_malformed() {
     for error in [TransportError::Timeout, TransportError::Unreachable] {
         let got = track(&Script::failing(error)).await;
         assert!(matches!(got, Err(Error::Unavailable { status: None, .. })), "{got:?}");
@@ -190,7 +190,7 @@ async fn without_an_answer_it_is_unavailable_and_an_endless_one_is_malformed() {
     assert!(matches!(track(&Script::of(200, &whole.as_bytes()[..20])).await, Err(Error::Malformed(_))));
 }
 
-/// An answer with everything in it that UPS's document lists and we must not keep.
+/// An answer with everything that UPS's document lists and that we must not keep.
 const FULL: &str = r#"{"trackResponse":{"shipment":[{"inquiryNumber":"1ZCIETST0111111114","userRelation":["MYCHOICE_HOME"],
     "package":[{"trackingNumber":"1ZCIETST0111111114","packageCount":1,"isSmartPackage":true,"ucixStatus":"O",
     "accessPointInformation":{"pickupByDate":"PICKUP-BY"},
@@ -214,11 +214,11 @@ const FULL: &str = r#"{"trackResponse":{"shipment":[{"inquiryNumber":"1ZCIETST01
     "service":{"code":"518","description":"SERVICE-NAME"},"weight":{"weight":"WEIGHT"}}]}]}}"#;
 
 #[tokio::test]
-async fn a_full_answer_shows_nothing_of_a_patient_and_keeps_no_more_than_it_must() {
+async fn full_answer_keeps_only_the_needed_data_and_debug_hides_it() {
     let found = track(&Script::of(200, FULL)).await.unwrap();
     let shown = format!("{found:?} {found:#?}");
-    let Tracked::Found(tracking) = found else { panic!("it is there") };
-    // What a caller could take out of it, in the clear.
+    let Tracked::Found(tracking) = found else { panic!("the package is found") };
+    // The values that a caller could take out of the result, in the clear.
     let kept: String = tracking
         .activities
         .iter()
@@ -253,8 +253,8 @@ async fn a_full_answer_shows_nothing_of_a_patient_and_keeps_no_more_than_it_must
 }
 
 #[tokio::test]
-async fn a_full_answer_is_read_although_its_summary_lags_and_its_times_differ_in_form() {
-    let Tracked::Found(tracking) = track(&Script::of(200, FULL)).await.unwrap() else { panic!("it is there") };
+async fn full_answer_with_late_summary_and_mixed_time_forms_is_read() {
+    let Tracked::Found(tracking) = track(&Script::of(200, FULL)).await.unwrap() else { panic!("the package is found") };
     assert_eq!(tracking.current.as_ref().unwrap().reading().status(), Some(Status::OutForDelivery));
     assert_eq!(tracking.status(), Some(Status::Delivered));
     let instant = |text: &str| When::Instant(text.parse().unwrap());
@@ -264,11 +264,11 @@ async fn a_full_answer_is_read_although_its_summary_lags_and_its_times_differ_in
 }
 
 #[tokio::test]
-async fn a_subscription_names_its_numbers_and_nothing_else() {
+async fn subscription_request_contains_only_its_numbers() {
     let script = Script::of(200, r#"{"validTrackingNumbers":["1ZCIETST0111111114"],"invalidTrackingNumbers":null}"#);
     let numbers = [number(NUMBER), number(OTHER)];
     let subscribed = subscribe(&script, &numbers).await.unwrap();
-    assert_eq!(ups::SUBSCRIPTION_LIFE.as_secs(), 1_209_600, "fourteen days, as UPS has it");
+    assert_eq!(ups::SUBSCRIPTION_LIFE.as_secs(), 1_209_600, "fourteen days, as UPS documents");
     assert_eq!(subscribed, Subscribed { valid: vec![number(NUMBER)], invalid: vec![], unanswered: vec![number(OTHER)] });
 
     let asked = script.asked();
@@ -282,7 +282,7 @@ async fn a_subscription_names_its_numbers_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn each_number_of_a_batch_is_answered_once_and_no_other_is() {
+async fn each_number_of_a_batch_is_in_exactly_one_result_list() {
     let body = format!(
         r#"{{"validTrackingNumbers":["{NUMBER}","{OTHER}","1Z1234567891234556"],"invalidTrackingNumbers":["{OTHER} "]}}"#
     );
@@ -292,7 +292,7 @@ async fn each_number_of_a_batch_is_answered_once_and_no_other_is() {
 }
 
 #[tokio::test]
-async fn a_batch_without_a_valid_number_is_an_answer_and_no_error() {
+async fn batch_without_a_valid_number_is_not_an_error() {
     let subscribed = subscribe(&Script::of(400, refusal("VSS210")), &[number(NUMBER)]).await.unwrap();
     assert_eq!(subscribed, Subscribed { valid: vec![], invalid: vec![number(NUMBER)], unanswered: vec![] });
     let refused = subscribe(&Script::of(400, refusal("VSS300")), &[number(NUMBER)]).await;
@@ -302,7 +302,7 @@ async fn a_batch_without_a_valid_number_is_an_answer_and_no_error() {
 }
 
 #[test]
-fn more_than_a_hundred_numbers_cannot_be_sent_at_once() {
+fn batch_of_more_than_a_hundred_numbers_is_refused() {
     let numbers = vec![number(NUMBER); 250];
     assert!(Batch::new(&numbers[..101]).is_none());
     assert!(Batch::new(&[]).is_none());
@@ -312,7 +312,7 @@ fn more_than_a_hundred_numbers_cannot_be_sent_at_once() {
 }
 
 #[test]
-fn secrets_go_to_https_or_to_loopback_and_to_nothing_but_a_host() {
+fn base_url_must_be_https_or_loopback_without_path() {
     for base in
         [PRODUCTION, ups::INTEGRATION, "https://127.0.0.1/", "http://127.0.0.1:8787", "http://localhost:1", "http://[::1]:1"]
     {
@@ -339,14 +339,14 @@ fn secrets_go_to_https_or_to_loopback_and_to_nothing_but_a_host() {
 }
 
 #[test]
-fn a_transaction_is_an_id_that_ups_takes() {
+fn transaction_id_in_a_form_that_ups_refuses_is_refused() {
     for text in ["", "a b", "a\nb", "0194b9f0-c3b0-7e0e-8c1d-000000000001", "é"] {
         assert!(Transaction::parse(text).is_none(), "`{text}`");
     }
 }
 
 #[test]
-fn a_call_may_be_made_from_any_thread() {
+fn futures_of_calls_are_send() {
     fn is_send<T: Send>(_: &T) {}
     let (client, script, token, numbers, transaction) = (client(), Script::default(), bearer(), [number(NUMBER)], transaction());
     is_send(&client.track(&script, &token, &numbers[0], &transaction, now()));
