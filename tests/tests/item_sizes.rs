@@ -92,7 +92,7 @@ async fn an_item_that_grows_by_itself_stays_within_its_bound() {
     let gate = largest_of(&waiting.app, TenantId::PLATFORM, "EphemeraTable", "GATE#", "GATE").await;
     assert_below("a gate", gate, 1024);
     assert_below("a watch", largest_of(&waiting.app, TenantId::PLATFORM, "EphemeraTable", "WATCH#", "").await, 1024);
-    // With the scans that it remembers: `a_poll_remembers_the_newest_scans_and_grows_no_further`.
+    // With the scans that it remembers: `poll_keeps_only_the_newest_scans`.
     assert_below("a poll", largest(&polls.app, Acme, "RecordsTable", "SHIPMENT#", "POLL").await + 12 * 1024, 16 * 1024);
     for world in [digests, polls, waiting] {
         for table in ["RecordsTable", "LedgerTable", "KeysTable", "EphemeraTable"] {

@@ -1,4 +1,4 @@
-//! UPS's answers in this domain's words.
+//! Converts UPS's answers to the types of this domain.
 
 use crate::domain::{Estimate, Location, Report, Scan, ScanPhi, ScanTime, Status};
 use common::Timestamp;
@@ -6,16 +6,16 @@ use jiff::tz::TimeZone;
 use phi::PhiText;
 use ups::{Activity, Eta, Progress, Reading, Tracking, When};
 
-/// What an answer says, given what all scans so far amount to and the time zone of the parcel's destination.
+/// The content of an answer, given the result of all scans so far and the time zone of the parcel's destination.
 pub(crate) fn report(tracking: &Tracking, progress: &Progress, zone: Option<&TimeZone>) -> Report {
-    // By the scans; UPS's summary may lag behind them, and is asked where there is none.
+    // The status comes from the scans. UPS's summary may be older than them, so it counts only if there are no scans.
     let told = if *progress == Progress::default() { tracking.status() } else { progress.status() };
     let status = told.map_or(Status::Unknown, status);
     let mut current = Status::Unknown;
     let scans = tracking.activities.iter().map(|activity| {
         current = match activity.reading() {
             Reading::Status(said) => self::status(said),
-            // The parcel is where it was.
+            // The parcel has not moved.
             Reading::Update => current,
             Reading::Unknown => Status::Unknown,
         };
@@ -32,7 +32,7 @@ pub(crate) fn report(tracking: &Tracking, progress: &Progress, zone: Option<&Tim
     }
 }
 
-/// A label that was voided at UPS is a matter for whoever sends the parcel; only we void a shipment.
+/// If the label was voided at UPS, the sender has to act on it. Only a tenant voids a shipment here.
 fn status(said: ups::Status) -> Status {
     match said {
         ups::Status::LabelCreated => Status::LabelCreated,
@@ -45,7 +45,8 @@ fn status(said: ups::Status) -> Status {
     }
 }
 
-/// UPS's words for where the parcel is: those of the newest scan that says so, of the newest of all, of the summary.
+/// UPS's description of the status: from the newest scan with that status, otherwise from the newest scan, otherwise from the
+/// summary.
 fn words(tracking: &Tracking, told: Option<ups::Status>) -> Option<phi::LongText> {
     let newest_first = || tracking.activities.iter().rev().filter(|activity| !activity.description.is_empty());
     let saying = newest_first().find(|activity| told.is_some() && activity.reading().status() == told);
@@ -67,7 +68,7 @@ fn scan(activity: &Activity, status: Status) -> Scan {
     }
 }
 
-/// What UPS wrote, where it is a text at all. It is cut before it gets here.
+/// UPS's text, if it is a valid text. The UPS client has already cut it to length.
 fn text<T: PhiText>(written: &str) -> Option<T> {
     T::parse(written).ok()
 }
@@ -118,13 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_lags_behind_the_scans_and_is_asked_where_there_is_none() {
+    fn summary_is_used_only_if_there_are_no_scans() {
         let label = activity("M", "003", "2026-01-01T10:00:00Z", "Label");
         let delivered = activity("D", "011", "2026-01-02T10:00:00Z", "Left at door");
         let update = activity("U", "", "2026-01-02T11:00:00Z", "Date changed");
         let report = read(&tracking(vec![label, delivered, update]));
         assert_eq!((report.status, words(&report)), (Status::Delivered, Some("Left at door")));
-        // An update leaves the parcel where it was.
+        // An update does not move the parcel.
         let statuses: Vec<_> = report.scans.iter().map(|scan| scan.status).collect();
         assert_eq!(statuses, [Status::LabelCreated, Status::Delivered, Status::Delivered]);
         let report = read(&tracking(Vec::new()));
@@ -132,17 +133,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_unknown_with_its_codes() {
+    fn unknown_type_or_code_is_unknown_and_keeps_its_codes() {
         let report = read(&tracking(vec![activity("Q", "999", "2026-01-01T10:00:00Z", "Something new")]));
         assert_eq!((report.status, words(&report)), (Status::Unknown, Some("Something new")));
         assert_eq!((report.scans[0].kind.as_str(), report.scans[0].code.as_str()), ("Q", "999"));
-        // Only we void a shipment.
+        // Only a tenant voids a shipment.
         let voided = read(&tracking(vec![activity("MV", "", "2026-01-01T10:00:00Z", "Voided")]));
         assert_eq!(voided.status, Status::Exception);
     }
 
     #[test]
-    fn a_window_is_kept_as_it_was_told_and_is_an_instant_where_the_zone_is_known() {
+    fn delivery_window_is_kept_and_is_an_instant_if_the_zone_is_known() {
         let eta = Eta { date: date(2026, 7, 6), start: Some(time(11, 30, 0, 0)), end: Some(time(15, 30, 0, 0)) };
         let mut expected = tracking(vec![activity("I", "005", "2026-07-05T10:00:00Z", "")]);
         expected.eta = Some(eta);
@@ -151,14 +152,14 @@ mod tests {
         assert_eq!((here.estimate, here.eta), (estimate, Some("2026-07-06T22:30:00Z".parse().unwrap())));
         let somewhere = report(&expected, &expected.progress(), None);
         assert_eq!((somewhere.estimate, somewhere.eta), (estimate, None));
-        // What has arrived is expected no more.
+        // A parcel that has arrived has no expected delivery.
         let mut arrived = tracking(vec![activity("D", "011", "2026-07-06T10:00:00Z", "")]);
         arrived.eta = Some(eta);
         assert_eq!((read(&arrived).eta, read(&arrived).estimate), (None, None));
     }
 
     #[test]
-    fn a_time_without_a_zone_stays_the_places_own() {
+    fn scan_time_without_a_zone_stays_local() {
         let local = When::Local("2026-01-01T09:15:00".parse().unwrap());
         let about = "2026-01-01T09:15:00Z".parse().unwrap();
         assert_eq!(at(&local), ScanTime::Local { text: "2026-01-01T09:15:00".to_owned(), about });

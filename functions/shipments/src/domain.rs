@@ -1,4 +1,4 @@
-//! The business: what a shipment is and what may become of it.
+//! The business rules: the data of a shipment and the changes that it allows.
 
 pub mod cadence;
 pub mod destination;
@@ -35,7 +35,7 @@ impl ShipmentId {
     }
 }
 
-/// Who carries the parcel.
+/// The carrier of the parcel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(inline)]
 pub enum Carrier {
@@ -43,7 +43,7 @@ pub enum Carrier {
     Ups,
 }
 
-/// Where a parcel is, as far as we know. `UNKNOWN` until the carrier has been asked; `VOIDED` is ours alone.
+/// The last known status of a parcel. `UNKNOWN` until the carrier has answered; `VOIDED` is set only by the tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
@@ -92,7 +92,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// The text is none of [`Status::ALL`].
+/// The text is not one of [`Status::ALL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAStatus;
 
@@ -104,7 +104,7 @@ impl FromStr for Status {
 }
 
 phi::sealed_fields! {
-    /// What of a shipment is PHI.
+    /// The PHI of a shipment.
     #[derive(Clone, Debug, PartialEq)]
     pub struct ShipmentPhi in "shipments" {
         1 => tracking_number: TrackingNumber,
@@ -114,7 +114,7 @@ phi::sealed_fields! {
     }
 }
 
-/// What is known of a shipment without opening its PHI.
+/// The data of a shipment that is readable without opening its PHI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     pub id: ShipmentId,
@@ -130,12 +130,12 @@ pub struct Facts {
 pub struct Shipment {
     pub facts: Facts,
     pub phi: ShipmentPhi,
-    /// What the carrier said last.
+    /// The carrier's latest report.
     pub news: News,
 }
 
 common::input! {
-    /// What is to change: what is absent stays, null clears. A recipient is replaced as a whole, and cannot be cleared.
+    /// The fields to change: an absent field stays, null clears it. A recipient is replaced as a whole, and cannot be cleared.
     pub struct ShipmentPatch {
         patch reference: ShortText,
         #[schemars(with = "GivenRecipient")]
@@ -148,7 +148,7 @@ common::input! {
 
 impl Facts {
     /// # Errors
-    /// 409 `shipment_final` for a voided shipment: nothing about it changes any more.
+    /// 409 `shipment_final` for a voided shipment: it cannot be changed any more.
     pub fn may_change(&self) -> Result<()> {
         match self.status {
             Status::Voided => Err(Error::conflict("shipment_final", "a voided shipment cannot be changed")),
@@ -156,13 +156,13 @@ impl Facts {
         }
     }
 
-    /// Whatever the carrier says of the parcel, a shipment can be voided: that only says that this tenant is done with it.
+    /// A shipment can be voided in any carrier status, because voiding only says that the tenant no longer follows the parcel.
     ///
     /// # Errors
     /// 409 `already_voided`.
     pub fn may_be_voided(&self) -> Result<()> {
         match self.status {
-            Status::Voided => Err(Error::conflict("already_voided", "the shipment is voided already")),
+            Status::Voided => Err(Error::conflict("already_voided", "the shipment is already voided")),
             _ => Ok(()),
         }
     }
@@ -186,16 +186,16 @@ impl Shipment {
         Self { facts, phi: new.phi, news: News::default() }
     }
 
-    /// Applies a patch, and names the fields that differ afterwards. Where none does, the version stays.
+    /// Applies a patch, and returns the names of the fields that differ afterwards. If none differs, the version stays.
     ///
     /// # Errors
-    /// 409 `shipment_final`; 422 where the recipient is to be cleared.
+    /// 409 `shipment_final`; 422 if the patch clears the recipient.
     pub fn change(&mut self, patch: ShipmentPatch, now: Timestamp) -> Result<Vec<&'static str>> {
         self.facts.may_change()?;
         let before = self.clone();
         match patch.recipient {
             Patch::Keep => {}
-            Patch::Clear => return Err(Error::invalid("recipient", "required", "a shipment has a recipient")),
+            Patch::Clear => return Err(Error::invalid("recipient", "required", "a shipment must have a recipient")),
             Patch::Set(GivenRecipient(recipient)) => self.phi.recipient = recipient,
         }
         patch.reference.apply(&mut self.phi.reference);
@@ -214,7 +214,7 @@ impl Shipment {
         Ok(changed)
     }
 
-    /// Ends the shipment for good.
+    /// Voids the shipment. This is final.
     ///
     /// # Errors
     /// 409 `already_voided`.
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_tells_when_the_shipment_was_registered() {
+    fn shipment_id_contains_the_time_of_registration() {
         assert_eq!(shipment().facts.id.created_at(), NOW);
     }
 
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_moves_only_when_a_field_does() {
+    fn version_increases_only_if_a_field_changes() {
         let mut shipment = shipment();
         for same in [json!({}), json!({"reference": "Order 7"}), json!({"contents": null, "assigned_to": null})] {
             assert_eq!(shipment.change(patch(same), NOW), Ok(vec![]));
@@ -280,13 +280,13 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_requires_no_field() {
+    fn patch_without_fields_is_accepted() {
         let schema = schemars::schema_for!(ShipmentPatch);
         assert_eq!(schema.get("required"), None, "{schema:?}");
     }
 
     #[test]
-    fn a_recipient_can_be_replaced_and_never_cleared() {
+    fn recipient_can_be_replaced_but_not_cleared() {
         let mut shipment = shipment();
         assert_eq!(shipment.change(patch(json!({"recipient": null})), NOW).unwrap_err().status(), 422);
         let other =
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn every_status_but_voided_can_be_voided_and_voided_is_final() {
+    fn shipment_in_any_status_can_be_voided_once() {
         for status in Status::ALL.into_iter().filter(|s| *s != Status::Voided) {
             let mut shipment = shipment();
             shipment.facts.status = status;

@@ -1,11 +1,11 @@
-//! Shipments: parcels that already have a UPS number, registered by a tenant, found again and looked after.
+//! Shipments: parcels that already have a UPS number. A tenant registers them, finds them and follows them.
 //!
-//! A shipment's number, reference, recipient and contents are PHI: they are stored sealed, and found by search tokens. Its
-//! number is claimed while it lives, so that a tenant registers a parcel once; voiding it frees the number. Buying labels is
-//! no part of this crate.
+//! A shipment's number, reference, recipient and contents are PHI: they are stored sealed, and found by search tokens. A shipment
+//! claims its number until it is voided, so that a tenant registers a parcel only once. This crate does not buy labels.
 //!
-//! The carrier is asked about a shipment by itself until it has arrived: [`schedules`] say when, [`consumers`] ask and keep what is
-//! new. How often is decided in [`domain::cadence`], for whom in [`domain::fair_share`].
+//! The carrier is polled automatically until a shipment has arrived: [`schedules`] queue the due shipments, and [`consumers`]
+//! poll and store new data. [`domain::cadence`] determines how often, and [`domain::fair_share`] divides the quota between
+//! tenants.
 
 mod carrier;
 pub mod consumers;

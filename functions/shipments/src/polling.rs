@@ -1,4 +1,4 @@
-//! Asking the carrier about one shipment, and what is done with its answer.
+//! Polls the carrier for one shipment and stores its answer.
 
 use crate::{
     carrier,
@@ -15,7 +15,7 @@ use phi::{PhiText, Sealed, SearchToken};
 use std::time::Duration;
 use ups::{Number, Tracked, Tracking};
 
-/// A shipment, and when the carrier was to be asked about it.
+/// A shipment and the time at which its poll is due.
 #[derive(Clone, Copy, Debug)]
 pub struct Due {
     pub(crate) id: ShipmentId,
@@ -28,22 +28,22 @@ impl Part for Due {
     }
 }
 
-/// Scans that are stored by one transaction, which holds a hundred items.
+/// The largest number of scans that one transaction stores. A transaction holds a hundred items.
 const MOST_SCANS: usize = 80;
-/// The others are asked for again.
+/// The delay until the poll that stores the remaining scans.
 const THE_REST_AFTER: Duration = Duration::from_secs(60);
 
-/// Why a shipment is asked about.
+/// The reason for a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// It is due, and in its tenant's share of the carrier's quota.
+    /// The shipment is due, and in its tenant's share of the carrier's quota.
     Share,
-    /// Somebody wants to know now: that is in nobody's share, and leaves room for those.
+    /// A user requested it. Such polls belong to no tenant's share, and leave capacity for the due ones.
     Asked,
 }
 
-/// One Query; one update where nothing is new; one transaction where something is. Where the shipment is due at another time by
-/// now, somebody was faster, and the carrier is not asked.
+/// Makes one Query, and one update if nothing changed or one transaction if something did. If the due time has changed in the
+/// meantime, another poll was faster, and the carrier is not called.
 pub(crate) async fn poll<B: Background>(cx: &mut Delivery<'_, B>, due: &Due, turn: Turn) -> Result<()> {
     cx.log("shipment.id", due.id);
     let Some(watch) = Watch::read(cx.reader(), due.id).await? else {
@@ -57,7 +57,7 @@ pub(crate) async fn poll<B: Background>(cx: &mut Delivery<'_, B>, due: &Due, tur
     let Watch { shipment: stored, poll } = watch;
     let shipment = match open(cx, &stored).await {
         Ok(shipment) => shipment,
-        // It will not open the next time either: it makes room for those behind it.
+        // A retry would fail too, so the poll is postponed and does not block the shipments behind it.
         Err(Error::Internal { what, .. }) => {
             cx.log("poll.outcome", "broken");
             cx.log("poll.broken", what);
@@ -74,7 +74,7 @@ pub(crate) async fn poll<B: Background>(cx: &mut Delivery<'_, B>, due: &Due, tur
     let asked = carrier.track(&number).await?;
     let answered = Poll { failures: 0, last_polled_at: Some(cx.now()), ..poll.clone() };
     match asked {
-        // It stays due, and is asked about when the gate is open again.
+        // The shipment stays due, and is polled when the circuit breaker closes again.
         Asked::Shut(until) => {
             cx.log("poll.outcome", "shut");
             cx.log("carrier.shut_until", until);
@@ -125,12 +125,12 @@ async fn found<B: Background>(
         store::put_event(cx.changes(), due.id, scan, token, sealed);
         poll.learn(token);
     }
-    // What did not fit into this transaction is the next one's.
+    // The next poll stores the scans that did not fit into this transaction.
     poll.answer = whole.then_some(answer);
     poll.due_at = if whole { next(&parcel_of(&shipment), Heard::Known, now) } else { Some(now.plus(THE_REST_AFTER)) };
     let bookkeeping = poll.edit_with_answer(due.id, due.at);
     if changed.is_empty() && new.is_empty() {
-        // It said the same in other words.
+        // The carrier reported the same facts in another form.
         cx.log("poll.outcome", "unchanged");
         cx.changes().note(bookkeeping);
         return Ok(());
@@ -178,7 +178,7 @@ async fn open<B: Background>(cx: &Delivery<'_, B>, stored: &Stored) -> Result<Sh
     Ok(stored.opened(phi, news))
 }
 
-/// Later, and the later the more often there was no answer.
+/// Postpones the next poll. The delay grows with the number of failures.
 fn put_off<B: Background>(cx: &mut Delivery<'_, B>, due: &Due, parcel: &Parcel, poll: Poll) {
     let failures = poll.failures.saturating_add(1);
     let poll = Poll { failures, due_at: next(parcel, Heard::Failed(failures), cx.now()), ..poll };
@@ -191,7 +191,7 @@ fn next(parcel: &Parcel, heard: Heard, now: Timestamp) -> Option<Timestamp> {
 
 fn parcel_of(Shipment { facts, phi, news }: &Shipment) -> Parcel {
     let zone = destination::zone(&phi.recipient.address);
-    // For the pace of polling an hour or two do not matter.
+    // An error of an hour or two does not matter for the polling interval.
     let about = |estimate: Estimate| estimate.end_in(zone.as_ref().unwrap_or(&TimeZone::UTC));
     parcel(facts, news.estimate.and_then(about).or(news.eta), news.last_event, zone)
 }
@@ -201,7 +201,7 @@ fn parcel(facts: &Facts, eta: Option<Timestamp>, last_event: Option<LastScan>, z
     Parcel { status: facts.status, registered_at: facts.id.created_at(), eta, last_event_at, zone }
 }
 
-/// Everything of an answer that is kept, as one text: two that say the same are the same text.
+/// All parts of an answer that are stored, as one text. Two answers with the same content give the same text.
 fn said(report: &Report) -> String {
     let Report { status, description, eta, estimate, scans } = report;
     let words = description.as_ref().map_or("", PhiText::as_str);

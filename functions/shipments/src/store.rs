@@ -1,15 +1,15 @@
-//! How shipments lie in the table.
+//! The layout of shipments in the table.
 //!
-//! | Partition | Sort | What |
+//! | Partition | Sort | Content |
 //! |---|---|---|
-//! | `SHIPMENT#<shipment id>` | `SHIPMENT` | a shipment, its PHI sealed; the carrier's latest news, sealed apart |
-//! | | `POLL` | when the carrier is asked again, and what it said last; on the list `POLL` while it will be |
-//! | | `ALERT` | when the carrier's pushes are asked for again; on the list `ALERT` while they will be |
-//! | | `EVENT#<time>#<search token>` | one scan of the carrier's, its words and place sealed |
-//! | `CLAIM#tracking_number#<search token>` | `CLAIM` | which shipment has that number; gone once it is voided |
+//! | `SHIPMENT#<shipment id>` | `SHIPMENT` | a shipment with its sealed PHI; the carrier's latest report, sealed separately |
+//! | | `POLL` | the time of the next poll and the last answer; on the list `POLL` while a poll is due |
+//! | | `ALERT` | the time of the next subscription to pushes; on the list `ALERT` while one is due |
+//! | | `EVENT#<time>#<search token>` | one scan of the carrier; its description and place are sealed |
+//! | `CLAIM#tracking_number#<search token>` | `CLAIM` | the shipment that has that number; deleted when it is voided |
 //!
-//! A shipment is in the indexes `all`, `status`, `assignee` and `status_assignee` (those two while it is assigned), `token_1` by its
-//! number and `token_2` by its reference. All sort by shipment id, and so by the time of registration.
+//! A shipment is in the indexes `all`, `status`, `assignee` and `status_assignee` (the last two while it is assigned), in
+//! `token_1` by its number and in `token_2` by its reference. All sort by shipment id, and so by the time of registration.
 
 mod event;
 mod poll;
@@ -26,7 +26,7 @@ use phi::{Sealed, SearchToken};
 
 const LIST: &str = "SHIPMENTS";
 const DUPLICATE: Error =
-    Error::conflict("duplicate_tracking_number", "a shipment with this tracking number is registered already");
+    Error::conflict("duplicate_tracking_number", "a shipment with this tracking number is already registered");
 
 pub(crate) fn key(id: ShipmentId) -> Key {
     Key::new(partition(id), "SHIPMENT")
@@ -40,15 +40,16 @@ fn claim_key(token: &SearchToken) -> Key {
     Key::new(format!("CLAIM#tracking_number#{token}"), "CLAIM")
 }
 
-/// A shipment as it is stored.
+/// The stored form of a shipment.
 #[derive(Debug)]
 pub struct Stored {
     tenant: TenantId,
     pub(crate) facts: Facts,
-    /// Its status as it is stored: one that this version does not know is `UNKNOWN` in the facts, and stays until it changes.
+    /// The stored status. A status that this version does not know is `UNKNOWN` in the facts, and stays in the table until it
+    /// changes.
     status: String,
     pub(crate) sealed: Sealed<ShipmentPhi>,
-    /// The carrier's latest news, if there was any.
+    /// The carrier's latest report, if there is one.
     pub(crate) eta: Option<Timestamp>,
     pub(crate) estimate: Option<Estimate>,
     pub(crate) last_event: Option<LastScan>,
@@ -89,13 +90,13 @@ impl Stored {
     }
 
     /// # Errors
-    /// [`Error::NotFound`] where the tenant has no such shipment.
+    /// [`Error::NotFound`] if the tenant has no such shipment.
     pub(crate) async fn read(reader: Reader<'_>, id: ShipmentId) -> Result<Self> {
         let row = reader.get(&key(id)).await?.ok_or(Error::NotFound)?;
         Self::from_row(&row)
     }
 
-    /// The shipment, once its PHI is open.
+    /// The shipment, with its opened PHI.
     pub(crate) fn opened(&self, phi: ShipmentPhi, news: Option<NewsPhi>) -> Shipment {
         let news = News { eta: self.eta, estimate: self.estimate, last_event: self.last_event, phi: news.unwrap_or_default() };
         Shipment { facts: self.facts.clone(), phi, news }
@@ -119,7 +120,7 @@ impl Resource for Stored {
     }
 }
 
-/// What a shipment's PHI becomes at rest.
+/// The stored form of a shipment's PHI.
 #[derive(Debug)]
 pub(crate) struct AtRest {
     pub(crate) sealed: Sealed<ShipmentPhi>,
@@ -127,7 +128,7 @@ pub(crate) struct AtRest {
     pub(crate) reference: Option<SearchToken>,
 }
 
-/// Stores a new shipment and claims its number. The carrier is asked about it from `first_poll` on.
+/// Stores a new shipment and claims its number. The carrier is polled from `first_poll` on.
 pub(crate) fn create(changes: &mut Changes, facts: &Facts, at_rest: AtRest, first_poll: Timestamp) {
     let claim = Item::new(claim_key(&at_rest.number)).text("shipment_id", facts.id);
     changes.create(claim, DUPLICATE);
@@ -137,7 +138,7 @@ pub(crate) fn create(changes: &mut Changes, facts: &Facts, at_rest: AtRest, firs
     changes.create(poll::new_alert(facts.id, facts.updated_at), taken());
 }
 
-/// Stores what a caller changed of a shipment as it was read. What the carrier said of it stays.
+/// Stores a caller's changes of a shipment that was read before. The carrier's data stays.
 pub(crate) fn update(changes: &mut Changes, facts: &Facts, before: &Stored, at_rest: AtRest) {
     let Facts { id, assigned_to, .. } = *facts;
     let status = if facts.status == before.facts.status { &before.status } else { facts.status.as_str() };
@@ -153,7 +154,7 @@ pub(crate) fn update(changes: &mut Changes, facts: &Facts, before: &Stored, at_r
     changes.edit(edit, Error::Stale);
 }
 
-/// Stores what the carrier said of a shipment over its `before` version. What callers wrote stays.
+/// Stores the carrier's report over version `before` of a shipment. The caller's data stays.
 pub(crate) fn report(changes: &mut Changes, facts: &Facts, before: Version, news: &News, sealed: Sealed<NewsPhi>) {
     let mut edit = if facts.version == before {
         Edit::of(key(facts.id)).when(Condition::VersionIs(before))
@@ -180,7 +181,7 @@ pub(crate) fn report(changes: &mut Changes, facts: &Facts, before: Version, news
     changes.edit(edit.bytes("news", sealed.into_bytes()), Error::Stale);
 }
 
-/// A new version, with its status, in the indexes that name the status.
+/// A new version, with its status, in the indexes that contain the status.
 fn status_edit(facts: &Facts, status: &str, before: Version) -> Edit {
     let Facts { id, assigned_to, updated_at, version, .. } = *facts;
     let edit = Edit::of(key(id))
@@ -195,7 +196,7 @@ fn status_edit(facts: &Facts, status: &str, before: Version) -> Edit {
     }
 }
 
-/// Gives a shipment's number up. Goes with the write that voids it, whose version check comes first.
+/// Frees a shipment's number. It is part of the transaction that voids the shipment, which checks the version.
 pub(crate) fn free_number(changes: &mut Changes, id: ShipmentId, number: &SearchToken) {
     let own = Condition::Is("shipment_id", id.to_string());
     changes.delete(claim_key(number), own, Error::internal("claim"));
@@ -231,7 +232,7 @@ fn both(status: impl std::fmt::Display, user: UserId) -> String {
     format!("{LIST}#{user}#{status}")
 }
 
-/// The query of a list. Every combination of the two filters has an index of its own.
+/// The query of a list. Every combination of the two filters has its own index.
 pub(crate) fn list(status: Option<Status>, assigned_to: Option<UserId>) -> TableQuery {
     match (status, assigned_to) {
         (None, None) => TableQuery::index(Index::All, LIST),
@@ -243,8 +244,8 @@ pub(crate) fn list(status: Option<Status>, assigned_to: Option<UserId>) -> Table
 
 /// Only shipments registered from `after` on and before `before`.
 ///
-/// Ids begin with the millisecond of their making, so a range of time is a range of ids. The query includes its upper end,
-/// which is the least id of that millisecond, with 74 random bits all zero: no shipment has it.
+/// Ids begin with the millisecond of their creation, so a range of time is a range of ids. The query includes its upper end,
+/// which is the least id of that millisecond, with 74 random bits of zero; no shipment has this id.
 pub(crate) fn registered_between(query: TableQuery, after: Option<Timestamp>, before: Option<Timestamp>) -> TableQuery {
     if after.is_none() && before.is_none() {
         return query;

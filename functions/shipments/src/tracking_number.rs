@@ -1,16 +1,16 @@
-//! UPS tracking numbers of the 1Z kind, as PHI. What a right one is, and which slips pass for one, is in [`ups::classify`].
+//! UPS tracking numbers of the 1Z kind, as PHI. [`ups::classify`] documents the check digit and the typing errors that it misses.
 
 use phi::{InvalidValue, PhiText};
 
 /// Characters in a number.
 const LENGTH: usize = 18;
 
-/// The longest text that is looked at, in bytes: a number with a space between any two characters, and some around.
+/// The longest text that is examined, in bytes: a number with a space between any two characters, and some around it.
 const MAX_TEXT_BYTES: usize = 64;
 
-/// A number in the 1Z form, in capitals and without spaces. Its check digit is right, or was let pass.
+/// A number in the 1Z form, in capitals and without spaces. Its check digit is right, or the caller accepted a wrong one.
 ///
-/// It is PHI. Parsing takes any text in the 1Z form, because it reads back what was stored; text from a caller goes through
+/// It is PHI. Parsing accepts any text in the 1Z form, because it reads back stored numbers; text from a caller goes through
 /// [`TrackingNumber::classify`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct TrackingNumber(String);
@@ -35,17 +35,17 @@ impl PhiText for TrackingNumber {
 
 phi::phi_text!(TrackingNumber);
 
-/// What some text is, as a UPS tracking number.
+/// The result of checking a text as a UPS tracking number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Classified {
-    /// A number whose check digit is right.
+    /// A number with the right check digit.
     Valid(TrackingNumber),
-    /// A number in the right form with another last digit than `expected`. UPS's own documents show such a
-    /// number, so a caller may insist.
+    /// A number in the right form, whose last digit is not `expected`. UPS's own documents contain such a number, so a caller may
+    /// insist on it.
     BadCheckDigit {
-        /// The number as given.
+        /// The number as it was given.
         number: TrackingNumber,
-        /// The digit that would make it right.
+        /// The digit that would make the number valid.
         expected: char,
     },
     /// Anything else.
@@ -53,7 +53,7 @@ pub enum Classified {
 }
 
 impl TrackingNumber {
-    /// Classifies `text`, in which ASCII white space and letter case are of no consequence.
+    /// Classifies `text`, ignoring ASCII white space and letter case.
     pub fn classify(text: &str) -> Classified {
         let number = || Self(Self::normalised(text));
         match ups::classify(text) {
@@ -63,8 +63,8 @@ impl TrackingNumber {
         }
     }
 
-    /// `text` in capitals and without ASCII white space: the one spelling that is stored and searched for. It need not
-    /// be a number.
+    /// `text` in capitals and without ASCII white space: the one spelling that is stored and searched for. The text need not be a
+    /// number.
     pub fn normalised(text: &str) -> String {
         ups::normalised(text)
     }
@@ -91,16 +91,16 @@ mod tests {
     }
 
     #[test]
-    fn the_carriers_own_example_has_a_bad_check_digit() {
+    fn example_number_of_ups_has_a_bad_check_digit() {
         let Classified::BadCheckDigit { number, expected } = TrackingNumber::classify("1Z1234567891234551") else {
-            panic!("it has the right form and the wrong digit");
+            panic!("the number has the right form and a wrong check digit");
         };
         assert_eq!((number.as_str(), expected), ("1Z1234567891234551", '6'));
         assert_eq!(valid("1Z1234567891234556").as_str(), "1Z1234567891234556");
     }
 
     #[test]
-    fn spaces_and_letter_case_are_of_no_consequence() {
+    fn spaces_and_letter_case_are_ignored() {
         for text in [" 1z ciets t01 1111 1114\t", "1zciETst0111111114\r\n", "1 Z C I E T S T 0 1 1 1 1 1 1 1 1 4"] {
             assert_eq!(valid(text).as_str(), GOOD[0]);
             assert_eq!(TrackingNumber::normalised(text), GOOD[0]);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lengths_prefixes_and_characters_are_not_ups() {
+    fn text_of_other_length_prefix_or_characters_is_not_ups() {
         let others = [
             "",
             " ",
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn look_alikes_from_outside_ascii_are_not_ups() {
+    fn non_ascii_look_alikes_are_not_ups() {
         let others = [
             "１ＺＣＩＥＴＳＴ０１１１１１１１１４",
             "1ZCIETST011111111４",
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_hides_the_number() {
+    fn debug_of_tracking_number_is_redacted() {
         let classified = [TrackingNumber::classify(GOOD[0]), TrackingNumber::classify("1Z1234567891234551")];
         let shown = format!("{classified:?}");
         assert!(!shown.contains("1Z"), "{shown}");
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stored_is_read_back_even_with_a_bad_check_digit() {
+    fn stored_number_with_a_bad_check_digit_is_read_back() {
         for text in [GOOD[0], "1Z1234567891234551"] {
             let read: TrackingNumber = serde_json::from_value(text.into()).unwrap();
             assert_eq!(read.as_str(), text);

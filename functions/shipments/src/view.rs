@@ -1,4 +1,4 @@
-//! A shipment as a caller sees it.
+//! The form in which a caller gets a shipment.
 
 use crate::{
     domain::{
@@ -22,22 +22,22 @@ pub struct ShipmentView {
     pub carrier: Carrier,
     pub reference: Disclosed<Option<ShortText>>,
     pub status: Status,
-    /// The carrier's own words.
+    /// The carrier's own description.
     pub status_description: Disclosed<Option<LongText>>,
-    /// The instant by which the carrier expects to deliver. Null where it expects nothing, and where country, state and postal
-    /// code do not tell the destination's time zone for certain: `estimated_delivery` has the local time then.
+    /// The instant by which the carrier expects to deliver. Null if the carrier gives no expected delivery, or if country, state
+    /// and postal code do not determine the destination's time zone; then `estimated_delivery` has the local time.
     pub eta: Option<Timestamp>,
-    /// When the carrier expects to deliver, as it says it: in the destination's own time.
+    /// The expected delivery as the carrier reports it, in the destination's local time.
     pub estimated_delivery: Option<EstimatedDelivery>,
     /// The newest of the carrier's events.
     pub last_event: Option<LastEvent>,
-    /// When the carrier last answered. Told where one shipment is asked for, not in lists.
+    /// The time of the carrier's last answer. Present when a single shipment is read, not in lists.
     pub last_carrier_poll_at: Option<Timestamp>,
     pub recipient: Disclosed<Recipient>,
-    /// Left out where the policy does not show it to the caller, for the purpose that they state.
+    /// Absent if the policy does not show it to the caller for the stated purpose of use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contents: Option<Disclosed<Option<LongText>>>,
-    /// What was left out.
+    /// The names of the withheld fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub redacted: Vec<&'static str>,
     pub created_by: UserId,
@@ -47,37 +47,37 @@ pub struct ShipmentView {
     pub version: Version,
 }
 
-/// A day, and a window where the carrier tells one.
+/// A day, and a window if the carrier gives one.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct EstimatedDelivery {
-    /// `2026-01-31`, of the destination's calendar.
+    /// `2026-01-31`, in the destination's calendar.
     #[schemars(with = "String", extend("format" = "date"))]
     pub date: Date,
-    /// `14:30:00`, by the destination's clocks.
+    /// `14:30:00`, in the destination's local time.
     #[schemars(with = "Option<String>", extend("pattern" = LOCAL_TIME))]
     pub from: Option<Time>,
-    /// `18:30:00`, by the destination's clocks. Null: by the end of the carrier's day.
+    /// `18:30:00`, in the destination's local time. Null means the end of the carrier's day.
     #[schemars(with = "Option<String>", extend("pattern" = LOCAL_TIME))]
     pub to: Option<Time>,
-    /// The destination's time zone in the tz database, where it is certain.
+    /// The destination's time zone in the tz database, if it is certain.
     pub time_zone: Option<&'static str>,
 }
 
-/// The field that the policy does not show to everybody.
+/// The field that the policy does not show to every caller.
 const CONTENTS: &str = "contents";
 const LOCAL_TIME: &str = "^[0-2][0-9]:[0-5][0-9]:[0-5][0-9]$";
 
-/// Something that the carrier says happened to a parcel.
+/// An event of a parcel, as the carrier reported it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct LastEvent {
-    /// Up to 14 hours off where the carrier does not tell the time zone.
+    /// Up to 14 hours off if the carrier does not give the time zone.
     pub occurred_at: Timestamp,
     pub status: Status,
     pub description: Disclosed<Option<LongText>>,
 }
 
 impl ShipmentView {
-    /// A shipment as far as the policy shows it to the caller. There is no other way to a view, be the answer to a read or to a write.
+    /// The part of a shipment that the policy shows to the caller. Every answer, to reads and to writes, is made here.
     pub(crate) fn shown(Shipment { facts, phi, news }: Shipment, cx: &impl Work) -> Result<Self> {
         let shows_contents = cx.shows(CONTENTS)?;
         let Facts { id, status, created_by, assigned_to, updated_at, version } = facts;
@@ -92,7 +92,7 @@ impl ShipmentView {
             reference: reference.disclose(),
             status,
             status_description: status_description.disclose(),
-            // By the address of now: it may have been corrected since the carrier was asked.
+            // The current address counts, because it may have been corrected since the last poll.
             eta: estimate.map_or(eta, |estimate| estimate.end_in(zone.as_ref()?)),
             estimated_delivery: estimate.map(|Estimate { date, from, to }| EstimatedDelivery { date, from, to, time_zone }),
             last_event: last_event.map(|LastScan { occurred_at, status }| LastEvent {
@@ -112,17 +112,17 @@ impl ShipmentView {
         })
     }
 
-    /// The same, with when the carrier last answered.
+    /// Like `shown`, with the time of the carrier's last answer.
     #[must_use]
     pub(crate) fn polled(self, at: Option<Timestamp>) -> Self {
         Self { last_carrier_poll_at: at, ..self }
     }
 }
 
-/// One page of a list, newest first. A list is eventually consistent: it may miss what was written within the last second.
+/// One page of a list, newest first. A list is eventually consistent: it may miss writes of the last second.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ShipmentPage {
     pub items: Vec<ShipmentView>,
-    /// Where the next page starts. The page that it leads to may be empty; null says that there is none.
+    /// The cursor of the next page. The next page may be empty; null means that there is none.
     pub next_cursor: Option<String>,
 }

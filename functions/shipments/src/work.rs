@@ -1,4 +1,4 @@
-//! What the endpoints do alike, whatever kind of permit they hold.
+//! The work that the endpoints share, for every kind of permit.
 
 use crate::{
     domain::{Registration, Shipment, ShipmentCreated, ShipmentPhi},
@@ -12,10 +12,10 @@ use common::{
 use phi::{PhiText, Sealed, SearchToken, ShortText};
 use std::{future::Future, time::Duration};
 
-/// Within so many milliseconds of its registration a shipment is due for its first poll.
+/// A new shipment is due for its first poll within this number of milliseconds.
 const FIRST_POLL_MS: u64 = 30_000;
 
-/// A tenant's shipments as a whole.
+/// The collection of a tenant's shipments.
 #[derive(Clone, Copy, Debug)]
 pub struct Shipments(pub(crate) TenantId);
 
@@ -29,7 +29,7 @@ impl Resource for Shipments {
     }
 }
 
-/// The part of a permit that writing a shipment takes.
+/// The part of a permit that writing a shipment needs.
 pub(crate) trait Work: Sync {
     fn user(&self) -> UserId;
     fn time(&self) -> Timestamp;
@@ -37,7 +37,7 @@ pub(crate) trait Work: Sync {
     fn note(&self, shipment: &Shipment);
     /// Whether the policy shows the caller this field of shipments.
     fn shows(&self, field: &'static str) -> Result<bool>;
-    /// In place of what was sealed before, where something was.
+    /// Seals in place of the previous record, if there is one.
     fn seal_phi(
         &self,
         place: &str,
@@ -86,13 +86,13 @@ macro_rules! work {
 work!(Permit, Endpoint);
 work!(Batch, BatchEndpoint);
 
-/// Registers a shipment: all that is left to do is to answer.
+/// Registers a shipment. The caller only has to build the answer.
 pub(crate) async fn register(cx: &mut impl Work, new: Registration) -> Result<Shipment> {
     let shipment = Shipment::register(new, cx.user(), cx.time());
     cx.note(&shipment);
     let at_rest = put_to_rest(cx, &shipment, None).await?;
     assign(cx.unit(), shipment.facts.assigned_to);
-    // Due at once, but not all of a batch in the same moment.
+    // The shipments of a batch are due at slightly different times, so that they are not polled in the same moment.
     let first_poll =
         cx.time().plus(Duration::from_millis(u64::from(u16::from_le_bytes(common::random::bytes())) % FIRST_POLL_MS));
     store::create(cx.unit(), &shipment.facts, at_rest, first_poll);
@@ -100,7 +100,7 @@ pub(crate) async fn register(cx: &mut impl Work, new: Registration) -> Result<Sh
     Ok(shipment)
 }
 
-/// Work is given to active members only. The commit checks it, so that it costs no call of its own.
+/// Shipments are assigned to active members only. The commit checks this, so that the check needs no call of its own.
 pub(crate) fn assign(changes: &mut Changes, to: Option<UserId>) {
     if let Some(user) = to {
         changes
@@ -108,7 +108,7 @@ pub(crate) fn assign(changes: &mut Changes, to: Option<UserId>) {
     }
 }
 
-/// Seals a shipment's PHI, all of it under a fresh record key, and makes the tokens that it is found by.
+/// Seals all of a shipment's PHI under a fresh record key, and makes its search tokens.
 pub(crate) async fn put_to_rest(cx: &impl Work, shipment: &Shipment, before: Option<&Sealed<ShipmentPhi>>) -> Result<AtRest> {
     let Shipment { facts, phi, .. } = shipment;
     let sealed = cx.seal_phi(store::key(facts.id).place(), phi, before).await?;
@@ -128,7 +128,7 @@ pub(crate) async fn reference_token(cx: &impl Work, reference: &ShortText) -> Re
     cx.token("reference", &reference.normalised()).await
 }
 
-/// Every token under which a shipment with this reference may be stored, that of today first. Most texts have one.
+/// Every token under which a shipment with this reference may be stored, the current one first. Most texts have one.
 pub(crate) async fn reference_tokens(cx: &impl Work, reference: &ShortText) -> Result<Vec<SearchToken>> {
     let mut tokens = vec![reference_token(cx, reference).await?];
     let before = cx.token("reference", &reference.normalised_v1()).await?;
@@ -148,7 +148,7 @@ pub(crate) async fn open<E: Endpoint>(cx: &Permit<'_, E>, stored: &Stored) -> Re
     Ok(stored.opened(phi, news))
 }
 
-/// One page of shipments, each on the audit record.
+/// One page of shipments; each is recorded in the audit event.
 pub(crate) async fn page<E: Endpoint>(
     cx: &Permit<'_, E>,
     query: TableQuery,
@@ -158,7 +158,8 @@ pub(crate) async fn page<E: Endpoint>(
     pages(cx, vec![query], limit, cursor).await
 }
 
-/// The same of several lists, one behind the other. A cursor is of one of them; a page that ends one goes on with the next.
+/// Pages through several lists in sequence. A cursor belongs to one of them; after the end of one list, the page continues with
+/// the next.
 pub(crate) async fn pages<E: Endpoint>(
     cx: &Permit<'_, E>,
     queries: Vec<TableQuery>,

@@ -1,4 +1,4 @@
-//! What the domain's queues run, one a file.
+//! The domain's queue consumers, one a file.
 
 common::consumers! {
     poll_tracking::PollTracking,

@@ -1,4 +1,4 @@
-//! Asks the carrier about the shipments that are due.
+//! Polls the carrier for the shipments that are due.
 
 use crate::{
     domain::PollDue,
@@ -9,12 +9,12 @@ use common::{Background, Consumer, Delivery, Feed, Incoming, Need, Queue, Result
 #[derive(Debug)]
 pub struct PollTracking;
 
-/// Two runs at once are the brake where the gate is not.
+/// At most two instances run at once. This limits the calls to the carrier that the shared circuit breaker does not limit.
 pub(crate) const QUEUE: Queue = Queue { most_at_once: Some(2), ..Queue::new("poll-tracking", Feed::Direct) };
 
 impl Background for PollTracking {
     const NAME: &'static str = "poll_tracking";
-    const SUMMARY: &'static str = "Ask the carrier about the shipments that are due";
+    const SUMMARY: &'static str = "Poll the carrier for the shipments that are due";
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search, Need::Carrier];
     const TIMEOUT_SECS: u16 = 60;
     type Part = Due;

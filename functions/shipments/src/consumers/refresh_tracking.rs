@@ -1,4 +1,4 @@
-//! Asks the carrier at once about a shipment that somebody wants to be asked about.
+//! Polls the carrier for a shipment immediately, on a user's request.
 
 use crate::{
     domain::RefreshRequested,
@@ -11,7 +11,7 @@ pub struct RefreshTracking;
 
 impl Background for RefreshTracking {
     const NAME: &'static str = "refresh_tracking";
-    const SUMMARY: &'static str = "Ask the carrier about a shipment because somebody wants it";
+    const SUMMARY: &'static str = "Poll the carrier for a shipment on a user's request";
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search, Need::Carrier];
     const TIMEOUT_SECS: u16 = 60;
     type Part = Due;

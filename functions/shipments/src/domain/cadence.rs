@@ -1,44 +1,45 @@
-//! When the carrier is asked about a parcel again: the sooner, the sooner something is likely to have happened.
+//! The time of the next poll of a parcel: the sooner an event is likely, the sooner the poll.
 //!
-//! | Status | Asked again after |
+//! | Status | Polled again after |
 //! |---|---|
-//! | out for delivery | 10 minutes; not at night, where nobody delivers |
-//! | in transit, picked up, held up | an hour; 30 minutes around the expected delivery, longer while that is days off or nothing moves |
-//! | a label only, or not known to the carrier | 4 hours, then 12, then a day; not at night |
+//! | out for delivery | 10 minutes; not at night, because nothing is delivered then |
+//! | in transit, picked up, held up | an hour; 30 minutes around the expected delivery, longer while that is days away or nothing
+//! moves |
+//! | only a label, or unknown to the carrier | 4 hours, then 12, then a day; not at night |
 //! | delivered, returned, voided | never |
 //!
-//! After 120 days the carrier has forgotten the parcel, and so do we. A call that failed is repeated with exponential backoff.
-//! Every interval varies by a tenth, so that what was registered together is not asked about together for ever.
+//! The carrier deletes a parcel's data after 120 days, so polling stops then. A failed call is repeated with exponential backoff.
+//! Every interval varies by a tenth, so that parcels that were registered together are not always polled together.
 
 use super::Status;
 use common::Timestamp;
 use jiff::{ToSpan, civil, tz::TimeZone};
 use std::time::Duration;
 
-/// For so long the carrier keeps a parcel's history (UPS, Tracking API), counted from its registration.
+/// The time for which the carrier keeps a parcel's history (UPS, Tracking API), counted from its registration.
 pub const KEPT_FOR: Duration = hours(120 * 24);
 
-/// What decides when a parcel is asked about.
+/// The inputs that determine the time of the next poll.
 #[derive(Clone, Debug)]
 pub struct Parcel {
     pub status: Status,
     pub registered_at: Timestamp,
-    /// When the carrier expects to deliver.
+    /// The time at which the carrier expects to deliver.
     pub eta: Option<Timestamp>,
-    /// When the carrier last saw it.
+    /// The time of the carrier's last scan.
     pub last_event_at: Option<Timestamp>,
-    /// Where it goes to, as far as that is known.
+    /// The destination's time zone, if it is known.
     pub zone: Option<TimeZone>,
 }
 
-/// How the last call ended.
+/// The result of the last call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// The carrier knows the parcel.
     Known,
-    /// The carrier has not heard of it.
+    /// The carrier does not know the parcel yet.
     NotFound,
-    /// No answer that could be used, so many times in a row.
+    /// The number of consecutive calls without a usable answer.
     Failed(u32),
 }
 
@@ -47,7 +48,7 @@ pub enum Heard {
 pub struct Jitter(i64);
 
 impl Jitter {
-    /// From random bytes.
+    /// Derives the share from random bytes.
     pub fn of(random: [u8; 8]) -> Self {
         Self((u64::from_le_bytes(random) % 201).cast_signed() - 100)
     }
@@ -56,7 +57,7 @@ impl Jitter {
     }
 }
 
-/// When to ask again; never, where nothing more can be heard.
+/// The time of the next poll; `None` if the carrier will report nothing more.
 pub fn next_poll(parcel: &Parcel, heard: Heard, now: Timestamp, jitter: Jitter) -> Option<Timestamp> {
     if is_final(parcel.status) || now.since(parcel.registered_at) >= KEPT_FOR {
         return None;
@@ -74,7 +75,7 @@ pub fn next_poll(parcel: &Parcel, heard: Heard, now: Timestamp, jitter: Jitter) 
     }
 }
 
-/// Whether the carrier has nothing more to tell of such a parcel.
+/// Whether the carrier reports nothing more about a parcel in this status.
 pub const fn is_final(status: Status) -> bool {
     matches!(status, Status::Delivered | Status::Returned | Status::Voided)
 }
@@ -92,7 +93,7 @@ fn interval(parcel: &Parcel, now: Timestamp) -> Duration {
     }
 }
 
-/// Of a parcel that the carrier has not laid hands on for `so_long`.
+/// The interval for a parcel that the carrier has not scanned for `so_long`.
 const fn unseen(so_long: Duration) -> Duration {
     match so_long.as_secs() / 86_400 {
         0..3 => hours(4),
@@ -101,13 +102,13 @@ const fn unseen(so_long: Duration) -> Duration {
     }
 }
 
-/// 2, 4, 8, … minutes, and 4 hours at most.
+/// 2, 4, 8, … minutes, at most 4 hours.
 fn backoff(times: u32) -> Duration {
     let doubled = minutes(1).saturating_mul(1 << times.clamp(1, 8));
     doubled.min(hours(4))
 }
 
-/// `at`, or the morning after where that is at night: from 22 to 6 o'clock.
+/// `at`, or the next morning if `at` is at night, from 22 to 6 o'clock.
 fn not_at_night(at: Timestamp, zone: &TimeZone) -> Timestamp {
     let Ok(instant) = jiff::Timestamp::from_millisecond(at.as_millis()) else { return at };
     let local = zone.to_datetime(instant);
@@ -117,7 +118,7 @@ fn not_at_night(at: Timestamp, zone: &TimeZone) -> Timestamp {
         _ => return at,
     };
     let Ok(morning) = zone.to_timestamp(morning.to_datetime(civil::time(6, 0, 0, 0))) else { return at };
-    // What piled up over night is spread over the first half hour as it would have been over the night.
+    // Polls that were postponed over night are spread over the first half hour of the morning, by their minute within the night.
     let since = i64::from(local.minute()) * 60_000 + i64::from(local.second()) * 1000 + i64::from(local.millisecond());
     Timestamp::from_millis(morning.as_millisecond() + since % (30 * 60_000))
 }
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn hourly_in_transit_and_every_ten_minutes_when_out_for_delivery() {
+    fn interval_is_an_hour_in_transit_and_ten_minutes_out_for_delivery() {
         for status in [Status::InTransit, Status::PickedUp, Status::Exception] {
             assert_eq!(after(parcel(status)), Some(hours(1)), "{status}");
         }
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_asked_about_less_and_less() {
+    fn interval_of_a_label_grows_with_its_age() {
         let label = |days: u64| {
             let last_event_at = Some(now().minus(hours(24 * days)));
             after(Parcel { last_event_at, registered_at: now().minus(hours(24 * days)), ..parcel(Status::LabelCreated) })
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_asked_after_the_end_nor_after_120_days() {
+    fn final_or_120_days_old_parcel_is_not_polled() {
         for status in [Status::Delivered, Status::Returned, Status::Voided] {
             assert_eq!(after(parcel(status)), None, "{status}");
             assert_eq!(next_poll(&parcel(status), Heard::Failed(1), now(), STEADY), None);
@@ -193,18 +194,18 @@ mod tests {
     }
 
     #[test]
-    fn the_expected_delivery_and_silence_change_the_pace() {
+    fn interval_depends_on_expected_delivery_and_last_scan() {
         let moving = parcel(Status::InTransit);
         let eta = |h: u64| after(Parcel { eta: Some(now().plus(hours(h))), ..moving.clone() });
         assert_eq!([eta(5), eta(24), eta(100)], [Some(minutes(30)), Some(hours(1)), Some(hours(2))]);
-        // A delivery that was expected long ago does not hurry anybody any more.
+        // A delivery that was expected long ago does not shorten the interval any more.
         assert_eq!(after(Parcel { eta: Some(now().minus(hours(7))), ..moving.clone() }), Some(hours(1)));
         let silent = |days: u64| after(Parcel { last_event_at: Some(now().minus(hours(24 * days))), ..moving.clone() });
         assert_eq!([silent(1), silent(2), silent(7)], [1, 4, 12].map(|h| Some(hours(h))));
     }
 
     #[test]
-    fn nobody_delivers_at_night() {
+    fn poll_of_a_parcel_for_delivery_is_postponed_at_night() {
         // 21:55 in winter.
         let evening = at("2026-01-03T02:55:00Z");
         let new_york = || TimeZone::get("America/New_York").ok();
@@ -216,25 +217,25 @@ mod tests {
         let registered_at = at("2026-07-01T12:00:00Z");
         let summer = Parcel { registered_at, ..out.clone() };
         assert_eq!(next_poll(&summer, Heard::Known, at("2026-07-03T01:55:00Z"), STEADY), Some(at("2026-07-03T10:05:00Z")));
-        // The night in which the clocks go forward has a morning too.
+        // The night in which the clocks go forward also ends in a morning.
         let march = at("2026-03-08T04:00:00Z");
         let spring = Parcel { registered_at: march, ..out.clone() };
         assert_eq!(next_poll(&spring, Heard::Known, march, STEADY), Some(at("2026-03-08T10:10:00Z")));
-        // Hubs work at night, and a call that failed said nothing of the night.
+        // The carrier's hubs work at night, so parcels in transit are polled at night, and so are parcels whose last call failed.
         let moving = Parcel { zone: new_york(), ..parcel(Status::InTransit) };
         assert_eq!(next_poll(&moving, Heard::Known, evening, STEADY), Some(evening.plus(hours(1))));
         assert_eq!(next_poll(&out, Heard::Failed(1), evening, STEADY), Some(evening.plus(minutes(2))));
     }
 
     #[test]
-    fn failures_back_off() {
+    fn interval_doubles_with_each_failure_up_to_its_maximum() {
         let failed = |n| next_poll(&parcel(Status::OutForDelivery), Heard::Failed(n), now(), STEADY).map(|t| t.since(now()));
         assert_eq!([1, 2, 3, 7, 8, 100].map(failed), [2, 4, 8, 128, 240, 240].map(|m| Some(minutes(m))));
     }
 
     proptest! {
         #[test]
-        fn it_is_always_asked_later_and_within_a_tenth_of_the_interval(
+        fn next_poll_is_later_and_within_a_tenth_of_the_interval(
             status in prop::sample::select(Status::ALL.to_vec()), millis in 1_767_268_800_000_i64..1_777_268_800_000,
             zone in prop::option::of(-12_i8..=14), eta in prop::option::of(-200_i64..200), random: [u8; 8], failed in 0_u32..9,
         ) {

@@ -1,7 +1,7 @@
-//! The time zone where a parcel goes to, where its country, state and postal code leave no doubt of it.
+//! The time zone of a parcel's destination, if its country, state and postal code determine it without doubt.
 //!
-//! A wrong instant is worse than none, so a postal code's prefix with two zones, a state with two zones whose code is unknown, and
-//! a state and a code that contradict one another have no zone.
+//! A wrong instant is worse than none. So there is no zone for a postal code's prefix with two zones, for a state with two zones
+//! whose code is unknown, or for a state and a code that contradict each other.
 
 use jiff::tz::TimeZone;
 use phi::{Address, PhiText};
@@ -10,15 +10,15 @@ use phi::{Address, PhiText};
 const ZONES: &str = include_str!("zones.tsv");
 /// `country, code, name, zones`.
 const STATES: &str = include_str!("states.tsv");
-/// In the tables, for a prefix or a state without one zone.
+/// The tables' mark for a prefix or a state with several zones.
 const SEVERAL: &str = "-";
 
-/// The zone, by the tz database.
+/// The zone, from the tz database.
 pub fn zone(address: &Address) -> Option<TimeZone> {
     TimeZone::get(zone_name(address)?).ok()
 }
 
-/// Its name, such as `America/Los_Angeles`.
+/// The zone's name, such as `America/Los_Angeles`.
 pub fn zone_name(address: &Address) -> Option<&'static str> {
     let country = address.country.as_str();
     let code = address.postal_code.as_ref().map(|code| code.as_str().replace([' ', '-'], ""));
@@ -31,7 +31,7 @@ pub fn zone_name(address: &Address) -> Option<&'static str> {
     }
 }
 
-/// By the longest prefix of the code that is in the table. A country with one zone has the empty one.
+/// Finds the zone by the longest prefix of the code in the table. A country with one zone has an entry for the empty prefix.
 fn by_code(country: &str, code: &str) -> Option<&'static str> {
     let fits = rows(ZONES).filter(|[of, first, last, _]| {
         *of == country && code.get(..first.len()).is_some_and(|prefix| (*first..=*last).contains(&prefix))
@@ -39,7 +39,7 @@ fn by_code(country: &str, code: &str) -> Option<&'static str> {
     fits.max_by_key(|[_, first, ..]| first.len()).map(|[.., zone]| zone)
 }
 
-/// By a state's code or its name in English, whatever its case, dots and spaces.
+/// Finds the zone by a state's code or its name in English, ignoring case, dots and spaces.
 fn by_state(country: &str, state: &str) -> Option<&'static str> {
     let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
     let state = plain(state).replace('é', "e");
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn every_zone_in_the_tables_is_in_the_tz_database_and_every_state_names_its_own() {
+    fn every_zone_in_the_tables_exists_and_fits_its_states() {
         for [country, first, last, zone] in rows(ZONES) {
             assert!(zone == SEVERAL || TimeZone::get(zone).is_ok(), "{zone}");
             assert!(first.len() == last.len() && first <= last, "{country} {first}");
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_is_read_by_code_or_name() {
+    fn state_is_recognised_by_code_or_name() {
         for state in ["CA", "ca", "California", "CALIFORNIA ", "C.A."] {
             assert_eq!(at("US", state, "94016"), Some("America/Los_Angeles"), "{state}");
         }
@@ -94,9 +94,9 @@ mod tests {
         assert_eq!(at("CA", "Quebec", "h2x1y4"), Some("America/Toronto"));
     }
 
-    /// Cities near the borders of zones, by hand.
+    /// Cities near the borders of zones, listed by hand.
     #[test]
-    fn states_with_two_zones_are_told_apart_by_postal_code_or_not_at_all() {
+    fn state_with_two_zones_needs_an_unambiguous_postal_code() {
         let cities = [
             ("IN", "46204", Some("America/New_York")),
             ("IN", "46402", Some("America/Chicago")),
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn provinces_of_canada_are_told_apart_by_postal_code_or_not_at_all() {
+    fn province_with_two_zones_needs_an_unambiguous_postal_code() {
         let cities = [
             ("BC", "V6B 1A1", Some("America/Vancouver")),
             ("BC", "V1J 1A1", Some("America/Dawson_Creek")),
@@ -186,14 +186,14 @@ mod tests {
     }
 
     #[test]
-    fn other_countries_have_a_zone_where_they_have_only_one() {
+    fn country_has_a_zone_only_if_it_has_exactly_one() {
         assert_eq!(at("GB", "", "SW1A 1AA"), Some("Europe/London"));
         assert_eq!(at("DE", "NV", "10115"), Some("Europe/Berlin"));
         assert_eq!(at("IN", "MH", "400001"), Some("Asia/Kolkata"));
         assert_eq!(at("AE", "", ""), Some("Asia/Dubai"));
         assert_eq!(at("FR", "", "75001"), Some("Europe/Paris"));
         assert_eq!(at("DK", "", "1050"), Some("Europe/Copenhagen"));
-        // Territories that are written under their country: Réunion, Nouméa, Nuuk, British Forces.
+        // Territories whose addresses are written under their country: Réunion, Nouméa, Nuuk, British Forces.
         for (country, code) in [("FR", "97400"), ("FR", "98800"), ("DK", "3900"), ("GB", "BFPO 801")] {
             assert_eq!(at(country, "", code), None, "{country} {code}");
         }
@@ -203,13 +203,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_contradictory_or_unknown_has_no_zone() {
+    fn contradictory_or_unknown_address_has_no_zone() {
         assert_eq!(at("US", "NV", "10001"), None);
         assert_eq!(at("CA", "AB", "M5V 1A1"), None);
         assert_eq!(at("US", "", ""), None);
         assert_eq!(at("US", "", "33899"), Some("America/New_York"));
         assert_eq!(at("US", "Narnia", ""), None);
-        // The army's mail has a code and no place.
+        // Military addresses have a code but no place.
         assert_eq!([at("US", "AE", "09901"), at("US", "AA", "34002"), at("US", "AP", "96201")], [None; 3]);
     }
 }

@@ -1,11 +1,11 @@
-//! What other domains hear of shipments: ids and codes.
+//! The domain events of shipments. They contain only ids and codes.
 
 use super::{Facts, ShipmentId, Status};
 use common::{Event, Schema, Timestamp, UserId, Version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What this domain publishes.
+/// The events that this domain publishes.
 pub const EVENTS: &[Schema] =
     common::events![ShipmentCreated, ShipmentUpdated, ShipmentVoided, ShipmentStatusChanged, RefreshRequested, PollDue];
 
@@ -34,7 +34,7 @@ pub struct ShipmentVoided {
     pub version: Version,
 }
 
-/// The carrier says that the parcel is somewhere else now.
+/// The carrier reported another status of the parcel.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ShipmentStatusChanged {
     pub shipment_id: ShipmentId,
@@ -45,19 +45,19 @@ pub struct ShipmentStatusChanged {
     pub version: Version,
 }
 
-/// Somebody wants the carrier to be asked about a shipment now.
+/// A user requested an immediate poll of the carrier for a shipment.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RefreshRequested {
     pub shipment_id: ShipmentId,
-    /// When the poll was made due: a later one supersedes it.
+    /// The due time that the request set. A later due time supersedes it.
     pub due_at: Timestamp,
 }
 
-/// To ourselves: a shipment is to be asked about.
+/// Internal: a shipment is due for a poll.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PollDue {
     pub shipment_id: ShipmentId,
-    /// As it was when this was said. By the time that it is heard, somebody may have asked already.
+    /// The due time when the message was sent. The shipment may have been polled before the message arrives.
     pub due_at: Timestamp,
 }
 

@@ -1,10 +1,11 @@
-//! How the carrier's quota is shared between tenants: max-min fairness, by filling every tenant's glass to one level.
+//! Divides the carrier's quota between tenants by max-min fairness.
 
-/// How many of its `due` shipments each tenant may have polled out of `quota`.
+/// The number of polls out of `quota` that each tenant gets for its `due` shipments.
 ///
-/// A tenant that asks for less than its equal part gets all that it asks for, and what it leaves is shared among the others: no
-/// tenant can be given more without taking it from one that has no more (max-min fairness; Bertsekas and Gallager, *Data
-/// Networks*, section 6.5.2). What does not divide goes round: `turn` is the number of the minute, and the same tenants with the
+/// A tenant that needs less than an equal part gets everything that it needs, and the rest of its part is divided among the
+/// others. No tenant can get more without taking it from a tenant that has no more (max-min fairness; Bertsekas and Gallager,
+/// *Data Networks*, section 6.5.2). The indivisible remainder rotates: `turn` is the number of the minute, and with the same
+/// tenants and the same demand each is served in turn.
 /// same wishes are served in turn.
 pub fn fair_share<T: Copy>(quota: u32, turn: u64, due: &[(T, u32)]) -> Vec<(T, u32)> {
     let mut by_wish: Vec<usize> = (0..due.len()).collect();
@@ -49,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_of_ten_is_not_starved_by_one_of_a_hundred_thousand() {
+    fn small_tenant_gets_its_full_demand_next_to_a_large_one() {
         assert_eq!(shares(60, &[100_000, 10]), [50, 10]);
         assert_eq!(shares(60, &[100_000, 10, 100_000, 0]), [25, 10, 25, 0]);
         assert_eq!(shares(60, &[100_000]), [60]);
@@ -57,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_less_than_one_for_each_they_are_served_in_turn() {
+    fn tenants_are_served_in_turn_if_the_quota_is_smaller_than_their_number() {
         let due: Vec<_> = (0..100_usize).map(|tenant| (tenant, 7)).collect();
         let mut served = [0; 100];
         for turn in 0..5 {
@@ -71,7 +72,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_of_the_quota_is_used_and_nobody_gets_more_than_they_ask_for(
+        fn quota_is_used_up_and_no_tenant_exceeds_its_demand(
             quota in 0_u32..500, turn: u64, due in prop::collection::vec(0_u32..200, 0..40),
         ) {
             let due: Vec<_> = due.into_iter().enumerate().collect();
@@ -82,12 +83,12 @@ mod tests {
         }
 
         #[test]
-        fn nobody_could_have_more_but_from_one_that_has_no_more(
+        fn shares_are_max_min_fair(
             quota in 0_u32..500, turn: u64, due in prop::collection::vec(0_u32..200, 1..40),
         ) {
             let due: Vec<_> = due.into_iter().enumerate().collect();
             let shares = fair_share(quota, turn, &due);
-            // Whoever wanted more has as much as anybody, but for the one that did not divide.
+            // Every tenant that needs more has as much as any other, except for the indivisible remainder.
             let most = shares.iter().map(|(_, share)| *share).max().unwrap();
             for ((_, share), (_, due)) in shares.iter().zip(&due) {
                 prop_assert!(share == due || share + 1 >= most, "{shares:?} of {due:?}");
@@ -95,7 +96,7 @@ mod tests {
         }
 
         #[test]
-        fn nobody_starves_while_each_minute_serves_somebody(
+        fn every_tenant_is_served_within_a_bounded_number_of_minutes(
             quota in 1_u32..70, due in prop::collection::vec(1_u32..9, 1..60),
         ) {
             let due: Vec<_> = due.into_iter().enumerate().collect();

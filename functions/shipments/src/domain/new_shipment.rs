@@ -1,4 +1,4 @@
-//! What a caller sends to register a shipment.
+//! The input that registers a shipment.
 
 use super::{GivenRecipient, ShipmentPhi};
 use crate::tracking_number::{Classified, TrackingNumber};
@@ -12,7 +12,7 @@ common::input! {
     /// A parcel that already has a UPS number.
     pub struct NewShipment {
         required tracking_number: GivenNumber,
-        /// Registers the number though its check digit is not right, as some numbers' are.
+        /// Registers the number even if its check digit is wrong, because the numbers of some real parcels are.
         optional accept_tracking_number: bool,
         optional reference: ShortText,
         required recipient: GivenRecipient,
@@ -22,7 +22,7 @@ common::input! {
     }
 }
 
-/// A [`NewShipment`] whose number is right, or was insisted on.
+/// A [`NewShipment`] whose check digit is right, or whose caller set `accept_tracking_number`.
 #[derive(Debug)]
 pub struct Registration {
     pub phi: ShipmentPhi,
@@ -31,12 +31,12 @@ pub struct Registration {
 
 impl FromJson for Registration {
     fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
-        // Looked at before the rest, which may not parse: all that is wrong is said at once.
+        // Read before the other fields, which may not parse, so that one answer lists all errors.
         let insists = value.get("accept_tracking_number") == Some(&Value::Bool(true));
         let number = value.get("tracking_number").and_then(Value::as_str).map(TrackingNumber::classify);
         if matches!(number, Some(Classified::BadCheckDigit { .. })) && !insists {
             let field = if at.is_empty() { "tracking_number".to_owned() } else { format!("{at}.tracking_number") };
-            let message = "the check digit is not right; send `accept_tracking_number` to register the number all the same";
+            let message = "the check digit is wrong; send `accept_tracking_number` to register the number anyway";
             errors.push(FieldError::new(field, "bad_check_digit", message));
         }
         let new = NewShipment::from_json(value, at, errors)?;
@@ -62,7 +62,7 @@ impl JsonSchema for Registration {
     }
 }
 
-/// A text in the form of a UPS number, whatever its check digit. Any other is `not_ups`.
+/// A text in the form of a UPS number, with any check digit. Other texts are `not_ups`.
 #[derive(Debug, JsonSchema)]
 #[schemars(inline)]
 pub struct GivenNumber(pub TrackingNumber);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_check_digit_is_let_pass_only_when_insisted_on() {
+    fn wrong_check_digit_is_accepted_only_with_accept_tracking_number() {
         let mut doubtful = body("1Z1234567891234551");
         let refused = [("tracking_number".to_owned(), "bad_check_digit")];
         assert_eq!(errors_of(doubtful.clone()), refused);
@@ -104,14 +104,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_ups_number_is_refused_even_when_insisted_on() {
+    fn text_that_is_not_a_ups_number_is_refused_even_if_accepted_by_flag() {
         let mut other = body("9400111899223197428490");
         other["accept_tracking_number"] = json!(true);
         assert_eq!(errors_of(other), [("tracking_number".to_owned(), "not_ups")]);
     }
 
     #[test]
-    fn no_message_repeats_what_was_sent() {
+    fn error_messages_do_not_repeat_the_input() {
         let mut errors = Vec::new();
         let mut sent = body("SECRETNUMBER");
         sent["recipient"]["name"] = json!("");

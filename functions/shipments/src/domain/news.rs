@@ -1,7 +1,7 @@
-//! What the carrier says of a parcel, and what of it is kept.
+//! The carrier's report about a parcel, and the parts of it that are stored.
 //!
-//! Where a parcel was seen and the carrier's words are PHI. Who received it, the signature, the photograph, addresses and
-//! reference numbers are not kept at all: there is no place for them in these types.
+//! The places where a parcel was seen and the carrier's descriptions are PHI. The receiver, the signature, the photograph,
+//! addresses and reference numbers are not stored: these types have no fields for them.
 
 use super::{Shipment, Status};
 use common::Timestamp;
@@ -12,7 +12,7 @@ use jiff::{
 use phi::{LongText, ShortText};
 
 phi::sealed_fields! {
-    /// What of a parcel's latest news is PHI.
+    /// The PHI of a parcel's latest report.
     #[derive(Clone, Debug, Default, PartialEq)]
     pub struct NewsPhi in "shipment_news" {
         1 => status_description: Option<LongText>,
@@ -21,7 +21,7 @@ phi::sealed_fields! {
 }
 
 phi::sealed_fields! {
-    /// What of a scan is PHI.
+    /// The PHI of a scan.
     #[derive(Clone, Debug, PartialEq)]
     pub struct ScanPhi in "shipment_events" {
         1 => description: Option<LongText>,
@@ -38,19 +38,19 @@ phi::phi_struct! {
     }
 }
 
-/// When the carrier expects to deliver, in the destination's own time and in the carrier's own words.
+/// The expected delivery, in the destination's local time and as the carrier reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
     pub date: Date,
-    /// The window's start, where the carrier tells one.
+    /// The window's start, if the carrier gives one.
     pub from: Option<Time>,
     /// The window's end, or the time that the carrier has committed itself to.
     pub to: Option<Time>,
 }
 
 impl Estimate {
-    /// The end of the window; a day without one ends as the carrier's day does, at 21:00. Where the clocks skip that time it is as
-    /// much later, and where they repeat it, it is the first (RFC 5545).
+    /// The end of the window. A day without a window ends at 21:00, the end of the carrier's day. If the clocks skip that time,
+    /// it moves later by the skipped duration; if they repeat it, the first occurrence counts (RFC 5545).
     pub fn end_in(&self, zone: &TimeZone) -> Option<Timestamp> {
         const END_OF_DAY: Time = time(21, 0, 0, 0);
         let local = self.date.to_datetime(self.to.unwrap_or(END_OF_DAY));
@@ -59,11 +59,11 @@ impl Estimate {
     }
 }
 
-/// The latest that is known of a parcel.
+/// The latest report about a parcel.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct News {
-    /// The instant by which the carrier expects to deliver, where the destination's time zone is known. Kept beside `estimate`,
-    /// because it was all that was kept once.
+    /// The instant by which the carrier expects to deliver, if the destination's time zone is known. It is stored beside
+    /// `estimate`, because older records have only this.
     pub eta: Option<Timestamp>,
     pub estimate: Option<Estimate>,
     pub last_event: Option<LastScan>,
@@ -77,15 +77,15 @@ pub struct LastScan {
     pub status: Status,
 }
 
-/// Something that happened to a parcel.
+/// One event of a parcel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scan {
-    /// Tells it from every other scan of the parcel, however often and in whatever order the carrier tells of it. It may hold
-    /// PHI, and is kept as a token only.
+    /// Distinguishes this scan from every other scan of the parcel, for any number and order of reports. It may contain PHI, so
+    /// only a token of it is stored.
     pub identity: String,
     pub when: ScanTime,
     pub status: Status,
-    /// The carrier's own type and code, as they came.
+    /// The carrier's own type and code, unchanged.
     pub kind: String,
     pub code: String,
     pub phi: ScanPhi,
@@ -98,11 +98,11 @@ impl Scan {
     }
 }
 
-/// When a scan was, as exactly as the carrier says it.
+/// The time of a scan, as precise as the carrier gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScanTime {
     Instant(Timestamp),
-    /// The place's own time, in a zone that was not told: `2026-01-31T09:30:00`. Its instant is up to 14 hours off.
+    /// The local time at the place, in an unknown zone: `2026-01-31T09:30:00`. Its instant is up to 14 hours off.
     Local {
         text: String,
         about: Timestamp,
@@ -111,7 +111,7 @@ pub enum ScanTime {
 }
 
 impl ScanTime {
-    /// Where the scan stands among others. It is an order, not a time.
+    /// The scan's position in the order of scans. It is an order and not a time.
     pub fn position(&self) -> Timestamp {
         match self {
             Self::Instant(at) | Self::Local { about: at, .. } => *at,
@@ -120,22 +120,22 @@ impl ScanTime {
     }
 }
 
-/// One answer of the carrier's about a parcel that it knows.
+/// One answer of the carrier about a parcel that it knows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     pub status: Status,
     pub description: Option<LongText>,
     pub eta: Option<Timestamp>,
     pub estimate: Option<Estimate>,
-    /// In any order; of the same moment, the later one last.
+    /// In any order; of scans at the same moment, the later one comes last.
     pub scans: Vec<Scan>,
 }
 
 impl Report {
-    /// What is to be remembered of it.
+    /// The parts of the report that are stored.
     pub fn news(&self) -> News {
         let dated = self.scans.iter().filter(|scan| scan.when != ScanTime::Unknown);
-        // A label is no news of a parcel that was seen, whatever the clock of its printer said.
+        // A label is older than every scan of the parcel, whatever the clock of its printer said.
         let newest = dated.max_by_key(|scan| (!scan.is_label(), scan.when.position()));
         News {
             eta: self.eta,
@@ -150,8 +150,8 @@ impl Report {
 }
 
 impl Shipment {
-    /// Takes what the carrier says, and names the fields that differ afterwards. The version moves with the status and with
-    /// nothing else.
+    /// Applies the carrier's report, and returns the names of the fields that differ afterwards. Only a change of the status
+    /// increases the version.
     pub fn hear(&mut self, report: &Report, now: Timestamp) -> Vec<&'static str> {
         let (before, news) = (std::mem::take(&mut self.news), report.news());
         let differs = [
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_moves_with_the_status_alone() {
+    fn version_increases_only_with_the_status() {
         let mut shipment = shipment();
         let heard = report(vec![scan(ScanTime::Instant(NOW), "a")]);
         assert_eq!(shipment.hear(&heard, LATER), ["status", "status_description", "last_event"]);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_is_stamped_later_is_not_the_last_event() {
+    fn label_with_a_later_time_is_not_the_last_event() {
         let label = Scan { status: Status::LabelCreated, kind: "M".to_owned(), ..scan(ScanTime::Instant(LATER), "label") };
         let scans = vec![scan(ScanTime::Instant(NOW), "picked up"), label.clone()];
         let news = report(scans).news();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn an_estimate_ends_in_the_destinations_own_time_all_year() {
+    fn estimate_ends_in_the_destinations_local_time_all_year() {
         let zone = |name| TimeZone::get(name).unwrap();
         let on = |date: Date| Estimate { date, from: None, to: Some(time(15, 30, 0, 0)) };
         let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_scan_is_the_last_event_in_whatever_order_they_come() {
+    fn newest_scan_is_the_last_event_for_any_order_of_arrival() {
         let local = ScanTime::Local { text: "2026-01-02".to_owned(), about: LATER };
         let mut scans = vec![scan(ScanTime::Instant(NOW), "a"), scan(local, "b"), scan(ScanTime::Unknown, "c")];
         for _ in 0..3 {

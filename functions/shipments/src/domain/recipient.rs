@@ -1,4 +1,4 @@
-//! Whom a parcel goes to.
+//! The recipient of a parcel.
 
 use common::{FieldError, input::FromJson};
 use phi::{Address, CountryCode, Email, GivenPhone, PersonName, Phone, PostalCode, ShortText};
@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 
 phi::phi_struct! {
-    /// Whom a parcel goes to.
+    /// The recipient of a parcel.
     pub struct Recipient: "a recipient" {
         name: PersonName,
         phone: Option<Phone>,
@@ -16,12 +16,12 @@ phi::phi_struct! {
     }
 }
 
-// The same two as a caller sends them: read field by field, so that everything that is wrong is said at once.
+// The input forms of the two types. They are read field by field, so that one answer lists all errors.
 common::input! {
-    /// Whom a parcel goes to.
+    /// The recipient of a parcel.
     pub struct RecipientInput {
         required name: PersonName,
-        /// Stored in E.164's form. One without a country code is a number of the address's country.
+        /// Stored in E.164's form. A number without a country code belongs to the address's country.
         optional phone: GivenPhone,
         optional email: Email,
         required address: AddressInput,
@@ -33,15 +33,15 @@ common::input! {
         required line1: ShortText,
         optional line2: ShortText,
         required city: ShortText,
-        /// State, province or region, where the country has them.
+        /// State, province or region, in countries that have them.
         optional state: ShortText,
-        /// Required where the country has them.
+        /// Required in countries that have postal codes.
         optional postal_code: PostalCode,
         required country: CountryCode,
     }
 }
 
-/// A recipient whose phone and postal code are such as their country has.
+/// A recipient whose phone number and postal code fit the country.
 #[derive(Debug)]
 pub struct GivenRecipient(pub Recipient);
 
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phone_number_is_completed_by_the_country_of_the_address() {
+    fn phone_number_gets_the_country_code_of_the_address() {
         let phone = |written: &str, code: &str, country| read(json!(written), json!(code), country).unwrap().phone.unwrap();
         assert_eq!(phone("(555) 010-4477", "89501", "US").as_str(), "+15550104477");
         assert_eq!(phone("020 7946 0958", "SW1A 1AA", "GB").as_str(), "+442079460958");
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_postal_code_is_required_where_the_country_has_them_and_fits_it() {
+    fn postal_code_is_required_and_checked_by_country() {
         let wrong = |code| Err(vec![("recipient.address.postal_code".to_owned(), code)]);
         assert_eq!(read(json!(null), json!(null), "US"), wrong("required"));
         assert_eq!(read(json!(null), json!("SW1A 1AA"), "US"), wrong("invalid"));
@@ -122,14 +122,14 @@ mod tests {
     }
 
     #[test]
-    fn both_are_said_at_once() {
+    fn errors_of_phone_and_postal_code_are_reported_together() {
         let errors = read(json!("1234"), json!("x1"), "US").unwrap_err();
         assert_eq!(errors, [("recipient.address.postal_code".to_owned(), "invalid"), ("recipient.phone".to_owned(), "invalid")]);
     }
 
-    /// What was sealed before phones had one form and countries their postal codes.
+    /// A recipient that was sealed before phone numbers had one form and postal codes were checked.
     #[test]
-    fn recipients_that_were_sealed_before_still_open() {
+    fn recipient_sealed_under_older_rules_still_opens() {
         for phone in ["5550104", "+4402079460958", "+0000000", "15550104477"] {
             let stored = json!({"name": "Ada Test", "phone": phone, "email": null, "address": {"line1": "1 Way", "line2": null,
                 "city": "Town", "state": null, "postal_code": "SW1A 1AA", "country": "US"}});

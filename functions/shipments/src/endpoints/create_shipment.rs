@@ -62,7 +62,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn a_marketer_registers_a_shipment() {
+    async fn marketer_registers_a_shipment() {
         let app = App::start().await;
         let answer = create(&app, Acme, body(1)).await;
         let marketer = app.user_id(Acme, Role::Marketer);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_is_required_is_required() {
+    async fn shipment_with_only_the_required_fields_is_registered() {
         let app = App::start().await;
         let address = json!({"line1": "1 Way", "city": "Reno", "postal_code": "89501", "country": "US"});
         let least = json!({"tracking_number": " 1z ciets t01 1111 1114 ", "recipient": {"name": "Ada", "address": address}});
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn phone_and_postal_code_are_read_by_the_country_of_the_address() {
+    async fn phone_and_postal_code_are_checked_by_country_of_the_address() {
         let app = App::start().await;
         let sent = |n: u32, phone: &str, postal_code: Value, country: &str| {
             let mut sent = body(n);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_that_is_kept_shows_phi() {
+    async fn stored_and_logged_data_contains_no_phi() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         assert_eq!(get(&app, Acme, &id).await.status, 200);
@@ -166,14 +166,14 @@ mod tests {
         assert_eq!(void(&app, &id).await.status, 200);
 
         let kept = everything_kept(&app).await.to_lowercase();
-        assert!(kept.contains(&id), "the text is that of the tables");
+        assert!(kept.contains(&id), "the text contains the tables' rows");
         for phi in ["sentinel", "15555550147", "555 0147", "89501", &number(1).to_lowercase()] {
             assert!(!kept.contains(phi), "`{phi}` is kept in the clear");
         }
     }
 
     #[tokio::test]
-    async fn a_number_is_registered_once_in_a_tenant_and_again_in_another() {
+    async fn tracking_number_is_unique_within_a_tenant_only() {
         let app = App::start().await;
         created(&app, Acme, body(1)).await;
         let mut other_spelling = body(1);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_racing_creators_exactly_one_wins() {
+    async fn concurrent_registrations_of_a_number_create_one_shipment() {
         let app = App::start().await;
         let (marketer, admin) = (app.as_role(Acme, Role::Marketer), app.as_role(Acme, Role::TenantAdmin));
         let calls = [&marketer, &admin].map(|who| who.call(endpoint("create_shipment")).json(body(1)));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_repeated_key_gets_the_first_answer_and_does_nothing() {
+    async fn repeated_idempotency_key_replays_the_answer_without_a_second_shipment() {
         let app = App::start().await;
         let call = || app.as_role(Acme, Role::Marketer).call(endpoint("create_shipment")).key("key-1");
         let first = call().json(body(1)).await;
@@ -213,7 +213,7 @@ mod tests {
 
         let other = call().json(body(2)).await;
         assert_eq!((other.status, other.code()), (422, "idempotency_mismatch"));
-        // The key is the caller's own: in another tenant, and from another caller, it is another key.
+        // An idempotency key belongs to its caller: in another tenant, or from another caller, it is another key.
         let birch = app.as_role(Birch, Role::Marketer).call(endpoint("create_shipment")).key("key-1").json(body(1)).await;
         let admin = app.as_role(Acme, Role::TenantAdmin).call(endpoint("create_shipment")).key("key-1").json(body(2)).await;
         assert_eq!((birch.status, admin.status), (201, 201));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_is_required() {
+    async fn create_without_idempotency_key_is_refused() {
         let app = App::start().await;
         let call = app.as_role(Acme, Role::Marketer).call(endpoint("create_shipment")).without("Idempotency-Key");
         let answer = call.json(body(1)).await;
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_doubtful_number_is_registered_only_when_insisted_on() {
+    async fn wrong_check_digit_is_registered_only_with_accept_tracking_number() {
         let app = App::start().await;
         let mut doubtful = body(1);
         doubtful["tracking_number"] = json!("1Z1234567891234551");
@@ -238,7 +238,7 @@ mod tests {
         doubtful["accept_tracking_number"] = json!(true);
         let answer = create(&app, Acme, doubtful.clone()).await;
         assert_eq!((answer.status, &answer.json["tracking_number"]), (201, &json!("1Z1234567891234551")));
-        // It was stored, and is read back, as it is.
+        // The number is stored and read back unchanged.
         assert_eq!(get(&app, Acme, answer.json["shipment_id"].as_str().unwrap()).await.text, answer.text);
 
         doubtful["tracking_number"] = json!("9400111899223197428490");
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn everything_that_is_wrong_is_said_at_once() {
+    async fn all_input_errors_are_reported_together() {
         let app = App::start().await;
         let wrong = json!({
             "tracking_number": "1Z1234567891234551",
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_marketers_tenant_administrators_and_keys_with_the_scope_may_register() {
+    async fn create_is_permitted_only_to_marketer_tenant_admin_and_scoped_key() {
         let app = App::start().await;
         for role in Role::ALL {
             let answer = app.as_role(Acme, role).call(endpoint("create_shipment")).json(body(role as u32)).await;
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_shipment_is_assigned_to_active_members_only() {
+    async fn shipment_created_for_an_inactive_assignee_is_refused() {
         let app = App::start().await;
         let mut new = body(1);
         for stranger in [app.user_id(Birch, Role::Provider).to_string(), format!("usr_{:032x}", 7)] {
@@ -296,7 +296,7 @@ mod tests {
             assert_eq!(errors(&create(&app, Acme, new.clone()).await), [("assigned_to", "unknown_member")]);
         }
         assert_eq!((events(&app, Acme).await, audit(&app, Birch).await), (vec![], vec![]));
-        // A colleague, and the caller itself.
+        // The caller can assign it to a colleague or to themselves.
         for (n, role) in [(1, Role::Provider), (2, Role::Marketer)] {
             let mut new = body(n);
             new["assigned_to"] = json!(app.user_id(Acme, role));
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_takes_two_calls_to_dynamodb_and_none_to_kms() {
+    async fn create_shipment_makes_two_dynamodb_calls_and_no_kms_call() {
         let app = App::start().await;
         created(&app, Acme, body(1)).await;
         count_from_here(&app);

@@ -1,4 +1,4 @@
-//! Registers up to 100 shipments, each by itself: one that is refused does not fail the others.
+//! Registers up to 100 shipments, each independently: a refused one does not fail the others.
 
 use crate::{
     domain::{NewShipment, Registration},
@@ -26,7 +26,7 @@ common::input! {
     }
 }
 
-/// Shipments that have not been looked into yet: each is, when its turn comes.
+/// Shipments that have not been parsed yet. Each is parsed when its turn comes.
 pub struct Unread(Vec<Value>);
 
 impl FromJson for Unread {
@@ -63,12 +63,12 @@ impl Operation for CreateShipments {
     const SUMMARY: &'static str = "Register up to 100 shipments, with a result for each";
     const ROUTE: Route = Route::post("/v1/shipments/batch");
     const DATA: Data = Data::Phi;
-    // A batch of a hundred is a hundred transactions: ten ordinary calls.
+    // A batch of a hundred is a hundred transactions. It costs as much as ten ordinary calls.
     const COST: u32 = 10;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search];
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Required;
-    /// A hundred shipments of the greatest length are two million bytes where every character is one that JSON writes as twelve (an
-    /// escaped surrogate pair), as some clients write all that is not ASCII.
+    /// A hundred shipments of the maximum length are two million bytes if JSON writes every character in twelve bytes (an escaped
+    /// surrogate pair). Some clients escape all characters that are not ASCII.
     const BODY_LIMIT: usize = 2 * 1024 * 1024;
     const SAMPLE: Sample = Sample::body(
         r#"{
@@ -123,7 +123,7 @@ mod tests {
         app.as_role(Acme, role).call(endpoint("create_shipments")).json(json!({"shipments": shipments}))
     }
 
-    /// Status of every item, and the code of its error.
+    /// The status of every item, and the code of its error.
     fn outcomes(answer: &Value) -> Vec<(u64, u64, &str)> {
         let items = answer["items"].as_array().unwrap().iter();
         items
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_bad_item_does_not_fail_the_others() {
+    async fn batch_with_one_bad_item_registers_the_others() {
         let app = App::start().await;
         created(&app, Acme, body(9)).await;
         let mut stranger = body(4);
@@ -161,7 +161,7 @@ mod tests {
         let first = &answer.json["items"][0]["result"];
         assert_eq!(*first, get(&app, Acme, first["shipment_id"].as_str().unwrap()).await.json);
 
-        // Each item has an event of its own, whatever became of it, and each shipment told of itself.
+        // Each item has its own audit event, whether it succeeded or not, and each shipment has its own domain event.
         let log = audit(&app, Acme).await;
         let mut statuses: Vec<_> =
             log.iter().filter(|e| e["type"] == "api.create_shipments").map(|e| e["status"].as_u64().unwrap()).collect();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_two_items_with_one_number_one_is_registered() {
+    async fn batch_with_a_repeated_number_registers_it_once() {
         let app = App::start().await;
         let answer = batch(&app, Role::Marketer, json!([body(1), body(1)])).await;
         assert_eq!((&answer.json["succeeded"], &answer.json["failed"]), (&json!(1), &json!(1)));
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_repeated_batch_gets_the_first_answer_and_registers_nothing() {
+    async fn repeated_batch_replays_the_answer_and_registers_nothing() {
         let app = App::start().await;
         let items = json!([body(1), {"colour": "red"}, body(2)]);
         let first = batch(&app, Role::Marketer, items.clone()).key("key-1").await;
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_batch_has_one_to_a_hundred_items() {
+    async fn batch_of_zero_or_over_a_hundred_items_is_refused() {
         let app = App::start().await;
         let many = vec![json!({}); 101];
         for wrong in [json!([]), json!(many), json!(null), json!({"0": body(1)})] {
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!((&all.json["succeeded"], &all.json["failed"]), (&json!(100), &json!(0)), "{}", all.text);
     }
 
-    /// Every character of the greatest length, and written as clients write it that escape all that is not ASCII.
+    /// Every field has its maximum length, and the body escapes all characters that are not ASCII, as some clients do.
     #[tokio::test]
     async fn batch_of_a_hundred_items_of_the_greatest_length_is_registered_and_no_more_is_read() {
         let app = App::start().await;
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(answer.status, 200, "{}", answer.text);
         assert_eq!((&answer.json["succeeded"], &answer.json["failed"]), (&json!(100), &json!(0)), "{}", answer.json["items"][0]);
         assert_eq!(events(&app, Birch).await, []);
-        // White space fills it up to the limit, and one byte more is too much.
+        // White space fills the body up to the limit; one more byte is too much.
         let filled = |length| format!("{escaped}{}", " ".repeat(length - escaped.len()));
         assert_eq!(send(filled(endpoint.body_limit)).await.status, 200);
         let over = send(filled(endpoint.body_limit + 1)).await;
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_marketers_tenant_administrators_and_keys_with_the_scope_may_register() {
+    async fn batch_is_permitted_only_to_marketer_tenant_admin_and_scoped_key() {
         let app = App::start().await;
         for role in Role::ALL {
             let answer = batch(&app, role, json!([body(role as u32)])).await;

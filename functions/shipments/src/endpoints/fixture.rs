@@ -1,4 +1,4 @@
-//! What the tests of these endpoints share.
+//! Helpers that the tests of these endpoints share.
 
 use super::ALL;
 use crate::tracking_number::{Classified, TrackingNumber};
@@ -15,7 +15,7 @@ pub(crate) fn endpoint(name: &str) -> &'static AnyEndpoint {
     testing::find(ALL, name)
 }
 
-/// The `n`th of many numbers with a right check digit.
+/// The `n`th of many numbers with a valid check digit.
 pub(crate) fn number(n: u32) -> String {
     let body = format!("1ZCIETST{n:09}");
     match TrackingNumber::classify(&format!("{body}0")) {
@@ -38,14 +38,14 @@ pub(crate) fn body(n: u32) -> Value {
     })
 }
 
-/// Registers a shipment as a marketer; the next is registered a second later.
+/// Registers a shipment as a marketer. The clock then advances by one second.
 pub(crate) async fn create(app: &App, tenant: Tenant, body: Value) -> Answer {
     let answer = app.as_role(tenant, Role::Marketer).call(endpoint("create_shipment")).json(body).await;
     app.clock().advance(Duration::from_secs(1));
     answer
 }
 
-/// The same where it must succeed: its id.
+/// Like `create`, for a call that must succeed; returns the id.
 pub(crate) async fn created(app: &App, tenant: Tenant, body: Value) -> String {
     let answer = create(app, tenant, body).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
@@ -86,14 +86,14 @@ pub(crate) fn errors(answer: &Answer) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// What a tenant's users did, oldest first: without what making the tenant has left on record.
+/// The audit events of a tenant's users, oldest first, without the events of the tenant's creation.
 pub(crate) async fn audit(app: &App, tenant: Tenant) -> Vec<Value> {
     let mut events = app.audit(tenant).await;
     events.retain(|e| e["actor"]["type"] == "user");
     events
 }
 
-/// The newest of them, without what differs from run to run.
+/// The newest of these events, without the members that differ between runs.
 pub(crate) async fn last_audit(app: &App, tenant: Tenant) -> Value {
     let event = audit(app, tenant).await.pop().expect("an audit event");
     let fields =
@@ -109,13 +109,13 @@ pub(crate) async fn events(app: &App, tenant: Tenant) -> Vec<(String, Value)> {
     events.into_iter().map(|e| (e["schema"].as_str().unwrap().to_owned(), e["payload"].clone())).collect()
 }
 
-/// Lets the callers' budgets be whole again, and counts calls from here on.
+/// Resets the callers' rate limits, and counts calls from here on.
 pub(crate) fn count_from_here(app: &App) {
     app.clock().advance(Duration::from_secs(2));
     app.reset_calls();
 }
 
-/// Everything that is stored or logged, as one text.
+/// All stored and logged data, as one text.
 pub(crate) async fn everything_kept(app: &App) -> String {
     let mut text = String::new();
     for table in ["RecordsTable", "LedgerTable", "KeysTable", "EphemeraTable"] {

@@ -45,7 +45,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn what_is_in_a_parcel_is_shown_for_treatment_and_to_those_who_sent_it_and_otherwise_named_as_left_out() {
+    async fn contents_are_redacted_unless_for_treatment_or_by_the_sender() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         for (role, purpose, shown) in [
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_viewer_sees_what_was_registered() {
+    async fn viewer_gets_the_registered_shipment() {
         let app = App::start().await;
         let new = create(&app, Acme, body(1)).await;
         let id = new.json["shipment_id"].as_str().unwrap();
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_tenants_shipment_looks_like_none() {
+    async fn get_of_another_tenants_shipment_answers_like_a_missing_one() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         let missing = format!("shp_{:032x}", 7);
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_may_not_see_shipments_is_told_that_there_is_none() {
+    async fn get_without_permission_is_404() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         for role in Role::ALL {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_takes_three_calls_to_dynamodb_and_none_to_kms() {
+    async fn get_shipment_makes_three_dynamodb_calls_and_no_kms_call() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         assert_eq!(get(&app, Acme, &id).await.status, 200);

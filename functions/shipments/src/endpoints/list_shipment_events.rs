@@ -1,4 +1,4 @@
-//! Lists what happened to a shipment's parcel, newest first.
+//! Lists the tracking events of a shipment, newest first.
 
 use crate::{
     domain::{Location, ScanPhi, ShipmentId, Status},
@@ -13,27 +13,27 @@ use serde::Serialize;
 pub struct ListShipmentEvents;
 
 common::input! {
-    /// Which part of the list.
+    /// The part of the list to return.
     pub struct EventFilters {
         optional limit: Limit,
         optional cursor: String,
     }
 }
 
-/// Something that the carrier says happened to a parcel.
+/// An event of a parcel, as the carrier reported it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ShipmentEvent {
-    /// Null where the carrier does not tell the time zone.
+    /// Null if the carrier does not give the time zone.
     pub occurred_at: Option<Timestamp>,
-    /// The date or time at that place, where the carrier does not tell the time zone.
+    /// The date or time at that place, if the carrier does not give the time zone.
     pub local_time: Option<String>,
-    /// `UNKNOWN` where the carrier's type and code are none that we know.
+    /// `UNKNOWN` if the carrier's type and code are not in our table.
     pub status: Status,
     /// The carrier's own type, such as `I`.
     pub carrier_type: String,
     /// The carrier's own code, such as `021`.
     pub carrier_code: String,
-    /// The carrier's own words.
+    /// The carrier's own description.
     pub description: Disclosed<Option<LongText>>,
     /// The town; never an address.
     pub location: Disclosed<Option<Location>>,
@@ -43,13 +43,13 @@ pub struct ShipmentEvent {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct EventPage {
     pub items: Vec<ShipmentEvent>,
-    /// Where the next page starts; null says that there is none.
+    /// The cursor of the next page; null if there is none.
     pub next_cursor: Option<String>,
 }
 
 impl Operation for ListShipmentEvents {
     const NAME: &'static str = "list_shipment_events";
-    const SUMMARY: &'static str = "List what happened to a shipment's parcel, newest first";
+    const SUMMARY: &'static str = "List the tracking events of a shipment, newest first";
     const ROUTE: Route = Route::get("/v1/shipments/{shipment_id}/events");
     const DATA: Data = Data::Phi;
     const NEEDS: &'static [Need] = &[Need::Read, Need::Seal, Need::Search];
@@ -98,7 +98,7 @@ mod tests {
     use testing::Tenant::{Acme, Birch};
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn who_may_see_a_shipment_sees_its_events_and_nobody_else_does() {
+    async fn events_are_listed_only_for_callers_who_may_see_the_shipment() {
         let world = world().await;
         let id = world.shipment(Acme, 1).await;
         let list = |tenant, role| world.app.as_role(tenant, role).call(endpoint("list_shipment_events")).path("shipment_id", &id);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_cursor_is_good_for_its_own_shipment_only() {
+    async fn cursor_of_another_shipment_is_refused() {
         let world = world().await;
         let (one, two) = (world.shipment(Acme, 1).await, world.shipment(Acme, 2).await);
         for n in [1, 2] {

@@ -1,4 +1,4 @@
-//! Lists shipments, newest first: all, or those of a status, of an assignee, or of both.
+//! Lists shipments, newest first: all, or those with a status, with an assignee, or with both.
 
 use crate::{
     domain::Status,
@@ -18,7 +18,7 @@ use std::borrow::Cow;
 pub struct ListShipments;
 
 common::input! {
-    /// Which shipments to list.
+    /// The shipments to list.
     pub struct ShipmentFilters {
         optional status: Status,
         optional assigned_to: UserId,
@@ -31,7 +31,7 @@ common::input! {
     }
 }
 
-/// Fields that a shipment has and no list is filtered by.
+/// Fields of a shipment by which a list cannot be filtered.
 const UNSERVED: [&str; 14] = [
     "carrier",
     "contents",
@@ -49,14 +49,14 @@ const UNSERVED: [&str; 14] = [
     "updated_before",
 ];
 
-/// [`ShipmentFilters`] that one index serves.
+/// [`ShipmentFilters`] that one index can serve.
 #[derive(Debug)]
 pub struct ServedFilters(ShipmentFilters);
 
 impl FromJson for ServedFilters {
     fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
         if let Some(name) = UNSERVED.into_iter().find(|name| value.get(name).is_some()) {
-            let message = "a list is filtered by `status` and `assigned_to`; a number or a reference is searched for";
+            let message = "filter a list by `status` and `assigned_to`; to find a number or a reference, use the search";
             errors.push(FieldError::new(name, "filter_combination", message));
             return None;
         }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_is_filtered_by_status_and_by_assignee_and_newest_first() {
+    async fn list_filters_by_status_and_assignee_newest_first() {
         let app = App::start().await;
         let [one, two, three] = three(&app).await;
         let provider = app.user_id(Acme, Role::Provider).to_string();
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_shows_whole_shipments_and_leaves_each_on_record() {
+    async fn list_shows_whole_shipments_and_audits_each() {
         let app = App::start().await;
         let [one, two, three] = three(&app).await;
         let page = list(&app, Acme, &[]).await;
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pages_follow_one_another_without_a_gap_or_a_repeat() {
+    async fn pages_have_no_gap_and_no_repeat() {
         let app = App::start().await;
         let mut expected = Vec::new();
         for n in 1..=7 {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cursor_fits_the_list_that_it_was_made_for_and_no_other() {
+    async fn cursor_of_another_list_is_refused() {
         let app = App::start().await;
         for n in 1..=3 {
             created(&app, Acme, body(n)).await;
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_range_of_time_includes_its_beginning_and_not_its_end() {
+    async fn time_range_includes_its_start_and_excludes_its_end() {
         let app = App::start().await;
         let mut made = Vec::new();
         for n in 0..4 {
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_no_index_serves_is_refused_by_name() {
+    async fn filter_without_an_index_is_refused_by_name() {
         let app = App::start().await;
         let phi = list(&app, Acme, &[("status", "UNKNOWN"), ("reference", "x")]).await;
         assert_eq!((phi.status, phi.code()), (422, "filter_combination"));
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_is_for_those_who_may_read() {
+    async fn list_without_permission_is_refused() {
         let app = App::start().await;
         for role in Role::ALL {
             let answer = app.as_role(Acme, role).call(endpoint("list_shipments")).await;
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_takes_three_calls_to_dynamodb_and_none_to_kms() {
+    async fn list_shipments_makes_three_dynamodb_calls_and_no_kms_call() {
         let app = App::start().await;
         created(&app, Acme, body(1)).await;
         created(&app, Acme, body(2)).await;
@@ -275,9 +275,9 @@ mod tests {
         assert_eq!(app.calls().kms, [""; 0]);
     }
 
-    /// Nothing is filtered after it was read, and no more is asked for than a page: so DynamoDB reads what it returns.
+    /// The query filters nothing after reading and requests no more than a page, so DynamoDB reads only the returned items.
     #[tokio::test]
-    async fn one_query_reads_no_more_than_it_returns() {
+    async fn list_query_reads_only_the_returned_items() {
         let app = App::start().await;
         three(&app).await;
         let provider = app.user_id(Acme, Role::Provider).to_string();

@@ -1,4 +1,5 @@
-//! Has the carrier asked about a shipment now. The answer says that it will be, not what it said.
+//! Requests an immediate poll of the carrier for a shipment. The answer confirms the request; it does not wait for the carrier's
+//! reply.
 
 use crate::{
     domain::{RefreshRequested, ShipmentId},
@@ -11,17 +12,17 @@ use serde::Serialize;
 #[derive(Debug)]
 pub struct RefreshShipment;
 
-/// The carrier will be asked as soon as it may be.
+/// The carrier will be polled as soon as its limits allow.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Refreshing {
     pub shipment_id: ShipmentId,
-    /// When the carrier last answered: once this has moved, the shipment shows what it said.
+    /// The time of the carrier's last answer. Once it has advanced, the shipment shows the new data.
     pub last_carrier_poll_at: Option<Timestamp>,
 }
 
 impl Operation for RefreshShipment {
     const NAME: &'static str = "refresh_shipment";
-    const SUMMARY: &'static str = "Have the carrier asked about a shipment now";
+    const SUMMARY: &'static str = "Request an immediate carrier update of a shipment";
     const ROUTE: Route = Route::post("/v1/shipments/{shipment_id}/refresh");
     const DATA: Data = Data::Phi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal];
@@ -45,7 +46,7 @@ impl Endpoint for RefreshShipment {
         let Watch { shipment, poll } = cx.target();
         shipment.facts.may_change()?;
         let now = cx.now();
-        // What is due already stays due as it is: it may be in a queue.
+        // If the shipment is already due, its due time stays, because a message with this due time may be in a queue.
         let due_at = poll.due_at.filter(|at| *at <= now).unwrap_or(now);
         let changes = cx.changes();
         if poll.due_at != Some(due_at) {

@@ -1,4 +1,4 @@
-//! Finds shipments by number or by reference. A POST, so that neither stands in a URL.
+//! Finds shipments by tracking number or by reference. It is a POST, so that neither appears in a URL.
 
 use crate::{
     domain::GivenNumber,
@@ -15,11 +15,11 @@ use phi::ShortText;
 pub struct SearchShipments;
 
 common::input! {
-    /// What to search for: one of the two. A voided shipment is found, too.
+    /// The search term: a tracking number or a reference. Voided shipments are found, too.
     pub struct ShipmentSearch {
-        /// White space and letter case do not matter.
+        /// White space and letter case are ignored.
         optional tracking_number: GivenNumber,
-        /// The whole reference; letter case, how many spaces, and how Unicode composes and widens characters do not matter.
+        /// The whole reference. Letter case, the number of spaces, and Unicode composition and width are ignored.
         optional reference: ShortText,
         optional limit: PageSize,
         optional cursor: String,
@@ -76,7 +76,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn a_shipment_is_found_by_its_number_and_by_its_reference() {
+    async fn shipment_is_found_by_number_and_by_reference() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         created(&app, Acme, body(2)).await;
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_search_puts_what_it_found_on_record_and_not_what_it_sought() {
+    async fn search_audits_the_found_shipments_and_not_the_search_term() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         search(&app, Acme, json!({"reference": "Sentinel Order 1"})).await;
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_old_reference_finds_nothing_and_the_new_one_does() {
+    async fn changed_reference_is_found_and_the_old_one_is_not() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         assert_eq!(update(&app, Role::Marketer, &id, 1, json!({"reference": "Sentinel Other"})).await.status, 200);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_search_names_exactly_one_field() {
+    async fn search_without_exactly_one_field_is_refused() {
         let app = App::start().await;
         for wrong in [json!({}), json!({"tracking_number": number(1), "reference": "x"}), json!({"limit": 5})] {
             let answer = search(&app, Acme, wrong).await;
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_of_one_reference_are_found_page_by_page() {
+    async fn shipments_with_the_same_reference_are_found_page_by_page() {
         let app = App::start().await;
         let mut expected = Vec::new();
         for n in 1..=3 {
@@ -166,13 +166,13 @@ mod tests {
         assert_eq!(errors(&other), [("cursor", "invalid_cursor")]);
     }
 
-    /// The partition that a query named.
+    /// The partition of a query.
     fn partition(query: &Value) -> String {
         let values = query["ExpressionAttributeValues"].as_object().unwrap().values();
         values.filter_map(|value| value["S"].as_str()).find(|text| text.contains("SHIPMENTS#")).unwrap().to_owned()
     }
 
-    /// Moves a shipment in the index by reference to where the functions of before would have put it.
+    /// Moves a shipment in the index by reference to the key that earlier versions wrote.
     async fn index_as_before(app: &App, id: &str, new: &str, old: &str) {
         let row = app
             .dump("RecordsTable")
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn case_and_composition_do_not_matter_and_what_was_stored_before_is_found() {
+    async fn search_ignores_case_and_composition_and_finds_old_tokens() {
         let app = App::start().await;
         let mut made = Vec::new();
         for (n, reference) in [(1, "Straße 7"), (2, "STRASSE\u{3000}7"), (3, "strasse 7"), (4, "Strasse 8")] {
@@ -201,7 +201,7 @@ mod tests {
         for sought in ["Straße 7", "STRASSE 7", "strasse  7", "ＳＴＲＡẞＥ 7"] {
             assert_eq!(ids(&search(&app, Acme, json!({"reference": sought})).await), same, "{sought}");
         }
-        // The first was stored under the token of before, when `straße` was another text.
+        // The first was stored under the old token, when `straße` was a different text.
         search(&app, Acme, json!({"reference": "Straße 7"})).await;
         let asked = app.wire().asked("Query");
         let [.., new, old] = &asked[..] else { panic!("{asked:?}") };
@@ -210,7 +210,7 @@ mod tests {
         index_as_before(&app, &made[3], &new, &old).await;
         assert_eq!(ids(&search(&app, Acme, json!({"reference": "STRASSE 7"})).await), made[1..3]);
         assert_eq!(ids(&search(&app, Acme, json!({"reference": "straße 7"})).await), made[1..]);
-        // Page by page, in whatever pieces.
+        // Page by page, with pages of every size.
         for limit in 1..=4 {
             let (mut found, mut cursor) = (Vec::new(), json!(null));
             for _ in 0..6 {
@@ -224,13 +224,13 @@ mod tests {
             }
             assert_eq!(found, made[1..], "{limit} at a time");
         }
-        // Whoever writes it again writes it under the token of today.
+        // Writing the shipment again stores the current token.
         assert_eq!(update(&app, Role::Marketer, &made[3], 1, json!({"contents": "Sentinel other"})).await.status, 200);
         assert_eq!(ids(&search(&app, Acme, json!({"reference": "strasse 7"})).await), made[1..]);
     }
 
     #[tokio::test]
-    async fn a_search_is_for_those_who_may_read() {
+    async fn search_without_permission_is_refused() {
         let app = App::start().await;
         for role in Role::ALL {
             let answer = app.as_role(Acme, role).call(endpoint("search_shipments")).json(json!({"reference": "x"})).await;
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_takes_three_calls_to_dynamodb_and_none_to_kms() {
+    async fn search_makes_three_dynamodb_calls_and_no_kms_call() {
         let app = App::start().await;
         created(&app, Acme, body(1)).await;
         let sought = json!({"tracking_number": number(1)});

@@ -64,7 +64,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn a_marketer_changes_a_shipment() {
+    async fn marketer_changes_a_shipment() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         let provider = app.user_id(Acme, Role::Provider);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_write_seals_afresh() {
+    async fn every_write_seals_all_fields_under_a_new_key() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         let sealed = || async {
@@ -112,16 +112,16 @@ mod tests {
         let before = sealed().await;
         assert_eq!(update(&app, Role::Marketer, &id, 1, json!({"contents": "Sentinel bills"})).await.status, 200);
         let after = sealed().await;
-        // The same length, and no field as it was, though only one has changed.
+        // The length is the same, and no field's bytes are, although only one field has changed.
         assert_eq!(before.len(), after.len());
         let salt = 5..37;
         assert_ne!(before[salt.clone()], after[salt]);
         let same = before.iter().zip(&after).skip(91).filter(|(a, b)| a == b).count();
-        assert!(same < before.len() / 4, "{same} of {} bytes are as they were", before.len());
+        assert!(same < before.len() / 4, "{same} of {} bytes are unchanged", before.len());
     }
 
     #[tokio::test]
-    async fn a_patch_that_changes_nothing_writes_nothing() {
+    async fn patch_without_changes_writes_nothing() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         for same in [json!({}), json!({"contents": CONTENTS, "assigned_to": null})] {
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stale_version_is_refused_and_none_is_too() {
+    async fn update_with_a_stale_or_missing_version_is_refused() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         assert_eq!(update(&app, Role::Marketer, &id, 1, json!({"reference": "a"})).await.status, 200);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_two_racing_updates_of_one_version_exactly_one_wins() {
+    async fn concurrent_updates_of_one_version_apply_exactly_one() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         let one = update(&app, Role::Marketer, &id, 1, json!({"reference": "a"}));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_repeated_key_gets_the_first_answer_though_the_version_has_moved() {
+    async fn repeated_key_replays_the_answer_after_the_version_changed() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         let call = || {
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_tenants_shipment_looks_like_none() {
+    async fn update_of_another_tenants_shipment_answers_like_a_missing_one() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         let patch = |id: &str| {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_provider_changes_what_is_assigned_to_them_and_nothing_else() {
+    async fn provider_changes_only_assigned_shipments() {
         let app = App::start().await;
         let mut assigned = body(1);
         assigned["assigned_to"] = json!(app.user_id(Acme, Role::Provider));
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_may_see_but_not_change_is_told_so_and_others_are_told_nothing() {
+    async fn update_without_permission_is_403_for_readers_and_404_for_others() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         for (role, status) in [(Role::Viewer, 403), (Role::Analyst, 404), (Role::Auditor, 404), (Role::SuperAdmin, 404)] {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_shipment_is_assigned_to_active_members_only() {
+    async fn shipment_reassigned_to_an_inactive_member_is_refused() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         let stranger = json!({"assigned_to": app.user_id(Birch, Role::Provider), "reference": "a"});
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_four_fields_can_be_changed() {
+    async fn patch_of_any_other_field_is_refused() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         let wrong = json!({"tracking_number": number(2), "status": "DELIVERED", "recipient": {"name": ""}, "assigned_to": 7});
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_takes_three_calls_to_dynamodb_and_none_to_kms() {
+    async fn update_shipment_makes_three_dynamodb_calls_and_no_kms_call() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         count_from_here(&app);

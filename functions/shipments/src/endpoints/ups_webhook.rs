@@ -1,7 +1,7 @@
-//! Takes what UPS pushes, as a hint: the shipment is asked about sooner.
+//! Receives UPS's pushes. A push is only a hint: the shipment is polled sooner.
 //!
-//! The body holds a tracking number. It is read for its search token, and neither kept nor answered; whether anybody waits for
-//! that number is not told.
+//! The body contains a tracking number. The endpoint computes its search token, and neither stores the number nor returns it. The
+//! answer does not show whether any tenant has a shipment with that number.
 
 use common::{
     Data, IdempotencyKey, Need, Operation, PerNetwork, Public, PublicEndpoint, PushBody, RateLimit, Result, Route, Sample,
@@ -12,7 +12,7 @@ use serde::Serialize;
 #[derive(Debug)]
 pub struct UpsWebhook;
 
-/// It was received.
+/// The push was received.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Received {
     pub received: bool,
@@ -20,7 +20,7 @@ pub struct Received {
 
 impl Operation for UpsWebhook {
     const NAME: &'static str = "ups_webhook";
-    const SUMMARY: &'static str = "Take a tracking event that UPS pushes";
+    const SUMMARY: &'static str = "Receive a tracking event that UPS pushes";
     const ROUTE: Route = Route::post("/v1/webhooks/ups");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Search];
@@ -60,7 +60,7 @@ mod tests {
         Tenant::{Acme, Birch},
     };
 
-    /// Somebody asks for a token with this header and form.
+    /// Requests a token with this header and form.
     async fn ask(world: &World, authorization: Option<&str>, form: &str) -> Answer {
         let call = world.app.anonymous().call(endpoint("ups_webhook_token")).body(form);
         let call = call.header("Content-Type", "application/x-www-form-urlencoded");
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_push_makes_the_poll_come_sooner_and_is_believed_in_nothing() {
+    async fn push_makes_the_shipment_due_and_its_content_is_not_used() {
         let world = world().await;
         let (id, theirs) = (world.shipment(Acme, 1).await, world.shipment(Birch, 1).await);
         world.run("renew_track_alerts").await.unwrap();
@@ -101,21 +101,21 @@ mod tests {
         let token = token(&world).await;
         let answer = push(&world, &token, &event(1)).await;
         assert_eq!((answer.status, &answer.json), (200, &json!({"received": true})), "{}", answer.text);
-        // Both tenants wait for this number.
+        // Both tenants have a shipment with this number.
         assert_eq!((world.due(&id).await, world.due(&theirs).await), (Some(now(&world.app)), Some(now(&world.app))));
-        // However many pushes come, they put nothing off.
+        // Further pushes do not postpone the poll.
         world.wait(Duration::from_secs(10));
         push(&world, &token, &event(1)).await;
         assert!(world.due(&id).await.unwrap() < now(&world.app));
         world.round().await;
-        assert_eq!(get(&world.app, Acme, &id).await.json["status"], "LABEL_CREATED", "as the carrier says when asked");
+        assert_eq!(get(&world.app, Acme, &id).await.json["status"], "LABEL_CREATED", "the status comes from the poll");
         let kept = everything_kept(&world.app).await.to_lowercase();
         assert!(!kept.contains("sentinel") && !kept.contains(&number(1).to_lowercase()) && !kept.contains(&token.to_lowercase()));
     }
 
-    /// What the carrier has just said may be older than what it pushes.
+    /// An answer that the carrier just gave may be older than its push.
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_push_while_the_carrier_is_asked_has_it_asked_again() {
+    async fn push_during_a_poll_causes_another_poll() {
         let world = world().await;
         let (id, theirs) = (world.shipment(Acme, 1).await, world.shipment(Birch, 2).await);
         world.run("renew_track_alerts").await.unwrap();
@@ -128,21 +128,21 @@ mod tests {
         let mut deliveries = world.deliveries();
         let mut settling = Box::pin(deliveries.settle());
         tokio::select! {
-            _ = &mut settling => panic!("nobody is asked"),
+            _ = &mut settling => panic!("the carrier is not polled"),
             () = held.arrived() => {}
         }
         push(&world, &token, &event(1)).await;
         held.let_go();
         settling.await;
-        assert_eq!(world.due(&id).await, due, "it is due, and has not lost its place");
+        assert_eq!(world.due(&id).await, due, "the shipment stays due at the same time");
         world.round().await;
         assert!(world.due(&id).await > Some(now(&world.app)));
         assert_eq!(world.due(&theirs).await, None);
     }
 
-    /// It may come between the push's look whether the shipment is due, and its note that it was.
+    /// The poll's answer may arrive after the push has checked whether the shipment is due, and before it has stored the hint.
     #[tokio::test(flavor = "multi_thread")]
-    async fn an_answer_that_comes_in_the_middle_of_a_push_does_not_lose_it() {
+    async fn push_is_not_lost_if_a_poll_ends_while_it_is_stored() {
         let world = world().await;
         let id = world.shipment(Acme, 1).await;
         world.run("renew_track_alerts").await.unwrap();
@@ -159,7 +159,7 @@ mod tests {
                 _ = &mut pushing => break,
                 () = held.arrived() => {}
             }
-            // The last is the record's, when the hint has been taken.
+            // The last update belongs to the audit log; the hint has been stored by then.
             let update = world.app.wire().asked("UpdateItem").pop().unwrap();
             if update["Key"]["pk"]["S"].as_str().unwrap().ends_with("#AUDIT") {
                 break;
@@ -176,21 +176,21 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_number_that_nobody_waits_for_has_the_same_answer() {
+    async fn push_for_an_unknown_number_gets_the_same_answer() {
         let world = world().await;
         let id = world.shipment(Acme, 1).await;
         world.run("renew_track_alerts").await.unwrap();
         let token = token(&world).await;
         let (known, unknown) = (push(&world, &token, &event(1)).await, push(&world, &token, &event(2)).await);
         assert_eq!((known.status, &known.text), (unknown.status, &unknown.text));
-        // Nor does a push about a shipment that is over revive it.
+        // A push does not revive a shipment that has ended.
         assert_eq!(void(&world.app, &id).await.status, 200);
         assert_eq!(push(&world, &token, &event(1)).await.status, 200);
         assert_eq!(world.due(&id).await, None);
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn who_shows_no_token_of_ours_is_refused() {
+    async fn push_without_a_valid_token_is_refused() {
         let world = world().await;
         let id = world.shipment(Acme, 1).await;
         world.run("renew_track_alerts").await.unwrap();
@@ -208,13 +208,13 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn pushes_of_a_minute_are_one_event_that_counts_them() {
+    async fn pushes_of_a_minute_are_one_counted_audit_event() {
         let world = world().await;
         world.shipment(Acme, 1).await;
         world.shipment(Birch, 2).await;
         world.run("renew_track_alerts").await.unwrap();
         let token = token(&world).await;
-        // A full minute, so that all are in the same.
+        // All pushes fall into one full minute.
         let minute = (now(&world.app).as_millis() / 60_000 + 1) * 60_000;
         world.app.clock().set(common::Timestamp::from_millis(minute));
         for n in 0..40 {
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_token_is_given_for_the_credentials_that_the_carrier_has() {
+    async fn token_is_issued_for_the_carriers_credentials() {
         let world = world().await;
         let grant = "grant_type=client_credentials";
         // base64 of the synthetic client and its secret.
@@ -266,14 +266,14 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn wrong_credentials_are_limited_strictly_and_right_ones_are_not() {
+    async fn wrong_credentials_are_rate_limited_and_correct_ones_are_not() {
         let world = world().await;
         let id = world.shipment(Acme, 1).await;
         let good = token(&world).await;
         let wrong = "grant_type=client_credentials&client_id=synthetic-carrier&client_secret=wrong";
         let mut statuses = Vec::new();
         for n in 0..12 {
-            // Wrong ones of either kind count together, and right ones in between do not.
+            // Both kinds of wrong credentials count together, and correct ones in between do not count.
             let answer = if n % 2 == 0 { ask(&world, None, wrong).await } else { push(&world, "guess", &event(1)).await };
             statuses.push(answer.status);
             token(&world).await;
@@ -283,7 +283,7 @@ mod tests {
         let refused = ask(&world, None, wrong).await;
         assert!(refused.header("retry-after").is_some(), "{}", refused.text);
         assert_eq!(ask(&world, Some("Basic !"), wrong).await.status, 429);
-        // Another address is another matter, and so is the next minute.
+        // Another address has its own limit, and the next minute starts a new count.
         let elsewhere = world.app.anonymous().call(endpoint("ups_webhook_token")).body(wrong).from_ip("198.51.100.77");
         assert_eq!(elsewhere.header("Content-Type", "application/x-www-form-urlencoded").await.status, 401);
         world.wait(Duration::from_secs(61));
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_token_is_shown_in_any_spelling_of_its_scheme() {
+    async fn push_with_any_case_of_the_bearer_scheme_is_accepted() {
         let world = world().await;
         world.shipment(Acme, 1).await;
         let token = token(&world).await;

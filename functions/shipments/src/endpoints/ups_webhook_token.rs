@@ -1,4 +1,4 @@
-//! Gives UPS the token that it shows when it pushes.
+//! Issues UPS the token that its pushes present.
 
 use common::{
     CarrierToken, Data, IdempotencyKey, Need, Operation, PerNetwork, Public, PublicEndpoint, RateLimit, Result, Route, Sample,
@@ -10,7 +10,7 @@ pub struct UpsWebhookToken;
 
 impl Operation for UpsWebhookToken {
     const NAME: &'static str = "ups_webhook_token";
-    const SUMMARY: &'static str = "Give UPS a token for its pushes, by OAuth 2.0's client credentials";
+    const SUMMARY: &'static str = "Issue UPS a token for its pushes, by OAuth 2.0 client credentials";
     const ROUTE: Route = Route::post("/v1/webhooks/ups/token");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Carrier];

@@ -1,4 +1,4 @@
-//! Voids a shipment: it ends here, for good, and its number is free again. The carrier is told nothing.
+//! Voids a shipment. This is final, and it frees the tracking number. The carrier is not informed.
 
 use crate::{
     domain::{ShipmentId, ShipmentVoided},
@@ -13,7 +13,7 @@ pub struct VoidShipment;
 
 impl Operation for VoidShipment {
     const NAME: &'static str = "void_shipment";
-    const SUMMARY: &'static str = "End a shipment for good and free its number";
+    const SUMMARY: &'static str = "Void a shipment and free its tracking number";
     const ROUTE: Route = Route::post("/v1/shipments/{shipment_id}/void");
     const DATA: Data = Data::Phi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search];
@@ -64,7 +64,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn a_voided_shipment_is_final_and_its_number_free() {
+    async fn voided_shipment_is_final_and_its_number_is_free() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         let answer = void(&app, &id).await;
@@ -94,17 +94,17 @@ mod tests {
         let changed = update(&app, Role::Marketer, &id, 2, json!({"reference": "a"})).await;
         assert_eq!((changed.status, changed.code()), (409, "shipment_final"));
 
-        // The number is free, and both shipments are found by it.
+        // The number is free again, and a search for it finds both shipments.
         let next = created(&app, Acme, body(1)).await;
         assert_eq!(ids(&search(&app, Acme, json!({"tracking_number": number(1)})).await), [next.clone(), id.clone()]);
-        // The old one's end does not free the number of the new one.
+        // Voiding the old shipment again does not free the number of the new one.
         assert_eq!(void(&app, &id).await.status, 409);
         assert_eq!(create(&app, Acme, body(1)).await.code(), "duplicate_tracking_number");
         assert_eq!(void(&app, &next).await.status, 200);
     }
 
     #[tokio::test]
-    async fn it_heeds_a_version_and_needs_none() {
+    async fn void_checks_the_version_if_one_is_given() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         let call = |version| {
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_repeated_key_gets_the_first_answer() {
+    async fn repeated_void_with_the_same_key_replays_the_answer() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         let call = || app.as_role(Acme, Role::Marketer).call(endpoint("void_shipment")).path("shipment_id", &id).key("key-1");
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_tenants_shipment_looks_like_none() {
+    async fn void_of_another_tenants_shipment_answers_like_a_missing_one() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         let void_in_birch = |id: &str| app.as_role(Birch, Role::Marketer).call(endpoint("void_shipment")).path("shipment_id", id);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_provider_may_not_void_even_their_own() {
+    async fn provider_cannot_void_an_assigned_shipment() {
         let app = App::start().await;
         let mut assigned = body(1);
         assigned["assigned_to"] = json!(app.user_id(Acme, Role::Provider));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_takes_three_calls_to_dynamodb_and_none_to_kms() {
+    async fn void_shipment_makes_three_dynamodb_calls_and_no_kms_call() {
         let app = App::start().await;
         let id = created(&app, Acme, body(1)).await;
         count_from_here(&app);

@@ -1,4 +1,4 @@
-//! What the tests of tracking share: a backend, and UPS's stand-in behind its wire.
+//! Helpers that the tests of tracking share: a backend, and an emulator of UPS over HTTP.
 
 use crate::{
     consumers::CONSUMERS,
@@ -21,10 +21,10 @@ pub(crate) const CLIENT: &str = "synthetic-client";
 pub(crate) const SECRET: &str = "synthetic-secret";
 pub(crate) const WEBHOOK_CLIENT: &str = "synthetic-carrier";
 pub(crate) const WEBHOOK_SECRET: &str = "synthetic-carrier-secret";
-/// Long enough for anything to be due that was registered.
+/// Long enough for every registered shipment to be due.
 pub(crate) const SOON: Duration = Duration::from_secs(31);
 
-/// A backend and the carrier, at one time.
+/// A backend and the carrier, with the same clock.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) app: App,
@@ -42,7 +42,7 @@ pub(crate) async fn world() -> World {
     World { app, ups, time }
 }
 
-/// What Secrets Manager holds while UPS knows us by this secret.
+/// The content of Secrets Manager for this UPS client secret.
 pub(crate) fn secret(client_secret: &str) -> Value {
     json!({
         "client_id": CLIENT,
@@ -58,13 +58,13 @@ pub(crate) fn now(app: &App) -> Timestamp {
 }
 
 impl World {
-    /// Lets time pass here and at the carrier's.
+    /// Advances the clock here and at the carrier.
     pub(crate) fn wait(&self, d: Duration) {
         self.app.clock().advance(d);
         self.time.store(now(&self.app).as_millis(), Ordering::SeqCst);
     }
 
-    /// Sets the clock back here and at the carrier's.
+    /// Sets the clock back here and at the carrier.
     pub(crate) fn turn_back(&self, d: Duration) {
         self.app.clock().set(now(&self.app).minus(d));
         self.time.store(now(&self.app).as_millis(), Ordering::SeqCst);
@@ -91,19 +91,19 @@ impl World {
         SCHEDULES.iter().find(|s| s.name == schedule).unwrap().run(self.app.deps()).await
     }
 
-    /// Queues what is due and asks about it.
+    /// Queues the due shipments and polls them.
     pub(crate) async fn round(&self) {
         self.run("schedule_tracking").await.unwrap();
         self.deliveries().settle().await;
     }
 
-    /// The same once something may be due again: `d` later.
+    /// Like `round`, after `d` has passed and shipments may be due again.
     pub(crate) async fn round_after(&self, d: Duration) {
         self.wait(d);
         self.round().await;
     }
 
-    /// An item beside a shipment, by its sort key, as text.
+    /// An item beside a shipment, by its sort key.
     pub(crate) async fn item(&self, id: &str, sort: &str) -> Option<Value> {
         self.items(id).await.into_iter().find(|item| item["sk"] == sort)
     }
@@ -123,18 +123,18 @@ impl World {
         items
     }
 
-    /// Has a shipment's record not open any more.
+    /// Damages a shipment's sealed record so that it does not open.
     pub(crate) async fn break_seal(&self, id: &str) {
         self.app.break_seal(id, "SHIPMENT").await;
     }
 
-    /// When a shipment is due, if it is.
+    /// The time at which a shipment is due, if it is.
     pub(crate) async fn due(&self, id: &str) -> Option<Timestamp> {
         let poll = self.item(id, "POLL").await.unwrap();
         poll.get("ix_due_at").map(|at| at.as_str().unwrap().parse().unwrap())
     }
 
-    /// Somebody who has just signed in: sessions do not outlive a test's waits.
+    /// A newly signed-in client, because sessions expire during a test's waits.
     pub(crate) async fn signed_in(&self, tenant: Tenant, role: Role) -> Client<'_> {
         self.app.as_identity(self.app.open_session(tenant, role).await)
     }
@@ -144,7 +144,7 @@ impl World {
         self.signed_in(tenant, Role::Viewer).await.call(endpoint("get_shipment")).path("shipment_id", id).await
     }
 
-    /// How polls ended, oldest first, by the log.
+    /// The results of polls, oldest first, from the log.
     pub(crate) fn outcomes(&self) -> Vec<String> {
         let lines = self.app.log_lines();
         lines.iter().filter_map(|line| line["poll.outcome"].as_str().map(str::to_owned)).collect()

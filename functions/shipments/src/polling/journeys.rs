@@ -1,4 +1,4 @@
-//! Whole journeys, with and without faults: what fails on the way changes nothing of where they end.
+//! Whole journeys, with and without faults: faults on the way must not change the final state.
 
 use super::fixture::*;
 use crate::{consumers::CONSUMERS, endpoints::fixture::*};
@@ -13,7 +13,7 @@ const fn hours(n: u64) -> Duration {
     Duration::from_secs(3600 * n)
 }
 
-/// A parcel's way, and how long after the last scan each is made.
+/// A parcel's scans, and the delay of each after the previous one.
 const WAYS: [&[(&str, u64)]; 4] = [
     &[("PICKED_UP", 3), ("IN_TRANSIT", 5), ("IN_TRANSIT", 20), ("OUT_FOR_DELIVERY", 12), ("DELIVERED", 7)],
     &[("IN_TRANSIT", 9), ("EXCEPTION", 12), ("IN_TRANSIT", 24), ("DELIVERED", 20)],
@@ -51,7 +51,7 @@ async fn journeys(count: u32, faulty: bool) -> Vec<String> {
         }
     }
     let last = ahead.iter().map(|(hour, ..)| *hour).max().unwrap();
-    // Then the slowest cadence comes round once more, whatever failed before.
+    // Afterwards even the slowest interval passes once more, so that failed polls are repeated.
     for hour in (0..=last + 16).step_by(2) {
         for (_, n, status) in ahead.iter().filter(|(at, ..)| at - at % 2 == hour) {
             world.scan(*n, status);
@@ -61,7 +61,7 @@ async fn journeys(count: u32, faulty: bool) -> Vec<String> {
             world.app.wire().fail("TransactWriteItems", 2, 1, WireFault::LostAnswer);
             world.app.wire().fail("UpdateItem", 5, 1, WireFault::Gone);
         }
-        // A schedule that fails runs again in a minute.
+        // A failed run of the schedule is repeated a minute later.
         let _ = world.run("schedule_tracking").await;
         let mut deliveries = world.app.deliveries(CONSUMERS).copies(if faulty { 3 } else { 1 }).shuffled(hour);
         deliveries.collect().await;
@@ -74,10 +74,10 @@ async fn journeys(count: u32, faulty: bool) -> Vec<String> {
     for (n, tenant, id) in &shipments {
         let status = world.get(*tenant, id).await.json["status"].as_str().unwrap().to_owned();
         let scans = world.items(id).await.iter().filter(|i| i["sk"].as_str().unwrap().starts_with("EVENT#")).count();
-        assert_eq!(scans, WAYS[*n as usize % WAYS.len()].len() + 1, "each scan once");
+        assert_eq!(scans, WAYS[*n as usize % WAYS.len()].len() + 1, "each scan is stored once");
         let moves: Vec<_> =
             told.iter().filter(|(schema, e)| schema == "shipment.status_changed" && e["shipment_id"] == id.as_str()).collect();
-        // Each move begins where the one before it ended, so none was told twice.
+        // Each change begins at the status where the previous one ended, so none was published twice.
         assert!(moves.windows(2).all(|pair| pair[0].1["to"] == pair[1].1["from"]), "{moves:?}");
         assert_eq!(moves.last().unwrap().1["to"], status.as_str());
         ends.push(status);
@@ -86,7 +86,7 @@ async fn journeys(count: u32, faulty: bool) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_third_of_all_calls_failing_every_parcel_ends_where_it_ends_without() {
+async fn journeys_with_a_third_of_calls_failing_end_in_the_same_status() {
     let (without, with) = tokio::join!(journeys(8, false), journeys(8, true));
     assert_eq!(without, with);
     assert_eq!(with[..4], ["DELIVERED", "RETURNED", "IN_TRANSIT", "DELIVERED"]);

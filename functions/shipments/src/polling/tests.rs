@@ -18,7 +18,7 @@ mod statuses;
 const MINUTES: fn(u64) -> Duration = |n| Duration::from_secs(60 * n);
 const HOURS: fn(u64) -> Duration = |n| Duration::from_secs(3600 * n);
 
-/// The statuses that a shipment went through, as other domains heard of them.
+/// The status changes of a shipment, from its domain events.
 async fn moves(app: &App, tenant: testing::Tenant) -> Vec<(String, String)> {
     let events = events(app, tenant).await;
     let moved = events.into_iter().filter(|(schema, _)| schema == "shipment.status_changed");
@@ -29,7 +29,7 @@ fn pairs(statuses: &[&str]) -> Vec<(String, String)> {
     statuses.windows(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect()
 }
 
-/// One message about a shipment as it is due now.
+/// A message about a shipment with its current due time.
 async fn message(world: &World, tenant: testing::Tenant, id: &str) -> Value {
     let now = now(&world.app);
     json!({
@@ -46,7 +46,7 @@ async fn message(world: &World, tenant: testing::Tenant, id: &str) -> Value {
     })
 }
 
-/// An answer with everything in it that is not to be kept.
+/// An answer that contains everything that must not be stored.
 fn answer(activities: &Value) -> &'static str {
     let answer = json!({"trackResponse": {"shipment": [{"inquiryNumber": number(1), "package": [{
         "trackingNumber": number(1),
@@ -75,7 +75,7 @@ fn activity(kind: &str, code: &str, time: &str, city: &str) -> Value {
 }
 
 #[test]
-fn the_queues_are_told_apart() {
+fn poll_and_refresh_queues_have_different_names() {
     let names: Vec<_> = CONSUMERS.iter().map(|c| c.queue.name).collect();
     assert_eq!(names, ["poll-tracking", "refresh-tracking"]);
 }

@@ -1,6 +1,6 @@
-//! Has the carrier push the news of shipments, and has it do so again before it stops after 14 days.
+//! Subscribes to the carrier's pushes for shipments, and renews each subscription before it ends after 14 days.
 //!
-//! A push only makes a poll come sooner. Whatever goes wrong here, polling goes on.
+//! A push only makes a poll come sooner. If a subscription fails, polling continues.
 
 use crate::{
     domain::{ShipmentPhi, cadence, fair_share},
@@ -14,14 +14,14 @@ use ups::{Batch, Number};
 #[derive(Debug)]
 pub struct RenewTrackAlerts;
 
-/// Calls to the carrier in one run.
+/// The largest number of calls to the carrier in one run.
 const CALLS: u32 = 20;
-/// The carrier pushes for 14 days.
+/// A subscription lasts 14 days.
 const RENEWED_AFTER: Duration = Duration::from_secs(12 * 24 * 60 * 60);
-/// What it did not take is offered again.
+/// The delay before numbers that the carrier did not accept are sent again.
 const OFFERED_AGAIN: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// Shipments of one tenant whose pushes are asked for by one call.
+/// Shipments of one tenant that one call subscribes to.
 #[derive(Debug)]
 pub struct Alerts(Vec<Alert>);
 
@@ -33,7 +33,7 @@ impl Part for Alerts {
 
 impl Background for RenewTrackAlerts {
     const NAME: &'static str = "renew_track_alerts";
-    const SUMMARY: &'static str = "Have the carrier push the news of shipments";
+    const SUMMARY: &'static str = "Subscribe to the carrier's pushes for shipments";
     const NEEDS: &'static [Need] = &[Need::Tenants, Need::Write, Need::Seal, Need::Search, Need::Carrier];
     const TIMEOUT_SECS: u16 = 120;
     type Part = Alerts;
@@ -45,7 +45,7 @@ impl Background for RenewTrackAlerts {
             match number(cx, alert).await {
                 Ok(Some(number)) => wanted.push((alert, Watched { number, key: store::pushed(alert.id), list: store::POLLS })),
                 Ok(None) => cx.changes().note(alert.edit(None)),
-                // It will not open the next time either: it holds up none of the others.
+                // A retry would fail too, so this one is postponed and does not block the others.
                 Err(Error::Internal { what, .. }) => {
                     cx.log("alerts.broken", what);
                     cx.changes().note(alert.edit(next(alert, now.plus(OFFERED_AGAIN))));
@@ -59,7 +59,7 @@ impl Background for RenewTrackAlerts {
         let watched: Vec<_> = wanted.iter().map(|(_, watched)| watched.clone()).collect();
         let numbers: Vec<_> = watched.iter().map(|watched| watched.number.clone()).collect();
         let carrier = cx.carrier()?;
-        // First who waits, then the asking: a push may come before the answer.
+        // The watch entries are stored before the subscription, because a push may arrive before the carrier's answer.
         carrier.watch(cx.tenant(), &watched, now).await?;
         let valid = match carrier.subscribe(&numbers).await? {
             Asked::Answered(answer) => answer.valid,
@@ -109,7 +109,7 @@ impl Schedule for RenewTrackAlerts {
     }
 }
 
-/// The number of a shipment whose news is still of interest.
+/// The number of a shipment that still needs pushes.
 async fn number(cx: &Delivery<'_, RenewTrackAlerts>, alert: &Alert) -> Result<Option<Number>> {
     let key = store::key(alert.id);
     let Some(row) = cx.reader().get(&key).await? else { return Ok(None) };
@@ -121,7 +121,7 @@ async fn number(cx: &Delivery<'_, RenewTrackAlerts>, alert: &Alert) -> Result<Op
     Number::parse(phi.tracking_number.as_str()).map(Some).map_err(|_| Error::internal("tracking number"))
 }
 
-/// Then, unless the carrier will have forgotten the parcel.
+/// The time `at`, or `None` if the carrier will have deleted the parcel's data by then.
 fn next(alert: &Alert, at: Timestamp) -> Option<Timestamp> {
     (at.since(alert.id.created_at()) < cadence::KEPT_FOR).then_some(at)
 }
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn each_tenants_shipments_are_subscribed_to_by_one_call_and_again_before_it_ends() {
+    async fn each_tenant_is_subscribed_by_one_call_and_renewed_in_time() {
         let world = world().await;
         let id = world.shipment(Acme, 1).await;
         for n in 2..=5 {
@@ -157,18 +157,18 @@ mod tests {
         world.shipment(Birch, 6).await;
         assert_eq!(world.run("renew_track_alerts").await, Ok(2));
         assert_eq!((world.ups.statistics().calls(Endpoint::Subscribe), subscribed(&world)), (2, 6));
-        // Nothing to do until day 12.
+        // Nothing is due until day 12.
         world.wait(DAYS(11));
         assert_eq!(world.run("renew_track_alerts").await, Ok(0));
         world.wait(DAYS(1));
         assert_eq!(world.run("renew_track_alerts").await, Ok(2));
         assert_eq!(alert_due(&world, &id).await, Some(now(&world.app).plus(DAYS(12))));
-        // It is bookkeeping: on no record.
+        // Renewals are bookkeeping and are not audited.
         assert!(world.app.audit(Acme).await.iter().all(|e| e["type"] != "job.renew_track_alerts"));
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_shipment_that_does_not_open_holds_up_none_of_the_others() {
+    async fn shipment_that_does_not_open_does_not_block_subscriptions() {
         let world = world().await;
         let (broken, whole) = (world.shipment(Acme, 1).await, world.shipment(Acme, 2).await);
         world.break_seal(&broken).await;
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_has_arrived_or_ended_is_not_subscribed_to() {
+    async fn final_shipment_is_not_subscribed_to() {
         let world = world().await;
         let (arrived, voided) = (world.shipment(Acme, 1).await, world.shipment(Acme, 2).await);
         world.scan(1, "DELIVERED");
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn where_the_carrier_finds_them_too_many_each_half_is_offered() {
+    async fn batch_refused_as_too_large_is_split_in_halves() {
         let world = world().await;
         for n in 1..=5 {
             world.shipment(Acme, n).await;
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_carrier_that_takes_none_does_not_hold_up_polling() {
+    async fn refused_subscriptions_do_not_block_polling() {
         let world = world().await;
         let id = world.shipment(Acme, 1).await;
         world.app.wire().fail(

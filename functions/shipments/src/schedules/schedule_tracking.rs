@@ -1,5 +1,4 @@
-//! Puts the shipments that are due into the queue: as many as the carrier can be asked about in a minute, shared fairly between
-//! the tenants.
+//! Queues the due shipments: as many as the carrier's quota for a minute allows, shared fairly between the tenants.
 
 use crate::{
     consumers::POLLS,
@@ -13,7 +12,7 @@ pub struct ScheduleTracking;
 
 impl Background for ScheduleTracking {
     const NAME: &'static str = "schedule_tracking";
-    const SUMMARY: &'static str = "Queue the shipments that the carrier is to be asked about";
+    const SUMMARY: &'static str = "Queue the shipments that are due for a carrier poll";
     const NEEDS: &'static [Need] = &[Need::Tenants, Need::Enqueue, Need::Carrier];
     const TIMEOUT_SECS: u16 = 50;
     type Part = ();
@@ -27,8 +26,8 @@ impl Schedule for ScheduleTracking {
     const EVERY_MINUTES: u32 = 1;
     const UNDER_AGREEMENT: bool = true;
 
-    /// There is no work in any tenant: messages are all that it leaves. What it says twice is asked once, because a poll looks at
-    /// when the shipment is due now.
+    /// Returns no work for any tenant, because it only queues messages. A shipment that is queued twice is polled once, because a
+    /// poll checks the current due time.
     async fn due(cx: &Tick<'_, Self>) -> Result<Vec<(TenantId, ())>> {
         let waiting = u32::try_from(cx.depth(&POLLS).await?).unwrap_or(u32::MAX);
         let quota = cx.carrier_budget().await?.saturating_sub(waiting);

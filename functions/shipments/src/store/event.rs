@@ -1,4 +1,4 @@
-//! Scans: one item each, in the order of their times.
+//! The stored scans: one item each, ordered by time.
 
 use super::partition;
 use crate::domain::{Scan, ScanPhi, ScanTime, ShipmentId, Status};
@@ -6,10 +6,10 @@ use common::{Changes, Condition, Edit, Error, Key, Result, Row, TableQuery, Time
 use phi::{Sealed, SearchToken};
 
 const FIRST: &str = "EVENT#";
-/// Behind every event: `$` follows `#`.
+/// Sorts after every event, because `$` follows `#`.
 const END: &str = "EVENT$";
 
-/// A scan's own name, which is also what its sealed part is bound to: no scan's words can be put into another's place.
+/// A scan's place. Its sealed data is bound to it, so that it cannot be moved to another scan.
 pub(crate) fn place(id: ShipmentId, scan: &Scan, token: &SearchToken) -> String {
     let key = key(id, scan, token);
     format!("{}#{}", key.place(), key.sort())
@@ -19,7 +19,7 @@ fn key(id: ShipmentId, scan: &Scan, token: &SearchToken) -> Key {
     Key::new(partition(id), format!("{FIRST}{}#{token}", scan.when.position()))
 }
 
-/// Stores a scan. One that is there already is stored over: it is the same.
+/// Stores a scan. Storing it again overwrites the same data.
 pub(crate) fn put_event(changes: &mut Changes, id: ShipmentId, scan: &Scan, token: &SearchToken, sealed: Sealed<ScanPhi>) {
     let edit = Edit::of(key(id, scan, token))
         .text("status", scan.status)
@@ -40,7 +40,7 @@ pub(crate) fn events(id: ShipmentId) -> TableQuery {
     TableQuery::items(partition(id)).between(FIRST, END).newest_first()
 }
 
-/// A scan as it is stored.
+/// The stored form of a scan.
 #[derive(Debug)]
 pub(crate) struct StoredEvent {
     pub(crate) place: String,

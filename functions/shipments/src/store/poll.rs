@@ -1,4 +1,4 @@
-//! The bookkeeping beside a shipment: when the carrier is asked again, and when its pushes are asked for again. No PHI.
+//! The bookkeeping beside a shipment: the times of the next poll and of the next subscription to pushes. It contains no PHI.
 
 use super::{Stored, partition};
 use crate::domain::ShipmentId;
@@ -9,16 +9,16 @@ use common::{
 use phi::SearchToken;
 use ups::Progress;
 
-/// The list of shipments that the carrier is to be asked about.
+/// The list of shipments that are due for a poll.
 pub(crate) const POLLS: &str = "POLL";
-/// The list of shipments whose pushes are to be asked for.
+/// The list of shipments that are due for a subscription.
 pub(crate) const ALERTS: &str = "ALERT";
 
-/// The attribute by which the list is sorted.
+/// The attribute that sorts the list.
 const DUE_AT: &str = "ix_due_at";
-/// What is remembered of a scan's token: enough that no two of one parcel share it.
+/// The number of bytes that are kept of a scan's token: enough to distinguish all scans of a parcel.
 const KNOWN_BYTES: usize = 12;
-/// Scans that are remembered: more than one answer holds. A parcel has a few dozen.
+/// The number of scans whose tokens are kept: more than one answer holds. A parcel usually has a few dozen scans.
 const MOST_KNOWN: usize = 1024;
 
 fn poll_key(id: ShipmentId) -> Key {
@@ -29,28 +29,28 @@ pub(super) fn new_poll(id: ShipmentId, due_at: Timestamp) -> Item {
     Item::new(poll_key(id)).text("shipment_id", id).due(POLLS, due_at)
 }
 
-/// How polling a shipment stands.
+/// The state of polling a shipment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Poll {
-    /// When the carrier is to be asked; never again where there is none.
+    /// The time of the next poll; `None` if there will be no more.
     pub(crate) due_at: Option<Timestamp>,
     pub(crate) last_polled_at: Option<Timestamp>,
-    /// Calls in a row without an answer.
+    /// The number of consecutive calls without an answer.
     pub(crate) failures: u32,
-    /// What the last answer said, as a token.
+    /// A token of the last answer.
     pub(crate) answer: Option<String>,
-    /// What all scans so far amount to.
+    /// The result of all scans so far.
     pub(crate) progress: Progress,
-    /// The same as it was read.
+    /// The same, as it was read.
     pub(crate) stored_progress: Kept<Progress>,
     pub(crate) known: Vec<u8>,
-    /// When the carrier last pushed while it was to be asked.
+    /// The time of the carrier's last push while the shipment had polls to come.
     pub(crate) hinted_at: Option<Timestamp>,
 }
 
 impl Poll {
     fn from_row(row: &Row) -> Result<Self> {
-        // What cannot be read is made anew of the carrier's next answer, which tells the whole story.
+        // Unreadable progress is rebuilt from the carrier's next answer, which contains the whole history.
         let stored_progress: Kept<Progress> = match row.maybe_text("progress") {
             Some(_) => row.kept("progress").unwrap_or_default(),
             None => Kept::default(),
@@ -79,8 +79,8 @@ impl Poll {
         self.known.drain(..self.known.len().saturating_sub(MOST_KNOWN * KNOWN_BYTES));
     }
 
-    /// The edit after which the item says what this says, provided that it is due as it `was` and the carrier has pushed nothing
-    /// since it was read. Who finds it otherwise has been overtaken: it stays due.
+    /// The edit that stores this state, if the shipment is still due at `was` and the carrier has pushed nothing since it was
+    /// read. Otherwise the edit fails, because another write was faster; the shipment stays due.
     pub(crate) fn edit(&self, id: ShipmentId, was: Timestamp) -> Edit {
         let edit = Edit::of(poll_key(id)).number("failures", i64::from(self.failures));
         let unhinted = Condition::as_read(HINTED_AT, self.hinted_at);
@@ -95,7 +95,7 @@ impl Poll {
         }
     }
 
-    /// The same with what the last answer said.
+    /// Like `edit`, also with the content of the last answer.
     pub(crate) fn edit_with_answer(&self, id: ShipmentId, was: Timestamp) -> Edit {
         let progress = self.stored_progress.with(self.progress.clone()).to_text();
         let edit = self.edit(id, was).text("progress", progress).bytes("known", self.known.clone());
@@ -106,17 +106,17 @@ impl Poll {
     }
 }
 
-/// The edit that has the carrier asked now.
+/// The edit that makes a shipment due now.
 pub(crate) fn due_now(id: ShipmentId, now: Timestamp) -> Edit {
     Edit::of(poll_key(id)).due(POLLS, now)
 }
 
-/// The edits that have the carrier asked no more.
+/// The edits after which a shipment is never due again.
 pub(crate) fn never_due(id: ShipmentId) -> [Edit; 2] {
     [Edit::of(poll_key(id)).not_due(), Edit::of(alert_key(id)).not_due()]
 }
 
-/// The first letters of a token's digest, which is base64url: 72 bits.
+/// The first characters of a token's digest, which is base64url: 72 bits.
 fn known_name(token: &SearchToken) -> Vec<u8> {
     let text = token.to_string();
     let digest = text.rsplit('.').next().unwrap_or_default();
@@ -125,7 +125,7 @@ fn known_name(token: &SearchToken) -> Vec<u8> {
     name
 }
 
-/// A shipment and how polling it stands.
+/// A shipment and the state of polling it.
 #[derive(Debug)]
 pub struct Watch {
     pub(crate) shipment: Stored,
@@ -133,7 +133,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Both by one Query: nothing where the tenant has no such shipment.
+    /// Reads both by one Query; `None` if the tenant has no such shipment.
     pub(crate) async fn read(reader: Reader<'_>, id: ShipmentId) -> Result<Option<Self>> {
         let query = TableQuery::items(partition(id)).between("POLL", "SHIPMENT");
         let rows = reader.query(&query).await?;
@@ -149,7 +149,7 @@ impl Watch {
     }
 }
 
-/// To the policy it is the shipment.
+/// The policy treats it as the shipment.
 impl Resource for Watch {
     const VIEW: Option<Action> = Stored::VIEW;
     const TYPE: &'static str = Stored::TYPE;
@@ -172,23 +172,23 @@ pub(super) fn new_alert(id: ShipmentId, due_at: Timestamp) -> Item {
     Item::new(alert_key(id)).text("shipment_id", id).due(ALERTS, due_at)
 }
 
-/// How having a shipment's news pushed stands.
+/// The state of a shipment's subscription to pushes.
 #[derive(Clone, Debug)]
 pub(crate) struct Alert {
     pub(crate) id: ShipmentId,
-    /// When that was due.
+    /// The time at which the subscription was due.
     pub(crate) due_at: Timestamp,
 }
 
 impl Alert {
     /// # Errors
-    /// Internal where the item is no shipment's.
+    /// Internal if the item does not belong to a shipment.
     pub(crate) fn of(due: &DueItem) -> Result<Self> {
         let id = shipment_of(&due.key)?;
         Ok(Self { id, due_at: due.at })
     }
 
-    /// The edit after which it is due then, or never again, provided that it is due as it was.
+    /// The edit that sets the next due time, or none, if the due time is unchanged since it was read.
     pub(crate) fn edit(&self, next: Option<Timestamp>) -> Edit {
         let edit = Edit::of(alert_key(self.id));
         let edit = match next {
@@ -199,7 +199,7 @@ impl Alert {
     }
 }
 
-/// Whose bookkeeping an item is.
+/// The shipment to which a bookkeeping item belongs.
 pub(crate) fn shipment_of(key: &Key) -> Result<ShipmentId> {
     key.place().strip_prefix("SHIPMENT#").and_then(|id| id.parse().ok()).ok_or(Error::internal("due item"))
 }
@@ -215,7 +215,7 @@ mod tests {
     use phi::SearchKey;
 
     #[test]
-    fn a_poll_remembers_the_newest_scans_and_grows_no_further() {
+    fn poll_keeps_only_the_newest_scans() {
         let key = SearchKey::new(phi::KeyVersion::FIRST, phi::Zeroizing::new([7; 32]));
         let tokens: Vec<_> = (0..MOST_KNOWN + 500).map(|n| key.field("ten_1", "scan").token(&n.to_string())).collect();
         let mut poll = Poll::default();

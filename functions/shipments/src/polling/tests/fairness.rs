@@ -1,9 +1,9 @@
-//! Whose shipments are asked about first.
+//! The order in which tenants' shipments are polled.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_tenants_many_do_not_starve_anothers_few() {
+async fn tenant_with_many_shipments_does_not_starve_another() {
     let world = world().await;
     for n in 1..=70 {
         created(&world.app, Acme, body(n)).await;
@@ -21,7 +21,7 @@ async fn one_tenants_many_do_not_starve_anothers_few() {
         world.app.log_lines().iter().filter(|l| l["tenant.id"] == own && l["poll.outcome"] == "not_found").count()
     };
     assert_eq!((polled(Acme), polled(Birch)), (57, 3));
-    // What waits in the queue counts against the next minute's.
+    // Waiting messages count against the next minute's quota.
     world.wait(MINUTES(1));
     world.run("schedule_tracking").await.unwrap();
     world.run("schedule_tracking").await.unwrap();
@@ -29,7 +29,7 @@ async fn one_tenants_many_do_not_starve_anothers_few() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_wants_to_know_now_leaves_half_of_a_minute_to_what_is_due() {
+async fn requested_polls_leave_half_of_the_quota_to_due_shipments() {
     let world = world().await;
     let mut ids = Vec::new();
     for n in 1..=40 {
@@ -47,15 +47,15 @@ async fn whoever_wants_to_know_now_leaves_half_of_a_minute_to_what_is_due() {
     }
     while deliveries.step().await {}
     assert_eq!(world.ups.statistics().calls(Endpoint::Track), 30);
-    // Those who found no room are due, as the others' are, in the same minute.
+    // Requested polls that found no capacity are due in the same minute, like the others.
     world.run("schedule_tracking").await.unwrap();
     world.deliveries().settle().await;
     assert_eq!(world.ups.statistics().calls(Endpoint::Track), 41);
-    assert!(world.due(&ours).await.unwrap() > now(&world.app), "it was asked about");
+    assert!(world.due(&ours).await.unwrap() > now(&world.app), "it was polled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_whose_list_cannot_be_read_holds_up_nobody_else() {
+async fn tenant_with_an_unreadable_list_does_not_block_others() {
     let world = world().await;
     let (theirs, ours) = (world.shipment(Acme, 1).await, world.shipment(Birch, 2).await);
     world.wait(SOON);
@@ -71,7 +71,7 @@ async fn a_tenant_whose_list_cannot_be_read_holds_up_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shipment_that_does_not_open_makes_room_for_those_behind_it() {
+async fn shipment_that_does_not_open_is_postponed() {
     let world = world().await;
     let (broken, whole) = (world.shipment(Acme, 1).await, world.shipment(Acme, 2).await);
     world.break_seal(&broken).await;
@@ -85,7 +85,7 @@ async fn a_shipment_that_does_not_open_makes_room_for_those_behind_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_who_wants_to_know_now_is_answered_after_the_carrier() {
+async fn requested_refresh_polls_the_carrier_and_checks_permission() {
     let world = world().await;
     let id = world.shipment(Acme, 1).await;
     world.round().await;

@@ -1,9 +1,9 @@
-//! What comes twice, late, at once or broken.
+//! Repeated, late, concurrent and failing messages and calls.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unchanged_poll_is_one_query_and_one_update_and_a_changed_one_a_transaction() {
+async fn unchanged_poll_is_one_query_and_one_update() {
     let world = world().await;
     let (id, other) = (world.shipment(Acme, 1).await, world.shipment(Acme, 2).await);
     world.scan(1, "OUT_FOR_DELIVERY");
@@ -13,7 +13,7 @@ async fn an_unchanged_poll_is_one_query_and_one_update_and_a_changed_one_a_trans
     let jobs = |log: &[Value]| log.iter().filter(|e| e["type"] == "job.poll_tracking").count();
 
     for (scanned, calls) in [
-        // The second is the gate's.
+        // The second call is the circuit breaker's.
         (false, ["Query", "UpdateItem", "UpdateItem"]),
         (false, ["Query", "UpdateItem", "UpdateItem"]),
         (true, ["Query", "UpdateItem", "TransactWriteItems"]),
@@ -22,7 +22,7 @@ async fn an_unchanged_poll_is_one_query_and_one_update_and_a_changed_one_a_trans
         if scanned {
             world.scan(1, "DELIVERED");
         }
-        // Keys and token are in memory: the other shipment's poll has seen to that.
+        // The poll of the other shipment has loaded keys and token into memory.
         for (id, counted) in [(&other, false), (&id, true)] {
             world.wait(Duration::from_secs(2));
             let message = message(&world, Acme, id).await;
@@ -36,14 +36,14 @@ async fn an_unchanged_poll_is_one_query_and_one_update_and_a_changed_one_a_trans
             }
         }
         let now = world.app.audit(Acme).await;
-        assert_eq!(jobs(&now), jobs(&log) + usize::from(scanned), "bookkeeping is nobody's business");
+        assert_eq!(jobs(&now), jobs(&log) + usize::from(scanned), "a poll without changes is not audited");
         assert_eq!(world.get(Acme, &id).await.json["version"] == version, !scanned);
     }
     assert_eq!(world.get(Acme, &id).await.json["status"], "DELIVERED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_comes_twice_or_late_does_nothing_twice() {
+async fn repeated_or_late_message_has_no_second_effect() {
     let world = world().await;
     let id = world.shipment(Acme, 1).await;
     let late = message(&world, Acme, &id).await;
@@ -51,7 +51,7 @@ async fn whatever_comes_twice_or_late_does_nothing_twice() {
     world.run("schedule_tracking").await.unwrap();
     world.deliveries().copies(3).shuffled(7).settle().await;
     assert_eq!(moves(&world.app, Acme).await, pairs(&["UNKNOWN", "LABEL_CREATED"]));
-    // A message about a time at which it is no longer due does not reach the carrier.
+    // A message with an old due time does not cause a call to the carrier.
     let asked = world.ups.statistics().calls(Endpoint::Track);
     let mut deliveries = world.deliveries();
     deliveries.send("poll_tracking", &late);
@@ -62,7 +62,7 @@ async fn whatever_comes_twice_or_late_does_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_that_are_none_lose_nothing() {
+async fn invalid_answer_loses_no_data() {
     let world = world().await;
     let id = world.shipment(Acme, 1).await;
     for (i, fault) in
@@ -82,7 +82,7 @@ async fn answers_that_are_none_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_any_await_a_poll_is_whole_or_not_there() {
+async fn poll_killed_at_any_await_is_stored_wholly_or_not_at_all() {
     let world = world().await;
     let mut killed = 0;
     for n in 1.. {
@@ -94,12 +94,12 @@ async fn killed_at_any_await_a_poll_is_whole_or_not_there() {
         let (consumer, event) = deliveries.take().unwrap();
         let done = kill_after(usize::try_from(n).unwrap(), consumer.consume(world.app.deps(), event.clone())).await.is_some();
         killed += usize::from(!done);
-        // Whole or not there.
+        // Either all of the poll's writes are visible or none.
         let seen = world.get(Acme, &id).await;
         let scans = world.items(&id).await.iter().filter(|i| i["sk"].as_str().unwrap().starts_with("EVENT#")).count();
         let whole = seen.json["status"] == "IN_TRANSIT";
         assert_eq!((scans, seen.json["version"] == 2), if whole { (2, true) } else { (0, false) }, "after {n} polls");
-        // The queue tells it again. Whoever held the token's lease or the gate's probe may have died with it.
+        // The queue redelivers the message. The killed poll may have held the token's lease or the breaker's probe.
         world.wait(MINUTES(1));
         let again = consumer.consume(world.app.deps(), event).await;
         assert!(again.batch_item_failures.is_empty(), "after {n} polls");
@@ -111,12 +111,12 @@ async fn killed_at_any_await_a_poll_is_whole_or_not_there() {
             break;
         }
     }
-    // A call that is answered at once takes no await of its own: on a busy machine there are fewer.
+    // A call that completes immediately has no await point, so there may be fewer of them on a busy machine.
     assert!(killed >= 2, "{killed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_is_lost_anywhere_leaves_the_poll_to_the_next_try() {
+async fn failed_call_anywhere_leaves_the_poll_to_the_next_try() {
     for (n, (operation, fault)) in [
         ("Query", WireFault::Gone),
         ("UpdateItem", WireFault::Gone),
@@ -134,7 +134,7 @@ async fn a_call_that_is_lost_anywhere_leaves_the_poll_to_the_next_try() {
         let world = world().await;
         let id = world.shipment(Acme, 1).await;
         world.app.wire().fail(operation, n % 2, 3, fault);
-        // It may be the schedule that fails: the next run is a minute later.
+        // If the schedule fails, its next run is a minute later.
         let _ = world.run("schedule_tracking").await;
         let mut deliveries = world.deliveries();
         deliveries.collect().await;
@@ -151,7 +151,7 @@ async fn a_call_that_is_lost_anywhere_leaves_the_poll_to_the_next_try() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_callers_write_and_what_the_carrier_says_do_not_undo_each_other() {
+async fn update_and_poll_do_not_overwrite_each_other() {
     let world = world().await;
     let id = world.shipment(Acme, 1).await;
     world.round().await;
@@ -169,7 +169,7 @@ async fn what_callers_write_and_what_the_carrier_says_do_not_undo_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_writes_while_the_carrier_is_asked_loses_nothing_and_nor_does_the_carrier() {
+async fn update_during_a_poll_keeps_both_changes() {
     let world = world().await;
     let id = world.shipment(Acme, 1).await;
     let mut deliveries = world.deliveries();

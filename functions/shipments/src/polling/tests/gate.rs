@@ -1,12 +1,12 @@
-//! When the carrier is left alone, and with which credentials it is asked.
+//! When the shared circuit breaker stops calls to the carrier, and which credentials the calls use.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn functions_that_start_together_fetch_one_token() {
+async fn functions_that_start_together_request_one_token() {
     let world = world().await;
     let ids = [world.shipment(Acme, 1).await, world.shipment(Birch, 2).await];
-    // Another process: nothing in its memory.
+    // Another process, with empty caches.
     let clock = std::sync::Arc::new(testing::ManualClock::at(now(&world.app).as_millis()));
     let log = std::sync::Arc::new(common::telemetry::Stdout);
     let other = common::Deps::new(world.app.deps().config().clone(), world.app.aws(), clock, log).unwrap();
@@ -22,7 +22,7 @@ async fn functions_that_start_together_fetch_one_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_dies_on_the_way_is_renewed_once_and_the_call_repeated() {
+async fn expired_token_is_renewed_once_and_the_call_is_repeated() {
     let world = world().await;
     for n in 1..=4 {
         world.shipment(Acme, n).await;
@@ -38,12 +38,12 @@ async fn a_token_that_dies_on_the_way_is_renewed_once_and_the_call_repeated() {
     world.round().await;
     assert_eq!(world.ups.statistics().calls(Endpoint::Token), 2);
     assert_eq!(moves(&world.app, Acme).await.len(), 8);
-    // It is kept for all functions, and not in the clear.
+    // The token is stored for all functions, and not in the clear.
     assert!(!everything_kept(&world.app).await.contains("Bearer"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rotated_secret_is_read_where_the_old_one_is_refused() {
+async fn rotated_secret_is_read_after_the_old_one_is_refused() {
     let world = world().await;
     let id = world.shipment(Acme, 1).await;
     world.round().await;
@@ -57,7 +57,7 @@ async fn a_rotated_secret_is_read_where_the_old_one_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_too_much_is_quiet_for_as_long_as_the_carrier_says_and_nothing_is_lost() {
+async fn rate_limited_polling_pauses_for_retry_after_and_loses_nothing() {
     let world = world().await;
     for n in 1..=3 {
         world.shipment(Acme, n).await;
@@ -68,15 +68,15 @@ async fn who_asks_too_much_is_quiet_for_as_long_as_the_carrier_says_and_nothing_
     let mut deliveries = world.deliveries();
     deliveries.collect().await;
     while deliveries.step().await {}
-    assert_eq!(world.ups.statistics().calls(Endpoint::Track), 1, "nobody asks after the first refusal");
+    assert_eq!(world.ups.statistics().calls(Endpoint::Track), 1, "no call follows the first refusal");
     assert_eq!(world.outcomes(), ["shut"; 4]);
     assert!(deliveries.dead().is_empty());
-    // It stays due, and the schedule does not queue what cannot be asked.
+    // The shipment stays due, and the schedule queues no messages that could not be handled.
     world.wait(MINUTES(1));
     world.run("schedule_tracking").await.unwrap();
     assert_eq!(world.deliveries().collect().await, 0);
     world.wait(MINUTES(2));
-    // One probe first; it opens the gate for all.
+    // One probe runs first; its success closes the breaker for all.
     world.round().await;
     world.round().await;
     assert_eq!(world.ups.statistics().calls(Endpoint::Track), 5);
@@ -85,7 +85,7 @@ async fn who_asks_too_much_is_quiet_for_as_long_as_the_carrier_says_and_nothing_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_carrier_is_left_alone_and_probed() {
+async fn failing_carrier_opens_the_breaker_until_a_probe_succeeds() {
     let world = world().await;
     for n in 1..=8 {
         world.shipment(Acme, n).await;
@@ -97,12 +97,12 @@ async fn a_broken_carrier_is_left_alone_and_probed() {
     while deliveries.step().await {}
     assert_eq!(world.ups.statistics().calls(Endpoint::Track), 5, "five failures in a row open the circuit");
     assert_eq!(world.outcomes(), [vec!["failed"; 5], vec!["shut"; 3]].concat());
-    // The probe fails: it stays open.
+    // The probe fails, so the breaker stays open.
     world.wait(Duration::from_secs(31));
     world.run("schedule_tracking").await.unwrap();
     world.deliveries().settle().await;
     assert_eq!(world.ups.statistics().calls(Endpoint::Track), 6);
-    // The next one does not.
+    // The next probe succeeds.
     world.ups.faults().clear();
     world.wait(MINUTES(10));
     world.round().await;
@@ -110,7 +110,7 @@ async fn a_broken_carrier_is_left_alone_and_probed() {
     assert_eq!(moves(&world.app, Acme).await, vec![("UNKNOWN".to_owned(), "LABEL_CREATED".to_owned()); 8]);
 }
 
-/// Hands all that is due to one run.
+/// Delivers all due messages to one run of the consumer.
 async fn batch(world: &World) {
     world.run("schedule_tracking").await.unwrap();
     let mut deliveries = world.deliveries();
@@ -120,7 +120,7 @@ async fn batch(world: &World) {
     consumer.consume(world.app.deps(), event).await;
 }
 
-/// Until when nobody asks.
+/// The time until which the breaker is open.
 async fn shut_until(world: &World) -> Option<i64> {
     let rows = world.app.dump("EphemeraTable").await;
     let gate = rows.iter().find(|row| row["pk"].as_s().unwrap().ends_with("#GATE#ups")).unwrap();
@@ -128,7 +128,7 @@ async fn shut_until(world: &World) -> Option<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fails_at_once_shuts_the_gate_for_no_longer_than_what_fails_in_turn() {
+async fn concurrent_failures_open_the_breaker_no_longer_than_serial_ones() {
     let world = world().await;
     for n in 1..=8 {
         world.shipment(Acme, n).await;
@@ -140,7 +140,7 @@ async fn what_fails_at_once_shuts_the_gate_for_no_longer_than_what_fails_in_turn
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_to_what_was_asked_before_does_not_open_what_the_carrier_has_shut_since() {
+async fn late_success_does_not_close_a_breaker_opened_in_the_meantime() {
     let world = world().await;
     world.shipment(Acme, 1).await;
     world.ups.faults().next(1, Endpoint::Track, Fault::ServerError);
@@ -156,7 +156,7 @@ async fn an_answer_to_what_was_asked_before_does_not_open_what_the_carrier_has_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_goes_back_shuts_nobody_out_for_longer_than_a_poll() {
+async fn clock_set_back_does_not_keep_the_breaker_open() {
     let world = world().await;
     let (id, next) = (world.shipment(Acme, 1).await, world.shipment(Acme, 2).await);
     world.wait(HOURS(48));
@@ -172,7 +172,7 @@ async fn a_clock_that_goes_back_shuts_nobody_out_for_longer_than_a_poll() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_its_secret_nobody_asks_and_nothing_is_lost() {
+async fn missing_carrier_secret_stops_calls_and_loses_nothing() {
     let world = world().await;
     let id = world.shipment(Acme, 1).await;
     world.app.wire().with_carrier(world.ups.endpoint(), json!({"client_id": "not-set"}));

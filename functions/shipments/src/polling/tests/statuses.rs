@@ -1,9 +1,9 @@
-//! What a parcel's status becomes, and who hears of it.
+//! The status of a parcel and the events that report its changes.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_parcels_journey_is_followed_to_its_end() {
+async fn parcel_is_polled_until_its_journey_ends() {
     let world = world().await;
     let id = world.shipment(Acme, 1).await;
     let other = world.shipment(Birch, 2).await;
@@ -29,23 +29,23 @@ async fn a_parcels_journey_is_followed_to_its_end() {
     }
     let all = ["UNKNOWN", "LABEL_CREATED", "PICKED_UP", "IN_TRANSIT", "OUT_FOR_DELIVERY", "DELIVERED"];
     assert_eq!(moves(&world.app, Acme).await, pairs(&all));
-    // The version moved with the status; the index of statuses knows.
+    // The version increased with the status, and the status index has the new status.
     let seen = world.get(Acme, &id).await;
     assert_eq!((&seen.json["version"], seen.header("etag")), (&json!(6), Some("\"6\"")));
     let listed = world.signed_in(Acme, Role::Viewer).await.call(endpoint("list_shipments")).query("status", "DELIVERED").await;
     assert_eq!(ids(&listed), std::slice::from_ref(&id));
-    // It is over: nothing is due any more, and nothing is asked.
+    // The journey has ended: the shipment is not due, and the carrier is not called.
     assert_eq!(world.due(&id).await, None);
     let before = world.ups.statistics().calls(Endpoint::Track);
     world.round_after(HOURS(48)).await;
     let polled_again = world.ups.statistics().calls(Endpoint::Track) - before;
-    assert_eq!(polled_again, 1, "the other tenant's, which is under way");
+    assert_eq!(polled_again, 1, "the other tenant's shipment, which is in transit");
     assert_eq!(world.get(Birch, &other).await.json["status"], "LABEL_CREATED");
     assert_eq!(moves(&world.app, Birch).await, pairs(&["UNKNOWN", "LABEL_CREATED"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_parcel_that_went_back_is_told_and_asked_about_no_more() {
+async fn returned_parcel_is_published_and_not_polled_again() {
     for (n, back) in [(1, "D/UA/034"), (2, "I/IP/036"), (3, "X/XX/067"), (4, "RETURNED")] {
         let world = world().await;
         let id = world.shipment(Acme, n).await;
@@ -54,7 +54,7 @@ async fn a_parcel_that_went_back_is_told_and_asked_about_no_more() {
         world.scan(n, back);
         world.round().await;
         assert_eq!(world.get(Acme, &id).await.json["status"], "RETURNED", "{back}");
-        // `RETURNED` is what notifications are triggered by.
+        // `RETURNED` triggers a notification.
         assert_eq!(moves(&world.app, Acme).await, pairs(&["UNKNOWN", "LABEL_CREATED", "RETURNED"]));
         assert_eq!(world.due(&id).await, None);
         assert_eq!(moves(&world.app, Birch).await, []);
@@ -62,7 +62,7 @@ async fn a_parcel_that_went_back_is_told_and_asked_about_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_parcel_at_an_access_point_is_held_up_until_it_is_fetched() {
+async fn parcel_at_an_access_point_is_exception_until_collected() {
     let world = world().await;
     let id = world.shipment(Acme, 1).await;
     world.round().await;
@@ -80,7 +80,7 @@ async fn a_parcel_at_an_access_point_is_held_up_until_it_is_fetched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_summary_without_activities_is_a_status_and_a_final_one_an_end() {
+async fn summary_without_activities_sets_the_status_and_may_end_polling() {
     let world = world().await;
     let id = world.shipment(Acme, 1).await;
     let summary = |code: &str| {
@@ -99,7 +99,7 @@ async fn a_summary_without_activities_is_a_status_and_a_final_one_an_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_label_stamped_after_the_pickup_does_not_put_the_parcel_back() {
+async fn label_stamped_after_the_pickup_does_not_reset_the_status() {
     let world = world().await;
     let id = world.shipment(Acme, 1).await;
     let (picked, label) = (activity("P", "038", "110000", "Reno"), activity("M", "003", "110400", "Reno"));
@@ -115,7 +115,7 @@ async fn a_label_stamped_after_the_pickup_does_not_put_the_parcel_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expected_delivery_is_shown_in_local_time_and_as_an_instant_where_that_is_certain() {
+async fn expected_delivery_is_local_and_an_instant_if_the_zone_is_certain() {
     let world = world().await;
     let id = world.shipment(Acme, 1).await;
     let package = json!({
@@ -131,7 +131,7 @@ async fn an_expected_delivery_is_shown_in_local_time_and_as_an_instant_where_tha
     let seen = world.get(Acme, &id).await;
     assert_eq!(seen.json["eta"], "2026-07-04T01:30:00.000Z", "{}", seen.text);
     assert_eq!(seen.json["estimated_delivery"], expected(json!("America/Los_Angeles")));
-    // The address of now counts: a postal code with two zones is none.
+    // The current address counts: a postal code with two zones gives no zone.
     let mut recipient = body(1)["recipient"].clone();
     recipient["address"]["state"] = json!("TN");
     recipient["address"]["postal_code"] = json!("37311");
@@ -139,7 +139,7 @@ async fn an_expected_delivery_is_shown_in_local_time_and_as_an_instant_where_tha
     assert_eq!(patched.if_match(2).json(json!({"recipient": recipient})).await.status, 200);
     let seen = world.get(Acme, &id).await;
     assert_eq!((&seen.json["eta"], &seen.json["estimated_delivery"]), (&json!(null), &expected(json!(null))));
-    // What was stored when the instant was all there was is still shown.
+    // An older record, which has only the instant, is still shown.
     let (pk, table) = (world.item(&id, "SHIPMENT").await.unwrap()["pk"].clone(), &world.app.provisioned().tables["RecordsTable"]);
     let key = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
     let update = world.app.raw().update_item().table_name(table).key("pk", key(pk.as_str().unwrap())).key("sk", key("SHIPMENT"));
@@ -149,7 +149,7 @@ async fn an_expected_delivery_is_shown_in_local_time_and_as_an_instant_where_tha
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_changed_is_on_record_and_whoever_is_interested_hears_of_it() {
+async fn status_change_is_audited_and_published() {
     let world = world().await;
     let mut new = body(1);
     let provider = json!(world.app.user_id(Acme, Role::Provider));
@@ -181,7 +181,7 @@ async fn what_changed_is_on_record_and_whoever_is_interested_hears_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scans_may_come_in_any_order_and_again_and_nothing_is_kept_that_ought_not_be() {
+async fn repeated_and_reordered_scans_are_stored_once_without_excess_data() {
     let world = world().await;
     let id = world.shipment(Acme, 1).await;
     let (label, picked, out) = (
@@ -192,9 +192,9 @@ async fn scans_may_come_in_any_order_and_again_and_nothing_is_kept_that_ought_no
     let odd = activity("Q", "999", "114500", "Reno");
     for (activities, status, events) in [
         (json!([out, label]), "OUT_FOR_DELIVERY", 2),
-        // An older one comes late: the newest decides.
+        // An older scan arrives late; the newest decides.
         (json!([out, picked, label, label]), "OUT_FOR_DELIVERY", 3),
-        // Some are missing: they have happened all the same.
+        // Some scans are missing; they still count, because they were stored before.
         (json!([label]), "OUT_FOR_DELIVERY", 3),
         (json!([odd, out, picked, label]), "UNKNOWN", 4),
     ] {
@@ -236,7 +236,7 @@ async fn scans_may_come_in_any_order_and_again_and_nothing_is_kept_that_ought_no
     for phi in ["sentinel", "reno", "89501", &number(1).to_lowercase()] {
         assert!(!kept.contains(phi), "`{phi}` is kept in the clear");
     }
-    // Nor sealed: nothing that opens shows it.
+    // The data is not stored sealed either: no answer shows it.
     let shown = world.get(Acme, &id).await.text + &call(100, None).await.text;
     for dropped in ["RECEIVER", "SIGNATURE", "PHOTO", "STREET", "SENTINELNAME", "SENTINELREFERENCE", "porch"] {
         assert!(!shown.contains(dropped), "{dropped}");
@@ -244,7 +244,7 @@ async fn scans_may_come_in_any_order_and_again_and_nothing_is_kept_that_ought_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_history_that_fits_no_transaction_is_stored_in_several() {
+async fn history_too_long_for_a_transaction_is_stored_in_several() {
     let world = world().await;
     let id = world.shipment(Acme, 1).await;
     let scans: Vec<_> = (0..150).map(|i| activity("I", "005", &format!("{:02}{:02}00", i / 60, i % 60), "Reno")).collect();
@@ -259,7 +259,7 @@ async fn a_history_that_fits_no_transaction_is_stored_in_several() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_number_that_the_carrier_does_not_know_stays_unknown_and_is_asked_about_less() {
+async fn number_unknown_to_the_carrier_is_polled_less_often() {
     let world = world().await;
     let id = created(&world.app, Acme, body(1)).await;
     world.round_after(SOON).await;
@@ -273,7 +273,7 @@ async fn a_number_that_the_carrier_does_not_know_stays_unknown_and_is_asked_abou
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_voided_shipment_is_asked_about_no_more() {
+async fn voided_shipment_is_not_polled_again() {
     let world = world().await;
     let id = world.shipment(Acme, 1).await;
     let late = message(&world, Acme, &id).await;
