@@ -1,8 +1,8 @@
-//! What the authorizer's decision on a token costs beside the one thing it cannot do without: the bare RSA-2048 verification
-//! of aws-lc-rs, of the same signature. The pool's keys are known, as they are in all but a process's first request.
+//! The cost of the authorizer's decision on a token, relative to the part that it cannot avoid: the bare RSA-2048 verification of
+//! the same signature by aws-lc-rs. The pool's keys are cached, as they are in all but the first request of a process.
 //!
-//! A ratio is our time / raw time, the best of many rounds that take turns.
-//! `cargo bench -p identity --bench authorize --profile release` measures it as it is deployed.
+//! A ratio is our time / raw time; each time is the best of many rounds, and the two sides alternate. `cargo bench -p identity
+//! --bench authorize --profile release` measures it with the profile that is deployed.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark stops at what it cannot do")]
 
@@ -71,7 +71,7 @@ async fn main() {
     println!("  target: {TARGET} x at most: {}", if ratio <= TARGET { "met" } else { "missed" });
 }
 
-/// An access token as Cognito writes it: header and payload, and their signature.
+/// An access token in the form that Cognito writes: header and payload, and their signature.
 fn token(pair: &KeyPair) -> (String, Vec<u8>) {
     let header = json!({"kid": "k1", "alg": "RS256"});
     let payload = json!({

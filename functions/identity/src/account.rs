@@ -1,8 +1,8 @@
-//! What callers act on here: their own account, and sessions.
+//! The resources of this domain: the caller's own account, and sessions.
 
 use common::{Attribute, Principal, Resource, SessionId, TenantId, UserId};
 
-/// A user, as the policy sees it.
+/// A user, as the policy sees them.
 #[derive(Debug)]
 pub struct User {
     pub(crate) id: UserId,
@@ -35,7 +35,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session of the caller's, whether there is one of that id or not.
+    /// A session of the caller, whether or not a session with that id exists.
     pub(crate) fn own(who: &Principal, id: SessionId) -> Self {
         Self { id, user: who.user(), tenant: who.tenant() }
     }

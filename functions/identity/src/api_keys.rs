@@ -1,8 +1,8 @@
-//! API keys, as they are stored and shown.
+//! API keys, in their stored form and in the form of answers.
 //!
-//! | Partition | Sort | What |
+//! | Partition | Sort | Content |
 //! |---|---|---|
-//! | `API_KEY#<key>` | `API_KEY` | name, terms, which of its secrets hold; in the index of all, `API_KEYS` |
+//! | `API_KEY#<key>` | `API_KEY` | name, terms, and the valid secrets; in the index of all keys, `API_KEYS` |
 
 use common::{
     Action, ApiKeyId, ApiScope, Attribute, Edit, Error, Index, Issued, Item, Key, KeyBounds, KeyTerms, OpenSession, Purpose,
@@ -11,10 +11,10 @@ use common::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// The index's partition of a tenant's keys.
+/// The index partition of a tenant's keys.
 pub(crate) const LIST: &str = "API_KEYS";
 
-/// A tenant's keys as a whole.
+/// The collection of a tenant's keys.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiKeys(pub(crate) TenantId);
 
@@ -36,7 +36,7 @@ pub struct Stored {
     pub(crate) name: String,
     pub(crate) hint: String,
     pub(crate) terms: KeyTerms,
-    /// The session of the secret that was issued last, and of the one before while it holds.
+    /// The session of the newest secret, and that of the previous one while it is valid.
     pub(crate) session: SessionId,
     pub(crate) previous: Option<(SessionId, Timestamp)>,
     pub(crate) created_by: UserId,
@@ -66,7 +66,7 @@ fn place(key: ApiKeyId) -> Key {
 
 impl Stored {
     /// # Errors
-    /// 404 where there is none.
+    /// 404 if there is no such key.
     pub(crate) async fn read(reader: Reader<'_>, key: ApiKeyId) -> Result<Self> {
         Self::from_row(&reader.get(&place(key)).await?.ok_or(Error::NotFound)?)
     }
@@ -102,7 +102,7 @@ impl Stored {
             .indexed(Index::All, LIST, self.key)
     }
 
-    /// A change of it as it was read.
+    /// A change of the key that fails if it was changed since it was read.
     pub(crate) fn edit(&self) -> Edit {
         let edit = Edit::of(place(self.key)).number("version", self.version.next().0);
         edit.when(common::Condition::VersionIs(self.version))
@@ -114,14 +114,14 @@ impl Stored {
 pub struct ApiKeyView {
     pub key_id: ApiKeyId,
     pub name: String,
-    /// The last four characters of its text.
+    /// The last four characters of the key's text.
     pub hint: String,
     pub status: KeyStatus,
     pub scopes: Vec<ApiScope>,
     pub purposes: Vec<Purpose>,
     pub networks: AllowList,
     pub expires_at: Timestamp,
-    /// While a text that was replaced is still good.
+    /// Until when a replaced text stays valid.
     pub previous_until: Option<Timestamp>,
     pub last_used_at: Option<Timestamp>,
     pub created_by: UserId,
@@ -137,10 +137,10 @@ pub enum KeyStatus {
     Revoked,
 }
 
-/// An API key with its text, which is shown this once.
+/// An API key with its text. The text is shown only this once.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct IssuedKey {
-    /// For `Authorization: Bearer`. It cannot be had again.
+    /// For `Authorization: Bearer`. It cannot be retrieved again.
     pub api_key: Issued,
     #[serde(flatten)]
     pub key: ApiKeyView,

@@ -1,4 +1,4 @@
-//! The function that API Gateway asks about every bearer token: Cognito's access tokens, verified under the pool's own keys.
+//! The function that API Gateway calls with every bearer token. It verifies Cognito's access tokens under the pool's own keys.
 
 use crate::{
     jwks::{FetchError, FetchJwks, Jwks, KeyError, MAX_DOCUMENT_BYTES},
@@ -37,7 +37,7 @@ impl Authorizer for CognitoAuthorizer {
     }
 }
 
-/// The claims as our own types. A pool's user who was not made by us has another name, and no tenant.
+/// Converts the claims to our own types. A pool user that we did not create has a username in another form and no tenant.
 fn read(claims: &AccessClaims) -> Result<VerifiedToken, TokenRefused> {
     let user = claims.username.parse().map_err(|_| TokenRefused::Because("username"))?;
     let session = claims.origin_jti.parse().map_err(|_| TokenRefused::Because("origin_jti"))?;
@@ -45,8 +45,8 @@ fn read(claims: &AccessClaims) -> Result<VerifiedToken, TokenRefused> {
     Ok(VerifiedToken { user, session: SessionId::from_uuid(session), expires_at })
 }
 
-/// Who signs the pool's tokens, byte by byte as `iss` says it: always AWS's name for the pool, also where an emulator serves
-/// it, and so never where [`keys_url`] points then. A pool's id begins with its region.
+/// The issuer of the pool's tokens, byte by byte as in `iss`. It is always AWS's name for the pool, even if an emulator serves
+/// it; then [`keys_url`] points elsewhere. A pool's id begins with its region.
 ///
 /// Source: "Verifying JSON web tokens" in the Amazon Cognito developer guide.
 fn issuer(pool: &str, region: &str) -> String {
@@ -54,7 +54,7 @@ fn issuer(pool: &str, region: &str) -> String {
     format!("https://cognito-idp.{region}.amazonaws.com/{pool}")
 }
 
-/// Where the pool's keys are: under the issuer, or under the endpoint that Cognito has been given.
+/// The URL of the pool's keys: under the issuer, or under the configured endpoint of Cognito.
 fn keys_url(pool: &str, aws: &Aws) -> String {
     let base = match aws.endpoint("COGNITO_IDENTITY_PROVIDER") {
         Some(endpoint) => format!("{}/{pool}", endpoint.trim_end_matches('/')),
@@ -63,7 +63,7 @@ fn keys_url(pool: &str, aws: &Aws) -> String {
     format!("{base}/.well-known/jwks.json")
 }
 
-/// The pool's key document, over the connections that everything else uses.
+/// Fetches the pool's key document, over the shared connections.
 #[derive(Debug)]
 struct PoolKeys {
     aws: Aws,

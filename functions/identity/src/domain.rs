@@ -1,4 +1,4 @@
-//! Second factors: what they are made of, and what is right. Pure: the time and the stored state come in.
+//! Second factors: their forms and their verification. The module is pure: time and stored state are parameters.
 
 mod qr;
 pub mod recovery;
@@ -13,11 +13,11 @@ use icu_properties::{
 };
 use zeroize::Zeroizing;
 
-/// How many bytes of a code are looked at: more than any that is right has, however it was typed.
+/// The number of bytes of a code that are examined: more than a valid code has in any spelling.
 const LONGEST: usize = 256;
 
-/// A code without what people, keyboards and clipboards put into it: white space, dashes and invisible characters. Compatible forms
-/// (full-width digits) become plain ones, as NFKC has them. Nothing is left of a text that is too long.
+/// Removes from a code the characters that people, keyboards and clipboards add: white space, dashes and invisible characters.
+/// Compatible forms (full-width digits) become plain ones, by NFKC. The result is empty if the text is too long.
 fn typed(text: &str) -> Zeroizing<String> {
     if text.len() > LONGEST {
         return Zeroizing::default();
@@ -26,14 +26,15 @@ fn typed(text: &str) -> Zeroizing<String> {
     let (categories, ignorable) =
         (CodePointMapData::<GeneralCategory>::new(), CodePointSetData::new::<DefaultIgnorableCodePoint>());
     let passed_over = |c: char| {
-        // The minus sign is a symbol to Unicode.
+        // Unicode classifies the minus sign as a symbol and not as a dash.
         c.is_whitespace() || c == '\u{2212}' || ignorable.contains(c) || categories.get(c) == GeneralCategory::DashPunctuation
     };
     Zeroizing::new(plain.chars().filter(|c| !passed_over(*c)).collect())
 }
 
-/// Makes a code an input: what is no code at all is 422, before a try is taken. Neither the error nor the schema quotes it. The schema's
-/// form is that of a code as it is shown, with spaces and dashes; more is taken (see [`typed`]).
+/// Implements input parsing for a code type. A text that is not a code is refused with 422 and does not count as a try. Neither
+/// the error nor the schema quotes it. The schema has the form in which a code is shown, with spaces and dashes; the parser
+/// accepts more (see [`typed`]).
 macro_rules! code_input {
     ($Code:ident, $form:literal, $expected:literal) => {
         impl<'de> serde::Deserialize<'de> for $Code {

@@ -1,10 +1,10 @@
-//! What this domain says to itself.
+//! The internal events of this domain.
 
 use common::Event;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Somebody wants to reset the password of whoever has an e-mail, if anybody has.
+/// A password reset was requested for an e-mail, which may or may not belong to an account.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PasswordResetRequested {
     /// The e-mail's search token under the platform's key.

@@ -1,4 +1,4 @@
-//! What tests of signing in share.
+//! Helpers that the tests of signing in share.
 
 use crate::{authorizer::CognitoAuthorizer, endpoints};
 use common::{AnyEndpoint, Clock, Identity, Role, SystemClock, Timestamp, authorizer::Authorizer};
@@ -13,7 +13,7 @@ pub(crate) fn authorizer(app: &App) -> CognitoAuthorizer {
     CognitoAuthorizer::new(app.deps().config(), app.aws())
 }
 
-/// Cognito's tokens carry the machine's time: a test's clock may be ahead of it, not behind.
+/// Cognito's tokens carry the machine's time. A test's clock may be ahead of it but not behind.
 pub(crate) fn catch_up(app: &App) {
     let now = SystemClock.now();
     if app.clock().now() < now {
@@ -37,13 +37,13 @@ pub(crate) async fn refresh(app: &App, token: &str, device: &str) -> Answer {
     app.anonymous().call(endpoint("refresh")).json(json!({"refresh_token": token})).header("User-Agent", device).await
 }
 
-/// The caller whom the authorizer makes of an access token.
+/// The caller identity that the authorizer derives from an access token.
 pub(crate) async fn caller<'a>(app: &'a App, access_token: &str) -> Client<'a> {
     app.as_identity(identity(app, access_token).await)
 }
 
 pub(crate) async fn identity(app: &App, access_token: &str) -> Identity {
-    let allowed = app.authorize(&authorizer(app), &format!("Bearer {access_token}")).await.expect("a good token");
+    let allowed = app.authorize(&authorizer(app), &format!("Bearer {access_token}")).await.expect("a valid token");
     let text = |name: &str| allowed.context[name].as_str().expect("a text").to_owned();
     Identity {
         tenant: text("tenant_id").parse().expect("a tenant"),
@@ -53,8 +53,8 @@ pub(crate) async fn identity(app: &App, access_token: &str) -> Identity {
     }
 }
 
-/// The event of an endpoint, as `api.me`, that ended with `status`. Ids of one millisecond, and of counted events, do not
-/// stand in the order of time.
+/// The event of an endpoint, such as `api.me`, that ended with `status`. Ids within one millisecond, and ids of counted events,
+/// are not ordered by time.
 pub(crate) fn event<'a>(events: &'a [Value], kind: &str, status: u16) -> &'a Value {
     let found = events.iter().find(|e| e["type"] == kind && e["status"] == status);
     found.unwrap_or_else(|| panic!("no event {kind} {status} in {events:?}"))

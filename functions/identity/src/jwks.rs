@@ -1,11 +1,11 @@
 //! The user pool's signing keys, fetched when needed and kept for as long as the pool lists them.
 //!
-//! The authorizer asks for a key by its id. A key it knows costs nothing. An id it does not know makes it fetch
-//! the pool's document once more, because keys rotate, but at most one fetch runs at a time and at most one starts
-//! every [`MIN_FETCH_INTERVAL`] seconds, whatever came of the last: invented ids cannot make us hammer the pool. A
-//! document older than [`STALE_AFTER`] seconds is renewed by whichever request comes first, while the others go on
-//! with what is known; where that fails, what is known stays. So an outage of the pool's endpoint stops no key that
-//! we know, and a key that the pool withdraws stops within the hour, or when the outage ends.
+//! The authorizer requests a key by its id. A cached key needs no call. An unknown id causes a fetch of the pool's document,
+//! because keys rotate. At most one fetch runs at a time, and at most one starts every [`MIN_FETCH_INTERVAL`] seconds, whether or
+//! not the last one succeeded, so that invented ids cannot cause many calls to the pool. The first request after [`STALE_AFTER`]
+//! seconds renews the document, while other requests use the cached keys. If the renewal fails, the cached keys stay. So an
+//! outage of the pool's endpoint does not affect cached keys, and a key that the pool withdraws becomes invalid within the hour,
+//! or when the outage ends.
 //!
 //! Time is a parameter, in seconds since 1970.
 
@@ -27,37 +27,37 @@ pub const MIN_FETCH_INTERVAL: u64 = 30;
 /// The age, in seconds, at which a document is renewed.
 pub const STALE_AFTER: u64 = 3600;
 
-/// Where the document comes from: `<issuer>/.well-known/jwks.json`.
+/// The source of the document: `<issuer>/.well-known/jwks.json`.
 ///
-/// An implementation bounds the time it takes, and stops reading after [`MAX_DOCUMENT_BYTES`].
+/// An implementation limits the time of a fetch, and stops reading after [`MAX_DOCUMENT_BYTES`].
 pub trait FetchJwks: Send + Sync {
     /// Fetches the document's bytes, from the network and not from a cache.
     fn fetch(&self) -> impl Future<Output = Result<Vec<u8>, FetchError>> + Send;
 }
 
-/// Why the document could not be fetched, in words for the log.
+/// The reason why the document could not be fetched, as text for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the key document could not be fetched: {0}")]
 pub struct FetchError(pub String);
 
-/// Why the last attempt to renew the keys failed.
+/// The reason why the last attempt to renew the keys failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RefreshError {
-    /// Nothing came, or the attempt has not come to its end.
+    /// No document arrived, or the attempt has not finished.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// Something came, and it is not a document that we accept.
+    /// The fetched document is not acceptable.
     #[error(transparent)]
     Document(#[from] DocumentError),
 }
 
-/// Why there is no key under an id.
+/// The reason why there is no key for an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// The pool, asked within the last [`MIN_FETCH_INTERVAL`] seconds, lists no such key.
+    /// The pool was queried within the last [`MIN_FETCH_INTERVAL`] seconds and lists no such key.
     #[error("the key id is unknown")]
     Unknown,
-    /// The key is not among those known, and the pool could not be asked.
+    /// The key is not cached, and the pool could not be queried.
     #[error("the signing keys could not be fetched")]
     Unavailable,
 }
@@ -66,11 +66,11 @@ pub enum KeyError {
 pub struct Jwks<F> {
     fetcher: F,
     known: RwLock<Arc<Known>>,
-    /// Held through a fetch, so that one runs at a time. Its content is when the last one started.
+    /// Held during a fetch, so that only one runs at a time. Its content is the time at which the last one started.
     fetching: Mutex<Option<i64>>,
 }
 
-/// What is known of the pool's keys. Replaced as a whole.
+/// The cached keys of the pool. Replaced as a whole.
 #[derive(Debug, Clone, Default)]
 struct Known {
     keys: HashMap<String, Arc<PublicKey>>,
@@ -85,12 +85,12 @@ impl Known {
 }
 
 impl<F: FetchJwks> Jwks<F> {
-    /// Starts with no keys; nothing is fetched before the first question.
+    /// Starts without keys; the first request for a key causes the first fetch.
     pub fn new(fetcher: F) -> Self {
         Self { fetcher, known: RwLock::default(), fetching: Mutex::const_new(None) }
     }
 
-    /// The key under `kid`, fetching the document where that can help.
+    /// The key with the id `kid`. Fetches the document if that can help.
     pub async fn key(&self, kid: &str, now: i64) -> Result<Arc<PublicKey>, KeyError> {
         let known = self.known();
         if let Some(key) = known.keys.get(kid) {
@@ -104,12 +104,12 @@ impl<F: FetchJwks> Jwks<F> {
             return self.find(kid);
         }
         let mut last_start = self.fetching.lock().await;
-        // Does nothing where whoever held the lock before has just fetched.
+        // Does nothing if the previous holder of the lock has just fetched.
         self.refresh(&mut last_start, now).await;
         self.find(kid)
     }
 
-    /// Why the last fetch failed, until one succeeds: for the log, since known keys go on working without it.
+    /// The reason why the last fetch failed, until one succeeds. It is logged, because cached keys hide the failure otherwise.
     pub fn failure(&self) -> Option<RefreshError> {
         self.known().failure.clone()
     }
@@ -123,15 +123,15 @@ impl<F: FetchJwks> Jwks<F> {
         }
     }
 
-    /// Replaces what is known, unless the last attempt started too recently.
+    /// Replaces the cached keys, unless the last attempt started too recently.
     async fn refresh(&self, last_start: &mut Option<i64>, now: i64) {
-        // The distance counts, not the order: callers that waited together bring times a little apart, and a clock
-        // that was set back far must not stop renewal.
+        // Only the distance of the times counts, not their order: the times of concurrent callers differ slightly, and a clock
+        // that was set back must not stop the renewal.
         if last_start.is_some_and(|at| at.abs_diff(now) < MIN_FETCH_INTERVAL) {
             return;
         }
         *last_start = Some(now);
-        // Noted before the fetch, for the case that the caller is dropped in its midst.
+        // Stored before the fetch, in case the caller is dropped during it.
         self.keep_after(RefreshError::Fetch(FetchError("not finished".to_owned())));
         match self.fetched().await {
             Ok(keys) => self.replace(Known { keys, fetched_at: Some(now), failure: None }),

@@ -1,8 +1,8 @@
-//! Who signs in, and how: sign-in by password over Cognito, sessions with refresh tokens of our own, the authorizer that stands
-//! before every other function, and what Cognito asks before it issues a token.
+//! Authentication: sign-in by password over Cognito, sessions with our own refresh tokens, the authorizer in front of every other
+//! function, and the trigger that Cognito calls before it issues a token.
 //!
-//! Cognito knows passwords and nothing else of consequence: the tenant and the roles come from the membership record, and a
-//! token opens nothing without the live session that signing in here has made.
+//! Cognito only verifies passwords. The tenant and the roles come from the membership record, and a token is valid only together
+//! with the live session that sign-in created.
 
 mod account;
 mod api_keys;
@@ -21,5 +21,5 @@ mod secret;
 mod sign_in;
 pub mod token;
 
-/// What this domain publishes.
+/// The events that this domain publishes.
 pub const EVENTS: &[common::Schema] = common::events![common::SessionEnded, events::PasswordResetRequested];

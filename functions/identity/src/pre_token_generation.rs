@@ -1,8 +1,9 @@
-//! The function that Cognito asks before it issues tokens: they are for our API and for nothing of Cognito's own.
+//! The function that Cognito calls before it issues tokens. It restricts them to our API, so that they cannot be used at Cognito
+//! itself.
 //!
 //! An access token with the scope `aws.cognito.signin.user.admin` lets its holder change passwords, attributes and factors at
-//! Cognito itself, past our limits, our policies and our audit log. So no token has it. Nothing is added: what somebody may do
-//! is on the membership record, which is read anew for each request.
+//! Cognito directly, without our limits, our policies and our audit log. So no token has it. The function adds nothing:
+//! permissions come from the membership record, which is read for each request.
 //!
 //! Source: AWS, "Pre token generation Lambda trigger", version 2 of the event.
 
@@ -14,20 +15,21 @@ use std::fmt;
 /// The scope of Cognito's self-service.
 const SELF_SERVICE: &str = "aws.cognito.signin.user.admin";
 
-/// `V2_0` of the pool's settings. An older event could not narrow an access token; a later one is for machines, and we have none.
+/// `V2_0` in the pool's settings. Version 1 cannot restrict an access token, and version 3 is for machine clients, which we do
+/// not have.
 const VERSION: &str = "2";
 
-/// The ways to tokens that the app client allows: a password, a first password of one's own, a refresh. There is no hosted page
-/// and no remembered device.
+/// The flows that the app client allows: a password, a first password chosen by the user, a refresh. There is no hosted page and
+/// there are no remembered devices.
 const SOURCES: [&str; 3] =
     ["TokenGeneration_Authentication", "TokenGeneration_NewPasswordChallenge", "TokenGeneration_RefreshTokens"];
 
-/// Takes the self-service scope out of access tokens.
+/// Removes the self-service scope from access tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct NarrowTokens;
 
-/// Cognito's event, with whatever else it holds. `aws_lambda_events` has it too, and drops what it does not know; and its answer
-/// always names groups, none of them, which would take the user's away.
+/// Cognito's event, including members that are unknown here. The type in `aws_lambda_events` drops unknown members, and its
+/// answer always contains an empty list of groups, which would remove the user's groups.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenEvent {
@@ -39,7 +41,7 @@ pub struct TokenEvent {
     rest: Map<String, Value>,
 }
 
-/// The rest holds somebody's attributes.
+/// The other members contain a user's attributes.
 impl fmt::Debug for TokenEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenEvent").finish_non_exhaustive()
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_a_token_that_we_allow_gets_one_without_self_service_and_with_nothing_added() {
+    fn every_allowed_flow_gets_a_token_without_self_service_scope() {
         for source in SOURCES {
             let answer = answer(with("/triggerSource", source.into())).unwrap();
             let narrowed = json!({ "accessTokenGeneration": { "scopesToSuppress": ["aws.cognito.signin.user.admin"] } });
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_else_put_into_the_answer_does_not_stay() {
+    fn preset_response_members_are_removed() {
         let claims =
             json!({ "accessTokenGeneration": { "scopesToAdd": ["all"], "claimsToAddOrOverride": { "role": "super_admin" } } });
         let answer = answer(with("/response/claimsAndScopeOverrideDetails", claims)).unwrap();
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn no_token_is_issued_in_another_way_or_for_another_version_of_the_event() {
+    fn other_flow_or_event_version_gets_no_token() {
         let hosted = ["TokenGeneration_HostedAuth", "TokenGeneration_AuthenticateDevice", "TokenGeneration_ClientCredentials"];
         for source in hosted.into_iter().chain(["PreSignUp_SignUp", "tokengeneration_authentication", ""]) {
             assert_eq!(answer(with("/triggerSource", source.into())), Err(TokensRefused("trigger_source")), "{source}");
@@ -122,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_of_cognitos_is_none_here() {
+    fn malformed_event_is_refused() {
         for missing in ["version", "triggerSource"] {
             let mut event = sample();
             event.as_object_mut().unwrap().remove(missing);
@@ -134,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn members_that_nobody_here_knows_are_kept() {
+    fn unknown_members_of_the_event_are_kept() {
         let mut event = sample();
         event["later"] = json!({ "a": [1, null] });
         event["request"]["clientMetadata"] = json!({ "k": "v" });
@@ -146,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_a_response_gets_one() {
+    fn event_without_a_response_gets_one() {
         for response in [None, Some(Value::Null)] {
             let mut event = sample();
             event.as_object_mut().unwrap().remove("response");
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_is_printed_shows_nobody() {
+    fn debug_of_the_event_is_redacted() {
         let event: TokenEvent = serde_json::from_value(sample()).unwrap();
         assert_eq!(format!("{event:?}"), "TokenEvent { .. }");
     }

@@ -1,4 +1,4 @@
-//! Codes that callers give, and whether they are right.
+//! The codes that callers send, and their verification.
 
 use crate::domain::{
     recovery::{self, RecoveryCode},
@@ -6,7 +6,7 @@ use crate::domain::{
 };
 use common::{Error, FieldError, Result, SecondFactor, Spent, Timestamp};
 
-/// A code of an authenticator, or one that was written down.
+/// An authenticator's code or a recovery code.
 #[derive(Debug)]
 pub(crate) enum Given {
     Totp(TotpCode),
@@ -15,7 +15,7 @@ pub(crate) enum Given {
 
 impl Given {
     /// # Errors
-    /// 422 where it is neither, or both.
+    /// 422 if it is neither or both.
     pub(crate) fn of(code: Option<TotpCode>, recovery_code: Option<RecoveryCode>) -> Result<Self> {
         match (code, recovery_code) {
             (Some(code), None) => Ok(Self::Totp(code)),
@@ -29,7 +29,7 @@ impl Given {
         }
     }
 
-    /// What of the second factor it uses up, where it is right.
+    /// The part of the second factor that the code uses up, if it is valid.
     pub(crate) fn judge(&self, factor: &SecondFactor, authenticator: &Authenticator, now: Timestamp) -> Option<Spent> {
         match self {
             Self::Totp(code) => {

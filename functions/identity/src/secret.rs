@@ -1,14 +1,14 @@
-//! Passwords and tokens as callers send them: they are in bodies only, and print as nothing.
+//! Passwords and tokens that callers send. They occur only in bodies, and their `Debug` is redacted.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error};
 use std::{borrow::Cow, fmt};
 use zeroize::Zeroizing;
 
-/// The longest secret that is taken, in characters. Cognito's passwords end here; our tokens are shorter.
+/// The longest secret that is accepted, in characters. This is the maximum of Cognito's passwords; our tokens are shorter.
 const LONGEST: usize = 256;
 
-/// A password, or a token of ours, as a caller sent it: 1 to 256 characters. Wiped when it goes.
+/// A password or token from a caller: 1 to 256 characters. Wiped when dropped.
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
@@ -25,7 +25,7 @@ impl fmt::Debug for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        // Whatever was wrong, the message must not repeat it.
+        // The message must not quote the value.
         let refused = || D::Error::custom("expected a text of 1 to 256 characters");
         let text = String::deserialize(d).map(Zeroizing::new).map_err(|_| refused())?;
         if (1..=LONGEST).contains(&text.chars().count()) { Ok(Self(text)) } else { Err(refused()) }
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_neither_printed_nor_quoted() {
+    fn secret_is_neither_printed_nor_quoted() {
         let secret: Secret = serde_json::from_str(r#""correct horse""#).unwrap();
         assert_eq!((secret.expose(), format!("{secret:?}").as_str()), ("correct horse", "[secret]"));
         for wrong in ["4711", r#""""#, &format!("\"{}\"", "4711".repeat(65))] {

@@ -1,4 +1,4 @@
-//! What login and challenge have in common: the answers, and opening the session.
+//! The common parts of login and challenge: the answers, and opening the session.
 
 use common::{
     AuthFailure, Error, Issued, Leave, Membership, PendingSignIn, Public, PublicEndpoint, RefreshToken, Refusal, Result,
@@ -15,16 +15,16 @@ pub enum SignedIn {
     Challenge(Pending),
 }
 
-/// What a caller who has signed in works with.
+/// The tokens of a signed-in caller.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct TokenSet {
     /// For `Authorization: Bearer`.
     pub access_token: Issued,
-    /// Who signed in, for the client's own use. No endpoint takes it.
+    /// Identifies the user, for the client's own use. No endpoint accepts it.
     pub id_token: Issued,
-    /// Good for one refresh, which answers the next.
+    /// Valid for one refresh, which returns the next one.
     pub refresh_token: Issued,
-    /// How long the access token holds, in seconds.
+    /// The lifetime of the access token, in seconds.
     pub expires_in: i32,
     pub token_type: TokenType,
 }
@@ -34,22 +34,22 @@ pub enum TokenType {
     Bearer,
 }
 
-/// What is to be answered before any token is handed out.
+/// A challenge to answer before tokens are issued.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Pending {
     pub challenge: ChallengeName,
-    /// Names this sign-in in the answer. Good for five minutes and five tries; to enrol a second factor, for ten minutes.
+    /// Identifies this sign-in in the answer. Valid for five minutes and five tries; to enrol a second factor, for ten minutes.
     pub session: Issued,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ChallengeName {
-    /// The password was a temporary one: choose another.
+    /// The password was temporary: choose a new one.
     NewPasswordRequired,
-    /// A code of the authenticator, or a recovery code.
+    /// A code of the authenticator, or a recovery code, is required.
     Totp,
-    /// There is no second factor, and there must be one: enrol one, with `session` as the bearer token.
+    /// A second factor is required and does not exist: enrol one, with `session` as the bearer token.
     MfaSetup,
 }
 
@@ -79,11 +79,11 @@ impl TokenSet {
     }
 }
 
-/// Goes on with somebody who has said the right password: signs them in, or asks for their second factor, or has them enrol
-/// one. No token leaves before.
+/// Continues a sign-in after the right password: signs the user in, requests their second factor, or lets them enrol one. No
+/// tokens are returned before.
 ///
 /// # Errors
-/// 401 where they have no active membership, 403 where they may not sign in now, or from here; 503.
+/// 401 without an active membership, 403 if the user may not sign in now or from this network; 503.
 pub(crate) async fn after_password<E: PublicEndpoint>(cx: &mut Public<'_, E>, tokens: Tokens) -> Result<SignedIn> {
     let member = member(cx, &tokens).await?;
     match cx.may_open_session(&member, None).await? {
@@ -99,7 +99,7 @@ pub(crate) async fn after_password<E: PublicEndpoint>(cx: &mut Public<'_, E>, to
     }
 }
 
-/// The member whom Cognito has handed tokens for.
+/// The member to whom Cognito issued tokens.
 ///
 /// # Errors
 /// As [`after_password`].
@@ -108,10 +108,10 @@ pub(crate) async fn member<E: PublicEndpoint>(cx: &mut Public<'_, E>, tokens: &T
     like_a_wrong_password(cx, member)
 }
 
-/// Opens the session of a member who has said, and given, all that they must.
+/// Opens the session of a member who has passed all challenges.
 ///
 /// # Errors
-/// 403 where the policy does not let them in all the same; 503.
+/// 403 if the policy nevertheless denies it; 503.
 pub(crate) async fn open<E: PublicEndpoint>(
     cx: &mut Public<'_, E>,
     member: &Membership,
@@ -127,7 +127,7 @@ pub(crate) async fn open<E: PublicEndpoint>(
     Ok(SignedIn::Tokens(TokenSet::of(tokens, &refresh)))
 }
 
-/// Somebody without a membership hears what a wrong password hears; the log knows better.
+/// A user without a membership gets the answer of a wrong password; the log has the real reason.
 ///
 /// # Errors
 /// Those of `member`, with [`AuthFailure::NoMembership`] turned into [`AuthFailure::InvalidCredentials`].

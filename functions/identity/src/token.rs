@@ -1,14 +1,13 @@
-//! Verification of an Amazon Cognito access token, without any input or output.
+//! Verifies Amazon Cognito access tokens, without any input or output.
 //!
-//! A token is read strictly and in one order: size, shape, header, signature, claims. Only RS256 under a key that
-//! the caller fetched from the pool's own JWKS is accepted, so nothing a token says about its own key or algorithm
-//! is ever followed. The library is used for the signature alone: its checks of claims read the system clock and
-//! pass what is absent.
+//! A token is checked strictly and in one order: size, shape, header, signature, claims. Only RS256 is accepted, under a key that
+//! the caller fetched from the pool's own JWKS, so a token's statements about its own key or algorithm are never followed. The
+//! library only verifies the signature: its checks of claims read the system clock and accept missing claims.
 //!
-//! Sources: RFC 7515 (JWS), RFC 7519 (JWT), RFC 8725 (JWT best practices), and the page "Verifying JSON web
-//! tokens" of the Amazon Cognito developer guide.
+//! Sources: RFC 7515 (JWS), RFC 7519 (JWT), RFC 8725 (JWT best practices), and the page "Verifying JSON web tokens" of the Amazon
+//! Cognito developer guide.
 //!
-//! What this does NOT show: that the session still lives, that the user is enabled, or which tenant they belong to.
+//! This does NOT show that the session is still live, that the user is enabled, or to which tenant they belong.
 
 mod members;
 mod public_key;
@@ -22,20 +21,20 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use members::{Members, NotMembers};
 pub use public_key::{KeyRefused, PublicKey};
 
-/// The longest token that is looked at, in bytes. Cognito's access tokens are about 1 KB.
+/// The longest token that is examined, in bytes. Cognito's access tokens have about 1 KB.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// How far, in seconds, the issuer's clock may be ahead of ours: it excuses `iat` and `nbf`, for a token that is used
-/// at once. It never prolongs `exp`.
+/// How far, in seconds, the issuer's clock may be ahead of ours. It applies to `iat` and `nbf`, for a token that is used
+/// immediately. It never extends `exp`.
 pub const LEEWAY_SECONDS: i64 = 5;
 
-/// Header members by which a token would bring its own key (RFC 7515, sections 4.1.2 to 4.1.8).
+/// Header members with which a token could bring its own key (RFC 7515, sections 4.1.2 to 4.1.8).
 const EMBEDDED_KEY: [&str; 6] = ["jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256"];
 
 /// Header members that change how a token must be processed (RFC 7515, section 4.1.11; RFC 7797).
 const CRITICAL: [&str; 2] = ["crit", "b64"];
 
-/// Header members of encrypted, compressed or nested tokens, which ours never are (RFC 7516; RFC 7519, section 5.2).
+/// Header members of encrypted, compressed or nested tokens, which we never issue (RFC 7516; RFC 7519, section 5.2).
 const NESTED: [&str; 3] = ["enc", "zip", "cty"];
 
 /// Verifies access tokens of one app client of one user pool.
@@ -45,14 +44,14 @@ pub struct Verifier {
     client_id: String,
 }
 
-/// What a token's header says before anything is proved: only good for finding the key.
+/// An unverified token's header. Use it only to find the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnverifiedHeader {
-    /// Id of the key that is said to have signed.
+    /// The id of the key that allegedly signed the token.
     pub kid: String,
 }
 
-/// The claims of a token that was verified. Times are seconds since 1970.
+/// The claims of a verified token. Times are seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessClaims {
     /// Cognito's own id of the user.
@@ -67,19 +66,19 @@ pub struct AccessClaims {
     pub exp: i64,
     /// When the token was issued.
     pub iat: i64,
-    /// When the user last gave their password, where Cognito says so.
+    /// The time at which the user last entered their password, if Cognito gives it.
     pub auth_time: Option<i64>,
-    /// The app client it was issued to.
+    /// The app client to which it was issued.
     pub client_id: String,
 }
 
-/// Why a token is refused. For logs and the audit record; the caller only ever learns 401.
+/// The reason why a token is refused. It is for logs and audit events; the caller only gets 401.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Longer than [`MAX_TOKEN_BYTES`].
     #[error("the token is too long")]
     TooLarge,
-    /// Not three base64url segments, or a header or payload that is not one JSON object in UTF-8.
+    /// It is not three base64url segments, or header or payload is not one JSON object in UTF-8.
     #[error("the token is malformed")]
     Malformed,
     /// Header or claims name a member twice.
@@ -88,52 +87,52 @@ pub enum TokenError {
     /// `alg` is anything but RS256.
     #[error("the algorithm is not RS256")]
     Alg,
-    /// `typ` is there and is not `JWT`.
+    /// `typ` is present and is not `JWT`.
     #[error("the type is not JWT")]
     Typ,
-    /// The header asks for processing that we do not do.
+    /// The header requires processing that we do not support.
     #[error("the header has critical extensions")]
     Crit,
-    /// The header brings a key or says where to fetch one.
+    /// The header contains a key or a URL of one.
     #[error("the header brings its own key")]
     EmbeddedKey,
     /// The header is that of an encrypted, compressed or nested token.
     #[error("the header is not that of a plain signed token")]
     Nested,
-    /// The header names no key.
+    /// The header has no key id.
     #[error("the key id is missing")]
     KidMissing,
-    /// The pool has no such key, or the key offered is another one.
+    /// The pool has no such key, or the given key is a different one.
     #[error("the key id is unknown")]
     KidUnknown,
-    /// The signature is not that key's over this header and payload.
+    /// The signature does not match this key, header and payload.
     #[error("the signature is wrong")]
     Signature,
     /// A claim is missing, empty or of the wrong type.
     #[error("the claim `{0}` is missing or malformed")]
     Claim(&'static str),
     /// Issued by another user pool.
-    #[error("the issuer is another one")]
+    #[error("the token is from another issuer")]
     Issuer,
     /// Issued to another app client.
-    #[error("the app client is another one")]
+    #[error("the token is for another app client")]
     ClientId,
     /// Not an access token.
     #[error("the token is not an access token")]
     TokenUse,
-    /// Past its `exp`.
+    /// `exp` has passed.
     #[error("the token has expired")]
     Expired,
-    /// Before its `nbf`.
+    /// `nbf` is in the future.
     #[error("the token is not valid yet")]
     NotYetValid,
-    /// Issued later than now.
+    /// `iat` is in the future.
     #[error("the token was issued in the future")]
     IssuedInFuture,
 }
 
 impl TokenError {
-    /// A word for logs and the audit record that stays the same between releases.
+    /// A code for logs and audit events that stays the same between releases.
     pub const fn code(self) -> &'static str {
         match self {
             Self::TooLarge => "too_large",
@@ -173,7 +172,7 @@ impl Verifier {
         Self { issuer, client_id }
     }
 
-    /// Reads which key a token asks for, refusing every header that we would not verify under any key.
+    /// Reads the key id of a token, and refuses every header that would not be accepted under any key.
     pub fn header(&self, token: &str) -> Result<UnverifiedHeader, TokenError> {
         let header = Members::parse(&decode(Segments::split(token)?.header)?)?;
         if header.get("alg").and_then(|alg| alg.as_str()) != Some("RS256") {
@@ -197,7 +196,7 @@ impl Verifier {
 
     /// Verifies `token` under `key` at the time `now`, in seconds since 1970.
     ///
-    /// Claims are looked at only once the signature holds. `aud` is ignored: access tokens have none.
+    /// Claims are read only after the signature is verified. `aud` is ignored, because access tokens have none.
     pub fn verify(&self, token: &str, key: &PublicKey, now: i64) -> Result<AccessClaims, TokenError> {
         if self.header(token)?.kid != key.kid() {
             return Err(TokenError::KidUnknown);
@@ -262,17 +261,17 @@ fn optional_seconds(claims: &Members, name: &'static str) -> Result<Option<i64>,
     claims.get(name).map(|_| seconds(claims, name)).transpose()
 }
 
-/// Base64url without padding and with no bits left over, so that one value has one spelling.
+/// Base64url without padding and without unused bits, so that a value has exactly one text.
 fn decode(segment: &str) -> Result<Vec<u8>, TokenError> {
     URL_SAFE_NO_PAD.decode(segment).map_err(|_| TokenError::Malformed)
 }
 
-/// The compact serialization, cut at its two dots (RFC 7515, section 7.1).
+/// The compact serialization, split at its two dots (RFC 7515, section 7.1).
 struct Segments<'a> {
     header: &'a str,
     payload: &'a str,
     signature: &'a str,
-    /// Header, dot and payload: what is signed.
+    /// Header, dot and payload: the signed text.
     signed: &'a str,
 }
 

@@ -12,7 +12,7 @@ fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
-/// Signs somebody in past the API, with the cloud's credentials.
+/// Signs a user in directly at Cognito, with cloud credentials and without the API.
 async fn straight_from_cognito(app: &App, username: &str) -> String {
     let auth = json!({"USERNAME": username, "PASSWORD": PASSWORD});
     let client = app.provisioned().user_pool_client_id.clone();
@@ -22,7 +22,7 @@ async fn straight_from_cognito(app: &App, username: &str) -> String {
     answer["AuthenticationResult"]["AccessToken"].as_str().unwrap().to_owned()
 }
 
-/// Adds somebody to the pool whom no membership knows.
+/// Adds a user without a membership to the pool.
 async fn stranger(app: &App, username: &str) {
     app.cognito("AdminCreateUser", json!({"Username": username, "MessageAction": "SUPPRESS", "TemporaryPassword": PASSWORD}))
         .await;
@@ -36,7 +36,7 @@ async fn refusals(app: &App) -> Vec<(String, u64)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn second_authorization_header_or_ticket_is_refused_whichever_is_good() {
+async fn second_authorization_header_or_ticket_is_refused_even_if_one_is_valid() {
     let app = App::with_cognito().await;
     let tokens = sign_in(&app, Tenant::Acme, Role::Viewer).await;
     let good = bearer(text(&tokens, "access_token"));
@@ -98,7 +98,7 @@ async fn second_authorization_header_or_ticket_is_refused_whichever_is_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_token_opens_every_route_of_the_stage_and_announces_ids_only() {
+async fn valid_token_allows_every_route_and_passes_on_only_ids() {
     let app = App::with_cognito().await;
     let tokens = sign_in(&app, Tenant::Acme, Role::Marketer).await;
     for scheme in ["Bearer", "bearer"] {
@@ -120,7 +120,7 @@ async fn a_good_token_opens_every_route_of_the_stage_and_announces_ids_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_not_a_good_token_is_exactly_unauthorized_and_one_counted_event() {
+async fn invalid_token_is_unauthorized_and_one_counted_event() {
     let app = App::with_cognito().await;
     let tokens = sign_in(&app, Tenant::Acme, Role::Marketer).await;
     let good = text(&tokens, "access_token");
@@ -132,7 +132,7 @@ async fn whatever_is_not_a_good_token_is_exactly_unauthorized_and_one_counted_ev
     let tampered = format!("{head}.{}{}", if signature.starts_with('A') { 'B' } else { 'A' }, &signature[1..]);
     let authorizer = authorizer(&app);
 
-    // One minute holds them all, so that each reason is one event.
+    // All refusals fall into one minute, so that each reason is one event.
     let to_next_minute = 60_000 - common::Clock::now(app.clock()).as_millis() % 60_000;
     app.clock().advance(Duration::from_millis(u64::try_from(to_next_minute).unwrap()));
     let wrong = [
@@ -167,7 +167,7 @@ async fn whatever_is_not_a_good_token_is_exactly_unauthorized_and_one_counted_ev
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_got_straight_from_the_pool_opens_nothing() {
+async fn token_issued_directly_by_the_pool_is_refused() {
     let app = App::with_cognito().await;
     let token = straight_from_cognito(&app, &app.user_id(Tenant::Acme, Role::TenantAdmin).to_string()).await;
     let answer = app.as_identity(identity(&app, &token).await).call(endpoint("me")).await;
@@ -176,7 +176,7 @@ async fn a_token_got_straight_from_the_pool_opens_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_of_the_pools_keys_stops_new_processes_and_no_known_key() {
+async fn key_outage_affects_only_processes_without_cached_keys() {
     let app = App::with_cognito().await;
     let tokens = sign_in(&app, Tenant::Acme, Role::Marketer).await;
     let good = bearer(text(&tokens, "access_token"));
@@ -190,18 +190,18 @@ async fn an_outage_of_the_pools_keys_stops_new_processes_and_no_known_key() {
     app.wire().heal();
     app.clock().advance(Duration::from_secs(30));
     app.authorize(&fresh, &good).await.unwrap();
-    assert!(refusals(&app).await.is_empty(), "an outage is nobody's bad token");
+    assert!(refusals(&app).await.is_empty(), "an outage is not recorded as a bad token");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_that_cannot_be_put_on_record_is_not_given() {
+async fn refusal_that_cannot_be_audited_is_unavailable() {
     let app = App::with_cognito().await;
     app.wire().fail("UpdateItem", 0, 100, Fault::Gone);
     assert_eq!(app.authorize(&authorizer(&app), "Bearer x").await.unwrap_err(), Refused::Unavailable);
 }
 
 #[test]
-fn keys_come_from_the_endpoint_and_the_issuer_is_always_the_pools_own_name() {
+fn keys_come_from_the_endpoint_and_the_issuer_is_always_the_pools_name() {
     let env = |pairs: &[(&str, &str)]| Aws::from_env(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
     let aws = env(&[("AWS_REGION", "eu-west-1")]);
     assert_eq!(issuer("eu-west-1_Abc", "us-east-1"), "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Abc");

@@ -1,4 +1,4 @@
-//! What happens to accounts when nobody waits for it.
+//! Background work on accounts.
 
 common::consumers! {
     send_reset_mail::SendResetMail,

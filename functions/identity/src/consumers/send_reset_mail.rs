@@ -1,4 +1,4 @@
-//! Mails a token that resets a password, where there is an account to be reset.
+//! Mails a password reset token, if the e-mail belongs to an active account.
 
 use crate::events::PasswordResetRequested;
 use common::{Addressee, Background, Consumer, Delivery, Feed, Incoming, Mail, MailKind, Need, Part, Queue, Result, Turn};
@@ -21,7 +21,7 @@ impl Part for Account {
 
 impl Background for SendResetMail {
     const NAME: &'static str = "send_reset_mail";
-    const SUMMARY: &'static str = "Mail a token that resets a password";
+    const SUMMARY: &'static str = "Mail a password reset token";
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search, Need::Passwords, Need::Mail];
     type Part = Account;
 

@@ -1,18 +1,18 @@
-//! Recovery codes: what is written down for the day on which the authenticator is lost. Each works once.
+//! Recovery codes: a user writes them down for the case that the authenticator is lost. Each works once.
 
 use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
 use common::random;
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// How many somebody is given.
+/// The number of codes that a user gets.
 pub const CODES: usize = 10;
-/// Crockford's base32: digits and letters that are not taken for one another.
+/// Crockford's base32: digits and letters that are hard to confuse.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-/// Sixteen characters of five bits: eighty bits, which nobody guesses.
+/// Sixteen characters of five bits: eighty bits, which cannot be guessed.
 const LENGTH: usize = 16;
 
-/// One code. It prints as nothing, and is stored as its SHA-256.
+/// One code. Its `Debug` is redacted, and only its SHA-256 is stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RecoveryCode(Zeroizing<String>);
 
@@ -22,8 +22,8 @@ impl RecoveryCode {
         Self(Zeroizing::new(code))
     }
 
-    /// As somebody typed it: in any case, with or without dashes and spaces ([`typed`](super::typed)), with `o` for zero and `i` or
-    /// `l` for one.
+    /// Parses a code as a person types it: in any case, with or without dashes and spaces ([`typed`](super::typed)), with `o` for
+    /// zero and `i` or `l` for one.
     pub fn parse(text: &str) -> Option<Self> {
         let typed = super::typed(text);
         let plain = typed.chars().map(|c| match c.to_ascii_lowercase() {
@@ -57,14 +57,15 @@ impl fmt::Debug for RecoveryCode {
 
 super::code_input!(RecoveryCode, "^([ -]*[0-9A-TV-Za-tv-z]){16}[ -]*$", "expected a recovery code: 16 letters and digits");
 
-/// New codes, and what is stored of them: their hashes, one after another.
+/// New codes, and their stored form: the concatenated hashes.
 pub fn generate() -> (Vec<RecoveryCode>, Vec<u8>) {
     let codes: Vec<_> = (0..CODES).map(|_| RecoveryCode::generate()).collect();
     let hashes = codes.iter().flat_map(|code| code.hash()).collect();
     (codes, hashes)
 }
 
-/// The hashes without that of `code`, where it is among them. Each is looked at, whichever it is.
+/// The hashes without that of `code`, if it is among them. All hashes are compared, so that the time does not depend on the
+/// position.
 pub fn spend(hashes: &[u8], code: &RecoveryCode) -> Option<Vec<u8>> {
     let given = code.hash();
     let mut left = Vec::with_capacity(hashes.len());
@@ -86,7 +87,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn each_of_ten_codes_works_once() {
+    fn each_of_ten_recovery_codes_works_once() {
         let (codes, mut hashes) = generate();
         assert_eq!((codes.len(), hashes.len()), (10, 320));
         for code in codes.iter().rev() {
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_taken_however_it_was_written_down() {
+    fn recovery_code_is_accepted_in_any_spelling() {
         let code = RecoveryCode::parse("0123-4567-89ab-cdef").unwrap();
         for same in [
             "0123456789ABCDEF",
@@ -126,7 +127,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_makes_the_parser_panic_and_what_it_takes_reads_back(text in ".{0,80}") {
+        fn parser_never_panics_and_accepted_codes_round_trip(text in ".{0,80}") {
             if let Some(code) = RecoveryCode::parse(&text) {
                 prop_assert_eq!(RecoveryCode::parse(&code.to_text()), Some(code));
             }

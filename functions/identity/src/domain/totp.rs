@@ -1,4 +1,4 @@
-//! Time-based one-time passwords (RFC 6238): SHA-1, six digits, thirty seconds, as every authenticator app does them.
+//! Time-based one-time passwords (RFC 6238): SHA-1, six digits, thirty seconds, which every authenticator app supports.
 
 use common::{Timestamp, random};
 use phi::PhiValue;
@@ -7,16 +7,17 @@ use std::fmt;
 use totp_rs::{Builder, Secret, Totp};
 use zeroize::Zeroizing;
 
-/// What a new authenticator is enrolled with: RFC 4226, R6, recommends 160 bits.
+/// The secret's length for a new authenticator. RFC 4226, R6, recommends 160 bits.
 const BYTES: usize = 20;
 const STEP: u64 = 30;
 
-/// A code as somebody typed it: six digits. It prints as nothing.
+/// A code as a person typed it: six digits. Its `Debug` is redacted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TotpCode(Zeroizing<String>);
 
 impl TotpCode {
-    /// Reads what authenticators show in groups, and what keyboards and clipboards make of it: see [`typed`](super::typed).
+    /// Accepts the groups that authenticators show, and the changes that keyboards and clipboards make: see
+    /// [`typed`](super::typed).
     pub fn parse(text: &str) -> Option<Self> {
         let code = super::typed(text);
         (code.len() == 6 && code.bytes().all(|b| b.is_ascii_digit())).then_some(Self(code))
@@ -31,16 +32,16 @@ impl fmt::Debug for TotpCode {
 
 super::code_input!(TotpCode, "^([ -]*[0-9]){6}[ -]*$", "expected six digits");
 
-/// The secret that an authenticator and we share. It prints as nothing, and is sealed like PHI.
+/// The secret that the authenticator and the server share. Its `Debug` is redacted, and it is sealed like PHI.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TotpSecret(Zeroizing<[u8; BYTES]>);
 
-/// Why a code was not taken.
+/// The reason why a code was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// It is not the code of now, of the step before or of the next.
+    /// It is not the code of the current, the previous or the next step.
     Wrong,
-    /// It is right, and was used before, or one of a later step was.
+    /// It is valid, but it or a code of a later step was used before.
     Replayed,
 }
 
@@ -49,21 +50,21 @@ impl TotpSecret {
         Self(Zeroizing::new(random::bytes()))
     }
 
-    /// As authenticators take it by hand: base32 (RFC 4648), without padding.
+    /// The form for typing it into an authenticator: base32 (RFC 4648), without padding.
     pub fn to_base32(&self) -> String {
         Secret::from(self.0.to_vec()).to_base32()
     }
 
-    /// What an authenticator reads out of a QR code.
+    /// The URI that an authenticator reads from a QR code.
     ///
-    /// Source: the Key URI format of Google Authenticator, which the others took over.
+    /// Source: the Key URI format of Google Authenticator, which other apps adopted.
     pub fn uri(&self, issuer: &str, account: &str) -> String {
         let (issuer, account) = (percent(issuer), percent(account));
         let secret = self.to_base32();
         format!("otpauth://totp/{issuer}:{account}?secret={secret}&issuer={issuer}&algorithm=SHA1&digits=6&period={STEP}")
     }
 
-    /// The step of a code that is right now: of this step, the one before or the next, and of a later one than `last`.
+    /// The step of a valid code: the current step, the previous or the next one, and later than `last`.
     ///
     /// # Errors
     /// [`Refused`].
@@ -74,18 +75,18 @@ impl TotpSecret {
         if last.is_some_and(|last| step <= last) { Err(Refused::Replayed) } else { Ok(step) }
     }
 
-    /// The code of a moment: what an authenticator shows.
+    /// The code at a time: the one that an authenticator shows.
     pub fn code_at(&self, now: Timestamp) -> String {
         self.totp().generate(u64::try_from(now.as_secs()).unwrap_or(0)).to_string()
     }
 
-    // What `build` would check is constant here.
+    // The checks of `build` are not needed, because the parameters are constant.
     fn totp(&self) -> Totp {
         Builder::new().with_secret(self.0.to_vec()).build_noncompliant()
     }
 }
 
-/// RFC 3986, everything but what is unreserved.
+/// Percent-encodes everything except unreserved characters (RFC 3986).
 fn percent(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
@@ -113,7 +114,7 @@ impl<'de> Deserialize<'de> for TotpSecret {
 }
 
 phi::sealed_fields! {
-    /// What is stored of an authenticator.
+    /// The stored data of an authenticator.
     #[derive(Clone, Debug)]
     pub struct Authenticator in "second_factors" {
         1 => secret: TotpSecret,
@@ -135,8 +136,8 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_those_of_rfc_6238() {
-        // Appendix B has eight digits: the last six are those of a six-digit code.
+    fn codes_match_the_vectors_of_rfc_6238() {
+        // Appendix B has eight digits; the last six are those of a six-digit code.
         let vectors = [
             (59, "94287082"),
             (1_111_111_109, "07081804"),
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_those_of_rfc_4226() {
+    fn codes_match_the_vectors_of_rfc_4226() {
         let vectors = ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"];
         for (counter, code) in (0..).zip(vectors) {
             assert_eq!(published().code_at(at(counter * 30)), code);
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_holds_from_a_step_before_to_a_step_after_and_once() {
+    fn code_is_valid_once_within_one_step_before_and_after() {
         let (secret, code) = (published(), given(&published().code_at(at(3000))));
         for now in [2970, 2999, 3000, 3029, 3059] {
             assert_eq!(secret.verify(&code, at(now), None), Ok(100), "{now}");
@@ -169,7 +170,7 @@ mod tests {
             assert_eq!(secret.verify(&code, at(now), None), Err(Refused::Wrong), "{now}");
         }
         assert_eq!(secret.verify(&code, at(3000), Some(100)), Err(Refused::Replayed));
-        assert_eq!(secret.verify(&code, at(3000), Some(101)), Err(Refused::Replayed), "one of a later step was used");
+        assert_eq!(secret.verify(&code, at(3000), Some(101)), Err(Refused::Replayed), "a code of a later step was used");
         assert_eq!(secret.verify(&code, at(3000), Some(99)), Ok(100));
     }
 
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_six_digits_is_no_code() {
+    fn text_that_is_not_six_digits_is_refused() {
         for wrong in
             ["", " ", "28708", "2870822", "28708a", "+28708", "-87082", "287,082", "287.082", "287_082", "0x2870", "٢٨٧٠٨٢"]
         {
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_taken_however_it_was_typed_or_copied() {
+    fn totp_code_is_accepted_in_any_spelling() {
         for same in [
             "287 082",
             "287-082",
@@ -220,13 +221,13 @@ mod tests {
     }
 
     #[test]
-    fn there_are_no_codes_before_there_were_steps() {
+    fn code_before_1970_is_refused() {
         let code = given(&published().code_at(at(59)));
         assert_eq!(published().verify(&code, at(-3000), None), Err(Refused::Wrong), "before there were steps");
     }
 
     #[test]
-    fn the_uri_says_who_where_and_with_what() {
+    fn uri_contains_issuer_account_and_parameters() {
         assert_eq!(
             published().uri("Acme & Co", "ada@acme.example"),
             "otpauth://totp/Acme%20%26%20Co:ada%40acme.example?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Acme%20%26%20Co\
@@ -237,15 +238,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_code_of_another_secret_is_hardly_ever_right(secs in 0i64..4_000_000_000) {
+        fn verifying_a_code_of_another_secret_never_panics(secs in 0i64..4_000_000_000) {
             let (mine, theirs) = (TotpSecret::generate(), TotpSecret::generate());
             prop_assert!(mine.verify(&given(&mine.code_at(at(secs))), at(secs), None).is_ok());
-            // Three codes of a million are right: no more than chance.
+            // By chance, about three codes of a million are valid.
             let _ = mine.verify(&given(&theirs.code_at(at(secs))), at(secs), None);
         }
 
         #[test]
-        fn no_code_makes_it_panic(code in ".{0,12}", digits in "[0-9]{6}", secs: i32) {
+        fn verifying_any_code_never_panics(code in ".{0,12}", digits in "[0-9]{6}", secs: i32) {
             let _ = TotpCode::parse(&code);
             let _ = published().verify(&given(&digits), at(secs.into()), Some(7));
         }

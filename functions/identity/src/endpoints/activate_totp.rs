@@ -17,7 +17,7 @@ common::input! {
     pub struct FirstCode { required code: TotpCode }
 }
 
-/// What to write down for the day on which the authenticator is lost. Each code works once, and none is shown again.
+/// Recovery codes for the case that the authenticator is lost. Each code works once, and none is shown again.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RecoveryCodes {
     pub recovery_codes: Vec<Issued>,
@@ -31,19 +31,19 @@ impl RecoveryCodes {
     }
 }
 
-/// Activates an authenticator by its first code. From now on signing in asks for one.
+/// Activates an authenticator by its first code. Afterwards every sign-in requires a code.
 #[derive(Debug)]
 pub struct ActivateTotp;
 
 impl Operation for ActivateTotp {
     const NAME: &'static str = "activate_totp";
-    const SUMMARY: &'static str = "Activate an authenticator by its first code, and get recovery codes";
+    const SUMMARY: &'static str = "Activate an authenticator by its first code and return recovery codes";
     const ROUTE: Route = Route::post("/v1/mfa/totp/activate");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::SecondFactor, Need::Sessions];
     const LIMIT: RateLimit = RateLimit::API_STRICT;
     const ISSUED_AGAIN: Option<&'static str> =
-        Some("the recovery codes were shown once and are not kept: make others (`POST /v1/mfa/recovery-codes`)");
+        Some("the recovery codes were shown once and are not stored: create new ones (`POST /v1/mfa/recovery-codes`)");
     const SAMPLE: Sample = Sample::body(r#"{"code":"123456"}"#);
     type Input = Json<FirstCode>;
     type Output = RecoveryCodes;
@@ -59,10 +59,10 @@ impl Endpoint for ActivateTotp {
 
     async fn handle(cx: &mut Permit<'_, Self>, Json(given): Self::Input) -> Result<RecoveryCodes> {
         let (member, _) = cx.own_membership().await?;
-        let none = Error::conflict("totp_not_enrolled", "begin with `POST /v1/mfa/totp`");
+        let none = Error::conflict("totp_not_enrolled", "first enrol with `POST /v1/mfa/totp`");
         let factor = cx.try_second_factor().await?.ok_or(none)?;
         if factor.active {
-            return Err(Error::conflict("totp_enrolled", "there is a second factor already: take it away first"));
+            return Err(Error::conflict("totp_enrolled", "a second factor exists already: remove it first"));
         }
         let authenticator: Authenticator = cx.open_second_factor(&factor).await?;
         let step = authenticator.secret.verify(&given.code, cx.now(), factor.last_step);

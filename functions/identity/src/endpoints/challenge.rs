@@ -13,35 +13,36 @@ use common::{
 };
 
 common::input! {
-    /// The answer to a challenge. Which of the members goes with it is the challenge's to say.
+    /// The answer to a challenge. The challenge determines which members are required.
     pub struct Response {
         required challenge: ChallengeName,
-        /// As login answered it.
+        /// The `session` of the login answer.
         required session: Secret,
-        /// To NEW_PASSWORD_REQUIRED: the password from now on.
+        /// For NEW_PASSWORD_REQUIRED: the new password.
         optional new_password: Secret,
-        /// To TOTP: what the authenticator shows.
+        /// For TOTP: the authenticator's code.
         optional code: TotpCode,
-        /// To TOTP: a recovery code instead.
+        /// For TOTP: a recovery code instead of `code`.
         optional recovery_code: RecoveryCode,
     }
 }
 
-/// What a challenge is answered with.
+/// The parsed answer to a challenge.
 enum Answer {
     NewPassword(Secret),
     Code(Given),
-    /// The second factor has been enrolled, in a session of its own.
+    /// The second factor has been enrolled, in a separate session.
     Enrolled,
 }
 
 impl Answer {
     fn of(given: Response) -> Result<Self> {
-        let foreign = |field: &str| Err(Error::invalid(field, "not_with_this_challenge", "this challenge is not answered by it"));
+        let foreign =
+            |field: &str| Err(Error::invalid(field, "not_with_this_challenge", "this challenge does not accept this member"));
         match (given.challenge, given.new_password, given.code, given.recovery_code) {
             (ChallengeName::NewPasswordRequired, Some(password), None, None) => Ok(Self::NewPassword(password)),
             (ChallengeName::NewPasswordRequired, None, None, None) => {
-                Err(Error::invalid("new_password", "required", "choose a password"))
+                Err(Error::invalid("new_password", "required", "a new password is required"))
             }
             (ChallengeName::Totp, None, code, recovery_code) => Given::of(code, recovery_code).map(Self::Code),
             (ChallengeName::MfaSetup, None, None, None) => Ok(Self::Enrolled),
@@ -52,20 +53,20 @@ impl Answer {
     }
 }
 
-/// Goes on with a sign-in that waits for an answer.
+/// Continues a sign-in that waits for the answer to a challenge.
 #[derive(Debug)]
 pub struct Challenge;
 
 impl Operation for Challenge {
     const NAME: &'static str = "challenge";
-    const SUMMARY: &'static str = "Answer a challenge, and be signed in";
+    const SUMMARY: &'static str = "Answer a sign-in challenge";
     const ROUTE: Route = Route::post("/v1/auth/challenge");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Read, Need::Seal, Need::Sessions, Need::SecondFactor, Need::SignIn];
-    // Guessing is bounded by the sign-in's own tries, and the second factor's; this keeps an address from inventing handles without end.
+    // The tries of the sign-in and of the second factor limit guesses. This limit stops an address from inventing handles.
     const LIMIT: RateLimit = RateLimit::FAILURES;
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
-    const SAMPLE: Sample = Sample::body(r#"{"challenge":"TOTP","session":"as login answered it","code":"123456"}"#);
+    const SAMPLE: Sample = Sample::body(r#"{"challenge":"TOTP","session":"the session of the login answer","code":"123456"}"#);
     type Input = Json<Response>;
     type Output = SignedIn;
 }
@@ -103,7 +104,7 @@ async fn new_password(cx: &mut Public<'_, Challenge>, pending: &PendingSignIn, p
     }
 }
 
-/// What the pool wants of a password.
+/// The pool's password rules.
 pub(super) const WEAK: &str = "the password does not meet the rules: 12 characters or more, with lower and upper case, a digit and a \
                                symbol, none of them invisible, and not one used before";
 
@@ -138,7 +139,7 @@ mod tests {
     const TEMPORARY: &str = "Temporary-Passw0rd!";
     const CHOSEN: &str = "Chosen-Passw0rd-7!";
 
-    /// A member whose password is temporary: the e-mail.
+    /// Creates a member with a temporary password and returns their e-mail.
     async fn invited(app: &App) -> String {
         let email = format!("new.{}", app.email(Tenant::Acme, Role::Viewer));
         let parsed = email.parse().unwrap();
@@ -147,7 +148,7 @@ mod tests {
         email
     }
 
-    /// Signs in with the temporary password: the handle of the sign-in that waits.
+    /// Signs in with the temporary password and returns the handle of the pending sign-in.
     async fn pending(app: &App, email: &str) -> String {
         let answer = login(app, email, TEMPORARY, "192.0.2.1").await;
         assert_eq!((answer.status, &answer.json["challenge"]), (200, &json!("NEW_PASSWORD_REQUIRED")), "{}", answer.text);
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_temporary_password_is_replaced_and_the_member_is_signed_in() {
+    async fn temporary_password_is_replaced_and_the_member_is_signed_in() {
         let app = App::with_cognito().await;
         let email = invited(&app).await;
         let handle = pending(&app, &email).await;
@@ -172,7 +173,10 @@ mod tests {
         let events = app.audit(Tenant::Acme).await;
         let session = &event(&events, "api.challenge", 200)["actor"]["session_id"];
         assert_eq!(session, &me.json["session"]["session_id"]);
-        assert!(event(&events, "api.login", 200)["actor"]["session_id"].is_null(), "no session before the answer");
+        assert!(
+            event(&events, "api.login", 200)["actor"]["session_id"].is_null(),
+            "there is no session before the challenge is answered"
+        );
 
         let twice = answer(&app, &handle, "Another-Passw0rd-7!").await;
         assert_eq!((twice.status, twice.code()), (401, "invalid_credentials"));
@@ -181,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_weak_password_is_told_and_the_sign_in_waits_on() {
+    async fn weak_password_is_refused_and_the_sign_in_stays_pending() {
         let app = App::with_cognito().await;
         let email = invited(&app).await;
         let handle = pending(&app, &email).await;
@@ -194,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_sign_in_waits_for_five_tries_and_five_minutes() {
+    async fn pending_sign_in_ends_after_five_tries_or_five_minutes() {
         let app = App::with_cognito().await;
         let email = invited(&app).await;
         let handle = pending(&app, &email).await;
@@ -210,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn nobody_is_asked_for_a_new_password_where_their_tenant_is_suspended() {
+    async fn new_password_challenge_of_a_suspended_tenant_is_refused() {
         let app = App::with_cognito().await;
         let email = invited(&app).await;
         app.as_administrator(app.operator().set_status(app.tenant_id(Tenant::Acme), TenantStatus::Suspended)).await.unwrap();
@@ -219,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_invented_handle_is_refused() {
+    async fn invented_handle_is_refused() {
         let app = App::start().await;
         let refused = answer(&app, "invented", CHOSEN).await;
         assert_eq!((refused.status, refused.code()), (401, "invalid_credentials"));

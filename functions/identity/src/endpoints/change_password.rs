@@ -5,7 +5,7 @@ use common::{
 };
 
 common::input! {
-    /// The password, and the one from now on.
+    /// The current and the new password.
     pub struct Passwords { required current_password: Secret, required new_password: Secret }
 }
 
@@ -15,11 +15,11 @@ pub struct ChangePassword;
 
 impl Operation for ChangePassword {
     const NAME: &'static str = "change_password";
-    const SUMMARY: &'static str = "Change one's own password";
+    const SUMMARY: &'static str = "Change the caller's password";
     const ROUTE: Route = Route::post("/v1/auth/password/change");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions, Need::SignIn, Need::Passwords];
-    // A password is guessed here no faster than at the door.
+    // Guessing a password here is limited as strictly as at sign-in.
     const LIMIT: RateLimit = RateLimit::AUTH_LOGIN;
     const STATUS: u16 = 204;
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
@@ -55,7 +55,7 @@ mod tests {
     use testing::{App, PASSWORD, Tenant};
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_password_is_changed_by_whoever_knows_it_and_other_sessions_end() {
+    async fn password_change_needs_the_current_password_and_ends_other_sessions() {
         let app = App::with_cognito().await;
         let elsewhere = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         let here = sign_in(&app, Tenant::Acme, Role::Marketer).await;

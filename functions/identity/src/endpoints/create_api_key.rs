@@ -6,18 +6,18 @@ use common::{
 use std::time::Duration;
 
 common::input! {
-    /// What a key is to be good for.
+    /// The terms of a new key.
     pub struct NewApiKey {
-        /// What it is for, in 1 to 80 characters, for those who will look after it.
+        /// The key's purpose in 1 to 80 characters, for its administrators.
         required name: VisibleText<80>,
         #[schemars(length(min = 1))]
         required scopes: Vec<ApiScope>,
-        /// The purposes of use that its requests may state. Without one it sees no health information.
+        /// The purposes of use that its requests may state. A key without a purpose gets no health information.
         #[schemars(extend("items" = { "type": "string", "enum": Purpose::USABLE }))]
         required purposes: Vec<Purpose>,
-        /// Where its requests may come from; anywhere, where there is none.
+        /// The networks from which its requests may come; if absent, any.
         optional networks: AllowList,
-        /// A year from now at most; where nothing is said, ninety days.
+        /// At most a year from now; if absent, ninety days.
         optional expires_at: Timestamp,
     }
 }
@@ -36,11 +36,11 @@ impl NewApiKey {
         purposes.sort_unstable();
         purposes.dedup();
         if scopes.is_empty() {
-            wrong("scopes", "a key without a scope opens nothing");
+            wrong("scopes", "a key needs at least one scope");
         }
         let expires_at = self.expires_at.unwrap_or(now.plus(USUAL));
         if expires_at < now.plus(SHORTEST) || expires_at > now.plus(LONGEST) {
-            wrong("expires_at", "expected an hour to a year from now");
+            wrong("expires_at", "expected a time between an hour and a year from now");
         }
         if !errors.is_empty() {
             return Err(Error::Invalid(errors));
@@ -50,20 +50,20 @@ impl NewApiKey {
     }
 }
 
-/// Makes an API key. Its text is in the answer, and nowhere else.
+/// Creates an API key. The answer contains its text, which is stored nowhere.
 #[derive(Debug)]
 pub struct CreateApiKey;
 
 impl Operation for CreateApiKey {
     const NAME: &'static str = "create_api_key";
-    const SUMMARY: &'static str = "Make an API key, which is shown once";
+    const SUMMARY: &'static str = "Create an API key, which is shown once";
     const ROUTE: Route = Route::post("/v1/api-keys");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];
     const STATUS: u16 = 201;
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Required;
     const ISSUED_AGAIN: Option<&'static str> = Some(
-        "the key's text was shown once and is not kept: list the keys, and rotate this one (`POST /v1/api-keys/{key_id}/rotate`)",
+        "the key's text was shown once and is not stored: list the keys, and rotate this one (`POST /v1/api-keys/{key_id}/rotate`)",
     );
     const SAMPLE: Sample = Sample::body(r#"{"name":"Warehouse","scopes":["shipments.read"],"purposes":["TREAT"]}"#);
     type Input = Json<NewApiKey>;
@@ -118,7 +118,7 @@ mod tests {
         json!({"name": "Warehouse", "scopes": ["audit.read"], "purposes": ["TREAT"], "networks": ["192.0.2.0/24"]})
     }
 
-    /// The caller whom the authorizer makes of a key.
+    /// The caller identity that the authorizer derives from a key.
     async fn identity(app: &App, key: &str) -> Option<Identity> {
         let allowed = app.authorize(&authorizer(app), &format!("Bearer {key}")).await.ok()?;
         let text = |name: &str| allowed.context[name].as_str().unwrap().to_owned();
@@ -130,13 +130,13 @@ mod tests {
         })
     }
 
-    /// An endpoint that a key may call, whatever it answers where the log is empty.
+    /// An endpoint that a key may call; its answer does not matter here.
     fn scoped() -> AnyEndpoint {
         *testing::find(crate::endpoints::ALL, "list_api_keys")
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_key_is_shown_once_hashed_at_rest_and_opens_its_own_tenant_only() {
+    async fn api_key_is_shown_once_stored_hashed_and_valid_for_its_tenant_only() {
         let app = App::with_cognito().await;
         let made = create(&app, Tenant::Acme, body()).await;
         assert_eq!(made.status, 201, "{}", made.text);
@@ -146,7 +146,7 @@ mod tests {
         for table in ["RecordsTable", "LedgerTable", "EphemeraTable"] {
             all += &format!("{:?}", app.dump(table).await);
         }
-        assert!(!all.contains(key) && !all.contains(&key[9..40]), "the text is nowhere");
+        assert!(!all.contains(key) && !all.contains(&key[9..40]), "the key's text is stored nowhere");
         let list = admin(&app, Tenant::Acme).call(endpoint("list_api_keys")).await;
         assert_eq!((list.json["items"].as_array().unwrap().len(), &list.json["items"][0]["last_used_at"]), (1, &Value::Null));
         assert!(list.json["items"][0].get("api_key").is_none() && key.ends_with(list.json["items"][0]["hint"].as_str().unwrap()));
@@ -154,7 +154,7 @@ mod tests {
 
         let who = identity(&app, key).await.unwrap();
         assert_eq!(who.tenant, app.tenant_id(Tenant::Acme));
-        // What the schema declares for users only is refused to a key before any policy is asked.
+        // A key is refused before the policy is evaluated, if the schema declares the action for users only.
         let refused = app.as_identity(who.clone()).call(&scoped()).await;
         assert_eq!((refused.status, refused.code()), (403, "forbidden"));
         let event = app.audit(Tenant::Acme).await.into_iter().rfind(|e| e["type"] == "api.list_api_keys").unwrap();
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_text_that_is_no_key_is_refused_and_counted() {
+    async fn invalid_api_key_is_refused_and_counted() {
         let app = App::with_cognito().await;
         let made = create(&app, Tenant::Acme, body()).await;
         let key = made.json["api_key"].as_str().unwrap().to_owned();
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_rotated_key_overlaps_and_a_revoked_one_stops_at_its_next_request() {
+    async fn rotated_key_overlaps_and_revoked_key_stops_at_its_next_request() {
         let app = App::with_cognito().await;
         let made = create(&app, Tenant::Acme, body()).await;
         let old = made.json["api_key"].as_str().unwrap().to_owned();
@@ -198,13 +198,13 @@ mod tests {
             let who = identity(&app, key).await.unwrap();
             app.as_identity(who).call(&scoped()).await.status
         };
-        // 403 is a live key without the scope; 401 a dead one.
+        // 403 means a valid key without the scope; 401 an invalid key.
         assert_eq!([works(&old).await, works(&new).await], [403, 403]);
         app.clock().advance(Duration::from_secs(2 * 3600));
         assert_eq!([works(&old).await, works(&new).await], [401, 403]);
 
         let stranger = admin(&app, Tenant::Birch).call(endpoint("revoke_api_key")).path("key_id", &id).await;
-        assert_eq!(stranger.status, 401, "that session has idled out: {}", stranger.text);
+        assert_eq!(stranger.status, 401, "that session has expired: {}", stranger.text);
         let session = app.open_session(Tenant::Acme, Role::TenantAdmin).await;
         let revoked = app.as_identity(session.clone()).call(endpoint("revoke_api_key")).path("key_id", &id).await;
         assert_eq!(revoked.status, 204, "{}", revoked.text);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn terms_that_make_no_sense_are_named_and_making_a_key_wants_a_fresh_second_factor() {
+    async fn invalid_key_terms_are_reported_and_creation_needs_step_up() {
         let app = App::start().await;
         let now = app.clock().now();
         for (field, wrong) in [

@@ -2,7 +2,7 @@ use super::activate_totp::RecoveryCodes;
 use crate::account::User;
 use common::{Action, Data, Endpoint, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope};
 
-/// Makes new recovery codes. The old ones are good for nothing from now on.
+/// Replaces the recovery codes. The old ones become invalid.
 #[derive(Debug)]
 pub struct CreateRecoveryCodes;
 
@@ -14,7 +14,7 @@ impl Operation for CreateRecoveryCodes {
     const NEEDS: &'static [Need] = &[Need::Write];
     const LIMIT: RateLimit = RateLimit::API_STRICT;
     const ISSUED_AGAIN: Option<&'static str> =
-        Some("the recovery codes were shown once and are not kept: make others, under another `Idempotency-Key`");
+        Some("the recovery codes were shown once and are not stored: create new ones, under another `Idempotency-Key`");
     const SAMPLE: Sample = Sample::NONE;
     type Input = ();
     type Output = RecoveryCodes;

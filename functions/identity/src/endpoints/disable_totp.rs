@@ -3,19 +3,19 @@ use common::{
     Action, Data, Endpoint, IdempotencyKey, MemberChange, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope,
 };
 
-/// Takes the second factor away, with its recovery codes. Whose role needs one enrols another at the next sign-in.
+/// Removes the second factor and its recovery codes. A user whose role requires one enrols another at the next sign-in.
 #[derive(Debug)]
 pub struct DisableTotp;
 
 impl Operation for DisableTotp {
     const NAME: &'static str = "disable_totp";
-    const SUMMARY: &'static str = "Take the second factor away";
+    const SUMMARY: &'static str = "Remove the second factor";
     const ROUTE: Route = Route::delete("/v1/mfa/totp");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];
     const LIMIT: RateLimit = RateLimit::API_STRICT;
     const STATUS: u16 = 204;
-    // A twin of this request comes in a session that has no second factor any more, and is told so.
+    // The repetition of this request comes in a session without a second factor, and gets the error for that.
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
     const SAMPLE: Sample = Sample::NONE;
     type Input = ();

@@ -3,18 +3,19 @@ use common::{
     Action, Data, EndReason, Endpoint, IdempotencyKey, Need, Operation, Path, Permit, Result, Route, Sample, Scope, SessionId,
 };
 
-/// Ends one of the caller's own sessions, this one or another. Its tokens stop at their next use, and its sockets close.
+/// Ends one of the caller's own sessions, the current or another one. Its tokens become invalid at their next use, and its
+/// sockets close.
 #[derive(Debug)]
 pub struct EndSession;
 
 impl Operation for EndSession {
     const NAME: &'static str = "end_session";
-    const SUMMARY: &'static str = "End one of one's own sessions";
+    const SUMMARY: &'static str = "End one of the caller's sessions";
     const ROUTE: Route = Route::delete("/v1/sessions/{session_id}");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];
     const STATUS: u16 = 204;
-    // Ending what has ended is the same; and a twin of this request may come in the session that it ends.
+    // Ending an ended session has no further effect, and the repetition of this request may come in the session that it ends.
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
     const SAMPLE: Sample = Sample::NONE;
     type Input = Path<SessionId>;

@@ -13,19 +13,19 @@ use phi::PhiText;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What an authenticator is set up with. It is shown once.
+/// The data that sets up an authenticator. It is shown once.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Enrolment {
-    /// In base32, for those who type it.
+    /// The secret in base32, for typing it in.
     pub secret: Issued,
-    /// What the QR code says.
+    /// The content of the QR code.
     pub otpauth_uri: Issued,
     /// The QR code, as an SVG image.
     pub qr_svg: Issued,
 }
 
-/// Begins to enrol an authenticator. Nothing is asked for until its first code has been given; before, this can be asked again,
-/// and the last answer holds.
+/// Begins to enrol an authenticator. Sign-in does not require it until its first code has been given. Until then this can be
+/// repeated, and the last answer counts.
 #[derive(Debug)]
 pub struct EnrolTotp;
 
@@ -37,7 +37,7 @@ impl Operation for EnrolTotp {
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal];
     const LIMIT: RateLimit = RateLimit::API_STRICT;
     const ISSUED_AGAIN: Option<&'static str> =
-        Some("the secret was shown once and is not kept: begin again, under another `Idempotency-Key`");
+        Some("the secret was shown once and is not stored: begin again, under another `Idempotency-Key`");
     const SAMPLE: Sample = Sample::NONE;
     type Input = ();
     type Output = Enrolment;
@@ -54,7 +54,7 @@ impl Endpoint for EnrolTotp {
     async fn handle(cx: &mut Permit<'_, Self>, (): ()) -> Result<Enrolment> {
         let (member, tenant) = cx.own_membership().await?;
         if member.mfa_enrolled {
-            return Err(Error::conflict("totp_enrolled", "there is a second factor already: take it away first"));
+            return Err(Error::conflict("totp_enrolled", "a second factor exists already: remove it first"));
         }
         let MemberPii { email, .. } = cx.open(&Membership::place(member.user), &member.pii).await?;
         let secret = TotpSecret::generate();

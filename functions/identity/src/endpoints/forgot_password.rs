@@ -8,23 +8,23 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 common::input! {
-    /// Whose password was forgotten.
+    /// The e-mail of the account.
     pub struct Forgotten { required email: Email }
 }
 
-/// Nothing: whether there is such an account is not told.
+/// Empty: the answer does not show whether the account exists.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Accepted {}
 
-/// Has a mail sent that resets a password, if there is such an account.
+/// Requests a mail that resets a password, if the account exists.
 ///
-/// What it does is the same in either case: it leaves an intent. Who handles that finds out.
+/// The endpoint does the same work in both cases: it stores an intent. Only the consumer of the intent looks for the account.
 #[derive(Debug)]
 pub struct ForgotPassword;
 
 impl Operation for ForgotPassword {
     const NAME: &'static str = "forgot_password";
-    const SUMMARY: &'static str = "Have a mail sent that resets a password";
+    const SUMMARY: &'static str = "Request a mail that resets a password";
     const ROUTE: Route = Route::post("/v1/auth/password/forgot");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Search];
@@ -37,7 +37,7 @@ impl Operation for ForgotPassword {
 }
 
 impl PublicEndpoint for ForgotPassword {
-    // Nothing of it is ever wrong: an unknown e-mail is answered alike.
+    // Every request counts, because none can be recognised as wrong: an unknown e-mail gets the same answer.
     const PER_NETWORK: PerNetwork = PerNetwork::Requests(RateLimit::RESETS);
 
     async fn handle(cx: &mut Public<'_, Self>, Json(given): Json<Forgotten>) -> Result<Accepted> {

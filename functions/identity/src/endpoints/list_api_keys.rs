@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 common::input! {
-    /// Which page.
+    /// The page to return.
     pub struct KeyPage { optional limit: Limit, optional cursor: String }
 }
 
@@ -14,7 +14,7 @@ pub struct KeyList {
     pub next_cursor: Option<String>,
 }
 
-/// Lists the tenant's API keys, newest first, those that are over too.
+/// Lists the tenant's API keys, newest first, including revoked and expired ones.
 #[derive(Debug)]
 pub struct ListApiKeys;
 

@@ -5,22 +5,22 @@ use common::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// A session that is live.
+/// A live session.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SessionView {
     pub session_id: SessionId,
     pub kind: SessionKind,
-    /// Whether it is the one that asks.
+    /// Whether it is the session of this request.
     pub current: bool,
     pub created_at: Timestamp,
     pub last_seen: Timestamp,
-    /// When it ends, however busy it is.
+    /// The time at which it ends, even if it is used.
     pub expires_at: Timestamp,
-    /// When a second factor was given in it.
+    /// The time at which a second factor was last given in it.
     pub mfa_at: Option<Timestamp>,
-    /// Where it was opened from.
+    /// The address from which it was opened.
     pub ip: String,
-    /// The device, as it called itself.
+    /// The device, as its `User-Agent` names it.
     pub user_agent: String,
 }
 
@@ -32,7 +32,7 @@ impl SessionView {
     }
 }
 
-/// All of them: a user has twenty at most.
+/// All live sessions: a user has at most twenty.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Sessions {
     pub items: Vec<SessionView>,
@@ -45,7 +45,7 @@ pub struct ListSessions;
 
 impl Operation for ListSessions {
     const NAME: &'static str = "list_sessions";
-    const SUMMARY: &'static str = "List one's own sessions, with device and address";
+    const SUMMARY: &'static str = "List the caller's sessions, with device and address";
     const ROUTE: Route = Route::get("/v1/sessions");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Sessions];

@@ -10,14 +10,14 @@ use phi::Email;
 use std::borrow::Cow;
 
 common::input! {
-    /// Who signs in.
+    /// The user's credentials.
     pub struct Credentials { required email: Email, required password: Secret }
 }
 
 /// Signs in with e-mail and password.
 ///
-/// Whether there is such an account is not told: an unknown e-mail, a wrong password and a disabled user take the same steps,
-/// count alike against the limits of the network and of the e-mail, and hear the same answer.
+/// The answer does not show whether the account exists. An unknown e-mail, a wrong password and a disabled user take the same
+/// steps, count equally against the limits of the network and of the e-mail, and get the same answer.
 #[derive(Debug)]
 pub struct Login;
 
@@ -84,7 +84,7 @@ mod tests {
     const WRONG: &str = "Not-The-Passw0rd!";
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_member_signs_in_and_the_tenants_log_says_so() {
+    async fn member_signs_in_and_the_tenants_audit_log_records_it() {
         let app = App::with_cognito().await;
         let before = (app.platform_audit().await.len(), app.audit(Tenant::Birch).await.len());
         let answer = sign_in(&app, Tenant::Acme, Role::Marketer).await;
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn passwords_and_tokens_are_in_no_log_line_and_no_event_and_lie_in_no_table() {
+    async fn passwords_and_tokens_are_in_no_log_event_or_table() {
         let app = App::with_cognito().await;
         let answer = sign_in(&app, Tenant::Acme, Role::Viewer).await;
         let email = app.email(Tenant::Acme, Role::Viewer);
@@ -132,12 +132,12 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn wrong_passwords_lock_the_account_wherever_they_come_from_and_nobody_is_told() {
+    async fn wrong_passwords_from_any_address_lock_the_account_silently() {
         let app = App::with_cognito().await;
         let email = app.email(Tenant::Acme, Role::Marketer);
         let mut said = Vec::new();
         for i in 0..19 {
-            // As often as the e-mail's own limit lets anybody ask, from other addresses.
+            // The e-mail's own limit allows a try this often, from other addresses.
             app.clock().advance(Duration::from_secs(180));
             said.push(login(&app, &email, WRONG, &format!("198.51.100.{i}")).await);
         }
@@ -152,11 +152,11 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn an_unknown_email_a_wrong_password_and_a_disabled_user_look_alike() {
+    async fn unknown_email_wrong_password_and_disabled_user_get_the_same_answer() {
         let app = App::with_cognito().await;
         let disabled = app.user_id(Tenant::Acme, Role::Analyst);
         app.cognito("AdminDisableUser", json!({"Username": disabled.to_string()})).await;
-        // Fills the caches that the first call of a process fills.
+        // Fills the caches that a process fills at its first call.
         login(&app, "nobody@acme-health.example", WRONG, "192.0.2.1").await;
         let mut seen = Vec::new();
         for (email, password) in [
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn an_email_has_five_tries_in_a_quarter_of_an_hour_wherever_they_come_from_and_whether_it_is_known_or_not() {
+    async fn known_or_unknown_email_has_five_tries_in_fifteen_minutes() {
         let app = App::with_cognito().await;
         for email in [app.email(Tenant::Acme, Role::Marketer), format!("unknown.{}", app.email(Tenant::Acme, Role::Marketer))] {
             for i in 0..5 {
@@ -196,7 +196,7 @@ mod tests {
         }
     }
 
-    /// A hundred wrong passwords, each for an account of its own, from one address.
+    /// A hundred wrong passwords from one address, each for a different account.
     async fn spend(app: &App, ip: &str) {
         for i in 0..100 {
             let status = login(app, &format!("nobody{i}@birch-clinic.example"), WRONG, ip).await.status;
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn successes_cost_an_address_nothing_and_an_email_a_sixth_of_a_failure() {
+    async fn success_is_free_for_an_address_and_a_sixth_of_a_failure_for_an_email() {
         let app = App::with_cognito().await;
         let email = app.email(Tenant::Acme, Role::Marketer);
         for i in 0..25 {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn address_that_failed_a_hundred_times_lets_in_who_is_known_there_and_says_one_thing_to_all_others() {
+    async fn address_with_a_hundred_failures_admits_only_accounts_known_there() {
         let app = App::with_cognito().await;
         let of = |tenant, role| app.email(tenant, role);
         let (known, other) = (of(Tenant::Birch, Role::Marketer), of(Tenant::Acme, Role::Marketer));
@@ -225,10 +225,11 @@ mod tests {
         for email in [&known, &other, &typist] {
             assert_eq!(login(&app, email, PASSWORD, "203.0.113.5").await.status, 200);
         }
-        // Whether somebody has signed in a moment ago shows in the number of calls, wherever they are.
+        // A sign-in within the last moments changes the number of calls, from any address, so the clock advances.
         app.clock().advance(Duration::from_secs(60));
         spend(&app, "203.0.113.5").await;
-        // Whatever is wrong: the password of an account that is known there or is not, or that there is none.
+        // The answer is the same for every kind of failure: a wrong password of an account that is known or unknown at this
+        // address, a right password from an unknown one, and no account.
         let mut seen = Vec::new();
         for (email, password) in [(&typist, WRONG), (&stranger, WRONG), (&knows, PASSWORD), (&"no@one.example".into(), WRONG)] {
             app.reset_calls();
@@ -240,24 +241,25 @@ mod tests {
         for other in &seen[1..] {
             assert_eq!(*other, seen[0]);
         }
-        // Who is known there comes in, whose last password was a wrong one does not until an hour later.
+        // An account that is known at this address can sign in. An account whose last password was wrong cannot until an hour
+        // later.
         for email in [&known, &other] {
             assert_eq!(login(&app, email, PASSWORD, "203.0.113.5").await.status, 200);
         }
         assert_eq!(login(&app, &typist, PASSWORD, "203.0.113.5").await.status, 429);
-        // From elsewhere everybody does: what was said there counted against no account.
+        // From another address all can sign in: the failures did not count against their accounts.
         for email in [&typist, &stranger] {
             assert_eq!(login(&app, email, PASSWORD, "203.0.113.6").await.status, 200);
         }
         let events = app.platform_audit().await;
         assert_eq!(event(&events, "api.login", 429)["count"], 5);
-        // A guess more each 36 seconds.
+        // The address gets another try every 36 seconds.
         app.clock().advance(Duration::from_secs(36));
         assert_eq!(login(&app, &stranger, PASSWORD, "203.0.113.5").await.status, 200);
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn guesses_that_come_at_once_are_all_counted() {
+    async fn concurrent_guesses_are_all_counted() {
         let app = App::with_cognito().await;
         let guess = |i: usize| {
             let body = json!({"email": format!("nobody{}@birch-clinic.example", 100 + i), "password": WRONG});
@@ -265,7 +267,7 @@ mod tests {
         };
         spend(&app, "203.0.113.8").await;
         app.clock().advance(Duration::from_secs(36));
-        // There is room for one.
+        // The limit has room for one try.
         let mut answers = Vec::new();
         for wave in [0..8, 8..16] {
             answers.extend(join_all(wave.map(guess)).await);
@@ -273,13 +275,13 @@ mod tests {
         assert!(answers.iter().all(|answer| [401, 429].contains(&answer.status)));
         let stranger = app.email(Tenant::Acme, Role::Viewer);
         app.clock().advance(Duration::from_secs(36));
-        assert_eq!(login(&app, &stranger, PASSWORD, "203.0.113.8").await.status, 429, "each is paid for");
+        assert_eq!(login(&app, &stranger, PASSWORD, "203.0.113.8").await.status, 429, "each guess is counted");
         app.clock().advance(Duration::from_secs(36 * 20));
         assert_eq!(login(&app, &stranger, PASSWORD, "203.0.113.8").await.status, 200);
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_suspended_tenants_member_hears_of_it_only_after_the_right_password() {
+    async fn suspended_tenant_is_reported_only_after_the_right_password() {
         let app = App::with_cognito().await;
         app.as_administrator(app.operator().set_status(app.tenant_id(Tenant::Birch), TenantStatus::Suspended)).await.unwrap();
         let email = app.email(Tenant::Birch, Role::Provider);
@@ -292,7 +294,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_member_who_was_disabled_hears_what_a_wrong_password_hears() {
+    async fn disabled_member_gets_the_answer_of_a_wrong_password() {
         let app = App::with_cognito().await;
         let email = app.email(Tenant::Acme, Role::Provider);
         let wrong = login(&app, &email, WRONG, "192.0.2.1").await;
@@ -303,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn groups_and_attributes_in_the_pool_give_nobody_anything() {
+    async fn pool_groups_and_attributes_grant_nothing() {
         let app = App::with_cognito().await;
         let user = app.user_id(Tenant::Acme, Role::Viewer).to_string();
         app.cognito("AdminAddUserToGroup", json!({"Username": user, "GroupName": "super_admin"})).await;
@@ -319,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn no_tokens_leave_while_the_event_cannot_be_written() {
+    async fn sign_in_without_audit_event_returns_no_tokens() {
         let app = App::with_cognito().await;
         app.wire().fail("TransactWriteItems", 0, 100, testing::Fault::Gone);
         let answer = login(&app, &app.email(Tenant::Acme, Role::Marketer), PASSWORD, "192.0.2.1").await;
@@ -328,7 +330,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn without_cognito_nobody_signs_in_and_the_signed_in_work_on() {
+    async fn cognito_outage_stops_sign_in_but_not_open_sessions() {
         let app = App::with_cognito().await;
         let signed_in = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         app.wire().fail("cognito", 0, 100, testing::Fault::Gone);
@@ -341,7 +343,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_wrong_with_the_credentials_form_is_said_without_repeating_it() {
+    async fn input_errors_of_login_do_not_repeat_the_values() {
         let app = App::start().await;
         let given = json!({"email": "not an e-mail", "password": 4711, "extra": true});
         let answer = app.anonymous().call(endpoint("login")).json(given).await;

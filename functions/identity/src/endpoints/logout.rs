@@ -1,7 +1,7 @@
 use crate::account::Session;
 use common::{Action, Data, Endpoint, IdempotencyKey, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope};
 
-/// Ends the caller's session. Its tokens stop at their next use.
+/// Ends the caller's session. Its tokens become invalid at their next use.
 #[derive(Debug)]
 pub struct Logout;
 
@@ -43,7 +43,7 @@ mod tests {
     use testing::{App, Tenant};
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn after_a_logout_neither_access_nor_refresh_token_is_worth_anything() {
+    async fn tokens_are_invalid_after_logout() {
         let app = App::with_cognito().await;
         let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         let second = refresh(&app, text(&first, "refresh_token"), "testing/1").await;
@@ -63,7 +63,7 @@ mod tests {
             json!(["logout", "success", ["identity.logout_self"], event["actor"]["session_id"]])
         );
 
-        // Whoever keeps something open for the session hears of its end.
+        // The event tells consumers that keep something open for the session that it has ended.
         let ended: Vec<_> =
             app.domain_events(Tenant::Acme).await.into_iter().filter(|e| e["schema"] == "session.ended").collect();
         let (user, session) = (&event["actor"]["id"], &event["actor"]["session_id"]);

@@ -7,18 +7,18 @@ use phi::{Disclosed, Email, PhiValue};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// Who the caller is.
+/// The caller.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Profile {
     pub user_id: UserId,
     pub tenant_id: TenantId,
     pub tenant_name: String,
     pub email: Disclosed<Email>,
-    /// What the caller may act as now.
+    /// The roles that are valid now.
     pub roles: Vec<Role>,
-    /// Every role that was given, with its time: those that are not valid yet, or no longer, too.
+    /// Every granted role with its term, including those that are not valid yet or no longer.
     pub grants: Vec<Grant>,
-    /// Whether the caller signs in with a second factor.
+    /// Whether the caller has a second factor.
     pub mfa_enrolled: bool,
     pub session: CurrentSession,
 }
@@ -28,19 +28,19 @@ pub struct Profile {
 pub struct CurrentSession {
     pub session_id: SessionId,
     pub created_at: Timestamp,
-    /// When it ends, however busy it is.
+    /// The time at which it ends, even if it is used.
     pub expires_at: Timestamp,
-    /// When a second factor was given in it.
+    /// The time at which a second factor was last given in it.
     pub mfa_at: Option<Timestamp>,
 }
 
-/// Says who the caller is.
+/// Returns the caller's identity, roles and session.
 #[derive(Debug)]
 pub struct Me;
 
 impl Operation for Me {
     const NAME: &'static str = "me";
-    const SUMMARY: &'static str = "Who am I, and what may I act as";
+    const SUMMARY: &'static str = "Show the caller's identity, roles and session";
     const ROUTE: Route = Route::get("/v1/me");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Read, Need::Seal];
@@ -89,7 +89,7 @@ mod tests {
     use testing::{App, Tenant};
 
     #[tokio::test]
-    async fn everybody_sees_who_they_are_and_the_record_says_that_the_email_was_shown() {
+    async fn me_returns_the_caller_and_audits_that_the_email_was_shown() {
         let app = App::start().await;
         for (tenant, role) in [(Tenant::Acme, Role::Marketer), (Tenant::Birch, Role::Auditor)] {
             let answer = app.as_role(tenant, role).call(endpoint("me")).await;
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_grant_that_does_not_hold_now_is_shown_and_is_no_role() {
+    async fn grant_outside_its_term_is_shown_but_gives_no_role() {
         let app = App::start().await;
         let hour = Timestamp::from_millis(1_767_268_800_000 + 3_600_000);
         let later = Grant { role: Role::TenantAdmin, valid_from: Some(hour), valid_until: None };
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_that_nobody_used_for_a_quarter_of_an_hour_is_over() {
+    async fn session_unused_for_fifteen_minutes_is_refused() {
         let app = App::start().await;
         let caller = app.as_role(Tenant::Acme, Role::Viewer);
         assert_eq!(caller.call(endpoint("me")).await.status, 200);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_ends_after_twelve_hours_however_busy_it_is() {
+    async fn session_ends_after_twelve_hours_even_if_used() {
         let app = App::start().await;
         let mut who = app.open_session(Tenant::Acme, Role::Viewer).await;
         who.expires_at = who.expires_at.plus(Duration::from_secs(24 * 3600));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_that_ended_while_the_authorizers_answer_was_cached_is_refused() {
+    async fn token_that_expired_while_the_authorizers_answer_was_cached_is_refused() {
         let app = App::start().await;
         let mut who = app.open_session(Tenant::Acme, Role::Viewer).await;
         who.expires_at = who.expires_at.minus(Duration::from_secs(12 * 3600));
@@ -162,13 +162,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_came_past_the_authorizer_is_refused() {
+    async fn request_without_authorizer_context_is_refused() {
         let app = App::start().await;
         assert_eq!(app.anonymous().call(endpoint("me")).await.status, 401);
     }
 
     #[tokio::test]
-    async fn a_member_who_was_disabled_is_refused() {
+    async fn disabled_member_is_refused() {
         let app = App::start().await;
         let caller = app.as_role(Tenant::Acme, Role::Viewer);
         assert_eq!(caller.call(endpoint("me")).await.status, 200);

@@ -1,4 +1,4 @@
-//! Second factors, from enrolling one to taking it away, as their holders and others go about it.
+//! Second factors, from enrolment to removal, used by their owners and attacked by others.
 
 use crate::domain::totp::TotpSecret;
 use crate::fixtures::{caller, catch_up, endpoint, event, login, refresh, text};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::{future::IntoFuture, time::Duration};
 use testing::{Answer, App, Client, PASSWORD, Tenant};
 
-/// What an authenticator would show now.
+/// The code that an authenticator would show now.
 fn code(app: &App, secret: &TotpSecret) -> String {
     secret.code_at(app.clock().now())
 }
@@ -17,12 +17,12 @@ fn secret_of(enrolment: &Answer) -> TotpSecret {
     serde_json::from_value(enrolment.json["secret"].clone()).unwrap()
 }
 
-/// Past the step whose code was used.
+/// Advances the clock past the step whose code was used.
 fn next_step(app: &App) {
     app.clock().advance(Duration::from_secs(30));
 }
 
-/// Enrols whoever calls: the authenticator, and the recovery codes.
+/// Enrols the caller; returns the authenticator and the recovery codes.
 async fn enrol(app: &App, who: &Client<'_>) -> (TotpSecret, Vec<String>) {
     let enrolment = who.call(endpoint("enrol_totp")).await;
     assert_eq!(enrolment.status, 200, "{}", enrolment.text);
@@ -42,13 +42,13 @@ async fn challenge(app: &App, body: Value) -> Answer {
     app.anonymous().call(endpoint("challenge")).json(body).await
 }
 
-/// A caller with a session of their own, and no second factor yet.
+/// A caller with a new session and without a second factor.
 async fn newcomer(app: &App, tenant: Tenant, role: Role) -> Identity {
     app.open_session_without_mfa(tenant, role).await
 }
 
 #[tokio::test]
-async fn an_authenticator_is_enrolled_by_its_first_code_and_its_secret_lies_nowhere_in_the_clear() {
+async fn authenticator_is_enrolled_by_its_first_code_and_stored_sealed() {
     let app = App::start().await;
     let who = app.as_identity(newcomer(&app, Tenant::Acme, Role::Marketer).await);
     let enrolment = who.call(endpoint("enrol_totp")).await;
@@ -73,21 +73,21 @@ async fn an_authenticator_is_enrolled_by_its_first_code_and_its_secret_lies_nowh
         assert!(!all.contains(hidden));
     }
     assert_eq!(event(&app.audit(Tenant::Acme).await, "api.activate_totp", 200)["changes"], json!(["second_factor"]));
-    // The namesake elsewhere has none.
+    // The user with the same role in the other tenant has none.
     let other = app.as_identity(newcomer(&app, Tenant::Birch, Role::Marketer).await).call(endpoint("me")).await;
     assert_eq!(other.json["mfa_enrolled"], json!(false));
 }
 
 #[tokio::test]
-async fn a_code_works_once_however_many_give_it_at_once() {
+async fn code_sent_concurrently_is_accepted_once() {
     let app = App::start().await;
     let who = app.as_identity(newcomer(&app, Tenant::Acme, Role::Marketer).await);
     let (secret, recovery) = enrol(&app, &who).await;
     let replayed = verify(&who, json!({"code": code(&app, &secret)})).await;
-    assert_eq!((replayed.status, replayed.code()), (403, "invalid_code"), "the code that activated it is used");
+    assert_eq!((replayed.status, replayed.code()), (403, "invalid_code"), "the activating code counts as used");
     next_step(&app);
     for body in [json!({"code": code(&app, &secret)}), json!({"recovery_code": recovery[3]})] {
-        // Each from a session of its own, so that no limit of a session is in the way.
+        // Each try comes from a different session, so that the limit of a session does not apply.
         let mut tries = Vec::new();
         for _ in 0..4 {
             let session = app.open_session(Tenant::Acme, Role::Marketer).await;
@@ -107,7 +107,7 @@ async fn a_code_works_once_however_many_give_it_at_once() {
 }
 
 #[tokio::test]
-async fn wrong_codes_lock_it_for_longer_each_time_and_nobody_elses() {
+async fn wrong_codes_lock_only_this_factor_for_longer_each_time() {
     let app = App::start().await;
     let (secret, _) = enrol(&app, &app.as_identity(newcomer(&app, Tenant::Acme, Role::Marketer).await)).await;
     let wrong = async || {
@@ -119,13 +119,13 @@ async fn wrong_codes_lock_it_for_longer_each_time_and_nobody_elses() {
     }
     let locked = wrong().await;
     assert_eq!((locked.status, locked.code(), locked.header("retry-after")), (429, "second_factor_locked", Some("60")));
-    // Five tries, none left, all there again when wrong codes are forgotten.
+    // Five tries, none left; all five return when the wrong codes have expired.
     let budget = ["limit", "remaining", "reset"].map(|name| locked.header(&format!("ratelimit-{name}")).unwrap().to_owned());
     assert_eq!(budget, ["5", "0", "86400"]);
     next_step(&app);
     let session = app.open_session(Tenant::Acme, Role::Marketer).await;
     let right = verify(&app.as_identity(session), json!({"code": code(&app, &secret)})).await;
-    assert_eq!(right.code(), "second_factor_locked", "a right one neither");
+    assert_eq!(right.code(), "second_factor_locked", "a right code is refused too");
     let (other, _) = enrol(&app, &app.as_identity(newcomer(&app, Tenant::Birch, Role::Marketer).await)).await;
     next_step(&app);
     let neighbour = app.as_identity(app.open_session(Tenant::Birch, Role::Marketer).await);
@@ -137,11 +137,11 @@ async fn wrong_codes_lock_it_for_longer_each_time_and_nobody_elses() {
     app.clock().advance(Duration::from_secs(120));
     let session = app.open_session(Tenant::Acme, Role::Marketer).await;
     assert_eq!(verify(&app.as_identity(session), json!({"code": code(&app, &secret)})).await.status, 200);
-    assert_eq!(wrong().await.code(), "invalid_code", "a right code forgives");
+    assert_eq!(wrong().await.code(), "invalid_code", "a right code resets the count");
 }
 
 #[tokio::test]
-async fn a_hundred_guesses_at_once_are_five() {
+async fn hundred_concurrent_guesses_are_limited_to_five() {
     let app = App::start().await;
     enrol(&app, &app.as_identity(newcomer(&app, Tenant::Acme, Role::Marketer).await)).await;
     let mut guesses = Vec::new();
@@ -152,11 +152,11 @@ async fn a_hundred_guesses_at_once_are_five() {
     }
     let answers = join_all(guesses).await;
     let judged = answers.iter().filter(|a| a.status != 429).count();
-    assert!(judged <= 5, "{judged} were looked at");
+    assert!(judged <= 5, "{judged} codes were checked");
 }
 
 #[tokio::test]
-async fn what_is_sensitive_wants_a_second_factor_of_the_last_ten_minutes() {
+async fn sensitive_action_needs_a_second_factor_within_ten_minutes() {
     let app = App::start().await;
     let who = app.as_identity(newcomer(&app, Tenant::Acme, Role::Marketer).await);
     let without = who.call(endpoint("create_recovery_codes")).await;
@@ -181,7 +181,7 @@ async fn what_is_sensitive_wants_a_second_factor_of_the_last_ten_minutes() {
 }
 
 #[tokio::test]
-async fn a_role_that_needs_a_second_factor_does_nothing_without_but_give_or_enrol_one() {
+async fn role_requiring_mfa_can_only_give_or_enrol_it_without() {
     let app = App::start().await;
     let who = app.as_identity(newcomer(&app, Tenant::Acme, Role::Auditor).await);
     let refused = who.call(endpoint("list_sessions")).await;
@@ -192,12 +192,12 @@ async fn a_role_that_needs_a_second_factor_does_nothing_without_but_give_or_enro
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_none_and_needs_one_enrols_it_while_signing_in_and_can_do_nothing_else_before() {
+async fn required_factor_is_enrolled_at_sign_in_before_anything_else() {
     let app = App::with_cognito().await;
     let email = app.email(Tenant::Acme, Role::TenantAdmin);
     let answer = login(&app, &email, PASSWORD, "192.0.2.1").await;
     assert_eq!((answer.status, &answer.json["challenge"]), (200, &json!("MFA_SETUP")), "{}", answer.text);
-    assert_eq!(answer.json.as_object().unwrap().len(), 2, "no token leaves");
+    assert_eq!(answer.json.as_object().unwrap().len(), 2, "the answer contains no token");
     let handle = text(&answer, "session").to_owned();
     let early = challenge(&app, json!({"challenge": "MFA_SETUP", "session": handle})).await;
     assert_eq!((early.status, early.code()), (409, "not_enrolled"));
@@ -217,12 +217,12 @@ async fn who_has_none_and_needs_one_enrols_it_while_signing_in_and_can_do_nothin
     assert_eq!(done.status, 200, "{}", done.text);
     let me = caller(&app, text(&done, "access_token")).await.call(endpoint("me")).await;
     assert!(me.json["session"]["mfa_at"].is_string(), "{}", me.text);
-    // The handle opens nothing any more.
+    // The handle is invalid now.
     assert_eq!(challenge(&app, json!({"challenge": "MFA_SETUP", "session": handle})).await.status, 401);
     assert!(app.authorize(&crate::fixtures::authorizer(&app), &format!("Bearer {handle}")).await.is_err());
     assert_eq!(enrolling.call(endpoint("enrol_totp")).await.status, 401);
 
-    // From now on it is asked for.
+    // From now on sign-in requires the second factor.
     next_step(&app);
     let second = login(&app, &email, PASSWORD, "192.0.2.1").await;
     assert_eq!(second.json["challenge"], json!("TOTP"), "{}", second.text);
@@ -230,7 +230,7 @@ async fn who_has_none_and_needs_one_enrols_it_while_signing_in_and_can_do_nothin
     assert!(app.authorize(&crate::fixtures::authorizer(&app), &format!("Bearer {handle}")).await.is_err());
     let wrong = challenge(&app, json!({"challenge": "TOTP", "session": handle, "code": "000000"})).await;
     assert_eq!((wrong.status, wrong.code()), (401, "invalid_credentials"));
-    // A code is not called a password, and no other failure of a challenge sounds otherwise.
+    // The error does not mention a password for a code, and all failures of a challenge have one text.
     let detail = "the answer to the challenge is not right, or the sign-in that waits for it is over";
     assert_eq!(wrong.json["detail"], detail);
     let recovery = challenge(&app, json!({"challenge": "TOTP", "session": handle, "recovery_code": "0000-0000-0000-0000"})).await;
@@ -244,11 +244,11 @@ async fn who_has_none_and_needs_one_enrols_it_while_signing_in_and_can_do_nothin
     let body = json!({"challenge": "TOTP", "session": handle, "code": given});
     let done = challenge(&app, body.clone()).await;
     assert_eq!(done.status, 200, "{}", done.text);
-    assert_eq!(challenge(&app, body).await.status, 401, "of two answers one does");
+    assert_eq!(challenge(&app, body).await.status, 401, "only one of the two answers is accepted");
     let third = login(&app, &email, PASSWORD, "192.0.2.1").await;
     let replayed = json!({"challenge": "TOTP", "session": text(&third, "session"), "code": given});
     assert_eq!(challenge(&app, replayed).await.status, 401, "a code works once");
-    // A refresh keeps the second factor.
+    // A refresh keeps the session's second factor.
     let refreshed = refresh(&app, text(&done, "refresh_token"), "testing/1").await;
     catch_up(&app);
     let me = caller(&app, text(&refreshed, "access_token")).await.call(endpoint("me")).await;
@@ -256,7 +256,7 @@ async fn who_has_none_and_needs_one_enrols_it_while_signing_in_and_can_do_nothin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recovery_code_signs_in_once_and_only_its_owner() {
+async fn recovery_code_signs_in_only_its_owner_and_once() {
     let app = App::with_cognito().await;
     let (_, codes) = enrol(&app, &app.as_identity(newcomer(&app, Tenant::Acme, Role::Viewer).await)).await;
     enrol(&app, &app.as_identity(newcomer(&app, Tenant::Birch, Role::Viewer).await)).await;
@@ -273,7 +273,7 @@ async fn a_recovery_code_signs_in_once_and_only_its_owner() {
 }
 
 #[tokio::test]
-async fn ones_own_sessions_are_listed_and_ended_and_nobody_elses() {
+async fn caller_lists_and_ends_only_their_own_sessions() {
     let app = App::start().await;
     let here = app.open_session(Tenant::Acme, Role::Viewer).await;
     app.clock().advance(Duration::from_secs(1));

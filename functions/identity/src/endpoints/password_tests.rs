@@ -1,4 +1,4 @@
-//! Passwords that are reset and changed while calls fail, requests are cut off, and others do the same.
+//! Password resets and changes during failing calls, interrupted requests and concurrent requests.
 
 use crate::{
     consumers::CONSUMERS,
@@ -13,11 +13,11 @@ use testing::{Answer, App, Call, Client, Fault, PASSWORD, Tenant, kill_after, po
 
 const CHOSEN: &str = "Chosen-Passw0rd-7!";
 const OTHER: &str = "Another-Passw0rd-8!";
-/// Longer than a request that was cut off keeps others from setting the password.
+/// Longer than the time for which an interrupted request blocks other password changes.
 const CLAIMED: Duration = Duration::from_secs(31);
 const ROLE: Role = Role::Marketer;
 
-/// A token, as it is mailed.
+/// A reset token from the mail.
 async fn token(app: &App) -> String {
     let asked = app.anonymous().call(endpoint("forgot_password")).json(json!({"email": app.email(Tenant::Acme, ROLE)}));
     assert_eq!(asked.from_ip(&ip()).await.status, 202);
@@ -27,7 +27,7 @@ async fn token(app: &App) -> String {
     text.split_once("token: ").unwrap().1.split_whitespace().next().unwrap().to_owned()
 }
 
-/// An address that nobody has asked from.
+/// An address that has made no request yet.
 fn ip() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -48,13 +48,13 @@ async fn opens(app: &App, tenant: Tenant, password: &str) -> bool {
     login(app, &app.email(tenant, ROLE), password, &ip()).await.status == 200
 }
 
-/// How often Cognito was asked to set a password.
+/// The number of Cognito calls that set a password.
 fn sets(app: &App) -> usize {
     app.calls().cognito.iter().filter(|call| *call == "AdminSetUserPassword").count()
 }
 
-/// A reset, or a change, that has set [`CHOSEN`] and was cut off before it ended anything. Others may try again by now; the reset's token
-/// is what it answers.
+/// Makes a reset or a change that sets [`CHOSEN`] and is interrupted before it ends any session. The claim has expired when this
+/// returns, so that others may try again. Returns the reset's token.
 async fn cut_off(app: &App, by_token: bool) -> String {
     let here = app.open_session(Tenant::Acme, ROLE).await;
     let token = token(app).await;
@@ -76,7 +76,7 @@ async fn sweep(app: &App) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_resets_with_one_token_at_once_one_sets_its_password_and_the_other_none() {
+async fn concurrent_resets_with_one_token_set_exactly_one_password() {
     let app = App::with_cognito().await;
     for _ in 0..4 {
         let token = token(&app).await;
@@ -89,14 +89,14 @@ async fn of_two_resets_with_one_token_at_once_one_sets_its_password_and_the_othe
         assert_eq!(sets(&app), 1);
         let (won, lost) = if a.status == 204 { (&news[0], &news[1]) } else { (&news[1], &news[0]) };
         assert!(opens(&app, Tenant::Acme, won).await && !opens(&app, Tenant::Acme, lost).await);
-        // The history of the pool takes none of them again; an hour later three more mails are sent.
+        // The pool's history refuses earlier passwords, and an hour later three more mails may be sent.
         app.clock().advance(Duration::from_secs(3600));
     }
     assert!(opens(&app, Tenant::Birch, PASSWORD).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn weak_password_is_told_and_uses_no_token_up() {
+async fn weak_password_is_refused_and_keeps_the_token_valid() {
     let app = App::with_cognito().await;
     let token = token(&app).await;
     let before = sign_in(&app, Tenant::Acme, ROLE).await;
@@ -107,15 +107,15 @@ async fn weak_password_is_told_and_uses_no_token_up() {
         assert_eq!(weak.json["errors"][0]["code"], json!("weak"));
     }
     assert_eq!(me(&app, &before).await, 200, "nothing was reset");
-    // At once, without a wait.
+    // The reset is possible immediately.
     assert_eq!(reset(&app, &token, CHOSEN).await.status, 204);
     assert_eq!(me(&app, &before).await, 401);
     assert_eq!(reset(&app, &token, OTHER).await.status, 401);
 }
 
-/// The token is used up before Cognito is told anything.
+/// The token is used up before Cognito is called.
 #[tokio::test(flavor = "multi_thread")]
-async fn password_is_not_set_while_the_token_cannot_be_used_up() {
+async fn password_is_not_set_if_the_token_cannot_be_marked_used() {
     let app = App::with_cognito().await;
     let token = token(&app).await;
     app.reset_calls();
@@ -152,12 +152,12 @@ async fn reset_that_fails_at_any_call_is_completed_by_the_same_request() {
                 if failed.status != 204 {
                     assert_eq!(failed.status, 503, "{when}: {}", failed.text);
                     let again = reset(&app, &token, &new).await;
-                    // Where only the answer was lost, the token is used up.
+                    // If only the answer was lost, the token is used up.
                     assert!(again.status == 204 || again.status == 401, "{when}: {}", again.text);
                 }
                 assert!(opens(&app, Tenant::Acme, &new).await, "{when}");
                 assert_eq!(app.as_identity(thief).call(endpoint("me")).await.status, 401, "{when}");
-                assert_eq!(reset(&app, &token, OTHER).await.status, 401, "{when}: it is good once");
+                assert_eq!(reset(&app, &token, OTHER).await.status, 401, "{when}: the token works once");
             }
         }
     }
@@ -165,7 +165,7 @@ async fn reset_that_fails_at_any_call_is_completed_by_the_same_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reset_that_is_killed_at_any_await_leaves_its_user_a_way_in_and_nobody_else() {
+async fn reset_killed_at_any_await_can_be_repeated_and_ends_other_sessions() {
     let app = App::with_cognito().await;
     let warm = token(&app).await;
     let (answer, all) = polls(reset(&app, &warm, OTHER).into_future()).await;
@@ -179,7 +179,7 @@ async fn reset_that_is_killed_at_any_await_leaves_its_user_a_way_in_and_nobody_e
         let token = token(&app).await;
         let thief = app.open_session(Tenant::Acme, ROLE).await;
         killed += usize::from(kill_after(after, reset(&app, &token, &new).into_future()).await.is_none());
-        // What it had sent may still arrive.
+        // Requests that it had sent may still arrive.
         for _ in 0..50 {
             tokio::task::yield_now().await;
         }
@@ -192,9 +192,9 @@ async fn reset_that_is_killed_at_any_await_leaves_its_user_a_way_in_and_nobody_e
     assert!(killed > 0);
 }
 
-/// Nobody comes back: what the old password opened ends all the same.
+/// If the request is never repeated, the sessions of the old password end all the same.
 #[tokio::test(flavor = "multi_thread")]
-async fn password_that_was_set_by_a_request_that_was_cut_off_ends_what_the_old_one_opened() {
+async fn interrupted_password_change_still_ends_sessions_of_the_old_password() {
     let app = App::with_cognito().await;
     let neighbour = app.open_session(Tenant::Birch, ROLE).await;
     for by_token in [true, false] {
@@ -202,7 +202,7 @@ async fn password_that_was_set_by_a_request_that_was_cut_off_ends_what_the_old_o
         let here = app.open_session(Tenant::Acme, ROLE).await;
         let token = token(&app).await;
         app.reset_calls();
-        // The first transaction begins the change, the second would end it.
+        // The first transaction begins the change; the second would end the sessions.
         app.wire().fail("TransactWriteItems", 1, 100, Fault::Gone);
         let cut_off = if by_token {
             reset(&app, &token, CHOSEN).await
@@ -213,17 +213,17 @@ async fn password_that_was_set_by_a_request_that_was_cut_off_ends_what_the_old_o
         assert_eq!((cut_off.status, sets(&app)), (503, 1), "{}", cut_off.text);
         sweep(&app).await;
         let status = async |who: &common::Identity| app.as_identity(who.clone()).call(endpoint("me")).await.status;
-        assert_eq!(status(&thief).await, 200, "whoever began it may still complete it");
+        assert_eq!(status(&thief).await, 200, "the interrupted request may still be completed");
         app.clock().advance(CLAIMED);
         sweep(&app).await;
         assert_eq!(status(&thief).await, 401);
-        assert_eq!(status(&here).await, if by_token { 401 } else { 200 }, "whoever has changed it goes on");
+        assert_eq!(status(&here).await, if by_token { 401 } else { 200 }, "the session that changed the password stays");
         let ended = app.audit(Tenant::Acme).await;
         let reasons = ended.iter().filter(|e| e["type"] == "job.session_ended").map(|e| e["reason"].as_str().unwrap());
         let reason = if by_token { "password_reset" } else { "password_changed" };
         assert_eq!(reasons.collect::<Vec<_>>().last(), Some(&reason), "{ended:?}");
         assert_eq!(status(&neighbour).await, 200);
-        // Whoever comes in afterwards stays.
+        // Sessions that are opened afterwards stay.
         let new = if by_token { CHOSEN } else { OTHER };
         assert!(opens(&app, Tenant::Acme, new).await);
         let came = app.open_session(Tenant::Acme, ROLE).await;
@@ -234,9 +234,9 @@ async fn password_that_was_set_by_a_request_that_was_cut_off_ends_what_the_old_o
     }
 }
 
-/// A request that fails later says nothing of what an earlier one may have done.
+/// The failure of a later request does not show whether an earlier one set the password.
 #[tokio::test(flavor = "multi_thread")]
-async fn cut_off_request_still_ends_sessions_after_a_later_one_has_failed() {
+async fn interrupted_request_still_ends_sessions_after_a_later_failure() {
     for by_token in [true, false] {
         let app = App::with_cognito().await;
         let thief = app.open_session(Tenant::Acme, ROLE).await;
@@ -255,7 +255,7 @@ async fn cut_off_request_still_ends_sessions_after_a_later_one_has_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn change_that_is_cut_off_is_completed_by_the_same_request() {
+async fn interrupted_change_is_completed_by_the_same_request() {
     let app = App::with_cognito().await;
     let here = app.open_session(Tenant::Acme, ROLE).await;
     let elsewhere = app.open_session(Tenant::Acme, ROLE).await;
@@ -273,7 +273,7 @@ async fn change_that_is_cut_off_is_completed_by_the_same_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_changes_at_once_one_sets_its_password() {
+async fn concurrent_changes_set_exactly_one_password() {
     let app = App::with_cognito().await;
     let (a, b) = (app.open_session(Tenant::Acme, ROLE).await, app.open_session(Tenant::Acme, ROLE).await);
     let (a, b) = (app.as_identity(a), app.as_identity(b));
@@ -288,7 +288,7 @@ async fn of_two_changes_at_once_one_sets_its_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_or_weak_password_changes_nothing_and_the_right_one_is_taken_at_once() {
+async fn wrong_or_weak_password_changes_nothing_and_a_retry_works_at_once() {
     let app = App::with_cognito().await;
     let here = app.as_identity(app.open_session(Tenant::Acme, ROLE).await);
     let elsewhere = app.open_session(Tenant::Acme, ROLE).await;
@@ -299,9 +299,9 @@ async fn wrong_or_weak_password_changes_nothing_and_the_right_one_is_taken_at_on
     assert_eq!(change(&here, PASSWORD, CHOSEN).await.status, 204);
 }
 
-/// A change that is refused follows on a reset that was cut off: what ends is what the reset has replaced.
+/// A later change is refused after an interrupted reset. The sessions are ended by the reset.
 #[tokio::test(flavor = "multi_thread")]
-async fn reset_that_was_cut_off_is_recorded_as_one_after_a_later_change_has_failed() {
+async fn interrupted_reset_is_recorded_as_reset_after_a_later_change_fails() {
     for by_token in [true, false] {
         let app = App::with_cognito().await;
         let thief = app.open_session(Tenant::Acme, ROLE).await;
@@ -321,7 +321,7 @@ async fn reset_that_was_cut_off_is_recorded_as_one_after_a_later_change_has_fail
     }
 }
 
-/// What the pool may say to the repetition of a call that it has carried out.
+/// The errors with which the pool may refuse the repetition of a call that it has carried out.
 const REFUSALS: [&str; 5] = [
     "PasswordHistoryPolicyViolationException",
     "InvalidPasswordException",
@@ -330,9 +330,9 @@ const REFUSALS: [&str; 5] = [
     "UserNotFoundException",
 ];
 
-/// The SDK repeats a call whose answer was lost, and the pool's history holds the password that the first attempt has set.
+/// The SDK repeats a call whose answer was lost, and the pool's history contains the password that the first attempt set.
 #[tokio::test(flavor = "multi_thread")]
-async fn password_that_an_attempt_has_set_whose_answer_was_lost_is_set_whatever_its_repetition_is_told() {
+async fn password_set_by_a_lost_attempt_counts_even_if_its_retry_is_refused() {
     for code in REFUSALS {
         for by_token in [true, false] {
             let app = App::with_cognito().await;
@@ -353,7 +353,7 @@ async fn password_that_an_attempt_has_set_whose_answer_was_lost_is_set_whatever_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn password_that_no_attempt_has_set_is_weak_where_its_repetition_is_refused() {
+async fn password_that_no_attempt_set_is_weak_if_the_retry_is_refused() {
     let app = App::with_cognito().await;
     let before = app.open_session(Tenant::Acme, ROLE).await;
     let token = token(&app).await;
@@ -365,9 +365,9 @@ async fn password_that_no_attempt_has_set_is_weak_where_its_repetition_is_refuse
     assert_eq!(reset(&app, &token, OTHER).await.status, 204, "the token was given back");
 }
 
-/// None of the last twelve is taken, and the one that stands is the last.
+/// The pool refuses each of the last twelve passwords, and the current one is the last of them.
 #[tokio::test(flavor = "multi_thread")]
-async fn password_that_stands_already_is_weak_when_the_pools_history_says_so() {
+async fn current_password_is_weak_if_the_pools_history_refuses_it() {
     let app = App::with_cognito().await;
     let (here, before) = (app.open_session(Tenant::Acme, ROLE).await, app.open_session(Tenant::Acme, ROLE).await);
     let token = token(&app).await;
@@ -380,16 +380,16 @@ async fn password_that_stands_already_is_weak_when_the_pools_history_says_so() {
     assert_eq!(app.as_identity(before).call(endpoint("me")).await.status, 200, "nothing was set");
 }
 
-/// Nobody knows then whether it was set: neither is it weak, nor is the token given back at once.
+/// In this case it is unknown whether the password was set. It is not reported as weak, and the token is not returned at once.
 #[tokio::test(flavor = "multi_thread")]
-async fn refused_repetition_of_which_the_pool_cannot_be_asked_is_completed_by_the_same_request() {
+async fn refused_retry_during_a_pool_outage_is_completed_by_the_same_request() {
     for by_token in [true, false] {
         let app = App::with_cognito().await;
         let (thief, here) = (app.open_session(Tenant::Acme, ROLE).await, app.open_session(Tenant::Acme, ROLE).await);
         let token = token(&app).await;
         app.wire().fail("AdminSetUserPassword", 0, 1, Fault::LostAnswer);
         app.wire().fail("AdminSetUserPassword", 0, 1, Fault::Refused(REFUSALS[0]));
-        // A change asks first whether the old password is the right one.
+        // A change first verifies the old password.
         app.wire().fail("AdminInitiateAuth", usize::from(!by_token), 100, Fault::Gone);
         let here = app.as_identity(here);
         let set = async || if by_token { reset(&app, &token, CHOSEN).await } else { change(&here, PASSWORD, CHOSEN).await };

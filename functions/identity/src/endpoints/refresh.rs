@@ -5,23 +5,23 @@ use common::{
 };
 
 common::input! {
-    /// A refresh token of ours.
+    /// A refresh token.
     pub struct Holder { required refresh_token: Secret }
 }
 
-/// Trades a refresh token for new tokens of the same session.
+/// Exchanges a refresh token for new tokens of the same session.
 #[derive(Debug)]
 pub struct Refresh;
 
 impl Operation for Refresh {
     const NAME: &'static str = "refresh";
-    const SUMMARY: &'static str = "Trade a refresh token for new tokens";
+    const SUMMARY: &'static str = "Exchange a refresh token for new tokens";
     const ROUTE: Route = Route::post("/v1/auth/refresh");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Read, Need::Seal, Need::Sessions, Need::SignIn];
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
     const LIMIT: RateLimit = RateLimit::FAILURES;
-    const SAMPLE: Sample = Sample::body(r#"{"refresh_token":"as login or the last refresh answered it"}"#);
+    const SAMPLE: Sample = Sample::body(r#"{"refresh_token":"the token of the login or refresh answer"}"#);
     type Input = Json<Holder>;
     type Output = TokenSet;
 }
@@ -29,10 +29,10 @@ impl Operation for Refresh {
 impl PublicEndpoint for Refresh {
     async fn handle(cx: &mut Public<'_, Self>, Json(given): Json<Holder>) -> Result<TokenSet> {
         let presented = cx.present(&RefreshToken::parse(given.refresh_token.expose())?).await?;
-        // Cognito first: while it does not answer, the caller's token stays good.
+        // Cognito is called first: if it does not answer, the caller's token stays valid.
         match cx.cognito()?.refresh(presented.user, presented.pool_refresh()).await? {
             SignIn::Done(tokens) => {
-                // A token of another sign-in would name a session that is not this one.
+                // A token of another sign-in would belong to another session.
                 if tokens.subject()?.session != presented.session {
                     return Err(Error::internal("cognito changed origin_jti"));
                 }
@@ -55,7 +55,7 @@ mod tests {
     use std::time::Duration;
     use testing::{Answer, App, Fault, Tenant};
 
-    /// The device that signs in.
+    /// The `User-Agent` of the device that signs in.
     const DEVICE: &str = "testing/1";
 
     async fn me(app: &App, tokens: &Answer) -> u16 {
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_token_is_traded_for_new_ones_of_the_same_session() {
+    async fn refresh_returns_new_tokens_of_the_same_session() {
         let app = App::with_cognito().await;
         let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         let second = refresh(&app, text(&first, "refresh_token"), DEVICE).await;
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_used_token_ends_the_session_and_raises_a_critical_event_in_the_tenants_log_only() {
+    async fn reused_token_ends_the_session_and_raises_a_critical_event() {
         let app = App::with_cognito().await;
         let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         let second = refresh(&app, text(&first, "refresh_token"), DEVICE).await;
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn used_token_is_answered_the_same_successor_within_30_seconds_and_ends_the_session_after() {
+    async fn used_token_gets_the_same_successor_within_30_seconds_only() {
         let app = App::with_cognito().await;
         let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         let lost = refresh(&app, text(&first, "refresh_token"), DEVICE).await;
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn successor_that_was_answered_twice_is_refreshed_like_any_other() {
+    async fn successor_returned_twice_is_refreshed_like_any_other() {
         let app = App::with_cognito().await;
         let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         refresh(&app, text(&first, "refresh_token"), DEVICE).await;
@@ -131,19 +131,19 @@ mod tests {
         assert_eq!(next.status, 200);
         let lost = refresh(&app, text(&again, "refresh_token"), DEVICE).await;
         assert_eq!((lost.status, me(&app, &lost).await), (200, 200));
-        // A third tab, which has slept through both, is answered the token that is good now.
+        // A third tab, which missed both refreshes, gets the token that is valid now.
         let late = refresh(&app, text(&first, "refresh_token"), DEVICE).await;
         assert_eq!((late.status, text(&late, "refresh_token")), (200, text(&next, "refresh_token")));
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn of_tabs_that_refresh_with_one_token_at_once_all_come_by_one_successor_and_none_is_signed_out() {
+    async fn concurrent_refreshes_of_one_token_all_get_one_successor() {
         let app = App::with_cognito().await;
         let mut held = text(&sign_in(&app, Tenant::Acme, Role::Marketer).await, "refresh_token").to_owned();
         let neighbour = sign_in(&app, Tenant::Birch, Role::Marketer).await;
         let mut told = 0;
         for _ in 0..5 {
-            // Held where each has read its token, and none has replaced it.
+            // All requests are held after they read the token and before any of them replaces it.
             let answers = join_all((0..6).map(|_| refresh(&app, &held, DEVICE))).await;
             let mut successors = std::collections::BTreeSet::new();
             for answer in answers {
@@ -162,15 +162,15 @@ mod tests {
             held = successors.pop_first().unwrap();
             app.clock().advance(Duration::from_secs(31));
         }
-        assert!(told > 0, "they never raced");
+        assert!(told > 0, "the requests never raced");
         assert_eq!(refresh(&app, &held, DEVICE).await.status, 200);
         assert_eq!(refresh(&app, text(&neighbour, "refresh_token"), DEVICE).await.status, 200);
         assert!(critical(&app.audit(Tenant::Acme).await).is_empty());
     }
 
-    /// Answered, it would be a used token, with which its holder signs everybody out.
+    /// If it were returned, it would be a used token, and its holder would end the session with it.
     #[tokio::test(flavor = "multi_thread")]
-    async fn successor_that_is_used_while_the_pool_is_asked_is_not_answered() {
+    async fn successor_used_during_the_call_to_the_pool_is_not_returned() {
         let app = App::with_cognito().await;
         let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         let second = refresh(&app, text(&first, "refresh_token"), DEVICE).await;
@@ -188,11 +188,11 @@ mod tests {
         let late = refresh(&app, text(&first, "refresh_token"), DEVICE).await;
         assert_eq!((late.status, text(&late, "refresh_token")), (200, text(&third, "refresh_token")), "{}", late.text);
         app.clock().advance(Duration::from_secs(31));
-        assert_eq!(refresh(&app, text(&third, "refresh_token"), DEVICE).await.status, 200, "nobody was signed out");
+        assert_eq!(refresh(&app, text(&third, "refresh_token"), DEVICE).await.status, 200, "the session was not ended");
     }
 
     #[tokio::test]
-    async fn token_of_the_grace_is_answered_the_current_one_however_many_followed_it() {
+    async fn token_within_the_grace_gets_the_newest_successor() {
         let app = App::with_cognito().await;
         let first = text(&sign_in(&app, Tenant::Acme, Role::Marketer).await, "refresh_token").to_owned();
         let mut held = first.clone();
@@ -203,10 +203,10 @@ mod tests {
         assert_eq!((late.status, text(&late, "refresh_token")), (200, &*held), "{}", late.text);
     }
 
-    /// Tabs, some of which lose their answers or come late, in many orders: nobody who comes within the grace is signed out, and
-    /// whoever comes later ends the session.
+    /// Tabs that lose answers or come late, in many orders: a tab that comes within the grace period stays signed in, and a tab
+    /// that comes later ends the session.
     #[tokio::test(flavor = "multi_thread")]
-    async fn tabs_in_any_order_stay_signed_in_while_each_comes_within_the_grace() {
+    async fn tabs_in_any_order_stay_signed_in_within_the_grace() {
         let app = App::with_cognito().await;
         for seed in 0_u64..12 {
             let mut dice = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
@@ -218,7 +218,7 @@ mod tests {
             };
             app.clock().advance(Duration::from_secs(900));
             let signed_in = sign_in(&app, Tenant::Acme, Role::Marketer).await;
-            // What each tab has, and when that token was used first.
+            // The token of each tab, and the time at which that token was first used.
             let mut tabs = vec![text(&signed_in, "refresh_token").to_owned(); 3];
             let mut used: std::collections::HashMap<String, i64> = std::collections::HashMap::new();
             for step in 0..12 {
@@ -229,7 +229,7 @@ mod tests {
                 if used.get(&shown).is_some_and(|at| now - at > 30_000) {
                     assert_eq!(answer.status, 401, "seed {seed}, step {step}");
                     for token in &tabs {
-                        assert_eq!(refresh(&app, token, DEVICE).await.status, 401, "seed {seed}: it has ended");
+                        assert_eq!(refresh(&app, token, DEVICE).await.status, 401, "seed {seed}: the session has ended");
                     }
                     break;
                 }
@@ -244,14 +244,14 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn successor_lies_sealed_for_the_grace_and_is_gone_when_its_session_is_looked_at_next() {
+    async fn successor_is_stored_sealed_and_deleted_after_the_grace() {
         let app = App::with_cognito().await;
         let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         let second = refresh(&app, text(&first, "refresh_token"), DEVICE).await;
         let token = text(&second, "refresh_token").to_owned();
         let successors = async || {
             let rows = app.dump("EphemeraTable").await;
-            assert!(!format!("{rows:?}").contains(&token[60..]), "in no table in the clear");
+            assert!(!format!("{rows:?}").contains(&token[60..]), "the token is not stored in the clear");
             rows.iter().filter(|row| row.contains_key("successor")).count()
         };
         assert_eq!(successors().await, 1);
@@ -259,10 +259,10 @@ mod tests {
         app.clock().advance(Duration::from_secs(5 * 60));
         sweep().await;
         assert_eq!(successors().await, 0);
-        // The token itself is good as before, and the old one is not.
+        // The token itself stays valid, and the old one does not.
         let third = refresh(&app, &token, DEVICE).await;
         assert_eq!(third.status, 200, "{}", third.text);
-        // Nor does it outlive its session.
+        // The sealed successor does not outlive its session.
         let session = identity(&app, text(&third, "access_token")).await;
         app.as_identity(session).call(endpoint("logout")).await;
         for event in app.domain_events(Tenant::Acme).await.iter().filter(|e| e["schema"] == "session.ended") {
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn another_device_with_a_used_token_ends_the_session_at_once() {
+    async fn used_token_from_another_device_ends_the_session_at_once() {
         let app = App::with_cognito().await;
         let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         let second = refresh(&app, text(&first, "refresh_token"), DEVICE).await;
@@ -281,11 +281,11 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_reuse_whose_event_could_not_be_written_leaves_it_with_the_next_attempt() {
+    async fn failed_reuse_event_is_written_at_the_next_attempt() {
         let app = App::with_cognito().await;
         let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         refresh(&app, text(&first, "refresh_token"), DEVICE).await;
-        // The session's end passes, the event does not.
+        // The session's end is stored, the event is not.
         app.wire().fail("UpdateItem", 0, 10, Fault::Gone);
         assert_eq!(refresh(&app, text(&first, "refresh_token"), "stranger/1").await.status, 503);
         app.wire().heal();
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_token_stays_good_while_cognito_does_not_answer() {
+    async fn refresh_token_stays_valid_during_a_cognito_outage() {
         let app = App::with_cognito().await;
         let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         app.wire().fail("cognito", 0, 100, Fault::Gone);
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_disabled_member_a_suspended_tenant_and_an_idle_session_get_no_new_tokens() {
+    async fn disabled_member_suspended_tenant_or_idle_session_gets_no_tokens() {
         let app = App::with_cognito().await;
         let member = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         let other = sign_in(&app, Tenant::Birch, Role::Marketer).await;
@@ -321,11 +321,11 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_is_no_token_of_a_session_is_refused_and_ends_nothing() {
+    async fn invalid_refresh_token_is_refused_and_ends_no_session() {
         let app = App::with_cognito().await;
         let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
         let token = text(&first, "refresh_token");
-        // The same session with another secret: its last character but one carries whole bits.
+        // The same session with another secret. The last character but one has no unused bits.
         let at = token.len() - 2;
         let forged = format!("{}{}{}", &token[..at], if &token[at..=at] == "A" { "B" } else { "A" }, &token[at + 1..]);
         for wrong in ["x", &forged, &token[1..], text(&first, "id_token").get(..200).unwrap()] {

@@ -5,24 +5,24 @@ use common::{
 };
 
 common::input! {
-    /// A token out of a mail, and the password from now on.
+    /// The token from the mail, and the new password.
     pub struct Reset { required token: Secret, required new_password: Secret }
 }
 
-/// Sets a password by a token out of a mail. Every session of that user ends; a second factor stays what it is.
+/// Sets a password by the token from a mail. All sessions of the user end; a second factor stays.
 #[derive(Debug)]
 pub struct ResetPassword;
 
 impl Operation for ResetPassword {
     const NAME: &'static str = "reset_password";
-    const SUMMARY: &'static str = "Set a new password by the token out of a mail";
+    const SUMMARY: &'static str = "Set a new password by the token from a mail";
     const ROUTE: Route = Route::post("/v1/auth/password/reset");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Read, Need::Sessions, Need::SignIn, Need::Passwords];
     const LIMIT: RateLimit = RateLimit::FAILURES;
     const STATUS: u16 = 204;
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
-    const SAMPLE: Sample = Sample::body(r#"{"token":"out of the mail","new_password":"another synthetic password"}"#);
+    const SAMPLE: Sample = Sample::body(r#"{"token":"the token from the mail","new_password":"another synthetic password"}"#);
     type Input = Json<Reset>;
     type Output = ();
 }
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_forgotten_password_is_reset_once_by_the_token_in_the_mail() {
+    async fn forgotten_password_is_reset_once_by_the_mailed_token() {
         let app = App::with_cognito().await;
         let email = app.email(Tenant::Acme, Role::Marketer);
         let before = sign_in(&app, Tenant::Acme, Role::Marketer).await;
@@ -77,7 +77,10 @@ mod tests {
         let mut deliveries = app.deliveries(CONSUMERS).copies(2);
         deliveries.settle().await;
         let tokens = tokens(&app);
-        assert!(!tokens.is_empty() && tokens.iter().all(|t| *t == tokens[0]), "told twice, one token: {tokens:?}");
+        assert!(
+            !tokens.is_empty() && tokens.iter().all(|t| *t == tokens[0]),
+            "the message arrived twice, with one token: {tokens:?}"
+        );
         let mails = serde_json::to_string(&app.mails()).unwrap();
         assert!(mails.contains("X-Cloister-Id") && !mails.contains("acme-health.example/"), "{mails}");
 
@@ -85,16 +88,16 @@ mod tests {
         assert_eq!((invented.status, invented.code()), (401, "invalid_credentials"));
         assert_eq!(invented.json["detail"], "the token is not right, was used before, or is too old");
         assert_eq!(reset(&app, &tokens[0]).await.status, 204);
-        assert_eq!(reset(&app, &tokens[0]).await.status, 401, "it is good once");
+        assert_eq!(reset(&app, &tokens[0]).await.status, 401, "the token works once");
         assert_eq!(caller(&app, text(&before, "access_token")).await.call(endpoint("me")).await.status, 401);
         assert_eq!(login(&app, &email, PASSWORD, "192.0.2.9").await.status, 401);
         assert_eq!(login(&app, &email, CHOSEN, "192.0.2.9").await.status, 200);
-        // The namesake in the other tenant has the password that they had.
+        // The user with the same role in the other tenant still has their old password.
         assert_eq!(login(&app, &app.email(Tenant::Birch, Role::Marketer), PASSWORD, "192.0.2.9").await.status, 200);
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn an_unknown_email_is_answered_alike_and_nothing_is_mailed() {
+    async fn unknown_email_gets_the_same_answer_and_no_mail() {
         let app = App::with_cognito().await;
         forgot(&app, "nobody@acme-health.example", "198.51.100.9").await;
         let mut seen = Vec::new();
@@ -109,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_token_is_good_for_half_an_hour_and_for_an_active_member() {
+    async fn reset_token_is_valid_for_half_an_hour_and_active_members() {
         let app = App::with_cognito().await;
         for (role, late) in [(Role::Marketer, true), (Role::Viewer, false)] {
             forgot(&app, &app.email(Tenant::Acme, role), "198.51.100.1").await;
@@ -125,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn an_address_is_mailed_three_times_an_hour_whoever_asks() {
+    async fn email_gets_at_most_three_reset_mails_an_hour() {
         let app = App::with_cognito().await;
         let email = app.email(Tenant::Acme, Role::Viewer);
         for i in 0..3 {

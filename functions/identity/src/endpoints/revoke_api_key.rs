@@ -1,16 +1,16 @@
 use crate::api_keys::Stored;
 use common::{Action, ApiKeyId, Data, Endpoint, Error, IfMatch, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
 
-/// What is told of a key that is no longer good.
-pub(super) const OVER: Error = Error::conflict("api_key_over", "this key is revoked, or has expired");
+/// The error for a key that is no longer valid.
+pub(super) const OVER: Error = Error::conflict("api_key_over", "this key is revoked or has expired");
 
-/// Ends an API key, at its next request. It stays on the list.
+/// Revokes an API key. It is refused from its next request on, and stays on the list.
 #[derive(Debug)]
 pub struct RevokeApiKey;
 
 impl Operation for RevokeApiKey {
     const NAME: &'static str = "revoke_api_key";
-    const SUMMARY: &'static str = "End an API key";
+    const SUMMARY: &'static str = "Revoke an API key";
     const ROUTE: Route = Route::delete("/v1/api-keys/{key_id}");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];

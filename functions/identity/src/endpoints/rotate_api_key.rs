@@ -6,7 +6,7 @@ use common::{
 use std::time::Duration;
 
 common::input! {
-    /// For how long the text that there is stays good: 0 to 168 hours, a day where nothing is said.
+    /// The time for which the current text stays valid: 0 to 168 hours; if absent, a day.
     pub struct Rotation {
         optional overlap_hours: Integer<0, 168>,
     }
@@ -14,8 +14,8 @@ common::input! {
 
 const USUAL: u32 = 24;
 
-/// Replaces a key's text. The old one stays good for a while, so that nobody is locked out while it is being replaced; one that
-/// had been replaced before ends now.
+/// Replaces a key's text. The old text stays valid for a while, so that clients work until they use the new one. A text that an
+/// earlier rotation replaced becomes invalid now.
 #[derive(Debug)]
 pub struct RotateApiKey;
 
@@ -27,7 +27,7 @@ impl Operation for RotateApiKey {
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];
     const IF_MATCH: IfMatch = IfMatch::Optional;
     const ISSUED_AGAIN: Option<&'static str> =
-        Some("the key's text was shown once and is not kept: rotate the key again, under another `Idempotency-Key`");
+        Some("the key's text was shown once and is not stored: rotate the key again, under another `Idempotency-Key`");
     const SAMPLE: Sample = Sample::body(r#"{"overlap_hours":24}"#);
     type Input = (Path<ApiKeyId>, Json<Rotation>);
     type Output = IssuedKey;

@@ -13,28 +13,28 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 common::input! {
-    /// A second factor: one of the two.
+    /// A second factor: one of the two members.
     pub struct Code {
-        /// What the authenticator shows.
+        /// The authenticator's code.
         optional code: TotpCode,
-        /// One of those that were written down. It works once.
+        /// A recovery code. It works once.
         optional recovery_code: RecoveryCode,
     }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SteppedUp {
-    /// When the second factor was given: for ten minutes it is good for what is sensitive.
+    /// The time at which the second factor was given. Sensitive actions accept it for ten minutes.
     pub mfa_at: Timestamp,
 }
 
-/// Gives a second factor in this session, for what wants one that was given just now.
+/// Verifies a second factor in this session, for actions that require a recent one.
 #[derive(Debug)]
 pub struct VerifyMfa;
 
 impl Operation for VerifyMfa {
     const NAME: &'static str = "verify_mfa";
-    const SUMMARY: &'static str = "Step up: give a second factor in this session";
+    const SUMMARY: &'static str = "Step up: verify a second factor in this session";
     const ROUTE: Route = Route::post("/v1/mfa/verify");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::SecondFactor, Need::Sessions];

@@ -1,4 +1,4 @@
-//! The JWK Set document of a user pool (RFC 7517, section 5), bounded and read strictly.
+//! The JWK Set document of a user pool (RFC 7517, section 5), limited in size and parsed strictly.
 
 use std::collections::HashSet;
 
@@ -10,10 +10,10 @@ use crate::token::PublicKey;
 /// The longest document that is read, in bytes. Cognito's is about 1 KB.
 pub const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
-/// The most keys that a document may list. Cognito lists two.
+/// The largest number of keys in a document. Cognito lists two.
 pub const MAX_KEYS: usize = 20;
 
-/// Why a document is refused as a whole.
+/// The reason why a whole document is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
     /// Longer than [`MAX_DOCUMENT_BYTES`].
@@ -25,10 +25,10 @@ pub enum DocumentError {
     /// It lists more than [`MAX_KEYS`] keys.
     #[error("the key document lists too many keys")]
     TooManyKeys,
-    /// Two keys that we would accept have the same id.
+    /// Two usable keys have the same id.
     #[error("the key document lists an id twice")]
     DuplicateKid,
-    /// No key in it is one that we accept.
+    /// No key in it is usable.
     #[error("the key document lists no usable key")]
     NoUsableKey,
 }
@@ -49,8 +49,8 @@ struct RsaKey {
     e: String,
 }
 
-/// Reads the RSA keys for RS256 signatures; as RFC 7517 asks, keys of other kinds are passed over, and so are
-/// those too weak. At least one is left.
+/// Reads the RSA keys for RS256 signatures. Keys of other kinds are skipped, as RFC 7517 requires, and so are weak keys. At least
+/// one key must remain.
 pub fn parse(document: &[u8]) -> Result<Vec<PublicKey>, DocumentError> {
     if document.len() > MAX_DOCUMENT_BYTES {
         return Err(DocumentError::TooLarge);
@@ -98,14 +98,14 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_of_a_pool_are_read() {
+    fn keys_of_a_pool_are_read() {
         let keys = parse_keys(json!([pool_key().jwk(), other_key().jwk()])).unwrap();
         let kids: Vec<_> = keys.iter().map(PublicKey::kid).collect();
         assert_eq!(kids, [pool_key().kid, other_key().kid]);
     }
 
     #[test]
-    fn keys_of_another_kind_and_weak_keys_are_passed_over() {
+    fn keys_of_another_kind_and_weak_keys_are_skipped() {
         let weak = URL_SAFE_NO_PAD.encode([0xc1; 128]);
         let others = [
             changed("kty", json!("EC")),
@@ -131,14 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn an_id_listed_twice_is_refused() {
+    fn document_with_a_repeated_id_is_refused() {
         let renamed = changed("kid", json!(pool_key().kid));
         let twice = parse_keys(json!([pool_key().jwk(), renamed]));
         assert_eq!(twice.unwrap_err(), DocumentError::DuplicateKid);
     }
 
     #[test]
-    fn a_document_of_more_keys_or_bytes_than_its_bounds_is_refused() {
+    fn document_with_too_many_keys_or_bytes_is_refused() {
         let many = |count| json!((0..count).map(|i| changed("kid", json!(format!("k{i}")))).collect::<Vec<_>>());
         assert_eq!(parse_keys(many(MAX_KEYS)).unwrap().len(), MAX_KEYS);
         assert_eq!(parse_keys(many(MAX_KEYS + 1)).unwrap_err(), DocumentError::TooManyKeys);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_key_set_is_refused() {
+    fn document_that_is_not_a_key_set_is_refused() {
         let empty = parse(br#"{"keys":[]}"#).unwrap_err();
         assert_eq!(empty, DocumentError::NoUsableKey);
         for bad in [&b""[..], b"{}", b"[]", br#"{"keys":{}}"#, br#"{"keys":[],"keys":[]}"#, b"<html>", b"\xff"] {
@@ -161,12 +161,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_never_panic_and_never_make_a_key(bytes in any::<Vec<u8>>()) {
+        fn arbitrary_document_is_refused_without_panic(bytes in any::<Vec<u8>>()) {
             prop_assert!(parse(&bytes).is_err());
         }
 
         #[test]
-        fn a_damaged_document_never_panics_and_keeps_its_bounds(
+        fn damaged_document_never_panics_or_exceeds_its_limits(
             at in any::<prop::sample::Index>(),
             by in any::<u8>(),
             cut in any::<prop::sample::Index>(),

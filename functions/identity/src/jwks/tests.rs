@@ -12,12 +12,12 @@ const NOW: i64 = 1_800_000_000;
 const MIN: i64 = MIN_FETCH_INTERVAL as i64;
 const STALE: i64 = STALE_AFTER as i64;
 
-/// Answers from a script, fails when it has run out, and counts.
+/// Answers from a script, fails at its end, and counts the calls.
 #[derive(Default)]
 struct Scripted {
     answers: StdMutex<VecDeque<Result<Vec<u8>, FetchError>>>,
     calls: AtomicUsize,
-    /// Where there is one, an answer waits for a permit.
+    /// If set, an answer waits for a permit.
     gate: Option<Semaphore>,
 }
 
@@ -67,7 +67,7 @@ async fn found(jwks: &Jwks<&Scripted>, key: &TestKey, now: i64) -> bool {
 }
 
 #[tokio::test]
-async fn a_known_key_is_fetched_once() {
+async fn cached_key_is_fetched_once() {
     let script = Scripted::new([document(&[pool_key()])]);
     let jwks = Jwks::new(&script);
     assert_eq!(script.calls(), 0);
@@ -78,7 +78,7 @@ async fn a_known_key_is_fetched_once() {
 }
 
 #[tokio::test]
-async fn an_unknown_id_fetches_once_and_finds_a_rotated_key() {
+async fn unknown_id_causes_one_fetch_and_finds_a_rotated_key() {
     let script = Scripted::new([document(&[pool_key()]), document(&[pool_key(), other_key()])]);
     let jwks = Jwks::new(&script);
     assert!(found(&jwks, pool_key(), NOW).await);
@@ -88,7 +88,7 @@ async fn an_unknown_id_fetches_once_and_finds_a_rotated_key() {
 }
 
 #[tokio::test]
-async fn invented_ids_start_at_most_one_fetch_every_thirty_seconds() {
+async fn invented_ids_cause_at_most_one_fetch_every_thirty_seconds() {
     let script = Scripted::new((0..10).map(|_| document(&[pool_key()])));
     let jwks = Jwks::new(&script);
     for second in 0..3 * MIN {
@@ -100,7 +100,7 @@ async fn invented_ids_start_at_most_one_fetch_every_thirty_seconds() {
 }
 
 #[tokio::test]
-async fn failed_fetches_count_against_the_limit_too() {
+async fn failed_fetches_count_against_the_limit() {
     let script = Scripted::new([Err(outage()), document(&[pool_key()])]);
     let jwks = Jwks::new(&script);
     for second in 0..MIN {
@@ -112,7 +112,7 @@ async fn failed_fetches_count_against_the_limit_too() {
 }
 
 #[tokio::test]
-async fn an_outage_keeps_known_keys_working_for_ever() {
+async fn cached_keys_stay_valid_during_an_outage() {
     let script = Scripted::new([document(&[pool_key()])]);
     let jwks = Jwks::new(&script);
     assert!(found(&jwks, pool_key(), NOW).await);
@@ -121,11 +121,11 @@ async fn an_outage_keeps_known_keys_working_for_ever() {
         assert_eq!(kid_of(&jwks, "new", NOW + day * 86_400).await, Err(KeyError::Unavailable));
     }
     assert_eq!(jwks.failure(), Some(RefreshError::Fetch(outage())));
-    assert_eq!(script.calls(), 400, "one attempt for each time asked");
+    assert_eq!(script.calls(), 400, "one attempt for each request");
 }
 
 #[tokio::test]
-async fn a_document_that_is_refused_replaces_nothing() {
+async fn refused_document_replaces_no_keys() {
     for bad in [&b"<html>"[..], br#"{"keys":[]}"#] {
         let script = Scripted::new([document(&[pool_key()]), Ok(bad.to_vec())]);
         let jwks = Jwks::new(&script);
@@ -137,7 +137,7 @@ async fn a_document_that_is_refused_replaces_nothing() {
 }
 
 #[tokio::test]
-async fn a_withdrawn_key_stops_at_the_hourly_renewal() {
+async fn withdrawn_key_is_refused_after_the_hourly_renewal() {
     let script = Scripted::new([document(&[pool_key(), other_key()]), document(&[pool_key()])]);
     let jwks = Jwks::new(&script);
     assert!(found(&jwks, other_key(), NOW + STALE - 1).await);
@@ -148,7 +148,7 @@ async fn a_withdrawn_key_stops_at_the_hourly_renewal() {
 }
 
 #[tokio::test]
-async fn a_clock_set_back_does_not_stop_renewal() {
+async fn clock_set_back_does_not_stop_renewal() {
     let script = Scripted::new([document(&[pool_key()]), document(&[other_key()])]);
     let jwks = Jwks::new(&script);
     assert!(found(&jwks, pool_key(), NOW).await);
@@ -156,13 +156,13 @@ async fn a_clock_set_back_does_not_stop_renewal() {
 }
 
 #[tokio::test]
-async fn a_hundred_callers_at_once_share_one_fetch() {
+async fn hundred_concurrent_callers_share_one_fetch() {
     let script: &'static Scripted = Box::leak(Box::new(Scripted::gated([document(&[pool_key()])])));
     let jwks = Arc::new(Jwks::new(script));
     let callers: Vec<_> = (0..100)
         .map(|i| {
             let jwks = Arc::clone(&jwks);
-            // Their clocks were read at slightly different times, some before the one that fetches.
+            // Their clocks were read at slightly different times, some of them before that of the fetching caller.
             tokio::spawn(async move { found(&jwks, pool_key(), NOW - i % 3).await })
         })
         .collect();
@@ -177,7 +177,7 @@ async fn a_hundred_callers_at_once_share_one_fetch() {
 }
 
 #[tokio::test]
-async fn a_hundred_unlucky_callers_share_one_failure() {
+async fn hundred_concurrent_callers_share_one_failure() {
     let script: &'static Scripted = Box::leak(Box::new(Scripted::new([])));
     let jwks = Arc::new(Jwks::new(script));
     let ask = |i: i64| {
@@ -192,7 +192,7 @@ async fn a_hundred_unlucky_callers_share_one_failure() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_the_renewal_of_a_key_that_is_known() {
+async fn cached_key_is_returned_during_its_renewal() {
     let script: &'static Scripted = Box::leak(Box::new(Scripted::gated([document(&[pool_key()]), document(&[pool_key()])])));
     let jwks = Arc::new(Jwks::new(script));
     script.open();
@@ -211,7 +211,7 @@ async fn nobody_waits_for_the_renewal_of_a_key_that_is_known() {
 }
 
 #[tokio::test]
-async fn a_caller_dropped_in_the_midst_of_a_fetch_blocks_nobody() {
+async fn caller_dropped_during_a_fetch_does_not_block_others() {
     let script: &'static Scripted = Box::leak(Box::new(Scripted::gated([document(&[pool_key()])])));
     let jwks = Arc::new(Jwks::new(script));
     let dropped = Arc::clone(&jwks);

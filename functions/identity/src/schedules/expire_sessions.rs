@@ -1,9 +1,9 @@
-//! Ends sessions that are over: idle, too old, or opened by a password that a request has replaced before it was cut off. Each end
-//! is announced, so that sockets close, and put on record with its reason.
+//! Ends sessions that are idle or too old, and sessions of a password that an interrupted request has replaced. Each end is
+//! published, so that sockets close, and audited with its reason.
 
 use common::{Background, Delivery, Need, Part, Result, Schedule, SessionId, TenantId, Tick, UserId};
 
-/// How much of one tenant's one run looks at. More is the next run's.
+/// The number of items of one tenant that one run handles. The next run handles the rest.
 const MOST: u32 = 1000;
 
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub struct ExpireSessions;
 #[derive(Debug)]
 pub enum Due {
     Session(UserId, SessionId),
-    /// Whoever opened a session by the password that this user had.
+    /// All sessions that were opened with this user's previous password.
     Password(UserId),
 }
 
@@ -27,10 +27,10 @@ impl Part for Due {
 
 impl Background for ExpireSessions {
     const NAME: &'static str = "expire_sessions";
-    const SUMMARY: &'static str = "End sessions that are idle or too old, and announce and record it";
+    const SUMMARY: &'static str = "End sessions that are idle or too old, and publish and audit each end";
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions, Need::Tenants];
     const TIMEOUT_SECS: u16 = 120;
-    // A stopped tenant's sessions, its API keys' among them, come to their end as well.
+    // The sessions of a suspended tenant, including those of its API keys, expire as well.
     const WAITS: bool = false;
     type Part = Due;
 

@@ -1,7 +1,7 @@
-//! A JSON object read strictly: a member named twice is refused.
+//! Parses a JSON object strictly: a repeated member is refused.
 //!
-//! Parsers disagree about which of two equal names counts (RFC 8259, section 4), so a token that repeats one
-//! could mean one thing here and another elsewhere. RFC 7515, section 4, and RFC 7519, section 4, allow refusing.
+//! Parsers differ in which of two equal names counts (RFC 8259, section 4), so a token with a repeated member could mean one
+//! thing here and another elsewhere. RFC 7515, section 4, and RFC 7519, section 4, allow refusing it.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 use std::fmt;
@@ -9,11 +9,11 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-/// The members of one JSON object. Only the outermost names are known to be unique.
+/// The members of one JSON object. Only the names of the outermost object are checked to be unique.
 #[derive(Debug)]
 pub(super) struct Members(BTreeMap<String, Value>);
 
-/// Why some bytes are not the members of an object.
+/// The reason why bytes are not the members of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotMembers {
     /// Not UTF-8, not JSON, not an object, or followed by something else.
@@ -44,12 +44,12 @@ impl Members {
         names.iter().any(|name| self.0.contains_key(*name))
     }
 
-    /// The member as text that is not empty.
+    /// The member as a text that is not empty.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
 
-    /// The member as a whole number, such as seconds since 1970. Fractions and numbers in quotes are neither.
+    /// The member as an integer, such as seconds since 1970. Fractions and numbers in quotes are refused.
     pub(super) fn integer(&self, name: &str) -> Option<i64> {
         self.get(name).and_then(Value::as_i64)
     }
@@ -86,20 +86,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_escaped_differently_is_still_the_same_name() {
+    fn repeated_name_in_another_escaping_is_refused() {
         let twice = br#"{"iss":"a","\u0069ss":"b"}"#;
         assert_eq!(Members::parse(twice).unwrap_err(), NotMembers::Duplicate);
     }
 
     #[test]
-    fn only_one_whole_object_is_read() {
+    fn text_other_than_one_object_is_refused() {
         for json in [&b""[..], b"null", b"[]", b"1", b"{} {}", b"{},", b"{\"a\":1", b"{\"a\":\"\xff\"}"] {
             assert_eq!(Members::parse(json).unwrap_err(), NotMembers::Malformed, "{json:?}");
         }
     }
 
     #[test]
-    fn numbers_must_be_whole_and_text_must_say_something() {
+    fn fraction_or_empty_text_is_refused() {
         let members = Members::parse(br#"{"a":1.0,"b":"1","c":1e3,"d":9223372036854775808,"e":-1,"f":""}"#).unwrap();
         let integers: Vec<_> = ["a", "b", "c", "d", "e"].map(|name| members.integer(name)).into();
         assert_eq!(integers, [None, None, None, None, Some(-1)]);

@@ -1,4 +1,4 @@
-//! One RSA public key, named, of a strength we accept.
+//! One RSA public key with an id and sufficient strength.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -7,25 +7,25 @@ use std::fmt;
 /// The shortest modulus that RFC 7518, section 3.3, and SP 800-131A allow.
 const MIN_MODULUS_BITS: usize = 2048;
 
-/// The longest modulus worth the time its verification takes.
+/// The longest modulus that is accepted, because verification time grows with its length.
 const MAX_MODULUS_BITS: usize = 4096;
 
-/// 65537, the exponent that every current issuer uses. Other exponents gain nothing, and small ones are weak.
+/// 65537, the exponent that every current issuer uses. Other exponents have no advantage, and small ones are weak.
 const EXPONENT: [u8; 3] = [1, 0, 1];
 
-/// An RSA key that verifies RS256 signatures, under the name its issuer gave it.
+/// An RSA key that verifies RS256 signatures, with the id that its issuer gave it.
 ///
-/// It exists only with a name, a modulus of 2048 to 4096 bits and the exponent 65537.
+/// A value has an id, a modulus of 2048 to 4096 bits and the exponent 65537.
 #[derive(Clone)]
 pub struct PublicKey {
     kid: String,
     key: DecodingKey,
 }
 
-/// Why key material is refused.
+/// The reason why key material is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRefused {
-    /// The key has no name to find it by.
+    /// The key has no id.
     #[error("the key has no id")]
     NoKid,
     /// Modulus or exponent is not base64url without padding.
@@ -40,7 +40,7 @@ pub enum KeyRefused {
 }
 
 impl PublicKey {
-    /// Reads `n` and `e` as a JWK has them: base64url, big-endian, without padding (RFC 7518, section 6.3.1).
+    /// Reads `n` and `e` in the form of a JWK: base64url, big-endian, without padding (RFC 7518, section 6.3.1).
     pub fn from_components(kid: &str, n: &str, e: &str) -> Result<Self, KeyRefused> {
         if kid.is_empty() {
             return Err(KeyRefused::NoKid);
@@ -60,7 +60,7 @@ impl PublicKey {
         Ok(Self { kid: kid.to_owned(), key: DecodingKey::from_rsa_raw_components(&n, &e) })
     }
 
-    /// The name by which a token's header asks for this key.
+    /// The id by which a token's header refers to this key.
     pub fn kid(&self) -> &str {
         &self.kid
     }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_modulus_outside_2048_to_4096_bits_is_refused() {
+    fn modulus_outside_2048_to_4096_bits_is_refused() {
         let refused = [
             modulus(128, 0xc0, 1),
             modulus(255, 0xff, 1),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_exponent_65537_is_accepted() {
+    fn exponent_other_than_65537_is_refused() {
         for e in ["Aw", "AAEAAQ", "AQAA", ""] {
             let refused = PublicKey::from_components("k", &modulus(256, 0xc0, 1), e);
             assert_eq!(refused.unwrap_err(), KeyRefused::Exponent, "{e}");
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_without_a_name_or_in_another_alphabet_is_refused() {
+    fn key_without_id_or_in_another_alphabet_is_refused() {
         let n = modulus(256, 0xc0, 1);
         assert_eq!(PublicKey::from_components("", &n, "AQAB").unwrap_err(), KeyRefused::NoKid);
         for (n, e) in [(format!("{n}="), "AQAB"), ("+/+/".to_owned(), "AQAB"), (n, "AQAB=")] {

@@ -1,4 +1,4 @@
-//! RSA keys for tests, made anew in each process and never written anywhere.
+//! RSA keys for tests, generated in each process and never written to a file.
 
 use std::sync::OnceLock;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::PublicKey;
 
-/// A signing key under a name.
+/// A signing key with an id.
 #[derive(Debug)]
 pub(crate) struct TestKey {
     pub(crate) kid: &'static str,
@@ -24,7 +24,7 @@ pub(crate) fn pool_key() -> &'static TestKey {
     KEY.get_or_init(|| TestKey::generate("pool-key"))
 }
 
-/// Somebody else's key.
+/// A key that does not belong to the pool.
 pub(crate) fn other_key() -> &'static TestKey {
     static KEY: OnceLock<TestKey> = OnceLock::new();
     KEY.get_or_init(|| TestKey::generate("other-key"))
@@ -43,7 +43,7 @@ impl TestKey {
         PublicKey::from_components(kid, &URL_SAFE_NO_PAD.encode(self.modulus()), "AQAB").unwrap()
     }
 
-    /// The key as a pool's JWKS lists it.
+    /// The key in the form of a pool's JWKS.
     pub(crate) fn jwk(&self) -> Value {
         let n = URL_SAFE_NO_PAD.encode(self.modulus());
         json!({"kid": self.kid, "kty": "RSA", "use": "sig", "alg": "RS256", "n": n, "e": "AQAB"})

@@ -1,4 +1,4 @@
-//! Tokens of arbitrary content: nothing panics, and nothing but the one valid token is accepted.
+//! Tokens with arbitrary content: no input causes a panic, and only the one valid token is accepted.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -19,18 +19,18 @@ fn any_claim() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn arbitrary_text_is_refused_without_a_panic(text in any::<String>()) {
+    fn arbitrary_token_is_refused_without_panic(text in any::<String>()) {
         prop_assert!(verify(&text).is_err());
         prop_assert!(verifier().header(&text).is_err());
     }
 
     #[test]
-    fn text_shaped_like_a_token_is_refused_without_a_panic(text in "[A-Za-z0-9_=-]{0,40}(\\.[A-Za-z0-9_-]{0,40}){0,4}") {
+    fn text_in_the_shape_of_a_token_is_refused_without_panic(text in "[A-Za-z0-9_=-]{0,40}(\\.[A-Za-z0-9_-]{0,40}){0,4}") {
         prop_assert!(verify(&text).is_err());
     }
 
     #[test]
-    fn a_byte_replaced_by_any_other_is_refused(at in any::<prop::sample::Index>(), by in 0_u8..128) {
+    fn token_with_a_replaced_byte_is_refused(at in any::<prop::sample::Index>(), by in 0_u8..128) {
         let mut whole = token(&header(), &claims()).into_bytes();
         let at = at.index(whole.len());
         prop_assume!(whole[at] != by);
@@ -39,18 +39,18 @@ proptest! {
     }
 
     #[test]
-    fn a_token_cut_anywhere_is_refused(at in any::<prop::sample::Index>()) {
+    fn token_cut_anywhere_is_refused(at in any::<prop::sample::Index>()) {
         let whole = token(&header(), &claims());
         prop_assert!(verify(&whole[..at.index(whole.len())]).is_err());
     }
 
     #[test]
-    fn signed_bytes_of_any_content_never_panic(header in any::<Vec<u8>>(), payload in any::<Vec<u8>>()) {
+    fn signed_token_with_any_content_never_panics(header in any::<Vec<u8>>(), payload in any::<Vec<u8>>()) {
         prop_assert!(verify(&signed_by(pool_key(), header, payload)).is_err());
     }
 
     #[test]
-    fn what_is_accepted_is_within_its_time(exp in any_claim(), iat in any_claim(), now in any::<i64>()) {
+    fn accepted_token_is_within_its_validity(exp in any_claim(), iat in any_claim(), now in any::<i64>()) {
         let claims = with(with(claims(), "exp", exp), "iat", iat);
         if let Ok(accepted) = verifier().verify(&token(&header(), &claims), &pool_key().public(), now) {
             prop_assert!(now < accepted.exp && accepted.iat <= now.saturating_add(LEEWAY_SECONDS));
