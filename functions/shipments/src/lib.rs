@@ -9,6 +9,8 @@
 
 mod carrier;
 pub mod consumers;
+#[cfg(test)]
+mod contributing;
 pub mod domain;
 pub mod endpoints;
 mod polling;
