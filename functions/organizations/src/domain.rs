@@ -20,7 +20,7 @@ pub use transition::Transition;
 use phi::{Email, PersonName};
 
 phi::sealed_fields! {
-    /// What a tenant's profile holds of persons: who signed its agreement, and whom to write to.
+    /// The personal data in a tenant's profile: the signatory of its agreement and its contacts.
     #[derive(Clone, Debug, Default, PartialEq)]
     pub struct Persons in "organizations" {
         1 => signatory: Option<PersonName>,
@@ -31,7 +31,7 @@ phi::sealed_fields! {
 }
 
 phi::sealed_fields! {
-    /// Who is invited first, sealed by the platform until the tenant has keys.
+    /// The first administrator to invite, sealed by the platform until the tenant has keys.
     #[derive(Clone, Debug, PartialEq)]
     pub struct FirstAdmin in "organizations_to_be" {
         1 => email: Email,

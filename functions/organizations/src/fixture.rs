@@ -1,4 +1,4 @@
-//! What this domain's tests share: operators, administrators, and the tenants that they act on.
+//! Helpers that this domain's tests share: operators, administrators, and their tenants.
 
 use crate::{consumers::CONSUMERS, endpoints::ALL};
 use common::{Role, TenantId, UserId};
@@ -8,7 +8,7 @@ use testing::{Answer, App, Call};
 
 pub(crate) use testing::Tenant::{self, Acme, Birch};
 
-/// A call in a session of its own, whose budget is whole.
+/// A call in a new session, whose rate limit is not used yet.
 pub(crate) async fn call<'a>(app: &'a App, tenant: Tenant, role: Role, name: &str) -> Call<'a> {
     let who = app.open_session(tenant, role).await;
     app.as_identity(who).call(testing::find(ALL, name))
@@ -35,7 +35,7 @@ pub(crate) async fn create(app: &App, name: &str, email: &str) -> Answer {
     call(app, Acme, Role::SuperAdmin, "create_organization").await.json(body).await
 }
 
-/// Makes a tenant that is pending: its id.
+/// Creates a pending tenant; returns its id.
 pub(crate) async fn created(app: &App, name: &str) -> TenantId {
     let answer = create(app, name, &format!("admin@{name}.example")).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
@@ -48,7 +48,7 @@ pub(crate) fn refused(answer: &Answer, status: u16, code: &str) {
     assert_eq!((answer.status, answer.code()), (status, code), "{}", answer.text);
 }
 
-/// Runs what has been committed through this domain's queues until nothing is left.
+/// Delivers the committed events through this domain's queues until nothing is left.
 pub(crate) async fn settle(app: &App) {
     let mut queues = app.deliveries(CONSUMERS);
     queues.settle().await;
@@ -78,7 +78,7 @@ pub(crate) async fn log(app: &App, tenant: TenantId) -> Vec<String> {
     app.audit_of(tenant).await.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Whether somebody has a tenant's administrator's role, by its membership.
+/// A user's grants in a tenant, from their membership.
 pub(crate) async fn grants(app: &App, tenant: TenantId, user: UserId) -> Value {
     let rows = items(app, "RecordsTable", tenant).await;
     let pk = format!("{tenant}#MEMBER#{user}");

@@ -1,8 +1,8 @@
-//! Organizations: tenants as the API knows them, with what was agreed with each, what each has chosen, and who administers it.
+//! Organizations: the API's view of tenants, with the agreement, the settings and the administrators of each.
 //!
-//! A tenant's profile is one item in its own partition, read by every request's gate (`common::Tenant`); this domain writes it, and
-//! keeps on it what the gate need not know. Endpoints only change that item and say so. Keys, sessions and messages that wait are
-//! [`consumers`]' business.
+//! A tenant's profile is one item in its own partition. Every request reads it (`common::Tenant`, cached for a few seconds). This
+//! domain writes it, and also stores attributes on it that requests do not read. Endpoints only change that item and emit an
+//! event; [`consumers`] handle keys, sessions and waiting messages.
 
 pub mod consumers;
 pub mod domain;

@@ -1,15 +1,16 @@
-//! How a tenant's profile lies in the tables: one item, `TENANT` / `PROFILE`, in the tenant's own partition.
+//! The layout of a tenant's profile in the tables: one item, `TENANT` / `PROFILE`, in the tenant's own partition.
 //!
-//! | Attribute | What | Read by |
+//! | Attribute | Content | Read by |
 //! |---|---|---|
-//! | `name`, `status`, `baa_signed_at`, `baa_expires_at`, `allowed_networks`, `settings`, `created_at`, `version` | [`Tenant`] | the gate |
-//! | `display_name` | what people call it | this domain |
-//! | `baa_document_sha256` | which document was signed | this domain |
+//! | `name`, `status`, `baa_signed_at`, `baa_expires_at`, `allowed_networks`, `settings`, `created_at`, `version` | [`Tenant`] |
+//! every request |
+//! | `display_name` | the name for people | this domain |
+//! | `baa_document_sha256` | the hash of the signed document | this domain |
 //! | `sealed` | [`Persons`] | this domain |
 //! | `first_admin` | [`FirstAdmin`], under the platform's key, until they are invited | this domain |
-//! | `ix_due_at` | when the tenant is told next that its agreement ends | `warn_baa` |
+//! | `ix_due_at` | the time of the next warning that its agreement ends | `warn_baa` |
 //!
-//! It is only ever edited: what one function does not know of, it leaves as it is.
+//! The item is only updated by edits, so attributes that one version of the code does not know are kept.
 
 use crate::domain::{Agreement, FirstAdmin, Persons};
 use common::{
@@ -18,34 +19,34 @@ use common::{
 };
 use phi::Sealed;
 
-/// A tenant's profile, as it was read.
+/// A tenant's profile as it was read.
 #[derive(Clone, Debug)]
 pub struct Stored {
     pub(crate) id: TenantId,
     pub(crate) tenant: Tenant,
-    /// Its status as it is stored.
+    /// The stored status.
     pub(crate) status: String,
     pub(crate) display_name: Option<String>,
     pub(crate) document: Option<String>,
     pub(crate) persons: Option<Sealed<Persons>>,
     pub(crate) first_admin: Option<Sealed<FirstAdmin>>,
-    /// When it is told next that its agreement ends.
+    /// The time of the next warning that its agreement ends.
     pub(crate) warned_at: Option<Timestamp>,
 }
 
 const DUE_AT: &str = "ix_due_at";
 
-/// What persons are bound to.
+/// The place to which the sealed persons are bound.
 pub(crate) fn place() -> String {
     profile_key().place().to_owned()
 }
 
-/// What the first administrator of a tenant in the making is bound to, in the platform's scope.
+/// The place, in the platform's scope, to which the first administrator of a pending tenant is bound.
 pub(crate) fn first_admins_place(tenant: TenantId) -> String {
     format!("FOUNDING#{tenant}")
 }
 
-/// The profile of a tenant that has a name and no keys yet.
+/// The profile of a tenant that has a name but no keys yet.
 pub(crate) fn founded(name: String, display_name: Option<String>, admin: Sealed<FirstAdmin>, now: Timestamp) -> Result<Item> {
     let item = Tenant::new(name, TenantStatus::Pending, now).into_item()?;
     Ok(item.maybe("display_name", display_name).bytes("first_admin", admin.into_bytes()))
@@ -53,7 +54,7 @@ pub(crate) fn founded(name: String, display_name: Option<String>, admin: Sealed<
 
 impl Stored {
     /// # Errors
-    /// 404 where there is no such tenant; 503.
+    /// 404 if there is no such tenant; 503.
     pub(crate) async fn read(reader: Reader<'_>, id: TenantId) -> Result<Self> {
         Self::from_row(id, &reader.get(&profile_key()).await?.ok_or(Error::NotFound)?)
     }
@@ -73,7 +74,7 @@ impl Stored {
         })
     }
 
-    /// The next version, of what is as it was read.
+    /// The edit to the next version, which fails if the profile has changed since it was read.
     fn edit(&self) -> Edit {
         let status = Condition::Is("status", self.status.clone());
         let as_it_was = Condition::All(vec![Condition::VersionIs(self.tenant.version), status]);
@@ -96,13 +97,13 @@ impl Stored {
         edit
     }
 
-    /// It is active, and who was to be invited is.
+    /// Activates the tenant and removes the first administrator, who is invited in the same transaction.
     pub(crate) fn activate(&mut self) -> Edit {
         self.first_admin = None;
         self.set_status(TenantStatus::Active).remove("first_admin")
     }
 
-    /// What people call it, and, where they change, its persons.
+    /// Sets the display name and, if they change, the persons.
     pub(crate) fn set_profile(&mut self, display_name: Option<String>, persons: Option<Sealed<Persons>>) -> Edit {
         let edit = self.edit();
         let edit = match &display_name {
@@ -148,7 +149,8 @@ impl Stored {
     }
 }
 
-/// That its tenant has been told of an agreement's end, which was due `at`. The version stays: nothing was agreed.
+/// Records that the tenant was warned of its agreement's end, which was due `at`. The version stays, because the agreement is
+/// unchanged.
 pub(crate) fn told(term: BaaTerm, at: Timestamp, next: Option<Timestamp>) -> Edit {
     let same_term = Condition::Is("baa_expires_at", term.expires_at.to_string());
     let still_due = Condition::Is(DUE_AT, at.to_string());

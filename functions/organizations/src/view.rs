@@ -1,4 +1,4 @@
-//! An organization as a caller sees it.
+//! The form in which a caller gets an organization.
 
 use crate::{domain::Persons, store::Stored};
 use common::{Settings, TenantId, TenantStatus, Timestamp, Version, network::AllowList};
@@ -15,15 +15,15 @@ pub struct OrganizationView {
     pub display_name: Option<String>,
     pub status: TenantStatus,
     pub contacts: ContactsView,
-    /// The business associate agreement, if there has been one.
+    /// The business associate agreement, if one was recorded.
     pub baa: Option<BaaView>,
-    /// Where members may come from; anywhere while there is none.
+    /// The networks from which members may call; anywhere if empty.
     pub allowed_networks: AllowList,
     pub created_at: Timestamp,
     pub version: Version,
 }
 
-/// Whom to write to.
+/// The contacts of an organization.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Contacts")]
 pub struct ContactsView {
@@ -41,7 +41,7 @@ pub struct BaaView {
     pub signatory: Disclosed<Option<PersonName>>,
     /// SHA-256 of the signed document.
     pub document_sha256: Option<String>,
-    /// Whether it binds now: without it nobody reads health information.
+    /// Whether it is in force now. Without an agreement in force, nobody can read health information.
     pub in_force: bool,
 }
 
@@ -73,7 +73,7 @@ impl OrganizationView {
     }
 }
 
-/// A tenant in a list: nothing of persons.
+/// A tenant in a list, without personal data.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct OrganizationSummary {
     pub tenant_id: TenantId,
@@ -107,7 +107,7 @@ pub struct OrganizationPage {
     pub next_cursor: Option<String>,
 }
 
-/// What a tenant has chosen.
+/// The tenant's settings.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SettingsView {
     pub tenant_id: TenantId,

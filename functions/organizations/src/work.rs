@@ -1,4 +1,4 @@
-//! What the endpoints do alike.
+//! The work that the endpoints share.
 
 use crate::{
     domain::{Persons, Transition, UserRolesChanged, appointed, dismissed},
@@ -10,42 +10,43 @@ use common::{
 };
 use phi::{Email, Sealed};
 
-/// What a change is told whose organization somebody else has just changed.
-pub(crate) const CHANGED: Error = Error::conflict("changed", "the organization has just been changed by somebody else");
+/// The error for a change of an organization that another request has just changed.
+pub(crate) const CHANGED: Error = Error::conflict("changed", "another request has just changed the organization");
 
-/// The organization that the request is about.
+/// The organization of the request.
 ///
 /// # Errors
-/// 404 where there is none; 503.
+/// 404 if there is none; 503.
 pub(crate) async fn read<E: PlatformEndpoint>(cx: &Platform<'_, E>) -> Result<Stored> {
     Stored::read(cx.reader(), cx.tenant()).await
 }
 
-/// The same where it is to be changed.
+/// The same, for a request that changes it.
 ///
 /// # Errors
-/// 409 `wrong_status` where it has no keys yet, or is kept for its records only.
+/// 409 `wrong_status` if it has no keys yet, or is archived.
 pub(crate) async fn read_to_change<E: PlatformEndpoint>(cx: &Platform<'_, E>) -> Result<Stored> {
     let stored = read(cx).await?;
     match stored.tenant.status {
         TenantStatus::Active | TenantStatus::Suspended => Ok(stored),
-        TenantStatus::Pending => Err(Error::conflict("wrong_status", "the organization is still being made")),
+        TenantStatus::Pending => Err(Error::conflict("wrong_status", "the organization is still being created")),
         TenantStatus::Archived => Err(Error::conflict("wrong_status", "the organization is archived")),
     }
 }
 
-/// That it is a customer's. The platform is a tenant too, but it has no agreement with itself and cannot shut itself out.
+/// Checks that the tenant is a customer. The platform is a tenant too, but it has no agreement with itself and must not lock
+/// itself out.
 ///
 /// # Errors
 /// 409 `platform`.
 pub(crate) fn customers(stored: Stored) -> Result<Stored> {
     if stored.id == TenantId::PLATFORM {
-        return Err(Error::conflict("platform", "this is the platform itself"));
+        return Err(Error::conflict("platform", "this organization is the platform itself"));
     }
     Ok(stored)
 }
 
-/// Who is named on a profile.
+/// The persons on a profile.
 pub(crate) async fn persons<E: PlatformEndpoint>(cx: &Platform<'_, E>, sealed: Option<&Sealed<Persons>>) -> Result<Persons> {
     match sealed {
         Some(sealed) => cx.open(&store::place(), sealed).await,
@@ -53,7 +54,7 @@ pub(crate) async fn persons<E: PlatformEndpoint>(cx: &Platform<'_, E>, sealed: O
     }
 }
 
-/// Seals who is named on a profile, in place of what was sealed before.
+/// Seals the persons on a profile, in place of the previously sealed record.
 pub(crate) async fn seal<E: PlatformEndpoint>(
     cx: &Platform<'_, E>,
     persons: &Persons,
@@ -71,14 +72,14 @@ pub(crate) fn shown<E: PlatformEndpoint>(cx: &mut Platform<'_, E>, stored: &Stor
     OrganizationView::new(stored, persons, cx.now())
 }
 
-/// Commits a change of the profile, and names what changes.
+/// Commits a change of the profile, and records the changed fields.
 pub(crate) fn change<E: PlatformEndpoint>(cx: &mut Platform<'_, E>, edit: Edit, fields: impl IntoIterator<Item = &'static str>) {
     let changes = cx.changes();
     changes.edit(edit, CHANGED);
     changes.changed(fields);
 }
 
-/// Takes an organization from one state to another, and says so.
+/// Changes an organization's state and emits an event.
 pub(crate) async fn transit<E: PlatformEndpoint>(
     cx: &mut Platform<'_, E>,
     transition: Transition,
@@ -94,17 +95,17 @@ pub(crate) async fn transit<E: PlatformEndpoint>(
     Ok(shown(cx, &stored, persons))
 }
 
-/// What becomes of somebody's being an administrator.
+/// The change of a member's administrator role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Office {
     Appointed,
     Dismissed,
 }
 
-/// Makes a member of the tenant an administrator, or has one be it no longer. Who is so already stays so.
+/// Makes a member of the tenant an administrator, or removes that role. Nothing happens if the member is in that state already.
 ///
 /// # Errors
-/// 422 where there is no such member. The commit is 409 `last_admin` where nobody would be left who administers the tenant.
+/// 422 if there is no such member. The commit is 409 `last_admin` if no administrator would remain.
 pub(crate) async fn change_admin<E: PlatformEndpoint>(cx: &mut Platform<'_, E>, user: UserId, office: Office) -> Result<()> {
     cx.log("user.id", user);
     customers(read_to_change(cx).await?)?;
@@ -123,7 +124,8 @@ pub(crate) async fn change_admin<E: PlatformEndpoint>(cx: &mut Platform<'_, E>, 
     Ok(())
 }
 
-/// Invites somebody who will administer the tenant. As with every invitation, nobody is told whether the e-mail is somebody's.
+/// Invites a person as administrator of the tenant. As for every invitation, the answer does not show whether the e-mail belongs
+/// to a user.
 pub(crate) async fn invite_admin<E: PlatformEndpoint>(cx: &mut Platform<'_, E>, email: Email) -> Result<()> {
     customers(read_to_change(cx).await?)?;
     let grants = vec![Grant::always(Role::TenantAdmin)];

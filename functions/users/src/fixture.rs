@@ -1,4 +1,4 @@
-//! What this domain's tests share: administrators, the people they look after, and how those sign in.
+//! Helpers that this domain's tests share: administrators, the users that they manage, and how those sign in.
 
 use crate::{consumers::CONSUMERS, endpoints::ALL};
 use aws_sdk_dynamodb::types::AttributeValue::{N, S};
@@ -8,7 +8,7 @@ use testing::{Answer, App, Call, Deliveries, Tenant};
 
 pub(crate) use testing::Tenant::{Acme, Birch};
 
-/// A call in a session of its own, whose budget is whole.
+/// A call in a new session, whose rate limit is not used yet.
 pub(crate) async fn call<'a>(app: &'a App, tenant: Tenant, role: Role, name: &str) -> Call<'a> {
     let who = app.open_session(tenant, role).await;
     as_who(app, who, name)
@@ -28,7 +28,7 @@ pub(crate) async fn invite(app: &App, tenant: Tenant, email: &str) -> Answer {
     call(app, tenant, Role::TenantAdmin, "invite_user").await.json(body).await
 }
 
-/// Invites somebody: their id.
+/// Invites a person; returns their id.
 pub(crate) async fn invited(app: &App, tenant: Tenant, email: &str) -> UserId {
     let answer = invite(app, tenant, email).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
@@ -39,7 +39,7 @@ pub(crate) async fn get(app: &App, tenant: Tenant, user: impl ToString) -> Answe
     call(app, tenant, Role::TenantAdmin, "get_user").await.path("user_id", user).await
 }
 
-/// An endpoint of Acme's administrator that is about one user and takes nothing else.
+/// Calls, as Acme's administrator, an endpoint about one user that takes no other input.
 pub(crate) async fn about(app: &App, name: &str, user: impl ToString) -> Answer {
     admin(app, name).await.path("user_id", user).await
 }
@@ -52,7 +52,7 @@ pub(crate) async fn revoke(app: &App, user: impl ToString, role: &str) -> Answer
     admin(app, "revoke_role").await.path("user_id", user).path("role", role).await
 }
 
-/// The schemas of a tenant's domain events, oldest first, and whom each is about.
+/// The schemas of a tenant's domain events, oldest first, and the user of each.
 pub(crate) async fn events(app: &App, tenant: Tenant) -> Vec<(String, String)> {
     let events = app.domain_events(tenant).await;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -63,21 +63,21 @@ pub(crate) fn queues(app: &App) -> Deliveries<'_> {
     app.deliveries(CONSUMERS)
 }
 
-/// Runs what has been committed through the queues until nothing is left.
+/// Delivers the committed events through the queues until nothing is left.
 pub(crate) async fn settle(app: &App) {
     let mut queues = queues(app);
     queues.settle().await;
     assert_eq!(queues.dead(), []);
 }
 
-/// An e-mail that nobody else in the shared pool has.
+/// An e-mail that no other user of the shared pool has.
 pub(crate) fn fresh(app: &App, name: &str) -> String {
     let known = app.email(Acme, Role::Viewer);
     let (_, rest) = known.split_once("viewer").unwrap();
     format!("{name}{rest}")
 }
 
-/// To whom a mail went.
+/// The recipient of a mail.
 pub(crate) fn to(mail: &Value) -> &str {
     mail["Destination"]["ToAddresses"][0].as_str().unwrap()
 }
@@ -86,18 +86,18 @@ pub(crate) fn subject(mail: &Value) -> &str {
     mail["Content"]["Simple"]["Subject"]["Data"].as_str().unwrap()
 }
 
-/// The password in a mail, which is a line of its own.
+/// The password in a mail, which is on a line of its own.
 pub(crate) fn password_in(mail: &Value) -> String {
     let text = mail["Content"]["Simple"]["Body"]["Text"]["Data"].as_str().unwrap();
     text.lines().find(|line| line.starts_with("Ta7-")).unwrap_or_else(|| panic!("no password in {text}")).to_owned()
 }
 
-/// The mails that went to an address.
+/// The mails that were sent to an address.
 pub(crate) fn mails_to(app: &App, email: &str) -> Vec<Value> {
     app.mails().into_iter().filter(|mail| to(mail) == email).collect()
 }
 
-/// The user in the pool, if it has them.
+/// The user in the pool, if it has one.
 pub(crate) async fn in_pool(app: &App, user: UserId) -> Option<Value> {
     let users = app.cognito("ListUsers", json!({})).await;
     let found = users["Users"].as_array().unwrap().iter().find(|found| found["Username"] == user.to_string());
@@ -113,7 +113,7 @@ pub(crate) async fn groups(app: &App, user: UserId) -> Vec<String> {
     names
 }
 
-/// What the pool asks of somebody who says a right password, besides.
+/// The challenge that the pool returns for a right password.
 pub(crate) async fn challenge(app: &App, email: &str, password: &str) -> Value {
     let parameters = json!({"USERNAME": email, "PASSWORD": password});
     let client = app.deps().config().user_pool_client_id.clone();
@@ -121,7 +121,7 @@ pub(crate) async fn challenge(app: &App, email: &str, password: &str) -> Value {
     app.cognito("AdminInitiateAuth", asked).await["ChallengeName"].clone()
 }
 
-/// Has a session know its membership's version, as one that is opened now would.
+/// Sets the session's version of its membership, as a session that is opened now would have it.
 pub(crate) async fn at_version(app: &App, who: &Identity, version: i64) {
     let update = app
         .raw()

@@ -1,7 +1,7 @@
-//! Users: who is in a tenant, in what roles, and whether they may come in; and what the policies let somebody do.
+//! Users: the members of a tenant, their roles and their access; and the permissions of a caller.
 //!
-//! A membership is all that decides. Cognito, the directory and the claims to e-mails follow it: an endpoint commits the change
-//! and says so, and [`consumers`] bring the rest in line with the membership as it is when they hear of it.
+//! The membership decides everything. Cognito, the directory and the claims to e-mails follow it: an endpoint commits the change
+//! and emits an event, and [`consumers`] bring the rest in line with the membership at the time when they handle the event.
 
 pub mod consumers;
 pub mod domain;

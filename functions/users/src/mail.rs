@@ -1,18 +1,19 @@
-//! What is written to users. No health information, nobody's name but the tenant's, and a password that is good for one sign-in.
+//! The mails to users. They contain no health information, no name except the tenant's, and a password that is valid for one
+//! sign-in.
 
 use common::{TemporaryPassword, escaped};
 
-/// A kind of letter.
+/// A kind of mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Letter {
     Invitation,
     PasswordReset,
-    /// To the owner of an e-mail whom somebody has invited elsewhere.
+    /// To the owner of an e-mail whom another tenant has invited.
     Taken,
 }
 
 impl Letter {
-    /// As it is noted while it is owed.
+    /// Its name in the record of an owed mail.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Invitation => "invitation",
@@ -46,7 +47,7 @@ impl Letter {
 pub(crate) fn letter(letter: Letter, tenant: &str, password: Option<&TemporaryPassword>) -> (String, String, String) {
     let [text, html] = letter.templates();
     let password = password.map(TemporaryPassword::expose).unwrap_or_default();
-    // The password last: what a tenant is called is a tenant's choice, and shall not be filled in again.
+    // The password is filled in last: the tenant chooses its own name, and its text must not be used as a template.
     let fill = |template: &str, tenant: &str| match template.split_once("{{tenant}}") {
         Some((before, after)) => format!("{before}{tenant}{}", after.replace("{{password}}", password)),
         None => template.replace("{{password}}", password),
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_letter_says_who_invites_and_shows_the_password() {
+    fn mail_names_the_tenant_and_contains_the_password() {
         let password = TemporaryPassword::new([7; 20]);
         for kind in [Letter::Invitation, Letter::PasswordReset] {
             let (subject, text, html) = letter(kind, "Acme & <Sons> {{password}}", Some(&password));
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_an_account_is_told_nothing_of_whom_else() {
+    fn mail_to_an_existing_account_names_no_tenant() {
         let (_, text, html) = letter(Letter::Taken, "acme-health", None);
         for whole in [text, html] {
             assert!(!whole.contains("acme") && !whole.contains("{{"), "{whole}");

@@ -1,4 +1,4 @@
-//! A user as a caller sees them.
+//! The form in which a caller gets a user.
 
 use common::{
     Grant, MemberPii, Membership, OpenSession, Role, SessionId, SessionKind, SuppressedBecause, Suppression, Timestamp, UserId,
@@ -8,11 +8,11 @@ use phi::{Disclosed, Email, PersonName, PhiValue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How far somebody has come.
+/// The state of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UserStatus {
-    /// Has not signed in yet.
+    /// The user has not signed in yet.
     Invited,
     Active,
     Disabled,
@@ -26,13 +26,13 @@ pub struct UserView {
     pub email: Disclosed<Email>,
     pub name: Disclosed<Option<PersonName>>,
     pub status: UserStatus,
-    /// What the user may act as now, where they may act.
+    /// The roles that are valid now, if the user is active.
     pub roles: Vec<Role>,
-    /// Every role that was given, with its time: those that are not valid yet, or no longer, too.
+    /// Every granted role with its term, including those that are not valid yet or no longer.
     pub grants: Vec<Grant>,
-    /// Where in the tenant they work.
+    /// The user's department in the tenant.
     pub department: Option<String>,
-    /// Whether they sign in with a second factor.
+    /// Whether the user has a second factor.
     pub mfa_enrolled: bool,
     pub created_at: Timestamp,
     pub version: Version,
@@ -74,11 +74,11 @@ pub struct SessionView {
     pub kind: SessionKind,
     pub created_at: Timestamp,
     pub last_seen: Timestamp,
-    /// When it ends, however busy it is.
+    /// The time at which it ends, even if it is used.
     pub expires_at: Timestamp,
-    /// When its user last gave a second factor in it.
+    /// The time at which the user last gave a second factor in it.
     pub mfa_at: Option<Timestamp>,
-    /// Where it was opened from, and with what.
+    /// The address and the device from which it was opened.
     pub ip: String,
     pub user_agent: String,
 }
@@ -90,19 +90,19 @@ impl From<OpenSession> for SessionView {
     }
 }
 
-/// A user's live sessions, newest first. There are twenty at most.
+/// A user's live sessions, newest first; at most twenty.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SessionList {
     pub items: Vec<SessionView>,
 }
 
-/// Whether a user's address gets our mail.
+/// Whether we send mail to a user's address.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "MailSuppression")]
 pub struct MailSuppressionView {
     pub user_id: UserId,
-    /// `bounced`: no mail is sent. `complained`: no notifications are sent; invitations, resets, alarms and checkpoints are.
-    /// Nothing where all mail is sent.
+    /// `bounced`: no mail is sent. `complained`: no notifications are sent; invitations, resets, alarms and checkpoints are sent.
+    /// Null: all mail is sent.
     pub because: Option<SuppressedBecause>,
     pub since: Option<Timestamp>,
 }

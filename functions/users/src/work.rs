@@ -1,4 +1,4 @@
-//! What the endpoints act on, and what they do alike.
+//! The resources of the endpoints, and the work that the endpoints share.
 
 use crate::view::UserView;
 use common::{
@@ -9,11 +9,10 @@ use phi::Email;
 
 const VIEW: Action = Action("viewUser");
 
-/// What somebody hears who would end their own account.
-pub(crate) const OWN_ACCOUNT: Error =
-    Error::conflict("own_account", "another administrator does this to your account, not you yourself");
+/// The error for a user who tries to end their own account.
+pub(crate) const OWN_ACCOUNT: Error = Error::conflict("own_account", "another administrator must do this to your account");
 
-/// A tenant's users as a whole.
+/// The collection of a tenant's users.
 #[derive(Clone, Copy, Debug)]
 pub struct Users(pub(crate) TenantId);
 
@@ -27,7 +26,7 @@ impl Resource for Users {
     }
 }
 
-/// The caller themselves: what they are asked about is their own.
+/// The caller themselves, for questions about their own permissions.
 #[derive(Clone, Copy, Debug)]
 pub struct Myself {
     pub(crate) user: UserId,
@@ -75,7 +74,7 @@ impl Resource for Person {
     }
 }
 
-/// A user of the tenant, or one who was: a deletion's twin hears what the deletion heard.
+/// A user of the tenant, or a former one: the repetition of a deletion gets the answer of the deletion.
 #[derive(Clone, Debug)]
 pub struct SomebodyOnce {
     user: UserId,
@@ -108,7 +107,7 @@ impl Resource for SomebodyOnce {
     }
 }
 
-/// A role in a user's hands, or about to be.
+/// A role that a user has or is about to get.
 #[derive(Clone, Debug)]
 pub struct RoleGrant {
     pub(crate) member: Membership,
@@ -139,7 +138,7 @@ impl Resource for RoleGrant {
     }
 }
 
-/// The member that a request is about, and their address, for what is said of it.
+/// The member of the request and their address, for its mail suppression.
 pub(crate) async fn addressed<'a, E: Endpoint<Target = Person>>(cx: &mut Permit<'a, E>) -> Result<(&'a Membership, Email)> {
     let member = &cx.target().0;
     cx.log("user.id", member.user);
@@ -148,7 +147,7 @@ pub(crate) async fn addressed<'a, E: Endpoint<Target = Person>>(cx: &mut Permit<
     Ok((member, email))
 }
 
-/// Shows a member to whoever may see them.
+/// Shows a member to a caller who may see them.
 pub(crate) async fn shown<E: Endpoint>(cx: &mut Permit<'_, E>, member: &Membership) -> Result<UserView> {
     let pii = cx.open(&Membership::place(member.user), &member.pii).await?;
     cx.touched(Person::TYPE, member.user);
@@ -156,7 +155,7 @@ pub(crate) async fn shown<E: Endpoint>(cx: &mut Permit<'_, E>, member: &Membersh
     Ok(UserView::new(member, pii, cx.now()))
 }
 
-/// Changes a member as it was read, names the `field` that changes, and says `event`. The member as it is then.
+/// Changes a member that was read before, records `field` as changed, and emits `event`. Returns the changed member.
 pub(crate) async fn change<E: Endpoint>(
     cx: &mut Permit<'_, E>,
     member: &Membership,

@@ -1,7 +1,8 @@
-//! Makes a new tenant's keys, has it be active, and invites who shall administer it.
+//! Creates a new tenant's keys, activates the tenant, and invites its first administrator.
 //!
-//! First the keys, in a transaction of their own: the invitation is sealed under them. Then, together, the tenant is active and its
-//! first administrator a member. A crash in between leaves a tenant that is pending with keys, and the message comes again.
+//! The keys come first, in their own transaction, because the invitation is sealed under them. A second transaction then
+//! activates the tenant and adds its first administrator as a member. After a crash in between, the tenant is pending and has
+//! keys, and the message is delivered again.
 
 use crate::{
     domain::{FirstAdmin, OrganizationActivated, OrganizationCreated},
@@ -16,7 +17,7 @@ pub struct ProvisionOrganization;
 
 impl Background for ProvisionOrganization {
     const NAME: &'static str = "provision_organization";
-    const SUMMARY: &'static str = "Make a new tenant's keys, and invite its first administrator";
+    const SUMMARY: &'static str = "Create a new tenant's keys and invite its first administrator";
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::TenantKeys];
     const WAITS: bool = false;
     type Part = ();

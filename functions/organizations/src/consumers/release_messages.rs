@@ -1,4 +1,4 @@
-//! Puts back into their queues what waited while a tenant was suspended.
+//! Puts the messages that waited during a tenant's suspension back into their queues.
 
 use crate::domain::OrganizationReactivated;
 use common::{Background, Consumer, Delivery, Feed, Incoming, Need, Queue, Result};
@@ -8,7 +8,7 @@ pub struct ReleaseMessages;
 
 impl Background for ReleaseMessages {
     const NAME: &'static str = "release_messages";
-    const SUMMARY: &'static str = "Put back the messages that waited while their tenant was suspended";
+    const SUMMARY: &'static str = "Put messages that waited for a suspended tenant back into their queues";
     const NEEDS: &'static [Need] = &[Need::Waiting];
     const TIMEOUT_SECS: u16 = 300;
     const WAITS: bool = false;

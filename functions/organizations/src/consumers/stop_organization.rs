@@ -1,17 +1,17 @@
-//! Ends the sessions of everybody in a tenant that was suspended; their sockets close after them.
+//! Ends all sessions in a suspended tenant. Their sockets close afterwards.
 
 use crate::domain::OrganizationSuspended;
 use common::{Background, Consumer, Delivery, EndReason, Error, Feed, Incoming, Need, Part, Queue, Result, UserId};
 use std::time::Duration;
 
-/// For so long a process may believe that the tenant is active, and let somebody sign in: sessions of that time end too, and so
-/// the message comes later than that.
+/// The time for which a process may still consider the tenant active and let a user sign in. The message is handled after that
+/// time, so that it also ends these sessions.
 const GATE_IS_OLD: Duration = Duration::from_secs(6);
 
 #[derive(Debug)]
 pub struct StopOrganization;
 
-/// A member, whose sessions end.
+/// A member whose sessions are ended.
 #[derive(Debug)]
 pub struct Member(UserId);
 
@@ -23,7 +23,7 @@ impl Part for Member {
 
 impl Background for StopOrganization {
     const NAME: &'static str = "stop_organization";
-    const SUMMARY: &'static str = "End the sessions of a tenant that was suspended";
+    const SUMMARY: &'static str = "End the sessions of a suspended tenant";
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];
     const TIMEOUT_SECS: u16 = 120;
     const WAITS: bool = false;

@@ -1,8 +1,8 @@
-//! Who administers a tenant.
+//! The administrators of a tenant.
 
 use common::{Grant, Role};
 
-/// `grants` with the administrator's role for good; nothing where it is so already.
+/// `grants` with a permanent administrator role; `None` if they contain it already.
 pub fn appointed(grants: &[Grant]) -> Option<Vec<Grant>> {
     let for_good = Grant::always(Role::TenantAdmin);
     let mut others = dismissed(grants).unwrap_or_else(|| grants.to_vec());
@@ -13,7 +13,7 @@ pub fn appointed(grants: &[Grant]) -> Option<Vec<Grant>> {
     Some(others)
 }
 
-/// `grants` without the administrator's role; nothing where it is not among them.
+/// `grants` without the administrator role; `None` if they do not contain it.
 pub fn dismissed(grants: &[Grant]) -> Option<Vec<Grant>> {
     let others: Vec<_> = grants.iter().filter(|grant| grant.role != Role::TenantAdmin).cloned().collect();
     (others.len() < grants.len()).then_some(others)
@@ -25,7 +25,7 @@ mod tests {
     use common::Timestamp;
 
     #[test]
-    fn an_administrator_is_appointed_for_good_and_once() {
+    fn administrator_is_appointed_permanently_and_once() {
         let (viewer, admin) = (Grant::always(Role::Viewer), Grant::always(Role::TenantAdmin));
         let for_a_time = Grant { valid_until: Some(Timestamp::from_millis(1)), ..admin.clone() };
         assert_eq!(appointed(std::slice::from_ref(&viewer)), Some(vec![viewer.clone(), admin.clone()]));

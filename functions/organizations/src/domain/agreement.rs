@@ -1,4 +1,4 @@
-//! The business associate agreement with a tenant (45 CFR 164.504(e)): its term, who signed it, and which document it is.
+//! The business associate agreement with a tenant (45 CFR 164.504(e)): its term, its signatory, and the hash of its document.
 
 use common::{BaaTerm, Error, FieldError, Result, Timestamp};
 use phi::PersonName;
@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::time::Duration;
 
-/// An agreement that is said to bind longer was mistyped.
+/// A longer term is probably a typing error.
 const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
 
-/// SHA-256 of the signed document: 64 hexadecimal digits, kept in lower case.
+/// SHA-256 of the signed document: 64 hexadecimal digits, stored in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(inline)]
 pub struct DocumentHash(#[schemars(length(equal = 64), regex(pattern = "^[0-9a-fA-F]{64}$"))] String);
@@ -40,18 +40,18 @@ pub struct Agreement {
 
 impl Agreement {
     /// # Errors
-    /// 422 with each time that cannot be: signed in the future, ended already, ended before it was signed or ten years after.
+    /// 422 with each invalid time: signed in the future, already ended, ended before it was signed, or more than ten years later.
     pub fn new(term: BaaTerm, signatory: PersonName, document: DocumentHash, now: Timestamp) -> Result<Self> {
         let BaaTerm { signed_at, expires_at } = term;
         let mut errors = Vec::new();
         let mut wrong = |field, code, message: &str| errors.push(FieldError::new(field, code, message));
         if signed_at > now {
-            wrong("signed_at", "in_the_future", "expected a time that has been");
+            wrong("signed_at", "in_the_future", "expected a time in the past");
         }
         if expires_at <= signed_at {
             wrong("expires_at", "empty_range", "expected a time later than `signed_at`");
         } else if expires_at <= now {
-            wrong("expires_at", "in_the_past", "expected a time that is to come");
+            wrong("expires_at", "in_the_past", "expected a time in the future");
         } else if expires_at.since(signed_at) > LONGEST {
             wrong("expires_at", "too_far", "expected a time at most ten years after `signed_at`");
         }
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agreement_is_signed_and_ends_in_its_time() {
+    fn agreement_with_an_invalid_term_is_refused() {
         let wrong = |field: &str, code| vec![(field.to_owned(), code)];
         assert_eq!(codes(NOW - DAY, NOW + 365 * DAY), []);
         assert_eq!(codes(NOW, NOW + 3_660 * DAY), []);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_documents_hash_is_sixty_four_digits() {
+    fn document_hash_other_than_64_hex_digits_is_refused() {
         for none in ["", &"a".repeat(63), &"a".repeat(65), &"g".repeat(64), &"é".repeat(32)] {
             assert_eq!(DocumentHash::parse(none), None, "{none:?}");
         }

@@ -1,10 +1,10 @@
-//! What others hear of tenants. Whose it is stands in the envelope.
+//! The domain events of tenants. The envelope identifies the tenant.
 
 use common::{Event, Schema, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What this domain publishes.
+/// The events that this domain publishes.
 pub const EVENTS: &[Schema] = common::events![
     OrganizationCreated,
     OrganizationActivated,
@@ -29,21 +29,21 @@ macro_rules! events {
 }
 
 events! {
-    /// A tenant is wanted: it has a name and no keys.
+    /// A tenant was created. It has a name and no keys yet.
     OrganizationCreated {} = "organization.created",
-    /// It has keys, and can be entered.
+    /// The tenant has keys and is active.
     OrganizationActivated {} = "organization.activated",
-    /// Nobody enters it any more, for now.
+    /// The tenant is suspended: its members have no access.
     OrganizationSuspended {} = "organization.suspended",
-    /// It can be entered again.
+    /// The tenant is active again.
     OrganizationReactivated {} = "organization.reactivated",
-    /// Nobody will enter it again.
+    /// The tenant is archived permanently.
     OrganizationArchived {} = "organization.archived",
-    /// The business associate agreement ends.
+    /// The business associate agreement ends soon or has ended.
     BaaExpiring {
-        /// In so many days, rounded up; none where it has ended.
+        /// The number of days until its end, rounded up; 0 if it has ended.
         days: u32
     } = "organization.baa_expiring",
-    /// Somebody administers the tenant, or does no longer: the users domain's event.
+    /// A member became an administrator of the tenant, or stopped being one. The event belongs to the users domain.
     UserRolesChanged { user_id: UserId } = "user.roles_changed",
 }

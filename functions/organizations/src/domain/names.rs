@@ -1,10 +1,10 @@
-//! What a tenant is called: by programs, and by people.
+//! The names of a tenant: one for programs and one for people.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A tenant's name in the deployment, each once and for good: a DNS label (RFC 1123) of 3 to 40 characters, so that it may stand in
-/// a host name.
+/// A tenant's unique and permanent name in the deployment: a DNS label (RFC 1123) of 3 to 40 characters, so that it can be part
+/// of a host name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(inline)]
 pub struct TenantName(#[schemars(length(min = 3, max = 40), regex(pattern = "^[a-z][a-z0-9-]*[a-z0-9]$"))] String);
@@ -25,12 +25,12 @@ impl TenantName {
 
 impl<'de> Deserialize<'de> for TenantName {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let expected = "expected 3 to 40 of `a-z`, `0-9` and `-`, first a letter and last no `-`";
+        let expected = "expected 3 to 40 of `a-z`, `0-9` and `-`, beginning with a letter and not ending with `-`";
         Self::parse(&String::deserialize(d)?).ok_or_else(|| serde::de::Error::custom(expected))
     }
 }
 
-/// What people call it.
+/// The name for people.
 pub type DisplayName = common::VisibleText<100>;
 
 #[cfg(test)]
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tenants_name_may_stand_in_a_host_name() {
+    fn tenant_name_that_is_not_a_dns_label_is_refused() {
         for name in ["acme", "a1-b2", "abc", &"a".repeat(40)] {
             assert_eq!(TenantName::parse(name).unwrap().as_str(), name);
         }

@@ -1,4 +1,4 @@
-//! What a tenant may choose for itself, and within which bounds.
+//! The settings that a tenant may choose, and their bounds.
 
 use common::{
     CEILING, FieldError, RateLimit, Role, Settings,
@@ -9,36 +9,36 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 use std::{borrow::Cow, collections::BTreeMap};
 
-/// How long a session may lie unused, in minutes. The deployment's own answer is 15.
+/// The time after which an unused session ends, in minutes. The default of the deployment is 15.
 type IdleMinutes = Integer<5, 60>;
-/// How long a session may live, in hours: no longer than the deployment lets it.
+/// The longest life of a session, in hours, at most the default of the deployment.
 type SessionHours = Integer<1, 12>;
-/// The widest network that may be trusted, by its prefix in IPv4 and IPv6. Who is trusted does without a second factor: that
-/// is for an office, never for a continent.
+/// The widest network that may be trusted, by its prefix in IPv4 and IPv6. Members on a trusted network need no second factor at
+/// sign-in, so it should be an office and not a continent.
 const WIDEST_TRUSTED: (u8, u8) = (16, 32);
-/// How much more than its own a profile may be given.
+/// The largest factor by which a tenant may raise a rate-limit profile.
 const MOST_TIMES: u32 = 10;
 /// Calls a minute of all of a tenant's callers together.
 const CEILINGS: (u32, u32) = (600, 60_000);
 
 common::input! {
-    /// A tenant's settings as a whole. What is left out is the deployment's choice.
+    /// All of a tenant's settings. An absent setting has the default of the deployment.
     pub struct SettingsInput {
         /// 5 to 60.
         optional session_idle_minutes: IdleMinutes,
         /// 1 to 12.
         optional session_hours: SessionHours,
-        /// Roles that sign in with a second factor, besides those that always do.
+        /// Roles that need a second factor, in addition to those that always do.
         optional mfa_roles: MfaRoles,
-        /// Where the second factor that a role needs is not asked for: no network wider than /16, or /32 of IPv6.
+        /// Networks from which sign-in needs no second factor: none wider than /16, or /32 of IPv6.
         optional trusted_networks: TrustedNetworks,
-        /// Other numbers of calls than the rate-limit profiles' own, from one to ten times as many; `tenant` is all callers'
-        /// together, a minute, 600 to 60,000.
+        /// Numbers of calls that replace those of the rate-limit profiles, from 1 to ten times the profile's own; `tenant` is for
+        /// all callers together, per minute, 600 to 60,000.
         optional rate_limits: Limits,
     }
 }
 
-/// Roles of people, each once: a program has no second factor.
+/// Roles of people, each once. An API key has no second factor.
 #[derive(Debug, Default)]
 pub(super) struct MfaRoles(Vec<Role>);
 
@@ -66,7 +66,7 @@ impl JsonSchema for MfaRoles {
     }
 }
 
-/// Networks none of which is wider than may be trusted.
+/// Networks that are not wider than the widest that may be trusted.
 #[derive(Debug, Default)]
 pub(super) struct TrustedNetworks(AllowList);
 
@@ -98,7 +98,7 @@ impl JsonSchema for TrustedNetworks {
 pub(super) struct Limits(BTreeMap<String, u32>);
 
 impl Limits {
-    /// What may have a limit, and within which bounds.
+    /// The names that may have a limit, and the bounds of each.
     fn bounds() -> impl Iterator<Item = (&'static str, (u32, u32))> {
         RateLimit::PROFILES.iter().map(|profile| (profile.name, (1, profile.calls * MOST_TIMES))).chain([(CEILING, CEILINGS)])
     }
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_within_their_bounds_are_taken() {
+    fn settings_within_their_bounds_are_accepted() {
         for body in [
             json!({}),
             json!({"session_idle_minutes": 5, "session_hours": 12}),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_out_of_bounds_is_said_by_its_field() {
+    fn every_setting_out_of_bounds_is_reported_by_its_field() {
         let body = json!({
             "session_idle_minutes": 61, "session_hours": 13, "mfa_roles": ["viewer", "viewer", "api_user"],
             "trusted_networks": ["0.0.0.0/0"], "rate_limits": {"api_default": 601, "made_up": 1, "export": 0, "tenant": 599},

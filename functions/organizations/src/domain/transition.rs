@@ -1,29 +1,29 @@
-//! The states of a tenant, and how it comes from one into another.
+//! The states of a tenant and their transitions.
 //!
 //! | From | To | By |
 //! |---|---|---|
-//! | pending | active | its keys are made |
+//! | pending | active | the creation of its keys |
 //! | active | suspended | [`Transition::Suspend`] |
 //! | suspended | active | [`Transition::Reactivate`] |
 //! | suspended | archived | [`Transition::Archive`] |
 
 use common::{Error, Result, TenantStatus};
 
-/// What an operator does to a tenant.
+/// An operator's change of a tenant's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transition {
-    /// Nobody enters, and nothing happens for it, until it is reactivated.
+    /// The tenant's members have no access, and its work waits, until it is reactivated.
     Suspend,
     Reactivate,
-    /// For good. Only what is suspended already: nobody is shut out by one slip.
+    /// Permanent. Only a suspended tenant can be archived, so that one mistake does not lock anybody out for ever.
     Archive,
 }
 
 impl Transition {
-    /// The state that it leads to.
+    /// The state after the transition.
     ///
     /// # Errors
-    /// 409 `wrong_status` where it does not lead on from `status`.
+    /// 409 `wrong_status` if the transition does not start at `status`.
     pub const fn from(self, status: TenantStatus) -> Result<TenantStatus> {
         use TenantStatus::{Active, Archived, Suspended};
         match (self, status) {
@@ -43,7 +43,7 @@ mod tests {
     use TenantStatus::{Active, Archived, Pending, Suspended};
 
     #[test]
-    fn a_tenant_goes_these_ways_and_no_others() {
+    fn tenant_status_changes_only_by_the_listed_transitions() {
         for status in [Pending, Active, Suspended, Archived] {
             let to = |transition: Transition| transition.from(status).ok();
             let expected = match status {

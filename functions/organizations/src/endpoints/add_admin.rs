@@ -1,5 +1,5 @@
-//! Makes a member of a tenant its administrator, for good, or invites somebody who will be: a tenant whose only administrator
-//! has never come, or has left, gets another.
+//! Makes a member of a tenant a permanent administrator, or invites a person as one. A tenant whose only administrator has left
+//! or never signed in gets another one this way.
 
 use crate::work::{self, Office};
 use common::{
@@ -9,7 +9,7 @@ use common::{
 use phi::Email;
 
 common::input! {
-    /// Who is meant: a member, or somebody who is to become one.
+    /// A member, or a person to invite.
     pub struct Appointment {
         optional user_id: UserId,
         optional email: Email,
@@ -21,7 +21,7 @@ pub struct AddAdmin;
 
 impl Operation for AddAdmin {
     const NAME: &'static str = "add_admin";
-    const SUMMARY: &'static str = "Make a member an organization's administrator, or invite one";
+    const SUMMARY: &'static str = "Make a member an administrator of an organization, or invite one";
     const ROUTE: Route = Route::post("/v1/organizations/{tenant_id}/admins");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions, Need::Seal];

@@ -1,4 +1,4 @@
-//! Archives a suspended tenant: it is kept for its records, and never entered again.
+//! Archives a suspended tenant permanently. Its records are kept, and its members have no access.
 
 use crate::{
     domain::{OrganizationArchived, Transition},
@@ -14,7 +14,7 @@ pub struct ArchiveOrganization;
 
 impl Operation for ArchiveOrganization {
     const NAME: &'static str = "archive_organization";
-    const SUMMARY: &'static str = "Archive a suspended organization for good";
+    const SUMMARY: &'static str = "Archive a suspended organization permanently";
     const ROUTE: Route = Route::post("/v1/organizations/{tenant_id}/archive");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal];

@@ -1,4 +1,5 @@
-//! Makes a tenant: its name, and who is invited first. Its keys are made after the answer; until then nobody enters it.
+//! Creates a tenant with its name and its first administrator. Its keys are created after the answer; until then it has no
+//! access.
 
 use crate::{
     domain::{DisplayName, FirstAdmin, OrganizationCreated, Persons, TenantName},
@@ -13,23 +14,23 @@ use common::{
 use phi::Email;
 
 common::input! {
-    /// A tenant that is wanted.
+    /// The tenant to create.
     pub struct NewOrganization {
         required name: TenantName,
         optional display_name: DisplayName,
-        /// Who is invited as its first administrator.
+        /// The e-mail of the first administrator, who is invited.
         required admin_email: Email,
     }
 }
 
-const NAME_TAKEN: Error = Error::conflict("name_taken", "there is an organization of that name");
+const NAME_TAKEN: Error = Error::conflict("name_taken", "an organization with this name exists already");
 
 #[derive(Debug)]
 pub struct CreateOrganization;
 
 impl Operation for CreateOrganization {
     const NAME: &'static str = "create_organization";
-    const SUMMARY: &'static str = "Make an organization, and invite its first administrator";
+    const SUMMARY: &'static str = "Create an organization and invite its first administrator";
     const ROUTE: Route = Route::post("/v1/organizations");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Tenants];

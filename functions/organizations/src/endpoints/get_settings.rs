@@ -1,4 +1,4 @@
-//! Shows what a tenant has chosen for itself.
+//! Shows a tenant's settings.
 
 use crate::{view::SettingsView, work};
 use common::{Action, Data, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId};

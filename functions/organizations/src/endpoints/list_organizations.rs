@@ -7,7 +7,7 @@ use crate::{
 use common::{Action, Data, Limit, Need, Operation, Platform, PlatformEndpoint, Query, Result, Route, Sample, Subject};
 
 common::input! {
-    /// Which page.
+    /// The page to return.
     pub struct Page { optional limit: Limit, optional cursor: String }
 }
 

@@ -1,4 +1,5 @@
-//! Records the business associate agreement with a tenant. It binds from now on: the gate hears of it within five seconds.
+//! Records the business associate agreement with a tenant. It takes effect within five seconds, when the caches of the tenant's
+//! profile expire.
 
 use crate::{
     domain::{Agreement, DocumentHash, Persons},
@@ -12,10 +13,10 @@ use common::{
 use phi::PersonName;
 
 common::input! {
-    /// An agreement, and who signed it.
+    /// An agreement and its signatory.
     pub struct NewBaa {
         required signed_at: Timestamp,
-        /// At most ten years later.
+        /// At most ten years after `signed_at`.
         required expires_at: Timestamp,
         required signatory: PersonName,
         /// SHA-256 of the signed document.

@@ -1,4 +1,5 @@
-//! Sets from where a tenant's members may come. Whoever sets it stays inside: a slip is found out here, not by the next request.
+//! Sets the networks from which a tenant's members may call. The caller's own address must be in the list, so that a mistake is
+//! refused here and does not lock the caller out.
 
 use crate::{view::OrganizationView, work};
 use common::{
@@ -7,7 +8,7 @@ use common::{
 };
 
 common::input! {
-    /// Networks in CIDR, a hundred at most. None at all: members may come from anywhere.
+    /// Networks in CIDR, at most a hundred. If empty, members may call from anywhere.
     pub struct NewAllowlist { required networks: AllowList }
 }
 
@@ -16,7 +17,7 @@ pub struct PutIpAllowlist;
 
 impl Operation for PutIpAllowlist {
     const NAME: &'static str = "put_ip_allowlist";
-    const SUMMARY: &'static str = "Set the networks that an organization's members may come from";
+    const SUMMARY: &'static str = "Set the networks from which an organization's members may call";
     const ROUTE: Route = Route::put("/v1/organizations/{tenant_id}/ip-allowlist");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal];
@@ -37,7 +38,7 @@ impl PlatformEndpoint for PutIpAllowlist {
         let NewAllowlist { networks } = new;
         let is_member = cx.principal().tenant() == cx.tenant();
         if is_member && !networks.is_empty() && !networks.allows(cx.source_ip()) {
-            let message = "the list would lock you out: it does not hold the address that you come from";
+            let message = "the list would lock you out: it does not contain the address of this request";
             return Err(Error::invalid("networks", "would_lock_out", message));
         }
         let mut stored = work::read_to_change(cx).await?;

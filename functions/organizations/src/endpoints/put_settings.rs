@@ -1,4 +1,4 @@
-//! Sets what a tenant chooses for itself, as a whole. Every gate hears of it within five seconds.
+//! Sets all of a tenant's settings. They take effect within five seconds, when the caches of the tenant's profile expire.
 
 use crate::{domain::NewSettings, view::SettingsView, work};
 use common::{

@@ -1,4 +1,4 @@
-//! Has a suspended tenant be active again, with everything that waited.
+//! Reactivates a suspended tenant, and releases its waiting messages.
 
 use crate::{
     domain::{OrganizationReactivated, Transition},
@@ -14,7 +14,7 @@ pub struct ReactivateOrganization;
 
 impl Operation for ReactivateOrganization {
     const NAME: &'static str = "reactivate_organization";
-    const SUMMARY: &'static str = "Have a suspended organization be active again";
+    const SUMMARY: &'static str = "Reactivate a suspended organization";
     const ROUTE: Route = Route::post("/v1/organizations/{tenant_id}/reactivate");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal];

@@ -1,5 +1,5 @@
-//! Has a tenant's administrator be it no longer. The last one stays. Who is meant is named in the query: a body of a DELETE
-//! has no meaning (RFC 9110, section 9.3.5), and proxies drop it.
+//! Removes an administrator role in a tenant. The last administrator stays. The query names the user, because a body of a DELETE
+//! has no meaning (RFC 9110, section 9.3.5) and proxies drop it.
 
 use crate::work::{self, Office};
 use common::{
@@ -7,7 +7,7 @@ use common::{
 };
 
 common::input! {
-    /// Who is meant.
+    /// The administrator to remove.
     pub struct Dismissal { required user_id: UserId }
 }
 
@@ -16,7 +16,7 @@ pub struct RemoveAdmin;
 
 impl Operation for RemoveAdmin {
     const NAME: &'static str = "remove_admin";
-    const SUMMARY: &'static str = "Have an organization's administrator be it no longer";
+    const SUMMARY: &'static str = "Remove an organization's administrator";
     const ROUTE: Route = Route::delete("/v1/organizations/{tenant_id}/admins");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];

@@ -1,4 +1,4 @@
-//! Suspends a tenant. Nobody of it enters within five seconds; its sessions and sockets are ended, and its messages wait.
+//! Suspends a tenant. Within five seconds its members have no access; its sessions end, its sockets close and its messages wait.
 
 use crate::{
     domain::{OrganizationSuspended, Transition},

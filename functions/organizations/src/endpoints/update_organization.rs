@@ -1,4 +1,4 @@
-//! Changes what people call a tenant, and whom to write to. Its name stays.
+//! Changes a tenant's display name and contacts. Its name cannot be changed.
 
 use crate::{domain::DisplayName, view::OrganizationView, work};
 use common::{
@@ -8,12 +8,12 @@ use common::{
 use phi::Email;
 
 common::input! {
-    /// What changes.
+    /// The fields to change.
     pub struct OrganizationPatch { patch display_name: DisplayName, optional contacts: ContactsPatch }
 }
 
 common::input! {
-    /// Whom to write to.
+    /// The contacts of the organization.
     pub struct ContactsPatch { patch security: Email, patch technical: Email, patch billing: Email }
 }
 

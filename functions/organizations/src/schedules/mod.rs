@@ -1,4 +1,4 @@
-//! What the clock runs in this domain, one a file.
+//! The domain's schedules, one a file.
 
 common::schedules! {
     warn_baa::WarnBaa,

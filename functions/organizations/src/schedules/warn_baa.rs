@@ -1,5 +1,6 @@
-//! Tells tenants that their business associate agreement ends: 30 days ahead, 7 days ahead, and when it has. Each is told once a
-//! term; an agreement that is recorded late is told of at once, and of the rest in its time.
+//! Warns tenants that their business associate agreement ends: 30 days before, 7 days before, and when it has ended. Each warning
+//! is sent once a term. If an agreement is recorded late, the missed warnings become one immediate warning; the others follow at
+//! their times.
 
 use crate::{
     domain::BaaExpiring,
@@ -12,7 +13,7 @@ const DAY_SECS: u64 = 24 * 60 * 60;
 #[derive(Debug)]
 pub struct WarnBaa;
 
-/// When its tenant was to be told.
+/// The time at which the warning was due.
 #[derive(Debug)]
 pub struct Due(Timestamp);
 
@@ -24,7 +25,7 @@ impl Part for Due {
 
 impl Background for WarnBaa {
     const NAME: &'static str = "warn_baa";
-    const SUMMARY: &'static str = "Tell tenants that their business associate agreement ends";
+    const SUMMARY: &'static str = "Warn tenants whose business associate agreement ends";
     const NEEDS: &'static [Need] = &[Need::Write, Need::Tenants];
     const TIMEOUT_SECS: u16 = 120;
     type Part = Due;
@@ -32,7 +33,7 @@ impl Background for WarnBaa {
     async fn handle(cx: &mut Delivery<'_, Self>, Due(at): &Due) -> Result<()> {
         let (id, now) = (cx.tenant(), cx.now());
         let stored = Stored::read(cx.reader(), id).await?;
-        // The list may lag behind: whoever was faster has moved it.
+        // The list may be stale: another run may have sent the warning and moved the due time.
         let Some(term) = stored.tenant.baa.filter(|_| stored.warned_at == Some(*at)) else { return Ok(()) };
         let days = u32::try_from(term.expires_at.since(now).as_secs().div_ceil(DAY_SECS)).unwrap_or(u32::MAX);
         cx.touched("Organization", id);

@@ -1,4 +1,4 @@
-//! Who administers a tenant, by the platform's word; and that somebody does.
+//! Operators change a tenant's administrators, and a tenant always keeps one.
 
 use crate::fixture::*;
 use common::{Role, UserId};
@@ -14,7 +14,7 @@ async fn dismiss(app: &App, tenant: Tenant, user: UserId) -> Answer {
 }
 
 #[tokio::test]
-async fn a_member_is_appointed_and_dismissed_and_both_are_told_once() {
+async fn member_is_appointed_and_dismissed_with_one_event_each() {
     let app = App::start().await;
     let (acme, viewer) = (app.tenant_id(Acme), app.user_id(Acme, Role::Viewer));
     for _ in 0..2 {
@@ -31,7 +31,7 @@ async fn a_member_is_appointed_and_dismissed_and_both_are_told_once() {
 }
 
 #[tokio::test]
-async fn only_a_member_of_that_tenant_can_be_appointed() {
+async fn only_a_member_of_the_tenant_can_be_appointed() {
     let app = App::start().await;
     let nobody = UserId::new(common::Clock::now(app.clock()));
     for user in [app.user_id(Birch, Role::Viewer), app.user_id(Acme, Role::SuperAdmin), nobody] {
@@ -45,7 +45,7 @@ async fn only_a_member_of_that_tenant_can_be_appointed() {
 }
 
 #[tokio::test]
-async fn another_administrator_can_be_invited_where_the_first_does_not_come() {
+async fn another_administrator_can_be_invited_if_the_first_never_signs_in() {
     let app = App::start().await;
     let acme = app.tenant_id(Acme);
     let invite = async |body| operator(&app, "add_admin", acme).await.json(body).await;
@@ -62,12 +62,12 @@ async fn another_administrator_can_be_invited_where_the_first_does_not_come() {
     assert_eq!(grants(&app, acme, user).await, json!([{"role": "tenant_admin"}]));
     assert_eq!(events(&app, acme).await, ["user.invited"]);
     assert_eq!(events(&app, app.tenant_id(Birch)).await, [""; 0]);
-    // Who has been invited and has not come is no administrator that could be the last.
+    // An invited administrator who has not signed in does not count, so the signed-in one is the last.
     refused(&dismiss(&app, Acme, app.user_id(Acme, Role::TenantAdmin)).await, 409, "last_admin");
 }
 
 #[tokio::test]
-async fn the_last_administrator_stays_also_when_two_go_at_once() {
+async fn last_administrator_stays_even_if_two_are_dismissed_at_once() {
     let app = App::start().await;
     let (first, second) = (app.user_id(Acme, Role::TenantAdmin), app.user_id(Acme, Role::Viewer));
     refused(&dismiss(&app, Acme, first).await, 409, "last_admin");
@@ -78,12 +78,12 @@ async fn the_last_administrator_stays_also_when_two_go_at_once() {
     assert_eq!(statuses, [204, 409], "{} {}", one.text, other.text);
     let late = if one.status == 409 { one } else { other };
     assert_eq!(late.code(), "last_admin", "{}", late.text);
-    // The other tenant's administrators are its own.
+    // The other tenant's administrators are separate.
     refused(&dismiss(&app, Birch, app.user_id(Birch, Role::TenantAdmin)).await, 409, "last_admin");
 }
 
 #[tokio::test]
-async fn an_appointment_holds_from_the_next_request_on() {
+async fn appointment_takes_effect_at_the_next_request() {
     let app = App::start().await;
     let acme = app.tenant_id(Acme);
     let who = app.open_session(Acme, Role::Viewer).await;

@@ -1,4 +1,4 @@
-//! The business associate agreement: recorded, sealed where it names a person, and told of before it ends.
+//! The business associate agreement: recorded, sealed if it names a person, and announced before it ends.
 
 use crate::{fixture::*, schedules::SCHEDULES};
 use common::{Clock, TenantId};
@@ -20,14 +20,14 @@ async fn put(app: &App, tenant: TenantId, body: Value) -> Answer {
     operator(app, "put_baa", tenant).await.header("If-Match", "*").json(body).await
 }
 
-/// The days of the warnings that a tenant has had.
+/// The days of the warnings that a tenant has received.
 async fn warned(app: &App, tenant: Tenant) -> Vec<u64> {
     let events = app.domain_events(tenant).await;
     let warnings = events.iter().filter(|event| event["schema"] == "organization.baa_expiring");
     warnings.map(|event| event["payload"]["days"].as_u64().unwrap()).collect()
 }
 
-/// A day each, and every hour's run of it twice.
+/// Advances day by day, and runs each hour's schedule twice.
 async fn days_pass(app: &App, days: u32) {
     for _ in 0..days {
         app.clock().advance(DAY);
@@ -38,7 +38,7 @@ async fn days_pass(app: &App, days: u32) {
 }
 
 #[tokio::test]
-async fn an_agreement_is_recorded_and_shown_with_its_signatory_sealed() {
+async fn agreement_is_recorded_with_its_signatory_sealed() {
     let app = App::start().await;
     let acme = app.tenant_id(Acme);
     let answer = put(&app, acme, body(&app, 365)).await;
@@ -51,7 +51,7 @@ async fn an_agreement_is_recorded_and_shown_with_its_signatory_sealed() {
             "document_sha256": "ab".repeat(32), "in_force": true,
         })
     );
-    // Another change keeps it.
+    // Another change of the profile keeps the agreement.
     let patch = operator(&app, "update_organization", acme).await.if_match(2);
     let patched = patch.json(json!({"contacts": {"security": "s@acme.example"}})).await;
     assert_eq!(patched.json["baa"], answer.json["baa"]);
@@ -65,7 +65,7 @@ async fn an_agreement_is_recorded_and_shown_with_its_signatory_sealed() {
 }
 
 #[tokio::test]
-async fn an_agreement_that_cannot_be_is_refused_by_its_fields() {
+async fn invalid_agreement_is_refused_by_its_fields() {
     let app = App::start().await;
     let now = app.clock().now();
     let with = |name: &str, value: Value| {
@@ -89,7 +89,7 @@ async fn an_agreement_that_cannot_be_is_refused_by_its_fields() {
 }
 
 #[tokio::test]
-async fn a_tenant_is_told_thirty_days_ahead_seven_days_ahead_and_at_the_end_once_each() {
+async fn tenant_is_warned_once_at_30_days_7_days_and_the_end() {
     let app = App::start().await;
     assert_eq!(put(&app, app.tenant_id(Acme), body(&app, 40)).await.status, 200);
     days_pass(&app, 9).await;
@@ -101,15 +101,15 @@ async fn a_tenant_is_told_thirty_days_ahead_seven_days_ahead_and_at_the_end_once
     days_pass(&app, 10).await;
     assert_eq!(warned(&app, Acme).await, [30, 7, 0]);
     assert_eq!(warned(&app, Birch).await, [0; 0]);
-    assert_eq!(get(&app, app.tenant_id(Acme)).await["version"], 2, "a warning changes nothing that was agreed");
-    // A new term is a new one to be told of.
+    assert_eq!(get(&app, app.tenant_id(Acme)).await["version"], 2, "a warning does not change the agreement");
+    // A new term gets its own warnings.
     assert_eq!(put(&app, app.tenant_id(Acme), body(&app, 31)).await.status, 200);
     days_pass(&app, 1).await;
     assert_eq!(warned(&app, Acme).await, [30, 7, 0, 30]);
 }
 
 #[tokio::test]
-async fn what_is_recorded_late_is_told_of_at_once_and_a_renewal_in_time_is_not() {
+async fn agreement_recorded_late_is_warned_of_at_once_and_renewed_one_is_not() {
     let app = App::start().await;
     assert_eq!(put(&app, app.tenant_id(Acme), body(&app, 10)).await.status, 200);
     SCHEDULES[0].run(app.deps()).await.unwrap();
@@ -120,7 +120,7 @@ async fn what_is_recorded_late_is_told_of_at_once_and_a_renewal_in_time_is_not()
 }
 
 #[tokio::test]
-async fn runs_at_the_same_time_tell_once_and_a_suspended_tenant_hears_it_later() {
+async fn concurrent_runs_warn_once_and_suspended_tenant_is_warned_later() {
     let app = App::start().await;
     for tenant in [Acme, Birch] {
         assert_eq!(put(&app, app.tenant_id(tenant), body(&app, 20)).await.status, 200);

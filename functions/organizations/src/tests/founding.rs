@@ -1,4 +1,4 @@
-//! From a name to a tenant that can be entered, whatever happens on the way.
+//! The creation of a tenant, from its name to its activation, with faults at every step.
 
 use crate::{consumers::CONSUMERS, fixture::*};
 use common::Role;
@@ -6,7 +6,7 @@ use serde_json::json;
 use testing::App;
 
 #[tokio::test]
-async fn a_new_tenant_is_pending_then_has_keys_and_an_invited_administrator() {
+async fn new_tenant_is_pending_until_it_has_keys_and_an_invited_administrator() {
     let app = App::start().await;
     let answer = create(&app, "cedar-clinic", "first@cedar-clinic.example").await;
     let id: common::TenantId = answer.json["tenant_id"].as_str().unwrap().parse().unwrap();
@@ -23,7 +23,7 @@ async fn a_new_tenant_is_pending_then_has_keys_and_an_invited_administrator() {
     assert_eq!(get(&app, id).await, answer.json);
     assert_eq!(events(&app, id).await, ["organization.created"]);
     assert_eq!(items(&app, "KeysTable", id).await.len(), 0);
-    // Nothing but its state can change yet, and that by itself.
+    // Only the system can change its state until it is active.
     for name in ["suspend_organization", "reactivate_organization", "archive_organization"] {
         refused(&operator(&app, name, id).await.await, 409, "wrong_status");
     }
@@ -40,15 +40,15 @@ async fn a_new_tenant_is_pending_then_has_keys_and_an_invited_administrator() {
     assert_eq!(members.len(), 1);
     assert_eq!(members[0]["grants"].as_s().unwrap(), r#"[{"role":"tenant_admin"}]"#);
     let profile = records.iter().find(|row| row["sk"].as_s().unwrap() == "PROFILE").unwrap();
-    assert!(!profile.contains_key("first_admin"), "the e-mail is the membership's now");
+    assert!(!profile.contains_key("first_admin"), "only the membership has the e-mail now");
     let logged = log(&app, id).await;
     assert_eq!(logged.iter().filter(|kind| *kind == "job.provision_organization").count(), 2, "{logged:?}");
-    // Others are as they were.
+    // Other tenants are unchanged.
     assert_eq!(events(&app, app.tenant_id(Acme)).await, [""; 0]);
 }
 
 #[tokio::test]
-async fn nothing_that_is_kept_shows_who_is_invited() {
+async fn stored_data_does_not_show_the_invited_administrator() {
     let app = App::start().await;
     assert_eq!(create(&app, "cedar-clinic", "sentinel@cedar-clinic.example").await.status, 201);
     settle(&app).await;
@@ -60,7 +60,7 @@ async fn nothing_that_is_kept_shows_who_is_invited() {
 }
 
 #[tokio::test]
-async fn a_name_is_taken_once_and_of_two_at_once_one_gets_it() {
+async fn tenant_name_is_unique_even_for_concurrent_requests() {
     let app = App::start().await;
     let (one, other) = tokio::join!(create(&app, "cedar", "a@a.example"), create(&app, "cedar", "b@b.example"));
     let mut statuses = [one.status, other.status];
@@ -77,7 +77,7 @@ async fn a_name_is_taken_once_and_of_two_at_once_one_gets_it() {
 }
 
 #[tokio::test]
-async fn only_operators_make_tenants_and_only_with_a_recent_second_factor() {
+async fn creating_a_tenant_needs_an_operator_with_a_recent_second_factor() {
     let app = App::start().await;
     let body = json!({"name": "cedar", "admin_email": "a@a.example"});
     let asked = call(&app, Acme, Role::TenantAdmin, "create_organization").await.json(body.clone()).await;
@@ -89,7 +89,7 @@ async fn only_operators_make_tenants_and_only_with_a_recent_second_factor() {
 }
 
 #[tokio::test]
-async fn killed_at_any_await_a_tenant_is_founded_once_when_the_message_comes_again() {
+async fn provisioning_killed_at_any_await_completes_once_on_redelivery() {
     for after in 0.. {
         let app = App::start().await;
         let id = created(&app, "cedar").await;
@@ -103,14 +103,14 @@ async fn killed_at_any_await_a_tenant_is_founded_once_when_the_message_comes_aga
         let invited = events(&app, id).await.iter().filter(|schema| *schema == "user.invited").count();
         assert_eq!(invited, 1, "killed after {after}");
         if !killed {
-            assert!(after > 3, "it was killed at some awaits");
+            assert!(after > 3, "the run was killed at several awaits");
             return;
         }
     }
 }
 
 #[tokio::test]
-async fn told_three_times_and_in_any_order_a_tenant_is_founded_once() {
+async fn repeated_and_reordered_messages_provision_a_tenant_once() {
     for seed in 1..=3 {
         let app = App::start().await;
         let (one, other) = (created(&app, "cedar").await, created(&app, "dogwood").await);
@@ -125,13 +125,13 @@ async fn told_three_times_and_in_any_order_a_tenant_is_founded_once() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_named_before_a_crash_is_found_again() {
+async fn key_stored_before_a_crash_is_found_again() {
     let app = App::start().await;
     created(&app, "cedar").await;
     let mut queues = app.deliveries(CONSUMERS);
     queues.collect().await;
     app.reset_calls();
-    // The commit's answer is lost after the key is named: the tables are gone for this try.
+    // The answer of the commit that stores the key's id is lost: all tables fail for this try.
     app.wire().fail("dynamodb", 1, 100, testing::Fault::Gone);
     queues.step().await;
     app.wire().heal();
@@ -142,7 +142,7 @@ async fn a_key_that_was_named_before_a_crash_is_found_again() {
 }
 
 #[tokio::test]
-async fn tenants_own_key_rotates_by_itself_from_the_start() {
+async fn own_kms_key_of_a_tenant_has_automatic_rotation() {
     let app = App::start().await;
     let (cedar, dogwood) = (created(&app, "cedar").await, created(&app, "dogwood").await);
     settle(&app).await;
@@ -152,16 +152,16 @@ async fn tenants_own_key_rotates_by_itself_from_the_start() {
     assert_ne!(app.own_key(cedar).await, app.own_key(dogwood).await);
 }
 
-/// AWS counts a new key's tags for its authorization within five minutes; until then what is conditioned on them is denied.
+/// AWS may take five minutes to apply a new key's tags in authorization; until then, conditions on them deny the calls.
 #[tokio::test]
-async fn denial_while_a_keys_tags_do_not_count_yet_is_waited_out_with_one_key_made() {
+async fn denial_before_key_tags_apply_is_retried_without_a_second_key() {
     for denied in ["EnableKeyRotation", "GenerateDataKeyWithoutPlaintext"] {
         let app = App::start().await;
         let id = created(&app, "cedar").await;
         let mut queues = app.deliveries(CONSUMERS);
         queues.collect().await;
         app.reset_calls();
-        // Five receives, three minutes apart.
+        // Five receives of the message, three minutes apart.
         app.wire().fail(denied, 0, 3, testing::Fault::Refused("AccessDeniedException"));
         queues.settle().await;
         assert_eq!(queues.dead(), [], "{denied}");
@@ -173,7 +173,7 @@ async fn denial_while_a_keys_tags_do_not_count_yet_is_waited_out_with_one_key_ma
 }
 
 #[tokio::test]
-async fn the_list_has_every_tenant_once_page_by_page() {
+async fn list_returns_every_tenant_once() {
     let app = App::start().await;
     let id = created(&app, "cedar").await;
     let (mut cursor, mut seen) = (None::<String>, Vec::new());
@@ -195,5 +195,5 @@ async fn the_list_has_every_tenant_once_page_by_page() {
     for tenant in [Acme, Birch] {
         refused(&call(&app, tenant, Role::TenantAdmin, "list_organizations").await.await, 403, "forbidden");
     }
-    assert!(log(&app, id).await.is_empty(), "a list is on the platform's record");
+    assert!(log(&app, id).await.is_empty(), "only the platform's log audits a list");
 }

@@ -1,4 +1,4 @@
-//! What the domain does from end to end, in two tenants.
+//! End-to-end tests of the domain, in two tenants.
 
 mod admins;
 mod agreement;

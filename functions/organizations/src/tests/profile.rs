@@ -1,4 +1,4 @@
-//! A profile's own changes: names, contacts, settings, networks; by whom, and one after the other.
+//! Changes of a profile: names, contacts, settings and networks, by whom they are permitted, and one after another.
 
 use crate::fixture::*;
 use common::Role;
@@ -7,14 +7,14 @@ use std::time::Duration;
 use testing::App;
 
 #[tokio::test]
-async fn administrators_change_their_own_profile_and_auditors_see_it() {
+async fn administrator_changes_own_profile_and_auditor_sees_it() {
     let app = App::start().await;
     let acme = app.tenant_id(Acme);
     let body = json!({"display_name": "Acme Health, Inc.", "contacts": {"security": "sentinel@acme.example"}});
     let answer = admin(&app, "update_organization", acme).await.if_match(1).json(body.clone()).await;
     assert_eq!((answer.status, answer.header("etag")), (200, Some("\"2\"")), "{}", answer.text);
     assert_eq!(answer.json["contacts"], json!({"security": "sentinel@acme.example", "technical": null, "billing": null}));
-    // What changes nothing is no change.
+    // A request with unchanged values does not create a new version.
     let again = admin(&app, "update_organization", acme).await.if_match(2).json(body.clone()).await;
     assert_eq!((again.status, &again.json["version"]), (200, &json!(2)));
     let cleared = json!({"contacts": {"security": null, "billing": "billing@acme.example"}, "display_name": null});
@@ -35,7 +35,7 @@ async fn administrators_change_their_own_profile_and_auditors_see_it() {
 }
 
 #[tokio::test]
-async fn what_only_operators_or_nobody_may_change_is_no_field() {
+async fn fields_that_administrators_may_not_change_are_refused() {
     let app = App::start().await;
     let acme = app.tenant_id(Acme);
     for field in ["name", "status", "tenant_id", "version", "baa", "allowed_networks", "settings", "created_at"] {
@@ -50,7 +50,7 @@ async fn what_only_operators_or_nobody_may_change_is_no_field() {
 }
 
 #[tokio::test]
-async fn settings_hold_within_five_seconds_and_for_this_tenant_only() {
+async fn settings_take_effect_within_five_seconds_for_this_tenant_only() {
     let app = App::start().await;
     let acme = app.tenant_id(Acme);
     let before = admin(&app, "get_settings", acme).await.await;
@@ -61,7 +61,7 @@ async fn settings_hold_within_five_seconds_and_for_this_tenant_only() {
     assert_eq!((put.status, put.header("etag")), (200, Some("\"2\"")), "{}", put.text);
     assert_eq!(admin(&app, "get_settings", acme).await.await.json, put.json);
     app.clock().advance(Duration::from_secs(5));
-    // Fewer calls, a second factor, a shorter rest.
+    // Fewer calls, a second factor, and a shorter idle time.
     let limited = admin(&app, "get_settings", acme).await.await;
     assert_eq!(limited.header("ratelimit-limit"), Some("2"));
     let other = call(&app, Birch, Role::TenantAdmin, "get_settings").await.path("tenant_id", app.tenant_id(Birch)).await;
@@ -70,7 +70,7 @@ async fn settings_hold_within_five_seconds_and_for_this_tenant_only() {
     app.clock().advance(Duration::from_secs(301));
     let get = testing::find(crate::endpoints::ALL, "get_settings");
     refused(&app.as_identity(who).call(get).path("tenant_id", acme).await, 401, "unauthenticated");
-    // As a whole: what is left out is the deployment's choice again.
+    // Settings are replaced as a whole: an absent setting has the default again.
     let put = admin(&app, "put_settings", acme).await.if_match(2).json(json!({})).await;
     assert_eq!(put.json, json!({"tenant_id": acme, "mfa_roles": [], "trusted_networks": [], "rate_limits": {}, "version": 3}));
     let wrong = admin(&app, "put_settings", acme).await.if_match(3).json(json!({"session_hours": 13})).await;
@@ -78,7 +78,7 @@ async fn settings_hold_within_five_seconds_and_for_this_tenant_only() {
 }
 
 #[tokio::test]
-async fn a_list_of_networks_never_shuts_out_its_author() {
+async fn allowlist_without_the_callers_address_is_refused() {
     let app = App::start().await;
     let acme = app.tenant_id(Acme);
     let networks = |list: &[&str]| json!({"networks": list});
@@ -107,7 +107,7 @@ async fn a_list_of_networks_never_shuts_out_its_author() {
     let birch = app.tenant_id(Birch);
     let other = call(&app, Birch, Role::TenantAdmin, "get_organization").await.path("tenant_id", birch).from_ip("203.0.113.1");
     assert_eq!(other.await.status, 200);
-    // An operator is no member: whoever has shut themselves out is let in again from outside.
+    // An operator is not a member, so the list does not apply to them. An operator can unlock a tenant.
     let freed = operator(&app, "put_ip_allowlist", acme).await.if_match(2).json(networks(&["203.0.113.0/24"])).await;
     assert_eq!(freed.status, 200, "{}", freed.text);
     let freed = operator(&app, "put_ip_allowlist", acme).await.if_match(3).json(networks(&[])).await;

@@ -1,4 +1,4 @@
-//! Suspended, reactivated, archived: who may still enter, and what stops.
+//! Suspended, reactivated and archived tenants: who still has access, and which work stops.
 
 use crate::{consumers::CONSUMERS, fixture::*};
 use common::Role;
@@ -6,14 +6,14 @@ use serde_json::json;
 use std::time::Duration;
 use testing::App;
 
-/// The gate's age.
+/// The time for which processes cache a tenant's profile.
 const GATE: Duration = Duration::from_secs(5);
 
 async fn to(app: &App, name: &str, tenant: Tenant) -> testing::Answer {
     operator(app, name, app.tenant_id(tenant)).await.await
 }
 
-/// How many of a tenant's sessions are live.
+/// The number of a tenant's live sessions.
 async fn live(app: &App, tenant: Tenant) -> usize {
     let rows = items(app, "EphemeraTable", app.tenant_id(tenant)).await;
     let sessions = rows.iter().filter(|row| row["pk"].as_s().unwrap().contains("#SESSIONS#"));
@@ -21,7 +21,7 @@ async fn live(app: &App, tenant: Tenant) -> usize {
 }
 
 #[tokio::test]
-async fn a_suspended_tenants_sessions_end_for_good_and_nobody_elses() {
+async fn suspension_ends_only_the_tenants_sessions_permanently() {
     let app = App::start().await;
     let viewer = app.open_session(Acme, Role::Viewer).await;
     for role in [Role::Viewer, Role::Marketer, Role::TenantAdmin] {
@@ -33,11 +33,11 @@ async fn a_suspended_tenants_sessions_end_for_good_and_nobody_elses() {
     app.clock().advance(GATE);
     refused(&admin(&app, "get_organization", app.tenant_id(Acme)).await.await, 403, "tenant_inactive");
     app.deliveries(CONSUMERS).copies(2).shuffled(1).settle().await;
-    assert_eq!((live(&app, Acme).await, live(&app, Birch).await), (0, 1), "also what was opened before every gate knew");
+    assert_eq!((live(&app, Acme).await, live(&app, Birch).await), (0, 1), "sessions opened before the caches expired end too");
     let told = events(&app, app.tenant_id(Acme)).await;
     assert_eq!(told.iter().filter(|schema| *schema == "session.ended").count(), 5, "{told:?}");
     assert_eq!(events(&app, app.tenant_id(Birch)).await, [""; 0]);
-    // Also when it is active again.
+    // The session stays ended after the tenant is reactivated.
     assert_eq!(to(&app, "reactivate_organization", Acme).await.json["status"], "active");
     app.clock().advance(GATE);
     let get = testing::find(crate::endpoints::ALL, "get_organization");
@@ -48,7 +48,7 @@ async fn a_suspended_tenants_sessions_end_for_good_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn every_change_of_state_is_one_that_leads_on() {
+async fn invalid_status_transition_is_refused() {
     let app = App::start().await;
     for (name, status) in [
         ("reactivate_organization", 409),
@@ -80,7 +80,7 @@ async fn every_change_of_state_is_one_that_leads_on() {
 }
 
 #[tokio::test]
-async fn of_two_operators_one_is_told_that_they_came_late() {
+async fn concurrent_status_changes_apply_exactly_one() {
     let app = App::start().await;
     let (one, other) = tokio::join!(to(&app, "suspend_organization", Acme), to(&app, "suspend_organization", Acme));
     let mut statuses = [one.status, other.status];
@@ -92,7 +92,7 @@ async fn of_two_operators_one_is_told_that_they_came_late() {
 }
 
 #[tokio::test]
-async fn the_platform_cannot_shut_itself_out() {
+async fn platform_tenant_cannot_be_suspended_archived_or_reactivated() {
     let app = App::start().await;
     for name in ["suspend_organization", "archive_organization", "reactivate_organization"] {
         refused(&operator(&app, name, common::TenantId::PLATFORM).await.await, 409, "platform");
@@ -100,7 +100,7 @@ async fn the_platform_cannot_shut_itself_out() {
 }
 
 #[tokio::test]
-async fn what_an_operator_does_is_on_record_in_both_logs() {
+async fn operator_actions_are_audited_in_both_logs() {
     let app = App::start().await;
     to(&app, "suspend_organization", Acme).await;
     for log in [app.audit(Acme).await, app.platform_audit().await] {

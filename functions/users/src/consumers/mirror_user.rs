@@ -1,8 +1,8 @@
-//! Brings what stands for a user outside their tenant in line with their membership, and writes to them.
+//! Brings a user's data outside their tenant in line with their membership, and sends their mails.
 //!
-//! What it does follows from the membership as it is now, not from what the event says: so order does not matter, nor how often it is
-//! told, and what a crash has left half done the next message completes. Only mails follow from events. A mail is sent, and
-//! then noted; a crash in between has one sent again, with another password, and the newest is the one that is good.
+//! The result depends on the current membership and not on the event, so events may arrive in any order and repeatedly, and the
+//! next message completes work that a crash interrupted. Only mails depend on events. A mail is sent and then recorded. After a
+//! crash in between, it is sent again with another password, and only the newest password is valid.
 
 use crate::{
     domain::{InvitationResent, PasswordResetByAdmin, UserDeleted, UserDisabled, UserEnabled, UserRolesChanged, UserSignedOut},
@@ -14,11 +14,11 @@ use common::{
     Membership, Need, Queue, Resource, Result, TemporaryPassword, Tenant, Turn, UserId, UserInvited, profile_key,
 };
 
-/// How often a user is looked at who changes meanwhile.
+/// The number of tries for a user whose membership changes meanwhile.
 const TRIES: u32 = 5;
 
 common::messages! {
-    /// What this consumer hears.
+    /// The events that this consumer handles.
     pub enum Heard {
         Invited(UserInvited),
         Resent(InvitationResent),
@@ -45,7 +45,7 @@ impl Heard {
         }
     }
 
-    /// What it has written to its user.
+    /// The mail that the event asks for.
     const fn letter(&self) -> Option<Letter> {
         match self {
             Self::Invited(_) | Self::Resent(_) => Some(Letter::Invitation),
@@ -62,7 +62,7 @@ impl Heard {
 #[derive(Debug)]
 pub struct MirrorUser;
 
-/// A user, and why they are looked at.
+/// A user, and the event about them.
 #[derive(Debug)]
 pub struct Told(Heard);
 
@@ -74,7 +74,7 @@ impl common::Part for Told {
 
 impl Background for MirrorUser {
     const NAME: &'static str = "mirror_user";
-    const SUMMARY: &'static str = "Keep Cognito and the directory in line with a user's membership, and mail temporary passwords";
+    const SUMMARY: &'static str = "Keep Cognito and the directory in line with a user's membership and mail temporary passwords";
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search, Need::Mail, Need::Directory, Need::Sessions];
     const WAITS: bool = false;
     type Part = Told;
@@ -95,7 +95,7 @@ impl Background for MirrorUser {
         let noted = Noted::read(cx, user).await?;
         let event = cx.envelope().ok_or(Error::internal("no envelope"))?.id.to_string();
         let wanted = match heard.letter() {
-            // Ids stand in the order of time: what a later event has had written is newer than what this one would.
+            // Ids are ordered by time: the mail of a later event is newer than the one that this event would send.
             Some(_) if noted.last.as_ref().is_some_and(|last| *last >= event) => None,
             Some(letter) if !standing.member.active => return noted.owe(cx, letter, &standing.member),
             Some(letter) => Some(letter),
@@ -105,15 +105,15 @@ impl Background for MirrorUser {
         let Some(wanted) = wanted.filter(|letter| *letter != Letter::Invitation || standing.member.invited) else {
             return Ok(());
         };
-        // The owner of an e-mail that is another's here hears once that they were invited, and not each time that they are.
+        // If the e-mail belongs to another user, its owner gets one mail at the first invitation, and none for repeated ones.
         let once = (matches!(heard, Heard::Invited(_)) || noted.last.is_none()).then_some(Letter::Taken);
         let letter = if standing.own { Some(wanted) } else { once };
         write(cx, &directory, standing, letter, &noted, event).await
     }
 }
 
-/// What is noted of the letters to a user: the last event that had one written, and the letter that is owed to them since they were
-/// disabled when it was to be written.
+/// The record of a user's mails: the last event that caused one, and the mail that is owed because the user was disabled when it
+/// was due.
 #[derive(Debug)]
 struct Noted {
     key: Key,
@@ -129,7 +129,7 @@ impl Noted {
         Ok(Self { last: text("event_id").map(str::to_owned), owed: text(OWED).and_then(Letter::named), key })
     }
 
-    /// What is written to somebody who was enabled: what is owed to them, or their invitation, where nothing ever was.
+    /// The mail for a user who was enabled: the owed one, or their invitation if no mail was ever sent.
     fn due(&self, member: &Membership) -> Option<Letter> {
         self.owed.or((self.last.is_none() && member.invited).then_some(Letter::Invitation))
     }
@@ -141,11 +141,12 @@ impl Noted {
     }
 
     fn owe(&self, cx: &mut Delivery<'_, MirrorUser>, letter: Letter, member: &Membership) -> Result<()> {
-        // A password that was taken away is what is owed, until they have another.
+        // An owed password reset stays owed, because the user has no password until then.
         if self.owed != Some(letter) && self.owed != Some(Letter::PasswordReset) {
             let edit = self.edit().text(OWED, letter.name());
             cx.changes().edit(edit, CONTENDED);
-            // Whoever has enabled them meanwhile may have been heard already, when nothing was owed.
+            // The event of a concurrent enabling may have been handled before anything was owed. The check makes this write fail
+            // then.
             cx.changes().check_unchanged(member, CONTENDED);
         }
         Ok(())
@@ -154,17 +155,17 @@ impl Noted {
 
 const OWED: &str = "owed";
 
-/// A member with whom everything is in line.
+/// A member whose data outside the tenant is in line.
 struct Standing {
     member: Membership,
     email: phi::Email,
-    /// Whether the e-mail is this user's.
+    /// Whether the e-mail belongs to this user.
     own: bool,
-    /// Of a user whom the pool did not know.
+    /// The temporary password of a user who is new in the pool.
     password: Option<TemporaryPassword>,
 }
 
-/// Nothing where there is no such member any more.
+/// `None` if the member does not exist any more.
 async fn bring_in_line(cx: &Delivery<'_, MirrorUser>, directory: &Directory<'_>, user: UserId) -> Result<Option<Standing>> {
     let mut password = None;
     for _ in 0..TRIES {
@@ -174,7 +175,7 @@ async fn bring_in_line(cx: &Delivery<'_, MirrorUser>, directory: &Directory<'_>,
         if own {
             password = directory.bring_in_line(&member, &email, cx.now()).await?.or(password);
         }
-        // Whoever has changed it meanwhile may have been heard already, before this was done.
+        // The event of a concurrent change may have been handled before this point, so the version is checked again.
         match cx.member(user).await? {
             None => return Ok(None),
             Some(now) if now.version == member.version => return Ok(Some(Standing { member, email, own, password })),
@@ -184,8 +185,8 @@ async fn bring_in_line(cx: &Delivery<'_, MirrorUser>, directory: &Directory<'_>,
     Err(CONTENDED)
 }
 
-/// Writes a letter, once for each event, and notes it. What is not written is noted all the same: the tenant's audit log shows no
-/// difference between an e-mail that is free and one that is somebody's.
+/// Sends a mail, once for each event, and records it. It also records an event whose mail was not sent, so that the tenant's
+/// audit log does not show whether an e-mail belongs to another user.
 async fn write(
     cx: &mut Delivery<'_, MirrorUser>,
     directory: &Directory<'_>,
@@ -199,7 +200,7 @@ async fn write(
         let taken_away = letter == Letter::PasswordReset;
         send(cx, directory, standing, letter, &event).await?;
         if taken_away {
-            // Until here the old password opened sessions.
+            // Until here the old password could open sessions.
             directory.sign_out(user).await?;
             cx.shut_out(user).await?;
         }

@@ -1,4 +1,4 @@
-//! Where in a tenant somebody works, in the tenant's own words.
+//! The department of a user, as the tenant names it.
 
-/// A department's name. Names that are equal are the same department.
+/// A department's name. Equal names mean the same department.
 pub type Department = common::VisibleText<100>;

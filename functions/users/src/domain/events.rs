@@ -1,10 +1,10 @@
-//! What others hear of users: ids only. Whoever hears it reads what is so now.
+//! The domain events of users. They contain only ids; a consumer reads the current state.
 
 use common::{Event, Schema, UserId, UserInvited};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What this domain publishes.
+/// The events that this domain publishes.
 pub const EVENTS: &[Schema] = common::events![
     UserInvited,
     InvitationResent,
@@ -33,18 +33,18 @@ macro_rules! events {
 }
 
 events! {
-    /// Somebody who was invited and has not come is to be written to again.
+    /// An invited user who has not signed in yet gets another mail.
     InvitationResent = "user.invitation_resent",
     /// An administrator has disabled an account.
     UserDisabled = "user.disabled",
     /// An administrator has enabled it again.
     UserEnabled = "user.enabled",
-    /// An account is gone for good.
+    /// An account was deleted.
     UserDeleted = "user.deleted",
-    /// An administrator has signed somebody out everywhere.
+    /// An administrator has signed a user out everywhere.
     UserSignedOut = "user.signed_out",
-    /// An administrator wants somebody to choose another password.
+    /// An administrator requires a user to choose another password.
     PasswordResetByAdmin = "user.password_reset_by_admin",
-    /// Somebody has another role, or one less, or for another time.
+    /// A user's roles or their terms changed.
     UserRolesChanged = "user.roles_changed",
 }

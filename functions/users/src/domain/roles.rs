@@ -1,4 +1,4 @@
-//! Which roles a person can be given within a tenant.
+//! The roles that a person can have within a tenant.
 
 use super::Term;
 use common::{
@@ -10,12 +10,12 @@ use serde::Serialize;
 use serde_json::Value;
 use std::{borrow::Cow, str::FromStr};
 
-/// Whether a tenant gives this role to people: operators are made elsewhere, and a program has its key.
+/// Whether a tenant can grant this role to people. Operators are created elsewhere, and `api_user` is the role of API keys.
 pub const fn for_people(role: Role) -> bool {
     !matches!(role, Role::SuperAdmin | Role::ApiUser)
 }
 
-/// The roles that somebody is invited with: one at least, none twice, each of them [`for_people`].
+/// The roles of an invitation: at least one, each only once, all of them [`for_people`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InvitedRoles(Vec<Role>);
 
@@ -33,7 +33,7 @@ impl FromJson for InvitedRoles {
     fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self> {
         let roles = input::roles(value, at, &offered(), errors)?;
         if roles.is_empty() {
-            errors.push(FieldError::new(at, "invalid", "expected one role at least"));
+            errors.push(FieldError::new(at, "invalid", "expected at least one role"));
         }
         (!roles.is_empty()).then_some(Self(roles))
     }
@@ -51,7 +51,7 @@ impl JsonSchema for InvitedRoles {
     }
 }
 
-/// A role as a path names it. Those that no tenant gives are not offered, and are refused with the reason.
+/// A role in a path. Roles that a tenant cannot grant are not in the schema, and are refused with the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NamedRole(pub Role);
 
@@ -78,7 +78,7 @@ impl JsonSchema for NamedRole {
     }
 }
 
-/// `grants` with this role for that time, in place of when it was given before; nothing where it is so already.
+/// `grants` with this role and term, replacing an earlier term; `None` if nothing changes.
 pub fn granted(grants: &[Grant], role: Role, term: Term) -> Option<Vec<Grant>> {
     let new = Grant { role, valid_from: term.from, valid_until: term.until };
     let others: Vec<_> = grants.iter().filter(|grant| grant.role != role).cloned().collect();
@@ -86,7 +86,7 @@ pub fn granted(grants: &[Grant], role: Role, term: Term) -> Option<Vec<Grant>> {
     (!as_it_is).then(|| others.into_iter().chain([new]).collect())
 }
 
-/// `grants` without this role; nothing where it is not among them.
+/// `grants` without this role; `None` if it is not among them.
 pub fn revoked(grants: &[Grant], role: Role) -> Option<Vec<Grant>> {
     let others: Vec<_> = grants.iter().filter(|grant| grant.role != role).cloned().collect();
     (others.len() < grants.len()).then_some(others)
@@ -99,7 +99,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn somebody_is_invited_with_roles_for_people_each_once() {
+    fn invitation_needs_distinct_roles_for_people() {
         let read = |roles: &[Role]| {
             let mut errors = Vec::new();
             let read = InvitedRoles::from_json(json!(roles), "roles", &mut errors);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_is_held_once() {
+    fn granted_role_replaces_its_earlier_term() {
         let (from, until) = (Timestamp::from_millis(1_000), Timestamp::from_millis(2_000));
         let has = vec![Grant::always(Role::Viewer), Grant::always(Role::Marketer)];
         let term = Term { from: Some(from), until: Some(until) };

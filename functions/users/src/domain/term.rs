@@ -1,8 +1,8 @@
-//! For how long a role is given.
+//! The term of a role.
 
 use common::{Error, FieldError, Result, Timestamp};
 
-/// From when and until when; for good where nothing is said.
+/// The start and the end; without them, the role is permanent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Term {
     pub from: Option<Timestamp>,
@@ -10,15 +10,15 @@ pub struct Term {
 }
 
 impl Term {
-    /// A time that begins before it ends, and has not ended. What has begun already begins at once.
+    /// A term that begins before it ends, and has not ended. A start in the past means that it begins now.
     ///
     /// # Errors
-    /// 422 where it is no such time.
+    /// 422 for any other term.
     pub fn new(from: Option<Timestamp>, until: Option<Timestamp>, now: Timestamp) -> Result<Self> {
         let wrong = |code, message: &str| Err(Error::Invalid(vec![FieldError::new("valid_until", code, message.to_owned())]));
         match (from, until) {
             (Some(from), Some(until)) if until <= from => wrong("empty_range", "expected a time later than `valid_from`"),
-            (_, Some(until)) if until <= now => wrong("in_the_past", "expected a time that is to come"),
+            (_, Some(until)) if until <= now => wrong("in_the_past", "expected a time in the future"),
             _ => Ok(Self { from: from.filter(|from| *from > now), until }),
         }
     }
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_term_begins_before_it_ends_and_ends_in_the_future() {
+    fn term_must_begin_before_its_end_and_end_in_the_future() {
         let at = |millis| Some(Timestamp::from_millis(millis));
         let now = Timestamp::from_millis(1_000);
         assert_eq!(Term::new(None, None, now).unwrap(), Term::default());

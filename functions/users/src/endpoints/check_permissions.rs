@@ -1,7 +1,7 @@
-//! Says whether the caller may do certain things, as things stand, and which policies say so.
+//! Tells whether the caller may do certain actions now, and which policies decide.
 //!
-//! Nothing that is asked about is read, but where a colleague works, as far as the caller may see that colleague. So an answer tells of
-//! policies, and not of what exists.
+//! The endpoint does not read the resources in the questions, except for the department of a colleague whom the caller may see.
+//! So an answer depends on the policies and does not show which resources exist.
 
 use crate::work::{Myself, Person};
 use common::{
@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// How many questions one request may ask.
+/// The largest number of questions in a request.
 const MOST: usize = 100;
-/// How long a name or an id may be, in characters.
+/// The largest length of a name or an id, in characters.
 const LONGEST: usize = 200;
 
 common::input! {
-    /// What the caller wants to know.
+    /// The questions of the caller.
     pub struct Questions { required checks: Checks }
 }
 
@@ -28,20 +28,21 @@ common::input! {
 pub struct Checks(Vec<Check>);
 
 common::input! {
-    /// May I do this to that?
+    /// May the caller do this action on this resource?
     pub(crate) struct Check {
-        /// As `updateShipment`.
+        /// Such as `updateShipment`.
         required action: Name,
         required resource: Thing,
     }
 }
 
 common::input! {
-    /// What it would be done to.
+    /// The resource of the action.
     pub(crate) struct Thing {
-        /// As `Shipment`.
+        /// Such as `Shipment`.
         required r#type: Name,
-        /// Which one; a role of somebody's is `<user id>/<role>`. Without it, any of the tenant that is nobody's in particular.
+        /// The id of the resource; that of a user's role is `<user id>/<role>`. Without it, any resource of the tenant that is
+        /// assigned to nobody.
         optional id: Name,
     }
 }
@@ -81,7 +82,7 @@ impl JsonSchema for Checks {
     }
 }
 
-/// An answer to each question, in their order.
+/// One answer for each question, in the same order.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Answers {
     pub results: Vec<Answer>,
@@ -92,15 +93,15 @@ pub struct CheckPermissions;
 
 impl Operation for CheckPermissions {
     const NAME: &'static str = "check_permissions";
-    const SUMMARY: &'static str = "May I do this, and which policy says so";
+    const SUMMARY: &'static str = "Check whether the caller may do certain actions, and by which policy";
     const ROUTE: Route = Route::post("/v1/permissions/check");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Read];
-    // It changes nothing: asked again, it is answered by what is so then.
+    // The endpoint changes nothing, so a repeated request is evaluated again.
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
-    // A hundred questions, and a read for most of them.
+    // A hundred questions, most of which need a read.
     const COST: u32 = 5;
-    // A hundred questions of three names each, of 200 characters that JSON writes as twelve bytes.
+    // A hundred questions of three names each, of 200 characters that JSON may write in twelve bytes.
     const BODY_LIMIT: usize = 1024 * 1024;
     const SAMPLE: Sample = Sample::body(
         r#"{"checks": [{"action": "createShipment", "resource": {"type": "Shipments"}}, {"action": "inviteUser", "resource": {"type": "Users"}}]}"#,
@@ -125,7 +126,7 @@ impl Endpoint for CheckPermissions {
             match cx.may(&AskedOfPolicy { action, resource: kind, id, department })? {
                 Some(answer) => results.push(answer),
                 None => {
-                    let message = "there is no such action, or it is not done to such a thing".to_owned();
+                    let message = "the action does not exist, or does not apply to this type of resource".to_owned();
                     unknown.push(FieldError::new(format!("checks.{i}.action"), "unknown_action", message));
                 }
             }
@@ -134,8 +135,8 @@ impl Endpoint for CheckPermissions {
     }
 }
 
-/// Where a user works whom the caller asks about. Policies compare it with where the caller works, and with nothing else: so of
-/// somebody who works elsewhere it is not told, even by an answer.
+/// The department of the user in a question. Policies only compare it with the caller's department, so the answer does not reveal
+/// the department of a user who works elsewhere.
 async fn department(cx: &Permit<'_, CheckPermissions>, kind: &str, id: Option<&str>) -> Result<Option<String>> {
     let asked = id.filter(|_| kind == Person::TYPE).and_then(|id| id.parse::<UserId>().ok());
     let Some(user) = asked.filter(|user| *user != cx.principal().user()) else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! Deletes a user: what was known of them goes, what they have done stays on record.
+//! Deletes a user. Their personal data is removed; audit events of their actions stay.
 
 use crate::{
     domain::UserDeleted,
@@ -13,7 +13,7 @@ pub struct DeleteUser;
 
 impl Operation for DeleteUser {
     const NAME: &'static str = "delete_user";
-    const SUMMARY: &'static str = "Delete a user for good";
+    const SUMMARY: &'static str = "Delete a user permanently";
     const ROUTE: Route = Route::delete("/v1/users/{user_id}");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];

@@ -1,4 +1,4 @@
-//! Disables a user: their sessions end with the change, and they sign in no more.
+//! Disables a user. Their sessions end in the same transaction, and they cannot sign in any more.
 
 use crate::{
     domain::UserDisabled,
@@ -14,7 +14,7 @@ pub struct DisableUser;
 
 impl Operation for DisableUser {
     const NAME: &'static str = "disable_user";
-    const SUMMARY: &'static str = "Disable a user, at once";
+    const SUMMARY: &'static str = "Disable a user immediately";
     const ROUTE: Route = Route::post("/v1/users/{user_id}/disable");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Sessions];

@@ -1,4 +1,4 @@
-//! Enables a user who was disabled. Sessions that have ended stay so.
+//! Enables a disabled user. Ended sessions stay ended.
 
 use crate::{
     domain::UserEnabled,

@@ -1,4 +1,4 @@
-//! Shows whether a user's address gets our mail.
+//! Shows whether we send mail to a user's address.
 
 use crate::{
     view::MailSuppressionView,

@@ -1,4 +1,4 @@
-//! Gives a user a role, for a time or for good. It holds from the user's next request on.
+//! Grants a user a role, for a term or permanently. It is valid from the user's next request on.
 
 use crate::{
     domain::{self, NamedRole, Term, UserRolesChanged},
@@ -11,10 +11,10 @@ use common::{
 };
 
 common::input! {
-    /// For how long. For good, where nothing is said.
+    /// The term of the role. Permanent if absent.
     pub struct GrantTerm {
         optional valid_from: Timestamp,
-        /// The moment at which it holds no longer.
+        /// The time from which the role is no longer valid.
         optional valid_until: Timestamp,
     }
 }
@@ -24,7 +24,7 @@ pub struct GrantRole;
 
 impl Operation for GrantRole {
     const NAME: &'static str = "grant_role";
-    const SUMMARY: &'static str = "Give a user a role, for a time or for good";
+    const SUMMARY: &'static str = "Grant a user a role, for a term or permanently";
     const ROUTE: Route = Route::put("/v1/users/{user_id}/roles/{role}");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Sessions];
@@ -45,7 +45,7 @@ impl Endpoint for GrantRole {
     async fn handle(cx: &mut Permit<'_, Self>, (Path(user), Path(NamedRole(role)), Json(term)): Self::Input) -> Result<UserView> {
         cx.log("user.id", user);
         if !domain::for_people(role) {
-            let message = "expected a role that a tenant gives to people".to_owned();
+            let message = "expected a role that a tenant can grant to people".to_owned();
             return Err(Error::Invalid(vec![FieldError::new("role", "not_for_people", message)]));
         }
         let member = &cx.target().member;

@@ -1,6 +1,7 @@
-//! Invites somebody into the tenant.
+//! Invites a person into the tenant.
 //!
-//! Whether the e-mail is somebody's already, in this tenant or another, is found out after the answer, and never told.
+//! A consumer checks after the answer whether the e-mail already belongs to a user of this or another tenant. The inviting caller
+//! never learns the result.
 
 use crate::{
     domain::{Department, InvitedRoles},
@@ -13,7 +14,7 @@ use common::{
 use phi::{Email, PersonName};
 
 common::input! {
-    /// Who is invited, and as what.
+    /// The invited person and their roles.
     pub struct NewUser {
         required email: Email,
         optional name: PersonName,
@@ -27,7 +28,7 @@ pub struct InviteUser;
 
 impl Operation for InviteUser {
     const NAME: &'static str = "invite_user";
-    const SUMMARY: &'static str = "Invite somebody by e-mail";
+    const SUMMARY: &'static str = "Invite a person by e-mail";
     const ROUTE: Route = Route::post("/v1/users");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal];

@@ -1,4 +1,4 @@
-//! Has a user's address get our mail again, after it bounced or its reader complained.
+//! Lets us send mail to a user's address again, after it bounced or its reader complained.
 
 use crate::{
     view::MailSuppressionView,
@@ -11,7 +11,7 @@ pub struct LiftMailSuppression;
 
 impl Operation for LiftMailSuppression {
     const NAME: &'static str = "lift_mail_suppression";
-    const SUMMARY: &'static str = "Send mail to a user's address again";
+    const SUMMARY: &'static str = "Lift the mail suppression of a user's address";
     const ROUTE: Route = Route::delete("/v1/users/{user_id}/mail-suppression");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search];

@@ -1,4 +1,4 @@
-//! Lists the roles that there are.
+//! Lists all roles.
 
 use crate::{domain, work::Users};
 use common::{Action, Data, Endpoint, Need, Operation, Permit, Result, Role, Route, Sample, Scope};
@@ -10,13 +10,13 @@ use serde::Serialize;
 pub struct RoleView {
     pub role: Role,
     pub description: &'static str,
-    /// The roles that it inherits from: whoever has it may all that they may.
+    /// The roles from which it inherits: it has all their permissions.
     pub inherits: &'static [Role],
-    /// Whether a tenant gives it to people.
+    /// Whether a tenant can grant it to people.
     pub grantable: bool,
-    /// Whether it always wants a second factor.
+    /// Whether it always requires a second factor.
     pub mfa_always: bool,
-    /// Whether it wants one in this tenant.
+    /// Whether it requires a second factor in this tenant.
     pub mfa_required: bool,
 }
 
@@ -31,7 +31,7 @@ pub struct ListRoles;
 
 impl Operation for ListRoles {
     const NAME: &'static str = "list_roles";
-    const SUMMARY: &'static str = "List the roles that there are";
+    const SUMMARY: &'static str = "List all roles";
     const ROUTE: Route = Route::get("/v1/roles");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Read];
@@ -65,7 +65,7 @@ impl Endpoint for ListRoles {
     }
 }
 
-/// As `guard.mfa` says; a test compares them.
+/// The same rule as `guard.mfa`; a test compares them.
 const fn wants_second_factor(role: Role) -> bool {
     matches!(role, Role::TenantAdmin | Role::Auditor | Role::SuperAdmin)
 }
@@ -73,12 +73,12 @@ const fn wants_second_factor(role: Role) -> bool {
 const fn description(role: Role) -> &'static str {
     match role {
         Role::SuperAdmin => "Runs the platform; sees no health information",
-        Role::TenantAdmin => "Looks after a tenant: its users, settings and keys, and all that a marketer does",
-        Role::Provider => "Treats patients; changes what is assigned to them",
-        Role::Marketer => "Registers shipments and looks after them",
+        Role::TenantAdmin => "Administers a tenant: its users, settings and keys; does everything that a marketer does",
+        Role::Provider => "Treats patients; changes the shipments that are assigned to them",
+        Role::Marketer => "Registers and manages shipments",
         Role::Analyst => "Reads de-identified figures",
         Role::Viewer => "Sees shipments, and changes nothing",
-        Role::Auditor => "Reads the audit log and who there is; sees no health information",
+        Role::Auditor => "Reads the audit log and the list of users; sees no health information",
         Role::ApiUser => "A program with an API key",
     }
 }

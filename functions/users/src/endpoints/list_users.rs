@@ -7,7 +7,7 @@ use crate::{
 use common::{Action, Data, Endpoint, Limit, Membership, Need, Operation, Permit, Query, Resource, Result, Route, Sample, Scope};
 
 common::input! {
-    /// Which page.
+    /// The page to return.
     pub struct Page { optional limit: Limit, optional cursor: String }
 }
 

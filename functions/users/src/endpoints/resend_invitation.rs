@@ -1,4 +1,4 @@
-//! Writes once more to somebody who was invited and has not come: the password of the last mail is none any more.
+//! Sends another invitation to a user who has not signed in yet. The password of the previous mail becomes invalid.
 
 use crate::{domain::InvitationResent, work::Person};
 use common::{Action, Data, Endpoint, Error, Need, Operation, Path, Permit, RateLimit, Result, Route, Sample, Scope, UserId};
@@ -8,7 +8,7 @@ pub struct ResendInvitation;
 
 impl Operation for ResendInvitation {
     const NAME: &'static str = "resend_invitation";
-    const SUMMARY: &'static str = "Invite somebody again who has not come yet";
+    const SUMMARY: &'static str = "Resend the invitation of a user who has not signed in yet";
     const ROUTE: Route = Route::post("/v1/users/{user_id}/resend-invitation");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write];
@@ -31,7 +31,7 @@ impl Endpoint for ResendInvitation {
         cx.log("user.id", user);
         let member = &cx.target().0;
         if !member.active || !member.invited {
-            return Err(Error::conflict("not_invited", "the user has signed in already, or is disabled"));
+            return Err(Error::conflict("not_invited", "the user has already signed in, or is disabled"));
         }
         cx.changes().emit(InvitationResent { user_id: user }.into());
         Ok(())

@@ -1,4 +1,5 @@
-//! Has a user choose another password: their sessions end, and a temporary one is mailed to them. Nobody else sees it.
+//! Requires a user to choose another password: their sessions end, and they get a mail with a temporary password. Nobody else
+//! sees it.
 
 use crate::{domain::PasswordResetByAdmin, work::Person};
 use common::{
@@ -10,7 +11,7 @@ pub struct ResetUserPassword;
 
 impl Operation for ResetUserPassword {
     const NAME: &'static str = "reset_user_password";
-    const SUMMARY: &'static str = "Mail a user a temporary password, and sign them out";
+    const SUMMARY: &'static str = "Mail a user a temporary password and sign them out";
     const ROUTE: Route = Route::post("/v1/users/{user_id}/reset-password");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];

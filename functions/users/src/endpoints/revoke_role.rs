@@ -1,4 +1,4 @@
-//! Takes a role away. It stops at the user's next request.
+//! Revokes a role. It is invalid from the user's next request on.
 
 use crate::{
     domain::{self, UserRolesChanged},
@@ -14,7 +14,7 @@ pub struct RevokeRole;
 
 impl Operation for RevokeRole {
     const NAME: &'static str = "revoke_role";
-    const SUMMARY: &'static str = "Take a role away from a user";
+    const SUMMARY: &'static str = "Revoke a role of a user";
     const ROUTE: Route = Route::delete("/v1/users/{user_id}/roles/{role}");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];

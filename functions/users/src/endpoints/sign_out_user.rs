@@ -1,4 +1,4 @@
-//! Signs a user out everywhere: here at once, and in the pool after it.
+//! Signs a user out everywhere: in our API immediately, and in the user pool afterwards.
 
 use crate::{domain::UserSignedOut, work::Person};
 use common::{Action, Data, EndReason, Endpoint, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId};

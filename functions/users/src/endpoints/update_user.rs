@@ -8,7 +8,7 @@ use common::{
 use phi::PersonName;
 
 common::input! {
-    /// What changes. An e-mail is a new account's.
+    /// The fields to change. An e-mail cannot be changed; another e-mail needs a new account.
     pub struct UserPatch { patch name: PersonName, patch department: Department }
 }
 

@@ -1,14 +1,14 @@
-//! Says what the caller may do: action by action, by their roles and now.
+//! Shows the caller's permissions: one answer for each action, for their current roles.
 
 use crate::work::Myself;
 use common::{Action, Data, Endpoint, Operation, Permission, Permit, Result, Role, Route, Sample, Scope};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What the caller may do.
+/// The caller's permissions.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Permissions {
-    /// The roles that hold now. What they inherit is in the answers.
+    /// The roles that are valid now. The answers include the permissions that they inherit.
     pub roles: Vec<Role>,
     pub items: Vec<Permission>,
 }
@@ -18,7 +18,7 @@ pub struct ViewPermissions;
 
 impl Operation for ViewPermissions {
     const NAME: &'static str = "view_permissions";
-    const SUMMARY: &'static str = "What may I do";
+    const SUMMARY: &'static str = "Show the caller's permissions";
     const ROUTE: Route = Route::get("/v1/permissions");
     const DATA: Data = Data::NoPhi;
     const SAMPLE: Sample = Sample::NONE;

@@ -1,4 +1,4 @@
-//! Accounts: seen, changed, disabled, deleted, and what stops when.
+//! Accounts: shown, changed, disabled and deleted, and the time at which their access ends.
 
 use crate::fixture::*;
 use common::Role;
@@ -6,7 +6,7 @@ use serde_json::json;
 use testing::App;
 
 #[tokio::test]
-async fn the_list_has_every_user_once_page_by_page_and_no_other_tenants() {
+async fn list_returns_every_user_of_the_tenant_once() {
     let app = App::start().await;
     invited(&app, Birch, "eve@new.example").await;
     let mut seen = Vec::new();
@@ -27,7 +27,7 @@ async fn the_list_has_every_user_once_page_by_page_and_no_other_tenants() {
             None => break,
         }
     }
-    // The operator is the platform's.
+    // The operator belongs to the platform.
     let mut expected: Vec<_> =
         Role::ALL.into_iter().filter(|r| *r != Role::SuperAdmin).map(|role| app.email(Acme, role)).collect();
     expected.sort();
@@ -38,7 +38,7 @@ async fn the_list_has_every_user_once_page_by_page_and_no_other_tenants() {
 }
 
 #[tokio::test]
-async fn everybody_sees_themselves_and_colleagues_of_their_department_and_nobody_else() {
+async fn user_sees_only_themselves_and_colleagues_of_their_department() {
     let app = App::start().await;
     let (viewer, marketer, provider) =
         (app.user_id(Acme, Role::Viewer), app.user_id(Acme, Role::Marketer), app.user_id(Acme, Role::Provider));
@@ -47,10 +47,10 @@ async fn everybody_sees_themselves_and_colleagues_of_their_department_and_nobody
         let answer = call.json(json!({"department": department})).await;
         assert_eq!((answer.status, &answer.json["department"]), (200, &json!(department)), "{}", answer.text);
     }
-    // What a session has copied follows the membership; this one was opened before, and lives on.
+    // A session's copy follows the membership. This session was opened before the change and stays live.
     let who = app.open_session_with(app.tenant_id(Acme), viewer, &[common::Grant::always(Role::Viewer)]).await;
     let see = async |user| as_who(&app, who.clone(), "get_user").path("user_id", user).await.status;
-    assert_eq!((see(viewer).await, see(marketer).await), (200, 404), "a session from before knows of no department");
+    assert_eq!((see(viewer).await, see(marketer).await), (200, 404), "an older session has no department");
     let call = admin(&app, "update_user").await.path("user_id", viewer).if_match(2).json(json!({"department": "Outreach "}));
     assert_eq!(call.await.status, 200, "the same department");
     let call = admin(&app, "update_user").await.path("user_id", viewer).if_match(2).json(json!({"department": "Cardiology"}));
@@ -59,7 +59,7 @@ async fn everybody_sees_themselves_and_colleagues_of_their_department_and_nobody
 }
 
 #[tokio::test]
-async fn a_name_and_a_department_are_changed_and_taken_away() {
+async fn name_and_department_are_changed_and_cleared() {
     let app = App::start().await;
     let user = invited(&app, Acme, "ada@new.example").await;
     let patch = async |version, patch| admin(&app, "update_user").await.path("user_id", user).if_match(version).json(patch).await;
@@ -82,7 +82,7 @@ async fn a_name_and_a_department_are_changed_and_taken_away() {
 }
 
 #[tokio::test]
-async fn a_disabled_user_stops_at_the_next_request_and_one_who_is_enabled_signs_in_anew() {
+async fn disabled_user_is_refused_at_the_next_request_and_enabled_one_signs_in() {
     let app = App::start().await;
     let user = app.user_id(Acme, Role::Viewer);
     let who = app.open_session(Acme, Role::Viewer).await;
@@ -100,15 +100,15 @@ async fn a_disabled_user_stops_at_the_next_request_and_one_who_is_enabled_signs_
     assert_eq!(told, ["session.ended", "user.disabled"]);
 
     let again = about(&app, "disable_user", user).await;
-    assert_eq!((again.status, &again.json["version"]), (200, &json!(2)), "it is so already");
+    assert_eq!((again.status, &again.json["version"]), (200, &json!(2)), "the user is enabled already");
     let enabled = about(&app, "enable_user", user).await;
     assert_eq!((enabled.status, &enabled.json["status"]), (200, &json!("active")));
-    assert_eq!(look().await, 401, "what has ended has ended");
+    assert_eq!(look().await, 401, "an ended session stays ended");
     assert_eq!(get(&app, Birch, user).await.status, 404);
 }
 
 #[tokio::test]
-async fn who_was_disabled_before_coming_is_invited_when_enabled() {
+async fn user_disabled_before_the_first_sign_in_is_invited_when_enabled() {
     let app = App::start().await;
     let user = invited(&app, Acme, "ada@new.example").await;
     assert_eq!(about(&app, "disable_user", user).await.json["status"], "disabled");
@@ -117,7 +117,7 @@ async fn who_was_disabled_before_coming_is_invited_when_enabled() {
 }
 
 #[tokio::test]
-async fn nobody_ends_their_own_account() {
+async fn user_cannot_disable_or_delete_themselves() {
     let app = App::start().await;
     let me = app.user_id(Acme, Role::TenantAdmin);
     for name in ["disable_user", "delete_user"] {
@@ -128,7 +128,7 @@ async fn nobody_ends_their_own_account() {
 }
 
 #[tokio::test]
-async fn of_a_deleted_user_nothing_is_left_but_that_there_was_one() {
+async fn deleted_user_leaves_no_personal_data() {
     let app = App::start().await;
     let user = app.user_id(Acme, Role::Viewer);
     let who = app.open_session(Acme, Role::Viewer).await;
@@ -149,7 +149,7 @@ async fn of_a_deleted_user_nothing_is_left_but_that_there_was_one() {
     names.retain(|name| !name.starts_with("ix_"));
     names.sort_unstable();
     assert_eq!(names, ["created_at", "deleted_at", "pk", "sk", "status", "version"]);
-    // What they were and what was done to them stays on record.
+    // Audit events of their actions, and of actions on them, stay.
     let log = app.audit(Acme).await;
     let event = log.iter().find(|event| event["type"] == "api.delete_user" && event["status"] == 204).unwrap();
     assert_eq!(event["resources"], json!([{"type": "User", "id": user}]));
@@ -157,7 +157,7 @@ async fn of_a_deleted_user_nothing_is_left_but_that_there_was_one() {
 }
 
 #[tokio::test]
-async fn a_users_sessions_are_seen_and_ended_by_an_administrator() {
+async fn administrator_lists_and_ends_a_users_sessions() {
     let app = App::start().await;
     let user = app.user_id(Acme, Role::Provider);
     let first = app.open_session(Acme, Role::Provider).await;

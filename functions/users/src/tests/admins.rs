@@ -1,4 +1,4 @@
-//! A tenant keeps an administrator, whatever its administrators do to one another.
+//! A tenant always keeps an administrator, whatever its administrators do to one another.
 
 use crate::fixture::*;
 use common::{Clock, Grant, Role, UserId};
@@ -14,7 +14,7 @@ async fn second(app: &App) -> UserId {
     viewer
 }
 
-/// What the second administrator does to a user.
+/// A call of the second administrator about a user.
 async fn by_second(app: &App, name: &str, user: UserId) -> testing::Answer {
     let viewer = app.user_id(Acme, Role::Viewer);
     let version = get(app, Acme, viewer).await.json["version"].as_i64().unwrap();
@@ -24,14 +24,14 @@ async fn by_second(app: &App, name: &str, user: UserId) -> testing::Answer {
 }
 
 #[tokio::test]
-async fn the_last_administrator_cannot_be_disabled_deleted_or_lose_the_role() {
+async fn last_administrator_cannot_be_disabled_deleted_or_lose_the_role() {
     let app = App::start().await;
     let (first, second) = (app.user_id(Acme, Role::TenantAdmin), second(&app).await);
-    // Two: one may go.
+    // With two administrators, one may go.
     assert_eq!(by_second(&app, "disable_user", first).await.status, 200);
     assert_eq!(by_second(&app, "enable_user", first).await.status, 200);
     assert_eq!(by_second(&app, "revoke_role", first).await.status, 204);
-    // One is left, and cannot be got rid of by whoever still has a session.
+    // One is left, and a caller with an older session cannot remove them.
     let marketer = app.user_id(Acme, Role::Marketer);
     assert_eq!(grant_by_second(&app, marketer, json!({"valid_until": "2030-01-01T00:00:00Z"})).await.status, 200);
     let who = app.open_session_with(app.tenant_id(Acme), marketer, &[Grant::always(Role::TenantAdmin)]).await;
@@ -40,7 +40,8 @@ async fn the_last_administrator_cannot_be_disabled_deleted_or_lose_the_role() {
         let refused = as_who(&app, who.clone(), name).path("user_id", second).path("role", "tenant_admin").await;
         assert_eq!((refused.status, refused.code()), (409, "last_admin"), "{name}: {}", refused.text);
     }
-    // A grant that ends is no administrator for good: giving the last one theirs for a time is taking it away.
+    // A grant that ends does not count: replacing the last administrator's grant by a limited one would remove the last
+    // administrator.
     let shortened = as_who(&app, who, "grant_role").path("user_id", second).path("role", "tenant_admin");
     let refused = shortened.json(json!({"valid_until": "2030-01-01T00:00:00Z"})).await;
     assert_eq!((refused.status, refused.code()), (409, "last_admin"), "{}", refused.text);
@@ -55,7 +56,7 @@ async fn grant_by_second(app: &App, user: UserId, term: serde_json::Value) -> te
 }
 
 #[tokio::test]
-async fn of_two_administrators_who_take_the_role_from_each_other_one_keeps_it() {
+async fn administrators_who_revoke_each_other_leave_one() {
     let app = App::start().await;
     let (first, second) = (app.user_id(Acme, Role::TenantAdmin), second(&app).await);
     let one = about(&app, "disable_user", second);
@@ -63,19 +64,19 @@ async fn of_two_administrators_who_take_the_role_from_each_other_one_keeps_it() 
     let (one, other) = tokio::join!(one, other);
     let mut statuses = [one.status, other.status];
     statuses.sort_unstable();
-    // Whoever came late was disabled, or had nobody left beside them.
+    // The later call found its caller disabled, or found no other administrator.
     assert_eq!(statuses[0], 200, "{} {}", one.text, other.text);
     assert!([401, 403, 409].contains(&statuses[1]), "{} {}", one.text, other.text);
 }
 
 #[tokio::test]
-async fn an_invited_administrator_does_not_count_until_they_have_come() {
+async fn invited_administrator_does_not_count_before_the_first_sign_in() {
     let app = App::start().await;
     let body = json!({"email": "ada@new.example", "roles": ["tenant_admin"]});
     let invited = admin(&app, "invite_user").await.json(body).await;
     assert_eq!(invited.status, 201, "{}", invited.text);
     let user = invited.json["user_id"].as_str().unwrap();
-    // Somebody who does not count can go.
+    // A user who does not count as administrator can be deleted.
     assert_eq!(about(&app, "delete_user", user).await.status, 204);
     let first = app.user_id(Acme, Role::TenantAdmin);
     let marketer = app.user_id(Acme, Role::Marketer);

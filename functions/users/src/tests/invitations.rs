@@ -1,4 +1,4 @@
-//! Who invites, hears the same whatever the e-mail; and only an e-mail that is one is taken.
+//! The inviting caller gets the same answer for every e-mail, and only a valid e-mail is accepted.
 
 use crate::fixture::*;
 use common::Role;
@@ -6,7 +6,7 @@ use serde_json::json;
 use testing::{Answer, App};
 
 #[tokio::test]
-async fn an_administrator_invites_somebody_who_is_then_in_the_list() {
+async fn administrator_invites_a_user_who_is_then_listed() {
     let app = App::start().await;
     let answer = invite(&app, Acme, "ada@new.example").await;
     let id = answer.json["user_id"].as_str().unwrap();
@@ -40,19 +40,19 @@ async fn an_administrator_invites_somebody_who_is_then_in_the_list() {
 }
 
 #[tokio::test]
-async fn nothing_that_is_kept_shows_an_email_or_a_name() {
+async fn stored_and_logged_data_contains_no_email_or_name() {
     let app = App::start().await;
     invited(&app, Acme, "ada.sentinel@new.example").await;
     let mut kept = serde_json::to_string(&app.log_lines()).unwrap();
     for table in ["RecordsTable", "LedgerTable", "EphemeraTable"] {
         kept += &format!("{:?}", app.dump(table).await);
     }
-    assert!(kept.contains("user.invited"), "the text is that of the tables");
+    assert!(kept.contains("user.invited"), "the text contains the tables' rows");
     assert!(!kept.to_lowercase().contains("sentinel"));
 }
 
 #[tokio::test]
-async fn an_email_that_is_somebodys_is_answered_like_any_other_with_the_same_steps() {
+async fn taken_email_gets_the_same_answer_and_steps_as_a_free_one() {
     let app = App::start().await;
     let mut seen = Vec::new();
     invited(&app, Birch, "warm@up.example").await;
@@ -73,7 +73,7 @@ async fn an_email_that_is_somebodys_is_answered_like_any_other_with_the_same_ste
 }
 
 #[tokio::test]
-async fn what_looks_like_an_email_and_is_none_is_refused() {
+async fn text_that_only_looks_like_an_email_is_refused() {
     let app = App::start().await;
     let wrong = [
         // Cyrillic `а`, fullwidth letters, a zero-width space, a long s, a Kelvin sign, a combining accent, a right-to-left mark.
@@ -94,7 +94,7 @@ async fn what_looks_like_an_email_and_is_none_is_refused() {
         "ada",
     ];
     for email in wrong {
-        // As long as the strict limit wants.
+        // The clock advances as the strict rate limit requires.
         let answer = invite(&app, Acme, email).await;
         assert_eq!(answer.status, 422, "{email:?}: {}", answer.text);
         assert_eq!((&answer.json["errors"][0]["field"], &answer.json["errors"][0]["code"]), (&json!("email"), &json!("invalid")));
@@ -104,7 +104,7 @@ async fn what_looks_like_an_email_and_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn nobody_is_invited_as_what_a_tenant_does_not_give_to_people() {
+async fn invitation_with_a_role_not_for_people_is_refused() {
     let app = App::start().await;
     for (roles, field) in [
         (json!([]), "roles"),
@@ -126,7 +126,7 @@ async fn nobody_is_invited_as_what_a_tenant_does_not_give_to_people() {
 }
 
 #[tokio::test]
-async fn who_has_not_come_is_written_to_again_and_who_has_is_not() {
+async fn invitation_is_resent_only_before_the_first_sign_in() {
     let app = App::start().await;
     let user = invited(&app, Acme, "ada@new.example").await;
     assert_eq!(about(&app, "resend_invitation", user).await.status, 204);

@@ -1,4 +1,4 @@
-//! An administrator sees that a user's address gets no mail, and has it get mail again.
+//! An administrator sees that a user's address gets no mail, and lifts the suppression.
 
 use crate::fixture::*;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -9,7 +9,7 @@ use testing::App;
 
 type Item = HashMap<String, AttributeValue>;
 
-/// Where the suppression of a user's address lies.
+/// The place of the suppression of a user's address.
 async fn place(app: &App, user: UserId) -> String {
     let directory = format!("{}#DIRECTORY#{user}", TenantId::PLATFORM);
     let item = app.dump("RecordsTable").await.into_iter().find(|item| item["pk"].as_s() == Ok(&directory)).unwrap();
@@ -27,7 +27,7 @@ async fn suppression(app: &App, user: UserId) -> Option<Item> {
 }
 
 #[tokio::test]
-async fn a_suppression_is_shown_and_lifted_and_both_are_on_record() {
+async fn suppression_is_shown_and_lifted_and_both_are_audited() {
     for because in ["bounced", "complained"] {
         let app = App::start().await;
         let viewer = app.user_id(Acme, Role::Viewer);
@@ -46,16 +46,16 @@ async fn a_suppression_is_shown_and_lifted_and_both_are_on_record() {
         let event = log.iter().find(|event| event["type"] == "api.lift_mail_suppression").unwrap();
         assert_eq!((&event["changes"], &event["outcome"]), (&json!(["mail_suppression"]), &json!("success")));
         assert!(event["resources"].as_array().unwrap().contains(&json!({"type": "User", "id": viewer})));
-        // The other tenant's stays, and its log is silent.
+        // The other tenant's suppression stays, and its audit log has no event.
         assert!(suppression(&app, app.user_id(Birch, Role::Viewer)).await.is_some());
         assert_eq!(app.audit(Birch).await, log_of_birch);
-        // Nothing to lift is nothing to do.
+        // Lifting a suppression that does not exist has no effect.
         assert_eq!(about(&app, "lift_mail_suppression", viewer).await.status, 200);
     }
 }
 
 #[tokio::test]
-async fn a_suppression_of_an_unknown_reason_is_shown_as_a_complaint_and_lifted() {
+async fn suppression_of_an_unknown_reason_is_shown_as_complaint_and_lifted() {
     let app = App::start().await;
     let viewer = app.user_id(Acme, Role::Viewer);
     suppress(&app, viewer, "later_word").await;
@@ -65,7 +65,7 @@ async fn a_suppression_of_an_unknown_reason_is_shown_as_a_complaint_and_lifted()
 }
 
 #[tokio::test]
-async fn only_administrators_of_the_users_own_tenant_see_or_lift_it() {
+async fn suppression_is_visible_only_to_administrators_of_the_users_tenant() {
     let app = App::start().await;
     let viewer = app.user_id(Acme, Role::Viewer);
     suppress(&app, viewer, "bounced").await;
@@ -78,9 +78,10 @@ async fn only_administrators_of_the_users_own_tenant_see_or_lift_it() {
     assert!(suppression(&app, viewer).await.is_some());
 }
 
-/// Inviting an address makes a member, and nobody its owner: what is known of another user's address is not told or changed.
+/// An invitation creates a member but does not prove that they own the address. So it neither shows nor changes the data of
+/// another user's address.
 #[tokio::test]
-async fn whoever_invites_anothers_address_neither_sees_nor_lifts_its_suppression() {
+async fn inviting_anothers_address_does_not_show_or_lift_its_suppression() {
     let app = App::start().await;
     let other = app.user_id(Birch, Role::Marketer);
     suppress(&app, other, "complained").await;

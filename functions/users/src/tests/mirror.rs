@@ -1,4 +1,4 @@
-//! Cognito, the directory and the mailbox follow the membership, whatever goes wrong on the way. Cognito is MiniStack's.
+//! Cognito, the directory and the mailbox follow the membership, with faults at every step. Cognito is emulated by MiniStack.
 
 use crate::fixture::*;
 use aws_sdk_dynamodb::types::AttributeValue::S;
@@ -7,7 +7,7 @@ use serde_json::json;
 use testing::{App, Deliveries, Fault};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invited_user_is_in_the_pool_and_has_a_password_by_mail() {
+async fn invited_user_is_in_the_pool_and_gets_a_password_by_mail() {
     let app = App::with_cognito().await;
     let email = fresh(&app, "ada");
     let user = invited(&app, Acme, &email).await;
@@ -26,7 +26,7 @@ async fn an_invited_user_is_in_the_pool_and_has_a_password_by_mail() {
     );
     assert_eq!(challenge(&app, &email, &password).await, "NEW_PASSWORD_REQUIRED");
 
-    // It is kept nowhere, and the mail is on record.
+    // The password is stored nowhere, and the mail is audited.
     let mut kept = serde_json::to_string(&app.log_lines()).unwrap() + &serde_json::to_string(&app.audit(Acme).await).unwrap();
     for table in ["RecordsTable", "LedgerTable", "EphemeraTable", "KeysTable"] {
         kept += &format!("{:?}", app.dump(table).await);
@@ -39,7 +39,7 @@ async fn an_invited_user_is_in_the_pool_and_has_a_password_by_mail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn told_three_times_and_in_any_order_there_is_one_user_and_a_mail_for_each_reason() {
+async fn repeated_and_reordered_events_make_one_user_and_one_mail_each() {
     let app = App::with_cognito().await;
     for seed in 0..4 {
         let email = fresh(&app, &format!("ada{seed}"));
@@ -60,7 +60,7 @@ async fn told_three_times_and_in_any_order_there_is_one_user_and_a_mail_for_each
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_any_await_it_is_repaired_by_the_next_delivery_with_one_mail_more_at_most() {
+async fn delivery_killed_at_any_await_is_completed_by_the_next() {
     let app = App::with_cognito().await;
     let (mut twice, mut deaths) = (0, 0);
     for polls in (0..).map(|i| i * 4) {
@@ -68,7 +68,7 @@ async fn killed_at_any_await_it_is_repaired_by_the_next_delivery_with_one_mail_m
         let user = invited(&app, Acme, &email).await;
         let mut queues = queues(&app);
         queues.collect().await;
-        // Others' events are old news by now.
+        // The events of other users have been handled before.
         while queues.len() > 1 {
             queues.step().await;
         }
@@ -85,13 +85,13 @@ async fn killed_at_any_await_it_is_repaired_by_the_next_delivery_with_one_mail_m
             break;
         }
         deaths += 1;
-        assert!(polls < 2_000, "it ends");
+        assert!(polls < 2_000, "the loop ends");
     }
-    assert!(deaths > 3 && twice < deaths, "{deaths} died, {twice} were written to twice");
+    assert!(deaths > 3 && twice < deaths, "{deaths} were killed, {twice} sent two mails");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whichever_call_is_lost_the_message_comes_again_and_completes_it() {
+async fn failed_call_anywhere_is_repaired_by_the_redelivery() {
     let app = App::with_cognito().await;
     for (nth, (to, fault)) in [
         ("AdminCreateUser", Fault::LostAnswer),
@@ -106,7 +106,7 @@ async fn whichever_call_is_lost_the_message_comes_again_and_completes_it() {
     {
         let email = fresh(&app, &format!("ada{nth}"));
         let user = invited(&app, Acme, &email).await;
-        // As often as one delivery asks.
+        // One delivery makes this many tries.
         app.wire().fail(to, 0, 3, fault);
         let mut queues = queues(&app);
         queues.settle().await;
@@ -119,7 +119,7 @@ async fn whichever_call_is_lost_the_message_comes_again_and_completes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_pool_follows_an_account_until_nothing_is_left_of_it() {
+async fn pool_follows_the_account_until_it_is_deleted() {
     let app = App::with_cognito().await;
     let email = fresh(&app, "ada");
     let user = invited(&app, Acme, &email).await;
@@ -145,7 +145,7 @@ async fn the_pool_follows_an_account_until_nothing_is_left_of_it() {
     let left =
         |items: Vec<std::collections::HashMap<String, _>>| format!("{items:?}").matches(&format!("DIRECTORY#{user}")).count();
     assert_eq!(left(app.dump("RecordsTable").await), 0);
-    // What is told again afterwards brings nobody back.
+    // Events that arrive again afterwards do not restore the user.
     let mut again = queues(&app);
     again.settle().await;
     assert!(in_pool(&app, user).await.is_none());
@@ -153,7 +153,7 @@ async fn the_pool_follows_an_account_until_nothing_is_left_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_taken_email_makes_nobody_and_its_owner_is_told() {
+async fn taken_email_creates_no_pool_user_and_its_owner_gets_a_mail() {
     let app = App::with_cognito().await;
     let email = app.email(Acme, Role::Marketer);
     let (owner, ghost) = (app.user_id(Acme, Role::Marketer), invited(&app, Birch, &email).await);
@@ -164,19 +164,19 @@ async fn a_taken_email_makes_nobody_and_its_owner_is_told() {
     assert!(!mails[0].to_string().contains("birch"), "{}", mails[0]);
     assert_eq!(in_pool(&app, owner).await.unwrap()["Enabled"], true);
     assert_eq!(get(&app, Acme, owner).await.json["version"], 1);
-    // To whoever invited it looks like an invitation that nobody has accepted, whatever they do.
+    // For the inviting tenant it looks like an invitation that was not accepted, for every further action.
     assert_eq!(get(&app, Birch, ghost).await.json["status"], "invited");
     for name in ["resend_invitation", "reset_user_password", "disable_user", "enable_user", "delete_user"] {
         let answer = call(&app, Birch, Role::TenantAdmin, name).await.path("user_id", ghost).await;
         assert!([200, 204].contains(&answer.status), "{name}: {}", answer.text);
         settle(&app).await;
     }
-    assert_eq!(mails_to(&app, &email).len(), 1, "the owner is told once");
+    assert_eq!(mails_to(&app, &email).len(), 1, "the owner gets one mail");
     assert_eq!(in_pool(&app, owner).await.unwrap()["Enabled"], true);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_of_who_invited_shows_no_difference_between_a_free_email_and_a_taken_one() {
+async fn audit_log_of_the_inviting_tenant_is_the_same_for_a_taken_email() {
     let app = App::with_cognito().await;
     let mut seen = Vec::new();
     for email in [fresh(&app, "ada"), app.email(Acme, Role::Marketer), app.email(Birch, Role::Marketer)] {
@@ -200,7 +200,7 @@ async fn the_log_of_who_invited_shows_no_difference_between_a_free_email_and_a_t
             ])
         };
         let mut events: Vec<_> = app.audit(Birch).await.iter().filter(about).map(shown).collect();
-        // Ids of one millisecond may be in either order.
+        // Ids within one millisecond may be in either order.
         events.sort_by_key(ToString::to_string);
         assert_eq!(events.iter().filter(|event| event[0] == "job.mirror_user").count(), 3, "{events:?}");
         seen.push((log, events));
@@ -209,11 +209,11 @@ async fn the_log_of_who_invited_shows_no_difference_between_a_free_email_and_a_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_tenants_that_invite_one_person_at_once_one_has_them() {
+async fn email_invited_by_two_tenants_at_once_belongs_to_one() {
     let app = App::with_cognito().await;
     for seed in 0..3 {
         let email = fresh(&app, &format!("ada{seed}"));
-        // Written in two ways, and one person all the same.
+        // The same e-mail in two spellings belongs to one person.
         let (here, there) = (invited(&app, Acme, &email).await, invited(&app, Birch, &email.to_uppercase()).await);
         let mut queues = queues(&app).copies(2).shuffled(seed);
         queues.settle().await;
@@ -231,7 +231,7 @@ async fn of_two_tenants_that_invite_one_person_at_once_one_has_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_email_is_free_as_soon_as_its_user_is_deleted_whoever_is_heard_first() {
+async fn email_of_a_deleted_user_is_free_for_any_order_of_events() {
     let app = App::with_cognito().await;
     for seed in 0..3 {
         let email = fresh(&app, &format!("ada{seed}"));
@@ -250,7 +250,7 @@ async fn an_email_is_free_as_soon_as_its_user_is_deleted_whoever_is_heard_first(
     }
 }
 
-/// A queue of one message: the one that was told of this schema about this user.
+/// A queue with one message: the event of this schema about this user.
 async fn only<'a>(app: &'a App, schema: &str, user: UserId) -> Deliveries<'a> {
     let (mut all, mut one, user) = (queues(app), queues(app), user.to_string());
     all.collect().await;
@@ -259,18 +259,18 @@ async fn only<'a>(app: &'a App, schema: &str, user: UserId) -> Deliveries<'a> {
     one
 }
 
-/// Invites somebody who is disabled before anybody has written to them.
+/// Invites a user and disables them before any mail is sent.
 async fn disabled_before_the_mail(app: &App, name: &str) -> (String, UserId) {
     let email = fresh(app, name);
     let user = invited(app, Acme, &email).await;
     about(app, "disable_user", user).await;
     settle(app).await;
-    assert_eq!(mails_to(app, &email).len(), 0, "a disabled user is not written to");
+    assert_eq!(mails_to(app, &email).len(), 0, "a disabled user gets no mail");
     (email, user)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn user_who_was_disabled_before_the_invitation_was_mailed_gets_it_once_when_enabled() {
+async fn invitation_of_a_disabled_user_is_mailed_once_when_enabled() {
     let app = App::with_cognito().await;
     for seed in 0..3 {
         let (email, user) = disabled_before_the_mail(&app, &format!("ada{seed}")).await;
@@ -281,7 +281,7 @@ async fn user_who_was_disabled_before_the_invitation_was_mailed_gets_it_once_whe
         let mails = mails_to(&app, &email);
         assert_eq!((mails.len(), subject(&mails[0])), (1, "Your invitation"), "seed {seed}");
         assert_eq!(challenge(&app, &email, &password_in(&mails[0])).await, "NEW_PASSWORD_REQUIRED", "seed {seed}");
-        // Neither the next time, nor where it was mailed to begin with.
+        // No further mail follows, neither at the next enabling nor for a user who was mailed at first.
         for name in ["disable_user", "enable_user"] {
             about(&app, name, user).await;
             settle(&app).await;
@@ -292,7 +292,7 @@ async fn user_who_was_disabled_before_the_invitation_was_mailed_gets_it_once_whe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn user_whose_mail_was_dropped_before_debts_were_noted_gets_it_when_enabled() {
+async fn invitation_dropped_by_an_older_version_is_mailed_when_enabled() {
     let app = App::with_cognito().await;
     let (email, user) = disabled_before_the_mail(&app, "ada").await;
     let delete = app.raw().delete_item().table_name(&app.provisioned().tables["RecordsTable"]);
@@ -304,7 +304,7 @@ async fn user_whose_mail_was_dropped_before_debts_were_noted_gets_it_when_enable
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn letter_that_came_due_while_its_user_was_disabled_is_written_when_they_are_enabled() {
+async fn mail_due_while_its_user_was_disabled_is_sent_when_enabled() {
     let app = App::with_cognito().await;
     for (name, expected) in [("resend_invitation", "Your invitation"), ("reset_user_password", "Your temporary password")] {
         let email = fresh(&app, &format!("ada.{name}").replace('_', "-"));
@@ -323,7 +323,7 @@ async fn letter_that_came_due_while_its_user_was_disabled_is_written_when_they_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn owner_of_a_taken_email_is_told_once_when_the_invited_user_is_enabled() {
+async fn owner_of_a_taken_email_gets_one_mail_when_the_invited_is_enabled() {
     let app = App::with_cognito().await;
     let email = app.email(Acme, Role::Viewer);
     let ghost = invited(&app, Birch, &email).await;
@@ -336,7 +336,7 @@ async fn owner_of_a_taken_email_is_told_once_when_the_invited_user_is_enabled() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn enabling_that_is_killed_or_cut_off_is_completed_with_one_mail_more_at_most() {
+async fn interrupted_enabling_is_completed_with_at_most_one_more_mail() {
     let app = App::with_cognito().await;
     let (email, user) = disabled_before_the_mail(&app, "ada").await;
     about(&app, "enable_user", user).await;
@@ -347,7 +347,7 @@ async fn enabling_that_is_killed_or_cut_off_is_completed_with_one_mail_more_at_m
     let calls = app.calls();
     let (dynamodb, cognito) = (calls.dynamodb.len(), calls.cognito.len());
     assert!(dynamodb > 5 && cognito > 2, "{calls:?}");
-    // It dies at each of its calls: before it is carried out.
+    // The consumer is killed at each of its calls, before the call is carried out.
     for (service, count) in [("dynamodb", dynamodb), ("cognito", cognito)] {
         for call in 0..count {
             let at = format!("killed at call {call} of {service}");
@@ -387,9 +387,9 @@ async fn enabling_that_is_killed_or_cut_off_is_completed_with_one_mail_more_at_m
     }
 }
 
-/// Whoever hears of the enabling finds nothing owed, and nobody else would write.
+/// The consumer of the enabling finds nothing owed, so without the check no mail would be sent.
 #[tokio::test(flavor = "multi_thread")]
-async fn letter_of_a_user_who_is_enabled_while_it_is_noted_as_owed_is_written() {
+async fn owed_mail_is_sent_if_its_user_is_enabled_concurrently() {
     let app = App::with_cognito().await;
     for (name, schema, expected) in [
         ("resend_invitation", "user.invitation_resent", "Your invitation"),
@@ -409,7 +409,7 @@ async fn letter_of_a_user_who_is_enabled_while_it_is_noted_as_owed_is_written() 
                 () = held.arrived() => {}
             }
             about(&app, "enable_user", user).await;
-            // It is heard before the letter is owed, and not again.
+            // The event is handled before the mail is owed, and does not arrive again.
             only(&app, "user.enabled", user).await.step().await;
             held.let_go();
             owing.await;

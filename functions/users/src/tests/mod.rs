@@ -1,4 +1,4 @@
-//! What holds of users beyond one endpoint's answer.
+//! Properties of users beyond the answer of one endpoint.
 
 mod accounts;
 mod admins;

@@ -1,4 +1,4 @@
-//! What somebody may do, as the policies say it.
+//! The permissions of a caller, according to the policies.
 
 use crate::fixture::*;
 use common::Role;
@@ -12,7 +12,7 @@ async fn permissions(app: &App, role: Role) -> Vec<Value> {
 }
 
 fn of<'a>(items: &'a [Value], action: &str) -> &'a Value {
-    items.iter().find(|item| item["action"] == action).unwrap_or_else(|| panic!("nothing of {action}"))
+    items.iter().find(|item| item["action"] == action).unwrap_or_else(|| panic!("no answer for {action}"))
 }
 
 async fn check(app: &App, role: Role, checks: Value) -> testing::Answer {
@@ -20,7 +20,7 @@ async fn check(app: &App, role: Role, checks: Value) -> testing::Answer {
 }
 
 #[tokio::test]
-async fn what_a_role_may_do_is_what_the_matrix_says() {
+async fn permissions_of_each_role_match_the_matrix() {
     const MATRIX: &str = include_str!("../../../../policies/matrix.txt");
     let app = App::start().await;
     let mut lines = MATRIX.lines();
@@ -38,7 +38,7 @@ async fn what_a_role_may_do_is_what_the_matrix_says() {
 }
 
 #[tokio::test]
-async fn what_is_missing_now_is_named() {
+async fn missing_condition_is_named_in_the_answer() {
     let app = App::start().await;
     let who = app.open_session(Acme, Role::TenantAdmin).await;
     let ask = async || as_who(&app, who.clone(), "view_permissions").await.json["items"].as_array().unwrap().clone();
@@ -52,7 +52,7 @@ async fn what_is_missing_now_is_named() {
 }
 
 #[tokio::test]
-async fn a_check_says_which_policy_decided() {
+async fn check_returns_the_deciding_policy() {
     let app = App::start().await;
     let checks = json!([
         {"action": "listShipments", "resource": {"type": "Shipments"}},
@@ -66,7 +66,7 @@ async fn a_check_says_which_policy_decided() {
     assert_eq!(
         answer.json["results"],
         json!([
-            // No purpose of use is stated here.
+            // The request states no purpose of use.
             {"allowed": false, "policies": ["guard.purpose_of_use"]},
             {"allowed": false, "policies": ["guard.purpose_of_use"]},
             {"allowed": true, "policies": ["users.self"]},
@@ -85,7 +85,7 @@ async fn a_check_says_which_policy_decided() {
 }
 
 #[tokio::test]
-async fn a_check_tells_nothing_of_what_exists() {
+async fn check_does_not_reveal_which_resources_exist() {
     let app = App::start().await;
     let theirs = app.user_id(Birch, Role::Viewer);
     let nobody = common::UserId::new(common::Clock::now(app.clock()));
@@ -101,7 +101,7 @@ async fn a_check_tells_nothing_of_what_exists() {
 }
 
 #[tokio::test]
-async fn questions_that_nobody_can_ask_are_refused() {
+async fn invalid_questions_are_refused() {
     let app = App::start().await;
     let one = json!({"action": "listUsers", "resource": {"type": "Users"}});
     let cases = [
@@ -120,7 +120,7 @@ async fn questions_that_nobody_can_ask_are_refused() {
 }
 
 #[tokio::test]
-async fn roles_are_described_and_their_need_of_a_second_factor_is_the_policys() {
+async fn listed_roles_require_mfa_as_in_the_policy() {
     let app = App::start().await;
     let answer = admin(&app, "list_roles").await.await;
     let roles = answer.json["items"].as_array().unwrap();

@@ -1,4 +1,4 @@
-//! Roles: given for a time or for good, taken away, and at once in force.
+//! Roles: granted for a term or permanently, revoked, and effective immediately.
 
 use crate::fixture::*;
 use common::{Clock, Grant, Role};
@@ -7,7 +7,7 @@ use std::{future::IntoFuture, pin::pin, task::Poll, time::Duration};
 use testing::App;
 
 #[tokio::test]
-async fn a_role_is_given_and_taken_and_each_holds_at_the_next_request() {
+async fn granted_and_revoked_roles_take_effect_at_the_next_request() {
     let app = App::start().await;
     let user = app.user_id(Acme, Role::Viewer);
     let who = app.open_session(Acme, Role::Viewer).await;
@@ -16,10 +16,10 @@ async fn a_role_is_given_and_taken_and_each_holds_at_the_next_request() {
     let given = grant(&app, user, "auditor", json!({})).await;
     assert_eq!((given.status, &given.json["roles"], &given.json["version"]), (200, &json!(["viewer", "auditor"]), &json!(2)));
     assert_eq!(list().await, 200);
-    assert_eq!(grant(&app, user, "auditor", json!({})).await.json["version"], 2, "it is so already");
+    assert_eq!(grant(&app, user, "auditor", json!({})).await.json["version"], 2, "nothing changes");
     assert_eq!(revoke(&app, user, "auditor").await.status, 204);
     assert_eq!(list().await, 403);
-    assert_eq!(revoke(&app, user, "auditor").await.status, 204, "it is so already");
+    assert_eq!(revoke(&app, user, "auditor").await.status, 204, "nothing changes");
     let told: Vec<_> = events(&app, Acme).await.into_iter().map(|(schema, _)| schema).collect();
     assert_eq!(told, ["user.roles_changed", "user.roles_changed"]);
     let log = app.audit(Acme).await;
@@ -29,7 +29,7 @@ async fn a_role_is_given_and_taken_and_each_holds_at_the_next_request() {
 }
 
 #[tokio::test]
-async fn a_role_for_a_time_holds_in_that_time_and_at_no_other() {
+async fn role_with_a_term_is_valid_only_within_it() {
     let app = App::start().await;
     let user = app.user_id(Acme, Role::Viewer);
     let who = app.open_session(Acme, Role::Viewer).await;
@@ -44,14 +44,14 @@ async fn a_role_for_a_time_holds_in_that_time_and_at_no_other() {
         app.clock().advance(Duration::from_secs(4 * 60));
     }
     assert_eq!(seen, [403, 403, 200, 403], "at 0, 4, 8 and 12 minutes");
-    // A grant that has ended gives nothing, and is still shown.
+    // An ended grant gives no permission and is still shown.
     let shown = get(&app, Acme, user).await;
     assert_eq!(shown.json["roles"], json!(["viewer"]));
     assert_eq!(shown.json["grants"][1]["role"], "auditor");
 }
 
 #[tokio::test]
-async fn a_term_that_is_none_is_refused() {
+async fn invalid_term_is_refused() {
     let app = App::start().await;
     let user = app.user_id(Acme, Role::Viewer);
     let year = |year: u32| format!("{year}-01-01T00:00:00Z");
@@ -69,7 +69,7 @@ async fn a_term_that_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn nobody_gives_themselves_a_role_nor_makes_an_operator_nor_a_program_of_a_person() {
+async fn own_role_operator_role_and_api_role_cannot_be_granted() {
     let app = App::start().await;
     let (me, viewer) = (app.user_id(Acme, Role::TenantAdmin), app.user_id(Acme, Role::Viewer));
     for role in ["auditor", "provider", "tenant_admin"] {
@@ -90,11 +90,11 @@ async fn nobody_gives_themselves_a_role_nor_makes_an_operator_nor_a_program_of_a
 }
 
 #[tokio::test]
-async fn roles_and_invitations_want_a_second_factor_of_the_last_ten_minutes() {
+async fn granting_and_inviting_need_a_second_factor_within_ten_minutes() {
     let app = App::start().await;
     let who = app.open_session(Acme, Role::TenantAdmin).await;
     let viewer = app.user_id(Acme, Role::Viewer);
-    // Busy in between, so that the session does not idle.
+    // A request in between keeps the session from becoming idle.
     app.clock().advance(Duration::from_secs(601));
     let body = json!({"email": "ada@new.example", "roles": ["tenant_admin"]});
     let call = |name| as_who(&app, who.clone(), name).path("user_id", viewer).path("role", "auditor");
@@ -107,12 +107,12 @@ async fn roles_and_invitations_want_a_second_factor_of_the_last_ten_minutes() {
     ] {
         assert_eq!((refused.status, refused.code()), (403, "step_up_required"), "{}", refused.text);
     }
-    assert_eq!(call("disable_user").await.status, 200, "whoever fears for an account stops it at once");
+    assert_eq!(call("disable_user").await.status, 200, "disabling an account needs no recent second factor");
 }
 
-/// The session says what the caller may do when the request begins; the commit, that it is still so.
+/// The session determines the caller's permissions at the start of the request; the commit checks that they are unchanged.
 #[tokio::test]
-async fn a_role_that_is_revoked_in_the_middle_of_a_request_writes_nothing() {
+async fn request_writes_nothing_if_its_role_is_revoked_meanwhile() {
     let app = App::start().await;
     let marketer = app.user_id(Acme, Role::Marketer);
     assert_eq!(grant(&app, marketer, "tenant_admin", json!({})).await.status, 200);
@@ -121,9 +121,9 @@ async fn a_role_that_is_revoked_in_the_middle_of_a_request_writes_nothing() {
     let viewer = app.user_id(Acme, Role::Viewer);
     app.reset_calls();
     let mut change = pin!(as_who(&app, who, "disable_user").path("user_id", viewer).into_future());
-    // Until its session has been touched, and its target read.
+    // Runs the request until its session has been read and updated and its target has been read.
     std::future::poll_fn(|cx| {
-        assert!(change.as_mut().poll(cx).is_pending(), "the change is under way");
+        assert!(change.as_mut().poll(cx).is_pending(), "the change is not finished");
         let calls = app.calls().dynamodb;
         if calls.iter().any(|call| call.ends_with("GetItem")) { Poll::Ready(()) } else { Poll::Pending }
     })
