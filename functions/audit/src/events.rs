@@ -1,10 +1,10 @@
-//! What this domain publishes.
+//! The events that this domain publishes.
 
 use common::{Event, Finding, Schema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The sealed log is not what it was.
+/// The sealed log was altered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TamperDetected {
     /// `tampered_segment`, `tampered_head` or `tampered_checkpoint`.

@@ -1,4 +1,4 @@
-//! A tenant's log in tests: events happen, the sealer is woken, and what it sealed is read as an auditor reads it.
+//! A tenant's log in tests: creates events, wakes the sealer, and reads the sealed log as an auditor does.
 
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use common::{Clock, EventId, TenantId, Timestamp};
@@ -12,7 +12,7 @@ use testing::{App, Tenant};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// An audit event that a function might have written.
+/// An audit event in the form that a function writes.
 pub(crate) fn event(tenant: TenantId, id: EventId, at: Timestamp) -> Event {
     let event = json!({
         "format": 1, "event_id": id, "tenant_id": tenant, "sequence": null, "occurred_at": at, "type": "api.synthetic",
@@ -36,7 +36,7 @@ fn item(event: &Event) -> Item {
     ])
 }
 
-/// Lets `n` events happen, a millisecond apart.
+/// Writes `n` events, a millisecond apart.
 pub(crate) async fn happen(app: &App, tenant: Tenant, n: usize) -> Vec<String> {
     let tenant = app.tenant_id(tenant);
     let mut items = Vec::new();
@@ -56,7 +56,7 @@ pub(crate) async fn happen(app: &App, tenant: Tenant, n: usize) -> Vec<String> {
     ids
 }
 
-/// Puts an item into the ledger table, past everything.
+/// Puts an item directly into the ledger table.
 pub(crate) async fn put(app: &App, item: Item) {
     app.raw().put_item().table_name(&app.provisioned().tables["LedgerTable"]).set_item(Some(item)).send().await.unwrap();
 }
@@ -79,7 +79,7 @@ pub(crate) fn counted(tenant: TenantId, at: Timestamp, count: u32, settles_at: T
     item
 }
 
-/// Wakes a tenant's sealer. Whether it did its work.
+/// Wakes a tenant's sealer; returns whether it succeeded.
 pub(crate) async fn wake(app: &App, tenant: Tenant) -> bool {
     let partition = format!("{}#AUDIT", app.tenant_id(tenant));
     let message = json!({"Records": [{
@@ -100,7 +100,7 @@ pub(crate) fn segment_object(app: &App, tenant: Tenant, first: u64) -> String {
     format!("segments/{}/{first:012}.jsonl", app.tenant_id(tenant))
 }
 
-/// The sealed log in its first versions, verified from its beginning.
+/// The sealed log in the first versions of its objects, verified from its beginning.
 pub(crate) fn sealed(app: &App, tenant: Tenant) -> (Head, Vec<Event>) {
     let id = app.tenant_id(tenant).to_string();
     let mut head = Head::empty(Word::parse(id.as_str()).unwrap());
@@ -120,7 +120,7 @@ pub(crate) async fn unsealed(app: &App, tenant: Tenant) -> Vec<String> {
     of_tenant.map(|item| item["sk"].as_s().unwrap().clone()).collect()
 }
 
-/// Asserts that exactly these events are sealed, each once, in a log that stands, and that none is left.
+/// Asserts that exactly these events are sealed, each once, in a valid log, and that none is left unsealed.
 pub(crate) async fn assert_sealed_once(app: &App, tenant: Tenant, expected: &[String], when: &str) {
     let (head, events) = sealed(app, tenant);
     let ids: Vec<_> = events.iter().map(|event| event.event_id.to_string()).collect();

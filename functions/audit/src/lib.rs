@@ -1,10 +1,9 @@
-//! The audit log after the event: sealed into segments that nobody can take back, signed, watched, and shown to those who may
-//! see it.
+//! The audit log: events are sealed into immutable segments, signed, verified, and shown to callers who may see them.
 //!
-//! What happened lies among the unsealed events of its tenant until [`consumers::SealAudit`] gives it its place.
-//! [`schedules::SignCheckpoint`] signs where the log has come to, after it has read again what is new;
-//! [`schedules::VerifyAudit`] reads samples of what is old. Both raise a finding where the log is not what it was. The format,
-//! and what an auditor verifies without us, is in `ledger` and `docs/audit-format.md`.
+//! An event is among the unsealed events of its tenant until [`consumers::SealAudit`] seals it. [`schedules::SignCheckpoint`]
+//! reads the new segments again and signs a checkpoint. [`schedules::VerifyAudit`] reads samples of old segments again. Both
+//! raise a finding if the log was altered. The format and the auditor's own verification are in `ledger` and
+//! `docs/audit-format.md`.
 
 pub mod consumers;
 pub mod endpoints;

@@ -1,4 +1,4 @@
-//! The business: what a notification is, who wants which, and when they want to be left alone.
+//! The business rules: notifications, the users who get them, and their quiet hours.
 
 mod digest_times;
 mod id;
@@ -15,10 +15,10 @@ use common::{EventId, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What a notification is about: a type and an id, from which the API tells the rest to whoever may see it.
+/// The subject of a notification: a type and an id. The API returns the details to callers who may see them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Subject {
-    /// Cedar's name of its type, as `Shipment`.
+    /// Cedar's name of its type, such as `Shipment`.
     #[serde(rename = "type")]
     pub kind: String,
     pub id: String,
@@ -30,11 +30,11 @@ pub struct Notification {
     pub id: NotificationId,
     pub kind: Kind,
     pub subject: Subject,
-    /// The domain event that it tells of.
+    /// The domain event that caused it.
     pub event: EventId,
     pub created_at: Timestamp,
     pub read_at: Option<Timestamp>,
-    /// Whether it goes to open sockets: decided when it was stored, by preferences and quiet hours of that moment.
+    /// Whether it is pushed to open sockets. Preferences and quiet hours decided this when it was stored.
     pub push: bool,
     pub pushed_at: Option<Timestamp>,
     /// Whether a digest counts it.

@@ -1,11 +1,11 @@
-//! What this domain hears: its own view of others' events, no more of each than it needs.
+//! The events that this domain consumes, each with only the members that it needs.
 
 use common::{Event, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 common::id! {
-    /// A shipment, of which this domain knows nothing but its id.
+    /// A shipment. This domain only uses its id.
     pub struct ShipmentId = "shp"
 }
 
@@ -31,21 +31,21 @@ pub struct ShipmentVoided {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ShipmentStatusChanged {
     pub shipment_id: ShipmentId,
-    /// A status that is not known here is one that no trigger names.
+    /// No trigger matches a status that is unknown here.
     pub to: String,
     pub created_by: UserId,
     pub assigned_to: Option<UserId>,
 }
 
-/// The sealed log of a tenant does not agree with itself. Where, its auditors are told by the API.
+/// The sealed log of a tenant is inconsistent. The API shows its auditors where.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct AuditTamperDetected {}
 
-/// The agreement without which there is no health information ends soon, or has ended.
+/// The business associate agreement, which is required for health information, ends soon or has ended.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct BaaExpiring {}
 
-/// The tenant was suspended, and is active again.
+/// The tenant is active again after a suspension.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct OrganizationReactivated {}
 
@@ -72,7 +72,7 @@ impl Event for OrganizationReactivated {
 }
 
 common::messages! {
-    /// What notifications are made of.
+    /// The events that become notifications.
     pub enum Heard {
         Created(ShipmentCreated),
         Updated(ShipmentUpdated),

@@ -1,4 +1,4 @@
-//! What this domain's tests share: events as others publish them, users who listen, and what they were told.
+//! Helpers that this domain's tests share: published events, connected users, and the notifications that they get.
 
 use crate::{consumers::CONSUMERS, endpoints::ALL, schedules::SCHEDULES, sockets::SOCKETS};
 use aws_sdk_dynamodb::types::AttributeValue::{N, S};
@@ -9,14 +9,14 @@ use testing::{Answer, App, Call, Deliveries, Tenant};
 
 pub(crate) use testing::Tenant::{Acme, Birch};
 
-/// A domain event as the bus brings it, of an id of its own.
+/// A domain event as the bus delivers it, with its own id.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
     pub(crate) id: EventId,
     pub(crate) body: Value,
 }
 
-/// `schema` with `payload`, done by `actor` in `tenant`.
+/// An event `schema` with `payload` in `tenant`, whose actor is `actor`.
 pub(crate) fn told(app: &App, tenant: TenantId, actor: &str, schema: &str, payload: Value) -> Told {
     let now = app.clock().now();
     let id = EventId::new(now);
@@ -40,7 +40,7 @@ pub(crate) fn shipment(app: &App) -> String {
     crate::events::ShipmentId::new(app.clock().now()).to_string()
 }
 
-/// A shipment of Acme's marketer has a new status.
+/// A status change of a shipment that belongs to Acme's marketer.
 pub(crate) fn status_changed(app: &App, to: &str) -> Told {
     let payload = json!({
         "shipment_id": shipment(app),
@@ -68,7 +68,7 @@ pub(crate) async fn deliver(app: &App, events: &[Told]) {
     assert_eq!(queues.dead(), []);
 }
 
-/// A call of an endpoint in a session of its own, whose budget is whole.
+/// A call of an endpoint in a new session, whose rate limit is not used yet.
 pub(crate) async fn call<'a>(app: &'a App, tenant: Tenant, role: Role, name: &str) -> Call<'a> {
     let who = app.open_session(tenant, role).await;
     app.as_identity(who).call(testing::find(ALL, name))
@@ -100,7 +100,7 @@ pub(crate) fn id(page: &Answer, n: usize) -> String {
     page.json["items"][n]["notification_id"].as_str().unwrap().to_owned()
 }
 
-/// Sets Acme's marketer's preferences, whatever they were.
+/// Sets the preferences of Acme's marketer, for any earlier version.
 pub(crate) async fn prefer(app: &App, preferences: Value) {
     let answer = call(app, Acme, Role::Marketer, "put_preferences").await.header("If-Match", "*").json(preferences).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
@@ -122,7 +122,7 @@ pub(crate) async fn say(app: &App, who: &Identity, connection: &str, frame: Valu
     assert_eq!(app.socket(socket("message"), who, connection, Some(&frame)).await, 200);
 }
 
-/// Runs what the clock runs.
+/// Runs the schedules.
 pub(crate) async fn tick(app: &App) -> usize {
     SCHEDULES[0].run(app.deps()).await.unwrap()
 }
@@ -132,7 +132,7 @@ pub(crate) fn at(app: &App, time: &str) {
     app.clock().set(time.parse().unwrap());
 }
 
-/// `INBOX#<user>`'s items of a tenant, by their sort keys.
+/// The items of `INBOX#<user>` of a tenant, with their sort keys.
 pub(crate) async fn inbox(app: &App, tenant: TenantId, user: UserId) -> Vec<(String, std::collections::HashMap<String, String>)> {
     let pk = format!("{tenant}#INBOX#{user}");
     let mut items = Vec::new();
@@ -149,7 +149,7 @@ pub(crate) async fn inbox(app: &App, tenant: TenantId, user: UserId) -> Vec<(Str
     items
 }
 
-/// Everything that was sent, and everything that is stored or logged of notifications, as one text.
+/// All sent frames and mails, and all stored and logged data about notifications, as one text.
 pub(crate) async fn everything_told(app: &App) -> String {
     let mut text = format!("{:?}{:?}", app.all_frames(), app.mails());
     for item in app.dump("RecordsTable").await {
@@ -160,7 +160,7 @@ pub(crate) async fn everything_told(app: &App) -> String {
     text + &serde_json::to_string(&app.log_lines()).unwrap()
 }
 
-/// A report of SES's about `address`, as SNS brings it.
+/// A report of SES about `address`, as SNS delivers it.
 pub(crate) fn report(event: Value) -> Value {
     json!({"Type": "Notification", "MessageId": Uuid::from_bytes(common::random::bytes()), "Timestamp": "2026-01-01T12:00:00.000Z", "Message": event.to_string()})
 }

@@ -1,9 +1,9 @@
-//! What is said on sockets. Numbers, ids and kinds: a frame passes through nobody's policy.
+//! The frames on sockets. They contain only numbers, ids and kinds, because no policy is evaluated for a frame.
 
 use crate::domain::{Kind, Notification, NotificationId, Seq};
 use serde::{Deserialize, Serialize};
 
-/// What we say.
+/// A frame from the server.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Told {
@@ -12,14 +12,14 @@ pub(crate) enum Told {
         notification_id: NotificationId,
         kind: Kind,
     },
-    /// The answer to a ping: whoever has seen an earlier number asks for what lies between.
+    /// The answer to a ping. A client that has seen an earlier number requests the ones in between.
     Pong {
         latest_seq: Seq,
     },
     /// The end of a replay.
     Replayed {
         up_to: Seq,
-        /// Whether there is more to ask for.
+        /// Whether there is more to request.
         more: bool,
     },
 }
@@ -30,13 +30,13 @@ impl From<&Notification> for Told {
     }
 }
 
-/// What a client says.
+/// A frame from a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Asked {
-    /// I am here.
+    /// Keeps the connection alive.
     Ping {},
-    /// Tell me what came after this number.
+    /// Requests the notifications after this number.
     Replay { from: Seq },
 }
 
@@ -46,7 +46,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_client_says_one_of_two_things() {
+    fn client_frame_is_ping_or_replay() {
         let read = |frame| serde_json::from_value::<Asked>(frame).ok();
         assert_eq!(read(json!({"type": "ping"})), Some(Asked::Ping {}));
         assert_eq!(read(json!({"type": "replay", "from": 41})), Some(Asked::Replay { from: Seq(41) }));
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_numbers_ids_and_kinds() {
+    fn server_frames_contain_only_numbers_ids_and_kinds() {
         let id = NotificationId::of(Seq(7), common::Timestamp::from_millis(1_767_268_800_000));
         let frame = Told::Notification { seq: Seq(7), notification_id: id, kind: Kind::ShipmentVoided };
         let expected = json!({"type": "notification", "seq": 7, "notification_id": id, "kind": "shipment_voided"});

@@ -1,9 +1,9 @@
-//! Notifications: what has happened, told to those whom it concerns, in the way that they want.
+//! Notifications: events are reported to the users that they concern, by the channels that each user chose.
 //!
-//! Domain events become notifications by a table of [triggers]. A user's notifications are numbered without a gap, and kept
-//! exactly once; unread ones are counted where they are stored, in one transaction. They go on to open sockets at once and
-//! into digests by e-mail later. All of it holds ids and codes: what has happened to whom is read through the API, after its
-//! policy.
+//! A table of [triggers] turns domain events into notifications. A user's notifications are numbered without a gap and stored
+//! exactly once. The transaction that stores one also counts it as unread. They are pushed to open sockets immediately and
+//! included in e-mail digests later. All of this data consists of ids and codes; a client reads the details through the API,
+//! which evaluates its policy.
 
 pub mod consumers;
 pub mod domain;

@@ -1,4 +1,5 @@
-//! What a digest says: how much is unread, and of what kinds. Nobody's name, nor anything else that is read after a policy.
+//! The text of a digest: the number of unread notifications of each kind. It contains no names and no other data that a policy
+//! protects.
 
 use crate::{domain::Kind, schedules::COUNTED};
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_says_how_much_of_what() {
+    fn digest_contains_the_count_of_each_kind() {
         let (subject, text, html) = digest(&[(Kind::ShipmentException, 1), (Kind::ShipmentStatusChanged, 2)].into());
         assert_eq!(subject, "3 unread notifications");
         assert!(text.contains("You have 3 unread notifications"), "{text}");
@@ -41,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn of_more_than_it_counts_it_says_so() {
+    fn digest_of_more_than_it_counts_says_at_least() {
         assert_eq!(digest(&[(Kind::ShipmentUpdated, COUNTED)].into()).0, "At least 100 unread notifications");
         assert_eq!(digest(&[(Kind::ShipmentUpdated, 1)].into()).0, "1 unread notification");
     }

@@ -1,17 +1,18 @@
-//! How notifications lie in the table.
+//! The layout of notifications in the table.
 //!
-//! | Partition | Sort | What |
+//! | Partition | Sort | Content |
 //! |---|---|---|
-//! | `INBOX#<user>` | `STATE` | the last number given, how many are unread, up to where all are read; when a digest is due |
-//! | | `PREFERENCES` | what the user wants to be told |
+//! | `INBOX#<user>` | `STATE` | the last number, the count of unread ones, the watermark up to which all are read; the time of
+//! the next digest |
+//! | | `PREFERENCES` | the user's preferences |
 //! | | `N#<number in twelve digits>` | a notification |
 //!
-//! Unread notifications are in the index `status`, in `UNREAD#<user>`. Reading all moves the state's watermark and leaves the
-//! items as they are: what is below it is read, whatever its item says.
+//! Unread notifications are in the index `status`, in `UNREAD#<user>`. Reading all moves the watermark in the state and does not
+//! change the items: a notification below the watermark is read, whatever its item says.
 //!
-//! INVARIANT: `unread` is the number of items above `read_up_to` that have no `read_at`. Each change of either is in one
-//! transaction with it: a delivery takes the next number on condition that nobody has taken it; reading one counts down on
-//! condition that it is unread and above the watermark; reading all sets zero on condition that no number was given since.
+//! INVARIANT: `unread` is the number of items above `read_up_to` without `read_at`. Each change of either is in one transaction
+//! with it. A delivery takes the next number, on condition that it is free. Reading one counts down, on condition that it is
+//! unread and above the watermark. Reading all sets zero, on condition that no number was added since.
 
 pub(crate) mod digest;
 mod preferences;
@@ -24,7 +25,7 @@ use common::{CONTENDED, Changes, Condition, Edit, Error, Index, Item, Key, Reade
 
 const STATE: &str = "STATE";
 const PREFERENCES: &str = "PREFERENCES";
-const CHANGED: Error = Error::conflict("inbox_changed", "the inbox has changed meanwhile: try again");
+const CHANGED: Error = Error::conflict("inbox_changed", "the inbox has changed in the meantime: try again");
 
 fn inbox(user: UserId) -> String {
     format!("INBOX#{user}")
@@ -42,18 +43,18 @@ fn key(user: UserId, seq: Seq) -> Key {
     Key::new(inbox(user), format!("N#{seq}"))
 }
 
-/// Whose inbox an item lies in.
+/// The user whose inbox contains an item.
 pub(crate) fn owner(key: &Key) -> Option<UserId> {
     key.place().strip_prefix("INBOX#")?.parse().ok()
 }
 
-/// A user's inbox, but for what is in it. One that nothing was delivered to is empty.
+/// The state of a user's inbox, without its items. The state of an unused inbox is the default.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
-    /// The last number given.
+    /// The last number that was assigned.
     pub(crate) seq: Seq,
     pub(crate) unread: i64,
-    /// All up to here are read.
+    /// All notifications up to this number are read.
     pub(crate) read_up_to: Seq,
     pub(crate) digest: Due,
 }
@@ -72,13 +73,13 @@ impl State {
         reader.get(&state_key(user)).await?.as_ref().map_or_else(|| Ok(Self::default()), Self::from_row)
     }
 
-    /// That no number was given since this was read.
+    /// The condition that no number was assigned since this was read.
     fn unmoved(&self) -> Condition {
         if self.seq == Seq(0) { Condition::Missing("seq") } else { Condition::NumberIs("seq", self.seq.0) }
     }
 }
 
-/// State and preferences, by one Query.
+/// Reads state and preferences by one Query.
 pub(crate) async fn state_and_preferences(reader: Reader<'_>, user: UserId) -> Result<(State, Option<Said>)> {
     let (mut state, mut preferences) = (State::default(), None);
     for row in reader.query(&TableQuery::items(inbox(user)).between(PREFERENCES, STATE)).await? {
@@ -91,8 +92,8 @@ pub(crate) async fn state_and_preferences(reader: Reader<'_>, user: UserId) -> R
     Ok((state, preferences))
 }
 
-/// The notification of an item; nothing where it is of a kind that this version does not know. It stays in the inbox, and
-/// counts, until a version that does shows it.
+/// The notification of an item; `None` if this version does not know its kind. It stays in the inbox and counts, until a newer
+/// version shows it.
 pub(crate) fn notification(row: &Row) -> Result<Option<Notification>> {
     let Some(kind) = row.word::<Kind>("kind")? else { return Ok(None) };
     Ok(Some(Notification {
@@ -108,15 +109,15 @@ pub(crate) fn notification(row: &Row) -> Result<Option<Notification>> {
     }))
 }
 
-/// The number of a notification's item, whatever its kind.
+/// The number of a notification's item, for any kind.
 pub(crate) fn seq(row: &Row) -> Result<Seq> {
     row.parse::<NotificationId>("notification_id").map(|id| id.seq())
 }
 
-/// The caller's notification of an id.
+/// The caller's notification with an id.
 ///
 /// # Errors
-/// [`Error::NotFound`] where it is none of theirs.
+/// [`Error::NotFound`] if the caller has no such notification.
 pub(crate) async fn find(reader: Reader<'_>, user: UserId, id: NotificationId) -> Result<Notification> {
     let found = at(reader, user, id.seq()).await?.ok_or(Error::NotFound)?;
     if found.id == id { Ok(found) } else { Err(Error::NotFound) }
@@ -126,8 +127,7 @@ pub(crate) async fn at(reader: Reader<'_>, user: UserId, seq: Seq) -> Result<Opt
     reader.get(&key(user, seq)).await?.as_ref().map_or(Ok(None), notification)
 }
 
-/// Stores the notification that comes after `state`, and counts it, and puts the inbox on the list of digests where it says
-/// `digest_due`.
+/// Stores the notification that follows `state`, counts it, and sets the digest's due time if `digest_due` has one.
 pub(crate) fn deliver(
     changes: &mut Changes,
     user: UserId,
@@ -179,13 +179,13 @@ pub(crate) fn mark_read(changes: &mut Changes, user: UserId, seq: Seq, now: Time
     changes.edit(Edit::of(state_key(user)).add("unread", -1).when(above), CHANGED);
 }
 
-/// Marks all as read: one write, however many they are.
+/// Marks all as read, by one write for any number of them.
 pub(crate) fn mark_all_read(changes: &mut Changes, user: UserId, state: &State) {
     let edit = Edit::of(state_key(user)).number("read_up_to", state.seq.0).number("unread", 0).when(state.unmoved());
     changes.edit(edit, CHANGED);
 }
 
-/// Says that a notification has gone to the sockets. Bookkeeping.
+/// Records that a notification was pushed to the sockets. This is bookkeeping.
 pub(crate) fn pushed(changes: &mut Changes, user: UserId, seq: Seq, now: Timestamp) {
     let once = Condition::All(vec![Condition::Present, Condition::Missing("pushed_at")]);
     changes.note(Edit::of(key(user, seq)).text("pushed_at", now).when(once));
@@ -200,12 +200,12 @@ pub(crate) fn list(user: UserId) -> TableQuery {
     numbered(user).between("N#", format!("N#{}", Seq::MAX)).newest_first()
 }
 
-/// The query of those that were not read one by one, newest first. What is below the watermark among them is read.
+/// The query of those that were not read one by one, newest first. Those below the watermark are read.
 pub(crate) fn list_unread(user: UserId) -> TableQuery {
     TableQuery::index(Index::Status, unread(user))
 }
 
-/// The query of those numbered after `from`, oldest first.
+/// The query of the numbers after `from`, oldest first.
 pub(crate) fn after(user: UserId, from: Seq) -> TableQuery {
     numbered(user).between(format!("N#{}", from.next()), format!("N#{}", Seq::MAX))
 }

@@ -1,5 +1,5 @@
-//! Who is told of what: one table, read from top to bottom. Of the triggers that one event pulls for one user, the first
-//! counts, so that nobody is told twice of one thing.
+//! The table that maps events to notifications and their recipients, read from top to bottom. If one event matches several
+//! triggers for a user, the first counts, so that nobody is notified twice of one event.
 
 use crate::{
     domain::{Kind, Subject},
@@ -20,21 +20,21 @@ pub struct Trigger {
     pub audience: &'static [Audience],
 }
 
-/// What must hold of the event besides.
+/// A further condition on the event.
 #[derive(Clone, Copy, Debug)]
 pub enum When {
     Always,
     StatusIs(&'static [&'static str]),
 }
 
-/// Whom it concerns.
+/// The recipients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// Whom the shipment is assigned to.
+    /// The user to whom the shipment is assigned.
     Assignee,
-    /// Who registered it.
+    /// The user who registered it.
     Creator,
-    /// Whoever holds the role now.
+    /// Every user who has the role now.
     Role(Role),
     /// Every member.
     Tenant,
@@ -42,7 +42,7 @@ pub enum Audience {
 
 use Audience::{Assignee, Creator};
 
-/// Administrators hear of what somebody has to act on, and not of every parcel that arrives.
+/// Administrators are notified of events that need action, and not of every delivered parcel.
 pub const TRIGGERS: &[Trigger] = &[
     Trigger { event: ShipmentCreated::SCHEMA, when: When::Always, kind: Kind::ShipmentCreated, audience: &[Assignee] },
     Trigger { event: ShipmentUpdated::SCHEMA, when: When::Always, kind: Kind::ShipmentUpdated, audience: &[Assignee] },
@@ -79,7 +79,7 @@ pub const TRIGGERS: &[Trigger] = &[
     },
 ];
 
-/// What triggers look at of an event.
+/// The parts of an event that triggers use.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     event: &'static str,
@@ -135,17 +135,17 @@ impl Facts {
     }
 }
 
-/// The triggers that an event pulls.
+/// The triggers that match an event.
 pub(crate) fn pulled<'a>(table: &'a [Trigger], facts: &Facts) -> Vec<&'a Trigger> {
     table.iter().filter(|trigger| facts.pulls(trigger)).collect()
 }
 
-/// Whether finding their audience takes the list of members.
+/// Whether the list of members is needed to find their recipients.
 pub(crate) fn need_members(pulled: &[&Trigger]) -> bool {
     pulled.iter().flat_map(|t| t.audience).any(|audience| matches!(audience, Audience::Role(_) | Audience::Tenant))
 }
 
-/// Who is told of what kind: each once, and not who did it.
+/// The recipients and the kind for each: each user once, without the actor.
 pub(crate) fn recipients(
     pulled: &[&Trigger],
     facts: &Facts,
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn every_event_that_is_heard_pulls_a_trigger_and_no_trigger_waits_for_another() {
+    fn every_consumed_event_has_a_trigger_and_the_reverse() {
         let heard: Vec<_> = Heard::SCHEMAS.iter().map(|schema| schema.name).collect();
         for name in &heard {
             assert!(TRIGGERS.iter().any(|trigger| trigger.event == *name), "{name}");
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_is_told_as_a_problem_and_once() {
+    fn problem_status_is_notified_once_as_a_problem() {
         let problem = changed("EXCEPTION");
         assert!(need_members(&pulled(TRIGGERS, &problem)));
         assert_eq!(told(&problem, &[]), [(user(2), Kind::ShipmentException), (user(1), Kind::ShipmentException)]);
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_told_of_what_they_did() {
+    fn actor_is_not_notified() {
         assert_eq!(told(&changed("DELIVERED"), &[&user(2).to_string()]), [(user(1), Kind::ShipmentStatusChanged)]);
     }
 }

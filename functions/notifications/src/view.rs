@@ -1,4 +1,4 @@
-//! Notifications and preferences as a caller sees them.
+//! The form in which a caller gets notifications and preferences.
 
 use crate::domain::{Channels, Digest, Kind, Notification, NotificationId, Preferences, QuietHours, Seq, Subject, Zone};
 use common::{EventId, Timestamp, Version};
@@ -11,15 +11,15 @@ use std::collections::BTreeMap;
 #[schemars(rename = "Notification")]
 pub struct NotificationView {
     pub notification_id: NotificationId,
-    /// The user's first is 1, and there is no gap.
+    /// The user's first notification has 1, and there is no gap.
     pub seq: Seq,
     pub kind: Kind,
     pub subject: Subject,
-    /// The domain event that it tells of.
+    /// The domain event that caused it.
     pub event_id: EventId,
     pub created_at: Timestamp,
     pub read: bool,
-    /// When it was read by itself; nothing where all were read at once.
+    /// The time at which it was read individually; null if it was read with all others.
     pub read_at: Option<Timestamp>,
 }
 
@@ -38,11 +38,11 @@ pub struct NotificationPage {
     pub items: Vec<NotificationView>,
     pub next_cursor: Option<String>,
     pub unread_count: i64,
-    /// The number of the newest notification; 0 where there is none.
+    /// The number of the newest notification; 0 if there is none.
     pub latest_seq: Seq,
 }
 
-/// What is left after something was read.
+/// The state of the inbox after notifications were read.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct InboxView {
     pub unread_count: i64,
@@ -51,7 +51,7 @@ pub struct InboxView {
     pub latest_seq: Seq,
 }
 
-/// A user's preferences, with what holds of every kind.
+/// A user's preferences, with the effective channels of every kind.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "NotificationPreferences")]
 pub struct PreferencesView {
@@ -59,7 +59,7 @@ pub struct PreferencesView {
     pub quiet_hours: Option<QuietHours>,
     pub digest: Digest,
     pub time_zone: Zone,
-    /// 0 where nothing was said yet.
+    /// 0 if the user has set no preferences yet.
     pub version: Version,
 }
 

@@ -1,4 +1,4 @@
-//! What the audit domain's queues run.
+//! The domain's queue consumers, one a file.
 
 common::consumers! {
     seal_audit::SealAudit,

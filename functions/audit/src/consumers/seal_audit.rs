@@ -1,18 +1,19 @@
-//! Seals a tenant's events: gives each its place in the chain, writes them as one segment, moves the head over it, and takes
-//! them from among the unsealed.
+//! Seals a tenant's events: gives each its place in the chain, writes them as one segment, moves the head over it, and deletes
+//! the unsealed items.
 //!
-//! The message says only that there may be something; what there is, the table says. Every step can be the last that a run
-//! makes, and the next run goes on from there:
+//! The message only says that there may be unsealed events; the table contains them. A run may be killed after any step, and the
+//! next run continues from there:
 //!
-//! | It died after | The next run |
+//! | Killed after | The next run |
 //! |---|---|
-//! | reading | reads |
-//! | the segment was written | finds it in the place of its own, sees that it holds what is unsealed, and adopts it |
-//! | the head was moved | sees on the head that the last segment's events may still be there, and deletes them |
-//! | they were deleted | deletes them again, which changes nothing |
+//! | reading | reads again |
+//! | the segment was written | finds the segment at the key of its own, verifies that it holds the unsealed events, and adopts it
+//! |
+//! | the head was moved | sees on the head that the last segment's events may still exist, and deletes them |
+//! | they were deleted | deletes them again, without effect |
 //!
-//! Two runs at once write to the same key, and the bucket lets one of them; and the head moves from where it was read, or not
-//! at all.
+//! Two concurrent runs write to the same key, and the bucket accepts only one of them. The head moves only from the position
+//! where it was read.
 
 use crate::{TamperDetected, walk::segment_finding};
 use common::{
@@ -22,7 +23,8 @@ use common::{
 use ledger::{Event, Hash, Segment};
 use std::collections::HashMap;
 
-/// How often a run begins anew because another was faster. Wake-ups of one tenant come one after the other, so it is rare.
+/// The number of times that a run starts again because another was faster. Wake-ups of one tenant are handled one after another,
+/// so this is rare.
 const TRIES: u32 = 5;
 
 #[derive(Debug)]
@@ -30,7 +32,7 @@ pub struct SealAudit;
 
 impl Background for SealAudit {
     const NAME: &'static str = "seal_audit";
-    const SUMMARY: &'static str = "Seals audit events into segments that cannot be altered";
+    const SUMMARY: &'static str = "Seal audit events into immutable segments";
     const NEEDS: &'static [Need] = &[Need::SealLog];
     const TIMEOUT_SECS: u16 = 60;
     const WAITS: bool = false;
@@ -60,28 +62,28 @@ impl Consumer for SealAudit {
     }
 }
 
-/// One run, and what it has come to.
+/// One run and its progress.
 struct Run<'a> {
     log: AuditSealer<'a>,
     sealed: u64,
     segments: u32,
-    /// Segments that an earlier run, or another, had written.
+    /// Segments that an earlier or a concurrent run had written.
     adopted: u32,
-    /// Items among the unsealed that are no events.
+    /// Unsealed items that are not events.
     unreadable: usize,
-    /// When the oldest event that it sealed happened, in Unix milliseconds.
+    /// The time of the oldest event that it sealed, in Unix milliseconds.
     oldest: Option<u64>,
 }
 
-/// What became of one segment.
+/// The result for one segment.
 enum Step {
-    /// The head has moved over it.
+    /// The head has moved over the segment.
     Sealed {
         head: Box<LogHead>,
         ids: Vec<EventId>,
         more: bool,
     },
-    /// Somebody else has moved the head.
+    /// Another run has moved the head.
     Overtaken,
     Nothing,
 }
@@ -109,11 +111,11 @@ impl Run<'_> {
                 }
             }
         }
-        // The next segment's move says the same of the last one, and saves this call.
+        // The next segment's move also records the cleanup of the last one, which saves this call.
         if head.cleanup { self.log.cleaned(&head).await } else { Ok(()) }
     }
 
-    /// The head, once nothing that it covers is among the unsealed: else it would be sealed twice.
+    /// Returns the head after deleting unsealed items that it covers. Otherwise these events would be sealed twice.
     async fn tidy(&self) -> Result<LogHead> {
         let head = self.log.head().await?;
         if head.cleanup
@@ -145,22 +147,22 @@ impl Run<'_> {
         }
     }
 
-    /// Takes over the segment that lies where this run's would: it must follow the head, and hold only what is unsealed.
+    /// Adopts the segment at the key of this run's segment. It must follow the head and hold only unsealed events.
     async fn adopt(&mut self, head: &LogHead, backlog: Backlog) -> Result<Step> {
         let first = head.head.size();
         let Some((version, bytes)) = self.log.read(first, None).await? else {
-            return Err(Error::Unavailable { service: "audit log", cause: Cause::code("segment neither there nor not") });
+            return Err(Error::Unavailable { service: "audit log", cause: Cause::code("segment exists but was not found") });
         };
         let segment = Segment::parse_after(&head.head, bytes).ok();
         let segment = match segment {
             Some(segment) if self.is_unsealed(&segment, backlog).await? => segment,
-            // What it holds may be sealed by now, by who has moved the head since.
+            // Its events may be sealed by now, by a run that has moved the head.
             _ if self.log.head().await?.head.size() != first => return Ok(Step::Overtaken),
             _ => return Err(self.tampered(first).await?),
         };
         let entry = SegmentEntry::of(&segment, version, self.now())?;
         self.adopted += 1;
-        // It may be older than some of what is unsealed.
+        // The segment may have been written before some of the unsealed events.
         self.move_over(head, &segment, entry, true).await
     }
 
@@ -177,7 +179,7 @@ impl Run<'_> {
         Ok(Step::Sealed { head: Box::new(moved), ids: ids(segment)?, more })
     }
 
-    /// Whether every event of the segment lies among the unsealed, word for word.
+    /// Whether every event of the segment is among the unsealed ones, byte for byte.
     async fn is_unsealed(&self, segment: &Segment, backlog: Backlog) -> Result<bool> {
         let known: HashMap<EventId, Event> = backlog.events.into_iter().map(|Unsealed { id, event }| (id, event)).collect();
         for sealed in segment.events() {
@@ -195,7 +197,7 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// Sealing stops here: what comes after a segment that is not ours would be chained to it.
+    /// Stops sealing, because further segments would be chained to a segment that we did not write.
     async fn tampered(&self, first: u64) -> Result<Error> {
         let finding = segment_finding(first);
         self.log.raise(finding, SealAudit::NAME, TamperDetected::from(finding)).await?;

@@ -1,27 +1,27 @@
-//! Shows the last signed checkpoint of the caller's tenant's log, and what is not under it yet.
+//! Shows the last signed checkpoint of the caller's tenant's log, and the events that it does not cover yet.
 
 use super::SealedLog;
 use common::{Action, Data, Endpoint, Need, Operation, Permit, Result, Route, Sample, Scope, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What the log is known to be: an auditor keeps it, and can prove from it all that comes later.
+/// The signed state of the log. An auditor keeps it, and can prove later events from it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct CheckpointView {
-    /// The signed note (C2SP tlog-checkpoint); `null` while nothing is signed.
+    /// The signed note (C2SP tlog-checkpoint); null if nothing is signed yet.
     pub checkpoint: Option<String>,
-    /// How many events it covers.
+    /// The number of events that it covers.
     pub size: u64,
-    /// Root of the tree over them, in hexadecimal.
+    /// The root of the tree over them, in hexadecimal.
     pub root: Option<String>,
     pub signed_at: Option<Timestamp>,
-    /// How many events are sealed.
+    /// The number of sealed events.
     pub head_size: u64,
-    /// When the oldest event happened that is not sealed yet; `null` where all are.
+    /// The time of the oldest unsealed event; null if all are sealed.
     pub unsealed_since: Option<Timestamp>,
-    /// How long ago that was. Events that are not sealed are under no proof yet.
+    /// The age of that event. Unsealed events are not covered by any proof yet.
     pub lag_seconds: u64,
-    /// The verifier key of the notes. Whoever trusts it has it from elsewhere too.
+    /// The verifier key of the notes. Get it by another way too before you trust it.
     pub public_key: String,
 }
 
@@ -49,7 +49,7 @@ impl Endpoint for GetCheckpoint {
 
     async fn handle(cx: &mut Permit<'_, Self>, (): ()) -> Result<CheckpointView> {
         let log = cx.audit_log();
-        // In this order, so that the head is never shown behind the checkpoint.
+        // Read in this order, so that the shown head is never behind the checkpoint.
         let stored = log.last_checkpoint().await?;
         let head = log.head().await?.head;
         let unsealed_since = log.unsealed_since().await?;

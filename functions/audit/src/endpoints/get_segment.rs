@@ -1,4 +1,4 @@
-//! Hands out one segment of the caller's tenant's log, line by line as it is kept: what an auditor hashes.
+//! Returns one segment of the caller's tenant's log, line by line as it is stored, for an auditor to hash.
 
 use super::{FirstSequence, SealedLog};
 use common::{Action, Data, Endpoint, Error, Need, Operation, Path, Permit, RateLimit, Result, Route, Sample, Scope};
@@ -12,9 +12,9 @@ pub struct SegmentText {
     pub last_sequence: u64,
     /// The version of its object in the audit bucket.
     pub version_id: String,
-    /// What SHA-256 of the lines, each with a newline at its end, was when they were sealed.
+    /// SHA-256 of the lines, each with a newline at its end, when they were sealed.
     pub sha256: String,
-    /// An event each, in canonical JSON, as it was hashed.
+    /// One event each, in canonical JSON, as it was hashed.
     pub lines: Vec<String>,
 }
 
@@ -27,7 +27,7 @@ impl Operation for GetSegment {
     const ROUTE: Route = Route::get("/v1/audit/segments/{first_sequence}");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::ReadLog];
-    // A bundle asks for every segment there is.
+    // An auditor's bundle needs every segment.
     const LIMIT: RateLimit = RateLimit::API_RELAXED;
     const SAMPLE: Sample = Sample::NONE;
     type Input = Path<FirstSequence>;
@@ -46,9 +46,9 @@ impl Endpoint for GetSegment {
         let log = cx.audit_log();
         let entry = log.segment(first).await?.ok_or(Error::NotFound)?;
         cx.touched("AuditSegment", format!("{first:012}"));
-        // As it is there, whether it stands or not: that is for the auditor to say.
+        // The segment is returned as stored, valid or not, because the auditor judges it.
         let (_, bytes) = log.read(first, Some(&entry.version)).await?.ok_or(Error::internal("segment is missing"))?;
-        let text = String::from_utf8(bytes).map_err(|_| Error::internal("segment is no text"))?;
+        let text = String::from_utf8(bytes).map_err(|_| Error::internal("segment is not text"))?;
         Ok(SegmentText {
             first_sequence: entry.first,
             last_sequence: entry.last,

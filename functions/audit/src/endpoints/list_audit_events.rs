@@ -1,4 +1,4 @@
-//! Lists sealed events of the caller's tenant: newest first, or onwards from one that is known.
+//! Lists sealed events of the caller's tenant: newest first, or from a given event on.
 
 use super::SealedLog;
 use crate::walk;
@@ -11,24 +11,24 @@ use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// Segments that are read for one page. A quiet tenant's hold few events each: its pages may be short, with a cursor all the
-/// same.
+/// The number of segments that are read for one page. The segments of a tenant with little activity hold few events each, so its
+/// pages may be short and still have a cursor.
 const SEGMENTS: u32 = 8;
 
 common::input! {
-    /// Which sealed events to list.
+    /// The sealed events to list.
     pub struct EventFilters {
-        /// Only events after this one, oldest first. Without it, all, newest first.
+        /// Only events after this one, oldest first. If absent, all events, newest first.
         optional after_sequence: Sequence,
         optional limit: Limit,
         optional cursor: String,
     }
 }
 
-/// An event's position in its tenant's log, from 0: as many digits as a key has.
+/// An event's position in its tenant's log, from 0, with as many digits as a key has.
 type Sequence = Digits<0, 999_999_999_999>;
 
-/// An event as it was sealed.
+/// A sealed event.
 #[derive(Debug, Serialize)]
 pub struct SealedEvent(Value);
 
@@ -37,7 +37,7 @@ impl JsonSchema for SealedEvent {
         "SealedEvent".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "object", "description": "A sealed audit event, as docs/audit-format.md has it"})
+        json_schema!({"type": "object", "description": "A sealed audit event, in the format of docs/audit-format.md"})
     }
 }
 
@@ -94,7 +94,7 @@ impl Endpoint for ListAuditEvents {
     }
 }
 
-/// A page, what it was read from, and the sequence at which the next one starts.
+/// A page, the segments from which it was read, and the sequence at which the next one starts.
 struct Found {
     items: Vec<SealedEvent>,
     segments: Vec<u64>,
@@ -102,7 +102,7 @@ struct Found {
 }
 
 async fn page(log: &AuditLog<'_>, from: u64, direction: Direction, limit: usize) -> Result<Found> {
-    // The segment that holds an event begins at it or before.
+    // The segment that holds an event begins at or before it.
     let start = match direction {
         Direction::Newest => from,
         Direction::Oldest => log.segments(from, Direction::Newest, 1).await?.first().map_or(0, |entry| entry.first),

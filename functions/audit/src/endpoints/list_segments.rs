@@ -1,4 +1,4 @@
-//! Lists the segments of the caller's tenant's log, oldest first: what a bundle for an auditor is made of.
+//! Lists the segments of the caller's tenant's log, oldest first. An auditor's bundle consists of them.
 
 use super::{SealedLog, SegmentView};
 use common::{Action, Data, Direction, Endpoint, Limit, Need, Operation, Permit, Query, Result, Route, Sample, Scope};
@@ -9,7 +9,7 @@ use serde::Serialize;
 const LIST: &str = "segments";
 
 common::input! {
-    /// Which segments to list.
+    /// The segments to list.
     pub struct SegmentFilters {
         optional limit: Limit,
         optional cursor: String,
@@ -50,7 +50,7 @@ impl Endpoint for ListSegments {
             None => 0,
         };
         let limit = filters.limit.unwrap_or_default().0;
-        // One more than is shown, to know whether there is more.
+        // One more than is shown, to know whether there is a next page.
         let found = cx.audit_log().segments(from, Direction::Oldest, limit + 1).await?;
         let shown = limit as usize;
         let next_cursor = match found.get(shown) {

@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use std::{borrow::Cow, str::FromStr};
 
-/// A tenant's audit log as a whole.
+/// A tenant's whole audit log.
 #[derive(Clone, Copy, Debug)]
 pub struct SealedLog(pub TenantId);
 
@@ -26,7 +26,7 @@ impl Resource for SealedLog {
     }
 }
 
-/// A segment, by the sequence of its first event.
+/// A segment, identified by the sequence of its first event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FirstSequence(pub u64);
 
@@ -57,21 +57,21 @@ impl JsonSchema for FirstSequence {
     }
 }
 
-/// Up to a thousand sealed events that follow one another, in one object.
+/// Up to a thousand consecutive sealed events, in one object.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SegmentView {
     pub first_sequence: u64,
     pub last_sequence: u64,
     pub events: u64,
-    /// Of its text: its lines, each with a newline.
+    /// The length of its text: its lines, each with a newline.
     pub bytes: usize,
     /// The version of its object in the audit bucket.
     pub version_id: String,
     /// SHA-256 of its text.
     pub sha256: String,
-    /// When the earliest of its events happened.
+    /// The time of its earliest event.
     pub occurred_from: Timestamp,
-    /// When the latest of its events happened.
+    /// The time of its latest event.
     pub occurred_to: Timestamp,
     pub sealed_at: Timestamp,
 }

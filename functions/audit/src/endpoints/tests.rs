@@ -18,7 +18,7 @@ async fn get_segment(app: &App, tenant: Tenant, first: &str) -> Answer {
     app.as_role(tenant, Role::Auditor).call(find(super::ALL, "get_segment")).path("first_sequence", first).await
 }
 
-/// So many segments of three events each, the first of which is longer by what making the tenant left.
+/// Seals this many segments of three events each. The first also has the events of the tenant's creation.
 async fn segments(app: &App, n: usize) -> Vec<u64> {
     for _ in 0..n {
         happen(app, Acme, 3).await;
@@ -33,7 +33,7 @@ fn sequences(answer: &Answer) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn auditors_and_tenant_admins_read_the_log_and_nobody_else() {
+async fn only_auditors_and_tenant_admins_read_the_log() {
     let app = App::start().await;
     segments(&app, 1).await;
     for role in Role::ALL {
@@ -47,7 +47,7 @@ async fn auditors_and_tenant_admins_read_the_log_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn an_empty_log_is_shown_as_one() {
+async fn empty_log_is_shown_as_empty() {
     let app = App::start().await;
     let shown = ask(&app, Acme, "get_checkpoint", &[]).await;
     assert_eq!(shown.status, 200, "{}", shown.text);
@@ -60,19 +60,19 @@ async fn an_empty_log_is_shown_as_one() {
 }
 
 #[tokio::test]
-async fn the_checkpoint_shows_how_far_sealing_is_behind() {
+async fn checkpoint_shows_the_sealing_lag() {
     let app = App::start().await;
     assert!(wake(&app, Acme).await);
     let shown = ask(&app, Acme, "get_checkpoint", &[]).await.json;
     assert_eq!((&shown["unsealed_since"], &shown["lag_seconds"]), (&Value::Null, &json!(0)));
     app.clock().advance(Duration::from_secs(90));
     let shown = ask(&app, Acme, "get_checkpoint", &[]).await.json;
-    // What is not sealed is that it was looked at before.
+    // The unsealed event is that of the previous request.
     assert_eq!((&shown["unsealed_since"], &shown["lag_seconds"]), (&json!("2026-01-01T12:00:00.000Z"), &json!(90)));
 }
 
 #[tokio::test]
-async fn a_segment_is_handed_out_as_it_is_kept() {
+async fn segment_is_returned_as_stored() {
     let app = App::start().await;
     let firsts = segments(&app, 2).await;
     let answer = get_segment(&app, Acme, &firsts[1].to_string()).await;
@@ -83,14 +83,14 @@ async fn a_segment_is_handed_out_as_it_is_kept() {
     assert_eq!((&answer.json["sha256"], &answer.json["version_id"]), (&json!(Hash::of(text.as_bytes())), &json!(kept.id)));
     assert_eq!((&answer.json["first_sequence"], &answer.json["last_sequence"]), (&json!(firsts[1]), &json!(firsts[1] + 2)));
 
-    // By its first event only, and in its own tenant only.
+    // A segment is found only by its first event, and only in its own tenant.
     assert_eq!(get_segment(&app, Acme, &(firsts[1] + 1).to_string()).await.status, 404);
     assert_eq!(get_segment(&app, Acme, "-1").await.status, 404);
     assert_eq!(get_segment(&app, Birch, &firsts[1].to_string()).await.status, 404);
 }
 
 #[tokio::test]
-async fn a_segment_that_does_not_stand_is_handed_out_as_it_is() {
+async fn invalid_segment_is_returned_as_stored_but_not_listed() {
     let app = App::start().await;
     segments(&app, 1).await;
     let version = app.put_over(&segment_object(&app, Acme, 0), "no event\n");
@@ -100,11 +100,11 @@ async fn a_segment_that_does_not_stand_is_handed_out_as_it_is() {
     let shown = get_segment(&app, Acme, "0").await.json;
     assert_eq!(shown["lines"], json!(["no event"]));
     assert_ne!(shown["sha256"], json!(Hash::of(b"no event\n")));
-    // Where events are shown one by one, it is not shown as if it stood.
+    // The list of events does not show it as valid.
     assert_eq!(ask(&app, Acme, "list_audit_events", &[]).await.status, 500);
 }
 
-/// What the log says of the one request that was made since its lines were forgotten.
+/// The log's cause for the one request since the log lines were cleared.
 fn cause(app: &App) -> String {
     let line = app.log_lines().into_iter().find(|line| line["error.cause"].is_string()).unwrap();
     let said = ["error.what", "error.service", "error.cause"].map(|name| line[name].as_str().unwrap_or_default().to_owned());
@@ -112,7 +112,7 @@ fn cause(app: &App) -> String {
 }
 
 #[tokio::test]
-async fn object_that_is_missing_is_told_apart_from_one_that_is_denied_and_from_an_outage() {
+async fn missing_denied_and_unavailable_objects_give_different_causes() {
     let app = App::start().await;
     segments(&app, 1).await;
     let ask = async |fault: Option<Fault>| {
@@ -131,7 +131,7 @@ async fn object_that_is_missing_is_told_apart_from_one_that_is_denied_and_from_a
     assert_eq!(ask(Some(Fault::Says(403, denied))).await, (500, "s3 denied  AccessDenied".to_owned()));
     assert_eq!(ask(Some(Fault::Says(503, slow))).await.0, 503);
     assert_eq!(ask(Some(Fault::Gone)).await.0, 503);
-    // Neither the version that the table names, nor the key, is there.
+    // Neither the version in the table nor the key exists.
     let mut entry = get(&app, Acme, "SEGMENTS", "SEGMENT#000000000000").await;
     entry.insert("version_id".to_owned(), aws_sdk_dynamodb::types::AttributeValue::S("synthetic".to_owned()));
     put(&app, entry).await;
@@ -142,7 +142,7 @@ async fn object_that_is_missing_is_told_apart_from_one_that_is_denied_and_from_a
 }
 
 #[tokio::test]
-async fn segments_are_listed_oldest_first_page_by_page() {
+async fn segments_are_listed_oldest_first_in_pages() {
     let app = App::start().await;
     let firsts = segments(&app, 5).await;
     let (mut found, mut cursor) = (Vec::new(), None::<String>);
@@ -189,7 +189,7 @@ async fn events_are_listed_newest_first_across_segments() {
 }
 
 #[tokio::test]
-async fn events_after_a_known_one_are_listed_oldest_first() {
+async fn events_after_a_given_one_are_listed_oldest_first() {
     let app = App::start().await;
     segments(&app, 4).await;
     let size = sealed(&app, Acme).0.size();
@@ -213,7 +213,7 @@ async fn events_after_a_known_one_are_listed_oldest_first() {
 }
 
 #[tokio::test]
-async fn many_small_segments_make_short_pages_and_no_gap() {
+async fn many_small_segments_give_short_pages_without_a_gap() {
     let app = App::start().await;
     wake(&app, Acme).await;
     for _ in 0..12 {
@@ -229,7 +229,7 @@ async fn many_small_segments_make_short_pages_and_no_gap() {
 }
 
 #[tokio::test]
-async fn reading_the_log_is_on_record_with_what_was_read() {
+async fn reading_the_log_is_audited_with_the_range_read() {
     let app = App::start().await;
     segments(&app, 1).await;
     assert_eq!(get_segment(&app, Acme, "0").await.status, 200);

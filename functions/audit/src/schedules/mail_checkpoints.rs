@@ -1,11 +1,12 @@
-//! Mails each tenant's auditors, once a day, where its log has come to. What they keep is a witness that we cannot alter.
+//! Mails the newest checkpoint to each tenant's auditors, once a day. Their copies are evidence that we cannot alter.
 //!
-//! | Partition | Sort | What |
+//! | Partition | Sort | Content |
 //! |---|---|---|
-//! | `CHECKPOINT_MAIL` | `LAST` | when checkpoints were last mailed, of what size, to whom, and to how many it could not be |
+//! | `CHECKPOINT_MAIL` | `LAST` | the time and size of the last mailed checkpoint, its recipients, and the number of failed mails
+//! |
 //!
-//! Whoever could not be mailed is tried again each hour, and nobody else. A run that is killed before it notes whom it has mailed
-//! repeats that, under the same id.
+//! A failed mail is retried each hour, for its recipient only. A run that is killed before it records its recipients sends the
+//! mails again, under the same id.
 
 use super::Log;
 use crate::{
@@ -19,9 +20,9 @@ use common::{
 use ledger::VerifierKey;
 use std::time::Duration;
 
-/// A run may come a little earlier than the day before's.
+/// A run may start a little earlier than on the day before.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60 - 10 * 60);
-/// Auditors who are noted as mailed: 37 bytes each, in one item. A tenant with more of them has enough witnesses.
+/// The largest number of recorded recipients: 37 bytes each, in one item. A tenant with more auditors has enough copies.
 const MOST_TOLD: usize = 5000;
 
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub struct MailCheckpoints;
 
 impl Background for MailCheckpoints {
     const NAME: &'static str = "mail_checkpoints";
-    const SUMMARY: &'static str = "Mail auditors where their tenant's audit log has come to";
+    const SUMMARY: &'static str = "Mail auditors the newest checkpoint of their tenant's audit log";
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search, Need::Mail, Need::ReadLog, Need::Tenants];
     const TIMEOUT_SECS: u16 = 240;
     type Part = Log;
@@ -52,7 +53,8 @@ impl Background for MailCheckpoints {
         if mailing.size == mailed && !goes_on {
             return Ok(());
         }
-        // What is mailed is what a witness says later: nothing that is not signed, nor a log that was longer.
+        // Auditors use the mail as evidence, so only a signed checkpoint is mailed, and never one of a log that has become
+        // shorter.
         let signed = walk::signed_head(&log, Some(&checkpoint)).await?;
         let shorter = (mailing.size < mailed).then(|| mailed_finding(checkpoint.head.size()));
         if let Some(finding) = signed.err().or(shorter) {
@@ -106,13 +108,13 @@ impl Schedule for MailCheckpoints {
     }
 }
 
-/// What was mailed last.
+/// The last mailing.
 #[derive(Clone)]
 struct Last {
     at: Timestamp,
     size: i64,
     told: Vec<UserId>,
-    /// How many could not be mailed.
+    /// The number of failed mails.
     left: i64,
 }
 
@@ -127,7 +129,7 @@ impl Last {
         self.told.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     }
 
-    /// The edit after which the item says this, where it says what was `before`.
+    /// The edit that stores this, if the item still equals `before`.
     fn edit(&self, before: Option<&Self>) -> Edit {
         let unmoved = Condition::All(vec![
             Condition::as_read("mailed_at", before.map(|last| last.at)),
@@ -152,7 +154,7 @@ struct Letter {
 fn letter(tenant: &str, checkpoint: &StoredCheckpoint, key: &VerifierKey) -> Letter {
     let StoredCheckpoint { note, head, signed_at, .. } = checkpoint;
     let origin = note.lines().next().unwrap_or_default();
-    // The tenant's name last: it is a tenant's choice, and shall not be filled in again.
+    // The tenant's name is filled in last: the tenant chooses it, and its text must not be used as a template.
     let fill = |template: &str, as_shown: fn(&str) -> String| {
         [
             ("{{signed_at}}", signed_at.to_string()),
@@ -177,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_note_of_a_mailing_to_as_many_auditors_as_are_noted_is_below_half_of_an_item() {
+    fn record_of_the_largest_mailing_is_below_half_of_an_item() {
         let at = Timestamp::from_millis(1_767_268_800_000);
         let told = (0..MOST_TOLD).map(|_| UserId::new(at)).collect();
         let last = Last { at, size: i64::MAX, told, left: i64::MAX };

@@ -1,4 +1,4 @@
-//! What the clock runs of the audit domain.
+//! The domain's schedules.
 
 common::schedules! {
     mail_checkpoints::MailCheckpoints,

@@ -1,5 +1,5 @@
-//! Signs where each tenant's log has come to since its last checkpoint, after reading again what is new: the table's word
-//! for it is not enough. Nor is it for which checkpoint was the last: the bucket's versions say that.
+//! Signs a checkpoint of each tenant's log, if it has grown. It reads the new segments again instead of trusting the table, and
+//! takes the last checkpoint from the bucket's versions for the same reason.
 
 use super::Log;
 use crate::{
@@ -14,7 +14,7 @@ pub struct SignCheckpoint;
 
 impl Background for SignCheckpoint {
     const NAME: &'static str = "sign_checkpoint";
-    const SUMMARY: &'static str = "Signs where each tenant's audit log has come to";
+    const SUMMARY: &'static str = "Sign a checkpoint of each tenant's audit log";
     const NEEDS: &'static [Need] = &[Need::Tenants, Need::SignLog, Need::ListLog];
     const TIMEOUT_SECS: u16 = 300;
     const WAITS: bool = false;
@@ -22,7 +22,7 @@ impl Background for SignCheckpoint {
 
     async fn handle(cx: &mut Delivery<'_, Self>, _: &Log) -> Result<()> {
         let log = cx.audit_signer();
-        // In this order: what was begun before the head is read is never beyond it.
+        // Read in this order: a checkpoint that was begun before the head is read never exceeds it.
         let begun = log.begun().await?;
         let ends = Ends::of(&log).await?;
         if !ends.moved(&log) {
@@ -42,7 +42,8 @@ impl Background for SignCheckpoint {
         }
         let unfinished = begun.size().filter(|size| (from.size() + 1..reached.size()).contains(size));
         let reached = match unfinished {
-            // Another run has begun it, and may have put its note since the bucket was asked. The next run goes on from there.
+            // Another run has begun it, and may have stored its note since the bucket was read. The next run continues from
+            // there.
             Some(size) => match walk::reach(&log, from, size).await? {
                 Ok(earlier) => earlier,
                 Err(finding) => return log.raise(finding, Self::NAME, TamperDetected::from(finding)).await,
@@ -52,7 +53,7 @@ impl Background for SignCheckpoint {
         };
         let signed = log.sign(&reached).await?;
         if log.keep(&signed, &reached).await?.is_some() {
-            // There is another checkpoint of this size in the bucket: the log has been shown as something else.
+            // The bucket has another checkpoint of this size, so two different logs were signed.
             let finding = checkpoint_finding(reached.size());
             return log.raise(finding, Self::NAME, TamperDetected::from(finding)).await;
         }
@@ -70,7 +71,7 @@ impl Schedule for SignCheckpoint {
     }
 }
 
-/// Where the log is signed to, and where it has come to.
+/// The last signed checkpoint, and the head of the log.
 #[derive(Debug)]
 pub(super) struct Ends {
     checkpoint: Option<StoredCheckpoint>,
@@ -79,7 +80,7 @@ pub(super) struct Ends {
 
 impl Ends {
     pub(super) async fn of(log: &AuditLog<'_>) -> Result<Self> {
-        // In this order: a head that is read later is never behind a checkpoint that is read before.
+        // Read in this order: a head that is read later is never behind a checkpoint that was read before.
         let checkpoint = log.last_checkpoint().await?;
         Ok(Self { checkpoint, head: log.head().await?.head })
     }
@@ -96,7 +97,7 @@ impl Ends {
         self.checkpoint.as_ref().map_or_else(|| log.beginning() != self.head, |checkpoint| checkpoint.head != self.head)
     }
 
-    /// The head, if it is what the segments since the checkpoint make of that, and if the bucket knows of no other history.
+    /// The head, if the segments since the checkpoint lead to it, and the bucket contains no other history.
     pub(super) async fn join(self, log: &AuditLog<'_>) -> Result<Found<Joined>> {
         let size = self.head.size();
         let signed = match walk::signed_head(log, self.checkpoint.as_ref()).await? {
@@ -121,16 +122,16 @@ impl Ends {
     }
 }
 
-/// What came of reading the log on.
+/// The result of reading the log on from the last checkpoint.
 #[derive(Debug)]
 pub(super) enum Joined {
     Head {
-        /// The newest head that was signed, be it noted or not.
+        /// The newest signed head, whether or not the table has it.
         from: Head,
         reached: Head,
-        /// A checkpoint on the way that the bucket has and the table has not.
+        /// A checkpoint that the bucket has and the table does not.
         unnoted: Option<Box<StoredCheckpoint>>,
     },
-    /// Another run has signed meanwhile: the next one will tell.
+    /// Another run has signed in the meantime; the next run continues.
     Overtaken,
 }

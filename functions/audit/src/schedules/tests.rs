@@ -1,4 +1,4 @@
-//! Signing and watching are tested together: what one refuses to sign, the other finds.
+//! Signing and verification are tested together: verification finds the alterations that signing refuses.
 
 use crate::fixture::*;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -58,7 +58,7 @@ async fn alter(app: &App, partition: &str, sort: &str, name: &str, value: Attrib
     put(app, item).await;
 }
 
-/// Takes an item of Acme's away.
+/// Deletes an item of Acme's.
 async fn lose(app: &App, partition: &str, sort: &str) {
     let key = |name: &str, value: String| (name.to_owned(), AttributeValue::S(value));
     let keys = [key("pk", format!("{}#{partition}", app.tenant_id(Acme))), key("sk", sort.to_owned())];
@@ -83,8 +83,8 @@ fn bare(event: Event) -> Event {
     Event { sequence: None, previous_hash: None, hash: None, ..event }
 }
 
-/// Somebody with every credential but the signing key alters an event of segment `n`, and everything that follows from it:
-/// the segments after it, what the table says of them, and the head. What is signed they cannot alter.
+/// An attacker with every credential except the signing key alters an event of segment `n`, and everything that depends on it:
+/// the later segments, their entries in the table, and the head. Signed data cannot be altered.
 async fn rewrite_from(app: &App, n: usize) {
     let segments: Vec<_> = (0..).map_while(|n| (n < count(app)).then(|| segment(app, n))).collect();
     let mut head = Head::empty(Word::parse(app.tenant_id(Acme).to_string()).unwrap());
@@ -120,7 +120,7 @@ async fn critical_events(app: &App) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_checkpoint_is_signed_where_the_log_has_come_to_and_kept_twice() {
+async fn checkpoint_of_the_head_is_signed_and_stored_twice() {
     let app = App::start().await;
     happen(&app, Acme, 3).await;
     assert!(wake(&app, Acme).await);
@@ -136,14 +136,14 @@ async fn a_checkpoint_is_signed_where_the_log_has_come_to_and_kept_twice() {
     assert_eq!((said.size, said.root), (head.size(), head.root()));
     assert_eq!(app.objects()[&note_object(&app, Acme, head.size())][0].bytes, note.as_bytes());
 
-    // Nobody woke Birch's sealer, and there is nothing to sign.
+    // Birch's sealer was not woken, so there is nothing to sign.
     assert_eq!(notes(&app, Birch), [""; 0]);
     assert_eq!(checkpoint(&app, Birch).await["checkpoint"], Value::Null);
     assert_eq!(alarms(&app), [""; 0]);
 }
 
 #[tokio::test]
-async fn a_log_that_has_not_moved_is_not_signed_again() {
+async fn unchanged_log_is_not_signed_again() {
     let app = log().await;
     sign(&app).await;
     let before = notes(&app, Acme);
@@ -155,17 +155,17 @@ async fn a_log_that_has_not_moved_is_not_signed_again() {
 }
 
 #[tokio::test]
-async fn only_what_is_new_is_read_again_for_a_checkpoint() {
+async fn signing_reads_only_new_segments() {
     let app = log().await;
     app.reset_calls();
     sign(&app).await;
-    // The last note, what there is after it, and one segment.
+    // The last note, the newer versions, and one segment.
     assert_eq!(app.calls().s3, ["GetObject", "ListObjectVersions", "GetObject", "PutObject"]);
     assert_eq!(app.calls().kms, ["Sign"]);
 }
 
 #[tokio::test]
-async fn killed_at_any_await_a_checkpoint_is_signed_by_the_next_run() {
+async fn signer_killed_at_any_await_is_completed_by_the_next_run() {
     let app = App::start().await;
     let mut signed = 0;
     for polls in 1.. {
@@ -186,7 +186,7 @@ async fn killed_at_any_await_a_checkpoint_is_signed_by_the_next_run() {
 }
 
 #[tokio::test]
-async fn two_signers_at_once_sign_one_checkpoint() {
+async fn concurrent_signers_sign_one_checkpoint() {
     let app = log().await;
     let (one, other) = tokio::join!(run(&app, "sign_checkpoint"), run(&app, "sign_checkpoint"));
     assert!(one.is_ok() && other.is_ok());
@@ -195,7 +195,7 @@ async fn two_signers_at_once_sign_one_checkpoint() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_gone_is_no_finding() {
+async fn service_outage_is_not_a_finding() {
     for call in ["GetObject", "ListObjectVersions", "PutObject", "Sign", "GetItem", "Query", "TransactWriteItems"] {
         let app = log().await;
         for fault in [Fault::Gone, Fault::Throttled, Fault::Refused("AccessDenied"), Fault::Says(404, "nothing of ours")] {
@@ -210,7 +210,7 @@ async fn a_service_that_is_gone_is_no_finding() {
 }
 
 #[tokio::test]
-async fn a_log_that_stands_is_verified_without_a_finding() {
+async fn valid_log_is_verified_without_a_finding() {
     let app = log().await;
     verify(&app).await;
     sign(&app).await;
@@ -224,7 +224,7 @@ async fn a_log_that_stands_is_verified_without_a_finding() {
 }
 
 #[tokio::test]
-async fn a_newer_version_that_is_put_over_a_segment_changes_nothing() {
+async fn newer_object_version_of_a_segment_is_ignored() {
     let app = log().await;
     let first = segment(&app, 1).first();
     app.put_over(&segment_object(&app, Acme, first), "{}\n");
@@ -237,7 +237,7 @@ async fn a_newer_version_that_is_put_over_a_segment_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_log_rewritten_since_the_last_checkpoint_cannot_hide_from_the_next_if_the_head_is_not_rewritten_too() {
+async fn log_rewritten_after_the_checkpoint_without_its_head_is_found() {
     let app = log().await;
     let unsigned = segment(&app, 3);
     let events = unsigned.events().map(|event| bare(event.unwrap())).take(2);
@@ -254,7 +254,7 @@ async fn a_log_rewritten_since_the_last_checkpoint_cannot_hide_from_the_next_if_
 }
 
 #[tokio::test]
-async fn a_log_rewritten_before_a_checkpoint_is_not_signed_again_and_is_found() {
+async fn log_rewritten_before_a_checkpoint_is_found_and_not_signed() {
     let app = log().await;
     sign(&app).await;
     rewrite_from(&app, 0).await;
@@ -267,7 +267,7 @@ async fn a_log_rewritten_before_a_checkpoint_is_not_signed_again_and_is_found() 
 }
 
 #[tokio::test]
-async fn a_log_rewritten_with_its_checkpoints_heads_does_not_fit_what_was_signed() {
+async fn log_rewritten_with_checkpoint_heads_does_not_match_the_notes() {
     let app = log().await;
     sign(&app).await;
     rewrite_from(&app, 0).await;
@@ -281,7 +281,7 @@ async fn a_log_rewritten_with_its_checkpoints_heads_does_not_fit_what_was_signed
 }
 
 #[tokio::test]
-async fn a_segment_altered_between_two_checkpoints_is_found_by_looking_there() {
+async fn segment_altered_between_checkpoints_is_found_by_sampling() {
     let app = log().await;
     sign(&app).await;
     let first = segment(&app, 1).first();
@@ -293,7 +293,7 @@ async fn a_segment_altered_between_two_checkpoints_is_found_by_looking_there() {
     let sort = format!("SEGMENT#{first:012}");
     alter(&app, "SEGMENTS", &sort, "version_id", text(version)).await;
     alter(&app, "SEGMENTS", &sort, "sha256", text(hash)).await;
-    // One place of four is the altered one's span: each run misses it with a probability of (3/4)^4 or less.
+    // One of four places is in the altered segment's range: each run misses it with a probability of (3/4)^4 or less.
     for _ in 0..60 {
         verify(&app).await;
     }
@@ -302,7 +302,7 @@ async fn a_segment_altered_between_two_checkpoints_is_found_by_looking_there() {
 }
 
 #[tokio::test]
-async fn whatever_is_altered_or_missing_is_named() {
+async fn altered_or_missing_data_is_named_in_the_finding() {
     let altered = |name: &'static str| async move {
         let app = log().await;
         sign(&app).await;
@@ -349,8 +349,8 @@ async fn whatever_is_altered_or_missing_is_named() {
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The findings of a run so many days after the log was signed, of a bucket that keeps segments for so many, which has lost the
-/// first one or has something else in its place.
+/// The findings of a run `days` after the log was signed, with a bucket that keeps segments for `kept_for` days. The first
+/// segment has been deleted or replaced.
 async fn found_after(days: u32, kept_for: Option<u32>, alters: bool) -> usize {
     let mut app = log().await;
     if let Some(kept_for) = kept_for {
@@ -372,15 +372,15 @@ async fn found_after(days: u32, kept_for: Option<u32>, alters: bool) -> usize {
 }
 
 #[tokio::test]
-async fn segment_that_the_bucket_deleted_in_its_time_is_no_finding_and_one_that_is_missing_before_is() {
+async fn expired_segment_is_no_finding_and_earlier_loss_is() {
     assert_eq!(found_after(101, Some(100), false).await, 0, "it has expired");
     assert_ne!(found_after(98, Some(100), false).await, 0, "the lock still holds");
     assert_ne!(found_after(101, None, false).await, 0, "segments stay");
-    assert_ne!(found_after(101, Some(100), true).await, 0, "it is there, and is another");
+    assert_ne!(found_after(101, Some(100), true).await, 0, "the object exists and differs");
 }
 
 #[tokio::test]
-async fn log_that_nobody_added_to_since_its_segments_expired_is_verified_without_a_finding() {
+async fn log_with_all_segments_expired_is_verified_without_a_finding() {
     let app = log().await.with_audit_expiry(DAY * 100);
     sign(&app).await;
     let all: Vec<_> = (0..4).map(|n| segment(&app, n).first()).collect();
@@ -396,7 +396,7 @@ async fn log_that_nobody_added_to_since_its_segments_expired_is_verified_without
 }
 
 #[tokio::test]
-async fn another_checkpoint_of_the_same_size_in_the_bucket_is_a_finding() {
+async fn second_checkpoint_of_the_same_size_is_a_finding() {
     let app = log().await;
     let size = sealed(&app, Acme).0.size();
     app.put_over(&note_object(&app, Acme, size), "another log\n");
@@ -405,7 +405,7 @@ async fn another_checkpoint_of_the_same_size_in_the_bucket_is_a_finding() {
     assert_eq!(checkpoint(&app, Acme).await["size"], json!(segment(&app, 3).first()));
 }
 
-/// What was mailed to a tenant's auditor, oldest first: texts.
+/// The texts of the mails to a tenant's auditor, oldest first.
 fn mailed(app: &App, tenant: Tenant) -> Vec<String> {
     let auditor = app.email(tenant, Role::Auditor);
     let theirs = |mail: &Value| mail["Destination"]["ToAddresses"][0] == auditor.as_str();
@@ -413,7 +413,7 @@ fn mailed(app: &App, tenant: Tenant) -> Vec<String> {
     app.mails().into_iter().filter(theirs).map(text).collect()
 }
 
-/// What a reader saves of a mail, as the mail says.
+/// The part of a mail that its reader saves, as the mail says.
 fn saved(app: &App, tenant: Tenant, mail: &str) -> String {
     let origin = format!("{}/{}", app.deps().config().deployment, app.tenant_id(tenant));
     let from = mail.lines().skip_while(|line| *line != origin);
@@ -423,7 +423,7 @@ fn saved(app: &App, tenant: Tenant, mail: &str) -> String {
 }
 
 #[tokio::test]
-async fn auditors_are_mailed_once_a_day_where_their_log_has_come_to() {
+async fn auditors_get_the_newest_checkpoint_once_a_day() {
     let app = log().await;
     assert!(wake(&app, Birch).await);
     sign(&app).await;
@@ -439,9 +439,9 @@ async fn auditors_are_mailed_once_a_day_where_their_log_has_come_to() {
         assert!(mails[0].contains(shown["public_key"].as_str().unwrap()), "{}", mails[0]);
         assert!(!mails[0].contains("{{"), "{}", mails[0]);
     }
-    assert_eq!(app.mails().len(), 2, "auditors, and nobody else");
+    assert_eq!(app.mails().len(), 2, "only auditors get a mail");
 
-    // A day later one log has come farther.
+    // A day later one log has grown.
     happen(&app, Acme, 1).await;
     assert!(wake(&app, Acme).await);
     sign(&app).await;
@@ -454,7 +454,7 @@ async fn auditors_are_mailed_once_a_day_where_their_log_has_come_to() {
 }
 
 #[tokio::test]
-async fn a_mail_that_could_not_be_sent_is_sent_within_the_hour() {
+async fn failed_checkpoint_mail_is_sent_within_the_hour() {
     let app = log().await;
     app.wire().fail("ses", 0, 9, Fault::Gone);
     let _ = run(&app, "mail_checkpoints").await;
@@ -466,11 +466,11 @@ async fn a_mail_that_could_not_be_sent_is_sent_within_the_hour() {
 }
 
 #[tokio::test]
-async fn what_is_not_signed_and_a_log_that_was_longer_is_mailed_to_nobody() {
+async fn unsigned_checkpoint_or_shortened_log_is_not_mailed() {
     let app = log().await;
     run(&app, "mail_checkpoints").await.unwrap();
     assert_eq!((mailed(&app, Acme).len(), alarms(&app).len()), (1, 0));
-    // The newest is taken away, and what is left is signed.
+    // The newest checkpoint is removed, and an older one remains.
     let size = checkpoint(&app, Acme).await["size"].as_u64().unwrap();
     let sort = format!("CHECKPOINT#{size:012}");
     let newest = get(&app, Acme, "CHECKPOINTS", &sort).await;
@@ -478,7 +478,7 @@ async fn what_is_not_signed_and_a_log_that_was_longer_is_mailed_to_nobody() {
     app.clock().advance(Duration::from_secs(24 * 3600));
     run(&app, "mail_checkpoints").await.unwrap();
     assert_eq!((mailed(&app, Acme).len(), alarms(&app).len()), (1, 1));
-    // It is back, with other words.
+    // The row is back, with other content.
     put(&app, newest).await;
     happen(&app, Acme, 1).await;
     assert!(wake(&app, Acme).await);

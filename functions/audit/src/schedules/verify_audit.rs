@@ -1,10 +1,9 @@
-//! Reads the sealed log again, where nobody asked: the newest of it, and a few places at random, each from one signed
-//! checkpoint to the next.
+//! Verifies samples of the sealed log: the newest part, and a few random places, each from one signed checkpoint to the next.
 //!
-//! A place is a sequence, so that a busy hour is as likely to be looked at as its events are many. What was altered in a
-//! thousandth of a log is found by four looks an hour in ten days, on average; an auditor's verification looks at all of it.
+//! A place is a sequence, so that the probability of a time range depends on its number of events. On average, four places an
+//! hour find an alteration of a thousandth of a log in ten days; an auditor's verification reads all of it.
 //!
-//! What was found before and is open is looked at each time: where it stands again, its finding is resolved.
+//! Open findings are checked in each run. If the data is valid again, the finding is resolved.
 
 use super::{
     Log,
@@ -18,9 +17,9 @@ use common::{
     AuditLog, Background, Delivery, Finding, FindingPlace, Need, OpenFinding, Result, Schedule, StoredCheckpoint, TenantId, Tick,
 };
 
-/// Places in one run.
+/// The number of places in one run.
 const PLACES: u32 = 4;
-/// How much farther each hour's run begins than the one before; a prime, so that every tenant is begun with.
+/// The distance between the first tenants of consecutive runs. It is a prime, so that every tenant comes first at some time.
 const STRIDE: usize = 7919;
 
 #[derive(Debug)]
@@ -28,7 +27,7 @@ pub struct VerifyAudit;
 
 impl Background for VerifyAudit {
     const NAME: &'static str = "verify_audit";
-    const SUMMARY: &'static str = "Reads samples of the sealed audit log again";
+    const SUMMARY: &'static str = "Verify samples of the sealed audit log";
     const NEEDS: &'static [Need] = &[Need::Tenants, Need::ReadLog, Need::ListLog];
     const TIMEOUT_SECS: u16 = 300;
     const WAITS: bool = false;
@@ -53,7 +52,7 @@ impl Background for VerifyAudit {
 impl Schedule for VerifyAudit {
     const EVERY_MINUTES: u32 = 60;
 
-    /// From another tenant on each hour: where they are too many for one run, none is left out each time.
+    /// Each hour begins with another tenant, so that no tenant is left out each time if there are too many for one run.
     async fn due(cx: &Tick<'_, Self>) -> Result<Vec<(TenantId, Log)>> {
         let mut tenants = cx.tenants().await?;
         let hour = cx.now().as_secs().unsigned_abs() / 3600;
@@ -63,18 +62,18 @@ impl Schedule for VerifyAudit {
     }
 }
 
-/// What a run has come to.
+/// The progress of a run.
 #[derive(Debug, Default)]
 struct Verified {
-    /// How many events were read again.
+    /// The number of verified events.
     events: u64,
     findings: Vec<Finding>,
-    /// What was found earlier, and stands now.
+    /// Earlier findings whose data is valid now.
     resolved: Vec<OpenFinding>,
 }
 
 impl Verified {
-    /// Whether that stands.
+    /// Records the result; returns whether the data is valid.
     fn note(&mut self, looked: Found<u64>) -> bool {
         match looked {
             Ok(events) => {
@@ -105,14 +104,14 @@ async fn verify(log: &AuditLog<'_>, random: impl Fn() -> u64) -> Result<Verified
     }
     for finding in open {
         let stands = match finding.place {
-            // Whoever mails looks at that.
+            // The schedule that mails checkpoints checks these.
             FindingPlace::Mailed => false,
             FindingPlace::End | FindingPlace::Newer => end_stands,
             FindingPlace::At if finding.sequence() < signed => {
                 let looked = between_checkpoints(log, finding.sequence()).await?;
                 verified.note(looked)
             }
-            // What lies where the next segment would is not part of the log yet.
+            // An object at the key of the next segment is not part of the log yet.
             FindingPlace::At => finding.sequence() < size && end_stands,
         };
         if stands {
@@ -126,7 +125,7 @@ async fn verify(log: &AuditLog<'_>, random: impl Fn() -> u64) -> Result<Verified
     Ok(verified)
 }
 
-/// Reads on from the last checkpoint before `sequence` to the first after it, and compares what that says.
+/// Reads from the last checkpoint before `sequence` to the first after it, and compares the result with that one.
 async fn between_checkpoints(log: &AuditLog<'_>, sequence: u64) -> Result<Found<u64>> {
     let Some(after) = log.checkpoint_after(sequence).await? else {
         return Ok(Err(checkpoint_finding(sequence + 1)));
@@ -148,7 +147,7 @@ async fn between_checkpoints(log: &AuditLog<'_>, sequence: u64) -> Result<Found<
     unless_expired(log, Some(&after), looked).await
 }
 
-/// What was found, unless it is a segment that the bucket has deleted in its time: there is nothing left to be read.
+/// The finding, unless the bucket has deleted the segment at the end of its retention; then nothing can be read.
 async fn unless_expired(log: &AuditLog<'_>, covered_by: Option<&StoredCheckpoint>, looked: Found<u64>) -> Result<Found<u64>> {
     Ok(match (looked, covered_by) {
         (Err(finding), Some(checkpoint))

@@ -1,4 +1,4 @@
-//! Closes what a session has opened, once it has ended.
+//! Closes the sockets of a session after it has ended.
 
 use common::{Background, Consumer, Delivery, Feed, Incoming, Need, Part, Queue, Result, SessionEnded};
 

@@ -1,4 +1,4 @@
-//! Makes notifications of a domain event: stored for each user exactly once, then sent to their open sockets.
+//! Turns domain events into notifications: stores each exactly once for each user, then pushes it to their open sockets.
 
 use crate::{
     domain::{Channels, Kind, Notification, NotificationId, Preferences, Subject},
@@ -15,22 +15,22 @@ use std::{
     time::Duration,
 };
 
-/// How many of a user's newest notifications are searched for the one of a message that comes again. What is older has been
-/// asked for by whoever missed it.
+/// The number of a user's newest notifications that are searched for the one of a redelivered message. An older one is no longer
+/// pushed; its user gets it by a replay or from the list.
 const SEARCHED: u32 = 100;
-/// For how long whoever has stored a notification is the one to send it: longer than a run may take.
+/// The time for which only the run that stored a notification sends it. It is longer than a run may take.
 const CLAIMED: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub struct DeliverNotification;
 
-/// One user who is told.
+/// A user who gets the notification.
 #[derive(Debug)]
 pub struct Recipient {
     user: UserId,
     kind: Kind,
     subject: Subject,
-    /// What this run has made, if its commit was the one that stored it.
+    /// The id that this run gave the notification. It is valid if this run's commit stored it.
     made: Mutex<Option<NotificationId>>,
 }
 
@@ -48,7 +48,7 @@ impl Part for Recipient {
 
 impl Background for DeliverNotification {
     const NAME: &'static str = "deliver_notification";
-    const SUMMARY: &'static str = "Make notifications of domain events, and send them to open sockets";
+    const SUMMARY: &'static str = "Turn domain events into notifications and push them to open sockets";
     const NEEDS: &'static [Need] = &[Need::Write, Need::Push];
     type Part = Recipient;
 
@@ -56,7 +56,7 @@ impl Background for DeliverNotification {
         let Recipient { user, kind, subject, .. } = part;
         *part.made() = None;
         let (event, now) = (event(cx.envelope())?, cx.now());
-        // The event names users; whether they are still members is asked now.
+        // The event names users; their membership is checked now.
         if !cx.member(*user).await?.is_some_and(|member| member.has_arrived()) {
             return Ok(());
         }
@@ -79,9 +79,9 @@ impl Background for DeliverNotification {
             email,
         };
         let due = match (kind.is_urgent(), state.digest.at) {
-            // While a digest is being sent, its settling looks for what has come meanwhile.
+            // While a digest is being sent, settling it looks for newer notifications.
             _ if state.digest.claim.is_some() => None,
-            // Also where one is due already, which may wait for others.
+            // An urgent notification is due now, even if a digest is due already, because that one may be postponed.
             (true, _) => Some(now),
             (false, None) if email => wants.digest_after(*user, now),
             _ => None,
@@ -94,14 +94,15 @@ impl Background for DeliverNotification {
 
     async fn after(cx: &mut Delivery<'_, Self>, part: &Recipient) -> Result<()> {
         let (event, now) = (event(cx.envelope())?, cx.now());
-        // What the user does not want was not made.
+        // No notification was stored, because the user has switched this kind off.
         let Some(made) = *part.made() else { return Ok(()) };
         let Some(notification) = stored(cx, part.user, made, event).await? else { return Ok(()) };
         if !notification.push || notification.pushed_at.is_some() {
             return Ok(());
         }
         if notification.id != made && now < notification.created_at.plus(CLAIMED) {
-            // Another run has stored it: it is sending, or was killed. The message comes again when that is certain.
+            // Another run has stored it and is sending it, or was killed. The message is redelivered after that run must have
+            // ended.
             return Err(Error::Unavailable { service: "sockets", cause: Cause::code("another run is sending") });
         }
         let pushed = cx.sockets()?.push(part.user, &Told::from(&notification)).await?;
@@ -114,7 +115,7 @@ impl Background for DeliverNotification {
     }
 }
 
-/// The notification that this event has become, be it in this run or in one that was killed after its commit.
+/// The notification of this event, stored by this run or by one that was killed after its commit.
 async fn stored(
     cx: &Delivery<'_, DeliverNotification>,
     user: UserId,
@@ -147,7 +148,7 @@ impl Consumer for DeliverNotification {
         cx.about(&facts.subject.kind, &facts.subject.id);
         let pulled = triggers::pulled(TRIGGERS, &facts);
         let members = if triggers::need_members(&pulled) { cx.members().await? } else { Vec::new() };
-        // Who asked the carrier has not done what it tells.
+        // The actor of a status change only requested the poll, and so gets the notification too.
         let actors: Vec<&str> = cx.envelope().map(|e| e.actor.as_str()).into_iter().collect();
         let told = triggers::recipients(&pulled, &facts, &members, &actors, cx.now());
         let part = |(user, kind)| Recipient { user, kind, subject: facts.subject.clone(), made: Mutex::default() };

@@ -1,13 +1,13 @@
-//! Hears what became of mails: an address that bounces for good gets no more of them, one whose reader complains no more that
-//! its reader can do without.
+//! Handles SES's reports about mails. An address that bounces permanently gets no more mail. An address whose reader complains
+//! gets only the mail that security requires.
 //!
-//! | Report | What it does |
+//! | Report | Effect |
 //! |---|---|
 //! | bounce `Permanent`, of any subtype: `General`, `NoEmail`, `Suppressed`, `OnAccountSuppressionList` | no mail |
-//! | bounce `Transient` (a full mailbox, a mail too large) or `Undetermined` | nothing |
-//! | complaint `not-spam`: the reader took a mail out of their spam | nothing |
-//! | complaint `auth-failure`: a mail server about signatures, not a reader | nothing |
-//! | complaint `abuse`, `fraud`, `virus`, `other`, of no type, or of one that is not known | no notifications |
+//! | bounce `Transient` (a full mailbox, a mail too large) or `Undetermined` | none |
+//! | complaint `not-spam`: the reader took a mail out of their spam | none |
+//! | complaint `auth-failure`: a mail server's report about signatures, not a reader's | none |
+//! | complaint `abuse`, `fraud`, `virus`, `other`, without a type, or with an unknown one | no notifications |
 //!
 //! Sources: AWS, "Examples of event data that Amazon SES publishes to Amazon SNS"; RFC 5965, section 7.3, and RFC 6650 for the
 //! types of complaints.
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug)]
 pub struct MailFeedback;
 
-/// SES's report, as far as it matters here.
+/// The parts of SES's report that are used here.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "eventType")]
 pub enum Report {
@@ -30,7 +30,7 @@ pub enum Report {
     Complaint {
         complaint: Complaint,
     },
-    /// Anything else: deliveries, delays, rejections.
+    /// Other reports: deliveries, delays, rejections.
     #[serde(other)]
     Other,
 }
@@ -46,13 +46,13 @@ pub struct Bounce {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Complaint {
-    /// The report's `Feedback-Type`, where it has one.
+    /// The report's `Feedback-Type`, if it has one.
     #[serde(default)]
     pub complaint_feedback_type: Option<String>,
     pub complained_recipients: Vec<Recipient>,
 }
 
-/// An address, as the mail service writes it.
+/// An address in the mail service's form.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Recipient {
@@ -63,7 +63,7 @@ impl Event for Report {
     const SCHEMA: &'static str = "mail.feedback";
 }
 
-/// An address that is to be left alone.
+/// An address that gets no more of some mails.
 #[derive(Debug)]
 pub struct Unreachable {
     address: Email,
@@ -72,7 +72,7 @@ pub struct Unreachable {
 }
 
 impl Part for Unreachable {
-    // Its place in the report: an address has no business in a key.
+    // Its position in the report, because an address must not be in a key.
     fn name(&self) -> String {
         self.place.to_string()
     }
@@ -80,7 +80,7 @@ impl Part for Unreachable {
 
 impl Background for MailFeedback {
     const NAME: &'static str = "mail_feedback";
-    const SUMMARY: &'static str = "Send no more mail to addresses that bounce, and no notifications to those that complain";
+    const SUMMARY: &'static str = "Stop mail to addresses that bounce and notifications to those that complain";
     const NEEDS: &'static [Need] = &[Need::Write, Need::Search];
     const WAITS: bool = false;
     type Part = Unreachable;
@@ -107,14 +107,14 @@ impl Consumer for MailFeedback {
             }
             Report::Bounce { .. } | Report::Complaint { .. } | Report::Other => return Ok(Vec::new()),
         };
-        // We write to addresses of ours only: what is none of that form was never written to.
+        // We send mail only to addresses that parse, so others are ignored.
         let addresses = recipients.into_iter().filter_map(|recipient| Email::parse(&recipient.email_address).ok());
         let part = |(place, address)| Unreachable { address, because, place };
         Ok(addresses.enumerate().map(part).collect())
     }
 }
 
-/// Whether the report says that its reader wants the mail, or is not a reader's.
+/// Whether the report says that the reader wants the mail, or does not come from a reader.
 fn is_no_complaint(complaint: &Complaint) -> bool {
     let kind = complaint.complaint_feedback_type.as_deref().unwrap_or_default();
     ["not-spam", "auth-failure"].iter().any(|kept| kind.eq_ignore_ascii_case(kept))

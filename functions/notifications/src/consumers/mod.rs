@@ -1,4 +1,4 @@
-//! What this domain's queues run.
+//! The domain's queue consumers, one a file.
 
 common::consumers! {
     deliver_notification::DeliverNotification,

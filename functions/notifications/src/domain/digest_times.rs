@@ -1,14 +1,14 @@
-//! When a digest is due.
+//! The times at which digests are due.
 
 use super::{Digest, Frequency, Preferences};
 use common::{Timestamp, UserId};
 use jiff::civil;
 use std::time::Duration;
 
-/// Over how many minutes those are spread who want theirs at the same hour: what leaves in a minute is bounded.
+/// The number of minutes over which the digests of one hour are spread, because the number of mails a minute is limited.
 const SPREAD_MINUTES: u128 = 50;
 
-/// How long after the hour a user's daily digest comes: always as long.
+/// The fixed delay of a user's daily digest after the hour.
 fn offset(user: UserId) -> Duration {
     // The last bytes of an id are random.
     let minutes = user.uuid().as_u128() % SPREAD_MINUTES;
@@ -16,13 +16,13 @@ fn offset(user: UserId) -> Duration {
 }
 
 impl Preferences {
-    /// When the quiet that holds at `now` ends; nothing where none holds.
+    /// The end of the quiet hours that apply at `now`; `None` if none apply.
     pub fn quiet_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.quiet_hours.as_ref()?.until(&self.time_zone, now)
     }
 
-    /// When the next digest after `now` is due, if the user wants any: an hourly one at a full hour of their own clock, a daily one within
-    /// the hour that they want, at a minute of their own; and not in their quiet hours.
+    /// The time of the next digest after `now`, if the user wants any. An hourly digest is due at a full hour of the user's local
+    /// time, a daily one at the user's own minute after their chosen hour. Quiet hours postpone it.
     pub fn digest_after(&self, user: UserId, now: Timestamp) -> Option<Timestamp> {
         let at = self.hour_after(user, now)?;
         Some(self.quiet_until(at).unwrap_or(at))
@@ -46,7 +46,7 @@ mod tests {
     use super::super::{QuietHours, Zone};
     use super::*;
 
-    /// Somebody whose minute is the first.
+    /// A user whose minute is the first.
     const SOMEBODY: UserId = UserId::from_uuid(common::Uuid::nil());
 
     fn at(text: &str) -> Timestamp {
@@ -58,16 +58,16 @@ mod tests {
     }
 
     #[test]
-    fn a_daily_digest_comes_at_its_hour_of_the_users_clock() {
+    fn daily_digest_is_due_at_its_hour_in_local_time() {
         let wants = wants("America/Los_Angeles", Frequency::Daily, 8);
         assert_eq!(wants.digest_after(SOMEBODY, at("2026-01-01T12:00:00Z")), Some(at("2026-01-01T16:00:00Z")));
         assert_eq!(wants.digest_after(SOMEBODY, at("2026-01-01T16:00:00Z")), Some(at("2026-01-02T16:00:00Z")));
-        // Summer time moves it with the clock.
+        // In summer it is due an hour earlier in UTC.
         assert_eq!(wants.digest_after(SOMEBODY, at("2026-07-01T12:00:00Z")), Some(at("2026-07-01T15:00:00Z")));
     }
 
     #[test]
-    fn a_daily_digest_at_an_hour_that_spring_skips_comes_once() {
+    fn daily_digest_at_an_hour_skipped_in_spring_is_due_once() {
         let wants = wants("America/New_York", Frequency::Daily, 2);
         let first = wants.digest_after(SOMEBODY, at("2026-03-08T05:00:00Z"));
         assert_eq!(first, Some(at("2026-03-08T07:00:00Z")));
@@ -75,15 +75,15 @@ mod tests {
     }
 
     #[test]
-    fn an_hourly_digest_comes_at_the_full_hour_there() {
+    fn hourly_digest_is_due_at_the_local_full_hour() {
         let wants = wants("Asia/Kathmandu", Frequency::Hourly, 8);
-        // Kathmandu is 5:45 ahead, so its hours begin at a quarter past ours.
+        // Kathmandu is 5:45 ahead of UTC, so its full hours are at a quarter past the hour in UTC.
         assert_eq!(wants.digest_after(SOMEBODY, at("2026-01-01T12:00:00Z")), Some(at("2026-01-01T12:15:00Z")));
         assert_eq!(wants.digest_after(SOMEBODY, at("2026-01-01T12:15:00Z")), Some(at("2026-01-01T13:15:00Z")));
     }
 
     #[test]
-    fn a_digest_waits_for_the_end_of_quiet_hours() {
+    fn digest_is_postponed_to_the_end_of_quiet_hours() {
         let quiet_hours = QuietHours { start: "22:00".parse().unwrap(), end: "07:30".parse().unwrap() };
         let wants = Preferences { quiet_hours: Some(quiet_hours), ..wants("UTC", Frequency::Hourly, 8) };
         assert_eq!(wants.digest_after(SOMEBODY, at("2026-01-01T21:30:00Z")), Some(at("2026-01-02T07:30:00Z")));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daily_digest_comes_once_on_the_day_on_which_its_hour_comes_twice() {
+    fn daily_digest_at_a_repeated_hour_is_due_once() {
         // 01:00 is at 05:00 and again at 06:00 UTC on 2026-11-01.
         let wants = wants("America/New_York", Frequency::Daily, 1);
         let first = wants.digest_after(SOMEBODY, at("2026-10-31T12:00:00Z")).unwrap();
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daily_digest_on_a_day_that_ends_before_its_hour_comes_in_the_last_minute() {
+    fn daily_digest_after_the_end_of_its_day_is_due_in_the_last_minute() {
         // In Nuuk the clock goes from 23:00 on Saturday to 00:00 on Sunday, at 01:00 UTC.
         let wants = wants("America/Nuuk", Frequency::Daily, 23);
         let saturday = wants.digest_after(SOMEBODY, at("2026-03-28T12:00:00Z")).unwrap();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_that_a_zone_skips_has_no_digest() {
+    fn skipped_day_has_no_digest() {
         // Samoa went from 2011-12-29 to 2011-12-31, at 10:00 UTC.
         let wants = wants("Pacific/Apia", Frequency::Daily, 8);
         let last = at("2011-12-29T18:00:00Z");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn an_hourly_digest_comes_at_full_hours_around_a_change_by_half_an_hour() {
+    fn hourly_digest_is_due_at_full_hours_around_a_half_hour_change() {
         let wants = wants("Australia/Lord_Howe", Frequency::Hourly, 0);
         // 02:00 at UTC+11 is 01:30 at UTC+10:30, on 2026-04-05; 02:00 is 02:30 on 2026-10-04.
         for (now, next) in [
@@ -134,12 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn who_wants_none_gets_none() {
+    fn user_without_digests_has_no_due_time() {
         assert_eq!(wants("UTC", Frequency::Off, 8).digest_after(SOMEBODY, at("2026-01-01T12:00:00Z")), None);
     }
 
     #[test]
-    fn daily_digests_of_a_thousand_users_come_within_the_hour_each_at_a_minute_of_its_own() {
+    fn daily_digests_are_spread_within_the_hour_at_a_fixed_minute_each() {
         let wants = wants("America/New_York", Frequency::Daily, 8);
         let mut minutes = std::collections::BTreeMap::new();
         for n in 0..1000u128 {
@@ -147,7 +147,7 @@ mod tests {
             let first = wants.digest_after(user, at("2026-03-07T12:00:00Z")).unwrap();
             assert!(first >= at("2026-03-07T13:00:00Z") && first < at("2026-03-07T13:50:00Z"), "{first}");
             *minutes.entry(first).or_insert(0) += 1;
-            // The next day at the same minute, which summer time moves; and once a day, whenever it is asked.
+            // The next day it is due at the same minute, shifted by summer time, and only once a day, whatever time is passed in.
             let next = wants.digest_after(user, first).unwrap();
             assert_eq!(next, first.plus(Duration::from_secs(23 * 3600)));
             assert_eq!(wants.digest_after(user, first.plus(Duration::from_secs(60))), Some(next));

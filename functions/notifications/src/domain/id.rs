@@ -1,17 +1,17 @@
-//! Ids that say where an item lies.
+//! Ids that contain the place of their item.
 
 use common::{Timestamp, Uuid};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How many notifications a user had been given when this one came: 1, 2, 3, … without a gap.
+/// The number of a notification among its user's: 1, 2, 3, … without a gap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Seq(pub i64);
 
 impl Seq {
-    /// Forty bits of an id, and twelve digits of a sort key.
+    /// The largest number that fits forty bits of an id and twelve digits of a sort key.
     pub const MAX: Self = Self(999_999_999_999);
 
     #[must_use]
@@ -20,7 +20,7 @@ impl Seq {
     }
 }
 
-/// In twelve digits, so that texts sort as the numbers do.
+/// Printed in twelve digits, so that texts sort like the numbers.
 impl fmt::Display for Seq {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:012}", self.0)
@@ -28,12 +28,12 @@ impl fmt::Display for Seq {
 }
 
 common::id! {
-    /// A notification. A UUIDv7 whose last forty random bits are its sequence number, so that an id leads to its item
-    /// without an index. It means something in its user's own inbox only.
+    /// A notification. Its id is a UUIDv7 whose last forty random bits are its number, so that the id leads to the item without
+    /// an index. It is only meaningful in its user's own inbox.
     pub struct NotificationId = "ntf"
 }
 common::id! {
-    /// One digest: the same for every attempt to send it.
+    /// One digest. Every attempt to send it has the same id.
     pub struct DigestId = "dig"
 }
 
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_tells_its_number_and_its_time_and_is_still_a_uuid_v7() {
+    fn notification_id_contains_number_and_time_and_is_a_uuid_v7() {
         let now = Timestamp::from_millis(1_767_268_800_123);
         for seq in [Seq(1), Seq(42), Seq::MAX] {
             let id = NotificationId::of(seq, now);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_sort_as_texts() {
+    fn numbers_sort_the_same_as_texts() {
         assert!(Seq(9).to_string() < Seq(10).to_string());
         assert_eq!(Seq::MAX.to_string().len(), Seq(1).to_string().len());
     }

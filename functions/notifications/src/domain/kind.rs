@@ -1,10 +1,10 @@
-//! Kinds of notification, and by which channels each is told.
+//! The kinds of notifications, and the channels of each.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// What has happened, as far as a frame or an e-mail may say.
+/// The event, as far as a frame or an e-mail may show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -12,13 +12,13 @@ pub enum Kind {
     ShipmentUpdated,
     ShipmentVoided,
     ShipmentStatusChanged,
-    /// The carrier has a problem with a parcel, or sends it back.
+    /// The carrier reports a problem with a parcel, or returns it.
     ShipmentException,
-    /// The sealed audit log does not agree with itself.
+    /// The sealed audit log is inconsistent.
     AuditTamperDetected,
-    /// The agreement without which there is no health information ends soon, or has ended.
+    /// The business associate agreement, which is required for health information, ends soon or has ended.
     BaaExpiring,
-    /// The tenant was suspended, and is active again.
+    /// The tenant is active again after a suspension.
     OrganizationReactivated,
 }
 
@@ -47,7 +47,7 @@ impl Kind {
         }
     }
 
-    /// In an e-mail's words: `2 shipments with a problem`.
+    /// The words for an e-mail: `2 shipments with a problem`.
     pub const fn in_words(self, one: bool) -> &'static str {
         match (self, one) {
             (Self::ShipmentCreated, true) => "new shipment",
@@ -69,12 +69,12 @@ impl Kind {
         }
     }
 
-    /// Whether it waits for nobody: no quiet hours, no digest's hour, and nobody can switch it off.
+    /// Whether it is sent immediately: it ignores quiet hours and the digest's hour, and cannot be switched off.
     pub const fn is_urgent(self) -> bool {
         matches!(self, Self::AuditTamperDetected)
     }
 
-    /// What holds for whoever has said nothing about this kind.
+    /// The channels for users who have set none for this kind.
     pub const fn default_channels(self) -> Channels {
         match self {
             Self::ShipmentUpdated => Channels { in_app: true, push: false, email: false },
@@ -106,11 +106,11 @@ impl common::telemetry::LogValue for Kind {
     }
 }
 
-/// How a kind reaches its user.
+/// The channels by which a kind reaches its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Channels {
-    /// In the list. What is not there goes nowhere else either.
+    /// In the list. Without it, no other channel is used.
     pub in_app: bool,
     /// A frame on each open socket.
     pub push: bool,
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_is_written_as_it_is_read() {
+    fn kind_round_trips_as_text() {
         for kind in Kind::ALL {
             assert_eq!(kind.as_str().parse(), Ok(kind));
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_goes_further_is_in_the_list_by_default() {
+    fn kind_with_any_default_channel_is_in_the_list_by_default() {
         for kind in Kind::ALL {
             let Channels { in_app, push, email } = kind.default_channels();
             assert!(in_app || !(push || email), "{kind}");

@@ -1,6 +1,6 @@
-//! The user's own clock: time zones by their IANA names, and the hours in which nobody wants to be called.
+//! The user's local time: time zones by their IANA names, and quiet hours.
 //!
-//! The zones' rules are compiled in (jiff's copy of the IANA database), so that a function needs no file for them.
+//! The rules of the zones are compiled in (jiff's copy of the IANA database), so that a function needs no file for them.
 
 use common::Timestamp;
 use jiff::{ToSpan, Zoned, civil, tz};
@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
-/// A time zone of the IANA database, as `America/Los_Angeles`.
+/// A time zone of the IANA database, such as `America/Los_Angeles`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone(tz::TimeZone);
 
@@ -23,13 +23,13 @@ impl Zone {
     pub fn name(&self) -> &str {
         self.0.iana_name().unwrap_or("UTC")
     }
-    /// What the clock on the wall there shows.
+    /// The local time there.
     pub(super) fn local(&self, at: Timestamp) -> Zoned {
-        // INVARIANT: a `Timestamp` that was read lies within what jiff can show.
+        // INVARIANT: a parsed `Timestamp` is within jiff's range.
         jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_zoned(self.0.clone())
     }
-    /// The first instant after `after` at which the clock shows `at`. Where spring skips that time it is the same distance
-    /// past the gap; where autumn has it twice, the earlier that is still to come.
+    /// The first instant after `after` with the local time `at`. If the change to summer time skips `at`, it moves later by the
+    /// length of the gap. If the change to winter time repeats it, the first occurrence after `after` counts.
     pub(super) fn next(&self, at: civil::DateTime, after: Timestamp) -> Option<Timestamp> {
         let ambiguous = self.0.to_ambiguous_zoned(at);
         let [earlier, later] = [ambiguous.clone().compatible(), ambiguous.later()];
@@ -38,12 +38,12 @@ impl Zone {
 }
 
 impl Zone {
-    /// The first instant after `after` at which a local day's `hour` comes. Each local day has one: where autumn has the hour
-    /// twice, the first; where spring skips it, the first moment after the gap; where the day ends with the gap, its last minute.
-    /// A day that a zone skips whole has none.
+    /// The first instant after `after` that is the `hour` of a local day. Each local day has exactly one: if the hour is
+    /// repeated, the first; if it is skipped, the first moment after the gap; if the day ends with the gap, its last minute. A
+    /// day that a zone skips has none.
     pub(super) fn next_daily(&self, hour: civil::Time, after: Timestamp) -> Option<Timestamp> {
         let today = self.local(after).date();
-        // Clocks that go back at midnight show yesterday once more, and days may be skipped.
+        // After a change at midnight yesterday may occur again, and whole days may be skipped.
         let days = (-1..=3).filter_map(|days| today.checked_add(days.days()).ok());
         days.filter_map(|day| self.daily(day, hour)).filter(|at| *at > after).min()
     }
@@ -58,8 +58,7 @@ impl Zone {
         (last.date() == day).then(|| instant(&last))
     }
 
-    /// The first instant after `after` at which the clock shows a full hour: an hour later at most, or two where it is changed
-    /// in between.
+    /// The first instant after `after` that is a local full hour: at most an hour later, or two if the clock changes in between.
     pub(super) fn next_hour(&self, after: Timestamp) -> Timestamp {
         let mut from = after;
         loop {
@@ -77,7 +76,7 @@ impl Zone {
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// How long ago, by the clock, the last full hour was.
+/// The local time since the last full hour.
 fn past_the_hour(local: &Zoned) -> Duration {
     let [minute, second, milli] = [local.minute().into(), local.second().into(), local.millisecond()].map(i16::unsigned_abs);
     Duration::from_millis((u64::from(minute) * 60 + u64::from(second)) * 1000 + u64::from(milli))
@@ -91,7 +90,7 @@ impl FromStr for Zone {
     type Err = NotAZone;
     fn from_str(name: &str) -> Result<Self, NotAZone> {
         let zone = tz::TimeZoneDatabase::bundled().get(name).map_err(|_| NotAZone)?;
-        // The database finds a name in whatever case, and has entries that name no place.
+        // The database finds names in any case, and has entries that are not places.
         let is_its_name = zone.iana_name() == Some(name) && !["Factory", "posixrules", "localtime"].contains(&name);
         if is_its_name { Ok(Self(zone)) } else { Err(NotAZone) }
     }
@@ -175,7 +174,7 @@ impl JsonSchema for LocalTime {
     }
 }
 
-/// From `start` up to `end`, past midnight where `end` is the earlier.
+/// From `start` to `end`, past midnight if `end` is earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuietHours {
@@ -184,7 +183,7 @@ pub struct QuietHours {
 }
 
 impl QuietHours {
-    /// When the quiet that holds at `now` ends; nothing where none holds.
+    /// The end of the quiet hours that apply at `now`; `None` if none apply.
     pub fn until(&self, zone: &Zone, now: Timestamp) -> Option<Timestamp> {
         let local = zone.local(now);
         let (LocalTime(start), LocalTime(end), time) = (self.start, self.end, local.time());
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_has_the_name_that_the_database_gives_it() {
+    fn zone_name_must_be_spelled_as_in_the_database() {
         for name in [
             "Europe/Berlin",
             "America/Argentina/Buenos_Aires",
@@ -225,7 +224,7 @@ mod tests {
             "US/Eastern",
             "Asia/Calcutta",
         ] {
-            assert_eq!(name.parse::<Zone>().unwrap().name(), name, "links are names too");
+            assert_eq!(name.parse::<Zone>().unwrap().name(), name, "links are valid names");
         }
         for other in [
             "europe/berlin",
@@ -256,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn every_zone_of_the_database_is_read_as_it_is_written() {
+    fn every_zone_of_the_database_round_trips() {
         let mut known = 0;
         for name in tz::TimeZoneDatabase::bundled().available() {
             known += usize::from(name.as_str().parse::<Zone>().is_ok_and(|zone| zone.to_string() == name.as_str()));
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_of_day_has_two_digits_twice() {
+    fn time_of_day_needs_two_digits_each() {
         assert_eq!("07:05".parse::<LocalTime>().unwrap().to_string(), "07:05");
         for other in ["7:05", "07:5", "24:00", "07:60", "0705", "07:05:00", "+7:05", "07.05", "07:05Z", " 07:05", "７:05", ""] {
             assert!(other.parse::<LocalTime>().is_err(), "{other:?}");
@@ -273,9 +272,9 @@ mod tests {
     }
 
     #[test]
-    fn quiet_hours_pass_midnight() {
+    fn quiet_hours_may_pass_midnight() {
         let (quiet, zone) = (quiet("22:00", "07:00"), "America/New_York".parse().unwrap());
-        // Five hours behind UTC in January.
+        // New York is five hours behind UTC in January.
         assert_eq!(quiet.until(&zone, at("2026-01-10T02:59:59Z")), None);
         assert_eq!(quiet.until(&zone, at("2026-01-10T03:00:00Z")), Some(at("2026-01-10T12:00:00Z")));
         assert_eq!(quiet.until(&zone, at("2026-01-10T11:59:59Z")), Some(at("2026-01-10T12:00:00Z")));
@@ -283,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_night_in_which_the_clocks_go_forward_is_an_hour_shorter() {
+    fn quiet_hours_are_an_hour_shorter_when_clocks_go_forward() {
         // 2026-03-08, 02:00 → 03:00 in New York: the night begins at UTC-5 and ends at UTC-4.
         let (quiet, zone) = (quiet("22:00", "07:00"), "America/New_York".parse().unwrap());
         let (from, to) = (at("2026-03-08T03:00:00Z"), at("2026-03-08T11:00:00Z"));
@@ -293,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_night_in_which_they_go_back_is_an_hour_longer() {
+    fn quiet_hours_are_an_hour_longer_when_clocks_go_back() {
         let (quiet, zone) = (quiet("22:00", "07:00"), "America/New_York".parse().unwrap());
         let (from, to) = (at("2026-11-01T02:00:00Z"), at("2026-11-01T12:00:00Z"));
         assert_eq!(quiet.until(&zone, from), Some(to));
@@ -301,20 +300,20 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_comes_twice_or_never_is_still_an_end() {
+    fn quiet_hours_with_a_repeated_or_skipped_end_still_end() {
         let zone = "America/New_York".parse().unwrap();
-        // 01:30 comes at 05:30 and again at 06:30 UTC; at ten past the second one, only the second is to come.
+        // 01:30 is at 05:30 and again at 06:30 UTC. At ten past 01:00 for the second time, only the second 01:30 is ahead.
         let twice = quiet("00:00", "01:30");
         assert_eq!(twice.until(&zone, at("2026-11-01T05:10:00Z")), Some(at("2026-11-01T05:30:00Z")));
         assert_eq!(twice.until(&zone, at("2026-11-01T06:10:00Z")), Some(at("2026-11-01T06:30:00Z")));
-        // 02:30 never comes.
+        // 02:30 is skipped.
         let never = quiet("00:00", "02:30");
         assert_eq!(never.until(&zone, at("2026-03-08T06:50:00Z")), Some(at("2026-03-08T07:30:00Z")));
         assert_eq!(never.until(&zone, at("2026-03-08T07:10:00Z")), None);
     }
 
     #[test]
-    fn what_is_no_zone_or_no_time_is_refused() {
+    fn invalid_zone_or_time_is_refused() {
         for name in ["", "Berlin", "America/Nowhere", "+01:00", "America/New_York "] {
             assert_eq!(name.parse::<Zone>(), Err(NotAZone), "{name}");
         }
@@ -324,9 +323,10 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the zone and the night: quiet ends later than now, within a day or so, and is over then.
+        /// For every zone and night: the end of quiet hours is later than now, within about a day, and no quiet hours apply at
+        /// the end.
         #[test]
-        fn quiet_ends(
+        fn quiet_hours_always_end_within_a_day_or_so(
             zone in prop::sample::select(vec!["UTC", "America/New_York", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Casablanca"]),
             minutes in 0i64..(366 * 24 * 60),
             start in 0i8..24, end in 0i8..24, half in prop::bool::ANY,

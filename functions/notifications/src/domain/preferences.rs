@@ -1,4 +1,4 @@
-//! What a user wants to be told, how, and when.
+//! A user's choice of notifications, channels and times.
 
 use super::{Channels, Kind, QuietHours, Zone};
 use common::FieldError;
@@ -6,22 +6,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, str::FromStr};
 
-/// A user's preferences. What is not said is as [`Preferences::default`] has it.
+/// A user's preferences. Members without a choice have the values of [`Preferences::default`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preferences {
-    /// Only kinds of which something was said.
+    /// Only the kinds that the user has set.
     pub channels: BTreeMap<Kind, Channels>,
     pub quiet_hours: Option<QuietHours>,
     pub digest: Digest,
     pub time_zone: Zone,
 }
 
-/// How often e-mail comes.
+/// The frequency of e-mails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Digest {
     pub frequency: Frequency,
-    /// Of the day, for a daily one: 0 to 23.
+    /// The hour of a daily digest: 0 to 23.
     #[serde(default = "morning", deserialize_with = "hour")]
     #[schemars(range(min = 0, max = 23))]
     pub hour: i8,
@@ -73,7 +73,7 @@ impl Preferences {
         self.channels.get(&kind).copied().unwrap_or(kind.default_channels())
     }
 
-    /// Everything that its parts allow and they do not allow together.
+    /// Checks combinations: each part may be valid while the parts do not fit together.
     pub fn check(&self) -> Result<(), Vec<FieldError>> {
         let mut errors = Vec::new();
         for (kind, channels) in &self.channels {
@@ -81,11 +81,11 @@ impl Preferences {
             if kind.is_urgent() && *channels != Channels::EVERY {
                 errors.push(FieldError::new(field, "required_channel", "this kind cannot be switched off"));
             } else if !channels.in_app && (channels.push || channels.email) {
-                errors.push(FieldError::new(field, "needs_in_app", "what is pushed or mailed is in the list too"));
+                errors.push(FieldError::new(field, "needs_in_app", "`push` and `email` require `in_app`"));
             }
         }
         if self.quiet_hours.is_some_and(|quiet| quiet.start == quiet.end) {
-            errors.push(FieldError::new("quiet_hours.end", "empty_range", "expected another time than `start`"));
+            errors.push(FieldError::new("quiet_hours.end", "empty_range", "expected a time other than `start`"));
         }
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
@@ -99,7 +99,7 @@ mod tests {
     const SILENT: Channels = Channels { in_app: false, push: false, email: false };
 
     #[test]
-    fn what_was_not_said_is_the_default() {
+    fn preference_without_a_choice_is_the_default() {
         let channels = [(Kind::ShipmentCreated, SILENT)].into();
         let wants = Preferences { channels, ..Preferences::default() };
         assert_eq!(wants.of(Kind::ShipmentCreated), SILENT);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alarm_cannot_be_switched_off_and_nothing_is_pushed_that_is_not_listed() {
+    fn alarm_cannot_be_switched_off_and_push_requires_the_list() {
         let pushed = Channels { push: true, ..SILENT };
         let channels = [(Kind::ShipmentCreated, pushed), (Kind::AuditTamperDetected, SILENT)].into();
         let noon = "12:00".parse().unwrap();
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digests_hour_is_an_hour() {
+    fn digest_hour_outside_0_to_23_is_refused() {
         for (hour, good) in [(0, true), (23, true), (24, false), (-1, false)] {
             let read = serde_json::from_value::<Digest>(json!({"frequency": "daily", "hour": hour}));
             assert_eq!(read.is_ok(), good, "{hour}");

@@ -1,4 +1,4 @@
-//! Hands out a ticket for a socket: good once, for thirty seconds, from the caller's own network.
+//! Issues a ticket for a socket. It is valid once, for thirty seconds, from the caller's own network.
 
 use super::Inbox;
 use common::{
@@ -10,12 +10,12 @@ use serde::Serialize;
 #[derive(Debug)]
 pub struct CreateSocketTicket;
 
-/// Leave to open one socket.
+/// The permission to open one socket.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "SocketTicket")]
 pub struct TicketView {
     pub ticket: Issued,
-    /// What to open, the ticket included.
+    /// The URL to open, including the ticket.
     pub url: Issued,
     pub expires_at: Timestamp,
 }
@@ -34,7 +34,7 @@ impl Operation for CreateSocketTicket {
     const ROUTE: Route = Route::post("/v1/notifications/tickets");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write, Need::Sessions];
-    // A ticket is used once and at once: its twin would be told of one that is spent.
+    // A ticket is used once and immediately. A replayed answer would contain a used ticket.
     const IDEMPOTENCY: IdempotencyKey = IdempotencyKey::Ignored;
     const SAMPLE: Sample = Sample::NONE;
     type Input = ();

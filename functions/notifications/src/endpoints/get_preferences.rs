@@ -8,7 +8,7 @@ pub struct GetPreferences;
 
 impl Operation for GetPreferences {
     const NAME: &'static str = "get_preferences";
-    const SUMMARY: &'static str = "Show what one is told, how and when";
+    const SUMMARY: &'static str = "Show the caller's notification preferences";
     const ROUTE: Route = Route::get("/v1/notifications/preferences");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Read];

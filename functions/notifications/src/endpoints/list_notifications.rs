@@ -14,16 +14,16 @@ use std::borrow::Cow;
 pub struct ListNotifications;
 
 common::input! {
-    /// Which notifications to list.
+    /// The notifications to list.
     pub struct NotificationFilters {
-        /// Only those that are not read.
+        /// Only unread ones.
         optional unread: Flag,
         optional limit: Limit,
         optional cursor: String,
     }
 }
 
-/// `true` or `false`, in a query a text.
+/// `true` or `false`, as text in a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flag(pub bool);
 
@@ -51,7 +51,7 @@ impl JsonSchema for Flag {
 
 impl Operation for ListNotifications {
     const NAME: &'static str = "list_notifications";
-    const SUMMARY: &'static str = "List one's notifications, newest first";
+    const SUMMARY: &'static str = "List the caller's notifications, newest first";
     const ROUTE: Route = Route::get("/v1/notifications");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Read, Need::Search];
@@ -72,13 +72,13 @@ impl Endpoint for ListNotifications {
         let user = cx.principal().user();
         let unread = filters.unread == Some(Flag(true));
         let query = if unread { store::list_unread(user) } else { store::list(user) };
-        // The list first: the count is then of this moment or a later one, and never short of what is shown.
+        // The list is read before the count, so that the count is never lower than the number of listed notifications.
         let (rows, mut next_cursor) =
             cx.reader().page(&query.limit(filters.limit.unwrap_or_default().0), filters.cursor.as_deref()).await?;
         let State { seq, unread: unread_count, read_up_to, .. } = State::read(cx.reader(), user).await?;
         let mut items = Vec::with_capacity(rows.len());
         for row in &rows {
-            // Newest first: whatever comes after what all have read is read too.
+            // Newest first: everything after the first notification below the watermark is read too.
             if unread && store::seq(row)? <= read_up_to {
                 next_cursor = None;
                 break;

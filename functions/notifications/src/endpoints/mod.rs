@@ -1,4 +1,4 @@
-//! The domain's endpoints, one a file. Everybody sees and changes their own inbox, and nobody another's.
+//! The domain's endpoints, one a file. A caller sees and changes only their own inbox.
 
 use crate::domain::NotificationId;
 use common::{Attribute, PathId, Principal, Resource, TenantId, UserId};

@@ -1,4 +1,4 @@
-//! Replaces the caller's preferences. What is left out is as it was for whoever has said nothing.
+//! Replaces the caller's preferences. An absent member gets its default.
 
 use crate::{
     domain::{Channels, Digest, Frequency, Kind, LocalTime, Preferences, QuietHours, Zone},
@@ -17,22 +17,22 @@ use std::{borrow::Cow, collections::BTreeMap};
 pub struct PutPreferences;
 
 common::input! {
-    /// What one wants to be told, how and when.
+    /// The notifications that a user wants, their channels and their times.
     pub(crate) struct NewPreferences {
-        /// By kind; a kind that is not named is told as it is by default.
+        /// By kind. An absent kind has its default channels.
         #[schemars(extend("propertyNames" = { "enum": Kind::ALL }))]
         optional channels: Entries<Kind, NewChannels>,
         optional quiet_hours: NewQuietHours,
         optional digest: NewDigest,
-        /// Whose clock quiet hours and the digest's hour are read on; UTC where nothing is said.
+        /// The zone of quiet hours and of the digest's hour. UTC if absent.
         optional time_zone: Zone,
     }
 }
 
 common::input! {
-    /// How a kind reaches its user.
+    /// The channels by which a kind reaches its user.
     pub(crate) struct NewChannels {
-        /// In the list. What is not there goes nowhere else either.
+        /// In the list. Without it, no other channel is used.
         required in_app: bool,
         /// A frame on each open socket.
         required push: bool,
@@ -42,15 +42,15 @@ common::input! {
 }
 
 common::input! {
-    /// From `start` up to `end`, past midnight where `end` is the earlier.
+    /// From `start` to `end`, past midnight if `end` is earlier.
     pub(crate) struct NewQuietHours { required start: LocalTime, required end: LocalTime }
 }
 
 common::input! {
-    /// How often e-mail comes.
+    /// The frequency of e-mails.
     pub(crate) struct NewDigest {
         required frequency: Frequency,
-        /// Of the day, for a daily one: 0 to 23. Eight where nothing is said.
+        /// The hour of a daily digest: 0 to 23. Eight if absent.
         optional hour: Integer<0, 23>,
     }
 }
@@ -99,7 +99,7 @@ impl JsonSchema for Checked {
 
 impl Operation for PutPreferences {
     const NAME: &'static str = "put_preferences";
-    const SUMMARY: &'static str = "Say what one is told, how and when";
+    const SUMMARY: &'static str = "Set the caller's notification preferences";
     const ROUTE: Route = Route::put("/v1/notifications/preferences");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write];

@@ -1,4 +1,4 @@
-//! Marks all of the caller's notifications as read: one write, however many they are.
+//! Marks all of the caller's notifications as read, by one write for any number of them.
 
 use super::Inbox;
 use crate::{
@@ -12,7 +12,7 @@ pub struct ReadAllNotifications;
 
 impl Operation for ReadAllNotifications {
     const NAME: &'static str = "read_all_notifications";
-    const SUMMARY: &'static str = "Mark all of one's notifications as read";
+    const SUMMARY: &'static str = "Mark all of the caller's notifications as read";
     const ROUTE: Route = Route::post("/v1/notifications/read-all");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Write];

@@ -1,4 +1,4 @@
-//! Marks one of the caller's notifications as read. Reading it again changes nothing.
+//! Marks one of the caller's notifications as read. Repeating it changes nothing.
 
 use super::Inbox;
 use crate::{

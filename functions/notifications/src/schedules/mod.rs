@@ -1,4 +1,4 @@
-//! What the clock runs in this domain.
+//! The domain's schedules.
 
 common::schedules! {
     send_digests::SendDigests,

@@ -1,8 +1,8 @@
-//! Sends the digests that are due: one mail that says how much is unread, and of what kinds.
+//! Sends the digests that are due: one mail with the number of unread notifications of each kind.
 //!
-//! A place for its mail is taken, it is claimed, sent, settled. What there is no place for is not claimed: it is due in the next run.
-//! What waits for no hour comes first, of all tenants. A sender that is killed before it settles leaves a claim that is due again ten minutes later,
-//! and the same digest goes out once more under the same id.
+//! A run reserves capacity for the mail, then claims the digest, sends it, and settles it. Without capacity the digest is not
+//! claimed and is due in the next run. Urgent digests of all tenants come first. If a sender is killed before it settles, its
+//! claim is due again ten minutes later, and the same digest is sent again under the same id.
 
 use crate::{
     domain::{DigestId, Kind, Notification, Preferences},
@@ -21,9 +21,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Inboxes of one tenant that one run looks at. More are the next run's.
+/// The number of one tenant's inboxes that one run handles. The next run handles the rest.
 const MOST: u32 = 1000;
-/// How many notifications a digest counts; of more it says that there are as many at least.
+/// The largest number of notifications that a digest counts. If there are more, it says "at least".
 pub(crate) const COUNTED: u32 = 100;
 
 #[derive(Debug)]
@@ -33,22 +33,22 @@ pub struct SendDigests;
 #[derive(Debug)]
 pub struct Subscriber {
     user: UserId,
-    /// What this run has claimed, and how far it has come with it.
+    /// The claim of this run and its progress.
     work: Mutex<Option<Work>>,
-    /// The room that this run has taken for its mail.
+    /// The mail capacity that this run has reserved.
     place: Mutex<Option<Place>>,
 }
 
 #[derive(Clone, Debug)]
 struct Work {
     claim: Claim,
-    /// Its mail has been given to the mail service.
+    /// The mail service has accepted the mail.
     is_mailed: bool,
-    /// How often something came while it was being settled.
+    /// The number of times that a new notification arrived while the digest was being settled.
     contended: u32,
 }
 
-/// So often a digest that was mailed is settled by what is in the inbox then; after that, so that the inbox is looked at again.
+/// After this many conflicts, a mailed digest is settled without the condition on the inbox, and the inbox is read again later.
 const SETTLED_BY_SIGHT: u32 = 5;
 
 impl Part for Subscriber {
@@ -59,7 +59,7 @@ impl Part for Subscriber {
 
 impl Background for SendDigests {
     const NAME: &'static str = "send_digests";
-    const SUMMARY: &'static str = "Mail digests of unread notifications, at the hour that each user wants";
+    const SUMMARY: &'static str = "Mail digests of unread notifications at each user's chosen hour";
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search, Need::Mail, Need::Tenants];
     const TIMEOUT_SECS: u16 = 240;
     type Part = Subscriber;
@@ -96,19 +96,19 @@ impl Background for SendDigests {
     async fn after(cx: &mut Delivery<'_, Self>, part: &Subscriber) -> Result<()> {
         let Some(Work { claim, is_mailed, contended }) = part.work().clone() else { return Ok(()) };
         if is_mailed {
-            // Something came while it was being settled.
+            // A notification arrived while the digest was being settled.
             return settle(cx, part, &claim, contended).await;
         }
         let (user, now) = (part.user, cx.now());
         let (state, wants) = read(cx, user).await?;
         if state.digest.claim.as_ref() != Some(&claim) {
-            // Somebody else was faster.
+            // Another run was faster.
             return Ok(());
         }
         let counts = count(cx, user, &state, &claim).await?;
         let member = cx.member(user).await?.filter(Membership::has_arrived);
         let (Some(member), false) = (member, counts.is_empty()) else {
-            // A delivery leaves the next look to whoever has the claim.
+            // A delivery during a claim does not set the next due time; the owner of the claim does.
             let next = if state.seq > claim.up_to { next_look(user, &state, &wants, &claim, now) } else { None };
             digest::settle_nothing(cx.changes(), user, &state, &claim, next);
             return Ok(());
@@ -130,8 +130,8 @@ impl Background for SendDigests {
     }
 }
 
-/// Settles a digest that was mailed. Sending takes its time, so the inbox is read again; where something comes between that and
-/// the commit, the pipeline comes here again.
+/// Settles a mailed digest. Sending takes time, so the inbox is read again. If a notification arrives between the read and the
+/// commit, the pipeline calls this again.
 async fn settle(cx: &mut Delivery<'_, SendDigests>, part: &Subscriber, claim: &Claim, contended: u32) -> Result<()> {
     let (user, now) = (part.user, cx.now());
     cx.touched("User", user);
@@ -158,12 +158,12 @@ async fn read(cx: &Delivery<'_, SendDigests>, user: UserId) -> Result<(State, Pr
     Ok((state, stored.map_or_else(Preferences::default, |said| said.preferences)))
 }
 
-/// When what has come since the claim is to be mailed.
+/// The time at which notifications after the claim are due.
 fn next_look(user: UserId, state: &State, wants: &Preferences, claim: &Claim, now: Timestamp) -> Option<Timestamp> {
     if state.digest.is_urgent_after(claim.up_to) { Some(now) } else { wants.digest_after(user, now) }
 }
 
-/// What of the claimed numbers is to be mailed and is still unread, by kind: of the first [`COUNTED`] among which there is any.
+/// The claimed notifications to mail that are still unread, counted by kind, among the first [`COUNTED`] that include any.
 async fn count(cx: &Delivery<'_, SendDigests>, user: UserId, state: &State, claim: &Claim) -> Result<BTreeMap<Kind, u32>> {
     let mut from = state.digest.mailed_up_to.max(state.read_up_to);
     let wanted = |n: &Notification| n.email && n.read_at.is_none() && n.seq() <= claim.up_to;
@@ -193,7 +193,8 @@ impl Schedule for SendDigests {
             for (tenant, items) in cx.due(list, most).await? {
                 listed.extend(items.iter().filter_map(|item| Some((item.at, tenant, store::owner(&item.key)?))));
             }
-            // The longest due first, whosever they are: one tenant's thousand do not go before another's one.
+            // The digests that have been due longest come first, across tenants, so that one tenant's thousand digests do not
+            // delay another's single one.
             listed.sort_by_key(|(at, ..)| *at);
             due.extend(listed);
         }

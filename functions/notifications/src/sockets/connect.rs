@@ -1,4 +1,4 @@
-//! A client comes.
+//! A client connects.
 
 use common::{Caller, Need, Result, Socket, SocketRoute};
 
@@ -7,7 +7,7 @@ pub struct Connect;
 
 impl Socket for Connect {
     const NAME: &'static str = "connect";
-    const SUMMARY: &'static str = "Remember a socket that a ticket has opened";
+    const SUMMARY: &'static str = "Store a socket that a ticket has opened";
     const ROUTE: SocketRoute = SocketRoute::Connect;
     const NEEDS: &'static [Need] = &[Need::Push];
     type Frame = ();

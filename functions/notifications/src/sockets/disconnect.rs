@@ -1,4 +1,4 @@
-//! A client goes. API Gateway says so when it can; who goes without a word is found gone by the next send.
+//! A client disconnects. API Gateway reports this if it can; other closed connections are found by the next push.
 
 use common::{Caller, Need, Result, Socket, SocketRoute};
 
@@ -7,7 +7,7 @@ pub struct Disconnect;
 
 impl Socket for Disconnect {
     const NAME: &'static str = "disconnect";
-    const SUMMARY: &'static str = "Forget a socket that was closed";
+    const SUMMARY: &'static str = "Remove a closed socket";
     const ROUTE: SocketRoute = SocketRoute::Disconnect;
     const NEEDS: &'static [Need] = &[Need::Push];
     type Frame = ();

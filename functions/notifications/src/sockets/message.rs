@@ -1,4 +1,4 @@
-//! A client says something: that it is there, or from where on it missed what was sent.
+//! A client sends a frame: a ping, or a request to replay missed notifications.
 
 use crate::{
     domain::Seq,
@@ -7,7 +7,7 @@ use crate::{
 };
 use common::{Caller, Need, Result, Socket, SocketRoute};
 
-/// Frames of one replay. Whoever wants more asks again.
+/// The largest number of frames in one replay. A client requests the rest again.
 const MOST: usize = 100;
 
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct Message;
 
 impl Socket for Message {
     const NAME: &'static str = "message";
-    const SUMMARY: &'static str = "Answer a ping, or send again what a client has missed";
+    const SUMMARY: &'static str = "Answer a ping, or replay notifications that a client missed";
     const ROUTE: SocketRoute = SocketRoute::Message;
     const NEEDS: &'static [Need] = &[Need::Read, Need::Push];
     type Frame = Asked;
@@ -31,7 +31,7 @@ impl Socket for Message {
     }
 }
 
-/// Sends what came after `from`, oldest first and one after the other, so that it arrives in its order.
+/// Sends the notifications after `from`, oldest first and one after another, so that they arrive in order.
 async fn replay(cx: &Caller<'_, Message>, from: Seq) -> Result<()> {
     let from = from.clamp(Seq(0), Seq::MAX);
     let rows = cx.reader().query(&store::after(cx.user(), from).limit(MOST as u32 + 1)).await?;

@@ -1,4 +1,4 @@
-//! What runs when a client comes, goes or says something.
+//! The functions for connecting, disconnecting and client frames.
 
 common::sockets! {
     connect::Connect,

@@ -1,15 +1,15 @@
-//! A digest's part of an inbox's state.
+//! The digest's part of an inbox's state.
 //!
-//! | Attribute | What |
+//! | Attribute | Content |
 //! |---|---|
-//! | `digest_due` | when to look at it: as in the index `due`, list `DIGEST` |
+//! | `digest_due` | the due time, also in the index `due`, list `DIGEST` |
 //! | `digest_id`, `digest_up_to` | a digest that is being sent, and the last number that it counts |
-//! | `digest_token` | who is sending it |
+//! | `digest_token` | the attempt that is sending it |
 //! | `mailed_up_to` | the last number that a digest has counted |
-//! | `digest_urgent` | the last number that waits for no hour |
+//! | `digest_urgent` | the last urgent number |
 //!
-//! A digest is claimed, sent, settled. A claim is due again ten minutes later: whoever finds it then sends the same digest
-//! once more, under the same id, for its sender was killed.
+//! A digest is claimed, sent and settled. A claim is due again ten minutes later: the run that finds it then sends the same
+//! digest again, under the same id, because its sender was killed.
 
 use super::{State, state_key};
 use crate::domain::{DigestId, Seq};
@@ -18,12 +18,12 @@ use std::time::Duration;
 
 /// The list of inboxes whose digest is due.
 pub(crate) const LIST: &str = "DIGEST";
-/// The list of those in which something waits for no hour. Whoever was put on the other one before there was this one stays there.
+/// The list of inboxes with an urgent digest. Entries that an older version put on the other list stay there.
 pub(crate) const URGENT: &str = "DIGEST_URGENT";
-/// How long a claim is its sender's.
+/// The lifetime of a claim.
 const LEASE: Duration = Duration::from_secs(10 * 60);
 
-/// When a digest is due, and which is under way.
+/// The due time of a digest, and the claim of the one that is being sent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Due {
     pub(crate) at: Option<Timestamp>,
@@ -38,7 +38,7 @@ pub(crate) struct Claim {
     pub(crate) id: DigestId,
     /// The last number that it counts.
     pub(crate) up_to: Seq,
-    /// Of this attempt to send it.
+    /// Identifies this attempt to send it.
     pub(crate) token: String,
 }
 
@@ -52,19 +52,19 @@ impl Due {
         Ok(Self { at: row.maybe("digest_due")?, claim, mailed_up_to: seq("mailed_up_to"), urgent: seq("digest_urgent") })
     }
 
-    /// That it is due when it was, and that who has it has it: nobody has claimed or settled anything since.
+    /// The condition that due time and claim are unchanged: nobody has claimed or settled a digest since.
     pub(super) fn unmoved(&self) -> Condition {
         let token = self.claim.as_ref().map(|claim| &claim.token);
         Condition::All(vec![Condition::as_read("digest_due", self.at), Condition::as_read("digest_token", token)])
     }
 
-    /// Whether something waits that waits for no hour, after `seq`.
+    /// Whether an urgent notification after `seq` waits.
     pub(crate) fn is_urgent_after(&self, seq: Seq) -> bool {
         self.urgent > seq
     }
 }
 
-/// Puts an inbox on the list of those whose digest is due; where something in it waits for no hour, on the one that is looked at first.
+/// Puts an inbox on the list of due digests; if one is urgent, on the list that is handled first.
 pub(super) fn due(edit: Edit, at: Timestamp, is_urgent: bool) -> Edit {
     edit.text("digest_due", at).due(if is_urgent { URGENT } else { LIST }, at)
 }
@@ -73,7 +73,7 @@ pub(super) fn urgent(edit: Edit, seq: Seq) -> Edit {
     edit.number("digest_urgent", seq.0)
 }
 
-/// Takes the digest for this attempt: a new one of all that has come, or the one whose sender has not been heard of.
+/// Claims the digest for this attempt: a new one of all notifications so far, or one whose sender was killed.
 pub(crate) fn claim(changes: &mut Changes, user: UserId, state: &State, claim: &Claim, now: Timestamp) {
     let edit = Edit::of(state_key(user))
         .text("digest_id", claim.id)
@@ -83,17 +83,17 @@ pub(crate) fn claim(changes: &mut Changes, user: UserId, state: &State, claim: &
     changes.note(due(edit, now.plus(LEASE), is_urgent).when(state.digest.unmoved()));
 }
 
-/// Moves a digest whose hour has changed, unless something has come since `state` was read: it may be urgent.
+/// Moves the due time of a digest, unless a notification has arrived since `state` was read, because it may be urgent.
 pub(crate) fn postpone(changes: &mut Changes, user: UserId, state: &State, to: Option<Timestamp>) {
     changes.note(moved(user, to, false).when(nothing_new(state)));
 }
 
-/// The same as business: its condition refuses what it comes with.
+/// Like `postpone`, but if the condition fails, the whole transaction fails with `or`.
 pub(crate) fn reschedule(changes: &mut Changes, user: UserId, state: &State, to: Option<Timestamp>, or: Error) {
     changes.edit(moved(user, to, false).when(nothing_new(state)), or);
 }
 
-/// That nothing has come, and nobody has claimed or settled a digest, since `state` was read.
+/// The condition that nothing has arrived, and nobody has claimed or settled a digest, since `state` was read.
 fn nothing_new(state: &State) -> Condition {
     Condition::All(vec![state.unmoved(), state.digest.unmoved()])
 }
@@ -106,20 +106,20 @@ fn moved(user: UserId, to: Option<Timestamp>, is_urgent: bool) -> Edit {
     }
 }
 
-/// Says that the claimed digest was sent. The next look is at `next`. Where something has come since `state` was read, or
-/// another attempt has the digest, that is [`CONTENDED`]: the state is to be read again.
+/// Records that the claimed digest was sent. The next one is due at `next`. If something has arrived since `state` was read, or
+/// another attempt has the digest, the result is [`CONTENDED`], and the state must be read again.
 pub(crate) fn settle(changes: &mut Changes, user: UserId, state: &State, claim: &Claim, next: Option<Timestamp>) {
     let is_urgent = state.digest.is_urgent_after(claim.up_to);
     changes.edit(settled(moved(user, next, is_urgent), claim).when(nothing_new(state)), CONTENDED);
 }
 
-/// The same, whatever has come: the next look is at `now`, and finds it.
+/// Like `settle`, even if something has arrived: the next digest is due at `now` and will find it.
 pub(crate) fn settle_and_look(changes: &mut Changes, user: UserId, claim: &Claim, now: Timestamp) {
     changes.edit(settled(moved(user, Some(now), true), claim).when(held(claim)), CONTENDED);
 }
 
-/// Says that there was nothing to send. The next look is at `next`; where something has come since `state` was read, when the
-/// claim is over.
+/// Records that there was nothing to send. The next digest is due at `next`. If something has arrived since `state` was read, the
+/// claim stays, and is due at its end.
 pub(crate) fn settle_nothing(changes: &mut Changes, user: UserId, state: &State, claim: &Claim, next: Option<Timestamp>) {
     let is_urgent = state.digest.is_urgent_after(claim.up_to);
     changes.note(settled(moved(user, next, is_urgent), claim).when(nothing_new(state)));

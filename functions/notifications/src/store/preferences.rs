@@ -1,4 +1,4 @@
-//! Preferences at rest.
+//! The stored form of preferences.
 
 use super::{CHANGED, State, digest, preferences_key, state_and_preferences};
 use crate::domain::{Channels, Digest, Frequency, Kind, Preferences, QuietHours, Zone};
@@ -8,7 +8,7 @@ use common::{
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
-/// A user's preferences, as the policy sees them: their inbox's. Of somebody who has said nothing the version is 0.
+/// A user's preferences; the policy treats them as their inbox. The version is 0 if the user has set none.
 #[derive(Debug)]
 pub struct StoredPreferences {
     tenant: TenantId,
@@ -31,7 +31,7 @@ impl StoredPreferences {
         self.said.version
     }
 
-    /// Stores others in their place, and moves the digest that is due to where they want it.
+    /// Replaces the stored preferences, and moves the due digest to the new time.
     pub(crate) fn replace(&self, changes: &mut Changes, with: &Preferences, now: Timestamp) -> Version {
         let Self { user, state, said, .. } = self;
         let as_read = match said.version {
@@ -60,7 +60,7 @@ impl Resource for StoredPreferences {
     }
 }
 
-/// The edit after which they are stored. A kind that this version does not know is as it was.
+/// The edit that stores them. A kind that this version does not know keeps its stored channels.
 fn edit(user: UserId, said: &Said, preferences: &Preferences, now: Timestamp) -> Edit {
     let Preferences { channels, quiet_hours, digest: Digest { frequency, hour }, time_zone } = preferences;
     let chosen = Chosen(channels.iter().map(|(kind, channels)| (*kind, (*channels).into())).collect());
@@ -77,7 +77,7 @@ fn edit(user: UserId, said: &Said, preferences: &Preferences, now: Timestamp) ->
     }
 }
 
-/// What a user has said, as it was read.
+/// The stored choices of a user, as they were read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Said {
     pub(crate) preferences: Preferences,
@@ -85,13 +85,13 @@ pub(crate) struct Said {
     channels: Kept<Chosen>,
 }
 
-/// Of each kind what was said.
+/// The stored channels of each kind.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Chosen(#[serde(deserialize_with = "of_known_kinds")] BTreeMap<Kind, StoredChannels>);
 
 impl Stored for Chosen {}
 
-/// [`Channels`] at rest: members that this version does not know are passed over, not refused.
+/// The stored form of [`Channels`]: members that this version does not know are ignored and not refused.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct StoredChannels {
     in_app: bool,
@@ -130,7 +130,7 @@ impl Said {
         let preferences = Preferences {
             channels: chosen.iter().map(of).collect(),
             quiet_hours,
-            // How often and on whose clock, where this version does not know it, is as for whoever has said nothing.
+            // If this version does not know the stored frequency or zone, it uses the default.
             digest: Digest { frequency: row.word("digest")?.unwrap_or(Frequency::Daily), hour },
             time_zone: row.word("time_zone")?.unwrap_or_else(Zone::utc),
         };

@@ -1,4 +1,4 @@
-//! The counter of unread notifications never drifts, whatever happens at once.
+//! The counter of unread notifications stays correct under concurrency.
 
 use crate::{consumers::CONSUMERS, fixture::*};
 use common::Role;
@@ -7,7 +7,7 @@ use serde_json::json;
 use std::time::Duration;
 use testing::{App, kill_after};
 
-/// A generator of pseudo-random numbers: Marsaglia's xorshift, the same on every machine.
+/// A generator of pseudo-random numbers: Marsaglia's xorshift, which gives the same numbers on every machine.
 struct Dice(u64);
 
 impl Dice {
@@ -19,7 +19,7 @@ impl Dice {
     }
 }
 
-/// Numbers given, counted as unread, and unread by its items.
+/// The last number, the counted unread ones, and the unread ones by their items.
 async fn inventory(app: &App) -> (i64, i64, i64, usize) {
     let items = inbox(app, app.tenant_id(Acme), app.user_id(Acme, Role::Marketer)).await;
     let number = |item: &std::collections::HashMap<String, String>, name: &str| item[name].parse::<i64>().unwrap();
@@ -34,7 +34,7 @@ async fn inventory(app: &App) -> (i64, i64, i64, usize) {
 }
 
 #[tokio::test]
-async fn it_is_right_after_any_interleaving_of_deliveries_and_reads_and_kills() {
+async fn unread_count_is_right_after_any_interleaving_and_kills() {
     let app = App::start().await;
     for seed in [0x9e37_79b9_7f4a_7c15, 0xdead_beef_cafe_f00d, 42] {
         let mut dice = Dice(seed);
@@ -58,7 +58,7 @@ async fn it_is_right_after_any_interleaving_of_deliveries_and_reads_and_kills() 
                         }
                         .boxed(),
                     ),
-                    // Of the newest, so that two often read the same one.
+                    // One of the newest, so that two readers often read the same one.
                     1..=4 if !known.is_empty() => {
                         let id = known[usize::try_from(dice.roll(known.len().min(2) as u64)).unwrap()].clone();
                         let app = &app;
@@ -99,7 +99,7 @@ async fn it_is_right_after_any_interleaving_of_deliveries_and_reads_and_kills() 
 }
 
 #[tokio::test]
-async fn reading_one_counts_it_once() {
+async fn reading_a_notification_twice_counts_it_once() {
     let app = App::start().await;
     deliver(&app, &[status_changed(&app, "DELIVERED"), status_changed(&app, "DELIVERED")]).await;
     let first = id(&list(&app, Acme, Role::Marketer).await, 0);
@@ -114,7 +114,7 @@ async fn reading_one_counts_it_once() {
 }
 
 #[tokio::test]
-async fn anothers_notification_is_not_found() {
+async fn notification_of_another_user_is_not_found() {
     let app = App::start().await;
     deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
     let id = id(&list(&app, Acme, Role::Marketer).await, 0);
@@ -122,7 +122,7 @@ async fn anothers_notification_is_not_found() {
         let answer = call(&app, tenant, role, "read_notification").await.path("notification_id", &id).await;
         assert_eq!((answer.status, answer.code()), (404, "not_found"));
     }
-    // Nor is one of the same number that was made up.
+    // An invented id with the same number is not found either.
     let made_up = format!("ntf_{}", "0".repeat(31) + "1");
     let answer = call(&app, Acme, Role::Marketer, "read_notification").await.path("notification_id", made_up).await;
     assert_eq!(answer.status, 404);
@@ -130,7 +130,7 @@ async fn anothers_notification_is_not_found() {
 }
 
 #[tokio::test]
-async fn reading_all_is_one_write_however_many_they_are() {
+async fn reading_all_is_one_write_for_any_number() {
     let app = App::start().await;
     let events: Vec<_> = (0..15).map(|_| status_changed(&app, "DELIVERED")).collect();
     deliver(&app, &events).await;
@@ -151,7 +151,7 @@ async fn reading_all_is_one_write_however_many_they_are() {
 }
 
 #[tokio::test]
-async fn a_list_is_paged() {
+async fn list_is_paged_with_bound_cursors() {
     let app = App::start().await;
     let events: Vec<_> = (0..5).map(|_| status_changed(&app, "DELIVERED")).collect();
     deliver(&app, &events).await;
@@ -169,7 +169,7 @@ async fn a_list_is_paged() {
             if cursor.is_none() {
                 break;
             }
-            // Another's list does not take it.
+            // Another list does not accept the cursor.
             let stolen = call(&app, Birch, Role::Marketer, "list_notifications").await.query("unread", unread);
             assert_eq!(stolen.query("cursor", cursor.as_ref().unwrap()).await.status, 422);
         }

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 use testing::{App, kill_after, polls};
 
 #[tokio::test]
-async fn what_happened_is_told_to_those_whom_it_concerns() {
+async fn event_is_notified_to_the_users_it_concerns() {
     let app = App::start().await;
     let (event, problem) = (status_changed(&app, "DELIVERED"), status_changed(&app, "EXCEPTION"));
     deliver(&app, &[event.clone(), problem]).await;
@@ -18,7 +18,7 @@ async fn what_happened_is_told_to_those_whom_it_concerns() {
     let oldest = &page.json["items"][1];
     assert_eq!((&oldest["seq"], &oldest["read"], &oldest["event_id"]), (&json!(1), &json!(false), &json!(event.id)));
     assert_eq!(oldest["subject"]["type"], "Shipment");
-    // Of a problem its tenant's administrator hears too, and nobody else anything.
+    // The tenant's administrator is notified of a problem too; the other roles are not.
     assert_eq!(kinds(&list(&app, Acme, Role::TenantAdmin).await), ["shipment_exception"]);
     for (tenant, role) in [(Acme, Role::Viewer), (Birch, Role::Marketer), (Birch, Role::TenantAdmin)] {
         let nothing = list(&app, tenant, role).await;
@@ -36,7 +36,7 @@ async fn what_happened_is_told_to_those_whom_it_concerns() {
 }
 
 #[tokio::test]
-async fn an_alarm_goes_to_administrators_and_auditors() {
+async fn alarm_is_notified_to_administrators_and_auditors() {
     let app = App::start().await;
     let alarm = told(&app, app.tenant_id(Acme), "verify_audit", "audit.tamper_detected", json!({"first_sequence": 7}));
     deliver(&app, &[alarm]).await;
@@ -47,7 +47,7 @@ async fn an_alarm_goes_to_administrators_and_auditors() {
 }
 
 #[tokio::test]
-async fn nobody_is_told_of_their_own_act_nor_anybody_who_is_no_member() {
+async fn actor_and_non_members_are_not_notified() {
     let app = App::start().await;
     let (own, provider) = (app.user_id(Acme, Role::Marketer), app.user_id(Acme, Role::Provider));
     let created = |tenant: TenantId, actor: String, assigned_to: Value| {
@@ -63,7 +63,7 @@ async fn nobody_is_told_of_their_own_act_nor_anybody_who_is_no_member() {
             created(acme, own.to_string(), json!(provider)),
             created(acme, own.to_string(), Value::Null),
             created(acme, own.to_string(), json!(app.user_id(Acme, Role::Viewer))),
-            // In another tenant the id is nobody's.
+            // In another tenant the id belongs to nobody.
             created(app.tenant_id(Birch), own.to_string(), json!(provider)),
         ],
     )
@@ -75,7 +75,7 @@ async fn nobody_is_told_of_their_own_act_nor_anybody_who_is_no_member() {
 }
 
 #[tokio::test]
-async fn delivered_three_times_and_in_any_order_it_is_stored_and_sent_once() {
+async fn repeated_and_reordered_events_are_stored_and_pushed_once() {
     let app = App::start().await;
     connect(&app, Acme, Role::Marketer, "phone").await;
     for seed in [3, 7, 11] {
@@ -103,7 +103,7 @@ async fn delivered_three_times_and_in_any_order_it_is_stored_and_sent_once() {
 }
 
 #[tokio::test]
-async fn told_twice_at_once_it_is_sent_once() {
+async fn concurrent_deliveries_push_once() {
     let app = App::start().await;
     for round in 1..=8 {
         connect(&app, Acme, Role::Marketer, "phone").await;
@@ -113,7 +113,7 @@ async fn told_twice_at_once_it_is_sent_once() {
         let runs = (0..3).map(|_| consumer.consume(app.deps(), message.clone()));
         futures_util::future::join_all(runs).await;
         assert_eq!(app.frames("phone").len(), round);
-        // Whoever was too early finds it done.
+        // A redelivered message that was too early finds the work done.
         app.clock().advance(Duration::from_secs(180));
         assert!(consumer.consume(app.deps(), message).await.batch_item_failures.is_empty());
         assert_eq!((app.frames("phone").len(), seqs(&list(&app, Acme, Role::Marketer).await).len()), (round, round));
@@ -121,7 +121,7 @@ async fn told_twice_at_once_it_is_sent_once() {
 }
 
 #[tokio::test]
-async fn ten_at_once_for_one_user_are_numbered_without_a_gap() {
+async fn concurrent_events_for_one_user_are_numbered_without_a_gap() {
     let app = App::start().await;
     let events: Vec<_> = (0..10).map(|_| status_changed(&app, "DELIVERED")).collect();
     let mut queues = queues(&app);
@@ -137,7 +137,7 @@ async fn ten_at_once_for_one_user_are_numbered_without_a_gap() {
 }
 
 #[tokio::test]
-async fn killed_at_any_await_it_is_stored_once_and_at_most_one_frame_is_repeated() {
+async fn delivery_killed_at_any_await_is_stored_once() {
     let app = App::start().await;
     let run = |event: &Told| {
         let mut queues = queues(&app);
@@ -152,7 +152,8 @@ async fn killed_at_any_await_it_is_stored_once_and_at_most_one_frame_is_repeated
         let event = status_changed(&app, "DELIVERED");
         let (consumer, message) = run(&event);
         kill_after(usize::try_from(kill).unwrap(), consumer.consume(app.deps(), message.clone())).await;
-        // Whoever was killed did not answer: the message comes again once it is seen again, and once more though handled.
+        // A killed run did not answer, so the message is redelivered after its visibility timeout, and once more after it was
+        // handled.
         app.clock().advance(Duration::from_secs(180));
         for _ in 0..2 {
             assert!(consumer.consume(app.deps(), message.clone()).await.batch_item_failures.is_empty());
@@ -168,12 +169,12 @@ async fn killed_at_any_await_it_is_stored_once_and_at_most_one_frame_is_repeated
         assert!((1..=2).contains(&frames), "killed at {kill}: {frames} frames");
         repeated += frames - 1;
     }
-    // Only a kill between sending and recording repeats one.
+    // Only a kill between pushing and recording repeats a frame.
     assert!(repeated < most / 2, "{repeated} frames were repeated in {most} kills");
 }
 
 #[tokio::test]
-async fn neither_frame_nor_mail_nor_item_nor_log_has_more_than_ids_and_codes() {
+async fn frames_mails_items_and_logs_contain_only_ids_and_codes() {
     let app = App::start().await;
     connect(&app, Acme, Role::Marketer, "phone").await;
     let event = status_changed(&app, "EXCEPTION");
@@ -189,7 +190,7 @@ async fn neither_frame_nor_mail_nor_item_nor_log_has_more_than_ids_and_codes() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_not_understood_is_given_up() {
+async fn malformed_message_goes_to_the_dead_letter_queue() {
     let app = App::start().await;
     let mut queues = queues(&app);
     let odd = told(&app, app.tenant_id(Acme), "x", "shipment.eaten", json!({}));

@@ -1,4 +1,4 @@
-//! What is unread comes by mail, at the hour that the user wants, once.
+//! Unread notifications are mailed once, at the user's chosen hour.
 
 use crate::{
     fixture::*,
@@ -23,11 +23,12 @@ fn id_of(mail: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn it_comes_in_the_users_morning_and_says_how_much_of_what() {
+async fn digest_is_mailed_in_the_users_morning_with_counts_by_kind() {
     let app = App::start().await;
     prefer(&app, json!({"digest": {"frequency": "daily", "hour": 8}, "time_zone": "America/Los_Angeles"})).await;
     deliver(&app, &[status_changed(&app, "DELIVERED"), status_changed(&app, "EXCEPTION")]).await;
-    // Eight o'clock there is 16:00 UTC, and it comes within fifty minutes; the administrator, who has said nothing, is on UTC.
+    // Eight o'clock there is 16:00 UTC, and the mail is sent within fifty minutes. The administrator has set no zone and is on
+    // UTC.
     at(&app, "2026-01-01T15:59:00Z");
     tick(&app).await;
     assert_eq!(app.mails(), [json!(null); 0]);
@@ -46,7 +47,7 @@ async fn it_comes_in_the_users_morning_and_says_how_much_of_what() {
     at(&app, "2026-01-02T08:50:00Z");
     tick(&app).await;
     assert_eq!(app.mails().iter().skip(1).map(to).collect::<Vec<_>>(), [app.email(Acme, Role::TenantAdmin).as_str()]);
-    // Nothing new: nothing more.
+    // Without new notifications no mail follows.
     for time in ["2026-01-02T16:50:00Z", "2026-01-03T16:50:00Z", "2026-01-04T16:50:00Z"] {
         at(&app, time);
         tick(&app).await;
@@ -56,7 +57,7 @@ async fn it_comes_in_the_users_morning_and_says_how_much_of_what() {
 }
 
 #[tokio::test]
-async fn what_was_read_in_time_is_not_mailed() {
+async fn notification_read_before_the_digest_is_not_mailed() {
     let app = App::start().await;
     deliver(&app, &[status_changed(&app, "DELIVERED"), status_changed(&app, "DELIVERED")]).await;
     let first = id(&list(&app, Acme, Role::Marketer).await, 0);
@@ -71,11 +72,11 @@ async fn what_was_read_in_time_is_not_mailed() {
 }
 
 #[tokio::test]
-async fn a_digest_that_falls_into_quiet_hours_waits() {
+async fn digest_due_in_quiet_hours_is_postponed() {
     let app = App::start().await;
     prefer(&app, json!({"digest": {"frequency": "hourly"}})).await;
     deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
-    // Said after the digest was due at 13:00: asked again when it is sent.
+    // The preferences change after the due time 13:00 was stored, so they are checked again when the digest is sent.
     let quiet = json!({"digest": {"frequency": "hourly"}, "quiet_hours": {"start": "12:30", "end": "14:30"}});
     prefer(&app, quiet).await;
     for (time, mails) in [("2026-01-01T13:00:00Z", 0), ("2026-01-01T14:29:00Z", 0), ("2026-01-01T14:30:00Z", 1)] {
@@ -86,7 +87,7 @@ async fn a_digest_that_falls_into_quiet_hours_waits() {
 }
 
 #[tokio::test]
-async fn who_wants_none_gets_none() {
+async fn user_without_digests_gets_no_mail() {
     let app = App::start().await;
     prefer(&app, json!({"digest": {"frequency": "off"}})).await;
     deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
@@ -96,7 +97,7 @@ async fn who_wants_none_gets_none() {
 }
 
 #[tokio::test]
-async fn what_comes_while_one_is_sent_is_in_the_next() {
+async fn notification_after_a_digest_is_in_the_next_one() {
     let app = App::start().await;
     prefer(&app, json!({"digest": {"frequency": "hourly"}})).await;
     for (delivered, sent) in [("2026-01-01T12:10:00Z", "2026-01-01T13:00:00Z"), ("2026-01-01T13:10:00Z", "2026-01-01T14:00:00Z")]
@@ -111,9 +112,9 @@ async fn what_comes_while_one_is_sent_is_in_the_next() {
     assert_ne!(id_of(&mails[0]), id_of(&mails[1]));
 }
 
-/// Runs what the clock runs, with one digest due. `event` is delivered when that is claimed, before the inbox is read again.
+/// Runs the schedule with one digest due. `event` is delivered after the claim and before the inbox is read again.
 async fn tick_with_one_before_the_look(app: &App, event: Told) {
-    // The first takes a place for the mail.
+    // The first update reserves mail capacity.
     let mut claims = app.wire().hold("UpdateItem", 1);
     let meanwhile = async {
         claims.arrived().await;
@@ -126,7 +127,7 @@ async fn tick_with_one_before_the_look(app: &App, event: Told) {
     futures_util::future::join(tick(app), meanwhile).await;
 }
 
-/// The same, delivered when the inbox has been read again, before the digest is settled.
+/// Like the function above, but `event` is delivered after the inbox was read again and before the digest is settled.
 async fn tick_with_one_after_the_look(app: &App, event: Told) {
     let mut settles = app.wire().hold("UpdateItem", 2);
     let meanwhile = async {
@@ -143,7 +144,7 @@ async fn is_claimed(app: &App, role: Role) -> bool {
     items.iter().any(|(key, item)| key == "STATE" && item.contains_key("digest_id"))
 }
 
-/// A digest is due at 13:00 that will be found to be empty.
+/// A digest that is due at 13:00 and will be empty.
 async fn with_all_read() -> App {
     let app = App::start().await;
     prefer(&app, json!({"digest": {"frequency": "hourly"}})).await;
@@ -154,7 +155,7 @@ async fn with_all_read() -> App {
 }
 
 #[tokio::test]
-async fn what_comes_while_an_empty_one_is_looked_at_is_in_the_next() {
+async fn notification_arriving_during_an_empty_digest_is_in_the_next() {
     let app = with_all_read().await;
     tick_with_one_before_the_look(&app, status_changed(&app, "DELIVERED")).await;
     assert_eq!((app.mails().len(), is_claimed(&app, Role::Marketer).await), (0, false));
@@ -164,7 +165,7 @@ async fn what_comes_while_an_empty_one_is_looked_at_is_in_the_next() {
 }
 
 #[tokio::test]
-async fn what_comes_while_an_empty_one_is_settled_is_in_the_next_after_it_is_taken_over() {
+async fn notification_arriving_while_an_empty_digest_settles_is_in_the_next() {
     let app = with_all_read().await;
     tick_with_one_after_the_look(&app, status_changed(&app, "DELIVERED")).await;
     assert_eq!((app.mails().len(), is_claimed(&app, Role::Marketer).await), (0, true));
@@ -174,14 +175,14 @@ async fn what_comes_while_an_empty_one_is_settled_is_in_the_next_after_it_is_tak
         assert_eq!((app.mails().len(), is_claimed(&app, Role::Marketer).await), (mails, false), "{time}");
     }
     assert_eq!(subject(&app.mails()[0]), "1 unread notification");
-    // Nothing new: nobody looks again.
+    // Without new notifications no run handles the inbox again.
     at(&app, "2026-01-01T15:00:00Z");
     tick(&app).await;
     assert_eq!(tick(&app).await, 0);
 }
 
 #[tokio::test]
-async fn an_alarm_that_comes_while_an_empty_one_is_sent_waits_for_no_hour() {
+async fn alarm_arriving_during_an_empty_digest_is_mailed_at_once() {
     for (is_before, mailed_at) in [(true, "2026-01-02T08:55:00Z"), (false, "2026-01-02T09:05:00Z")] {
         let app = App::start().await;
         prefer(&app, json!({"digest": {"frequency": "off"}})).await;
@@ -207,7 +208,7 @@ async fn an_alarm_that_comes_while_an_empty_one_is_sent_waits_for_no_hour() {
     }
 }
 
-/// What is mailed to the administrator, as text.
+/// The texts of the mails to the administrator.
 fn texts(app: &App) -> Vec<String> {
     let administrator = app.email(Acme, Role::TenantAdmin);
     let mails = app.mails();
@@ -219,8 +220,8 @@ fn alarm(app: &App) -> Told {
     told(app, app.tenant_id(Acme), "verify_audit", "audit.tamper_detected", json!({}))
 }
 
-/// A digest is due to the administrator alone. An alarm comes while a call of `service` is on its way, after `calls` of them:
-/// whether there was such a call.
+/// The administrator's digest is the only due one. An alarm arrives during call number `calls` of `service`. Returns whether
+/// there was such a call.
 async fn alarmed_at(app: &App, service: &str, calls: usize, run: &str) -> bool {
     at(app, run);
     let mut running = Box::pin(tick(app));
@@ -232,8 +233,8 @@ async fn alarmed_at(app: &App, service: &str, calls: usize, run: &str) -> bool {
     came
 }
 
-/// Goes on with a run until it ends, or until a call that it makes was held while an alarm was delivered: whether there was such a
-/// call, and whether the run has ended.
+/// Continues a run until it ends, or until one of its calls was held while an alarm was delivered. Returns whether there was such
+/// a call, and whether the run has ended.
 async fn overtaken<F: Future<Output = usize> + Unpin>(app: &App, service: &str, calls: usize, running: &mut F) -> (bool, bool) {
     let (mut held, came) = (app.wire().hold(service, calls), Cell::new(false));
     let meanwhile = Box::pin(async {
@@ -242,7 +243,7 @@ async fn overtaken<F: Future<Output = usize> + Unpin>(app: &App, service: &str, 
         deliver(app, &[alarm(app)]).await;
         held.let_go();
     });
-    // Both go on at once: the delivery may wait for what the run has begun to load.
+    // Both continue concurrently, because the delivery may wait for data that the run has begun to load.
     let has_ended = match future::select(running, meanwhile).await {
         Either::Left((_, meanwhile)) => {
             if came.get() {
@@ -256,7 +257,7 @@ async fn overtaken<F: Future<Output = usize> + Unpin>(app: &App, service: &str, 
 }
 
 #[tokio::test]
-async fn an_alarm_that_comes_at_any_call_of_a_digest_is_mailed_within_minutes_and_once() {
+async fn alarm_arriving_at_any_call_of_a_digest_is_mailed_once_in_minutes() {
     let app = App::start().await;
     let silent = json!({"shipment_exception": {"in_app": true, "push": false, "email": false}});
     prefer(&app, json!({"channels": silent, "digest": {"frequency": "off"}})).await;
@@ -286,12 +287,12 @@ async fn an_alarm_that_comes_at_any_call_of_a_digest_is_mailed_within_minutes_an
 }
 
 #[tokio::test]
-async fn an_alarm_that_comes_while_a_digest_is_put_off_for_quiet_hours_is_mailed_in_them() {
+async fn alarm_arriving_while_a_digest_is_postponed_is_mailed_in_quiet_hours() {
     let quiet = json!({"quiet_hours": {"start": "07:00", "end": "20:00"}, "digest": {"frequency": "daily", "hour": 8}});
     for calls in 0..3 {
         let app = App::start().await;
         deliver(&app, &[status_changed(&app, "EXCEPTION")]).await;
-        // Said after the digest was due at eight.
+        // The preferences change after the due time of eight o'clock was stored.
         let put = call(&app, Acme, Role::TenantAdmin, "put_preferences").await.header("If-Match", "*").json(quiet.clone()).await;
         assert_eq!(put.status, 200, "{}", put.text);
         at(&app, "2026-01-02T20:00:00Z");
@@ -307,9 +308,9 @@ async fn an_alarm_that_comes_while_a_digest_is_put_off_for_quiet_hours_is_mailed
     }
 }
 
-/// However often something comes between the look and the commit, nothing is mailed twice and nothing is forgotten.
+/// For any number of notifications between the read and the commit, nothing is mailed twice and nothing is lost.
 #[tokio::test]
-async fn a_digest_whose_settling_is_always_overtaken_is_mailed_once() {
+async fn digest_with_constant_settling_conflicts_is_mailed_once() {
     let app = App::start().await;
     deliver(&app, &[status_changed(&app, "EXCEPTION")]).await;
     at(&app, "2026-01-02T08:50:00Z");
@@ -336,7 +337,7 @@ async fn a_digest_whose_settling_is_always_overtaken_is_mailed_once() {
 }
 
 #[tokio::test]
-async fn what_is_to_be_mailed_is_found_behind_much_that_is_not() {
+async fn notification_to_mail_is_found_behind_many_that_are_not() {
     let app = App::start().await;
     let silent = json!({"shipment_status_changed": {"in_app": true, "push": false, "email": false}});
     prefer(&app, json!({"digest": {"frequency": "hourly"}, "channels": silent})).await;
@@ -349,7 +350,7 @@ async fn what_is_to_be_mailed_is_found_behind_much_that_is_not() {
 }
 
 #[tokio::test]
-async fn killed_at_any_await_it_is_sent_and_a_repeated_one_says_that_it_is() {
+async fn digest_killed_at_any_await_is_sent_and_repeated_with_the_same_id() {
     let probe = App::start().await;
     deliver(&probe, &[status_changed(&probe, "DELIVERED")]).await;
     at(&probe, "2026-01-02T08:50:00Z");
@@ -364,7 +365,7 @@ async fn killed_at_any_await_it_is_sent_and_a_repeated_one_says_that_it_is() {
         at(&app, &format!("2026-01-{day:02}T08:50:00Z"));
         let kill = 1 + (day - 2) * most / 25;
         kill_after(kill, SCHEDULES[0].run(app.deps())).await;
-        // The next runs, and one when the claim of whoever was killed is over.
+        // The next runs, and one after the claim of the killed run has expired.
         for time in ["09:10:00", "09:20:00", "09:30:00"] {
             at(&app, &format!("2026-01-{day:02}T{time}Z"));
             tick(&app).await;
@@ -376,12 +377,12 @@ async fn killed_at_any_await_it_is_sent_and_a_repeated_one_says_that_it_is() {
         repeated += new.len() - 1;
         expected = mails.len();
     }
-    // Only a kill between sending and settling repeats one.
+    // Only a kill between sending and settling repeats a mail.
     assert!(repeated < 13, "{repeated} repeated");
 }
 
 #[tokio::test]
-async fn of_two_runs_at_once_one_sends() {
+async fn concurrent_runs_send_a_digest_once() {
     let app = App::start().await;
     deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
     at(&app, "2026-01-02T08:50:00Z");
@@ -391,7 +392,7 @@ async fn of_two_runs_at_once_one_sends() {
 }
 
 #[tokio::test]
-async fn a_mail_service_that_does_not_answer_delays_it_and_no_more() {
+async fn mail_service_outage_only_delays_the_digest() {
     let app = App::start().await;
     deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
     at(&app, "2026-01-02T08:50:00Z");
@@ -403,9 +404,9 @@ async fn a_mail_service_that_does_not_answer_delays_it_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_mail_service_that_only_fails_is_left_alone_by_all_and_no_mail_is_lost() {
+async fn failing_mail_service_opens_the_breaker_and_loses_no_mail() {
     let app = App::start().await;
-    // Two readers have it.
+    // Two users have the notification.
     deliver(&app, &[status_changed(&app, "DELIVERED"), status_changed(&app, "EXCEPTION")]).await;
     app.wire().fail("ses", 0, 1000, Fault::Gone);
     let mut asked = Vec::new();
@@ -415,7 +416,7 @@ async fn a_mail_service_that_only_fails_is_left_alone_by_all_and_no_mail_is_lost
         let _ = SCHEDULES[0].run(app.deps()).await;
         asked.push(app.calls().ses.len());
     }
-    // Three attempts for each; then for one, which finds out whether the others may.
+    // Three attempts for each of the first mails; then for one only, which probes whether the service has recovered.
     assert_eq!(asked, [6, 6, 6, 3, 3]);
     app.wire().heal();
     for time in ["2026-01-02T10:00:00Z", "2026-01-02T10:10:00Z"] {
@@ -425,7 +426,7 @@ async fn a_mail_service_that_only_fails_is_left_alone_by_all_and_no_mail_is_lost
     assert_eq!(app.mails().len(), 2);
 }
 
-/// Spends so many of a minute's mails as leave `left`.
+/// Uses up the minute's mail capacity except for `left`.
 async fn spend(app: &App, left: i64) {
     use aws_sdk_dynamodb::types::AttributeValue;
     let per_minute = i64::from(common::scale::MAILS_PER_MINUTE);
@@ -437,11 +438,11 @@ async fn spend(app: &App, left: i64) {
 }
 
 #[tokio::test]
-async fn digest_for_which_there_is_no_room_is_not_claimed_and_an_alarm_goes_first() {
+async fn digest_without_mail_capacity_is_not_claimed_and_alarm_goes_first() {
     let app = App::start().await;
     deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
     at(&app, "2026-01-02T08:50:00Z");
-    // The other tenant's alarm comes last, and there is room for urgent mails only.
+    // The other tenant's alarm arrives last, and there is capacity for urgent mails only.
     let alarm = told(&app, app.tenant_id(Tenant::Birch), "verify_audit", "audit.tamper_detected", json!({}));
     deliver(&app, &[alarm]).await;
     spend(&app, i64::from(common::scale::MAILS_PER_MINUTE) / 2 - 1).await;
@@ -455,12 +456,12 @@ async fn digest_for_which_there_is_no_room_is_not_claimed_and_an_alarm_goes_firs
     for role in [Role::Marketer, Role::TenantAdmin] {
         assert!(!is_claimed(&app, role).await, "{role}");
     }
-    // With room it goes out, in the next run, and not ten minutes later.
+    // When capacity is available again, it is sent in the next run and not ten minutes later.
     let before = mails.len();
     app.clock().advance(std::time::Duration::from_secs(61));
     tick(&app).await;
     assert!(app.mails()[before..].iter().any(|mail| to(mail) == app.email(Acme, Role::Marketer)));
-    // An alarm has to be told when there is no room at all, too: the run after does.
+    // Without any capacity an alarm waits too, until the next run.
     spend(&app, 0).await;
     let alarm = told(&app, app.tenant_id(Acme), "verify_audit", "audit.tamper_detected", json!({}));
     deliver(&app, &[alarm]).await;

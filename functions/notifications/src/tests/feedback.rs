@@ -1,4 +1,4 @@
-//! An address that bounces gets no more mail; one whose reader complains gets what its security needs.
+//! An address that bounces gets no more mail; one whose reader complains gets only security mail.
 
 use crate::fixture::*;
 use aws_sdk_dynamodb::types::AttributeValue::S;
@@ -13,7 +13,7 @@ async fn mails_next_morning(app: &App) -> usize {
     app.mails().len()
 }
 
-/// Hands the reports to their consumer: how many were given up.
+/// Delivers the reports to their consumer; returns the number of dead letters.
 async fn hear(app: &App, bodies: &[Value]) -> usize {
     let mut queues = queues(app);
     for body in bodies {
@@ -36,14 +36,14 @@ fn bounce_of(kind: &str, subtype: &str, address: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_permanent_bounce_ends_it() {
+async fn permanent_bounce_stops_all_mail() {
     let app = App::start().await;
-    // However the mail service spells it.
+    // The mail service may use another spelling.
     let address = app.email(Acme, Role::Marketer).to_uppercase();
     assert_eq!(hear(&app, &[bounce("Permanent", &address)]).await, 0);
     assert_eq!(mails_next_morning(&app).await, 0);
     let kept = format!("{:?}", app.dump("RecordsTable").await).to_lowercase();
-    assert!(!kept.contains(&address.to_lowercase()), "the address itself is nowhere");
+    assert!(!kept.contains(&address.to_lowercase()), "the address itself is not stored");
     assert!(app.platform_audit().await.iter().any(|e| e["type"].as_str().unwrap().ends_with(".mail_feedback")));
 }
 
@@ -55,10 +55,10 @@ fn complaint(kind: Option<&str>, subtype: Option<&str>, address: &str) -> Value 
     report(json!({"eventType": "Complaint", "complaint": complaint, "mail": {"messageId": "synthetic"}}))
 }
 
-/// How many mails the marketer gets next morning: a digest, and one with an alarm in it.
+/// The number of mails that the marketer gets the next morning: digests, and mails with an alarm.
 async fn digests_and_alarms(app: &App) -> (usize, usize) {
     let digests = mails_next_morning(app).await;
-    // An alarm goes to administrators: for this, the marketer is one.
+    // Only administrators get alarms, so the marketer becomes one for this test.
     let marketer = app.user_id(Acme, Role::Marketer);
     let pk = format!("{}#INBOX#{marketer}", app.tenant_id(Acme));
     let item = app
@@ -81,7 +81,7 @@ async fn digests_and_alarms(app: &App) -> (usize, usize) {
 }
 
 #[tokio::test]
-async fn what_each_report_means() {
+async fn each_report_has_its_documented_effect() {
     type Report = fn(&str) -> Value;
     let reports: [(&str, Report, (usize, usize)); 18] = [
         ("not-spam", |a| complaint(Some("not-spam"), None, a), (1, 1)),
@@ -111,7 +111,7 @@ async fn what_each_report_means() {
 }
 
 #[tokio::test]
-async fn a_bounce_outweighs_a_complaint_whichever_comes_first() {
+async fn bounce_overrides_a_complaint_in_any_order() {
     for reports in [[0, 1], [1, 0]] {
         let app = App::start().await;
         let address = app.email(Acme, Role::Marketer);
@@ -122,7 +122,7 @@ async fn a_bounce_outweighs_a_complaint_whichever_comes_first() {
 }
 
 #[tokio::test]
-async fn a_passing_trouble_or_anothers_bounce_does_not() {
+async fn transient_bounce_or_bounce_of_another_address_does_not_stop_mail() {
     let app = App::start().await;
     let reports = [
         bounce("Transient", &app.email(Acme, Role::Marketer)),
@@ -134,7 +134,7 @@ async fn a_passing_trouble_or_anothers_bounce_does_not() {
 }
 
 #[tokio::test]
-async fn what_is_no_report_is_given_up() {
+async fn malformed_report_goes_to_the_dead_letter_queue() {
     let app = App::start().await;
     let odd =
         [report(json!({"hello": "world"})), report(json!({"eventType": "Bounce"})), json!({"Message": "not JSON"}), json!(7)];

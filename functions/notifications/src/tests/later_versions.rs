@@ -1,11 +1,11 @@
-//! Items of a later version: kinds, channels and frequencies that this one does not know.
+//! Items of a later version, with kinds, channels and frequencies that are unknown to this one.
 
 use crate::fixture::*;
 use common::Role;
 use serde_json::{Value, json};
 use testing::App;
 
-/// An attribute of an item of the marketer's inbox, as another version would have written it.
+/// Sets an attribute of an item in the marketer's inbox, as another version would have written it.
 async fn set(app: &App, sort: &str, name: &str, value: &str) {
     let text = |text: String| aws_sdk_dynamodb::types::AttributeValue::S(text);
     let update = app.raw().update_item().table_name(&app.provisioned().tables["RecordsTable"]);
@@ -21,7 +21,7 @@ async fn stored(app: &App, sort: &str, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_notification_of_an_unknown_kind_is_passed_over_and_stays() {
+async fn notification_of_an_unknown_kind_is_skipped_and_kept() {
     let app = App::start().await;
     let who = connect(&app, Acme, Role::Marketer, "phone").await;
     deliver(&app, &[status_changed(&app, "DELIVERED"), status_changed(&app, "DELIVERED"), status_changed(&app, "DELIVERED")])
@@ -46,7 +46,7 @@ async fn a_notification_of_an_unknown_kind_is_passed_over_and_stays() {
 }
 
 #[tokio::test]
-async fn unknown_preferences_are_as_if_nothing_had_been_said_and_stay_when_others_are_replaced() {
+async fn unknown_preferences_count_as_default_and_are_kept() {
     let app = App::start().await;
     prefer(&app, json!({"channels": {"shipment_updated": {"in_app": true, "push": true, "email": true}}})).await;
     let channels = json!({

@@ -1,4 +1,4 @@
-//! Journeys: what happens between the files.
+//! Tests across the domain's parts.
 
 mod counting;
 mod delivery;

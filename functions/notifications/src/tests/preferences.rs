@@ -1,4 +1,4 @@
-//! What a user wants decides what they are told.
+//! A user's preferences determine their notifications.
 
 use crate::fixture::*;
 use common::Role;
@@ -6,7 +6,7 @@ use serde_json::json;
 use testing::App;
 
 #[tokio::test]
-async fn who_has_said_nothing_has_the_defaults_and_changes_them_by_version() {
+async fn preferences_start_as_defaults_and_are_changed_by_version() {
     let app = App::start().await;
     let fresh = call(&app, Acme, Role::Marketer, "get_preferences").await.await;
     assert_eq!((fresh.status, fresh.header("etag")), (200, Some("\"0\"")));
@@ -42,7 +42,7 @@ async fn who_has_said_nothing_has_the_defaults_and_changes_them_by_version() {
 }
 
 #[tokio::test]
-async fn of_two_first_ones_at_once_one_wins() {
+async fn concurrent_first_preferences_store_exactly_one() {
     let app = App::start().await;
     let put = || async { call(&app, Acme, Role::Marketer, "put_preferences").await.if_match(0).json(json!({})).await.status };
     let (one, other) = tokio::join!(put(), put());
@@ -50,7 +50,7 @@ async fn of_two_first_ones_at_once_one_wins() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_named() {
+async fn invalid_preferences_are_refused_by_field() {
     let app = App::start().await;
     let silent = json!({"in_app": false, "push": false, "email": false});
     for (body, field, code) in [
@@ -79,7 +79,7 @@ async fn what_is_wrong_is_named() {
 }
 
 #[tokio::test]
-async fn what_nobody_wants_is_not_stored_and_what_is_not_pushed_is_listed() {
+async fn kind_switched_off_is_not_stored_and_unpushed_kind_is_listed() {
     let app = App::start().await;
     connect(&app, Acme, Role::Marketer, "phone").await;
     prefer(
@@ -93,12 +93,12 @@ async fn what_nobody_wants_is_not_stored_and_what_is_not_pushed_is_listed() {
     deliver(&app, &[status_changed(&app, "EXCEPTION"), status_changed(&app, "DELIVERED")]).await;
     assert_eq!(kinds(&list(&app, Acme, Role::Marketer).await), ["shipment_status_changed"]);
     assert_eq!(app.frames("phone"), [json!(null); 0]);
-    // Another's preferences are their own.
+    // The preferences of another user are independent.
     assert_eq!(list(&app, Acme, Role::TenantAdmin).await.json["latest_seq"], 1);
 }
 
 #[tokio::test]
-async fn in_quiet_hours_nothing_is_pushed_and_everything_is_listed() {
+async fn notification_in_quiet_hours_is_listed_and_not_pushed() {
     let app = App::start().await;
     prefer(&app, json!({"quiet_hours": {"start": "22:00", "end": "07:00"}, "time_zone": "America/New_York"})).await;
     // The night of 8 March 2026 is an hour shorter: seven o'clock is 11:00 UTC, not 12:00.
@@ -114,7 +114,7 @@ async fn in_quiet_hours_nothing_is_pushed_and_everything_is_listed() {
 }
 
 #[tokio::test]
-async fn an_alarm_breaks_the_quiet() {
+async fn alarm_is_sent_in_quiet_hours() {
     let app = App::start().await;
     let quiet = json!({"quiet_hours": {"start": "00:00", "end": "23:59"}});
     let put = call(&app, Acme, Role::Auditor, "put_preferences").await.if_match(0).json(quiet).await;
@@ -123,6 +123,6 @@ async fn an_alarm_breaks_the_quiet() {
     deliver(&app, &[told(&app, app.tenant_id(Acme), "verify_audit", "audit.tamper_detected", json!({}))]).await;
     assert_eq!(app.frames("desk").len(), 1);
     tick(&app).await;
-    // The administrator has no quiet hours; both are told at once.
+    // The administrator has no quiet hours; both users get the alarm immediately.
     assert_eq!(app.mails().len(), 2);
 }

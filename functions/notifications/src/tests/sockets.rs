@@ -1,4 +1,4 @@
-//! Clients come, listen, ask, and go, or are shut out.
+//! Clients connect, receive pushes, send frames and disconnect, or are disconnected.
 
 use crate::fixture::*;
 use aws_sdk_dynamodb::types::AttributeValue::{N, S};
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use testing::{App, Fault};
 
-/// For so long a connection may be opening.
+/// The time for which a connection may still be opening.
 const OPENING: Duration = Duration::from_secs(30);
 
-/// The connections that are remembered, of anybody.
+/// The stored connections of all users.
 async fn remembered(app: &App) -> Vec<String> {
     let mut found: Vec<_> = app
         .dump("EphemeraTable")
@@ -37,7 +37,7 @@ fn seqs_of(frames: &[Value]) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn every_device_of_a_user_is_told_and_nobody_elses() {
+async fn push_reaches_every_socket_of_its_user_only() {
     let app = App::start().await;
     for connection in ["L0SM9cOFvHcCIhw=", "desk"] {
         connect(&app, Acme, Role::Marketer, connection).await;
@@ -53,7 +53,7 @@ async fn every_device_of_a_user_is_told_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_gone_is_forgotten_and_the_others_are_told() {
+async fn gone_connection_is_removed_and_others_get_the_push() {
     let app = App::start().await;
     for connection in ["phone", "desk"] {
         connect(&app, Acme, Role::Marketer, connection).await;
@@ -66,7 +66,7 @@ async fn a_connection_that_is_gone_is_forgotten_and_the_others_are_told() {
 }
 
 #[tokio::test]
-async fn a_connection_that_cannot_be_reached_misses_a_frame_and_sees_that_it_did() {
+async fn missed_frame_is_visible_to_the_client_by_its_number() {
     let app = App::start().await;
     let who = connect(&app, Acme, Role::Marketer, "phone").await;
     app.wire().fail("sockets", 0, 3, Fault::Gone);
@@ -80,7 +80,7 @@ async fn a_connection_that_cannot_be_reached_misses_a_frame_and_sees_that_it_did
 }
 
 #[tokio::test]
-async fn what_was_missed_is_sent_again_in_order_a_hundred_at_a_time() {
+async fn missed_notifications_are_replayed_in_order_a_hundred_at_a_time() {
     let app = App::start().await;
     let events: Vec<_> = (0..103).map(|_| status_changed(&app, "DELIVERED")).collect();
     deliver(&app, &events).await;
@@ -92,14 +92,14 @@ async fn what_was_missed_is_sent_again_in_order_a_hundred_at_a_time() {
     say(&app, &who, "phone", json!({"type": "replay", "from": 101})).await;
     assert_eq!(seqs_of(&app.frames("phone")[101..]), [102, 103]);
     assert_eq!(app.frames("phone").last(), Some(&json!({"type": "replayed", "up_to": 103, "more": false})));
-    // Whoever says the same in another tenant has an inbox of their own.
+    // The same user in another tenant has a separate inbox.
     let other = connect(&app, Birch, Role::Marketer, "birch").await;
     say(&app, &other, "birch", json!({"type": "replay", "from": 0})).await;
     assert_eq!(app.frames("birch"), [json!({"type": "replayed", "up_to": 0, "more": false})]);
 }
 
 #[tokio::test]
-async fn what_is_not_understood_is_refused_by_a_frame() {
+async fn invalid_client_frame_gets_an_error_frame() {
     let app = App::start().await;
     let who = connect(&app, Acme, Role::Marketer, "phone").await;
     let long = "x".repeat(2000);
@@ -116,14 +116,14 @@ async fn what_is_not_understood_is_refused_by_a_frame() {
 }
 
 #[tokio::test]
-async fn a_client_that_says_too_much_is_told_to_wait() {
+async fn client_over_the_frame_limit_is_told_to_wait() {
     let app = App::start().await;
     let who = connect(&app, Acme, Role::Marketer, "phone").await;
     for _ in 0..120 {
         app.socket(socket("message"), &who, "phone", Some(&json!({"type": "ping"}))).await;
     }
     let last = app.frames("phone").pop().unwrap();
-    // 120 a minute: one more each half second.
+    // The limit is 120 a minute: one more each half second.
     assert_eq!((&last["code"], &last["retry_after"]), (&json!("rate_limited"), &json!(1)), "{last}");
     say(&app, &who, "phone", json!({"type": "ping"})).await;
     assert_eq!(app.frames("phone").pop().unwrap()["type"], "pong");
@@ -135,7 +135,7 @@ async fn a_client_that_says_too_much_is_told_to_wait() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_open_is_no_person_who_is_there() {
+async fn pings_do_not_keep_a_session_alive() {
     let app = App::start().await;
     let who = connect(&app, Acme, Role::Marketer, "phone").await;
     for _ in 0..16 {
@@ -147,7 +147,7 @@ async fn a_page_that_is_open_is_no_person_who_is_there() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_over_opens_nothing_and_what_it_opened_is_closed() {
+async fn ended_session_opens_no_socket_and_its_sockets_are_closed() {
     let app = App::start().await;
     let who = connect(&app, Acme, Role::Marketer, "phone").await;
     assert_eq!(app.socket(socket("connect"), &who, "tablet", None).await, 200);
@@ -158,7 +158,7 @@ async fn a_session_that_is_over_opens_nothing_and_what_it_opened_is_closed() {
     closed.sort();
     assert_eq!(closed, ["phone", "tablet"]);
     assert_eq!(remembered(&app).await, ["birch", "other-session"]);
-    // Told again, it is as it was.
+    // A repeated event has no further effect.
     end(&app, &who).await;
     assert_eq!(app.closed_sockets().len(), 2);
 
@@ -169,9 +169,9 @@ async fn a_session_that_is_over_opens_nothing_and_what_it_opened_is_closed() {
     assert_eq!(refused.count(), 1);
 }
 
-/// Who closes the sockets may come before the socket is remembered, and before whoever told of the end has ended the session.
+/// The consumer that closes the sockets may run before the socket is stored, and before the session is marked as ended.
 #[tokio::test]
-async fn a_socket_that_opens_while_its_session_ends_is_refused_and_forgotten() {
+async fn socket_opening_while_its_session_ends_is_refused() {
     let app = App::start().await;
     let who = app.open_session(Acme, Role::Marketer).await;
     let mut held = app.wire().hold("PutItem", 0);
@@ -187,7 +187,7 @@ async fn a_socket_that_opens_while_its_session_ends_is_refused_and_forgotten() {
 }
 
 #[tokio::test]
-async fn a_close_that_fails_is_tried_again() {
+async fn failed_close_is_retried() {
     let app = App::start().await;
     let who = connect(&app, Acme, Role::Marketer, "phone").await;
     app.wire().fail("sockets", 0, 3, Fault::Gone);
@@ -196,7 +196,7 @@ async fn a_close_that_fails_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_user_has_twenty_sockets_and_the_oldest_gives_way() {
+async fn twenty_first_socket_closes_the_oldest() {
     let app = App::start().await;
     let who = app.open_session(Acme, Role::Marketer).await;
     for n in 0..22 {
@@ -208,7 +208,7 @@ async fn a_user_has_twenty_sockets_and_the_oldest_gives_way() {
 }
 
 #[tokio::test]
-async fn who_goes_is_forgotten_even_where_the_session_is_over() {
+async fn disconnect_removes_the_socket_even_after_the_session_ended() {
     let app = App::start().await;
     let who = connect(&app, Acme, Role::Marketer, "phone").await;
     app.clock().advance(Duration::from_secs(24 * 3600));
@@ -217,16 +217,16 @@ async fn who_goes_is_forgotten_even_where_the_session_is_over() {
 }
 
 #[tokio::test]
-async fn a_connection_that_cannot_be_put_on_record_is_refused() {
+async fn connection_that_cannot_be_audited_is_refused() {
     let app = App::start().await;
     let who = app.open_session(Acme, Role::Marketer).await;
-    // The session's touch passes; the audit event does not.
+    // The session's update succeeds; the audit event fails.
     app.wire().fail("UpdateItem", 1, 9, Fault::Gone);
     assert_eq!(app.socket(socket("connect"), &who, "phone", None).await, 503);
 }
 
 #[tokio::test]
-async fn connections_are_forgotten_in_time() {
+async fn connection_is_removed_after_two_hours() {
     let app = App::start().await;
     connect(&app, Acme, Role::Marketer, "phone").await;
     app.clock().advance(Duration::from_secs(2 * 3600 + 1));
@@ -237,7 +237,7 @@ async fn connections_are_forgotten_in_time() {
 }
 
 #[tokio::test]
-async fn after_a_storm_of_a_thousand_only_those_who_stayed_are_told_and_miss_nothing() {
+async fn thousand_connects_leave_only_live_sockets_without_lost_frames() {
     const CONNECTS: usize = 1000;
     let app = App::start().await;
     let mut users = Vec::new();
@@ -250,7 +250,7 @@ async fn after_a_storm_of_a_thousand_only_those_who_stayed_are_told_and_miss_not
     let of_user = |user: usize, some: &[String]| -> Vec<String> {
         (user..CONNECTS).step_by(users.len()).map(name).filter(|one| some.contains(one)).collect()
     };
-    // Of each user's, every third goes, every third goes without a word, every third stays.
+    // Of each user's sockets, a third disconnects, a third vanishes without a disconnect, and a third stays.
     let fate = |n: usize| n / users.len() % 3;
     let storm = stream::iter(0..CONNECTS).map(|n| {
         let (app, who, connection) = (&app, &users[n % users.len()].1, name(n));
@@ -267,7 +267,7 @@ async fn after_a_storm_of_a_thousand_only_those_who_stayed_are_told_and_miss_not
     let reactivated = |tenant| told(&app, app.tenant_id(tenant), "operator", "organization.reactivated", json!({}));
     let meanwhile = [reactivated(Acme)];
     futures_util::future::join(storm.buffer_unordered(50).collect::<()>(), deliver(&app, &meanwhile)).await;
-    // Those who went without a word may have been opening still, and are remembered until that is sure.
+    // Vanished sockets could still be opening, so they stay stored until that time has passed.
     let connected = remembered(&app).await;
     let heard: Vec<_> = (0..CONNECTS).filter(|n| fate(*n) == 2).map(name).filter(|one| connected.contains(one)).collect();
     assert!((0..users.len()).all(|user| (1..=20).contains(&of_user(user, &heard).len())), "{connected:?}");
@@ -275,7 +275,7 @@ async fn after_a_storm_of_a_thousand_only_those_who_stayed_are_told_and_miss_not
     let before = app.all_frames().len();
     app.clock().advance(OPENING);
     deliver(&app, &[reactivated(Acme), reactivated(Birch)]).await;
-    // Whoever stayed and did not give way to a newer one is remembered and told once; nobody else is.
+    // Sockets that stay and are not replaced by newer ones are stored and get one frame each; no other socket is.
     let (left, closed) = (remembered(&app).await, app.closed_sockets());
     let stayed: Vec<_> = (0..CONNECTS).filter(|n| fate(*n) == 2).map(name).filter(|one| !closed.contains(one)).collect();
     assert_eq!(left, stayed);
@@ -283,7 +283,7 @@ async fn after_a_storm_of_a_thousand_only_those_who_stayed_are_told_and_miss_not
     let mut told: Vec<_> = app.all_frames().split_off(before).into_iter().map(|(connection, _)| connection).collect();
     told.sort();
     assert_eq!(told, left);
-    // What was told before somebody came is not lost to them.
+    // Notifications before a connection are not lost to its user.
     for (user, (tenant, who)) in users.iter().enumerate() {
         let latest = if *tenant == Acme { 2 } else { 1 };
         for connection in of_user(user, &left) {
@@ -295,9 +295,9 @@ async fn after_a_storm_of_a_thousand_only_those_who_stayed_are_told_and_miss_not
     }
 }
 
-/// API Gateway says 410 of a connection until its connect function has answered and it is open.
+/// API Gateway answers 410 for a connection until its connect function has answered and it is open.
 #[tokio::test]
-async fn socket_that_is_pushed_to_while_it_opens_hears_the_next_push() {
+async fn socket_pushed_to_while_opening_gets_the_next_push() {
     let app = App::start().await;
     app.still_opening("phone");
     connect(&app, Acme, Role::Marketer, "phone").await;
@@ -307,7 +307,7 @@ async fn socket_that_is_pushed_to_while_it_opens_hears_the_next_push() {
     app.is_open("phone");
     deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
     assert_eq!(app.frames("phone").len(), 1);
-    // One that never opened is forgotten once it cannot be opening any more.
+    // A connection that never opened is removed once it cannot be opening any more.
     app.still_opening("desk");
     connect(&app, Acme, Role::Marketer, "desk").await;
     app.clock().advance(OPENING - Duration::from_millis(1));
@@ -319,7 +319,7 @@ async fn socket_that_is_pushed_to_while_it_opens_hears_the_next_push() {
 }
 
 #[tokio::test]
-async fn frame_of_a_client_whose_socket_was_forgotten_has_it_remembered_again() {
+async fn frame_of_a_removed_socket_stores_it_again() {
     let app = App::start().await;
     let who = connect(&app, Acme, Role::Marketer, "phone").await;
     for frame in [json!({"type": "ping"}), json!({"type": "replay", "from": 0}), json!({"type": "unknown"})] {
@@ -334,13 +334,13 @@ async fn frame_of_a_client_whose_socket_was_forgotten_has_it_remembered_again() 
         deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
         assert_eq!(app.frames("phone").len(), before + 1);
     }
-    // Not where the session is over: the client is told, and closed.
+    // If the session has ended, the client gets an error and the socket is closed.
     end(&app, &who).await;
     app.socket(socket("message"), &who, "phone", Some(&json!({"type": "ping"}))).await;
     assert_eq!(remembered(&app).await, [""; 0]);
 }
 
-/// Whoever closes it in that moment is told that it is gone, and closes it when it is open.
+/// A close during the opening gets 410, and is repeated once the socket is open.
 #[tokio::test]
 async fn socket_whose_session_ends_while_it_opens_is_closed_once_it_is_open() {
     let app = App::start().await;
@@ -357,9 +357,9 @@ async fn socket_whose_session_ends_while_it_opens_is_closed_once_it_is_open() {
     assert_eq!((app.closed_sockets(), remembered(&app).await), (vec!["phone".to_owned()], vec![]));
 }
 
-/// The end may not have been announced yet: whoever sends asks the session.
+/// The event of the end may not have arrived yet, so a push checks the session.
 #[tokio::test]
-async fn push_closes_sockets_whose_session_is_over_and_sends_to_the_others() {
+async fn push_closes_sockets_of_ended_sessions_and_reaches_the_others() {
     let app = App::start().await;
     for way in ["ended", "idle", "expired"] {
         let over = connect(&app, Acme, Role::Marketer, &format!("{way}-over")).await;
@@ -383,7 +383,7 @@ async fn push_closes_sockets_whose_session_is_over_and_sends_to_the_others() {
     }
 }
 
-/// Has a tenant allow these networks, past its endpoint; and the gate be read anew.
+/// Sets a tenant's allowed networks directly in the table, and expires the cached profile.
 async fn allow(app: &App, tenant: testing::Tenant, networks: Value) {
     let update = app.raw().update_item().table_name(&app.provisioned().tables["RecordsTable"]);
     let update = update
@@ -396,12 +396,12 @@ async fn allow(app: &App, tenant: testing::Tenant, networks: Value) {
 }
 
 #[tokio::test]
-async fn allow_list_that_changes_reaches_open_sockets_of_its_tenant_at_the_next_push_and_frame() {
+async fn changed_allowlist_applies_to_open_sockets_of_its_tenant() {
     for speaks in [false, true] {
         let app = App::start().await;
         let who = connect(&app, Acme, Role::Marketer, "phone").await;
         let other = connect(&app, Birch, Role::Marketer, "birch").await;
-        // Where they are.
+        // The network of the clients.
         allow(&app, Acme, json!(["192.0.2.0/24"])).await;
         deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
         assert_eq!(app.frames("phone").len(), 1);
@@ -420,9 +420,9 @@ async fn allow_list_that_changes_reaches_open_sockets_of_its_tenant_at_the_next_
     }
 }
 
-/// A connection whose address nobody has noted is closed where there is a list, and its client comes again.
+/// A connection without a stored address is closed if there is an allowlist, and its client connects again.
 #[tokio::test]
-async fn socket_of_before_addresses_were_noted_hears_until_there_is_a_list() {
+async fn socket_without_a_stored_address_is_closed_only_under_an_allowlist() {
     let app = App::start().await;
     let who = connect(&app, Acme, Role::Marketer, "phone").await;
     let update = app.raw().update_item().table_name(&app.provisioned().tables["EphemeraTable"]);
@@ -436,7 +436,7 @@ async fn socket_of_before_addresses_were_noted_hears_until_there_is_a_list() {
 }
 
 #[tokio::test]
-async fn operators_socket_hears_only_where_the_platform_is_operated_from() {
+async fn operator_socket_gets_pushes_only_on_operator_networks() {
     let app = App::start().await;
     let who = app.open_session(Acme, Role::SuperAdmin).await;
     let member = app.open_session(Acme, Role::Marketer).await;
@@ -445,9 +445,9 @@ async fn operators_socket_hears_only_where_the_platform_is_operated_from() {
     }
 }
 
-/// It cannot be closed before it is open. Forgotten, it would open and hear nothing for two hours.
+/// It cannot be closed before it is open. If it were removed from the store, it would open and get no frames for two hours.
 #[tokio::test]
-async fn oldest_socket_that_is_still_opening_when_too_many_come_is_closed_once_it_is_open() {
+async fn oldest_socket_still_opening_is_closed_once_it_is_open() {
     let app = App::start().await;
     let who = app.open_session(Acme, Role::Marketer).await;
     connect(&app, Birch, Role::Marketer, "birch").await;
@@ -457,15 +457,15 @@ async fn oldest_socket_that_is_still_opening_when_too_many_come_is_closed_once_i
         assert_eq!(app.socket(socket("connect"), &who, &format!("socket-{n:02}"), None).await, 200);
     }
     deliver(&app, &[status_changed(&app, "IN_TRANSIT")]).await;
-    assert!(remembered(&app).await.contains(&"socket-00".to_owned()), "nobody could close it");
+    assert!(remembered(&app).await.contains(&"socket-00".to_owned()), "it could not be closed yet");
     assert_eq!(app.closed_sockets(), ["socket-01"]);
     app.is_open("socket-00");
     deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
-    assert_eq!(app.closed_sockets(), ["socket-01", "socket-00"], "its client is told");
+    assert_eq!(app.closed_sockets(), ["socket-01", "socket-00"], "both are closed");
     let left = remembered(&app).await;
     assert_eq!((left.len(), &left[0], &left[1]), (21, &"birch".to_owned(), &"socket-02".to_owned()));
     assert!(left[1..].iter().all(|one| app.frames(one).len() == 2));
-    // One that never opens is forgotten, and keeps no place of another's.
+    // A socket that never opens is removed, and takes no other socket's place.
     app.still_opening("socket-22");
     for n in 22..44 {
         assert_eq!(app.socket(socket("connect"), &who, &format!("socket-{n}"), None).await, 200);
@@ -477,9 +477,9 @@ async fn oldest_socket_that_is_still_opening_when_too_many_come_is_closed_once_i
     assert_eq!((left.len(), &left[1]), (21, &"socket-24".to_owned()), "{left:?}");
 }
 
-/// The copy in the session is rewritten when a factor is activated; the socket was opened before.
+/// Activating a factor updates the copy in the session; the socket was opened before.
 #[tokio::test]
-async fn push_closes_a_socket_whose_session_has_not_given_the_factor_that_is_enrolled() {
+async fn push_closes_socket_of_a_session_without_the_enrolled_factor() {
     let app = App::start().await;
     let who = app.open_session_without_mfa(Acme, Role::Marketer).await;
     assert_eq!(app.socket(socket("connect"), &who, "without", None).await, 200);
@@ -487,7 +487,7 @@ async fn push_closes_a_socket_whose_session_has_not_given_the_factor_that_is_enr
     let neighbour = app.open_session_without_mfa(Birch, Role::Marketer).await;
     assert_eq!(app.socket(socket("connect"), &neighbour, "birch", None).await, 200);
     deliver(&app, &[status_changed(&app, "IN_TRANSIT")]).await;
-    assert_eq!((app.frames("without").len(), app.frames("with").len()), (1, 1), "none is enrolled");
+    assert_eq!((app.frames("without").len(), app.frames("with").len()), (1, 1), "no factor is enrolled");
     let update = app.raw().update_item().table_name(&app.provisioned().tables["EphemeraTable"]);
     let update = update.key("pk", S(format!("{}#SESSIONS#{}", who.tenant, who.user))).key("sk", S(who.session.to_string()));
     let update = update.update_expression("SET mfa_enrolled = :one").expression_attribute_values(":one", N("1".to_owned()));

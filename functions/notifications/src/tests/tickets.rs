@@ -1,4 +1,4 @@
-//! A ticket opens one socket, soon, from where it was asked for.
+//! A ticket opens one socket, within a short time, from the network that requested it.
 
 use crate::fixture::*;
 use common::{
@@ -9,7 +9,7 @@ use serde_json::json;
 use std::time::Duration;
 use testing::{App, Tenant};
 
-/// Takes no token at all.
+/// Accepts no token.
 struct NoTokens;
 
 impl Authorizer for NoTokens {
@@ -21,7 +21,7 @@ impl Authorizer for NoTokens {
     }
 }
 
-/// Where the test's clients are.
+/// The address of the test's clients.
 const HOME: &str = "192.0.2.7";
 
 async fn ticket(app: &App, tenant: Tenant) -> String {
@@ -43,7 +43,7 @@ async fn reasons(app: &App) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn it_lets_its_user_in_once() {
+async fn ticket_opens_one_socket_for_its_user() {
     let app = App::start().await;
     let who = app.open_session(Acme, Role::Marketer).await;
     let answer = app.as_identity(who.clone()).call(testing::find(crate::endpoints::ALL, "create_socket_ticket")).await;
@@ -53,7 +53,7 @@ async fn it_lets_its_user_in_once() {
     for (name, value) in expected {
         assert_eq!(context[name], value);
     }
-    // For as long as API Gateway keeps a connection, whatever becomes of the token.
+    // The context stays valid for as long as API Gateway keeps a connection, independently of the token.
     let until: i64 = context["exp"].as_str().unwrap().parse().unwrap();
     assert_eq!(until, (common::Clock::now(app.clock()).as_millis() / 1000) + 2 * 3600);
 
@@ -62,7 +62,7 @@ async fn it_lets_its_user_in_once() {
 }
 
 #[tokio::test]
-async fn of_two_at_once_one_is_let_in() {
+async fn ticket_used_twice_at_once_opens_one_socket() {
     let app = App::start().await;
     let text = ticket(&app, Acme).await;
     let (one, other) = tokio::join!(present(&app, &text, HOME), present(&app, &text, HOME));
@@ -70,7 +70,7 @@ async fn of_two_at_once_one_is_let_in() {
 }
 
 #[tokio::test]
-async fn from_elsewhere_it_opens_nothing_and_is_not_spent() {
+async fn ticket_from_another_network_is_refused_and_stays_valid() {
     let app = App::start().await;
     let text = ticket(&app, Acme).await;
     assert_eq!(present(&app, &text, "198.51.100.9").await, Err(Refused::Unauthorized));
@@ -79,7 +79,7 @@ async fn from_elsewhere_it_opens_nothing_and_is_not_spent() {
 }
 
 #[tokio::test]
-async fn it_is_good_for_thirty_seconds() {
+async fn ticket_expires_after_thirty_seconds() {
     let app = App::start().await;
     let (late, early) = (ticket(&app, Acme).await, ticket(&app, Birch).await);
     app.clock().advance(Duration::from_millis(29_999));
@@ -90,7 +90,7 @@ async fn it_is_good_for_thirty_seconds() {
 }
 
 #[tokio::test]
-async fn what_is_no_ticket_is_refused_and_a_ticket_is_no_token() {
+async fn invalid_ticket_is_refused_and_ticket_is_not_a_bearer_token() {
     let app = App::start().await;
     let text = ticket(&app, Acme).await;
     for wrong in ["", "x", &"A".repeat(64), &text[1..]] {
@@ -102,7 +102,7 @@ async fn what_is_no_ticket_is_refused_and_a_ticket_is_no_token() {
 }
 
 #[tokio::test]
-async fn it_is_stored_as_a_hash_in_its_own_tenant() {
+async fn ticket_is_stored_as_a_hash_in_its_tenant() {
     let app = App::start().await;
     let text = ticket(&app, Birch).await;
     let items = app.dump("EphemeraTable").await;
@@ -114,7 +114,7 @@ async fn it_is_stored_as_a_hash_in_its_own_tenant() {
 }
 
 #[tokio::test]
-async fn a_table_that_does_not_answer_lets_nobody_in() {
+async fn ticket_during_a_table_outage_is_refused() {
     let app = App::start().await;
     let text = ticket(&app, Acme).await;
     app.wire().fail("DeleteItem", 0, 9, testing::Fault::Gone);

@@ -1,4 +1,4 @@
-//! What the system domain's queues run.
+//! The domain's queue consumers.
 
 common::consumers! {
     settle_outbox::SettleOutbox,

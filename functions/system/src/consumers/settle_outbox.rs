@@ -1,5 +1,5 @@
-//! Takes events out of the outbox once they have come by the bus: that they are here proves it. What stays is what the stream
-//! or a Pipe has missed, and `sweep_outbox` has it told again.
+//! Deletes an event from the outbox when it arrives here over the bus, which proves its delivery. Events that stay were missed by
+//! the stream or a Pipe, and `sweep_outbox` emits them again.
 
 use common::{AnyEvent, Background, Consumer, Delivery, Feed, Incoming, Need, Queue, Result};
 
@@ -8,7 +8,7 @@ pub struct SettleOutbox;
 
 impl Background for SettleOutbox {
     const NAME: &'static str = "settle_outbox";
-    const SUMMARY: &'static str = "Takes events out of the outbox that have come by the bus";
+    const SUMMARY: &'static str = "Delete delivered events from the outbox";
     const NEEDS: &'static [Need] = &[Need::Outbox];
     const WAITS: bool = false;
     type Part = ();

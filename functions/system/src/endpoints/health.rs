@@ -2,7 +2,7 @@ use common::{Data, Need, Operation, Public, PublicEndpoint, Result, Route, Sampl
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// That a function answers at all.
+/// The function answers.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Alive {
     /// Always `ok`.
@@ -10,13 +10,13 @@ pub struct Alive {
     pub version: &'static str,
 }
 
-/// Says that it runs. It asks nothing of any service: whether those answer is `ready`'s to say.
+/// Returns `ok` if the function runs. It calls no service; `ready` reports on the services.
 #[derive(Debug)]
 pub struct Health;
 
 impl Operation for Health {
     const NAME: &'static str = "health";
-    const SUMMARY: &'static str = "Does it run";
+    const SUMMARY: &'static str = "Check that the API runs";
     const ROUTE: Route = Route::get("/v1/health");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[];
@@ -39,7 +39,7 @@ mod tests {
     use testing::{App, find};
 
     #[tokio::test]
-    async fn anybody_may_ask_for_health_and_nothing_is_called_or_recorded() {
+    async fn health_is_public_and_makes_no_calls() {
         let app = App::start().await;
         let before = app.platform_audit().await.len();
         let answer = app.anonymous().call(find(super::super::ALL, "health")).await;

@@ -31,13 +31,13 @@ impl JsonSchema for Description {
     }
 }
 
-/// Describes the API to whoever asks.
+/// Returns the API's description. It is public.
 #[derive(Debug)]
 pub struct Openapi;
 
 impl Operation for Openapi {
     const NAME: &'static str = "openapi";
-    const SUMMARY: &'static str = "This API's description";
+    const SUMMARY: &'static str = "Get this API's description";
     const ROUTE: Route = Route::get("/v1/openapi.json");
     const DATA: Data = Data::NoPhi;
     const SAMPLE: Sample = Sample::NONE;
@@ -58,7 +58,7 @@ mod tests {
     use testing::{App, find};
 
     #[tokio::test]
-    async fn anybody_gets_the_committed_document() {
+    async fn openapi_document_is_public_and_as_committed() {
         let app = App::start().await;
         let answer = app.anonymous().call(find(super::super::ALL, "openapi")).await;
         assert_eq!(answer.status, 200);

@@ -2,12 +2,12 @@ use common::{Action, Data, Endpoint, Error, Need, Operation, Permit, PlatformRes
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// Whether the platform can do its work for the caller's tenant.
+/// Whether the platform can work for the caller's tenant.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Readiness {
     pub status: Status,
     pub dependencies: Dependencies,
-    /// The process that answered, out of many, and the gates that all share.
+    /// The process that answered, which is one of many, and the circuit breakers that all processes share.
     pub process: Vitals,
 }
 
@@ -15,15 +15,15 @@ pub struct Readiness {
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     Ready,
-    /// Some requests will fail: the dependencies say why.
+    /// Some requests will fail; the dependencies give the reason.
     Degraded,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Dependencies {
-    /// Every request that is answered has read and written it: without it there is a 503 in this answer's place.
+    /// Every answered request has read and written it. If it is down, the answer is a 503 instead of this one.
     pub dynamodb: State,
-    /// Whether the tenant's branch key can be had. One that is in memory serves for 15 minutes at most while KMS is away.
+    /// Whether the tenant's branch key is available. A key in memory is used for at most 15 minutes during a KMS outage.
     pub kms: State,
 }
 
@@ -34,13 +34,13 @@ pub enum State {
     Unavailable,
 }
 
-/// Says whether what the platform stands on answers.
+/// Reports whether the services that the platform depends on answer.
 #[derive(Debug)]
 pub struct Ready;
 
 impl Operation for Ready {
     const NAME: &'static str = "ready";
-    const SUMMARY: &'static str = "Is it ready to work";
+    const SUMMARY: &'static str = "Check that the platform is ready";
     const ROUTE: Route = Route::get("/v1/ready");
     const DATA: Data = Data::NoPhi;
     const NEEDS: &'static [Need] = &[Need::Gates, Need::Seal];
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_admin_sees_how_the_caches_are_doing() {
+    async fn administrator_sees_the_cache_statistics() {
         let app = App::start().await;
         let ask = || app.as_role(Tenant::Acme, Role::TenantAdmin).call(find(super::super::ALL, "ready"));
         let before = ask().await;
@@ -97,11 +97,11 @@ mod tests {
         }
         app.clock().advance(Duration::from_secs(5));
         let later = ask().await;
-        assert_eq!(hits(&later, "gate"), hits(&again, "gate"), "a gate is believed for five seconds");
+        assert_eq!(hits(&later, "gate"), hits(&again, "gate"), "a profile is cached for five seconds");
     }
 
     #[tokio::test]
-    async fn an_admin_is_told_that_everything_answers() {
+    async fn administrator_sees_that_all_services_answer() {
         let app = App::start().await;
         let answer = app.as_role(Tenant::Acme, Role::TenantAdmin).call(find(super::super::ALL, "ready")).await;
         assert_eq!(told(&answer), json!(["ready", {"dynamodb": "ok", "kms": "ok"}]), "{}", answer.text);
@@ -110,9 +110,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_admin_sees_that_a_service_is_left_alone_and_that_it_is_called_again() {
+    async fn administrator_sees_the_breaker_open_and_close() {
         let app = App::start().await;
-        // Past the time for which a key may stay in memory.
+        // Advances past the time for which a key may stay in memory.
         app.clock().advance(common::CACHED_FOR);
         app.wire().fail("kms", 0, 100, Fault::Gone);
         let ask = || app.as_role(Tenant::Acme, Role::TenantAdmin).call(find(super::super::ALL, "ready"));
@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(circuit(&ask().await), "open", "six, over a second");
         app.reset_calls();
         assert_eq!(told(&ask().await), json!(["degraded", {"dynamodb": "ok", "kms": "unavailable"}]));
-        assert_eq!(app.calls().kms.len(), 0, "nobody asks it");
+        assert_eq!(app.calls().kms.len(), 0, "no call is made");
         let line = app.log_lines().pop().unwrap();
         assert_eq!(line["http.status"], 200, "{line}");
 
@@ -141,9 +141,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_admin_is_told_that_kms_does_not_answer() {
+    async fn administrator_sees_that_kms_does_not_answer() {
         let app = App::start().await;
-        // Past the time for which a key may stay in memory.
+        // Advances past the time for which a key may stay in memory.
         app.clock().advance(common::CACHED_FOR);
         let caller = app.as_role(Tenant::Acme, Role::Auditor);
         app.wire().fail("kms", 0, 100, Fault::Gone);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_viewer_may_not_ask() {
+    async fn viewer_cannot_call_ready() {
         let app = App::start().await;
         let answer = app.as_role(Tenant::Birch, Role::Viewer).call(find(super::super::ALL, "ready")).await;
         assert_eq!((answer.status, answer.code()), (403, "forbidden"));

@@ -1,4 +1,4 @@
-//! What the clock runs of the system domain.
+//! The domain's schedules.
 
 common::schedules! {
     sweep_outbox::SweepOutbox,

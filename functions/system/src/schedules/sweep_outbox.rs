@@ -1,10 +1,10 @@
-//! Looks for what the stream or a Pipe has missed: events that are still in the outbox, and audit events that nobody has
-//! sealed, minutes after their commit. It touches them, and so the stream tells them again.
+//! Finds what the stream or a Pipe has missed: events that are still in the outbox, and audit events that are still unsealed,
+//! minutes after their commit. It rewrites these items, so that the stream emits them again.
 
 use common::{Background, Delivery, Need, Part, Result, Schedule, TenantId, Tick};
 use std::time::Duration;
 
-/// What is on its way is there long before.
+/// Delivery takes much less time than this.
 const OVERDUE: Duration = Duration::from_secs(120);
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Part for Outbox {
 
 impl Background for SweepOutbox {
     const NAME: &'static str = "sweep_outbox";
-    const SUMMARY: &'static str = "Has events told again that did not come by the bus in time";
+    const SUMMARY: &'static str = "Emit events again that were not delivered in time";
     const NEEDS: &'static [Need] = &[Need::Tenants, Need::Outbox];
     const TIMEOUT_SECS: u16 = 55;
     const WAITS: bool = false;
@@ -57,7 +57,7 @@ mod tests {
     use common::Role;
     use testing::{App, Tenant};
 
-    /// Two tenants' sessions that end leave events: something is in the outbox.
+    /// Ends a session in each of two tenants, which leaves events in the outbox.
     async fn told(app: &App, tenant: Tenant) -> usize {
         app.domain_events(tenant).await.len()
     }
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_arrived_leaves_the_outbox_of_its_tenant_only() {
+    async fn delivered_event_is_deleted_from_its_tenants_outbox_only() {
         let app = App::start().await;
         put(&app, Tenant::Acme).await;
         put(&app, Tenant::Birch).await;
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_not_arrived_in_two_minutes_is_told_again() {
+    async fn event_not_delivered_in_two_minutes_is_emitted_again() {
         let app = App::start().await;
         put(&app, Tenant::Acme).await;
         put(&app, Tenant::Birch).await;
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_audit_event_that_nobody_sealed_wakes_the_sealer_again() {
+    async fn unsealed_audit_event_wakes_the_sealer_again() {
         let app = App::start().await;
         let wake = async || {
             let rows = app.dump("LedgerTable").await;
@@ -126,11 +126,11 @@ mod tests {
         app.clock().advance(OVERDUE + Duration::from_secs(1));
         SCHEDULES[0].run(app.deps()).await.unwrap();
         let after = wake().await;
-        // The oldest alone: one wake-up seals them all.
+        // Only the oldest item is rewritten: one wake-up seals all of them.
         assert_eq!(after.iter().filter(|w| !before.contains(w)).count(), 1);
     }
 
-    /// An event of the tenant's outbox, the `n`th by its time.
+    /// An event in the tenant's outbox, the `n`th by time.
     async fn waiting(app: &App, tenant: common::TenantId, n: usize, schema: &str) -> String {
         let at = common::Clock::now(app.clock()).plus(Duration::from_millis(n as u64));
         let id = common::EventId::new(at).to_string();
@@ -139,13 +139,13 @@ mod tests {
         id
     }
 
-    /// The sort keys that were touched, in order.
+    /// The sort keys of the rewritten items, in order.
     fn touched(app: &App) -> Vec<String> {
         app.wire().asked("UpdateItem").iter().filter_map(|call| Some(call["Key"]["sk"]["S"].as_str()?.to_owned())).collect()
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn after_an_outage_urgent_events_are_told_first_and_five_thousand_others_a_minute() {
+    async fn urgent_events_are_emitted_first_after_an_outage() {
         let app = App::start().await;
         let (acme, birch) = (app.tenant_id(Tenant::Acme), app.tenant_id(Tenant::Birch));
         for n in 0..5_200 {
@@ -162,20 +162,20 @@ mod tests {
         let first = told().await;
         let events = first.iter().filter(|sort| sort.starts_with("evt_")).count();
         let at = |id: &String| first.iter().position(|sort| sort == id).unwrap();
-        assert!(at(&disabled) < 12, "{}: before all that is not urgent of its tenant", at(&disabled));
+        assert!(at(&disabled) < 12, "{}: before the events of its tenant that are not urgent", at(&disabled));
         assert!(first.contains(&theirs));
-        // The audit log of each tenant is waked too.
+        // The sealer of each tenant is woken too.
         assert!((5_002..5_010).contains(&events), "{events}");
-        // What is on its way is not told twice in two minutes; the next run has what is left.
+        // An event is not emitted again within two minutes; the next run handles the rest.
         app.clock().advance(Duration::from_secs(60));
         let second = told().await;
         assert!((200..210).contains(&second.iter().filter(|sort| sort.starts_with("evt_")).count()), "{}", second.len());
         assert!(!second.contains(&disabled));
         app.clock().advance(OVERDUE);
-        assert!(told().await.contains(&disabled), "it has not arrived: it is told again");
+        assert!(told().await.contains(&disabled), "the event did not arrive and is emitted again");
     }
 
-    /// So many tenants that there are, and have nothing.
+    /// Creates this many tenants without events.
     async fn crowd(app: &App, size: usize) {
         let platform = common::TenantId::PLATFORM;
         for n in 0..size {
@@ -186,7 +186,7 @@ mod tests {
         }
     }
 
-    /// The tenants whose outbox was looked into, in order, each once.
+    /// The tenants whose outbox was read, in order, each once.
     fn looked_into(app: &App) -> Vec<String> {
         let partition = |call: &serde_json::Value| call["ExpressionAttributeValues"][":h"]["S"].as_str().map(str::to_owned);
         app.wire()
@@ -198,16 +198,20 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn runs_that_overlap_share_the_tenants_and_one_that_is_cut_off_is_gone_on_with() {
+    async fn overlapping_runs_share_tenants_and_interrupted_run_is_continued() {
         let app = App::start().await;
         crowd(&app, 300).await;
         app.reset_calls();
         let (one, other) = tokio::join!(SCHEDULES[0].run(app.deps()), SCHEDULES[0].run(app.deps()));
         let seen = looked_into(&app);
         let each: std::collections::BTreeSet<_> = seen.iter().cloned().collect();
-        assert_eq!((seen.len(), each.len(), one.unwrap() + other.unwrap()), (303, 303, 303), "each once, by one of the two");
+        assert_eq!(
+            (seen.len(), each.len(), one.unwrap() + other.unwrap()),
+            (303, 303, 303),
+            "each tenant once, by one of the two runs"
+        );
 
-        // The next but one is cut off in its midst.
+        // The run after next is killed in the middle.
         let (_, polls) = testing::polls(SCHEDULES[0].run(app.deps())).await;
         app.reset_calls();
         let ended = testing::kill_after(polls / 2, SCHEDULES[0].run(app.deps())).await;
@@ -216,10 +220,10 @@ mod tests {
         app.reset_calls();
         SCHEDULES[0].run(app.deps()).await.unwrap();
         let after: std::collections::BTreeSet<_> = looked_into(&app).into_iter().collect();
-        assert!(after.is_disjoint(&before), "it goes on behind them");
-        assert!(before.len() + after.len() >= 303 - 64, "all but a part of the slice that was cut off");
+        assert!(after.is_disjoint(&before), "the next run continues after them");
+        assert!(before.len() + after.len() >= 303 - 64, "all except a part of the interrupted slice");
         app.reset_calls();
         SCHEDULES[0].run(app.deps()).await.unwrap();
-        assert_eq!(looked_into(&app).len(), 303, "and the next round has them all");
+        assert_eq!(looked_into(&app).len(), 303, "the next round covers all tenants");
     }
 }

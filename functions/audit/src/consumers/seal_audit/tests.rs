@@ -8,7 +8,7 @@ use testing::{
     kill_after,
 };
 
-/// Those that making the tenant left, and `n` more.
+/// The events of the tenant's creation, and `n` more.
 async fn some(app: &App, n: usize) -> Vec<String> {
     let mut ids = unsealed(app, Acme).await;
     ids.extend(happen(app, Acme, n).await);
@@ -16,7 +16,7 @@ async fn some(app: &App, n: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_happened_is_sealed_once_in_order_and_taken_from_among_the_unsealed() {
+async fn events_are_sealed_once_in_order_and_removed_from_the_unsealed() {
     let app = App::start().await;
     let (mut expected, of_birch) = (some(&app, 5).await, unsealed(&app, Birch).await);
     assert!(wake(&app, Acme).await);
@@ -31,7 +31,7 @@ async fn what_happened_is_sealed_once_in_order_and_taken_from_among_the_unsealed
 }
 
 #[tokio::test]
-async fn a_message_that_comes_again_seals_nothing_again() {
+async fn repeated_message_seals_nothing_twice() {
     let app = App::start().await;
     let expected = some(&app, 3).await;
     for _ in 0..3 {
@@ -42,7 +42,7 @@ async fn a_message_that_comes_again_seals_nothing_again() {
 }
 
 #[tokio::test]
-async fn sealing_leaves_no_events_of_its_own() {
+async fn sealing_writes_no_audit_events() {
     let app = App::start().await;
     some(&app, 3).await;
     assert!(wake(&app, Acme).await);
@@ -52,7 +52,7 @@ async fn sealing_leaves_no_events_of_its_own() {
 }
 
 #[tokio::test]
-async fn the_log_line_tells_how_many_were_sealed_and_how_late() {
+async fn log_line_has_the_number_of_sealed_events_and_the_lag() {
     let app = App::start().await;
     wake(&app, Acme).await;
     happen(&app, Acme, 3).await;
@@ -65,7 +65,7 @@ async fn the_log_line_tells_how_many_were_sealed_and_how_late() {
 }
 
 #[tokio::test]
-async fn killed_at_any_await_each_event_is_sealed_once() {
+async fn sealer_killed_at_any_await_seals_each_event_once() {
     let app = App::start().await;
     let mut expected = unsealed(&app, Acme).await;
     let mut runs = 0;
@@ -84,11 +84,11 @@ async fn killed_at_any_await_each_event_is_sealed_once() {
 }
 
 #[tokio::test]
-async fn killed_again_and_again_each_event_is_sealed_once() {
+async fn sealer_killed_repeatedly_seals_each_event_once() {
     let app = App::start().await;
     let mut expected = unsealed(&app, Acme).await;
     for round in 0..12 {
-        // Different places each round; more events come between one death and the next.
+        // The runs are killed at different places each round, and more events arrive in between.
         for kill in 0..4 {
             expected.extend(happen(&app, Acme, 2).await);
             kill_after(2 + (round * 7 + kill * 5) % 23, wake(&app, Acme)).await;
@@ -99,7 +99,7 @@ async fn killed_again_and_again_each_event_is_sealed_once() {
 }
 
 #[tokio::test]
-async fn of_two_sealers_at_once_each_event_is_sealed_by_one() {
+async fn concurrent_sealers_seal_each_event_once() {
     let app = App::start().await;
     let mut expected = unsealed(&app, Acme).await;
     for round in 0..8 {
@@ -108,11 +108,11 @@ async fn of_two_sealers_at_once_each_event_is_sealed_by_one() {
         assert!(one && other, "round {round}");
         assert_sealed_once(&app, Acme, &expected, &format!("round {round}")).await;
     }
-    assert!(app.calls().s3.iter().any(|call| call == "GetObject"), "they never met");
+    assert!(app.calls().s3.iter().any(|call| call == "GetObject"), "the runs never collided");
 }
 
 #[tokio::test]
-async fn a_dead_sealers_segment_is_adopted_beside_one_that_works() {
+async fn segment_of_a_killed_sealer_is_adopted_by_concurrent_runs() {
     let app = App::start().await;
     let mut expected = unsealed(&app, Acme).await;
     for polls in 4..16 {
@@ -126,7 +126,7 @@ async fn a_dead_sealers_segment_is_adopted_beside_one_that_works() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_of_any_call_is_no_second_seal() {
+async fn lost_answer_of_any_call_does_not_seal_twice() {
     let calls = ["GetItem", "Query", "PutObject", "TransactWriteItems", "BatchWriteItem", "UpdateItem"];
     let app = App::start().await;
     let mut expected = unsealed(&app, Acme).await;
@@ -147,7 +147,7 @@ async fn a_lost_answer_of_any_call_is_no_second_seal() {
 }
 
 #[tokio::test]
-async fn with_every_third_call_failing_each_event_is_sealed_once() {
+async fn every_third_call_failing_seals_each_event_once() {
     let app = App::start().await;
     let mut expected = unsealed(&app, Acme).await;
     let mut random = 0x5eed_u64;
@@ -158,7 +158,7 @@ async fn with_every_third_call_failing_each_event_is_sealed_once() {
     let mut failed = 0;
     for round in 0..40 {
         expected.extend(happen(&app, Acme, 3).await);
-        // Each rule lets some calls pass, hits one, and makes place for the next.
+        // Each rule lets some calls pass, fails one, and is replaced by the next.
         for _ in 0..60 {
             for service in ["dynamodb", "s3"] {
                 let fault = [Fault::Gone, Fault::LostAnswer, Fault::Throttled][next(3) as usize];
@@ -178,7 +178,7 @@ async fn with_every_third_call_failing_each_event_is_sealed_once() {
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_back_stops_nothing() {
+async fn clock_set_back_does_not_stop_sealing() {
     let app = App::start().await;
     let mut expected = some(&app, 2).await;
     assert!(wake(&app, Acme).await);
@@ -186,13 +186,13 @@ async fn a_clock_that_jumps_back_stops_nothing() {
     expected.extend(happen(&app, Acme, 2).await);
     assert!(wake(&app, Acme).await);
     assert_sealed_once(&app, Acme, &expected, "an hour back").await;
-    // In the order in which they were sealed, not in that of the clock.
+    // The events are in the order of sealing and not in that of the clock.
     let sealed: Vec<_> = sealed(&app, Acme).1.iter().map(|event| event.event_id.to_string()).collect();
     assert_eq!(sealed, expected);
 }
 
 #[tokio::test]
-async fn what_waits_for_an_hour_that_a_clock_was_ahead_is_sealed() {
+async fn event_with_a_time_an_hour_ahead_is_sealed() {
     let app = App::start().await;
     wake(&app, Acme).await;
     let now = app.clock().now();
@@ -203,7 +203,7 @@ async fn what_waits_for_an_hour_that_a_clock_was_ahead_is_sealed() {
 }
 
 #[tokio::test]
-async fn a_counted_event_is_not_sealed_before_its_count_is_settled() {
+async fn counted_event_is_not_sealed_before_its_count_is_final() {
     let app = App::start().await;
     wake(&app, Acme).await;
     let now = app.clock().now();
@@ -222,7 +222,7 @@ async fn a_counted_event_is_not_sealed_before_its_count_is_settled() {
 }
 
 #[tokio::test]
-async fn more_than_a_thousand_events_are_two_segments() {
+async fn over_a_thousand_events_are_sealed_in_two_segments() {
     let app = App::start().await;
     let expected = some(&app, 1_500).await;
     assert!(wake(&app, Acme).await);
@@ -232,7 +232,7 @@ async fn more_than_a_thousand_events_are_two_segments() {
 }
 
 #[tokio::test]
-async fn a_thousand_events_take_two_puts_and_fifty_calls_to_dynamodb_at_most() {
+async fn sealing_a_thousand_events_stays_within_its_call_limits() {
     let app = App::start().await;
     wake(&app, Acme).await;
     happen(&app, Acme, 1000).await;
@@ -245,7 +245,7 @@ async fn a_thousand_events_take_two_puts_and_fifty_calls_to_dynamodb_at_most() {
 }
 
 #[tokio::test]
-async fn nothing_to_seal_is_two_reads() {
+async fn run_without_events_makes_two_reads() {
     let app = App::start().await;
     wake(&app, Acme).await;
     app.reset_calls();
@@ -255,24 +255,24 @@ async fn nothing_to_seal_is_two_reads() {
 }
 
 #[tokio::test]
-async fn a_segment_that_is_not_what_is_unsealed_is_not_adopted() {
+async fn segment_with_other_events_than_the_unsealed_is_not_adopted() {
     let app = App::start().await;
     wake(&app, Acme).await;
     let (head, _) = sealed(&app, Acme);
     happen(&app, Acme, 2).await;
-    // It follows the head, and tells of what never happened.
+    // It follows the head, and contains an event that never happened.
     let invented = event(app.tenant_id(Acme), common::EventId::new(app.clock().now()), app.clock().now());
     let forged = ledger::Segment::seal(&head, [invented]).unwrap().unwrap();
     app.put_over(&segment_object(&app, Acme, head.size()), forged.into_body());
     assert!(!wake(&app, Acme).await);
     assert_eq!(get(&app, Acme, "HEAD", "HEAD").await["size"], AttributeValue::N(head.size().to_string()));
     assert_eq!(alarms(&app)[0]["audit.finding"], "tampered_segment");
-    // The events stay, and with them the event that tells of the finding.
+    // The events stay unsealed, including the one that reports the finding.
     assert_eq!(unsealed(&app, Acme).await.len(), 3);
 }
 
 #[tokio::test]
-async fn what_may_still_be_written_again_is_not_sealed_and_is_when_its_wake_up_comes() {
+async fn event_that_may_be_rewritten_is_sealed_only_at_its_wake_up() {
     let app = App::start().await;
     wake(&app, Acme).await;
     // The last moment whose wake-up is that of the event at the beginning of the same four seconds.
@@ -281,7 +281,7 @@ async fn what_may_still_be_written_again_is_not_sealed_and_is_when_its_wake_up_c
     let read = app.as_role(Acme, common::Role::Auditor).call(testing::find(crate::endpoints::ALL, "list_segments")).await;
     assert_eq!(read.status, 200);
     assert!(wake(&app, Acme).await);
-    assert_eq!(unsealed(&app, Acme).await.len(), 1, "its write's answer may have been lost, and it be written again");
+    assert_eq!(unsealed(&app, Acme).await.len(), 1, "its write may be repeated after a lost answer");
     let delay = <super::SealAudit as common::Consumer>::QUEUE.delay_secs;
     app.clock().set(slot.plus(Duration::from_secs(delay.into())));
     assert!(wake(&app, Acme).await);
@@ -289,7 +289,7 @@ async fn what_may_still_be_written_again_is_not_sealed_and_is_when_its_wake_up_c
 }
 
 #[tokio::test]
-async fn what_is_no_event_stays_and_stops_nobody() {
+async fn malformed_unsealed_item_stays_and_does_not_block_sealing() {
     let app = App::start().await;
     wake(&app, Acme).await;
     let foreign = event(app.tenant_id(Birch), common::EventId::new(app.clock().now()), app.clock().now());
@@ -305,9 +305,9 @@ async fn what_is_no_event_stays_and_stops_nobody() {
     assert_eq!(lines.iter().rfind(|line| line["function"] == "seal_audit").unwrap()["audit.unreadable"], 1);
 }
 
-/// The tests before use a bucket of the test's own; this one, an S3 with versions and Object Lock.
+/// The tests above use an emulated bucket of their own; this one uses an S3 with versions and Object Lock.
 #[tokio::test]
-async fn over_a_real_bucket_the_log_is_sealed_adopted_signed_and_read() {
+async fn log_in_an_object_lock_bucket_is_sealed_adopted_signed_and_read() {
     let app = App::with_cognito().await;
     let mut expected = unsealed(&app, Acme).await;
     for polls in [6, 9, 12, 1000] {

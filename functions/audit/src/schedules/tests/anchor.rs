@@ -1,8 +1,8 @@
-//! What was signed once is known from the bucket, whatever the table says.
+//! Signed checkpoints are found in the bucket, even if the table was altered.
 
 use super::*;
 
-/// Takes Acme's checkpoints out of the table, but for so many of the oldest.
+/// Deletes Acme's checkpoints from the table, except for the `but` oldest.
 pub(super) async fn forget_checkpoints(app: &App, but: usize) {
     for row in stored_checkpoints(app).await.into_iter().skip(but) {
         lose(app, "CHECKPOINTS", &row).await;
@@ -18,9 +18,10 @@ async fn stored_checkpoints(app: &App) -> Vec<String> {
     sorts
 }
 
-/// Whoever may write to the table and to the bucket, and does not have the key, leaves a history that is whole in itself.
+/// An attacker who can write to the table and to the bucket, but has no signing key, leaves a history that is consistent in
+/// itself.
 #[tokio::test]
-async fn a_rewritten_history_is_not_signed_whatever_is_taken_from_the_table_and_put_into_the_bucket() {
+async fn rewritten_history_is_never_signed_for_any_altered_table_or_bucket() {
     for case in [
         "rows",
         "all rows but the oldest",
@@ -44,7 +45,7 @@ async fn a_rewritten_history_is_not_signed_whatever_is_taken_from_the_table_and_
         }
         happen(&app, Acme, 1).await;
         let sealed = wake(&app, Acme).await;
-        assert_eq!(sealed, !case.ends_with("the head"), "{case}: a log without a head begins where a segment lies");
+        assert_eq!(sealed, !case.ends_with("the head"), "{case}: without a head, sealing begins at an existing segment");
         for _ in 0..2 {
             sign(&app).await;
         }
@@ -64,11 +65,11 @@ async fn a_rewritten_history_is_not_signed_whatever_is_taken_from_the_table_and_
 }
 
 #[tokio::test]
-async fn a_shortened_log_is_not_signed() {
+async fn shortened_log_is_not_signed() {
     let app = log().await;
     sign(&app).await;
     let before = notes(&app, Acme);
-    // Back to where the second checkpoint was, with everything that came since.
+    // Back to the second checkpoint, with everything later removed.
     let kept = stored_checkpoints(&app).await[1].clone();
     let head = get(&app, Acme, "CHECKPOINTS", &kept).await["head"].clone();
     let size = segment(&app, 2).first();
@@ -93,7 +94,7 @@ async fn a_shortened_log_is_not_signed() {
 }
 
 #[tokio::test]
-async fn one_checkpoint_that_the_table_lacks_is_noted_again_and_several_are_a_finding() {
+async fn one_missing_row_is_restored_and_several_are_a_finding() {
     let app = log().await;
     sign(&app).await;
     let rows = stored_checkpoints(&app).await;
@@ -111,7 +112,7 @@ async fn one_checkpoint_that_the_table_lacks_is_noted_again_and_several_are_a_fi
     assert!(wake(&app, Acme).await);
     forget_checkpoints(&app, 3).await;
     sign(&app).await;
-    assert_eq!((notes(&app, Acme).len(), alarms(&app).len()), (5, 0), "it is noted, and the log signed on");
+    assert_eq!((notes(&app, Acme).len(), alarms(&app).len()), (5, 0), "the checkpoint is recorded, and signing continues");
 
     forget_checkpoints(&app, 3).await;
     sign(&app).await;
@@ -120,7 +121,7 @@ async fn one_checkpoint_that_the_table_lacks_is_noted_again_and_several_are_a_fi
 }
 
 #[tokio::test]
-async fn what_lies_beside_the_checkpoints_and_newer_versions_of_old_ones_stop_nobody() {
+async fn other_objects_and_newer_versions_do_not_stop_signing() {
     let app = log().await;
     let folder = format!("checkpoints/{}/", app.tenant_id(Acme));
     for name in ["read.me", "999999999999.jsonl", "9.txt", "0000000000009.txt", "99999999999x.txt", "999999999999.txt.txt"] {
@@ -134,7 +135,7 @@ async fn what_lies_beside_the_checkpoints_and_newer_versions_of_old_ones_stop_no
 }
 
 #[tokio::test]
-async fn a_note_that_another_tenants_log_was_signed_by_is_no_checkpoint_of_this_one() {
+async fn note_of_another_tenants_log_is_not_a_checkpoint() {
     let app = log().await;
     happen(&app, Birch, 40).await;
     assert!(wake(&app, Birch).await);
@@ -146,7 +147,7 @@ async fn a_note_that_another_tenants_log_was_signed_by_is_no_checkpoint_of_this_
     happen(&app, Acme, 60).await;
     assert!(wake(&app, Acme).await);
     sign(&app).await;
-    assert_eq!(notes(&app, Acme).len(), before.len() + 1, "the foreign one, and none of ours");
+    assert_eq!(notes(&app, Acme).len(), before.len() + 1, "only the foreign note was added");
     assert_eq!(alarms(&app)[0]["audit.finding"], "tampered_checkpoint");
     assert_eq!(checkpoint(&app, Acme).await["size"].as_u64(), Some(sealed(&app, Acme).0.size() - 60));
 }

@@ -1,8 +1,8 @@
-//! A finding is alarmed once until it is resolved, and again once a day.
+//! A finding raises one alarm until it is resolved, and a reminder once a day.
 
 use super::*;
 
-/// The findings that others were told of, oldest first.
+/// The published findings, oldest first.
 async fn told(app: &App, tenant: Tenant) -> Vec<Value> {
     let events = app.domain_events(tenant).await;
     events.into_iter().filter(|event| event["schema"] == "audit.tamper_detected").map(|event| event["payload"].clone()).collect()
@@ -12,7 +12,7 @@ async fn resolved(app: &App) -> usize {
     app.audit(Acme).await.iter().filter(|event| event["changes"] == json!(["resolved"])).count()
 }
 
-/// Lets a minute pass in which the log moves, and signs.
+/// Advances a minute in which the log grows, and signs.
 async fn move_on(app: &App) {
     happen(app, Acme, 1).await;
     let _ = wake(app, Acme).await;
@@ -24,7 +24,7 @@ fn after(app: &App, hours: u64) {
 }
 
 #[tokio::test]
-async fn a_finding_is_a_critical_line_each_time_one_event_and_a_reminder_a_day() {
+async fn finding_logs_each_time_and_publishes_once_a_day() {
     let app = log().await;
     sign(&app).await;
     let of_birch = unsealed(&app, Birch).await;
@@ -55,14 +55,14 @@ async fn a_finding_is_a_critical_line_each_time_one_event_and_a_reminder_a_day()
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_stand_is_one_finding_however_far_the_log_moves() {
+async fn invalid_head_is_one_finding_while_the_log_grows() {
     let app = log().await;
     while sealed(&app, Acme).0.size() % 2 == 1 {
         happen(&app, Acme, 1).await;
         assert!(wake(&app, Acme).await);
     }
     sign(&app).await;
-    // Another tree with the same last event: what is sealed next follows it, and no root fits any more.
+    // Another tree with the same last event: later segments follow it, but no root matches any more.
     let mut head: Value = serde_json::from_str(get(&app, Acme, "HEAD", "HEAD").await["head"].as_s().unwrap()).unwrap();
     head["peaks"][0] = "0".repeat(64).into();
     alter(&app, "HEAD", "HEAD", "head", text(head)).await;
@@ -80,7 +80,7 @@ async fn a_head_that_does_not_stand_is_one_finding_however_far_the_log_moves() {
 }
 
 #[tokio::test]
-async fn checkpoints_that_the_table_has_lost_are_one_finding_however_far_the_log_moves() {
+async fn lost_checkpoints_are_one_finding_while_the_log_grows() {
     let app = log().await;
     anchor::forget_checkpoints(&app, 0).await;
     for minutes in 1..=6 {
@@ -90,14 +90,14 @@ async fn checkpoints_that_the_table_has_lost_are_one_finding_however_far_the_log
 }
 
 #[tokio::test]
-async fn different_findings_are_alarmed_each() {
+async fn each_different_finding_raises_an_alarm() {
     let app = log().await;
     sign(&app).await;
     for n in [0, 3] {
         let sort = format!("SEGMENT#{:012}", segment(&app, n).first());
         alter(&app, "SEGMENTS", &sort, "sha256", text("0".repeat(64))).await;
     }
-    // One place of four is the older one's span: each run misses it with a probability of (3/4)^4 or less.
+    // One of four places is in the older one's range: each run misses it with a probability of (3/4)^4 or less.
     for _ in 0..60 {
         verify(&app).await;
     }
@@ -107,14 +107,14 @@ async fn different_findings_are_alarmed_each() {
 }
 
 #[tokio::test]
-async fn a_finding_is_resolved_once_it_stands_and_the_same_is_a_new_one_then() {
+async fn repaired_finding_is_resolved_and_its_return_is_a_new_one() {
     let app = App::start().await;
     happen(&app, Acme, 3).await;
     assert!(wake(&app, Acme).await);
     let earlier = get(&app, Acme, "HEAD", "HEAD").await["head"].clone();
     happen(&app, Acme, 3).await;
     assert!(wake(&app, Acme).await);
-    // The only checkpoint: whatever place is drawn, the whole log is read again.
+    // There is only one checkpoint, so every place leads to reading the whole log.
     sign(&app).await;
     let first = segment(&app, 1).first();
     let size = sealed(&app, Acme).0.size();
@@ -133,7 +133,7 @@ async fn a_finding_is_resolved_once_it_stands_and_the_same_is_a_new_one_then() {
             verify(&app).await;
             let told = told(&app, Acme).await;
             assert_eq!((told.len(), &told.last().unwrap()["finding"]), (2 * n + again, &json!(finding)), "{finding} {again}");
-            assert_eq!(resolved(&app).await, 2 * n + again - 1, "{finding} is not resolved while it does not stand");
+            assert_eq!(resolved(&app).await, 2 * n + again - 1, "{finding} is not resolved while it persists");
             put(&app, before.clone()).await;
             verify(&app).await;
             verify(&app).await;
@@ -148,7 +148,7 @@ async fn a_finding_is_resolved_once_it_stands_and_the_same_is_a_new_one_then() {
 }
 
 #[tokio::test]
-async fn a_segment_that_the_sealer_refuses_is_not_resolved_by_the_log_before_it() {
+async fn finding_of_the_sealer_is_not_resolved_by_a_valid_older_log() {
     let app = log().await;
     sign(&app).await;
     let next = sealed(&app, Acme).0.size();
@@ -162,7 +162,7 @@ async fn a_segment_that_the_sealer_refuses_is_not_resolved_by_the_log_before_it(
 }
 
 #[tokio::test]
-async fn a_finding_that_was_noted_by_the_hour_is_alarmed_as_a_new_one() {
+async fn finding_recorded_by_an_older_version_raises_a_new_alarm() {
     let app = log().await;
     sign(&app).await;
     let first = segment(&app, 3).first();
@@ -178,7 +178,7 @@ async fn a_finding_that_was_noted_by_the_hour_is_alarmed_as_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_log_shorter_than_what_was_mailed_is_alarmed_once_a_day_and_resolved_by_the_next_mail() {
+async fn log_shorter_than_the_mailed_one_raises_an_alarm_until_the_next_mail() {
     let app = log().await;
     run(&app, "mail_checkpoints").await.unwrap();
     let size = checkpoint(&app, Acme).await["size"].as_u64().unwrap();

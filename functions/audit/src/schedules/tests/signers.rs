@@ -1,8 +1,9 @@
-//! Two runs of the signer at once, the log moving between them, and each may die between its note and the note's row.
+//! Two concurrent runs of the signer, with the log growing between them. Each may be killed between storing its note and the
+//! note's row.
 
 use super::*;
 
-/// Which of two runs die before they note what they have put into the bucket.
+/// The runs that are killed before they record the note that they stored in the bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dies {
     Both,
@@ -11,12 +12,13 @@ enum Dies {
     Nobody,
 }
 
-/// Lets no run note its checkpoint.
+/// Fails every write of a checkpoint's row.
 fn noting_fails(app: &App) {
     app.wire().fail_about("TransactWriteItems", "CHECKPOINT#", Fault::Refused("AccessDenied"));
 }
 
-/// A run of the signer is held at a call; the log moves; another runs; and then the first goes on. Whether the first has such a call.
+/// Holds a run of the signer at a call, lets the log grow, runs another signer, and then continues the first. Returns whether the
+/// first run has such a call.
 async fn interleaved(app: &App, (service, call): (&str, usize), dies: Dies) -> bool {
     let mut held = app.wire().hold(service, call);
     let mut first = Box::pin(run(app, "sign_checkpoint"));
@@ -41,7 +43,7 @@ async fn interleaved(app: &App, (service, call): (&str, usize), dies: Dies) -> b
 }
 
 #[tokio::test]
-async fn signers_that_overlap_at_any_call_leave_one_unnoted_note_at_most_and_no_finding() {
+async fn overlapping_signers_leave_at_most_one_unrecorded_note() {
     for dies in [Dies::Both, Dies::Second, Dies::First, Dies::Nobody] {
         let app = App::start().await;
         let mut calls = 0;
@@ -52,7 +54,7 @@ async fn signers_that_overlap_at_any_call_leave_one_unnoted_note_at_most_and_no_
                 assert!(wake(&app, Acme).await);
                 let there = interleaved(&app, (service, call), dies).await;
                 app.wire().heal();
-                // One run finishes what was begun, and the next comes to the end.
+                // One run completes the started checkpoint, and the next reaches the head.
                 sign(&app).await;
                 sign(&app).await;
                 let when = format!("{dies:?}, {service} {call}");
@@ -68,14 +70,14 @@ async fn signers_that_overlap_at_any_call_leave_one_unnoted_note_at_most_and_no_
         verify(&app).await;
         assert_eq!(alarms(&app), [""; 0], "{dies:?}");
         assert_eq!(notes(&app, Birch), [""; 0]);
-        // What was signed is one tree: each note is the beginning of the next.
+        // All signed notes belong to one tree: each is a prefix of the next.
         let versions = app.objects();
         assert!(notes(&app, Acme).iter().all(|note| versions[note].len() == 1), "{dies:?}");
     }
 }
 
 #[tokio::test]
-async fn write_that_meets_another_of_its_key_is_sent_again_and_nobody_hears_of_it() {
+async fn conflicting_write_of_a_note_is_retried_without_a_finding() {
     const UNDER_WAY: &str = "<Error><Code>ConditionalRequestConflict</Code><Message>synthetic</Message></Error>";
     let app = log().await;
     app.reset_calls();
@@ -84,7 +86,7 @@ async fn write_that_meets_another_of_its_key_is_sent_again_and_nobody_hears_of_i
     assert_eq!(notes(&app, Acme).len(), 4);
     assert_eq!(app.calls().s3.iter().filter(|call| *call == "PutObject").count(), 3);
     assert_eq!(alarms(&app), [""; 0]);
-    // It is not sent for ever, and the next run does it.
+    // The write is not repeated for ever, and the next run completes it.
     happen(&app, Acme, 1).await;
     assert!(wake(&app, Acme).await);
     app.wire().fail("PutObject", 0, 100, Fault::Says(409, UNDER_WAY));

@@ -1,4 +1,4 @@
-//! What holds in every zone of the database that is compiled in, around every kind of change of its clock.
+//! Properties that hold in every compiled-in zone, around every kind of clock change.
 
 use super::*;
 use proptest::prelude::*;
@@ -10,14 +10,14 @@ const UNTIL: i64 = 70 * 365 * DAY;
 
 fn zones() -> Vec<Zone> {
     let database = tz::TimeZoneDatabase::bundled();
-    // It has entries that name no place.
+    // The database has entries that are not places.
     let zones: Vec<_> = database.available().filter_map(|name| name.as_str().parse().ok()).collect();
     assert!(zones.len() > 500, "{}", zones.len());
     zones
 }
 
-/// Each change of each zone's clock from 1970 to 2040, leaving out one at which a clock, and all that it does in the days around,
-/// goes as at one before.
+/// Each clock change of each zone from 1970 to 2040, without changes that are equivalent to an earlier one, together with the
+/// days around them.
 fn changes() -> Vec<(Zone, i64)> {
     let (mut seen, mut changes) = (BTreeSet::new(), Vec::new());
     for zone in zones() {
@@ -38,9 +38,9 @@ fn changes() -> Vec<(Zone, i64)> {
     changes
 }
 
-/// The next digest is later than now, each local day that there is has one, and none has two.
+/// The next digest is later than now, each local day that exists has exactly one.
 #[test]
-fn in_every_zone_each_local_day_has_one_daily_digest() {
+fn every_zone_has_one_daily_digest_on_each_local_day() {
     let changes = changes();
     assert!(changes.len() > 50, "{}", changes.len());
     for (zone, change) in changes {
@@ -65,9 +65,10 @@ fn in_every_zone_each_local_day_has_one_daily_digest() {
     }
 }
 
-/// Whenever it is asked, the next full hour is later than now, is one, is two hours away at most, and none before it is left out.
+/// For every start, the next full hour is later, is a full hour, is at most two hours away, and no full hour before it is left
+/// out.
 #[test]
-fn in_every_zone_the_next_full_hour_is_near_and_to_come() {
+fn every_zone_has_a_full_hour_within_two_hours() {
     for (zone, change) in changes() {
         for minutes in (-150..=150).step_by(10) {
             let now = Timestamp::from_millis(change + minutes * MINUTE);
@@ -84,7 +85,7 @@ fn in_every_zone_the_next_full_hour_is_near_and_to_come() {
 
 proptest! {
     #[test]
-    fn in_any_zone_at_any_time_the_next_digests_are_to_come_and_not_far(
+    fn next_digests_are_in_the_near_future_in_any_zone_at_any_time(
         zone in prop::sample::select(zones()), at in 0..UNTIL, hour in 0_i8..24,
     ) {
         let now = Timestamp::from_millis(at);
