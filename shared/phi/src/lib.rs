@@ -64,7 +64,7 @@
 //! section 8.2.1) is not among the GCM services that the module's own indicator reports as approved; a security policy has to
 //! state this.
 //!
-//! # What this does NOT protect
+//! # Not protected
 //! - Lengths, the set of present fields, the salt and the key version are visible.
 //! - An attacker who can write to the store can put back an older sealed version of the same record: a record does not show
 //!   whether it is the newest.

@@ -30,7 +30,7 @@
 //! Nothing here logs. `Debug` hides secrets, tracking numbers, places, and UPS's text; [`Error`] holds only HTTP's status and
 //! UPS's codes. The path of a request contains a tracking number, so a [`Transport`] must not log it.
 //!
-//! # What it does NOT protect
+//! # Not protected
 //! The values that a caller takes out of [`Activity`], [`Location`] and [`Number`] are PHI in the clear; the caller must seal
 //! them. An HTTP header is not overwritten after use. A push is not authenticated. The crate does not verify UPS's answers.
 

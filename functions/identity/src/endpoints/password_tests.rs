@@ -192,7 +192,7 @@ async fn reset_killed_at_any_await_can_be_repeated_and_ends_other_sessions() {
     assert!(killed > 0);
 }
 
-/// If the request is never repeated, the sessions of the old password end all the same.
+/// If the request is never repeated, the sessions of the old password still end.
 #[tokio::test(flavor = "multi_thread")]
 async fn interrupted_password_change_still_ends_sessions_of_the_old_password() {
     let app = App::with_cognito().await;
