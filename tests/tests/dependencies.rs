@@ -2,8 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+#[path = "../../infra/xtask/src/rooms/graph.rs"]
+mod graph;
+
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 /// What each of our crates may use of ours. Domains never import each other.
 fn allowed(name: &str, path: &str) -> BTreeSet<&'static str> {
@@ -72,4 +78,11 @@ fn no_arrow_points_the_wrong_way() {
         }
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn module_of_common_uses_its_own_floor_and_those_below_in_circles_of_five_at_most() {
+    let graph = graph::Graph::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/common/src")).unwrap();
+    assert!(graph.modules().len() > 100 && graph.uses().count() > 500, "the modules were not read");
+    assert_eq!(graph.faults(), Vec::<String>::new(), "`cargo xtask rooms` shows the whole graph's figures");
 }

@@ -8,8 +8,8 @@ use crate::{
         Data, Operation, Route, Sample,
         http::Request,
         idempotency::Claim,
+        if_match::Wanted,
         input::{self, FromJson, Input, Json, Limit, Query, strict_json},
-        permit::Wanted,
     },
     store::{TableQuery, Version, cursor, dynamodb::Position, item::Index},
 };
@@ -160,8 +160,8 @@ fn a_number_in_a_query_has_one_spelling() {
     for other in ["+5", "05", "5.0", "5e0", " 5", "5 ", "0x5", "５", "٥", "1_0", "", "-5", "0", "101", "4294967297"] {
         assert_eq!(limit(other), None, "{other:?}");
     }
-    assert_eq!(crate::request::input::plain_number::<u64>("0"), Some(0));
-    assert_eq!(crate::request::input::plain_number::<u64>("00"), None);
+    assert_eq!(crate::base::number::plain_number::<u64>("0"), Some(0));
+    assert_eq!(crate::base::number::plain_number::<u64>("00"), None);
 }
 
 #[test]

@@ -22,34 +22,34 @@ pub use run::lambda;
 // Until every caller names the room.
 pub use aws::{Aws, CircuitState, ObjectVersion, Roles, ServiceState, cognito, https};
 pub use background::{
-    AnyConsumer, AnySchedule, AnySocket, Background, CONTENDED, Caller, Consumer, Dead, DeadLetter, Delivery, DueItem, Feed,
-    Incoming, Part, Pushed, Queue, Schedule, Socket, SocketRoute, Tick, WakeUp,
+    AnyConsumer, AnySchedule, AnySocket, Background, CONTENDED, Caller, Consumer, DeadLetter, Delivery, DueItem, Feed, Incoming,
+    Part, Pushed, Queue, Schedule, Socket, Tick, WakeUp,
 };
 pub use base::{
     ApiScope, AuthFailure, Budget, CacheStats, Cause, Clock, Config, ConfigError, Error, EventId, FieldError, Grant, Identity,
-    Kept, KeyBounds, Listed, Principal, Problem, Purpose, Refusal, Result, Role, SessionId, SessionKind, Stored, SystemClock,
-    TenantId, Timestamp, UserId, Uuid, VisibleText, id, network, random, telemetry,
+    Kept, KeyBounds, Listed, Need, Principal, Problem, Purpose, Refusal, Result, Role, SessionId, SessionKind, Stored,
+    SystemClock, TenantId, TenantKeyMode, Timestamp, UserId, Uuid, VisibleText, id, network, random, telemetry,
 };
 pub use capabilities::{
     Addressee, AskCarrier, Asked, AuditLog, AuditSealer, AuditSigner, Backlog, Begun, CarrierToken, Direction, Directory,
-    Finding, FindingPlace, GateState, HINTED_AT, Invitation, LogHead, Mail, MailKind, Mailed, MemberChange, NewerNotes,
-    OpenFinding, OpenSession, Place, Post, PushBody, Put, SegmentEntry, StoredCheckpoint, SuppressedBecause, Suppression,
-    TemporaryPassword, TokenRequest, Turn, Unsealed, UserInvited, Vitals, Watched, escaped,
+    Finding, FindingPlace, HINTED_AT, Invitation, LogHead, Mail, MailKind, Mailed, MemberChange, NewerNotes, OpenFinding, Outbox,
+    Place, Post, Presented, PushBody, Put, SegmentEntry, StoredCheckpoint, SuppressedBecause, Suppression, TemporaryPassword,
+    TokenRequest, Turn, Unsealed, UserInvited, Vitals, Watched, escaped,
 };
 pub use identity::{
-    ApiKeyId, ApiKeyText, BAA_WARNINGS, BaaTerm, EndReason, KeyTerms, Malformed, MemberPii, Membership, PendingSignIn,
-    PoolSecret, Presented, RefreshToken, SecondFactor, SessionEnded, Settings, Spent, Tenant, TenantStatus, Ticket, name_claim,
-    profile_key,
+    ApiKeyId, ApiKeyText, BAA_WARNINGS, BaaTerm, EndReason, KeyTerms, Malformed, MemberPii, Membership, OpenSession,
+    PendingSignIn, PoolSecret, RefreshToken, SecondFactor, SessionEnded, Settings, Spent, Tenant, TenantStatus, Ticket,
+    name_claim, profile_key,
 };
 pub use policy::{Action, Answer, AskedOfPolicy, Attribute, Organization, Permission, PlatformResource, Reach, Resource, Viewed};
 pub use request::{
     AnyEndpoint, BODY_LIMIT, Batch, BatchEndpoint, BatchItem, BatchOutput, Data, Deps, Door, EXPOSED_HEADERS, Endpoint, Entries,
-    FUNCTION_TIMEOUT_SECS, FoundMember, IdempotencyKey, IfMatch, Input, Issued, Json, Kind, Leave, Limit, List, Method, Need,
+    FUNCTION_TIMEOUT_SECS, FoundMember, IdempotencyKey, IfMatch, Input, Issued, Json, Kind, Leave, Limit, List, Method,
     Operation, PageSize, Patch, Path, PathId, PerNetwork, Permit, Platform, PlatformEndpoint, Public, PublicEndpoint, Query,
-    Reader, Route, Sample, Scope, Subject, authorizer, input, token_generation,
+    Reader, Route, Sample, Scope, SocketRoute, Subject, authorizer, input, token_generation,
 };
-pub use run::{operator, scale};
+pub use run::{Dead, operator, scale};
 pub use store::{
-    AnyEvent, CACHED_FOR, CEILING, Changes, Condition, DomainEvent, Edit, Envelope, Event, Index, Item, Key, MOST_ITEM_BYTES,
-    Message, Outbox, RateLimit, Row, Schema, TableQuery, TenantKeyMode, Undecodable, Version, item_size,
+    AnyEvent, CACHED_FOR, CEILING, Changes, Condition, DomainEvent, Edit, Envelope, Event, GateState, Index, Item, Key,
+    MOST_ITEM_BYTES, Message, RateLimit, Row, Schema, TableQuery, Undecodable, Version, item_size,
 };

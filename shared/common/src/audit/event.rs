@@ -5,13 +5,9 @@
 //! kept for seven years.
 
 use crate::{
-    base::{
-        Error, EventId, Principal, Purpose, Result, Role, SessionId, SessionKind, TenantId, Timestamp, error::Cause,
-        telemetry::CorrelationId,
-    },
-    identity::ApiKeyId,
+    audit::trace::Traced,
+    base::{Error, EventId, Purpose, Result, Role, SessionId, TenantId, Timestamp, error::Cause, telemetry::CorrelationId},
     policy::Decided,
-    request::{http::Request, scope::Traced},
     store::{
         changes::{Condition, Op},
         dynamodb::{Db, Update},
@@ -56,22 +52,6 @@ impl Who {
     /// What the event's type begins with: asked for over the API, or done by itself.
     fn area(&self) -> &'static str {
         if self.kind == Some(ActorType::Service) { "job" } else { "api" }
-    }
-    pub(crate) fn anonymous(request: &Request) -> Self {
-        Self { ip: request.source_ip.clone(), user_agent: request.user_agent().to_owned(), ..Self::default() }
-    }
-    pub(crate) fn user(principal: &Principal, request: &Request) -> Self {
-        let (id, kind) = match principal.kind() {
-            SessionKind::Full | SessionKind::Enrolment => (principal.user().to_string(), ActorType::User),
-            SessionKind::ApiKey => (ApiKeyId::from_uuid(*principal.user().uuid()).to_string(), ActorType::ApiKey),
-        };
-        Self {
-            id: Some(id),
-            kind: Some(kind),
-            role: principal.roles().first().copied(),
-            session: Some(principal.session()),
-            ..Self::anonymous(request)
-        }
     }
 }
 

@@ -1,3 +1,5 @@
 //! The audit log: its events.
 
 pub(crate) mod event;
+pub(crate) mod session_end;
+pub(crate) mod trace;

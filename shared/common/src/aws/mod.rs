@@ -1,9 +1,15 @@
 //! Clients of AWS and of the carrier, and what guards their calls.
 
 pub(crate) mod acting;
+pub(crate) mod carrier;
+pub(crate) mod checkpoint_key;
 pub(crate) mod clients;
 pub mod cognito;
+pub(crate) mod errors;
+pub(crate) mod mailer;
 pub(crate) mod objects;
+pub(crate) mod push;
+pub(crate) mod queues;
 pub(crate) mod resilience;
 pub(crate) mod roots;
 pub(crate) mod tenant_credentials;

@@ -5,9 +5,8 @@
 //! where its version is named.
 
 use crate::{
-    aws::tenant_credentials::SecondWall,
-    base::{Error, Result, TenantId, error::Cause},
-    store::{dynamodb, item::cause},
+    aws::{errors::cause, tenant_credentials::SecondWall},
+    base::{Error, Result, TenantId, error::Cause, random::backoff},
 };
 use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
@@ -116,7 +115,7 @@ impl Objects {
                 Err(e) if status(&e) == Some(412) => return Ok(Created::Exists),
                 // Another write of the key is under way. S3 says so at once, and the SDK does not ask again.
                 Err(e) if status(&e) == Some(409) && attempt < ATTEMPTS => {
-                    tokio::time::sleep(dynamodb::backoff(attempt)).await;
+                    tokio::time::sleep(backoff(attempt)).await;
                     attempt += 1;
                 }
                 Err(e) => return Err(failed::<PutObjectError>(&e)),

@@ -8,9 +8,8 @@
 //! What it does not protect: the tag is this process's word. Who runs code in it can ask for another tenant's session.
 
 use crate::{
-    aws::Aws,
+    aws::{Aws, errors::unavailable},
     base::{Clock, Error, Result, TenantId, Timestamp, error::Cause},
-    store::item::unavailable,
 };
 use aws_credential_types::Credentials;
 use aws_sdk_sts::types::Tag;

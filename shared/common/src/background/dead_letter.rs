@@ -74,7 +74,7 @@ impl DeadLetter {
     }
 
     /// Forgets a reason: its message is on its way again.
-    pub(super) async fn forget(db: &Db, queue: &str, message_id: &str) -> Result<()> {
+    pub(crate) async fn forget(db: &Db, queue: &str, message_id: &str) -> Result<()> {
         db.delete(TenantId::PLATFORM, Table::Ephemera, &Key::new(partition(queue), message_id)).await
     }
 }

@@ -2,13 +2,15 @@
 
 use super::{Background, Consumer, Queue, Schedule, message};
 use crate::{
+    audit::trace::Trace,
     base::{
-        Error, EventId, Result, TenantId, Timestamp,
+        Error, EventId, Need, Result, TenantId, Timestamp,
         error::{Cause, Refusal},
+        need::declares,
         telemetry::{CorrelationId, LogValue, WideEvent},
     },
     identity::{Membership, membership, tenant},
-    request::{Deps, Need, Reader, endpoint::declares, permit, scope::Trace},
+    request::{Deps, Reader, permit},
     store::{
         Envelope, Event, TableQuery,
         changes::Changes,

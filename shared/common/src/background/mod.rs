@@ -7,11 +7,10 @@
 //! | [`Consumer`] | a queue's messages | the message's id and the part's name, in the transaction of the effect |
 //! | [`Schedule`] | the clock | the state that it finds: what is due is no longer due afterwards |
 
-mod dead_letter;
+pub(crate) mod dead_letter;
 mod delivery;
 mod message;
-mod queue;
-mod redrive;
+pub(crate) mod queue;
 mod round;
 mod run;
 pub(crate) mod sockets;
@@ -21,16 +20,14 @@ pub use dead_letter::DeadLetter;
 pub use delivery::{Delivery, DueItem, Incoming, Tick};
 pub(crate) use delivery::{Ground, TENANTS_AT_ONCE};
 pub use message::WakeUp;
-pub(crate) use queue::Queues;
 pub use queue::{Feed, Queue};
-pub use redrive::Dead;
 pub(crate) use run::{IN_FLIGHT, consume, tick};
-pub use sockets::{AnySocket, Caller, Pushed, Socket, SocketRoute};
+pub use sockets::{AnySocket, Caller, Pushed, Socket};
 
 use crate::{
     aws::acting::as_function,
-    base::{Error, Result, TenantId, Timestamp},
-    request::{Deps, Need},
+    base::{Error, Need, Result, TenantId, Timestamp},
+    request::Deps,
     store::{Message, Schema},
 };
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};

@@ -1,10 +1,13 @@
 //! Queues: what each is fed by and how it is drained, and the one way to put something into one.
 
 use crate::{
-    base::{Error, Result, error::Cause},
-    store::{Envelope, item::unavailable},
+    aws::{
+        errors::unavailable,
+        queues::{Queues, SERVICE},
+    },
+    base::{Result, TenantId},
+    store::Envelope,
 };
-use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 
 /// A consumer's queue. The template's queue, its dead-letter queue and its mapping are written from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,31 +60,7 @@ pub enum Feed {
     Mail,
 }
 
-pub(crate) const SERVICE: &str = "sqs";
-/// What SQS takes in one call.
-const MOST: usize = 10;
-
-/// Puts messages into queues.
-#[derive(Debug)]
-pub(crate) struct Queues {
-    client: aws_sdk_sqs::Client,
-    /// What stands before a queue's name in its URL.
-    prefix: String,
-}
-
 impl Queues {
-    pub(crate) fn new(client: aws_sdk_sqs::Client, prefix: String) -> Self {
-        Self { client, prefix }
-    }
-
-    pub(super) const fn client(&self) -> &aws_sdk_sqs::Client {
-        &self.client
-    }
-    /// The URL of a queue, by its name after the deployment's.
-    pub(super) fn url(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
-    }
-
     /// Sends all, ten a call.
     ///
     /// # Errors
@@ -91,33 +70,24 @@ impl Queues {
         self.send_bodies(&queue.full_name(), &bodies).await
     }
 
-    /// The same with envelopes that are written already, into the queue that has this name after the deployment's.
-    pub(super) async fn send_bodies(&self, name: &str, bodies: &[String]) -> Result<()> {
-        let url = self.url(name);
-        for chunk in bodies.chunks(MOST) {
-            let entry = |(i, body): (usize, &String)| {
-                let entry = SendMessageBatchRequestEntry::builder().id(i.to_string()).message_body(body);
-                entry.build().map_err(|_| Error::internal("message"))
-            };
-            let entries = chunk.iter().enumerate().map(entry).collect::<Result<Vec<_>>>()?;
-            let sent = self.client.send_message_batch().queue_url(&url).set_entries(Some(entries)).send().await;
-            if let Some(failed) = sent.map_err(unavailable(SERVICE))?.failed().first() {
-                return Err(Error::Unavailable { service: SERVICE, cause: Cause::code(failed.code()) });
-            }
-        }
-        Ok(())
-    }
-
     /// About how many messages wait, hidden ones included.
     pub(crate) async fn depth(&self, queue: &Queue) -> Result<u64> {
         use aws_sdk_sqs::types::QueueAttributeName::{
             ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed, ApproximateNumberOfMessagesNotVisible,
         };
         let names = [ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed, ApproximateNumberOfMessagesNotVisible];
-        let asked =
-            self.client.get_queue_attributes().queue_url(self.url(&queue.full_name())).set_attribute_names(Some(names.to_vec()));
+        let asked = self
+            .client()
+            .get_queue_attributes()
+            .queue_url(self.url(&queue.full_name()))
+            .set_attribute_names(Some(names.to_vec()));
         let answer = asked.send().await.map_err(unavailable(SERVICE))?;
         let attributes = answer.attributes.unwrap_or_default();
         Ok(names.iter().filter_map(|name| attributes.get(name)?.parse::<u64>().ok()).sum())
     }
+}
+
+/// The tenant that a FIFO queue's group is of: what stands before the first `#`.
+pub(crate) fn tenant_of_group(group: &str) -> Option<TenantId> {
+    group.split('#').next()?.parse().ok()
 }

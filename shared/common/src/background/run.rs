@@ -4,24 +4,29 @@
 use super::{
     Background, Consumer, DeadLetter, Delivery, Ground, Incoming, Part, Schedule, Tick,
     message::{self, Received},
-    redrive::tenant_of_group,
+    queue::tenant_of_group,
     round::Round,
     waiting,
 };
 use crate::{
-    audit::event::{Record, Who},
+    audit::{
+        event::{Record, Who},
+        session_end,
+        trace::Trace,
+    },
     base::{
         Error, EventId, Result, TenantId, Timestamp,
         error::Cause,
+        random::backoff,
         telemetry::{CorrelationId, WideEvent},
     },
-    identity::session_end,
-    request::{Deps, commit::Unit, pipeline::unwind, scope::Trace},
+    request::{Deps, pipeline::unwind},
     store::{
         Envelope, Message, Undecodable,
         changes::{Changes, Condition, Op},
         dynamodb,
         item::{Item, Key, Table},
+        transaction::Unit,
     },
 };
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
@@ -310,7 +315,7 @@ async fn work<B: Background>(ground: &Ground<'_>, name: &str, part: &B::Part) ->
             break worked;
         }
         ground.trace.with(|t| t.touched.clear());
-        tokio::time::sleep(dynamodb::backoff(attempt)).await;
+        tokio::time::sleep(backoff(attempt)).await;
         attempt += 1;
     };
     let done = match worked {
@@ -343,7 +348,7 @@ async fn work<B: Background>(ground: &Ground<'_>, name: &str, part: &B::Part) ->
         if attempt == ATTEMPTS || !matches!(sent, Err(super::CONTENDED)) {
             return sent.map(|_| done);
         }
-        tokio::time::sleep(dynamodb::backoff(attempt)).await;
+        tokio::time::sleep(backoff(attempt)).await;
         attempt += 1;
     }
 }
@@ -417,7 +422,7 @@ async fn commit(ground: &Ground<'_>, name: &str, changes: Changes, handled: Opti
         let condition = Some(Condition::AbsentOrExpired { now_secs: now.as_secs() });
         unit.push(*tenant, Op::Put { table: Table::Ephemera, item, condition }, BEFORE);
     }
-    match unit.commit(deps, ground.deadline).await {
+    match unit.commit(&deps.db, ground.deadline).await {
         Ok(()) => Ok(Done::Committed),
         Err((_, _, BEFORE)) => Ok(Done::Before),
         Err((_, _, OVERTAKEN)) => Ok(Done::Overtaken),

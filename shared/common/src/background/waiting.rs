@@ -5,19 +5,22 @@
 //! tenant has become active. So none is put aside after the last look. And it is taken away only as it was read: one that was put
 //! aside again meanwhile stays. What is told twice by all this is handled once, as ever.
 
-use super::{Background, Delivery, Queue, queue::Queues};
+use super::{Background, Delivery, Queue};
 use crate::{
+    aws::queues::Queues,
     base::{
-        Error, Result, TenantId, Timestamp, Uuid,
+        Error, Need, Result, TenantId, Timestamp, Uuid,
         error::{Cause, Refusal},
+        need::declares,
     },
     identity::tenant::{self, TenantStatus},
-    request::{Deps, Need, commit::Unit, endpoint::declares},
+    request::Deps,
     store::{
         Envelope,
         changes::{Condition, Op},
         dynamodb::Query,
         item::{Item, Key, Table},
+        transaction::Unit,
     },
 };
 use std::time::Duration;
@@ -45,7 +48,7 @@ pub(super) async fn put_aside(deps: &Deps, queue: &Queue, envelope: &Envelope, d
     let goes_on = [TenantStatus::Pending, TenantStatus::Active].map(|s| Condition::IsNot("status", s.as_str().to_owned()));
     let condition = Condition::All([Condition::Present].into_iter().chain(goes_on).collect());
     unit.push(tenant, Op::Check { table: Table::Records, key: tenant::profile_key(), condition }, ACTIVE);
-    match unit.commit(deps, deadline).await {
+    match unit.commit(&deps.db, deadline).await {
         Ok(()) => Ok(true),
         Err((_, _, ACTIVE)) => Ok(false),
         Err((_, _, error)) => Err(error),

@@ -1,6 +1,6 @@
 //! Settings, from the environment. Everything missing, malformed or unknown is named at once, before the first request.
 
-use crate::{base::network::AllowList, store::keyring::TenantKeyMode};
+use crate::base::network::AllowList;
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 /// Calls to the carrier in a minute, of all tenants together, where the deployment says nothing else.
@@ -183,6 +183,30 @@ fn is_origin(s: &str) -> bool {
     rest.is_some_and(|r| {
         !r.is_empty() && r.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'))
     })
+}
+
+/// The field that an e-mail's token is made for.
+pub(crate) const EMAIL_FIELD: &str = "user.email";
+
+/// Which KMS key wraps a new tenant's keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TenantKeyMode {
+    /// One of its own: destroying it shreds the tenant's data, old copies of the tables included.
+    #[default]
+    Own,
+    /// The pool's: cheaper, and shredding holds only against those who hold no copy of the wrapped keys.
+    Pool,
+}
+
+impl FromStr for TenantKeyMode {
+    type Err = &'static str;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        match s {
+            "own" => Ok(Self::Own),
+            "pool" => Ok(Self::Pool),
+            _ => Err("expected `own` or `pool`"),
+        }
+    }
 }
 
 #[cfg(test)]

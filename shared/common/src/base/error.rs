@@ -320,3 +320,12 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<Vec<FieldError>>,
 }
+
+/// Why a token was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRefused {
+    /// For the audit log; the caller hears 401.
+    Because(&'static str),
+    /// It could not be told: the keys are out of reach.
+    Unavailable,
+}

@@ -4,10 +4,15 @@
 //! which say that somebody meant something else; IPv4 inside IPv6, which would let a list say one thing and mean another. An
 //! address of IPv6 may be written with capitals and without compression; it is kept in its canonical form (RFC 5952).
 
-use crate::request::input::plain_number;
+use crate::base::number::plain_number;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr};
+use std::{
+    borrow::Cow,
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
 
 /// How many networks a list has at most.
 const MOST: usize = 100;
@@ -144,6 +149,19 @@ impl JsonSchema for AllowList {
             "maxItems": MOST,
             "description": "Networks in CIDR, without host bits",
         })
+    }
+}
+
+/// What is counted as one source before sign-in: an IPv4 address, or the /64 of an IPv6 address, within which a subscriber
+/// picks addresses at will (RFC 6177).
+pub(crate) fn network(ip: &str) -> String {
+    match ip.parse().map(|ip: IpAddr| ip.to_canonical()) {
+        Ok(IpAddr::V6(ip)) => {
+            let prefix = u128::from(ip) >> 64 << 64;
+            format!("{}/64", Ipv6Addr::from(prefix))
+        }
+        Ok(IpAddr::V4(ip)) => ip.to_string(),
+        Err(_) => ip.to_owned(),
     }
 }
 

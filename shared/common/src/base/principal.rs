@@ -1,12 +1,9 @@
 //! Who is calling, in what role, and for what purpose.
 
-use crate::{
-    base::{
-        Error, Result, SessionId, Stored, TenantId, Timestamp, UserId,
-        network::AllowList,
-        stored::{self, Listed},
-    },
-    identity::Membership,
+use crate::base::{
+    Error, Result, SessionId, Stored, TenantId, Timestamp, UserId,
+    network::AllowList,
+    stored::{self, Listed},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -291,23 +288,6 @@ impl Principal {
             bounds: if machine { KeyBounds::everything() } else { KeyBounds::default() },
             signed_in_at: at,
             session_ends_at: at,
-        }
-    }
-
-    /// A member who is signing in.
-    pub(crate) fn of_member(member: &Membership, mfa_at: Option<Timestamp>, now: Timestamp) -> Self {
-        let roles = member.roles(now).collect();
-        Self {
-            kind: SessionKind::Full,
-            grants: member.grants.to_vec(),
-            membership_version: member.version,
-            department: member.department.clone(),
-            mfa_enrolled: member.mfa_enrolled,
-            mfa_at,
-            bounds: KeyBounds::default(),
-            signed_in_at: now,
-            session_ends_at: now,
-            ..Self::imagined(member.tenant, member.user, roles)
         }
     }
 

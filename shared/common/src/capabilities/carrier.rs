@@ -13,29 +13,22 @@
 //! Nothing here logs. What it does NOT protect: who may call the function may use up everybody's quota.
 
 use crate::{
-    aws::Aws,
+    aws::carrier::{Carrier, Failure, Held, instant},
     background::{Background, Delivery, Schedule, Tick},
-    base::{Config, Error, Result, TenantId, Timestamp, error::Cause},
+    base::{Config, Error, Need, Result, TenantId, Timestamp, error::Cause, need::declares},
     identity::PoolSecret,
-    request::{Deps, Need, endpoint::declares, permit},
+    request::{Deps, permit},
     store::{
         dynamodb::{Db, Update},
-        item::{Key, Row, Table, unavailable},
+        item::{Key, Row, Table},
         shared_breaker::{Gate, Pass, Shut},
     },
 };
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
-use phi::{Sealed, Zeroizing};
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
-    time::Duration,
-};
-use ups::{Batch, Client, Number, Subscribed, Token, Tracked, Transaction};
+use phi::Sealed;
+use std::time::Duration;
+use ups::{Batch, Number, Subscribed, Token, Tracked, Transaction};
 
-const SERVICE: &str = "secretsmanager";
-/// What we call ourselves to UPS.
-const SOURCE: &str = "cloister";
 /// A token is renewed so long before its end.
 const RENEWED_BEFORE: Duration = Duration::from_secs(5 * 60);
 /// Whoever renews the token has so long.
@@ -43,8 +36,6 @@ const LEASE: Duration = Duration::from_secs(30);
 /// How often, and how long apart, the others look whether it has been done.
 const LOOKS: u32 = 20;
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
-/// How long the secret is believed.
-const SECRET_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// What became of a question to the carrier.
 #[derive(Debug)]
@@ -56,78 +47,6 @@ pub enum Asked<T> {
     Failed(Cause),
 }
 
-/// What the functions that ask the carrier share in a process.
-pub(crate) struct Carrier {
-    client: Client,
-    aws: Aws,
-    secrets: aws_sdk_secretsmanager::Client,
-    secret_id: String,
-    gate: Gate,
-    /// Whether the gate had been passed by somebody a moment before, the last time.
-    busy: AtomicBool,
-    secret: Mutex<Option<(Timestamp, Arc<Known>)>>,
-    /// Locked while it is looked for, so that a process looks once.
-    token: tokio::sync::Mutex<Option<Held>>,
-}
-
-impl fmt::Debug for Carrier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Carrier").field("client", &self.client).field("gate", &self.gate).finish_non_exhaustive()
-    }
-}
-
-/// What the secret holds: what UPS knows us by, and what we know UPS by when it pushes.
-pub(crate) struct Known {
-    ups: ups::Secret,
-    webhook: Option<(String, Zeroizing<String>)>,
-}
-
-impl Known {
-    /// A JSON object: what [`ups::Secret`] reads, and `webhook_client_id` and `webhook_client_secret` where UPS was given some.
-    fn parse(text: &str) -> Result<Self> {
-        let refused = || Error::Internal { what: "carrier secret", cause: Cause::code("not the json object expected") };
-        let mut object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(|_| refused())?;
-        let mut take = |name: &str| match object.remove(name) {
-            Some(serde_json::Value::String(text)) if !text.is_empty() => Some(text),
-            _ => None,
-        };
-        let webhook = take("webhook_client_id").zip(take("webhook_client_secret").map(Zeroizing::new));
-        let rest = Zeroizing::new(serde_json::to_vec(&object).map_err(|_| refused())?);
-        Ok(Self { ups: ups::Secret::parse(&rest).map_err(|_| refused())?, webhook })
-    }
-
-    /// Whether these are the credentials that UPS was given for its pushes.
-    pub(crate) fn is_the_carrier(&self, id: &str, secret: &str) -> bool {
-        let same = |a: &str, b: &str| aws_lc_rs::constant_time::verify_slices_are_equal(a.as_bytes(), b.as_bytes()).is_ok();
-        self.webhook.as_ref().is_some_and(|(own_id, own)| same(own_id, id) & same(own, secret))
-    }
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-enum Failure {
-    Ups(ups::Error),
-    /// The secret cannot be read, or is none.
-    Secret(Cause),
-}
-
-impl Failure {
-    /// Whether another token may help.
-    const fn is_of_the_token(&self) -> bool {
-        matches!(self, Self::Ups(ups::Error::Unauthorized { .. }))
-    }
-    fn is(&self, name: &str) -> bool {
-        matches!(self, Self::Ups(error) if error.code().is_some_and(|code| code.as_str() == name))
-    }
-}
-
-/// A token and which one it is: the n-th that was fetched.
-#[derive(Clone)]
-struct Held {
-    token: Token,
-    generation: i64,
-}
-
 phi::sealed_fields! {
     /// The carrier's token at rest.
     struct TokenAtRest in "carrier_tokens" {
@@ -137,55 +56,6 @@ phi::sealed_fields! {
 
 fn token_key() -> Key {
     Key::new("UPS#TOKEN", "TOKEN")
-}
-
-impl Carrier {
-    /// # Errors
-    /// Says that the carrier's address cannot be used.
-    pub(crate) fn new(aws: &Aws, config: &Config) -> std::result::Result<Self, String> {
-        Ok(Self {
-            client: Client::new(&config.ups_url, SOURCE).map_err(|e| format!("`CLOISTER_UPS_URL`: {e}"))?,
-            aws: aws.clone(),
-            secrets: aws.secrets(),
-            secret_id: config.ups_secret.clone(),
-            gate: gate(config),
-            busy: AtomicBool::default(),
-            secret: Mutex::default(),
-            token: tokio::sync::Mutex::default(),
-        })
-    }
-
-    /// The secret, and whether it was read just now.
-    pub(crate) async fn known(&self, now: Timestamp, anew: bool) -> Result<(Arc<Known>, bool)> {
-        let lock = || self.secret.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = |read: &Timestamp| *read <= now && now.since(*read) < SECRET_FOR;
-        if let Some((_, known)) = lock().as_ref().filter(|(read, _)| !anew && fresh(read)) {
-            return Ok((known.clone(), false));
-        }
-        let answer = self.secrets.get_secret_value().secret_id(&self.secret_id).send().await.map_err(unavailable(SERVICE))?;
-        let text = Zeroizing::new(answer.secret_string.ok_or(Error::internal("carrier secret"))?);
-        let known = Arc::new(Known::parse(&text)?);
-        *lock() = Some((now, known.clone()));
-        Ok((known, true))
-    }
-
-    /// Fetches a token: by the secret as it is known, and where that is refused, by the secret as it is now.
-    async fn fetch(&self, now: Timestamp) -> Result<Token, Failure> {
-        let mut refused = ups::Error::Unauthorized { code: None };
-        for anew in [false, true] {
-            let (known, is_new) = self.known(now, anew).await.map_err(|e| Failure::Secret(Cause::code(&e.said())))?;
-            for credentials in known.ups.candidates() {
-                match self.client.token(&self.aws, credentials, instant(now)).await {
-                    Err(error @ ups::Error::Unauthorized { .. }) => refused = error,
-                    other => return other.map_err(Failure::Ups),
-                }
-            }
-            if is_new {
-                break;
-            }
-        }
-        Err(Failure::Ups(refused))
-    }
 }
 
 /// The carrier, for who may ask it.
@@ -205,7 +75,7 @@ impl<B: Background> Delivery<'_, B> {
         const { assert!(declares(B::NEEDS, Need::Carrier), "asks the carrier: add Need::Carrier to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Seal), "keeps the carrier's token: add Need::Seal to NEEDS") }
         let (deps, carrier) = (self.ground.deps, self.ground.deps.services.carrier()?);
-        Ok(AskCarrier { deps, carrier, gate: carrier.gate })
+        Ok(AskCarrier { deps, carrier, gate: gate(&deps.config) })
     }
 }
 
@@ -473,32 +343,9 @@ fn number(n: i64) -> AttributeValue {
     AttributeValue::N(n.to_string())
 }
 
-fn instant(t: Timestamp) -> jiff::Timestamp {
-    jiff::Timestamp::from_millisecond(t.as_millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
-}
-
 /// An id for UPS's log: random, so that it tells nothing.
 fn transaction() -> Transaction {
     let id = format!("{:032x}", u128::from_be_bytes(crate::base::random::bytes()));
     #[expect(clippy::expect_used, reason = "INVARIANT: 32 hexadecimal digits are a transaction id")]
     Transaction::parse(&id).expect("32 digits")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_secret_holds_both_sides_credentials() {
-        let both = r#"{"client_id":"a","client_secret":"b","webhook_client_id":"ups","webhook_client_secret":"c"}"#;
-        let known = Known::parse(both).unwrap();
-        assert!(known.is_the_carrier("ups", "c"));
-        for (id, secret) in [("ups", "b"), ("a", "c"), ("", ""), ("ups", "cc")] {
-            assert!(!known.is_the_carrier(id, secret), "{id}:{secret}");
-        }
-        let one_side = Known::parse(r#"{"client_id":"a","client_secret":"b","webhook_client_id":"","webhook_client_secret":""}"#);
-        assert!(!one_side.unwrap().is_the_carrier("", ""));
-        assert!(Known::parse(r#"{"client_id":"a"}"#).is_err());
-        assert!(Known::parse("not json").is_err());
-    }
 }

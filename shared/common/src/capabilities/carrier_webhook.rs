@@ -9,15 +9,13 @@
 //! UPS shows a token that it has fetched from us by the credentials that it was given; the token is kept as a hash.
 
 use crate::{
-    base::{Error, Result, TenantId, Timestamp, error::AuthFailure},
+    base::{Error, Need, Result, TenantId, Timestamp, digest::hash, error::AuthFailure, need::declares, network::network},
     capabilities::AskCarrier,
     request::{
-        Issued, Need, Operation, Public, PublicEndpoint,
+        Issued, Operation, Public, PublicEndpoint,
         deps::Deps,
-        endpoint::declares,
         headers::Header,
-        http::{Request, network},
-        idempotency::hash,
+        http::Request,
         input::{Input, InputSchema},
         scheme::credentials,
     },

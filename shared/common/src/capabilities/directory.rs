@@ -5,12 +5,13 @@
 use crate::{
     aws::cognito::Cognito,
     background::{Background, CONTENDED, Delivery},
-    base::{Error, Result, Role, TenantId, Timestamp, UserId},
+    base::{Error, Need, Result, Role, TenantId, Timestamp, UserId, config::EMAIL_FIELD, need::declares},
     identity::{Membership, membership},
-    request::{Deps, Need, commit::Unit, endpoint::declares},
+    request::Deps,
     store::{
         changes::{Condition, Op},
         item::Table,
+        transaction::Unit,
     },
 };
 use phi::Email;
@@ -77,7 +78,7 @@ impl Directory<'_> {
     pub async fn claim(&self, user: UserId, email: &Email) -> Result<bool> {
         let (db, platform) = (&self.deps.db, TenantId::PLATFORM);
         let search = self.deps.keyring.search(platform).await?;
-        let token = search.field(&platform.to_string(), membership::EMAIL_FIELD).token(&email.normalised());
+        let token = search.field(&platform.to_string(), EMAIL_FIELD).token(&email.normalised());
         for _ in 0..TRIES {
             if db.get(platform, Table::Records, &membership::directory_key(user)).await?.is_some() {
                 return Ok(true);
@@ -97,7 +98,7 @@ impl Directory<'_> {
             for (item, condition) in [(claim, condition), (entry, Condition::Absent)] {
                 unit.push(platform, Op::Put { table: Table::Records, item, condition: Some(condition) }, CONTENDED);
             }
-            match unit.commit(self.deps, self.deadline).await {
+            match unit.commit(&self.deps.db, self.deadline).await {
                 Ok(()) => return Ok(true),
                 // Somebody else was faster, or this same claim in another process.
                 Err((_, _, CONTENDED)) => {}

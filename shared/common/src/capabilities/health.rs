@@ -2,9 +2,10 @@
 
 use crate::{
     aws::{CircuitState, ServiceState},
-    base::{CacheStats, Result},
+    base::{CacheStats, Need, Result, need::declares},
     capabilities::{carrier, mail},
-    request::{Endpoint, Need, Permit, endpoint::declares},
+    request::{Endpoint, Permit},
+    store::GateState,
 };
 use futures_util::future::try_join;
 use schemars::JsonSchema;
@@ -18,15 +19,6 @@ pub struct Vitals {
     /// Those whom all processes call through one gate.
     pub gates: Vec<GateState>,
     pub caches: Vec<CacheStats>,
-}
-
-/// A gate before a service that others run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct GateState {
-    pub name: &'static str,
-    pub circuit: CircuitState,
-    /// How many calls may be made now, by all together.
-    pub calls_left: u32,
 }
 
 impl Vitals {

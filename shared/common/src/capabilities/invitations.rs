@@ -3,15 +3,15 @@
 
 use crate::{
     background::{Background, Delivery},
-    base::{Error, Grant, Result, TenantId, Timestamp, UserId},
+    base::{Error, Grant, Need, Result, TenantId, Timestamp, UserId, need::declares},
     identity::{
-        Membership, admin_count,
+        Membership,
         membership::{self, MemberPii},
     },
-    request::{Deps, Need, Permit, Platform, endpoint::declares, permit},
+    request::{Deps, Permit, Platform, permit},
     store::{
         Event,
-        changes::{Changes, Condition, Edit},
+        changes::Changes,
         item::{Item, Version},
     },
 };
@@ -59,19 +59,6 @@ async fn invite(deps: &Deps, tenant: TenantId, now: Timestamp, changes: &mut Cha
     changes.create(Item::new(membership::entry_key(user)), Error::internal("user id"));
     changes.emit(UserInvited { user_id: user }.into());
     Ok(member)
-}
-
-/// What changes when somebody who was invited signs in for the first time. Their membership has the next version then.
-pub(crate) fn accepted(member: &Membership) -> Vec<Edit> {
-    let next = Version(member.version).next();
-    let as_it_was = vec![Condition::VersionIs(Version(member.version)), membership::is_invited()];
-    let arrives = Edit::of(membership::key(member.user))
-        .text("status", membership::status(member.active, false))
-        .number("invited", false)
-        .number("version", next.0)
-        .when(Condition::All(as_it_was));
-    let administers = admin_count::counts(member.active, &member.grants);
-    std::iter::once(arrives).chain(admin_count::change(false, administers).map(|(edit, _)| edit)).collect()
 }
 
 macro_rules! invites {

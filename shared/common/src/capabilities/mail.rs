@@ -1,22 +1,18 @@
 //! Mail, through SES v2. It leaves by one way only, which asks first whether the address has bounced or complained.
 
 use crate::{
+    aws::{errors::cause, mailer::Mailer},
     background::{Background, Delivery},
-    base::{Error, Result, error::Cause},
+    base::{Error, Need, Result, error::Cause, need::declares},
     capabilities::{MailKind, mail_suppression},
-    request::{Deps, Need, endpoint::declares},
-    store::{
-        item::cause,
-        shared_breaker::{Gate, Pass},
-    },
+    request::Deps,
+    store::shared_breaker::{Gate, Pass},
 };
 use aws_sdk_sesv2::{
-    Client,
     error::ProvideErrorMetadata,
     types::{Body, Content, Destination, EmailContent, Message, MessageHeader},
 };
 use phi::{Email, PhiText};
-use std::sync::atomic::AtomicBool;
 
 const SERVICE: &str = "ses";
 /// Ten a second: SES lets a new account send fourteen, and says when that is too much.
@@ -99,14 +95,6 @@ impl Mailed {
     }
 }
 
-#[derive(Debug)]
-pub(crate) struct Mailer {
-    client: Client,
-    from: String,
-    /// Whether the gate had been passed by somebody a moment before, the last time.
-    busy: AtomicBool,
-}
-
 /// What a sending came to, for the mail and for the gate.
 enum Sent {
     Taken,
@@ -125,10 +113,6 @@ pub struct Post<'a> {
 }
 
 impl Mailer {
-    pub(crate) const fn new(client: Client, from: String) -> Self {
-        Self { client, from, busy: AtomicBool::new(false) }
-    }
-
     async fn send(&self, mail: &Mail<'_>) -> Result<Sent> {
         let unbuilt = |_| Error::internal("mail");
         let content = |text: &str| Content::builder().data(text).charset(UTF_8).build().map_err(unbuilt);

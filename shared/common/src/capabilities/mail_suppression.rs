@@ -9,9 +9,9 @@
 
 use crate::{
     background::{Background, CONTENDED, Delivery},
-    base::{Error, Result, TenantId, Timestamp},
+    base::{Error, Need, Result, TenantId, Timestamp, config::EMAIL_FIELD, need::declares},
     identity::{Membership, membership},
-    request::{Deps, Endpoint, Need, Permit, endpoint::declares},
+    request::{Deps, Endpoint, Permit},
     store::{
         changes::{Condition, Edit, Op},
         item::{Key, Row, Table},
@@ -83,7 +83,7 @@ fn key(token: &SearchToken) -> Key {
 async fn token(deps: &Deps, address: &Email) -> Result<SearchToken> {
     let platform = TenantId::PLATFORM;
     let search = deps.keyring.search(platform).await?;
-    Ok(search.field(&platform.to_string(), membership::EMAIL_FIELD).token(&address.normalised()))
+    Ok(search.field(&platform.to_string(), EMAIL_FIELD).token(&address.normalised()))
 }
 
 /// Whether no mail of this kind goes to an address.

@@ -16,16 +16,17 @@ use crate::{
     audit::event::{Record, Who},
     aws::cognito::Cognito,
     background::{Background, CONTENDED, Delivery, Ground, Schedule, Tick},
-    base::{AuthFailure, Error, EventId, Result, SessionId, TenantId, Timestamp, UserId, Uuid, telemetry::CorrelationId},
-    capabilities::{
-        members::{self, CHANGED},
-        password_reset,
+    base::{
+        AuthFailure, Error, EventId, Need, Result, SessionId, TenantId, Timestamp, UserId, Uuid, need::declares,
+        telemetry::CorrelationId,
     },
-    identity::{EndReason, Membership, session_end::Ending, sign_in_epoch},
-    request::{Deps, Endpoint, Need, Permit, Public, PublicEndpoint, commit::Unit, endpoint::declares, pipeline},
+    capabilities::{members::CHANGED, password_reset},
+    identity::{EndReason, Membership, open_sessions, sign_in_epoch},
+    request::{Deps, Endpoint, Permit, Public, PublicEndpoint, pipeline},
     store::{
-        changes::{Condition, Edit, Op},
+        changes::{Condition, Edit, Ending, Op},
         item::{Item, Key, Row, Table},
+        transaction::Unit,
     },
 };
 use std::time::Duration;
@@ -195,7 +196,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
         let who = self.known_user();
         let record = begun(deps, tenant, who, &self.correlation_id, self.now);
         begin.push(tenant, record.op()?, Error::internal("audit event exists"));
-        begin.commit(deps, deadline).await.map_err(|(_, _, error)| error)?;
+        begin.commit(&deps.db, deadline).await.map_err(|(_, _, error)| error)?;
         let cognito = self.cognito()?;
         let undone = match claim.set(cognito, None, new).await {
             Ok(Set::Done) => {
@@ -214,7 +215,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
 async fn give_back(claim: &Claim, undone: Result<bool>, deps: &Deps, deadline: Timestamp) -> Result<bool> {
     let known = undone.as_ref().err().is_none_or(|error| error.status() < 500);
     let ops = if known && !claim.unsettled { claim.undo() } else { claim.release(deps.clock.now()) };
-    let _ = unit(ops).commit(deps, deadline).await;
+    let _ = unit(ops).commit(&deps.db, deadline).await;
     undone
 }
 
@@ -258,7 +259,7 @@ impl<E: Endpoint> Permit<'_, E> {
         let who = Who::user(&context.principal, context.request);
         let record = begun(deps, tenant, who, &context.correlation_id, context.now);
         begin.push(tenant, record.op()?, Error::internal("audit event exists"));
-        begin.commit(deps, context.deadline).await.map_err(|(_, _, error)| error)?;
+        begin.commit(&deps.db, context.deadline).await.map_err(|(_, _, error)| error)?;
         let undone = match claim.set(cognito, Some(current), new).await {
             Ok(Set::Done) => {
                 // Only now: until here the old one opened sessions.
@@ -306,7 +307,7 @@ impl<B: Background> Delivery<'_, B> {
         };
         let (until, kept) = (Timestamp::from_millis(row.number("until")?), row.maybe::<SessionId>("session_id")?);
         let opened = sign_in_epoch::opened(&deps.db, tenant, user).await?;
-        let open = members::unended(&deps.db, tenant, user, now).await?;
+        let open = open_sessions::unended(&deps.db, tenant, user, now).await?;
         let by_the_old_one = open.iter().filter(|open| open.created_at < until && Some(open.session) != kept);
         let (mut ended, reason) = (0, reason_of(Some(&row), EndReason::PasswordChanged));
         for open in by_the_old_one {

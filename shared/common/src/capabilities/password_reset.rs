@@ -8,13 +8,13 @@
 
 use crate::{
     background::{Background, Delivery},
-    base::{Error, Result, TenantId, UserId},
+    base::{Error, Need, Result, TenantId, UserId, digest::hash, need::declares},
     capabilities::members,
-    identity::{EndReason, MemberPii, Membership, membership, session_end::Ending, sign_in_epoch},
-    request::{Need, Public, PublicEndpoint, endpoint::declares, idempotency::hash, permit},
+    identity::{EndReason, MemberPii, Membership, membership, open_sessions, sign_in_epoch},
+    request::{Public, PublicEndpoint, permit},
     store::{
         DomainEvent,
-        changes::Condition,
+        changes::{Condition, Ending},
         item::{Item, Key, Table},
     },
 };
@@ -84,7 +84,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
     pub(crate) async fn shut_out(&mut self, member: &Membership) -> Result<()> {
         let now = self.deps.clock.now();
         let opened = sign_in_epoch::opened(&self.deps.db, member.tenant, member.user).await?;
-        for session in members::unended(&self.deps.db, member.tenant, member.user, now).await? {
+        for session in open_sessions::unended(&self.deps.db, member.tenant, member.user, now).await? {
             let ending = Ending::of(member.user, session.session, EndReason::PasswordReset);
             self.endings.push((ending, Error::internal("session")));
         }

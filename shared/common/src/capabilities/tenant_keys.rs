@@ -2,9 +2,8 @@
 
 use crate::{
     background::{Background, CONTENDED, Delivery},
-    base::{Result, TenantId},
-    request::{Need, endpoint::declares, permit},
-    store::keyring::TenantKeyMode,
+    base::{Need, Result, TenantId, TenantKeyMode, need::declares},
+    request::permit,
 };
 use phi::{Sealed, SealedFields};
 

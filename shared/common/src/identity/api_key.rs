@@ -11,20 +11,10 @@
 //! `clo_live_[0-9A-Za-z]{71}` finds it wherever it leaks, and whoever finds it can tell it from chance, and whose it is.
 
 use crate::{
-    base::{
-        AuthFailure, Error, Grant, Identity, Kept, KeyBounds, Result, Role, SessionId, SessionKind, TenantId, Timestamp, UserId,
-        Uuid, random,
-    },
-    identity::{
-        EndReason, membership,
-        session::{self, Session},
-        session_end::{self, Ending},
-    },
-    request::{Endpoint, Need, Permit, endpoint::declares, idempotency::hash},
+    base::{AuthFailure, Error, Identity, Kept, KeyBounds, Result, TenantId, Timestamp, UserId, Uuid, digest::hash, random},
     store::{
-        changes::{Condition, Edit, Op},
         dynamodb::Db,
-        item::{Item, Key, Table},
+        item::{Key, Table},
     },
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -42,10 +32,6 @@ const BYTES: usize = 16 + 32;
 crate::id! {
     /// An API key. Its UUID is that of the member that it acts as.
     pub struct ApiKeyId = "key"
-}
-
-impl crate::request::PathId for ApiKeyId {
-    const NAME: &'static str = "key_id";
 }
 
 impl ApiKeyId {
@@ -72,7 +58,7 @@ impl fmt::Debug for ApiKeyText {
 }
 
 impl ApiKeyText {
-    fn new(id: ApiKeyId) -> Self {
+    pub(crate) fn new(id: ApiKeyId) -> Self {
         let mut bytes = Zeroizing::new([0; BYTES]);
         bytes[..16].copy_from_slice(id.uuid().as_bytes());
         bytes[16..].copy_from_slice(&random::bytes::<32>());
@@ -105,7 +91,7 @@ impl ApiKeyText {
         text[text.len() - 4..].to_owned()
     }
 
-    fn key(&self) -> Key {
+    pub(crate) fn key(&self) -> Key {
         Key::new(format!("API_KEY#{}", URL_SAFE_NO_PAD.encode(hash(&[&self.bytes[..]]))), "SECRET")
     }
 }
@@ -176,74 +162,6 @@ pub(crate) async fn identify(db: &Db, token: &str) -> Result<Option<Identity>> {
 pub struct KeyTerms {
     pub bounds: Kept<KeyBounds>,
     pub expires_at: Timestamp,
-}
-
-impl<E: Endpoint> Permit<'_, E> {
-    /// Makes the member that a new key acts as.
-    pub fn found_api_key(&mut self, id: ApiKeyId) {
-        let item = Item::new(membership::key(id.user())).text("status", membership::status(true, false)).number("version", 1);
-        self.changes().put(Table::Records, item, Condition::Absent, Error::internal("api key exists"));
-    }
-
-    /// Makes a secret of a key: its text, which is nowhere else, and its session.
-    ///
-    /// # Errors
-    /// Internal where the session cannot be written down.
-    pub fn issue_api_key(&mut self, id: ApiKeyId, terms: KeyTerms) -> Result<(ApiKeyText, SessionId)> {
-        const { assert!(declares(E::NEEDS, Need::Sessions), "opens a session: add Need::Sessions to NEEDS") }
-        let (tenant, now) = (self.tenant(), self.now());
-        let text = ApiKeyText::new(id);
-        let session = SessionId::from_uuid(Uuid::from_bytes(random::bytes()));
-        let item = Session {
-            user: id.user(),
-            session,
-            kind: SessionKind::ApiKey,
-            grants: vec![Grant::always(Role::ApiUser)].into(),
-            membership_version: 1,
-            department: None,
-            mfa_enrolled: false,
-            mfa_at: None,
-            bounds: Some(terms.bounds),
-            ip: String::new(),
-            user_agent: String::new(),
-            created_at: now,
-            expires_at: terms.expires_at,
-            look_at: terms.expires_at,
-        };
-        self.changes().put(Table::Ephemera, item.into_item(), Condition::Absent, Error::internal("session exists"));
-        let secret = Item::new(text.key())
-            .text("tenant_id", tenant)
-            .text("session_id", session)
-            .number("ends_at", terms.expires_at.as_millis());
-        self.inner.effects.elsewhere(TenantId::PLATFORM).create(secret, Error::internal("secret exists"));
-        Ok((text, session))
-    }
-
-    /// Ends a secret of a key at `at`, which may be now.
-    pub fn end_api_key_secret(&mut self, id: ApiKeyId, session: SessionId, at: Timestamp) {
-        const { assert!(declares(E::NEEDS, Need::Sessions), "ends a session: add Need::Sessions to NEEDS") }
-        let changed = Error::conflict("changed", "the key has just been changed by somebody else");
-        if at <= self.now() {
-            self.changes().end_session(Ending::of(id.user(), session, EndReason::KeyRotated), changed);
-            return;
-        }
-        let edit = Edit::of(session::key(id.user(), session)).number("ends_at", at.as_millis()).due(session_end::LIST, at);
-        self.changes().ops.push((Op::Edit { table: Table::Ephemera, edit }, changed));
-    }
-
-    /// Ends a key: its member, and all of its secrets, at their next request.
-    ///
-    /// # Errors
-    /// 503 where DynamoDB does not answer.
-    pub async fn revoke_api_key(&mut self, id: ApiKeyId) -> Result<()> {
-        let user = id.user();
-        let edit = Edit::of(membership::key(user)).text("status", membership::status(false, false)).add("version", 1);
-        self.changes().edit(edit, Error::NotFound);
-        for session in self.sessions(user).await? {
-            self.changes().end_session(Ending::of(user, session.session, EndReason::KeyRevoked), Error::NotFound);
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -5,11 +5,14 @@
 //! `MEMBERS` lists the user: a partition of the table is read as it is, an index as it was a moment ago.
 
 use crate::{
-    base::{Error, Grant, Listed, Result, Role, TenantId, Timestamp, UserId, error::AuthFailure},
+    base::{
+        Error, Grant, KeyBounds, Listed, Principal, Result, Role, SessionKind, TenantId, Timestamp, UserId, error::AuthFailure,
+    },
     store::{
+        Changes,
         changes::{Condition, Edit},
         dynamodb::{Db, Query},
-        item::{Index, Item, Key, Row, Table},
+        item::{Index, Item, Key, Row, Table, Version},
     },
 };
 use futures_util::{StreamExt, TryStreamExt, future::try_join, stream};
@@ -107,9 +110,6 @@ pub(crate) fn email_key(token: impl std::fmt::Display) -> Key {
     Key::new(format!("EMAIL#{token}"), "CLAIM")
 }
 
-/// The field that an e-mail's token is made for.
-pub(crate) const EMAIL_FIELD: &str = "user.email";
-
 impl Membership {
     /// What its PII is bound to: the record to open it by.
     pub fn place(user: UserId) -> String {
@@ -153,6 +153,37 @@ impl Membership {
             version: row.number("version")?,
             pii: Sealed::from_bytes(row.bytes("sealed")?.to_vec()).map_err(|_| Error::internal("membership"))?,
         })
+    }
+}
+
+impl Principal {
+    /// A member who is signing in.
+    pub(crate) fn of_member(member: &Membership, mfa_at: Option<Timestamp>, now: Timestamp) -> Self {
+        let roles = member.roles(now).collect();
+        Self {
+            kind: SessionKind::Full,
+            grants: member.grants.to_vec(),
+            membership_version: member.version,
+            department: member.department.clone(),
+            mfa_enrolled: member.mfa_enrolled,
+            mfa_at,
+            bounds: KeyBounds::default(),
+            signed_in_at: now,
+            session_ends_at: now,
+            ..Self::imagined(member.tenant, member.user, roles)
+        }
+    }
+}
+
+impl Changes {
+    /// Lets the commit fail unless a member is still as they were read.
+    pub fn check_unchanged(&mut self, member: &Membership, or: Error) {
+        self.check(key(member.user), Condition::VersionIs(Version(member.version)), or);
+    }
+
+    /// Lets the commit fail unless `user` is an active member of this tenant at that moment, and a person.
+    pub fn check_member(&mut self, user: UserId, or: Error) {
+        self.check(key(user), is_active_person(), or);
     }
 }
 

@@ -2,7 +2,9 @@
 
 pub(crate) mod admin_count;
 pub(crate) mod api_key;
+pub(crate) mod invitation;
 pub(crate) mod membership;
+pub(crate) mod open_sessions;
 pub(crate) mod pending_sign_in;
 pub(crate) mod refresh_token;
 pub(crate) mod second_factor;
@@ -14,8 +16,9 @@ pub(crate) mod ticket;
 
 pub use api_key::{ApiKeyId, ApiKeyText, KeyTerms, Malformed};
 pub use membership::{MemberPii, Membership};
+pub use open_sessions::OpenSession;
 pub use pending_sign_in::{PendingSignIn, PoolSecret};
-pub use refresh_token::{Presented, RefreshToken};
+pub use refresh_token::RefreshToken;
 pub use second_factor::{SecondFactor, Spent};
 pub use session_end::{EndReason, SessionEnded};
 pub use tenant::{BAA_WARNINGS, BaaTerm, Settings, Tenant, TenantStatus, name_claim, profile_key};

@@ -9,9 +9,7 @@
 //! What a code is, and whether it is right, is its domain's to say.
 
 use crate::{
-    base::{Error, Result, SessionId, TenantId, Timestamp, UserId, budget::Budget},
-    identity::{EndReason, Membership, session, session_end::Ending},
-    request::{Need, Permit, Public, endpoint::declares, permit},
+    base::{Error, Result, TenantId, Timestamp, UserId, budget::Budget},
     store::{
         changes::{Condition, Edit, Op},
         dynamodb::{Db, Update},
@@ -19,7 +17,7 @@ use crate::{
     },
 };
 use aws_sdk_dynamodb::types::AttributeValue;
-use phi::{Sealed, SealedFields};
+use phi::Sealed;
 use std::time::Duration;
 
 /// Wrong codes in a row, after which nobody may try for a while.
@@ -33,16 +31,16 @@ const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often a try is taken while others take theirs.
 const RACES: u32 = 8;
 
-const ACTIVE: &str = "active";
-const PENDING: &str = "pending";
+pub(crate) const ACTIVE: &str = "active";
+pub(crate) const PENDING: &str = "pending";
 /// The code of the refusal while nobody may try.
 const LOCKED: &str = "second_factor_locked";
 
 /// What is known of a second factor by whoever has taken a try.
 #[derive(Clone, Debug)]
 pub struct SecondFactor {
-    tenant: TenantId,
-    user: UserId,
+    pub(crate) tenant: TenantId,
+    pub(crate) user: UserId,
     pub active: bool,
     sealed: Vec<u8>,
     /// The step of the last code that was used.
@@ -70,13 +68,8 @@ fn tries_key(user: UserId) -> Key {
 }
 
 /// After a right code there were no wrong ones.
-fn forgive(user: UserId) -> Op {
+pub(crate) fn forgive(user: UserId) -> Op {
     Op::Delete { table: Table::Ephemera, key: tries_key(user), condition: None }
-}
-
-/// What somebody else is told who gives the same code at the same moment.
-fn raced() -> Error {
-    Error::conflict("changed", "the second factor has just been used or changed")
 }
 
 impl SecondFactor {
@@ -93,12 +86,12 @@ impl SecondFactor {
     }
 
     /// That it is as it was read, and was used.
-    fn edit(&self) -> Edit {
+    pub(crate) fn edit(&self) -> Edit {
         let as_read = Condition::All(vec![Condition::Present, Condition::NumberIs("uses", self.uses)]);
         Edit::of(key(self.user)).number("uses", self.uses + 1).when(as_read)
     }
 
-    fn spend(&self, spent: Spent) -> Op {
+    pub(crate) fn spend(&self, spent: Spent) -> Op {
         let edit = match spent {
             Spent::Step(step) => self.edit().number("last_step", step),
             Spent::Recovery(left) => self.edit().bytes("recovery", left),
@@ -106,13 +99,13 @@ impl SecondFactor {
         Op::Edit { table: Table::Records, edit }
     }
 
-    fn read_sealed<T>(&self) -> Result<Sealed<T>> {
+    pub(crate) fn read_sealed<T>(&self) -> Result<Sealed<T>> {
         Sealed::from_bytes(self.sealed.clone()).map_err(|_| Error::internal("second factor"))
     }
 }
 
 /// Takes a try: what there is to be compared with, if there is anything.
-async fn take_try(db: &Db, tenant: TenantId, user: UserId, now: Timestamp) -> Result<Option<SecondFactor>> {
+pub(crate) async fn take_try(db: &Db, tenant: TenantId, user: UserId, now: Timestamp) -> Result<Option<SecondFactor>> {
     let (factor_key, key) = (key(user), tries_key(user));
     let [factor, mut row] = db.get_each(tenant, [(Table::Records, &factor_key), (Table::Ephemera, &key)]).await?;
     let Some(factor) = factor else { return Ok(None) };
@@ -158,81 +151,8 @@ fn lock(times: i64) -> Duration {
     FIRST_LOCK.saturating_mul(1 << times.clamp(0, 6)).min(LONGEST_LOCK)
 }
 
-impl<E: crate::request::Endpoint> Permit<'_, E> {
-    /// Takes a try at the caller's own second factor, if there is one.
-    ///
-    /// # Errors
-    /// 429 `second_factor_locked` after five wrong codes in a row; 503.
-    pub async fn try_second_factor(&self) -> Result<Option<SecondFactor>> {
-        const { assert!(declares(E::NEEDS, Need::SecondFactor), "takes a try: add Need::SecondFactor to NEEDS") }
-        let context = self.inner.context;
-        take_try(&context.deps.db, context.principal.tenant(), context.principal.user(), context.now).await
-    }
-
-    /// What is sealed of it.
-    ///
-    /// # Errors
-    /// 503 where the tenant's key is not in memory and KMS does not answer.
-    pub async fn open_second_factor<T: SealedFields>(&self, factor: &SecondFactor) -> Result<T> {
-        const { assert!(declares(E::NEEDS, Need::Seal), "opens a second factor: add Need::Seal to NEEDS") }
-        permit::open(self.inner.context.deps, factor.tenant, key(factor.user).place(), &factor.read_sealed()?).await
-    }
-
-    /// Begins to enrol: an authenticator that counts for nothing until its first code is given. The commit is 409
-    /// `totp_enrolled` where there is one that does.
-    ///
-    /// # Errors
-    /// 503 as [`open_second_factor`](Self::open_second_factor).
-    pub async fn enrol_second_factor<T: SealedFields>(&mut self, sealed: &T) -> Result<()> {
-        let user = self.principal().user();
-        let sealed = self.seal(key(user).place(), sealed).await?;
-        let item = pending(user, sealed);
-        let unless_active = Condition::Any(vec![Condition::Absent, Condition::Is("status", PENDING.to_owned())]);
-        self.changes().put(Table::Records, item, unless_active, enrolled());
-        Ok(())
-    }
-
-    /// From now on it counts, with these recovery codes.
-    pub fn activate_second_factor(&mut self, factor: &SecondFactor, step: i64, recovery: Vec<u8>) {
-        let edit = factor.edit().number("last_step", step).text("status", ACTIVE).bytes("recovery", recovery);
-        self.changes().edit(edit, raced());
-        self.changes().ops.push((forgive(factor.user), raced()));
-    }
-
-    /// Uses it up.
-    pub fn spend_second_factor(&mut self, factor: &SecondFactor, spent: Spent) {
-        self.changes().ops.extend([(factor.spend(spent), raced()), (forgive(factor.user), raced())]);
-    }
-
-    /// Other recovery codes than before. The commit is 409 where there is no second factor.
-    pub fn replace_recovery_codes(&mut self, recovery: Vec<u8>) {
-        let active = Condition::Is("status", ACTIVE.to_owned());
-        let edit = Edit::of(key(self.principal().user())).bytes("recovery", recovery).add("uses", 1).when(active);
-        self.changes().edit(edit, Error::conflict("totp_not_enrolled", "there is no second factor"));
-    }
-
-    /// Takes it away. The commit is 409 where there is none.
-    pub fn remove_second_factor(&mut self) {
-        let key = key(self.principal().user());
-        let none = Error::conflict("totp_not_enrolled", "there is no second factor");
-        self.changes().delete(key, Condition::Is("status", ACTIVE.to_owned()), none);
-    }
-
-    /// Says of the caller's session that a second factor was given in it now.
-    pub fn stamp_second_factor(&mut self) {
-        const { assert!(declares(E::NEEDS, Need::Sessions), "changes a session: add Need::Sessions to NEEDS") }
-        let (user, session, now) = (self.principal().user(), self.principal().session(), self.now());
-        let edit = Edit::of(session::key(user, session)).text("mfa_at", now);
-        self.changes().ops.push((Op::Edit { table: Table::Ephemera, edit }, raced()));
-    }
-}
-
-fn enrolled() -> Error {
-    Error::conflict("totp_enrolled", "there is a second factor already: take it away first")
-}
-
 /// An authenticator that counts for nothing yet.
-fn pending<T>(user: UserId, sealed: Sealed<T>) -> Item {
+pub(crate) fn pending<T>(user: UserId, sealed: Sealed<T>) -> Item {
     let item = Item::new(key(user)).text("status", PENDING).bytes("sealed", sealed.into_bytes());
     item.number("uses", 0)
 }
@@ -245,45 +165,6 @@ pub(crate) fn handed_out<T>(user: UserId, sealed: Sealed<T>) -> Item {
 /// What its secret is bound to.
 pub(crate) fn place(user: UserId) -> String {
     key(user).place().to_owned()
-}
-
-impl<E: crate::request::PublicEndpoint> Public<'_, E> {
-    /// Takes a try at the second factor of a member who is signing in.
-    ///
-    /// # Errors
-    /// 429 `second_factor_locked` after five wrong codes in a row; 503.
-    pub async fn try_second_factor(&self, member: &Membership) -> Result<Option<SecondFactor>> {
-        const { assert!(declares(E::NEEDS, Need::SecondFactor), "takes a try: add Need::SecondFactor to NEEDS") }
-        take_try(&self.deps.db, member.tenant, member.user, self.now).await.map(|factor| factor.filter(|f| f.active))
-    }
-
-    /// What is sealed of it.
-    ///
-    /// # Errors
-    /// 503 where the tenant's key is not in memory and KMS does not answer.
-    pub async fn open_second_factor<T: SealedFields>(&self, factor: &SecondFactor) -> Result<T> {
-        const { assert!(declares(E::NEEDS, Need::Seal), "opens a second factor: add Need::Seal to NEEDS") }
-        permit::open(self.deps, factor.tenant, key(factor.user).place(), &factor.read_sealed()?).await
-    }
-
-    /// Uses it up, with whatever else this request writes.
-    pub fn spend_second_factor(&mut self, factor: &SecondFactor, spent: Spent) {
-        let raced = Error::Unauthenticated(crate::base::AuthFailure::InvalidCredentials);
-        let ops = [factor.spend(spent), forgive(factor.user)];
-        self.ops.extend(ops.map(|op| (factor.tenant, op, raced.clone())));
-    }
-
-    /// When a second factor was enrolled in a session that is there for that; the session ends.
-    ///
-    /// # Errors
-    /// 503.
-    pub async fn enrolled_in(&mut self, member: &Membership, session: SessionId) -> Result<Option<Timestamp>> {
-        let row = self.deps.db.get(member.tenant, Table::Ephemera, &session::key(member.user, session)).await?;
-        let Some(at) = row.and_then(|row| row.maybe("mfa_at").transpose()).transpose()? else { return Ok(None) };
-        let ending = Ending::of(member.user, session, EndReason::Enrolled);
-        self.endings.push((ending, Error::internal("session")));
-        Ok(Some(at))
-    }
 }
 
 #[cfg(test)]

@@ -8,25 +8,28 @@
 //! The item lies in its user's own tenant and is written with the audit event of its making; the ticket's text says where.
 
 use crate::{
-    background::sockets,
-    base::{Error, Result, SessionId, TenantId, Timestamp, UserId, Uuid, principal::Identity, random},
-    request::{Endpoint, Need, Permit, authorizer::TokenRefused, endpoint::declares, http::network, idempotency::hash},
+    base::{
+        Result, SessionId, TenantId, Timestamp, UserId, Uuid, digest::hash, error::TokenRefused, network::network,
+        principal::Identity,
+    },
     store::{
         changes::Condition,
         dynamodb::Db,
-        item::{Item, Key, Table},
+        item::{Key, Table},
     },
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::time::Duration;
 
-const GOOD_FOR: Duration = Duration::from_secs(30);
+/// API Gateway keeps a connection for two hours at most.
+pub(crate) const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
+pub(crate) const GOOD_FOR: Duration = Duration::from_secs(30);
 
 /// A ticket, as its user is given it. It prints as nothing.
 #[derive(Clone)]
 pub struct Ticket {
-    tenant: TenantId,
-    secret: [u8; 32],
+    pub(crate) tenant: TenantId,
+    pub(crate) secret: [u8; 32],
     pub expires_at: Timestamp,
     /// Where to present it.
     pub sockets_url: String,
@@ -46,33 +49,8 @@ impl Ticket {
     }
 }
 
-fn key(secret: &[u8]) -> Key {
+pub(crate) fn key(secret: &[u8]) -> Key {
     Key::new(format!("TICKET#{}", URL_SAFE_NO_PAD.encode(hash(&[secret]))), "TICKET")
-}
-
-impl<E: Endpoint> Permit<'_, E> {
-    /// A ticket for the caller's own session and network, written with this request's audit event.
-    pub fn socket_ticket(&mut self) -> Ticket {
-        const { assert!(declares(E::NEEDS, Need::Write), "writes a ticket: add Need::Write to NEEDS") }
-        const { assert!(declares(E::NEEDS, Need::Sessions), "lets a session open sockets: add Need::Sessions to NEEDS") }
-        let context = self.inner.context;
-        let (who, now) = (&context.principal, context.now);
-        let ticket = Ticket {
-            tenant: context.tenant,
-            secret: random::bytes(),
-            expires_at: now.plus(GOOD_FOR),
-            sockets_url: context.deps.config.sockets_url.clone(),
-        };
-        let item = Item::new(key(&ticket.secret))
-            .text("user_id", who.user())
-            .text("session_id", who.session())
-            .text("network", network(&context.request.source_ip))
-            .number("good_until", ticket.expires_at.as_millis())
-            .number("socket_until", sockets::ends_at(now, who.session_ends_at()).as_millis())
-            .number("expires_at", ticket.expires_at.as_secs() + 1);
-        self.inner.effects.changes.put(Table::Ephemera, item, Condition::Absent, Error::internal("ticket exists"));
-        ticket
-    }
 }
 
 /// Takes a ticket: whose socket it opens. Of two that present it at once, one is let in.
@@ -96,4 +74,9 @@ pub(crate) async fn take(db: &Db, text: &str, ip: &str, now: Timestamp) -> Resul
         return Err(refused("ticket_expired"));
     }
     Ok(Identity { tenant, user, session, expires_at: Timestamp::from_millis(socket_until) })
+}
+
+/// When a caller's leave to be connected ends: with their session, or when API Gateway cuts the connection anyway.
+pub(crate) fn ends_at(now: Timestamp, session_ends_at: Timestamp) -> Timestamp {
+    now.plus(LONGEST).min(session_ends_at)
 }

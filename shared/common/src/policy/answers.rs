@@ -5,10 +5,7 @@ use super::{
     circumstances::Circumstances,
     decision::{Attribute, Decided, Policies, RESOURCES, Thing},
 };
-use crate::{
-    base::{Error, Principal, Result, TenantId, Timestamp, UserId, error::Refusal},
-    request::{Permit, endpoint::Endpoint},
-};
+use crate::base::{Error, Principal, Result, TenantId, Timestamp, UserId, error::Refusal};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -92,7 +89,7 @@ impl Policies {
         Ok((if own.allowed { Reach::Own } else { Reach::No }, own.refusal))
     }
 
-    fn permissions(&self, who: &Principal, circumstances: &Circumstances) -> Result<Vec<Permission>> {
+    pub(crate) fn permissions(&self, who: &Principal, circumstances: &Circumstances) -> Result<Vec<Permission>> {
         let best = Circumstances::best_for(who);
         // What wants a purpose of use says which: asked here as if one had been stated.
         let now = Circumstances { purpose: best.purpose, ..circumstances.clone() };
@@ -107,7 +104,7 @@ impl Policies {
 
     /// # Errors
     /// Internal where a policy cannot be asked.
-    fn answer(&self, who: &Principal, asked: &Asked, circumstances: &Circumstances) -> Result<Option<Answer>> {
+    pub(crate) fn answer(&self, who: &Principal, asked: &Asked, circumstances: &Circumstances) -> Result<Option<Answer>> {
         let known = actions().find(|(action, kind)| *action == asked.action && *kind == asked.resource);
         let Some((action, kind)) = known else { return Ok(None) };
         let mut on = Thing::imagined(kind, stranger(), stranger(), who.tenant());
@@ -147,25 +144,5 @@ impl Thing {
             }
             _ => {}
         }
-    }
-}
-
-impl<E: Endpoint> Permit<'_, E> {
-    /// What the caller may do, action by action: by their roles, and now.
-    ///
-    /// # Errors
-    /// Internal where a policy cannot be asked.
-    pub fn permissions(&self) -> Result<Vec<Permission>> {
-        let context = self.inner.context;
-        context.deps.policies.permissions(&context.principal, &context.circumstances)
-    }
-
-    /// Whether the caller may do something, as things stand; nothing where there is no such action on such a thing.
-    ///
-    /// # Errors
-    /// Internal where a policy cannot be asked.
-    pub fn may(&self, asked: &Asked) -> Result<Option<Answer>> {
-        let context = self.inner.context;
-        context.deps.policies.answer(&context.principal, asked, &context.circumstances)
     }
 }

@@ -1,21 +1,21 @@
 //! API Gateway's REQUEST authorizer. Its answer is cached per token, so it allows every route and carries ids and the
 //! token's end, nothing that could go stale: what may be done is decided behind it, each time anew.
 
+pub use crate::base::error::TokenRefused;
 use crate::{
     audit::event::{Record, Who},
     aws::{Aws, acting::as_function},
-    background::SocketRoute,
     base::{
         Config, Error, EventId, SessionId, TenantId, Timestamp, UserId,
         error::AuthFailure,
+        network::network,
         principal::Identity,
         telemetry::{CorrelationId, WideEvent},
     },
     identity::{api_key, membership, ticket},
     request::{
-        Deps,
+        Deps, SocketRoute,
         headers::{Header, Headers},
-        http::network,
         public,
         scheme::credentials,
     },
@@ -39,15 +39,6 @@ pub struct VerifiedToken {
     pub user: UserId,
     pub session: SessionId,
     pub expires_at: Timestamp,
-}
-
-/// Why a token was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenRefused {
-    /// For the audit log; the caller hears 401.
-    Because(&'static str),
-    /// It could not be told: the keys are out of reach.
-    Unavailable,
 }
 
 /// What API Gateway is told instead of a policy.

@@ -1,23 +1,21 @@
 //! The commit: business changes, membership check, audit event, domain events and idempotency record in ONE transaction.
 
 use crate::{
-    base::{Error, EventId, Result, SessionKind, TenantId, Timestamp, Uuid, error::Refusal},
-    identity::{
-        membership,
-        session_end::{self, Ending},
-    },
+    audit::{session_end, trace::Trace},
+    base::{Error, EventId, Result, SessionKind, TenantId, Timestamp, error::Refusal},
+    identity::membership,
     request::{
         Deps,
         http::{Request, Response},
         outcome::Story,
         permit::Effects,
-        scope::{Context, Trace},
+        scope::Context,
     },
     store::{
-        changes::Op,
-        dynamodb::Refused,
+        changes::{Ending, Op},
         item::{Row, Table},
         outbox::Envelope,
+        transaction::Unit,
     },
 };
 
@@ -102,7 +100,7 @@ pub(crate) async fn changes(
     if let Some(claim) = &context.claim {
         unit.push(principal.tenant(), claim.store(context, response, own_changes).await?, Error::internal("idempotency"));
     }
-    let outcome = unit.commit(deps, context.deadline).await;
+    let outcome = unit.commit(&deps.db, context.deadline).await;
     match outcome {
         Ok(()) => {
             story.recorded = true;
@@ -136,7 +134,7 @@ pub(crate) async fn public(
         trace.with(|traced| crate::audit::event::Record { id, ..story.record(deps, response.status, &[]) }.gathered(traced));
     unit.push(event.tenant, event.op()?, Error::internal("audit event exists"));
     session_end::end(&mut unit, event.tenant, endings, &event)?;
-    unit.commit(deps, deadline).await.map_err(|(_, _, error)| error)?;
+    unit.commit(&deps.db, deadline).await.map_err(|(_, _, error)| error)?;
     story.recorded = true;
     Ok(())
 }
@@ -164,30 +162,4 @@ pub(crate) async fn write_event(
     }
     story.recorded = true;
     Ok(())
-}
-
-/// A transaction in the making: each operation with the error that its failed condition means.
-#[derive(Default)]
-pub(crate) struct Unit {
-    ops: Vec<(TenantId, Op)>,
-    errors: Vec<Error>,
-}
-
-impl Unit {
-    pub(crate) fn push(&mut self, tenant: TenantId, op: Op, or: Error) {
-        self.ops.push((tenant, op));
-        self.errors.push(or);
-    }
-
-    /// On failure: the operation whose condition did not hold, what stood there, and the error that it means.
-    pub(crate) async fn commit(&self, deps: &Deps, deadline: Timestamp) -> Result<(), (usize, Option<Row>, Error)> {
-        // One token for every attempt of this commit: an answer that was lost is not a second commit.
-        let token = Uuid::from_bytes(crate::base::random::bytes()).to_string();
-        deps.db.commit(&self.ops, &token, deadline).await.map_err(|refused| match refused {
-            Refused::Condition { index, old } => {
-                (index, old, self.errors.get(index).cloned().unwrap_or(Error::internal("commit")))
-            }
-            Refused::Error(error) => (usize::MAX, None, error),
-        })
-    }
 }

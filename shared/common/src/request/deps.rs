@@ -1,52 +1,16 @@
 //! What requests share: made once, in init.
 
 use crate::{
-    aws::{Aws, cognito::Cognito, objects::Objects, resilience::Resilience, tenant_credentials::SecondWall},
-    background::{
-        Background, Queues, Socket,
-        sockets::{self, Push},
+    aws::{
+        carrier::Carrier, checkpoint_key::CheckpointKey, cognito::Cognito, mailer::Mailer, objects::Objects, push::Push,
+        queues::Queues, resilience::Resilience,
     },
-    base::{
-        Clock, Config, Error, Result, SystemClock, TenantId,
-        telemetry::{LogSink, Stdout},
-    },
-    capabilities::{
-        audit_log::{self, CheckpointKey},
-        carrier::Carrier,
-        mail::Mailer,
-    },
-    identity::tenant::{self, Gates},
+    base::{Clock, Config, Error, Result, telemetry::LogSink},
+    identity::tenant::Gates,
     policy::Policies,
-    request::{Need, Operation, endpoint::declares},
-    store::{dynamodb::Db, item::Table, keyring::Keyring, tenant_quota::Ceilings},
+    store::{dynamodb::Db, keyring::Keyring, tenant_quota::Ceilings},
 };
-use std::{marker::PhantomData, sync::Arc, time::Duration};
-
-/// How long init waits for a table that does not answer.
-const WARM_UP: Duration = Duration::from_secs(1);
-
-/// What a function declares that it needs, whatever its kind.
-pub(crate) trait Needs {
-    const NEEDS: &'static [Need];
-}
-
-/// An endpoint's needs.
-pub(crate) struct Of<E>(PhantomData<E>);
-impl<E: Operation> Needs for Of<E> {
-    const NEEDS: &'static [Need] = E::NEEDS;
-}
-
-/// A consumer's, or a schedule's.
-pub(crate) struct OfBackground<B>(PhantomData<B>);
-impl<B: Background> Needs for OfBackground<B> {
-    const NEEDS: &'static [Need] = B::NEEDS;
-}
-
-/// A socket's.
-pub(crate) struct OfSocket<S>(PhantomData<S>);
-impl<S: Socket> Needs for OfSocket<S> {
-    const NEEDS: &'static [Need] = S::NEEDS;
-}
+use std::sync::Arc;
 
 #[derive(Debug)]
 pub struct Deps {
@@ -96,131 +60,7 @@ impl Services {
 }
 
 impl Deps {
-    /// # Errors
-    /// Says which policy file does not parse.
-    pub fn new(config: Config, aws: &Aws, clock: Arc<dyn Clock>, log: Arc<dyn LogSink>) -> Result<Self, String> {
-        let walled = config.tenant_role_arn.is_some() || aws.acting().is_some();
-        let wall = walled.then(|| SecondWall::new(aws, config.tenant_role_arn.clone(), &config.deployment, clock.clone()));
-        let db = Db::new(aws.dynamodb(), wall, config.tables.clone(), clock.clone());
-        Ok(Self {
-            keyring: Keyring::new(aws.kms(), db.clone(), clock.clone()),
-            gates: Gates::new(db.clone(), clock.clone()),
-            ceilings: Ceilings::new(db.clone()),
-            policies: Policies::load()?,
-            cognito: None,
-            services: Services::default(),
-            resilience: aws.resilience(),
-            config,
-            clock,
-            log,
-            db,
-        })
-    }
-
-    /// With Cognito, which few functions need.
-    #[must_use]
-    pub fn with_cognito(mut self, aws: &Aws) -> Self {
-        self.cognito = Some(Arc::new(Cognito::new(aws.cognito(), &self.config)));
-        self
-    }
-
-    /// With every service: for the local stack and the tests, which run all functions in one process.
-    #[must_use]
-    pub fn with_everything(self, aws: &Aws) -> Self {
-        self.with_cognito(aws).with_mailer(aws).with_sockets(aws).with_queues(aws).with_audit_log(aws).with_carrier(aws)
-    }
-
-    /// As a function is that signs nobody in.
-    #[must_use]
-    pub fn without_cognito(self) -> Self {
-        Self { cognito: None, ..self }
-    }
-
-    fn with_mailer(mut self, aws: &Aws) -> Self {
-        self.services.mailer = Some(Arc::new(Mailer::new(aws.ses(), self.config.mail_from.clone())));
-        self
-    }
-
-    fn with_sockets(mut self, aws: &Aws) -> Self {
-        let url = sockets::management_url(&self.config.sockets_url);
-        self.services.sockets = Some(Arc::new(Push::new(aws.sockets(&url))));
-        self
-    }
-
-    fn with_queues(mut self, aws: &Aws) -> Self {
-        self.services.queues = Some(Arc::new(Queues::new(aws.sqs(), self.config.queues.clone())));
-        self
-    }
-
-    fn with_carrier(mut self, aws: &Aws) -> Self {
-        self.services.carrier = Carrier::new(aws, &self.config).ok().map(Arc::new);
-        self
-    }
-
-    fn with_audit_log(mut self, aws: &Aws) -> Self {
-        self.services.objects = Some(Arc::new(Objects::new(aws.s3(), self.db.wall(), self.config.audit_bucket.clone())));
-        self.services.checkpoint_key = Some(Arc::new(CheckpointKey::new(aws.kms(), self.config.checkpoint_key_arn.clone())));
-        self
-    }
-
-    /// From the process's environment, with what `N` needs: a client that nothing uses is not linked.
-    pub(crate) fn from_env<N: Needs>() -> Result<Self, String> {
-        let (mut deps, aws) = Self::and_aws_from_env()?;
-        if const { declares(N::NEEDS, Need::SignIn) || declares(N::NEEDS, Need::Directory) } {
-            deps = deps.with_cognito(&aws);
-        }
-        if const { declares(N::NEEDS, Need::Mail) } {
-            deps = deps.with_mailer(&aws);
-        }
-        if const { declares(N::NEEDS, Need::Push) } {
-            deps = deps.with_sockets(&aws);
-        }
-        if const { declares(N::NEEDS, Need::Enqueue) || declares(N::NEEDS, Need::Waiting) } {
-            deps = deps.with_queues(&aws);
-        }
-        if const { declares(N::NEEDS, Need::Carrier) } {
-            deps.services.carrier = Some(Arc::new(Carrier::new(&aws, &deps.config)?));
-        }
-        if const { audit_log::declared(N::NEEDS) } {
-            deps = deps.with_audit_log(&aws);
-        }
-        Ok(deps)
-    }
-
-    /// From the process's environment, with Cognito and the queues: for an operator's tools. Their credentials are an
-    /// operator's, who works across tenants: no tenant role is theirs to assume, also where the variables are a function's.
-    ///
-    /// # Errors
-    /// Names each setting that is missing, malformed or not known.
-    pub fn of_operator() -> Result<Self, String> {
-        let (config, aws) = settings()?;
-        let deps = Self::real(Config { tenant_role_arn: None, ..config }, &aws)?;
-        Ok(deps.with_cognito(&aws).with_queues(&aws))
-    }
-
-    pub(crate) fn and_aws_from_env() -> Result<(Self, Aws), String> {
-        let (config, aws) = settings()?;
-        Ok((Self::real(config, &aws)?, aws))
-    }
-
-    fn real(config: Config, aws: &Aws) -> Result<Self, String> {
-        Self::new(config, aws, Arc::new(SystemClock), Arc::new(Stdout))
-    }
-
-    /// Does in init what every first request would pay for: Lambda's init has a whole CPU, its requests a part of one. The
-    /// first call opens the connection and fills the SDK's caches. What fails here will fail, and be told, in a request.
-    pub(crate) async fn warm_up(&self) {
-        let key = tenant::profile_key();
-        let profile = self.db.get(TenantId::PLATFORM, Table::Records, &key);
-        let _ = tokio::time::timeout(WARM_UP, profile).await;
-    }
-
     pub fn config(&self) -> &Config {
         &self.config
     }
-}
-
-fn settings() -> Result<(Config, Aws), String> {
-    let config = Config::from_env(std::env::vars()).map_err(|e| e.to_string())?;
-    Ok((config, Aws::from_env(std::env::vars())))
 }

@@ -7,9 +7,12 @@
 
 use crate::{
     base::{Error, Result, error::AuthFailure},
-    request::{idempotency, permit::Wanted},
+    request::if_match::Wanted,
 };
 use http::{HeaderMap, HeaderValue};
+
+pub(crate) const INVALID_KEY: Error =
+    Error::bad_request("invalid_idempotency_key", "`Idempotency-Key` must be 1 to 255 printable ASCII characters, once");
 
 /// The headers that are read here, or that say how a request is read. None of them is a list (RFC 9110), except `If-Match`, of
 /// which one version is taken.
@@ -60,7 +63,7 @@ impl Header {
     const fn repeated(self) -> Error {
         let detail = match self {
             Self::Authorization => return Error::Unauthenticated(AuthFailure::RepeatedCredentials),
-            Self::IdempotencyKey => return idempotency::INVALID_KEY,
+            Self::IdempotencyKey => return INVALID_KEY,
             Self::IfMatch => return Wanted::INVALID,
             Self::ContentLength => "the request has more than one `Content-Length`",
             Self::ContentType => "the request has more than one `Content-Type`",

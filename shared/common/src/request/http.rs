@@ -8,10 +8,7 @@ use aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayProxyResponse};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::collections::BTreeMap;
 
 /// The largest body that is read where an endpoint does not say otherwise. API Gateway passes 10 MB, and Lambda takes an event of 6 MB.
 pub const BODY_LIMIT: usize = 256 * 1024;
@@ -65,19 +62,6 @@ impl Request {
     }
     pub(crate) fn user_agent(&self) -> &str {
         self.header(Header::UserAgent).unwrap_or_default()
-    }
-}
-
-/// What is counted as one source before sign-in: an IPv4 address, or the /64 of an IPv6 address, within which a subscriber
-/// picks addresses at will (RFC 6177).
-pub(crate) fn network(ip: &str) -> String {
-    match ip.parse().map(|ip: IpAddr| ip.to_canonical()) {
-        Ok(IpAddr::V6(ip)) => {
-            let prefix = u128::from(ip) >> 64 << 64;
-            format!("{}/64", Ipv6Addr::from(prefix))
-        }
-        Ok(IpAddr::V4(ip)) => ip.to_string(),
-        Err(_) => ip.to_owned(),
     }
 }
 

@@ -13,10 +13,10 @@
 //! ask again, if it is the same request for the same purpose.
 
 use crate::{
-    base::{Error, Principal, Purpose, Result, Timestamp},
+    base::{Error, Principal, Purpose, Result, Timestamp, digest::hash},
     request::{
         Operation,
-        headers::Header,
+        headers::{Header, INVALID_KEY},
         http::{Request, Response},
         scope::Context,
     },
@@ -25,13 +25,10 @@ use crate::{
         item::{Item, Key, Row, Table},
     },
 };
-use aws_lc_rs::digest::{self, SHA256};
 use phi::{FieldNumber, Place, SealedBytes};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-pub(crate) const INVALID_KEY: Error =
-    Error::bad_request("invalid_idempotency_key", "`Idempotency-Key` must be 1 to 255 printable ASCII characters, once");
 const LIVES: Duration = Duration::from_secs(24 * 60 * 60);
 const TABLE: &str = "idempotency";
 const ANSWER: FieldNumber = phi::field_number!(1);
@@ -213,16 +210,4 @@ impl Claim {
 fn named(hash: &[u8; 32]) -> Key {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     Key::new(format!("IDEMPOTENCY#{}", URL_SAFE_NO_PAD.encode(hash)), "ANSWER")
-}
-
-/// SHA-256 of parts, each after its length, so that no two lists of parts read alike.
-pub(crate) fn hash(parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = digest::Context::new(&SHA256);
-    for part in parts {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
-    }
-    let mut out = [0; 32];
-    out.copy_from_slice(context.finish().as_ref());
-    out
 }

@@ -16,12 +16,8 @@
 //! | *platform* `KNOWN#<network>#<email token>` | `KNOWN` | who has signed in from there, for thirty days |
 
 use crate::{
-    base::{Error, Result, TenantId, Timestamp, budget::Budget},
-    request::{
-        Public, PublicEndpoint,
-        http::{Request, network},
-        idempotency::hash,
-    },
+    base::{Error, Result, TenantId, Timestamp, budget::Budget, digest::hash, network::network},
+    request::{Public, PublicEndpoint, http::Request},
     store::{
         RateLimit,
         changes::Op,

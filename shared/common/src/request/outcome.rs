@@ -1,21 +1,25 @@
 //! What a request has come to know, for its answer's headers, its log line and its audit event, however it ends.
 
 use crate::{
-    audit::event::{Record, Who},
+    audit::{
+        event::{Record, Who},
+        trace::Trace,
+    },
     base::{
-        Error, EventId, Purpose, Result, TenantId, Timestamp,
+        Error, EventId, Principal, Purpose, Result, SessionKind, TenantId, Timestamp,
         budget::{self, Budget},
         error::Cause,
+        network::network,
         principal::Identity,
         telemetry::CorrelationId,
     },
+    identity::ApiKeyId,
     policy::{Action, Decided},
     request::{
         Deps, Operation,
         headers::Header,
-        http::{EXPOSED_HEADERS, Request, Response, SECURITY_HEADERS, network},
+        http::{EXPOSED_HEADERS, Request, Response, SECURITY_HEADERS},
         public::Known,
-        scope::Trace,
     },
     store::rate_limit::RateLimit,
 };
@@ -207,6 +211,25 @@ impl Story {
             line.set("idempotent_replay", response.headers.contains_key("idempotency-replayed"));
             deps.log.write(line);
         });
+    }
+}
+
+impl Who {
+    pub(crate) fn anonymous(request: &Request) -> Self {
+        Self { ip: request.source_ip.clone(), user_agent: request.user_agent().to_owned(), ..Self::default() }
+    }
+    pub(crate) fn user(principal: &Principal, request: &Request) -> Self {
+        let (id, kind) = match principal.kind() {
+            SessionKind::Full | SessionKind::Enrolment => (principal.user().to_string(), ActorType::User),
+            SessionKind::ApiKey => (ApiKeyId::from_uuid(*principal.user().uuid()).to_string(), ActorType::ApiKey),
+        };
+        Self {
+            id: Some(id),
+            kind: Some(kind),
+            role: principal.roles().first().copied(),
+            session: Some(principal.session()),
+            ..Self::anonymous(request)
+        }
     }
 }
 

@@ -2,23 +2,21 @@
 //! cannot commit.
 
 use crate::{
-    base::{Error, Principal, Result, TenantId, Timestamp, error::AuthFailure, telemetry::LogValue},
-    identity::{
-        Membership, Tenant, membership,
-        session_end::{EndReason, Ending},
-        tenant,
+    base::{
+        Error, Need, Principal, Result, TenantId, Timestamp, error::AuthFailure, need::declares,
+        telemetry::LogValue,
     },
+    identity::{Membership, Tenant, membership, session_end::EndReason, tenant},
     policy::{Action, Resource},
     request::{
-        Deps, IfMatch, Need, Operation,
-        endpoint::declares,
+        Deps, IfMatch, Operation,
         headers::Header,
-        input::plain_number,
+        if_match::Wanted,
         scope::{Context, Reader},
     },
     store::{
         Version,
-        changes::Changes,
+        changes::{Changes, Ending},
         dynamodb::Query,
         item::{Index, Row, Table},
     },
@@ -395,33 +393,4 @@ pub(crate) async fn reseal<T: SealedFields>(
 pub(crate) async fn open<T: SealedFields>(deps: &Deps, tenant: TenantId, record: &str, sealed: &Sealed<T>) -> Result<T> {
     let key = deps.keyring.branch(tenant, sealed.key_version()).await?;
     sealed.open(&key, &tenant.to_string(), record).map_err(|_| Error::internal("open"))
-}
-
-/// What an `If-Match` wants: any version, or one, as `"3"`.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    Any,
-    Is(Version),
-}
-
-impl Wanted {
-    pub(crate) const INVALID: Error =
-        Error::BadRequest { code: "invalid_if_match", detail: "`If-Match` must be a version such as \"3\"" };
-
-    pub(crate) fn parse(text: &str) -> Result<Self> {
-        if text.trim() == "*" {
-            return Ok(Self::Any);
-        }
-        let text = text.trim();
-        // RFC 9110 quotes an entity tag; the bare number is taken too, and nothing in between.
-        let number = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
-        plain_number(number).map(|n| Self::Is(Version(n))).ok_or(Self::INVALID)
-    }
-    fn check(&self, current: Version) -> Result<()> {
-        match self {
-            Self::Any => Ok(()),
-            Self::Is(version) if *version == current => Ok(()),
-            Self::Is(_) => Err(Error::Stale),
-        }
-    }
 }

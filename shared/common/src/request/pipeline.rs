@@ -1,7 +1,10 @@
 //! A request's life: session, gate, input, target, policy, handler, ONE commit. In that order, for everyone.
 
 use crate::{
-    audit::event::Who,
+    audit::{
+        event::Who,
+        trace::{Earlier, Trace},
+    },
     base::{AuthFailure, Error, EventId, Purpose, Result, TenantId, Timestamp, error::Refusal, principal::Identity},
     identity::session::{self, Activity},
     policy::{Action, Circumstances, Organization, PlatformResource, Resource},
@@ -18,7 +21,7 @@ use crate::{
         network_limit::{self, PerNetwork, Standing},
         outcome::Story,
         permit::{Effects, Work},
-        scope::{Context, Earlier, Trace},
+        scope::Context,
     },
     store::{item::Table, rate_limit},
 };

@@ -1,31 +1,30 @@
 //! Public endpoints' context: no scope, because nobody has signed in. What it can do is what signing in needs.
 
 use crate::{
-    audit::event::Who,
+    audit::{event::Who, trace::Trace},
     aws::cognito::Cognito,
     base::{
-        Error, EventId, Grant, Identity, Listed, Principal, Result, SessionId, SessionKind, TenantId, Timestamp, UserId,
+        Error, EventId, Grant, Identity, Listed, Need, Principal, Result, SessionId, SessionKind, TenantId, Timestamp, UserId,
+        config::EMAIL_FIELD,
+        digest::hash,
         error::{AuthFailure, Refusal},
+        need::declares,
         telemetry::{CorrelationId, LogValue},
     },
-    capabilities::{invitations, members},
     identity::{
-        EndReason,
+        EndReason, invitation,
         membership::{self, Membership},
+        open_sessions,
         pending_sign_in::{PendingSignIn, PoolSecret, PoolToken},
         refresh_token::RefreshToken,
         session::{self, Refresh, Session},
-        session_end::{self, Ending},
-        sign_in_epoch,
+        session_end, sign_in_epoch,
     },
     policy::{Action, Circumstances, Resource},
-    request::{
-        Deps, Need, Operation, PublicEndpoint, endpoint::declares, http::Request, idempotency::hash, network_limit, permit,
-        scope::Trace,
-    },
+    request::{Deps, Operation, PublicEndpoint, http::Request, network_limit, permit},
     store::{
         RateLimit,
-        changes::{Condition, Op},
+        changes::{Condition, Ending, Op},
         dynamodb::{Db, Update},
         item::{Item, Key, Table},
         outbox::{DomainEvent, Envelope},
@@ -198,7 +197,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
     /// # Errors
     /// As [`member`](Self::member).
     pub async fn member_of_email(&mut self, email: &phi::Email) -> Result<Membership> {
-        let token = self.platform_token(membership::EMAIL_FIELD, &email.normalised()).await?;
+        let token = self.platform_token(EMAIL_FIELD, &email.normalised()).await?;
         let claim = self.deps.db.get(TenantId::PLATFORM, Table::Records, &membership::email_key(token)).await?;
         let user = claim.ok_or(Error::Unauthenticated(AuthFailure::NoMembership))?.parse("user_id")?;
         self.member(user).await
@@ -259,9 +258,11 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         self.ops.push((member.tenant, sign_in_epoch::opens(member.user, self.began, self.now), again.clone()));
         self.as_it_is(member, again);
         // Room for it among the others.
-        let others = members::unended(&self.deps.db, member.tenant, member.user, self.now).await?;
-        let ends_already = |other: &&members::OpenSession| self.endings.iter().any(|(ending, _)| ending.session == other.session);
-        let too_many: Vec<_> = others.iter().filter(|other| !ends_already(other)).skip(members::MOST_SESSIONS - 1).collect();
+        let others = open_sessions::unended(&self.deps.db, member.tenant, member.user, self.now).await?;
+        let ends_already =
+            |other: &&open_sessions::OpenSession| self.endings.iter().any(|(ending, _)| ending.session == other.session);
+        let too_many: Vec<_> =
+            others.iter().filter(|other| !ends_already(other)).skip(open_sessions::MOST_SESSIONS - 1).collect();
         for oldest in too_many {
             let ending = Ending::of(member.user, oldest.session, EndReason::TooManySessions);
             self.endings.push((ending, Error::internal("session")));
@@ -325,7 +326,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
     /// comes for the first time changes it by coming.
     fn as_it_is(&mut self, member: &Membership, or: Error) {
         if member.invited {
-            let edits = invitations::accepted(member).into_iter();
+            let edits = invitation::accepted(member).into_iter();
             self.ops.extend(edits.map(|edit| (member.tenant, Op::Edit { table: Table::Records, edit }, or.clone())));
         } else {
             let condition = membership::unchanged(member.version);

@@ -2,27 +2,25 @@
 //! shares with the permit.
 
 use crate::{
+    audit::trace::{Earlier, Trace},
     base::{
-        EventId, Principal, Result, TenantId, Timestamp, UserId,
-        telemetry::{CorrelationId, LogValue, WideEvent},
+        EventId, Need, Principal, Result, TenantId, Timestamp, UserId,
+        need::declares,
+        telemetry::{CorrelationId, LogValue},
     },
     identity::{
         Membership,
         membership::{self, MemberItem},
     },
     policy::{Circumstances, PlatformResource},
-    request::{Deps, Need, endpoint::declares, http::Request, idempotency::Claim},
+    request::{Deps, http::Request, idempotency::Claim},
     store::{
         cursor,
         dynamodb::Query,
         item::{Key, Row, Table},
     },
 };
-use std::{
-    borrow::Cow,
-    marker::PhantomData,
-    sync::{Mutex, PoisonError},
-};
+use std::marker::PhantomData;
 
 /// What the pipeline knows of a request once its caller is known.
 #[derive(Clone, Debug)]
@@ -39,37 +37,6 @@ pub(crate) struct Context<'a> {
     pub(crate) audit_id: EventId,
     pub(crate) claim: Option<Claim>,
     pub(crate) trace: &'a Trace,
-}
-
-/// What a request gathers on its way for its log line and its audit event.
-#[derive(Debug, Default)]
-pub(crate) struct Trace(Mutex<Traced>);
-
-#[derive(Debug, Default)]
-pub(crate) struct Traced {
-    pub(crate) line: WideEvent,
-    /// What the caller asked to act on.
-    pub(crate) aimed_at: Vec<(String, String)>,
-    /// What was read or changed besides. A refusal touched nothing.
-    pub(crate) touched: Vec<(String, String)>,
-    pub(crate) disclosed: Vec<Cow<'static, str>>,
-    /// What was opened and the policy does not show.
-    pub(crate) redacted: Vec<Cow<'static, str>>,
-    /// The idempotency record that was read along with the target, if it was.
-    pub(crate) earlier: Earlier,
-}
-
-#[derive(Debug, Default)]
-pub(crate) enum Earlier {
-    #[default]
-    NotRead,
-    Read(Option<Row>),
-}
-
-impl Trace {
-    pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Traced) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 /// Endpoint `E`, asked for by one caller of one tenant, before the policy has been asked. It reads, and nothing else.

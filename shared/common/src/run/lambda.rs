@@ -3,17 +3,16 @@
 use crate::{
     aws::resilience::within,
     background::{self, Consumer, Schedule, Socket, sockets},
-    base::{Clock, SystemClock, Timestamp, telemetry},
+    base::{Clock, Need, SystemClock, Timestamp, need::declares, telemetry},
     policy::Action,
     request::{
-        BatchEndpoint, Deps, Endpoint, FUNCTION_TIMEOUT_SECS, Need, Operation, PlatformEndpoint, PublicEndpoint,
+        BatchEndpoint, Deps, Endpoint, FUNCTION_TIMEOUT_SECS, Operation, PlatformEndpoint, PublicEndpoint,
         authorizer::{self, Authorizer},
-        deps::{Of, OfBackground, OfSocket},
-        endpoint::declares,
         http::{Request, Response},
         pipeline, public,
         token_generation::{self, TokenGeneration, TokensRefused},
     },
+    run::init::{Of, OfBackground, OfSocket},
 };
 use aws_lambda_events::{
     apigw::{ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayProxyRequest, ApiGatewayWebsocketProxyRequest},

@@ -2,27 +2,31 @@
 //! Every act is on the audit record of whom it concerns.
 
 use crate::{
-    audit::event::{Record, Who},
+    audit::{
+        event::{Record, Who},
+        session_end,
+    },
     aws::{
         cognito::{Cognito, IfThere},
         resilience,
     },
-    base::{Error, EventId, Grant, Result, Role, TenantId, Timestamp, UserId, Uuid, telemetry::CorrelationId},
+    base::{
+        Error, EventId, Grant, Result, Role, TenantId, TenantKeyMode, Timestamp, UserId, Uuid, config::EMAIL_FIELD,
+        telemetry::CorrelationId,
+    },
     capabilities::members,
     identity::{
         EndReason, admin_count,
         membership::{self, MemberPii, Membership},
-        second_factor,
-        session_end::{self, Ending},
-        sign_in_epoch,
+        open_sessions, second_factor, sign_in_epoch,
         tenant::{self, BaaTerm, Tenant, TenantStatus},
     },
-    request::{Deps, commit::Unit, permit},
+    request::{Deps, permit},
     store::{
-        changes::{Condition, Edit, Op},
+        changes::{Condition, Edit, Ending, Op},
         dynamodb::Query,
         item::{Index, Item, Key, Table},
-        keyring::TenantKeyMode,
+        transaction::Unit,
     },
 };
 use ledger::ActorType;
@@ -276,7 +280,7 @@ impl<'a> Operator<'a> {
     pub async fn hand_out_authenticator<T: SealedFields>(&self, tenant: TenantId, user: UserId, sealed: &T) -> Result<()> {
         let (sealed, now) = (self.seal_authenticator(tenant, user, sealed).await?, self.now());
         let opened = sign_in_epoch::opened(&self.deps.db, tenant, user).await?;
-        let open = members::unended(&self.deps.db, tenant, user, now).await?;
+        let open = open_sessions::unended(&self.deps.db, tenant, user, now).await?;
         let mut unit = Unit::default();
         let item = second_factor::handed_out(user, sealed);
         unit.push(tenant, Op::Put { table: Table::Records, item, condition: None }, Error::internal("second factor"));
@@ -304,7 +308,7 @@ impl<'a> Operator<'a> {
     async fn claim(&self, email: &Email) -> Result<(SearchToken, Option<(TenantId, UserId)>)> {
         let platform = TenantId::PLATFORM;
         let search = self.deps.keyring.search(platform).await?;
-        let token = search.field(&platform.to_string(), membership::EMAIL_FIELD).token(&email.normalised());
+        let token = search.field(&platform.to_string(), EMAIL_FIELD).token(&email.normalised());
         let row = self.deps.db.get(platform, Table::Records, &membership::email_key(token)).await?;
         let owner = row.map(|row| Ok::<_, Error>((row.parse("tenant_id")?, row.parse("user_id")?))).transpose()?;
         Ok((token, owner))
@@ -408,7 +412,7 @@ impl<'a> Operator<'a> {
     }
 
     async fn commit(&self, unit: &Unit) -> Result<()> {
-        unit.commit(self.deps, self.now().plus(TIME)).await.map_err(|(_, _, error)| error)
+        unit.commit(&self.deps.db, self.now().plus(TIME)).await.map_err(|(_, _, error)| error)
     }
 
     fn now(&self) -> Timestamp {

@@ -10,7 +10,7 @@ pub const TENANT_CALLS_PER_MINUTE: u32 = crate::store::tenant_quota::CALLS;
 /// Mails in a minute, and what of them yields at most.
 pub const MAILS_PER_MINUTE: u32 = crate::capabilities::mail::PER_MINUTE;
 /// Events of a tenant that one sweep tells again.
-pub const EVENTS_SWEPT: usize = crate::store::outbox::SWEPT;
+pub const EVENTS_SWEPT: usize = crate::capabilities::outbox::SWEPT;
 /// Calls to the carrier in a minute, where a deployment says nothing else.
 pub const CARRIER_CALLS_PER_MINUTE: u32 = crate::base::config::CARRIER_CALLS_PER_MINUTE;
 /// How many parts of a run, and how many tenants' lists, are under way at once.

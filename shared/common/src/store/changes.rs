@@ -2,8 +2,7 @@
 //! domain events and the idempotency record in the same transaction.
 
 use crate::{
-    base::{Error, TenantId, Timestamp, UserId},
-    identity::{Membership, membership, session_end::Ending},
+    base::{Error, SessionId, TenantId, Timestamp, UserId},
     store::{
         item::{Attributes, Index, Item, Key, Table, Version, prefixed},
         outbox::DomainEvent,
@@ -271,6 +270,15 @@ impl Op {
     }
 }
 
+/// A session that ends with the transaction in which this is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Ending {
+    pub(crate) user: UserId,
+    pub(crate) session: SessionId,
+    pub(crate) reason: &'static str,
+    pub(crate) when: Condition,
+}
+
 /// The changes of one request: each with the error that its failed condition means.
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -297,14 +305,6 @@ impl Changes {
     /// Changes nothing, but lets the commit fail where `condition` does not hold.
     pub fn check(&mut self, key: Key, condition: Condition, or: Error) {
         self.ops.push((Op::Check { table: Table::Records, key, condition }, or));
-    }
-    /// Lets the commit fail unless `user` is an active member of this tenant at that moment, and a person.
-    pub fn check_member(&mut self, user: UserId, or: Error) {
-        self.check(membership::key(user), membership::is_active_person(), or);
-    }
-    /// Lets the commit fail unless a member is still as they were read.
-    pub fn check_unchanged(&mut self, member: &Membership, or: Error) {
-        self.check(membership::key(member.user), Condition::VersionIs(Version(member.version)), or);
     }
     /// Changes some of an item's attributes.
     pub fn edit(&mut self, edit: Edit, or: Error) {

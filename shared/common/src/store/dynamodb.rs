@@ -2,11 +2,15 @@
 //! [`crate::store::item`].
 
 use crate::{
-    aws::{resilience, tenant_credentials::SecondWall},
-    base::{Clock, Error, Result, TenantId, config::TableNames, error::Cause, stored::Unknown},
+    aws::{
+        errors::{cause, unavailable},
+        resilience,
+        tenant_credentials::SecondWall,
+    },
+    base::{Clock, Error, Result, TenantId, config::TableNames, error::Cause, random::backoff, stored::Unknown},
     store::{
         changes::{Condition, Edit, Op},
-        item::{Attributes, Index, Item, Key, Row, Table, cause, prefixed, unavailable},
+        item::{Attributes, Index, Item, Key, Row, Table, prefixed},
         quotas,
     },
 };
@@ -19,7 +23,7 @@ use aws_sdk_dynamodb::{
         TransactWriteItem,
     },
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 pub(crate) const SERVICE: &str = "dynamodb";
 
@@ -535,12 +539,6 @@ fn failed_condition(reasons: &[CancellationReason]) -> Option<Refused> {
     let first = reasons.iter().position(|r| r.code() == Some("ConditionalCheckFailed"))?;
     let index = if index + 1 == reasons.len() { index } else { first };
     Some(Refused::Condition { index, old: reasons[index].item().cloned().map(Row::new) })
-}
-
-/// Full jitter: up to 20, 40, 80, … milliseconds.
-pub(crate) fn backoff(attempt: u32) -> Duration {
-    let ceiling = 20u64 << attempt.min(6);
-    Duration::from_millis(u64::from_le_bytes(crate::base::random::bytes()) % ceiling)
 }
 
 fn position(tenant: TenantId, last: &Attributes, sort: &str) -> Result<Position> {

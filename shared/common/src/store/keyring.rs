@@ -5,11 +5,12 @@
 //! calls anything. What it does not protect: a process's memory while a key is in it.
 
 use crate::{
+    aws::errors::{cause, unavailable},
     base::{CacheStats, Clock, Error, Result, TenantId, Timestamp, cache::Counts},
     store::{
         changes::{Condition, Op},
         dynamodb::{Db, Query},
-        item::{Item, Key, Row, Table, cause, unavailable},
+        item::{Item, Key, Row, Table},
     },
 };
 use aws_sdk_kms::{
@@ -20,7 +21,6 @@ use aws_sdk_kms::{
 use phi::{BranchKey, KeyVersion, SearchKey};
 use std::{
     collections::HashMap,
-    str::FromStr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -34,27 +34,6 @@ pub(crate) const TENANTS: usize = 512;
 
 const SERVICE: &str = "kms";
 const PARTITION: &str = "KEYS";
-
-/// Which KMS key wraps a new tenant's keys.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TenantKeyMode {
-    /// One of its own: destroying it shreds the tenant's data, old copies of the tables included.
-    #[default]
-    Own,
-    /// The pool's: cheaper, and shredding holds only against those who hold no copy of the wrapped keys.
-    Pool,
-}
-
-impl FromStr for TenantKeyMode {
-    type Err = &'static str;
-    fn from_str(s: &str) -> Result<Self, Self::Err> {
-        match s {
-            "own" => Ok(Self::Own),
-            "pool" => Ok(Self::Pool),
-            _ => Err("expected `own` or `pool`"),
-        }
-    }
-}
 
 #[derive(Debug)]
 pub(crate) struct Keyring {

@@ -10,12 +10,14 @@ pub(crate) mod quotas;
 pub(crate) mod rate_limit;
 pub(crate) mod shared_breaker;
 pub(crate) mod tenant_quota;
+pub(crate) mod transaction;
 
 pub use changes::{Changes, Condition, Edit};
 pub use dynamodb::Query as TableQuery;
 pub use item::{Index, Item, Key, Row, Version};
-pub use keyring::{CACHED_FOR, TenantKeyMode};
-pub use outbox::{AnyEvent, DomainEvent, Envelope, Event, Message, Outbox, Schema, Undecodable};
+pub use keyring::CACHED_FOR;
+pub use outbox::{AnyEvent, DomainEvent, Envelope, Event, Message, Schema, Undecodable};
 pub use quotas::{MOST_ITEM_BYTES, size as item_size};
 pub use rate_limit::RateLimit;
+pub use shared_breaker::GateState;
 pub use tenant_quota::CEILING;

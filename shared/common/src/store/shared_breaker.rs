@@ -17,13 +17,14 @@
 use crate::{
     aws::CircuitState,
     base::{Error, Result, TenantId, Timestamp},
-    capabilities::GateState,
     store::{
         dynamodb::{Db, Update},
         item::{Key, Row, Table},
     },
 };
 use aws_sdk_dynamodb::types::AttributeValue;
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -263,6 +264,15 @@ impl Gate {
         };
         db.update(TenantId::PLATFORM, Table::Ephemera, &self.key(), update).await.map(drop)
     }
+}
+
+/// A gate before a service that others run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct GateState {
+    pub name: &'static str,
+    pub circuit: CircuitState,
+    /// How many calls may be made now, by all together.
+    pub calls_left: u32,
 }
 
 /// One way of entering, as it is written into an UpdateItem.

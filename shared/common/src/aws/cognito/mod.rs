@@ -9,8 +9,8 @@ use password::NotAPassword;
 use sent::Sent;
 
 use crate::{
+    aws::errors::cause,
     base::{Config, Error, Result, SessionId, UserId, error::Cause},
-    store::item::cause,
 };
 use aws_lc_rs::hmac;
 use aws_sdk_cognitoidentityprovider::{
@@ -27,7 +27,7 @@ use std::fmt;
 use tokio::sync::OnceCell;
 
 /// The field that a sign-in e-mail's token is made for.
-pub const EMAIL_TOKEN_FIELD: &str = crate::identity::membership::EMAIL_FIELD;
+pub const EMAIL_TOKEN_FIELD: &str = crate::base::config::EMAIL_FIELD;
 
 const SERVICE: &str = "cognito";
 

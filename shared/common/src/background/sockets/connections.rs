@@ -11,17 +11,18 @@
 //! Before a frame is sent, the session is asked whether it lives, and whether its user may still come from the connection's
 //! address; where not, the connection is closed instead.
 
-use super::{Push, push::Sent};
 use crate::{
+    aws::push::{Push, Sent},
     background::{Background, Delivery},
     base::{
-        Error, Identity, Principal, Result, Role, SessionId, TenantId, Timestamp, UserId,
+        Error, Identity, Need, Principal, Result, Role, SessionId, TenantId, Timestamp, UserId,
         error::{Cause, Refusal},
+        need::declares,
         network::AllowList,
     },
-    identity::{session, tenant::Tenant},
+    identity::{session, tenant::Tenant, ticket::LONGEST},
     policy::Circumstances,
-    request::{Deps, Need, endpoint::declares},
+    request::Deps,
     store::{
         changes::Edit,
         dynamodb::Query,
@@ -32,8 +33,6 @@ use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
 
-/// API Gateway keeps a connection for two hours at most.
-pub(crate) const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
 /// Connections that a user has at most. One more closes the oldest.
 const MOST: usize = 20;
 /// Sends that are under way at once.

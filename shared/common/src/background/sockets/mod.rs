@@ -4,46 +4,23 @@
 //! ticket was taken at the handshake ([`crate::identity::ticket`]), and whether their session still lives is asked with every frame.
 //! What is sent holds ids and codes: content is fetched through the API, after its policy.
 
+use crate::{
+    aws::acting::as_function,
+    base::{Need, Result, Timestamp},
+    request::{Deps, SocketRoute},
+};
 mod connections;
-mod push;
 mod run;
 
 pub use connections::Pushed;
 pub use run::Caller;
 
 pub(crate) use connections::Sockets;
-pub(crate) use push::Push;
-pub(crate) use push::management_url;
-pub(crate) use run::{ends_at, serve};
+pub(crate) use run::serve;
 
-use crate::{
-    aws::acting::as_function,
-    base::{Result, Timestamp},
-    request::{Deps, Need},
-};
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
 use serde::de::DeserializeOwned;
 use std::{future::Future, pin::Pin};
-
-/// When a socket's function runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SocketRoute {
-    Connect,
-    Disconnect,
-    /// Whatever a client says.
-    Message,
-}
-
-impl SocketRoute {
-    /// API Gateway's name for it.
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::Connect => "$connect",
-            Self::Disconnect => "$disconnect",
-            Self::Message => "$default",
-        }
-    }
-}
 
 /// What a route of the socket API runs.
 pub trait Socket: Sized + Send + Sync + 'static {

@@ -3,20 +3,22 @@
 //! Connecting, and being refused, are on the audit record. What is said afterwards is not: a client says that it is there
 //! every half minute, and asks for what it missed, and both tell it nothing but numbers and ids.
 
-use super::{
-    Socket, SocketRoute, Sockets,
-    connections::{LONGEST, check_network},
-    push::Sent,
-};
+use super::{Socket, SocketRoute, Sockets, connections::check_network};
 use crate::{
-    audit::event::{Record, Who},
+    audit::{
+        event::{Record, Who},
+        trace::Trace,
+    },
+    aws::push::Sent,
     base::{
-        Error, EventId, Result, TenantId, Timestamp, UserId, budget,
+        Error, EventId, Need, Result, TenantId, Timestamp, UserId, budget,
+        need::declares,
+        network::network,
         principal::Identity,
         telemetry::{CorrelationId, LogValue},
     },
     identity::session::{self, Activity},
-    request::{Deps, Need, Reader, endpoint::declares, http::network, scope::Trace},
+    request::{Deps, Reader},
     store::RateLimit,
 };
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
@@ -271,9 +273,4 @@ fn write_line<S: Socket>(deps: &Deps, heard: &Heard, trace: &Trace, correlation_
         line.set("duration_ms", u64::try_from(took).unwrap_or(u64::MAX));
         deps.log.write(line);
     });
-}
-
-/// When a caller's leave to be connected ends: with their session, or when API Gateway cuts the connection anyway.
-pub(crate) fn ends_at(now: Timestamp, session_ends_at: Timestamp) -> Timestamp {
-    now.plus(LONGEST).min(session_ends_at)
 }

@@ -12,6 +12,17 @@
 //!
 //! The objects are `segments/<tenant>/<first sequence>.jsonl` and `checkpoints/<tenant>/<size>.txt`.
 
+use crate::{
+    aws::{ObjectVersion, checkpoint_key::CheckpointKey, objects::Objects},
+    background::{Background, Delivery, Ground},
+    base::{Error, EventId, Need, Result, TenantId, Timestamp, need::declares, telemetry::CorrelationId},
+    request::{Deps, Endpoint, Permit, scope::Context},
+    store::{
+        Row, cursor,
+        dynamodb::{Position, Query},
+        item::{Key, Table},
+    },
+};
 mod entry;
 mod raise;
 mod seal;
@@ -20,20 +31,8 @@ mod sign;
 pub use entry::{LogHead, SegmentEntry, StoredCheckpoint};
 pub use raise::{Finding, FindingPlace, OpenFinding};
 pub use seal::{AuditSealer, Backlog, Put, Unsealed};
-pub(crate) use sign::CheckpointKey;
 pub use sign::{AuditSigner, Begun};
 
-use crate::{
-    aws::{ObjectVersion, objects::Objects},
-    background::{Background, Delivery, Ground},
-    base::{Error, EventId, Result, TenantId, Timestamp, telemetry::CorrelationId},
-    request::{Deps, Endpoint, Need, Permit, endpoint::declares, scope::Context},
-    store::{
-        Row, cursor,
-        dynamodb::{Position, Query},
-        item::{Key, Table},
-    },
-};
 use ledger::{Checkpoint, Head, Origin, Segment, VerifierKey, Word, checkpoint::Signed, segment::object_key};
 use std::time::Duration;
 

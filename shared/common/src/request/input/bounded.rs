@@ -1,17 +1,11 @@
 //! Integers within bounds. What the schema offers, what is taken and what the error says come from the same two numbers.
 
 use super::{FromJson, place::mistyped};
-use crate::base::error::FieldError;
+use crate::base::{error::FieldError, number::plain_number};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
-use std::{borrow::Cow, str::FromStr};
-
-/// A number in its one spelling: decimal digits, without a sign, leading zeros or white space.
-pub fn plain_number<T: FromStr>(text: &str) -> Option<T> {
-    let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    if plain { text.parse().ok() } else { None }
-}
+use std::borrow::Cow;
 
 /// An integer from `LEAST` to `MOST`, as a body says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,7 +6,8 @@ mod read;
 mod roles;
 mod strict;
 
-pub use bounded::{Digits, Integer, Limit, PageSize, integer, plain_number};
+pub use crate::base::number::plain_number;
+pub use bounded::{Digits, Integer, Limit, PageSize, integer};
 pub use place::{member, mistyped};
 pub use roles::{role_list, roles};
 
@@ -88,6 +89,10 @@ pub struct Path<T>(pub T);
 /// An id that stands in a path as `{NAME}`.
 pub trait PathId: FromStr + JsonSchema + Send + Sync {
     const NAME: &'static str;
+}
+
+impl PathId for crate::identity::ApiKeyId {
+    const NAME: &'static str = "key_id";
 }
 
 impl PathId for crate::base::SessionId {

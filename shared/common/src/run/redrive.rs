@@ -6,14 +6,14 @@
 //!
 //! [message groups]: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/using-messagegroupid-property.html
 
-use super::{
-    DeadLetter, Feed, Queue,
-    queue::{Queues, SERVICE},
-};
 use crate::{
+    aws::{
+        errors::unavailable,
+        queues::{Queues, SERVICE},
+    },
+    background::{DeadLetter, Feed, Queue, queue::tenant_of_group},
     base::{Error, Result, TenantId},
     run::operator::Operator,
-    store::item::unavailable,
 };
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -159,11 +159,6 @@ enum Way<'a> {
     Back,
     /// Nowhere, for this reason.
     Out(&'a str),
-}
-
-/// The tenant that a FIFO queue's group is of: what stands before the first `#`.
-pub(super) fn tenant_of_group(group: &str) -> Option<TenantId> {
-    group.split('#').next()?.parse().ok()
 }
 
 fn group_of(message: &Message) -> Option<TenantId> {

@@ -2,7 +2,7 @@
 //!
 //! Source: AWS, "Use @connections commands in your backend service".
 
-use crate::{base::Result, store::item::unavailable};
+use crate::{aws::errors::unavailable, base::Result};
 use aws_sdk_apigatewaymanagement::{Client, primitives::Blob};
 
 const SERVICE: &str = "sockets";

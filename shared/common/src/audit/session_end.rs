@@ -1,0 +1,76 @@
+//! A session's end, in the transaction of whatever ends it: its item, its announcement and an audit event for each reason.
+
+use crate::{
+    audit::event::Record,
+    base::{Error, EventId, Result, TenantId},
+    identity::{SessionEnded, session},
+    store::{
+        changes::{Condition, Edit, Ending, Op},
+        item::Table,
+        outbox::{DomainEvent, Envelope},
+        transaction::Unit,
+    },
+};
+use std::collections::BTreeMap;
+
+/// The audit event of an end.
+const RECORD: &str = "session_ended";
+
+impl Ending {
+    /// The end, and its announcement, for the transaction whose audit event is `cause`.
+    fn ops(&self, tenant: TenantId, cause: &Record<'_>) -> Result<[Op; 2]> {
+        let reason = self.reason.to_owned();
+        let told = DomainEvent::from(SessionEnded { user_id: self.user, session_id: self.session, reason: Some(reason) });
+        let envelope = Envelope {
+            id: EventId::new(cause.now),
+            tenant_id: tenant,
+            actor: cause.who.id.clone().unwrap_or_else(|| cause.name.to_owned()),
+            on_behalf_of: cause.on_behalf_of.map(str::to_owned),
+            cause: cause.id,
+            correlation_id: cause.correlation_id.clone(),
+            schema: told.schema.to_owned(),
+            version: told.version,
+            occurred_at: cause.now,
+            payload: told.payload,
+        };
+        let end =
+            Edit::of(session::key(self.user, self.session)).text("status", session::ENDED).not_due().when(self.when.clone());
+        Ok([
+            Op::Edit { table: Table::Ephemera, edit: end },
+            Op::Put { table: Table::Ledger, item: envelope.into_item()?, condition: Some(Condition::Absent) },
+        ])
+    }
+}
+
+/// Puts the ends of a tenant's sessions into the transaction whose audit event is `cause`: each with its announcement, and an audit
+/// event for each reason that there is.
+pub(crate) fn end(unit: &mut Unit, tenant: TenantId, endings: Vec<(Ending, Error)>, cause: &Record<'_>) -> Result<()> {
+    let mut resources: BTreeMap<&'static str, Vec<(String, String)>> = BTreeMap::new();
+    for (ending, or) in endings {
+        let [end, told] = ending.ops(tenant, cause)?;
+        unit.push(tenant, end, or);
+        unit.push(tenant, told, Error::internal("domain event"));
+        let ended = resources.entry(ending.reason).or_insert_with(|| vec![("User".to_owned(), ending.user.to_string())]);
+        ended.push(("Session".to_owned(), ending.session.to_string()));
+    }
+    for (reason, resources) in resources {
+        let record = Record {
+            id: EventId::new(cause.now),
+            tenant,
+            name: RECORD,
+            who: cause.who.clone(),
+            action: None,
+            resources,
+            disclosed: Vec::new(),
+            redacted: Vec::new(),
+            purpose: None,
+            status: 200,
+            reason: Some(reason),
+            decided: None,
+            changes: &["status"],
+            ..*cause
+        };
+        unit.push(tenant, record.op()?, Error::internal("audit event exists"));
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! What a failed call to a service says.
+
+use crate::{
+    aws::resilience::Refused,
+    base::{Error, error::Cause},
+};
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
+
+/// What a failed call to a service says of itself: its error code, never its message.
+pub(crate) fn unavailable<E: ProvideErrorMetadata, R>(service: &'static str) -> impl Fn(SdkError<E, R>) -> Error {
+    move |e| Error::Unavailable { service, cause: cause(&e) }
+}
+
+pub(crate) fn cause<E: ProvideErrorMetadata, R>(e: &SdkError<E, R>) -> Cause {
+    match e {
+        SdkError::ServiceError(e) => Cause::code(e.err().code().unwrap_or("service error")),
+        SdkError::TimeoutError(_) => Cause::code("timeout"),
+        SdkError::DispatchFailure(e) => Cause::code(undispatched(e)),
+        SdkError::ResponseError(_) => Cause::code("unreadable answer"),
+        _ => Cause::code("request not built"),
+    }
+}
+
+/// Whether it was our own guard that did not let the call out.
+fn undispatched(e: &DispatchFailure) -> &'static str {
+    let source = e.as_connector_error().and_then(std::error::Error::source);
+    match source.and_then(|source| source.downcast_ref::<Refused>()) {
+        Some(refused) => refused.as_str(),
+        None if e.is_timeout() => "timeout",
+        None => "no connection",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_types::error::{ErrorMetadata, metadata::Builder};
+
+    #[test]
+    fn call_that_failed_says_how_by_a_fixed_word_or_the_services_code() {
+        let not_sent = |error| SdkError::dispatch_failure(error);
+        let said = |metadata: Builder| SdkError::service_error(metadata.message("Ada Sample").build(), ());
+        let failures: [(SdkError<ErrorMetadata, ()>, &str); 10] = [
+            (said(ErrorMetadata::builder().code("ThrottlingException")), "ThrottlingException"),
+            (said(ErrorMetadata::builder()), "service error"),
+            (SdkError::timeout_error("Ada Sample"), "timeout"),
+            (SdkError::response_error("Ada Sample", ()), "unreadable answer"),
+            (SdkError::construction_failure("Ada Sample"), "request not built"),
+            (not_sent(ConnectorError::timeout("Ada Sample".into())), "timeout"),
+            (not_sent(ConnectorError::io("Ada Sample".into())), "no connection"),
+            (not_sent(ConnectorError::io(Refused::Open.into())), "circuit open"),
+            (not_sent(ConnectorError::timeout(Refused::Late.into())), "deadline passed"),
+            (not_sent(ConnectorError::other(Refused::Spent.into(), None)), "retry budget spent"),
+        ];
+        for (failure, word) in failures {
+            assert_eq!(cause(&failure).as_str(), word, "{failure:?}");
+            let expected = Error::Unavailable { service: "dynamodb", cause: Cause::code(word) };
+            assert_eq!(format!("{:?}", unavailable("dynamodb")(failure)), format!("{expected:?}"));
+        }
+    }
+}

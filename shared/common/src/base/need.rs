@@ -1,0 +1,125 @@
+//! What a function declares that it needs beyond what every function does.
+
+/// Something that an endpoint's role may do beyond what every endpoint does (touch its session, read its tenant's gate,
+/// write an audit event). `template.yaml`'s IAM is written from it, and a handler that uses what is not declared does
+/// not compile:
+/// ```
+/// # use common::{Action, AnyEndpoint, Data, Endpoint, Need, Operation, Permit, PlatformResource, Result, Route, Sample, Scope};
+/// struct Writes;
+/// impl Operation for Writes {
+///     const NEEDS: &'static [Need] = &[Need::Write];
+/// #   const NAME: &'static str = "writes";
+/// #   const SUMMARY: &'static str = "Writes";
+/// #   const ROUTE: Route = Route::post("/v1/writes");
+/// #   const DATA: Data = Data::NoPhi;
+/// #   const SAMPLE: Sample = Sample::NONE;
+/// #   type Input = ();
+/// #   type Output = ();
+///     // …
+/// }
+/// impl Endpoint for Writes {
+/// #   const ACTION: Action = Action("write");
+/// #   type Target = PlatformResource;
+/// #   async fn target(scope: &Scope<'_, Self>, (): &()) -> Result<PlatformResource> {
+/// #       Ok(scope.platform())
+/// #   }
+///     async fn handle(cx: &mut Permit<'_, Self>, (): ()) -> Result<()> {
+///         cx.changes();
+///         Ok(())
+///     }
+///     // …
+/// }
+/// # static WRITES: AnyEndpoint = AnyEndpoint::tenant::<Writes>("doc", "Writes");
+/// # fn main() {
+/// #   println!("{:?}", WRITES);
+/// # }
+/// ```
+/// ```compile_fail,E0080
+/// # use common::{Action, AnyEndpoint, Data, Endpoint, Need, Operation, Permit, PlatformResource, Result, Route, Sample, Scope};
+/// # struct Writes;
+/// # impl Operation for Writes {
+/// const NEEDS: &'static [Need] = &[Need::Read];
+/// #   const NAME: &'static str = "writes";
+/// #   const SUMMARY: &'static str = "Writes";
+/// #   const ROUTE: Route = Route::post("/v1/writes");
+/// #   const DATA: Data = Data::NoPhi;
+/// #   const SAMPLE: Sample = Sample::NONE;
+/// #   type Input = ();
+/// #   type Output = ();
+/// # }
+/// # impl Endpoint for Writes {
+/// #   const ACTION: Action = Action("write");
+/// #   type Target = PlatformResource;
+/// #   async fn target(scope: &Scope<'_, Self>, (): &()) -> Result<PlatformResource> {
+/// #       Ok(scope.platform())
+/// #   }
+/// #   async fn handle(cx: &mut Permit<'_, Self>, (): ()) -> Result<()> {
+/// #       cx.changes();
+/// #       Ok(())
+/// #   }
+/// # }
+/// # static WRITES: AnyEndpoint = AnyEndpoint::tenant::<Writes>("doc", "Writes");
+/// # fn main() {
+/// #   println!("{:?}", WRITES);
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Need {
+    /// Read business items.
+    Read,
+    /// Change business items. Includes reading them.
+    Write,
+    /// Unwrap the tenant's branch key: seal and open.
+    Seal,
+    /// Unwrap the tenant's search key: search tokens and cursors.
+    Search,
+    /// Start, refresh and end sessions.
+    Sessions,
+    /// Try the codes of somebody's second factor.
+    SecondFactor,
+    /// Ask Cognito about a password or a refresh token.
+    SignIn,
+    /// Keep Cognito, the directory of users and the claims to e-mails in line with memberships.
+    Directory,
+    /// Set passwords in Cognito, and find accounts by their e-mail's token.
+    Passwords,
+    /// See which tenants there are, and what is due in them.
+    Tenants,
+    /// Put messages into our own queues.
+    Enqueue,
+    /// Ask the carrier: its secret, the token and the gate that all functions share.
+    Carrier,
+    /// Send mail, through the gate that all functions share.
+    Mail,
+    /// Send to open sockets, and close them.
+    Push,
+    /// Seal the audit log: unsealed events, segments, heads.
+    SealLog,
+    /// Read the sealed audit log.
+    ReadLog,
+    /// Sign the audit log's checkpoints.
+    SignLog,
+    /// See which checkpoints the bucket keeps, whatever the table says.
+    ListLog,
+    /// Take events out of the outbox, or have them told again.
+    Outbox,
+    /// See how the gates stand that all functions share.
+    Gates,
+    /// Make a tenant's keys.
+    TenantKeys,
+    /// Put messages back into their queues that waited while their tenant was stopped.
+    Waiting,
+}
+
+pub(crate) const fn declares(needs: &[Need], wanted: Need) -> bool {
+    let mut i = 0;
+    while i < needs.len() {
+        let same = needs[i] as u8 == wanted as u8;
+        let includes = matches!((needs[i], wanted), (Need::Write, Need::Read));
+        if same || includes {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
