@@ -10,7 +10,7 @@ use crate::{
         telemetry::{CorrelationId, LogValue, WideEvent},
     },
     identity::{Membership, membership, tenant},
-    request::{Deps, Reader, permit},
+    request::{Deps, Reader},
     store::{
         Envelope, Event, TableQuery,
         changes::Changes,
@@ -125,7 +125,7 @@ macro_rules! scoped {
             pub async fn search_token(&self, field: &'static str, normalised: &str) -> Result<SearchToken> {
                 const { assert!(declares(B::NEEDS, Need::Search), "makes search tokens: add Need::Search to NEEDS") }
                 let Ground { deps, tenant, .. } = self.ground;
-                Ok(deps.keyring.search(*tenant).await?.field(&tenant.to_string(), field).token(normalised))
+                deps.keyring.of(*tenant).search_token(field, normalised).await
             }
         }
     };
@@ -155,7 +155,7 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// 503 where the tenant's key is not in memory and KMS does not answer.
     pub async fn seal<T: SealedFields>(&self, record: &str, fields: &T) -> Result<Sealed<T>> {
         const { assert!(declares(B::NEEDS, Need::Seal), "seals PHI: add Need::Seal to NEEDS") }
-        permit::seal(self.ground.deps, self.ground.tenant, record, fields).await
+        self.ground.deps.keyring.of(self.ground.tenant).seal(record, fields).await
     }
     /// Seals a record's PHI in place of what was sealed `before`, which may hold what this version does not know.
     ///
@@ -163,7 +163,7 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// 503 as [`seal`](Self::seal); internal where the record before does not open.
     pub async fn reseal<T: SealedFields>(&self, record: &str, fields: &T, before: &Sealed<T>) -> Result<Sealed<T>> {
         const { assert!(declares(B::NEEDS, Need::Seal), "seals PHI: add Need::Seal to NEEDS") }
-        permit::reseal(self.ground.deps, self.ground.tenant, record, fields, before).await
+        self.ground.deps.keyring.of(self.ground.tenant).reseal(record, fields, before).await
     }
     /// Opens a record's PHI. It stays in the system, so nothing is disclosed.
     ///
@@ -171,7 +171,7 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// 503 as [`seal`](Self::seal); internal where the record does not open.
     pub async fn open<T: SealedFields>(&self, record: &str, sealed: &Sealed<T>) -> Result<T> {
         const { assert!(declares(B::NEEDS, Need::Seal), "opens PHI: add Need::Seal to NEEDS") }
-        permit::open(self.ground.deps, self.ground.tenant, record, sealed).await
+        self.ground.deps.keyring.of(self.ground.tenant).open(record, sealed).await
     }
     /// A member of the tenant, if there is one of that id.
     ///

@@ -17,7 +17,7 @@ use crate::{
     background::{Background, Delivery, Schedule, Tick},
     base::{Config, Error, Need, Result, TenantId, Timestamp, error::Cause, need::declares},
     identity::PoolSecret,
-    request::{Deps, permit},
+    request::Deps,
     store::{
         dynamodb::{Db, Update},
         item::{Key, Row, Table},
@@ -272,14 +272,14 @@ impl AskCarrier<'_> {
     async fn open(&self, row: &Row, generation: i64) -> Result<Option<Held>> {
         let sealed =
             Sealed::<TokenAtRest>::from_bytes(row.bytes("sealed")?.to_vec()).map_err(|_| Error::internal("carrier token"))?;
-        let opened = permit::open(self.deps, TenantId::PLATFORM, token_key().place(), &sealed).await?;
+        let opened = self.deps.keyring.of(TenantId::PLATFORM).open(token_key().place(), &sealed).await?;
         let ends_at = instant(Timestamp::from_millis(row.number("ends_at")?));
         Ok(Token::new(opened.token.0.into(), ends_at).ok().map(|token| Held { token, generation }))
     }
 
     async fn store(&self, held: &Held) -> Result<()> {
         let secret = TokenAtRest { token: PoolSecret(held.token.expose().to_owned()) };
-        let sealed = permit::seal(self.deps, TenantId::PLATFORM, token_key().place(), &secret).await?;
+        let sealed = self.deps.keyring.of(TenantId::PLATFORM).seal(token_key().place(), &secret).await?;
         let ends_at = held.token.expires_at().as_millisecond();
         let update = Update {
             expression: "SET sealed = :sealed, ends_at = :ends, generation = :next, expires_at = :expires REMOVE lease_until",

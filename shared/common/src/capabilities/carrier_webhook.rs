@@ -81,8 +81,8 @@ impl AskCarrier<'_> {
 
 /// Names a number without holding it.
 async fn partition(deps: &Deps, number: &Number) -> Result<String> {
-    let key = deps.keyring.search(TenantId::PLATFORM).await?;
-    Ok(format!("WATCH#{}", key.field(&TenantId::PLATFORM.to_string(), "carrier.number").token(number.expose())))
+    let token = deps.keyring.of(TenantId::PLATFORM).search_token("carrier.number", number.expose()).await?;
+    Ok(format!("WATCH#{token}"))
 }
 
 impl<E: PublicEndpoint> Public<'_, E> {

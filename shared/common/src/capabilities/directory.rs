@@ -77,8 +77,7 @@ impl Directory<'_> {
     /// 503 where DynamoDB or, for the e-mail's token, KMS does not answer.
     pub async fn claim(&self, user: UserId, email: &Email) -> Result<bool> {
         let (db, platform) = (&self.deps.db, TenantId::PLATFORM);
-        let search = self.deps.keyring.search(platform).await?;
-        let token = search.field(&platform.to_string(), EMAIL_FIELD).token(&email.normalised());
+        let token = self.deps.keyring.of(platform).search_token(EMAIL_FIELD, &email.normalised()).await?;
         for _ in 0..TRIES {
             if db.get(platform, Table::Records, &membership::directory_key(user)).await?.is_some() {
                 return Ok(true);

@@ -8,7 +8,7 @@ use crate::{
         Membership,
         membership::{self, MemberPii},
     },
-    request::{Deps, Permit, Platform, permit},
+    request::{Deps, Permit, Platform},
     store::{
         Event,
         changes::Changes,
@@ -53,7 +53,7 @@ async fn invite(deps: &Deps, tenant: TenantId, now: Timestamp, changes: &mut Cha
         mfa_enrolled: false,
         created_at: now,
         version: Version::FIRST.0,
-        pii: permit::seal(deps, tenant, &Membership::place(user), &pii).await?,
+        pii: deps.keyring.of(tenant).seal(&Membership::place(user), &pii).await?,
     };
     changes.create(member.clone().into_item()?, Error::internal("user id"));
     changes.create(Item::new(membership::entry_key(user)), Error::internal("user id"));

@@ -81,9 +81,7 @@ fn key(token: &SearchToken) -> Key {
 }
 
 async fn token(deps: &Deps, address: &Email) -> Result<SearchToken> {
-    let platform = TenantId::PLATFORM;
-    let search = deps.keyring.search(platform).await?;
-    Ok(search.field(&platform.to_string(), EMAIL_FIELD).token(&address.normalised()))
+    deps.keyring.of(TenantId::PLATFORM).search_token(EMAIL_FIELD, &address.normalised()).await
 }
 
 /// Whether no mail of this kind goes to an address.

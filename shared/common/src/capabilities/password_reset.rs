@@ -11,7 +11,7 @@ use crate::{
     base::{Error, Need, Result, TenantId, UserId, digest::hash, need::declares},
     capabilities::members,
     identity::{EndReason, MemberPii, Membership, membership, open_sessions, sign_in_epoch},
-    request::{Public, PublicEndpoint, permit},
+    request::{Public, PublicEndpoint},
     store::{
         DomainEvent,
         changes::{Condition, Ending},
@@ -49,7 +49,7 @@ impl<B: Background> Delivery<'_, B> {
         let (tenant, user) = (claim.parse("tenant_id")?, claim.parse("user_id")?);
         let member = membership::of(&deps.db, tenant, user).await?.filter(|member| member.active);
         let Some(member) = member else { return Ok(None) };
-        let MemberPii { email, .. } = permit::open(deps, tenant, &Membership::place(user), &member.pii).await?;
+        let MemberPii { email, .. } = deps.keyring.of(tenant).open(&Membership::place(user), &member.pii).await?;
         Ok(Some(Addressee { tenant, user, email }))
     }
 

@@ -10,7 +10,7 @@ use crate::{
         refresh_token::GRACE,
         session,
     },
-    request::{Operation, Public, PublicEndpoint, permit, pipeline, public::Known},
+    request::{Operation, Public, PublicEndpoint, pipeline, public::Known},
     store::{
         changes::Ending,
         dynamodb::Update,
@@ -232,11 +232,11 @@ impl<E: PublicEndpoint> Public<'_, E> {
 
     async fn open_beside<T: SealedFields>(&self, token: &RefreshToken, sealed: &[u8]) -> Result<T> {
         let sealed = Sealed::from_bytes(sealed.to_vec()).map_err(|_| Error::internal("refresh item"))?;
-        permit::open(self.deps, token.tenant, session::refresh_key(token.session).place(), &sealed).await
+        self.deps.keyring.of(token.tenant).open(session::refresh_key(token.session).place(), &sealed).await
     }
 
     async fn seal_beside<T: SealedFields>(&self, tenant: TenantId, session: SessionId, fields: &T) -> Result<Vec<u8>> {
-        Ok(permit::seal(self.deps, tenant, session::refresh_key(session).place(), fields).await?.into_bytes())
+        Ok(self.deps.keyring.of(tenant).seal(session::refresh_key(session).place(), fields).await?.into_bytes())
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
         second_factor::{ACTIVE, PENDING, forgive, key, pending, take_try},
         session,
     },
-    request::{Permit, Public, permit},
+    request::{Permit, Public},
     store::{
         changes::{Condition, Edit, Ending, Op},
         item::Table,
@@ -32,7 +32,7 @@ impl<E: crate::request::Endpoint> Permit<'_, E> {
     /// 503 where the tenant's key is not in memory and KMS does not answer.
     pub async fn open_second_factor<T: SealedFields>(&self, factor: &SecondFactor) -> Result<T> {
         const { assert!(declares(E::NEEDS, Need::Seal), "opens a second factor: add Need::Seal to NEEDS") }
-        permit::open(self.inner.context.deps, factor.tenant, key(factor.user).place(), &factor.read_sealed()?).await
+        self.inner.context.deps.keyring.of(factor.tenant).open(key(factor.user).place(), &factor.read_sealed()?).await
     }
 
     /// Begins to enrol: an authenticator that counts for nothing until its first code is given. The commit is 409
@@ -100,7 +100,7 @@ impl<E: crate::request::PublicEndpoint> Public<'_, E> {
     /// 503 where the tenant's key is not in memory and KMS does not answer.
     pub async fn open_second_factor<T: SealedFields>(&self, factor: &SecondFactor) -> Result<T> {
         const { assert!(declares(E::NEEDS, Need::Seal), "opens a second factor: add Need::Seal to NEEDS") }
-        permit::open(self.deps, factor.tenant, key(factor.user).place(), &factor.read_sealed()?).await
+        self.deps.keyring.of(factor.tenant).open(key(factor.user).place(), &factor.read_sealed()?).await
     }
 
     /// Uses it up, with whatever else this request writes.

@@ -3,7 +3,6 @@
 use crate::{
     background::{Background, CONTENDED, Delivery},
     base::{Need, Result, TenantId, TenantKeyMode, need::declares},
-    request::permit,
 };
 use phi::{Sealed, SealedFields};
 
@@ -37,6 +36,6 @@ impl<B: Background> Delivery<'_, B> {
     pub async fn open_platforms<T: SealedFields>(&self, record: &str, sealed: &Sealed<T>) -> Result<T> {
         const { assert!(declares(B::NEEDS, Need::TenantKeys), "founds a tenant: add Need::TenantKeys to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Seal), "opens records: add Need::Seal to NEEDS") }
-        permit::open(self.ground.deps, TenantId::PLATFORM, record, sealed).await
+        self.ground.deps.keyring.of(TenantId::PLATFORM).open(record, sealed).await
     }
 }

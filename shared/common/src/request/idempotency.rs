@@ -25,7 +25,7 @@ use crate::{
         item::{Item, Key, Row, Table},
     },
 };
-use phi::{FieldNumber, Place, SealedBytes};
+use phi::{FieldNumber, SealedBytes};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -146,13 +146,7 @@ impl Claim {
             redacted: context.trace.with(|t| t.redacted.iter().map(ToString::to_string).collect()),
         };
         let bytes = serde_json::to_vec(&answer).map_err(|_| Error::internal("idempotency"))?;
-        let tenant_text = tenant.to_string();
-        let key = deps.keyring.current(tenant).await?;
-        let sealed = key.sealer(&self.place(&tenant_text)).and_then(|mut sealer| {
-            sealer.field(ANSWER, &bytes)?;
-            sealer.finish()
-        });
-        sealed.map(SealedBytes::into_vec).map_err(|_| Error::internal("idempotency"))
+        deps.keyring.of(tenant).seal_bytes(TABLE, self.key.place(), ANSWER, &bytes).await
     }
 
     /// Whether `row` is of this request and authority. A record that says nothing of a membership was written by an older version,
@@ -181,10 +175,7 @@ impl Claim {
         }
         let Some(sealed) = row.maybe_bytes("sealed") else { return Err(Error::conflict("already_issued", self.issued_again)) };
         let sealed = SealedBytes::parse(sealed.to_vec()).map_err(|_| Error::internal("idempotency"))?;
-        let key = deps.keyring.branch(tenant, sealed.key_version()).await?;
-        let tenant_text = tenant.to_string();
-        let opened = key.opener(&self.place(&tenant_text), &sealed).and_then(|o| o.field(ANSWER));
-        let bytes = opened.ok().flatten().ok_or(Error::internal("idempotency"))?;
+        let bytes = deps.keyring.of(tenant).open_bytes(TABLE, self.key.place(), ANSWER, &sealed).await?;
         let answer: Answer = serde_json::from_slice(&bytes).map_err(|_| Error::internal("idempotency"))?;
         context.trace.with(|t| {
             t.aimed_at.clear();
@@ -200,10 +191,6 @@ impl Claim {
         }
         response.set("idempotency-replayed", "true");
         Ok(Some(response))
-    }
-
-    fn place<'a>(&'a self, tenant: &'a str) -> Place<'a> {
-        Place { tenant, table: TABLE, record: self.key.place() }
     }
 }
 

@@ -2,14 +2,11 @@
 //! cannot commit.
 
 use crate::{
-    base::{
-        Error, Need, Principal, Result, TenantId, Timestamp, error::AuthFailure, need::declares,
-        telemetry::LogValue,
-    },
+    base::{Error, Need, Principal, Result, TenantId, Timestamp, error::AuthFailure, need::declares, telemetry::LogValue},
     identity::{Membership, Tenant, membership, session_end::EndReason, tenant},
     policy::{Action, Resource},
     request::{
-        Deps, IfMatch, Operation,
+        IfMatch, Operation,
         headers::Header,
         if_match::Wanted,
         scope::{Context, Reader},
@@ -201,7 +198,7 @@ macro_rules! work {
             /// 503 as [`seal`](Self::seal); internal where the record before does not open.
             pub async fn reseal<T: SealedFields>(&self, record: &str, fields: &T, before: &Sealed<T>) -> Result<Sealed<T>> {
                 const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "seals PHI: add Need::Seal to NEEDS") }
-                reseal(self.inner.context.deps, self.inner.context.tenant, record, fields, before).await
+                self.inner.context.deps.keyring.of(self.inner.context.tenant).reseal(record, fields, before).await
             }
             /// Opens a record's PHI, and puts its fields on the audit record as disclosed.
             ///
@@ -225,7 +222,7 @@ macro_rules! work {
             /// 503 as [`seal`](Self::seal).
             pub async fn unlock(&self) -> Result<()> {
                 const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "unwraps the branch key: add Need::Seal to NEEDS") }
-                self.inner.context.deps.keyring.current(self.inner.context.tenant).await.map(drop)
+                self.inner.context.deps.keyring.of(self.inner.context.tenant).unlock().await
             }
             /// The search token of a normalised value of `field`.
             ///
@@ -327,11 +324,11 @@ impl Effects {
 
 impl Work<'_> {
     async fn seal<T: SealedFields>(&self, record: &str, fields: &T) -> Result<Sealed<T>> {
-        seal(self.context.deps, self.context.tenant, record, fields).await
+        self.context.deps.keyring.of(self.context.tenant).seal(record, fields).await
     }
 
     async fn open<T: SealedFields>(&self, record: &str, sealed: &Sealed<T>) -> Result<T> {
-        let opened = open(self.context.deps, self.context.tenant, record, sealed).await?;
+        let opened = self.context.deps.keyring.of(self.context.tenant).open(record, sealed).await?;
         self.context.trace.with(|t| {
             for field in T::FIELDS {
                 if !t.disclosed.iter().any(|name| name == field.name) {
@@ -359,7 +356,7 @@ impl Work<'_> {
 
     async fn search_token(&self, field: &'static str, normalised: &str) -> Result<SearchToken> {
         let Context { deps, tenant, .. } = self.context;
-        Ok(deps.keyring.search(*tenant).await?.field(&tenant.to_string(), field).token(normalised))
+        deps.keyring.of(*tenant).search_token(field, normalised).await
     }
 
     fn check_version<E: Operation>(&self, current: Version) -> Result<()> {
@@ -370,27 +367,4 @@ impl Work<'_> {
             Some(value) => Wanted::parse(value.to_str().unwrap_or_default())?.check(current),
         }
     }
-}
-
-pub(crate) async fn seal<T: SealedFields>(deps: &Deps, tenant: TenantId, record: &str, fields: &T) -> Result<Sealed<T>> {
-    let key = deps.keyring.current(tenant).await?;
-    Sealed::seal(fields, &key, &tenant.to_string(), record).map_err(|_| Error::internal("seal"))
-}
-
-pub(crate) async fn reseal<T: SealedFields>(
-    deps: &Deps,
-    tenant: TenantId,
-    record: &str,
-    fields: &T,
-    before: &Sealed<T>,
-) -> Result<Sealed<T>> {
-    let (old, key) = (deps.keyring.branch(tenant, before.key_version()).await?, deps.keyring.current(tenant).await?);
-    let tenant = tenant.to_string();
-    let opener = before.opener(&old, &tenant, record).map_err(|_| Error::internal("open"))?;
-    Sealed::reseal(fields, &opener, &key, &tenant, record).map_err(|_| Error::internal("seal"))
-}
-
-pub(crate) async fn open<T: SealedFields>(deps: &Deps, tenant: TenantId, record: &str, sealed: &Sealed<T>) -> Result<T> {
-    let key = deps.keyring.branch(tenant, sealed.key_version()).await?;
-    sealed.open(&key, &tenant.to_string(), record).map_err(|_| Error::internal("open"))
 }

@@ -21,7 +21,7 @@ use crate::{
         session_end, sign_in_epoch,
     },
     policy::{Action, Circumstances, Resource},
-    request::{Deps, Operation, PublicEndpoint, http::Request, network_limit, permit},
+    request::{Deps, Operation, PublicEndpoint, http::Request, network_limit},
     store::{
         RateLimit,
         changes::{Condition, Ending, Op},
@@ -167,8 +167,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
     /// 503 where the key is not in memory and KMS does not answer.
     pub async fn platform_token(&self, field: &'static str, normalised: &str) -> Result<String> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Search), "makes search tokens: add Need::Search to NEEDS") }
-        let key = self.deps.keyring.search(TenantId::PLATFORM).await?;
-        Ok(key.field(&TenantId::PLATFORM.to_string(), field).token(normalised).to_string())
+        Ok(self.deps.keyring.of(TenantId::PLATFORM).search_token(field, normalised).await?.to_string())
     }
 
     /// # Errors
@@ -240,7 +239,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         let lifetime = gate.settings.lifetime();
         let token = RefreshToken::new(member.tenant, member.user, id);
         let secret = PoolToken { token: PoolSecret(pool_refresh.to_owned()) };
-        let sealed = permit::seal(self.deps, member.tenant, session::refresh_key(id).place(), &secret).await?;
+        let sealed = self.deps.keyring.of(member.tenant).seal(session::refresh_key(id).place(), &secret).await?;
         let idle = gate.settings.idle(self.deps.config.session_idle);
         let session = self.session(member, id, mfa_at, (lifetime, idle));
         let refresh = Refresh {
@@ -311,7 +310,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "keeps a pending sign-in: add Need::Sessions to NEEDS") }
         const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "seals a pending sign-in: add Need::Seal to NEEDS") }
         let key = pending_key(&handle);
-        let sealed = permit::seal(self.deps, TenantId::PLATFORM, key.place(), secret).await?;
+        let sealed = self.deps.keyring.of(TenantId::PLATFORM).seal(key.place(), secret).await?;
         let item = Item::new(key)
             .bytes("sealed", sealed.into_bytes())
             .number("tries", 0)
@@ -404,7 +403,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         self.vouched = true;
         self.began = Timestamp::from_millis(row.number("began")?);
         let sealed = Sealed::from_bytes(row.bytes("sealed")?.to_vec()).map_err(|_| Error::internal("pending sign-in"))?;
-        permit::open(self.deps, TenantId::PLATFORM, key.place(), &sealed).await
+        self.deps.keyring.of(TenantId::PLATFORM).open(key.place(), &sealed).await
     }
 
     /// Ends a suspended sign-in that was answered: of two answers, one does.

@@ -15,7 +15,6 @@ use crate::{
     policy::{Circumstances, PlatformResource},
     request::{Deps, http::Request, idempotency::Claim},
     store::{
-        cursor,
         dynamodb::Query,
         item::{Key, Row, Table},
     },
@@ -159,15 +158,14 @@ impl<'a> Reader<'a> {
     /// 422 `invalid_cursor`; 503 where DynamoDB or, for a first cursor, KMS does not answer.
     pub async fn page(&self, query: &Query, cursor: Option<&str>) -> Result<(Vec<Row>, Option<String>)> {
         let Self { deps, tenant, .. } = *self;
-        let name = tenant.to_string();
         let from = match cursor {
             None => None,
-            Some(cursor) => Some(cursor::open(cursor, &*deps.keyring.search(tenant).await?, &name, query)?),
+            Some(cursor) => Some(deps.keyring.of(tenant).open_cursor(cursor, query).await?),
         };
         let page = deps.db.query(tenant, query, from).await?;
         let next = match page.next {
             None => None,
-            Some(position) => Some(cursor::seal(&position, &*deps.keyring.search(tenant).await?, &name, query)?),
+            Some(position) => Some(deps.keyring.of(tenant).seal_cursor(&position, query).await?),
         };
         Ok((page.rows, next))
     }

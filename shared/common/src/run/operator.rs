@@ -21,7 +21,7 @@ use crate::{
         open_sessions, second_factor, sign_in_epoch,
         tenant::{self, BaaTerm, Tenant, TenantStatus},
     },
-    request::{Deps, permit},
+    request::Deps,
     store::{
         changes::{Condition, Edit, Ending, Op},
         dynamodb::Query,
@@ -301,14 +301,13 @@ impl<'a> Operator<'a> {
     /// # Errors
     /// 503 where the tenant's key is not in memory and KMS does not answer.
     pub async fn seal_authenticator<T: SealedFields>(&self, tenant: TenantId, user: UserId, sealed: &T) -> Result<Sealed<T>> {
-        permit::seal(self.deps, tenant, &second_factor::place(user), sealed).await
+        self.deps.keyring.of(tenant).seal(&second_factor::place(user), sealed).await
     }
 
     /// The token by which an e-mail is claimed, and whose it is.
     async fn claim(&self, email: &Email) -> Result<(SearchToken, Option<(TenantId, UserId)>)> {
         let platform = TenantId::PLATFORM;
-        let search = self.deps.keyring.search(platform).await?;
-        let token = search.field(&platform.to_string(), EMAIL_FIELD).token(&email.normalised());
+        let token = self.deps.keyring.of(platform).search_token(EMAIL_FIELD, &email.normalised()).await?;
         let row = self.deps.db.get(platform, Table::Records, &membership::email_key(token)).await?;
         let owner = row.map(|row| Ok::<_, Error>((row.parse("tenant_id")?, row.parse("user_id")?))).transpose()?;
         Ok((token, owner))
@@ -335,7 +334,7 @@ impl<'a> Operator<'a> {
             mfa_enrolled: false,
             created_at: now,
             version: 1,
-            pii: permit::seal(self.deps, tenant, &Membership::place(user), &pii).await?,
+            pii: self.deps.keyring.of(tenant).seal(&Membership::place(user), &pii).await?,
         };
         let administers = admin_count::counts(membership.has_arrived(), &membership.grants);
         let (member, (directory, claim)) = (membership.into_item()?, membership::in_directory(user, tenant, token));

@@ -95,20 +95,20 @@ impl Keyring {
     }
 
     /// The branch key under which `tenant`'s records are sealed now.
-    pub(crate) async fn current(&self, tenant: TenantId) -> Result<Arc<BranchKey>> {
+    pub(super) async fn current(&self, tenant: TenantId) -> Result<Arc<BranchKey>> {
         let newest = |rows: &[Wrapped]| rows.iter().filter(|w| w.purpose == Use::Branch).max_by_key(|w| w.version).cloned();
         let (entry, wrapped) = self.find(tenant, newest, "no branch key").await?;
         self.unwrap_branch(tenant, &entry, &wrapped).await
     }
 
     /// The branch key that sealed a record, by its version.
-    pub(crate) async fn branch(&self, tenant: TenantId, version: KeyVersion) -> Result<Arc<BranchKey>> {
+    pub(super) async fn branch(&self, tenant: TenantId, version: KeyVersion) -> Result<Arc<BranchKey>> {
         let that = |rows: &[Wrapped]| rows.iter().find(|w| w.purpose == Use::Branch && w.version == version).cloned();
         let (entry, wrapped) = self.find(tenant, that, "unknown key version").await?;
         self.unwrap_branch(tenant, &entry, &wrapped).await
     }
 
-    pub(crate) async fn search(&self, tenant: TenantId) -> Result<Arc<SearchKey>> {
+    pub(super) async fn search(&self, tenant: TenantId) -> Result<Arc<SearchKey>> {
         let that = |rows: &[Wrapped]| rows.iter().find(|w| w.purpose == Use::Search).cloned();
         let (entry, wrapped) = self.find(tenant, that, "no search key").await?;
         self.count(&entry.search);

@@ -9,6 +9,7 @@ pub(crate) mod outbox;
 pub(crate) mod quotas;
 pub(crate) mod rate_limit;
 pub(crate) mod shared_breaker;
+pub(crate) mod tenant_key;
 pub(crate) mod tenant_quota;
 pub(crate) mod transaction;
 

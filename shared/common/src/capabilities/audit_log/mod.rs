@@ -18,7 +18,7 @@ use crate::{
     base::{Error, EventId, Need, Result, TenantId, Timestamp, need::declares, telemetry::CorrelationId},
     request::{Deps, Endpoint, Permit, scope::Context},
     store::{
-        Row, cursor,
+        Row,
         dynamodb::{Position, Query},
         item::{Key, Table},
     },
@@ -84,12 +84,7 @@ impl<'a, E: Endpoint> Permit<'a, E> {
         const { assert!(declares(E::NEEDS, Need::Search), "seals cursors: add Need::Search to NEEDS") }
         let Context { deps, tenant, .. } = self.inner.context;
         let position = Position(name.to_owned(), sequence.to_string(), String::new());
-        cursor::seal(
-            &position,
-            &*deps.keyring.search(*tenant).await?,
-            &tenant.to_string(),
-            &Query::partition(Table::Ledger, name),
-        )
+        deps.keyring.of(*tenant).seal_cursor(&position, &Query::partition(Table::Ledger, name)).await
     }
 
     /// Where the list `name` goes on, by a cursor of it.
@@ -100,7 +95,7 @@ impl<'a, E: Endpoint> Permit<'a, E> {
         const { assert!(declares(E::NEEDS, Need::Search), "opens cursors: add Need::Search to NEEDS") }
         let Context { deps, tenant, .. } = self.inner.context;
         let query = Query::partition(Table::Ledger, name);
-        let Position(_, sequence, _) = cursor::open(cursor, &*deps.keyring.search(*tenant).await?, &tenant.to_string(), &query)?;
+        let Position(_, sequence, _) = deps.keyring.of(*tenant).open_cursor(cursor, &query).await?;
         sequence.parse().map_err(|_| Error::internal("cursor"))
     }
 }
