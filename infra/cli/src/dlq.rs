@@ -183,7 +183,8 @@ mod tests {
 
     /// SQS hands it out once more, and then nothing.
     fn lies_there(app: &App) {
-        let message = r#"{"Messages": [{"MessageId": "m1", "ReceiptHandle": "r1", "Body": "{}"}]}"#;
+        let message = r#"{"Messages": [{"MessageId": "m1", "ReceiptHandle": "r1", "Body": "{}",
+            "Attributes": {"MessageGroupId": "g1", "MessageDeduplicationId": "d1"}}]}"#;
         app.wire().fail("ReceiveMessage", 0, 1, Fault::Says(200, message));
         app.wire().fail("ReceiveMessage", 0, 100, Fault::Says(200, "{}"));
         app.wire().fail("ChangeMessageVisibilityBatch", 0, 100, Fault::Says(200, r#"{"Successful": [], "Failed": []}"#));
@@ -206,6 +207,22 @@ mod tests {
         assert!(listed.exit == 0 && listed.text.contains("m1") && listed.text.contains("does_not_fit"), "{listed:?}");
         assert_eq!(acts(&app, &common::TenantId::PLATFORM.to_string()).await, ["api.view_dead_letters"]);
         assert_eq!(run(&app, "list no-such-queue").await.exit, 1);
+    }
+
+    /// A test fails at its end for a call that the operator's role does not allow.
+    #[tokio::test]
+    async fn messages_of_every_queue_are_listed_discarded_and_put_back() {
+        let app = App::start().await;
+        for queue in registry::queues() {
+            let name = queue.name;
+            for words in [format!("list {name}"), format!("discard {name} m1 --reason setup-notice"), format!("redrive {name} m1")] {
+                app.wire().heal();
+                lies_there(&app);
+                let no_way_back = words.starts_with("redrive") && Dead::OTHERS.contains(&queue);
+                let outcome = run(&app, &words).await;
+                assert_eq!(outcome.exit, u8::from(no_way_back), "{words}: {}", outcome.text);
+            }
+        }
     }
 
     /// The reason that a consumer left of a message.

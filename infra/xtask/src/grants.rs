@@ -1,10 +1,10 @@
 //! `cargo xtask grants`: which grants of the templates' roles served no call while the tests ran, beside those that are known not to.
-//! With `--write`, the calls of tables that the tests made become the list that roles are written from.
+//! With `--write`, the calls that the tests made become the list that roles are written from.
 
 use crate::{
     Outcome,
     sync::{
-        calls::With,
+        calls::{self, With},
         function::{self, Serves},
     },
     workspace,
@@ -24,7 +24,7 @@ use std::{
 /// The grants that no call of the tests uses, each with its reason.
 const LIST: &str = "policies/unused_grants.txt";
 
-/// The calls of tables that roles are written from.
+/// The calls that roles are written from.
 const CALLS: &str = "policies/calls.txt";
 /// How a role's name ends in the records, where it is a session of the function's tenant role.
 const IN_A_TENANT: &str = " in a tenant";
@@ -35,10 +35,13 @@ const MATRIX: &str = include_str!("../../../policies/matrix.txt");
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Forget what was used so far: run it before `cargo test`
-    #[arg(long, conflicts_with = "write")]
+    #[arg(long, conflicts_with_all = ["add", "write"])]
     forget: bool,
-    /// Write the calls that were made into the list that roles are written from: after a run of all tests only
+    /// Add the calls that were made to the list that roles are written from
     #[arg(long)]
+    add: bool,
+    /// The same, and take out of the list what no call used: after a run of all tests only
+    #[arg(long, conflicts_with = "add")]
     write: bool,
 }
 
@@ -58,8 +61,10 @@ pub(crate) fn run(args: Args) -> Outcome {
     let text = fs::read_to_string(&path)?;
     let list = List::read(&text)?;
     let unlisted: Vec<_> = grants.iter().filter(|grant| !serves(&used, grant) && !list.has(grant)).collect();
-    if args.write {
-        fs::write(workspace::root().join(CALLS), calls(&grants, &used, &list, &fs::read_to_string(workspace::root().join(CALLS))?))?;
+    if args.add || args.write {
+        let path = workspace::root().join(CALLS);
+        let text = list_of_calls(&grants, &used, &list, &fs::read_to_string(&path)?, args.add);
+        fs::write(path, text)?;
         println!("wrote {CALLS}: now run `cargo xtask sync`");
         return Ok(ExitCode::SUCCESS);
     }
@@ -83,8 +88,9 @@ fn used(records: &std::path::Path) -> Result<BTreeSet<Grant>, Box<dyn Error>> {
 
 /// Whether a call used the grant; or the same grant in a tenant, where the platform's own people, messages and items go the same way.
 fn serves(used: &BTreeSet<Grant>, grant: &Grant) -> bool {
-    let twin = || Grant { role: format!("{}{IN_A_TENANT}", grant.role), ..grant.clone() };
-    used.contains(grant) || (works_for_the_platform(&grant.role) && used.contains(&twin()))
+    let (role, _, resource, action) = as_call(grant);
+    let by_twin = || used.iter().any(|other| as_call(other) == (role, With::TenantSession, resource, action));
+    used.contains(grant) || (works_for_the_platform(&grant.role) && by_twin())
 }
 
 /// Whether what the function does in tenants it does for the platform's own tenant too: all do but endpoints that no role of the
@@ -105,27 +111,52 @@ fn is_for_operators(endpoint: &AnyEndpoint) -> bool {
     column.zip(row).is_some_and(|(column, row)| row.get(column + 1).is_some_and(|cell| *cell != "-"))
 }
 
-/// The list of calls anew: those of a grant that served, or that is listed as one without a call. Its comment stays.
-fn calls(grants: &[Grant], used: &BTreeSet<Grant>, list: &List, text: &str) -> String {
+/// A resource as the list of calls names it.
+fn listed_as(resource: &str) -> &str {
+    let bucket = resource.strip_prefix("s3:::${Prefix}-audit-");
+    match (resource, bucket.map(|bucket| bucket.split('/').nth(1))) {
+        ("UserPool", _) => "user_pool",
+        ("CheckpointKey", _) => "checkpoint_key",
+        (_, Some(Some("segments"))) => "audit/segments",
+        (_, Some(Some("checkpoints"))) => "audit/checkpoints",
+        (_, Some(_)) => "audit",
+        // Its name is a hash of what it grants.
+        _ if resource.starts_with("iam:role/${Prefix}-tenant-") => "tenant_role",
+        _ => resource.strip_prefix("dynamodb:table/${Prefix}-").unwrap_or(resource),
+    }
+}
+
+/// A grant as the list of calls has it: the role, how it is used, the resource and the action.
+fn as_call(grant: &Grant) -> (&str, With, &str, &str) {
+    let (role, with) = match grant.role.strip_suffix(IN_A_TENANT) {
+        Some(function) => (function, With::TenantSession),
+        None => (grant.role.as_str(), With::OwnRole),
+    };
+    let action = grant.action.split_once(':').map_or(grant.action.as_str(), |(_, action)| action);
+    (role, with, listed_as(&grant.resource), action)
+}
+
+/// The list of calls anew, of the grants that served, and where `more` of what it has too. Its comment stays.
+fn list_of_calls(grants: &[Grant], used: &BTreeSet<Grant>, list: &List, text: &str, more: bool) -> String {
     let mut calls = BTreeMap::<_, BTreeSet<&str>>::new();
-    let functions: BTreeSet<_> = function::all().iter().map(|function| function.name).collect();
-    let candidates = grants.iter().filter(|grant| serves(used, grant) || list.has(grant)).chain(used);
-    for grant in candidates {
-        let (function, with) = match grant.role.strip_suffix(IN_A_TENANT) {
-            Some(function) => (function, With::TenantSession),
-            None => (grant.role.as_str(), With::OwnRole),
-        };
-        let table = grant.resource.strip_prefix("dynamodb:table/${Prefix}-");
-        let action = grant.action.strip_prefix("dynamodb:");
-        if let (true, Some(table), Some(action)) = (functions.contains(function), table, action) {
-            calls.entry((function, with, table)).or_default().insert(action);
+    for (role, with, (resource, action)) in calls::all().filter(|_| more) {
+        calls.entry((role, with, resource)).or_default().insert(action);
+    }
+    // Where every index is granted, only the record says which was asked.
+    let served = grants.iter().filter(|grant| serves(used, grant) || list.has(grant)).chain(used);
+    for grant in served.filter(|grant| !grant.resource.ends_with("/index/*")) {
+        let (role, with, resource, action) = as_call(grant);
+        // Only of these a role grants what the list of calls has; the others stand in one list.
+        if list.has(grant) && !calls::DECIDED_BY_LIST.iter().any(|decided| resource.starts_with(decided)) {
+            continue;
         }
+        calls.entry((role, with, resource)).or_default().insert(action);
     }
     let mut lines: Vec<_> = text.lines().filter(|line| line.starts_with('#')).map(str::to_owned).collect();
     lines.push(String::new());
-    for ((function, with, table), actions) in calls {
+    for ((role, with, resource), actions) in calls {
         let actions: Vec<_> = actions.into_iter().collect();
-        lines.push(format!("{function} {} {table} {}", with.as_str(), actions.join(" ")));
+        lines.push(format!("{role} {} {resource} {}", with.as_str(), actions.join(" ")));
     }
     lines.join("\n") + "\n"
 }
@@ -184,10 +215,17 @@ fn like(pattern: &str, text: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// A grant that neither list has is one that nobody has seen in use, nor argued.
     #[test]
-    fn each_grant_that_is_listed_as_unused_is_granted() {
+    fn each_grant_is_in_the_list_of_calls_or_among_the_unused_with_a_reason() {
         let text = fs::read_to_string(workspace::root().join(LIST)).unwrap();
         let (grants, list) = (granted().unwrap(), List::read(&text).unwrap());
+        let called: BTreeSet<_> = calls::all().map(|(role, with, (resource, action))| (role, with, resource, action)).collect();
+        let unknown: Vec<_> = grants.iter().filter(|grant| !called.contains(&as_call(grant)) && !list.has(grant)).map(line).collect();
+        assert!(unknown.is_empty(), "neither in {CALLS} nor in {LIST}:\n{}", unknown.join("\n"));
+        let granted: BTreeSet<_> = grants.iter().map(as_call).collect();
+        let stale: Vec<_> = called.difference(&granted).collect();
+        assert!(stale.is_empty(), "no role grants what {CALLS} lists: {stale:?}");
         let stale: Vec<_> = list.0.iter().filter(|line| !grants.iter().any(|grant| covers(line, grant))).collect();
         assert!(stale.is_empty(), "no role grants what {LIST} lists: {stale:?}");
     }

@@ -1,5 +1,5 @@
-//! The calls of tables that each function makes, as `policies/calls.txt` lists them. A role grants what its function's needs
-//! allow and the list names, so that a role is as narrow as the calls that the tests have seen.
+//! The calls that each role makes, as `policies/calls.txt` lists them. A function's role grants what the function's needs allow and,
+//! of tables, the user pool and the audit log, the list names: it is as narrow as the calls that the tests have seen.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
@@ -28,7 +28,7 @@ impl With {
     }
 }
 
-/// One call: `records` or `records/index/due`, and `Query`.
+/// One call: `records`, `records/index/due`, `user_pool`, `audit/segments`, … and the action without its service.
 pub(crate) type Call = (&'static str, &'static str);
 
 #[derive(Debug)]
@@ -36,30 +36,65 @@ struct List(BTreeSet<(&'static str, With, Call)>);
 
 impl List {
     /// # Panics
-    /// If a line is not a function, `own` or `tenant`, a table and its actions: the list is part of this program.
+    /// If a line is not a function, `own` or `tenant`, a resource and its actions: the list is part of this program.
     fn read(text: &'static str) -> Self {
         let mut list = BTreeSet::new();
         for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let mut words = line.split_whitespace();
-            let (function, with, table) = (words.next(), words.next(), words.next());
+            let (function, with, resource) = (words.next(), words.next(), words.next());
             let with = With::ALL.into_iter().find(|it| Some(it.as_str()) == with);
-            let (Some(function), Some(with), Some(table)) = (function, with, table) else {
+            let (Some(function), Some(with), Some(resource)) = (function, with, resource) else {
                 panic!("policies/calls.txt: `{line}`");
             };
-            list.extend(words.map(|action| (function, with, (table, action))));
+            list.extend(words.map(|action| (function, with, (resource, action))));
         }
         Self(list)
     }
 }
 
-/// The listed calls of a function; nothing where the list does not know the function, whose role then grants all that its needs allow.
-pub(crate) fn of(function: &str, with: With) -> Option<BTreeSet<Call>> {
-    let known = LIST.0.iter().any(|(name, ..)| *name == function);
-    known.then(|| LIST.0.iter().filter(|(name, by, _)| *name == function && *by == with).map(|(.., call)| *call).collect())
+/// The calls of a function that its role is to grant, of those that its needs allow.
+#[derive(Debug)]
+pub(crate) enum Calls {
+    /// The list does not know the function yet.
+    All,
+    Listed(BTreeSet<Call>),
 }
 
-/// Every listed call.
-#[cfg(test)]
+impl Calls {
+    /// By its own role where tenants are separated.
+    pub(crate) fn own(function: &str) -> Self {
+        Self::of(function, &[With::OwnRole])
+    }
+
+    pub(crate) fn in_a_tenant(function: &str) -> Self {
+        Self::of(function, &[With::TenantSession])
+    }
+
+    /// By its own role where tenants are not separated.
+    pub(crate) fn everywhere(function: &str) -> Self {
+        Self::of(function, &With::ALL)
+    }
+
+    fn of(function: &str, by: &[With]) -> Self {
+        if !LIST.0.iter().any(|(name, ..)| *name == function) {
+            return Self::All;
+        }
+        let is = |(name, with, _): &&(&str, With, Call)| *name == function && by.contains(with);
+        Self::Listed(LIST.0.iter().filter(is).map(|(.., call)| *call).collect())
+    }
+
+    pub(crate) fn has(&self, resource: &'static str, action: &'static str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Listed(calls) => calls.contains(&(resource, action)),
+        }
+    }
+}
+
+/// The beginnings of the resources of which a role grants what the list names; of others, what the function needs.
+pub(crate) const DECIDED_BY_LIST: [&str; 7] = ["records", "ledger", "keys", "ephemera", "user_pool", "checkpoint_key", "audit/"];
+
+/// Every listed call, with the role that makes it.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, With, Call)> {
     LIST.0.iter().copied()
 }

@@ -3,7 +3,7 @@
 
 use super::{
     background::SCHEDULES_DEAD,
-    calls::{self, Call, With},
+    calls::Calls,
     function::{Function, Serves},
     queues, second_wall,
     yaml::{Node, attribute, list, map, reference, sub},
@@ -29,56 +29,35 @@ struct Grants {
 impl Grants {
     /// What a function does by its own role where tenants are separated.
     fn own(function: &Function) -> Self {
-        Self::needed(function).listed(calls::of(function.name, With::OwnRole))
+        Self::needed(function).listed(&Calls::own(function.name))
     }
 
     /// What a function does in a tenant.
     fn in_a_tenant(function: &Function) -> Self {
-        Self::needed(function).listed(calls::of(function.name, With::TenantSession))
+        Self::needed(function).listed(&Calls::in_a_tenant(function.name))
     }
 
     /// What a function does by its own role where tenants are not separated: all of it.
-    fn all(function: &Function) -> Self {
-        let [own, tenant] = [With::OwnRole, With::TenantSession].map(|with| calls::of(function.name, with));
-        Self::needed(function).listed(own.map(|own| own.into_iter().chain(tenant.into_iter().flatten()).collect()))
+    fn everywhere(function: &Function) -> Self {
+        Self::needed(function).listed(&Calls::everywhere(function.name))
     }
 
     /// Of these, the listed calls.
-    fn listed(mut self, calls: Option<BTreeSet<Call>>) -> Self {
-        let Some(calls) = calls else { return self };
-        let is = |table: &'static str| {
-            let calls = &calls;
-            move |action: &&'static str| calls.contains(&(table, *action))
-        };
-        self.records.retain(is("records"));
-        self.ledger.retain(is("ledger"));
-        self.keys.retain(is("keys"));
-        self.ephemera.retain(is("ephemera"));
+    fn listed(mut self, calls: &Calls) -> Self {
+        let Calls::Listed(listed) = calls else { return self };
+        self.records.retain(|action| calls.has("records", action));
+        self.ledger.retain(|action| calls.has("ledger", action));
+        self.keys.retain(|action| calls.has("keys", action));
+        self.ephemera.retain(|action| calls.has("ephemera", action));
         let every = self.indexes.contains("*");
-        let indexes = calls.iter().filter_map(|(table, _)| table.strip_prefix("records/index/"));
+        let indexes = listed.iter().filter_map(|(table, _)| table.strip_prefix("records/index/"));
         self.indexes = indexes.filter(|index| every || self.indexes.contains(index)).collect();
-        self.ephemera_due &= calls.contains(&("ephemera/index/due", "Query"));
+        self.ephemera_due &= calls.has("ephemera/index/due", "Query");
         if !self.keys.contains("Query") {
             // It looks for no wrapped key.
             self.purposes.clear();
         }
         self
-    }
-
-    /// Whether a call is among these.
-    #[cfg(test)]
-    fn has(&self, (table, action): Call) -> bool {
-        match table {
-            "records" => self.records.contains(action),
-            "ledger" => self.ledger.contains(action),
-            "keys" => self.keys.contains(action),
-            "ephemera" => self.ephemera.contains(action),
-            "ephemera/index/due" => self.ephemera_due && action == "Query",
-            _ => {
-                let index = table.strip_prefix("records/index/");
-                action == "Query" && index.is_some_and(|index| self.indexes.contains("*") || self.indexes.contains(index))
-            }
-        }
     }
 
     /// All that a function's needs allow.
@@ -286,7 +265,7 @@ fn log(function: &Function) -> bool {
 
 /// The statements of a function's role.
 pub(crate) fn statements(function: &Function) -> Node {
-    let grants = Grants::all(function);
+    let grants = Grants::everywhere(function);
     let mut statements = vec![
         map! {
             "Sid" => "Log", "Effect" => "Allow", "Action" => list!["logs:CreateLogStream", "logs:PutLogEvents"],
@@ -315,9 +294,7 @@ pub(crate) fn statements(function: &Function) -> Node {
             },
         });
     }
-    statements.extend(function.needs(Need::SignIn).then(sign_in));
-    statements.extend(function.needs(Need::Directory).then(directory));
-    statements.extend((function.needs(Need::SignIn) && function.needs(Need::Passwords)).then(passwords));
+    statements.extend(user_pool(function));
     statements.extend(function.needs(Need::TenantKeys).then(tenant_keys).into_iter().flatten());
     statements.extend(of_queues(function));
     statements.extend(function.needs(Need::Carrier).then(carrier).into_iter().flatten());
@@ -327,15 +304,9 @@ pub(crate) fn statements(function: &Function) -> Node {
     Node::List(statements)
 }
 
-/// Whether the function's needs allow a call.
-#[cfg(test)]
-pub(crate) fn allows(function: &Function, call: Call) -> bool {
-    Grants::needed(function).has(call)
-}
-
 /// Whether the function has keys wrap or unwrap branch keys.
 pub(crate) fn uses_branch_keys(function: &Function) -> bool {
-    !Grants::all(function).purposes.is_empty() || function.needs(Need::TenantKeys)
+    !Grants::everywhere(function).purposes.is_empty() || function.needs(Need::TenantKeys)
 }
 
 /// What the function does with tables in a tenant, bounded by a condition.
@@ -348,9 +319,15 @@ fn own_tables(function: &Function) -> Vec<Node> {
     let key = reference("DataKeyArn");
     let bounds = second_wall::bounds(function);
     let separated = of_tables(&Grants::own(function), &key, bounds.as_ref());
-    let together = of_tables(&Grants::all(function), &key, bounds.as_ref());
-    let same_of = |statement: &Node| separated.iter().find(|own| own.get("Sid") == statement.get("Sid")).cloned();
-    let merged = together.into_iter().map(|statement| match same_of(&statement) {
+    let together = of_tables(&Grants::everywhere(function), &key, bounds.as_ref());
+    either(&separated, together)
+}
+
+/// The statements of a function's own role, each as it is where tenants are separated and where they are not. What is granted where
+/// they are separated is granted where they are not.
+fn either(separated: &[Node], together: Vec<Node>) -> Vec<Node> {
+    let own = |statement: &Node| separated.iter().find(|own| own.get("Sid") == statement.get("Sid")).cloned();
+    let merged = together.into_iter().map(|statement| match own(&statement) {
         Some(own) if own == statement => own,
         own => second_wall::if_on(own.unwrap_or_else(second_wall::nothing), statement),
     });
@@ -426,17 +403,31 @@ fn at_rest(key: &Node, sid: &str, actions: &[&str], services: &[&str]) -> Node {
     }
 }
 
-fn directory() -> Node {
-    map! {
-        "Sid" => "Directory", "Effect" => "Allow",
-        "Action" => list![
-            "cognito-idp:AdminAddUserToGroup", "cognito-idp:AdminCreateUser", "cognito-idp:AdminDeleteUser",
-            "cognito-idp:AdminDisableUser", "cognito-idp:AdminEnableUser", "cognito-idp:AdminGetUser",
-            "cognito-idp:AdminListGroupsForUser", "cognito-idp:AdminRemoveUserFromGroup", "cognito-idp:AdminSetUserPassword",
-            "cognito-idp:AdminUserGlobalSignOut",
-        ],
-        "Resource" => sub("arn:${AWS::Partition}:cognito-idp:${AWS::Region}:${AWS::AccountId}:userpool/${UserPool}"),
+/// What the function does with the pool of users: who signs in, or who there is.
+fn user_pool(function: &Function) -> Option<Node> {
+    let mut needed = Actions::new();
+    if function.needs(Need::SignIn) {
+        needed.extend(["AdminInitiateAuth", "AdminRespondToAuthChallenge", "DescribeUserPoolClient"]);
     }
+    if function.needs(Need::SignIn) && function.needs(Need::Passwords) {
+        needed.insert("AdminSetUserPassword");
+    }
+    if function.needs(Need::Directory) {
+        needed.extend([
+            "AdminAddUserToGroup", "AdminCreateUser", "AdminDeleteUser", "AdminDisableUser", "AdminEnableUser", "AdminGetUser",
+            "AdminListGroupsForUser", "AdminRemoveUserFromGroup", "AdminSetUserPassword", "AdminUserGlobalSignOut",
+        ]);
+    }
+    let calls = Calls::own(function.name);
+    needed.retain(|action| calls.has("user_pool", action));
+    let allowed = || {
+        map! {
+            "Sid" => "UserPool", "Effect" => "Allow",
+            "Action" => needed.iter().map(|action| format!("cognito-idp:{action}")).collect::<Node>(),
+            "Resource" => sub("arn:${AWS::Partition}:cognito-idp:${AWS::Region}:${AWS::AccountId}:userpool/${UserPool}"),
+        }
+    };
+    (!needed.is_empty()).then(allowed)
 }
 
 /// Of a key that exists, the deployment's tag. Keys have no names, so this is what keeps one deployment from another's.
@@ -490,23 +481,6 @@ fn tenant_keys() -> [Node; 7] {
             },
         },
     ]
-}
-
-fn passwords() -> Node {
-    map! {
-        "Sid" => "Passwords", "Effect" => "Allow", "Action" => "cognito-idp:AdminSetUserPassword",
-        "Resource" => sub("arn:${AWS::Partition}:cognito-idp:${AWS::Region}:${AWS::AccountId}:userpool/${UserPool}"),
-    }
-}
-
-fn sign_in() -> Node {
-    map! {
-        "Sid" => "SignIn", "Effect" => "Allow",
-        "Action" => list![
-            "cognito-idp:AdminInitiateAuth", "cognito-idp:AdminRespondToAuthChallenge", "cognito-idp:DescribeUserPoolClient",
-        ],
-        "Resource" => sub("arn:${AWS::Partition}:cognito-idp:${AWS::Region}:${AWS::AccountId}:userpool/${UserPool}"),
-    }
 }
 
 /// A consumer empties its own queue; who enqueues fills those of its domain that are filled directly; and a schedule's failed
@@ -579,10 +553,21 @@ fn push() -> Node {
     }
 }
 
-/// What the function does with the objects of the sealed log, each kind in the folder that `folder` names; `listed` says which keys
-/// those are. The sealer writes segments, the signer checkpoints, and neither what is the other's.
-pub(crate) fn objects(
+/// What the function does with the objects of the sealed log in a tenant: each kind lies in the folder that `folder` names, and
+/// `listed` says which keys those are.
+pub(crate) fn objects_in_a_tenant(
     function: &Function,
+    data_key: &Node,
+    folder: impl Fn(&str) -> Node,
+    listed: impl Fn(&str) -> Node,
+) -> Vec<Node> {
+    objects(function, &Calls::in_a_tenant(function.name), data_key, folder, listed)
+}
+
+/// The sealer writes segments, the signer checkpoints, and neither what is the other's.
+fn objects(
+    function: &Function,
+    calls: &Calls,
     data_key: &Node,
     folder: impl Fn(&str) -> Node,
     listed: impl Fn(&str) -> Node,
@@ -591,16 +576,23 @@ pub(crate) fn objects(
         return Vec::new();
     }
     let [seals, signs, reads] = [Need::SealLog, Need::SignLog, Need::ReadLog].map(|need| function.needs(need));
-    let of = |sid: &str, kind: &str, writes: bool| {
-        let mut actions = vec!["s3:GetObject", "s3:GetObjectVersion"];
-        actions.extend(writes.then_some("s3:PutObject"));
-        map! { "Sid" => sid, "Effect" => "Allow", "Action" => actions.into_iter().collect::<Node>(), "Resource" => folder(kind) }
-    };
-    let mut statements = vec![of("Segments", "segments", seals)];
-    let mut kinds = vec!["segments"];
-    if signs || reads {
-        statements.push(of("Checkpoints", "checkpoints", signs));
-        kinds.push("checkpoints");
+    let (mut statements, mut kinds, mut writes) = (Vec::new(), Vec::new(), false);
+    for (sid, kind, place, may_read, may_write) in [
+        ("Segments", "segments", "audit/segments", true, seals),
+        ("Checkpoints", "checkpoints", "audit/checkpoints", signs || reads, signs),
+    ] {
+        let needed = [("GetObject", may_read), ("GetObjectVersion", may_read), ("PutObject", may_write)];
+        let actions: Vec<_> = needed.iter().filter(|(action, may)| *may && calls.has(place, action)).map(|(a, _)| *a).collect();
+        if actions.is_empty() {
+            continue;
+        }
+        kinds.push(kind);
+        writes |= actions.contains(&"PutObject");
+        let actions = actions.iter().map(|action| format!("s3:{action}")).collect::<Node>();
+        statements.push(map! { "Sid" => sid, "Effect" => "Allow", "Action" => actions, "Resource" => folder(kind) });
+    }
+    if kinds.is_empty() {
+        return statements;
     }
     // Without it, S3 says of an object, or of a version, that is not there that it may not be seen. It asks as if the object's key
     // were listed. It shows keys, which are ids and numbers.
@@ -610,20 +602,24 @@ pub(crate) fn objects(
         "Condition" => map! { "StringLike" => map! { "s3:prefix" => kinds.into_iter().map(&listed).collect::<Node>() } },
     });
     let mut key = vec!["kms:Decrypt"];
-    key.extend((seals || signs).then_some("kms:GenerateDataKey"));
+    key.extend(writes.then_some("kms:GenerateDataKey"));
     statements.push(at_rest(data_key, "OpenSegments", &key, &["s3"]));
     statements
 }
 
 /// The sealed log: its objects, and its signature.
 fn of_log(function: &Function) -> Vec<Node> {
-    let mut statements = objects(function, &reference("DataKeyArn"), second_wall::folder, second_wall::listed);
+    let own = |calls: &Calls| objects(function, calls, &reference("DataKeyArn"), second_wall::folder, second_wall::listed);
+    let mut statements = either(&own(&Calls::own(function.name)), own(&Calls::everywhere(function.name)));
     if !log(function) {
         return statements;
     }
-    statements.push(map! {
-        "Sid" => "PublicKey", "Effect" => "Allow", "Action" => "kms:GetPublicKey", "Resource" => reference("CheckpointKeyArn"),
-    });
+    let calls = Calls::own(function.name);
+    if calls.has("checkpoint_key", "GetPublicKey") {
+        statements.push(map! {
+            "Sid" => "PublicKey", "Effect" => "Allow", "Action" => "kms:GetPublicKey", "Resource" => reference("CheckpointKeyArn"),
+        });
+    }
     if function.needs(Need::SignLog) {
         statements.push(map! {
             "Sid" => "Sign", "Effect" => "Allow", "Action" => "kms:Sign", "Resource" => reference("CheckpointKeyArn"),

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::workspace;
 use common::{Need, TenantId};
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, sync::LazyLock};
 
 const OWN: &str = "ten_0190a8f6b2c07d3e8f4a5b6c7d8e9f00";
 const OTHER: &str = "ten_0190a8f6b2c07d3e8f4a5b6c7d8e9f01";
@@ -46,11 +46,14 @@ fn own(function: &Function, on: bool) -> Node {
     decided(&iam::statements(function), on)
 }
 
+/// Read once for all tests.
+static TEMPLATE: LazyLock<serde_norway::Value> = LazyLock::new(|| {
+    serde_norway::from_str(&fs::read_to_string(workspace::root().join("template.yaml")).unwrap()).unwrap()
+});
+
 /// The policies of the function's tenant role in the root template: whom it trusts, and what it may do.
 fn tenant_role(function: &Function) -> (Node, Node) {
-    let template: serde_norway::Value =
-        serde_norway::from_str(&fs::read_to_string(workspace::root().join("template.yaml")).unwrap()).unwrap();
-    let role = Node::from_yaml(&template["Resources"][second_wall::logical(function).unwrap()]).unwrap();
+    let role = Node::from_yaml(&TEMPLATE["Resources"][second_wall::logical(function).unwrap()]).unwrap();
     assert!(role.get("Condition").is_none(), "the stacks wait for it");
     let properties = role.get("Properties").unwrap();
     let Some(Node::List(policies)) = properties.get("Policies") else { panic!("policies are a list") };

@@ -24,10 +24,17 @@ pub(crate) fn wrappers(functions: &[Function]) -> String {
     roles(names.chain(["operator"]))
 }
 
-/// The queues in which operators look at what was given up, and those into which they put it back.
+/// The queues in which operators look at what was given up.
 pub(crate) fn dead_letters() -> String {
-    let own = registry::consumers().map(|consumer| consumer.queue.full_name());
-    let names = own.chain(registry::queues().map(|queue| queue.dead_name()));
+    queues(registry::queues().map(|queue| queue.dead_name()))
+}
+
+/// The queues into which operators put it back.
+pub(crate) fn redriven_queues() -> String {
+    queues(registry::consumers().map(|consumer| consumer.queue.full_name()))
+}
+
+fn queues(names: impl Iterator<Item = String>) -> String {
     lines("Resource", names.map(|name| format!("sqs:${{AWS::Region}}:${{AWS::AccountId}}:${{Prefix}}-{name}")))
 }
 

@@ -126,6 +126,7 @@ fn plan(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
         |text: &str, name: &str, lines: &str| regions::replace(text, name, lines).map_err(|e| format!("template.yaml: {e}"));
     let template = in_template(&template, "fed_queues", &keys::fed_queues())?;
     let template = in_template(&template, "dead_letters", &keys::dead_letters())?;
+    let template = in_template(&template, "redriven_queues", &keys::redriven_queues())?;
     let template = in_template(&template, "wrappers", &keys::wrappers(&functions))?;
     let template = in_template(&template, "signers", &keys::signers(&functions))?;
     let samconfig = read("samconfig.toml")?;

@@ -39,7 +39,7 @@ pub(crate) fn statements(function: &Function) -> Vec<Node> {
     let mut statements = iam::tables(function, &data_key, &keys_begin_with("${aws:PrincipalTag/tenant}#*"));
     let folder = |kind: &str| folder_of(kind, "${!aws:PrincipalTag/tenant}/");
     let listed = |kind: &str| format!("{kind}/${{aws:PrincipalTag/tenant}}/*").into();
-    statements.extend(iam::objects(function, &data_key, folder, listed));
+    statements.extend(iam::objects_in_a_tenant(function, &data_key, folder, listed));
     statements
 }
 

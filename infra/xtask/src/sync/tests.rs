@@ -1,6 +1,6 @@
 use super::{function::Serves, yaml::Node, *};
 use common::Need;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 /// What the template and the stacks may have: CloudFormation allows 500 resources and 1 MB.
 const MOST_RESOURCES: usize = 400;
@@ -12,18 +12,21 @@ pub(super) struct Template {
     pub(super) resources: Vec<(String, Node)>,
 }
 
-pub(super) fn templates() -> Vec<Template> {
-    let planned = plan(&workspace::root()).unwrap();
-    let wanted = |path: &Path| path.extension().is_some_and(|e| e == "yaml");
-    planned
-        .into_iter()
-        .filter(|(path, _)| wanted(path))
-        .map(|(path, text)| {
-            let yaml: serde_norway::Value = serde_norway::from_str(&text).unwrap();
-            let resources = Node::from_yaml(&yaml["Resources"]).unwrap().members().to_vec();
-            Template { name: path.display().to_string(), text, resources }
-        })
-        .collect()
+/// Planned once for all tests.
+static PLAN: LazyLock<BTreeMap<PathBuf, String>> = LazyLock::new(|| plan(&workspace::root()).unwrap());
+
+static TEMPLATES: LazyLock<Vec<Template>> = LazyLock::new(|| {
+    let templates = PLAN.iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "yaml"));
+    let read = templates.map(|(path, text)| {
+        let yaml: serde_norway::Value = serde_norway::from_str(text).unwrap();
+        let resources = Node::from_yaml(&yaml["Resources"]).unwrap().members().to_vec();
+        Template { name: path.display().to_string(), text: text.clone(), resources }
+    });
+    read.collect()
+});
+
+pub(super) fn templates() -> &'static [Template] {
+    &TEMPLATES
 }
 
 fn kind(resource: &Node) -> &str {
@@ -107,7 +110,6 @@ fn no_template_nears_what_cloudformation_takes() {
 #[test]
 fn every_function_has_a_resource_a_role_of_its_own_and_an_event() {
     let templates = templates();
-    let planned = plan(&workspace::root()).unwrap();
     for function in function::all() {
         let stack = templates.iter().find(|t| t.name == format!("infra/stacks/{}.yaml", function.domain)).unwrap();
         let resource =
@@ -116,8 +118,8 @@ fn every_function_has_a_resource_a_role_of_its_own_and_an_event() {
         assert_eq!(properties.get("Role"), Some(&yaml::attribute(&format!("{}Role.Arn", function.logical()))));
         assert_eq!(properties.get("FunctionName"), Some(&yaml::sub(format!("${{Prefix}}-{}", function.name))));
         assert_eq!(kind(resource(&format!("{}Role", function.logical()))), "AWS::IAM::Role");
-        assert!(planned.contains_key(Path::new(&format!("events/{}.json", function.name))));
-        assert!(planned.contains_key(Path::new(&format!("functions/{}/src/bin/{}.rs", function.domain, function.name))));
+        assert!(PLAN.contains_key(Path::new(&format!("events/{}.json", function.name))));
+        assert!(PLAN.contains_key(Path::new(&format!("functions/{}/src/bin/{}.rs", function.domain, function.name))));
     }
 }
 
@@ -182,17 +184,6 @@ fn a_role_may_do_what_its_function_declares_and_no_more() {
     // The authorizer reads one item, counts refusals, takes tickets; it sees no key.
     let authorizer: Vec<_> = actions_of("authorizer").into_iter().filter(|a| a.starts_with("dynamodb:")).collect();
     assert_eq!(authorizer, ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:UpdateItem"]);
-}
-
-/// The list says of each function what it calls; what a function's needs do not allow would be a line that grants nothing.
-#[test]
-fn each_listed_call_is_a_functions_and_within_its_needs() {
-    let functions = function::all();
-    for (name, with, call) in calls::all() {
-        let function = functions.iter().find(|function| function.name == name);
-        let function = function.unwrap_or_else(|| panic!("policies/calls.txt: there is no function `{name}`"));
-        assert!(iam::allows(function, call), "policies/calls.txt: `{name} {} {call:?}`: its needs do not allow it", with.as_str());
-    }
 }
 
 /// A key at rest is used through the service that stores what it encrypts; a tenant's is unwrapped for a purpose; and the
