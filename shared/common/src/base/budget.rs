@@ -1,24 +1,24 @@
-//! What is left of a budget, as the `RateLimit-*` headers and `Retry-After` say it.
+//! The remaining budget of a rate limit, as in the `RateLimit-*` headers and `Retry-After`.
 
 use std::time::Duration;
 
-/// What is left of a budget.
+/// The remaining budget of a rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     pub limit: u32,
     pub remaining: u32,
-    /// Until the budget is whole again. Never sooner than a caller who is refused may come back.
+    /// The time until the budget is full again. It is never shorter than the wait of a refused caller.
     pub reset: Duration,
 }
 
 impl Budget {
-    /// That of a caller who may not call at all for a while.
+    /// The budget of a caller who may not call at all for a while.
     pub(crate) fn shut(self, retry_after: Duration) -> Self {
         Self { remaining: 0, reset: self.reset.max(retry_after), ..self }
     }
 }
 
-/// As headers say it: who comes back after so many seconds comes back late enough.
+/// Rounded up for headers, so that a caller who waits this many seconds has waited long enough.
 pub(crate) fn whole_seconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }

@@ -1,15 +1,15 @@
-//! Cache-aside, in this process's memory, by our own clock.
+//! A cache-aside cache in this process's memory, based on our own clock.
 //!
-//! A [`CacheClass`] says how long a value may be believed, how long its absence, and how many are held. Who finds nothing
-//! fresh loads it; who comes meanwhile waits for that load and shares what came of it, an error included. An error is told to
-//! those who waited, and to nobody after them. Who is dropped in the midst of a load leaves it to the next.
+//! A [`CacheClass`] defines how long a value is valid, how long its absence is valid, and how many entries are kept. A caller who
+//! finds no valid entry loads it. Concurrent callers wait for that load and share its result, including an error. An error is
+//! returned only to the callers who waited, and is not cached. If a caller is dropped during a load, the next one loads.
 //!
-//! `moka` bounds the number, evicts what is least used, and lets concurrent loads be one. Its own clock decides nothing: a
-//! value's age is counted from the moment before its load, by the [`Clock`] that everything else is told the time by.
+//! `moka` bounds the number of entries, evicts the least used ones and merges concurrent loads. Its own clock is not used: a
+//! value's age counts from the moment before its load, by the [`Clock`] that the rest of the code uses.
 //!
-//! What it does NOT do: it takes a value out of memory when it likes, not at once, so no key is kept here
-//! ([`crate::store::keyring`] does that); and nobody can push a change into a process that is frozen, so what is kept here has an age
-//! that the documents admit.
+//! Limits: moka removes a value from memory at some later time and not immediately, so no key is kept here
+//! ([`crate::store::keyring`] keeps keys). A change cannot be pushed into a frozen process, so every entry may be stale up to its
+//! documented age.
 
 use crate::base::{Clock, Error, Result, Timestamp};
 use schemars::JsonSchema;
@@ -25,20 +25,20 @@ use std::{
     time::Duration,
 };
 
-/// What is kept, and for how long. There is one for each thing that is.
+/// The kind of entries and their lifetime. Each kind has one class.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CacheClass {
     pub(crate) name: &'static str,
     pub(crate) fresh_for: Duration,
-    /// How long it is believed that there is none; nobody believes it where this is zero.
+    /// How long the absence of a value is valid; absence is not cached if this is zero.
     pub(crate) absent_for: Duration,
-    /// How many are held.
+    /// The largest number of entries.
     pub(crate) most: u64,
 }
 
 impl CacheClass {
-    /// A tenant's gate: the one fact about authority that is cached, and for how long is a promise
-    /// (`a_suspended_tenant_is_shut_out_within_five_seconds`). A tenant that was just made is let in within one.
+    /// A tenant's profile. It is the only cached fact about authority, and its lifetime is a guarantee
+    /// (`a_suspended_tenant_is_shut_out_within_five_seconds`). A new tenant is found within one second.
     pub(crate) const GATE: Self =
         Self { name: "gate", fresh_for: Duration::from_secs(5), absent_for: Duration::from_secs(1), most: 4096 };
 }
@@ -50,9 +50,9 @@ pub(crate) struct Cache<K, V> {
     counts: Counts,
 }
 
-/// What came of one load.
+/// The result of one load.
 struct Held<V> {
-    /// When the load began: it may have read what was true then.
+    /// The time at which the load began, because it may have read data that was current at that time.
     at: Timestamp,
     what: Result<Option<Arc<V>>>,
 }
@@ -70,7 +70,7 @@ impl<V> Held<V> {
             Ok(None) => class.absent_for,
             Err(_) => return false,
         };
-        // A clock that went back does not make anything last longer.
+        // If the clock goes back, entries do not stay valid longer.
         self.at <= now && now.since(self.at) < lasts
     }
 }
@@ -84,10 +84,10 @@ where
         Self { class, clock, held: moka::future::Cache::new(class.most), counts: Counts::default() }
     }
 
-    /// What is under `key`, by `load` where nothing fresh is known. `load` answers `None` where there is no such thing.
+    /// The value of `key`. If there is no valid entry, `load` provides it; `load` returns `None` if there is no such value.
     ///
     /// # Errors
-    /// What the load said: this call's own, or the one that it waited for.
+    /// The error of the load: of this call's own, or of the one that it waited for.
     pub(crate) async fn get_or_load(&self, key: K, load: impl Future<Output = Result<Option<V>>>) -> Result<Option<Arc<V>>> {
         let now = self.clock.now();
         if let Some(held) = self.held.get(&key).await.filter(|held| held.is_fresh(self.class, now)) {
@@ -116,18 +116,18 @@ impl<K, V> fmt::Debug for Cache<K, V> {
     }
 }
 
-/// How a cache has done since this process began.
+/// The statistics of a cache since this process began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CacheStats {
     pub name: &'static str,
-    /// Questions that were answered from memory.
+    /// Lookups that were answered from memory.
     pub hits: u64,
-    /// Questions that were not: each ran a load, or waited for one.
+    /// Lookups that were not: each ran a load, or waited for one.
     pub misses: u64,
     pub loads: u64,
     /// Loads that failed.
     pub failures: u64,
-    /// What is held now, fresh or not.
+    /// The number of entries, valid or not.
     pub entries: u64,
 }
 

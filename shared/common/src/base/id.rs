@@ -1,11 +1,11 @@
 //! Typed, prefixed ids: `shp_` and the 32 lowercase hex digits of a UUID.
 //!
-//! Ids that we make are UUIDv7 (RFC 9562), so that they sort by the time at which they were made.
+//! Ids that we create are UUIDv7 (RFC 9562), so that they sort by the time of their creation.
 
 use crate::base::time::Timestamp;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The text is not an id of the kind that was asked for.
+/// The text is not an id of the expected kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected `{prefix}_` and 32 lowercase hexadecimal digits")]
 pub struct NotAnId {
@@ -27,7 +27,7 @@ macro_rules! id {
             pub fn new(now: $crate::base::Timestamp) -> Self {
                 Self($crate::base::id::uuid_v7(now))
             }
-            /// The least id that could have been made at `t`.
+            /// The least id that can be created at `t`.
             pub fn first_at(t: $crate::base::Timestamp) -> Self {
                 Self($crate::base::id::first_at(t))
             }
@@ -87,11 +87,11 @@ macro_rules! id {
 pub use uuid::Uuid;
 
 id! {
-    /// The boundary: who owns an item.
+    /// The isolation boundary: the owner of items.
     pub struct TenantId = "ten"
 }
 id! {
-    /// A person or program that signs in. Cognito's username.
+    /// A person or program that signs in. It is Cognito's username.
     pub struct UserId = "usr"
 }
 id! {
@@ -104,12 +104,12 @@ id! {
 }
 
 impl TenantId {
-    /// The platform's own tenant: its operators, its audit log, the limits before sign-in. It holds no PHI.
+    /// The platform's own tenant: its operators, its audit log, the limits before sign-in. It contains no PHI.
     pub const PLATFORM: Self = Self(Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0000));
 }
 
 impl EventId {
-    /// One id for one `seed` in the minute of `t`, however often it is asked: the id of a counted event.
+    /// The same id for one `seed` in the minute of `t`, in every call: the id of a counted event.
     pub fn of_minute(t: Timestamp, seed: &[u8]) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, seed);
         let mut random = [0; 10];
@@ -119,8 +119,8 @@ impl EventId {
     }
 }
 
-/// UUIDv7 with a counter of 26 bits, in `rand_a` and the first of `rand_b` (RFC 9562, section 6.2, method 1): what one process
-/// makes within a millisecond sorts in the order in which it was made. 48 random bits tell processes apart.
+/// UUIDv7 with a counter of 26 bits, in `rand_a` and the first bits of `rand_b` (RFC 9562, section 6.2, method 1). Ids of one
+/// process within a millisecond sort in the order of their creation. 48 random bits distinguish processes.
 #[doc(hidden)]
 pub fn uuid_v7(now: Timestamp) -> Uuid {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -140,7 +140,7 @@ pub fn first_at(t: Timestamp) -> Uuid {
 #[doc(hidden)]
 pub fn parse(s: &str, prefix: &'static str) -> Result<Uuid, NotAnId> {
     let digits = s.strip_prefix(prefix).and_then(|s| s.strip_prefix('_')).ok_or(NotAnId { prefix })?;
-    // `try_parse` also takes hyphens, braces and capitals; one id has one spelling here.
+    // `try_parse` also accepts hyphens, braces and capitals; here an id has exactly one text.
     if digits.len() != 32 || !digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
         return Err(NotAnId { prefix });
     }

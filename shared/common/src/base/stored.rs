@@ -1,9 +1,9 @@
-//! JSON in an attribute, which an older or a newer version of this code may have written: read tolerantly, and written back
-//! whole.
+//! JSON in an attribute, which an older or a newer version of this code may have written. It is read tolerantly and written back
+//! completely.
 //!
-//! Input is strict, what is stored is not: while two versions run side by side, and after a roll-back, a function meets
-//! members and words that it does not know. It ignores them, they are counted in the log line (`stored.unknown`), and they
-//! stay in the item. What is unknown never gives anybody anything.
+//! Input is parsed strictly, stored data is not: while two versions run concurrently, and after a rollback, a function reads
+//! members and words that it does not know. It ignores them, counts them in the log line (`stored.unknown`), and keeps them in
+//! the item. Unknown data never grants anything.
 
 use crate::base::Error;
 use phi::{count_unknown, keep_unknown};
@@ -18,7 +18,7 @@ use std::{
     },
 };
 
-/// How much a process has met that it does not know, since the last log line said so.
+/// Counts the unknown data that a process has read since the last log line reported it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Unknown(Arc<AtomicU64>);
 
@@ -28,7 +28,7 @@ impl Unknown {
             self.0.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
     }
-    /// How much it was; from here on it is counted anew.
+    /// Returns the count, and restarts it at zero.
     pub(crate) fn take(&self) -> Option<u64> {
         Some(self.0.swap(0, Ordering::Relaxed)).filter(|count| *count > 0)
     }
@@ -39,24 +39,24 @@ pub(crate) type Knows = fn(&Value) -> bool;
 
 /// An object that is stored as JSON.
 pub trait Stored: Serialize + DeserializeOwned {
-    /// The members that are lists of words, each with whether a word is known.
+    /// The members that are lists of words, each with a check whether a word is known.
     const LISTS: &'static [(&'static str, Knows)] = &[];
 }
 
 impl Stored for ups::Progress {}
 
-/// Whether a stored word is one of `T`'s.
+/// Whether a stored word is a value of `T`.
 pub(crate) fn is<T: DeserializeOwned>(word: &Value) -> bool {
     T::deserialize(word).is_ok()
 }
 
-/// Numbers by name; what is none of them is passed over.
+/// Numbers by name; other values are skipped.
 pub(crate) fn numbers<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<String, u32>, D::Error> {
     let all = BTreeMap::<String, Value>::deserialize(d)?;
     Ok(all.into_iter().filter_map(|(name, value)| Some((name, u32::deserialize(value).ok()?))).collect())
 }
 
-/// An object, with what of it this version does not know.
+/// An object, with its members that this version does not know.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Kept<T> {
     value: T,
@@ -64,10 +64,10 @@ pub struct Kept<T> {
 }
 
 impl<T: Stored> Kept<T> {
-    /// The object, and how much of it is unknown.
+    /// The object, and the number of its unknown members.
     ///
     /// # Errors
-    /// Internal where the text is no such object, even tolerantly read.
+    /// Internal if the text is not such an object, even when read tolerantly.
     pub(crate) fn read(text: &str, what: &'static str) -> crate::base::Result<(Self, usize)> {
         let unreadable = |_| Error::internal(what);
         let stored: Value = serde_json::from_str(text).map_err(unreadable)?;
@@ -85,7 +85,7 @@ impl<T: Stored> Kept<T> {
         Ok((Self { value, stored }, unknown))
     }
 
-    /// Another object in its place, which keeps what is unknown.
+    /// Replaces the object and keeps unknown members.
     #[must_use]
     pub fn with(&self, value: T) -> Self {
         let mut stored = json(&value);
@@ -98,7 +98,7 @@ impl<T: Stored> Kept<T> {
         Self { value, stored }
     }
 
-    /// As it is stored.
+    /// The stored text.
     pub fn to_text(&self) -> String {
         self.stored.to_string()
     }
@@ -118,20 +118,20 @@ impl<T> Deref for Kept<T> {
     }
 }
 
-/// A list of objects, of which this version may not know some, or some members of some.
+/// A list of objects. This version may not know some of them, or some of their members.
 #[derive(Clone, Debug)]
 pub struct Listed<T> {
     known: Vec<T>,
-    /// Each known element as it is stored, in the same order.
+    /// The stored form of each known element, in the same order.
     stored: Vec<Value>,
     unknown: Vec<Value>,
 }
 
 impl<T: Serialize + DeserializeOwned + PartialEq> Listed<T> {
-    /// The list, and how much of it is unknown.
+    /// The list, and the amount of unknown data in it.
     ///
     /// # Errors
-    /// Internal where the text is no list.
+    /// Internal if the text is not a list.
     pub(crate) fn read(text: &str, what: &'static str) -> crate::base::Result<(Self, usize)> {
         let elements: Vec<Value> = serde_json::from_str(text).map_err(|_| Error::internal(what))?;
         let mut list = Self::default();
@@ -150,8 +150,8 @@ impl<T: Serialize + DeserializeOwned + PartialEq> Listed<T> {
         Ok((list, count))
     }
 
-    /// Other elements in its place. Unknown ones stay, and so do unknown members of an element that stays or of which
-    /// `is_changed` says that it is a known one, changed.
+    /// Replaces the elements. Unknown elements are kept. Unknown members are kept in an element that stays, or that `is_changed`
+    /// recognises as the changed form of a known one.
     #[must_use]
     pub fn with(&self, known: Vec<T>, is_changed: impl Fn(&T, &T) -> bool) -> Self {
         let over = |new: &T| {
@@ -167,7 +167,7 @@ impl<T: Serialize + DeserializeOwned + PartialEq> Listed<T> {
         Self { known, stored, unknown: self.unknown.clone() }
     }
 
-    /// As it is stored.
+    /// The stored text.
     pub fn to_text(&self) -> String {
         Value::Array(self.stored.iter().chain(&self.unknown).cloned().collect()).to_string()
     }
@@ -194,7 +194,7 @@ impl<T> Deref for Listed<T> {
 }
 
 fn json<T: Serialize>(value: &T) -> Value {
-    // INVARIANT: what is stored has names for keys, so it can be written as JSON.
+    // INVARIANT: stored values have text keys, so they can be written as JSON.
     serde_json::to_value(value).unwrap_or_default()
 }
 
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(grants.iter().map(|grant| grant.role).collect::<Vec<_>>(), [Role::Viewer, Role::Marketer]);
         assert_eq!(unknown, 4);
         assert_eq!(serde_json::from_str::<Value>(&grants.to_text()).unwrap().as_array().unwrap().len(), 5);
-        // The viewer's term changes, the marketer goes, an analyst comes.
+        // The viewer's term changes, the marketer is removed, an analyst is added.
         let term = Some(Timestamp::from_millis(0));
         let next = vec![Grant { valid_until: term, ..Grant::always(Role::Viewer) }, Grant::always(Role::Analyst)];
         let after = grants.with(next, |a, b| a.role == b.role);

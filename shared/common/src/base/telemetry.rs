@@ -1,11 +1,11 @@
-//! One structured line a request, with nothing in it but ids, codes, numbers and names of ours.
+//! One structured log line for each request, which contains only ids, codes, numbers and fixed names.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{fmt, io::Write};
 
-/// What may stand in a log line. Ids, numbers, booleans and literals implement it; strings and PHI types do not, so
-/// that nothing a caller typed can be logged by accident.
+/// A value that may be in a log line. Ids, numbers, booleans and literals implement it; strings and PHI types do not, so that
+/// text from a caller cannot be logged by accident.
 pub trait LogValue {
     fn log_value(&self) -> Value;
 }
@@ -45,7 +45,7 @@ impl<T: LogValue> LogValue for Option<T> {
     }
 }
 
-/// The caller's thread through every line, event and record: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+/// Identifies a caller's request in every line, event and record: 1 to 64 of `A-Z a-z 0-9 . _ -`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct CorrelationId(String);
@@ -65,7 +65,7 @@ impl TryFrom<String> for CorrelationId {
 }
 
 impl CorrelationId {
-    /// The caller's own where it is well-formed, otherwise a new one.
+    /// The caller's own id if it is well formed, otherwise a new one.
     pub fn from_header(value: Option<&str>, now: crate::base::Timestamp) -> Self {
         let own = value.and_then(|v| Self::try_from(v.to_owned()).ok());
         own.unwrap_or_else(|| Self::new(now))
@@ -84,7 +84,7 @@ impl fmt::Display for CorrelationId {
     }
 }
 
-/// The line that a request leaves behind. Fields are named `shipment.id`, `duration_ms`.
+/// The log line of a request. Fields have names such as `shipment.id` and `duration_ms`.
 #[derive(Debug, Default)]
 pub struct WideEvent(Map<String, Value>);
 
@@ -95,7 +95,7 @@ impl WideEvent {
             value => drop(self.0.insert(name.to_owned(), value)),
         }
     }
-    /// Another line's fields besides its own.
+    /// Adds the fields of another line.
     pub(crate) fn take_over(&mut self, other: Self) {
         self.0.extend(other.0);
     }
@@ -106,23 +106,23 @@ impl WideEvent {
     }
 }
 
-/// Where the lines go: standard output in a function, a buffer in tests, a live view on a developer's machine.
+/// The destination of log lines: standard output in a function, a buffer in tests, a live view on a developer's machine.
 pub trait LogSink: Send + Sync + fmt::Debug {
     fn write(&self, event: &WideEvent);
 }
 
-/// Standard output, which Lambda ships to CloudWatch Logs.
+/// Standard output, which Lambda sends to CloudWatch Logs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stdout;
 
 impl LogSink for Stdout {
     fn write(&self, event: &WideEvent) {
-        // A log that cannot be written must not fail the request that it tells of.
+        // If the log cannot be written, the request must not fail.
         let _ = std::io::stdout().lock().write_all(event.to_line().as_bytes());
     }
 }
 
-/// Makes a panic say where it happened, and nothing else: its message could hold data.
+/// Reduces the output of a panic to its location, because its message could contain data.
 pub fn redact_panics() {
     std::panic::set_hook(Box::new(|info| {
         let at = info.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();

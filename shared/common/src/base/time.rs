@@ -1,10 +1,10 @@
-//! Time is a parameter: everything that needs the hour takes a [`Clock`].
+//! Time is a parameter: code that needs the time takes a [`Clock`].
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
-/// Milliseconds since the Unix epoch, UTC. Written as RFC 3339 with exactly three decimals.
+/// Milliseconds since the Unix epoch, UTC. The text is RFC 3339 with exactly three decimals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -14,8 +14,8 @@ pub struct Timestamp(i64);
 pub struct NotATime;
 
 impl Timestamp {
-    /// The last instant that is read and written, 9999-12-30T22:00:00Z: later ones would have a five-digit year in some time
-    /// zone, and `jiff` has none of them.
+    /// The last instant that is accepted, 9999-12-30T22:00:00Z. Later instants have a five-digit year in some time zone, which
+    /// `jiff` does not support.
     pub const MAX: Self = Self(253_402_207_200_000);
 
     pub const fn from_millis(ms: i64) -> Self {
@@ -26,7 +26,7 @@ impl Timestamp {
         self.0
     }
 
-    /// Whole seconds, rounded down: what DynamoDB's TTL and JWTs count in.
+    /// Whole seconds, rounded down: the unit of DynamoDB's TTL and of JWTs.
     pub const fn as_secs(self) -> i64 {
         self.0.div_euclid(1000)
     }
@@ -41,7 +41,7 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis(d)))
     }
 
-    /// The time from `earlier` to here; zero where the clock went back.
+    /// The time from `earlier` to this; zero if the clock went back.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -61,8 +61,8 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = NotATime;
 
-    /// RFC 3339, and of what it leaves open, one thing: `T` and `Z` are capitals, there are no leap seconds, and a fraction has at most
-    /// nine digits, of which those after the third are cut off.
+    /// RFC 3339 with a fixed choice where it leaves one: `T` and `Z` are capitals, there are no leap seconds, and a fraction has
+    /// at most nine digits, of which those after the third are cut off.
     fn from_str(s: &str) -> Result<Self, NotATime> {
         if !has_shape(s.as_bytes()) {
             return Err(NotATime);
@@ -72,8 +72,8 @@ impl FromStr for Timestamp {
     }
 }
 
-/// Whether a text is `dddd-dd-ddTdd:dd:dd[.d…](Z|±dd:dd)`. `jiff` takes more: ISO 8601's other forms, lower case, a space, a zone in
-/// brackets.
+/// Whether a text is `dddd-dd-ddTdd:dd:dd[.d…](Z|±dd:dd)`. `jiff` also accepts ISO 8601's other forms, lower case, a space, and a
+/// zone in brackets.
 fn has_shape(text: &[u8]) -> bool {
     let like = |text: &[u8], shape: &[u8]| {
         text.len() == shape.len() && text.iter().zip(shape).all(|(t, s)| if *s == b'd' { t.is_ascii_digit() } else { t == s })
@@ -113,7 +113,7 @@ impl JsonSchema for Timestamp {
     }
 }
 
-/// Tells the time. Tests hold a clock that they move by hand.
+/// Provides the time. Tests use a clock that they advance manually.
 pub trait Clock: Send + Sync + fmt::Debug {
     fn now(&self) -> Timestamp;
 }
@@ -129,7 +129,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that is moved by hand, for this crate's own tests: others take `testing`'s.
+/// A clock that tests of this crate advance manually; other crates use that of `testing`.
 #[cfg(test)]
 #[derive(Debug)]
 pub(crate) struct ManualClock(std::sync::atomic::AtomicI64);

@@ -1,7 +1,7 @@
-//! Text that people read, and that is no health information: what a tenant, a department or a key is called.
+//! Texts for people that are not health information: the names of tenants, departments and keys.
 //!
-//! A name that looks like another, or like none, misleads whoever has to decide by it: in a list of keys, in a letter, in the audit
-//! log. So every such name is of one type, and the rule is in one place.
+//! A name that looks like another one, or looks empty, misleads people who decide by it: in a list of keys, in a mail, in the
+//! audit log. So every such name has this type, and the rule is in one place.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::{
@@ -12,16 +12,16 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::borrow::Cow;
 
-/// A text of 1 to `MOST` characters that can be seen, in NFC, with single spaces inside and none around.
+/// A text of 1 to `MOST` visible characters, in NFC, with single spaces inside and none around.
 ///
-/// Refused are control and format characters (among them those that turn the direction of text, and the joiners of Persian and
-/// Indic scripts and of emoji), separators of lines and paragraphs, variation selectors and tags, letters without ink, and what
-/// Unicode has not assigned, or has left to private use. A text of combining marks alone is no name either.
+/// These characters are refused: control and format characters (including those that change the direction of text, and the
+/// joiners of Persian and Indic scripts and of emoji), separators of lines and paragraphs, variation selectors and tags, blank
+/// letters, unassigned characters and those for private use. A text of combining marks only is refused, too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct VisibleText<const MOST: usize>(String);
 
-/// For schemas, as far as a pattern says it: no control or format characters and no separators of lines, and one character at least
-/// that is no space.
+/// The rule for schemas, as far as a pattern can express it: no control or format characters, no line separators, and at least
+/// one character that is not a space.
 const PATTERN: &str = concat!("^[^", hidden!(), "]*[^\\s", hidden!(), "][^", hidden!(), "]*$");
 
 macro_rules! hidden {
@@ -53,7 +53,7 @@ impl<const MOST: usize> VisibleText<MOST> {
 }
 
 fn is_visible_or_space(c: char) -> bool {
-    // Characters that Unicode counts as letters or symbols, and that are blank all the same.
+    // Characters that Unicode classifies as letters or symbols and that are nevertheless blank.
     const BLANK: [char; 6] = ['\u{2800}', '\u{fffc}', '\u{13441}', '\u{13442}', '\u{16fe4}', '\u{1d159}'];
     let refused = Group::Control
         .union(Group::Format)
@@ -67,7 +67,7 @@ fn is_visible_or_space(c: char) -> bool {
         && !BLANK.contains(&c)
 }
 
-/// Whether something is to be seen where it stands by itself.
+/// Whether the character is visible by itself.
 fn has_ink(c: char) -> bool {
     let inked = Group::Letter.union(Group::Number).union(Group::Punctuation).union(Group::Symbol);
     inked.contains(CodePointMapData::<Category>::new().get(c))

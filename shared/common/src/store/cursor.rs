@@ -1,7 +1,7 @@
-//! List cursors: where the last page ended, bound by a MAC to the tenant and to the list, so that one made for another
-//! tenant, another filter or by hand is refused.
+//! List cursors: the position at which the last page ended, with a MAC over the tenant and the list. So a cursor of another
+//! tenant or another filter, or an invented one, is refused.
 //!
-//! A cursor holds ids only. It is readable to whoever decodes it, and is no secret.
+//! A cursor contains only ids. Anyone can decode it; it is not secret.
 
 use crate::{
     base::{Error, Result},
@@ -14,7 +14,7 @@ const LABEL: &str = "cursor";
 const MAC_TEXT: usize = "v1.".len() + 43;
 
 /// # Errors
-/// 422 `invalid_cursor` for whatever is not a cursor of this tenant and this query.
+/// 422 `invalid_cursor` for a text that is not a cursor of this tenant and this query.
 pub(crate) fn open(cursor: &str, key: &SearchKey, tenant: &str, query: &Query) -> Result<Position> {
     let refused = || Error::invalid("cursor", "invalid_cursor", "this is not a cursor of this list");
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| refused())?;

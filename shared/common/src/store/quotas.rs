@@ -1,5 +1,5 @@
-//! What DynamoDB takes in one item and in one transaction, checked before anything is sent. DynamoDB's own refusal is a
-//! `ValidationException` that names no item in words that a log line may show; these errors name the table and the kind of item.
+//! DynamoDB's limits for an item and a transaction, checked before a call. DynamoDB's own error is a `ValidationException` that
+//! does not name the item in a form that may be logged; these errors name the table and the kind of item.
 //!
 //! | Quota | |
 //! |---|---|
@@ -7,8 +7,8 @@
 //! | a partition key, a sort key | 2,048 and 1,024 bytes, in the table and in each index; never empty |
 //! | a transaction | 100 actions and 4 MB; each item once |
 //!
-//! An edit is checked for what it sets: what the item holds besides is known to DynamoDB alone. `docs/scale.md` says what bounds
-//! each item that grows by edits.
+//! An edit is checked only for the attributes that it sets, because only DynamoDB knows the rest of the item. `docs/scale.md`
+//! describes the bound of each item that grows by edits.
 //!
 //! [keys and index keys included]: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
 
@@ -24,7 +24,7 @@ use std::collections::HashSet;
 
 const MOST_ACTIONS: usize = 100;
 const MOST_TRANSACTION_BYTES: usize = 4 * 1024 * 1024;
-/// What an item weighs at most.
+/// The largest size of an item.
 pub const MOST_ITEM_BYTES: usize = 400 * 1024;
 const MOST_PARTITION_KEY_BYTES: usize = 2048;
 const MOST_SORT_KEY_BYTES: usize = 1024;
@@ -36,7 +36,7 @@ pub fn size(attributes: &Attributes) -> usize {
     attributes.iter().map(|(name, value)| name.len() + value_size(value)).sum()
 }
 
-/// A list or a map takes three bytes, and one for each element.
+/// A list or a map takes three bytes, plus one for each element.
 fn value_size(value: &AttributeValue) -> usize {
     match value {
         AttributeValue::S(text) => text.len(),
@@ -52,7 +52,7 @@ fn value_size(value: &AttributeValue) -> usize {
     }
 }
 
-/// One byte, one for each two significant digits, and one for a minus sign. Zeros at either end are not significant.
+/// One byte, plus one for each two significant digits, plus one for a minus sign. Leading and trailing zeros are not significant.
 fn number_size(number: &str) -> usize {
     let (negative, digits) = number.strip_prefix('-').map_or((0, number), |digits| (1, digits));
     let mantissa = digits.split(['e', 'E']).next().unwrap_or_default();
@@ -61,7 +61,7 @@ fn number_size(number: &str) -> usize {
 }
 
 /// # Errors
-/// Internal, for an item that DynamoDB would refuse, and for more than a transaction takes.
+/// Internal, for an item that DynamoDB would refuse, and for more operations or bytes than a transaction may have.
 pub(crate) fn check_transaction(ops: &[(TenantId, Op)]) -> Result<()> {
     let unit = |what| Error::Internal { what: "unit of work", cause: Cause::code(what) };
     if ops.len() > MOST_ACTIONS {
@@ -82,19 +82,19 @@ pub(crate) fn check_transaction(ops: &[(TenantId, Op)]) -> Result<()> {
 }
 
 /// # Errors
-/// Internal, for an item that DynamoDB would refuse. Its size otherwise.
+/// Internal, for an item that DynamoDB would refuse. Otherwise returns its size.
 pub(crate) fn check_item(tenant: TenantId, table: Table, item: &Item) -> Result<usize> {
     let (attributes, indexes) = item.parts();
     check(tenant, table, item.key(), attributes, indexes)
 }
 
 /// # Errors
-/// Internal, for an edit that DynamoDB would refuse whatever the item holds. The size of what it sets otherwise.
+/// Internal, for an edit that DynamoDB would refuse for every item. Otherwise returns the size of the attributes that it sets.
 pub(crate) fn check_edit(tenant: TenantId, table: Table, edit: &Edit) -> Result<usize> {
     check(tenant, table, &edit.key, &edit.set, &edit.partitions)
 }
 
-/// The same of an update whose values are bound by these names.
+/// Like `check_edit`, for an update whose values are bound to these names.
 ///
 /// # Errors
 /// As [`check_edit`].
@@ -139,8 +139,8 @@ fn fits(table: Table, key: &Key, bytes: usize) -> Result<usize> {
     if bytes > MOST_ITEM_BYTES { Err(refused(table, key, &format!("{bytes} bytes"))) } else { Ok(bytes) }
 }
 
-/// Names the table and the kind of the item, by what stands before its ids: `ledger EVENTS`, `records SHIPMENT POLL`. A token in
-/// a key stays unnamed.
+/// Names the table and the kind of the item by the fixed parts of its key: `ledger EVENTS`, `records SHIPMENT POLL`. A token in a
+/// key is not named.
 fn refused(table: Table, key: &Key, why: &str) -> Error {
     let table = match table {
         Table::Records => "records",
@@ -175,7 +175,7 @@ mod tests {
         result.unwrap_err().said()
     }
 
-    /// An item of so many bytes: `pk`, `sk` and `a` with their values.
+    /// An item of this many bytes: `pk`, `sk` and `a` with their values.
     fn item_of(bytes: usize) -> Item {
         let key = Key::new("SHIPMENT#shp_1", "POLL");
         let rest = "pk".len() + prefixed(TENANT, key.place()).len() + "sk".len() + key.sort().len() + "a".len();

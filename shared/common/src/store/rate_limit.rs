@@ -1,11 +1,11 @@
-//! Rate limits: GCRA, the generic cell rate algorithm (ITU-T I.371), as one number on an item.
+//! Rate limits by GCRA, the generic cell rate algorithm (ITU-T I.371), which needs one number on an item.
 //!
-//! That number, `tat`, is the time at which the caller's budget would be whole again. A call is allowed while
-//! `tat <= now + tolerance`, and moves it by one emission interval. DynamoDB cannot say `max(tat, now)`, so there are two
-//! branches: idle (`tat < now`: start over) and busy. We guess one; where the guess was wrong the old item decides.
+//! That number, `tat`, is the time at which the caller's budget is full again. A call is allowed while `tat <= now + tolerance`,
+//! and increases it by one emission interval. DynamoDB cannot evaluate `max(tat, now)`, so there are two branches: idle (`tat <
+//! now`: start over) and busy. The code tries one first; if its condition fails, the old item decides.
 //!
-//! Whoever goes on asking when their budget is spent is shut out for a while, by a time on the same item. A tenant as a whole
-//! has a ceiling, which processes lease in blocks: [`ceiling`].
+//! A caller who continues after their budget is spent is blocked for a while, by a time on the same item. A tenant as a whole has
+//! a quota, which processes lease in blocks: [`ceiling`].
 
 use crate::{
     base::{Error, Result, TenantId, Timestamp, budget::Budget},
@@ -17,7 +17,7 @@ use crate::{
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::time::Duration;
 
-/// So many calls in so much time. All of them may come at once.
+/// A number of calls in a period. All of them may come at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     pub name: &'static str,
@@ -31,16 +31,16 @@ impl RateLimit {
     pub const API_DEFAULT: Self = Self::new("api_default", "tat_api_default", 60, 60);
     pub const API_STRICT: Self = Self::new("api_strict", "tat_api_strict", 10, 60);
     pub const API_RELAXED: Self = Self::new("api_relaxed", "tat_api_relaxed", 120, 60);
-    /// What a partner's service sends by itself, from few addresses.
+    /// Pushes of a partner's service, from few addresses.
     pub const WEBHOOK: Self = Self::new("webhook", "tat_webhook", 3000, 60);
     pub const AUTH_LOGIN: Self = Self::new("auth_login", "tat_auth_login", 5, 15 * 60);
     pub const PASSWORD_RESET: Self = Self::new("password_reset", "tat_password_reset", 3, 60 * 60);
     pub const EXPORT: Self = Self::new("export", "tat_export", 10, 60 * 60);
-    /// Frames from all the sockets of a session.
+    /// Frames of all sockets of a session.
     pub const SOCKET: Self = Self::new("socket", "tat_socket", 120, 60);
     pub const ASSESSMENT: Self = Self::new("assessment", "tat_assessment", 30, 60);
 
-    /// The profiles of callers who have signed in or are about to: what a tenant may set otherwise for itself.
+    /// The profiles of callers who have signed in or are signing in. A tenant may change their numbers for itself.
     pub const PROFILES: [Self; 7] = [
         Self::API_DEFAULT,
         Self::API_STRICT,
@@ -51,30 +51,31 @@ impl RateLimit {
         Self::ASSESSMENT,
     ];
 
-    /// Wrong passwords for one e-mail, from wherever: ten at once, and one more each six minutes. Beyond, its account is locked.
+    /// Wrong passwords for one e-mail, from any address: ten at a time, and one more every six minutes. Beyond that, its account
+    /// is locked.
     const WRONG_PASSWORDS: Self = Self::new("wrong_passwords", "tat_wrong_passwords", 10, 60 * 60);
 
     /// Wrong credentials of a partner's service, for one address.
     pub(crate) const WRONG_CREDENTIALS: Self = Self::new("wrong_credentials", "tat_wrong_credentials", 10, 60);
 
-    /// What is refused before sign-in for what it shows, for one network.
+    /// Refusals before sign-in because of the request's content, for one network.
     pub const FAILURES: Self = Self::new("failures", "tat_failures", 60, 60);
-    /// Sign-ins that fail, for one network: so many at once that a clinic's own mistakes are among them, and so few an hour that nobody
-    /// tries a password on many accounts.
+    /// Failed sign-ins, for one network: enough at a time for the mistakes of a clinic, and few enough per hour to stop password
+    /// spraying over many accounts.
     pub const SIGN_IN_FAILURES: Self = Self::new("sign_in_failures", "tat_sign_in_failures", 100, 60 * 60);
     /// Mails that reset a password, for one network.
     pub const RESETS: Self = Self::new("resets", "tat_resets", 60, 60 * 60);
 
-    /// How often somebody may be told that their budget is spent, before they are told to stay away.
+    /// The number of times that a caller is told to wait, before they are blocked.
     const VIOLATIONS: Self = Self::new("violations", "tat_violations", 60, 60);
 
-    /// The same with another number of calls.
+    /// The same limit with another number of calls.
     #[must_use]
     pub(crate) const fn with_calls(self, calls: u32) -> Self {
         Self { calls: if calls == 0 { 1 } else { calls }, ..self }
     }
 
-    /// What of the budget a call takes that costs as much as `cost` ordinary ones: never more than all of it.
+    /// The part of the budget that a call with the cost of `cost` ordinary calls takes, at most the whole budget.
     const fn price(self, cost: u32) -> i64 {
         let cost = if cost > self.calls { self.calls } else { cost };
         self.interval() * cost as i64
@@ -88,11 +89,11 @@ impl RateLimit {
         self.attribute
     }
 
-    /// Microseconds, so that a limit that does not divide its period loses nothing that can be seen.
+    /// In microseconds, so that a limit that does not divide its period has no noticeable rounding error.
     pub(crate) const fn interval(self) -> i64 {
         (self.per.as_micros() / self.calls as u128) as i64
     }
-    /// How far ahead `tat` may be for a call of `cost` to be allowed.
+    /// The largest allowed distance of `tat` from now before a call of `cost`.
     const fn most_before(self, cost: u32) -> i64 {
         self.interval() * self.calls as i64 - self.price(cost)
     }
@@ -110,7 +111,7 @@ impl Budget {
     }
 }
 
-/// One side of the algorithm, as it is written into an UpdateItem.
+/// One branch of the algorithm, in the form of an UpdateItem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Branch {
     Idle,
@@ -126,7 +127,7 @@ impl Branch {
     }
 }
 
-/// The parts of an UpdateItem that take one call from a budget: `#tat` is the attribute.
+/// The parts of an UpdateItem that takes one call from a budget: `#tat` is the attribute.
 #[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) attribute: &'static str,
@@ -158,7 +159,7 @@ impl Step {
     }
 }
 
-/// What an item that refused a step says of the limit.
+/// The state of the limit according to an item that refused a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Allowed(Branch),
@@ -166,7 +167,7 @@ pub(crate) enum Verdict {
     Blocked(Spent),
 }
 
-/// When a caller who is refused may come back, and what their budget is meanwhile.
+/// The time at which a refused caller may come back, and their remaining budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spent {
     pub(crate) retry_after: Duration,
@@ -200,13 +201,14 @@ pub(crate) fn judge(limit: RateLimit, cost: u32, row: &Row, now: Timestamp) -> V
     }
 }
 
-/// Until when nobody is let in by this item, in microseconds.
+/// The time until which this item refuses all calls, in microseconds.
 const BLOCKED_UNTIL: &str = "blocked_until";
-/// For how long.
+/// The duration of a block.
 const BLOCKED_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// Counts that somebody went on asking, on the item that refused them: what they are told. Of sixty in a minute it is when
-/// to come back, of more to stay away for five minutes: a burst that overshot is forgiven, somebody who does not listen is not.
+/// Counts a call that follows a refusal, on the item that refused it, and returns the error. Up to sixty such calls a minute get
+/// the time to wait; more get a block of five minutes. So a burst that exceeds the limit a little is tolerated, and a caller who
+/// ignores the refusals is blocked.
 pub(crate) async fn violated(db: &Db, tenant: TenantId, key: &Key, spent: Spent, now: Timestamp) -> Error {
     let mut branch = Branch::Busy;
     for _ in 0..STEPS {
@@ -218,7 +220,7 @@ pub(crate) async fn violated(db: &Db, tenant: TenantId, key: &Key, spent: Spent,
             values: step.values,
         };
         match db.update(tenant, Table::Ephemera, key, update).await {
-            // Whether it could be counted or not: they are refused.
+            // The caller is refused, whether or not the violation could be counted.
             Ok(Ok(_)) | Err(_) | Ok(Err(None)) => return spent.limited(),
             Ok(Err(Some(old))) => match judge(RateLimit::VIOLATIONS, 1, &old, now) {
                 Verdict::Allowed(actual) => branch = if actual == branch { branch.other() } else { actual },
@@ -242,14 +244,14 @@ pub(crate) async fn violated(db: &Db, tenant: TenantId, key: &Key, spent: Spent,
     spent.limited()
 }
 
-/// The answer to a caller whose step lost every race for the same number.
+/// The error for a caller whose step lost every race for the same number.
 pub(crate) fn raced(limit: RateLimit, last: Option<&Row>, now: Timestamp) -> Error {
     let budget = last.map_or(Budget::of(limit, 0, micros(now)), |row| budget(limit, row, now));
     let second = Duration::from_secs(1);
     Spent { retry_after: second, budget }.shut_for(second).limited()
 }
 
-/// The codes of refusals for asking too often: the budget is spent, one is to stay away, the tenant as a whole asks too much.
+/// The codes of refusals by rate limits: the budget is spent, the caller is blocked, the tenant as a whole is over its quota.
 pub(crate) const LIMITED: &str = "rate_limited";
 pub(crate) const BLOCKED: &str = "temporarily_blocked";
 pub(crate) const TENANT_LIMITED: &str = "tenant_rate_limited";
@@ -258,14 +260,14 @@ pub(crate) fn budget(limit: RateLimit, row: &Row, now: Timestamp) -> Budget {
     Budget::of(limit, row.maybe_number(limit.attribute).unwrap_or(0), micros(now))
 }
 
-/// How often a step is tried while others move the same number.
+/// The number of tries of a step while others change the same number.
 pub(crate) const STEPS: u32 = 6;
 
 pub(crate) fn micros(t: Timestamp) -> i64 {
     t.as_millis().saturating_mul(1000)
 }
 
-/// Where the budget of a caller lies who has not signed in.
+/// The item of a caller who has not signed in.
 pub(crate) fn key(limit: RateLimit, caller: &str) -> Key {
     Key::new(format!("LIMIT#{}#{caller}", limit.name), "LIMIT")
 }
@@ -275,7 +277,7 @@ pub(crate) async fn before_sign_in(db: &Db, limit: RateLimit, caller: &str, now:
     let key = key(limit, caller);
     let mut branch = Branch::Idle;
     let mut last = None;
-    // The guess, the other branch, and again for racers who moved the number in between.
+    // The first branch, the other branch, and again if others changed the number in between.
     for _ in 0..STEPS {
         let mut step = Step::new(limit, 1, branch, now);
         step.values.push((":expires_at", AttributeValue::N(now.plus(limit.per.max(BLOCKED_FOR) * 2).as_secs().to_string())));
@@ -300,7 +302,7 @@ pub(crate) async fn before_sign_in(db: &Db, limit: RateLimit, caller: &str, now:
     Err(raced(limit, last.as_ref(), now))
 }
 
-/// Gives a caller back five sixths of a call that was no failure.
+/// Returns five sixths of a call that was not a failure.
 pub(crate) async fn give_back(db: &Db, limit: RateLimit, caller: &str, now: Timestamp) -> Result<()> {
     let number = |n: i64| AttributeValue::N(n.to_string());
     let update = Update {
@@ -316,17 +318,17 @@ async fn wrong_passwords(db: &Db, email_token: &str) -> Result<Option<Row>> {
     db.get(TenantId::PLATFORM, Table::Ephemera, &key(RateLimit::WRONG_PASSWORDS, email_token)).await
 }
 
-/// Whether so many wrong passwords were said for an e-mail that its account is locked.
+/// Whether an e-mail has so many wrong passwords that its account is locked.
 pub(crate) async fn is_locked(db: &Db, email_token: &str, now: Timestamp) -> Result<bool> {
     let row = wrong_passwords(db, email_token).await?;
     Ok(row.is_some_and(|row| !matches!(judge(RateLimit::WRONG_PASSWORDS, 1, &row, now), Verdict::Allowed(_))))
 }
 
-/// Whether no wrong password was said for an e-mail within an hour.
+/// Whether an e-mail had no wrong password within an hour.
 pub(crate) async fn no_wrong_password(db: &Db, email_token: &str, now: Timestamp) -> Result<bool> {
     let limit = RateLimit::WRONG_PASSWORDS;
     let tat = wrong_passwords(db, email_token).await?.and_then(|row| row.maybe_number(limit.attribute));
-    // Each moves it on by an interval, at least from then on.
+    // Each wrong password moves `tat` on by an interval, from its own time at least.
     Ok(tat.is_none_or(|tat| tat - limit.interval() <= micros(now.minus(limit.per))))
 }
 
@@ -348,7 +350,7 @@ mod tests {
         Row::new(attributes.iter().map(|(name, n)| ((*name).to_owned(), AttributeValue::N(n.to_string()))).collect())
     }
 
-    /// Any profile, where the caller's `tat` and the end of their exclusion stand, and what a call costs.
+    /// Any profile, with any `tat` and end of a block, and any cost of a call.
     fn refused() -> impl Strategy<Value = (RateLimit, u32, Row, Timestamp)> {
         let limit = (1..300u32, prop_oneof![Just(60u64), Just(900), Just(3600)])
             .prop_map(|(calls, secs)| RateLimit::new("any", "tat_any", calls, secs));
@@ -363,7 +365,7 @@ mod tests {
         )
     }
 
-    /// Ten calls a minute: one each six seconds.
+    /// Ten calls a minute: one every six seconds.
     #[test]
     fn verdict_turns_at_its_microsecond() {
         let limit = RateLimit::new("any", "tat_any", 10, 60);
@@ -379,7 +381,7 @@ mod tests {
         // The tenth call of a full minute, and the eleventh.
         assert_eq!(judged(1, "tat_any", 54_000_000), busy);
         assert_eq!(judged(1, "tat_any", 54_000_001), Verdict::Exhausted(spent(0, 54_000_001)));
-        // What costs three takes three, and what costs more than all takes all.
+        // A cost of three takes three calls, and a cost above the whole budget takes all of it.
         assert_eq!(judged(3, "tat_any", 42_000_000), busy);
         assert_eq!(judged(3, "tat_any", 42_000_001), Verdict::Exhausted(spent(2, 42_000_001)));
         for cost in [10, 11, 40] {
@@ -389,7 +391,7 @@ mod tests {
         assert_eq!(judged(1, BLOCKED_UNTIL, 0), idle);
         assert_eq!(judged(1, BLOCKED_UNTIL, 1), Verdict::Blocked(spent(0, 1)));
         assert_eq!(budget(limit, &row(&[("tat_any", micros(now) + 12_000_000)]), now).remaining, 8);
-        // A limit of nothing would divide by it.
+        // A limit of zero calls would divide by zero.
         assert_eq!((limit.with_calls(0).calls, limit.with_calls(7).calls), (1, 7));
     }
 

@@ -1,9 +1,9 @@
-//! A tenant's ceiling: how many calls all of its callers together make in a minute, counted exactly and cheaply.
+//! A tenant's quota: the calls a minute of all of its callers together, counted exactly and with few writes.
 //!
-//! A process leases calls in blocks, one write a block, and hands them out from memory. A lease is good for its minute only, so
-//! that what was leased and never used is not used later: the ceiling may refuse early, never late. The first block of a minute
-//! is small and each further one twice as large, up to a hundredth of the ceiling: many processes with a call each do not lease
-//! it all, and a busy one writes a hundred times a minute at most.
+//! A process leases calls in blocks, with one write a block, and hands them out from memory. A lease is valid in its minute only,
+//! so that unused calls are not used later: the quota may refuse early, but never late. The first block of a minute is small, and
+//! each further one is twice as large, up to a hundredth of the quota. So many processes with a call each do not lease the whole
+//! quota, and a busy process makes at most about a hundred writes a minute.
 
 use crate::{
     base::{Error, Result, TenantId, Timestamp, budget::Budget},
@@ -20,21 +20,21 @@ use std::{
     time::Duration,
 };
 
-/// Calls a minute of a tenant that has set no other number.
+/// The calls a minute of a tenant that has set no other number.
 pub(crate) const CALLS: u32 = 6000;
-/// The name under which a tenant's settings hold another number.
+/// The name of the quota in a tenant's settings.
 pub const CEILING: &str = "tenant";
-/// How many tenants a process keeps leases of.
+/// The largest number of tenants whose leases a process keeps.
 const MOST: usize = 4096;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What a process has leased of a tenant's minute.
+/// The calls that a process has leased in a tenant's minute.
 #[derive(Clone, Copy, Debug)]
 struct Lease {
     minute: i64,
     left: u32,
-    /// How many calls the last block had.
+    /// The size of the last block.
     block: u32,
 }
 
@@ -46,9 +46,9 @@ pub(crate) struct Ceilings<M = Db> {
     leasing: tokio::sync::Mutex<()>,
 }
 
-/// Where it is counted how many calls of a tenant's minute are leased.
+/// The counter of leased calls in each minute of a tenant.
 pub(crate) trait Minutes {
-    /// Leases a block, if no more than `calls` are leased with it.
+    /// Leases a block, if at most `calls` are leased including it.
     async fn lease(&self, tenant: TenantId, minute: i64, block: u32, calls: u32) -> Result<bool>;
 }
 
@@ -57,19 +57,19 @@ impl<M: Minutes> Ceilings<M> {
         Self { minutes, leases: Mutex::default(), leasing: tokio::sync::Mutex::default() }
     }
 
-    /// Takes `cost` calls from the tenant's minute; `calls` is what its settings say, if anything.
+    /// Takes `cost` calls from the tenant's minute; `calls` is the number in its settings, if any.
     ///
     /// # Errors
-    /// 429 `tenant_rate_limited` where the minute's calls are leased.
+    /// 429 `tenant_rate_limited` if all of the minute's calls are leased.
     pub(crate) async fn take(&self, tenant: TenantId, calls: Option<u32>, cost: u32, now: Timestamp) -> Result<()> {
         let calls = calls.unwrap_or(CALLS).max(1);
-        // A call that costs more than the whole minute costs the whole minute: it is not refused for ever.
+        // A call that costs more than the whole minute takes the whole minute; otherwise it would always be refused.
         let cost = cost.min(calls);
         let minute = now.as_secs().div_euclid(60);
         if self.draw(tenant, minute, cost).is_ok() {
             return Ok(());
         }
-        // One at a time: those who wait find what the first has leased.
+        // One at a time, so that the callers who wait find the calls that the first has leased.
         let _leasing = self.leasing.lock().await;
         let block = match self.draw(tenant, minute, cost) {
             Ok(()) => return Ok(()),
@@ -77,7 +77,7 @@ impl<M: Minutes> Ceilings<M> {
         };
         let granted = match self.minutes.lease(tenant, minute, block, calls).await? {
             true => block,
-            // There may be room for this call and not for a block.
+            // The rest of the minute may suffice for this call but not for a block.
             false if block > cost && self.minutes.lease(tenant, minute, cost, calls).await? => cost,
             false => {
                 let left = (minute + 1) * 60 - now.as_secs();
@@ -99,7 +99,7 @@ impl<M: Minutes> Ceilings<M> {
         Ok(())
     }
 
-    /// Takes from what is leased; otherwise how large the last block of this minute was.
+    /// Takes from the leased calls; otherwise returns the size of this minute's last block.
     fn draw(&self, tenant: TenantId, minute: i64, cost: u32) -> Result<(), u32> {
         match self.lock().get_mut(&tenant).filter(|lease| lease.minute == minute) {
             Some(lease) if lease.left >= cost => {

@@ -1,4 +1,5 @@
-//! A tenant's quota, over any number of processes that lease from it: what they grant together, and what they refuse.
+//! A tenant's quota, with any number of processes that lease from it: the calls that they grant together, and those that they
+//! refuse.
 
 use super::*;
 use crate::base::error::Cause;
@@ -6,8 +7,8 @@ use futures_util::future::join_all;
 use proptest::prelude::*;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// The table's item of each minute, as DynamoDB keeps it: a conditional `ADD`, one at a time. Calls take turns as they are told to,
-/// and fail before or after they are carried out.
+/// Emulates the table's item of each minute: a conditional `ADD`, one at a time. The script determines the order of the calls,
+/// and whether they fail before or after they are carried out.
 #[derive(Clone, Debug, Default)]
 struct Counters(Arc<Mutex<State>>);
 
@@ -15,18 +16,18 @@ struct Counters(Arc<Mutex<State>>);
 struct State {
     leased: BTreeMap<i64, u32>,
     updates: usize,
-    /// What becomes of the calls, in turn and again: how often others go first, and where it fails.
+    /// The script of the calls, repeated: how many other calls go first, and where a call fails.
     script: Vec<(u8, Wire)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wire {
     Works,
-    /// It never arrived.
+    /// The request never arrived.
     Refused,
-    /// It was carried out, and nobody heard of it.
+    /// The call was carried out, and its answer was lost.
     LostAnswer,
-    /// Its answer was lost, and the SDK asked again.
+    /// The answer was lost, and the SDK repeated the call.
     AskedTwice,
 }
 
@@ -66,11 +67,11 @@ impl Minutes for Counters {
     }
 }
 
-/// A call: by which process, in which second, at what cost.
+/// A call: its process, its second and its cost.
 type Call = (usize, i64, u32);
 
 fn call(processes: usize) -> impl Strategy<Value = Call> {
-    // Around the edges of three minutes, so that a lease of one minute is at hand in the next.
+    // Times around the edges of three minutes, so that a lease of one minute still exists in the next.
     (0..processes, prop_oneof![0..3i64, 57..63i64, 117..123i64], prop_oneof![Just(1u32), Just(1), Just(1), Just(10), 1..40u32])
 }
 
@@ -78,7 +79,7 @@ fn wire() -> impl Strategy<Value = Wire> {
     prop_oneof![4 => Just(Wire::Works), 1 => Just(Wire::Refused), 1 => Just(Wire::LostAnswer), 1 => Just(Wire::AskedTwice)]
 }
 
-/// Does all the calls at once: what was granted in each minute, and how many were refused.
+/// Makes all calls concurrently. Returns the granted calls of each minute, and the number of refusals.
 fn granted(quota: u32, processes: usize, calls: &[Call], counters: &Counters) -> (BTreeMap<i64, u32>, usize) {
     let processes: Vec<_> = (0..processes).map(|_| Ceilings::new(counters.clone())).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -145,7 +146,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// What is left of one block counts towards the next call.
+    /// The rest of one block counts towards the next call.
     #[test]
     fn one_process_refuses_a_call_only_where_less_than_two_of_its_cost_are_left(quota in 1..3000u32, cost in 1..12u32) {
         let cost = cost.min(quota);
@@ -169,7 +170,7 @@ fn call_is_refused_by_one_update_where_a_block_is_no_larger_than_it() {
     assert_eq!(counters.0.lock().unwrap().updates, 51);
 }
 
-/// A table that leases whatever it is asked for.
+/// A table that grants every lease.
 struct Generous;
 
 impl Minutes for Generous {
@@ -190,7 +191,7 @@ fn leases_of_past_minutes_are_let_go_once_there_are_many() {
     };
     let most = MOST as u128;
     assert_eq!((0..most).map(|n| take(n, 0)).max(), Some(MOST));
-    // Those of this minute are in use, and stay.
+    // The leases of this minute are in use, and stay.
     assert_eq!(take(most, 59), MOST + 1);
     assert_eq!(take(0, 60), 1);
     assert_eq!(take(1, 61), 2);
@@ -205,7 +206,7 @@ fn busy_process_updates_the_table_a_hundred_times_a_minute_and_some() {
         for _ in 0..6000 {
             process.take(TenantId::PLATFORM, None, 1, Timestamp::from_millis(0)).await.unwrap();
         }
-        // Blocks of 6, 12, 24, 48, and 98 of 60 calls; what is left is less than a block.
+        // Blocks of 6, 12, 24, 48, and 98 of 60 calls; the rest is less than a block.
         let updates = counters.0.lock().unwrap().updates;
         assert!((4 + 98..=4 + 98 + 20).contains(&updates), "{updates}");
         let refused = process.take(TenantId::PLATFORM, None, 1, Timestamp::from_millis(12_345)).await.unwrap_err();
