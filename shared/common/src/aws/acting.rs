@@ -1,5 +1,5 @@
-//! Which function runs, in a process that runs them all: a test, or the local stack. There each call is signed as AWS would see it,
-//! by the role of the function that makes it. A deployed function has a process of its own, whose credentials are its role's.
+//! The current function, in a process that runs all of them: a test, or the local stack. There each call is signed by the role of
+//! the function that makes it, as on AWS. A deployed function has its own process, whose credentials are its role's.
 
 use aws_credential_types::{
     Credentials,
@@ -16,25 +16,25 @@ tokio::task_local! {
     static FUNCTION: &'static str;
 }
 
-/// Runs the work as the function of a name.
+/// Runs the work as the named function.
 pub(crate) async fn as_function<T>(name: &'static str, work: impl Future<Output = T>) -> T {
     FUNCTION.scope(name, work).await
 }
 
-/// The function that runs; none outside all of them, where an operator does.
+/// The current function; `None` outside all functions, where an operator's tool runs.
 fn function() -> Option<&'static str> {
     FUNCTION.try_with(|name| *name).ok()
 }
 
-/// Who each function is to AWS.
+/// The AWS identities of the functions.
 pub trait Roles: Debug + Send + Sync {
-    /// The access key that a function's calls are signed with, or, outside all functions, those of an operator.
+    /// The access key that signs a function's calls or, outside all functions, an operator's.
     fn access_key(&self, function: Option<&'static str>) -> String;
     /// The ARN of the role whose sessions see one tenant each, if the function has one.
     fn tenant_role(&self, function: Option<&'static str>) -> Option<String>;
 }
 
-/// The credentials of whichever function runs.
+/// The credentials of the current function.
 #[derive(Clone, Debug)]
 pub(crate) struct Acting(pub(crate) Arc<dyn Roles>);
 
@@ -54,7 +54,7 @@ impl ProvideCredentials for Acting {
     }
 }
 
-/// Asks at each call who signs it.
+/// Selects the signing credentials at each call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EachCall;
 

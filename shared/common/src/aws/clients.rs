@@ -1,8 +1,8 @@
-//! The AWS clients, built by hand: no profile file is read, no metadata service asked, and the TLS roots are parsed once
-//! for all of them.
+//! The AWS clients, built by hand: they read no profile file and call no metadata service, and the TLS roots are parsed once for
+//! all of them.
 //!
-//! Endpoints come from the SDKs' own variables, `AWS_ENDPOINT_URL_<SERVICE>` before `AWS_ENDPOINT_URL`, so that no code of
-//! ours knows whether AWS or an emulator answers.
+//! Endpoints come from the SDKs' own variables, `AWS_ENDPOINT_URL_<SERVICE>` before `AWS_ENDPOINT_URL`. So no code here depends
+//! on whether AWS or an emulator answers.
 
 use crate::{
     aws::{
@@ -30,18 +30,18 @@ use aws_types::{SdkConfig, region::Region};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 const CONNECT: Duration = Duration::from_secs(1);
-/// How long after its own end the SDK gives an attempt up: the guard has done so before, unless its body is still on the way.
+/// The extra time after which the SDK gives up an attempt. The guard has given up before, unless the body is still arriving.
 const BODY: Duration = Duration::from_millis(500);
 const READ: Duration = Duration::from_secs(8);
-/// How long one call of an operator's tool may take.
+/// The timeout of one call of an operator's tool.
 const TOOL: Duration = Duration::from_secs(30);
 
-/// Where the services are and who we are to them.
+/// The endpoints of the services and our credentials.
 #[derive(Clone, Debug)]
 pub struct Aws {
     region: Region,
     credentials: Option<Credentials>,
-    /// In a process that runs every function: who each is.
+    /// The identities of the functions, in a process that runs every function.
     acting: Option<Acting>,
     endpoints: BTreeMap<String, String>,
     function: Option<String>,
@@ -55,7 +55,7 @@ impl Aws {
         Self::with_connector(variables, https())
     }
 
-    /// The same over another connector: one that counts, or fails.
+    /// Like `from_env`, with another connector, for example one that counts or fails.
     pub fn with_connector(variables: impl IntoIterator<Item = (String, String)>, connector: SharedHttpConnector) -> Self {
         let env: BTreeMap<String, String> = variables.into_iter().filter(|(name, _)| name.starts_with("AWS_")).collect();
         let get = |name: &str| env.get(name).filter(|v| !v.is_empty()).cloned();
@@ -72,19 +72,19 @@ impl Aws {
         }
     }
 
-    /// The same by another clock, and with nothing known yet of those whom it calls.
+    /// The same clients with another clock, and with fresh circuit breakers and budgets.
     #[must_use]
     pub fn timed_by(self, clock: &Arc<dyn Clock>) -> Self {
         Self { resilience: Arc::new(Resilience::new(clock)), ..self }
     }
 
-    /// The same for a process that runs every function: each signs as its own role.
+    /// The same clients for a process that runs every function: each signs with its own role.
     #[must_use]
     pub fn of_all_functions(self, roles: Arc<dyn Roles>) -> Self {
         Self { credentials: None, acting: Some(Acting(roles)), ..self }
     }
 
-    /// The tenant role of the function that runs, in a process that runs them all.
+    /// The tenant role of the current function, in a process that runs all of them.
     pub(crate) fn acting(&self) -> Option<&Acting> {
         self.acting.as_ref()
     }
@@ -93,7 +93,7 @@ impl Aws {
         self.resilience.clone()
     }
 
-    /// The one connector, under the guard of one service.
+    /// The shared connector, with the guard of one service.
     fn guarded(&self, service: Service) -> SharedHttpConnector {
         Guarded::new(self.connector.clone(), &self.resilience, service).shared()
     }
@@ -102,15 +102,15 @@ impl Aws {
         self.region.as_ref()
     }
 
-    /// The function that this process is, where Lambda runs it: `<deployment>-<function>`.
+    /// The name of the function in Lambda: `<deployment>-<function>`.
     pub(crate) fn function(&self) -> Option<&str> {
         self.function.as_deref()
     }
 
-    /// A small document by GET, over the same connections, for what is not one of AWS's protocols (a pool's public keys).
+    /// Gets a small document over the same connections, if it is not part of an AWS protocol (a pool's public keys).
     ///
     /// # Errors
-    /// A word for what went wrong: no answer in time, a status other than 200, more than `most` bytes.
+    /// A fixed text for the failure: a timeout, a status other than 200, more than `most` bytes.
     pub async fn get(&self, url: &str, most: usize) -> Result<Vec<u8>, &'static str> {
         let request = http::Request::get(url).body(Vec::new()).map_err(|_| "bad url")?;
         let (connector, time) = (self.guarded(Service::Jwks), Service::Jwks.policy().call);
@@ -118,15 +118,15 @@ impl Aws {
         if answer.status() == 200 { Ok(answer.into_body()) } else { Err("unexpected status") }
     }
 
-    /// One request of a tool's, to whom it likes, sent once; within half a minute.
+    /// Sends one request of a tool to any address, once, with a timeout of half a minute.
     ///
     /// # Errors
-    /// A word for what went wrong: no answer in time, more than `most` bytes.
+    /// A fixed text for the failure: a timeout, more than `most` bytes.
     pub async fn fetch(&self, request: http::Request<Vec<u8>>, most: usize) -> Result<http::Response<Vec<u8>>, &'static str> {
         send(&self.connector, request, most, TOOL).await.map_err(Unsent::as_str)
     }
 
-    /// Where `service` (as `DYNAMODB`) is, if it is not at AWS's own address.
+    /// The endpoint of `service` (such as `DYNAMODB`), if it is not AWS's own.
     pub fn endpoint(&self, service: &str) -> Option<&str> {
         let own = self.endpoints.get(&format!("AWS_ENDPOINT_URL_{service}"));
         own.or_else(|| self.endpoints.get("AWS_ENDPOINT_URL")).map(String::as_str)
@@ -167,7 +167,7 @@ impl Aws {
     pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.config(Service::DynamoDb))
     }
-    /// The same with other credentials, over the same connections.
+    /// The same clients with other credentials, over the same connections.
     pub(crate) fn signed_by(&self, credentials: Credentials) -> Self {
         Self { credentials: Some(credentials), ..self.clone() }
     }
@@ -201,7 +201,7 @@ impl Aws {
     }
 }
 
-/// One request over the same connections, sent once: its answer, whatever its status. Redirects are not followed.
+/// Sends one request over the same connections, once, and returns its answer for any status. Redirects are not followed.
 async fn send(
     connector: &SharedHttpConnector,
     request: http::Request<Vec<u8>>,
@@ -230,7 +230,7 @@ async fn send(
     tokio::time::timeout(within, call).await.map_err(|_| Unsent::Timeout)?
 }
 
-/// Why a request has no answer.
+/// The reason why a request has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unsent {
     Timeout,
@@ -264,7 +264,7 @@ pub fn https() -> SharedHttpConnector {
     roots::trusted().and_then(trusting).unwrap_or_else(|| connector(TlsContext::default()))
 }
 
-/// `None` where the client does not understand what it is to trust: it panics then.
+/// `None` if the client cannot parse the given roots: it panics then.
 fn trusting(roots: Vec<u8>) -> Option<SharedHttpConnector> {
     let store = TrustStore::empty().with_pem_certificate(roots);
     let context = TlsContext::builder().with_trust_store(store).build().ok()?;

@@ -12,11 +12,11 @@ pub(crate) struct Push {
     client: Client,
 }
 
-/// What became of a frame, or of a close.
+/// The result of sending a frame or closing a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
     Accepted,
-    /// Nobody is there (410): not any more, or not yet.
+    /// The connection does not exist (410): not any more, or not yet.
     Gone,
 }
 
@@ -26,7 +26,7 @@ impl Push {
     }
 
     /// # Errors
-    /// 503 where API Gateway does not take it.
+    /// 503 if API Gateway does not accept it.
     pub(crate) async fn send(&self, connection: &str, frame: Vec<u8>) -> Result<Sent> {
         match self.client.post_to_connection().connection_id(connection).data(Blob::new(frame)).send().await {
             Ok(_) => Ok(Sent::Accepted),
@@ -35,10 +35,10 @@ impl Push {
         }
     }
 
-    /// Closes a connection; one that is gone is closed, if it is not still opening.
+    /// Closes a connection. A gone connection counts as closed, unless it may still be opening.
     ///
     /// # Errors
-    /// 503 where API Gateway does not answer.
+    /// 503 if API Gateway does not answer.
     pub(crate) async fn close(&self, connection: &str) -> Result<Sent> {
         match self.client.delete_connection().connection_id(connection).send().await {
             Ok(_) => Ok(Sent::Accepted),
@@ -48,7 +48,7 @@ impl Push {
     }
 }
 
-/// Where the management API of a socket API is: the same place, called by HTTP.
+/// The URL of the management API of a socket API: the same address, called by HTTP.
 pub(crate) fn management_url(sockets_url: &str) -> String {
     match sockets_url.split_once("://") {
         Some(("ws", rest)) => format!("http://{rest}"),

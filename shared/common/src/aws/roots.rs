@@ -1,20 +1,20 @@
-//! Whom the system trusts to vouch for a server.
+//! The system's trusted TLS roots.
 //!
-//! A Linux has its roots in one file, and the same ones again in a folder of some 150 files. The HTTP client's own way is to read
-//! both, which on Debian takes 3 ms of every start. Here the one file is read.
+//! A Linux system has its roots in one file, and the same ones again in a folder of some 150 files. By default the HTTP client
+//! reads both, which on Debian takes 3 ms of every start. This code reads only the file.
 
 use std::{env, fs, path::Path};
 
-/// Where all roots are in one file: on Amazon Linux, which Lambda runs, and Fedora; on Debian, Ubuntu and Alpine.
+/// The files that contain all roots: on Amazon Linux, which Lambda runs, and Fedora; on Debian, Ubuntu and Alpine.
 const BUNDLES: [&str; 2] = ["/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/certs/ca-certificates.crt"];
 
-/// The system's roots, as PEM. `None` where the environment says what to trust, or where they are is not known.
+/// The system's roots, as PEM. `None` if the environment sets the roots, or their file is not found.
 pub(crate) fn trusted() -> Option<Vec<u8>> {
     let told = ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| env::var_os(name).is_some());
     if told { None } else { first(&BUNDLES) }
 }
 
-/// The first of these files that is there, if a root is in it.
+/// The first of these files that exists, if it contains a root.
 fn first(paths: &[impl AsRef<Path>]) -> Option<Vec<u8>> {
     const BEGINS: &[u8] = b"-----BEGIN CERTIFICATE-----";
     let pem = paths.iter().find_map(|path| fs::read(path).ok())?;
@@ -25,7 +25,7 @@ fn first(paths: &[impl AsRef<Path>]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// Signed by itself and for nobody: synthetic.
+    /// A self-signed synthetic certificate.
     const ROOT: &str = include_str!("roots/synthetic.pem");
 
     #[test]

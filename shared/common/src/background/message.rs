@@ -1,5 +1,5 @@
-//! A queue's message, before it is anything else: an event from the bus, a message of our own, a wake-up, a report on mails; or a
-//! notice that a service sends when it is set up to send to us.
+//! Classifies a queue's message: an event from the bus, an internal message, a wake-up, a report on mails, or a notice that a
+//! service sends when it is configured to send to us.
 
 use crate::{
     base::{EventId, TenantId, Timestamp, telemetry::CorrelationId},
@@ -12,13 +12,13 @@ use serde::{
 };
 use serde_json::Value;
 
-/// What wakes a tenant's sealer. It says nothing else: what there is to seal is in the table.
+/// Wakes a tenant's sealer. It contains nothing else; the unsealed events are in the table.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WakeUp;
 
-/// The schema that a wake-up has once it is an envelope.
+/// The schema of a wake-up in an envelope.
 const WAKE_UP: &str = "audit.wake_up";
-/// The schema that the mail service's report has once it is an envelope.
+/// The schema of the mail service's report in an envelope.
 const MAIL_FEEDBACK: &str = "mail.feedback";
 
 impl Message for WakeUp {
@@ -28,19 +28,19 @@ impl Message for WakeUp {
     }
 }
 
-/// The bodies that a queue of ours has.
+/// The bodies that our queues receive.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Body {
-    /// EventBridge's event, whose detail a Pipe made of an outbox item.
+    /// EventBridge's event. A Pipe made its detail from an outbox item.
     Bus {
         detail: Json<Detail>,
     },
-    /// What the Pipe makes of an audit item: its partition key.
+    /// The Pipe's message for an audit item: its partition key.
     WakeUp {
         wake_up: String,
     },
-    /// SNS's notification of what became of a mail.
+    /// SNS's notification about a mail.
     Mail {
         #[serde(rename = "Message")]
         message: Json<Value>,
@@ -57,8 +57,8 @@ struct Detail {
     envelope: Json<Envelope>,
 }
 
-/// What is JSON inside JSON: as text, or as the value itself. A Pipe inserts a string of which it finds that it is JSON as an object,
-/// and a rule's or a Pipe's input template may turn an object into text.
+/// JSON inside JSON, as text or as the value itself. A Pipe inserts a string that is valid JSON as an object, and an input
+/// template of a rule or a Pipe may turn an object into text.
 ///
 /// Source: EventBridge, "Amazon EventBridge Pipes input transformation" ("Implicit body data parsing", "Common issues").
 struct Json<T>(T);
@@ -73,11 +73,11 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Json<T> {
     }
 }
 
-/// What a message is.
+/// The classified message.
 #[derive(Debug, PartialEq)]
 pub(super) enum Received {
     Envelope(Box<Envelope>),
-    /// A service has told that it can send here: by which notice. Nobody is to do anything.
+    /// A service's notice that it can send here, with its name. It needs no action.
     Notice(&'static str),
 }
 
@@ -91,10 +91,10 @@ pub(super) fn received(message: &SqsMessage, now: Timestamp) -> Result<Received,
     }
 }
 
-/// What SES publishes, as plain text, to the topic of a new event destination.
+/// The plain text that SES publishes to the topic of a new event destination.
 const SES_EVENT_PUBLISHING: &str = "Successfully validated SNS topic for Amazon SES event publishing.";
 
-/// The members by which notices are known.
+/// The members that identify notices.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Sent {
@@ -115,9 +115,9 @@ struct Sent {
     event: Option<String>,
 }
 
-/// The notice that a body is, as it is or in an SNS notification. Each is named exactly, so that nothing else passes for one.
+/// The notice in a body, directly or in an SNS notification. Each is matched exactly, so that nothing else counts as one.
 ///
-/// EventBridge, its Pipes and Scheduler, DynamoDB's streams and API Gateway send none.
+/// EventBridge, its Pipes and Scheduler, DynamoDB's streams and API Gateway send no notices.
 ///
 /// Sources: SES, "Set up an Amazon SNS event destination for event publishing" and "Contents of SNS notifications"; SNS, "Parsing
 /// message formats"; S3, "Event message structure" (test message).
@@ -157,16 +157,16 @@ fn envelope(body: &str, now: Timestamp) -> Result<Envelope, Undecodable> {
             let tenant: TenantId = wake_up.split_once('#').and_then(|(tenant, _)| tenant.parse().ok()).ok_or(refused)?;
             Ok(of_ours(WAKE_UP, tenant, Value::Null, now))
         }
-        // Nobody's in particular: whose mail it was is in the report.
+        // It belongs to no tenant; the report contains the recipient.
         Body::Mail { message: Json(report), id, at } => {
-            // The same at each delivery, so that it is known when it comes again.
+            // The id is the same at each delivery, so that a redelivery is recognised.
             let id = EventId::of_minute(at, id.as_bytes());
             Ok(Envelope { id, cause: id, occurred_at: at, ..of_ours(MAIL_FEEDBACK, TenantId::PLATFORM, report, now) })
         }
     }
 }
 
-/// An envelope for what no request caused.
+/// An envelope for a message that no request caused.
 pub(super) fn of_ours(schema: &str, tenant: TenantId, payload: Value, now: Timestamp) -> Envelope {
     let id = EventId::new(now);
     Envelope {

@@ -1,12 +1,12 @@
-//! Rounds: how a schedule that looks into every tenant goes through them, where that may take longer than until its next run.
+//! Rounds: the way in which a schedule visits all tenants, if a visit may take longer than the time until its next run.
 //!
-//! Whoever runs takes the next few tenants, by one conditional write, and then the next. So runs that overlap share a round and repeat
-//! nothing; one that is cut off leaves the rest to the next run; and no tenant is looked at twice before all were looked at once. A run
-//! that finds the round finished begins another; one that has had a part in it stops with it.
+//! A run takes the next few tenants by one conditional write, and then the next ones. So overlapping runs share a round and
+//! repeat nothing. An interrupted run leaves the rest to the next run. No tenant is visited twice before all were visited once. A
+//! run that finds the round finished begins another; a run that took part in it stops at its end.
 //!
-//! | Partition | Sort | What |
+//! | Partition | Sort | Content |
 //! |---|---|---|
-//! | *platform* `ROUND#<schedule>` | `ROUND` | the last tenant that was taken, and which round it is |
+//! | *platform* `ROUND#<schedule>` | `ROUND` | the last tenant that was taken, and the number of the round |
 
 use crate::{
     base::{Error, Result, TenantId, Timestamp, error::Cause},
@@ -18,9 +18,9 @@ use crate::{
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::time::Duration;
 
-/// How often the next few are tried to be taken while others take them.
+/// The number of tries to take the next tenants while other runs take them.
 const STEPS: u32 = 6;
-/// A round that nobody has gone on with for so long is forgotten.
+/// A round without progress for this long is deleted.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A run's part in a round.
@@ -30,15 +30,15 @@ pub(super) struct Round<'a> {
     pub(super) schedule: &'static str,
     /// Every tenant, in the order of their ids.
     pub(super) tenants: Vec<TenantId>,
-    /// The round that this run has taken something of.
+    /// The round in which this run has taken tenants.
     pub(super) joined: Option<i64>,
 }
 
 impl Round<'_> {
-    /// The next tenants of the round, `most` at most; nothing where it is over.
+    /// The next tenants of the round, at most `most`; `None` if it is finished.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer, or others take what is next each time.
+    /// 503 if DynamoDB does not answer, or other runs take the next tenants each time.
     pub(super) async fn take(&mut self, most: usize, now: Timestamp) -> Result<Option<Vec<TenantId>>> {
         let key = Key::new(format!("ROUND#{}", self.schedule), "ROUND");
         for _ in 0..STEPS {

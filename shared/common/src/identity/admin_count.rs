@@ -1,8 +1,8 @@
-//! A tenant's administrators are counted, so that the last of them cannot go. The count is changed in the transaction that makes
-//! somebody an administrator, or has them be one no longer.
+//! Counts a tenant's administrators, so that the last one cannot be removed. The transaction that grants or removes the role
+//! changes the count.
 //!
-//! Counted are those who will still be there tomorrow: who have signed in, are not disabled, and have the role for good. A grant
-//! that ends by itself, or has yet to begin, counts for nobody.
+//! Only users who will still be administrators later are counted: those who have signed in, are not disabled, and have the role
+//! permanently. A grant that ends, or has not begun yet, does not count.
 
 use crate::{
     base::{Error, Grant, Role},
@@ -15,18 +15,18 @@ use crate::{
 const COUNT: &str = "count";
 
 const LAST: Error =
-    Error::conflict("last_admin", "a tenant keeps one administrator at least, who has signed in and has the role for good");
+    Error::conflict("last_admin", "a tenant must keep at least one administrator who has signed in and has the role permanently");
 
 fn key() -> Key {
     Key::new("ADMINS", "COUNT")
 }
 
-/// Whether somebody with these grants counts, who has or has not arrived.
+/// Whether a user with these grants counts.
 pub(crate) fn counts(arrived: bool, grants: &[Grant]) -> bool {
     arrived && grants.contains(&Grant::always(Role::TenantAdmin))
 }
 
-/// What else changes where somebody counted and counts.
+/// The additional edit if the user starts or stops counting.
 pub(crate) fn change(counted: bool, counts: bool) -> Option<(Edit, Error)> {
     let edit = Edit::of(key());
     match (counted, counts) {

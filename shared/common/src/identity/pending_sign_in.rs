@@ -1,11 +1,11 @@
-//! Sign-ins that wait for an answer, and what of Cognito's is kept sealed.
+//! Pending sign-ins, and the sealed data from Cognito.
 
 use crate::{
     aws::cognito::Tokens,
     base::{Error, Result, SessionId, UserId},
 };
 
-/// A secret text of ours that is sealed like PHI: it prints as nothing.
+/// A secret text that is sealed like PHI. Its `Debug` is redacted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PoolSecret(pub String);
 
@@ -35,7 +35,7 @@ phi::sealed_fields! {
 }
 
 phi::sealed_fields! {
-    /// A refresh token's secret, while whoever shows its predecessor is answered it.
+    /// A refresh token's secret. It is kept for as long as its predecessor may still be exchanged for it.
     pub(crate) struct Successor in "refresh_tokens" {
         1 => secret: PoolSecret,
     }
@@ -45,31 +45,31 @@ phi::sealed_fields! {
     /// A sign-in that waits for the answer to a challenge.
     #[derive(Clone, Debug)]
     pub struct PendingSignIn in "pending_sign_ins" {
-        /// What it waits for.
+        /// The challenge.
         1 => challenge: PoolSecret,
         2 => user: PoolSecret,
-        /// Cognito's own, where it is Cognito that waits.
+        /// Cognito's session, if the challenge is Cognito's.
         3 => pool_session: Option<PoolSecret>,
-        /// What Cognito handed out, where it is we who wait.
+        /// The tokens from Cognito, if the challenge is ours.
         4 => access: Option<PoolSecret>,
         5 => id: Option<PoolSecret>,
         6 => refresh: Option<PoolSecret>,
         7 => expires_in: Option<PoolSecret>,
-        /// The session that is there to enrol a second factor.
+        /// The session for enrolling a second factor.
         8 => enrolment: Option<PoolSecret>,
     }
 }
 
 impl PendingSignIn {
-    /// It waits for Cognito.
+    /// A sign-in with a challenge of Cognito's.
     pub fn of_pool(challenge: &str, user: String, pool_session: String) -> Self {
         Self { pool_session: Some(PoolSecret(pool_session)), ..Self::empty(challenge, user) }
     }
 
-    /// It waits for us, and keeps what Cognito handed out.
+    /// A sign-in with a challenge of ours, which keeps Cognito's tokens.
     ///
     /// # Errors
-    /// Internal where Cognito handed out no refresh token.
+    /// Internal if Cognito issued no refresh token.
     pub fn of_tokens(challenge: &str, user: UserId, tokens: Tokens) -> Result<Self> {
         let refresh = tokens.refresh.ok_or(Error::internal("cognito refresh token"))?;
         Ok(Self {
@@ -94,7 +94,7 @@ impl PendingSignIn {
         }
     }
 
-    /// What Cognito handed out.
+    /// The tokens from Cognito.
     pub fn tokens(&self) -> Option<Tokens> {
         Some(Tokens {
             access: self.access.clone()?.0,
@@ -104,7 +104,7 @@ impl PendingSignIn {
         })
     }
 
-    /// The session that is there to enrol a second factor.
+    /// The session for enrolling a second factor.
     pub fn enrolment(&self) -> Option<SessionId> {
         self.enrolment.as_ref()?.0.parse().ok()
     }

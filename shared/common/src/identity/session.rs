@@ -1,6 +1,6 @@
-//! Sessions: one item a sign-in, touched by ONE conditional UpdateItem a request, which says that it is live, not idle and
-//! within its rate limit, and returns the grants. It is kept small, for it is written with every request: what only a
-//! refresh needs lies in an item beside it.
+//! Sessions: one item for each sign-in. Each request updates it by ONE conditional UpdateItem, which checks that the session is
+//! live, not idle and within its rate limit, and returns the grants. The item is small, because every request writes it. Data
+//! that only a refresh needs is in an item beside it.
 
 use crate::{
     base::{
@@ -20,16 +20,16 @@ use crate::{
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::time::Duration;
 
-/// A session lives this long, whatever its user does.
+/// The longest life of a session, even if it is used.
 pub(crate) const ABSOLUTE: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// How much of a `User-Agent` a session remembers, in characters.
+/// The number of characters of a `User-Agent` that a session stores.
 pub(crate) const USER_AGENT: usize = 160;
 
 const LIVE: &str = "live";
 pub(crate) const ENDED: &str = "ended";
 
-/// A session as it is stored, without the caller's limits.
+/// The stored form of a session, without the caller's limits.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     pub user: UserId,
@@ -40,23 +40,23 @@ pub(crate) struct Session {
     pub department: Option<String>,
     pub mfa_enrolled: bool,
     pub mfa_at: Option<Timestamp>,
-    /// An API key's.
+    /// The bounds of an API key.
     pub bounds: Option<Kept<KeyBounds>>,
-    /// Where it was opened from, and with what.
+    /// The address and the device from which it was opened.
     pub ip: String,
     pub user_agent: String,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
-    /// When it is looked at first, by whoever ends sessions that are over.
+    /// The time of the first check by the schedule that ends sessions.
     pub look_at: Timestamp,
 }
 
-/// What a refresh needs, as it is stored when a session opens.
+/// The data for a refresh, as it is stored when a session opens.
 #[derive(Clone, Debug)]
 pub(crate) struct Refresh {
     pub session: SessionId,
     pub ends_at: Timestamp,
-    /// SHA-256 of the refresh token that is good now.
+    /// SHA-256 of the valid refresh token.
     pub refresh_hash: [u8; 32],
     /// SHA-256 of the caller's `User-Agent`: a lost answer is repeated only to the same device.
     pub device_hash: [u8; 32],
@@ -73,12 +73,12 @@ pub(crate) fn key(user: UserId, session: SessionId) -> Key {
     Key::new(partition(user), session.to_string())
 }
 
-/// Where a session's refresh tokens are remembered.
+/// The place of a session's refresh tokens.
 pub(crate) fn refresh_key(session: SessionId) -> Key {
     Key::new(format!("REFRESH#{session}"), "TOKENS")
 }
 
-/// Kept a while past the session's end, so that a late refresh token is known for what it was.
+/// The item is kept for a while after the session's end, so that a late refresh token is recognised.
 fn forgotten_at(ends_at: Timestamp) -> i64 {
     ends_at.plus(ABSOLUTE).as_secs()
 }
@@ -121,17 +121,17 @@ impl Session {
     }
 }
 
-/// Who makes a request: only a person's keep a session from idling.
+/// The origin of a request. Only requests by a person keep a session from becoming idle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Activity {
     Person,
     Machine,
 }
 
-/// Touches the session of `identity`: the caller, and what is left of the budget.
+/// Updates the session of `identity`. Returns the caller and the remaining budget.
 ///
 /// # Errors
-/// 401 where the session is not live, 429 where its budget is spent.
+/// 401 if the session is not live, 429 if its budget is spent.
 pub(crate) async fn touch(
     db: &Db,
     identity: Identity,
@@ -145,7 +145,7 @@ pub(crate) async fn touch(
     }
     let (tenant, key) = (identity.tenant, key(identity.user, identity.session));
     let n = |v: i64| AttributeValue::N(v.to_string());
-    // A person's next request usually comes after the last one's interval has passed.
+    // A person's next request usually comes after the interval of the last one has passed.
     let mut branch = Branch::Idle;
     let mut last = None;
     for _ in 0..STEPS {
@@ -158,7 +158,8 @@ pub(crate) async fn touch(
             (":list", AttributeValue::S(prefixed(tenant, session_end::LIST))),
             (":look_at", AttributeValue::S(session_end::first_look(idle, now).to_string())),
         ]);
-        // A session of before the list is put on it. Of one that is on it the entry stays, and costs nothing.
+        // Puts a session from before the list existed on the list. For a session that is on it, the entry stays unchanged without
+        // cost.
         let listed = "#due = if_not_exists(#due, :list), #due_at = if_not_exists(#due_at, :look_at)";
         let update = Update {
             expression: &match by {
@@ -196,12 +197,12 @@ pub(crate) async fn touch(
     Err(rate_limit::raced(limit, last.as_ref(), now))
 }
 
-/// Whether somebody has ended it.
+/// Whether the session was ended.
 pub(crate) fn has_ended(row: &Row) -> Result<bool> {
     Ok(row.text("status")? != LIVE)
 }
 
-/// That nobody has ended it.
+/// The condition that the session was not ended.
 pub(crate) fn is_live() -> Condition {
     Condition::Is("status", LIVE.to_owned())
 }
@@ -214,13 +215,13 @@ pub(crate) fn ends_at(row: &Row) -> Result<Timestamp> {
     row.number("ends_at").map(Timestamp::from_millis)
 }
 
-/// Why a session is over, if it is.
+/// The reason why a session is over, if it is.
 pub(crate) fn ended(row: &Row, idle: Duration, now: Timestamp) -> Result<Option<AuthFailure>> {
     Ok(if let Some(over) = over(row, now)? {
         Some(over)
     } else {
         match row.word("kind")? {
-            // Nobody knows here what it is good for.
+            // A kind of session that this version does not know grants nothing.
             None => Some(AuthFailure::NoSession),
             Some(kind) if idled(kind, last_seen(row)?, idle, now) => Some(AuthFailure::SessionIdle),
             Some(_) => None,
@@ -228,12 +229,12 @@ pub(crate) fn ended(row: &Row, idle: Duration, now: Timestamp) -> Result<Option<
     })
 }
 
-/// Whether a session has been silent for too long. A program may be, for as long as its key holds.
+/// Whether a session has been idle for too long. A session of an API key is never idle while the key is valid.
 pub(crate) fn idled(kind: SessionKind, last_seen: Timestamp, idle: Duration, now: Timestamp) -> bool {
     kind != SessionKind::ApiKey && last_seen <= now.minus(idle)
 }
 
-/// Why a session has ended for good, if it has.
+/// The reason why a session has ended permanently, if it has.
 pub(crate) fn over(row: &Row, now: Timestamp) -> Result<Option<AuthFailure>> {
     Ok(if has_ended(row)? {
         Some(AuthFailure::NoSession)
@@ -244,7 +245,7 @@ pub(crate) fn over(row: &Row, now: Timestamp) -> Result<Option<AuthFailure>> {
     })
 }
 
-/// The caller whom a session's item tells of.
+/// The caller of a session's item.
 pub(crate) fn principal(identity: Identity, row: &Row, now: Timestamp) -> Result<Principal> {
     let grants: Listed<Grant> = row.listed("grants")?;
     let roles = grants.iter().filter(|g| g.holds_at(now)).map(|g| g.role).collect();
@@ -268,7 +269,7 @@ pub(crate) fn principal(identity: Identity, row: &Row, now: Timestamp) -> Result
 }
 
 /// # Errors
-/// 401 where the session is over.
+/// 401 if the session is over.
 pub(crate) async fn lives(db: &Db, tenant: TenantId, user: UserId, session: SessionId, now: Timestamp) -> Result<()> {
     match db.get(tenant, Table::Ephemera, &key(user, session)).await? {
         Some(row) if over(&row, now)?.is_none() => Ok(()),
@@ -276,10 +277,10 @@ pub(crate) async fn lives(db: &Db, tenant: TenantId, user: UserId, session: Sess
     }
 }
 
-/// Says that the session was used, if it lives.
+/// Records that the session was used, if it is live.
 ///
 /// # Errors
-/// 401 where it does not.
+/// 401 if it is not.
 pub(crate) async fn used(db: &Db, tenant: TenantId, user: UserId, session: SessionId, now: Timestamp) -> Result<()> {
     let update = Update {
         expression: "SET last_seen = :now",

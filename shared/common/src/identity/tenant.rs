@@ -1,5 +1,5 @@
-//! A tenant's gate: whether anybody of it may enter now, and what its policy decisions rest on. Read once in five seconds and
-//! process, and no other fact about authority is cached.
+//! A tenant's profile, as requests read it: whether its members have access now, and the facts for its policy decisions. Each
+//! process reads it at most once in five seconds. No other fact about authority is cached.
 
 use crate::{
     base::{
@@ -22,16 +22,16 @@ use std::{collections::BTreeMap, str::FromStr, sync::Arc, time::Duration};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TenantStatus {
-    /// Its keys are being made: nobody can enter yet.
+    /// Its keys are being created; nobody has access yet.
     Pending,
     Active,
     Suspended,
-    /// For good: kept for its records, and never entered again.
+    /// Permanent: its records are kept, and nobody has access.
     Archived,
 }
 
 impl TenantStatus {
-    /// Whether what happens for the tenant waits. One that is still being made has nothing that could.
+    /// Whether the tenant's background work waits. A pending tenant has no work that could wait.
     pub const fn is_stopped(self) -> bool {
         matches!(self, Self::Suspended | Self::Archived)
     }
@@ -53,7 +53,7 @@ impl FromStr for TenantStatus {
     }
 }
 
-/// The time for which a business associate agreement binds (45 CFR 164.504(e)): from its signature, until it expires.
+/// The term of a business associate agreement (45 CFR 164.504(e)): from its signature until it expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BaaTerm {
     pub signed_at: Timestamp,
@@ -65,33 +65,34 @@ impl BaaTerm {
         self.signed_at <= now && now < self.expires_at
     }
 
-    /// When its tenant is told first that it ends. That may have been: of what is agreed late it is told at once.
+    /// The time of the first warning that the agreement ends. It may be in the past for an agreement that was recorded late; then
+    /// the warning is sent at once.
     pub fn warned_first(self) -> Timestamp {
         self.expires_at.minus(WARNED_BEFORE[0])
     }
 
-    /// When its tenant is told next that it ends, of all times after `then`; never again once it has been told that it has ended.
+    /// The time of the next warning after `then`; `None` after the warning that it has ended.
     pub fn warned_after(self, then: Timestamp) -> Option<Timestamp> {
         WARNED_BEFORE.into_iter().map(|before| self.expires_at.minus(before)).find(|at| *at > then)
     }
 }
 
-/// What a tenant may choose for itself. What is left out is the deployment's choice.
+/// The settings of a tenant. An absent setting has the default of the deployment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(deny_unknown_fields)]
 pub struct Settings {
-    /// How long a session may lie unused, in minutes.
+    /// The time after which an unused session ends, in minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_idle_minutes: Option<u16>,
-    /// How long a session lives, however busy it is, in hours.
+    /// The longest life of a session, in hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_hours: Option<u16>,
-    /// Roles that sign in with a second factor, besides those that always do.
+    /// Roles that need a second factor, in addition to those that always do.
     pub mfa_roles: Vec<Role>,
-    /// Where the policy may do without a second factor.
+    /// Networks from which the policy may not require a second factor.
     pub trusted_networks: AllowList,
-    /// Other numbers of calls than the rate-limit profiles' own, by the profile's name; `tenant` is all callers' together, a
+    /// Numbers of calls that replace those of the rate-limit profiles, by profile name; `tenant` is for all callers together, per
     /// minute.
     #[serde(deserialize_with = "stored::numbers")]
     pub rate_limits: BTreeMap<String, u32>,
@@ -106,29 +107,29 @@ impl Settings {
         self.session_idle_minutes.map_or(otherwise, |minutes| Duration::from_secs(u64::from(minutes) * 60))
     }
 
-    /// The tenant's own number of calls of a profile, or the profile's.
+    /// The tenant's own number of calls for a profile, otherwise the profile's.
     pub(crate) fn limit(&self, profile: RateLimit) -> RateLimit {
         self.rate_limits.get(profile.name).map_or(profile, |calls| profile.with_calls(*calls))
     }
 
-    /// How many calls all of the tenant's callers may make in a minute, where that is set.
+    /// The number of calls a minute for all of the tenant's callers together, if it is set.
     pub(crate) fn ceiling(&self) -> Option<u32> {
         self.rate_limits.get(crate::store::CEILING).copied()
     }
 
-    /// How long a session lives.
+    /// The longest life of a session.
     pub(crate) fn lifetime(&self) -> Duration {
         self.session_hours.map_or(crate::identity::session::ABSOLUTE, |hours| Duration::from_secs(u64::from(hours) * 3600))
     }
 }
 
-/// What the gate knows of a tenant.
+/// The parts of a tenant's profile that requests need.
 #[derive(Clone, Debug)]
 pub struct Tenant {
     pub name: String,
     pub status: TenantStatus,
     pub baa: Option<BaaTerm>,
-    /// Where its members may come from; anywhere while it is empty.
+    /// The networks from which members may call; anywhere if empty.
     pub allowed_networks: AllowList,
     pub settings: Kept<Settings>,
     pub created_at: Timestamp,
@@ -138,20 +139,20 @@ pub struct Tenant {
 /// The platform's list of tenants, in the index of all.
 pub(crate) const LIST: &str = "TENANTS";
 
-/// The list of tenants whose agreement is about to end, in the index of what is due. A profile is on it at most once.
+/// The list of tenants whose agreement ends soon, in the index of due items. A profile is on it at most once.
 pub const BAA_WARNINGS: &str = "BAA_WARNINGS";
 
-/// How long before its agreement ends a tenant is told: 30 days, a week, and when it has ended.
+/// The warnings before the end of an agreement: 30 days, a week, and at its end.
 const WARNED_BEFORE: [Duration; 3] = [Duration::from_secs(30 * DAY), Duration::from_secs(7 * DAY), Duration::ZERO];
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// Where a tenant's profile lies.
+/// The key of a tenant's profile.
 pub fn profile_key() -> Key {
     Key::new("TENANT", "PROFILE")
 }
 
-/// Where the claim to a tenant's name lies, in the platform's partition.
+/// The key of the claim to a tenant's name, in the platform's partition.
 pub(crate) fn name_key(name: &str) -> Key {
     Key::new(format!("TENANT_NAME#{name}"), "CLAIM")
 }
@@ -162,14 +163,14 @@ pub fn name_claim(name: &str, tenant: TenantId) -> Item {
 }
 
 impl Tenant {
-    /// A tenant as it begins.
+    /// A new tenant.
     pub fn new(name: String, status: TenantStatus, now: Timestamp) -> Self {
         let (allowed_networks, settings) = (AllowList::default(), Settings::default().into());
         Self { name, status, baa: None, allowed_networks, settings, created_at: now, version: Version::FIRST }
     }
 
     /// # Errors
-    /// Internal where it cannot be written down.
+    /// Internal if it cannot be serialised.
     pub fn into_item(self) -> Result<Item> {
         let json = |value: Result<String, serde_json::Error>| value.map_err(|_| Error::internal("tenant"));
         let item = Item::new(profile_key())
@@ -185,14 +186,14 @@ impl Tenant {
     }
 
     /// # Errors
-    /// Internal where the item is none of ours.
+    /// Internal if the item is not a valid profile.
     pub fn from_row(row: &Row) -> Result<Self> {
         let unreadable = |_| Error::internal("tenant");
         let json = |name: &str| row.maybe_text(name).unwrap_or("null").to_owned();
         let baa = row.maybe("baa_signed_at")?.zip(row.maybe("baa_expires_at")?);
         Ok(Self {
             name: row.text("name")?.to_owned(),
-            // In a status that this version does not know nobody enters, and what happens for the tenant waits.
+            // A status that this version does not know counts as suspended.
             status: row.word("status")?.unwrap_or(TenantStatus::Suspended),
             baa: baa.map(|(signed_at, expires_at)| BaaTerm { signed_at, expires_at }),
             allowed_networks: serde_json::from_str::<Option<_>>(&json("allowed_networks"))
@@ -205,19 +206,19 @@ impl Tenant {
     }
 
     /// # Errors
-    /// 403 `tenant_inactive` where nobody may enter.
+    /// 403 `tenant_inactive` if nobody has access.
     pub(crate) fn enter(&self) -> Result<()> {
         if self.status == TenantStatus::Active { Ok(()) } else { Err(Error::Forbidden(Refusal::TenantInactive)) }
     }
 }
 
-/// A tenant's profile as it stands now, if there is such a tenant.
+/// A tenant's current profile, if the tenant exists.
 pub(crate) async fn profile(db: &Db, tenant: TenantId) -> Result<Option<Tenant>> {
     let row = db.get(tenant, Table::Records, &profile_key()).await?;
     row.as_ref().map(Tenant::from_row).transpose()
 }
 
-/// The gates of the tenants that a process has to do with.
+/// The cached profiles of the tenants that a process handles.
 #[derive(Debug)]
 pub(crate) struct Gates {
     db: Db,
@@ -229,17 +230,17 @@ impl Gates {
         Self { db, seen: Cache::new(CacheClass::GATE, clock) }
     }
 
-    /// What is known of a tenant, at most five seconds old.
+    /// A tenant's profile, at most five seconds old.
     ///
     /// # Errors
-    /// 403 `tenant_inactive` where there is no such tenant.
+    /// 403 `tenant_inactive` if there is no such tenant.
     pub(crate) async fn of(&self, tenant: TenantId) -> Result<Arc<Tenant>> {
         let gate = self.seen.get_or_load(tenant, profile(&self.db, tenant)).await?;
         gate.ok_or(Error::Forbidden(Refusal::TenantInactive))
     }
 
     /// # Errors
-    /// 403 `tenant_inactive` where the tenant is not active, or is not.
+    /// 403 `tenant_inactive` if the tenant is not active or does not exist.
     pub(crate) async fn enter(&self, tenant: TenantId) -> Result<Arc<Tenant>> {
         let gate = self.of(tenant).await?;
         gate.enter()?;

@@ -1,4 +1,4 @@
-//! What a decision rests on besides who asks, for what, and on which thing. Facts only: what follows from them is policy.
+//! The context of a decision, besides caller, action and resource. It contains only facts; the policies draw the conclusions.
 
 use crate::{
     base::{Principal, Purpose, Role, SessionKind, Timestamp, network::AllowList},
@@ -7,24 +7,24 @@ use crate::{
 use cedar_policy::{EntityTypeName, EntityUid, RestrictedExpression};
 use std::str::FromStr;
 
-/// The decision's context, as `Request` in the schema.
+/// The decision's context, `Request` in the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Circumstances {
     pub(crate) tenant_status: &'static str,
     pub(crate) session_kind: SessionKind,
     pub(crate) purpose: Option<Purpose>,
-    /// Whether the tenant's business associate agreement binds now.
+    /// Whether the tenant's business associate agreement is in force now.
     pub(crate) baa_in_force: bool,
-    /// Whether the caller comes from where the tenant, and the key, lets callers come from.
+    /// Whether the caller's address is in the networks that the tenant, and the key, allow.
     pub(crate) on_allowed_network: bool,
-    /// Whether the caller comes from where the tenant trusts callers more.
+    /// Whether the caller's address is in the tenant's trusted networks.
     pub(crate) on_trusted_network: bool,
-    /// Whether the caller comes from where the platform is operated.
+    /// Whether the caller's address is in the platform's operator networks.
     pub(crate) on_operator_network: bool,
-    /// The roles for which the tenant wants a second factor.
+    /// The roles for which the tenant requires a second factor.
     pub(crate) mfa_roles: Vec<Role>,
     pub(crate) mfa_enrolled: bool,
-    /// How long ago the caller gave a second factor in this session, in seconds.
+    /// The age of the second factor in this session, in seconds.
     pub(crate) mfa_age: Option<i64>,
 }
 
@@ -48,18 +48,18 @@ impl Circumstances {
             on_operator_network: operators.allows(source_ip),
             mfa_roles: tenant.settings.mfa_roles.clone(),
             mfa_enrolled: who.mfa_enrolled,
-            // A clock that went back makes nothing of it younger than it is.
+            // If the clock went back, the factor counts as not given, so that its age is never too low.
             mfa_age: who.mfa_at.filter(|at| *at <= now).map(|at| now.as_secs() - at.as_secs()),
         }
     }
 
-    /// As good as they can be for a caller.
+    /// The best circumstances for a caller.
     pub(crate) fn best_for(who: &Principal) -> Self {
         let session_kind = if who.kind == SessionKind::ApiKey { SessionKind::ApiKey } else { SessionKind::Full };
         Self { session_kind, ..Self::best() }
     }
 
-    /// As good as they can be: what remains is a matter of roles.
+    /// The best circumstances, so that the decision depends only on roles.
     pub(crate) fn best() -> Self {
         Self {
             tenant_status: "active",

@@ -30,15 +30,15 @@ pub const POLICIES: &[(&str, &str)] = &[
     ("users.cedar", include_str!("../../../../policies/users.cedar")),
 ];
 
-/// The schema's actions and the groups that each is in: what `in Action::"phi"` needs to know at run time, without the
-/// cost of parsing the schema at start. Written by `cargo xtask sync`.
+/// The schema's actions and the groups of each. `in Action::"phi"` needs them at run time; parsing the schema at start would cost
+/// time. Written by `cargo xtask sync`.
 pub const ACTIONS: &str = include_str!("../../../../policies/actions.txt");
 
-/// Which actions, or groups of them, each policy's scope names, `*` where none: what is parsed when an action is asked about.
-/// Written by `cargo xtask sync` too.
+/// The actions, or groups of them, in the scope of each policy; `*` if there are none. They determine the policies to parse for
+/// an action. Also written by `cargo xtask sync`.
 pub const INDEX: &str = include_str!("../../../../policies/index.txt");
 
-/// What each action is done to, from the schema too.
+/// The resource types of each action, from the schema too.
 pub const RESOURCES: &str = include_str!("../../../../policies/resources.txt");
 
 /// The types of principals that may do each action, from the schema too.
@@ -48,30 +48,30 @@ pub const PRINCIPALS: &str = include_str!("../../../../policies/principals.txt")
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Action(pub &'static str);
 
-/// What an action is done to.
+/// The resource of an action.
 pub trait Resource: Send + Sync {
-    /// The action that shows it. A caller who may not do that either is told that it is not there.
+    /// The action that shows it. A caller who may not do that either gets "not found".
     const VIEW: Option<Action> = None;
 
     /// Cedar's entity type, `Shipment`.
     const TYPE: &'static str;
     fn id(&self) -> String;
-    /// Whose it is; `None` only for the platform itself.
+    /// The owning tenant; `None` only for the platform itself.
     fn tenant(&self) -> Option<TenantId>;
     fn attributes(&self) -> Vec<(&'static str, Attribute)> {
         Vec::new()
     }
-    /// What [`VIEW`](Self::VIEW) is asked about: itself, or the thing that it is a part of.
+    /// The resource of [`VIEW`](Self::VIEW): itself, or the resource that it is a part of.
     fn viewed(&self) -> Viewed {
         Viewed { kind: Self::TYPE, id: self.id(), attributes: self.attributes() }
     }
-    /// Whether it is an item of its own, rather than the list that items are in.
+    /// Whether it is an item, and not the collection of items.
     fn is_item(&self) -> bool {
         Self::VIEW.is_some()
     }
 }
 
-/// A thing that a caller sees or does not see, of the tenant whose part of it is acted on.
+/// A resource that a caller may or may not see, of the tenant that owns the part in question.
 #[derive(Clone, Debug)]
 pub struct Viewed {
     /// Cedar's entity type.
@@ -94,7 +94,7 @@ impl Resource for PlatformResource {
     }
 }
 
-/// A tenant's profile, as the policy sees it: what the platform's operators and the tenant's own administrators act on.
+/// A tenant's profile, as the policy sees it: the resource of operators and of the tenant's administrators.
 #[derive(Clone, Copy, Debug)]
 pub struct Organization(pub TenantId);
 
@@ -135,18 +135,18 @@ impl Attribute {
     }
 }
 
-/// What was decided, and by which policies.
+/// The decision and the policies that determined it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Decided {
     pub allowed: bool,
-    /// The `@id`s of the policies that decided, sorted. Empty where nothing permitted.
+    /// The `@id`s of the determining policies, sorted. Empty if nothing permitted the action.
     pub policies: Vec<String>,
-    /// What the refusing policy wants the caller to be told, where it says so by its `@code`.
+    /// The error for the caller, if the refusing policy has an `@code`.
     #[serde(skip)]
     pub(crate) refusal: Option<Refusal>,
 }
 
-/// The policies, ready to decide.
+/// The policies, ready for decisions.
 pub struct Policies {
     pub(super) laws: Laws,
     authorizer: Authorizer,
@@ -171,7 +171,7 @@ impl fmt::Debug for Policies {
 
 impl Policies {
     /// # Errors
-    /// Says which policy the index does not know. A test proves that it knows the shipped ones.
+    /// Names the policy that is missing in the index. A test proves that the index has all shipped policies.
     pub fn load() -> Result<Self, String> {
         let names = Names {
             user: type_name(USER)?,
@@ -188,13 +188,13 @@ impl Policies {
         Ok(Self { laws: Laws::load(type_name("Action")?)?, authorizer: Authorizer::new(), names, hash })
     }
 
-    /// SHA-256 of the policies' text: which law a decision was made under.
+    /// SHA-256 of the policies' text, which identifies the policy set of a decision.
     pub fn hash(&self) -> &str {
         &self.hash
     }
 
     /// # Errors
-    /// Internal, where the question cannot be put: the caller is refused.
+    /// Internal, if the request cannot be expressed: the caller is refused.
     pub(crate) fn decide<R: Resource>(
         &self,
         who: &Principal,
@@ -206,7 +206,7 @@ impl Policies {
         self.ask(who, action.0, on, circumstances).map_err(|_| Error::internal("policy"))
     }
 
-    /// Whether the caller sees a thing.
+    /// Whether the caller may see a resource.
     ///
     /// # Errors
     /// As [`decide`](Self::decide).
@@ -231,7 +231,7 @@ impl Policies {
     ) -> Result<Decided, Box<dyn std::error::Error>> {
         let known = self.laws.of(action)?;
         if !known.applies_to(kind_of(who), on.kind) {
-            // Nothing permits it: no policy may be asked about types that its action is not declared for.
+            // Nothing permits it: policies are never evaluated for types for which the action is not declared.
             return Ok(Decided { allowed: false, policies: Vec::new(), refusal: None });
         }
         let (request, entities) = self.question(who, known, on, circumstances)?;
@@ -243,13 +243,13 @@ impl Policies {
         let mut reasons: Vec<_> = answer.diagnostics().reason().collect();
         reasons.sort();
         let allowed = answer.decision() == Decision::Allow;
-        // Where several refuse, the caller hears the first: whatever it mends, it hears the next then.
+        // If several policies refuse, the caller gets the first one's error. After correcting it they get the next one's.
         let code = |id| known.policies.policy(id).and_then(|policy| policy.annotation("code"));
         let refusal = reasons.iter().copied().find_map(code).and_then(Refusal::of_policy).filter(|_| !allowed);
         Ok(Decided { allowed, policies: reasons.into_iter().map(ToString::to_string).collect(), refusal })
     }
 
-    /// The question in Cedar's words: who, what, on which thing, and all that is known of them.
+    /// The request in Cedar's form: principal, action, resource, and their attributes.
     fn question(
         &self,
         who: &Principal,
@@ -285,7 +285,7 @@ impl Policies {
         uid(kind, &who.user().to_string())
     }
 
-    /// The caller as an entity: whose it is, with its roles and, where it is a key, its scopes as parents.
+    /// The caller as an entity: its tenant, with its roles as parents and, for an API key, its scopes.
     fn describe(&self, who: &Principal) -> Result<Entity, Box<dyn std::error::Error>> {
         let names = &self.names;
         let roles = who.roles().iter().flat_map(|role| role.with_inherited());
@@ -305,10 +305,10 @@ impl Policies {
         Ok(Entity::new(self.principal(who), attributes, parents)?)
     }
 
-    /// Parses what speaks of `action` and decides something that nobody asked, so that the first request does not pay for it.
+    /// Parses the policies for `action` and evaluates an artificial request, so that the first real request does not pay for it.
     ///
     /// # Errors
-    /// Says which policy does not parse. A test proves that the shipped ones do.
+    /// Names the policy that does not parse. A test proves that the shipped ones parse.
     pub(crate) fn warm_up(&self, action: Action) -> Result<(), String> {
         let Some(kind) = self.laws.of(action.0)?.a_resource() else { return Ok(()) };
         let user = crate::base::UserId::first_at(crate::base::Timestamp::from_millis(0));
@@ -319,7 +319,7 @@ impl Policies {
     }
 }
 
-/// What is asked about, with its type forgotten.
+/// A resource with its type erased.
 pub(super) struct Thing {
     pub(super) kind: &'static str,
     pub(super) id: String,
@@ -328,7 +328,8 @@ pub(super) struct Thing {
 }
 
 impl Thing {
-    /// Any thing of a kind, made by `other` and otherwise `owner`'s: assigned to them, about them, in their hands.
+    /// An artificial resource of a type, created by `other` and otherwise belonging to `owner`: assigned to them, about them,
+    /// held by them.
     pub(super) fn imagined(kind: &'static str, owner: UserId, other: UserId, tenant: TenantId) -> Self {
         let person = || Attribute::Entity("User", owner.to_string());
         let role = || Attribute::Entity("Role", Role::Viewer.as_str().to_owned());
@@ -396,7 +397,7 @@ mod tests {
         assert_eq!(PRINCIPALS, principals_of_schema(SCHEMA).unwrap(), "policies/principals.txt is stale: run `cargo xtask sync`");
     }
 
-    /// Whoever asks, about their own or another's, of their tenant or of none, in whatever circumstances.
+    /// Any caller, about their own or another's resource, of their tenant or of none, in any circumstances.
     #[test]
     fn the_policies_that_speak_of_an_action_decide_about_it_as_all_of_them_do() {
         let policies = Policies::load().unwrap();
@@ -441,7 +442,7 @@ mod tests {
         assert!(asked > 1000 && left_out > 0, "{asked} questions, {left_out} left out");
     }
 
-    /// A caller of a type who holds every role, and every scope where it is a key, in the best of circumstances.
+    /// A caller of a type who has every role, and every scope if it is a key, in the best circumstances.
     fn almighty(kind: SessionKind, tenant: TenantId, user: UserId) -> Principal {
         let bounds = crate::base::KeyBounds::everything();
         Principal { kind, bounds, ..Principal::imagined(tenant, user, Role::ALL.to_vec()) }

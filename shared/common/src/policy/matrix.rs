@@ -8,11 +8,11 @@ use crate::base::{Principal, Role, TenantId};
 use cedar_policy::{EntityUid, Schema};
 
 impl Policies {
-    /// The policies as a table that people can read: for each action the roles that may do it, `yes` to anything of their
-    /// tenant, `own` only to what is theirs or assigned to them.
+    /// The policies as a table for people: for each action the roles that may do it, `yes` for any resource of their tenant,
+    /// `own` only for resources that belong or are assigned to them.
     ///
     /// # Errors
-    /// Where an action is not in the schema.
+    /// If an action is not in the schema.
     pub fn matrix(&self, actions: impl IntoIterator<Item = (Action, &'static str)>) -> Result<String, String> {
         let cell = |role: Role, action: Action, kind: &'static str| -> Result<&'static str, String> {
             Ok(if self.may(role, action, kind, false)? {
@@ -39,11 +39,11 @@ impl Policies {
         Ok(table)
     }
 
-    /// One decision of the table: may a role do this to a thing of its tenant, its own or somebody else's, were all else as it
-    /// should be.
+    /// One decision of the table: whether a role may do this to a resource of its tenant, its own or another user's, with
+    /// everything else in order.
     ///
     /// # Errors
-    /// Where the action is not in the schema.
+    /// If the action is not in the schema.
     pub fn may(&self, role: Role, action: Action, kind: &'static str, own: bool) -> Result<bool, String> {
         let at = crate::base::Timestamp::from_millis(0);
         let (tenant, me, other) = (TenantId::new(at), crate::base::UserId::new(at), crate::base::UserId::new(at));
@@ -54,18 +54,18 @@ impl Policies {
     }
 }
 
-/// What `policies/resources.txt` should say, from the schema: what each action is done to.
+/// The expected content of `policies/resources.txt`, from the schema: the resource types of each action.
 ///
 /// # Errors
-/// Where the schema does not parse.
+/// If the schema does not parse.
 pub fn resources_of_schema(schema: &str) -> Result<String, String> {
     types_of_schema(schema, |schema, action| Some(schema.resources_for_action(action)?.map(ToString::to_string).collect()))
 }
 
-/// What `policies/principals.txt` should say, from the schema: the types of principals that may do each action.
+/// The expected content of `policies/principals.txt`, from the schema: the types of principals that may do each action.
 ///
 /// # Errors
-/// Where the schema does not parse.
+/// If the schema does not parse.
 pub fn principals_of_schema(schema: &str) -> Result<String, String> {
     types_of_schema(schema, |schema, action| Some(schema.principals_for_action(action)?.map(ToString::to_string).collect()))
 }
@@ -84,10 +84,10 @@ fn types_of_schema(schema: &str, types: impl Fn(&Schema, &EntityUid) -> Option<V
     Ok(lines.join("\n") + "\n")
 }
 
-/// What `policies/actions.txt` should say, from the schema.
+/// The expected content of `policies/actions.txt`, from the schema.
 ///
 /// # Errors
-/// Where the schema does not parse.
+/// If the schema does not parse.
 pub fn actions_of_schema(schema: &str) -> Result<String, String> {
     let (schema, _) = Schema::from_cedarschema_str(schema).map_err(|e| e.to_string())?;
     let entities = schema.action_entities().map_err(|e| e.to_string())?;
@@ -104,10 +104,10 @@ pub fn actions_of_schema(schema: &str) -> Result<String, String> {
     Ok(lines.join("\n") + "\n")
 }
 
-/// What `policies/index.txt` should say: what the scope of each policy says of the action.
+/// The expected content of `policies/index.txt`: the actions in the scope of each policy.
 ///
 /// # Errors
-/// Where a file does not parse, or a policy has no `@id`.
+/// If a file does not parse, or a policy has no `@id`.
 pub fn index_of_policies() -> Result<String, String> {
     use cedar_policy::{ActionConstraint, PolicySet};
     let mut lines = Vec::new();

@@ -1,5 +1,5 @@
-//! The policies as they lie in their files. Each is parsed when an action that it speaks of is first asked about: a function asks
-//! about few, and its start pays for no others.
+//! The policies, parsed on demand. Each is parsed at the first decision about an action in its scope: a function decides about
+//! few actions, and its start should not pay for the others.
 
 use super::decision::{ACTIONS, INDEX, POLICIES, PRINCIPALS, RESOURCES, uid};
 use crate::base::error::Refusal;
@@ -9,7 +9,7 @@ use std::{
     sync::OnceLock,
 };
 
-/// What every file begins a policy with.
+/// The text with which every policy in a file begins.
 const BEGINS: &str = "@id(\"";
 
 /// All policies, and the actions of the schema.
@@ -28,46 +28,46 @@ struct Law {
     parsed: OnceLock<Policy>,
 }
 
-/// What a policy's scope says of the action.
+/// The actions in a policy's scope.
 enum SpeaksOf {
     Every,
-    /// These, and those of these groups.
+    /// These actions, and those in these groups.
     Named(Vec<&'static str>),
 }
 
 /// An action of the schema.
 struct Declared {
-    /// The groups that it is in, and those that they are in.
+    /// The groups that contain it, directly or through other groups.
     groups: Vec<&'static str>,
     applies_to: AppliesTo,
     known: OnceLock<KnownAction>,
 }
 
-/// The types of principals and of resources that the schema declares an action for. A group of actions has none.
+/// The types of principals and of resources for which the schema declares an action. A group of actions has none.
 #[derive(Clone, Debug, Default)]
 struct AppliesTo {
     principals: Vec<&'static str>,
     resources: Vec<&'static str>,
 }
 
-/// An action that has been asked about.
+/// An action with its parsed policies.
 pub(super) struct KnownAction {
     pub(super) uid: EntityUid,
     pub(super) groups: HashSet<EntityUid>,
-    /// Those of all policies that can meet a question about it. The others' scopes name other actions: they neither permit nor
-    /// forbid this one, and cannot fail at it, whoever asks about whatever.
+    /// The policies that can match a decision about it. The scopes of the others name other actions, so they neither permit nor
+    /// forbid this one, and cannot fail to evaluate for it, for any caller and resource.
     pub(super) policies: PolicySet,
     applies_to: AppliesTo,
 }
 
 impl KnownAction {
-    /// Whether the schema lets a principal of this type do it to a resource of that type. The policies are validated, and proven,
-    /// for these types only; of others they say nothing that anybody has checked.
+    /// Whether the schema lets a principal of this type do it to a resource of that type. The policies are validated and proven
+    /// for these types only; for others their result was never checked.
     pub(super) fn applies_to(&self, principal: &str, resource: &str) -> bool {
         self.applies_to.principals.contains(&principal) && self.applies_to.resources.contains(&resource)
     }
 
-    /// A type that it is done to, if it is done to any.
+    /// A resource type of the action, if it has any.
     pub(super) fn a_resource(&self) -> Option<&'static str> {
         self.applies_to.resources.first().copied()
     }
@@ -75,7 +75,7 @@ impl KnownAction {
 
 impl Laws {
     /// # Errors
-    /// Says which policy the index does not know.
+    /// Names the policy that is missing in the index.
     pub(super) fn load(action: EntityTypeName) -> Result<Self, String> {
         let index: HashMap<_, _> = lists(INDEX).collect();
         let law = |(file, id, text)| {
@@ -94,10 +94,10 @@ impl Laws {
         Ok(Self { laws, actions, action })
     }
 
-    /// What is known of an action, ready to decide about it.
+    /// The action with its policies, ready for decisions.
     ///
     /// # Errors
-    /// Where it is not in the schema, or a policy that speaks of it does not parse.
+    /// If it is not in the schema, or one of its policies does not parse.
     pub(super) fn of(&self, action: &str) -> Result<&KnownAction, String> {
         let (name, declared) = self.actions.get_key_value(action).ok_or_else(|| format!("`{action}` is not in the schema"))?;
         if let Some(known) = declared.known.get() {
@@ -113,7 +113,7 @@ impl Laws {
         Ok(declared.known.get_or_init(|| known))
     }
 
-    /// All of them, whatever they speak of.
+    /// All policies, for any action.
     #[cfg(test)]
     pub(super) fn all(&self) -> Result<PolicySet, String> {
         set_of(&self.laws.iter().collect::<Vec<_>>())
@@ -129,7 +129,7 @@ impl Law {
     }
 }
 
-/// These policies, parsed. Those that have not been are so by one call, for Cedar's parser sets itself up anew for each.
+/// Parses these policies. One call parses all that are not parsed yet, because Cedar's parser has a setup cost for each call.
 fn set_of(laws: &[&Law]) -> Result<PolicySet, String> {
     let text: String = laws.iter().filter(|law| law.parsed.get().is_none()).map(|law| law.text).collect();
     let parsed: PolicySet = text.parse().map_err(|e| format!("{}: {e}", files(laws)))?;
@@ -153,7 +153,7 @@ fn files(laws: &[&Law]) -> String {
     files.join(", ")
 }
 
-/// Each policy of a file: the file's name, the policy's `@id`, and its text up to where the next one begins.
+/// Each policy of a file: the file's name, the policy's `@id`, and its text up to the beginning of the next one.
 fn policies_of<'a>(file: &'a str, text: &'a str) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
     let begins = |at: &usize| *at == 0 || text.as_bytes().get(at - 1) == Some(&b'\n');
     let mut starts = text.match_indices(BEGINS).map(|(at, _)| at).filter(begins).peekable();
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
     use std::str::FromStr;
 
-    /// As Cedar reads the whole file.
+    /// Compares with Cedar's parse of the whole file.
     #[test]
     fn each_policy_of_each_file_is_found_and_reads_as_it_does_there() {
         let mut found = 0;

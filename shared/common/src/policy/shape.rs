@@ -1,6 +1,6 @@
-//! Whether a question has the shape that the schema declares: the attributes of the caller and of the thing, and the context. The
-//! policies are validated and proven for that shape only. Debug builds, and so every test, compare each shape once; parsing the
-//! schema would cost a deployed function its start.
+//! Checks that a request has the shape that the schema declares: the attributes of the caller and of the resource, and the
+//! context. The policies are validated and proven for that shape only. Debug builds, and so every test, check each shape once; in
+//! a deployed function, parsing the schema would slow the start.
 
 use cedar_policy::{Context, Entities, Entity, EntityUid, Request, Schema};
 use std::{
@@ -15,7 +15,7 @@ static PARSED: LazyLock<Option<Schema>> = LazyLock::new(|| Some(Schema::from_ced
 static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// # Errors
-/// Says what of the question is not as the schema declares it.
+/// Names the part of the request that does not match the schema.
 pub(super) fn check(
     principal: &EntityUid,
     action: &EntityUid,

@@ -1,4 +1,4 @@
-//! Batches: one transaction an item, and a result an item.
+//! Batches: one transaction and one result for each item.
 
 use crate::{
     base::{Error, Result},
@@ -21,12 +21,12 @@ pub struct BatchOutput<T> {
     of: PhantomData<fn() -> T>,
 }
 
-/// What became of one item: `result` where it was done, `error` (a problem, as a single request would get) where not.
+/// The result of one item: `result` if it succeeded, otherwise `error` (a problem, as for a single request).
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct BatchItem {
-    /// Its place in the request, from 0.
+    /// Its index in the request, from 0.
     pub index: usize,
-    /// The status that it would have had as a request of its own.
+    /// The status that a single request would have had.
     pub status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
@@ -53,15 +53,15 @@ impl<T> BatchOutput<T> {
     }
 }
 
-/// The record of a batch's key: that it belongs to this request, whatever became of its items.
+/// The record of a batch's key: it binds the key to this request, for any results of its items.
 pub(crate) struct Head;
 
 impl Head {
     /// # Errors
-    /// 422 `idempotency_mismatch` where the key was used for another batch, purpose or authority.
+    /// 422 `idempotency_mismatch` if the key was used for another batch, purpose or authority.
     pub(crate) async fn claim(context: &Context<'_>, claim: &Claim) -> Result<()> {
         let update = Update {
-            // It is never older than the records of its items: a repeat that does an item makes both anew.
+            // It is never older than the records of its items, because a repetition that executes an item writes both again.
             expression: "SET request_hash = :hash, membership = :membership, expires_at = :until",
             condition: Some(
                 "attribute_not_exists(pk) OR (request_hash = :hash AND membership = :membership) OR expires_at < :now",

@@ -1,8 +1,7 @@
-//! What is shown once: secrets on their way to their owner.
+//! Values that are shown once: secrets that an answer returns to their owner.
 //!
-//! A secret's type is what keeps it out of every record. [`Issued`] can be serialised into an endpoint's answer and into nothing
-//! else, and an answer in which one was serialised is marked, so that the pipeline stores no body of it. A new endpoint has nothing
-//! to remember.
+//! The type of a secret keeps it out of every record. [`Issued`] can be serialised only into an endpoint's answer. An answer that
+//! contains one is marked, so that the pipeline does not store its body. A new endpoint needs no code for this.
 
 use crate::base::{Error, Result};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -10,11 +9,11 @@ use serde::{Serialize, Serializer, ser::Error as _};
 use std::{borrow::Cow, cell::Cell, fmt};
 
 thread_local! {
-    /// While an answer is serialised on this thread: whether a secret was among it.
+    /// During the serialisation of an answer on this thread: whether it contains a secret.
     static ANSWER: Cell<Option<bool>> = const { Cell::new(None) };
 }
 
-/// A secret on its way to its owner. It prints as nothing.
+/// A secret for its owner. Its `Debug` is redacted.
 pub struct Issued(String);
 
 impl Issued {
@@ -51,10 +50,10 @@ impl JsonSchema for Issued {
     }
 }
 
-/// An answer's body, and whether it shows something that is shown once.
+/// An answer's body, and whether it contains a secret.
 ///
 /// # Errors
-/// Internal, where it cannot be serialised.
+/// Internal if it cannot be serialised.
 pub(crate) fn body_of(answer: &impl Serialize) -> Result<(Vec<u8>, bool)> {
     let around = ANSWER.replace(Some(false));
     let body = serde_json::to_vec(answer);

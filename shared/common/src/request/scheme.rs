@@ -1,6 +1,6 @@
 //! Credentials in an `Authorization` header (RFC 9110, section 11.4).
 
-/// What follows a scheme, where the header has that scheme, in any letter case, and one token68 behind it.
+/// The token68 after a scheme, if the header has that scheme, in any letter case, and exactly one token.
 pub(crate) fn credentials<'a>(header: &'a str, scheme: &str) -> Option<&'a str> {
     let (named, rest) = header.trim_matches([' ', '\t']).split_once(' ')?;
     let token = rest.trim_start_matches(' ');

@@ -1,4 +1,5 @@
-//! What Cognito asks before it issues tokens. It waits for the answer, and where none comes, or a failure, it issues nothing.
+//! The trigger that Cognito calls before it issues tokens. Cognito waits for the answer; without one, or after a failure, it
+//! issues nothing.
 
 use crate::base::{
     Timestamp,
@@ -6,21 +7,21 @@ use crate::base::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Says what tokens hold, from Cognito's event alone: with nothing to call there is nothing to wait for.
+/// Determines the content of tokens from Cognito's event alone. It makes no calls, so it cannot be slow.
 pub trait TokenGeneration: 'static {
-    /// Cognito's event, which is the answer as well once its `response` is filled in.
+    /// Cognito's event, which is also the answer after its `response` is filled in.
     type Event: DeserializeOwned + Serialize;
     /// # Errors
-    /// [`TokensRefused`]: no token shall be issued.
+    /// [`TokensRefused`] if no token may be issued.
     fn answer(event: Self::Event) -> Result<Self::Event, TokensRefused>;
 }
 
-/// Why Cognito shall issue no token, as a code of ours. Cognito repeats it to whoever asked it for tokens.
+/// The reason why Cognito must not issue a token, as a code. Cognito returns it to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TokensRefused(pub &'static str);
 
-/// Answers, and leaves a line that names nobody.
+/// Answers, and writes a log line that identifies nobody.
 ///
 /// # Errors
 /// As [`TokenGeneration::answer`].

@@ -1,4 +1,4 @@
-//! The user pool as whoever keeps it in line sees it. Every call may be made again: what is so already is done.
+//! Administration of the user pool. Every call may be repeated: if its effect exists already, it succeeds.
 
 use super::{
     Cognito, SignIn,
@@ -13,15 +13,15 @@ use aws_sdk_cognitoidentityprovider::{
 };
 use std::collections::BTreeSet;
 
-/// A user, as the pool has them.
+/// A user in the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PoolUser {
     pub(crate) enabled: bool,
-    /// Whether they have a password of their own: until then, nobody has come in as them.
+    /// Whether they have chosen a password. Until then nobody has signed in as them.
     pub(crate) has_signed_in: bool,
 }
 
-/// What becomes of a user who is to be made, and whom the pool has already: the run before may have lost its answer.
+/// The handling of a user who is to be created and exists already, because an earlier run may have lost its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IfThere {
     SetPassword,
@@ -43,7 +43,7 @@ fn weak() -> Error {
     Error::invalid("password", "weak", "the password does not meet the pool's rules")
 }
 
-/// Of somebody who is not there, what is asked for is done.
+/// If the user does not exist, the operation counts as done.
 fn done_if_gone<T, E: ProvideErrorMetadata, R>(sent: Result<T, SdkError<E, R>>) -> Result<()> {
     match sent {
         Ok(_) => Ok(()),
@@ -64,16 +64,16 @@ impl Cognito {
         }
     }
 
-    /// Whether the pool has the user, with a password of their own.
+    /// Whether the pool has the user, with a chosen password.
     pub(crate) async fn has_signed_in(&self, user: UserId) -> Result<bool> {
         Ok(self.admin_get(user).await?.is_some_and(|known| known.has_signed_in))
     }
 
-    /// Makes a user whose name is our id and who signs in by e-mail, with a password that is for good or for one sign-in. May be
-    /// done again: what an earlier run has made is completed.
+    /// Creates a user whose name is our id and who signs in by e-mail, with a permanent password or one for a single sign-in. It
+    /// may be repeated, and completes the work of an interrupted run.
     ///
     /// # Errors
-    /// 409 `email_taken` where another user of the pool has the e-mail; 422 for a password that the pool refuses; 503.
+    /// 409 `email_taken` if another user of the pool has the e-mail; 422 for a password that the pool refuses; 503.
     pub(crate) async fn create_user(
         &self,
         user: UserId,
@@ -87,7 +87,7 @@ impl Cognito {
             Some(known) => Some(known),
             None => match self.send_create(user, email, password).await {
                 Ok(()) => None,
-                // The name is an id of ours: where somebody has it, it is a call of ours that has lost its answer.
+                // The name is one of our ids. If it is taken, an earlier call of ours has lost its answer.
                 Err(e) if matches!(code(&e), Some("UsernameExistsException" | "AliasExistsException")) => {
                     let taken = || Error::conflict("email_taken", "this e-mail signs in already");
                     Some(self.admin_get(user).await?.ok_or_else(taken)?)
@@ -104,7 +104,7 @@ impl Cognito {
             let set = self.client.admin_set_user_password().user_pool_id(&self.pool).username(user.to_string());
             if let Err(e) = set.password(password).permanent(permanent).send().await {
                 let refused = weak_or_unavailable(&e);
-                // The history of the pool refuses what an earlier attempt has set.
+                // The pool's history refuses the password that an earlier attempt has set.
                 let stands = refused.status() < 500 && self.stands(user, password, permanent).await?;
                 return if stands { Ok(()) } else { Err(refused) };
             }
@@ -112,7 +112,7 @@ impl Cognito {
         Ok(())
     }
 
-    /// Whether it is the user's password now, for good or for one sign-in.
+    /// Whether this is the user's password now, permanent or for a single sign-in.
     async fn stands(&self, user: UserId, password: &str, permanent: bool) -> Result<bool> {
         if permanent {
             return self.is_password(user, password).await;
@@ -120,7 +120,7 @@ impl Cognito {
         Ok(matches!(self.password(&user.to_string(), password).await?, SignIn::NewPasswordRequired { .. }))
     }
 
-    /// Makes a user who must choose a password of their own. The pool sends no mail.
+    /// Creates a user who must choose a password. The pool sends no mail.
     ///
     /// # Errors
     /// 503, also while another user of the pool has this e-mail.
@@ -137,7 +137,7 @@ impl Cognito {
         create.temporary_password(temporary).message_action(MessageActionType::Suppress).send().await.map(drop)
     }
 
-    /// A password that is good for one sign-in, which asks for another. What was the password before is none any more.
+    /// Sets a password for a single sign-in, which must be replaced there. The previous password becomes invalid.
     pub(crate) async fn admin_set_temporary_password(&self, user: UserId, temporary: &str) -> Result<()> {
         let set = self.client.admin_set_user_password().user_pool_id(&self.pool).username(user.to_string());
         set.password(temporary).permanent(false).send().await.map(drop).map_err(|e| unavailable(&e))
@@ -153,7 +153,7 @@ impl Cognito {
         }
     }
 
-    /// Ends every refresh token of theirs.
+    /// Revokes all of the user's refresh tokens.
     pub(crate) async fn admin_sign_out(&self, user: UserId) -> Result<()> {
         let sign_out = self.client.admin_user_global_sign_out().user_pool_id(&self.pool).username(user.to_string());
         done_if_gone(sign_out.send().await)
@@ -163,10 +163,10 @@ impl Cognito {
         done_if_gone(self.client.admin_delete_user().user_pool_id(&self.pool).username(user.to_string()).send().await)
     }
 
-    /// Has the user be in the groups of `roles`, and in no other.
+    /// Puts the user into the groups of `roles`, and removes them from all others.
     pub(crate) async fn admin_set_groups(&self, user: UserId, roles: &[Role]) -> Result<()> {
         let username = user.to_string();
-        // There are no more groups than roles, so one page has them all.
+        // There are no more groups than roles, so one page contains all of them.
         let asked = self.client.admin_list_groups_for_user().user_pool_id(&self.pool).username(&username).limit(60);
         let groups = asked.send().await.map_err(|e| unavailable(&e))?.groups.unwrap_or_default();
         let has: BTreeSet<String> = groups.into_iter().filter_map(|group| group.group_name).collect();

@@ -1,7 +1,8 @@
-//! Passwords as the pool gets them: RFC 8265's `OpaqueString`, so that one password is one however a keyboard composes it.
+//! The form in which passwords are sent to the pool: RFC 8265's `OpaqueString`, so that a password is the same for every
+//! keyboard.
 //!
-//! Spaces that are not ASCII become U+0020, the text becomes NFC, and what RFC 8264's `FreeformClass` does not allow is no password:
-//! control and invisible characters, and what Unicode has not assigned. Case and width stay.
+//! Spaces that are not ASCII become U+0020, and the text becomes NFC. A text with characters that RFC 8264's `FreeformClass` does
+//! not allow is refused: control, invisible and unassigned characters. Case and width stay.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::{
@@ -14,14 +15,14 @@ use icu_properties::{
 use std::borrow::Cow;
 use zeroize::Zeroizing;
 
-/// The text is no password under the profile.
+/// The text is not a valid password under the profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotAPassword;
 
-/// A password prepared as RFC 8265, section 4.2.2, has it.
+/// A password that is prepared by RFC 8265, section 4.2.2.
 ///
 /// # Errors
-/// Where it is empty, or has a character that the profile does not allow.
+/// If it is empty, or has a character that the profile does not allow.
 pub(crate) fn prepared(password: &str) -> Result<Zeroizing<String>, NotAPassword> {
     check(password)?;
     let categories = CodePointMapData::<Category>::new();
@@ -31,7 +32,7 @@ pub(crate) fn prepared(password: &str) -> Result<Zeroizing<String>, NotAPassword
         Cow::Borrowed(_) => spaced.clone(),
         Cow::Owned(composed) => Zeroizing::new(composed),
     };
-    // Composing may make a character that is not allowed where it stands: U+0387 becomes U+00B7.
+    // Composition may create a character that is not allowed at its position: U+0387 becomes U+00B7.
     check(&prepared)?;
     Ok(prepared)
 }
@@ -42,7 +43,7 @@ fn check(password: &str) -> Result<(), NotAPassword> {
     if allowed { Ok(()) } else { Err(NotAPassword) }
 }
 
-/// Whether a character may stand where it does: RFC 8264, section 8, for the `FreeformClass`, in the order of its steps.
+/// Whether a character is allowed at its position: RFC 8264, section 8, for the `FreeformClass`, in the order of its steps.
 fn is_allowed(text: &[char], at: usize) -> bool {
     let c = text[at];
     match c {
@@ -72,7 +73,7 @@ fn is_allowed(text: &[char], at: usize) -> bool {
     )
 }
 
-/// RFC 5892, appendix A: the joiners, and characters that mean something beside certain others only.
+/// RFC 5892, appendix A: the joiners, and characters that are valid only beside certain others.
 fn fits_its_context(text: &[char], at: usize) -> bool {
     let before = at.checked_sub(1).map(|at| text[at]);
     let after = text.get(at + 1).copied();
@@ -93,7 +94,7 @@ fn fits_its_context(text: &[char], at: usize) -> bool {
     }
 }
 
-/// Whether a non-joiner stands between letters that would join: `(L|D) T* ZWNJ T* (R|D)`.
+/// Whether a non-joiner is between letters that would join: `(L|D) T* ZWNJ T* (R|D)`.
 fn joins(text: &[char], at: usize) -> bool {
     let types = CodePointMapData::<JoiningType>::new();
     let visible = |c: &&char| types.get(**c) != JoiningType::Transparent;

@@ -1,4 +1,4 @@
-//! How often a call has left: the SDK repeats one whose answer was lost, and tells what the last attempt was answered.
+//! Counts the attempts of a call: the SDK repeats a call whose answer was lost, and returns the answer of the last attempt.
 
 use aws_smithy_runtime_api::{
     box_error::BoxError,

@@ -1,13 +1,13 @@
-//! The retry budget: a token bucket that calls fill and retries empty, so that a service which fails is not asked three times as
-//! often for it.
+//! The retry budget: a token bucket that calls fill and retries empty, so that retries do not triple the load on a failing
+//! service.
 //!
-//! As gRPC's retry throttling, and the standard mode of AWS's SDKs: whose own bucket stands behind this one, and cannot be
-//! looked into.
+//! It works like gRPC's retry throttling and the standard mode of AWS's SDKs. The SDK's own bucket follows this one, but its
+//! state cannot be read.
 
-/// What a retry costs. A call earns two.
+/// The cost of a retry. A call earns two.
 const RETRY: u32 = 10;
 const EARNED: u32 = 2;
-/// Twenty retries at once, after a time without any.
+/// Twenty retries in a row, after a time without any.
 const FULL: u32 = 20 * RETRY;
 
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Budget {
         self.0 = FULL.min(self.0 + EARNED);
     }
 
-    /// Another attempt of a call, where there is one left.
+    /// Takes a retry from the budget, if one is left.
     #[must_use]
     pub(super) fn spend(&mut self) -> bool {
         let left = self.0.checked_sub(RETRY);
@@ -33,7 +33,7 @@ impl Budget {
         left.is_some()
     }
 
-    /// How many retries there are.
+    /// The number of retries left.
     pub(super) const fn left(&self) -> u32 {
         self.0 / RETRY
     }

@@ -1,16 +1,17 @@
-//! A circuit breaker, of one process and one service.
+//! A circuit breaker for one process and one service.
 //!
-//! | | |
+//! | State | Effect |
 //! |---|---|
-//! | closed | every call may go |
-//! | open | none may: the service has done nothing but fail, [`FAILURES`] times and for [`LASTING`] |
-//! | half-open | the pause is over: one call may go, as a probe |
+//! | closed | every call may be made |
+//! | open | no call may be made: all calls have failed, [`FAILURES`] times and for [`LASTING`] |
+//! | half-open | the pause is over: one call may be made, as a probe |
 //!
-//! Both, number and time, so that one bad moment is one bad moment: eight calls that are under way together and fail together
-//! say no more than one of them. A probe that succeeds closes the circuit; one that fails doubles the pause, from a second to half a
-//! minute; one that is dropped has said nothing. What was asked before the circuit opened neither closes it nor opens it for longer.
+//! Both the number and the duration are required, so that one short fault does not open the circuit: eight concurrent calls that
+//! fail together show no more than one of them. A successful probe closes the circuit. A failed one doubles the pause, from a
+//! second up to half a minute. A dropped one has no effect. Calls that began before the circuit opened neither close it nor keep
+//! it open for longer.
 //!
-//! An answer is an answer: a refusal, a failed condition, a throttle (4xx) is the service at work. A failure is no answer, or a 5xx.
+//! A refusal, a failed condition or a throttle (4xx) is an answer: the service works. A failure is a missing answer, or a 5xx.
 
 use crate::base::Timestamp;
 use schemars::JsonSchema;
@@ -22,43 +23,43 @@ pub(super) const LASTING: Duration = Duration::from_secs(1);
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Whether a service is called.
+/// The state of a circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CircuitState {
-    /// Every call may go.
+    /// Every call may be made.
     Closed,
-    /// One call decides whether it closes.
+    /// The result of one call decides whether it closes.
     HalfOpen,
-    /// It has failed, and is left alone for a while.
+    /// The service has failed and is not called for a while.
     Open,
 }
 
-/// What became of a call.
+/// The result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Answered,
     Failed,
-    /// Nobody waited for it.
+    /// The caller was dropped before the end of the call.
     Unknown,
 }
 
-/// Leave to make a call.
+/// The permission to make a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Leave {
     Call,
-    /// It decides whether the circuit closes.
+    /// Its result decides whether the circuit closes.
     Probe,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Circuit {
-    /// Failures in a row, and when the first of them was.
+    /// The number of consecutive failures, and the time of the first.
     failures: u32,
     since: Option<Timestamp>,
     open_until: Option<Timestamp>,
     probing: bool,
-    /// How often in a row it has opened.
+    /// The number of consecutive times that it has opened.
     opened: u32,
 }
 
@@ -87,7 +88,7 @@ impl Circuit {
             (Leave::Probe, Outcome::Unknown) => self.probing = false,
             (Leave::Probe, Outcome::Answered) => *self = Self::default(),
             (Leave::Probe, Outcome::Failed) => self.open(now),
-            // It was asked before the circuit opened.
+            // The call began before the circuit opened.
             (Leave::Call, _) if self.open_until.is_some() => {}
             (Leave::Call, Outcome::Unknown) => {}
             (Leave::Call, Outcome::Answered) => (self.failures, self.since) = (0, None),
@@ -110,7 +111,7 @@ impl Circuit {
     }
 }
 
-/// Further ahead than it is ever put, it was put there by a clock that has since gone back.
+/// A time further ahead than the longest pause was written by a clock that has since gone back.
 fn is_ahead(until: Timestamp, now: Timestamp) -> bool {
     until > now && until.since(now) <= LONGEST
 }
@@ -123,7 +124,7 @@ mod tests {
         Timestamp::from_millis(1_000_000 + ms)
     }
 
-    /// Opened at 1,000, after failures since 0.
+    /// A circuit that opened at 1,000, after failures since 0.
     fn opened() -> Circuit {
         let mut circuit = Circuit::default();
         for ms in [0, 10, 20, 30, 1000] {

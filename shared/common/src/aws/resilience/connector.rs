@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::{
 };
 use std::sync::Arc;
 
-/// Where the SDKs say which attempt of a call this is: `attempt=2; max=3`.
+/// The header in which the SDKs send the attempt number: `attempt=2; max=3`.
 const ATTEMPT: &str = "amz-sdk-request";
 
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl HttpConnector for Guarded {
         let Self { inner, guard } = self.clone();
         let deadline = deadline();
         HttpConnectorFuture::new(async move {
-            // Neither of a kind that is tried again: that would be refused as well.
+            // The error is of a kind that the SDK does not retry, because a retry would be refused as well.
             let refused = |why: Refused| ConnectorError::other(why.into(), None);
             let entered = guard.clone().enter(is_retry(&request), deadline).await.map_err(refused)?;
             let (time, is_cut) = guard.time(deadline);
@@ -47,7 +47,7 @@ impl HttpConnector for Guarded {
                     entered.ended(if failed { Outcome::Failed } else { Outcome::Answered });
                     answer
                 }
-                // It had less time than it has a right to.
+                // The attempt had less time than the service's policy grants.
                 Err(_) if is_cut => Err(refused(Refused::Late)),
                 Err(slow) => {
                     entered.ended(Outcome::Failed);

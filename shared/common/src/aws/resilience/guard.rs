@@ -1,4 +1,4 @@
-//! One service's guard: what each attempt passes on its way out.
+//! One service's guard, which every attempt passes.
 
 use super::{
     Breaker, CircuitState, Policy,
@@ -14,20 +14,20 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How long an attempt waits for a place.
+/// The time for which an attempt waits for a free slot.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// Why an attempt was not made. The service has not been asked.
+/// The reason why an attempt was not made. The service was not called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.as_str())]
 pub(crate) enum Refused {
-    /// What it is for has ended.
+    /// The deadline of the work has passed.
     Late,
-    /// As many are under way as may be.
+    /// The limit of concurrent attempts is reached.
     Full,
-    /// The service is left alone.
+    /// The circuit is open.
     Open,
-    /// Its retries are used up.
+    /// The retry budget is spent.
     Spent,
 }
 
@@ -42,17 +42,17 @@ impl Refused {
     }
 }
 
-/// How the calls of one service are doing, in the process that answers.
+/// The state of the calls to one service, in the process that answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ServiceState {
     pub name: &'static str,
-    /// Null where all processes share a gate: see there.
+    /// Null if all processes share a circuit breaker, which is listed separately.
     pub circuit: Option<CircuitState>,
-    /// Attempts under way.
+    /// The number of running attempts.
     pub in_flight: usize,
-    /// How many there may be.
+    /// The limit of running attempts.
     pub at_once: usize,
-    /// How many retries are left before they are refused.
+    /// The number of retries that are left.
     pub retries_left: u32,
 }
 
@@ -87,13 +87,13 @@ impl Guard {
         }
     }
 
-    /// How long an attempt may take now, and whether that is less than the service has a right to.
+    /// The timeout of an attempt now, and whether it is shorter than the service's policy grants.
     pub(super) fn time(&self, deadline: Option<Timestamp>) -> (Duration, bool) {
         let left = deadline.map(|end| end.since(self.clock.now())).filter(|left| *left < self.policy.attempt);
         (left.unwrap_or(self.policy.attempt), left.is_some())
     }
 
-    /// Lets one attempt out. A call's first earns something for those that are not.
+    /// Admits one attempt. The first attempt of a call adds to the retry budget.
     pub(super) async fn enter(self: Arc<Self>, is_retry: bool, deadline: Option<Timestamp>) -> Result<Entered, Refused> {
         let in_time = || deadline.is_none_or(|end| self.clock.now() < end);
         if !in_time() {
@@ -127,12 +127,12 @@ impl Guard {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is held.
+        // No code panics while the lock is held.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// An attempt under way. Dropped without a word, it has said nothing of the service.
+/// A running attempt. If it is dropped without a result, it does not change the circuit.
 #[derive(Debug)]
 pub(super) struct Entered {
     guard: Arc<Guard>,

@@ -1,21 +1,21 @@
-//! One policy for every call that leaves a process: how long it may take, how often it is tried, how many run at once, and
-//! when it is not tried at all. [`Service::policy`] is the table.
+//! One policy for every call that leaves a process: its timeout, its number of attempts, its concurrency, and the cases in which
+//! it is not made at all. [`Service::policy`] is the table.
 //!
-//! | | |
+//! | Mechanism | Effect |
 //! |---|---|
-//! | deadline | no attempt starts after the end of what it is for, and none outlives it ([`within`]) |
-//! | attempts | the SDK's own, with its full jitter; what is set here is how many, and for how long |
-//! | retry budget | a service's retries are a fifth of its calls at most, beyond a burst of twenty ([`budget`]) |
-//! | bulkhead | so many attempts of a service at once; who waits for a place waits a moment, and is refused |
-//! | circuit | a service that does nothing but fail is left alone for a while ([`circuit`]) |
+//! | deadline | no attempt starts after the deadline of its work, and none outlives it ([`within`]) |
+//! | attempts | the SDK's own, with full jitter; the number and the duration are set here |
+//! | retry budget | a service's retries are at most a fifth of its calls, after a burst of twenty ([`budget`]) |
+//! | bulkhead | the concurrent attempts of a service are limited; an attempt waits for a slot for a moment and is then refused |
+//! | circuit | a service that only fails is not called for a while ([`circuit`]) |
 //!
-//! It is the connector that all of it hangs on ([`connector`]): no call goes past it, and there is no second loop of retries. A
-//! refusal is told as any other failure of the service is, by 503 `dependency_unavailable`, and nothing that must be on record
-//! leaves without it.
+//! All of this is in the connector ([`connector`]), so no call bypasses it, and there is no second retry loop. A refusal is
+//! reported like any other failure of the service, by 503 `dependency_unavailable`. Data that must be audited is not returned
+//! without its audit event.
 //!
-//! What it does NOT do: all but the gates of [`crate::store::shared_breaker`] is one process's own. A thousand processes ask a service that is
-//! broken a thousand times before they have all learnt it. The head of an answer is waited for here; its body is under the SDK's
-//! own timeout.
+//! Limits: except for the breakers of [`crate::store::shared_breaker`], the state is that of one process. A thousand processes
+//! make at least a thousand calls to a broken service before all of them have opened their circuits. The guard waits for the head
+//! of an answer; the SDK's own timeout applies to its body.
 
 mod budget;
 mod circuit;
@@ -31,7 +31,7 @@ use crate::base::{Clock, Timestamp};
 use guard::Guard;
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
-/// Those whom we call.
+/// The called services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Service {
     DynamoDb,
@@ -49,27 +49,28 @@ pub(crate) enum Service {
     Ups,
 }
 
-/// How a service is called.
+/// The policy of calls to a service.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
     pub(crate) name: &'static str,
-    /// How often one call is tried.
+    /// The number of attempts of one call.
     pub(crate) attempts: u32,
-    /// How long one attempt may take.
+    /// The timeout of one attempt.
     pub(crate) attempt: Duration,
-    /// How long a call may take, with all its attempts.
+    /// The timeout of a call, with all its attempts.
     pub(crate) call: Duration,
-    /// How many attempts may be under way in a process.
+    /// The limit of concurrent attempts in a process.
     pub(crate) at_once: usize,
     pub(crate) circuit: Breaker,
 }
 
-/// Who decides that a service is left alone.
+/// The scope of a circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Breaker {
-    /// Each process, by what it has seen.
+    /// Each process, by its own results.
     Process,
-    /// All processes together, by an item ([`crate::store::shared_breaker`]): a service that is slow, costly, or limits the account.
+    /// All processes together, by an item ([`crate::store::shared_breaker`]): for a service that is slow, costly, or limits the
+    /// account.
     Shared,
 }
 
@@ -88,8 +89,8 @@ impl Service {
         Self::Ups,
     ];
 
-    /// The table. A process answers one request at a time, and what it does at once it does by eights: the places are for the
-    /// local stack, which is one process, and for the day when something has gone wrong.
+    /// The table. A process handles one request at a time, with at most eight concurrent calls. The limits are for the local
+    /// stack, which is one process, and for faults.
     pub(crate) const fn policy(self) -> Policy {
         use Breaker::{Process, Shared};
         match self {
@@ -103,12 +104,12 @@ impl Service {
             Self::Secrets => aws("secretsmanager", 8, Process),
             Self::Sockets => aws("sockets", 64, Process),
             Self::Ses => aws("ses", 16, Shared),
-            // It is asked in the background, and is slower than AWS; who asks it tries again in a minute.
+            // It is called in the background and is slower than AWS; the caller retries in a minute.
             Self::Ups => once("ups", 8, 32, Shared),
         }
     }
 
-    /// As in `AWS_ENDPOINT_URL_<…>`.
+    /// The name in `AWS_ENDPOINT_URL_<…>`.
     pub(crate) const fn variable(self) -> &'static str {
         match self {
             Self::DynamoDb => "DYNAMODB",
@@ -125,18 +126,18 @@ impl Service {
     }
 }
 
-/// A service of AWS's, by its SDK.
+/// An AWS service, called by its SDK.
 const fn aws(name: &'static str, at_once: usize, circuit: Breaker) -> Policy {
     Policy { name, attempts: 3, attempt: Duration::from_secs(2), call: Duration::from_secs(5), at_once, circuit }
 }
 
-/// A service that is asked by one request.
+/// A service that is called by single requests.
 const fn once(name: &'static str, seconds: u64, at_once: usize, circuit: Breaker) -> Policy {
     let attempt = Duration::from_secs(seconds);
     Policy { name, attempts: 1, attempt, call: attempt, at_once, circuit }
 }
 
-/// What a process knows of those whom it calls.
+/// The guards of a process.
 #[derive(Debug)]
 pub(crate) struct Resilience {
     guards: BTreeMap<Service, Arc<Guard>>,
@@ -157,15 +158,15 @@ impl Resilience {
     }
 }
 
-/// So long before its end a function starts nothing more, and answers.
+/// The time before its end at which a function starts nothing more and answers.
 const ANSWER: Duration = Duration::from_millis(200);
 
 tokio::task_local! {
-    /// The end of what the calls of this task are for.
+    /// The deadline of this task's calls.
     static DEADLINE: Timestamp;
 }
 
-/// Does `work` for an invocation that ends at `end`: a little before, its calls are over.
+/// Does `work` for an invocation that ends at `end`. Its calls end a little before.
 pub(crate) async fn within<T>(end: Timestamp, work: impl Future<Output = T>) -> T {
     DEADLINE.scope(end.minus(ANSWER), work).await
 }

@@ -1,4 +1,4 @@
-//! A guarded connector over one that does as it is told.
+//! A guarded connector over a scripted one.
 
 use super::*;
 use crate::base::time::ManualClock;
@@ -64,7 +64,7 @@ impl World {
         Guarded::new(SharedHttpConnector::new(self.wire.clone()), &self.resilience, self.service).shared()
     }
 
-    /// The status of an answer, or why there is none.
+    /// The status of an answer, or the reason why there is none.
     async fn attempt(&self, number: u32) -> Result<u16, String> {
         let mut request = HttpRequest::new(SdkBody::empty());
         request.headers_mut().insert("amz-sdk-request", format!("ttl=20260101T000000Z; attempt={number}; max=3"));
@@ -117,7 +117,7 @@ async fn a_service_that_only_fails_is_left_alone_then_probed_once_and_called_aga
     assert!(probe.as_mut().now_or_never().is_none());
     assert_eq!(world.call().await, refused(Refused::Open), "one probe at a time");
     assert_eq!(world.calls(), before + 1);
-    // A caller who goes away has learnt nothing, and the next may look.
+    // A dropped probe has no result, so the next call becomes the probe.
     drop(probe);
     world.will(Does::Says(200));
     assert_eq!(world.call().await, Ok(200));
@@ -203,7 +203,7 @@ async fn nothing_is_started_after_the_end_and_nothing_outlives_it() {
     let end = world.clock.now().plus(Duration::from_secs(10));
     within(end, async {
         assert_eq!(world.call().await, Ok(200));
-        // Less is left than an attempt may take.
+        // The remaining time is shorter than an attempt may take.
         world.clock.advance(Duration::from_secs(10) - ANSWER - Duration::from_millis(20));
         world.will(Does::Hangs);
         assert_eq!(world.call().await, refused(Refused::Late));
@@ -213,7 +213,7 @@ async fn nothing_is_started_after_the_end_and_nothing_outlives_it() {
         assert_eq!(world.calls(), 2, "not started");
     })
     .await;
-    // That it was cut short is not the service's doing.
+    // The service is not at fault that the attempt was cut short.
     let guard = world.resilience.guard(world.service);
     assert_eq!(guard.state().circuit, Some(CircuitState::Closed));
     assert_eq!(guard.state().in_flight, 0);

@@ -1,4 +1,4 @@
-//! The log's items: written and read here, and nowhere else.
+//! The items of the audit log. Only this module reads and writes them.
 
 use super::{CHECKPOINTS, checkpoint_sort, head_key, segment_key};
 use crate::{
@@ -11,13 +11,13 @@ use crate::{
 };
 use ledger::{Hash, Head, Segment, Word};
 
-/// Where a tenant's log ends, as the table has it.
+/// The end of a tenant's log, according to the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogHead {
     pub head: Head,
-    /// The last segment; `None` while nothing is sealed.
+    /// The last segment; `None` if nothing is sealed yet.
     pub last: Option<SegmentEntry>,
-    /// Whether events of the last segment may still lie among the unsealed ones.
+    /// Whether unsealed copies of the last segment's events may still exist.
     pub cleanup: bool,
 }
 
@@ -39,17 +39,17 @@ impl LogHead {
     }
 }
 
-/// What the table knows of a segment.
+/// The table's entry for a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentEntry {
     /// Sequences of its first and its last event.
     pub first: u64,
     pub last: u64,
-    /// The version of its object: what is read, whatever was put over it.
+    /// The version of its object. This version is read, even if newer ones exist.
     pub version: ObjectVersion,
     pub sha256: Hash,
     pub bytes: usize,
-    /// When the earliest and the latest of its events happened.
+    /// The times of its earliest and its latest event.
     pub occurred_from: Timestamp,
     pub occurred_to: Timestamp,
     pub sealed_at: Timestamp,
@@ -57,7 +57,7 @@ pub struct SegmentEntry {
 
 impl SegmentEntry {
     /// # Errors
-    /// Internal, for a segment whose events cannot be read, which cannot be.
+    /// Internal, for a segment whose events cannot be read; a checked segment has none.
     pub fn of(segment: &Segment, version: ObjectVersion, sealed_at: Timestamp) -> Result<Self> {
         let (mut from, mut to) = (u64::MAX, 0);
         for event in segment.events() {
@@ -115,12 +115,12 @@ impl SegmentEntry {
     }
 }
 
-/// A signed checkpoint, as the table has it. Nothing of it is to be believed before [`AuditLog::verified`](super::AuditLog::verified).
+/// A signed checkpoint from the table. It is untrusted until [`AuditLog::verified`](super::AuditLog::verified).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredCheckpoint {
     /// The signed note.
     pub note: String,
-    /// The head that it is of: what the next one is reached from.
+    /// Its head, from which the next checkpoint is computed.
     pub head: Head,
     pub signed_at: Timestamp,
     /// The version of the note's object.
@@ -160,12 +160,12 @@ mod tests {
     use super::*;
     use crate::{base::TenantId, store::quotas};
 
-    /// `docs/scale.md` says the same.
+    /// `docs/scale.md` states the same limit.
     const MOST: usize = 6 * 1024;
 
     #[test]
     fn a_head_and_a_checkpoint_of_the_largest_log_stay_within_their_bound() {
-        // The largest number of JSON that every reader reads exactly (RFC 8259, section 6), and a peak for each of its bits.
+        // The largest number that every JSON reader reads exactly (RFC 8259, section 6), and a peak for each of its bits.
         let (size, hash) = ((1u64 << 53) - 1, "f".repeat(64));
         let peaks = vec![hash.as_str(); 53].join("\",\"");
         let tenant = TenantId::PLATFORM;

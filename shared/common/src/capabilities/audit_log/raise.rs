@@ -1,5 +1,5 @@
-//! What is done when the log is not what it was: a line for the alarm, an event in the log, an event for who listens; once for each
-//! finding until it is resolved, and again once a day.
+//! Reports an altered log: a line for the alarm, an audit event, and a domain event; once for each finding until it is resolved,
+//! and again once a day.
 
 use super::AuditLog;
 use crate::{
@@ -14,28 +14,28 @@ use crate::{
 };
 use std::{borrow::Cow, time::Duration};
 
-/// What does not stand. Its reason is a code that begins with `tampered_`: such an event is critical.
+/// A fault in the log. Its reason is a code that begins with `tampered_`, which makes the event critical.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub reason: &'static str,
-    /// What it was found in: `Segment`, `Head`, `Checkpoint`.
+    /// The kind of the faulty data: `Segment`, `Head`, `Checkpoint`.
     pub kind: &'static str,
-    /// The sequence, or the size, at which it was found.
+    /// The sequence or the size at which the fault was found.
     pub at: u64,
     pub place: FindingPlace,
 }
 
-/// What tells a finding from others of its reason. A log moves on while something of it does not stand, so a size that moves with
-/// it does not: each minute would bring another finding.
+/// Distinguishes a finding from others with the same reason. A size that grows with the log must not be part of it; otherwise
+/// each minute would raise another finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FindingPlace {
-    /// What lies at [`Finding::at`] stays there.
+    /// The data at [`Finding::at`], which does not move.
     At,
-    /// Where the log ends now.
+    /// The current end of the log.
     End,
-    /// What the bucket has after the newest checkpoint.
+    /// The objects in the bucket after the newest checkpoint.
     Newer,
-    /// What was mailed to auditors.
+    /// The checkpoint that was mailed to auditors.
     Mailed,
 }
 
@@ -56,7 +56,7 @@ impl FindingPlace {
 }
 
 impl Finding {
-    /// Tells it from every other, and stays the same while the log moves on.
+    /// Identifies the finding, and stays the same while the log grows.
     pub fn key(&self) -> String {
         format!("{}#{}", self.reason, self.place.text(self.at))
     }
@@ -73,7 +73,7 @@ pub struct OpenFinding {
 }
 
 impl OpenFinding {
-    /// Nothing for one that is resolved, or that was raised before findings could be.
+    /// `None` for a resolved finding, or one that was recorded before findings had this form.
     fn from_row(row: &Row) -> Option<Self> {
         let key = row.maybe_text("sk")?.to_owned();
         let place = FindingPlace::parse(key.rsplit_once('#')?.1)?;
@@ -81,9 +81,9 @@ impl OpenFinding {
         Some(Self { place, at, kind, alarmed_at: row.maybe_number("alarmed_at")?, key })
     }
 
-    /// The sequence of an event that it is about.
+    /// The sequence of an event that the finding concerns.
     pub fn sequence(&self) -> u64 {
-        // A head and a checkpoint are of the events before them.
+        // A head and a checkpoint cover the events before their size.
         if self.kind == "Segment" { self.at } else { self.at.saturating_sub(1) }
     }
 }
@@ -91,15 +91,15 @@ impl OpenFinding {
 /// The log line that the alarm counts.
 const TAMPER_DETECTED: &str = "audit.tamper_detected";
 const FINDINGS: &str = "FINDINGS";
-/// A finding that is open is alarmed again after so long.
+/// An open finding raises its alarm again after this time.
 const REMINDED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl AuditLog<'_> {
-    /// Reports a finding: a critical line each time; and, where it is new, or was alarmed a day ago, a critical audit event with
-    /// `event` for others.
+    /// Reports a finding: a critical log line each time. If it is new, or its last alarm was a day ago, also a critical audit
+    /// event and `event` for other domains.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn raise<E: Event>(&self, finding: Finding, by: &'static str, event: E) -> Result<()> {
         let mut line = self.line("critical", TAMPER_DETECTED, by);
         line.set("audit.finding", finding.reason);
@@ -134,19 +134,19 @@ impl AuditLog<'_> {
         self.once(&ops).await
     }
 
-    /// What was raised and is not resolved.
+    /// The findings that were raised and are not resolved.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn open_findings(&self) -> Result<Vec<OpenFinding>> {
         let rows = self.deps.db.query_all(self.tenant, &Query::partition(Table::Ledger, FINDINGS)).await?;
         Ok(rows.iter().filter_map(OpenFinding::from_row).collect())
     }
 
-    /// Closes a finding, because what it was about stands: if it comes again it is a new one. On record.
+    /// Resolves a finding, because its data is valid again. If the fault returns, it is a new finding. The resolution is audited.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn resolve(&self, finding: &OpenFinding, by: &'static str) -> Result<()> {
         let resolved = Item::new(Key::new(FINDINGS, &finding.key)).number("resolved_at", self.now.as_secs());
         let unmoved = Some(Condition::NumberIs("alarmed_at", finding.alarmed_at));
@@ -196,7 +196,7 @@ impl AuditLog<'_> {
         }
     }
 
-    /// Commits where the first operation's condition holds; where it does not, somebody has done the same.
+    /// Commits if the first operation's condition holds. If it does not, another run has done the same.
     async fn once(&self, ops: &[(TenantId, Op)]) -> Result<()> {
         let token = crate::base::Uuid::from_bytes(crate::base::random::bytes()).to_string();
         match self.deps.db.commit(ops, &token, self.deadline).await {

@@ -1,4 +1,4 @@
-//! What the sealer may do: see what is not sealed, write a segment, move the head, delete what was sealed.
+//! The operations of the sealer: read unsealed events, write a segment, move the head, delete sealed items.
 
 use super::{AuditLog, LogHead, SegmentEntry, head_key};
 use crate::{
@@ -15,13 +15,13 @@ use crate::{
 use ledger::{Event, Segment};
 use std::{num::NonZeroU32, ops::Deref, time::Duration};
 
-/// Most bytes of events in one segment: less than a segment may have, so that it fits into one answer of a function, 6 MB,
-/// as lines of text in JSON in JSON. A thousand events have half as many.
+/// The largest number of event bytes in one segment. It is below the segment's limit, so that the segment fits into one answer of
+/// a function, 6 MB, as lines of text in JSON in JSON. A thousand events have half as many bytes.
 const MOST_BYTES: usize = 2_000_000;
-/// Kept for what comes after the last segment: the delete, the answer.
+/// The time that is reserved for the steps after the last segment: the deletion and the answer.
 const LAST_STEPS: Duration = Duration::from_secs(8);
 
-/// No event takes so long to settle: what says that it does was written by a clock that has since gone back.
+/// No event needs longer to settle. A later time was written by a clock that has since gone back.
 const SETTLES_WITHIN_MILLIS: i64 = 2 * 60 * 1000;
 
 /// Seals one tenant's log.
@@ -35,36 +35,36 @@ impl<'a> Deref for AuditSealer<'a> {
     }
 }
 
-/// An event that is not sealed yet, with the count that it has come to.
+/// An unsealed event, with its current count.
 #[derive(Clone, Debug)]
 pub struct Unsealed {
     pub id: EventId,
     pub event: Event,
 }
 
-/// What there is to seal, oldest first.
+/// The unsealed events, oldest first.
 #[derive(Debug, Default)]
 pub struct Backlog {
     pub events: Vec<Unsealed>,
     /// Whether there is more than this.
     pub more: bool,
-    /// Items that are no event of this tenant's: they stay where they are.
+    /// Items that are not events of this tenant. They stay.
     pub unreadable: usize,
 }
 
-/// What became of a segment that was written.
+/// The result of writing a segment.
 #[derive(Debug)]
 pub enum Put {
     Done(ObjectVersion),
-    /// Another run was first.
+    /// Another run has written it.
     Exists,
 }
 
 impl AuditSealer<'_> {
-    /// The oldest events that are not sealed, as many as a segment holds. An event that is still counted is left out.
+    /// The oldest unsealed events, as many as one segment holds. Events that may still be counted are left out.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn unsealed(&self) -> Result<Backlog> {
         let query = Query::partition(Table::Ledger, UNSEALED).limit(1000);
         let (mut backlog, mut bytes, mut from) = (Backlog::default(), 0, None);
@@ -92,16 +92,16 @@ impl AuditSealer<'_> {
         }
     }
 
-    /// One event that is not sealed.
+    /// One unsealed event.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn unsealed_event(&self, id: EventId) -> Result<Option<Unsealed>> {
         let row = self.deps.db.get(self.tenant, Table::Ledger, &event::key(id)).await?;
         Ok(row.as_ref().and_then(|row| self.event(row)))
     }
 
-    /// The event of an item, if it is one, of this tenant, under its own id.
+    /// The event of an item, if it is an event of this tenant with the item's id.
     fn event(&self, row: &Row) -> Option<Unsealed> {
         let mut event = Event::parse(row.maybe_text("event")?.as_bytes()).ok()?;
         let id: EventId = row.maybe_text("sk")?.parse().ok()?;
@@ -110,10 +110,10 @@ impl AuditSealer<'_> {
         (own && event.hash.is_none()).then_some(Unsealed { id, event })
     }
 
-    /// Writes a segment where none is.
+    /// Writes a segment if none exists at its key.
     ///
     /// # Errors
-    /// 503 where S3 does not answer; the segment may then be there.
+    /// 503 if S3 does not answer; the segment may exist then.
     pub async fn put(&self, segment: &Segment) -> Result<Put> {
         let body = segment.body().to_vec();
         match self.objects()?.create(self.tenant, &segment.object_key(), "application/jsonl", body).await? {
@@ -122,11 +122,11 @@ impl AuditSealer<'_> {
         }
     }
 
-    /// Moves the head over one segment, and notes the segment, in one transaction. False where the head was not where it was
-    /// expected: somebody else has moved it.
+    /// Moves the head over one segment and records the segment, in one transaction. False if the head is not at the expected
+    /// position, because another run has moved it.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer; the head may then have moved.
+    /// 503 if DynamoDB does not answer; the head may have moved then.
     pub async fn move_head(&self, from: &LogHead, to: &LogHead, segment: &SegmentEntry) -> Result<bool> {
         let size = i64::try_from(from.head.size()).map_err(|_| crate::base::Error::internal("size"))?;
         let condition = if from.last.is_none() { Condition::Absent } else { Condition::NumberIs("size", size) };
@@ -140,26 +140,27 @@ impl AuditSealer<'_> {
         }
     }
 
-    /// Deletes events that are sealed from among those that are not.
+    /// Deletes the unsealed items of sealed events.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not take them; some may be deleted.
+    /// 503 if DynamoDB does not accept the deletion; some items may be deleted.
     pub async fn delete(&self, sealed: impl IntoIterator<Item = EventId>) -> Result<()> {
         let keys: Vec<Key> = sealed.into_iter().map(event::key).collect();
         self.deps.db.delete_all(self.tenant, Table::Ledger, &keys).await
     }
 
-    /// Notes that everything that `head` covers is deleted. Where the head has moved on, whoever moved it knows.
+    /// Records that all unsealed items that `head` covers are deleted. If the head has moved on, the run that moved it records
+    /// this.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn cleaned(&self, head: &LogHead) -> Result<()> {
         let size = i64::try_from(head.head.size()).map_err(|_| crate::base::Error::internal("size"))?;
         let edit = Edit::of(head_key()).remove("cleanup").when(Condition::NumberIs("size", size));
         self.deps.db.edit(self.tenant, Table::Ledger, &edit).await.map(drop)
     }
 
-    /// Whether there is time for another segment.
+    /// Whether the time suffices for another segment.
     pub fn has_time(&self) -> bool {
         self.deps.clock.now().plus(LAST_STEPS) < self.deadline
     }

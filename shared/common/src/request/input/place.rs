@@ -1,9 +1,9 @@
-//! Where a value stands in a body, and what an error says of it.
+//! The path of a value in a body, and the errors about it.
 
 use crate::base::error::FieldError;
 use serde_json::Value;
 
-/// That a value is of another of JSON's types.
+/// The error for a value of another JSON type.
 pub fn mistyped(at: &str, expected: &str, given: &Value) -> FieldError {
     FieldError::new(at, "invalid", format!("expected {expected}, got {}", kind_of(given)))
 }
@@ -24,13 +24,13 @@ pub(super) fn join(at: &str, name: &str) -> String {
     if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") }
 }
 
-/// A member's name as an error may repeat it. It is the caller's, and could be anything.
+/// A member's name in a form that an error may repeat. The caller chose the name, so it could be anything.
 pub(super) fn plain(name: &str) -> &str {
     let plain = (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
     if plain { name } else { "(unnamed)" }
 }
 
-/// The path of a member whose name is the caller's.
+/// The path of a member whose name the caller chose.
 pub fn member(at: &str, name: &str) -> String {
     join(at, plain(name))
 }

@@ -1,10 +1,10 @@
 //! Reads one value of an input by its type's own `Deserialize`.
 //!
-//! serde_json's messages speak of Rust's types, repeat what was sent, and do not say where in a value the fault lies. Here an error
-//! has the fault's dotted path (`digest.hour`, `networks.3`) and speaks of JSON's types. Every text is checked in this one place.
+//! serde_json's messages name Rust's types, repeat the input, and do not say where in a value the fault is. The errors here have
+//! the fault's dotted path (`digest.hour`, `networks.3`) and name JSON's types. Every text is checked here.
 //!
-//! Inside untagged, flattened and internally tagged types serde buffers the value, and the path ends where the buffer begins: no
-//! input has one. A test asks every input.
+//! Inside untagged, flattened and internally tagged types serde buffers the value, and the path would end at the buffer. No input
+//! has such a type; a test checks every input.
 
 use super::place::{join, kind_of, plain};
 use crate::base::error::FieldError;
@@ -26,17 +26,17 @@ pub(super) fn read<T: for<'de> Deserialize<'de>>(value: Value, at: &str) -> Resu
     })
 }
 
-/// Whether a character can stand in a text. U+0000 cannot, nor U+FFFD: API Gateway puts it in the place of bytes that are not
-/// UTF-8, so that what was meant is lost. Unicode's noncharacters cannot either (RFC 7493, section 2.1).
+/// Whether a text may contain the character. U+0000 is refused, and so is U+FFFD: API Gateway replaces bytes that are not UTF-8
+/// by it, so the original is lost. Unicode's noncharacters are refused, too (RFC 7493, section 2.1).
 const fn is_text(c: char) -> bool {
     !matches!(c, '\0' | '\u{fffd}' | '\u{fdd0}'..='\u{fdef}') && (c as u32) & 0xfffe != 0xfffe
 }
 
-/// What is wrong with a value, and where, once that is known.
+/// The fault of a value, and its path once it is known.
 #[derive(Debug)]
 struct Wrong {
     at: Option<String>,
-    /// The member of the object at `at` that is meant.
+    /// The member of the object at `at` that has the fault.
     member: Option<String>,
     code: &'static str,
     message: String,
@@ -52,7 +52,7 @@ impl Wrong {
     fn no_such_member(name: &str) -> Self {
         Self { member: Some(plain(name).to_owned()), ..Self::new("unknown_field", "no such field".to_owned()) }
     }
-    /// Says where, unless that was said further inside.
+    /// Sets the path, unless a deeper level has set it.
     fn at(mut self, at: &str) -> Self {
         if self.at.is_none() {
             self.at = Some(self.member.take().map_or_else(|| at.to_owned(), |member| join(at, &member)));
@@ -108,7 +108,7 @@ fn one_of(variants: &[&str]) -> String {
     format!("one of {}", variants.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
 }
 
-/// A value, and its place.
+/// A value and its path.
 struct Node {
     value: Value,
     at: String,
@@ -127,7 +127,7 @@ impl Node {
         let (least, most) = bounds;
         let expected = format!("an integer from {least} to {most}");
         let Value::Number(number) = &self.value else { return Err(self.mistyped(&expected)) };
-        // A number that is neither has a fraction, or is larger than both: `strict_json` has made integers of the others.
+        // A number that is neither has a fraction, or is out of both ranges: `strict_json` has converted the others to integers.
         let number = number.as_i64().map(i128::from).or(number.as_u64().map(i128::from));
         match number.filter(|number| (least..=most).contains(number)) {
             Some(_) => self.deserialize_any(visitor),
@@ -221,7 +221,7 @@ impl<'de> Deserializer<'de> for Node {
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Wrong> {
         visitor.visit_newtype_struct(self)
     }
-    /// By its name: no input has an enum whose variants hold values.
+    /// Enums are read by name: no input has an enum whose variants hold values.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,

@@ -1,11 +1,11 @@
-//! Lists of roles, out of those that an endpoint offers.
+//! Lists of roles, from those that an endpoint offers.
 
 use super::place::{join, mistyped};
 use crate::base::{Role, error::FieldError};
 use schemars::{Schema, json_schema};
 use serde_json::Value;
 
-/// Reads a list of roles at a place of a body: each of `offered`, and none twice.
+/// Reads a list of roles at a path of a body: each must be `offered`, and none may be repeated.
 pub fn roles(value: Value, at: &str, offered: &[Role], errors: &mut Vec<FieldError>) -> Option<Vec<Role>> {
     let Value::Array(items) = value else {
         errors.push(mistyped(at, "an array", &value));
@@ -23,7 +23,7 @@ pub fn roles(value: Value, at: &str, offered: &[Role], errors: &mut Vec<FieldErr
                 errors.push(FieldError::new(place, "not_for_people", format!("expected {expected}")));
             }
             Some(Ok(role)) if read.contains(&role) => {
-                errors.push(FieldError::new(place, "repeated", "this role stands there already"));
+                errors.push(FieldError::new(place, "repeated", "this role is repeated"));
             }
             Some(Ok(role)) => read.push(role),
         }
@@ -34,7 +34,7 @@ pub fn roles(value: Value, at: &str, offered: &[Role], errors: &mut Vec<FieldErr
     (errors.len() == before).then_some(read)
 }
 
-/// The schema of what [`roles`] reads, `least` of them.
+/// The schema of the lists that [`roles`] accepts, with at least `least` roles.
 pub fn role_list(offered: &[Role], least: usize) -> Schema {
     json_schema!({
         "type": "array", "minItems": least, "maxItems": offered.len(), "uniqueItems": true,

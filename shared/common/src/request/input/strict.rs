@@ -1,14 +1,14 @@
-//! JSON as a caller sends it. It needs nothing of AWS, so that a fuzzer builds it by itself.
+//! Strict parsing of a caller's JSON. It does not depend on AWS crates, so that a fuzzer can build it alone.
 
 use serde_json::{Map, Number, Value};
 use std::borrow::Cow;
 
-/// It is no JSON, or an object names a member twice.
+/// The text is not JSON, or an object repeats a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// JSON in which no object names a member twice: two readers of such a body could see two different requests. A number without a
-/// fraction is an integer however it is written, as JSON Schema has it: `7.0`, `1e2`.
+/// JSON in which no object repeats a member: two readers of such a body could see two different requests. A number without a
+/// fraction is an integer in any notation, as in JSON Schema: `7.0`, `1e2`.
 ///
 /// # Errors
 /// [`Malformed`].
@@ -63,9 +63,9 @@ pub(super) fn json(bytes: &[u8]) -> Result<Value, Malformed> {
     serde_json::from_slice::<Strict>(bytes).map(|Strict(v)| v).map_err(|_| Malformed)
 }
 
-/// The integer that a floating-point number is, if it is one that 64 bits hold.
+/// The integer that equals a floating-point number, if 64 bits can hold it.
 fn integer(v: f64) -> Option<Number> {
-    // The bounds are powers of two, and exact; the cast of a number within them, without a fraction, is exact too.
+    // The bounds are powers of two and exact. The cast of a number within them and without a fraction is exact, too.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the bounds, and without a fraction")]
     match v {
         _ if v.fract() != 0.0 => None,
