@@ -22,7 +22,7 @@ pub(crate) struct Bootstrap {
     #[arg(long)]
     json: bool,
     /// Who does this, for the audit log
-    #[arg(long = "as", value_name = "NAME", env = "USER")]
+    #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "operator")]
     operator: String,
 }
 

@@ -11,14 +11,11 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::Mutex;
 
 use crate::Error;
+use crate::forward::Forward;
 use crate::server::Server;
 
 const TARGET: &str = "x-amz-target";
@@ -36,7 +33,7 @@ pub(crate) struct Lag {
 struct Front {
     table: String,
     indexes: String,
-    client: Client<HttpConnector, Full<Bytes>>,
+    forward: Forward,
     /// How long after a write an index shows it.
     after: Duration,
     /// Since when indexes show nothing newer.
@@ -53,9 +50,8 @@ struct Call {
 impl Lag {
     /// Before the DynamoDB at `table`; the one at `indexes` has what that has.
     pub(crate) fn start(table: String, indexes: String, after: Duration) -> Result<Self, Error> {
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let front = Front { table, indexes, client, after, held: Lock::default(), unseen: Mutex::default() };
-        let front = Arc::new(front);
+        let forward = Forward::new();
+        let front = Arc::new(Front { table, indexes, forward, after, held: Lock::default(), unseen: Mutex::default() });
         let router = Router::new().fallback(answer).with_state(front.clone());
         let server = Server::spawn("dynamodb-indexes", |listener, shutdown| async move {
             if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(shutdown).await {
@@ -133,16 +129,6 @@ impl Front {
     }
 
     async fn send(&self, to: &str, call: &Call) -> Result<Response, String> {
-        let mut request = Request::post(to);
-        for (name, value) in &call.headers {
-            if !matches!(name.as_str(), "host" | "content-length" | "transfer-encoding" | "connection") {
-                request = request.header(name, HeaderValue::clone(value));
-            }
-        }
-        let request = request.body(Full::from(call.body.clone())).map_err(|error| error.to_string())?;
-        let answer = self.client.request(request).await.map_err(|error| error.to_string())?;
-        let (parts, body) = answer.into_parts();
-        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
-        Ok(Response::from_parts(parts, Body::from(body)))
+        self.forward.send(&Method::POST, to, &call.headers, call.body.clone()).await
     }
 }

@@ -14,6 +14,7 @@ mod clock;
 mod dir_lock;
 mod dynamo;
 mod error;
+mod forward;
 mod http_client;
 pub mod iam;
 mod kms;

@@ -1,5 +1,5 @@
-//! What a running stack tells other tools, in its data directory: `dev.json` for programs, `env` for shells. Both end with
-//! the stack; both hold synthetic credentials only.
+//! What a running stack tells other tools, in its data directory: `dev.json` for programs, `env` and `operator` for shells. All end with
+//! the stack; all hold synthetic credentials only.
 
 use crate::{Error, User};
 use serde::{Deserialize, Serialize};
@@ -21,10 +21,13 @@ pub struct Handover {
     pub users: Vec<User>,
     /// What a function's environment holds: `CLOISTER_…` and `AWS_…`.
     pub env: BTreeMap<String, String>,
+    /// What an operator's `cloister` is given, whose calls IAM judges.
+    pub operator: BTreeMap<String, String>,
 }
 
 const JSON: &str = "dev.json";
 const SHELL: &str = "env";
+const OPERATOR: &str = "operator";
 
 impl Handover {
     /// # Errors
@@ -41,15 +44,23 @@ impl Handover {
         data_dir.join(SHELL)
     }
 
+    /// The file to be sourced by who operates the stack.
+    pub fn operator_file(data_dir: &Path) -> PathBuf {
+        data_dir.join(OPERATOR)
+    }
+
     pub(crate) fn write(&self, data_dir: &Path) -> Result<(), Error> {
         let json = serde_json::to_string_pretty(self).map_err(|e| Error::Config(e.to_string()))?;
         write_private(&data_dir.join(JSON), &json)?;
-        let lines: String = self.env.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect();
-        write_private(&Self::shell_file(data_dir), &lines)
+        let lines = |env: &BTreeMap<String, String>| {
+            env.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect::<String>()
+        };
+        write_private(&Self::shell_file(data_dir), &lines(&self.env))?;
+        write_private(&Self::operator_file(data_dir), &lines(&self.operator))
     }
 
     pub(crate) fn remove(data_dir: &Path) {
-        for name in [JSON, SHELL] {
+        for name in [JSON, SHELL, OPERATOR] {
             // What is not there need not be removed.
             let _ = std::fs::remove_file(data_dir.join(name));
         }

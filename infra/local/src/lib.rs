@@ -15,6 +15,7 @@ mod handover;
 mod ledger;
 mod live;
 mod mailbox;
+mod operators;
 mod pipes;
 mod roles;
 mod seed;

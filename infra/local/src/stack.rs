@@ -8,6 +8,7 @@ use crate::{
     gateway::Gateway,
     live::{Lines, Observer},
     mailbox,
+    operators::Operators,
     roles::Roles,
     seed::{self, Seeded},
     sockets::{self, Registered, Sockets},
@@ -104,6 +105,7 @@ struct Running {
     background: Background,
     sockets: sockets::Ending,
     carrier: carrier::Running,
+    operators: Operators,
     gate: Arc<Gate>,
 }
 
@@ -166,6 +168,13 @@ impl Stack {
     pub fn handover(&self) -> &Handover {
         &self.running.handover
     }
+    /// What the template puts out under a name, as a deployed stack does.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is no such output.
+    pub fn output(&self, name: &str) -> Result<String, Error> {
+        self.running.gate.output(name).map_err(|e| Error::Config(e.to_string()))
+    }
     /// The process id of the emulator that is not in this process.
     pub fn child_id(&self) -> u32 {
         self.emulators.ministack.id()
@@ -180,11 +189,11 @@ impl Stack {
         // It holds the tables open.
         let _ = self.sweeper.await;
         // Sockets tell their functions that they close, and functions still call the gateway: it ends last of these.
-        let Running { background, sockets, carrier, gate, .. } = self.running;
+        let Running { background, sockets, carrier, operators, gate, .. } = self.running;
         tokio::join!(background.stop(), sockets.stop());
         tokio::join!(self.gateway.stop(), carrier.forget_account());
         Handover::remove(&self.dir);
-        let (ended, ()) = tokio::join!(stop(self.emulators), carrier.stop());
+        let (ended, (), ()) = tokio::join!(stop(self.emulators), carrier.stop(), operators.stop());
         let refused: Vec<_> = gate.take_refused().iter().map(ToString::to_string).collect();
         ended.and(if refused.is_empty() { Ok(()) } else { Err(Error::Refused(refused.join("\n"))) })
     }
@@ -217,13 +226,18 @@ fn hold(data: &Data) -> Result<(PathBuf, Held), Error> {
     }
 }
 
-fn handover(address: SocketAddr, env: BTreeMap<String, String>, seeded: Option<Seeded>) -> Handover {
+fn handover(
+    address: SocketAddr,
+    env: BTreeMap<String, String>,
+    operator: BTreeMap<String, String>,
+    seeded: Option<Seeded>,
+) -> Handover {
     let base_url = format!("http://{address}");
     let Seeded { tenants, users, password, .. } = match seeded {
         Some(seeded) => seeded,
-        None => return Handover { base_url, password: None, tenants: BTreeMap::new(), users: Vec::new(), env },
+        None => return Handover { base_url, password: None, tenants: BTreeMap::new(), users: Vec::new(), env, operator },
     };
-    Handover { base_url, password: Some(password), tenants, users, env }
+    Handover { base_url, password: Some(password), tenants, users, env, operator }
 }
 
 #[derive(Debug)]
@@ -262,7 +276,8 @@ impl Emulators {
             true => Some(seed::seed(&deps, dir, options.password.as_deref(), options.progress).await?),
             false => None,
         };
-        let handover = handover(address, env, seeded);
+        let operators = Operators::start(&gate, &self.endpoints(), &env)?;
+        let handover = handover(address, env, operators.env.clone(), seeded);
         let bell = Bell::new();
         let (sockets, ending) =
             Sockets::new(Registered::new(deps.clone(), authorizer.clone(), lines.clone(), bell.clone()), options.time_scale);
@@ -284,7 +299,7 @@ impl Emulators {
             .merge(mailbox::router(&self.ministack.endpoint()))
             .merge(digests::router(ground, dynamodb))
             .merge(gateway.into_router());
-        Ok((Running { handover, background, sockets: ending, carrier, gate }, routes))
+        Ok((Running { handover, background, sockets: ending, carrier, operators, gate }, routes))
     }
 
     fn endpoints(&self) -> Endpoints {

@@ -172,3 +172,44 @@ async fn a_port_that_is_taken_is_named_before_anything_is_started() {
     assert!(refused.to_string().contains(&port.to_string()));
     assert!(!data.exists());
 }
+
+/// A call on the wire, as somebody with this access key signs it.
+async fn read_item(endpoint: &str, access_key: Option<&str>, table: &str, pk: &str) -> Answer {
+    let key = json!({"pk": {"S": pk}, "sk": {"S": "TENANT"}});
+    let signed = access_key.map(|key| {
+        format!("AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=00")
+    });
+    let mut headers = vec![
+        ("x-amz-target", "DynamoDB_20120810.GetItem"),
+        ("content-type", "application/x-amz-json-1.0"),
+        ("x-amz-date", "20260101T000000Z"),
+    ];
+    headers.extend(signed.as_deref().map(|value| ("authorization", value)));
+    let body = json!({"TableName": table, "Key": key}).to_string();
+    Client::new(endpoint).send(&Method::POST, "/", &headers, body).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_call_that_the_role_does_not_allow_is_refused_on_its_way_and_told_when_the_stack_ends() {
+    let stack = start(Data::Ephemeral).await;
+    let (operator, function) = (stack.handover().operator.clone(), stack.env());
+    for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_KMS"] {
+        assert_ne!(operator[name], function[name], "{name} leads past IAM");
+    }
+    let (endpoint, table) = (&operator["AWS_ENDPOINT_URL_DYNAMODB"], &operator["CLOISTER_RECORDS_TABLE"]);
+    let of_the_platform = format!("{}#TENANT", stack.handover().tenants[local::PLATFORM]);
+    let own = read_item(endpoint, Some("operator"), table, &of_the_platform).await;
+    assert_eq!(own.status, 200, "{}", own.text);
+    let another = format!("{}#TENANT", stack.handover().tenants["acme-health"]);
+    let refused = [
+        (Some("operator"), &another, "AccessDeniedException"),
+        (Some("somebody"), &of_the_platform, "UnrecognizedClientException"),
+        (None, &of_the_platform, "UnrecognizedClientException"),
+    ];
+    for (who, pk, code) in refused {
+        let answer = read_item(endpoint, who, table, pk).await;
+        assert!(answer.status == 400 && answer.text.contains(code), "{who:?}: {} {}", answer.status, answer.text);
+    }
+    let Err(Error::Refused(told)) = stack.stop().await else { panic!("nobody is told") };
+    assert!(told.contains("cloister-operator") && told.contains("dynamodb:GetItem"), "{told}");
+}

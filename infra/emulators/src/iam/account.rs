@@ -233,6 +233,16 @@ impl Account {
         self.stacks[0].made.get(name).map(|made| made.reference.as_str())
     }
 
+    /// An output of the root template, evaluated.
+    ///
+    /// # Errors
+    /// If there is none of that name, or it cannot be evaluated.
+    pub(crate) fn output(&self, name: &str) -> Result<String, Malformed> {
+        let root = &self.stacks[0];
+        let value = root.template.output(name).ok_or_else(|| Malformed(format!("the template has no output `{name}`")))?;
+        Ok(crate::template::text(&root.resolver().evaluate(name, value)?))
+    }
+
     /// A text among the properties of a resource of the root template.
     pub(crate) fn property(&self, name: &str, property: &str) -> Option<String> {
         self.stacks[0].property(name, property).ok()?.as_str().map(str::to_owned)

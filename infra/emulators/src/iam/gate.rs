@@ -118,6 +118,14 @@ impl Gate {
         self.account.reference(resource)
     }
 
+    /// What the root template puts out under a name, as the deployed stack does.
+    ///
+    /// # Errors
+    /// If there is no such output, or it cannot be evaluated.
+    pub fn output(&self, name: &str) -> Result<String, Malformed> {
+        self.account.output(name)
+    }
+
     /// Takes the calls that were refused since this was last asked.
     pub fn take_refused(&self) -> Vec<Refused> {
         std::mem::take(&mut self.refused.lock().unwrap_or_else(PoisonError::into_inner))
@@ -137,7 +145,8 @@ impl Gate {
         for name in self.account.roles() {
             let Some(role) = self.account.role(name)? else { continue };
             for (action, resource) in role.policy.statements.iter().flat_map(super::policy::Statement::grants) {
-                let grant = |role: String| super::Grant { role, action: action.clone(), resource: self.account.general(&resource) };
+                let grant =
+                    |role: String| super::Grant { role, action: action.clone(), resource: self.account.general(&resource) };
                 let sessions: Vec<_> = self.account.functions_of(name).map(|function| grant(in_a_tenant(function))).collect();
                 if sessions.is_empty() {
                     grants.push(grant(role.title.clone()));

@@ -9,6 +9,7 @@ mod account;
 mod calls;
 mod condition;
 mod connector;
+mod front;
 mod gate;
 mod pattern;
 mod policy;
@@ -19,6 +20,7 @@ mod sts;
 mod tests;
 
 pub use connector::{Guarded, missing};
+pub use front::Front;
 pub use gate::{ADMINISTRATOR, Gate, OPERATOR, Refused, function_key};
 pub use record::{Grant, Judged, Records, directory};
 

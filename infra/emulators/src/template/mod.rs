@@ -93,6 +93,7 @@ pub struct Template {
     /// Where the file lies, from which nested templates are found.
     directory: PathBuf,
     environment: Map<String, Value>,
+    outputs: Map<String, Value>,
 }
 
 /// One entry of `Resources`, its expressions not evaluated yet.
@@ -152,6 +153,7 @@ impl Template {
             resources: resources.clone(),
             directory,
             environment: document["Globals"]["Function"]["Environment"]["Variables"].as_object().cloned().unwrap_or_default(),
+            outputs: section(document, "Outputs"),
         })
     }
 
@@ -162,6 +164,11 @@ impl Template {
 
     pub(crate) fn resources(&self) -> &BTreeMap<String, Resource> {
         &self.resources
+    }
+
+    /// The value of an output, not evaluated yet.
+    pub(crate) fn output(&self, name: &str) -> Option<&Value> {
+        self.outputs.get(name)?.get("Value")
     }
 
     /// `Globals.Function.Environment.Variables`, not evaluated yet.

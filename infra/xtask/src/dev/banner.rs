@@ -37,6 +37,8 @@ fn write(out: &mut String, stack: &Stack, data: &Data, took: Duration, paint: Pa
     writeln!(out, "  Data    {kept}")?;
     writeln!(out, "  Audit   cargo xtask audit tail --follow{}", data_dir_flag(stack, data))?;
     writeln!(out, "  Tour    cargo xtask demo{}", data_dir_flag(stack, data))?;
+    let operator = short(&Handover::operator_file(stack.dir()));
+    writeln!(out, "  Operate source {operator} && cargo run -q -p cloister -- dlq list")?;
     writeln!(out, "  Lambda  source {env} && cargo lambda watch -A ::1")?;
     writeln!(out, "  Stop    Ctrl-C\n")?;
     match stack.password() {

@@ -214,6 +214,7 @@ mod tests {
             tenants: [("acme-health".to_owned(), "ten_1".to_owned())].into(),
             users: vec![user],
             env: BTreeMap::new(),
+            operator: BTreeMap::new(),
         });
         view
     }
