@@ -3,6 +3,7 @@
 //! Schedules, caches and limits are walked through and calls are counted; nothing is run and nothing is timed. What AWS allows is its
 //! documented default. `docs/scale.md` holds the answer, and a test compares the two.
 
+mod aws;
 mod demand;
 
 use crate::{Outcome, workspace};

@@ -1,5 +1,9 @@
 //! What a deployment of some size asks for, and what it may have.
 
+use super::aws::{
+    API_REQUESTS, ASSUME_ROLE, COGNITO_CLIENT_READS, COGNITO_SIGN_INS, KMS_ECC, KMS_SYMMETRIC, LAMBDA_AT_ONCE, PARTITION_WRITES,
+    PUT_EVENTS, Quota,
+};
 use crate::sync::api::{PUSHES_PER_ADDRESS, REQUESTS_PER_ADDRESS, REQUESTS_PER_SECOND, SIGN_INS_PER_ADDRESS};
 use common::{AnySchedule, Need, RateLimit, Timestamp, scale};
 use shipments::domain::{
@@ -55,6 +59,8 @@ const AT_WORK: f64 = 0.1;
 const REQUEST_EACH_SECONDS: f64 = 10.0;
 /// What a request takes, its cold start apart.
 const REQUEST_SECONDS: f64 = 0.1;
+/// What a sign-in or a refresh takes: Cognito hashes a password, and signs.
+const SIGN_IN_SECONDS: f64 = 0.5;
 /// In how many seconds everybody signs in in the morning; of the largest tenant.
 const MORNING_SECONDS: f64 = 3600.0;
 const CLINIC_MORNING_SECONDS: f64 = 600.0;
@@ -165,6 +171,17 @@ fn requests(size: &Size) -> f64 {
     size.everybody() * AT_WORK / REQUEST_EACH_SECONDS
 }
 
+/// Sign-ins of a morning, and refreshes of those at work.
+fn sign_ins(size: &Size) -> f64 {
+    size.everybody() * (1.0 / MORNING_SECONDS + AT_WORK / REFRESH_EACH_SECONDS)
+}
+
+/// Each tenant's log moves in each round of its signer.
+fn checkpoints(size: &Size) -> f64 {
+    let signers = registry::schedules().filter(|schedule| schedule.needs.contains(&Need::SignLog));
+    signers.map(|schedule| size.tenants as f64 / (f64::from(schedule.every_minutes) * 60.0)).sum()
+}
+
 pub(crate) fn rows(size: &Size) -> Vec<Row> {
     let row = |what, allowed: f64, unit, by, grows, demands: fn(&Size) -> f64| Row {
         what,
@@ -178,22 +195,24 @@ pub(crate) fn rows(size: &Size) -> Vec<Row> {
     let five_minutes = |per_address: u32| f64::from(per_address);
     let polling = shipments::consumers::CONSUMERS.iter().find(|consumer| consumer.name == "poll_tracking");
     let runs = polling.and_then(|consumer| consumer.queue.most_at_once).map_or(1.0, f64::from);
+    let by_aws = |what, quota: Quota, unit, grows, demands| row(what, quota.allowed, unit, quota.page, grows, demands);
     use Grows::{Largest, Shipments, Tenants};
     vec![
-        row("AssumeRole by schedules", 600.0, "a second", "IAM and AWS STS quotas", Tenants, sessions_by_schedules),
-        row("AssumeRole by requests, at most one each", 600.0, "a second", "IAM and AWS STS quotas", Tenants, requests),
+        by_aws("AssumeRole by schedules", ASSUME_ROLE, "a second", Tenants, sessions_by_schedules),
+        by_aws("AssumeRole by requests, at most one each", ASSUME_ROLE, "a second", Tenants, requests),
         row("API requests", f64::from(REQUESTS_PER_SECOND), "a second", "own: the stage's throttle", Tenants, requests),
-        row("API requests", 10_000.0, "a second", "Amazon API Gateway quotas", Tenants, requests),
-        row("Lambda: requests under way", 1_000.0, "at once", "Lambda quotas", Tenants, |size| requests(size) * REQUEST_SECONDS),
-        row("Cognito: everybody signs in within an hour", 120.0, "a second", "Quotas in Amazon Cognito", Tenants, |size| {
-            size.everybody() / MORNING_SECONDS
-        }),
-        row("Cognito: refreshes of those at work", 120.0, "a second", "Quotas in Amazon Cognito", Tenants, |size| {
-            size.everybody() * AT_WORK / REFRESH_EACH_SECONDS
-        }),
-        row("KMS: keys unwrapped, at most two a request", 10_000.0, "a second", "AWS KMS request quotas", Tenants, |size| {
-            2.0 * requests(size)
-        }),
+        by_aws("API requests", API_REQUESTS, "a second", Tenants, requests),
+        by_aws("Lambda: requests under way", LAMBDA_AT_ONCE, "at once", Tenants, |size| requests(size) * REQUEST_SECONDS),
+        by_aws("Cognito: everybody signs in within an hour, and refreshes", COGNITO_SIGN_INS, "a second", Tenants, sign_ins),
+        by_aws(
+            "Cognito: the client's secret, where all that sign people in start at once",
+            COGNITO_CLIENT_READS,
+            "a second",
+            Tenants,
+            |size| sign_ins(size) * SIGN_IN_SECONDS,
+        ),
+        by_aws("KMS: keys unwrapped, at most two a request", KMS_SYMMETRIC, "a second", Tenants, |size| 2.0 * requests(size)),
+        by_aws("KMS: checkpoints signed, of all tenants", KMS_ECC, "a second", Tenants, checkpoints),
         row(
             "Mail: daily digests of one time zone, in their hour",
             f64::from(scale::MAILS_PER_MINUTE) * 60.0,
@@ -234,7 +253,7 @@ pub(crate) fn rows(size: &Size) -> Vec<Row> {
             Largest,
             |size| size.largest as f64 / REQUEST_EACH_SECONDS * 60.0,
         ),
-        row("One tenant: write units of its audit log", 1_000.0, "a second", "DynamoDB: partition key design", Largest, |size| {
+        by_aws("One tenant: write units of its audit log", PARTITION_WRITES, "a second", Largest, |size| {
             size.largest as f64 / REQUEST_EACH_SECONDS * 2.0
         }),
         row(
@@ -264,9 +283,7 @@ pub(crate) fn rows(size: &Size) -> Vec<Row> {
             Shipments,
             |size| size.registered_per_second() * SCANS * 60.0,
         ),
-        row("Event bus: domain events", 10_000.0, "a second", "Amazon EventBridge quotas (us-east-1)", Shipments, |size| {
-            size.registered_per_second() * EVENTS
-        }),
+        by_aws("Event bus: domain events", PUT_EVENTS, "a second", Shipments, |size| size.registered_per_second() * EVENTS),
         row(
             "Outbox: a day's events of a tenth of all shipments, told again",
             scale::EVENTS_SWEPT as f64 * 60.0 * 24.0,
