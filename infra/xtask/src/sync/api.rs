@@ -118,6 +118,9 @@ pub(crate) fn resources(samconfig: &str) -> String {
     out
 }
 
+/// The value of a stage variable, in characters ("Quotas for configuring and running a REST API"): the one that says which origins may call.
+pub(crate) const MOST_ORIGINS: usize = 512;
+
 pub(crate) fn outputs(root: &Root) -> String {
     let url = format!("https://${{Api}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}/{STAGE}");
     let url = Node::Tag("If", Box::new(list![HAS_DOMAIN, sub("https://${DomainName}"), sub(url)]));

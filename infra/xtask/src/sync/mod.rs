@@ -3,6 +3,8 @@
 mod alarms;
 pub(crate) mod api;
 mod background;
+#[cfg(test)]
+mod bounds;
 pub(crate) mod calls;
 #[cfg(test)]
 mod evaluate;
@@ -130,6 +132,9 @@ fn plan(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     let template = in_template(&template, "wrappers", &keys::wrappers(&functions))?;
     let template = in_template(&template, "signers", &keys::signers(&functions))?;
     let samconfig = read("samconfig.toml")?;
+    for environment in ["default", "prod"] {
+        samconfig::check(&samconfig::parameters(&samconfig, environment)?)?;
+    }
     let template = in_template(&template, "rules", &api::rules(&samconfig::parameters(&samconfig, "prod")?))?;
     let template = in_template(&template, "triggers", &triggers::of_pool())?;
     let template = in_template(&template, "events", &queues::resources())?;

@@ -22,6 +22,32 @@ pub(crate) fn parameters(samconfig: &str, environment: &str) -> Result<Vec<(Stri
         .collect()
 }
 
+/// Operators' networks as one text: a part of the 4 KB that Lambda gives to all of a function's environment.
+pub(crate) const MOST_NETWORKS: usize = 1_000;
+
+/// Refuses a value that CloudFormation takes, and that a service would refuse half-way through the deployment.
+///
+/// # Errors
+/// Which one, and why.
+pub(crate) fn check(parameters: &[(String, String)]) -> Result<(), String> {
+    for (name, value) in parameters {
+        let most = match name.as_str() {
+            "AllowedOrigins" => super::api::MOST_ORIGINS,
+            "OperatorNetworks" => MOST_NETWORKS,
+            _ => continue,
+        };
+        if value.len() > most {
+            return Err(format!("samconfig.toml: {name} has {} characters, and AWS takes {most}", value.len()));
+        }
+        // By the reference of AWS::ApiGateway::Stage.
+        let taken = |c: char| c.is_ascii_alphanumeric() || "-._~:/?#&=,".contains(c);
+        if let Some(refused) = value.chars().find(|c| !taken(*c)) {
+            return Err(format!("samconfig.toml: {name} has `{refused}`, which AWS does not take there"));
+        }
+    }
+    Ok(())
+}
+
 /// Splits at spaces that stand in no quotes, and leaves the quotes out.
 fn words(text: &str) -> Vec<String> {
     let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
