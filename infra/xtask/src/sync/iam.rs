@@ -414,8 +414,16 @@ fn user_pool(function: &Function) -> Option<Node> {
     }
     if function.needs(Need::Directory) {
         needed.extend([
-            "AdminAddUserToGroup", "AdminCreateUser", "AdminDeleteUser", "AdminDisableUser", "AdminEnableUser", "AdminGetUser",
-            "AdminListGroupsForUser", "AdminRemoveUserFromGroup", "AdminSetUserPassword", "AdminUserGlobalSignOut",
+            "AdminAddUserToGroup",
+            "AdminCreateUser",
+            "AdminDeleteUser",
+            "AdminDisableUser",
+            "AdminEnableUser",
+            "AdminGetUser",
+            "AdminListGroupsForUser",
+            "AdminRemoveUserFromGroup",
+            "AdminSetUserPassword",
+            "AdminUserGlobalSignOut",
         ]);
     }
     let calls = Calls::own(function.name);

@@ -47,9 +47,8 @@ fn own(function: &Function, on: bool) -> Node {
 }
 
 /// Read once for all tests.
-static TEMPLATE: LazyLock<serde_norway::Value> = LazyLock::new(|| {
-    serde_norway::from_str(&fs::read_to_string(workspace::root().join("template.yaml")).unwrap()).unwrap()
-});
+static TEMPLATE: LazyLock<serde_norway::Value> =
+    LazyLock::new(|| serde_norway::from_str(&fs::read_to_string(workspace::root().join("template.yaml")).unwrap()).unwrap());
 
 /// The policies of the function's tenant role in the root template: whom it trusts, and what it may do.
 fn tenant_role(function: &Function) -> (Node, Node) {
