@@ -231,7 +231,7 @@ async fn required_factor_is_enrolled_at_sign_in_before_anything_else() {
     let wrong = challenge(&app, json!({"challenge": "TOTP", "session": handle, "code": "000000"})).await;
     assert_eq!((wrong.status, wrong.code()), (401, "invalid_credentials"));
     // The error does not mention a password for a code, and all failures of a challenge have one text.
-    let detail = "the answer to the challenge is not right, or the sign-in that waits for it is over";
+    let detail = "the answer to the challenge is wrong, or the pending sign-in has ended";
     assert_eq!(wrong.json["detail"], detail);
     let recovery = challenge(&app, json!({"challenge": "TOTP", "session": handle, "recovery_code": "0000-0000-0000-0000"})).await;
     let unknown = challenge(&app, json!({"challenge": "TOTP", "session": "made up", "code": "000000"})).await;

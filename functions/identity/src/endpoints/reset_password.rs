@@ -86,7 +86,7 @@ mod tests {
 
         let invented = reset(&app, "invented").await;
         assert_eq!((invented.status, invented.code()), (401, "invalid_credentials"));
-        assert_eq!(invented.json["detail"], "the token is not right, was used before, or is too old");
+        assert_eq!(invented.json["detail"], "the token is wrong, was used before, or has expired");
         assert_eq!(reset(&app, &tokens[0]).await.status, 204);
         assert_eq!(reset(&app, &tokens[0]).await.status, 401, "the token works once");
         assert_eq!(caller(&app, text(&before, "access_token")).await.call(endpoint("me")).await.status, 401);

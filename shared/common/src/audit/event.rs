@@ -1,8 +1,8 @@
-//! Audit events: one for every request, refused ones included, in the log of the tenant that it concerns.
+//! Audit events: one for every request, including refused ones, in the log of the tenant that it concerns.
 //!
-//! A change's event is in the change's transaction. A read's is written before plaintext leaves. Refusals that anybody can
-//! cause without end (401, 429) are one event per source and minute, with a count, so that nobody may fill a log that is
-//! kept for seven years.
+//! The event of a change is in the transaction of the change. The event of a read is written before plaintext is returned.
+//! Callers can cause unlimited refusals (401, 429), so these are one event per source and minute, with a count; otherwise they
+//! could fill a log that is kept for seven years.
 
 use crate::{
     audit::trace::Traced,
@@ -21,19 +21,19 @@ use ledger::{
 };
 use std::{borrow::Cow, time::Duration};
 
-/// The partition of a tenant's events that are not sealed yet.
+/// The partition of a tenant's unsealed events.
 pub(crate) const UNSEALED: &str = "AUDIT";
-/// What such an item says of its kind: the Pipes tell by it what they carry.
+/// The kind attribute of such an item, by which the Pipes select their items.
 const KIND: &str = "audit";
-/// For so long after its minute a counted event may still be counted on, by a function whose clock is behind.
+/// The time after its minute for which a counted event may still be increased, by a function whose clock is behind.
 const SETTLES: Duration = Duration::from_secs(10);
-/// For so long after its first try an event that is written by itself may be written again, by the SDK: a call's end, and a second.
-/// INVARIANT: with [`WAKES`] it is not more than the wake-ups' delay, so that a wake-up finds settled what it was sent for.
+/// The time after its first try for which the SDK may repeat the write of a single event: the timeout of a call, and a second.
+/// INVARIANT: together with [`WAKES`] it is at most the delay of the wake-ups, so that a wake-up finds its event settled.
 const REPEATED: Duration = Duration::from_secs(6);
-/// The wake-ups of so long are one.
+/// Wake-ups within this time are combined into one.
 const WAKES: Duration = Duration::from_secs(4);
 
-/// Who acted, as an event names them.
+/// The actor of an event.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Who {
     pub(crate) id: Option<String>,
@@ -45,23 +45,23 @@ pub(crate) struct Who {
 }
 
 impl Who {
-    /// One of our own functions, by itself.
+    /// One of our own functions, on its own.
     pub(crate) fn service(name: &str) -> Self {
         Self { id: Some(name.to_owned()), kind: Some(ActorType::Service), ..Self::default() }
     }
-    /// What the event's type begins with: asked for over the API, or done by itself.
+    /// The beginning of the event's type: an API request, or the function's own work.
     fn area(&self) -> &'static str {
         if self.kind == Some(ActorType::Service) { "job" } else { "api" }
     }
 }
 
-/// One event, before it is bytes.
+/// One event before serialisation.
 #[derive(Debug)]
 pub(crate) struct Record<'a> {
     pub(crate) id: EventId,
     pub(crate) tenant: TenantId,
     pub(crate) now: Timestamp,
-    /// The endpoint, as `create_shipment`.
+    /// The endpoint, such as `create_shipment`.
     pub(crate) name: &'a str,
     pub(crate) who: Who,
     pub(crate) action: Option<&'a str>,
@@ -72,7 +72,7 @@ pub(crate) struct Record<'a> {
     pub(crate) status: u16,
     pub(crate) reason: Option<&'a str>,
     pub(crate) decided: Option<&'a Decided>,
-    /// In whose name it acted, where not in its own.
+    /// The principal on whose behalf it acted, if not its own.
     pub(crate) on_behalf_of: Option<&'a str>,
     pub(crate) policy_set_hash: &'a str,
     pub(crate) correlation_id: &'a CorrelationId,
@@ -80,7 +80,7 @@ pub(crate) struct Record<'a> {
 }
 
 impl Record<'_> {
-    /// Takes over what the request gathered.
+    /// Adds the data that the request collected.
     pub(crate) fn gathered(mut self, traced: &Traced) -> Self {
         self.resources.extend(traced.aimed_at.iter().chain(&traced.touched).cloned());
         self.disclosed.clone_from(&traced.disclosed);
@@ -92,7 +92,7 @@ impl Record<'_> {
         let fail = |what: &str| Error::Internal { what: "audit event", cause: Cause::code(what) };
         let disclosed: Vec<_> = self.disclosed.iter().map(|name| Word::clean(name)).collect();
         let changes: Vec<_> = self.changes.iter().map(|name| Word::clean(name)).collect();
-        // A request touches a hundred items at most; more would be a new kind of endpoint.
+        // A request touches at most a hundred items; more would be a new kind of endpoint.
         let resources =
             self.resources.iter().map(|(kind, id)| Resource { resource_type: Word::clean(kind), id: Word::clean(id) });
         let mut resources: Vec<_> = resources.collect();
@@ -141,7 +141,7 @@ impl Record<'_> {
             status: Some(self.status),
             reason: self.reason.map(|r| Reason::Code(Word::clean(r))),
             policy: policy.transpose()?,
-            // The item counts on; the sealer writes what it counted.
+            // The item's count may still increase; the sealer writes the final count.
             count: std::num::NonZeroU32::MIN,
             correlation_id: Word::clean(self.correlation_id.as_str()),
             changes: AtMost::try_from(changes).map_err(|_| fail("changes"))?,
@@ -155,7 +155,7 @@ impl Record<'_> {
         String::from_utf8(bytes).map_err(|_| Error::internal("audit event"))
     }
 
-    /// Of an event that is first written at `written`, and not sealed before `settles`.
+    /// The attributes of an event that is first written at `written` and not sealed before `settles`.
     fn values(&self, written: Timestamp, settles: Timestamp) -> Result<Vec<(&'static str, AttributeValue)>> {
         Ok(vec![
             (":event", AttributeValue::S(self.text()?)),
@@ -174,7 +174,7 @@ impl Record<'_> {
         Ok(Op::Put { table: Table::Ledger, item, condition: Some(Condition::Absent) })
     }
 
-    /// Writes the event by itself.
+    /// Writes the event alone.
     pub(crate) async fn write(&self, db: &Db) -> Result<()> {
         let written = db.now();
         let update = Update {
@@ -183,13 +183,14 @@ impl Record<'_> {
             names: &NAMES,
             values: self.values(written, written.plus(REPEATED))?,
         };
-        // Repeating it writes the same item, so a lost answer does no harm: it is not sealed, and deleted, before that is over.
+        // A repetition writes the same item, so a lost answer does no harm: the event is sealed and deleted only after the last
+        // possible repetition.
         db.update(self.tenant, Table::Ledger, &key(self.id), update).await.map(drop)
     }
 
-    /// Writes the event, or counts one more where this `source` has caused it in this minute already.
+    /// Writes the event, or increases its count if this `source` has caused it in this minute already.
     pub(crate) async fn count(mut self, db: &Db, source: &str) -> Result<()> {
-        // The minute of the write: a request that took long would count in one that is sealed.
+        // The minute of the write counts: a slow request would otherwise count in an event that is sealed already.
         let written = db.now();
         self.id = EventId::of_minute(written, source.as_bytes());
         let update = Update {
@@ -197,7 +198,7 @@ impl Record<'_> {
                          #settles = :settles ADD #count :one",
             condition: None,
             names: &NAMES,
-            // Until then its count may move, and it is not sealed.
+            // Until then its count may increase, and it is not sealed.
             values: self.values(written, minute_end(written).plus(SETTLES))?,
         };
         db.update(self.tenant, Table::Ledger, &key(self.id), update).await.map(drop)
@@ -207,7 +208,7 @@ impl Record<'_> {
 const NAMES: [(&str, &str); 5] =
     [("#event", "event"), ("#count", "count"), ("#kind", "kind"), ("#wake", "wake"), ("#settles", "settles_at")];
 
-/// What makes the wake-ups of [`WAKES`] one: their deduplication id.
+/// The deduplication id that combines the wake-ups within [`WAKES`].
 pub(crate) fn wake(tenant: TenantId, now: Timestamp) -> String {
     format!("{tenant}-{}", now.as_secs().unsigned_abs() / WAKES.as_secs())
 }
@@ -220,7 +221,7 @@ pub(crate) fn key(id: EventId) -> Key {
     Key::new(UNSEALED, id.to_string())
 }
 
-/// How loud an outcome is. Reuse of a refresh token is somebody else holding it.
+/// The severity of an outcome. A reused refresh token means that it was probably stolen.
 fn severity(status: u16, reason: Option<&str>) -> Severity {
     match (status, reason) {
         (_, Some("refresh_token_reused")) => Severity::Critical,

@@ -1,4 +1,4 @@
-//! The audit log: its events.
+//! The events of the audit log.
 
 pub(crate) mod event;
 pub(crate) mod session_end;

@@ -1,4 +1,4 @@
-//! A session's end, in the transaction of whatever ends it: its item, its announcement and an audit event for each reason.
+//! The end of a session, in the transaction that ends it: its item, its domain event, and an audit event for each reason.
 
 use crate::{
     audit::event::Record,
@@ -13,11 +13,11 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// The audit event of an end.
+/// The type of the audit event.
 const RECORD: &str = "session_ended";
 
 impl Ending {
-    /// The end, and its announcement, for the transaction whose audit event is `cause`.
+    /// The end and its domain event, for the transaction whose audit event is `cause`.
     fn ops(&self, tenant: TenantId, cause: &Record<'_>) -> Result<[Op; 2]> {
         let reason = self.reason.to_owned();
         let told = DomainEvent::from(SessionEnded { user_id: self.user, session_id: self.session, reason: Some(reason) });
@@ -42,8 +42,8 @@ impl Ending {
     }
 }
 
-/// Puts the ends of a tenant's sessions into the transaction whose audit event is `cause`: each with its announcement, and an audit
-/// event for each reason that there is.
+/// Adds the ends of a tenant's sessions to the transaction whose audit event is `cause`: each with its domain event, and one
+/// audit event for each reason.
 pub(crate) fn end(unit: &mut Unit, tenant: TenantId, endings: Vec<(Ending, Error)>, cause: &Record<'_>) -> Result<()> {
     let mut resources: BTreeMap<&'static str, Vec<(String, String)>> = BTreeMap::new();
     for (ending, or) in endings {

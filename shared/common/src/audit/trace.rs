@@ -1,4 +1,4 @@
-//! What a piece of work gathers on its way for its log line and its audit event.
+//! The data that a piece of work collects for its log line and its audit event.
 
 use crate::{base::telemetry::WideEvent, store::Row};
 use std::{
@@ -6,21 +6,21 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// What a request gathers on its way for its log line and its audit event.
+/// The data that a request collects for its log line and its audit event.
 #[derive(Debug, Default)]
 pub(crate) struct Trace(Mutex<Traced>);
 
 #[derive(Debug, Default)]
 pub(crate) struct Traced {
     pub(crate) line: WideEvent,
-    /// What the caller asked to act on.
+    /// The resources that the caller wanted to act on.
     pub(crate) aimed_at: Vec<(String, String)>,
-    /// What was read or changed besides. A refusal touched nothing.
+    /// The resources that were read or changed in addition. A refused request touches nothing.
     pub(crate) touched: Vec<(String, String)>,
     pub(crate) disclosed: Vec<Cow<'static, str>>,
-    /// What was opened and the policy does not show.
+    /// The opened fields that the policy withholds.
     pub(crate) redacted: Vec<Cow<'static, str>>,
-    /// The idempotency record that was read along with the target, if it was.
+    /// The idempotency record that was read together with the target, if it was.
     pub(crate) earlier: Earlier,
 }
 

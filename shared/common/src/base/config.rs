@@ -1,46 +1,46 @@
-//! Settings, from the environment. Everything missing, malformed or unknown is named at once, before the first request.
+//! Settings from the environment. All missing, malformed and unknown settings are reported together, before the first request.
 
 use crate::base::network::AllowList;
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
-/// Calls to the carrier in a minute, of all tenants together, where the deployment says nothing else.
+/// The default number of calls to the carrier in a minute, of all tenants together.
 pub(crate) const CARRIER_CALLS_PER_MINUTE: u32 = 60;
 
-/// What every function is told. `template.yaml` sets exactly these (`Globals.Function.Environment`).
+/// The settings of every function. `template.yaml` sets exactly these (`Globals.Function.Environment`).
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The deployment's name, the first half of its audit logs' origins.
     pub deployment: String,
     pub tables: TableNames,
-    /// The role whose sessions see one tenant each; none where the second wall is off.
+    /// The role whose sessions see one tenant each; `None` if tenant credentials are switched off.
     pub tenant_role_arn: Option<String>,
     pub pool_key_arn: String,
     pub tenant_key_mode: TenantKeyMode,
     pub user_pool_id: String,
     pub user_pool_client_id: String,
     pub session_idle: Duration,
-    /// Where the platform is operated from: a super_admin is nobody elsewhere.
+    /// The networks of the platform's operators. A `super_admin` is accepted only from these networks.
     pub operator_networks: AllowList,
     /// Exact origins, never `*`.
     pub allowed_origins: Vec<String>,
-    /// What stands before a queue's name in its URL.
+    /// The part of a queue's URL before its name.
     pub queues: String,
-    /// Where the sealed audit log is.
+    /// The bucket of the sealed audit log.
     pub audit_bucket: String,
-    /// How old a segment of it is when the bucket's lifecycle deletes it; none where segments stay.
+    /// The age at which the bucket's lifecycle deletes a segment; `None` if segments stay.
     pub audit_expiry: Option<Duration>,
     /// Signs its checkpoints.
     pub checkpoint_key_arn: String,
-    /// Where pages open their sockets: `wss://…`.
+    /// The URL at which pages open their sockets: `wss://…`.
     pub sockets_url: String,
-    /// Where the API is called: `https://…`, no slash at the end.
+    /// The URL of the API: `https://…`, without a slash at the end.
     pub public_url: String,
     pub ups_url: String,
-    /// The secret that holds what UPS knows us by.
+    /// The secret with our credentials at UPS.
     pub ups_secret: String,
-    /// How often all functions together may ask UPS.
+    /// The calls a minute that all functions together may make to UPS.
     pub ups_per_minute: u32,
-    /// The address that our mails are from.
+    /// The sender address of our mails.
     pub mail_from: String,
 }
 
@@ -52,7 +52,7 @@ pub struct TableNames {
     pub ephemera: String,
 }
 
-/// Every setting that was wrong.
+/// All invalid settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(Vec<String>);
 
@@ -68,7 +68,7 @@ impl Config {
     /// Reads `CLOISTER_…` from `variables`.
     ///
     /// # Errors
-    /// Names each setting that is missing, empty, malformed or not known.
+    /// Names each setting that is missing, empty, malformed or unknown.
     pub fn from_env(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let mut env =
             Reader { left: variables.into_iter().filter(|(name, _)| name.starts_with("CLOISTER_")).collect(), wrong: Vec::new() };
@@ -127,7 +127,8 @@ impl Reader {
         text.parse().map_err(|e| self.wrong.push(format!("`{name}`: {e}"))).ok()
     }
 
-    /// A role's ARN, or `none`. A variable that is not there is no `none`: a wall is not lost by a slip.
+    /// A role's ARN, or `none`. A missing variable is an error and does not count as `none`, so that a mistake cannot switch
+    /// tenant credentials off.
     fn role(&mut self, name: &str) -> Option<String> {
         let arn = self.required(name);
         match arn.as_str() {
@@ -140,7 +141,7 @@ impl Reader {
         }
     }
 
-    /// A number of days, or `never`, which has to be said.
+    /// A number of days, or `never`, which must be written explicitly.
     fn days(&mut self, name: &str) -> Option<Duration> {
         let text = self.required(name);
         if text.is_empty() || text == "never" {
@@ -154,7 +155,7 @@ impl Reader {
     }
 
     fn origins(&mut self, name: &str) -> Vec<String> {
-        // No origin at all is a choice: an API without browsers. The name must be there all the same.
+        // An empty list is allowed, for an API without browsers, but the variable must be set.
         let Some(text) = self.left.remove(name) else {
             self.wrong.push(format!("`{name}` is not set"));
             return Vec::new();
@@ -167,7 +168,7 @@ impl Reader {
     }
 
     fn finish(mut self, config: Config) -> Result<Config, ConfigError> {
-        // Settings of tools that drive the functions are theirs to check.
+        // The tools that drive the functions check their own settings.
         let unknown =
             self.left.keys().filter(|name| !TOOLS.contains(&name.as_str())).map(|name| format!("`{name}` is not a setting"));
         self.wrong.extend(unknown);
@@ -188,13 +189,13 @@ fn is_origin(s: &str) -> bool {
 /// The field that an e-mail's token is made for.
 pub(crate) const EMAIL_FIELD: &str = "user.email";
 
-/// Which KMS key wraps a new tenant's keys.
+/// The KMS key that wraps a new tenant's keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TenantKeyMode {
-    /// One of its own: destroying it shreds the tenant's data, old copies of the tables included.
+    /// The tenant's own key: deleting it shreds the tenant's data, including old copies of the tables.
     #[default]
     Own,
-    /// The pool's: cheaper, and shredding holds only against those who hold no copy of the wrapped keys.
+    /// The pool's key. It is cheaper, but shredding is effective only against attackers without a copy of the wrapped keys.
     Pool,
 }
 

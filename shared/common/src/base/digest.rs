@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest::{self, SHA256};
 
-/// SHA-256 of parts, each after its length, so that no two lists of parts read alike.
+/// SHA-256 of parts, each after its length, so that different lists of parts never give the same input.
 pub(crate) fn hash(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = digest::Context::new(&SHA256);
     for part in parts {

@@ -1,4 +1,4 @@
-//! The one error type, and the one place where it becomes HTTP (RFC 9457, problem+json).
+//! The error type of requests. Only this module converts it to HTTP (RFC 9457, problem+json).
 
 use crate::base::{budget::Budget, telemetry::CorrelationId};
 use serde::Serialize;
@@ -6,77 +6,77 @@ use std::time::Duration;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a request did not do what it asked. What a caller sees of it is in [`Error::problem`]; causes stay in the log.
+/// The reason why a request failed. [`Error::problem`] determines what the caller gets; causes stay in the log.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
-    /// The request is not well-formed: `code` says how.
+    /// The request is malformed; `code` gives the reason.
     #[error("{detail}")]
     BadRequest { code: &'static str, detail: &'static str },
     #[error("credentials are missing or not valid")]
     Unauthenticated(AuthFailure),
     #[error("{0}")]
     Forbidden(Refusal),
-    /// Not there, or not to be seen: the two look alike.
+    /// The item does not exist, or the caller may not see it. Both cases get the same answer.
     #[error("not found")]
     NotFound,
     #[error("{detail}")]
     Conflict { code: &'static str, detail: &'static str },
-    /// `If-Match` names another version than the item's.
+    /// The item has another version than `If-Match`.
     #[error("the item has changed since the version in `If-Match`")]
     Stale,
     /// An update without `If-Match`.
-    #[error("an update names the version that it changes: send `If-Match`")]
+    #[error("an update must name the version that it changes: send `If-Match`")]
     VersionRequired,
     #[error("the body is larger than {limit} bytes")]
     TooLarge { limit: usize },
     #[error("the body must be `application/json`")]
     UnsupportedMediaType,
-    /// What was said in the body would be lost.
+    /// The endpoint would ignore the body.
     #[error("this endpoint takes no body")]
     UnexpectedBody,
     #[error("the request has {} invalid field(s)", .0.len())]
     Invalid(Vec<FieldError>),
-    /// The `Idempotency-Key` was used for another request, for another purpose, or while the caller could do other things than now.
+    /// The `Idempotency-Key` was used for another request, for another purpose, or when the caller had other permissions.
     #[error("the idempotency key was used with another request, purpose of use or authority")]
     IdempotencyMismatch,
-    /// Asked too often. `code` names the limit, and `budget` is what is left of it.
+    /// Too many requests. `code` identifies the limit, and `budget` is its remaining budget.
     #[error("too many requests")]
     RateLimited { code: &'static str, retry_after: Duration, budget: Budget },
-    /// A service that we stand on did not answer, and nothing was done.
+    /// A service that the platform depends on did not answer, and nothing was done.
     #[error("`{service}` is unavailable")]
     Unavailable { service: &'static str, cause: Cause },
     #[error("internal error")]
     Internal { what: &'static str, cause: Cause },
 }
 
-/// Why a credential was refused. For the audit log; the caller is told nothing but 401.
+/// The reason why a credential was refused. It is for the audit log; the caller only gets 401.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthFailure {
     /// The authorizer's context is absent or unreadable.
     NoPrincipal,
     TokenExpired,
-    /// No session of that name, or one that has ended.
+    /// There is no session with this id, or it has ended.
     NoSession,
     SessionIdle,
     SessionExpired,
-    /// The e-mail and password do not fit.
+    /// The e-mail and password do not match.
     InvalidCredentials,
-    /// The password that is to be replaced is another.
+    /// The given current password is wrong.
     InvalidPassword,
-    /// The answer to a challenge does not fit, or its sign-in is over.
+    /// The answer to a challenge is wrong, or its sign-in has ended.
     InvalidAnswer,
-    /// The token out of a mail is none, was used, or is too old.
+    /// The token from a mail is invalid, was used, or has expired.
     InvalidResetToken,
-    /// So many wrong passwords that nobody is let in for a while, whatever they say. The caller hears what a wrong password
-    /// hears.
+    /// The account is locked for a while after too many wrong passwords, even for the right one. The caller gets the answer of a
+    /// wrong password.
     AccountLocked,
     InvalidRefreshToken,
-    /// A refresh token that had been used was presented again: its session is ended.
+    /// A used refresh token was presented again, so its session is ended.
     RefreshTokenReused,
-    /// The membership behind the session is gone or disabled.
+    /// The membership of the session was deleted or disabled.
     NoMembership,
-    /// What looks like an API key is none.
+    /// The text looks like an API key and is not valid.
     InvalidApiKey,
     /// The request has `Authorization` twice.
     RepeatedCredentials,
@@ -102,26 +102,26 @@ impl AuthFailure {
         }
     }
 
-    /// What the caller is told, where they are told which credential did not fit.
+    /// The detail for the caller, in the cases in which it tells which credential was wrong.
     const fn detail(self) -> Option<&'static str> {
         match self {
-            Self::InvalidCredentials | Self::AccountLocked => Some("the e-mail or the password is not right"),
-            Self::InvalidPassword => Some("the current password is not right"),
-            Self::InvalidAnswer => Some("the answer to the challenge is not right, or the sign-in that waits for it is over"),
-            Self::InvalidResetToken => Some("the token is not right, was used before, or is too old"),
+            Self::InvalidCredentials | Self::AccountLocked => Some("the e-mail or the password is wrong"),
+            Self::InvalidPassword => Some("the current password is wrong"),
+            Self::InvalidAnswer => Some("the answer to the challenge is wrong, or the pending sign-in has ended"),
+            Self::InvalidResetToken => Some("the token is wrong, was used before, or has expired"),
             _ => None,
         }
     }
 }
 
-/// Why an authenticated caller may not.
+/// The reason why an authenticated caller is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("your roles do not allow this")]
     Policy,
     #[error("this tenant is not active")]
     TenantInactive,
-    /// The answer of a public endpoint to a caller whose credential is right but who may not enter now.
+    /// The answer of a public endpoint to a caller with valid credentials who may not sign in now.
     #[error("sign-in is not possible for this account")]
     SignIn,
     #[error("this needs a second factor: sign in with one, or enrol one")]
@@ -130,17 +130,17 @@ pub enum Refusal {
     EnrolmentOnly,
     #[error("this needs a second factor given in the last ten minutes: send its code to `POST /v1/mfa/verify`")]
     StepUpRequired,
-    #[error("no business associate agreement is in force, and without one there is no health information")]
+    #[error("health information needs a business associate agreement in force")]
     BaaRequired,
-    #[error("this is not possible from here")]
+    #[error("this is not permitted from your network")]
     NetworkNotAllowed,
-    /// Of somebody who has signed in; before, it is an [`AuthFailure`].
-    #[error("the code is not right, or was used before")]
+    /// For a signed-in caller; before sign-in it is an [`AuthFailure`].
+    #[error("the code is wrong, or was used before")]
     InvalidCode,
 }
 
 impl Refusal {
-    /// What a policy may give as its `@code`.
+    /// The refusals that a policy may name by its `@code`.
     const BY_POLICY: [Self; 5] =
         [Self::MfaRequired, Self::EnrolmentOnly, Self::StepUpRequired, Self::BaaRequired, Self::NetworkNotAllowed];
 
@@ -163,10 +163,11 @@ impl Refusal {
     }
 }
 
-/// One field that was wrong. Neither `code` nor `message` repeats what was sent.
+/// One invalid field. Neither `code` nor `message` repeats the input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// Dotted path from the body's root, as `recipient.address.country`; an item of an array by its index from 0, as `networks.3`.
+    /// Dotted path from the body's root, such as `recipient.address.country`; an item of an array has its index from 0, as in
+    /// `networks.3`.
     pub field: String,
     pub code: &'static str,
     pub message: String,
@@ -178,14 +179,14 @@ impl FieldError {
     }
 }
 
-/// What an operator needs to know of a failure, without the data it happened to.
+/// The cause of a failure for operators, without the affected data.
 ///
-/// Messages of other crates can carry items or PHI; a cause is therefore a word of ours and a service's error code.
+/// Messages of other crates may contain items or PHI, so a cause consists only of a fixed text and a service's error code.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Cause(String);
 
 impl Cause {
-    /// `code`: an error code or a fixed word. Anything else a service may have put there is cut.
+    /// `code`: an error code or a fixed text. Other characters from a service are removed.
     pub fn code(code: &str) -> Self {
         Self(code.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | ':')).take(80).collect())
     }
@@ -229,7 +230,7 @@ impl Error {
         }
     }
 
-    /// Stable: clients branch on it.
+    /// Stable, because clients branch on it.
     pub fn code(&self) -> &'static str {
         match self {
             Self::BadRequest { code, .. } | Self::Conflict { code, .. } | Self::RateLimited { code, .. } => code,
@@ -243,7 +244,8 @@ impl Error {
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::UnexpectedBody => "unexpected_body",
             Self::Invalid(errors) => match errors.as_slice() {
-                // A combination of filters that no index serves, and a list that would shut its author out, have codes of their own.
+                // A combination of filters without an index, and an allowlist that would lock its author out, have their own
+                // codes.
                 [FieldError { code: code @ ("filter_combination" | "would_lock_out"), .. }] => code,
                 _ => "validation_failed",
             },
@@ -253,7 +255,7 @@ impl Error {
         }
     }
 
-    /// The reason on the audit record: the code, or what lies behind it where the caller is not told.
+    /// The reason in the audit event: the code, or the real reason if the caller does not get it.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Unauthenticated(failure) => failure.code(),
@@ -261,7 +263,7 @@ impl Error {
         }
     }
 
-    /// Its code and cause, for operators: words of ours and services' error codes.
+    /// Its code and cause for operators: fixed texts and services' error codes.
     pub(crate) fn said(&self) -> String {
         match self {
             Self::Internal { what, cause } => format!("internal: {what} {}", cause.as_str()).trim_end().to_owned(),
@@ -308,7 +310,7 @@ const fn title(status: u16) -> &'static str {
     }
 }
 
-/// RFC 9457, with our members `code`, `correlation_id` and `errors`.
+/// A problem of RFC 9457, with our members `code`, `correlation_id` and `errors`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Problem {
     pub r#type: String,
@@ -321,11 +323,11 @@ pub struct Problem {
     pub errors: Option<Vec<FieldError>>,
 }
 
-/// Why a token was not taken.
+/// The reason why a token was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenRefused {
-    /// For the audit log; the caller hears 401.
+    /// For the audit log; the caller gets 401.
     Because(&'static str),
-    /// It could not be told: the keys are out of reach.
+    /// The token could not be verified, because the keys are not available.
     Unavailable,
 }

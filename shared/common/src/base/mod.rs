@@ -1,4 +1,4 @@
-//! What everything stands on: ids, time, errors, settings. It knows no AWS service and no tenant's data.
+//! The lowest floor: ids, time, errors, settings. It does not depend on AWS services or on tenants' data.
 
 pub(crate) mod budget;
 pub(crate) mod cache;

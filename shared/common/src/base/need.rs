@@ -69,27 +69,27 @@ pub enum Need {
     Read,
     /// Change business items. Includes reading them.
     Write,
-    /// Unwrap the tenant's branch key: seal and open.
+    /// Unwrap the tenant's branch key, to seal and open.
     Seal,
-    /// Unwrap the tenant's search key: search tokens and cursors.
+    /// Unwrap the tenant's search key, for search tokens and cursors.
     Search,
     /// Start, refresh and end sessions.
     Sessions,
-    /// Try the codes of somebody's second factor.
+    /// Verify the codes of a user's second factor.
     SecondFactor,
-    /// Ask Cognito about a password or a refresh token.
+    /// Call Cognito with a password or a refresh token.
     SignIn,
     /// Keep Cognito, the directory of users and the claims to e-mails in line with memberships.
     Directory,
     /// Set passwords in Cognito, and find accounts by their e-mail's token.
     Passwords,
-    /// See which tenants there are, and what is due in them.
+    /// List the tenants and their due items.
     Tenants,
     /// Put messages into our own queues.
     Enqueue,
-    /// Ask the carrier: its secret, the token and the gate that all functions share.
+    /// Call the carrier: its secret, the token, and the circuit breaker that all functions share.
     Carrier,
-    /// Send mail, through the gate that all functions share.
+    /// Send mail, limited by the circuit breaker that all functions share.
     Mail,
     /// Send to open sockets, and close them.
     Push,
@@ -99,15 +99,15 @@ pub enum Need {
     ReadLog,
     /// Sign the audit log's checkpoints.
     SignLog,
-    /// See which checkpoints the bucket keeps, whatever the table says.
+    /// List the checkpoints in the bucket, independently of the table.
     ListLog,
-    /// Take events out of the outbox, or have them told again.
+    /// Delete events from the outbox, or let the stream emit them again.
     Outbox,
-    /// See how the gates stand that all functions share.
+    /// Show the state of the circuit breakers that all functions share.
     Gates,
-    /// Make a tenant's keys.
+    /// Create a tenant's keys.
     TenantKeys,
-    /// Put messages back into their queues that waited while their tenant was stopped.
+    /// Put messages that waited for a stopped tenant back into their queues.
     Waiting,
 }
 

@@ -1,8 +1,8 @@
-//! Networks in CIDR (RFC 4632, RFC 4291): where callers may come from.
+//! Networks in CIDR (RFC 4632, RFC 4291), for the addresses of callers.
 //!
-//! The parser refuses what programs read differently, rather than guess at it: leading zeros, which some read as octal; host bits,
-//! which say that somebody meant something else; IPv4 inside IPv6, which would let a list say one thing and mean another. An
-//! address of IPv6 may be written with capitals and without compression; it is kept in its canonical form (RFC 5952).
+//! The parser refuses ambiguous texts: leading zeros, which some programs read as octal; host bits, which suggest a mistake; IPv4
+//! inside IPv6, which could make a list mean something else than it says. An IPv6 address may be written in capitals and without
+//! compression; it is stored in its canonical form (RFC 5952).
 
 use crate::base::number::plain_number;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -14,7 +14,7 @@ use std::{
     str::FromStr,
 };
 
-/// How many networks a list has at most.
+/// The largest number of networks in a list.
 const MOST: usize = 100;
 
 /// A network: an address whose bits after the prefix are zero, and the prefix's length. A bare address is itself.
@@ -24,23 +24,23 @@ pub struct Cidr {
     prefix: u8,
 }
 
-/// What is no network, as an owner of a list is told.
+/// The error for a text that is not a network, for the owner of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected networks in CIDR, as 192.0.2.0/24 or 2001:db8::/32, without host bits")]
+#[error("expected networks in CIDR, such as 192.0.2.0/24 or 2001:db8::/32, without host bits")]
 pub struct NotANetwork;
 
 impl Cidr {
-    /// As far as a pattern says it: a schema cannot count bits, nor the groups of IPv6 beside its `::`.
+    /// The form as far as a pattern can express it: a schema cannot count bits, nor the groups of IPv6 beside its `::`.
     const FORM: &str = r"^(((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(/(3[0-2]|[12]?[0-9]))?|[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f]{0,4}){2,7}(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?)$";
 
-    /// Whether it holds `address`. An IPv4 address that comes inside IPv6 (`::ffff:192.0.2.1`) is what it stands for.
+    /// Whether the network contains `address`. An IPv4 address inside IPv6 (`::ffff:192.0.2.1`) counts as the IPv4 address.
     pub fn contains(self, address: IpAddr) -> bool {
         let ((mine, width), (theirs, other)) = (bits(self.address), bits(address.to_canonical()));
         width == other && (mine ^ theirs).checked_shr(u32::from(width - self.prefix)).unwrap_or(0) == 0
     }
 }
 
-/// An address as a number, and how many bits it has.
+/// An address as a number, and its number of bits.
 fn bits(address: IpAddr) -> (u128, u8) {
     match address {
         IpAddr::V4(address) => (u128::from(u32::from(address)), 32),
@@ -53,7 +53,7 @@ impl FromStr for Cidr {
 
     fn from_str(text: &str) -> Result<Self, NotANetwork> {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        // The standard library's parser refuses leading zeros, white space and zones already.
+        // The standard library's parser already refuses leading zeros, white space and zones.
         let dotted = address.contains('.');
         let address: IpAddr = address.parse().map_err(|_| NotANetwork)?;
         let (number, width) = bits(address);
@@ -62,7 +62,8 @@ impl FromStr for Cidr {
             Some(text) => plain_number(text).filter(|prefix| *prefix <= width).ok_or(NotANetwork)?,
         };
         let host = (number << (128 - width)).checked_shl(u32::from(prefix)).unwrap_or(0);
-        // Also in spelling: whoever writes `::192.0.2.0/120` means callers of IPv4, whom that network would shut out.
+        // The same applies to the spelling: the author of `::192.0.2.0/120` means IPv4 callers, but the network would not contain
+        // them.
         let inside_ipv6 = address.to_canonical() != address || (dotted && address.is_ipv6());
         if host == 0 && !inside_ipv6 { Ok(Self { address, prefix }) } else { Err(NotANetwork) }
     }
@@ -74,13 +75,13 @@ impl fmt::Display for Cidr {
     }
 }
 
-/// Networks, each once, a hundred at most. What an empty list means is its owner's to say.
+/// Distinct networks, at most a hundred. The owner of the list defines the meaning of an empty one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowList(Vec<Cidr>);
 
 impl AllowList {
     /// # Errors
-    /// [`NotANetwork`] for more than a hundred.
+    /// [`NotANetwork`] if there are more than a hundred.
     pub fn new(networks: impl IntoIterator<Item = Cidr>) -> Result<Self, NotANetwork> {
         let mut networks: Vec<_> = networks.into_iter().collect();
         networks.sort_unstable();
@@ -92,18 +93,18 @@ impl AllowList {
         self.0.is_empty()
     }
 
-    /// Whether no network is wider than these prefixes say, of IPv4 and of IPv6.
+    /// Whether no network is wider than these prefixes, of IPv4 and of IPv6.
     pub fn is_within(&self, (ipv4, ipv6): (u8, u8)) -> bool {
         self.0.iter().all(|network| network.prefix >= if network.address.is_ipv4() { ipv4 } else { ipv6 })
     }
 
-    /// Whether an address is in one of the networks. What is no address is in none.
+    /// Whether one of the networks contains the address. An invalid address is in none.
     pub fn allows(&self, address: &str) -> bool {
         address.parse().is_ok_and(|address| self.0.iter().any(|network| network.contains(address)))
     }
 }
 
-/// As a setting has it: parted by commas.
+/// The form of a setting: separated by commas.
 impl FromStr for AllowList {
     type Err = NotANetwork;
 
@@ -152,8 +153,8 @@ impl JsonSchema for AllowList {
     }
 }
 
-/// What is counted as one source before sign-in: an IPv4 address, or the /64 of an IPv6 address, within which a subscriber
-/// picks addresses at will (RFC 6177).
+/// The unit that counts as one source before sign-in: an IPv4 address, or the /64 of an IPv6 address, within which a subscriber
+/// can choose any address (RFC 6177).
 pub(crate) fn network(ip: &str) -> String {
     match ip.parse().map(|ip: IpAddr| ip.to_canonical()) {
         Ok(IpAddr::V6(ip)) => {

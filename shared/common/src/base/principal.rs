@@ -1,4 +1,4 @@
-//! Who is calling, in what role, and for what purpose.
+//! The caller, their roles, and their purpose of use.
 
 use crate::base::{
     Error, Result, SessionId, Stored, TenantId, Timestamp, UserId,
@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-/// What a person or program may be. Cognito's groups carry the same names; the grant decides.
+/// The role of a person or program. Cognito's groups have the same names, but only the grant counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -37,7 +37,7 @@ impl Role {
         Self::ApiUser,
     ];
 
-    /// The roles that it inherits from: whoever has it may all that they may.
+    /// The roles from which it inherits: it has all their permissions.
     pub const fn inherits(self) -> &'static [Self] {
         match self {
             Self::TenantAdmin => &[Self::Marketer],
@@ -46,7 +46,7 @@ impl Role {
         }
     }
 
-    /// Itself and all that it inherits from, however far.
+    /// The role and all roles from which it inherits, directly or indirectly.
     pub fn with_inherited(self) -> Vec<Self> {
         let further = self.inherits().iter().flat_map(|role| role.with_inherited());
         std::iter::once(self).chain(further).collect()
@@ -79,7 +79,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// A role that somebody has, for a time or for good.
+/// A granted role, with a term or permanent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Grant {
@@ -94,7 +94,7 @@ impl Grant {
     pub const fn always(role: Role) -> Self {
         Self { role, valid_from: None, valid_until: None }
     }
-    /// A member's grants, in place of those that they had.
+    /// Replaces a member's grants.
     pub(crate) fn replace(before: &Listed<Self>, with: Vec<Self>) -> Listed<Self> {
         before.with(with, |old, new| old.role == new.role)
     }
@@ -103,7 +103,7 @@ impl Grant {
     }
 }
 
-/// Why PHI is asked for: HL7 v3 PurposeOfUse.
+/// The purpose of a request for PHI: HL7 v3 PurposeOfUse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Purpose {
     #[serde(rename = "TREAT")]
@@ -118,7 +118,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// Those that a request may state. Emergency treatment is refused until there are grants for it.
+    /// The purposes that a request may state. Emergency treatment is refused until there are grants for it.
     pub const USABLE: [&'static str; 3] = ["TREAT", "HPAYMT", "HOPERAT"];
 
     pub const fn as_str(self) -> &'static str {
@@ -141,7 +141,8 @@ impl FromStr for Purpose {
     }
 }
 
-/// What the authorizer vouches for: ids and the token's end, nothing that could go stale while its answer is cached.
+/// The data that the authorizer guarantees: ids and the token's end. It contains nothing that could become stale while the
+/// authorizer's answer is cached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub tenant: TenantId,
@@ -151,7 +152,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The authorizer's context: API Gateway carries strings.
+    /// The authorizer's context. API Gateway passes strings.
     pub fn to_context(&self) -> BTreeMap<&'static str, String> {
         BTreeMap::from([
             ("tenant_id", self.tenant.to_string()),
@@ -162,7 +163,7 @@ impl Identity {
     }
 
     /// # Errors
-    /// 401 where a member is missing or malformed: a request that came past the authorizer has none.
+    /// 401 if a member is missing or malformed: a request without the authorizer has none.
     pub(crate) fn from_context<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self> {
         let read = || {
             Some(Self {
@@ -176,16 +177,16 @@ impl Identity {
     }
 }
 
-/// What a session is good for.
+/// The kind of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionKind {
-    /// Whatever its user may do.
+    /// For everything that its user may do.
     #[default]
     Full,
-    /// Enrolling a second factor, and nothing else: its user has only said a password.
+    /// Only for enrolling a second factor: its user has only given a password.
     Enrolment,
-    /// A program's, by an API key. There is nobody at it.
+    /// For a program with an API key. No person uses it.
     ApiKey,
 }
 
@@ -206,7 +207,7 @@ impl FromStr for SessionKind {
     }
 }
 
-/// What an API key may be used for. A key has some of them, and nothing besides.
+/// The permissions of API keys. A key has some of them, and no others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum ApiScope {
     #[serde(rename = "shipments.read")]
@@ -229,13 +230,13 @@ impl ApiScope {
     }
 }
 
-/// What an API key's session carries besides grants.
+/// The data of an API key's session besides grants.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct KeyBounds {
     pub scopes: Vec<ApiScope>,
     /// The purposes of use that its requests may state.
     pub purposes: Vec<Purpose>,
-    /// Where its requests may come from; anywhere while it is empty.
+    /// The networks from which its requests may come; anywhere if empty.
     pub networks: AllowList,
 }
 
@@ -255,16 +256,16 @@ pub struct Principal {
     pub(crate) department: Option<String>,
     /// Whether the user has a second factor.
     pub(crate) mfa_enrolled: bool,
-    /// When the user last gave it, in this session.
+    /// The time at which the user last gave it in this session.
     pub(crate) mfa_at: Option<Timestamp>,
-    /// An API key's, and nobody else's.
+    /// Only for API keys.
     pub(crate) bounds: KeyBounds,
     pub(crate) signed_in_at: Timestamp,
     pub(crate) session_ends_at: Timestamp,
 }
 
 impl KeyBounds {
-    /// As far as any key may reach.
+    /// The widest bounds of a key.
     pub fn everything() -> Self {
         let purposes = vec![Purpose::Treatment, Purpose::Payment, Purpose::Operations];
         Self { scopes: ApiScope::ALL.to_vec(), purposes, networks: AllowList::default() }
@@ -272,7 +273,7 @@ impl KeyBounds {
 }
 
 impl Principal {
-    /// Somebody about whom the policy is asked, and who has asked for nothing.
+    /// An artificial caller for an evaluation of the policy, without a request.
     pub(crate) fn imagined(tenant: TenantId, user: UserId, roles: Vec<Role>) -> Self {
         let at = Timestamp::from_millis(0);
         let machine = roles.contains(&Role::ApiUser);
@@ -304,25 +305,25 @@ impl Principal {
     pub fn mfa_enrolled(&self) -> bool {
         self.mfa_enrolled
     }
-    /// When the user last gave it, in this session.
+    /// The time at which the user last gave it in this session.
     pub fn mfa_at(&self) -> Option<Timestamp> {
         self.mfa_at
     }
     pub fn tenant(&self) -> TenantId {
         self.identity.tenant
     }
-    /// The roles whose grants hold now.
+    /// The roles whose grants are valid now.
     pub fn roles(&self) -> &[Role] {
         &self.roles
     }
-    /// Every grant, those that do not hold now included.
+    /// Every grant, including those that are not valid now.
     pub fn grants(&self) -> &[Grant] {
         &self.grants
     }
     pub fn signed_in_at(&self) -> Timestamp {
         self.signed_in_at
     }
-    /// When the session ends, whatever its user does.
+    /// The time at which the session ends, even if it is used.
     pub fn session_ends_at(&self) -> Timestamp {
         self.session_ends_at
     }

@@ -1,10 +1,10 @@
-//! Random bytes, from the operating system by way of aws-lc.
+//! Random bytes from the operating system, by aws-lc.
 
 use std::time::Duration;
 
 /// `N` random bytes.
 ///
-/// A generator that cannot answer leaves nothing safe to do: this panics, and the pipeline answers 500.
+/// If the generator fails, nothing safe can be done, so this panics and the pipeline answers 500.
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut out = [0; N];
     #[expect(clippy::expect_used, reason = "INVARIANT: aws-lc's generator aborts rather than fail once seeded")]

@@ -1,5 +1,5 @@
-//! The unit of work: what a handler wants to change. It never commits; the pipeline does, once, with the audit event, the
-//! domain events and the idempotency record in the same transaction.
+//! The unit of work: a handler's changes. It never commits; the pipeline commits once, with the audit event, the domain events
+//! and the idempotency record in the same transaction.
 
 use crate::{
     base::{Error, SessionId, TenantId, Timestamp, UserId},
@@ -11,16 +11,16 @@ use crate::{
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use std::collections::HashMap;
 
-/// What must hold for an operation to happen.
+/// The condition of an operation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
-    /// Nothing is there.
+    /// The item does not exist.
     Absent,
-    /// Something is there.
+    /// The item exists.
     Present,
-    /// Nothing is there, or what is there has expired (DynamoDB deletes late).
+    /// The item does not exist, or has expired (DynamoDB deletes late).
     AbsentOrExpired { now_secs: i64 },
-    /// What is there has this version.
+    /// The item has this version.
     VersionIs(Version),
     /// The attribute has this text.
     Is(&'static str, String),
@@ -30,20 +30,20 @@ pub enum Condition {
     NumberIs(&'static str, i64),
     /// The attribute is at most this number.
     AtMost(&'static str, i64),
-    /// The attribute is this number at least.
+    /// The attribute is at least this number.
     AtLeast(&'static str, i64),
-    /// There is no such attribute, be there an item or not.
+    /// The attribute does not exist, whether or not the item does.
     Missing(&'static str),
-    /// There is such an attribute.
+    /// The attribute exists.
     Has(&'static str),
     /// All of them.
     All(Vec<Condition>),
-    /// One of them at least.
+    /// At least one of them.
     Any(Vec<Condition>),
 }
 
 impl Condition {
-    /// The attribute is as it was when it was read: of this text, or not there.
+    /// The attribute is unchanged since it was read: it has this text, or does not exist.
     pub fn as_read(name: &'static str, was: Option<impl ToString>) -> Self {
         was.map_or(Self::Missing(name), |was| Self::Is(name, was.to_string()))
     }
@@ -92,7 +92,8 @@ impl Condition {
                 format!("#c{n} >= :c{n}")
             }
             Self::Missing(name) => {
-                // A name of its own kind: it has no value, and placeholders count values.
+                // The placeholder has its own kind of name: the condition has no value, and other placeholders are numbered by
+                // values.
                 names.insert(format!("#m_{name}"), (*name).to_owned());
                 format!("attribute_not_exists(#m_{name})")
             }
@@ -115,7 +116,7 @@ fn joined(
     conditions.iter().map(|c| format!("({})", c.write(names, values))).collect::<Vec<_>>().join(by)
 }
 
-/// A change of some of an item's attributes; the others stay. Without [`Edit::when`] the item must be there.
+/// A change of some attributes of an item; the others stay. Without [`Edit::when`] the item must exist.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Edit {
     pub(crate) key: Key,
@@ -152,40 +153,40 @@ impl Edit {
         self.set.insert(name.to_owned(), AttributeValue::B(Blob::new(value.into())));
         self
     }
-    /// Takes the attribute away.
+    /// Removes the attribute.
     #[must_use]
     pub fn remove(mut self, name: &str) -> Self {
         self.remove.push(name.to_owned());
         self
     }
-    /// Adds to a number; one that is not there counts as zero.
+    /// Adds to a number; a missing one counts as zero.
     #[must_use]
     pub fn add(mut self, name: &str, by: i64) -> Self {
         self.add.push((name.to_owned(), by));
         self
     }
-    /// Puts the item into `partition` of an index, as [`Item::indexed`].
+    /// Puts the item into `partition` of an index, like [`Item::indexed`].
     #[must_use]
     pub fn indexed(mut self, index: Index, partition: impl Into<String>, sort: impl ToString) -> Self {
         self.partitions.push((index, partition.into()));
         self.text(index.sort_attribute(), sort)
     }
-    /// Takes the item out of an index.
+    /// Removes the item from an index.
     #[must_use]
     pub fn unindexed(self, index: Index) -> Self {
         self.remove(index.attribute())
     }
-    /// Puts the item on a list of what is due, at `at`, in place of when it was due before.
+    /// Puts the item on a list of due items, at `at`, replacing its earlier due time.
     #[must_use]
     pub fn due(self, list: &str, at: Timestamp) -> Self {
         self.indexed(Index::Due, list, at)
     }
-    /// Takes the item off its list of what is due.
+    /// Removes the item from its list of due items.
     #[must_use]
     pub fn not_due(self) -> Self {
         self.unindexed(Index::Due).remove(Index::Due.sort_attribute())
     }
-    /// What must hold of the item; replaces that it is there.
+    /// The condition of the edit; it replaces the condition that the item exists.
     #[must_use]
     pub fn when(mut self, condition: Condition) -> Self {
         self.condition = condition;
@@ -247,7 +248,7 @@ impl Op {
             Self::Delete { key, .. } | Self::Check { key, .. } => key,
         }
     }
-    /// The same, where `also` holds besides.
+    /// Like this edit, with the additional condition `also`.
     pub(crate) fn when_also(mut self, also: Condition) -> Self {
         match &mut self {
             Self::Put { condition, .. } | Self::Delete { condition, .. } => {
@@ -270,7 +271,7 @@ impl Op {
     }
 }
 
-/// A session that ends with the transaction in which this is.
+/// A session that the transaction ends.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Ending {
     pub(crate) user: UserId,
@@ -279,7 +280,7 @@ pub(crate) struct Ending {
     pub(crate) when: Condition,
 }
 
-/// The changes of one request: each with the error that its failed condition means.
+/// The changes of one request, each with the error for its failed condition.
 #[derive(Debug, Default)]
 pub struct Changes {
     pub(crate) ops: Vec<(Op, Error)>,
@@ -290,47 +291,47 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Puts an item where none is.
+    /// Creates an item that must not exist.
     pub fn create(&mut self, item: Item, or: Error) {
         self.put(Table::Records, item, Condition::Absent, or);
     }
-    /// Puts an item over the one that has `version`; another version is [`Error::Stale`].
+    /// Replaces the item, which must have `version`; otherwise the error is [`Error::Stale`].
     pub fn replace(&mut self, item: Item, version: Version) {
         self.put(Table::Records, item, Condition::VersionIs(version), Error::Stale);
     }
-    /// Deletes an item of which `condition` holds.
+    /// Deletes an item if `condition` holds.
     pub fn delete(&mut self, key: Key, condition: Condition, or: Error) {
         self.ops.push((Op::Delete { table: Table::Records, key, condition: Some(condition) }, or));
     }
-    /// Changes nothing, but lets the commit fail where `condition` does not hold.
+    /// Changes nothing, but fails the commit if `condition` does not hold.
     pub fn check(&mut self, key: Key, condition: Condition, or: Error) {
         self.ops.push((Op::Check { table: Table::Records, key, condition }, or));
     }
-    /// Changes some of an item's attributes.
+    /// Changes some attributes of an item.
     pub fn edit(&mut self, edit: Edit, or: Error) {
         self.ops.push((Op::Edit { table: Table::Records, edit }, or));
     }
-    /// Bookkeeping: goes with the other changes where there are some, and is no business of the audit log's where there are
-    /// none. It does not happen where its condition does not hold, for then somebody has been faster; nor do the others.
+    /// Bookkeeping: it is part of the transaction if there are other changes; alone it is not audited. If its condition fails,
+    /// nothing of the unit of work is done, because another run was faster.
     pub fn note(&mut self, edit: Edit) {
         self.notes.push(edit);
     }
-    /// Says that something happened. Whoever is interested hears of it after the commit.
+    /// Emits a domain event. Consumers get it after the commit.
     pub fn emit(&mut self, event: DomainEvent) {
         self.events.push(event);
     }
-    /// Ends a session, which is announced and put on record with it.
+    /// Ends a session, with its domain event and its audit event.
     pub(crate) fn end_session(&mut self, ending: Ending, or: Error) {
         self.endings.push((ending, or));
     }
-    /// Names the fields that change, for the audit record. Never their values.
+    /// Records the names of the changed fields for the audit event. Never their values.
     pub fn changed(&mut self, fields: impl IntoIterator<Item = &'static str>) {
         self.changed.extend(fields);
     }
     pub(crate) fn put(&mut self, table: Table, item: Item, condition: Condition, or: Error) {
         self.ops.push((Op::Put { table, item, condition: Some(condition) }, or));
     }
-    /// Whether nothing changes that anybody would ask about.
+    /// Whether there are no changes except bookkeeping.
     pub(crate) fn is_empty(&self) -> bool {
         self.ops.is_empty() && self.endings.is_empty() && self.events.is_empty()
     }

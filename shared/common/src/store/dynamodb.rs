@@ -1,5 +1,4 @@
-//! The calls to DynamoDB that the pipeline makes. One tenant goes in with every call, and becomes the keys' prefix in
-//! [`crate::store::item`].
+//! The calls to DynamoDB. Every call has one tenant, which becomes the prefix of the keys in [`crate::store::item`].
 
 use crate::{
     aws::{
@@ -27,11 +26,11 @@ use std::{collections::HashMap, sync::Arc};
 
 pub(crate) const SERVICE: &str = "dynamodb";
 
-/// How often one commit, or one write of an item, is tried when DynamoDB says that another transaction was in its way.
+/// The number of tries of one commit, or one write of an item, if DynamoDB reports a conflict with another transaction.
 const CONFLICT_ATTEMPTS: u32 = 6;
-/// What DynamoDB answers to a write of one item that a transaction under way includes.
+/// DynamoDB's error for a write of an item that is part of a running transaction.
 const HELD: &str = "TransactionConflictException";
-/// What BatchWriteItem takes at once.
+/// The limit of BatchWriteItem.
 const MOST_BATCHED: usize = 25;
 
 #[derive(Clone, Debug)]
@@ -43,7 +42,7 @@ pub(crate) struct Db {
     unknown: Unknown,
 }
 
-/// What one Query asks for.
+/// The parameters of one Query.
 #[derive(Clone, Debug)]
 pub struct Query {
     pub(crate) table: Table,
@@ -74,7 +73,7 @@ impl Query {
     pub fn partition(table: Table, partition: impl Into<String>) -> Self {
         Self { table, index: None, partition: partition.into(), range: None, newest_first: false, limit: 1000 }
     }
-    /// Only sort keys from `low` to `high`, both included.
+    /// Only sort keys from `low` to `high`, inclusive.
     #[must_use]
     pub fn between(mut self, low: impl ToString, high: impl ToString) -> Self {
         self.range = Some((low.to_string(), high.to_string()));
@@ -98,21 +97,21 @@ impl Query {
     }
 }
 
-/// One page of a Query: its rows, and where the next one starts.
+/// One page of a Query: its rows, and the position of the next one.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub rows: Vec<Row>,
     pub(crate) next: Option<Position>,
 }
 
-/// Where a page ended, relative to the query: table key and sort attribute of its last item.
+/// The end of a page, relative to the query: table key and sort attribute of its last item.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Position(pub(crate) String, pub(crate) String, pub(crate) String);
 
-/// Why a commit did not happen.
+/// The reason why a commit failed.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    /// The condition of operation `index` failed; `old` is what stood there.
+    /// The condition of operation `index` failed; `old` is the stored item.
     Condition {
         index: usize,
         old: Option<Row>,
@@ -129,7 +128,7 @@ impl Db {
         Row::new(attributes).counted(&self.unknown)
     }
 
-    /// How much was read that this version does not know, since this was last asked.
+    /// The amount of unknown data that was read since the last call.
     pub(crate) fn take_unknown(&self) -> Option<u64> {
         self.unknown.take()
     }
@@ -138,8 +137,8 @@ impl Db {
         self.wall.clone()
     }
 
-    /// Who asks for `tenant`'s items: behind the second wall, a session of that tenant's. The platform's partition is the
-    /// function's own.
+    /// The client for `tenant`'s items: with tenant credentials, a session of that tenant. The platform's partition belongs to
+    /// the function's own role.
     async fn client(&self, tenant: TenantId) -> Result<Client> {
         match SecondWall::before(self.wall.as_ref(), tenant) {
             Some(wall) => wall.tables(tenant).await,
@@ -147,8 +146,8 @@ impl Db {
         }
     }
 
-    /// Who asks for a transaction. One that names several tenants no session could ask for: the function does, and its role
-    /// lets few functions do so.
+    /// The client for a transaction. A transaction with several tenants cannot use a tenant's session, so it uses the function's
+    /// own role, which permits this only for few functions.
     async fn client_of(&self, ops: &[(TenantId, Op)]) -> Result<Client> {
         match ops {
             [(tenant, _), others @ ..] if others.iter().all(|(other, _)| other == tenant) => self.client(*tenant).await,
@@ -182,7 +181,7 @@ impl Db {
         Ok(got.await.map_err(unavailable(SERVICE))?.item.map(|item| self.row(item)))
     }
 
-    /// Items of as many tables in one BatchGetItem: each read consistently, but not all at one instant.
+    /// Reads one item from each of several tables in one BatchGetItem: each consistently, but not all at one instant.
     pub(crate) async fn get_each<const N: usize>(&self, tenant: TenantId, items: [(Table, &Key); N]) -> Result<[Option<Row>; N]> {
         let keys = |key: &Key| {
             KeysAndAttributes::builder()
@@ -194,7 +193,8 @@ impl Db {
         let mut wanted =
             items.iter().map(|(table, key)| Ok((self.name(*table).to_owned(), keys(key)?))).collect::<Result<HashMap<_, _>>>()?;
         let mut found: HashMap<String, Vec<Attributes>> = HashMap::new();
-        // DynamoDB may answer a part and hand the rest back; there are two keys at most, so two rounds and one to spare.
+        // DynamoDB may answer a part and return the rest. There are at most two keys, so two rounds suffice, and the third is a
+        // reserve.
         let client = self.client(tenant).await?;
         for _ in 0..3 {
             let got = client.batch_get_item().set_request_items(Some(wanted)).send().await.map_err(unavailable(SERVICE))?;
@@ -246,7 +246,7 @@ impl Db {
         Ok(Page { rows: answer.items.unwrap_or_default().into_iter().map(|item| self.row(item)).collect(), next })
     }
 
-    /// Every item that a query finds, page after page: for lists that one process can hold.
+    /// Every item of a query, page after page, for lists that one process can hold.
     pub(crate) async fn query_all(&self, tenant: TenantId, query: &Query) -> Result<Vec<Row>> {
         let (mut rows, mut from) = (Vec::new(), None);
         loop {
@@ -259,9 +259,9 @@ impl Db {
         }
     }
 
-    /// One conditional UpdateItem on an item that is no business item: a session, a limit, a counter.
+    /// One conditional UpdateItem on an item that is not a business item: a session, a limit, a counter.
     ///
-    /// `Err(Some(row))` is what stood there when the condition failed, `Err(None)` that nothing did.
+    /// `Err(Some(row))` is the stored item if the condition failed, `Err(None)` means that there is none.
     pub(crate) async fn update(
         &self,
         tenant: TenantId,
@@ -302,16 +302,16 @@ impl Db {
         }
     }
 
-    /// Puts an item, whatever stands there.
+    /// Puts an item, replacing any existing one.
     pub(crate) async fn put(&self, tenant: TenantId, table: Table, item: Item) -> Result<()> {
         quotas::check_item(tenant, table, &item)?;
         let put = self.client(tenant).await?.put_item().table_name(self.name(table)).set_item(Some(item.into_attributes(tenant)));
         self.unless_held(|| put.clone().send()).await.map(drop).map_err(unavailable(SERVICE))
     }
 
-    /// Takes an item away, where `condition` holds of it: the item.
+    /// Deletes an item if `condition` holds, and returns it.
     ///
-    /// `Err(Some(row))` is what stays there, `Err(None)` that nothing is.
+    /// `Err(Some(row))` is the stored item, `Err(None)` means that there is none.
     pub(crate) async fn take(
         &self,
         tenant: TenantId,
@@ -341,7 +341,7 @@ impl Db {
         }
     }
 
-    /// One item's edit by itself: false where its condition does not hold.
+    /// One item's edit alone; false if its condition does not hold.
     pub(crate) async fn edit(&self, tenant: TenantId, table: Table, edit: &Edit) -> Result<bool> {
         quotas::check_edit(tenant, table, edit)?;
         let (update, mut names, mut values) = edit.expression(tenant);
@@ -365,15 +365,15 @@ impl Db {
         }
     }
 
-    /// Deletes an item; one that is not there is deleted.
+    /// Deletes an item; deleting a missing item succeeds.
     pub(crate) async fn delete(&self, tenant: TenantId, table: Table, key: &Key) -> Result<()> {
         let delete = self.client(tenant).await?.delete_item().table_name(self.name(table)).set_key(Some(key.attributes(tenant)));
         self.unless_held(|| delete.clone().send()).await.map(drop).map_err(unavailable(SERVICE))
     }
 
-    /// Sends a write that is no transaction, and sends it again while a transaction holds its item. The SDK does not, and neither
-    /// condition nor item has been looked at when DynamoDB refuses so. Bounded like a commit: by attempts, and by the end of what it
-    /// is for.
+    /// Sends a write that is not a transaction, and repeats it while a transaction holds its item. The SDK does not repeat it,
+    /// and DynamoDB has not evaluated the condition in this case. The tries are limited like those of a commit: by number, and by
+    /// the deadline.
     async fn unless_held<T, E, R, F>(&self, send: impl Fn() -> F) -> Result<T, SdkError<E, R>>
     where
         E: ProvideErrorMetadata,
@@ -393,7 +393,7 @@ impl Db {
         }
     }
 
-    /// Deletes items, 25 a call; one that is not there is deleted.
+    /// Deletes items, 25 in a call; deleting a missing item succeeds.
     pub(crate) async fn delete_all(&self, tenant: TenantId, table: Table, keys: &[Key]) -> Result<()> {
         use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
         let client = self.client(tenant).await?;
@@ -421,7 +421,7 @@ impl Db {
         Ok(())
     }
 
-    /// Commits every operation or none. A conflict with another transaction is tried again until `deadline`.
+    /// Commits all operations or none. A conflict with another transaction is retried until `deadline`.
     pub(crate) async fn commit(
         &self,
         ops: &[(TenantId, Op)],
@@ -439,7 +439,7 @@ impl Db {
             let Err(e) = sent else { return Ok(()) };
             let reasons = match e.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(e)) => e.cancellation_reasons().to_vec(),
-                // The token's first attempt is still under way: it will have ended by the next.
+                // The first attempt with this token is still running; it will have ended by the next attempt.
                 Some(TransactWriteItemsError::TransactionInProgressException(_)) => Vec::new(),
                 _ => return Err(Refused::Error(unavailable(SERVICE)(e))),
             };
@@ -515,7 +515,7 @@ impl Db {
     }
 }
 
-/// A conditional UpdateItem: expressions and what they name.
+/// A conditional UpdateItem: its expressions, names and values.
 #[derive(Debug, Default)]
 pub(crate) struct Update<'a> {
     pub(crate) expression: &'a str,
@@ -524,13 +524,13 @@ pub(crate) struct Update<'a> {
     pub(crate) values: Vec<(&'static str, AttributeValue)>,
 }
 
-/// A failed condition is among these: where it decides, it is taken out before.
+/// A failed condition may also appear among these; if it decides, it was handled before.
 const RETRYABLE: [&str; 5] =
     ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "ConditionalCheckFailed"];
 
 fn failed_condition(reasons: &[CancellationReason]) -> Option<Refused> {
-    // The last operation is the idempotency record where there is one, and it wins over every other: hence the search
-    // from the end. While another transaction holds that record, what it will say is not known, and nothing is decided.
+    // The last operation is the idempotency record, if there is one. Its result takes precedence over all others, so the search
+    // begins at the end. While another transaction holds that record, its result is unknown, and nothing can be decided.
     let undecided = |code| !matches!(code, "None" | "ConditionalCheckFailed");
     if reasons.last().and_then(CancellationReason::code).is_some_and(undecided) {
         return None;

@@ -1,4 +1,4 @@
-//! The tables, seen only through a tenant. Every key is prefixed here, from the verified scope, and nowhere else.
+//! The tables, accessible only within a tenant. Every key gets its prefix here, from the verified scope, and nowhere else.
 
 use crate::base::{
     Error, Result, TenantId, Timestamp,
@@ -12,16 +12,16 @@ use std::collections::HashMap;
 pub enum Table {
     /// Business items.
     Records,
-    /// Audit and domain events on their way out; heads of the sealed log.
+    /// Unsent audit and domain events; heads of the sealed log.
     Ledger,
     /// Wrapped keys.
     Keys,
-    /// Sessions, limits, idempotency records: what may be forgotten.
+    /// Sessions, limits and idempotency records: data that may be lost.
     Ephemera,
 }
 
-/// An index of the records table; [`Index::Due`] is one of the ephemera too. All but the last share the range attribute `ix_sort`,
-/// which holds an id and so sorts by time.
+/// An index of the records table; [`Index::Due`] is also one of the ephemera table. All except the last share the range attribute
+/// `ix_sort`, which holds an id and so sorts by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Index {
     All,
@@ -30,7 +30,7 @@ pub enum Index {
     StatusAssignee,
     Token1,
     Token2,
-    /// What waits for its time, a partition a list; keys only, sorted by `ix_due_at`.
+    /// Items that are due at a time, one partition for each list; keys only, sorted by `ix_due_at`.
     Due,
 }
 
@@ -67,7 +67,7 @@ impl Index {
 
 const SORT: &str = "ix_sort";
 
-/// Where an item lies inside its tenant: a partition such as `SHIPMENT#shp_…` and a sort key.
+/// The place of an item within its tenant: a partition such as `SHIPMENT#shp_…` and a sort key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     partition: String,
@@ -78,11 +78,11 @@ impl Key {
     pub fn new(partition: impl Into<String>, sort: impl Into<String>) -> Self {
         Self { partition: partition.into(), sort: sort.into() }
     }
-    /// What binds a sealed record to its place: its name within the tenant's table.
+    /// The place to which a sealed record is bound: its name within the tenant's table.
     pub fn place(&self) -> &str {
         &self.partition
     }
-    /// What tells items of one partition apart.
+    /// The sort key, which distinguishes the items of one partition.
     pub fn sort(&self) -> &str {
         &self.sort
     }
@@ -94,14 +94,14 @@ impl Key {
     }
 }
 
-/// INVARIANT: the only place where a tenant becomes part of a key.
+/// INVARIANT: only here does a tenant become part of a key.
 pub(crate) fn prefixed(tenant: TenantId, partition: &str) -> String {
     format!("{tenant}#{partition}")
 }
 
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
 
-/// An item: its key and its attributes. Built by a domain's `store`, the only place that knows their names.
+/// An item: its key and its attributes. Only a domain's `store` builds it and contains the attributes' names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
     key: Key,
@@ -118,7 +118,7 @@ impl Item {
         self.attributes.insert(name.to_owned(), AttributeValue::S(value.to_string()));
         self
     }
-    /// Leaves the attribute out where there is no value.
+    /// Omits the attribute if there is no value.
     #[must_use]
     pub fn maybe(self, name: &str, value: Option<impl ToString>) -> Self {
         match value {
@@ -146,7 +146,7 @@ impl Item {
         self.indexes.push((index, partition.into()));
         self.text(index.sort_attribute(), sort)
     }
-    /// Puts the item on a list of what is due, at `at`.
+    /// Puts the item on a list of due items, at `at`.
     #[must_use]
     pub fn due(self, list: &str, at: Timestamp) -> Self {
         self.indexed(Index::Due, list, at)
@@ -168,7 +168,7 @@ impl Item {
     }
 }
 
-/// How often an item's business state has changed; its ETag.
+/// The number of changes of an item's business state; its ETag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Version(pub i64);
@@ -181,9 +181,9 @@ impl Version {
     }
 }
 
-/// An item as it was read. Reading an attribute that is not there, or not of its type, is an internal error: only our own
-/// code writes items. But another version of it does too, so words of closed sets are read by [`word`](Self::word), and JSON
-/// by [`kept`](Self::kept) and [`listed`](Self::listed): what of them is unknown here is counted and ignored.
+/// An item as it was read. A missing attribute or one of another type is an internal error, because only our own code writes
+/// items. Other versions of that code write items too, so words of closed sets are read by [`word`](Self::word), and JSON by
+/// [`kept`](Self::kept) and [`listed`](Self::listed): unknown data is counted and ignored.
 #[derive(Clone, Debug)]
 pub struct Row {
     attributes: Attributes,
@@ -194,11 +194,11 @@ impl Row {
     pub(crate) fn new(attributes: Attributes) -> Self {
         Self { attributes, unknown: Unknown::default() }
     }
-    /// The same, which says to `unknown` what this version does not know of it.
+    /// The same row, which adds unknown data to the count in `unknown`.
     pub(crate) fn counted(self, unknown: &Unknown) -> Self {
         Self { unknown: unknown.clone(), ..self }
     }
-    /// A word of a closed set; nothing where this version does not know it.
+    /// A word of a closed set; `None` if this version does not know it.
     pub fn word<T: std::str::FromStr>(&self, name: &'static str) -> Result<Option<T>> {
         let word = self.text(name)?.parse().ok();
         self.unknown.add(usize::from(word.is_none()));
@@ -243,7 +243,7 @@ impl Row {
     pub fn version(&self) -> Result<Version> {
         self.number("version").map(Version)
     }
-    /// Where the item lies inside its tenant.
+    /// The place of the item within its tenant.
     pub fn key(&self) -> Result<Key> {
         let (_, partition) = self.text("pk")?.split_once('#').ok_or(Error::internal("pk"))?;
         Ok(Key::new(partition, self.text("sk")?))
@@ -251,7 +251,8 @@ impl Row {
 }
 
 impl Row {
-    /// The tenant in whose partition the item was found: what the policy compares, taken from the item, not the caller.
+    /// The tenant whose partition contains the item. The policy compares this tenant, which comes from the item and not from the
+    /// caller.
     pub fn tenant(&self) -> Result<TenantId> {
         let pk = self.text("pk")?;
         pk.split_once('#').and_then(|(tenant, _)| tenant.parse().ok()).ok_or(Error::internal("pk"))

@@ -1,8 +1,8 @@
-//! The key hierarchy over KMS: a tenant's branch and search keys, wrapped in the `keys` table, unwrapped in memory for 15
-//! minutes at most and zeroised when they leave it.
+//! The key hierarchy over KMS: a tenant's branch and search keys. They are stored wrapped in the `keys` table, unwrapped in
+//! memory for at most 15 minutes, and zeroised when they are dropped.
 //!
-//! A tenant's rows are read by one Query, and only the keys that are used are unwrapped. With a warm cache nothing here
-//! calls anything. What it does not protect: a process's memory while a key is in it.
+//! One Query reads a tenant's rows, and only the used keys are unwrapped. With a warm cache no calls are made. Not protected: a
+//! process's memory while it contains a key.
 
 use crate::{
     aws::errors::{cause, unavailable},
@@ -27,9 +27,9 @@ use std::{
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
-/// How long an unwrapped key may stay in memory.
+/// The longest time for which an unwrapped key may stay in memory.
 pub const CACHED_FOR: Duration = Duration::from_secs(15 * 60);
-/// How many tenants' keys one process holds.
+/// The number of tenants whose keys one process holds.
 pub(crate) const TENANTS: usize = 512;
 
 const SERVICE: &str = "kms";
@@ -44,7 +44,7 @@ pub(crate) struct Keyring {
     counts: Counts,
 }
 
-/// One tenant's keys: the wrapped rows, and those that have been unwrapped.
+/// One tenant's keys: the wrapped rows, and the unwrapped keys.
 #[derive(Debug)]
 struct Entry {
     loaded_at: Timestamp,
@@ -94,14 +94,14 @@ impl Keyring {
         Self { kms, db, clock, cache: Mutex::default(), counts: Counts::default() }
     }
 
-    /// The branch key under which `tenant`'s records are sealed now.
+    /// The branch key that seals `tenant`'s records now.
     pub(super) async fn current(&self, tenant: TenantId) -> Result<Arc<BranchKey>> {
         let newest = |rows: &[Wrapped]| rows.iter().filter(|w| w.purpose == Use::Branch).max_by_key(|w| w.version).cloned();
         let (entry, wrapped) = self.find(tenant, newest, "no branch key").await?;
         self.unwrap_branch(tenant, &entry, &wrapped).await
     }
 
-    /// The branch key that sealed a record, by its version.
+    /// The branch key with a version, which sealed a record.
     pub(super) async fn branch(&self, tenant: TenantId, version: KeyVersion) -> Result<Arc<BranchKey>> {
         let that = |rows: &[Wrapped]| rows.iter().find(|w| w.purpose == Use::Branch && w.version == version).cloned();
         let (entry, wrapped) = self.find(tenant, that, "unknown key version").await?;
@@ -133,13 +133,13 @@ impl Keyring {
         if key.initialized() { self.counts.hit() } else { self.counts.miss() }
     }
 
-    /// How often a key was in memory. An entry is a tenant's, with whatever keys of its have been unwrapped.
+    /// The cache statistics of the keys. An entry holds one tenant's unwrapped keys.
     pub(crate) fn stats(&self) -> CacheStats {
         let entries = lock(&self.cache).len();
         self.counts.stats("keys", u64::try_from(entries).unwrap_or(u64::MAX))
     }
 
-    /// A tenant's entry, made anew when it has been kept for too long. Two callers share one load.
+    /// A tenant's entry, created again when it is too old. Concurrent callers share one load.
     fn entry(&self, tenant: TenantId) -> Arc<Entry> {
         let now = self.clock.now();
         let mut cache = lock(&self.cache);
@@ -151,8 +151,8 @@ impl Keyring {
         cache.entry(tenant).or_insert_with(|| Arc::new(Entry::new(now, OnceCell::new()))).clone()
     }
 
-    /// The wrapped key that `wanted` picks, with the entry that it belongs to. Only keys that are there are remembered: where the
-    /// remembered rows lack the wanted one, the rows are read again, since it may have been stored after they were read.
+    /// The wrapped key that `wanted` selects, with its entry. Only existing keys are cached: if the cached rows lack the wanted
+    /// one, the rows are read again, because it may have been stored since.
     async fn find(
         &self,
         tenant: TenantId,
@@ -178,7 +178,7 @@ impl Keyring {
 
     async fn load(&self, tenant: TenantId) -> Result<Vec<Wrapped>> {
         let page = self.db.query(tenant, &Query::partition(Table::Keys, PARTITION), None).await?;
-        // An empty answer is not remembered: a tenant that is being made has its keys a moment later.
+        // An empty result is not cached, because a new tenant may get its keys a moment later.
         if page.rows.is_empty() {
             return Err(Error::internal("no keys"));
         }
@@ -191,7 +191,7 @@ impl Keyring {
             request = request.encryption_context(name, value);
         }
         let answer = request.send().await.map_err(|e| match e.as_service_error() {
-            // Wrapped for another tenant, purpose or version, or damaged: asking again would not help.
+            // The key was wrapped for another tenant, purpose or version, or is damaged, so a retry would fail too.
             Some(refused) if refused.is_invalid_ciphertext_exception() || refused.is_incorrect_key_exception() => {
                 Error::Internal { what: "open", cause: cause(&e) }
             }
@@ -202,7 +202,7 @@ impl Keyring {
         Ok(Zeroizing::new(*bytes))
     }
 
-    /// Makes a tenant's first keys, wrapped by `kms_key_arn`: the operations that store them.
+    /// Creates a tenant's first keys, wrapped by `kms_key_arn`, and returns the operations that store them.
     pub(crate) async fn first_keys(&self, tenant: TenantId, kms_key_arn: &str) -> Result<Vec<(Op, Error)>> {
         let mut ops = Vec::new();
         for purpose in [Use::Branch, Use::Search] {
@@ -214,7 +214,7 @@ impl Keyring {
             let answer = request.send().await.map_err(unavailable(SERVICE))?;
             let ciphertext = answer.ciphertext_blob.ok_or(Error::internal("kms generate data key"))?.into_inner();
             let item = Wrapped { purpose, version, kms_key_arn: kms_key_arn.to_owned(), ciphertext }.into_item(self.clock.now());
-            let taken = Error::conflict("keys_exist", "the tenant has keys already");
+            let taken = Error::conflict("keys_exist", "the tenant already has keys");
             ops.push((Op::Put { table: Table::Keys, item, condition: Some(Condition::Absent) }, taken));
         }
         Ok(ops)
@@ -226,12 +226,12 @@ impl Keyring {
         Ok(!self.db.query(tenant, &query, None).await?.rows.is_empty())
     }
 
-    /// The ARN of the KMS key that is one tenant's own, made where there is none: its alias, which follows from the tenant, says
-    /// which. A key that was made and not named, because the process ended in between, or because another was faster, has
-    /// wrapped nothing. It bears the tenant's tag, and no alias: so it is found.
+    /// The ARN of the tenant's own KMS key, which is created if it does not exist. The key is found by its alias, which is
+    /// derived from the tenant. A key without its alias, because the process ended in between or another was faster, has wrapped
+    /// nothing. It has the tenant's tag and no alias, so it can be found.
     ///
-    /// The key rotates by itself from the start. AWS counts a key's tags for its authorization within five minutes, so the calls after
-    /// its making may be denied at first: the caller comes again, and finds the key by its alias.
+    /// The key has automatic rotation from the start. AWS may take five minutes to apply a new key's tags in authorization, so
+    /// calls after its creation may be denied at first. The caller retries, and finds the key by its alias.
     pub(crate) async fn kms_key(&self, tenant: TenantId, deployment: &str) -> Result<String> {
         let alias = tenants_alias(tenant, deployment);
         let arn = match self.named(&alias).await? {
@@ -242,7 +242,7 @@ impl Keyring {
         Ok(arn)
     }
 
-    /// Has the KMS key that is one tenant's own rotate by itself. Whether the tenant has one.
+    /// Switches automatic rotation on for the tenant's own KMS key. Returns whether the tenant has one.
     pub(crate) async fn rotate_tenants_key(&self, tenant: TenantId, deployment: &str) -> Result<bool> {
         match self.named(&tenants_alias(tenant, deployment)).await? {
             Some(arn) => self.rotate_yearly(&arn).await.map(|()| true),
@@ -250,7 +250,7 @@ impl Keyring {
         }
     }
 
-    /// Of a key that rotates already it changes nothing.
+    /// If the key rotates already, nothing changes.
     async fn rotate_yearly(&self, arn: &str) -> Result<()> {
         self.kms.enable_key_rotation().key_id(arn).send().await.map(drop).map_err(unavailable(SERVICE))
     }
@@ -265,7 +265,7 @@ impl Keyring {
         let made = answer.key_metadata.and_then(|m| m.arn).ok_or(Error::internal("kms create key"))?;
         match self.kms.create_alias().alias_name(alias).target_key_id(&made).send().await {
             Ok(_) => Ok(made),
-            // Somebody else was faster: theirs is the tenant's.
+            // Another run was faster, so its key is the tenant's.
             Err(e) if e.as_service_error().is_some_and(|e| e.is_already_exists_exception()) => {
                 self.named(alias).await?.ok_or(Error::internal("kms alias"))
             }
@@ -273,7 +273,7 @@ impl Keyring {
         }
     }
 
-    /// The ARN of the KMS key that has an alias, if any has.
+    /// The ARN of the KMS key with an alias, if there is one.
     async fn named(&self, alias: &str) -> Result<Option<String>> {
         match self.kms.describe_key().key_id(alias).send().await {
             Ok(answer) => Ok(answer.key_metadata.and_then(|m| m.arn)),
@@ -283,18 +283,18 @@ impl Keyring {
     }
 }
 
-/// The name of the KMS key that is one tenant's own.
+/// The alias of a tenant's own KMS key.
 fn tenants_alias(tenant: TenantId, deployment: &str) -> String {
     format!("alias/{deployment}-{tenant}")
 }
 
-/// What KMS binds a wrapped key to.
+/// The encryption context of a wrapped key.
 fn context(tenant: TenantId, purpose: Use, version: KeyVersion) -> [(&'static str, String); 3] {
     [("tenant", tenant.to_string()), ("purpose", purpose.as_str().to_owned()), ("version", version.to_string())]
 }
 
 impl Wrapped {
-    /// Nothing of a key whose purpose only a later version knows.
+    /// `None` for a key whose purpose this version does not know.
     fn from_row(row: &Row) -> Result<Option<Self>> {
         let Some(purpose) = row.word("purpose")? else { return Ok(None) };
         let version =
@@ -318,6 +318,6 @@ impl Wrapped {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // A panic while the lock was held leaves a map that is still a map.
+    // If a panic happened while the lock was held, the map is still valid.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

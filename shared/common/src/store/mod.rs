@@ -1,4 +1,4 @@
-//! Items and how they are written: tables, transactions, keys, the outbox, limits that are counted in a table.
+//! The items and their storage: tables, transactions, keys, the outbox, and limits that are counted in a table.
 
 pub(crate) mod changes;
 pub(crate) mod cursor;

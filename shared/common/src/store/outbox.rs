@@ -1,7 +1,7 @@
-//! Domain events: what other domains hear of. Each is committed with the change that it tells of and leaves by the ledger
-//! table's stream, in an [`Envelope`] that says who did it, in whose name, and why.
+//! Domain events: the interface between domains. Each is committed with its change. The ledger table's stream delivers it in an
+//! [`Envelope`], which contains the actor, the principal on whose behalf it acted, and the cause.
 //!
-//! A payload is ids and codes: no PHI type can be serialised, so none can be in one.
+//! A payload contains only ids and codes. It cannot contain PHI, because PHI types cannot be serialised.
 
 use crate::{
     base::{EventId, Result, TenantId, Timestamp, telemetry::CorrelationId},
@@ -13,10 +13,10 @@ use serde_json::Value;
 
 /// The partition of a tenant's events that have not reached the bus yet.
 pub(crate) const OUTBOX: &str = "EVENTS";
-/// What an outbox item says of its kind: the Pipes tell by it what they carry.
+/// The kind attribute of an outbox item, by which the Pipes select their items.
 pub(crate) const KIND: &str = "event";
 
-/// Something that happened, named by ids and codes only.
+/// An event that is described by ids and codes only.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DomainEvent {
     pub(crate) schema: &'static str,
@@ -26,8 +26,8 @@ pub struct DomainEvent {
 
 /// The payload of a domain event: a name, a schema version, and fields that are not PHI.
 ///
-/// The domain that publishes it and each that hears it declare a type of their own, under the same name. The publisher's
-/// JSON Schema is kept in `docs/events/`, and must have what each hearer requires.
+/// The publishing domain and each consuming domain declare their own type, with the same name. The publisher's JSON Schema is
+/// stored in `docs/events/`, and must contain the members that each consumer requires.
 pub trait Event: Serialize + DeserializeOwned + JsonSchema + Send {
     /// `shipment.created`
     const SCHEMA: &'static str;
@@ -53,37 +53,37 @@ impl Schema {
         Self { name: E::SCHEMA, version: E::VERSION, json: |schemas| schemas.subschema_for::<E>() }
     }
 
-    /// The word by which rules on the bus tell an event and its version from all others.
+    /// The name by which rules on the bus distinguish an event and its version from all others.
     pub fn route(&self) -> String {
         route(self.name, self.version)
     }
 }
 
-/// `shipment.created`, and from its second version on `shipment.created.v2`: a rule that names the one never matches the other.
+/// `shipment.created`, and from the second version on `shipment.created.v2`, so that a rule for one never matches the other.
 fn route(schema: &str, version: u32) -> String {
     if version == 1 { schema.to_owned() } else { format!("{schema}.v{version}") }
 }
 
-/// Lists what a domain publishes: `events![ShipmentCreated, ShipmentVoided]`.
+/// Lists the events that a domain publishes: `events![ShipmentCreated, ShipmentVoided]`.
 #[macro_export]
 macro_rules! events {
     ($($Event:ty),* $(,)?) => { &[$($crate::store::Schema::of::<$Event>()),*] };
 }
 
-/// What a consumer understands: one event, or one of several by [`messages!`](crate::messages).
+/// The messages of a consumer: one event, or one of several by [`messages!`](crate::messages).
 pub trait Message: Sized + Send {
     const SCHEMAS: &'static [Schema];
     /// # Errors
-    /// [`Undecodable`] where the envelope holds none of [`Self::SCHEMAS`].
+    /// [`Undecodable`] if the envelope contains none of [`Self::SCHEMAS`].
     fn decode(envelope: &Envelope) -> Result<Self, Undecodable>;
 }
 
-/// Why a message cannot be understood.
+/// The reason why a message cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Undecodable {
     #[error("not an envelope")]
     NotAnEnvelope,
-    #[error("a schema, or a version of it, that is not known here")]
+    #[error("unknown schema or schema version")]
     UnknownSchema,
     #[error("the payload does not fit its schema")]
     DoesNotFit,
@@ -99,7 +99,7 @@ impl<E: Event> Message for E {
     }
 }
 
-/// Declares what a consumer understands: `messages! { pub enum Heard { Created(ShipmentCreated), Voided(ShipmentVoided) } }`.
+/// Declares the messages of a consumer: `messages! { pub enum Heard { Created(ShipmentCreated), Voided(ShipmentVoided) } }`.
 #[macro_export]
 macro_rules! messages {
     ($(#[$doc:meta])* $vis:vis enum $Name:ident { $($Variant:ident($Event:ty)),+ $(,)? }) => {
@@ -120,15 +120,15 @@ macro_rules! messages {
     };
 }
 
-/// A payload on its way: who did it, in whose name, why, and when.
+/// A payload with its metadata: the actor, on whose behalf, the cause and the time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Envelope {
     pub id: EventId,
     pub tenant_id: TenantId,
-    /// A user's id, or the function that acted by itself.
+    /// A user's id, or the name of a function that acted on its own.
     pub actor: String,
     pub on_behalf_of: Option<String>,
-    /// The audit event of what caused it.
+    /// The audit event of the cause.
     pub cause: EventId,
     pub correlation_id: CorrelationId,
     pub schema: String,
@@ -139,7 +139,7 @@ pub struct Envelope {
 
 impl Envelope {
     /// # Errors
-    /// Internal where the payload is no object: it could not be serialised.
+    /// Internal if the payload is not an object, because it could not be serialised.
     pub(crate) fn to_json(&self) -> Result<String> {
         if !self.payload.is_object() {
             return Err(crate::base::Error::internal("payload"));
@@ -161,7 +161,7 @@ impl Envelope {
     }
 }
 
-/// Whatever the bus carries.
+/// Any event on the bus.
 #[derive(Clone, Copy, Debug)]
 pub struct AnyEvent;
 

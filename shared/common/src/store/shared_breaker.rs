@@ -1,18 +1,18 @@
-//! A gate before a service that others run: one token bucket for everybody, and a circuit breaker that everybody shares.
+//! The protection of an external service: one token bucket and one circuit breaker that all functions share.
 //!
-//! Both are one item of the platform's, so that all functions slow down together. Entering is ONE conditional UpdateItem while the
-//! gate is open: GCRA as in [`crate::store::rate_limit`], under the condition that nothing keeps the gate shut. What the service answers is
-//! reported only where it matters: a success after failures, a failure, a refusal.
+//! Both are one item of the platform's, so that all functions slow down together. Entering is ONE conditional UpdateItem while
+//! the circuit is closed: GCRA as in [`crate::store::rate_limit`], on condition that the circuit is not open. The service's
+//! answer is stored only if it matters: a success after failures, a failure, a refusal.
 //!
-//! | | |
+//! | State | Effect |
 //! |---|---|
-//! | closed circuit | every call that the bucket has a token for may go |
-//! | open, until `open_until` | none may |
-//! | half-open, after it | one may, as a probe: whoever moves `open_until` on by a conditional write |
+//! | closed | every call with a token from the bucket may be made |
+//! | open, until `open_until` | no call may be made |
+//! | half-open, afterwards | one call may be made, as a probe: by the caller who moves `open_until` on by a conditional write |
 //!
-//! A probe that succeeds closes the circuit. [`FAILURES`] failures in a row open it, for 15 seconds at first and twice as long each
-//! time a probe fails, 15 minutes at most. A service that says "too many requests" opens it at once, for as long as it says. What
-//! was asked before it opened neither closes it nor, however many there are, keeps it open for longer.
+//! A successful probe closes the circuit. [`FAILURES`] consecutive failures open it, for 15 seconds at first and twice as long
+//! each time a probe fails, at most 15 minutes. If the service answers "too many requests", it opens at once, for the time that
+//! the service asks for. Calls that began before it opened neither close it nor, in any number, keep it open for longer.
 
 use crate::{
     aws::CircuitState,
@@ -30,42 +30,42 @@ use std::{
     time::Duration,
 };
 
-/// So many failures in a row open the circuit.
+/// The number of consecutive failures that open the circuit.
 pub(crate) const FAILURES: u32 = 5;
-/// For so long a probe keeps others out.
+/// The time for which a probe excludes other calls.
 const PROBE: Duration = Duration::from_secs(30);
 const SHORTEST: Duration = Duration::from_secs(15);
 const LONGEST: Duration = Duration::from_secs(15 * 60);
-/// How long a service may keep us out by its own word.
+/// The longest pause that the service may ask for.
 const MOST_OBEYED: Duration = Duration::from_secs(60 * 60);
-/// So far two clocks may differ. What lies further ahead than it could be written was written by a clock that was wrong.
+/// The largest expected difference between two clocks. A time beyond that was written by a wrong clock.
 const SLACK: Duration = Duration::from_secs(60);
 const SLACK_MICROS: i64 = 60_000_000;
-/// How often entering is tried while others move the same item.
+/// The number of tries to enter while others change the same item.
 const STEPS: u32 = 6;
-/// The item is forgotten when nobody has called for so long.
+/// The item is deleted after this time without calls.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// One service's gate.
+/// The protection of one service.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gate {
     name: &'static str,
     per_minute: u32,
-    /// How many calls may come at once.
+    /// The number of calls that may be made at the same time.
     burst: u32,
 }
 
-/// Leave to make one call.
+/// The permission to make one call.
 #[derive(Debug)]
 #[must_use = "a call's end is reported: `succeeded`, `failed` or `refused`"]
 pub(crate) struct Pass {
-    /// Whether anything is on the item that a success takes away.
+    /// Whether the item has failures that a success removes.
     troubled: bool,
-    /// Where this call decides if the circuit closes: until when it keeps others out, in milliseconds.
+    /// If this call is a probe: until when it excludes others, in milliseconds.
     probe: Option<i64>,
 }
 
-/// No call may be made before.
+/// No call may be made before this time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shut {
     pub(crate) until: Timestamp,
@@ -74,11 +74,11 @@ pub(crate) struct Shut {
 impl Gate {
     pub(crate) const fn new(name: &'static str, per_minute: u32) -> Self {
         let per_minute = if per_minute == 0 { 1 } else { per_minute };
-        // A whole minute's calls may come at once, as they come off a queue.
+        // A whole minute's calls may be made at the same time, because they come from a queue.
         Self { name, per_minute, burst: per_minute }
     }
 
-    /// The same gate, for calls that are not to crowd out the others: they pass while half of a minute's are left, at least.
+    /// The same protection for calls of lower priority: they are made only while at least half of a minute's calls are left.
     pub(crate) const fn yielding(self) -> Self {
         Self { burst: self.per_minute.div_ceil(2), ..self }
     }
@@ -96,7 +96,8 @@ impl Gate {
         self.interval() * (i64::from(self.burst) - 1)
     }
 
-    /// Takes a token, where the gate is open and has one. `busy` is what this process found the last time, and the first guess.
+    /// Takes a token, if the circuit is closed and the bucket has one. `busy` is this process's last branch, which is tried
+    /// first.
     pub(crate) async fn enter(self, db: &Db, now: Timestamp, busy: &AtomicBool) -> Result<Result<Pass, Shut>> {
         let mut branch = if busy.load(Ordering::Relaxed) { Branch::Busy } else { Branch::Idle };
         for _ in 0..STEPS {
@@ -113,7 +114,7 @@ impl Gate {
                 Err(shut) => return Ok(Err(shut)),
             };
         }
-        // Everybody else got in between: they are at work, and this call can wait for the next minute.
+        // Others were faster in every try. The service is in use, so this call can wait.
         Ok(Err(Shut { until: now.plus(Duration::from_secs(1)) }))
     }
 
@@ -150,7 +151,7 @@ impl Gate {
         db.update(TenantId::PLATFORM, Table::Ephemera, &self.key(), update).await
     }
 
-    /// What an item that refused a step says: which other step fits, or until when none does.
+    /// The state according to an item that refused a step: the branch to try next, or the time until which no call may be made.
     fn judge(self, old: Option<&Row>, now: Timestamp) -> Result<Branch, Shut> {
         let micros = now.as_millis().saturating_mul(1000);
         let number = |name| old.and_then(|row| row.maybe_number(name));
@@ -168,12 +169,12 @@ impl Gate {
         }
     }
 
-    /// How many calls may be made now: what the bucket holds, one where a probe is due, none while the circuit is open.
+    /// The number of calls that may be made now: the tokens in the bucket, one if a probe is due, none while the circuit is open.
     pub(crate) async fn outlook(self, db: &Db, now: Timestamp) -> Result<u32> {
         Ok(self.look(db, now).await?.calls_left)
     }
 
-    /// How the gate stands, for who wants to see it.
+    /// The state, for display.
     pub(crate) async fn look(self, db: &Db, now: Timestamp) -> Result<GateState> {
         let row = db.get(TenantId::PLATFORM, Table::Ephemera, &self.key()).await?;
         Ok(self.stands(row.as_ref(), now))
@@ -199,8 +200,8 @@ impl Gate {
         GateState { name: self.name, circuit, calls_left }
     }
 
-    /// The service answered. What was wrong is over, unless the circuit has been opened, or kept open for longer, since this call
-    /// was let in.
+    /// Records that the service answered. Earlier failures are removed, unless the circuit has been opened, or its pause
+    /// extended, since this call was admitted.
     pub(crate) async fn succeeded(self, db: &Db, pass: Pass) -> Result<()> {
         let update = match pass {
             Pass { probe: Some(until), .. } => Update {
@@ -219,7 +220,7 @@ impl Gate {
         db.update(TenantId::PLATFORM, Table::Ephemera, &self.key(), update).await.map(drop)
     }
 
-    /// The service did not answer, or said that it is broken.
+    /// Records that the service did not answer, or reported a fault.
     pub(crate) async fn failed(self, db: &Db, pass: Pass, now: Timestamp) -> Result<()> {
         let (failures, probes) = self.count(db, &pass, now).await?;
         if pass.probe.is_some() || failures >= FAILURES {
@@ -228,7 +229,8 @@ impl Gate {
         Ok(())
     }
 
-    /// The service said that we ask too much, and perhaps for how long we are to be quiet. Nobody calls it meanwhile.
+    /// Records that the service refused the call because of too many calls, perhaps with a time to wait. No function calls it
+    /// until then.
     pub(crate) async fn refused(self, db: &Db, pass: Pass, now: Timestamp, retry_after: Option<Duration>) -> Result<Shut> {
         let (_, probes) = self.count(db, &pass, now).await?;
         let own = || pause(probes.saturating_add(1));
@@ -237,7 +239,7 @@ impl Gate {
         Ok(Shut { until })
     }
 
-    /// How many calls in a row have failed, and how many of them were probes.
+    /// The number of consecutive failed calls, and the number of probes among them.
     async fn count(self, db: &Db, pass: &Pass, now: Timestamp) -> Result<(u32, u32)> {
         let update = Update {
             expression: "SET expires_at = :expires ADD failures :one, probes :probe",
@@ -254,7 +256,7 @@ impl Gate {
         Ok((count("failures")?, count("probes")?))
     }
 
-    /// Keeps everybody out until then, or for longer where that has been said already.
+    /// Opens the circuit until then, or for longer if a longer pause is stored already.
     async fn shut(self, db: &Db, until: Timestamp) -> Result<()> {
         let update = Update {
             expression: "SET open_until = :until",
@@ -266,16 +268,16 @@ impl Gate {
     }
 }
 
-/// A gate before a service that others run.
+/// The protection of an external service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct GateState {
     pub name: &'static str,
     pub circuit: CircuitState,
-    /// How many calls may be made now, by all together.
+    /// The number of calls that all functions together may make now.
     pub calls_left: u32,
 }
 
-/// One way of entering, as it is written into an UpdateItem.
+/// One branch of entering, in the form of an UpdateItem.
 #[derive(Clone, Copy, Debug)]
 enum Branch {
     Idle,
@@ -283,7 +285,7 @@ enum Branch {
     Probe {
         seen: i64,
     },
-    /// What is there was written by a clock that has since gone back.
+    /// The stored time was written by a clock that has since gone back.
     Reset {
         seen: i64,
     },
@@ -321,7 +323,7 @@ mod tests {
         assert!(matches!(judged(&[]), Ok(Branch::Idle)));
         assert!(matches!(judged(&[("tat", now - 1)]), Ok(Branch::Idle)));
         assert!(matches!(judged(&[("tat", now + 59_000_000)]), Ok(Branch::Busy)));
-        // An hour ahead: the clock went back.
+        // An hour ahead, so the clock went back.
         assert!(matches!(judged(&[("tat", now + 3_600_000_000)]), Ok(Branch::Reset { .. })));
         let spent = judged(&[("tat", now + 60_000_000)]).unwrap_err();
         assert_eq!(spent.until, Timestamp::from_millis(1_001_001));
@@ -335,7 +337,7 @@ mod tests {
         assert!(matches!(yielding(29), Ok(Branch::Busy)));
         assert_eq!(yielding(30).unwrap_err().until, Timestamp::from_millis(1_001_001));
         assert_eq!(GATE.stands(Some(&ahead(30)), now).calls_left, 30);
-        // What the others have spent is no clock that went back.
+        // Tokens that others have spent do not mean that the clock went back.
         assert!(yielding(60).is_err());
         assert_eq!(Gate::new("one", 1).yielding().burst, 1);
     }
@@ -344,7 +346,7 @@ mod tests {
     fn an_open_circuit_lets_nobody_in_and_then_one() {
         assert_eq!(judged(&[("open_until", 1_000_001)]).unwrap_err().until, Timestamp::from_millis(1_000_001));
         assert!(matches!(judged(&[("open_until", 1_000_000), ("tat", 0)]), Ok(Branch::Probe { seen: 1_000_000 })));
-        // Longer than anybody is kept out: the clock went back.
+        // Longer than the longest pause, so the clock went back.
         assert!(matches!(judged(&[("open_until", 1_000_000 + 2 * 3_600_000)]), Ok(Branch::Probe { .. })));
     }
 

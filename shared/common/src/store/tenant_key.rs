@@ -1,4 +1,4 @@
-//! One tenant's keys: whatever they seal, open or make a token of is bound to that tenant.
+//! One tenant's keys. Their seals and tokens are bound to that tenant.
 
 use crate::{
     base::{Error, Result, TenantId},
@@ -23,9 +23,9 @@ impl Keyring {
     }
 }
 
-/// Each answers 503 where the key is not in memory and KMS does not answer.
+/// Each method returns 503 if the key is not in memory and KMS does not answer.
 impl TenantKey<'_> {
-    /// Sees that the branch key can be had: it is in memory, or KMS unwraps it now.
+    /// Verifies that the branch key is available: it is in memory, or KMS unwraps it now.
     pub(crate) async fn unlock(&self) -> Result<()> {
         self.keyring.current(self.tenant).await.map(drop)
     }
@@ -36,7 +36,7 @@ impl TenantKey<'_> {
         Sealed::seal(fields, &key, &self.tenant.to_string(), record).map_err(|_| Error::internal("seal"))
     }
 
-    /// Seals a record's fields in place of what was sealed `before`, which may hold what this version does not know.
+    /// Seals a record's fields in place of the record `before`, which may contain data that this version does not know.
     pub(crate) async fn reseal<T: SealedFields>(&self, record: &str, fields: &T, before: &Sealed<T>) -> Result<Sealed<T>> {
         let old = self.keyring.branch(self.tenant, before.key_version()).await?;
         let key = self.keyring.current(self.tenant).await?;
@@ -80,12 +80,12 @@ impl TenantKey<'_> {
         Ok(key.field(&self.tenant.to_string(), field).token(normalised))
     }
 
-    /// A cursor that goes on at `position` of the list that `query` reads.
+    /// A cursor that continues at `position` of the list of `query`.
     pub(crate) async fn seal_cursor(&self, position: &Position, query: &Query) -> Result<String> {
         cursor::seal(position, &*self.keyring.search(self.tenant).await?, &self.tenant.to_string(), query)
     }
 
-    /// Where a cursor of the list that `query` reads goes on; 422 `invalid_cursor` where it is none.
+    /// The position of a cursor of the list of `query`; 422 `invalid_cursor` if it is invalid.
     pub(crate) async fn open_cursor(&self, cursor: &str, query: &Query) -> Result<Position> {
         cursor::open(cursor, &*self.keyring.search(self.tenant).await?, &self.tenant.to_string(), query)
     }

@@ -1,4 +1,4 @@
-//! A transaction in the making.
+//! A transaction that is being built.
 
 use crate::{
     base::{Error, Result, TenantId, Timestamp, Uuid},
@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// A transaction in the making: each operation with the error that its failed condition means.
+/// A transaction that is being built: each operation with the error for its failed condition.
 #[derive(Default)]
 pub(crate) struct Unit {
     pub(crate) ops: Vec<(TenantId, Op)>,
@@ -22,9 +22,9 @@ impl Unit {
         self.errors.push(or);
     }
 
-    /// On failure: the operation whose condition did not hold, what stood there, and the error that it means.
+    /// On failure: the operation whose condition failed, the stored item, and its error.
     pub(crate) async fn commit(&self, db: &Db, deadline: Timestamp) -> Result<(), (usize, Option<Row>, Error)> {
-        // One token for every attempt of this commit: an answer that was lost is not a second commit.
+        // All attempts of this commit use one token, so that a lost answer does not cause a second commit.
         let token = Uuid::from_bytes(crate::base::random::bytes()).to_string();
         db.commit(&self.ops, &token, deadline).await.map_err(|refused| match refused {
             Refused::Condition { index, old } => {
