@@ -1,4 +1,4 @@
-//! Making, rotating and revoking API keys.
+//! Creating, rotating and revoking API keys.
 
 use crate::{
     base::{Error, Grant, Need, Result, Role, SessionId, SessionKind, TenantId, Timestamp, Uuid, need::declares, random},
@@ -15,16 +15,16 @@ use crate::{
 };
 
 impl<E: Endpoint> Permit<'_, E> {
-    /// Makes the member that a new key acts as.
+    /// Creates the member as which a new key acts.
     pub fn found_api_key(&mut self, id: ApiKeyId) {
         let item = Item::new(membership::key(id.user())).text("status", membership::status(true, false)).number("version", 1);
         self.changes().put(Table::Records, item, Condition::Absent, Error::internal("api key exists"));
     }
 
-    /// Makes a secret of a key: its text, which is nowhere else, and its session.
+    /// Creates a secret of a key: its text, which is stored nowhere, and its session.
     ///
     /// # Errors
-    /// Internal where the session cannot be written down.
+    /// Internal if the session cannot be serialised.
     pub fn issue_api_key(&mut self, id: ApiKeyId, terms: KeyTerms) -> Result<(ApiKeyText, SessionId)> {
         const { assert!(declares(E::NEEDS, Need::Sessions), "opens a session: add Need::Sessions to NEEDS") }
         let (tenant, now) = (self.tenant(), self.now());
@@ -67,10 +67,10 @@ impl<E: Endpoint> Permit<'_, E> {
         self.changes().ops.push((Op::Edit { table: Table::Ephemera, edit }, changed));
     }
 
-    /// Ends a key: its member, and all of its secrets, at their next request.
+    /// Revokes a key: its member, and all of its secrets, from their next request on.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn revoke_api_key(&mut self, id: ApiKeyId) -> Result<()> {
         let user = id.user();
         let edit = Edit::of(membership::key(user)).text("status", membership::status(false, false)).add("version", 1);

@@ -1,16 +1,16 @@
-//! The carrier, UPS: one token for everybody, one gate for everybody, and the secret that they stand on.
+//! The carrier, UPS: the token and the circuit breaker that all functions share, and the secret.
 //!
-//! | Item of the platform's | What |
+//! | Item of the platform's | Content |
 //! |---|---|
 //! | `GATE#ups` | token bucket and circuit breaker ([`crate::store::shared_breaker`]) |
-//! | `UPS#TOKEN` | the token, sealed; its generation; who renews it, for 30 seconds |
-//! | `WATCH#<search token of a number>` | which tenants' items wait for news of it ([`crate::capabilities::carrier_webhook`]) |
+//! | `UPS#TOKEN` | the sealed token; its generation; the lease of the process that renews it, for 30 seconds |
+//! | `WATCH#<search token of a number>` | the tenants' items that a push makes due ([`crate::capabilities::carrier_webhook`]) |
 //!
-//! A token is fetched once in four hours, whatever the number of functions: it is kept in the process and in the table, renewed five
-//! minutes before it ends by whoever takes the lease, and once where UPS refuses it. The secret is read anew every five minutes and
-//! where UPS refuses it, so it can be rotated without a restart.
+//! A token is fetched once in four hours, for any number of functions: it is cached in the process and in the table. The process
+//! that takes the lease renews it five minutes before it expires, and once if UPS refuses it. The secret is read every five
+//! minutes and if UPS refuses it, so it can be rotated without a restart.
 //!
-//! Nothing here logs. What it does NOT protect: who may call the function may use up everybody's quota.
+//! Nothing here logs. Not protected: a caller of the function can use up the quota of all tenants.
 
 use crate::{
     aws::carrier::{Carrier, Failure, Held, instant},
@@ -29,26 +29,26 @@ use phi::Sealed;
 use std::time::Duration;
 use ups::{Batch, Number, Subscribed, Token, Tracked, Transaction};
 
-/// A token is renewed so long before its end.
+/// The time before its expiry at which a token is renewed.
 const RENEWED_BEFORE: Duration = Duration::from_secs(5 * 60);
-/// Whoever renews the token has so long.
+/// The lifetime of the lease for renewing the token.
 const LEASE: Duration = Duration::from_secs(30);
-/// How often, and how long apart, the others look whether it has been done.
+/// The number of checks by the other processes whether the token was renewed, and the time between them.
 const LOOKS: u32 = 20;
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// What became of a question to the carrier.
+/// The result of a call to the carrier.
 #[derive(Debug)]
 pub enum Asked<T> {
     Answered(T),
-    /// It was not asked, or says that we ask too much: nobody asks before that time.
+    /// No call was made, or UPS answered that there are too many: no calls before that time.
     Shut(Timestamp),
-    /// It has no answer, for a reason that can be logged.
+    /// The call failed, with a cause that may be logged.
     Failed(Cause),
 }
 
 phi::sealed_fields! {
-    /// The carrier's token at rest.
+    /// The stored form of the carrier's token.
     struct TokenAtRest in "carrier_tokens" {
         1 => token: PoolSecret,
     }
@@ -58,7 +58,7 @@ fn token_key() -> Key {
     Key::new("UPS#TOKEN", "TOKEN")
 }
 
-/// The carrier, for who may ask it.
+/// The carrier, for functions that may call it.
 #[derive(Clone, Copy, Debug)]
 pub struct AskCarrier<'a> {
     deps: &'a Deps,
@@ -70,7 +70,7 @@ impl<B: Background> Delivery<'_, B> {
     /// The carrier.
     ///
     /// # Errors
-    /// Internal where the function was not given it.
+    /// Internal if the function was not given the client.
     pub fn carrier(&self) -> Result<AskCarrier<'_>> {
         const { assert!(declares(B::NEEDS, Need::Carrier), "asks the carrier: add Need::Carrier to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Seal), "keeps the carrier's token: add Need::Seal to NEEDS") }
@@ -80,11 +80,11 @@ impl<B: Background> Delivery<'_, B> {
 }
 
 impl<S: Schedule> Tick<'_, S> {
-    /// How many questions the carrier can be asked now: what is left of a minute's, one while nobody knows whether it is
-    /// well again, none while it is not.
+    /// The number of calls that can be made to the carrier now: the rest of a minute's calls, one while a probe is due, none
+    /// while the circuit is open.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn carrier_budget(&self) -> Result<u32> {
         const { assert!(declares(S::NEEDS, Need::Carrier), "looks at the carrier's gate: add Need::Carrier to NEEDS") }
         let deps = self.ground.deps;
@@ -97,16 +97,16 @@ pub(crate) const fn gate(config: &Config) -> Gate {
 }
 
 impl AskCarrier<'_> {
-    /// For questions that are in no tenant's share: half of a minute's are left to those that are.
+    /// For calls outside the tenants' shares: half of a minute's calls are reserved for those.
     #[must_use]
     pub fn yielding(self) -> Self {
         Self { gate: self.gate.yielding(), ..self }
     }
 
-    /// What has happened to a parcel.
+    /// The tracking history of a parcel.
     ///
     /// # Errors
-    /// 503 where a service of ours does not answer: then nothing is known.
+    /// 503 if one of our services does not answer; the result is unknown then.
     pub async fn track(&self, number: &Number) -> Result<Asked<Tracked>> {
         let pass = match self.enter().await? {
             Ok(pass) => pass,
@@ -119,7 +119,7 @@ impl AskCarrier<'_> {
                 Err(failure) => break Err(failure),
             };
             match self.track_by(&held, number).await.map_err(Failure::Ups) {
-                // It died on the way: once, the call is repeated with another.
+                // The token became invalid meanwhile, so the call is repeated once with another.
                 Err(failure) if refused.is_none() && failure.is_of_the_token() => refused = Some(held.generation),
                 answer => break answer,
             }
@@ -132,11 +132,11 @@ impl AskCarrier<'_> {
         client.track(aws, &held.token, number, &transaction(), instant(self.now())).await
     }
 
-    /// Has the carrier push what happens to these parcels, for 14 days. Where it finds them too many (VSS220), it is asked about
-    /// each half.
+    /// Subscribes to the carrier's pushes for these parcels, for 14 days. If the carrier refuses the batch as too large (VSS220),
+    /// each half is sent.
     ///
     /// # Errors
-    /// 503 where a service of ours does not answer.
+    /// 503 if one of our services does not answer.
     pub async fn subscribe(&self, numbers: &[Number]) -> Result<Asked<Subscribed>> {
         let mut all = Subscribed { valid: Vec::new(), invalid: Vec::new(), unanswered: Vec::new() };
         let mut left: Vec<Batch<'_>> = Batch::split(numbers).collect();
@@ -191,7 +191,7 @@ impl AskCarrier<'_> {
         self.gate.enter(&self.deps.db, self.now(), &self.carrier.busy).await
     }
 
-    /// Reports to the gate how a call ended.
+    /// Reports the result of a call to the circuit breaker.
     async fn leave<T>(&self, pass: Pass, answer: Result<T, Failure>) -> Result<Asked<T>> {
         let (gate, db, now) = (self.gate, &self.deps.db, self.now());
         let error = match answer {
@@ -211,12 +211,12 @@ impl AskCarrier<'_> {
             ups::Error::Unavailable { retry_after: Some(wait), .. } => {
                 Ok(Asked::Shut(gate.refused(db, pass, now, Some(wait)).await?.until))
             }
-            // Refused credentials are refused for every call.
+            // Refused credentials are refused for every call, so this counts as a failure of the service.
             ups::Error::Unavailable { .. } | ups::Error::Unauthorized { .. } => {
                 gate.failed(db, pass, now).await?;
                 Ok(Asked::Failed(cause))
             }
-            // UPS is there; it is this one question that has no answer.
+            // UPS works; only this call has no result.
             ups::Error::Rejected { .. } | ups::Error::Malformed(_) => {
                 gate.succeeded(db, pass).await?;
                 Ok(Asked::Failed(cause))
@@ -224,7 +224,7 @@ impl AskCarrier<'_> {
         }
     }
 
-    /// The token, another than the one that was `refused`.
+    /// A token other than the one that was `refused`.
     async fn token(&self, refused: Option<i64>) -> Result<Result<Held, Failure>> {
         let mut cached = self.carrier.token.lock().await;
         let usable = |held: &&Held| Some(held.generation) != refused;
@@ -260,7 +260,7 @@ impl AskCarrier<'_> {
                     }
                 };
             }
-            // Somebody else renews it. One that is about to end will do meanwhile.
+            // Another process renews it. A token that expires soon can still be used.
             if let Some(held) = stored {
                 return Ok(Ok(held));
             }
@@ -293,20 +293,20 @@ impl AskCarrier<'_> {
                 (":expires", number(ends_at.div_euclid(1000) + 1)),
             ],
         };
-        // Where the lease ran out meanwhile, another token may be there already; ours is as good.
+        // If the lease has expired meanwhile, the table may have another token; both are valid.
         self.deps.db.update(TenantId::PLATFORM, Table::Ephemera, &token_key(), update).await.map(drop)
     }
 }
 
-/// How long a lease's row is kept: longer than a lease, and than what is left of the token that is renewed.
+/// The time for which a lease's row is kept: longer than a lease, and than the rest of the token that is renewed.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
 
 const SEEN: &str = "attribute_not_exists(generation) OR generation = :seen";
 
-/// Takes it upon itself to renew the token of `generation`: one at a time can.
+/// Takes the lease for renewing the token of `generation`. Only one process can hold it.
 async fn lease(db: &Db, generation: i64, now: Timestamp) -> Result<bool> {
     let update = Update {
-        // The row of a token that is over may be deleted at any moment, and the lease with it.
+        // The row of an expired token may be deleted at any moment, and the lease with it.
         expression: "SET lease_until = :until, expires_at = :expires",
         condition: Some(
             "(attribute_not_exists(lease_until) OR NOT lease_until BETWEEN :now AND :longest) AND \
@@ -317,7 +317,7 @@ async fn lease(db: &Db, generation: i64, now: Timestamp) -> Result<bool> {
             (":until", number(now.plus(LEASE).as_millis())),
             (":expires", number(now.plus(FORGOTTEN).as_secs())),
             (":now", number(now.as_millis())),
-            // One that lasts longer was taken by a clock that has since gone back.
+            // A lease that lasts longer was taken by a clock that has since gone back.
             (":longest", number(now.plus(2 * LEASE).as_millis())),
             (":seen", number(generation)),
         ],
@@ -343,7 +343,7 @@ fn number(n: i64) -> AttributeValue {
     AttributeValue::N(n.to_string())
 }
 
-/// An id for UPS's log: random, so that it tells nothing.
+/// An id for UPS's log. It is random, so it reveals nothing.
 fn transaction() -> Transaction {
     let id = format!("{:032x}", u128::from_be_bytes(crate::base::random::bytes()));
     #[expect(clippy::expect_used, reason = "INVARIANT: 32 hexadecimal digits are a transaction id")]

@@ -1,12 +1,12 @@
-//! What the carrier says unasked, and who waits for it.
+//! The carrier's pushes, and the items that wait for them.
 //!
-//! UPS's Track Alert has no signature and, in its second version, names no destination that could tell whose parcel it is: one
-//! account, one webhook. So whoever subscribes leaves an item of the platform's, named by the search token of the number under the
-//! platform's own key, that says whose item waits for news of it. A push is a hint: it makes those items due, and the poll that
-//! follows confirms it. Nothing of what is pushed is kept or believed, and a push about a number that nobody waits for has the
+//! UPS's Track Alert has no signature and, in version 2, no destination that could identify the tenant: one account has one
+//! webhook. So a subscription leaves an item of the platform's. Its key is the search token of the number under the platform's
+//! own key, and it contains the tenants' items that wait for news of the number. A push is a hint: it makes those items due, and
+//! the following poll confirms it. The content of a push is neither stored nor trusted, and a push for an unknown number gets the
 //! same answer.
 //!
-//! UPS shows a token that it has fetched from us by the credentials that it was given; the token is kept as a hash.
+//! UPS presents a token that it has fetched from us with the credentials that it was given. The token is stored as a hash.
 
 use crate::{
     base::{Error, Need, Result, TenantId, Timestamp, digest::hash, error::AuthFailure, need::declares, network::network},
@@ -38,20 +38,20 @@ use serde::Serialize;
 use std::{fmt, time::Duration};
 use ups::{MAX_ALERT, Number, TrackAlert};
 
-/// How long a token lives that the carrier has fetched from us.
+/// The lifetime of a token that the carrier fetches from us.
 const TOKEN_FOR: Duration = Duration::from_secs(60 * 60);
-/// A subscription lasts 14 days; so long, and a day more, is it known who waits.
+/// The lifetime of a watch entry: the 14 days of a subscription, and a day more.
 const WATCHED_FOR: Duration = Duration::from_secs(15 * 24 * 60 * 60);
-/// How many items are written at once.
+/// The number of items that are written concurrently.
 const IN_FLIGHT: usize = 8;
-/// More than so many tenants do not wait for one number.
+/// The largest number of tenants that wait for one number.
 const MOST_WATCHERS: u32 = 100;
 
-/// What an item remembers that was due when the carrier pushed: when that was. Who asks the carrier about the item, and finds
-/// that this has changed meanwhile, asks again.
+/// The attribute of an item that was due at a push: the time of the push. A poll that finds that it has changed meanwhile is
+/// repeated.
 pub const HINTED_AT: &str = "hinted_at";
 
-/// An item that is on a list of what is due, and becomes due when the carrier has news of a number.
+/// An item on a list of due items, which becomes due when the carrier has news of a number.
 #[derive(Clone, Debug)]
 pub struct Watched {
     pub number: Number,
@@ -60,10 +60,10 @@ pub struct Watched {
 }
 
 impl AskCarrier<'_> {
-    /// Has the carrier's pushes about these numbers make this tenant's items due.
+    /// Lets the carrier's pushes for these numbers make this tenant's items due.
     ///
     /// # Errors
-    /// 503 where DynamoDB or KMS does not answer.
+    /// 503 if DynamoDB or KMS does not answer.
     pub async fn watch(&self, tenant: TenantId, items: &[Watched], now: Timestamp) -> Result<()> {
         let deps = self.deps();
         let put = async |watched: &Watched| {
@@ -79,17 +79,17 @@ impl AskCarrier<'_> {
     }
 }
 
-/// Names a number without holding it.
+/// The key for a number, which does not contain the number.
 async fn partition(deps: &Deps, number: &Number) -> Result<String> {
     let token = deps.keyring.of(TenantId::PLATFORM).search_token("carrier.number", number.expose()).await?;
     Ok(format!("WATCH#{token}"))
 }
 
 impl<E: PublicEndpoint> Public<'_, E> {
-    /// A token for the carrier's pushes, where these are the credentials that it was given.
+    /// Issues a token for the carrier's pushes, if the credentials are the carrier's.
     ///
     /// # Errors
-    /// 401 where they are not, and 429 for an address that was wrong too often; 503 where the secret cannot be read.
+    /// 401 for other credentials, and 429 for an address with too many wrong ones; 503 if the secret cannot be read.
     pub async fn admit_carrier(&mut self, request: &TokenRequest) -> Result<CarrierToken> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Carrier), "reads the carrier's secret: add Need::Carrier to NEEDS") }
         let Some((id, secret)) = request.client.as_ref() else { return Err(self.wrong_credentials().await) };
@@ -104,10 +104,11 @@ impl<E: PublicEndpoint> Public<'_, E> {
         Ok(CarrierToken { access_token: Issued::new(token), token_type: "Bearer", expires_in: TOKEN_FOR.as_secs() })
     }
 
-    /// Takes a push of the carrier's for a hint: makes due what waits for news of its number. How many items that were.
+    /// Uses a push as a hint: makes the items due that wait for news of its number, and returns their number.
     ///
     /// # Errors
-    /// 401 where the caller shows no token of ours, and 429 for an address that did so too often; 400 where it is no push; 503 where DynamoDB or KMS does not answer.
+    /// 401 without a valid token, and 429 for an address without one too often; 400 if it is not a push; 503 if DynamoDB or KMS
+    /// does not answer.
     pub async fn take_hint(&mut self, body: &PushBody) -> Result<usize> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Search), "makes search tokens: add Need::Search to NEEDS") }
         const { assert!(declares(<E as Operation>::NEEDS, Need::Write), "makes items due: add Need::Write to NEEDS") }
@@ -133,8 +134,8 @@ impl<E: PublicEndpoint> Public<'_, E> {
         Ok(hinted)
     }
 
-    /// What to answer to wrong credentials. Only these count against the address, so that nobody behind it keeps the carrier out by
-    /// guessing. A right guess would be let in; the secret and the tokens are too long for that.
+    /// The answer to wrong credentials. Only these count against the address, so that an attacker behind the same address cannot
+    /// lock the carrier out by guessing. Guessing right is infeasible, because the secret and the tokens are too long.
     async fn wrong_credentials(&self) -> Error {
         let address = format!("ip#{}", network(self.source_ip()));
         self.limit(RateLimit::WRONG_CREDENTIALS, &address).await.err().unwrap_or(REFUSED)
@@ -143,9 +144,9 @@ impl<E: PublicEndpoint> Public<'_, E> {
 
 const REFUSED: Error = Error::Unauthenticated(AuthFailure::NoPrincipal);
 
-/// Moves the time of an item that is on the list to now. One that is due already keeps its time, so that no number of pushes can
-/// put off what they hint at, and remembers the push: the carrier may have been asked, and not have said it. One that is off the
-/// list stays off.
+/// Sets the due time of an item on the list to now. An item that is due already keeps its time, so that pushes cannot postpone
+/// the poll, and records the push, because a running poll may have got an older answer. An item that is not on the list stays off
+/// it.
 async fn make_due(db: &Db, tenant: TenantId, key: &Key, list: &str, now: Timestamp) -> Result<bool> {
     let names = [("#at", Index::Due.sort_attribute()), ("#list", Index::Due.attribute())];
     let update = |expression, condition| Update {
@@ -156,7 +157,7 @@ async fn make_due(db: &Db, tenant: TenantId, key: &Key, list: &str, now: Timesta
     };
     let (sooner, remember) =
         (("SET #at = :now", "#list = :list AND #at > :now"), ("SET hinted_at = :now", "#list = :list AND #at <= :now"));
-    // Between the first two the answer may have come, and have put it off.
+    // Between the first two, the poll's answer may have arrived and postponed the item.
     for (expression, condition) in [sooner, remember, sooner] {
         if db.update(tenant, Table::Records, key, update(expression, condition)).await?.is_ok() {
             return Ok(true);
@@ -205,7 +206,7 @@ fn basic(encoded: &str) -> Option<(String, Zeroizing<String>)> {
 struct Form<'a>(&'a [u8]);
 
 impl Form<'_> {
-    /// The value of a name that stands there once.
+    /// The value of a name that occurs exactly once.
     fn get(&self, name: &str) -> Option<Zeroizing<String>> {
         let mut found = self.0.split(|b| *b == b'&').filter_map(|pair| {
             let text = std::str::from_utf8(pair).ok()?;
@@ -249,7 +250,7 @@ impl fmt::Debug for CarrierToken {
     }
 }
 
-/// A push's body, not yet looked into: first its sender is known.
+/// A push's body before parsing, because the sender is verified first.
 pub struct PushBody(Vec<u8>);
 
 impl fmt::Debug for PushBody {

@@ -1,6 +1,6 @@
-//! What stands outside a tenant for each of its users: the platform's directory, the claim to their e-mail, and Cognito. All of it
-//! follows from the membership, and is brought in line with it as it is now, however often and in whatever order that is asked
-//! for. So no transaction goes over two tenants, and no answer waits for Cognito.
+//! The data outside a tenant for each of its users: the platform's directory, the claim to their e-mail, and Cognito. All of it
+//! is derived from the current membership and brought in line with it, repeatedly and in any order. So no transaction spans two
+//! tenants, and no answer waits for Cognito.
 
 use crate::{
     aws::cognito::Cognito,
@@ -16,10 +16,10 @@ use crate::{
 };
 use phi::Email;
 
-/// How often a claim is tried while others claim the same.
+/// The number of tries of a claim while others claim the same.
 const TRIES: u32 = 5;
 
-/// The way to a user's place outside their tenant.
+/// Access to a user's data outside their tenant.
 #[derive(Clone, Copy, Debug)]
 pub struct Directory<'a> {
     deps: &'a Deps,
@@ -28,7 +28,7 @@ pub struct Directory<'a> {
     deadline: Timestamp,
 }
 
-/// A password that is good for one sign-in. It is mailed, and kept nowhere.
+/// A password for a single sign-in. It is mailed and stored nowhere.
 pub struct TemporaryPassword(String);
 
 impl std::fmt::Debug for TemporaryPassword {
@@ -37,11 +37,11 @@ impl std::fmt::Debug for TemporaryPassword {
     }
 }
 
-/// The letters and digits of a temporary password: none that is taken for another.
+/// The letters and digits of a temporary password, without those that are easily confused.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 impl TemporaryPassword {
-    /// 100 random bits in groups that can be typed, with what the pool's rules ask for besides.
+    /// 100 random bits in groups for typing, with the characters that the pool's rules require.
     pub fn new(random: [u8; 20]) -> Self {
         let letters: Vec<u8> = random.iter().map(|byte| LETTERS[usize::from(byte & 31)]).collect();
         let groups: Vec<_> = letters.chunks(5).map(|group| String::from_utf8_lossy(group).into_owned()).collect();
@@ -54,10 +54,10 @@ impl TemporaryPassword {
 }
 
 impl<'a, B: Background> Delivery<'a, B> {
-    /// A user's place outside the tenant. What is changed there is changed at once, so it belongs into [`Background::after`].
+    /// A user's data outside the tenant. Changes there take effect immediately, so make them in [`Background::after`].
     ///
     /// # Errors
-    /// Internal where the function was not given Cognito.
+    /// Internal if the function was not given Cognito.
     pub fn directory(&self) -> Result<Directory<'a>> {
         const { assert!(declares(B::NEEDS, Need::Directory), "keeps users in line: add Need::Directory to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Write), "changes the directory: add Need::Write to NEEDS") }
@@ -69,12 +69,12 @@ impl<'a, B: Background> Delivery<'a, B> {
 }
 
 impl Directory<'_> {
-    /// Claims an e-mail for a member, unless another user has it. Who was deleted has it no longer.
+    /// Claims an e-mail for a member, unless another user has it. A deleted user does not have it any more.
     ///
-    /// Answers whether it is theirs.
+    /// Returns whether it is theirs.
     ///
     /// # Errors
-    /// 503 where DynamoDB or, for the e-mail's token, KMS does not answer.
+    /// 503 if DynamoDB or, for the e-mail's token, KMS does not answer.
     pub async fn claim(&self, user: UserId, email: &Email) -> Result<bool> {
         let (db, platform) = (&self.deps.db, TenantId::PLATFORM);
         let token = self.deps.keyring.of(platform).search_token(EMAIL_FIELD, &email.normalised()).await?;
@@ -99,7 +99,7 @@ impl Directory<'_> {
             }
             match unit.commit(&self.deps.db, self.deadline).await {
                 Ok(()) => return Ok(true),
-                // Somebody else was faster, or this same claim in another process.
+                // Another claim was faster, or this same claim in another process.
                 Err((_, _, CONTENDED)) => {}
                 Err((_, _, error)) => return Err(error),
             }
@@ -107,7 +107,7 @@ impl Directory<'_> {
         Err(CONTENDED)
     }
 
-    /// Lets go of all that a deleted user had: the e-mail, the entry, the user in the pool.
+    /// Removes all data of a deleted user: the e-mail, the entry, the user in the pool.
     ///
     /// # Errors
     /// 503.
@@ -117,16 +117,16 @@ impl Directory<'_> {
         if let Some(row) = db.get(platform, Table::Records, &entry).await? {
             let token: String = row.parse("email_token").map_err(|_| Error::internal("directory"))?;
             let own = Condition::Is("user_id", user.to_string());
-            // Whoever has claimed it since keeps it.
+            // A user who has claimed it since keeps it.
             let _ = db.take(platform, Table::Records, &membership::email_key(token), &own).await?;
         }
         self.pool.admin_delete(user).await?;
-        // Last: while it is there, a run that was cut off is known to have more to do.
+        // Last, because the entry shows that an interrupted run has work left.
         db.delete(platform, Table::Records, &entry).await
     }
 
-    /// Has the pool know the user as the membership says: there, enabled or not, in the groups of the roles that hold now.
-    /// Answers the temporary password of one who was not there.
+    /// Brings the pool's user in line with the membership: existence, enabled or not, and the groups of the roles that are valid
+    /// now. Returns the temporary password of a user who was created.
     ///
     /// # Errors
     /// 503, also while the pool has another user with this e-mail, who is to be deleted.
@@ -148,7 +148,7 @@ impl Directory<'_> {
         Ok(made)
     }
 
-    /// Gives the user another password, good for one sign-in.
+    /// Gives the user another password, for a single sign-in.
     ///
     /// # Errors
     /// 503.
@@ -158,7 +158,7 @@ impl Directory<'_> {
         Ok(password)
     }
 
-    /// Ends the pool's own tokens of a user.
+    /// Revokes the pool's own tokens of a user.
     ///
     /// # Errors
     /// 503.

@@ -1,4 +1,4 @@
-//! How this process is doing, for whoever may ask whether the platform is ready.
+//! The state of this process, for callers who may see whether the platform is ready.
 
 use crate::{
     aws::{CircuitState, ServiceState},
@@ -11,18 +11,19 @@ use futures_util::future::try_join;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What the process that answers has counted since it began, of which another has its own; and the gates that all share.
+/// The counters of the answering process since it began; each process has its own. Also the circuit breakers that all processes
+/// share.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Vitals {
-    /// Those whom it calls.
+    /// The called services.
     pub services: Vec<ServiceState>,
-    /// Those whom all processes call through one gate.
+    /// The services that all processes call through a shared circuit breaker.
     pub gates: Vec<GateState>,
     pub caches: Vec<CacheStats>,
 }
 
 impl Vitals {
-    /// Whether anybody whom we call is left alone for now.
+    /// Whether any service is not called at the moment.
     pub fn is_cut_off(&self) -> bool {
         let services = self.services.iter().filter_map(|service| service.circuit);
         services.chain(self.gates.iter().map(|gate| gate.circuit)).any(|circuit| circuit != CircuitState::Closed)
@@ -30,10 +31,10 @@ impl Vitals {
 }
 
 impl<E: Endpoint> Permit<'_, E> {
-    /// How this process is doing, and the gates that it shares.
+    /// The state of this process, and of the shared circuit breakers.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn vitals(&self) -> Result<Vitals> {
         const { assert!(declares(E::NEEDS, Need::Gates), "looks at the shared gates: add Need::Gates to NEEDS") }
         let (deps, now) = (self.inner.context.deps, self.now());

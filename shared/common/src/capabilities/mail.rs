@@ -1,4 +1,4 @@
-//! Mail, through SES v2. It leaves by one way only, which asks first whether the address has bounced or complained.
+//! Mail, through SES v2. There is only one way to send it, which first checks whether the address has bounced or complained.
 
 use crate::{
     aws::{errors::cause, mailer::Mailer},
@@ -15,17 +15,17 @@ use aws_sdk_sesv2::{
 use phi::{Email, PhiText};
 
 const SERVICE: &str = "ses";
-/// Ten a second: SES lets a new account send fourteen, and says when that is too much.
+/// Ten a second: SES lets a new account send fourteen, and answers with an error above its limit.
 pub(crate) const GATE: Gate = Gate::new(SERVICE, PER_MINUTE);
-/// How many mails leave in a minute, all functions' together.
+/// The number of mails a minute, of all functions together.
 pub(crate) const PER_MINUTE: u32 = 600;
 
-/// Who goes first where there is not room for all.
+/// The priority if the capacity does not suffice for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// Somebody waits for it, or has to act: a reset, an invitation, an alarm.
+    /// A person waits for it or must act: a reset, an invitation, an alarm.
     First,
-    /// It leaves half of a minute's room to those.
+    /// It leaves half of a minute's capacity to those.
     Yields,
 }
 
@@ -38,15 +38,15 @@ impl Turn {
     }
 }
 
-/// Room for one mail.
+/// Capacity for one mail.
 #[derive(Debug)]
 pub struct Place(Pass);
 const UTF_8: &str = "UTF-8";
 
-/// What each mail of ours says of itself, so that a repeated one is known by its reader's program.
+/// The header that identifies a mail, so that the reader's program recognises a repeated one.
 const ID_HEADER: &str = "X-Cloister-Id";
 
-/// A mail to one address. Its texts hold no PHI.
+/// A mail to one address. Its texts contain no PHI.
 #[derive(Debug)]
 pub struct Mail<'a> {
     pub to: &'a Email,
@@ -55,11 +55,11 @@ pub struct Mail<'a> {
     pub subject: String,
     pub text: String,
     pub html: String,
-    /// What it tells of: the same for every attempt to send it.
+    /// Identifies the occasion: it is the same for every attempt to send the mail.
     pub id: String,
 }
 
-/// A text as a mail's HTML shows it.
+/// Escapes a text for a mail's HTML.
 pub fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -75,13 +75,13 @@ pub fn escaped(text: &str) -> String {
     escaped
 }
 
-/// What became of a mail.
+/// The result for a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mailed {
     Sent,
-    /// The address is suppressed for mails of this kind: nothing was sent.
+    /// The address is suppressed for mails of this kind, so nothing was sent.
     Suppressed,
-    /// The service does not take this mail, now or later.
+    /// The service refuses this mail permanently.
     Rejected,
 }
 
@@ -95,17 +95,17 @@ impl Mailed {
     }
 }
 
-/// What a sending came to, for the mail and for the gate.
+/// The result of a call to SES, for the mail and for the circuit breaker.
 enum Sent {
     Taken,
-    /// The service does not take this mail, now or later.
+    /// The service refuses this mail permanently.
     Rejected,
-    /// It takes none for the moment.
+    /// The service accepts no mail at the moment.
     Throttled(Error),
     Failed(Error),
 }
 
-/// The way out for a function's mail.
+/// Sends a function's mail.
 #[derive(Clone, Copy, Debug)]
 pub struct Post<'a> {
     deps: &'a Deps,
@@ -132,7 +132,7 @@ impl Mailer {
             Err(e) => {
                 let error = Error::Unavailable { service: SERVICE, cause: cause(&e) };
                 match e.as_service_error().and_then(ProvideErrorMetadata::code) {
-                    // To send it again would be refused again.
+                    // A retry would be refused again.
                     Some("MessageRejected" | "BadRequestException") => Sent::Rejected,
                     Some("TooManyRequestsException" | "LimitExceededException" | "SendingPausedException") => {
                         Sent::Throttled(error)
@@ -148,7 +148,7 @@ impl Post<'_> {
     /// Sends a mail, unless its address is suppressed.
     ///
     /// # Errors
-    /// 503 where SES, DynamoDB or, for the address's token, KMS does not answer, or where nobody sends mail for the moment.
+    /// 503 if SES, DynamoDB or, for the address's token, KMS does not answer, or if the circuit breaker is open.
     pub async fn send(&self, mail: &Mail<'_>) -> Result<Mailed> {
         if mail_suppression::holds_back(self.deps, mail.to, mail.kind).await? {
             return Ok(Mailed::Suppressed);
@@ -157,16 +157,17 @@ impl Post<'_> {
         self.sent(mail, self.place(mail.turn).await?.ok_or(shut)?).await
     }
 
-    /// Room for a mail, where there is any now: for who claims what it sends, and claims nothing that must wait.
+    /// Reserves capacity for a mail, if there is any now: for a caller who claims work before sending, and must not claim work
+    /// that would wait.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn place(&self, turn: Turn) -> Result<Option<Place>> {
         let entered = turn.gate().enter(&self.deps.db, self.deps.clock.now(), &self.mailer.busy).await?;
         Ok(entered.ok().map(Place))
     }
 
-    /// As [`send`](Self::send), in a place that was taken before.
+    /// Like [`send`](Self::send), with capacity that was reserved before.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -195,10 +196,10 @@ impl Post<'_> {
 }
 
 impl<'a, B: Background> Delivery<'a, B> {
-    /// Mail. What is sent cannot be taken back, so it belongs into [`Background::after`].
+    /// Access to mail. A mail cannot be recalled, so send it in [`Background::after`].
     ///
     /// # Errors
-    /// Internal where the function was not given the client.
+    /// Internal if the function was not given the client.
     pub fn mailer(&self) -> Result<Post<'a>> {
         const { assert!(declares(B::NEEDS, Need::Mail), "sends mail: add Need::Mail to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Read), "asks who is suppressed: add Need::Read to NEEDS") }

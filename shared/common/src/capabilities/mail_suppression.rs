@@ -1,11 +1,11 @@
-//! Addresses that get no mail, or only what their security needs.
+//! Addresses that get no mail, or only the mail that security requires.
 //!
 //! | Partition | Sort | What |
 //! |---|---|---|
 //! | *platform* `SUPPRESSED#<token>` | `MAIL` | `because` (`bounced` or `complained`), `since` |
 //!
-//! An address is PHI-sealed at rest and is a search token here, under the platform's key: an address is one user's in the
-//! whole deployment, and what the mail service reports names no tenant.
+//! Addresses are stored sealed like PHI. Here an address is a search token under the platform's key, because an address belongs
+//! to one user in the whole deployment, and the mail service's reports name no tenant.
 
 use crate::{
     background::{Background, CONTENDED, Delivery},
@@ -22,26 +22,26 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::str::FromStr;
 
-/// Which mails of ours a suppression holds back.
+/// The kinds of mails that a suppression may hold back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailKind {
-    /// What a user can do without: digests.
+    /// Mail that a user can do without: digests.
     Notification,
-    /// What an account or the audit log needs: invitations, resets, alarms, checkpoints.
+    /// Mail that an account or the audit log needs: invitations, resets, alarms, checkpoints.
     Security,
 }
 
-/// Why an address is suppressed.
+/// The reason why an address is suppressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SuppressedBecause {
-    /// The address does not exist, or takes nothing from us: no mail is sent.
+    /// The address does not exist, or accepts nothing from us: no mail is sent.
     Bounced,
-    /// The reader does not want what came: no notifications are sent.
+    /// The reader complained: no notifications are sent.
     Complained,
 }
 
-/// That an address is suppressed.
+/// The suppression of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suppression {
     pub because: SuppressedBecause,
@@ -70,7 +70,7 @@ impl FromStr for SuppressedBecause {
 
 impl Suppression {
     fn from_row(row: &Row) -> Result<Self> {
-        // A reason that this version does not know keeps back what a user can do without.
+        // A reason that this version does not know holds back only notifications.
         let because = row.word("because")?.unwrap_or(SuppressedBecause::Complained);
         Ok(Self { because, since: row.parse("since")? })
     }
@@ -84,20 +84,20 @@ async fn token(deps: &Deps, address: &Email) -> Result<SearchToken> {
     deps.keyring.of(TenantId::PLATFORM).search_token(EMAIL_FIELD, &address.normalised()).await
 }
 
-/// Whether no mail of this kind goes to an address.
+/// Whether mails of this kind to an address are held back.
 ///
 /// # Errors
-/// 503 where DynamoDB or, for the address's token, KMS does not answer.
+/// 503 if DynamoDB or, for the address's token, KMS does not answer.
 pub(crate) async fn holds_back(deps: &Deps, address: &Email, kind: MailKind) -> Result<bool> {
     let row = deps.db.get(TenantId::PLATFORM, Table::Records, &key(&token(deps, address).await?)).await?;
     Ok(row.as_ref().map(Suppression::from_row).transpose()?.is_some_and(|found| found.because.holds_back(kind)))
 }
 
 impl<B: Background> Delivery<'_, B> {
-    /// Suppresses an address. One that has bounced stays so, whatever its reader complains about.
+    /// Suppresses an address. An address that has bounced keeps that reason, even after a complaint.
     ///
     /// # Errors
-    /// Internal outside the platform's own scope, where suppressions lie; 503 where DynamoDB or KMS does not answer.
+    /// Internal outside the platform's own scope, which contains the suppressions; 503 if DynamoDB or KMS does not answer.
     pub async fn suppress(&mut self, address: &Email, because: SuppressedBecause, at: Timestamp) -> Result<()> {
         const { assert!(declares(B::NEEDS, Need::Search), "makes addresses' tokens: add Need::Search to NEEDS") }
         if self.tenant() != TenantId::PLATFORM {
@@ -118,16 +118,16 @@ impl<B: Background> Delivery<'_, B> {
 }
 
 impl<E: Endpoint> Permit<'_, E> {
-    /// Whether a member's address is suppressed. Of an address that is another user's it says nothing: whoever invites an
-    /// address is told nothing about it.
+    /// Whether a member's address is suppressed. If the address belongs to another user, the answer is always no, so that an
+    /// invitation reveals nothing about the address.
     ///
     /// # Errors
-    /// 503 where DynamoDB or KMS does not answer.
+    /// 503 if DynamoDB or KMS does not answer.
     pub async fn mail_suppression(&self, member: &Membership, address: &Email) -> Result<Option<Suppression>> {
         Ok(self.suppressed(member, address).await?.map(|(_, suppression, _)| suppression))
     }
 
-    /// Lifts the suppression of a member's address, if there is one: what it was. The commit is 409 `changed` where it has just
+    /// Lifts the suppression of a member's address, and returns it if there was one. The commit is 409 `changed` if it has just
     /// been changed.
     ///
     /// # Errors

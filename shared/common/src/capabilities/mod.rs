@@ -1,4 +1,4 @@
-//! What a permit or a delivery can do, a subject a file.
+//! The operations of permits and deliveries, one subject in each file.
 
 pub(crate) mod api_keys;
 pub(crate) mod audit_log;

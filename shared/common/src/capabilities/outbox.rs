@@ -14,22 +14,22 @@ use crate::{
 use futures_util::{StreamExt, stream};
 use std::time::Duration;
 
-/// A tenant's outbox, for those who keep it empty.
+/// A tenant's outbox, for the functions that empty it.
 #[derive(Debug)]
 pub struct Outbox<'a> {
     ground: &'a Ground<'a>,
 }
 
-/// How many events of a tenant one sweep has told again, besides those that are urgent: more are the next one's.
+/// The number of a tenant's events that one sweep emits again, besides urgent ones. The next sweep handles the rest.
 pub(crate) const SWEPT: usize = 5_000;
-/// How many are read at once.
+/// The number of items that are read at once.
 const PAGE: u32 = 1_000;
-/// How many are told at once.
+/// The number of items that are rewritten concurrently.
 const TOLD_AT_ONCE: usize = 16;
-/// How long before its end a sweep reads no more.
+/// The time before its end at which a sweep stops reading.
 const SWEEP_ENDS: Duration = Duration::from_secs(10);
 
-/// Whether somebody's access, or a person's attention, waits for it. What becomes of shipments is the bulk, and can wait.
+/// Whether a user's access or a person's attention depends on it. Events of shipments are the majority, and can wait.
 fn is_urgent(schema: &str) -> bool {
     !schema.starts_with("shipment.")
 }
@@ -42,21 +42,21 @@ impl<B: Background> Delivery<'_, B> {
 }
 
 impl Outbox<'_> {
-    /// Takes out an event that has arrived. One that is gone is gone.
+    /// Deletes a delivered event. Deleting a missing event succeeds.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn settle(&self, id: EventId) -> Result<()> {
         let Ground { deps, tenant, .. } = self.ground;
         deps.db.delete(*tenant, Table::Ledger, &Key::new(OUTBOX, id.to_string())).await
     }
 
-    /// Touches events that were committed before `then` and are still here, and the oldest audit event that is not sealed:
-    /// the stream tells what changes. The urgent ones come first, then the others, the oldest first. One that was told after `then` is
-    /// on its way, and is passed over. How many there were.
+    /// Rewrites events that were committed before `then` and still exist, and the oldest unsealed audit event, so that the stream
+    /// emits them again. Urgent events come first, then the others, oldest first. An event that was rewritten after `then` is
+    /// being delivered and is skipped. Returns the number of rewritten events.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn tell_again(&self, then: Timestamp) -> Result<usize> {
         let Ground { deps, tenant, now, .. } = self.ground;
         let unsealed = deps.db.query(*tenant, &missed(event::UNSEALED, then, 1), None).await?.rows;
@@ -98,7 +98,7 @@ impl Outbox<'_> {
     }
 }
 
-/// The oldest of what a partition has from before `then`.
+/// The oldest items of a partition from before `then`.
 fn missed(partition: &str, then: Timestamp, most: u32) -> Query {
     let (first, before) = (EventId::first_at(Timestamp::from_millis(0)), EventId::first_at(then));
     Query::partition(Table::Ledger, partition).between(first, before).limit(most)

@@ -1,16 +1,18 @@
-//! Passwords that are being set. Cognito keeps them, and what it is told is in no transaction of ours; so it takes three steps.
+//! Changes of passwords. Cognito stores them, and a call to Cognito cannot be part of our transaction, so a change takes three
+//! steps.
 //!
-//! 1. One transaction claims the change for this request, uses a reset's token up, and leaves an audit event.
-//! 2. Cognito takes the password.
-//! 3. The request's own commit ends the user's sessions, and takes claim and token away.
+//! 1. One transaction claims the change for this request, marks a reset's token as used, and writes an audit event.
+//! 2. Cognito sets the password.
+//! 3. The request's own commit ends the user's sessions, and removes claim and token.
 //!
-//! What Cognito refuses gives the token back. A request that is cut off leaves its claim: for thirty seconds nobody else sets this
-//! user's password. After that the same token, or the same request, completes the change; and the schedule that ends sessions ends
-//! those that were opened until then.
+//! If Cognito refuses the password, the token becomes valid again. An interrupted request leaves its claim: for thirty seconds no
+//! other request sets this user's password. After that, the same token or the same request completes the change. The schedule
+//! that ends sessions ends those that were opened until then.
 //!
-//! | Partition | Sort | What |
+//! | Partition | Sort | Content |
 //! |---|---|---|
-//! | *ephemera* `PASSWORD#<user>` | `CHANGE` | which request sets a password, until when no other may, which session goes on, why others end |
+//! | *ephemera* `PASSWORD#<user>` | `CHANGE` | the request that sets a password, the end of its claim, the session that stays,
+//! the reason why others end |
 
 use crate::{
     audit::event::{Record, Who},
@@ -31,17 +33,17 @@ use crate::{
 };
 use std::time::Duration;
 
-/// The list of changes that may have been cut off, in the index of what is due.
+/// The list of changes that may have been interrupted, in the index of due items.
 const LIST: &str = "PASSWORDS";
-/// Longer than a request may take: for so long nobody else sets the password.
+/// The time for which no other request sets the password. It is longer than a request may take.
 const CLAIMED: Duration = Duration::from_secs(30);
-/// For so long a change that was cut off is known for one.
+/// The time for which an interrupted change is kept.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
-/// Why what was opened until then ends, if the schedule has to end it.
+/// The reason of the sessions' end, if the schedule has to end them.
 const REASON: &str = "reason";
 /// The audit event of the first step.
 const BEGUN: &str = "password_change_begun";
-/// What whoever comes meanwhile is told.
+/// The error for a concurrent request.
 const IN_PROGRESS: Error =
     Error::conflict("password_change_in_progress", "another request is setting this password: try again in half a minute");
 
@@ -55,21 +57,22 @@ struct Claim {
     tenant: TenantId,
     user: UserId,
     id: String,
-    /// Why sessions end by it.
+    /// The reason why sessions end.
     reason: EndReason,
-    /// The reset's token, where there is one.
+    /// The reset's token, if there is one.
     token: Option<Key>,
-    /// Whether a request that was cut off may have set the password already.
+    /// Whether an interrupted request may have set the password already.
     resumed: bool,
-    /// Whether what such a request has opened the way for is not ended yet. Then the schedule has to end it, whatever becomes of this one.
+    /// Whether the sessions of such a request are not ended yet. Then the schedule has to end them, whatever the result of this
+    /// request.
     unsettled: bool,
 }
 
-/// What became of a change at Cognito.
+/// The result of a change at Cognito.
 enum Set {
     Done,
     Weak,
-    /// The password that was to be replaced is another.
+    /// The given current password is wrong.
     Wrong,
 }
 
@@ -101,7 +104,7 @@ impl Claim {
         ops
     }
 
-    /// The last step's: it is done, and the token is good for nothing more.
+    /// The operations of the last step: the change is complete, and the token is removed.
     fn settle(&self) -> Vec<(TenantId, Op, Error)> {
         let delete = |tenant, key| {
             let op = Op::Delete { table: Table::Ephemera, key, condition: Some(self.is_mine()) };
@@ -111,7 +114,7 @@ impl Claim {
         [delete(self.tenant, key(self.user))].into_iter().chain(token).collect()
     }
 
-    /// Nothing was set: all is as it was.
+    /// The operations after a refusal: nothing was set, and the old state is restored.
     fn undo(&self) -> Vec<(TenantId, Op, Error)> {
         let mut ops = self.settle();
         if let Some(token) = &self.token {
@@ -122,7 +125,8 @@ impl Claim {
         ops
     }
 
-    /// Nobody knows whether it was set. Whoever tries again need not wait; and if nobody does, the schedule ends the sessions.
+    /// The operations if it is unknown whether the password was set. A retry need not wait; without a retry, the schedule ends
+    /// the sessions.
     fn release(&self, now: Timestamp) -> Vec<(TenantId, Op, Error)> {
         let free = |tenant, key| {
             let edit = Edit::of(key).number("claimed_until", now.as_millis()).when(self.is_mine());
@@ -177,11 +181,12 @@ fn begun<'a>(deps: &'a Deps, tenant: TenantId, who: Who, correlation_id: &'a Cor
 }
 
 impl<E: PublicEndpoint> Public<'_, E> {
-    /// Sets the password of whoever a mailed token is for, who is shut out everywhere: false where it does not meet the pool's rules.
+    /// Sets the password of the user of a mailed token, and ends all their access. False if the password does not meet the pool's
+    /// rules.
     ///
     /// # Errors
-    /// 401 where the token is none, was used or is too old, or they are no active member any more; 403 where their tenant is not
-    /// active; 409 while another request sets it; 503. After a 503 the same request completes what this one began.
+    /// 401 if the token is invalid, used or expired, or the user is not an active member any more; 403 if their tenant is not
+    /// active; 409 while another request sets it; 503. After a 503 the same request completes the change.
     pub async fn reset_password(&mut self, token: &str, new: &str) -> Result<bool> {
         const { assert!(declares(E::NEEDS, Need::Passwords), "resets a password: add Need::Passwords to NEEDS") }
         const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
@@ -211,7 +216,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
     }
 }
 
-/// After the second step has failed. Where this is lost, the claim ends by itself.
+/// Called after the second step has failed. If this call fails too, the claim expires.
 async fn give_back(claim: &Claim, undone: Result<bool>, deps: &Deps, deadline: Timestamp) -> Result<bool> {
     let known = undone.as_ref().err().is_none_or(|error| error.status() < 500);
     let ops = if known && !claim.unsettled { claim.undo() } else { claim.release(deps.clock.now()) };
@@ -219,16 +224,16 @@ async fn give_back(claim: &Claim, undone: Result<bool>, deps: &Deps, deadline: T
     undone
 }
 
-/// Whether a change that may have been cut off is still on the schedule's list.
+/// Whether a change that may have been interrupted is still on the schedule's list.
 fn is_unsettled(row: &Row) -> bool {
     row.maybe_text(crate::store::Index::Due.attribute()).is_some()
 }
 
-/// Why sessions end by a claim that follows on `before`. While the one before is unsettled it is for that one that the schedule ends them:
-/// a later request that succeeds ends them by itself.
+/// The reason of the sessions' end for a claim that follows `before`. While the earlier change is unsettled, the schedule ends
+/// the sessions for that one; a later successful request ends them itself.
 fn reason_of(before: Option<&Row>, own: EndReason) -> EndReason {
     match before.filter(|row| is_unsettled(row)) {
-        // Functions of before did not note it.
+        // Older versions did not store it.
         Some(row) if row.maybe_text(REASON) == Some(EndReason::PasswordReset.as_str()) => EndReason::PasswordReset,
         Some(_) => EndReason::PasswordChanged,
         None => own,
@@ -240,12 +245,11 @@ fn claim_id() -> String {
 }
 
 impl<E: Endpoint> Permit<'_, E> {
-    /// Sets the caller's own password, if `current` is the one that they have: false where `new` does not meet the pool's rules.
-    /// Their other sessions end, and sign-ins that are under way.
+    /// Sets the caller's own password, if `current` is right. False if `new` does not meet the pool's rules. Their other sessions
+    /// end, and so do pending sign-ins.
     ///
     /// # Errors
-    /// 401 where `current` is another; 409 while another request sets it; 503. After a 503 the same request completes what this one
-    /// began.
+    /// 401 if `current` is wrong; 409 while another request sets it; 503. After a 503 the same request completes the change.
     pub async fn change_password(&mut self, current: &str, new: &str) -> Result<bool> {
         let cognito = self.cognito()?;
         let context = self.inner.context;
@@ -262,7 +266,7 @@ impl<E: Endpoint> Permit<'_, E> {
         begin.commit(&deps.db, context.deadline).await.map_err(|(_, _, error)| error)?;
         let undone = match claim.set(cognito, Some(current), new).await {
             Ok(Set::Done) => {
-                // Only now: until here the old one opened sessions.
+                // The sessions end only now, because until here the old password opened sessions.
                 self.end_sessions(user, Some(session), EndReason::PasswordChanged).await?;
                 self.changes().ops.extend(claim.settle().into_iter().map(|(_, op, or)| (op, or)));
                 return Ok(true);
@@ -276,7 +280,7 @@ impl<E: Endpoint> Permit<'_, E> {
 }
 
 impl<S: Schedule> Tick<'_, S> {
-    /// Users whose password was being set by a request that may have been cut off, `most` of each tenant at most.
+    /// Users whose password change may have been interrupted, at most `most` of each tenant.
     ///
     /// # Errors
     /// As [`due`](Self::due).
@@ -292,10 +296,10 @@ impl<S: Schedule> Tick<'_, S> {
 }
 
 impl<B: Background> Delivery<'_, B> {
-    /// Ends what was opened by a password that a request has replaced, or may have, before it was cut off: how many sessions.
+    /// Ends the sessions of a password that an interrupted request has, or may have, replaced. Returns their number.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn settle_password_change(&mut self, user: UserId) -> Result<usize> {
         const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
@@ -322,7 +326,7 @@ impl<B: Background> Delivery<'_, B> {
 }
 
 impl<E: PublicEndpoint> Public<'_, E> {
-    /// Whose password a token resets, where it lies, and whether a request has tried.
+    /// The user of a reset token, the token's key, and whether a request has tried it.
     async fn find_reset(&mut self, token: &str) -> Result<(Membership, Key, bool)> {
         let refused = || Error::Unauthenticated(AuthFailure::InvalidCredentials);
         let key = password_reset::key(token);

@@ -1,10 +1,10 @@
-//! Resetting a password that was forgotten, in two halves that know nothing of each other's secrets: the request leaves an
-//! intent, the same whether there is such an account or not; who handles it mails a token, which is good once and for half an
-//! hour, and is stored as a hash.
+//! Password resets, in two halves that do not share secrets. The request stores an intent, which is the same whether or not the
+//! account exists. The consumer of the intent mails a token, which works once within half an hour and is stored as a hash.
 //!
-//! | Partition | Sort | What |
+//! | Partition | Sort | Content |
 //! |---|---|---|
-//! | *platform* `RESET#<hash>` | `RESET` | whose password it resets, and until when; which request uses it ([`crate::capabilities::password_change`]) |
+//! | *platform* `RESET#<hash>` | `RESET` | the user, the expiry, and the request that uses it
+//! ([`crate::capabilities::password_change`]) |
 
 use crate::{
     background::{Background, Delivery},
@@ -28,7 +28,7 @@ pub(crate) fn key(token: &str) -> Key {
     Key::new(format!("RESET#{}", URL_SAFE_NO_PAD.encode(hash(&[token.as_bytes()]))), "RESET")
 }
 
-/// Somebody who can be written to.
+/// A user who can get mail.
 #[derive(Debug)]
 pub struct Addressee {
     pub tenant: TenantId,
@@ -37,7 +37,7 @@ pub struct Addressee {
 }
 
 impl<B: Background> Delivery<'_, B> {
-    /// Whose sign-in e-mail has this token, if it is an active member's.
+    /// The user whose sign-in e-mail has this token, if they are an active member.
     ///
     /// # Errors
     /// 503.
@@ -53,8 +53,7 @@ impl<B: Background> Delivery<'_, B> {
         Ok(Some(Addressee { tenant, user, email }))
     }
 
-    /// The token that this message's mail has in it: the same at each delivery, and nobody's to guess who has not the platform's
-    /// search key.
+    /// The token in this message's mail: the same at each delivery, and infeasible to guess without the platform's search key.
     ///
     /// # Errors
     /// 503.
@@ -64,7 +63,7 @@ impl<B: Background> Delivery<'_, B> {
         Ok(URL_SAFE_NO_PAD.encode(hash(&[token.to_string().as_bytes()])))
     }
 
-    /// Lets a token reset somebody's password.
+    /// Allows a token to reset a user's password.
     pub fn allow_reset(&mut self, token: &str, whose: &Addressee) {
         let until = self.now().plus(GOOD_FOR);
         let item = Item::new(key(token))
@@ -77,10 +76,10 @@ impl<B: Background> Delivery<'_, B> {
 }
 
 impl<E: PublicEndpoint> Public<'_, E> {
-    /// Ends what somebody has come in by until now, or is about to, with what this request writes.
+    /// Ends a user's sessions and pending sign-ins, in this request's transaction.
     ///
     /// # Errors
-    /// 503. The commit is 409 where they came in meanwhile.
+    /// 503. The commit is 409 if they have signed in meanwhile.
     pub(crate) async fn shut_out(&mut self, member: &Membership) -> Result<()> {
         let now = self.deps.clock.now();
         let opened = sign_in_epoch::opened(&self.deps.db, member.tenant, member.user).await?;
@@ -92,10 +91,10 @@ impl<E: PublicEndpoint> Public<'_, E> {
         Ok(())
     }
 
-    /// Says something to a consumer of the platform's own.
+    /// Emits an event to a consumer of the platform's own tenant.
     ///
     /// # Errors
-    /// Internal where the event cannot be written down.
+    /// Internal if the event cannot be serialised.
     pub fn emit_to_platform(&mut self, event: DomainEvent) -> Result<()> {
         self.emit(TenantId::PLATFORM, event)
     }

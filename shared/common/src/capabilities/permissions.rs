@@ -1,4 +1,4 @@
-//! What the caller may do, as the policies say.
+//! The caller's permissions, according to the policies.
 
 use crate::{
     base::Result,
@@ -7,19 +7,19 @@ use crate::{
 };
 
 impl<E: Endpoint> Permit<'_, E> {
-    /// What the caller may do, action by action: by their roles, and now.
+    /// The caller's permissions, action by action, for their current roles.
     ///
     /// # Errors
-    /// Internal where a policy cannot be asked.
+    /// Internal if a policy cannot be evaluated.
     pub fn permissions(&self) -> Result<Vec<Permission>> {
         let context = self.inner.context;
         context.deps.policies.permissions(&context.principal, &context.circumstances)
     }
 
-    /// Whether the caller may do something, as things stand; nothing where there is no such action on such a thing.
+    /// Whether the caller may do an action now; `None` if the action does not exist for this type of resource.
     ///
     /// # Errors
-    /// Internal where a policy cannot be asked.
+    /// Internal if a policy cannot be evaluated.
     pub fn may(&self, asked: &Asked) -> Result<Option<Answer>> {
         let context = self.inner.context;
         context.deps.policies.answer(&context.principal, asked, &context.circumstances)

@@ -22,25 +22,25 @@ use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use phi::{Sealed, SealedFields};
 
-/// Used tokens that a session remembers, so that the reuse of an old one is known for what it is.
+/// The number of used tokens that a session stores, so that the reuse of an old one is recognised.
 const USED_KEPT: usize = 64;
-/// Of how many it remembers when they were used: as many as may be used within the grace, by 60 a minute and as many at once.
+/// The number of tokens whose time of use is stored: as many as may be used within the grace, at 60 a minute and as many at once.
 const RECENT_KEPT: usize = 96;
-/// A hash, and the milliseconds at which its token was used.
+/// A hash, and the time in milliseconds at which its token was used.
 const RECENT: usize = 32 + 8;
 
-/// What a request is told that used a token while another one did.
+/// The error for a request with a token that a concurrent request used.
 const IN_PROGRESS: Error = Error::conflict(
     "refresh_in_progress",
     "another request has just used this refresh token: use the token that it was answered, or send this one again",
 );
 
-/// What a token is to its session.
+/// The state of a token in its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// It was never this session's.
+    /// It never belonged to this session.
     Unknown,
-    /// It is good.
+    /// It is valid.
     Current,
     /// It was used within the grace.
     Recent,
@@ -52,12 +52,12 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 
-/// What the token of hash `given` is to a session whose refresh item is `row`.
+/// The state of the token with hash `given` in a session whose refresh item is `row`.
 fn standing(row: &Row, given: &[u8; 32], now: Timestamp) -> Standing {
     let is = |name: &str| row.maybe_bytes(name).is_some_and(|stored| same(stored, given));
     let in_grace = |at: i64| at >= now.minus(GRACE).as_millis();
     let recent = recent(row).iter().any(|(hash, at)| same(hash, given) && in_grace(*at));
-    // As functions of before wrote it.
+    // The form of older versions.
     let previous = is("previous_hash");
     if is("refresh_hash") {
         Standing::Current
@@ -70,7 +70,7 @@ fn standing(row: &Row, given: &[u8; 32], now: Timestamp) -> Standing {
     }
 }
 
-/// Tokens that were used lately, and when: the oldest first.
+/// Recently used tokens and their times, oldest first.
 fn recent(row: &Row) -> Vec<([u8; 32], i64)> {
     let read = |entry: &[u8]| {
         let (hash, at) = entry.split_at(32);
@@ -79,7 +79,7 @@ fn recent(row: &Row) -> Vec<([u8; 32], i64)> {
     row.maybe_bytes("recent").unwrap_or_default().chunks_exact(RECENT).filter_map(read).collect()
 }
 
-/// Those of `row` that are still within the grace, and `one`.
+/// The tokens of `row` that are still within the grace, and `one`.
 fn recent_with(row: &Row, one: [u8; 32], now: Timestamp) -> Vec<u8> {
     let in_grace = recent(row).into_iter().filter(|(_, at)| *at >= now.minus(GRACE).as_millis());
     let all: Vec<_> = in_grace.chain([(one, now.as_millis())]).collect();
@@ -95,18 +95,18 @@ fn with_last(all: Option<&[u8]>, one: &[u8], width: usize, kept: usize) -> Vec<u
 }
 
 impl<E: PublicEndpoint> Public<'_, E> {
-    /// The session that a refresh token belongs to, if the token is the one that is good now, or was used within the last thirty
-    /// seconds and comes from the same device.
+    /// The session of a refresh token, if the token is valid, or was used within the last thirty seconds and comes from the same
+    /// device.
     ///
     /// # Errors
-    /// 401. A token that was used before ends its session, and is on the record as a security event.
+    /// 401. A token that was used before ends its session, and causes a security event in the audit log.
     pub async fn present(&mut self, token: &RefreshToken) -> Result<Presented> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "reads a session: add Need::Sessions to NEEDS") }
         const { assert!(declares(<E as Operation>::NEEDS, Need::Read), "reads memberships: add Need::Read to NEEDS") }
         const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "opens the pool's token: add Need::Seal to NEEDS") }
         let refused = || Error::Unauthenticated(AuthFailure::InvalidRefreshToken);
         let RefreshToken { tenant, user, session, .. } = *token;
-        // Nobody has us ask STS for the sessions of tenants that they invent.
+        // Invented tenants must not cause calls to STS for tenant credentials.
         match membership::tenant_of(&self.deps.db, user).await {
             Ok(home) if home == tenant => {}
             Ok(_) | Err(Error::Unauthenticated(_)) => return Err(refused()),
@@ -121,8 +121,8 @@ impl<E: PublicEndpoint> Public<'_, E> {
         let grants = live.listed("grants")?;
         self.member = Some(Known { tenant, user, session: Some(session), grants });
         let repeated = standing == Standing::Recent && same(row.bytes("device_hash")?, &self.device());
-        // Before asking whether the session lives: where its end succeeded and the event of it failed, the next attempt
-        // still leaves the event.
+        // Before checking whether the session is live: if its end succeeded and the event failed, the next attempt still writes
+        // the event.
         if standing != Standing::Current && !repeated {
             if !session::has_ended(&live)? {
                 self.end_for_reuse(token).await?;
@@ -141,7 +141,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
                 let Successor { secret } = self.open_beside(token, sealed).await?;
                 let secret = URL_SAFE_NO_PAD.decode(secret.0).ok().and_then(|bytes| bytes.try_into().ok());
                 let successor = RefreshToken { secret: secret.ok_or(Error::internal("successor"))?, ..token.clone() };
-                // An old function may have replaced it since, and left this as it was.
+                // An older version may have replaced the token since, and left this attribute unchanged.
                 Some(successor).filter(|successor| row.maybe_bytes("refresh_hash").is_some_and(|h| same(h, &successor.hash())))
             }
             None => None,
@@ -149,11 +149,11 @@ impl<E: PublicEndpoint> Public<'_, E> {
         Ok(Presented { tenant, user, session, pool_refresh: pool.token.0, row, successor })
     }
 
-    /// The token that is good from now on: of one that was just replaced its successor, otherwise a new one in place of the one that
-    /// is good now; and the pool's own where it has given another. Of two that race, one wins.
+    /// The next valid token: for a token that was just replaced its successor, otherwise a new one. It also stores the pool's own
+    /// token, if the pool returned another. Of concurrent requests, one wins.
     ///
     /// # Errors
-    /// 409 where the token was replaced meanwhile, 401 where the session is over.
+    /// 409 if the token was replaced meanwhile, 401 if the session is over.
     pub async fn rotate(&mut self, presented: &Presented, pool_refresh: Option<&str>) -> Result<RefreshToken> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "rotates a token: add Need::Sessions to NEEDS") }
         let Presented { tenant, user, session, row, successor, .. } = presented;
@@ -168,7 +168,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
             values.push((":pool", bytes(&sealed)));
         }
         let token = match successor {
-            // It may have been used while the pool was asked.
+            // It may have been used during the call to the pool.
             Some(successor) if set.is_empty() => {
                 let row = self.deps.db.get(*tenant, Table::Ephemera, &key).await?;
                 let still = row.as_ref().and_then(|row| row.maybe_bytes("refresh_hash")).is_some_and(|hash| same(hash, old));
@@ -181,7 +181,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
                 let now = self.now.as_millis();
                 let used = old.try_into().map_err(|_| Error::internal("refresh item"))?;
                 set.extend(["refresh_hash = :new", "successor = :successor", "recent = :recent", "used_hashes = :used"]);
-                // For functions of before, while they run beside these.
+                // For older versions that run concurrently.
                 set.extend(["previous_hash = :old", "rotated_at = :now"]);
                 values.extend([
                     (":new", bytes(&token.hash())),
@@ -202,7 +202,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
         }
     }
 
-    /// Ends the session of a token that was used twice, whatever becomes of this request.
+    /// Ends the session of a reused token, whatever the result of this request.
     async fn end_for_reuse(&self, token: &RefreshToken) -> Result<()> {
         let RefreshToken { tenant, user, session, .. } = *token;
         let cause = Record {
@@ -240,7 +240,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
     }
 }
 
-/// A session that a refresh token was good for.
+/// The session of a presented refresh token.
 #[derive(Debug)]
 pub struct Presented {
     pub tenant: TenantId,
@@ -248,7 +248,7 @@ pub struct Presented {
     pub session: SessionId,
     pool_refresh: String,
     row: Row,
-    /// What the token was replaced by, where it was just used.
+    /// The token's successor, if it was just used.
     successor: Option<RefreshToken>,
 }
 

@@ -26,17 +26,17 @@ impl<E: crate::request::Endpoint> Permit<'_, E> {
         take_try(&context.deps.db, context.principal.tenant(), context.principal.user(), context.now).await
     }
 
-    /// What is sealed of it.
+    /// Opens its sealed data.
     ///
     /// # Errors
-    /// 503 where the tenant's key is not in memory and KMS does not answer.
+    /// 503 if the tenant's key is not in memory and KMS does not answer.
     pub async fn open_second_factor<T: SealedFields>(&self, factor: &SecondFactor) -> Result<T> {
         const { assert!(declares(E::NEEDS, Need::Seal), "opens a second factor: add Need::Seal to NEEDS") }
         self.inner.context.deps.keyring.of(factor.tenant).open(key(factor.user).place(), &factor.read_sealed()?).await
     }
 
-    /// Begins to enrol: an authenticator that counts for nothing until its first code is given. The commit is 409
-    /// `totp_enrolled` where there is one that does.
+    /// Begins to enrol: stores an authenticator that is inactive until its first code. The commit is 409 `totp_enrolled` if an
+    /// active one exists.
     ///
     /// # Errors
     /// 503 as [`open_second_factor`](Self::open_second_factor).
@@ -49,33 +49,33 @@ impl<E: crate::request::Endpoint> Permit<'_, E> {
         Ok(())
     }
 
-    /// From now on it counts, with these recovery codes.
+    /// Activates it, with these recovery codes.
     pub fn activate_second_factor(&mut self, factor: &SecondFactor, step: i64, recovery: Vec<u8>) {
         let edit = factor.edit().number("last_step", step).text("status", ACTIVE).bytes("recovery", recovery);
         self.changes().edit(edit, raced());
         self.changes().ops.push((forgive(factor.user), raced()));
     }
 
-    /// Uses it up.
+    /// Stores that a code was used up.
     pub fn spend_second_factor(&mut self, factor: &SecondFactor, spent: Spent) {
         self.changes().ops.extend([(factor.spend(spent), raced()), (forgive(factor.user), raced())]);
     }
 
-    /// Other recovery codes than before. The commit is 409 where there is no second factor.
+    /// Replaces the recovery codes. The commit is 409 if there is no second factor.
     pub fn replace_recovery_codes(&mut self, recovery: Vec<u8>) {
         let active = Condition::Is("status", ACTIVE.to_owned());
         let edit = Edit::of(key(self.principal().user())).bytes("recovery", recovery).add("uses", 1).when(active);
         self.changes().edit(edit, Error::conflict("totp_not_enrolled", "there is no second factor"));
     }
 
-    /// Takes it away. The commit is 409 where there is none.
+    /// Removes it. The commit is 409 if there is none.
     pub fn remove_second_factor(&mut self) {
         let key = key(self.principal().user());
         let none = Error::conflict("totp_not_enrolled", "there is no second factor");
         self.changes().delete(key, Condition::Is("status", ACTIVE.to_owned()), none);
     }
 
-    /// Says of the caller's session that a second factor was given in it now.
+    /// Records in the caller's session that a second factor was given now.
     pub fn stamp_second_factor(&mut self) {
         const { assert!(declares(E::NEEDS, Need::Sessions), "changes a session: add Need::Sessions to NEEDS") }
         let (user, session, now) = (self.principal().user(), self.principal().session(), self.now());
@@ -94,23 +94,23 @@ impl<E: crate::request::PublicEndpoint> Public<'_, E> {
         take_try(&self.deps.db, member.tenant, member.user, self.now).await.map(|factor| factor.filter(|f| f.active))
     }
 
-    /// What is sealed of it.
+    /// Opens its sealed data.
     ///
     /// # Errors
-    /// 503 where the tenant's key is not in memory and KMS does not answer.
+    /// 503 if the tenant's key is not in memory and KMS does not answer.
     pub async fn open_second_factor<T: SealedFields>(&self, factor: &SecondFactor) -> Result<T> {
         const { assert!(declares(E::NEEDS, Need::Seal), "opens a second factor: add Need::Seal to NEEDS") }
         self.deps.keyring.of(factor.tenant).open(key(factor.user).place(), &factor.read_sealed()?).await
     }
 
-    /// Uses it up, with whatever else this request writes.
+    /// Stores that a code was used up, in this request's transaction.
     pub fn spend_second_factor(&mut self, factor: &SecondFactor, spent: Spent) {
         let raced = Error::Unauthenticated(crate::base::AuthFailure::InvalidCredentials);
         let ops = [factor.spend(spent), forgive(factor.user)];
         self.ops.extend(ops.map(|op| (factor.tenant, op, raced.clone())));
     }
 
-    /// When a second factor was enrolled in a session that is there for that; the session ends.
+    /// The time at which a second factor was enrolled in a session for enrolment. The session ends.
     ///
     /// # Errors
     /// 503.
@@ -123,11 +123,11 @@ impl<E: crate::request::PublicEndpoint> Public<'_, E> {
     }
 }
 
-/// What somebody else is told who gives the same code at the same moment.
+/// The error for a concurrent request with the same code.
 fn raced() -> Error {
     Error::conflict("changed", "the second factor has just been used or changed")
 }
 
 fn enrolled() -> Error {
-    Error::conflict("totp_enrolled", "there is a second factor already: take it away first")
+    Error::conflict("totp_enrolled", "a second factor exists already: remove it first")
 }

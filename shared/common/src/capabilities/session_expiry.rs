@@ -1,4 +1,4 @@
-//! Ending sessions that are over.
+//! Ending sessions that are idle or too old.
 
 use crate::{
     background::{Background, CONTENDED, Delivery, Ground, Schedule, Tick},
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl<S: Schedule> Tick<'_, S> {
-    /// Sessions that may be over, `most` of each tenant at most.
+    /// Sessions that may be over, at most `most` of each tenant.
     ///
     /// # Errors
     /// As [`due`](Self::due).
@@ -27,7 +27,7 @@ impl<S: Schedule> Tick<'_, S> {
             let user = key.place().strip_prefix("SESSIONS#")?.parse().ok()?;
             Some((user, key.sort().parse().ok()?))
         };
-        // What is none of ours is nobody's session: it must not keep the others from ending.
+        // An unreadable item is skipped, so that it does not keep other sessions from ending.
         let sessions = |(tenant, items): (TenantId, Vec<crate::background::DueItem>)| {
             items.into_iter().filter_map(move |item| of_item(&item.key).map(|(user, session)| (tenant, user, session)))
         };
@@ -36,19 +36,19 @@ impl<S: Schedule> Tick<'_, S> {
 }
 
 impl<B: Background> Delivery<'_, B> {
-    /// Ends a session that is over by its age or its idleness, or has it looked at again when it can be: why it ends, if it does.
+    /// Ends a session that is too old or idle, otherwise sets the time of its next check. Returns the reason if it ends.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer. The commit is contended where the session was used meanwhile.
+    /// 503 if DynamoDB does not answer. The commit is contended if the session was used meanwhile.
     pub async fn expire_session(&mut self, user: UserId, session: SessionId) -> Result<Option<EndReason>> {
         const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Sessions), "ends a session: add Need::Sessions to NEEDS") }
         let Ground { deps, tenant, now, .. } = *self.ground;
         let key = session::key(user, session);
-        // The list may lag behind.
+        // The list may be stale.
         let Some(row) = deps.db.get(tenant, Table::Ephemera, &key).await? else { return Ok(None) };
         if session::has_ended(&row)? {
-            // A function of before did not take it off the list.
+            // An older version did not take it off the list.
             deps.db.edit(tenant, Table::Ephemera, &Edit::of(key).not_due()).await?;
             return Ok(None);
         }
@@ -56,7 +56,7 @@ impl<B: Background> Delivery<'_, B> {
         let reason = match session::ended(&row, idle, now)? {
             Some(AuthFailure::SessionExpired) => Some(EndReason::Expired),
             Some(AuthFailure::SessionIdle) => Some(EndReason::Idle),
-            // Also of a kind that this version does not know: who does looks at it.
+            // A kind of session that this version does not know stays, too; a newer version handles it.
             Some(_) | None => None,
         };
         let Some(reason) = reason else {
@@ -70,13 +70,13 @@ impl<B: Background> Delivery<'_, B> {
         Ok(Some(reason))
     }
 
-    /// Makes sure that a session which was announced to have ended has ended, and takes away what its refresh tokens opened.
+    /// Ensures that a session whose end was published has ended, and removes its refresh tokens.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub(crate) async fn see_ended(&self, user: UserId, session: SessionId) -> Result<()> {
         let Ground { deps, tenant, .. } = *self.ground;
-        // Functions of before announced an end first, and made it afterwards.
+        // Older versions published an end first, and stored it afterwards.
         let end = Edit::of(session::key(user, session)).text("status", session::ENDED).not_due();
         deps.db.edit(tenant, Table::Ephemera, &end).await?;
         let forget =
@@ -85,7 +85,7 @@ impl<B: Background> Delivery<'_, B> {
     }
 }
 
-/// That nobody has used, ended or shortened the session since.
+/// The condition that the session was not used, ended or shortened since.
 fn as_read(row: &Row) -> Result<Condition> {
     Ok(Condition::All(vec![
         session::is_live(),

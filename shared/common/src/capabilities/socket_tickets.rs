@@ -1,4 +1,4 @@
-//! A ticket for a socket, by a permit.
+//! Issues a ticket for a socket.
 
 use crate::{
     base::{Error, Need, need::declares, network::network, random},

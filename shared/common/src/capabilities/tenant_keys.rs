@@ -1,4 +1,4 @@
-//! What a tenant in the making is given: keys of its own, and what the platform has kept for it until it had them.
+//! The creation of a new tenant's keys, and access to the data that the platform stored for it before it had keys.
 
 use crate::{
     background::{Background, CONTENDED, Delivery},
@@ -7,11 +7,10 @@ use crate::{
 use phi::{Sealed, SealedFields};
 
 impl<B: Background> Delivery<'_, B> {
-    /// Makes the tenant's first keys, and where tenants have one each, the KMS key that wraps them. A tenant that has keys keeps
-    /// them.
+    /// Creates the tenant's first keys and, if each tenant has its own, the KMS key that wraps them. Existing keys stay.
     ///
     /// # Errors
-    /// 503 where KMS or DynamoDB does not answer.
+    /// 503 if KMS or DynamoDB does not answer.
     pub async fn make_keys(&mut self) -> Result<()> {
         const { assert!(declares(B::NEEDS, Need::TenantKeys), "makes keys: add Need::TenantKeys to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Write), "stores them: add Need::Write to NEEDS") }
@@ -28,11 +27,11 @@ impl<B: Background> Delivery<'_, B> {
         Ok(())
     }
 
-    /// Opens what a request has sealed in the platform's scope, for a tenant that had no keys yet. It stays in the system, so
+    /// Opens data that a request sealed in the platform's scope for a tenant without keys. The data stays in the system, so
     /// nothing is disclosed.
     ///
     /// # Errors
-    /// 503 where the platform's key is not in memory and KMS does not answer; internal where the record does not open.
+    /// 503 if the platform's key is not in memory and KMS does not answer; internal if the record does not open.
     pub async fn open_platforms<T: SealedFields>(&self, record: &str, sealed: &Sealed<T>) -> Result<T> {
         const { assert!(declares(B::NEEDS, Need::TenantKeys), "founds a tenant: add Need::TenantKeys to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Seal), "opens records: add Need::Seal to NEEDS") }

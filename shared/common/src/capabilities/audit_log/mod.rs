@@ -1,14 +1,14 @@
-//! A tenant's sealed log: how its items lie in the ledger table, its segments in the audit bucket, and who may do what with
-//! it. What a segment is and how logs are verified is `ledger`'s; when to do what is the audit domain's.
+//! A tenant's sealed log: its items in the ledger table, its segments in the audit bucket, and the operations on it. `ledger`
+//! defines segments and verification; the audit domain decides when to do which step.
 //!
-//! | Partition | Sort | What |
+//! | Partition | Sort | Content |
 //! |---|---|---|
-//! | `AUDIT` | `<event>` | an event that is not sealed yet |
-//! | `HEAD` | `HEAD` | where the log ends, the last segment, and whether what it sealed is still to be deleted |
+//! | `AUDIT` | `<event>` | an unsealed event |
+//! | `HEAD` | `HEAD` | the end of the log, the last segment, and whether its unsealed items are still to be deleted |
 //! | `SEGMENTS` | `SEGMENT#<sequence of its first event in twelve digits>` | a segment: its object's version, its hash |
-//! | `CHECKPOINTS` | `CHECKPOINT#<size in twelve digits>` | a signed checkpoint, and the head that it is of |
-//! | `SIGNING` | `SIGNING` | of which size a checkpoint was begun last: whoever signs finishes that one before another |
-//! | `FINDINGS` | `<reason>#<place>` | when tampering was last alarmed; nothing of it once it is resolved |
+//! | `CHECKPOINTS` | `CHECKPOINT#<size in twelve digits>` | a signed checkpoint, and its head |
+//! | `SIGNING` | `SIGNING` | the size of the last begun checkpoint: a signer completes that one before another |
+//! | `FINDINGS` | `<reason>#<place>` | the time of the finding's last alarm; removed when it is resolved |
 //!
 //! The objects are `segments/<tenant>/<first sequence>.jsonl` and `checkpoints/<tenant>/<size>.txt`.
 
@@ -40,7 +40,7 @@ const HEAD: &str = "HEAD";
 const SEGMENTS: &str = "SEGMENTS";
 const CHECKPOINTS: &str = "CHECKPOINTS";
 const SIGNING: &str = "SIGNING";
-/// Longest note of ours, in bytes, and then some.
+/// A limit above the longest note of ours, in bytes.
 const NOTE_MAX: usize = 4096;
 
 /// Reads one tenant's log.
@@ -53,7 +53,7 @@ pub struct AuditLog<'a> {
     correlation_id: &'a CorrelationId,
 }
 
-/// Which end a list begins at.
+/// The end at which a list begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     Oldest,
@@ -64,7 +64,7 @@ pub enum Direction {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewerNotes {
     pub found: Vec<(u64, ObjectVersion)>,
-    /// Whether there are more than these.
+    /// Whether there are more.
     pub more: bool,
 }
 
@@ -76,10 +76,10 @@ impl<'a, E: Endpoint> Permit<'a, E> {
         AuditLog { deps, tenant: *tenant, now: *now, deadline: *deadline, correlation_id }
     }
 
-    /// A cursor of the list `name` that goes on at `sequence`.
+    /// A cursor of the list `name` that continues at `sequence`.
     ///
     /// # Errors
-    /// 503 where the tenant's search key is not in memory and KMS does not answer.
+    /// 503 if the tenant's search key is not in memory and KMS does not answer.
     pub async fn audit_cursor(&self, name: &str, sequence: u64) -> Result<String> {
         const { assert!(declares(E::NEEDS, Need::Search), "seals cursors: add Need::Search to NEEDS") }
         let Context { deps, tenant, .. } = self.inner.context;
@@ -87,7 +87,7 @@ impl<'a, E: Endpoint> Permit<'a, E> {
         deps.keyring.of(*tenant).seal_cursor(&position, &Query::partition(Table::Ledger, name)).await
     }
 
-    /// Where the list `name` goes on, by a cursor of it.
+    /// The position of a cursor of the list `name`.
     ///
     /// # Errors
     /// 422 `invalid_cursor`; 503 as [`audit_cursor`](Self::audit_cursor).
@@ -101,17 +101,17 @@ impl<'a, E: Endpoint> Permit<'a, E> {
 }
 
 impl<'a, B: Background> Delivery<'a, B> {
-    /// The tenant's sealed log, to look at.
+    /// The tenant's sealed log, for reading.
     pub fn audit_log(&self) -> AuditLog<'a> {
         const { assert!(declares(B::NEEDS, Need::ReadLog), "reads the sealed log: add Need::ReadLog to NEEDS") }
         self.log_of_tenant()
     }
-    /// The tenant's log, to seal what is not sealed yet.
+    /// The tenant's log, for sealing.
     pub fn audit_sealer(&self) -> AuditSealer<'a> {
         const { assert!(declares(B::NEEDS, Need::SealLog), "seals the log: add Need::SealLog to NEEDS") }
         AuditSealer(self.log_of_tenant())
     }
-    /// The tenant's log, to sign what is sealed.
+    /// The tenant's log, for signing.
     pub fn audit_signer(&self) -> AuditSigner<'a> {
         const { assert!(declares(B::NEEDS, Need::SignLog), "signs the log: add Need::SignLog to NEEDS") }
         AuditSigner(self.log_of_tenant())
@@ -131,8 +131,8 @@ impl<'a> AuditLog<'a> {
         self.now
     }
 
-    /// Whether a segment that a checkpoint of this time covers may have been deleted by the bucket's lifecycle. A day is allowed for:
-    /// what was written before midnight may be signed after it.
+    /// Whether the bucket's lifecycle may have deleted a segment that a checkpoint of this time covers. It allows for a day,
+    /// because a segment that was written before midnight may be signed after it.
     pub fn may_have_expired(&self, signed_at: Timestamp) -> bool {
         const SIGNED_LATE: Duration = Duration::from_secs(24 * 60 * 60);
         let expiry = self.deps.config().audit_expiry;
@@ -156,10 +156,10 @@ impl<'a> AuditLog<'a> {
         Word::clean(&self.tenant.to_string())
     }
 
-    /// Where the log ends, read consistently; an empty head where nothing is sealed yet.
+    /// The end of the log, read consistently; an empty head if nothing is sealed yet.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn head(&self) -> Result<LogHead> {
         match self.deps.db.get(self.tenant, Table::Ledger, &head_key()).await? {
             Some(row) => LogHead::from_row(&row),
@@ -167,10 +167,10 @@ impl<'a> AuditLog<'a> {
         }
     }
 
-    /// The segments whose first event has sequence `from` or more (or less, newest first), `most` at most.
+    /// The segments whose first event has sequence `from` or more (or less, for newest first), at most `most`.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn segments(&self, from: u64, direction: Direction, most: u32) -> Result<Vec<SegmentEntry>> {
         let query = Query::partition(Table::Ledger, SEGMENTS).limit(most);
         let query = match direction {
@@ -184,16 +184,16 @@ impl<'a> AuditLog<'a> {
     /// The segment whose first event has sequence `first`.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn segment(&self, first: u64) -> Result<Option<SegmentEntry>> {
         let row = self.deps.db.get(self.tenant, Table::Ledger, &segment_key(first)).await?;
         row.as_ref().map(SegmentEntry::from_row).transpose()
     }
 
-    /// The bytes of a segment's object, in one version or in its newest, with the version that they are of.
+    /// The bytes of a segment's object in one version, or in its newest one, and that version.
     ///
     /// # Errors
-    /// 503 where S3 does not answer.
+    /// 503 if S3 does not answer.
     pub async fn read(&self, first: u64, version: Option<&ObjectVersion>) -> Result<Option<(ObjectVersion, Vec<u8>)>> {
         let object = self.objects()?.get(self.tenant, &object_key(&self.name(), first), version, Segment::MAX_LEN).await?;
         Ok(object.map(|object| (object.version, object.bytes)))
@@ -202,7 +202,7 @@ impl<'a> AuditLog<'a> {
     /// The newest checkpoint of `size` or less.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn checkpoint_up_to(&self, size: u64) -> Result<Option<StoredCheckpoint>> {
         let query = Query::partition(Table::Ledger, CHECKPOINTS).between(checkpoint_sort(0), checkpoint_sort(size));
         self.one_checkpoint(&query.newest_first().limit(1)).await
@@ -211,14 +211,14 @@ impl<'a> AuditLog<'a> {
     /// The oldest checkpoint of more than `size`.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn checkpoint_after(&self, size: u64) -> Result<Option<StoredCheckpoint>> {
         let query = Query::partition(Table::Ledger, CHECKPOINTS).between(checkpoint_sort(size + 1), checkpoint_sort(LAST));
         self.one_checkpoint(&query.limit(1)).await
     }
 
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn last_checkpoint(&self) -> Result<Option<StoredCheckpoint>> {
         self.checkpoint_up_to(LAST).await
     }
@@ -228,20 +228,20 @@ impl<'a> AuditLog<'a> {
         page.rows.first().map(StoredCheckpoint::from_row).transpose()
     }
 
-    /// The note that the bucket holds for a checkpoint of `size`.
+    /// The note in the bucket for a checkpoint of `size`.
     ///
     /// # Errors
-    /// 503 where S3 does not answer.
+    /// 503 if S3 does not answer.
     pub async fn kept_checkpoint(&self, size: u64, version: Option<&ObjectVersion>) -> Result<Option<(ObjectVersion, Vec<u8>)>> {
         let object = self.objects()?.get(self.tenant, &checkpoint_key(self.tenant, size), version, NOTE_MAX).await?;
         Ok(object.map(|object| (object.version, object.bytes)))
     }
 
-    /// What the bucket holds of checkpoints of more than `size` events: of each version of each note, the size that its key says.
-    /// The table can be emptied, and a newer version can be put over a note; what is listed here can be neither.
+    /// The bucket's checkpoints of more than `size` events: each version of each note, with the size in its key. An attacker can
+    /// empty the table and put a newer version over a note, but cannot change this list.
     ///
     /// # Errors
-    /// 503 where S3 does not answer.
+    /// 503 if S3 does not answer.
     pub async fn notes_after(&self, size: u64) -> Result<NewerNotes> {
         let (prefix, after) = (checkpoint_folder(self.tenant), checkpoint_key(self.tenant, size));
         let versions = self.objects()?.versions_after(self.tenant, &prefix, &after).await?;
@@ -252,48 +252,48 @@ impl<'a> AuditLog<'a> {
         Ok(NewerNotes { found: versions.found.into_iter().filter_map(of_size).collect(), more: versions.more })
     }
 
-    /// What a note says, where it is signed as a checkpoint of this log.
+    /// The checkpoint of a note, if it is signed as a checkpoint of this log.
     ///
     /// # Errors
-    /// 503 where KMS does not answer.
+    /// 503 if KMS does not answer.
     pub async fn said_by(&self, note: &[u8]) -> Result<Option<Checkpoint>> {
         let (key, origin) = (self.verifier_key().await?, self.origin()?);
         Ok(Signed::parse(note).ok().and_then(|note| note.verify(&[key], &origin).ok()))
     }
 
-    /// Which log it is, as its checkpoints name it.
+    /// The origin of this log in its checkpoints.
     ///
     /// # Errors
-    /// Internal, for a deployment whose name no origin may have.
+    /// Internal, for a deployment whose name cannot be part of an origin.
     pub fn origin(&self) -> Result<Origin> {
         Origin::new(self.deps.config.deployment.clone(), self.name()).map_err(|_| Error::internal("origin"))
     }
 
-    /// The public half of what signs checkpoints, under this log's name.
+    /// The public key of the checkpoints, with this log's name.
     ///
     /// # Errors
-    /// 503 where KMS does not answer.
+    /// 503 if KMS does not answer.
     pub async fn verifier_key(&self) -> Result<VerifierKey> {
         self.key()?.verifier(self.origin()?.to_string()).await
     }
 
-    /// What a stored checkpoint says, if its signature, its origin and its head fit together.
+    /// The checkpoint of a stored one, if its signature, its origin and its head match.
     ///
     /// # Errors
-    /// 503 where KMS does not answer.
+    /// 503 if KMS does not answer.
     pub async fn verified(&self, stored: &StoredCheckpoint) -> Result<Option<Checkpoint>> {
         let said = self.said_by(stored.note.as_bytes()).await?;
         Ok(said.filter(|said| (said.size, said.root) == (stored.head.size(), stored.head.root())))
     }
 
-    /// When the oldest event happened that is not sealed yet; of one that is counted, when its minute began.
+    /// The time of the oldest unsealed event; for a counted event, the beginning of its minute.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn unsealed_since(&self) -> Result<Option<Timestamp>> {
         let query = Query::partition(Table::Ledger, crate::audit::event::UNSEALED).limit(1);
         let page = self.deps.db.query(self.tenant, &query, None).await?;
-        // By its id, which an item has even where it is no event.
+        // The time is that of its id, which also an unreadable item has.
         let at = |row: &Row| {
             let made = row.parse::<EventId>("sk")?.uuid().get_timestamp().ok_or(Error::internal("event id"))?.to_unix();
             let millis = i64::try_from(made.0 * 1000 + u64::from(made.1) / 1_000_000).map_err(|_| Error::internal("event id"))?;
@@ -303,12 +303,12 @@ impl<'a> AuditLog<'a> {
     }
 }
 
-/// Whether a function has to do with the sealed log.
+/// Whether a function uses the sealed log.
 pub(crate) const fn declared(needs: &[Need]) -> bool {
     declares(needs, Need::ReadLog) || declares(needs, Need::SealLog) || declares(needs, Need::SignLog)
 }
 
-/// Past every sequence that a key can hold.
+/// Above every sequence that a key can have.
 const LAST: u64 = 999_999_999_999;
 
 fn head_key() -> Key {

@@ -1,4 +1,4 @@
-//! What the signer may do: sign a checkpoint by the deployment's key, and keep it.
+//! The operations of the signer: sign a checkpoint with the deployment's key, and store it.
 
 use super::{AuditLog, StoredCheckpoint, checkpoint_key, signing_key};
 use crate::{
@@ -28,7 +28,7 @@ impl<'a> Deref for AuditSigner<'a> {
     }
 }
 
-/// Of which size a checkpoint was begun last, as it was read.
+/// The size of the last begun checkpoint, as it was read.
 #[derive(Clone, Copy, Debug)]
 pub struct Begun(Option<i64>);
 
@@ -39,20 +39,20 @@ impl Begun {
 }
 
 impl AuditSigner<'_> {
-    /// Of which size a checkpoint was begun last. Read before the head, it is never beyond that.
+    /// The size of the last begun checkpoint. If it is read before the head, it never exceeds the head.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn begun(&self) -> Result<Begun> {
         let row = self.deps.db.get(self.tenant, Table::Ledger, &signing_key()).await?;
         Ok(Begun(row.and_then(|row| row.maybe_number("size"))))
     }
 
-    /// Begins a checkpoint of `size`, where none was begun since `before` was read. Whoever reads `before` and finds that size not
-    /// noted yet finishes that one instead: so all notes that are not in the table are of one size.
+    /// Begins a checkpoint of `size`, if none was begun since `before` was read. A signer that finds a begun size without a row
+    /// in the table completes that one instead, so that all notes without a row have one size.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer; it may then be begun.
+    /// 503 if DynamoDB does not answer; it may have begun then.
     pub async fn begin(&self, size: u64, Begun(before): Begun) -> Result<bool> {
         let unmoved = before.map_or(Condition::Missing("size"), |before| Condition::NumberIs("size", before));
         let size = i64::try_from(size).map_err(|_| Error::internal("size"))?;
@@ -60,10 +60,10 @@ impl AuditSigner<'_> {
         self.deps.db.edit(self.tenant, Table::Ledger, &edit).await
     }
 
-    /// Signs what `head` says of the log. Whoever asks has re-read the log and come to this head.
+    /// Signs a checkpoint of `head`. The caller must have read the log again and reached this head.
     ///
     /// # Errors
-    /// 503 where KMS does not answer.
+    /// 503 if KMS does not answer.
     pub async fn sign(&self, head: &Head) -> Result<Signed> {
         let checkpoint = Checkpoint { origin: self.origin()?, size: head.size(), root: head.root() };
         let unsigned = Unsigned::new(&checkpoint, self.verifier_key().await?).map_err(|_| Error::internal("checkpoint"))?;
@@ -71,11 +71,11 @@ impl AuditSigner<'_> {
         unsigned.sign(&signature).map_err(|_| Error::internal("signature"))
     }
 
-    /// Keeps a signed checkpoint: in the bucket, locked, and then in the table. Answers what the bucket holds for that size
-    /// where that is another note, and keeps nothing.
+    /// Stores a signed checkpoint: in the bucket, locked, and then in the table. If the bucket has another note for that size, it
+    /// returns that note and stores nothing.
     ///
     /// # Errors
-    /// 503 where S3 or DynamoDB do not answer; it may then be in the bucket, or in both.
+    /// 503 if S3 or DynamoDB do not answer; it may be in the bucket, or in both, then.
     pub async fn keep(&self, signed: &Signed, head: &Head) -> Result<Option<Vec<u8>>> {
         let note = signed.to_string();
         let key = checkpoint_key(self.tenant, head.size());
@@ -83,7 +83,7 @@ impl AuditSigner<'_> {
         let version = match self.objects()?.create(self.tenant, &key, "text/plain; charset=utf-8", bytes).await? {
             Created::Done(version) => version,
             Created::Exists => match self.kept_checkpoint(head.size(), None).await? {
-                // An earlier run got no further than here: the signature of one text is one.
+                // An earlier run was interrupted here. The signature of a text is always the same.
                 Some((version, bytes)) if bytes == note.as_bytes() => version,
                 Some((_, other)) => return Ok(Some(other)),
                 None => return Err(Error::Unavailable { service: "s3", cause: Cause::code("neither there nor not") }),
@@ -92,15 +92,15 @@ impl AuditSigner<'_> {
         self.store(&StoredCheckpoint { note, head: head.clone(), signed_at: self.now, version }).await.map(|()| None)
     }
 
-    /// Notes in the table a checkpoint that is in the bucket, unless the table has one of its size.
+    /// Stores the table's row for a checkpoint in the bucket, unless the table has one of its size.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer; it may then be noted.
+    /// 503 if DynamoDB does not answer; it may be stored then.
     pub async fn store(&self, checkpoint: &StoredCheckpoint) -> Result<()> {
         let op = Op::Put { table: Table::Ledger, item: checkpoint.to_item()?, condition: Some(Condition::Absent) };
         let token = crate::base::Uuid::from_bytes(crate::base::random::bytes()).to_string();
         match self.deps.db.commit(&[(self.tenant, op)], &token, self.deadline).await {
-            // Another run stored the same.
+            // Another run stored the same row.
             Ok(()) | Err(Refused::Condition { .. }) => Ok(()),
             Err(Refused::Error(error)) => Err(error),
         }
