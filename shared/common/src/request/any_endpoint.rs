@@ -1,4 +1,4 @@
-//! An endpoint with its type forgotten, and the lists of them.
+//! Endpoints with their types erased, and the lists of them.
 
 use crate::{
     aws::acting::as_function,
@@ -31,7 +31,7 @@ type Read = fn(&Request) -> Result<()>;
 
 type Describe = fn(&mut SchemaGenerator) -> (InputSchema, Schema);
 
-/// An endpoint with its type forgotten, for lists of them.
+/// An endpoint with its type erased, for lists.
 #[derive(Clone, Copy, Debug)]
 pub struct AnyEndpoint {
     pub domain: &'static str,
@@ -41,9 +41,9 @@ pub struct AnyEndpoint {
     pub kind: Kind,
     pub route: Route,
     pub action: Option<Action>,
-    /// Cedar's type of what it acts on.
+    /// Cedar's type of its resource.
     pub resource: Option<&'static str>,
-    /// The action by which an existing target is seen, where the target is an item.
+    /// The action that shows an existing target, if the target is an item.
     pub view: Option<Action>,
     pub data: Data,
     pub needs: &'static [Need],
@@ -141,15 +141,15 @@ impl AnyEndpoint {
         any
     }
 
-    /// Serves API Gateway's event.
+    /// Handles API Gateway's event.
     pub async fn serve(&self, deps: &Deps, event: ApiGatewayProxyRequest) -> ApiGatewayProxyResponse {
         as_function(self.name, (self.serve)(deps, Request::from_event(event, None, self.body_limit))).await.into_event()
     }
 
-    /// Reads an event's input, and does nothing with it.
+    /// Parses an event's input and discards it.
     ///
     /// # Errors
-    /// As [`Input::parse`].
+    /// Like [`Input::parse`].
     pub fn read(&self, event: ApiGatewayProxyRequest) -> Result<()> {
         (self.read)(&Request::from_event(event, None, self.body_limit))
     }
@@ -160,12 +160,12 @@ impl AnyEndpoint {
     }
 }
 
-/// Declares a domain's endpoints, `kind module::Type`: one module each, and the list of them all.
+/// Declares a domain's endpoints, `kind module::Type`: one module each, and the list of all.
 #[macro_export]
 macro_rules! endpoints {
     ($($kind:ident $module:ident::$Type:ident),* $(,)?) => {
         $(mod $module; pub use $module::$Type;)*
-        /// Every endpoint of this domain. Only tools and tests read it: a function's binary names one type.
+        /// Every endpoint of this domain. Only tools and tests read it: a function's binary contains one endpoint.
         pub const ALL: &[$crate::request::AnyEndpoint] = &[$($crate::request::AnyEndpoint::$kind::<$Type>(env!("CARGO_PKG_NAME"), stringify!($Type))),*];
     };
 }

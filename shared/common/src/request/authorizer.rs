@@ -1,5 +1,5 @@
-//! API Gateway's REQUEST authorizer. Its answer is cached per token, so it allows every route and carries ids and the
-//! token's end, nothing that could go stale: what may be done is decided behind it, each time anew.
+//! API Gateway's REQUEST authorizer. Its answer is cached for each token, so it allows every route and contains only ids and the
+//! token's end, which cannot become stale. The permissions are checked afterwards, for each request.
 
 pub use crate::base::error::TokenRefused;
 use crate::{
@@ -27,13 +27,13 @@ use aws_lambda_events::iam::{IamPolicyEffect, IamPolicyStatement};
 use serde_json::{Map, Value};
 use std::{fmt, future::Future};
 
-/// Verifies a bearer token, whatever kind it is.
+/// Verifies a bearer token of any kind.
 pub trait Authorizer: Sized + Send + Sync + 'static {
     fn new(config: &Config, aws: &Aws) -> Self;
     fn verify(&self, token: &str, now: Timestamp) -> impl Future<Output = Result<VerifiedToken, TokenRefused>> + Send;
 }
 
-/// What a good token says.
+/// The content of a valid token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VerifiedToken {
     pub user: UserId,
@@ -41,7 +41,7 @@ pub struct VerifiedToken {
     pub expires_at: Timestamp,
 }
 
-/// What API Gateway is told instead of a policy.
+/// The error for API Gateway instead of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     Unauthorized,
@@ -58,8 +58,8 @@ impl fmt::Display for Refused {
 }
 
 /// # Errors
-/// [`Refused::Unauthorized`] for whatever is not a good token of a member; [`Refused::Unavailable`] where that cannot be told,
-/// or a refusal cannot be put on record.
+/// [`Refused::Unauthorized`] for everything except a valid token of a member; [`Refused::Unavailable`] if that cannot be
+/// verified, or if a refusal cannot be audited.
 pub async fn authorize<A: Authorizer>(
     deps: &Deps,
     authorizer: &A,
@@ -81,7 +81,7 @@ async fn answer<A: Authorizer>(
     line.set("correlation_id", correlation_id.clone());
     line.set("timestamp", now);
 
-    // A socket opens with a ticket, everything else with a token; and neither is good for the other.
+    // A socket needs a ticket, everything else a token, and neither is accepted in place of the other.
     let outcome = if headers.one_credential().is_err() {
         Err(TokenRefused::Because(AuthFailure::RepeatedCredentials.code()))
     } else if opens_socket(&event) {
@@ -137,12 +137,12 @@ async fn answer<A: Authorizer>(
     answer
 }
 
-/// Whether a client shakes hands: `arn:aws:execute-api:<region>:<account>:<api>/<stage>/$connect`.
+/// Whether the request opens a socket: `arn:aws:execute-api:<region>:<account>:<api>/<stage>/$connect`.
 fn opens_socket(event: &ApiGatewayCustomAuthorizerRequestTypeRequest) -> bool {
     event.method_arn.as_deref().is_some_and(|arn| arn.splitn(3, '/').nth(2) == Some(SocketRoute::Connect.key()))
 }
 
-/// The one ticket that a client shows.
+/// The one ticket of the request.
 fn ticket_of(event: &ApiGatewayCustomAuthorizerRequestTypeRequest) -> Result<&str, TokenRefused> {
     let last = event.query_string_parameters.first("ticket");
     let mut all = event.multi_value_query_string_parameters.all("ticket").unwrap_or_default();
@@ -176,7 +176,7 @@ async fn identify<A: Authorizer>(
         return Ok(identity);
     }
     let VerifiedToken { user, session, expires_at } = authorizer.verify(token, now).await?;
-    // The tenant is the directory's to say; whatever a token claims of it is not read.
+    // The directory determines the tenant; a token's claims about it are not read.
     let tenant = membership::tenant_of(&deps.db, user).await.map_err(refused)?;
     Ok(Identity { tenant, user, session, expires_at })
 }

@@ -19,12 +19,12 @@ use crate::{
     },
 };
 
-/// What a caller is told when somebody else was faster.
+/// The error for a caller whose concurrent request was slower.
 const CHANGED: &str = "the item has just been changed by somebody else";
 
 pub(crate) enum Committed {
     Done,
-    /// The idempotency key had been used: what stands there.
+    /// The idempotency key was used before, with this record.
     Twin(Row),
 }
 
@@ -40,15 +40,16 @@ pub(crate) async fn changes(
     let Effects { changes, elsewhere, .. } = effects;
     let changed = changes.changed.clone();
     let (mut events, mut endings) = (Vec::new(), Vec::new());
-    // A transaction may name an item once: the caller's own membership is checked below, more strictly, unless it changes here,
-    // under the same condition. What it was changed from may be what it had become since the session was touched.
+    // A transaction may name an item only once. The caller's own membership is checked below, more strictly, unless this request
+    // changes it; then the change has the same condition. The membership may have changed since the session copied it, so its
+    // version is checked.
     let as_copied = membership::unchanged(principal.membership_version);
     let mut own_changes = false;
     for (at, changes) in [(*tenant, changes)].into_iter().chain(elsewhere) {
         for (op, or) in changes.ops {
             let own = at == principal.tenant() && op.table() == Table::Records && op.key() == &own_membership;
             match op {
-                // A key is no person, so what wants its own member to be one never holds.
+                // An API key is not a person, so a check that its own member is one always fails.
                 Op::Check { .. } if own && principal.kind() == SessionKind::ApiKey => return Err(or),
                 Op::Check { .. } if own => {}
                 op if own => {
@@ -76,7 +77,7 @@ pub(crate) async fn changes(
         session_end::end(&mut unit, at, endings, &event)?;
     }
     if *tenant != principal.tenant() {
-        // About a tenant, by the platform: on record in both logs.
+        // A platform request about a tenant is audited in both logs.
         let own = crate::audit::event::Record { tenant: principal.tenant(), ..event };
         unit.push(principal.tenant(), own.op()?, Error::internal("audit event exists"));
     }
@@ -111,10 +112,10 @@ pub(crate) async fn changes(
     }
 }
 
-/// Operations, each with its tenant and the error that its failed condition means.
+/// Operations, each with its tenant and the error for its failed condition.
 type Ops = Vec<(TenantId, Op, Error)>;
 
-/// What a public endpoint has to write, with its event.
+/// Writes the changes of a public endpoint, with its event.
 pub(crate) async fn public(
     deps: &Deps,
     story: &mut Story,
@@ -147,7 +148,7 @@ pub(crate) async fn counted(deps: &Deps, story: &mut Story, trace: &Trace, reque
     Ok(())
 }
 
-/// Writes the event of a request that changes nothing. Its answer leaves afterwards.
+/// Writes the event of a request without changes. Its answer is returned afterwards.
 pub(crate) async fn write_event(
     context: &Context<'_>,
     story: &mut Story,

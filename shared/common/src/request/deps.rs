@@ -1,4 +1,4 @@
-//! What requests share: made once, in init.
+//! The objects that requests share, created once at start.
 
 use crate::{
     aws::{
@@ -27,7 +27,7 @@ pub struct Deps {
     pub(crate) resilience: Arc<Resilience>,
 }
 
-/// What background work stands on besides the tables. A function links the clients that it declares, and no others.
+/// The clients for background work, besides the tables. A function contains only the clients that it declares.
 #[derive(Debug, Default)]
 pub(crate) struct Services {
     pub(crate) mailer: Option<Arc<Mailer>>,

@@ -1,9 +1,9 @@
-//! Request headers that have one value, and the only way to read a request's headers.
+//! Request headers with a single value, and the only access to a request's headers.
 //!
-//! Two readers of a repeated header may see two different requests: API Gateway looks an authorizer's answer up by one value of
-//! `Authorization` and hands the function all of them. So a header of [`Header`] that a request has twice is refused, whatever
-//! its values are, and no value of it is ever read. A request has a header twice where API Gateway's `multiValueHeaders` hold two
-//! values, under one spelling of its name or several, or where `headers` hold a value that `multiValueHeaders` lack.
+//! Two readers of a repeated header may see two different requests: API Gateway caches an authorizer's answer by one value of
+//! `Authorization` and passes all values to the function. So a repeated header of [`Header`] is refused, for any values, and none
+//! of its values is read. A header is repeated if API Gateway's `multiValueHeaders` contain two values, under one or several
+//! spellings of its name, or if `headers` contain a value that `multiValueHeaders` lack.
 
 use crate::{
     base::{Error, Result, error::AuthFailure},
@@ -14,8 +14,8 @@ use http::{HeaderMap, HeaderValue};
 pub(crate) const INVALID_KEY: Error =
     Error::bad_request("invalid_idempotency_key", "`Idempotency-Key` must be 1 to 255 printable ASCII characters, once");
 
-/// The headers that are read here, or that say how a request is read. None of them is a list (RFC 9110), except `If-Match`, of
-/// which one version is taken.
+/// The headers that are read here, or that determine how a request is read. None of them is a list (RFC 9110) except `If-Match`,
+/// of which only a single version is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Header {
     Authorization,
@@ -59,7 +59,7 @@ impl Header {
         }
     }
 
-    /// The answer to a request that has this header twice.
+    /// The error for a request with this header twice.
     const fn repeated(self) -> Error {
         let detail = match self {
             Self::Authorization => return Error::Unauthenticated(AuthFailure::RepeatedCredentials),
@@ -82,7 +82,7 @@ impl Header {
 pub(crate) struct Headers(HeaderMap);
 
 impl Headers {
-    /// Out of an event's `headers`, which hold the last value of each name, and its `multiValueHeaders`, which hold all.
+    /// Combines an event's `headers`, which contain the last value of each name, and its `multiValueHeaders`, which contain all.
     pub(crate) fn of(last: &HeaderMap, mut all: HeaderMap) -> Self {
         for (name, value) in last {
             if !all.get_all(name).iter().any(|known| known == value) {
@@ -92,25 +92,25 @@ impl Headers {
         Self(all)
     }
 
-    /// A header's value, where the request has it once.
+    /// A header's value, if the request has it exactly once.
     pub(crate) fn value(&self, header: Header) -> Option<&HeaderValue> {
         let mut values = self.0.get_all(header.name()).iter();
         values.next().filter(|_| values.next().is_none())
     }
 
-    /// The same, where it is text.
+    /// Like `value`, if it is text.
     pub(crate) fn text(&self, header: Header) -> Option<&str> {
         self.value(header)?.to_str().ok().map(str::trim)
     }
 
     /// # Errors
-    /// 401 where there are two credentials.
+    /// 401 if there are two credentials.
     pub(crate) fn one_credential(&self) -> Result<()> {
         self.once(Header::Authorization)
     }
 
     /// # Errors
-    /// 401 where there are two credentials, 400 where another header of [`Header`] stands twice.
+    /// 401 if there are two credentials, 400 if another header of [`Header`] is repeated.
     pub(crate) fn one_of_each(&self) -> Result<()> {
         Header::ALL.into_iter().try_for_each(|header| self.once(header))
     }

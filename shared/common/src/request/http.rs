@@ -1,4 +1,4 @@
-//! A request and an answer, as the pipeline sees them: API Gateway's REST proxy event with its surprises taken out.
+//! Requests and answers as the pipeline uses them: API Gateway's REST proxy event in a normalised form.
 
 use crate::{
     base::{Error, Result, budget, telemetry::CorrelationId},
@@ -10,7 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The largest body that is read where an endpoint does not say otherwise. API Gateway passes 10 MB, and Lambda takes an event of 6 MB.
+/// The largest accepted body, unless the endpoint sets another limit. API Gateway passes 10 MB, and Lambda accepts an event of 6
+/// MB.
 pub const BODY_LIMIT: usize = 256 * 1024;
 
 /// One request.
@@ -23,13 +24,13 @@ pub struct Request {
     pub(crate) body: Result<Vec<u8>>,
     pub(crate) source_ip: String,
     pub(crate) request_id: String,
-    /// When the function will be stopped.
+    /// The time at which the function will be stopped.
     pub(crate) deadline: Option<crate::base::Timestamp>,
     authorizer: BTreeMap<String, String>,
 }
 
 impl Request {
-    /// The request that an event is. A body of more than `limit` bytes is not read.
+    /// The request of an event. A body of more than `limit` bytes is not decoded.
     pub fn from_event(event: ApiGatewayProxyRequest, deadline: Option<crate::base::Timestamp>, limit: usize) -> Self {
         let mut query = BTreeMap::new();
         let mut repeated_query = false;
@@ -53,7 +54,7 @@ impl Request {
         }
     }
 
-    /// A header's value, where it is there once and is text.
+    /// A header's value, if it occurs once and is text.
     pub(crate) fn header(&self, header: Header) -> Option<&str> {
         self.headers.text(header)
     }
@@ -77,7 +78,7 @@ fn text(value: Value) -> Option<String> {
 fn body(body: Option<String>, is_base64: bool, limit: usize) -> Result<Vec<u8>> {
     let bytes = match body {
         None => Vec::new(),
-        // Four letters carry three bytes: what is too long is not decoded first.
+        // Four letters encode three bytes, so a body that is too long is refused before decoding.
         Some(text) if is_base64 && text.len() / 4 * 3 > limit + 2 => return Err(Error::TooLarge { limit }),
         Some(text) if is_base64 => {
             STANDARD.decode(text).map_err(|_| Error::bad_request("malformed_body", "the body is not base64"))?
@@ -93,7 +94,7 @@ pub(crate) struct Response {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
-    /// Whether the body shows something that is shown once. It is then kept nowhere.
+    /// Whether the body contains a value that is shown once. Such a body is stored nowhere.
     pub issues: bool,
 }
 
@@ -121,7 +122,7 @@ impl Response {
         response
     }
 
-    /// Sets a header. A value that HTTP cannot carry is left out rather than sent broken.
+    /// Sets a header. A value that HTTP does not allow is omitted.
     pub(crate) fn set(&mut self, name: &'static str, value: &str) {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(HeaderName::from_static(name), value);
@@ -139,7 +140,7 @@ impl Response {
     }
 }
 
-/// Headers that every answer carries.
+/// Headers of every answer.
 pub(crate) const SECURITY_HEADERS: [(&str, &str); 7] = [
     ("cache-control", "no-store"),
     ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
@@ -149,6 +150,6 @@ pub(crate) const SECURITY_HEADERS: [(&str, &str); 7] = [
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
 ];
-/// What a page of another origin may read of an answer.
+/// The headers of an answer that a page of another origin may read.
 pub const EXPOSED_HEADERS: &str =
     "ETag, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Correlation-Id, Idempotency-Replayed";

@@ -1,16 +1,16 @@
-//! Idempotency keys: a request that is repeated does nothing twice, and its twin gets the winner's answer.
+//! Idempotency keys: a repeated request has no second effect, and gets the first one's answer.
 //!
-//! The record is committed with the change, so that the two cannot part. Where the endpoint reads a target, the record is
-//! read with it; where it reads none, the commit's own condition finds it, and wins over every other. It holds the answer,
-//! sealed, and lives for 24 hours. An answer that shows a secret is not in it.
+//! The record is committed with the change, so that neither exists without the other. If the endpoint reads a target, the record
+//! is read with it; otherwise the commit's own condition finds it, and takes precedence over every other condition. The record
+//! contains the sealed answer for 24 hours. An answer with a secret is not stored.
 //!
-//! A stored answer is given only to a caller who could get it now. So a repeated request matches its record only if it is the same
-//! request, for the same purpose of use and on the same authority: the kind of session, the roles that hold now, an API key's
-//! bounds, and the version of the membership, which stands for grants, department and whether there is a second factor. The policy
-//! is asked besides, before the record is looked at.
+//! A stored answer is returned only to a caller who could get it now. So a repeated request matches its record only if it is the
+//! same request, for the same purpose of use and with the same authority: the kind of session, the roles that are valid now, an
+//! API key's bounds, and the version of the membership, which covers grants, department and second factor. The policy is
+//! evaluated as well, before the record is used.
 //!
-//! Of an answer that showed a secret there is nothing to give. Whoever asked for it hears that it was issued, on whichever authority they
-//! ask again, if it is the same request for the same purpose.
+//! An answer with a secret cannot be repeated. The repetition gets an error that the secret was issued, with any authority, if it
+//! is the same request for the same purpose.
 
 use crate::{
     base::{Error, Principal, Purpose, Result, Timestamp, digest::hash},
@@ -37,40 +37,40 @@ const ANSWER: FieldNumber = phi::field_number!(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Claim {
     key: Key,
-    /// Of the request and its purpose of use.
+    /// The hash of the request and its purpose of use.
     asked_hash: [u8; 32],
-    /// The same, and its caller's authority.
+    /// The hash of these and of the caller's authority.
     request_hash: [u8; 32],
-    /// The version of the caller's membership. It is no part of the hash, because a request may change it.
+    /// The version of the caller's membership. It is not part of the hash, because a request may change it.
     membership: i64,
-    /// How the caller gets another of what is shown once.
+    /// The way for the caller to get another value that is shown once.
     issued_again: &'static str,
 }
 
-/// For endpoints that do not say how.
+/// For endpoints that do not define it.
 const ISSUED_AGAIN: &str = "the answer was shown once and is not kept: send the request again under another `Idempotency-Key`";
 
-/// What is kept of an answer: what makes a twin's the same.
+/// The stored parts of an answer, which make the repeated answer equal.
 #[derive(Debug, Serialize, Deserialize)]
 struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
     body: String,
-    /// What a twin's audit event says was touched and disclosed.
+    /// The touched and disclosed items, for the audit event of a repetition.
     resources: Vec<(String, String)>,
     disclosed: Vec<String>,
     #[serde(default)]
     redacted: Vec<String>,
 }
 
-/// The answer's headers that belong to the change, not to the request that asked for it.
+/// The answer's headers that belong to the change and not to the individual request.
 const KEPT: [&str; 3] = ["content-type", "etag", "location"];
 
 impl Claim {
-    /// The claim of a request's `Idempotency-Key`, where it has one.
+    /// The claim of a request's `Idempotency-Key`, if it has one.
     ///
     /// # Errors
-    /// 400 where the key is empty, longer than 255 or not printable ASCII.
+    /// 400 if the key is empty, longer than 255 characters or not printable ASCII.
     pub(crate) fn of<E: Operation>(request: &Request, who: &Principal, purpose: Option<Purpose>) -> Result<Option<Self>> {
         let Some(value) = request.headers.value(Header::IdempotencyKey) else { return Ok(None) };
         let key = value.as_bytes();
@@ -80,7 +80,7 @@ impl Claim {
         let name = hash(&[who.user().to_string().as_bytes(), E::NAME.as_bytes(), key]);
         let path: Vec<_> = request.path.iter().flat_map(|(k, v)| [k.as_bytes(), v.as_bytes()]).collect();
         let body = request.body.as_deref().unwrap_or_default();
-        // None and an empty one are two requests, of which the second is refused.
+        // A missing and an empty `If-Match` are different requests; the second is refused.
         let if_match: Vec<_> = request.headers.value(Header::IfMatch).into_iter().map(http::HeaderValue::as_bytes).collect();
         let mut roles: Vec<_> = who.roles().iter().map(|role| role.as_str()).collect();
         roles.sort_unstable();
@@ -90,7 +90,7 @@ impl Claim {
         let authority =
             [purpose, who.kind.as_str().as_bytes(), &hash(&roles.iter().map(|r| r.as_bytes()).collect::<Vec<_>>()), &bounds];
         let request_hash = hash(&[&authority[..], &path, &if_match, &[body]].concat());
-        // A list for each, so that what one of them lacks is not found in the next.
+        // Each part is hashed separately, so that text cannot move between parts.
         let asked_hash = hash(&[purpose, &hash(&path), &hash(&if_match), body]);
         let (membership, issued_again) = (who.membership_version, E::ISSUED_AGAIN.unwrap_or(ISSUED_AGAIN));
         Ok(Some(Self { key: named(&name), asked_hash, request_hash, membership, issued_again }))
@@ -111,13 +111,13 @@ impl Claim {
     pub(crate) fn membership(&self) -> i64 {
         self.membership
     }
-    /// When a record that is written now may be forgotten.
+    /// The expiry of a record that is written now.
     pub(crate) fn until(&self, now: Timestamp) -> Timestamp {
         now.plus(LIVES)
     }
 
-    /// The operation that stores the answer. It must be the commit's last. `changes_membership` says that the caller's own
-    /// membership has its next version then.
+    /// The operation that stores the answer. It must be the commit's last. `changes_membership` means that the commit increases
+    /// the version of the caller's own membership.
     pub(crate) async fn store(&self, context: &Context<'_>, response: &Response, changes_membership: bool) -> Result<Op> {
         let now = context.now;
         let item = Item::new(self.key.clone())
@@ -125,7 +125,7 @@ impl Claim {
             .number("membership", self.membership)
             .number("membership_after", self.membership + i64::from(changes_membership))
             .number("expires_at", self.until(now).as_secs());
-        // What is shown once is kept nowhere: that there was an answer is all that is said of it.
+        // A value that is shown once is not stored; the record only shows that there was an answer.
         let item = if response.issues {
             item.bytes("asked_hash", self.asked_hash)
         } else {
@@ -149,26 +149,26 @@ impl Claim {
         deps.keyring.of(tenant).seal_bytes(TABLE, self.key.place(), ANSWER, &bytes).await
     }
 
-    /// Whether `row` is of this request and authority. A record that says nothing of a membership was written by an older version,
-    /// whose hash did not cover purpose and authority: nobody can tell whether its answer may be given.
+    /// Whether `row` belongs to this request and authority. A record without a membership version was written by an older version
+    /// of the code, whose hash did not cover purpose and authority, so its answer must not be returned.
     fn is_of(&self, row: &Row) -> Result<bool> {
         let range = row.maybe_number("membership").zip(row.maybe_number("membership_after"));
         let same_membership = range.is_some_and(|(from, to)| (from..=to).contains(&self.membership));
         Ok(same_membership && row.bytes("request_hash")? == self.request_hash)
     }
 
-    /// The answer that `row` holds, if it is this request's and has not expired. The request's trace becomes that of the
-    /// first: whatever this one did is not going to happen.
+    /// The answer in `row`, if it belongs to this request and has not expired. The request's trace becomes that of the first
+    /// request, because this one's own work is discarded.
     ///
     /// # Errors
-    /// 422 `idempotency_mismatch` where the key was used for another request, purpose or authority; 409 `already_issued` where the
-    /// answer showed something that is shown once.
+    /// 422 `idempotency_mismatch` if the key was used for another request, purpose or authority; 409 `already_issued` if the
+    /// answer contained a value that is shown once.
     pub(crate) async fn replay(&self, context: &Context<'_>, row: &Row) -> Result<Option<Response>> {
         let (deps, tenant, now) = (context.deps, context.principal.tenant(), context.now);
         if row.number("expires_at")? < now.as_secs() {
             return Ok(None);
         }
-        // Functions of before did not note what was asked for apart from the authority.
+        // Older versions did not store the hash of the request without the authority.
         let issued = row.maybe_bytes("asked_hash").is_some_and(|asked| asked == self.asked_hash);
         if !issued && !self.is_of(row)? {
             return Err(Error::IdempotencyMismatch);

@@ -5,7 +5,7 @@ use crate::{
     store::Version,
 };
 
-/// What an `If-Match` wants: any version, or one, as `"3"`.
+/// The value of `If-Match`: any version, or one, such as `"3"`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
     Any,
@@ -21,7 +21,7 @@ impl Wanted {
             return Ok(Self::Any);
         }
         let text = text.trim();
-        // RFC 9110 quotes an entity tag; the bare number is taken too, and nothing in between.
+        // RFC 9110 quotes an entity tag. The bare number is accepted too, and no other form.
         let number = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
         plain_number(number).map(|n| Self::Is(Version(n))).ok_or(Self::INVALID)
     }

@@ -1,4 +1,4 @@
-//! A request's life: from the gateway's event to one commit and the answer.
+//! The processing of a request: from the gateway's event to one commit and the answer.
 
 pub(crate) mod any_endpoint;
 pub mod authorizer;

@@ -1,19 +1,19 @@
-//! Before sign-in: what is counted against the network that a request comes from, and against the account that it names.
+//! Limits before sign-in, by the network of a request and by the account that it names.
 //!
-//! A clinic has one address for all its people. So a network's budget counts what is refused, and a success costs it nothing. That alone
-//! would let one who guesses shut out everybody there. Therefore a network whose budget is spent still lets in:
+//! A clinic has one address for all its people. So a network's budget counts refusals, and a success is free. That alone would
+//! let an attacker at the same address lock everybody there out. So a network with a spent budget still admits:
 //!
-//! - whoever shows a secret that nobody guesses: a refresh token, a handle, a mailed token;
+//! - a caller with a secret that cannot be guessed: a refresh token, a handle, a mailed token;
 //! - by password, an e-mail that has signed in from there within thirty days and has had no wrong password within an hour.
 //!
-//! Whoever else says a password there hears 429, right or wrong, account or none, after the same calls to the same services: the account
-//! is not asked about, but a name that nobody has.
+//! Every other sign-in by password from there gets 429, for a right or wrong password and with or without an account, after the
+//! same calls to the same services: a name that nobody has is checked instead of the account.
 //!
-//! | Partition | Sort | What |
+//! | Partition | Sort | Content |
 //! |---|---|---|
-//! | *platform* `LIMIT#failures#ip#<network>` | `LIMIT` | what was refused there |
-//! | *platform* `LIMIT#sign_in_failures#ip#<network>` | `LIMIT` | wrong passwords there |
-//! | *platform* `KNOWN#<network>#<email token>` | `KNOWN` | who has signed in from there, for thirty days |
+//! | *platform* `LIMIT#failures#ip#<network>` | `LIMIT` | the refusals from there |
+//! | *platform* `LIMIT#sign_in_failures#ip#<network>` | `LIMIT` | the wrong passwords from there |
+//! | *platform* `KNOWN#<network>#<email token>` | `KNOWN` | an e-mail that has signed in from there, for thirty days |
 
 use crate::{
     base::{Error, Result, TenantId, Timestamp, budget::Budget, digest::hash, network::network},
@@ -30,29 +30,29 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::{borrow::Cow, collections::HashMap, time::Duration};
 
-/// For so long after it signed in an e-mail is known to a network.
+/// The time for which an e-mail is known to a network after it signed in.
 const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// What a public endpoint counts against the network that it is asked from: an address, or an IPv6 /64.
+/// The requests that a public endpoint counts against the caller's network: an address, or an IPv6 /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PerNetwork {
-    /// Each request. Only where few addresses ask, or where no request can be told to be a wrong one.
+    /// Every request. Only for endpoints that few addresses call, or whose requests cannot be recognised as wrong.
     Requests(RateLimit),
-    /// What is refused for what it shows. A request that shows what is right passes, whatever others behind the same address try;
-    /// unless the endpoint asks at the [`Door`].
+    /// Refused requests. A request with valid credentials passes, whatever others behind the same address send; unless the
+    /// endpoint uses the [`Door`].
     Failures(RateLimit),
 }
 
-/// The name of the network that a request comes from.
+/// The name of the network of a request.
 pub(crate) fn caller(request: &Request) -> String {
     format!("ip#{}", network(&request.source_ip))
 }
 
-/// Where a network's budget of failures stands.
+/// The state of a network's budget of failures.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standing {
     pub(crate) budget: Budget,
-    /// What it is told, where nothing is left.
+    /// The error, if the budget is spent.
     pub(crate) spent: Option<Spent>,
 }
 
@@ -65,14 +65,14 @@ impl Standing {
     }
 }
 
-/// Where `caller`'s budget of failures stands.
+/// The state of `caller`'s budget of failures.
 pub(crate) async fn standing(db: &Db, limit: RateLimit, caller: &str, now: Timestamp) -> Result<Standing> {
     let row = db.get(TenantId::PLATFORM, Table::Ephemera, &rate_limit::key(limit, caller)).await?;
     Ok(Standing::of(limit, &row.unwrap_or_else(|| Row::new(HashMap::new())), now))
 }
 
-/// Counts a failure: what is left, or the refusal where nothing was. Failures that come at once are all counted, up to one budget more:
-/// their network pays for them later.
+/// Counts a failure. Returns the remaining budget, or the refusal if nothing remained. Concurrent failures are all counted, up to
+/// one budget more, so that their network waits longer afterwards.
 pub(crate) async fn failed(db: &Db, limit: RateLimit, caller: &str, now: Timestamp) -> Result<Budget> {
     let key = rate_limit::key(limit, caller);
     let (at, whole) = (rate_limit::micros(now), limit.interval() * i64::from(limit.calls));
@@ -94,7 +94,7 @@ pub(crate) async fn failed(db: &Db, limit: RateLimit, caller: &str, now: Timesta
         };
         let row = match db.update(TenantId::PLATFORM, Table::Ephemera, &key, update).await? {
             Ok(row) => row,
-            // So many that no more are counted.
+            // No more failures are counted above this number.
             Err(Some(row)) if row.maybe_number(limit.attribute()).is_some_and(|tat| tat > at + 2 * whole) => row,
             Err(_) => continue,
         };
@@ -105,16 +105,16 @@ pub(crate) async fn failed(db: &Db, limit: RateLimit, caller: &str, now: Timesta
     Err(rate_limit::raced(limit, None, now))
 }
 
-/// What stands between somebody who names an account and its password.
+/// Protects the password of an account that a caller names.
 #[derive(Debug)]
 pub struct Door {
-    /// What this network is told, where its budget is spent.
+    /// The error for this network, if its budget is spent.
     spent: Option<Spent>,
     lets_in: bool,
 }
 
 impl Door {
-    /// The account that is asked about: for whom the door is shut, one that nobody has.
+    /// The account to check; if this network is refused for it, a name that nobody has.
     pub fn account<'a>(&self, email: &'a str, subject: &'a str) -> (Cow<'a, str>, Cow<'a, str>) {
         if self.lets_in {
             return (email.into(), subject.into());
@@ -123,8 +123,8 @@ impl Door {
         (format!("{decoy}@door.invalid").into(), decoy.into())
     }
 
-    /// What is said to who is refused. Where the network's budget is spent that is the same whatever was wrong, so that it does not tell
-    /// for whom the door is open.
+    /// The error for a refused caller. If the network's budget is spent, it is the same for every reason, so that it does not
+    /// reveal the admitted accounts.
     pub fn refusal(&self, error: Error) -> Error {
         match &self.spent {
             Some(spent) if matches!(error.status(), 401 | 429) => spent.limited(),
@@ -134,7 +134,7 @@ impl Door {
 }
 
 impl<E: PublicEndpoint> Public<'_, E> {
-    /// Whether the account of this e-mail may be asked about from here.
+    /// Whether the account of this e-mail may be checked from this network.
     ///
     /// # Errors
     /// 503.
@@ -146,10 +146,10 @@ impl<E: PublicEndpoint> Public<'_, E> {
         Ok(Door { spent: Some(spent), lets_in: known && quiet })
     }
 
-    /// Notes, with what this request writes, that the e-mail has signed in from here; and gives its account back most of what the try
-    /// took: a right password costs a sixth of a wrong one.
+    /// Records, in this request's transaction, that the e-mail has signed in from this network, and returns most of the try's
+    /// cost to its account: a right password costs a sixth of a wrong one.
     pub async fn came_in(&mut self, limit: RateLimit, subject: &str) {
-        // Where that fails its owner has a try less.
+        // If this fails, the account has one try less.
         let _ = rate_limit::give_back(&self.deps.db, limit, &of_email(subject), self.now).await;
         let item = Item::new(self.known_key(subject)).number("expires_at", self.now.plus(KNOWN_FOR).as_secs());
         let op = Op::Put { table: Table::Ephemera, item, condition: None };

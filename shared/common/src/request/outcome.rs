@@ -1,4 +1,4 @@
-//! What a request has come to know, for its answer's headers, its log line and its audit event, however it ends.
+//! The data that a request collects for its answer's headers, its log line and its audit event, for every kind of end.
 
 use crate::{
     audit::{
@@ -32,16 +32,16 @@ pub(crate) struct Story {
     pub(crate) budget: Option<Budget>,
     pub(crate) decided: Option<Decided>,
     pub(crate) who: Who,
-    /// Whose log its event goes to.
+    /// The tenant whose log gets its event.
     pub(crate) tenant: TenantId,
     pub(crate) purpose: Option<Purpose>,
-    /// Why it was refused, where the answer does not say.
+    /// The reason of the refusal, if the answer does not contain it.
     pub(crate) reason: Option<&'static str>,
-    /// Its event is committed, or written, already.
+    /// Its event is already committed or written.
     pub(crate) recorded: bool,
     pub(crate) audited: bool,
     name: &'static str,
-    /// The caller's, once it is known.
+    /// The caller's limit, once the caller is known.
     pub(crate) limit: RateLimit,
     route: crate::request::Route,
     action: Option<Action>,
@@ -68,12 +68,12 @@ impl Story {
         }
     }
 
-    /// An item of a batch has a record of its own.
+    /// An item of a batch has its own event.
     pub(crate) fn for_item(&self) -> Self {
         Self { recorded: false, reason: None, ..self.clone() }
     }
 
-    /// Whom the authorizer named, before the session has said whether that still holds.
+    /// The caller according to the authorizer, before the session is checked.
     pub(crate) fn claimed(&mut self, identity: &Identity) {
         self.tenant = identity.tenant;
         self.who.kind = Some(ActorType::User);
@@ -81,7 +81,7 @@ impl Story {
         self.who.session = Some(identity.session);
     }
 
-    /// Whom a public endpoint has recognised.
+    /// The caller whom a public endpoint has recognised.
     pub(crate) fn recognise(&mut self, known: &Known, request: &Request) {
         self.tenant = known.tenant;
         self.who = known.who(request, self.now);
@@ -109,8 +109,7 @@ impl Story {
         }
     }
 
-    /// Turns an error into its answer, and puts it on record. A refusal that cannot be recorded is not given: the answer is
-    /// then 503.
+    /// Converts an error to its answer, and audits it. If a refusal cannot be audited, the answer is 503 instead.
     pub(crate) async fn settle(&mut self, deps: &Deps, request: &Request, trace: &Trace, result: Result<Response>) -> Response {
         let error = match result {
             Ok(response) => return response,
@@ -119,7 +118,7 @@ impl Story {
         self.reason = self.reason.or(Some(error.reason()));
         self.log_cause(trace, &error);
         if let Error::RateLimited { budget, .. } = &error {
-            // That of the limit that refuses, which need not be the one that this request has passed before.
+            // The budget of the limit that refused, which may differ from the one that this request has passed before.
             self.budget = Some(*budget);
         }
         let response = Response::problem(&error, &self.correlation_id);
@@ -137,7 +136,7 @@ impl Story {
 
     async fn record_refusal(&self, deps: &Deps, request: &Request, trace: &Trace, status: u16) -> Result<()> {
         let record = trace.with(|traced| {
-            // What was opened did not leave, and what was to change did not.
+            // The opened data was not returned, and the changes were not made.
             traced.disclosed.clear();
             traced.redacted.clear();
             traced.touched.clear();
@@ -152,7 +151,7 @@ impl Story {
         }
     }
 
-    /// What counted events of one minute have in common.
+    /// The common source of counted events within one minute.
     pub(crate) fn source(&self, request: &Request, status: u16) -> String {
         let who = self.who.id.as_deref().unwrap_or_default();
         let from = network(&request.source_ip);
@@ -173,7 +172,7 @@ impl Story {
         });
     }
 
-    /// The answer, with the headers that every answer has, and the line.
+    /// The answer with the headers of every answer, and the log line.
     pub(crate) async fn end(mut self, deps: &Deps, request: &Request, trace: &Trace, result: Result<Response>) -> Response {
         let mut response = self.settle(deps, request, trace, result).await;
         for (name, value) in SECURITY_HEADERS {
@@ -233,7 +232,7 @@ impl Who {
     }
 }
 
-/// Lets the pages of the configured origins, and no others, read the answer.
+/// Allows only pages of the configured origins to read the answer.
 fn allow_origin(deps: &Deps, request: &Request, response: &mut Response) {
     response.set("vary", "Origin");
     let Some(origin) = request.header(Header::Origin) else { return };

@@ -1,4 +1,5 @@
-//! A request's life: session, gate, input, target, policy, handler, ONE commit. In that order, for everyone.
+//! The pipeline: session, tenant profile, input, target, policy, handler, ONE commit. Every request passes these steps in this
+//! order.
 
 use crate::{
     audit::{
@@ -29,13 +30,13 @@ use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
 use std::{marker::PhantomData, panic::AssertUnwindSafe, time::Duration};
 
-/// What a request may take in all, where its function's own end is not known.
+/// The time limit of a request, if the end of its function is unknown.
 const TIME: Duration = Duration::from_secs(9);
-/// How long before a function's end it must have answered.
+/// The time before a function's end at which it must have answered.
 const MARGIN: Duration = Duration::from_millis(500);
-/// The reason on the audit record of a request that was answered as its twin had been.
+/// The reason in the audit event of a request that was answered from an idempotency record.
 const REPLAYED: &str = "idempotent_replay";
-/// How many items of a batch are under way at once.
+/// The number of items of a batch that run concurrently.
 const IN_FLIGHT: usize = 8;
 
 pub(crate) async fn run<E: Endpoint>(deps: &Deps, request: Request) -> Response {
@@ -67,7 +68,7 @@ pub(crate) async fn run_public<E: PublicEndpoint>(deps: &Deps, request: Request)
     story.end(deps, &request, &trace, result).await
 }
 
-/// A panic is an internal error. The process lives on: nothing that outlives a request is left half changed by one.
+/// Converts a panic to an internal error. The process continues: no data that outlives a request can be half changed by a panic.
 pub(crate) async fn unwind<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(Error::internal("panic")))
 }
@@ -107,7 +108,7 @@ async fn attempt_platform<E: PlatformEndpoint>(
             tenant
         }
     };
-    // The scope opens here, on the tenant that the request is about.
+    // The scope opens here, in the tenant of the request.
     let context = Context { tenant, ..context };
     let mut platform = Platform { inner: Work { context: &context, effects: Effects::default() }, of: PhantomData };
     let output = match E::handle(&mut platform, input).await {
@@ -130,12 +131,12 @@ async fn attempt_batch<E: BatchEndpoint>(deps: &Deps, request: &Request, story: 
     let shared: &Story = story;
     let items = futures_util::stream::iter(E::items(input).into_iter().enumerate());
     let results: Vec<_> = items.map(|(i, item)| one_item::<E>(context, shared, i, item)).buffered(IN_FLIGHT).collect().await;
-    // Every item has left its own event.
+    // Every item has written its own event.
     story.recorded = true;
     answer::<E>(&BatchOutput::<E::Done>::of(results)?, &Effects::default())
 }
 
-/// One item: its own trace, audit event, idempotency record and transaction.
+/// One item: it has its own trace, audit event, idempotency record and transaction.
 async fn one_item<E: BatchEndpoint>(context: &Context<'_>, story: &Story, index: usize, item: E::Item) -> ItemResult {
     let trace = Trace::default();
     let claim = context.claim.as_ref().map(|claim| claim.item(index));
@@ -174,7 +175,7 @@ async fn attempt_public<E: PublicEndpoint>(deps: &Deps, request: &Request, story
     }
 }
 
-/// The answer, and whether it was given to somebody who is known, or has shown a secret.
+/// The answer, and whether the caller was recognised or has presented a secret.
 async fn serve_public<E: PublicEndpoint>(
     deps: &Deps,
     request: &Request,
@@ -205,14 +206,14 @@ async fn serve_public<E: PublicEndpoint>(
         endings: Vec::new(),
         of: PhantomData,
     };
-    // On the heap: a sign-in's future is the largest there is.
+    // On the heap, because a sign-in's future is the largest of all.
     let result = Box::pin(E::handle(&mut public, input)).await;
     let Public { audit_id, member, vouched, ops, endings, .. } = public;
     let known = vouched || member.is_some();
     if let Some(member) = member {
         story.recognise(&member, request);
     }
-    // Which credential it was that did not fit, the endpoint says; what refuses it is the same for all of them.
+    // The endpoint determines the name of the invalid credential; the checks are the same for all endpoints.
     let called = |error| match error {
         Error::Unauthenticated(AuthFailure::InvalidCredentials) => Error::Unauthenticated(E::REFUSED),
         other => other,
@@ -230,14 +231,14 @@ async fn serve_public<E: PublicEndpoint>(
     (written.await, known)
 }
 
-/// Session, gate, purpose, idempotency key, input: what every caller who has signed in goes through.
+/// Session, tenant profile, purpose, idempotency key, input: the steps for every signed-in caller.
 async fn enter<'a, E: Operation>(
     deps: &'a Deps,
     request: &'a Request,
     story: &mut Story,
     trace: &'a Trace,
 ) -> Result<(Context<'a>, E::Input)> {
-    // Whose the other credential is, the authorizer's answer does not say: it may be a cached one.
+    // The authorizer's answer may be cached, so it does not show to whom the other credential belongs.
     request.headers.one_credential()?;
     let identity = Identity::from_context(|name| request.authorizer(name))?;
     story.claimed(&identity);
@@ -281,12 +282,12 @@ async fn enter<'a, E: Operation>(
     Ok((context, input))
 }
 
-/// When the commit of a request that began at `began` must have been made.
+/// The time until which a request that began at `began` must have committed.
 pub(crate) fn deadline(request: &Request, began: Timestamp) -> Timestamp {
     request.deadline.map_or(began.plus(TIME), |end| end.minus(MARGIN))
 }
 
-/// PHI is asked for with a purpose; elsewhere the header says nothing.
+/// A request for PHI needs a purpose; for other requests the header is ignored.
 fn purpose<E: Operation>(request: &Request) -> Result<Option<Purpose>> {
     if matches!(E::DATA, Data::NoPhi) {
         return Ok(None);
@@ -300,7 +301,7 @@ fn purpose<E: Operation>(request: &Request) -> Result<Option<Purpose>> {
     }
 }
 
-/// Asks the policy. What the caller may not even see is not found.
+/// Evaluates the policy. A resource that the caller may not see is not found.
 fn authorize<R: Resource>(context: &Context<'_>, story: &mut Story, action: Action, target: &R) -> Result<()> {
     if target.is_item() {
         context.trace.with(|t| t.aimed_at.push((R::TYPE.to_owned(), target.id())));
@@ -313,7 +314,7 @@ fn authorize<R: Resource>(context: &Context<'_>, story: &mut Story, action: Acti
     if allowed {
         return Ok(());
     }
-    // Somebody who might if only the circumstances were better hears which; others, that they may not.
+    // A caller who would be permitted in better circumstances gets the missing circumstance; others get "forbidden".
     let best = Circumstances::best_for(principal);
     let refusal = match refusal {
         Some(refusal) if may(action, &best)?.allowed => refusal,
@@ -333,20 +334,20 @@ fn authorize<R: Resource>(context: &Context<'_>, story: &mut Story, action: Acti
     Err(Error::NotFound)
 }
 
-/// Puts what was asked for in vain on the audit record: ids only, as they stood in the path.
+/// Adds the target of a refused request to the audit event: only ids, as they were in the path.
 fn name_wanted(context: &Context<'_>) {
     let ids = context.request.path.iter().filter(|(_, text)| text.split_once('_').is_some_and(|(_, digits)| digits.len() == 32));
     context.trace.with(|t| t.aimed_at.extend(ids.map(|(name, id)| (name.clone(), id.clone()))));
 }
 
-/// The answer to this request's twin, where the record was read with the target.
+/// The stored answer for this request, if the record was read with the target.
 async fn replay_read(context: &Context<'_>) -> Result<Option<Response>> {
     let Some(claim) = &context.claim else { return Ok(None) };
     let Earlier::Read(Some(row)) = context.trace.with(|t| std::mem::take(&mut t.earlier)) else { return Ok(None) };
     claim.replay(context, &row).await
 }
 
-/// What a handler refused, unless it saw what this request's twin had just done: the record and the target are read by one
+/// The handler's refusal, unless the first request with this key has just caused it: the record and the target are read by one
 /// call, but not at one instant.
 async fn twin_or(context: &Context<'_>, story: &mut Story, refused: Error) -> Result<Response> {
     let Some(claim) = context.claim.as_ref().filter(|_| refused.status() < 500) else { return Err(refused) };
@@ -374,8 +375,8 @@ fn answer<E: Operation>(output: &impl Serialize, effects: &Effects) -> Result<Re
     Ok(response)
 }
 
-/// Commits what there is to commit, with its event; a read's event is written before its answer leaves. A key is kept even
-/// where nothing changes: its twin may come when something would.
+/// Commits the changes with their event; a read's event is written before its answer is returned. An idempotency key is stored
+/// even without changes, because a repetition might find something to change.
 async fn commit(context: &Context<'_>, story: &mut Story, effects: Effects, response: Response) -> Result<Response> {
     if effects.is_empty() && context.claim.is_none() {
         commit::write_event(context, story, &response, &effects.changes.changed).await?;

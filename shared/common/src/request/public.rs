@@ -1,4 +1,5 @@
-//! Public endpoints' context: no scope, because nobody has signed in. What it can do is what signing in needs.
+//! The context of public endpoints. It has no scope, because the caller has not signed in. Its operations are those that signing
+//! in needs.
 
 use crate::{
     audit::{event::Who, trace::Trace},
@@ -36,40 +37,40 @@ use ledger::ActorType;
 use phi::Sealed;
 use std::{marker::PhantomData, time::Duration};
 
-/// What signing in asks the policy.
+/// The policy's action for signing in.
 pub(crate) const OPEN_SESSION: Action = Action("openSession");
 
-/// What a public endpoint's handler is given.
+/// The context of a public endpoint's handler.
 #[derive(Debug)]
 pub struct Public<'a, E> {
     pub(crate) deps: &'a Deps,
     pub(crate) request: &'a Request,
     pub(crate) now: Timestamp,
-    /// When the sign-in began that this request goes on with.
+    /// The beginning of the sign-in that this request continues.
     pub(crate) began: Timestamp,
     pub(crate) trace: &'a Trace,
-    /// The id of the audit event that this request will leave.
+    /// The id of this request's audit event.
     pub(crate) audit_id: EventId,
     pub(crate) correlation_id: CorrelationId,
-    /// What its network is told, where too much that failed has come from it.
+    /// The error for its network, if the network's budget of failures is spent.
     pub(crate) spent: Option<rate_limit::Spent>,
-    /// Whether it has shown a secret that nobody guesses: what is wrong with the rest is no failure of its network.
+    /// Whether it has presented a secret that cannot be guessed. Then other errors do not count against its network.
     pub(crate) vouched: bool,
-    /// Whose request it turned out to be.
+    /// The member who was recognised.
     pub(crate) member: Option<Known>,
     pub(crate) ops: Vec<(TenantId, Op, Error)>,
-    /// Sessions of the member's that end with what it writes.
+    /// Sessions of the member that end in its transaction.
     pub(crate) endings: Vec<(Ending, Error)>,
     pub(crate) of: PhantomData<fn() -> E>,
 }
 
-/// When a session may be opened.
+/// The condition for opening a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leave {
     Open,
-    /// Once the second factor is given.
+    /// After a second factor is given.
     AfterSecondFactor,
-    /// Once there is a second factor.
+    /// After a second factor is enrolled.
     AfterEnrolment,
 }
 
@@ -89,7 +90,7 @@ impl Resource for Account {
     }
 }
 
-/// A member whom a public endpoint has recognised: its audit event goes to that tenant's log.
+/// A member whom a public endpoint has recognised. Its audit event goes to that tenant's log.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) tenant: TenantId,
@@ -99,7 +100,7 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// As an audit event names them.
+    /// The actor of an audit event.
     pub(crate) fn who(&self, request: &Request, now: Timestamp) -> Who {
         Who {
             id: Some(self.user.to_string()),
@@ -112,7 +113,7 @@ impl Known {
 }
 
 impl<'a, E: PublicEndpoint> Public<'a, E> {
-    /// Whose request it turned out to be, for an audit event of its own.
+    /// The recognised member, for a separate audit event.
     pub(crate) fn known_user(&self) -> Who {
         self.member.as_ref().map_or_else(|| Who::anonymous(self.request), |known| known.who(self.request, self.now))
     }
@@ -126,26 +127,26 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
     pub fn log(&self, name: &'static str, value: impl LogValue) {
         self.trace.with(|t| t.line.set(name, value));
     }
-    /// The deployment's own answer to who may speak to it: for health and description.
+    /// The deployment's name.
     pub fn deployment(&self) -> &'a str {
         &self.deps.config.deployment
     }
 
-    /// Takes one call from the budget of an e-mail, named by its token.
+    /// Takes one call from the budget of an e-mail, which is named by its token.
     ///
     /// # Errors
-    /// 429 where it is spent.
+    /// 429 if it is spent.
     pub async fn limit_email(&self, limit: RateLimit, email_token: &str) -> Result<()> {
         self.limit(limit, &network_limit::of_email(email_token)).await
     }
 
-    /// Takes one call from the budget of `subject` besides the network's.
+    /// Takes one call from the budget of `subject`, in addition to the network's.
     pub(crate) async fn limit(&self, limit: RateLimit, subject: &str) -> Result<()> {
         rate_limit::before_sign_in(&self.deps.db, limit, subject, self.now).await.map(drop)
     }
 
     /// # Errors
-    /// 401 where the account of this e-mail is locked: there is none either of whom that is not told.
+    /// 401 if the account of this e-mail is locked. Unknown e-mails get the same error as locked accounts.
     pub async fn unless_locked(&self, email_token: &str) -> Result<()> {
         if rate_limit::is_locked(&self.deps.db, email_token, self.now).await? {
             return Err(Error::Unauthenticated(AuthFailure::AccountLocked));
@@ -161,26 +162,26 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         rate_limit::wrong_password(&self.deps.db, email_token, self.now).await
     }
 
-    /// A search token under the platform's own key: how a limit names an e-mail without holding it.
+    /// A search token under the platform's own key, so that a limit can refer to an e-mail without storing it.
     ///
     /// # Errors
-    /// 503 where the key is not in memory and KMS does not answer.
+    /// 503 if the key is not in memory and KMS does not answer.
     pub async fn platform_token(&self, field: &'static str, normalised: &str) -> Result<String> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Search), "makes search tokens: add Need::Search to NEEDS") }
         Ok(self.deps.keyring.of(TenantId::PLATFORM).search_token(field, normalised).await?.to_string())
     }
 
     /// # Errors
-    /// Internal where the function was not given Cognito.
+    /// Internal if the function was not given Cognito.
     pub fn cognito(&self) -> Result<&'a Cognito> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::SignIn), "asks Cognito: add Need::SignIn to NEEDS") }
         self.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))
     }
 
-    /// The active membership of a user whom Cognito has vouched for. From here on the request is that member's.
+    /// The active membership of a user whom Cognito has authenticated. From here on the request belongs to that member.
     ///
     /// # Errors
-    /// 401 where there is none, 403 where the tenant is not active.
+    /// 401 if there is none, 403 if the tenant is not active.
     pub async fn member(&mut self, user: UserId) -> Result<Membership> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Read), "reads memberships: add Need::Read to NEEDS") }
         let tenant = membership::tenant_of(&self.deps.db, user).await?;
@@ -190,11 +191,11 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         Ok(member)
     }
 
-    /// As [`member`](Self::member), of the user whose sign-in e-mail this is, for where Cognito has vouched for the password
-    /// and has not handed out a token that says whose.
+    /// Like [`member`](Self::member), for the user of this sign-in e-mail: Cognito has verified the password but issued no token
+    /// that identifies the user.
     ///
     /// # Errors
-    /// As [`member`](Self::member).
+    /// Like [`member`](Self::member).
     pub async fn member_of_email(&mut self, email: &phi::Email) -> Result<Membership> {
         let token = self.platform_token(EMAIL_FIELD, &email.normalised()).await?;
         let claim = self.deps.db.get(TenantId::PLATFORM, Table::Records, &membership::email_key(token)).await?;
@@ -202,10 +203,10 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         self.member(user).await
     }
 
-    /// What the policy says to somebody who has said the right password, and given a second factor at `mfa_at` if at all.
+    /// The policy's decision for a user who has given the right password, and perhaps a second factor at `mfa_at`.
     ///
     /// # Errors
-    /// 403 where they may not sign in from here, or now.
+    /// 403 if they may not sign in from this network, or now.
     pub async fn may_open_session(&self, member: &Membership, mfa_at: Option<Timestamp>) -> Result<Leave> {
         let (deps, now) = (self.deps, self.now);
         let gate = deps.gates.enter(member.tenant).await?;
@@ -225,7 +226,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
 
     /// Opens a session: its items are written with this request's audit event.
     ///
-    /// `mfa_at` is when its user gave a second factor, if they did.
+    /// `mfa_at` is the time at which its user gave a second factor, if they did.
     pub async fn open_session(
         &mut self,
         member: &Membership,
@@ -256,7 +257,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         }
         self.ops.push((member.tenant, sign_in_epoch::opens(member.user, self.began, self.now), again.clone()));
         self.as_it_is(member, again);
-        // Room for it among the others.
+        // Makes room for it among the user's sessions.
         let others = open_sessions::unended(&self.deps.db, member.tenant, member.user, self.now).await?;
         let ends_already =
             |other: &&open_sessions::OpenSession| self.endings.iter().any(|(ending, _)| ending.session == other.session);
@@ -272,14 +273,12 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         Ok(token)
     }
 
-    /// Keeps `secret` for five minutes and five tries, under a handle that only its holder knows: a sign-in that waits for
-    /// an answer.
+    /// Stores `secret` for five minutes and five tries, under a handle that only its holder has: a pending sign-in.
     pub async fn suspend(&mut self, secret: &PendingSignIn) -> Result<String> {
         self.keep(secret, random_text(), PENDING_FOR, |item| item).await
     }
 
-    /// The same for ten minutes, in which the handle is a bearer token of a session that may enrol a second factor, and nothing
-    /// else.
+    /// Like `suspend`, for ten minutes. The handle is a bearer token of a session that may only enrol a second factor.
     pub async fn suspend_to_enrol(&mut self, member: &Membership, mut secret: PendingSignIn) -> Result<String> {
         let id = SessionId::from_uuid(crate::base::Uuid::from_bytes(crate::base::random::bytes()));
         secret.enrolment = Some(PoolSecret(id.to_string()));
@@ -321,8 +320,8 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         Ok(handle)
     }
 
-    /// Whoever changes the membership meanwhile does not know of the session that is opened, which has copied what it was. Who
-    /// comes for the first time changes it by coming.
+    /// A concurrent change of the membership does not see the session that is being opened, which has copied the old membership.
+    /// So the membership must be unchanged. The first sign-in changes it itself.
     fn as_it_is(&mut self, member: &Membership, or: Error) {
         if member.invited {
             let edits = invitation::accepted(member).into_iter();
@@ -334,7 +333,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         }
     }
 
-    /// A session of a member, as it begins.
+    /// The initial state of a member's session.
     fn session(
         &self,
         member: &Membership,
@@ -347,7 +346,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
             session: id,
             kind: SessionKind::Full,
             grants: member.grants.clone(),
-            // Who comes for the first time accepts their invitation by it, which changes their membership.
+            // The first sign-in accepts the invitation, which changes the membership.
             membership_version: member.version + i64::from(member.invited),
             department: member.department.clone(),
             mfa_enrolled: member.mfa_enrolled,
@@ -361,7 +360,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         }
     }
 
-    /// Says that something happened in a tenant, with whatever this request writes.
+    /// Emits an event in a tenant, in this request's transaction.
     pub(crate) fn emit(&mut self, tenant: TenantId, event: DomainEvent) -> Result<()> {
         let envelope = Envelope {
             id: EventId::new(self.now),
@@ -380,10 +379,10 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         Ok(())
     }
 
-    /// Takes one try at a suspended sign-in.
+    /// Takes one try at a pending sign-in.
     ///
     /// # Errors
-    /// 401 where there is none of that handle, or its time or tries are spent.
+    /// 401 if there is none with that handle, or its time or tries are spent.
     pub async fn resume(&mut self, handle: &str) -> Result<PendingSignIn> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "reads a pending sign-in: add Need::Sessions to NEEDS") }
         const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "opens a pending sign-in: add Need::Seal to NEEDS") }
@@ -406,7 +405,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         self.deps.keyring.of(TenantId::PLATFORM).open(key.place(), &sealed).await
     }
 
-    /// Ends a suspended sign-in that was answered: of two answers, one does.
+    /// Ends a pending sign-in that was answered. Of two answers, only one is accepted.
     pub fn resumed(&mut self, handle: &str) {
         let twice = Error::Unauthenticated(AuthFailure::InvalidCredentials);
         let condition = Some(Condition::Present);
@@ -420,7 +419,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
 
 const PENDING_FOR: Duration = Duration::from_secs(300);
 const ENROLMENT_FOR: Duration = Duration::from_secs(600);
-/// What a handle begins with that is a bearer token too.
+/// The prefix of a handle that is also a bearer token.
 const ENROLMENT_PREFIX: &str = "clo_setup_";
 const PENDING_TRIES: u32 = 5;
 
@@ -429,10 +428,10 @@ fn pending_key(handle: &str) -> Key {
     Key::new(format!("PENDING#{}", URL_SAFE_NO_PAD.encode(hash(&[handle.as_bytes()]))), "SIGN_IN")
 }
 
-/// Whom a handle lets enrol a second factor; nobody, where it is no such handle.
+/// The identity for enrolling a second factor by a handle; `None` if it is not such a handle.
 ///
 /// # Errors
-/// 401 where it is one and does not hold, or no longer.
+/// 401 if it is such a handle and is not valid, or not any more.
 pub(crate) async fn enrolling(db: &Db, handle: &str, now: Timestamp) -> Result<Option<Identity>> {
     if !handle.starts_with(ENROLMENT_PREFIX) {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Integers within bounds. What the schema offers, what is taken and what the error says come from the same two numbers.
+//! Bounded integers. The schema, the parser and the error message use the same two numbers.
 
 use super::{FromJson, place::mistyped};
 use crate::base::{error::FieldError, number::plain_number};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// An integer from `LEAST` to `MOST`, as a body says it.
+/// An integer from `LEAST` to `MOST` in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Integer<const LEAST: u32, const MOST: u32>(u32);
 
@@ -17,7 +17,7 @@ impl<const LEAST: u32, const MOST: u32> Integer<LEAST, MOST> {
     }
 }
 
-/// An integer from `LEAST` to `MOST`, as a query says it: in decimal digits.
+/// An integer from `LEAST` to `MOST` in a query: in decimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Digits<const LEAST: u64, const MOST: u64>(u64);
 
@@ -31,7 +31,7 @@ fn expected(least: impl Into<u64>, most: impl Into<u64>) -> String {
     format!("an integer from {} to {}", least.into(), most.into())
 }
 
-/// Reads an integer from `least` to `most` at a place of a body.
+/// Reads an integer from `least` to `most` at a path of a body.
 pub fn integer(value: &Value, at: &str, (least, most): (u32, u32), errors: &mut Vec<FieldError>) -> Option<u32> {
     let expected = expected(least, most);
     if !value.is_number() {
@@ -89,11 +89,11 @@ impl<const LEAST: u64, const MOST: u64> JsonSchema for Digits<LEAST, MOST> {
     }
 }
 
-/// How many items a page has, as a query says it: 1 to 100, 25 where nothing is said.
+/// The number of items on a page in a query: 1 to 100; 25 if absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit(pub u32);
 
-/// The same as a body says it, where it is a number.
+/// The same in a body, where it is a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageSize(pub Limit);
 

@@ -1,4 +1,4 @@
-//! Input: parsed into types whose existence means that it is valid, with an error for every field that is not.
+//! Input: parsed into types whose values are always valid, with an error for every invalid field.
 
 mod bounded;
 mod place;
@@ -21,16 +21,16 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::{borrow::Cow, collections::BTreeMap, str::FromStr};
 
-/// What an endpoint takes from a request.
+/// An endpoint's input.
 pub trait Input: Sized + Send + Sync {
     /// # Errors
-    /// 400 where it is not well-formed, 422 with every field that is not valid, 404 for an id in the path that is none.
+    /// 400 if it is malformed, 422 with every invalid field, 404 for an invalid id in the path.
     fn parse(request: &Request) -> Result<Self>;
-    /// What the API's description says of it.
+    /// Its part of the API's description.
     fn describe(schemas: &mut SchemaGenerator, into: &mut InputSchema);
-    /// Whether it has a body, which then must be JSON.
+    /// Whether it requires a body, which must be JSON.
     const HAS_BODY: bool = false;
-    /// Whether it reads a body at all. Where it does not, a request with one is refused, so that nothing a caller says is lost.
+    /// Whether it reads a body at all. If not, a request with a body is refused, so that no part of a request is ignored.
     const READS_BODY: bool = Self::HAS_BODY;
 }
 
@@ -42,7 +42,7 @@ pub struct InputSchema {
     pub body: Option<Schema>,
 }
 
-/// Nothing at all.
+/// No input.
 impl Input for () {
     fn parse(request: &Request) -> Result<Self> {
         no_query(request)
@@ -82,11 +82,11 @@ impl<T: FromJson + JsonSchema + Send + Sync> Input for Query<T> {
     }
 }
 
-/// The one id in the path. What is not an id is not found.
+/// The id in the path. An invalid id is not found.
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 
-/// An id that stands in a path as `{NAME}`.
+/// An id that is in a path as `{NAME}`.
 pub trait PathId: FromStr + JsonSchema + Send + Sync {
     const NAME: &'static str;
 }
@@ -158,7 +158,7 @@ impl PathId for crate::base::UserId {
     const NAME: &'static str = "user_id";
 }
 
-/// A role is named in a path as in the API's bodies. What is no role is not found.
+/// A role has the same name in a path as in the API's bodies. An unknown role is not found.
 impl PathId for crate::base::Role {
     const NAME: &'static str = "role";
 }
@@ -167,10 +167,10 @@ fn id<T: PathId>(request: &Request) -> Result<T> {
     request.path.get(T::NAME).and_then(|text| text.parse().ok()).ok_or(Error::NotFound)
 }
 
-/// What `E` takes from a request.
+/// The input of `E` from a request.
 ///
 /// # Errors
-/// As [`Input::parse`]; 422 `unexpected_body` for a body that it does not read.
+/// Like [`Input::parse`]; 422 `unexpected_body` for a body that it does not read.
 pub(crate) fn parse<I: Input>(request: &Request) -> Result<I> {
     if !I::READS_BODY {
         no_body(request)?;
@@ -178,7 +178,7 @@ pub(crate) fn parse<I: Input>(request: &Request) -> Result<I> {
     I::parse(request)
 }
 
-/// Nothing, or an object without members: some clients cannot send nothing, and neither says anything.
+/// An empty body, or an object without members: some clients cannot send an empty body, and both contain nothing.
 fn no_body(request: &Request) -> Result<()> {
     let bytes = request.body.as_ref().map_err(Clone::clone)?;
     let says_nothing = bytes.trim_ascii().is_empty() || strict_json(bytes).is_ok_and(|body| body == Value::Object(Map::new()));
@@ -193,7 +193,7 @@ fn no_query(request: &Request) -> Result<()> {
 fn json_body(request: &Request) -> Result<Value> {
     let media_type = request.header(Header::ContentType).unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default().trim();
-    // A comma joins what were two headers: the second may name another type.
+    // A comma means that two headers were joined, and the second may have another type.
     if !essence.eq_ignore_ascii_case("application/json") || media_type.contains(',') {
         return Err(Error::UnsupportedMediaType);
     }
@@ -206,13 +206,13 @@ pub(crate) fn strict_json(bytes: &[u8]) -> Result<Value> {
     strict::json(bytes).map_err(|strict::Malformed| Error::bad_request("malformed_json", "the body is not valid JSON"))
 }
 
-/// How many errors an answer names: an answer has to fit into a response of Lambda's, whatever was sent.
+/// The largest number of errors in an answer: it must fit into Lambda's response for any input.
 const MOST_ERRORS: usize = 100;
 
 /// Reads an input, or one item of a batch.
 ///
 /// # Errors
-/// 422 with every field that is not valid, a hundred at most.
+/// 422 with every invalid field, at most a hundred.
 pub fn from_value<T: FromJson>(value: Value) -> Result<T> {
     let mut errors = Vec::new();
     match T::from_json(value, "", &mut errors) {
@@ -224,9 +224,9 @@ pub fn from_value<T: FromJson>(value: Value) -> Result<T> {
     }
 }
 
-/// Reads itself from JSON and says everything that is wrong, not only the first thing.
+/// Parses itself from JSON and reports all errors, not only the first.
 ///
-/// Whatever deserialises is read as one leaf; objects declared by [`input!`](crate::request::input) are read field by field.
+/// Types that deserialise are read as one leaf; objects declared by [`input!`](crate::request::input) are read field by field.
 pub trait FromJson: Sized {
     fn from_json(value: Value, at: &str, errors: &mut Vec<FieldError>) -> Option<Self>;
 }
@@ -237,7 +237,7 @@ impl<T: DeserializeOwned> FromJson for T {
     }
 }
 
-/// An array whose items are each read by themselves, so that everything that is wrong is said.
+/// An array whose items are read separately, so that all errors are reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct List<T>(pub Vec<T>);
 
@@ -259,7 +259,7 @@ impl<T: FromJson> FromJson for List<T> {
     }
 }
 
-/// An object whose members' names are values, each read by itself.
+/// An object whose members' names are values, each of which is read separately.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entries<K, V>(pub BTreeMap<K, V>);
 
@@ -308,7 +308,7 @@ impl<K, V: JsonSchema> JsonSchema for Entries<K, V> {
     }
 }
 
-/// An object's members, taken one by one.
+/// An object's members, which are taken one by one.
 #[derive(Debug)]
 pub struct Fields<'a> {
     at: &'a str,
@@ -341,7 +341,7 @@ impl<'a> Fields<'a> {
             Some(value) => T::from_json(value, &path, self.errors),
         }
     }
-    /// `Some(None)` where it is absent or null.
+    /// `Some(None)` if it is absent or null.
     #[doc(hidden)]
     pub fn optional<T: FromJson>(&mut self, name: &str) -> Option<Option<T>> {
         let path = self.path(name);
@@ -366,7 +366,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What a patch does to a field (RFC 7396: absent keeps, null clears).
+/// The effect of a patch on a field (RFC 7396: absent keeps, null clears).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Patch<T> {
     #[default]
@@ -404,7 +404,7 @@ pub fn name(field: &'static str) -> &'static str {
     field.strip_prefix("r#").unwrap_or(field)
 }
 
-/// A derived schema requires every field that is not an `Option`; a field of a patch may be left out.
+/// A derived schema requires every field that is not an `Option`, but a field of a patch may be absent.
 #[doc(hidden)]
 pub fn patches_are_optional(schema: &mut Schema, fields: &[(&str, &'static str)]) {
     let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) else { return };
@@ -436,7 +436,7 @@ macro_rules! input {
         impl $crate::request::input::FromJson for $Name {
             fn from_json(value: ::serde_json::Value, at: &str, errors: &mut ::std::vec::Vec<$crate::base::FieldError>) -> ::std::option::Option<Self> {
                 let mut fields = $crate::request::input::Fields::of(value, at, errors)?;
-                // Every field is read before any failure ends the reading.
+                // Every field is read before the first failure ends the parsing.
                 $(let $field = fields.$how::<$T>($crate::request::input::name(stringify!($field)));)*
                 fields.finish();
                 ::std::option::Option::Some(Self { $($field: $field?),* })
