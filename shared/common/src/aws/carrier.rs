@@ -1,4 +1,4 @@
-//! The carrier, UPS: its client, and the secret that it knows us by.
+//! The carrier, UPS: its client, and our credentials there.
 
 use crate::{
     aws::{Aws, errors::unavailable},
@@ -13,21 +13,21 @@ use std::{
 use ups::{Client, Token};
 
 const SERVICE: &str = "secretsmanager";
-/// What we call ourselves to UPS.
+/// Our name in requests to UPS.
 const SOURCE: &str = "cloister";
-/// How long the secret is believed.
+/// The time for which the secret is cached.
 const SECRET_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// What the functions that ask the carrier share in a process.
+/// The objects that the functions for the carrier share in a process.
 pub(crate) struct Carrier {
     pub(crate) client: Client,
     pub(crate) aws: Aws,
     secrets: aws_sdk_secretsmanager::Client,
     secret_id: String,
-    /// Whether the gate had been passed by somebody a moment before, the last time.
+    /// Whether the last call found the token bucket in use. It determines the branch that is tried first.
     pub(crate) busy: AtomicBool,
     secret: Mutex<Option<(Timestamp, Arc<Known>)>>,
-    /// Locked while it is looked for, so that a process looks once.
+    /// Locked during a search for the token, so that a process searches once.
     pub(crate) token: tokio::sync::Mutex<Option<Held>>,
 }
 
@@ -37,14 +37,14 @@ impl fmt::Debug for Carrier {
     }
 }
 
-/// What the secret holds: what UPS knows us by, and what we know UPS by when it pushes.
+/// The content of the secret: our credentials at UPS, and UPS's credentials for its pushes.
 pub(crate) struct Known {
     ups: ups::Secret,
     webhook: Option<(String, Zeroizing<String>)>,
 }
 
 impl Known {
-    /// A JSON object: what [`ups::Secret`] reads, and `webhook_client_id` and `webhook_client_secret` where UPS was given some.
+    /// A JSON object: the members of [`ups::Secret`], and `webhook_client_id` and `webhook_client_secret` if UPS was given some.
     fn parse(text: &str) -> Result<Self> {
         let refused = || Error::Internal { what: "carrier secret", cause: Cause::code("not the json object expected") };
         let mut object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(|_| refused())?;
@@ -64,7 +64,7 @@ impl Known {
     }
 }
 
-/// A token and which one it is: the n-th that was fetched.
+/// A token and its generation, which counts the fetched tokens.
 #[derive(Clone)]
 pub(crate) struct Held {
     pub(crate) token: Token,
@@ -73,7 +73,7 @@ pub(crate) struct Held {
 
 impl Carrier {
     /// # Errors
-    /// Says that the carrier's address cannot be used.
+    /// If the carrier's address is invalid.
     pub(crate) fn new(aws: &Aws, config: &Config) -> std::result::Result<Self, String> {
         Ok(Self {
             client: Client::new(&config.ups_url, SOURCE).map_err(|e| format!("`CLOISTER_UPS_URL`: {e}"))?,
@@ -100,7 +100,7 @@ impl Carrier {
         Ok((known, true))
     }
 
-    /// Fetches a token: by the secret as it is known, and where that is refused, by the secret as it is now.
+    /// Fetches a token with the cached secret, and if UPS refuses that, with the current secret.
     pub(crate) async fn fetch(&self, now: Timestamp) -> Result<Token, Failure> {
         let mut refused = ups::Error::Unauthorized { code: None };
         for anew in [false, true] {
@@ -119,11 +119,11 @@ impl Carrier {
     }
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Ups(ups::Error),
-    /// The secret cannot be read, or is none.
+    /// The secret cannot be read or is invalid.
     Secret(Cause),
 }
 

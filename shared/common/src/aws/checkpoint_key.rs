@@ -14,12 +14,12 @@ use tokio::sync::OnceCell;
 
 const SERVICE: &str = "kms";
 
-/// The KMS key that signs checkpoints. Its private half never leaves KMS.
+/// The KMS key that signs checkpoints. Its private key never leaves KMS.
 #[derive(Debug)]
 pub(crate) struct CheckpointKey {
     kms: Client,
     arn: String,
-    /// The public half, as a SubjectPublicKeyInfo: it does not change for an ARN.
+    /// The public key, as a SubjectPublicKeyInfo. It never changes for an ARN.
     public: OnceCell<Vec<u8>>,
 }
 

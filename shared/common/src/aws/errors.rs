@@ -1,4 +1,4 @@
-//! What a failed call to a service says.
+//! The errors of failed calls to services.
 
 use crate::{
     aws::resilience::Refused,
@@ -7,7 +7,7 @@ use crate::{
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
 
-/// What a failed call to a service says of itself: its error code, never its message.
+/// Converts a failed call to a service: to its error code, never its message.
 pub(crate) fn unavailable<E: ProvideErrorMetadata, R>(service: &'static str) -> impl Fn(SdkError<E, R>) -> Error {
     move |e| Error::Unavailable { service, cause: cause(&e) }
 }
@@ -22,7 +22,7 @@ pub(crate) fn cause<E: ProvideErrorMetadata, R>(e: &SdkError<E, R>) -> Cause {
     }
 }
 
-/// Whether it was our own guard that did not let the call out.
+/// Whether our own guard refused the call.
 fn undispatched(e: &DispatchFailure) -> &'static str {
     let source = e.as_connector_error().and_then(std::error::Error::source);
     match source.and_then(|source| source.downcast_ref::<Refused>()) {

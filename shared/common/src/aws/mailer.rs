@@ -3,12 +3,12 @@
 use aws_sdk_sesv2::Client;
 use std::sync::atomic::AtomicBool;
 
-/// The client, and the address that mail comes from.
+/// The client, and the sender address of mails.
 #[derive(Debug)]
 pub(crate) struct Mailer {
     pub(crate) client: Client,
     pub(crate) from: String,
-    /// Whether the gate had been passed by somebody a moment before, the last time.
+    /// Whether the last call found the token bucket in use. It determines the branch that is tried first.
     pub(crate) busy: AtomicBool,
 }
 

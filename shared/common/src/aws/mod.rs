@@ -1,4 +1,4 @@
-//! Clients of AWS and of the carrier, and what guards their calls.
+//! The clients of AWS and of the carrier, and the guards of their calls.
 
 pub(crate) mod acting;
 pub(crate) mod carrier;

@@ -1,8 +1,8 @@
-//! The audit bucket: objects that are written once, kept by the bucket's Object Lock, and read by version.
+//! The audit bucket: objects are written once, protected by the bucket's Object Lock, and read by version.
 //!
-//! A key is written with `If-None-Match: *`, so that of two writers one learns that the other was first; the bucket's policy denies
-//! every other write. Whoever gets round that can put a newer version over an object; the older one stays, and is what is read
-//! where its version is named.
+//! A key is written with `If-None-Match: *`, so that the slower of two writers gets an error; the bucket's policy denies every
+//! other write. An attacker who bypasses this can put a newer version over an object, but the older one stays, and is the one
+//! that is read by its version.
 
 use crate::{
     aws::{errors::cause, tenant_credentials::SecondWall},
@@ -19,13 +19,13 @@ use ledger::Hash;
 use std::{sync::Arc, time::Duration};
 
 const SERVICE: &str = "s3";
-/// How long the bytes of an answer may take once it has begun.
+/// The timeout for the body of an answer after its beginning.
 const BODY: Duration = Duration::from_secs(5);
-/// How often a write is sent that meets another of its key.
+/// The number of tries of a write that conflicts with another of its key.
 const ATTEMPTS: u32 = 4;
 
-/// What S3 says of a key that it does not have, of a version that it does not have, of one that it never could have, and of
-/// one that marks a delete: to a caller who may list the key, and to nobody else. Any other refusal says nothing of the object.
+/// S3's errors for a missing key, a missing version, an impossible version, and a delete marker. A caller gets them only with
+/// permission to list the key. Other errors do not show whether the object exists.
 ///
 /// Source: S3, "GetObject", permissions.
 const NOT_THERE: [&str; 4] = ["NoSuchKey", "NoSuchVersion", "InvalidArgument", "MethodNotAllowed"];
@@ -43,7 +43,7 @@ impl ObjectVersion {
     }
 }
 
-/// An object as it was read.
+/// An object that was read.
 #[derive(Debug)]
 pub(crate) struct Object {
     pub(crate) version: ObjectVersion,
@@ -54,19 +54,19 @@ pub(crate) struct Object {
 #[derive(Debug, Default)]
 pub(crate) struct Versions {
     pub(crate) found: Vec<(String, ObjectVersion)>,
-    /// Whether there are more than these.
+    /// Whether there are more.
     pub(crate) more: bool,
 }
 
-/// What became of a write.
+/// The result of a write.
 #[derive(Debug)]
 pub(crate) enum Created {
     Done(ObjectVersion),
-    /// There is an object of that key.
+    /// An object with that key exists.
     Exists,
 }
 
-/// Each is one tenant's: its key names the tenant after the first `/`.
+/// Each object belongs to one tenant: its key contains the tenant after the first `/`.
 #[derive(Debug)]
 pub(crate) struct Objects {
     own: aws_sdk_s3::Client,
@@ -79,7 +79,8 @@ impl Objects {
         Self { own, wall, bucket }
     }
 
-    /// Who asks for `tenant`'s objects: behind the second wall, a session of that tenant's. The platform's are the function's own.
+    /// The client for `tenant`'s objects: with tenant credentials, a session of that tenant. The platform's objects belong to the
+    /// function's own role.
     async fn client(&self, tenant: TenantId) -> Result<aws_sdk_s3::Client> {
         match SecondWall::before(self.wall.as_ref(), tenant) {
             Some(wall) => wall.objects(tenant).await,
@@ -87,10 +88,10 @@ impl Objects {
         }
     }
 
-    /// Writes an object where none is. S3 refuses what does not arrive with this hash.
+    /// Writes an object if none exists. S3 refuses bytes with another hash.
     ///
     /// # Errors
-    /// 503 where S3, or STS, does not answer; the object may then be there. Internal where S3 denies it.
+    /// 503 if S3 or STS does not answer; the object may exist then. Internal if S3 denies it.
     pub(crate) async fn create(&self, tenant: TenantId, key: &str, content_type: &str, bytes: Vec<u8>) -> Result<Created> {
         let hash = STANDARD.encode(Hash::of(&bytes).as_bytes());
         let mut attempt = 1;
@@ -108,12 +109,12 @@ impl Objects {
                 .send()
                 .await;
             match sent {
-                // Without versions on the bucket nothing here can be promised.
+                // Without versions in the bucket, its guarantees do not hold.
                 Ok(answer) => {
                     return answer.version_id.map(|id| Created::Done(ObjectVersion(id))).ok_or(Error::internal("object version"));
                 }
                 Err(e) if status(&e) == Some(412) => return Ok(Created::Exists),
-                // Another write of the key is under way. S3 says so at once, and the SDK does not ask again.
+                // Another write of the key is running. S3 reports this at once, and the SDK does not retry it.
                 Err(e) if status(&e) == Some(409) && attempt < ATTEMPTS => {
                     tokio::time::sleep(backoff(attempt)).await;
                     attempt += 1;
@@ -123,28 +124,28 @@ impl Objects {
         }
     }
 
-    /// The versions of a tenant's objects whose keys begin with `prefix` and come after `after`, whatever was put over them and
-    /// whether or not a delete was marked since: so nobody hides one by writing.
+    /// The versions of a tenant's objects whose keys begin with `prefix` and come after `after`, including overwritten ones and
+    /// those behind a delete marker, so that an attacker cannot hide one by writing.
     ///
     /// # Errors
-    /// 503 where S3, or STS, does not answer. Internal where S3 denies it.
+    /// 503 if S3 or STS does not answer. Internal if S3 denies it.
     pub(crate) async fn versions_after(&self, tenant: TenantId, prefix: &str, after: &str) -> Result<Versions> {
         let request = self.client(tenant).await?.list_object_versions().bucket(&self.bucket).prefix(prefix).key_marker(after);
         let answer = request.send().await.map_err(|e| failed(&e))?;
         let of_each = |version: &aws_sdk_s3::types::ObjectVersion| {
             let (key, id) = (version.key()?, version.version_id()?);
-            // A service may begin with the marker itself.
+            // A service may include the marker itself.
             (key > after).then(|| (key.to_owned(), ObjectVersion::new(id)))
         };
         let more = answer.is_truncated().unwrap_or_default();
         Ok(Versions { found: answer.versions().iter().filter_map(of_each).collect(), more })
     }
 
-    /// Reads an object, in one version or in its newest. `None` where there is none. What is longer than `most` bytes is
-    /// not ours, and is refused.
+    /// Reads an object in one version or in its newest one; `None` if it does not exist. An object of more than `most` bytes was
+    /// not written by us and is refused.
     ///
     /// # Errors
-    /// 503 where S3, or STS, does not answer, or not with the bytes that it has the checksum of. Internal where S3 denies it.
+    /// 503 if S3 or STS does not answer, or the bytes do not match their checksum. Internal if S3 denies it.
     pub(crate) async fn get(
         &self,
         tenant: TenantId,
@@ -172,7 +173,7 @@ fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|answer| answer.status().as_u16())
 }
 
-/// What 403 says does not pass by itself: a role lacks something, or a key is not to be used. It is no outage.
+/// A 403 does not go away by itself, because a role lacks a permission or a key is disabled. It is not an outage.
 fn failed<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Error {
     let cause = cause(error);
     if status(error) == Some(403) {

@@ -1,4 +1,4 @@
-//! SQS: the one way to put something into a queue.
+//! SQS. Messages are sent only here.
 
 use crate::{
     aws::errors::unavailable,
@@ -7,14 +7,14 @@ use crate::{
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 
 pub(crate) const SERVICE: &str = "sqs";
-/// What SQS takes in one call.
+/// The largest number of messages in one call to SQS.
 const MOST: usize = 10;
 
-/// Puts messages into queues.
+/// Sends messages to queues.
 #[derive(Debug)]
 pub(crate) struct Queues {
     client: aws_sdk_sqs::Client,
-    /// What stands before a queue's name in its URL.
+    /// The part of a queue's URL before its name.
     prefix: String,
 }
 
@@ -26,12 +26,12 @@ impl Queues {
     pub(crate) const fn client(&self) -> &aws_sdk_sqs::Client {
         &self.client
     }
-    /// The URL of a queue, by its name after the deployment's.
+    /// The URL of a queue, by its name without the deployment's.
     pub(crate) fn url(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
-    /// The same with envelopes that are written already, into the queue that has this name after the deployment's.
+    /// Sends serialised envelopes to the queue with this name, without the deployment's.
     pub(crate) async fn send_bodies(&self, name: &str, bodies: &[String]) -> Result<()> {
         let url = self.url(name);
         for chunk in bodies.chunks(MOST) {

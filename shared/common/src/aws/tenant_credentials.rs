@@ -1,11 +1,11 @@
-//! The second wall of tenancy: a tenant's items and objects are read and written with credentials that open nothing else.
+//! Tenant credentials: a tenant's items and objects are read and written with credentials that allow nothing else.
 //!
-//! The first wall is [`crate::store::item::prefixed`]: our own code names no other tenant's key. Behind this one AWS refuses such a
-//! key, whatever our code does: the credentials are of a session that STS has tagged with the tenant, and the policy of its
-//! role lets `dynamodb:LeadingKeys`, and an object's folder, begin with that tag and with nothing else. One AssumeRole a tenant
-//! and hour; in between nothing here calls anything.
+//! The first protection is [`crate::store::item::prefixed`]: our own code uses no other tenant's key. With tenant credentials,
+//! AWS refuses such a key even if our code is wrong. The credentials belong to a session that STS has tagged with the tenant. The
+//! policy of its role allows only `dynamodb:LeadingKeys`, and folders of objects, that begin with that tag. There is one
+//! AssumeRole for each tenant and hour; in between no calls are made.
 //!
-//! What it does not protect: the tag is this process's word. Who runs code in it can ask for another tenant's session.
+//! Not protected: the process chooses the tag. Code that runs in the process can request another tenant's session.
 
 use crate::{
     aws::{Aws, errors::unavailable},
@@ -23,41 +23,41 @@ use std::{
 };
 
 const SERVICE: &str = "sts";
-/// The session tag that the policies compare with: `aws:PrincipalTag/tenant`.
+/// The session tag that the policies compare: `aws:PrincipalTag/tenant`.
 const TAG: &str = "tenant";
-/// How long a session is asked for: the most that a role may have which was assumed by a role.
+/// The requested lifetime of a session: the maximum for a role that was assumed by a role.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
-/// How long it is used before another is asked for. What is left is for calls on their way and for clocks that differ.
+/// The time for which a session is used before another is requested. The rest is for running calls and for differing clocks.
 pub(crate) const USED_FOR: Duration = Duration::from_secs(55 * 60);
-/// How long it is used where no other is to be had.
+/// The time for which it is used if no other is available.
 const GOOD_FOR: Duration = Duration::from_secs(59 * 60);
-/// How long nobody asks again after a refusal, while there is a session that is good.
+/// The time without requests after a refusal, while a valid session exists.
 const PAUSE: Duration = Duration::from_secs(30);
-/// How many tenants' sessions one process holds, each some 2 KB. A schedule walks over all tenants in their order, each minute: of a
-/// process that held fewer than there are it would find none when it comes round.
+/// The number of tenants whose sessions one process holds, each about 2 KB. A schedule visits all tenants in order, each minute.
+/// If a process held fewer sessions than there are tenants, it would find none of them in the next round.
 pub(crate) const SESSIONS_HELD: usize = 16_384;
-/// Of how many it holds the client too, which is some tens of KB and quickly made.
+/// The number of clients that it holds, which take some tens of KB each and are created quickly.
 const CLIENTS_HELD: usize = 256;
-/// What a role session's name may have.
+/// The longest allowed name of a role session.
 const LONGEST_NAME: usize = 64;
 
-/// Hands out clients of the tables and of the audit bucket, each of one tenant.
+/// Provides clients of the tables and of the audit bucket, each for one tenant.
 #[derive(Debug)]
 pub(crate) struct SecondWall {
     aws: Aws,
     sts: aws_sdk_sts::Client,
-    /// None in a process that runs every function: there each has its own.
+    /// `None` in a process that runs every function, because there each function has its own.
     role_arn: Option<String>,
     session_name: String,
     clock: Arc<dyn Clock>,
-    /// By role, of which a function has one.
+    /// By role; a function has one.
     doors: Mutex<HashMap<(String, TenantId), Arc<Door>>>,
     clients: Mutex<HashMap<(String, TenantId), (Timestamp, aws_sdk_dynamodb::Client)>>,
-    /// How often somebody has gone through a door: what was used last is told by it.
+    /// Counts the uses of sessions, to find the least recently used one.
     passed: AtomicU64,
 }
 
-/// One tenant's way in. Whoever finds no good session asks for one while the others wait for it.
+/// One tenant's credentials. A caller without a valid session requests one while others wait for it.
 #[derive(Debug)]
 struct Door {
     used: AtomicU64,
@@ -81,7 +81,7 @@ impl Session {
 }
 
 impl SecondWall {
-    /// Sessions of `role_arn`, named after the function, so that CloudTrail says who asked.
+    /// Sessions of `role_arn`, with the function's name, so that CloudTrail shows which function acted.
     pub(crate) fn new(aws: &Aws, role_arn: Option<String>, deployment: &str, clock: Arc<dyn Clock>) -> Self {
         let mut session_name = aws.function().map_or_else(|| format!("{deployment}-process"), str::to_owned);
         session_name.truncate(LONGEST_NAME);
@@ -97,26 +97,25 @@ impl SecondWall {
         }
     }
 
-    /// The wall that a call for `tenant`'s things goes through; none where they are the function's own: where tenants are not
-    /// separated, and of the platform.
+    /// The tenant credentials for a call about `tenant`; `None` if the function's own role is used: if tenant credentials are
+    /// switched off, and for the platform.
     pub(crate) fn before(wall: Option<&Arc<Self>>, tenant: TenantId) -> Option<&Self> {
         wall.filter(|wall| tenant != TenantId::PLATFORM && wall.role().is_some()).map(Arc::as_ref)
     }
 
-    /// The role whose sessions are asked for.
+    /// The role of the requested sessions.
     fn role(&self) -> Option<String> {
         self.role_arn.clone().or_else(|| self.aws.acting()?.tenant_role())
     }
 
-    /// A client that sees `tenant`'s partitions and no others.
+    /// A client that sees only `tenant`'s partitions.
     ///
     /// # Errors
-    /// 503 where STS does not answer or refuses, and no session is left that is good. Failures are not kept: the next call
-    /// asks again.
+    /// 503 if STS does not answer or refuses, and no valid session is left. Failures are not cached: the next call tries again.
     pub(crate) async fn tables(&self, tenant: TenantId) -> Result<aws_sdk_dynamodb::Client> {
         let (credentials, asked_at) = self.inside(tenant).await?;
         let of = (self.role().unwrap_or_default(), tenant);
-        // A panic while the lock was held leaves a map that is still a map.
+        // If a panic happened while the lock was held, the map is still valid.
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, client)) = clients.get(&of).filter(|(of, _)| *of == asked_at) {
             return Ok(client.clone());
@@ -129,15 +128,15 @@ impl SecondWall {
         Ok(client)
     }
 
-    /// A client that sees `tenant`'s objects and no others.
+    /// A client that sees only `tenant`'s objects.
     ///
     /// # Errors
-    /// As [`tables`](Self::tables).
+    /// Like [`tables`](Self::tables).
     pub(crate) async fn objects(&self, tenant: TenantId) -> Result<aws_sdk_s3::Client> {
         Ok(self.aws.signed_by(self.inside(tenant).await?.0).s3())
     }
 
-    /// A tenant's credentials, and since when they are.
+    /// A tenant's credentials, and the time at which they were issued.
     async fn inside(&self, tenant: TenantId) -> Result<(Credentials, Timestamp)> {
         let role = self.role().ok_or(Error::internal("no tenant role"))?;
         let door = self.door((role.clone(), tenant));
@@ -146,7 +145,7 @@ impl SecondWall {
         if let Some(session) = session.as_ref().filter(|session| session.is_fresh(now)) {
             return Ok((session.credentials.clone(), session.asked_at));
         }
-        // Boxed, for it is seldom asked for, and every call to a table would carry its size and depth.
+        // Boxed, because it is rarely needed, and otherwise every call to a table would carry its size and depth.
         match Box::pin(self.assume(&role, tenant)).await {
             Ok(credentials) => {
                 *session = Some(Session { credentials: credentials.clone(), asked_at: now, renew_at: now.plus(USED_FOR) });
@@ -167,7 +166,7 @@ impl SecondWall {
         let answer = request.duration_seconds(seconds).tags(tag).send().await.map_err(unavailable(SERVICE))?;
         let without = Error::Unavailable { service: SERVICE, cause: Cause::code("no credentials") };
         let given = answer.credentials.ok_or(without)?;
-        // No expiry is told to the SDK: sessions are counted here, by the clock that is given.
+        // The SDK gets no expiry: it is checked here, by the given clock.
         Ok(Credentials::new(given.access_key_id, given.secret_access_key, Some(given.session_token), None, "tenant session"))
     }
 
@@ -214,7 +213,8 @@ mod tests {
         }
     }
 
-    /// STS: it gives whoever asks the same credentials, and keeps what it was asked. And tables, which keep who asked.
+    /// An emulator of STS, which gives every caller the same credentials and records the requests, and of tables, which record
+    /// the callers.
     #[derive(Clone, Debug, Default)]
     struct Sts(Arc<Mutex<Vec<String>>>);
     impl HttpConnector for Sts {

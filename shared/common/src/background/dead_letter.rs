@@ -1,6 +1,6 @@
-//! Why a message was given up. The queue moves it to its dead-letter queue by itself, and says nothing of reasons; so the last two
-//! tries leave an item here, which `cloister dlq` joins with the message: the last one may end without a word. A message that is not
-//! tried, because one before it in its group has failed, is given up like that one, and leaves that one's reason.
+//! The reasons of dead letters. The queue moves a message to its dead-letter queue by itself, without a reason. So the last two
+//! tries store an item here, because the last one may end without any output; `cloister dlq` joins it with the message. A message
+//! that was not tried, because an earlier one in its group has failed, goes the same way with the earlier one's reason.
 
 use super::Queue;
 use crate::{
@@ -12,10 +12,10 @@ use crate::{
 };
 use std::time::Duration;
 
-/// As long as a dead-letter queue keeps a message.
+/// The retention of a dead-letter queue.
 const KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// A message that was given up, or will be if its last try fails.
+/// A message that is a dead letter, or becomes one if its last try fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// SQS's id.
@@ -23,7 +23,8 @@ pub struct DeadLetter {
     pub tenant: Option<TenantId>,
     pub event_id: Option<EventId>,
     pub schema: Option<String>,
-    /// A word and a code of ours, or a service's error code; `behind <message>: ` and that of the first of its group that failed.
+    /// A fixed text and a code, or a service's error code; `behind <message>: ` and the reason of the first failed message of its
+    /// group.
     pub reason: String,
     pub failed_at: Timestamp,
     pub receives: i64,
@@ -34,7 +35,7 @@ fn partition(queue: &str) -> String {
 }
 
 impl DeadLetter {
-    /// Writes it; a second time it is the same.
+    /// Writes it. A repetition writes the same item.
     pub(super) async fn write(&self, db: &Db, queue: &Queue) -> Result<()> {
         let item = Item::new(Key::new(partition(queue.name), &self.message_id))
             .maybe("tenant_id", self.tenant)
@@ -47,7 +48,7 @@ impl DeadLetter {
         db.put(TenantId::PLATFORM, Table::Ephemera, item).await
     }
 
-    /// Notes that a message was handled by its last try after all.
+    /// Records that the last try of a message succeeded after all.
     pub(super) async fn write_handled(db: &Db, queue: &Queue, message_id: &str, now: Timestamp) -> Result<()> {
         let item = Item::new(Key::new(partition(queue.name), message_id)).number("expires_at", now.as_secs());
         db.put(TenantId::PLATFORM, Table::Ephemera, item).await
@@ -65,15 +66,15 @@ impl DeadLetter {
         })
     }
 
-    /// What was given up of a queue, oldest message id first.
+    /// The dead letters of a queue, sorted by message id.
     pub(crate) async fn all(db: &Db, queue: &str) -> Result<Vec<Self>> {
         let query = Query::partition(Table::Ephemera, partition(queue));
         let rows = db.query_all(TenantId::PLATFORM, &query).await?;
-        // What was handled after all has no reason.
+        // A message that was handled after all has no reason.
         rows.iter().filter(|row| row.maybe_text("reason").is_some()).map(Self::from_row).collect()
     }
 
-    /// Forgets a reason: its message is on its way again.
+    /// Deletes a reason, because its message is in its queue again.
     pub(crate) async fn forget(db: &Db, queue: &str, message_id: &str) -> Result<()> {
         db.delete(TenantId::PLATFORM, Table::Ephemera, &Key::new(partition(queue), message_id)).await
     }

@@ -1,11 +1,11 @@
-//! Work that nobody waits for: what queues and schedules run. It goes through a pipeline of the shape of a request's: one
-//! tenant's scope, the handler, ONE transaction with the change, its audit event and its domain events; and, because a queue
-//! tells everything at least once, a record that the message has been handled.
+//! Background work: the code that queues and schedules run. It has a pipeline like a request's: one tenant's scope, the handler,
+//! ONE transaction with the change, its audit event and its domain events. Because a queue delivers each message at least once,
+//! the transaction also contains a record that the message was handled.
 //!
-//! | Kind | Woken by | Deduplicated by |
+//! | Kind | Started by | Deduplicated by |
 //! |---|---|---|
 //! | [`Consumer`] | a queue's messages | the message's id and the part's name, in the transaction of the effect |
-//! | [`Schedule`] | the clock | the state that it finds: what is due is no longer due afterwards |
+//! | [`Schedule`] | the clock | the state that it reads: due work is no longer due afterwards |
 
 pub(crate) mod dead_letter;
 mod delivery;
@@ -33,75 +33,76 @@ use crate::{
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use std::{future::Future, pin::Pin};
 
-/// The error of an operation whose condition says that nothing has changed since it was read. The part's work is done again,
-/// at once, from what is there then.
+/// The error of an operation whose condition requires that nothing has changed since a read. The part's work is repeated at once,
+/// with the current data.
 pub const CONTENDED: Error = Error::conflict("contended", "what was read has changed since");
 
-/// Into what the work of one message falls: each part has a transaction, and a deduplication, of its own.
+/// The parts of a message's work: each part has its own transaction and deduplication.
 pub trait Part: Send + Sync {
-    /// Tells it from the other parts of the same message, the same at each delivery. An id, or nothing.
+    /// Distinguishes the part from the others of the same message, and is the same at each delivery. An id, or empty.
     fn name(&self) -> String;
 }
 
-/// The whole message, where it does not fall into parts.
+/// The whole message, if it has no parts.
 impl Part for () {
     fn name(&self) -> String {
         String::new()
     }
 }
 
-/// What consumers and schedules say of themselves, and the work that they do in one tenant.
+/// The declarations of consumers and schedules, and their work in one tenant.
 pub trait Background: Sized + Send + Sync + 'static {
-    /// The binary, the function in the template and the name in the audit log, as `deliver_notification`.
+    /// The binary, the function in the template and the name in the audit log, such as `deliver_notification`.
     const NAME: &'static str;
-    /// One line for the template's readers.
+    /// One line for readers of the template.
     const SUMMARY: &'static str;
     const NEEDS: &'static [Need] = &[];
-    /// What one run may take; a queue hides its messages six times as long.
+    /// The time limit of one run; a queue hides its messages for six times as long.
     const TIMEOUT_SECS: u16 = 30;
-    /// Whether it waits while its tenant is suspended or archived: messages are put aside, and schedules pass the tenant by. What
-    /// keeps the platform itself in order goes on.
+    /// Whether it waits while its tenant is suspended or archived: messages are stored, and schedules skip the tenant. Work that
+    /// keeps the platform itself in order does not wait.
     const WAITS: bool = true;
     type Part: Part;
 
-    /// The work of one part. What it puts into [`Delivery::changes`] is committed once, with all that belongs to it; where it
-    /// was handled before, nothing is.
+    /// The work of one part. Its [`Delivery::changes`] are committed once, with their event and records. If the part was handled
+    /// before, nothing is committed.
     fn handle(cx: &mut Delivery<'_, Self>, part: &Self::Part) -> impl Future<Output = Result<()>> + Send;
 
-    /// What cannot be in a transaction: sends. It runs after the commit, and again at each redelivery, with a unit of work of
-    /// its own: so it asks what is recorded as sent, sends, and records.
+    /// Effects that cannot be in a transaction, such as sending. It runs after the commit, and again at each redelivery, with its
+    /// own unit of work: so it reads what is recorded as sent, sends the rest, and records that.
     fn after(cx: &mut Delivery<'_, Self>, part: &Self::Part) -> impl Future<Output = Result<()>> + Send {
         let _ = (cx, part);
         async { Ok(()) }
     }
 }
 
-/// What a queue's messages run.
+/// Work that is started by a queue's messages.
 pub trait Consumer: Background {
     const QUEUE: Queue;
     type Message: Message;
 
-    /// Into which parts the message falls. Reads only.
+    /// The parts of a message. It only reads.
     fn parts(cx: &Incoming<'_, Self>, message: Self::Message) -> impl Future<Output = Result<Vec<Self::Part>>> + Send;
 }
 
-/// What the clock runs.
+/// Work that is started by the clock.
 pub trait Schedule: Background {
     const EVERY_MINUTES: u32;
-    /// Whether what follows opens health information: then a tenant without a business associate agreement in force is passed by.
+    /// Whether its work opens health information. Then a tenant without a business associate agreement in force is skipped.
     const UNDER_AGREEMENT: bool = false;
 
-    /// So many tenants at a time are looked at, in rounds that runs share: where all of them may take longer than until the next run.
+    /// The number of tenants in a slice, if it goes through the tenants in rounds that runs share, because all of them may take
+    /// longer than the time until the next run.
     const IN_ROUNDS_OF: Option<usize> = None;
 
-    /// What there is to do now, in which tenants.
+    /// The work that is due now, by tenant.
     fn due(cx: &Tick<'_, Self>) -> impl Future<Output = Result<Vec<(TenantId, Self::Part)>>> + Send;
 }
 
 type Consume = for<'a> fn(&'a Deps, SqsEvent, Option<Timestamp>) -> Pin<Box<dyn Future<Output = SqsBatchResponse> + Send + 'a>>;
 type Run = for<'a> fn(&'a Deps, Option<Timestamp>) -> Pin<Box<dyn Future<Output = Result<usize>> + Send + 'a>>;
 
-/// A consumer with its type forgotten, for lists of them.
+/// A consumer with its type erased, for lists.
 #[derive(Clone, Copy, Debug)]
 pub struct AnyConsumer {
     pub domain: &'static str,
@@ -111,9 +112,9 @@ pub struct AnyConsumer {
     pub needs: &'static [Need],
     pub timeout_secs: u16,
     pub queue: Queue,
-    /// Whether messages of a tenant that is stopped are put aside.
+    /// Whether messages of a stopped tenant are stored until it is active.
     pub waits: bool,
-    /// What it understands.
+    /// The schemas that it consumes.
     pub schemas: &'static [Schema],
     consume: Consume,
 }
@@ -135,13 +136,13 @@ impl AnyConsumer {
         }
     }
 
-    /// Handles Lambda's event: answers which messages are to come again.
+    /// Handles Lambda's event; returns the messages that must be redelivered.
     pub async fn consume(&self, deps: &Deps, event: SqsEvent) -> SqsBatchResponse {
         as_function(self.name, (self.consume)(deps, event, None)).await
     }
 }
 
-/// A schedule with its type forgotten, for lists of them.
+/// A schedule with its type erased, for lists.
 #[derive(Clone, Copy, Debug)]
 pub struct AnySchedule {
     pub domain: &'static str,
@@ -151,9 +152,9 @@ pub struct AnySchedule {
     pub needs: &'static [Need],
     pub timeout_secs: u16,
     pub every_minutes: u32,
-    /// Whether tenants that are stopped are passed by.
+    /// Whether stopped tenants are skipped.
     pub waits: bool,
-    /// So many tenants at a time are looked at, where it goes through them in rounds.
+    /// The number of tenants in a slice, if it goes through the tenants in rounds.
     pub in_rounds_of: Option<usize>,
     run: Run,
 }
@@ -175,10 +176,10 @@ impl AnySchedule {
         }
     }
 
-    /// One run: how many parts it had.
+    /// One run; returns the number of its parts.
     ///
     /// # Errors
-    /// The first of what failed, after all the rest was tried.
+    /// The first failure, after everything else was tried.
     pub async fn run(&self, deps: &Deps) -> Result<usize> {
         as_function(self.name, (self.run)(deps, None)).await
     }

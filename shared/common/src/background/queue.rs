@@ -1,4 +1,4 @@
-//! Queues: what each is fed by and how it is drained, and the one way to put something into one.
+//! Queues: their sources and consumers, and sending to them.
 
 use crate::{
     aws::{
@@ -9,34 +9,34 @@ use crate::{
     store::Envelope,
 };
 
-/// A consumer's queue. The template's queue, its dead-letter queue and its mapping are written from it.
+/// A consumer's queue. The template's queue, its dead-letter queue and its mapping are generated from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queue {
-    /// `deliver-notification`: the queue is `<deployment>-deliver-notification`, with `.fifo` where its feed is.
+    /// `deliver-notification`: the queue is `<deployment>-deliver-notification`, with `.fifo` if its feed is.
     pub name: &'static str,
     pub feed: Feed,
-    /// Messages a run gets at most.
+    /// The largest number of messages in a run.
     pub batch: u16,
-    /// For how long a run waits for its batch to fill.
+    /// The time for which a run waits for its batch to fill.
     pub window_secs: u16,
-    /// Runs at the same time, 2 to 1,000; unlimited where none.
+    /// The limit of concurrent runs, 2 to 1,000; unlimited if `None`.
     pub most_at_once: Option<u16>,
-    /// For how long a message is hidden when it comes in.
+    /// The delay of new messages.
     pub delay_secs: u16,
-    /// How often a message is tried before it goes to the dead-letter queue.
+    /// The number of tries of a message before it goes to the dead-letter queue.
     pub receives: u16,
 }
 
 impl Queue {
-    /// Ten messages at once, as many runs as it takes, five tries.
+    /// Ten messages at once, unlimited concurrent runs, five tries.
     pub const fn new(name: &'static str, feed: Feed) -> Self {
         Self { name, feed, batch: 10, window_secs: 0, most_at_once: None, delay_secs: 0, receives: 5 }
     }
-    /// Its name after the deployment's.
+    /// Its name without the deployment's.
     pub fn full_name(&self) -> String {
         if self.is_fifo() { format!("{}.fifo", self.name) } else { self.name.to_owned() }
     }
-    /// Its dead-letter queue's name after the deployment's.
+    /// Its dead-letter queue's name without the deployment's.
     pub fn dead_name(&self) -> String {
         if self.is_fifo() { format!("{}-dead.fifo", self.name) } else { format!("{}-dead", self.name) }
     }
@@ -45,32 +45,32 @@ impl Queue {
     }
 }
 
-/// Where a queue's messages come from.
+/// The source of a queue's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feed {
-    /// The bus, by a rule on what its consumer understands.
+    /// The bus, by a rule for the events of its consumer.
     Events,
-    /// The bus, all of it.
+    /// The bus, all events.
     AllEvents,
     /// Our own functions.
     Direct,
-    /// The audit partition of the ledger's stream: FIFO, a group a tenant.
+    /// The audit partition of the ledger's stream: FIFO, one group for each tenant.
     WakeUps,
-    /// What the mail service says of mails that were sent.
+    /// The mail service's reports about sent mails.
     Mail,
 }
 
 impl Queues {
-    /// Sends all, ten a call.
+    /// Sends all, ten in a call.
     ///
     /// # Errors
-    /// 503 where one was not taken; some may have been.
+    /// 503 if one was not accepted; some may have been sent.
     pub(crate) async fn send(&self, queue: &Queue, envelopes: &[Envelope]) -> Result<()> {
         let bodies = envelopes.iter().map(Envelope::to_json).collect::<Result<Vec<_>>>()?;
         self.send_bodies(&queue.full_name(), &bodies).await
     }
 
-    /// About how many messages wait, hidden ones included.
+    /// The approximate number of waiting messages, including hidden ones.
     pub(crate) async fn depth(&self, queue: &Queue) -> Result<u64> {
         use aws_sdk_sqs::types::QueueAttributeName::{
             ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed, ApproximateNumberOfMessagesNotVisible,
@@ -87,7 +87,7 @@ impl Queues {
     }
 }
 
-/// The tenant that a FIFO queue's group is of: what stands before the first `#`.
+/// The tenant of a FIFO queue's group: the part before the first `#`.
 pub(crate) fn tenant_of_group(group: &str) -> Option<TenantId> {
     group.split('#').next()?.parse().ok()
 }

@@ -1,5 +1,5 @@
-//! A message's life: envelope, schema, parts; for each part its work, ONE commit, its sends. And a schedule's run, which is
-//! the same without a message.
+//! The processing of a message: envelope, schema, parts; for each part its work, ONE commit, its sends. A schedule's run is the
+//! same without a message.
 
 use super::{
     Background, Consumer, DeadLetter, Delivery, Ground, Incoming, Part, Schedule, Tick,
@@ -34,30 +34,30 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, future::join_all, stream};
 use std::{collections::BTreeMap, marker::PhantomData, time::Duration};
 
-/// How many messages, and how many parts of one, are under way at once.
+/// The number of messages, and of parts of a message, that run concurrently.
 pub(crate) const IN_FLIGHT: usize = 8;
-/// How long before a function's end its last commit must have been made.
+/// The time before a function's end at which its last commit must be finished.
 const MARGIN: Duration = Duration::from_millis(500);
-/// How often one part's work is done because what it had read had changed.
+/// The number of tries of one part's work if the data that it read has changed.
 const ATTEMPTS: u32 = 10;
-/// A queue tells a message for fourteen days at most; so long is it known to have been handled, and a day more.
+/// A queue keeps a message for at most fourteen days. The record that it was handled is kept for one day more.
 const REMEMBERED: Duration = Duration::from_secs(15 * 24 * 60 * 60);
-/// A message that is older and comes again was put back from a dead-letter queue, and may be once more in fourteen days.
+/// A redelivered message that is older was put back from a dead-letter queue, and may be put back once more within fourteen days.
 const PUT_BACK: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What became of a part.
+/// The result of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Done {
-    /// Nothing had to change.
+    /// Nothing had to be changed.
     Nothing,
     Committed,
-    /// It had been handled before.
+    /// The part was handled before.
     Before,
-    /// Somebody else was faster: the bookkeeping was not as it had been read.
+    /// Another run was faster: the bookkeeping has changed since it was read.
     Overtaken,
-    /// Its tenant is stopped: it was put aside.
+    /// Its tenant is stopped, so the message was stored for later.
     Waits,
-    /// It is of another version of its event than the consumer understands.
+    /// It has another version of its event than the consumer consumes.
     PassedOver,
 }
 
@@ -74,8 +74,8 @@ impl Done {
     }
 }
 
-/// Handles a batch. Messages of one group are handled in their order, and after the first that fails the rest of its group
-/// comes again; messages of a standard queue are groups of their own.
+/// Handles a batch. Messages of one group are handled in order. After the first failure, the rest of its group is redelivered.
+/// Each message of a standard queue is its own group.
 pub(crate) async fn consume<C: Consumer>(deps: &Deps, event: SqsEvent, deadline: Option<Timestamp>) -> SqsBatchResponse {
     let mut groups: BTreeMap<String, Vec<SqsMessage>> = BTreeMap::new();
     for (i, message) in event.records.into_iter().enumerate() {
@@ -112,12 +112,12 @@ pub(crate) async fn consume<C: Consumer>(deps: &Deps, event: SqsEvent, deadline:
     response
 }
 
-/// A message as its queue handed it out.
+/// A message as its queue delivered it.
 struct Given {
     now: Timestamp,
     receives: i64,
     received: std::result::Result<Received, Undecodable>,
-    /// The tenant that its group is of, in a FIFO queue.
+    /// The tenant of its group, in a FIFO queue.
     group: Option<TenantId>,
 }
 
@@ -140,7 +140,7 @@ impl Given {
     }
 }
 
-/// Handles a message by itself.
+/// Handles a single message.
 async fn one_message<C: Consumer>(deps: &Deps, id: &str, given: &Given, deadline: Option<Timestamp>) -> Result<()> {
     let now = given.now;
     match &given.received {
@@ -149,15 +149,15 @@ async fn one_message<C: Consumer>(deps: &Deps, id: &str, given: &Given, deadline
         Err(undecodable) => return Err(poison(*undecodable)),
     }
     if given.receives >= i64::from(C::QUEUE.receives) {
-        // The try before has left a reason. It only misleads who reads it, so that this may fail.
+        // The previous try has stored a reason. It would only mislead its reader, so this write may fail.
         let _ = DeadLetter::write_handled(&deps.db, &C::QUEUE, id, now).await;
     }
     Ok(())
 }
 
-/// Leaves the reason of a message that comes again no more, be it its own or that of one before it in its group.
+/// Stores the reason of a message that will not be redelivered: its own reason, or that of an earlier message in its group.
 async fn leave_reason<C: Consumer>(deps: &Deps, id: &str, given: &Given, reason: &str) {
-    // Before the last receive too, which may end without a word.
+    // Also before the last try, because that may end without any output.
     if given.receives + 1 < i64::from(C::QUEUE.receives) {
         return;
     }
@@ -171,7 +171,7 @@ async fn leave_reason<C: Consumer>(deps: &Deps, id: &str, given: &Given, reason:
         failed_at: given.now,
         receives: given.receives,
     };
-    // Best effort: the queue moves the message, whether we say why or not.
+    // Best effort: the queue moves the message, with or without a stored reason.
     if letter.write(&deps.db, &C::QUEUE).await.is_err() {
         let mut line = WideEvent::default();
         line.set("level", "error");
@@ -181,7 +181,7 @@ async fn leave_reason<C: Consumer>(deps: &Deps, id: &str, given: &Given, reason:
     }
 }
 
-/// Acknowledges a notice, and leaves a line by which such are counted.
+/// Acknowledges a notice, and writes a log line that counts it.
 fn pass_over<C: Consumer>(deps: &Deps, name: &'static str, now: Timestamp) {
     let mut line = WideEvent::default();
     line.set("level", "info");
@@ -207,13 +207,14 @@ async fn one_envelope<C: Consumer>(deps: &Deps, envelope: &Envelope, now: Timest
     let parts = async {
         let message = match C::Message::decode(envelope) {
             Ok(message) => message,
-            // While versions change, functions and rules do so one by one. The version that is understood comes by itself.
+            // During a change of versions, functions and rules are replaced one by one. The version that this consumer knows
+            // arrives separately.
             Err(Undecodable::UnknownSchema) if C::Message::SCHEMAS.iter().any(|known| known.name == envelope.schema) => {
                 return Ok(Err(Done::PassedOver));
             }
             Err(undecodable) => return Err(poison(undecodable)),
         };
-        // On the heap: it is needed seldom, and would be part of every message's future.
+        // On the heap, because it is rarely needed and would otherwise be part of every message's future.
         if C::WAITS && Box::pin(waiting::put_aside(deps, &C::QUEUE, envelope, deadline)).await? {
             return Ok(Err(Done::Waits));
         }
@@ -236,7 +237,7 @@ async fn one_envelope<C: Consumer>(deps: &Deps, envelope: &Envelope, now: Timest
     first_error(work.buffer_unordered(IN_FLIGHT).collect::<Vec<_>>().await)
 }
 
-/// One run: how many parts it had.
+/// One run; returns the number of its parts.
 pub(crate) async fn tick<S: Schedule>(deps: &Deps, deadline: Option<Timestamp>) -> Result<usize> {
     let now = deps.clock.now();
     let trace = Trace::default();
@@ -258,7 +259,7 @@ pub(crate) async fn tick<S: Schedule>(deps: &Deps, deadline: Option<Timestamp>) 
     line::<S>(&ground, "due", &tenants.as_ref().map(|_| Done::Nothing).map_err(Clone::clone));
     let mut tenants = tenants?;
     tenants.sort_unstable();
-    // What is taken last is to be done as well.
+    // The last slice must have time to finish as well.
     let until = ground.deadline.minus(Duration::from_secs(S::TIMEOUT_SECS.into()) / 3);
     let mut round = Round { db: &deps.db, schedule: S::NAME, tenants, joined: None };
     let (mut parts, mut done) = (0, Ok(()));
@@ -276,7 +277,7 @@ pub(crate) async fn tick<S: Schedule>(deps: &Deps, deadline: Option<Timestamp>) 
     }
 }
 
-/// What is due in all tenants, or in those that are named: how many parts that were, and what became of them.
+/// Does the due work in all tenants, or in the given ones. Returns the number of parts, and their results.
 async fn some_tenants<S: Schedule>(ground: &Ground<'_>, only: Option<&[TenantId]>) -> Result<(usize, Result<()>)> {
     let due = unwind(S::due(&Tick { ground, only, of: PhantomData })).await;
     if only.is_none() || due.is_err() {
@@ -291,7 +292,7 @@ async fn some_tenants<S: Schedule>(ground: &Ground<'_>, only: Option<&[TenantId]
     Ok((parts, first_error(work.buffer_unordered(IN_FLIGHT).collect::<Vec<_>>().await)))
 }
 
-/// One part: its own trace, audit event, deduplication record and transaction; then its sends.
+/// One part: its own trace, audit event, deduplication record and transaction, and then its sends.
 async fn one_part<B: Background>(ground: &Ground<'_>, about: &[(String, String)], part: &B::Part) -> Result<()> {
     let name = part.name();
     let trace = Trace::default();
@@ -320,7 +321,7 @@ async fn work<B: Background>(ground: &Ground<'_>, name: &str, part: &B::Part) ->
     };
     let done = match worked {
         Ok(done) => done,
-        // What it refuses may be what it has just done.
+        // The refusal may be the effect of its own earlier success.
         Err(refused) if refused.status() < 500 => match &handled {
             Some(key) if is_handled(ground, key).await? => Done::Before,
             _ => return Err(refused),
@@ -334,7 +335,7 @@ async fn work<B: Background>(ground: &Ground<'_>, name: &str, part: &B::Part) ->
     }
     let mut attempt = 1;
     loop {
-        // What it touches is its own event's; what it logs belongs into the same line.
+        // The touched resources belong to its own event; its log fields belong to the same line.
         let trace = Trace::default();
         let sends = Ground { audit_id: EventId::new(ground.now), trace: &trace, ..ground.clone() };
         let mut delivery = Delivery::<B>::new(&sends);
@@ -354,7 +355,7 @@ async fn work<B: Background>(ground: &Ground<'_>, name: &str, part: &B::Part) ->
 }
 
 fn handled_key(function: &str, event: EventId, part: &str) -> Key {
-    // Sort keys are not empty.
+    // Sort keys must not be empty.
     Key::new(format!("HANDLED#{function}#{event}"), format!("PART#{part}"))
 }
 
@@ -363,7 +364,7 @@ async fn is_handled(ground: &Ground<'_>, key: &Key) -> Result<bool> {
     Ok(row.is_some_and(|row| row.maybe_number("expires_at").is_some_and(|at| at >= ground.now.as_secs())))
 }
 
-/// Has it known for as long again from now on that a part was handled.
+/// Extends the record that a part was handled.
 async fn remember(ground: &Ground<'_>, key: &Key) -> Result<()> {
     let expires = AttributeValue::N(ground.now.plus(REMEMBERED).as_secs().to_string());
     let update = dynamodb::Update {
@@ -375,8 +376,8 @@ async fn remember(ground: &Ground<'_>, key: &Key) -> Result<()> {
     ground.deps.db.update(ground.tenant, Table::Ephemera, key, update).await.map(drop)
 }
 
-/// Business changes, bookkeeping, audit event, domain events and deduplication record in one transaction. Bookkeeping alone
-/// is one update an item, and nobody's business.
+/// Commits business changes, bookkeeping, audit event, domain events and deduplication record in one transaction. Bookkeeping
+/// alone is one update for each item and is not audited.
 async fn commit(ground: &Ground<'_>, name: &str, changes: Changes, handled: Option<&Key>) -> Result<Done> {
     const OVERTAKEN: Error = Error::conflict("overtaken", "somebody else was faster");
     const BEFORE: Error = Error::conflict("handled", "it has been handled before");
@@ -417,7 +418,7 @@ async fn commit(ground: &Ground<'_>, name: &str, changes: Changes, handled: Opti
         unit.push(*tenant, op, Error::internal("domain event"));
     }
     if let Some(key) = handled {
-        // The last: where it fails, it says more than any other condition.
+        // The last operation, because its failure takes precedence over any other condition's.
         let item = Item::new(key.clone()).number("expires_at", now.plus(REMEMBERED).as_secs());
         let condition = Some(Condition::AbsentOrExpired { now_secs: now.as_secs() });
         unit.push(*tenant, Op::Put { table: Table::Ephemera, item, condition }, BEFORE);

@@ -1,9 +1,9 @@
-//! Messages of a tenant that is stopped. Nobody works for it, and nothing of it is lost: its messages are put aside in its own
-//! partition, where no queue's retention ends them, and go back into their queues when it is active again.
+//! Messages of a stopped tenant. They are stored in the tenant's own partition, where no queue's retention deletes them, and go
+//! back into their queues when the tenant is active again.
 //!
-//! A message is put aside under the condition that the tenant is stopped at that moment; whoever puts messages back looks after the
-//! tenant has become active. So none is put aside after the last look. And it is taken away only as it was read: one that was put
-//! aside again meanwhile stays. What is told twice by all this is handled once, as ever.
+//! A message is stored on condition that the tenant is stopped at that moment, and messages are put back after the tenant has
+//! become active. So no message is stored after the last search. A stored message is deleted only if it is unchanged since it was
+//! read; one that was stored again meanwhile stays. Messages that are delivered twice by this are handled once, like all others.
 
 use super::{Background, Delivery, Queue};
 use crate::{
@@ -26,12 +26,12 @@ use crate::{
 use std::time::Duration;
 
 const PARTITION: &str = "WAITING";
-/// How many are put back at a time.
+/// The number of messages that are put back at a time.
 const AT_ONCE: u32 = 100;
-/// How long before its end a run begins nothing more.
+/// The time before its end at which a run starts nothing more.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// Puts the message aside, where its tenant is stopped. Whether it did.
+/// Stores the message if its tenant is stopped; returns whether it did.
 pub(super) async fn put_aside(deps: &Deps, queue: &Queue, envelope: &Envelope, deadline: Timestamp) -> Result<bool> {
     const ACTIVE: Error = Error::conflict("active", "the tenant is active again");
     let tenant = envelope.tenant_id;
@@ -44,7 +44,7 @@ pub(super) async fn put_aside(deps: &Deps, queue: &Queue, envelope: &Envelope, d
         .text("token", Uuid::from_bytes(crate::base::random::bytes()));
     let mut unit = Unit::default();
     unit.push(tenant, Op::Put { table: Table::Records, item, condition: None }, Error::internal("waiting message"));
-    // A status that this version does not know has messages wait, too.
+    // A status that this version does not know makes messages wait, too.
     let goes_on = [TenantStatus::Pending, TenantStatus::Active].map(|s| Condition::IsNot("status", s.as_str().to_owned()));
     let condition = Condition::All([Condition::Present].into_iter().chain(goes_on).collect());
     unit.push(tenant, Op::Check { table: Table::Records, key: tenant::profile_key(), condition }, ACTIVE);
@@ -55,23 +55,23 @@ pub(super) async fn put_aside(deps: &Deps, queue: &Queue, envelope: &Envelope, d
     }
 }
 
-/// What the gate says may be five seconds old: that a tenant is stopped is asked again.
+/// The cached profile may be five seconds old, so the status is read again.
 async fn is_stopped(deps: &Deps, tenant: TenantId) -> Result<bool> {
     match deps.gates.of(tenant).await {
         Ok(gate) if !gate.status.is_stopped() => Ok(false),
         Ok(_) => Ok(tenant::profile(&deps.db, tenant).await?.is_some_and(|profile| profile.status.is_stopped())),
-        // Of no tenant that is known.
+        // The tenant is unknown.
         Err(Error::Forbidden(Refusal::TenantInactive)) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
 impl<B: Background> Delivery<'_, B> {
-    /// Puts back what waits of the tenant into the queues that it came from, while the tenant is not stopped. It sends at once, so
-    /// it belongs into [`Background::after`]. How many there were.
+    /// Puts the tenant's stored messages back into their queues, while the tenant is not stopped. It sends at once, so call it in
+    /// [`Background::after`]. Returns their number.
     ///
     /// # Errors
-    /// 503 where SQS or DynamoDB does not answer, or there was more than there was time.
+    /// 503 if SQS or DynamoDB does not answer, or the time did not suffice for all.
     pub async fn release_waiting(&self) -> Result<usize> {
         const { assert!(declares(B::NEEDS, Need::Waiting), "puts messages back: add Need::Waiting to NEEDS") }
         let (deps, tenant) = (self.ground.deps, self.ground.tenant);
@@ -84,7 +84,7 @@ impl<B: Background> Delivery<'_, B> {
             if deps.clock.now() >= self.ground.deadline.minus(MARGIN) {
                 return Err(Error::Unavailable { service: "sqs", cause: Cause::code("more waits") });
             }
-            // On the heap: it is the innermost of many futures.
+            // On the heap, because it is the innermost of many futures.
             let some = Box::pin(release_some(deps, queues, tenant)).await?;
             if some == 0 {
                 return Ok(released);
@@ -94,11 +94,11 @@ impl<B: Background> Delivery<'_, B> {
     }
 }
 
-/// First sent and then taken away: one cut off between is told twice.
+/// Sends first and then deletes: an interruption in between delivers a message twice.
 async fn release_some(deps: &Deps, queues: &Queues, tenant: TenantId) -> Result<usize> {
     let query = Query { newest_first: false, ..Query::partition(Table::Records, PARTITION).limit(AT_ONCE) };
     let rows = deps.db.query(tenant, &query, None).await?.rows;
-    // They stand in their queues' order.
+    // They are sorted by queue.
     for of_one in rows.chunk_by(|a, b| a.maybe_text("queue") == b.maybe_text("queue")) {
         let bodies = of_one.iter().map(|row| row.text("envelope").map(str::to_owned)).collect::<Result<Vec<_>>>()?;
         if let Some(first) = of_one.first() {

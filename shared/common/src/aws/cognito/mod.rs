@@ -1,4 +1,5 @@
-//! Cognito, where passwords live. Only login, challenge and refresh ask it; nothing else of a request depends on it.
+//! Cognito, which stores passwords. Only endpoints for signing in and passwords call it; the rest of a request does not depend on
+//! it.
 
 mod admin;
 mod password;
@@ -26,12 +27,12 @@ use serde::Deserialize;
 use std::fmt;
 use tokio::sync::OnceCell;
 
-/// The field that a sign-in e-mail's token is made for.
+/// The field of the token of a sign-in e-mail.
 pub const EMAIL_TOKEN_FIELD: &str = crate::base::config::EMAIL_FIELD;
 
 const SERVICE: &str = "cognito";
 
-/// The user pool, through the one app client that there is.
+/// The user pool, through its only app client.
 pub struct Cognito {
     client: Client,
     pool: String,
@@ -45,22 +46,22 @@ impl fmt::Debug for Cognito {
     }
 }
 
-/// What Cognito says to a password, or to the answer of a challenge.
+/// Cognito's answer to a password, or to the answer of a challenge.
 #[derive(Debug)]
 pub enum SignIn {
     Done(Tokens),
-    /// The password was the temporary one. `session` goes with the answer.
+    /// The password was temporary. `session` belongs to the answer of the challenge.
     NewPasswordRequired {
         user: String,
         session: String,
     },
-    /// Wrong, unknown, disabled or locked: nobody is told which.
+    /// Wrong, unknown, disabled or locked. The caller never learns which.
     Refused,
     /// The new password does not meet the pool's rules.
     WeakPassword,
 }
 
-/// What Cognito hands out. The refresh token goes no further than the session item, sealed.
+/// Cognito's tokens. The refresh token is stored only in the session item, sealed.
 pub struct Tokens {
     pub access: String,
     pub id: String,
@@ -74,7 +75,7 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// Whose token it is.
+/// The user and session of a token.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject {
     pub user: UserId,
@@ -82,11 +83,11 @@ pub struct Subject {
 }
 
 impl Tokens {
-    /// Reads the access token's claims. It came from Cognito itself, over TLS, in answer to our call: its signature is
-    /// checked when somebody presents it to us.
+    /// Reads the access token's claims. Cognito itself sent it over TLS in answer to our call; its signature is verified when a
+    /// client presents it.
     ///
     /// # Errors
-    /// Internal where the pool's users are not ours.
+    /// Internal if the pool's users are not ours.
     pub fn subject(&self) -> Result<Subject> {
         #[derive(Deserialize)]
         struct Claims {
@@ -107,7 +108,7 @@ impl Cognito {
         Self { client, pool: config.user_pool_id.clone(), app: config.user_pool_client_id.clone(), secret: OnceCell::new() }
     }
 
-    /// The app client's secret, asked for once a process.
+    /// The app client's secret, which is fetched once in a process.
     async fn secret(&self) -> Result<&str> {
         let ask = async || {
             let asked = self.client.describe_user_pool_client().user_pool_id(&self.pool).client_id(&self.app).send().await;
@@ -117,17 +118,17 @@ impl Cognito {
         self.secret.get_or_try_init(ask).await.map(String::as_str)
     }
 
-    /// Cognito's proof that the caller is the app client: base64(HMAC-SHA-256(secret, username ‖ client id)).
+    /// Proves to Cognito that the caller is the app client: base64(HMAC-SHA-256(secret, username ‖ client id)).
     async fn secret_hash(&self, username: &str) -> Result<String> {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.secret().await?.as_bytes());
         Ok(STANDARD.encode(hmac::sign(&key, format!("{username}{}", self.app).as_bytes())))
     }
 
-    /// Asks with the password as it is [prepared](password::prepared); and once more with it as it was given, where that differs:
-    /// passwords from before they were prepared lie in the pool as they were typed.
+    /// Tries the [prepared](password::prepared) password and, if that differs, the password as it was given: the pool contains
+    /// passwords from before the preparation in their typed form.
     ///
     /// # Errors
-    /// 503 where Cognito does not answer.
+    /// 503 if Cognito does not answer.
     pub async fn password(&self, email: &str, given: &str) -> Result<SignIn> {
         match password::prepared(given) {
             Ok(prepared) if prepared.as_str() == given => self.as_it_is(email, given).await,
@@ -160,7 +161,7 @@ impl Cognito {
     }
 
     /// # Errors
-    /// 503 where Cognito does not answer.
+    /// 503 if Cognito does not answer.
     pub async fn new_password(&self, user: &str, session: &str, given: &str) -> Result<SignIn> {
         let Ok(password) = password::prepared(given) else { return Ok(SignIn::WeakPassword) };
         let sent = self
@@ -186,7 +187,7 @@ impl Cognito {
     /// New access and id tokens of the same `origin_jti`.
     ///
     /// # Errors
-    /// 503 where Cognito does not answer.
+    /// 503 if Cognito does not answer.
     pub async fn refresh(&self, user: UserId, refresh: &str) -> Result<SignIn> {
         let user = user.to_string();
         let sent = self
@@ -207,10 +208,10 @@ impl Cognito {
         }
     }
 
-    /// Whether it is the user's password. What Cognito hands out for it is taken back.
+    /// Whether it is the user's password. The tokens that Cognito issues for it are revoked.
     ///
     /// # Errors
-    /// 503 where Cognito does not answer.
+    /// 503 if Cognito does not answer.
     pub async fn is_password(&self, user: UserId, password: &str) -> Result<bool> {
         let SignIn::Done(tokens) = self.password(&user.to_string(), password).await? else { return Ok(false) };
         if let Some(token) = tokens.refresh {
@@ -220,18 +221,18 @@ impl Cognito {
         Ok(true)
     }
 
-    /// Sets a user's password: false where it does not meet the pool's rules.
+    /// Sets a user's password; false if it does not meet the pool's rules.
     ///
     /// # Errors
-    /// 503 where Cognito does not answer.
+    /// 503 if Cognito does not answer.
     pub async fn set_password(&self, user: UserId, given: &str) -> Result<bool> {
         let Ok(password) = password::prepared(given) else { return Ok(false) };
         let set = self.client.admin_set_user_password().user_pool_id(&self.pool).username(user.to_string());
         let (set, sent) = (set.password(password.as_str()).permanent(true).customize(), Sent::default());
         let Err(e) = set.interceptor(sent.clone()).send().await else { return Ok(true) };
         let refused = refused_or_unavailable(&e)?;
-        // The refusal of a repetition may be of the password that the first attempt has set: its history holds it then. The first
-        // attempt's own refusal is final, or the password that stands already would be taken for another.
+        // If a retry is refused, the first attempt may have set the password, which is then in the history. The refusal of the
+        // first attempt is final; otherwise the current password would count as a new one.
         if sent.more_than_once() && self.is_password(user, given).await? {
             return Ok(true);
         }

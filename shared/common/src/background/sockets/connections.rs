@@ -1,15 +1,15 @@
-//! The connections of a user, as the table remembers them.
+//! The connections of a user, as stored in the table.
 //!
-//! | Partition | Sort | What |
+//! | Partition | Sort | Content |
 //! |---|---|---|
-//! | `SOCKETS#<user>` | `<connection id>` | session, address, time of connecting; gone with the connection, or 2 hours later |
+//! | `SOCKETS#<user>` | `<connection id>` | session, address, time of connecting; deleted with the connection, or 2 hours later |
 //!
-//! API Gateway forgets a connection without always saying so, so an item may name one that is gone: whoever sends to it is
-//! told (410), and takes the item away. It says the same of a connection that is still opening, so the item of a young one stays,
-//! also of one that is to give way to newer ones: it is closed by whoever sends next, once it is open.
+//! API Gateway may close a connection without an event, so an item may belong to a closed connection. The next send to it gets
+//! 410 and deletes the item. API Gateway also answers 410 for a connection that is still opening, so the item of a new connection
+//! stays. This also applies to one that should be closed because of newer ones: the next send closes it, once it is open.
 //!
-//! Before a frame is sent, the session is asked whether it lives, and whether its user may still come from the connection's
-//! address; where not, the connection is closed instead.
+//! Before a frame is sent, it is checked that the session is live and that its user may call from the connection's address.
+//! Otherwise the connection is closed instead.
 
 use crate::{
     aws::push::{Push, Sent},
@@ -33,15 +33,15 @@ use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
 
-/// Connections that a user has at most. One more closes the oldest.
+/// The largest number of a user's connections. One more closes the oldest.
 const MOST: usize = 20;
-/// Sends that are under way at once.
+/// The number of concurrent sends.
 const IN_FLIGHT: usize = 8;
-/// For so long a connection may be opening, for which API Gateway answers 410 as well: as long as it waits for the function that
-/// lets the client in.
+/// The time for which a connection may still be opening, while API Gateway answers 410: as long as API Gateway waits for the
+/// connect function.
 const OPENING: Duration = Duration::from_secs(30);
 
-/// Of a connection that is closed when it can be.
+/// Marks a connection that is closed as soon as possible.
 const GIVES_WAY: &str = "gives_way";
 
 /// A user's connection.
@@ -50,21 +50,21 @@ struct Connection {
     id: String,
     session: SessionId,
     connected_at: Timestamp,
-    /// Whether it was to give way to a newer one while it was still opening.
+    /// Whether it should be closed because of a newer one, when it was still opening.
     gives_way: bool,
-    /// Where its client is. Functions of before did not note it: such a client comes from nowhere that a list allows.
+    /// The client's address. Older versions did not store it; such a client counts as outside every allowlist.
     ip: String,
 }
 
-/// What became of a frame that was sent to all of a user's connections.
+/// The result of sending a frame to all of a user's connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pushed {
     pub sent: usize,
-    /// Connections that were gone, and are forgotten now.
+    /// Closed connections, which are now removed.
     pub gone: usize,
-    /// Connections that it did not reach. What they missed they see by its number, and ask for it.
+    /// Connections that the frame did not reach. Their clients see the gap by the number, and request a replay.
     pub failed: usize,
-    /// Connections that were closed instead: their session is over, they may not come from where they are, or there are too many.
+    /// Connections that were closed instead: their session is over, their address is not allowed, or there are too many.
     pub closed: usize,
 }
 
@@ -101,11 +101,11 @@ impl Connection {
     }
 }
 
-/// Whether somebody may be heard, and told anything, from an address: what the policies ask of every request as well.
+/// Checks whether a user may receive and send from an address: the same rules that the policies apply to every request.
 ///
 /// # Errors
-/// 403 where the tenant, or the platform of its operators, lets nobody come from there, or only those who have given the second factor
-/// that they have enrolled.
+/// 403 if the tenant, or the platform for its operators, does not allow the address, or requires the enrolled second factor,
+/// which the session has not given.
 pub(super) fn check_network(who: &Principal, gate: &Tenant, operators: &AllowList, ip: &str, now: Timestamp) -> Result<()> {
     let circumstances = Circumstances::of(who, gate, operators, ip, None, now);
     let Circumstances { on_allowed_network, on_operator_network, on_trusted_network, mfa_age, .. } = circumstances;
@@ -124,8 +124,8 @@ impl Sockets<'_> {
     /// Sends a frame to each of a user's connections, eight at a time.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer. A connection that could not be reached is counted, and is no error: to send
-    /// again would repeat the frame to all the others.
+    /// 503 if DynamoDB does not answer. A connection that could not be reached is counted and is not an error, because a retry
+    /// would repeat the frame to all others.
     pub async fn push(&self, user: UserId, frame: &(impl Serialize + Sync)) -> Result<Pushed> {
         let frame = serde_json::to_vec(frame).map_err(|_| crate::base::Error::internal("frame"))?;
         let push = self.push;
@@ -154,7 +154,7 @@ impl Sockets<'_> {
         Ok(pushed)
     }
 
-    /// A user's connections: those that hear, and those that are over, or too many.
+    /// A user's connections: those that may get frames, and those to be closed.
     async fn by_standing(&self, user: UserId) -> Result<(Vec<Connection>, Vec<Connection>)> {
         let connections = self.of(user).await?;
         if connections.is_empty() {
@@ -175,7 +175,7 @@ impl Sockets<'_> {
         Ok(connections.into_iter().partition(hears))
     }
 
-    /// Who has a session, while it lives and its tenant is active.
+    /// The caller of a session, if it is live and its tenant is active.
     async fn who(&self, user: UserId, session: SessionId, gate: &Tenant) -> Result<Option<Principal>> {
         let Sockets { deps, tenant, now, .. } = *self;
         let Some(row) = deps.db.get(tenant, Table::Ephemera, &session::key(user, session)).await? else { return Ok(None) };
@@ -184,7 +184,7 @@ impl Sockets<'_> {
         if over { Ok(None) } else { session::principal(identity, &row, now).map(Some) }
     }
 
-    /// Closes what a session has opened: how many connections that were.
+    /// Closes a session's connections; returns their number.
     async fn close_session(&self, user: UserId, session: SessionId) -> Result<usize> {
         let all = self.of(user).await?;
         let connections: Vec<_> = all.into_iter().filter(|connection| connection.session == session).collect();
@@ -199,7 +199,7 @@ impl Sockets<'_> {
         Ok(self.deps.db.get(self.tenant, Table::Ephemera, &key(user, connection)).await?.is_some())
     }
 
-    /// Remembers a connection, and closes the oldest of more than twenty.
+    /// Stores a connection, and closes the oldest if there are more than twenty.
     pub(super) async fn register(&self, user: UserId, connection: &str, session: SessionId, ip: &str) -> Result<()> {
         let item = Item::new(key(user, connection))
             .text("session_id", session)
@@ -213,7 +213,7 @@ impl Sockets<'_> {
         all.retain(|other| other.id != connection);
         all.sort_by_key(|other| other.connected_at);
         all.truncate(too_many);
-        // One that is still opening cannot be closed yet. Whoever sends to its user next closes it, once it is open.
+        // One that is still opening cannot be closed yet. The next send to its user closes it, once it is open.
         for opening in self.close(user, all).await? {
             self.deps.db.edit(self.tenant, Table::Ephemera, &Edit::of(opening).number(GIVES_WAY, true)).await?;
         }
@@ -224,8 +224,8 @@ impl Sockets<'_> {
         self.deps.db.delete_all(self.tenant, Table::Ephemera, &[key(user, connection)]).await
     }
 
-    /// Closes connections and forgets them: which are remembered still, since they may be opening and cannot be closed before they are
-    /// open.
+    /// Closes connections and deletes their items. Returns those that are still stored, because they may be opening and cannot be
+    /// closed yet.
     async fn close(&self, user: UserId, connections: Vec<Connection>) -> Result<Vec<Key>> {
         let push = self.push;
         let closing = stream::iter(connections).map(|connection| async move { (push.close(&connection.id).await, connection) });
@@ -243,7 +243,7 @@ impl Sockets<'_> {
         Ok(opening)
     }
 
-    /// Those that may still be there.
+    /// The connections that may still exist.
     async fn of(&self, user: UserId) -> Result<Vec<Connection>> {
         let page = self.deps.db.query(self.tenant, &Query::partition(Table::Ephemera, partition(user)), None).await?;
         let live = page.rows.iter().filter(|row| row.maybe_number("expires_at").is_some_and(|at| at > self.now.as_secs()));
@@ -252,22 +252,22 @@ impl Sockets<'_> {
 }
 
 impl<'a, B: Background> Delivery<'a, B> {
-    /// The sockets of the tenant's users. What is sent cannot be taken back, so it belongs into [`Background::after`].
+    /// The sockets of the tenant's users. A sent frame cannot be recalled, so send in [`Background::after`].
     ///
     /// # Errors
-    /// Internal where the function was not given the client.
+    /// Internal if the function was not given the client.
     pub fn sockets(&self) -> Result<Sockets<'a>> {
         const { assert!(declares(B::NEEDS, Need::Push), "sends to sockets: add Need::Push to NEEDS") }
         let ground = self.ground;
         Ok(Sockets { deps: ground.deps, push: ground.deps.services.sockets()?, tenant: ground.tenant, now: ground.now })
     }
 
-    /// Ends a session that was told to end, and closes what it has opened: how many connections that were. It is over before
-    /// they are looked for, so that one which is opened after that finds it over.
+    /// Ends a session whose end was published, and closes its connections; returns their number. The session ends before the
+    /// search for connections, so that a connection that is opened later finds it ended.
     ///
     /// # Errors
-    /// 503 where DynamoDB or API Gateway does not answer, or a connection may still be opening; what was not closed is still
-    /// remembered then.
+    /// 503 if DynamoDB or API Gateway does not answer, or a connection may still be opening; connections that were not closed are
+    /// still stored then.
     pub async fn close_session(&self, user: UserId, session: SessionId) -> Result<usize> {
         const { assert!(declares(B::NEEDS, Need::Sessions), "ends a session: add Need::Sessions to NEEDS") }
         self.see_ended(user, session).await?;

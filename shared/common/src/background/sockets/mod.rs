@@ -1,8 +1,8 @@
-//! Sockets: what runs when a client connects, says something or goes, and how anything else reaches the clients of a user.
+//! Sockets: the functions for a client that connects, sends a frame or disconnects, and the way to reach a user's clients.
 //!
-//! API Gateway keeps the connections; a function sees one event at a time. Who is at the other end was settled once, when a
-//! ticket was taken at the handshake ([`crate::identity::ticket`]), and whether their session still lives is asked with every frame.
-//! What is sent holds ids and codes: content is fetched through the API, after its policy.
+//! API Gateway keeps the connections; a function sees one event at a time. The user was identified once, by the ticket at the
+//! handshake ([`crate::identity::ticket`]). Every frame checks that their session is still live. Frames contain ids and codes;
+//! the content is read through the API, which evaluates its policy.
 
 use crate::{
     aws::acting::as_function,
@@ -22,19 +22,20 @@ use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxy
 use serde::de::DeserializeOwned;
 use std::{future::Future, pin::Pin};
 
-/// What a route of the socket API runs.
+/// The handler of a route of the socket API.
 pub trait Socket: Sized + Send + Sync + 'static {
-    /// The binary, the function in the template and the name in the audit log, as `connect`.
+    /// The binary, the function in the template and the name in the audit log, such as `connect`.
     const NAME: &'static str;
-    /// One line for the template's readers.
+    /// One line for readers of the template.
     const SUMMARY: &'static str;
     const ROUTE: SocketRoute;
     const NEEDS: &'static [Need] = &[];
     const TIMEOUT_SECS: u16 = 10;
-    /// What a client says; nothing where it comes or goes.
+    /// A client's frame; `()` for connecting and disconnecting.
     type Frame: DeserializeOwned + Send;
 
-    /// The work, for a caller whose session lives (where it goes, it may not). A refusal is told to the caller.
+    /// The work, for a caller with a live session (for disconnecting, the session may have ended). The caller gets an error frame
+    /// for a refusal.
     fn handle(cx: &mut Caller<'_, Self>, frame: Self::Frame) -> impl Future<Output = Result<()>> + Send;
 }
 
@@ -44,7 +45,7 @@ type Serve = for<'a> fn(
     Option<Timestamp>,
 ) -> Pin<Box<dyn Future<Output = ApiGatewayProxyResponse> + Send + 'a>>;
 
-/// A socket's function with its type forgotten, for lists of them.
+/// A socket's function with its type erased, for lists.
 #[derive(Clone, Copy, Debug)]
 pub struct AnySocket {
     pub domain: &'static str,
@@ -75,7 +76,7 @@ impl AnySocket {
         }
     }
 
-    /// Serves API Gateway's event. Of the answer only the status counts, and only to a client that connects.
+    /// Handles API Gateway's event. Only the status of the answer matters, and only to a client that connects.
     pub async fn serve(&self, deps: &Deps, event: ApiGatewayWebsocketProxyRequest) -> ApiGatewayProxyResponse {
         as_function(self.name, (self.serve)(deps, event, None)).await
     }

@@ -1,7 +1,7 @@
-//! A frame's life: whose connection it is, whether their session lives and is within its limit, the work. In that order.
+//! The processing of a frame: the connection's user, their session and its limit, the work, in this order.
 //!
-//! Connecting, and being refused, are on the audit record. What is said afterwards is not: a client says that it is there
-//! every half minute, and asks for what it missed, and both tell it nothing but numbers and ids.
+//! Connections and refusals are audited. Frames are not: a client sends a ping every half minute, and requests replays, and both
+//! return only numbers and ids.
 
 use super::{Socket, SocketRoute, Sockets, connections::check_network};
 use crate::{
@@ -27,19 +27,19 @@ use ledger::ActorType;
 use serde::Serialize;
 use std::{marker::PhantomData, panic::AssertUnwindSafe, time::Duration};
 
-/// What a run may take, where its function's own end is not known.
+/// The time limit of a run, if the end of its function is unknown.
 const TIME: Duration = Duration::from_secs(9);
 const MARGIN: Duration = Duration::from_millis(500);
-/// The longest frame that is read, in bytes. API Gateway passes 128 KB.
+/// The longest accepted frame, in bytes. API Gateway passes 128 KB.
 const FRAME_LIMIT: usize = 1024;
 
-/// A client at the other end of a socket.
+/// The client of a socket.
 #[derive(Debug)]
 pub struct Caller<'a, S> {
     deps: &'a Deps,
     identity: &'a Identity,
     connection: &'a str,
-    /// Where the client is.
+    /// The client's address.
     ip: &'a str,
     now: Timestamp,
     deadline: Timestamp,
@@ -57,7 +57,7 @@ impl<'a, S: Socket> Caller<'a, S> {
     pub fn now(&self) -> Timestamp {
         self.now
     }
-    /// Whether there is time for more: an answer in many frames ends before its function is ended.
+    /// Whether there is time for more: an answer of many frames must end before its function.
     pub fn has_time(&self) -> bool {
         self.deps.clock.now() < self.deadline
     }
@@ -70,25 +70,24 @@ impl<'a, S: Socket> Caller<'a, S> {
         self.trace.with(|t| t.line.set(name, value));
     }
 
-    /// Sends a frame to this client: false where it is gone.
+    /// Sends a frame to this client; false if its connection is closed.
     ///
     /// # Errors
-    /// 503 where API Gateway does not take it.
+    /// 503 if API Gateway does not accept it.
     pub async fn reply(&self, frame: &(impl Serialize + Sync)) -> Result<bool> {
         let sockets = self.sockets()?;
         let frame = serde_json::to_vec(frame).map_err(|_| Error::internal("frame"))?;
         match sockets.push.send(self.connection, frame).await? {
             Sent::Accepted => Ok(true),
-            // Its item goes with the next frame that is sent to all of its user's.
+            // Its item is deleted with the next frame to all of its user's connections.
             Sent::Gone => Ok(false),
         }
     }
 
-    /// Remembers this connection, so that its user is reached by it. Of more than twenty the oldest is closed.
+    /// Stores this connection, so that its user can be reached. If there are more than twenty, the oldest is closed.
     ///
     /// # Errors
-    /// 401 where the session has ended meanwhile: who closed its connections then may have come before this one was remembered.
-    /// 503.
+    /// 401 if the session has ended meanwhile: the run that closed its connections may have missed this one. 503.
     pub async fn register(&self) -> Result<()> {
         let Identity { user, session, tenant, .. } = *self.identity;
         self.sockets()?.register(user, self.connection, session, self.ip).await?;
@@ -99,7 +98,7 @@ impl<'a, S: Socket> Caller<'a, S> {
         lives
     }
 
-    /// Forgets this connection.
+    /// Removes this connection.
     ///
     /// # Errors
     /// 503.
@@ -114,7 +113,7 @@ impl<'a, S: Socket> Caller<'a, S> {
     }
 }
 
-/// What a client is told that asked for something it does not get.
+/// The error frame for a refused request.
 #[derive(Debug, Serialize)]
 struct Refusal {
     r#type: &'static str,
@@ -156,7 +155,7 @@ pub(crate) async fn serve<S: Socket>(
     }
     write_line::<S>(deps, &heard, &trace, &correlation_id, &result);
     let mut response = ApiGatewayProxyResponse::default();
-    // A client that is connected hears of a refusal by a frame; to API Gateway its message has been handled.
+    // A connected client gets a refusal as a frame; for API Gateway its message was handled.
     response.status_code = match (S::ROUTE, &result) {
         (SocketRoute::Connect, Err(error)) => error.status().into(),
         _ => 200,
@@ -164,7 +163,7 @@ pub(crate) async fn serve<S: Socket>(
     response
 }
 
-/// An event of API Gateway's, as far as it matters.
+/// The parts of API Gateway's event that are used.
 struct Heard {
     connection: String,
     body: String,
@@ -181,7 +180,7 @@ async fn attempt<S: Socket>(deps: &Deps, heard: &Heard, identity: Result<&Identi
     let mut caller = Caller::<S> { deps, identity, connection, ip, now: *now, deadline: *deadline, trace, of: PhantomData };
     let result = async {
         if !matches!(S::ROUTE, SocketRoute::Disconnect) {
-            // A page that is open is no person who is there: its frames do not keep a session from idling.
+            // An open page does not mean that its user is present, so frames do not keep a session from becoming idle.
             let gate = deps.gates.of(identity.tenant).await?;
             let idle = gate.settings.idle(deps.config.session_idle);
             let touched = session::touch(&deps.db, identity.clone(), (RateLimit::SOCKET, 1), idle, *now, Activity::Machine);
@@ -189,7 +188,7 @@ async fn attempt<S: Socket>(deps: &Deps, heard: &Heard, identity: Result<&Identi
             gate.enter()?;
             check_network(&who, &gate, &deps.config.operator_networks, ip, *now)?;
         }
-        // Whoever was told that the connection is gone, when it was still opening, has forgotten it.
+        // A push during the opening may have got 410 and removed the connection, so it is stored again.
         if matches!(S::ROUTE, SocketRoute::Message) && !caller.sockets()?.remembers(identity.user, connection).await? {
             caller.register().await?;
         }
@@ -225,7 +224,7 @@ fn frame<S: Socket>(body: &str) -> Result<S::Frame> {
     serde_json::from_str(text).map_err(|_| Error::bad_request("malformed_frame", "the frame is none that is known here"))
 }
 
-/// Puts a connection, or its refusal, on the audit record. One that cannot be recorded is refused.
+/// Audits a connection or its refusal. A connection that cannot be audited is refused.
 async fn on_record<S: Socket>(deps: &Deps, heard: &Heard, correlation_id: &CorrelationId, result: Result<()>) -> Result<()> {
     let status = result.as_ref().map_or_else(Error::status, |()| 200);
     let reason = result.as_ref().err().map(Error::reason);
