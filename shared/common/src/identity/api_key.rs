@@ -1,14 +1,14 @@
-//! API keys: a program's credential. Who holds one acts as a member of its own, with a session of its own, so that everything
-//! that holds of people's requests holds of a program's: one touch a request, limits, grants, revocation, the record.
+//! API keys: credentials for programs. A program with a key acts as its own member, with its own session. So the rules of
+//! people's requests apply to it, too: one update of the session in each request, limits, grants, revocation, audit.
 //!
-//! | Partition | Sort | What |
+//! | Partition | Sort | Content |
 //! |---|---|---|
-//! | `MEMBER#<user>` | `MEMBERSHIP` | the member that the key acts as: active or not, and a version |
-//! | *ephemera* `SESSIONS#<user>` | `<session>` | scopes, purposes, networks, end, limits: one item a secret |
-//! | *platform* `API_KEY#<hash>` | `SECRET` | whose secret this is |
+//! | `MEMBER#<user>` | `MEMBERSHIP` | the member as which the key acts: active or not, and a version |
+//! | *ephemera* `SESSIONS#<user>` | `<session>` | scopes, purposes, networks, end, limits: one item for each secret |
+//! | *platform* `API_KEY#<hash>` | `SECRET` | the key of this secret |
 //!
-//! A key's text is `clo_live_`, 65 digits of base 62 (the key's id and 32 random bytes) and 6 of their CRC-32, so that
-//! `clo_live_[0-9A-Za-z]{71}` finds it wherever it leaks, and whoever finds it can tell it from chance, and whose it is.
+//! A key's text is `clo_live_`, 65 digits of base 62 (the key's id and 32 random bytes) and 6 of their CRC-32. So the pattern
+//! `clo_live_[0-9A-Za-z]{71}` finds leaked keys, the checksum distinguishes them from random text, and the id identifies the key.
 
 use crate::{
     base::{AuthFailure, Error, Identity, Kept, KeyBounds, Result, TenantId, Timestamp, UserId, Uuid, digest::hash, random},
@@ -30,24 +30,24 @@ const CHECKSUM: usize = 6;
 const BYTES: usize = 16 + 32;
 
 crate::id! {
-    /// An API key. Its UUID is that of the member that it acts as.
+    /// An API key. Its UUID is that of the member as which it acts.
     pub struct ApiKeyId = "key"
 }
 
 impl ApiKeyId {
-    /// The member that it acts as: what it writes bears this name.
+    /// The member as which it acts. Its changes have this member's name.
     pub const fn user(&self) -> UserId {
         UserId::from_uuid(*self.uuid())
     }
 }
 
-/// A key's text, in memory. It prints as nothing, and is stored as a hash.
+/// A key's text in memory. Its `Debug` is redacted, and only its hash is stored.
 pub struct ApiKeyText {
     pub id: ApiKeyId,
     bytes: Zeroizing<[u8; BYTES]>,
 }
 
-/// The text is no key: another length or alphabet, or its checksum is not right.
+/// The text is not a key: it has another length or alphabet, or a wrong checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -85,7 +85,7 @@ impl ApiKeyText {
         Ok(Self { id: ApiKeyId::from_uuid(uuid), bytes })
     }
 
-    /// What tells it from others, and opens nothing: its last four characters.
+    /// Its last four characters, which distinguish it from others and grant nothing.
     pub fn hint(&self) -> String {
         let text = Zeroizing::new(self.to_text());
         text[text.len() - 4..].to_owned()
@@ -113,7 +113,7 @@ fn to_base62(bytes: &[u8], width: usize) -> String {
     digits.iter().map(|b| char::from(*b)).collect()
 }
 
-/// The number that `text` is, where it fits into `N` bytes.
+/// The number that `text` represents, if it fits into `N` bytes.
 fn from_base62<const N: usize>(text: &str) -> Option<Zeroizing<[u8; N]>> {
     let mut bytes = Zeroizing::new([0; N]);
     for digit in text.bytes() {
@@ -138,10 +138,10 @@ fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, step)
 }
 
-/// Whom a key's text announces; nobody, where the token is no key.
+/// The identity of a key's text; `None` if the token is not a key.
 ///
 /// # Errors
-/// 401 where it is one and is malformed or unknown.
+/// 401 if it is a key and is malformed or unknown.
 pub(crate) async fn identify(db: &Db, token: &str) -> Result<Option<Identity>> {
     if !token.starts_with(PREFIX) {
         return Ok(None);
@@ -157,7 +157,7 @@ pub(crate) async fn identify(db: &Db, token: &str) -> Result<Option<Identity>> {
     }))
 }
 
-/// What a secret of a key is good for, and until when.
+/// The terms of a key's secret, and its expiry.
 #[derive(Clone, Debug)]
 pub struct KeyTerms {
     pub bounds: Kept<KeyBounds>,
@@ -203,7 +203,7 @@ mod tests {
             prop_assert_eq!((read.id, read.to_text(), read.key()), (key.id, text.clone(), key.key()));
             let mut other = text.clone();
             other.replace_range(at..=at, &with);
-            // A CRC sees every change of one character.
+            // A CRC detects every change of one character.
             prop_assert_eq!(ApiKeyText::parse(&other).is_ok(), other == text);
         }
 

@@ -1,4 +1,4 @@
-//! An invitation that is accepted.
+//! The acceptance of an invitation.
 
 use crate::{
     identity::{Membership, admin_count, membership},
@@ -8,7 +8,7 @@ use crate::{
     },
 };
 
-/// What changes when somebody who was invited signs in for the first time. Their membership has the next version then.
+/// The changes at the first sign-in of an invited user. The membership has the next version then.
 pub(crate) fn accepted(member: &Membership) -> Vec<Edit> {
     let next = Version(member.version).next();
     let as_it_was = vec![Condition::VersionIs(Version(member.version)), membership::is_invited()];

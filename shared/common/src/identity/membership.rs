@@ -1,8 +1,9 @@
-//! Memberships: which tenant a user belongs to, and in what roles. The record decides, never a token's claims.
+//! Memberships: a user's tenant and roles. Only the record counts, never a token's claims.
 //!
-//! Three items. The directory's, in the platform's partition, finds a user's tenant; the membership, in the tenant's own,
-//! holds the grants, and every write checks that they have not changed since the session copied them. An entry in the partition
-//! `MEMBERS` lists the user: a partition of the table is read as it is, an index as it was a moment ago.
+//! There are three items. The directory's item, in the platform's partition, finds a user's tenant. The membership, in the
+//! tenant's own partition, contains the grants, and every write checks that they have not changed since the session copied them.
+//! An entry in the partition `MEMBERS` lists the user, because a partition of the table can be read consistently and an index
+//! cannot.
 
 use crate::{
     base::{
@@ -20,7 +21,7 @@ use phi::{Email, PersonName, Sealed, SearchToken};
 use std::{collections::BTreeSet, str::FromStr};
 
 phi::sealed_fields! {
-    /// What a membership holds of a person.
+    /// The personal data in a membership.
     #[derive(Clone, Debug)]
     pub struct MemberPii in "memberships" {
         1 => email: Email,
@@ -32,14 +33,14 @@ phi::sealed_fields! {
 pub struct Membership {
     pub tenant: TenantId,
     pub user: UserId,
-    /// Whether the user may sign in: nobody has disabled them.
+    /// Whether the user may sign in, because they are not disabled.
     pub active: bool,
-    /// Whether the user has never signed in yet.
+    /// Whether the user has not signed in yet.
     pub invited: bool,
     pub grants: Listed<Grant>,
-    /// Where in its tenant the user works, as the tenant names it.
+    /// The user's department, as the tenant names it.
     pub department: Option<String>,
-    /// Whether the user signs in with a second factor.
+    /// Whether the user has a second factor.
     pub mfa_enrolled: bool,
     pub created_at: Timestamp,
     pub version: i64,
@@ -50,7 +51,7 @@ const ACTIVE: &str = "active";
 
 const DELETED: &str = "deleted";
 
-/// What every person's item has, and no API key's.
+/// An attribute of every person's item, which an API key's item does not have.
 const GRANTS: &str = "grants";
 
 pub(crate) const fn status(active: bool, invited: bool) -> &'static str {
@@ -61,7 +62,7 @@ pub(crate) const fn status(active: bool, invited: bool) -> &'static str {
     }
 }
 
-/// Whether a member of a status may sign in.
+/// Whether a member with a status may sign in.
 struct Standing {
     active: bool,
 }
@@ -75,7 +76,7 @@ impl FromStr for Standing {
     }
 }
 
-/// A tenant's list of members: in the index of all, and as a partition of its own.
+/// A tenant's list of members: in the index of all, and as a separate partition.
 pub(crate) const LIST: &str = "MEMBERS";
 
 pub(crate) fn key(user: UserId) -> Key {
@@ -91,37 +92,38 @@ pub(crate) fn directory_key(user: UserId) -> Key {
     Key::new(format!("DIRECTORY#{user}"), "USER")
 }
 
-/// What the platform knows of a user, by whom the e-mail is claimed under `email`: whose tenant's they are, and the e-mail's token,
-/// by which the claim is found when they leave.
+/// The platform's items for a user whose e-mail is claimed under `email`: their tenant, and the e-mail's token, by which the
+/// claim is found when they are deleted.
 pub(crate) fn in_directory(user: UserId, tenant: TenantId, email: &SearchToken) -> (Item, Item) {
     let directory = Item::new(directory_key(user)).text("tenant_id", tenant).text("email_token", email);
     (directory, Item::new(email_key(email)).text("user_id", user).text("tenant_id", tenant))
 }
 
-/// What is left of a member who was deleted: nothing of the person, and that it is no list's.
+/// The rest of a deleted member: no personal data, and no entry in a list.
 pub(crate) fn tombstone(user: UserId, version: crate::store::Version, now: Timestamp) -> Edit {
     let edit = Edit::of(key(user)).text("status", DELETED).text("deleted_at", now).number("version", version.0);
     let edit = edit.remove("sealed").remove(GRANTS).remove("department").remove("mfa_enrolled").remove("invited");
     edit.unindexed(Index::All)
 }
 
-/// Whose an e-mail is: one user's in the whole deployment, found by its token under the platform's search key.
+/// The owner of an e-mail. It belongs to one user in the whole deployment, and is found by its token under the platform's search
+/// key.
 pub(crate) fn email_key(token: impl std::fmt::Display) -> Key {
     Key::new(format!("EMAIL#{token}"), "CLAIM")
 }
 
 impl Membership {
-    /// What its PII is bound to: the record to open it by.
+    /// The place to which its personal data is bound.
     pub fn place(user: UserId) -> String {
         key(user).place().to_owned()
     }
 
-    /// Whether the user is here for good: active, and has signed in.
+    /// Whether the user is active and has signed in.
     pub const fn has_arrived(&self) -> bool {
         self.active && !self.invited
     }
 
-    /// The roles that they hold now.
+    /// The roles that are valid now.
     pub fn roles(&self, now: Timestamp) -> impl Iterator<Item = Role> {
         self.grants.iter().filter(move |grant| grant.holds_at(now)).map(|grant| grant.role)
     }
@@ -143,7 +145,7 @@ impl Membership {
         Ok(Self {
             tenant,
             user,
-            // A status that this version does not know lets nobody in.
+            // A member with a status that this version does not know has no access.
             active: row.word::<Standing>("status")?.is_some_and(|standing| standing.active),
             invited: row.maybe_number("invited").is_some_and(|n| n != 0),
             grants: row.listed(GRANTS)?,
@@ -176,12 +178,12 @@ impl Principal {
 }
 
 impl Changes {
-    /// Lets the commit fail unless a member is still as they were read.
+    /// Fails the commit unless a member is unchanged since it was read.
     pub fn check_unchanged(&mut self, member: &Membership, or: Error) {
         self.check(key(member.user), Condition::VersionIs(Version(member.version)), or);
     }
 
-    /// Lets the commit fail unless `user` is an active member of this tenant at that moment, and a person.
+    /// Fails the commit unless `user` is at that moment an active member of this tenant, and a person.
     pub fn check_member(&mut self, user: UserId, or: Error) {
         self.check(key(user), is_active_person(), or);
     }
@@ -190,32 +192,32 @@ impl Changes {
 /// The tenant of a user.
 ///
 /// # Errors
-/// 401 where the directory knows no such user.
+/// 401 if the directory has no such user.
 pub(crate) async fn tenant_of(db: &Db, user: UserId) -> Result<TenantId> {
     let row = db.get(TenantId::PLATFORM, Table::Records, &directory_key(user)).await?;
     row.ok_or(Error::Unauthenticated(AuthFailure::NoMembership))?.parse("tenant_id")
 }
 
 /// # Errors
-/// 401 where the user has no active membership in `tenant`.
+/// 401 if the user has no active membership in `tenant`.
 pub(crate) async fn active(db: &Db, tenant: TenantId, user: UserId) -> Result<Membership> {
     let membership = of(db, tenant, user).await?.filter(|membership| membership.active);
     membership.ok_or(Error::Unauthenticated(AuthFailure::NoMembership))
 }
 
-/// A person who is a member, active or not. API keys and deleted users are none.
+/// A member who is a person, active or not. API keys and deleted users are not.
 pub(crate) async fn of(db: &Db, tenant: TenantId, user: UserId) -> Result<Option<Membership>> {
     let row = db.get(tenant, Table::Records, &key(user)).await?;
     row.map_or(Ok(None), |row| MemberItem::from_row(tenant, user, &row).map(MemberItem::person))
 }
 
-/// What a member item is of. Three kinds lie under one kind of key.
+/// The kind of a member item. Three kinds have keys of the same form.
 #[derive(Debug)]
 pub(crate) enum MemberItem {
     Person(Box<Membership>),
-    /// An API key acts as this member. There is no person: neither grants nor a sealed record.
+    /// An API key acts as this member. It is not a person, so it has neither grants nor a sealed record.
     ApiKey,
-    /// A person who was deleted. Only the item is left.
+    /// A deleted person. Only the item remains.
     Deleted,
 }
 
@@ -243,14 +245,14 @@ pub(crate) fn list() -> Query {
     Query::index(Index::All, LIST)
 }
 
-/// The persons among rows of that list. The index lags: a row may be of somebody who has been deleted since.
+/// The persons among rows of that list. The index lags, so a row may belong to a deleted person.
 pub(crate) fn listed(tenant: TenantId, rows: &[Row]) -> Result<Vec<Membership>> {
     let item = |row: &Row| MemberItem::from_row(tenant, row.parse("ix_sort")?, row);
     rows.iter().filter_map(|row| item(row).map(MemberItem::person).transpose()).collect()
 }
 
-/// Every member of a tenant, each as they are now: for what is to reach all of them. Who was a member before there were entries is in
-/// the index, and has been for long.
+/// Every member of a tenant in their current state, for work that must reach all of them. Members from before the entries existed
+/// are in the index, and have been for a long time.
 pub(crate) async fn all(db: &Db, tenant: TenantId) -> Result<Vec<Membership>> {
     let (entries, index) = (Query::items(LIST), list().limit(1000));
     let (entries, rows) = try_join(db.query_all(tenant, &entries), db.query_all(tenant, &index)).await?;
@@ -262,25 +264,25 @@ pub(crate) async fn all(db: &Db, tenant: TenantId) -> Result<Vec<Membership>> {
     members.try_filter_map(async |member| Ok(member)).try_collect().await
 }
 
-/// How many members are read at once.
+/// The number of members that are read concurrently.
 const AT_ONCE: usize = 16;
 
-/// Holds of a member, person or API key, who may act.
+/// The condition that a member, person or API key, is active.
 fn is_active() -> Condition {
     Condition::Is("status", ACTIVE.to_owned())
 }
 
-/// Holds of a member who may be given work: an active person, not an API key.
+/// The condition that a member can be an assignee: an active person and not an API key.
 pub(crate) fn is_active_person() -> Condition {
     Condition::All(vec![is_active(), Condition::Has(GRANTS)])
 }
 
-/// What holds of a membership until its user signs in for the first time.
+/// The condition that a membership's user has not signed in yet.
 pub(crate) fn is_invited() -> Condition {
     Condition::Is("status", status(true, true).to_owned())
 }
 
-/// What every write checks: nobody has changed the caller's membership since the session copied it.
+/// The condition of every write: the caller's membership is unchanged since the session copied it.
 pub(crate) fn unchanged(version: i64) -> Condition {
     Condition::All(vec![Condition::VersionIs(crate::store::Version(version)), is_active()])
 }

@@ -1,4 +1,4 @@
-//! Tenants, members, sessions, and what they sign in by: how they lie in the tables.
+//! Tenants, members, sessions and credentials, as they are stored in the tables.
 
 pub(crate) mod admin_count;
 pub(crate) mod api_key;

@@ -1,4 +1,4 @@
-//! A user's sessions, as their user and their administrators see them.
+//! A user's sessions, in the form for the user and their administrators.
 
 use crate::{
     base::{Result, SessionId, SessionKind, TenantId, Timestamp, UserId},
@@ -9,21 +9,21 @@ use crate::{
     },
 };
 
-/// How many sessions a user has at most: a transaction changes them all.
+/// The largest number of a user's sessions, because one transaction changes all of them.
 pub(crate) const MOST_SESSIONS: usize = 20;
 
-/// A session, as its user and their administrators see it.
+/// A session, in the form for its user and their administrators.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenSession {
     pub session: SessionId,
     pub kind: SessionKind,
     pub created_at: Timestamp,
     pub last_seen: Timestamp,
-    /// When it ends, however busy it is.
+    /// The time at which it ends, even if it is used.
     pub expires_at: Timestamp,
-    /// When its user last gave a second factor in it.
+    /// The time at which its user last gave a second factor in it.
     pub mfa_at: Option<Timestamp>,
-    /// Where it was opened from, and with what.
+    /// The address and the device from which it was opened.
     pub ip: String,
     pub user_agent: String,
 }
@@ -32,7 +32,7 @@ impl OpenSession {
     fn from_row(row: &Row) -> Result<Self> {
         Ok(Self {
             session: row.parse("sk")?,
-            // Of a kind that this version does not know it can be said that it is there, and it can be ended.
+            // A session of a kind that this version does not know can be listed and ended.
             kind: row.word("kind")?.unwrap_or_default(),
             created_at: row.parse("created_at")?,
             last_seen: Timestamp::from_millis(row.number("last_seen")?),
@@ -44,8 +44,8 @@ impl OpenSession {
     }
 }
 
-/// A user's sessions that have not ended, the last used first. Those that idled out are among them: by a setting that changes,
-/// they would be live again, as they were.
+/// A user's sessions that have not ended, the last used first. They include idle ones, because a longer setting would make them
+/// live again.
 pub(crate) async fn unended(db: &Db, tenant: TenantId, user: UserId, now: Timestamp) -> Result<Vec<OpenSession>> {
     let rows = db.query_all(tenant, &Query::partition(Table::Ephemera, session::partition(user))).await?;
     let mut open = Vec::new();

@@ -1,9 +1,9 @@
 //! Refresh tokens: single-use, stored as hashes, each replaced by its successor.
 //!
-//! A browser's tabs share one token, and answers get lost; so whoever shows a token within thirty seconds of its use, from the
-//! device that signed in, is answered the token that is good now. For that time that token lies sealed beside its hash. Of requests
-//! that use one token at the same moment, one wins, and the others are told to ask again (409 `refresh_in_progress`). A token that
-//! is shown later has been copied: it ends its session.
+//! A browser's tabs share one token, and answers may be lost. So a token that is presented within thirty seconds of its use, from
+//! the device that signed in, is exchanged for the token that is valid now. For that time the valid token is stored sealed beside
+//! its hash. Of concurrent requests with one token, one wins, and the others get an error to retry (409 `refresh_in_progress`). A
+//! token that is presented later was probably copied, so it ends its session.
 
 use crate::{
     base::{AuthFailure, Error, Result, SessionId, TenantId, Timestamp, UserId, digest::hash},
@@ -17,10 +17,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::time::Duration;
 
-/// For so long after its use a token is answered the one that is good now.
+/// The time after its use for which a token is exchanged for the valid one.
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
 
-/// Takes away the token that lies sealed, once nobody is answered it any more.
+/// Deletes the sealed token after the grace period.
 pub(crate) async fn forget_successor(db: &Db, tenant: TenantId, session: SessionId, now: Timestamp) -> Result<()> {
     let update = Update {
         expression: "REMOVE successor",
@@ -31,7 +31,7 @@ pub(crate) async fn forget_successor(db: &Db, tenant: TenantId, session: Session
     db.update(tenant, Table::Ephemera, &session::refresh_key(session), update).await.map(drop)
 }
 
-/// The API's refresh token: opaque to its holder. It carries where its session lies.
+/// The API's refresh token. It is opaque to its holder and contains the place of its session.
 #[derive(Clone)]
 pub struct RefreshToken {
     pub(crate) tenant: TenantId,
@@ -65,7 +65,7 @@ impl RefreshToken {
     }
 
     /// # Errors
-    /// 401 where the text is no refresh token of ours.
+    /// 401 if the text is not a refresh token of ours.
     pub fn parse(text: &str) -> Result<Self> {
         let read = || {
             let bytes = URL_SAFE_NO_PAD.decode(text).ok().filter(|b| b.len() == Self::BYTES)?;

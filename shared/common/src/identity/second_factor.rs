@@ -1,12 +1,12 @@
-//! A member's second factor, as it is stored: whoever tries a code takes a try first, and whoever gives a right one takes it with
-//! the same transaction that lets them in. So no code works twice, and no number of callers at once gets more tries than one.
+//! The stored form of a member's second factor. A code is verified only after a try was taken, and a right code is used up in the
+//! transaction that grants access. So no code works twice, and concurrent callers get no more tries than one caller.
 //!
-//! | Partition | Sort | What |
+//! | Partition | Sort | Content |
 //! |---|---|---|
-//! | `MEMBER#<user>` | `MFA` | the sealed secret, the last step that was used, the recovery codes' hashes |
-//! | *ephemera* `MFA_TRIES#<user>` | `TRIES` | codes that were tried since the last right one, and until when none may be |
+//! | `MEMBER#<user>` | `MFA` | the sealed secret, the last used step, the recovery codes' hashes |
+//! | *ephemera* `MFA_TRIES#<user>` | `TRIES` | the number of tries since the last right code, and the end of a lock |
 //!
-//! What a code is, and whether it is right, is its domain's to say.
+//! The identity domain defines codes and verifies them.
 
 use crate::{
     base::{Error, Result, TenantId, Timestamp, UserId, budget::Budget},
@@ -20,42 +20,42 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use phi::Sealed;
 use std::time::Duration;
 
-/// Wrong codes in a row, after which nobody may try for a while.
+/// The number of consecutive wrong codes that cause a lock.
 const TRIES: u32 = 5;
-/// For how long, the first time; twice as long each further time.
+/// The duration of the first lock. Each further one is twice as long.
 const FIRST_LOCK: Duration = Duration::from_secs(60);
-/// And at most.
+/// The longest lock.
 const LONGEST_LOCK: Duration = Duration::from_secs(60 * 60);
-/// After so long nobody remembers wrong codes.
+/// The time after which wrong codes are forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
-/// How often a try is taken while others take theirs.
+/// The number of attempts to take a try while others take theirs.
 const RACES: u32 = 8;
 
 pub(crate) const ACTIVE: &str = "active";
 pub(crate) const PENDING: &str = "pending";
-/// The code of the refusal while nobody may try.
+/// The code of the error during a lock.
 const LOCKED: &str = "second_factor_locked";
 
-/// What is known of a second factor by whoever has taken a try.
+/// The data of a second factor for a caller who has taken a try.
 #[derive(Clone, Debug)]
 pub struct SecondFactor {
     pub(crate) tenant: TenantId,
     pub(crate) user: UserId,
     pub active: bool,
     sealed: Vec<u8>,
-    /// The step of the last code that was used.
+    /// The step of the last used code.
     pub last_step: Option<i64>,
-    /// SHA-256 of each recovery code that is left.
+    /// SHA-256 of each remaining recovery code.
     pub recovery: Vec<u8>,
     uses: i64,
 }
 
-/// What of it was used up.
+/// The used part of a second factor.
 #[derive(Clone, Debug)]
 pub enum Spent {
     /// The code of a step.
     Step(i64),
-    /// A recovery code: what is left of their hashes.
+    /// A recovery code: the hashes of the remaining codes.
     Recovery(Vec<u8>),
 }
 
@@ -67,7 +67,7 @@ fn tries_key(user: UserId) -> Key {
     Key::new(format!("MFA_TRIES#{user}"), "TRIES")
 }
 
-/// After a right code there were no wrong ones.
+/// A right code resets the number of wrong ones.
 pub(crate) fn forgive(user: UserId) -> Op {
     Op::Delete { table: Table::Ephemera, key: tries_key(user), condition: None }
 }
@@ -85,7 +85,7 @@ impl SecondFactor {
         })
     }
 
-    /// That it is as it was read, and was used.
+    /// The condition that it is unchanged since it was read; the edit marks it as used.
     pub(crate) fn edit(&self) -> Edit {
         let as_read = Condition::All(vec![Condition::Present, Condition::NumberIs("uses", self.uses)]);
         Edit::of(key(self.user)).number("uses", self.uses + 1).when(as_read)
@@ -104,7 +104,7 @@ impl SecondFactor {
     }
 }
 
-/// Takes a try: what there is to be compared with, if there is anything.
+/// Takes a try. Returns the data to verify a code, if there is a second factor.
 pub(crate) async fn take_try(db: &Db, tenant: TenantId, user: UserId, now: Timestamp) -> Result<Option<SecondFactor>> {
     let (factor_key, key) = (key(user), tries_key(user));
     let [factor, mut row] = db.get_each(tenant, [(Table::Records, &factor_key), (Table::Ephemera, &key)]).await?;
@@ -135,14 +135,14 @@ pub(crate) async fn take_try(db: &Db, tenant: TenantId, user: UserId, now: Times
         };
         match db.update(tenant, Table::Ephemera, &key, update).await? {
             Ok(_) => return SecondFactor::of(tenant, user, &factor).map(Some),
-            // Somebody else has taken one meanwhile.
+            // A concurrent caller has taken a try.
             Err(other) => row = other,
         }
     }
     Err(locked(Duration::from_secs(1), FORGOTTEN))
 }
 
-/// Nobody may try for a while. The tries are all there again when wrong codes are forgotten.
+/// The error during a lock. All tries are available again after wrong codes are forgotten.
 fn locked(retry_after: Duration, forgotten: Duration) -> Error {
     Error::RateLimited { code: LOCKED, retry_after, budget: Budget { limit: TRIES, remaining: 0, reset: forgotten } }
 }
@@ -151,18 +151,18 @@ fn lock(times: i64) -> Duration {
     FIRST_LOCK.saturating_mul(1 << times.clamp(0, 6)).min(LONGEST_LOCK)
 }
 
-/// An authenticator that counts for nothing yet.
+/// An authenticator that is not active yet.
 pub(crate) fn pending<T>(user: UserId, sealed: Sealed<T>) -> Item {
     let item = Item::new(key(user)).text("status", PENDING).bytes("sealed", sealed.into_bytes());
     item.number("uses", 0)
 }
 
-/// An authenticator that counts, as an operator hands it out.
+/// An active authenticator, as an operator issues it.
 pub(crate) fn handed_out<T>(user: UserId, sealed: Sealed<T>) -> Item {
     pending(user, sealed).text("status", ACTIVE)
 }
 
-/// What its secret is bound to.
+/// The place to which its secret is bound.
 pub(crate) fn place(user: UserId) -> String {
     key(user).place().to_owned()
 }

@@ -1,10 +1,10 @@
-//! How sessions end. There is one way: an [`Ending`] is committed with the session's end, its announcement (`session.ended`) and an
-//! audit event (`session_ended`) that says why, in one transaction. Whoever ends a session names a reason, and the commit does the
-//! rest; so no end is silent.
+//! The end of sessions. There is only one way: an [`Ending`] is committed with the session's end, its event (`session.ended`) and
+//! an audit event (`session_ended`) with the reason, in one transaction. The code that ends a session gives a reason, and the
+//! commit does the rest, so that no end is missed by consumers or the audit log.
 //!
-//! A session whose time is up ends by nobody's request. Every live session is on a list, in the index of what is due, under the
-//! earliest moment at which it can be over; a schedule looks at those whose moment has come, and ends them or moves their entry.
-//! Requests do not move it: an entry is at most [`SHORTEST_IDLE`] away, and says only when to look.
+//! A session that expires is ended without a request. Every live session is on a list, in the index of due items, with the
+//! earliest time at which it can be over. A schedule checks the sessions whose time has come, and ends them or moves their entry.
+//! Requests do not move the entry: it is at most [`SHORTEST_IDLE`] ahead, and only determines the time of the next check.
 
 use crate::{
     base::{SessionId, SessionKind, Timestamp, UserId},
@@ -17,18 +17,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The list of live sessions, in the index of what is due.
+/// The list of live sessions, in the index of due items.
 pub(crate) const LIST: &str = "SESSIONS";
 
-/// The shortest idleness that a tenant can set. An entry is never further away, so that a setting that becomes shorter is seen.
+/// The shortest idle time that a tenant can set. An entry is never further ahead, so that a shortened setting takes effect.
 const SHORTEST_IDLE: Duration = Duration::from_secs(5 * 60);
 
-/// A session is over: what it holds open is to be closed.
+/// A session has ended. Consumers close its resources.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SessionEnded {
     pub user_id: UserId,
     pub session_id: SessionId,
-    /// Why, as the audit event says it.
+    /// The reason, as in the audit event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -37,28 +37,28 @@ impl Event for SessionEnded {
     const SCHEMA: &'static str = "session.ended";
 }
 
-/// Why a session ends.
+/// The reason why a session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
     /// Its user signed out.
     SignedOut,
-    /// Its user ended it from another session, or by its name.
+    /// Its user ended it, from another session or by its id.
     EndedByOwner,
     /// An administrator ended it.
     EndedByAdmin,
-    /// Its user has signed in more often than a user may have sessions.
+    /// Its user has reached the largest number of sessions.
     TooManySessions,
-    /// Nobody used it for as long as its tenant lets a session lie.
+    /// It was not used for the tenant's idle time.
     Idle,
-    /// It was as old as a session, or a key, may be.
+    /// It has reached the longest life of a session or key.
     Expired,
-    /// A refresh token was used twice.
+    /// A refresh token was reused.
     RefreshTokenReuse,
     PasswordChanged,
     PasswordReset,
-    /// A second factor was activated, and it had not given one.
+    /// A second factor was activated, which it had not given.
     SecondFactorActivated,
-    /// A second factor was enrolled in it, which is all that it was for.
+    /// A second factor was enrolled in it, which was its only purpose.
     Enrolled,
     UserDisabled,
     UserDeleted,
@@ -95,13 +95,13 @@ impl Ending {
         Self { user, session, reason: reason.as_str(), when: Condition::Present }
     }
 
-    /// What must hold of the session; replaces that it is there.
+    /// The condition on the session; it replaces the condition that the session exists.
     pub(crate) fn when(self, when: Condition) -> Self {
         Self { when, ..self }
     }
 }
 
-/// When a session is looked at next: no later than it can be over.
+/// The time of a session's next check: not later than it can be over.
 pub(crate) fn next_look(
     kind: SessionKind,
     last_seen: Timestamp,
@@ -115,7 +115,7 @@ pub(crate) fn next_look(
     }
 }
 
-/// When a session that is used now, and is on no list, is looked at.
+/// The time of the check for a session that is used now and is not on the list.
 pub(crate) fn first_look(idle: Duration, now: Timestamp) -> Timestamp {
     now.plus(idle.min(SHORTEST_IDLE))
 }

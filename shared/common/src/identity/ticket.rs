@@ -1,11 +1,12 @@
-//! Tickets: how a page's socket says who opens it. A browser sets no header on a handshake, and a token in a URL would be in
-//! logs; so the API hands out a secret that is good once, for thirty seconds, from the network that asked for it.
+//! Tickets identify the user of a page's socket. A browser cannot set a header on a handshake, and a token in a URL would be
+//! logged. So the API issues a secret that is valid once, for thirty seconds, from the network that requested it.
 //!
-//! | Partition | Sort | What |
+//! | Partition | Sort | Content |
 //! |---|---|---|
-//! | `TICKET#<hash>` | `TICKET` | whose it is; gone once it is used |
+//! | `TICKET#<hash>` | `TICKET` | its user and session; deleted when it is used |
 //!
-//! The item lies in its user's own tenant and is written with the audit event of its making; the ticket's text says where.
+//! The item is in its user's own tenant and is written with the audit event of its creation; the ticket's text contains its
+//! place.
 
 use crate::{
     base::{
@@ -21,17 +22,17 @@ use crate::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::time::Duration;
 
-/// API Gateway keeps a connection for two hours at most.
+/// API Gateway keeps a connection for at most two hours.
 pub(crate) const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
 pub(crate) const GOOD_FOR: Duration = Duration::from_secs(30);
 
-/// A ticket, as its user is given it. It prints as nothing.
+/// A ticket in the form for its user. Its `Debug` is redacted.
 #[derive(Clone)]
 pub struct Ticket {
     pub(crate) tenant: TenantId,
     pub(crate) secret: [u8; 32],
     pub expires_at: Timestamp,
-    /// Where to present it.
+    /// The URL at which to present it.
     pub sockets_url: String,
 }
 
@@ -53,7 +54,7 @@ pub(crate) fn key(secret: &[u8]) -> Key {
     Key::new(format!("TICKET#{}", URL_SAFE_NO_PAD.encode(hash(&[secret]))), "TICKET")
 }
 
-/// Takes a ticket: whose socket it opens. Of two that present it at once, one is let in.
+/// Uses a ticket up; returns the identity for the socket. If it is presented twice at the same time, one succeeds.
 pub(crate) async fn take(db: &Db, text: &str, ip: &str, now: Timestamp) -> Result<Identity, TokenRefused> {
     let refused = |reason| TokenRefused::Because(reason);
     let bytes = URL_SAFE_NO_PAD.decode(text).ok().filter(|b| b.len() == Ticket::BYTES).ok_or(refused("ticket_malformed"))?;
@@ -76,7 +77,7 @@ pub(crate) async fn take(db: &Db, text: &str, ip: &str, now: Timestamp) -> Resul
     Ok(Identity { tenant, user, session, expires_at: Timestamp::from_millis(socket_until) })
 }
 
-/// When a caller's leave to be connected ends: with their session, or when API Gateway cuts the connection anyway.
+/// The end of a connection's permission: with the caller's session, or when API Gateway closes the connection in any case.
 pub(crate) fn ends_at(now: Timestamp, session_ends_at: Timestamp) -> Timestamp {
     now.plus(LONGEST).min(session_ends_at)
 }

@@ -1,5 +1,5 @@
-//! What the policies say to somebody who asks before they act: all that they may do, or whether they may do this. Nothing is
-//! done, and nothing is read but what the question names; so the answers tell of policies, and never of what exists.
+//! Answers about permissions before an action: all of a caller's permissions, or single ones. Nothing is executed, and nothing is
+//! read except the data in the question. So the answers depend on the policies, and never show which resources exist.
 
 use super::{
     circumstances::Circumstances,
@@ -9,55 +9,55 @@ use crate::base::{Error, Principal, Result, TenantId, Timestamp, UserId, error::
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// How far a role reaches.
+/// The reach of a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
-    /// Anything of the tenant.
+    /// Any resource of the tenant.
     Yes,
-    /// What is one's own, or assigned to one.
+    /// Resources that belong or are assigned to the caller.
     Own,
     No,
 }
 
-/// An action, and how far somebody's roles reach.
+/// An action, and the reach of the caller's roles.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Permission {
     pub action: &'static str,
-    /// The type of what it is done to.
+    /// The type of its resource.
     pub resource: &'static str,
-    /// What the roles allow, were all else as it should be.
+    /// The permission of the roles, with everything else in order.
     pub allowed: Reach,
-    /// What they allow now.
+    /// The permission now.
     pub now: Reach,
-    /// What is missing, where less is allowed now.
+    /// The missing condition, if less is permitted now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
 }
 
-/// A question: whether one may do `action` to the thing of `resource`'s type.
+/// A question: whether the caller may do `action` on the resource.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub action: String,
     pub resource: String,
-    /// Which thing. Otherwise any of the tenant that is nobody's in particular.
+    /// The id of the resource. If absent, any resource of the tenant that is assigned to nobody.
     pub id: Option<String>,
-    /// Of a user: where they work, as far as the caller may be told.
+    /// For a user: their department, if the caller may learn it.
     pub department: Option<String>,
 }
 
-/// The answer, and which policies gave it.
+/// The answer, and the policies that determined it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Answer {
     pub allowed: bool,
-    /// The `@id`s of the policies that decided: those that permitted, or those that forbade. None where none permitted.
+    /// The `@id`s of the determining policies: those that permitted, or those that forbade. Empty if none permitted.
     pub policies: Vec<String>,
-    /// What is missing, where a policy says so.
+    /// The missing condition, if a policy names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
 }
 
-/// Every action, and the type of what it is done to.
+/// Every action, and the type of its resource.
 fn actions() -> impl Iterator<Item = (&'static str, &'static str)> {
     RESOURCES
         .lines()
@@ -65,7 +65,7 @@ fn actions() -> impl Iterator<Item = (&'static str, &'static str)> {
         .flat_map(|(action, kinds)| kinds.split(' ').map(move |k| (action, k)))
 }
 
-/// Somebody whom nobody is.
+/// A user id that nobody has.
 fn stranger() -> UserId {
     UserId::first_at(Timestamp::from_millis(0))
 }
@@ -91,7 +91,7 @@ impl Policies {
 
     pub(crate) fn permissions(&self, who: &Principal, circumstances: &Circumstances) -> Result<Vec<Permission>> {
         let best = Circumstances::best_for(who);
-        // What wants a purpose of use says which: asked here as if one had been stated.
+        // Actions that need a purpose of use are evaluated as if one had been stated.
         let now = Circumstances { purpose: best.purpose, ..circumstances.clone() };
         let permission = |(action, resource)| {
             let (allowed, _) = self.reach(who, action, resource, &best)?;
@@ -103,7 +103,7 @@ impl Policies {
     }
 
     /// # Errors
-    /// Internal where a policy cannot be asked.
+    /// Internal if a policy cannot be evaluated.
     pub(crate) fn answer(&self, who: &Principal, asked: &Asked, circumstances: &Circumstances) -> Result<Option<Answer>> {
         let known = actions().find(|(action, kind)| *action == asked.action && *kind == asked.resource);
         let Some((action, kind)) = known else { return Ok(None) };
@@ -121,7 +121,7 @@ impl Policies {
 }
 
 impl Thing {
-    /// Gives it the id that somebody has named, and what follows from the id itself.
+    /// Sets the id from the question, and the attributes that follow from the id itself.
     fn name(&mut self, id: &str) {
         id.clone_into(&mut self.id);
         let mut set = |name: &'static str, kind, value: String| {
@@ -129,7 +129,7 @@ impl Thing {
             self.attributes.push((name, Attribute::Entity(kind, value)));
         };
         match self.kind {
-            // A tenant's own things are named after it.
+            // The collections of a tenant have the tenant's id.
             "Organization" | "Users" | "ApiKeys" | "Shipments" | "AuditLog" => {
                 if let Ok(tenant) = id.parse::<TenantId>() {
                     self.tenant = Some(tenant);

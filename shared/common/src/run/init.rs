@@ -1,4 +1,4 @@
-//! Init: what a function's process makes once, from its environment and its needs.
+//! Init: the objects that a function's process creates once, from its environment and its needs.
 
 use crate::{
     aws::{
@@ -26,10 +26,10 @@ use crate::{
 };
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
-/// How long init waits for a table that does not answer.
+/// The time for which init waits for a table that does not answer.
 const WARM_UP: Duration = Duration::from_secs(1);
 
-/// What a function declares that it needs, whatever its kind.
+/// The declared needs of a function, of any kind.
 pub(crate) trait Needs {
     const NEEDS: &'static [Need];
 }
@@ -40,13 +40,13 @@ impl<E: Operation> Needs for Of<E> {
     const NEEDS: &'static [Need] = E::NEEDS;
 }
 
-/// A consumer's, or a schedule's.
+/// The needs of a consumer or a schedule.
 pub(crate) struct OfBackground<B>(PhantomData<B>);
 impl<B: Background> Needs for OfBackground<B> {
     const NEEDS: &'static [Need] = B::NEEDS;
 }
 
-/// A socket's.
+/// The needs of a socket's function.
 pub(crate) struct OfSocket<S>(PhantomData<S>);
 impl<S: Socket> Needs for OfSocket<S> {
     const NEEDS: &'static [Need] = S::NEEDS;
@@ -54,7 +54,7 @@ impl<S: Socket> Needs for OfSocket<S> {
 
 impl Deps {
     /// # Errors
-    /// Says which policy file does not parse.
+    /// Names the policy file that does not parse.
     pub fn new(config: Config, aws: &Aws, clock: Arc<dyn Clock>, log: Arc<dyn LogSink>) -> Result<Self, String> {
         let walled = config.tenant_role_arn.is_some() || aws.acting().is_some();
         let wall = walled.then(|| SecondWall::new(aws, config.tenant_role_arn.clone(), &config.deployment, clock.clone()));
@@ -74,20 +74,20 @@ impl Deps {
         })
     }
 
-    /// With Cognito, which few functions need.
+    /// Adds Cognito, which few functions need.
     #[must_use]
     pub fn with_cognito(mut self, aws: &Aws) -> Self {
         self.cognito = Some(Arc::new(Cognito::new(aws.cognito(), &self.config)));
         self
     }
 
-    /// With every service: for the local stack and the tests, which run all functions in one process.
+    /// Adds every service, for the local stack and the tests, which run all functions in one process.
     #[must_use]
     pub fn with_everything(self, aws: &Aws) -> Self {
         self.with_cognito(aws).with_mailer(aws).with_sockets(aws).with_queues(aws).with_audit_log(aws).with_carrier(aws)
     }
 
-    /// As a function is that signs nobody in.
+    /// The state of a function that signs nobody in.
     #[must_use]
     pub fn without_cognito(self) -> Self {
         Self { cognito: None, ..self }
@@ -120,7 +120,7 @@ impl Deps {
         self
     }
 
-    /// From the process's environment, with what `N` needs: a client that nothing uses is not linked.
+    /// From the process's environment, with the clients that `N` needs: an unused client is not linked.
     pub(crate) fn from_env<N: Needs>() -> Result<Self, String> {
         let (mut deps, aws) = Self::and_aws_from_env()?;
         if const { declares(N::NEEDS, Need::SignIn) || declares(N::NEEDS, Need::Directory) } {
@@ -144,11 +144,11 @@ impl Deps {
         Ok(deps)
     }
 
-    /// From the process's environment, with Cognito and the queues: for an operator's tools. Their credentials are an
-    /// operator's, who works across tenants: no tenant role is theirs to assume, also where the variables are a function's.
+    /// From the process's environment, with Cognito and the queues, for an operator's tools. An operator's credentials work
+    /// across tenants, so they assume no tenant role, even if the variables are those of a function.
     ///
     /// # Errors
-    /// Names each setting that is missing, malformed or not known.
+    /// Names each setting that is missing, malformed or unknown.
     pub fn of_operator() -> Result<Self, String> {
         let (config, aws) = settings()?;
         let deps = Self::real(Config { tenant_role_arn: None, ..config }, &aws)?;
@@ -164,8 +164,9 @@ impl Deps {
         Self::new(config, aws, Arc::new(SystemClock), Arc::new(Stdout))
     }
 
-    /// Does in init what every first request would pay for: Lambda's init has a whole CPU, its requests a part of one. The
-    /// first call opens the connection and fills the SDK's caches. What fails here will fail, and be told, in a request.
+    /// Does work in init that every first request would otherwise pay for: Lambda's init has a whole CPU, and its requests have a
+    /// part of one. The first call opens the connection and fills the SDK's caches. A failure here is ignored; it will occur
+    /// again in a request and be reported there.
     pub(crate) async fn warm_up(&self) {
         let key = tenant::profile_key();
         let profile = self.db.get(TenantId::PLATFORM, Table::Records, &key);

@@ -1,4 +1,4 @@
-//! The only `main`s there are: a function's binary names one type, and this runs it.
+//! The `main` functions: a function's binary names one type, and this module runs it.
 
 use crate::{
     aws::resilience::within,
@@ -24,25 +24,25 @@ use std::{fmt::Display, future::Future, io::Write, pin::Pin, process::ExitCode, 
 
 type Run = for<'a> fn(&'a Deps, Request) -> Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
 
-/// Serves an endpoint of the caller's tenant.
+/// Runs an endpoint of the caller's tenant.
 pub fn tenant<E: Endpoint>() -> ExitCode {
     serve::<E>(true, Some(E::ACTION), |deps, request| Box::pin(pipeline::run::<E>(deps, request)))
 }
-/// Serves an endpoint of the platform's operators.
+/// Runs an endpoint of the platform's operators.
 pub fn platform<E: PlatformEndpoint>() -> ExitCode {
     serve::<E>(true, Some(E::ACTION), |deps, request| Box::pin(pipeline::run_platform::<E>(deps, request)))
 }
-/// Serves a public endpoint.
+/// Runs a public endpoint.
 pub fn public<E: PublicEndpoint>() -> ExitCode {
     let decides = declares(E::NEEDS, Need::Sessions).then_some(public::OPEN_SESSION);
     serve::<E>(E::AUDITED, decides, |deps, request| Box::pin(pipeline::run_public::<E>(deps, request)))
 }
-/// Serves a batch endpoint.
+/// Runs a batch endpoint.
 pub fn batch<E: BatchEndpoint>() -> ExitCode {
     serve::<E>(true, Some(E::ACTION), |deps, request| Box::pin(pipeline::run_batch::<E>(deps, request)))
 }
 
-/// Some functions touch no table at all, and have no right to; some decide nothing.
+/// Some functions use no table and have no permission for one, and some make no decision.
 fn serve<E: Operation>(touches_tables: bool, decides: Option<Action>, run: Run) -> ExitCode {
     start(async {
         let deps = &Deps::from_env::<Of<E>>()?;
@@ -72,7 +72,7 @@ pub fn consumer<C: Consumer>() -> ExitCode {
     })
 }
 
-/// Serves a route of the socket API.
+/// Runs a route of the socket API.
 pub fn socket<S: Socket>() -> ExitCode {
     start(async {
         let deps = &Deps::from_env::<OfSocket<S>>()?;
@@ -85,7 +85,7 @@ pub fn socket<S: Socket>() -> ExitCode {
     })
 }
 
-/// Runs when the clock says so. A run that fails is tried again by Lambda, and alarms.
+/// Runs a schedule. Lambda retries a failed run, and an alarm reports it.
 pub fn schedule<S: Schedule>() -> ExitCode {
     start(async {
         let deps = &Deps::from_env::<OfBackground<S>>()?;
@@ -101,14 +101,14 @@ pub fn schedule<S: Schedule>() -> ExitCode {
     })
 }
 
-/// Serves API Gateway's authorizer.
+/// Runs API Gateway's authorizer.
 pub fn authorizer<A: Authorizer>() -> ExitCode {
     start(async {
         let (deps, aws) = &Deps::and_aws_from_env()?;
         let authorizer = &A::new(deps.config(), aws);
         deps.warm_up().await;
         let handle = async |event: LambdaEvent<ApiGatewayCustomAuthorizerRequestTypeRequest>| {
-            // API Gateway answers 401 to exactly this word, and 500 to any other.
+            // API Gateway answers 401 for exactly this text, and 500 for any other.
             let refused = |e: authorizer::Refused| Diagnostic { error_type: "Refused".to_owned(), error_message: e.to_string() };
             let answer = authorizer::authorize(deps, authorizer, event.payload);
             within(end(deps, &event.context, FUNCTION_TIMEOUT_SECS), answer).await.map_err(refused)
@@ -117,7 +117,7 @@ pub fn authorizer<A: Authorizer>() -> ExitCode {
     })
 }
 
-/// Answers Cognito before it issues tokens. Whatever goes wrong here, it issues none.
+/// Answers Cognito before it issues tokens. After any error here, Cognito issues none.
 pub fn pre_token_generation<T: TokenGeneration>() -> ExitCode {
     start(async {
         let handle = async |event: LambdaEvent<T::Event>| {
@@ -128,7 +128,7 @@ pub fn pre_token_generation<T: TokenGeneration>() -> ExitCode {
     })
 }
 
-/// Functions do one thing at a time: one thread drives the request and its calls.
+/// A function does one thing at a time, so one thread runs the request and its calls.
 fn start(work: impl Future<Output = Result<(), String>>) -> ExitCode {
     telemetry::redact_panics();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -147,15 +147,15 @@ fn fail(why: impl Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// When the invocation that has just arrived must be over.
+/// The deadline of the invocation that has just arrived.
 fn end(deps: &Deps, context: &Context, timeout_secs: u16) -> Timestamp {
     end_by(context.deadline, deps.clock.now(), Duration::from_secs(timeout_secs.into()))
 }
 
-/// Lambda's deadline, where it can be one. On arrival it lies in the future, and no further ahead than the function's own time
-/// limit. Any other number comes from a tool or from a clock that differs: `cargo lambda` sends 600,000 ms since 1970 with every
-/// invocation, other tools send 0 or the time of the invocation. The function's own limit holds then. A function whose real
-/// deadline has passed is stopped by Lambda in any case, so ignoring it loses nothing.
+/// Lambda's deadline, if it is plausible. On arrival it is in the future, and no further ahead than the function's own time
+/// limit. Any other number comes from a tool or a differing clock: `cargo lambda` sends 600,000 ms since 1970 with every
+/// invocation, other tools send 0 or the time of the invocation. In these cases the function's own limit applies. Lambda stops a
+/// function whose real deadline has passed in any case, so nothing is lost.
 fn end_by(deadline_ms: u64, now: Timestamp, limit: Duration) -> Timestamp {
     let latest = now.plus(limit);
     let deadline = i64::try_from(deadline_ms).ok().map(Timestamp::from_millis);
@@ -172,7 +172,7 @@ mod tests {
         let limit = Duration::from_secs(30);
         let after = |ms: u64| now.plus(Duration::from_millis(ms));
         for (deadline_ms, expected) in [
-            // Missing; `cargo lambda` 1.9; the time of the invocation; a clock that is behind.
+            // A missing one; `cargo lambda` 1.9; the time of the invocation; a clock that is behind.
             (0, after(30_000)),
             (600_000, after(30_000)),
             (1_767_268_800_000, after(30_000)),
@@ -182,7 +182,7 @@ mod tests {
             (1_767_268_800_001, after(1)),
             (1_767_268_829_900, after(29_900)),
             (1_767_268_830_000, after(30_000)),
-            // A clock that is ahead; seconds and nanoseconds in place of milliseconds; no number that a time can have.
+            // A clock that is ahead; seconds and nanoseconds instead of milliseconds; a number that is not a valid time.
             (1_767_268_830_001, after(30_000)),
             (1_767_268_810, after(30_000)),
             (1_767_268_810_000_000_000, after(30_000)),

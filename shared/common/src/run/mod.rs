@@ -1,4 +1,4 @@
-//! Where a process begins: Lambda's entry points, an operator's tools.
+//! The entry points of processes: Lambda functions and operators' tools.
 
 pub(crate) mod init;
 pub mod lambda;

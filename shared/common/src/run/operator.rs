@@ -1,5 +1,5 @@
-//! What is done with the cloud's credentials rather than a session: the first tenant, the first user, a developer's seed.
-//! Every act is on the audit record of whom it concerns.
+//! Operations with cloud credentials instead of a session: the first tenant, the first user, a developer's seed. Every operation
+//! is audited in the log of the tenant that it concerns.
 
 use crate::{
     audit::{
@@ -33,25 +33,25 @@ use ledger::ActorType;
 use phi::{Email, Sealed, SealedFields, SearchToken};
 use std::time::Duration;
 
-/// How long one act may take.
+/// The time limit of one operation.
 const TIME: Duration = Duration::from_secs(20);
-/// For how long a tenant that an operator makes has a business associate agreement.
+/// The term of the business associate agreement of a tenant that an operator creates.
 const BAA_TERM: Duration = Duration::from_secs(3 * 365 * 24 * 60 * 60);
 
-/// Acts on the whole deployment. Functions have no way to one.
+/// Operates on the whole deployment. Functions cannot create one.
 #[derive(Debug)]
 pub struct Operator<'a> {
     deps: &'a Deps,
-    /// Who is at the keyboard, as the audit log shall name them.
+    /// The name of the operator in the audit log.
     name: String,
 }
 
-/// Somebody to be added.
+/// A user to be added.
 #[derive(Debug)]
 pub struct NewUser<'a> {
     pub email: &'a Email,
     pub password: &'a str,
-    /// Whether the password is to stay. Otherwise the first sign-in asks for a new one.
+    /// Whether the password is permanent. Otherwise the first sign-in requires a new one.
     pub permanent: bool,
     pub roles: &'a [Role],
 }
@@ -65,12 +65,12 @@ impl<'a> Operator<'a> {
         self.deps
     }
 
-    /// Puts an act upon one thing on a tenant's record, before it is done.
+    /// Audits an operation on one resource in a tenant's log, before it is done.
     pub(crate) async fn on_record(&self, tenant: TenantId, act: &'static str, kind: &str, id: &str) -> Result<()> {
         self.on_record_because(tenant, act, kind, id, None).await
     }
 
-    /// The same with a reason, which is a code.
+    /// Like `on_record`, with a reason, which is a code.
     pub(crate) async fn on_record_because(
         &self,
         tenant: TenantId,
@@ -84,12 +84,13 @@ impl<'a> Operator<'a> {
         self.commit(&unit).await
     }
 
-    /// Makes the platform's tenant and its first super_admin. A run that was cut off is completed by the next of the same
-    /// e-mail. Of two at once one goes on: it holds a lease of the first user, for as long as it may give them a password.
+    /// Creates the platform's tenant and its first super_admin. An interrupted run is completed by the next run with the same
+    /// e-mail. Of two concurrent runs, one continues: it holds a lease of the first user, for as long as it may set their
+    /// password.
     ///
     /// # Errors
-    /// 409 `bootstrapped` the second time, 409 `bootstrap_in_progress` while another run holds the lease, or did when it was cut off;
-    /// 422 for a password that the pool refuses; 503.
+    /// 409 `bootstrapped` if it was done before, 409 `bootstrap_in_progress` while another run holds the lease, or held it when
+    /// it was interrupted; 422 for a password that the pool refuses; 503.
     pub async fn bootstrap(&self, email: &Email, password: &str, permanent: bool) -> Result<UserId> {
         let cognito = self.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))?;
         match self.create_platform().await {
@@ -98,16 +99,16 @@ impl<'a> Operator<'a> {
         }
         let (platform, lease) = (TenantId::PLATFORM, Lease::new(self.now()));
         let user = match self.lease_first_user(cognito, email, &lease).await {
-            // Another run made somebody first. What it has made is there now.
+            // Another run created a user first, which exists now.
             Err(Error::Conflict { .. }) => self.lease_first_user(cognito, email, &lease).await?,
             other => other?,
         };
-        // Nobody has been told a password before the mark is gone, so whatever the pool has is replaced. No call of this leaves when
-        // another run may hold the lease.
+        // No password is shown before the mark is removed, so any password in the pool may be replaced. No call of this run
+        // starts at a time at which another run may hold the lease.
         let name = email.normalised();
         let set = cognito.create_user(user, &name, password, permanent, IfThere::SetPassword);
         if let Err(error) = resilience::within(lease.works_until, set).await {
-            // What the pool refuses is known not to be set; a call that was cut off may still arrive.
+            // A password that the pool refused is certainly not set; an interrupted call may still arrive.
             if error.status() < 500 {
                 let free = Edit::of(first_key()).remove(LEASE).remove(LEASED_UNTIL).when(lease.is_held());
                 let _ = self.deps.db.edit(platform, Table::Records, &free).await;
@@ -119,18 +120,19 @@ impl<'a> Operator<'a> {
         unit.push(platform, Op::Edit { table: Table::Records, edit }, BOOTSTRAPPING);
         self.record(&mut unit, platform, "finish_bootstrap", vec![("User".to_owned(), user.to_string())])?;
         match self.commit(&unit).await {
-            // The password is good, and nobody knows whether the mark is there. Where it is, no other run will show a password, so
+            // The password is valid, and it is unknown whether the mark exists. If it does, no other run will show a password, so
             // this one must.
             Ok(()) | Err(Error::Unavailable { .. }) => Ok(user),
             Err(e) => Err(e),
         }
     }
 
-    /// The platform's first user, leased to this run: made, or taken over where an earlier run has not finished.
+    /// Leases the platform's first user to this run: creates them, or takes over from an earlier run that has not finished.
     async fn lease_first_user(&self, cognito: &Cognito, email: &Email, lease: &Lease) -> Result<UserId> {
         let platform = TenantId::PLATFORM;
         let first = self.deps.db.get(platform, Table::Records, &first_key()).await?;
-        // Without a mark it was made by another way than this, or before there were marks: then the pool says whether it is done.
+        // Without a mark, the user was created in another way, or before marks existed. Then the pool shows whether the work is
+        // complete.
         let marked = first.as_ref().and_then(|row| row.maybe_text(STATE).map(str::to_owned));
         let first = first.map(|row| row.parse::<UserId>("user_id")).transpose()?;
         let user = match (first, marked.as_deref(), self.claim(email).await?) {
@@ -160,10 +162,10 @@ impl<'a> Operator<'a> {
         self.commit(&unit).await.map(|()| user)
     }
 
-    /// Makes the platform's tenant.
+    /// Creates the platform's tenant.
     ///
     /// # Errors
-    /// 409 `bootstrapped` the second time.
+    /// 409 `bootstrapped` if it exists.
     pub async fn create_platform(&self) -> Result<()> {
         match self.create(TenantId::PLATFORM, "platform", "bootstrap").await {
             Err(Error::Conflict { .. }) => Err(BOOTSTRAPPED),
@@ -171,7 +173,7 @@ impl<'a> Operator<'a> {
         }
     }
 
-    /// The tenant of a name, if there is one.
+    /// The tenant with a name, if there is one.
     ///
     /// # Errors
     /// 503.
@@ -180,10 +182,10 @@ impl<'a> Operator<'a> {
         row.map(|row| row.parse("tenant_id")).transpose()
     }
 
-    /// Makes a tenant with keys of its own.
+    /// Creates a tenant with its own keys.
     ///
     /// # Errors
-    /// 409 `tenant_exists` where the name is taken; 503.
+    /// 409 `tenant_exists` if the name is taken; 503.
     pub async fn create_tenant(&self, name: &str) -> Result<TenantId> {
         let tenant = TenantId::new(self.now());
         self.create(tenant, name, "create_tenant").await?;
@@ -192,7 +194,7 @@ impl<'a> Operator<'a> {
 
     async fn create(&self, tenant: TenantId, name: &str, act: &'static str) -> Result<()> {
         let exists = || Error::conflict("tenant_exists", "there is a tenant of that name");
-        // Asked before a KMS key is made that nobody would use; the commit's condition decides.
+        // Checked before an unnecessary KMS key is created; the commit's condition decides.
         if self.tenant_named(name).await?.is_some() {
             return Err(exists());
         }
@@ -206,7 +208,7 @@ impl<'a> Operator<'a> {
             unit.push(tenant, op, or);
         }
         let now = self.now();
-        // Whoever makes a tenant with the cloud's credentials has signed an agreement with it.
+        // An operator who creates a tenant with cloud credentials has signed an agreement with it.
         let baa = (tenant != TenantId::PLATFORM).then(|| BaaTerm { signed_at: now, expires_at: now.plus(BAA_TERM) });
         let profile = Tenant { baa, ..Tenant::new(name.to_owned(), TenantStatus::Active, now) };
         unit.push(tenant, absent(Table::Records, profile.into_item()?), exists());
@@ -215,8 +217,8 @@ impl<'a> Operator<'a> {
         self.commit(&unit).await
     }
 
-    /// Has every tenant's own KMS key rotate by itself, as keys that are made now do. How many tenants have one. A key that rotates
-    /// already stays as it is, so a run that was cut off is completed by the next.
+    /// Switches automatic rotation on for every tenant's own KMS key, as for new keys. Returns the number of tenants with such a
+    /// key. A key that rotates already is unchanged, so the next run completes an interrupted one.
     ///
     /// # Errors
     /// 503.
@@ -234,10 +236,10 @@ impl<'a> Operator<'a> {
         Ok(rotating)
     }
 
-    /// Sets whether a tenant may be entered. Its gate is cached for five seconds.
+    /// Sets a tenant's status. Processes cache it for five seconds.
     ///
     /// # Errors
-    /// 404 where there is no such tenant; 503.
+    /// 404 if there is no such tenant; 503.
     pub async fn set_status(&self, tenant: TenantId, status: TenantStatus) -> Result<()> {
         let mut unit = Unit::default();
         let edit = Edit::of(tenant::profile_key()).text("status", status.as_str());
@@ -247,11 +249,11 @@ impl<'a> Operator<'a> {
         self.commit(&unit).await
     }
 
-    /// Adds a user: the membership first, then Cognito, so that a run that was cut off is completed by the next. One who has
-    /// signed in is left alone.
+    /// Adds a user: the membership first and then Cognito, so that the next run completes an interrupted one. A user who has
+    /// signed in is not changed.
     ///
     /// # Errors
-    /// 409 where the e-mail belongs to another tenant's user; 422 for a password that the pool refuses; 503.
+    /// 409 if the e-mail belongs to another tenant's user; 422 for a password that the pool refuses; 503.
     pub async fn create_user(&self, tenant: TenantId, new: &NewUser<'_>) -> Result<UserId> {
         let cognito = self.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))?;
         let user = self.create_membership(tenant, new.email, new.roles).await?;
@@ -260,10 +262,10 @@ impl<'a> Operator<'a> {
         Ok(user)
     }
 
-    /// Adds a member who cannot sign in yet. One who is there already is found.
+    /// Adds a member who cannot sign in yet, or finds an existing one.
     ///
     /// # Errors
-    /// 409 where the e-mail belongs to another tenant's user; 503.
+    /// 409 if the e-mail belongs to another tenant's user; 503.
     pub async fn create_membership(&self, tenant: TenantId, email: &Email, roles: &[Role]) -> Result<UserId> {
         match self.claim(email).await? {
             (_, Some((home, user))) if home == tenant => Ok(user),
@@ -272,11 +274,11 @@ impl<'a> Operator<'a> {
         }
     }
 
-    /// Hands out an authenticator: from now on the member signs in with it. Their sessions end, and sign-ins that are under way: none of
-    /// them has given it.
+    /// Issues an authenticator, which the member needs for sign-in from now on. Their sessions and pending sign-ins end, because
+    /// none of them has given it.
     ///
     /// # Errors
-    /// 404 where there is no such member; 409 `changed` where they came in meanwhile; 503.
+    /// 404 if there is no such member; 409 `changed` if they signed in meanwhile; 503.
     pub async fn hand_out_authenticator<T: SealedFields>(&self, tenant: TenantId, user: UserId, sealed: &T) -> Result<()> {
         let (sealed, now) = (self.seal_authenticator(tenant, user, sealed).await?, self.now());
         let opened = sign_in_epoch::opened(&self.deps.db, tenant, user).await?;
@@ -296,15 +298,15 @@ impl<'a> Operator<'a> {
         self.commit(&unit).await
     }
 
-    /// An authenticator's secret, bound to its place.
+    /// An authenticator's secret, sealed for its place.
     ///
     /// # Errors
-    /// 503 where the tenant's key is not in memory and KMS does not answer.
+    /// 503 if the tenant's key is not in memory and KMS does not answer.
     pub async fn seal_authenticator<T: SealedFields>(&self, tenant: TenantId, user: UserId, sealed: &T) -> Result<Sealed<T>> {
         self.deps.keyring.of(tenant).seal(&second_factor::place(user), sealed).await
     }
 
-    /// The token by which an e-mail is claimed, and whose it is.
+    /// The token by which an e-mail is claimed, and its owner.
     async fn claim(&self, email: &Email) -> Result<(SearchToken, Option<(TenantId, UserId)>)> {
         let platform = TenantId::PLATFORM;
         let token = self.deps.keyring.of(platform).search_token(EMAIL_FIELD, &email.normalised()).await?;
@@ -419,22 +421,23 @@ impl<'a> Operator<'a> {
     }
 }
 
-/// Names the platform's first user: while there is none, it waits to be bootstrapped.
+/// The key of the item for the platform's first user. Without the item, the platform is not bootstrapped.
 fn first_key() -> Key {
     Key::new("BOOTSTRAP", "FIRST_USER")
 }
 
-/// How far the bootstrap has come with the first user: pending until the pool has the password that is then shown.
+/// The state of the bootstrap: pending until the pool has the password that is then shown.
 const STATE: &str = "state";
 const PENDING: &str = "pending";
 const DONE: &str = "done";
 
-/// Which run may give the first user a password, and until when.
+/// The run that may set the first user's password, and until when.
 const LEASE: &str = "lease";
 const LEASED_UNTIL: &str = "leased_until";
-/// For so long a run may ask the pool.
+/// The time for which a run may call the pool.
 const WORKS: Duration = Duration::from_secs(40);
-/// For so long no other may: its last call has arrived by then, and its end was noted or not, by clocks that are half a minute apart.
+/// The time for which no other run may: its last call has arrived by then, and its end is recorded or not, with clocks up to half
+/// a minute apart.
 const LEASED: Duration = Duration::from_secs(90);
 
 const BOOTSTRAPPED: Error = Error::conflict("bootstrapped", "the platform has been bootstrapped already");
@@ -465,12 +468,12 @@ impl Lease {
     }
 }
 
-/// What is noted of a member who is the platform's first.
+/// The recorded state of the platform's first user.
 #[derive(Clone, Copy, Debug)]
 enum FirstUser<'a> {
-    /// The run that holds the lease has yet to give them a password.
+    /// The run with the lease has not set their password yet.
     Leased(&'a Lease),
-    /// Somebody has made them by another way.
+    /// They were created in another way.
     Made,
 }
 

@@ -1,8 +1,8 @@
-//! Dead letters, for the operator: what was given up and why; its way back, or its end.
+//! Dead letters, for operators: their content and reasons, and putting them back or discarding them.
 //!
-//! A FIFO queue hands out nothing of a group while one of its messages is hidden, and ten at once at most ([message groups]). So a
-//! look sees ten of a group; the others are known by the reasons that their consumer left in the table. They can be put back, or
-//! discarded, once those before them are.
+//! A FIFO queue delivers no message of a group while one of its messages is hidden, and at most ten at once ([message groups]).
+//! So one look shows ten messages of a group. The others are found by the reasons that their consumer stored in the table. They
+//! can be put back or discarded after those before them.
 //!
 //! [message groups]: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/using-messagegroupid-property.html
 
@@ -18,35 +18,36 @@ use crate::{
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A message in a dead-letter queue, with the reason where its consumer left one.
+/// A message in a dead-letter queue, with the reason if its consumer stored one.
 #[derive(Clone, Debug)]
 pub struct Dead {
     pub message_id: String,
-    /// As it lies in the queue: ids and codes, no PHI. Not known of one that lies behind others of its group.
+    /// The body in the queue: ids and codes, no PHI. Unknown for a message behind others of its group.
     pub body: Option<String>,
     pub why: Option<DeadLetter>,
 }
 
 impl Dead {
-    /// Whose dead-letter queues are no consumer's: pipes, and runs of schedules. There is no queue to put these back into.
+    /// The sources of dead letters that are not consumers: pipes, and runs of schedules. These letters cannot be put back into a
+    /// queue.
     pub const OTHERS: [Queue; 2] = [Queue::new("pipes", Feed::Direct), Queue::new("schedules", Feed::Direct)];
 }
 
-/// For how long messages are hidden from others by a look that is cut off.
+/// The time for which an interrupted look hides messages.
 const HIDDEN_SECS: i32 = 60;
-/// What SQS hands out at once.
+/// The largest number of messages in one receive.
 const BATCH: i32 = 10;
-/// What SQS takes in one call.
+/// The largest number of entries in one call.
 const MOST: usize = 10;
-/// How often an empty answer is asked again: SQS looks into a part of its machines only.
+/// The number of retries after an empty answer, because SQS queries only some of its machines.
 const EMPTY: usize = 2;
 
 impl Operator<'_> {
-    /// What lies in a queue's dead-letter queue: `most` at most of what can be looked at, and of a FIFO queue what lies behind that.
-    /// Looking hides messages until it ends, and is on the platform's record.
+    /// The dead letters of a queue: at most `most` of those that can be received, and for a FIFO queue also those behind them.
+    /// The look hides messages until it ends, and is audited in the platform's log.
     ///
     /// # Errors
-    /// 503 where SQS or DynamoDB does not answer.
+    /// 503 if SQS or DynamoDB does not answer.
     pub async fn dead_letters(&self, queue: &Queue, most: usize) -> Result<Vec<Dead>> {
         let queues = self.deps().services.queues()?;
         self.on_record(TenantId::PLATFORM, "view_dead_letters", "Queue", queue.name).await?;
@@ -62,7 +63,7 @@ impl Operator<'_> {
             Dead { body: message.body, why: why.remove(&message_id), message_id }
         };
         let mut found: Vec<_> = messages.into_iter().map(dead).collect();
-        // A reason whose message is gone has nothing of its group before it.
+        // A reason without its message has no messages of its group before it.
         let behind = why.into_values().filter(|letter| letter.tenant.is_some_and(|tenant| groups.contains(&tenant)));
         if queue.is_fifo() {
             found.extend(behind.map(|letter| Dead { message_id: letter.message_id.clone(), body: None, why: Some(letter) }));
@@ -70,13 +71,13 @@ impl Operator<'_> {
         Ok(found)
     }
 
-    /// Puts messages back into the queue that they came from: those of `wanted`, or all where it is empty. Each is put back
-    /// first and taken away then, so that one cut off between is there twice, which its consumer notices. On record before that,
-    /// in the log of the tenant whose message it is. The ids of what was moved.
+    /// Puts messages back into their queue: those in `wanted`, or all if it is empty. Each is sent first and then deleted, so
+    /// that after an interruption it exists twice, which its consumer recognises. This is audited before, in the log of the
+    /// message's tenant. Returns the ids of the moved messages.
     ///
     /// # Errors
-    /// 404 where none of `wanted` is there; 422 for one of [`Dead::OTHERS`], and where those of `wanted` lie behind others of
-    /// their group; 503 where SQS or DynamoDB does not answer.
+    /// 404 if none of `wanted` exists; 422 for one of [`Dead::OTHERS`], and if those in `wanted` are behind others of their
+    /// group; 503 if SQS or DynamoDB does not answer.
     pub async fn redrive(&self, queue: &Queue, wanted: &[String]) -> Result<Vec<String>> {
         if Dead::OTHERS.contains(queue) {
             let why = format!("nothing of `{}` is put back: a later run does what was missed", queue.name);
@@ -85,11 +86,11 @@ impl Operator<'_> {
         self.take_out(queue, wanted, &Way::Back).await
     }
 
-    /// Deletes these messages, or all where `wanted` is empty, for good. On record before that, with the reason, in the log of the
-    /// tenant whose message it is. The ids of what was deleted.
+    /// Deletes these messages permanently, or all if `wanted` is empty. This is audited before, with the reason, in the log of
+    /// the message's tenant. Returns the ids of the deleted messages.
     ///
     /// # Errors
-    /// 404 and 503 as [`redrive`](Self::redrive); 422 for a reason that is no code, and as there.
+    /// 404 and 503 as [`redrive`](Self::redrive); 422 for a reason that is not a code, and as there.
     pub async fn discard(&self, queue: &Queue, wanted: &[String], reason: &str) -> Result<Vec<String>> {
         let code = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
         if !(3..=64).contains(&reason.len()) || !reason.bytes().all(code) {
@@ -105,7 +106,7 @@ impl Operator<'_> {
         let moved = self.take_each(&mut look, wanted, way, &why).await;
         let ended = look.end().await;
         let moved = moved?;
-        // What was moved is told even where the others stay hidden for a while.
+        // The moved messages are reported even if the others stay hidden for a while.
         if !moved.is_empty() {
             return Ok(moved);
         }
@@ -154,10 +155,10 @@ impl Operator<'_> {
     }
 }
 
-/// Where a message goes that is taken out of its dead-letter queue.
+/// The destination of a message that is taken out of its dead-letter queue.
 enum Way<'a> {
     Back,
-    /// Nowhere, for this reason.
+    /// It is deleted, for this reason.
     Out(&'a str),
 }
 
@@ -165,16 +166,16 @@ fn group_of(message: &Message) -> Option<TenantId> {
     tenant_of_group(message.attributes.as_ref()?.get(&MessageSystemAttributeName::MessageGroupId)?)
 }
 
-/// A look through a dead-letter queue. What it has seen is hidden from others until it ends.
+/// A look through a dead-letter queue. Its messages are hidden from others until it ends.
 struct Look<'a> {
     queues: &'a Queues,
     queue: &'a Queue,
-    /// By message: the handle by which it is shown again, unless it was taken.
+    /// The handle of each message, which makes it visible again, unless it was taken.
     seen: BTreeMap<String, Option<String>>,
 }
 
 impl Look<'_> {
-    /// Messages that were not seen before; none where there are no more.
+    /// Further messages; `None` if there are no more.
     async fn more(&mut self) -> Result<Vec<Message>> {
         for _ in 0..EMPTY {
             let asked = self
@@ -210,7 +211,7 @@ impl Look<'_> {
         Ok(found)
     }
 
-    /// Shows again what was not taken. What SQS refuses one by one is visible already, or gone.
+    /// Makes the messages that were not taken visible again. A message for which SQS refuses this is visible already, or deleted.
     async fn end(self) -> Result<()> {
         let handles: Vec<_> = self.seen.into_values().flatten().collect();
         for chunk in handles.chunks(MOST) {
@@ -241,7 +242,7 @@ impl Queues {
             .set_message_body(message.body.clone())
             .set_message_group_id(attribute(MessageSystemAttributeName::MessageGroupId))
             .set_message_deduplication_id(
-                // Not its own again: within five minutes the queue would take it for a copy.
+                // It must differ from the original, because the queue would treat it as a duplicate for five minutes.
                 attribute(MessageSystemAttributeName::MessageDeduplicationId).map(|id| format!("again-{id}")),
             );
         sent.send().await.map(drop).map_err(unavailable(SERVICE))
