@@ -85,13 +85,14 @@ fn every_step_from_the_first_command_to_the_first_operator_is_run_here_or_is_for
     for command in &path {
         let words: Vec<_> = command.split_whitespace().collect();
         let step = match words.as_slice() {
-            // Parsed as the task's own command line; what it writes is compared by the tests of sync.
+            // Parsed as the task's own command line. The tests of sync compare the files that `sync` writes. `build` is only parsed: a
+            // release build for arm64 takes minutes per function.
             ["cargo", "xtask", ..] => {
                 let words: Vec<_> = ["xtask"].into_iter().chain(words[2..].iter().copied()).collect();
                 assert!(<crate::Task as clap::Parser>::try_parse_from(&words).is_ok(), "{command}");
                 words[1].to_owned()
             }
-            // `command_of_the_readmes_path_makes_the_first_operator_of_an_empty_account` runs it.
+            // `infra/cli/tests/readme.rs` runs it as the operator role, with the output `OperatorEnvironment`.
             ["cargo", "run", "--release", "-p", "cloister", "--", "bootstrap", ..] => "bootstrap".to_owned(),
             ["sam", "deploy"] => "deploy".to_owned(),
             ["aws", service, call, ..] => format!("aws {service} {call}"),
