@@ -5,7 +5,7 @@
 //! now`: start over) and busy. The code tries one first; if its condition fails, the old item decides.
 //!
 //! A caller who continues after their budget is spent is blocked for a while, by a time on the same item. A tenant as a whole has
-//! a quota, which processes lease in blocks: [`ceiling`].
+//! a quota, which processes lease in blocks: [`crate::store::tenant_quota`].
 
 use crate::{
     base::{Error, Result, TenantId, Timestamp, budget::Budget},
