@@ -102,7 +102,7 @@ fn event(fields: Value) -> Request {
 }
 
 #[test]
-fn a_cursor_is_its_tenants_its_keys_and_its_lists() {
+fn cursor_opens_only_for_its_tenant_key_and_list() {
     let cursor = cursor_of("ten_a");
     assert!(opens(&cursor, 1, "ten_a", &list()));
     assert!(!opens(&cursor, 1, "ten_b", &list()), "another tenant");
@@ -113,7 +113,7 @@ fn a_cursor_is_its_tenants_its_keys_and_its_lists() {
 }
 
 #[test]
-fn a_cursor_with_any_bit_flipped_or_any_end_cut_is_refused() {
+fn altered_or_cut_cursor_is_refused() {
     let cursor = cursor_of("ten_a");
     for at in 0..cursor.len() {
         assert!(!opens(&cursor[..at], 1, "ten_a", &list()), "cut at {at}");
@@ -126,7 +126,7 @@ fn a_cursor_with_any_bit_flipped_or_any_end_cut_is_refused() {
 }
 
 #[test]
-fn if_match_is_a_version_quoted_or_bare_or_any() {
+fn if_match_is_a_quoted_or_bare_version_or_any() {
     for (text, expected) in [("*", Wanted::Any), ("\"3\"", Wanted::Is(Version(3))), (" 3 ", Wanted::Is(Version(3)))] {
         assert_eq!(Wanted::parse(text), Ok(expected), "{text}");
     }
@@ -154,7 +154,7 @@ fn if_match_is_a_version_quoted_or_bare_or_any() {
 }
 
 #[test]
-fn a_number_in_a_query_has_one_spelling() {
+fn number_in_a_query_is_accepted_only_in_its_canonical_text() {
     let limit = |text: &str| serde_json::from_value::<crate::request::Limit>(text.into()).ok().map(|limit| limit.0);
     assert_eq!((limit("1"), limit("100")), (Some(1), Some(100)));
     for other in ["+5", "05", "5.0", "5e0", " 5", "5 ", "0x5", "５", "٥", "1_0", "", "-5", "0", "101", "4294967297"] {
@@ -165,7 +165,7 @@ fn a_number_in_a_query_has_one_spelling() {
 }
 
 #[test]
-fn a_purpose_a_role_and_a_status_have_one_spelling() {
+fn purpose_role_and_status_have_one_text() {
     for other in ["treat", "Treat", " TREAT", "TREAT ", "TREATMENT", "TREAT,HPAYMT", ""] {
         assert!(other.parse::<Purpose>().is_err(), "{other:?}");
     }
@@ -175,7 +175,7 @@ fn a_purpose_a_role_and_a_status_have_one_spelling() {
 }
 
 #[test]
-fn an_object_that_names_a_member_twice_is_refused_at_every_depth() {
+fn object_with_a_repeated_member_at_any_depth_is_refused() {
     for twice in [r#"{"a":1,"a":1}"#, r#"[{"b":{"a":1,"a":2}}]"#, r#"{"a":1,"\u0061":2}"#] {
         assert!(strict_json(twice.as_bytes()).is_err(), "{twice}");
     }
@@ -185,7 +185,7 @@ fn an_object_that_names_a_member_twice_is_refused_at_every_depth() {
 
 proptest! {
     #[test]
-    fn what_parses_as_an_id_prints_the_same(text in prop_oneof![any::<String>(), "(ten|usr|ses|evt)_[0-9a-fA-F-]{30,36}"]) {
+    fn parsed_id_prints_the_same_text(text in prop_oneof![any::<String>(), "(ten|usr|ses|evt)_[0-9a-fA-F-]{30,36}"]) {
         let spellings = [
             text.parse::<TenantId>().ok().map(|id| id.to_string()),
             text.parse::<UserId>().ok().map(|id| id.to_string()),
@@ -197,7 +197,7 @@ proptest! {
     }
 
     #[test]
-    fn what_parses_as_a_time_is_read_back(text in prop_oneof![
+    fn parsed_time_round_trips(text in prop_oneof![
         any::<String>(),
         "[0-9+-]{1,7}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,12})?(Z|[+-][0-9]{2}:[0-9]{2})(\\[[A-Za-z/]{0,9}\\])?",
     ]) {
@@ -207,19 +207,19 @@ proptest! {
     }
 
     #[test]
-    fn no_text_is_a_cursor(text in prop_oneof![any::<String>(), "[A-Za-z0-9_-]{0,200}"]) {
+    fn arbitrary_text_is_not_a_cursor(text in prop_oneof![any::<String>(), "[A-Za-z0-9_-]{0,200}"]) {
         prop_assert!(!opens(&text, 1, "ten_a", &list()));
     }
 
     #[test]
-    fn if_match_is_taken_or_refused(text in any::<String>()) {
+    fn arbitrary_if_match_is_accepted_or_refused(text in any::<String>()) {
         if let Err(e) = Wanted::parse(&text) {
             prop_assert_eq!(e.status(), 400);
         }
     }
 
     #[test]
-    fn a_refresh_token_has_one_text(text in prop_oneof![any::<String>(), "[A-Za-z0-9_-]{106,108}"]) {
+    fn refresh_token_has_one_text(text in prop_oneof![any::<String>(), "[A-Za-z0-9_-]{106,108}"]) {
         match RefreshToken::parse(&text) {
             Ok(token) => prop_assert_eq!(token.to_text(), text),
             Err(e) => prop_assert_eq!(e.status(), 401),
@@ -227,20 +227,20 @@ proptest! {
     }
 
     #[test]
-    fn a_correlation_id_is_always_fit_for_a_header(text in any::<String>()) {
+    fn correlation_id_is_always_a_valid_header_value(text in any::<String>()) {
         let id = CorrelationId::from_header(Some(&text), Timestamp::from_millis(1));
         prop_assert!(id.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')));
         prop_assert!((1..=64).contains(&id.as_str().len()));
     }
 
     #[test]
-    fn strict_json_reads_what_json_is(value in any_json()) {
+    fn strict_json_accepts_valid_json(value in any_json()) {
         let text = serde_json::to_vec(&value).unwrap();
         prop_assert_eq!(strict_json(&text).unwrap(), with_integers(serde_json::from_slice(&text).unwrap()));
     }
 
     #[test]
-    fn bytes_that_are_no_json_are_a_bad_request(bytes in any::<Vec<u8>>()) {
+    fn bytes_that_are_not_json_are_a_bad_request(bytes in any::<Vec<u8>>()) {
         match (strict_json(&bytes), serde_json::from_slice::<Value>(&bytes)) {
             (Ok(ours), Ok(theirs)) => prop_assert_eq!(ours, with_integers(theirs)),
             (Err(e), _) => prop_assert_eq!(e.status(), 400),
@@ -249,7 +249,7 @@ proptest! {
     }
 
     #[test]
-    fn any_body_is_an_input_or_says_what_is_wrong_with_it(value in any_json()) {
+    fn any_body_is_parsed_or_refused_with_its_errors(value in any_json()) {
         let mut errors = Vec::new();
         let read = Everything::from_json(value.clone(), "", &mut errors).filter(|_| errors.is_empty());
         let whole = Json::<Everything>::parse(&event(json!({"body": value.to_string()})));

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_secret_holds_both_sides_credentials() {
+    fn secret_contains_both_sides_credentials() {
         let both = r#"{"client_id":"a","client_secret":"b","webhook_client_id":"ups","webhook_client_secret":"c"}"#;
         let known = Known::parse(both).unwrap();
         assert!(known.is_the_carrier("ups", "c"));

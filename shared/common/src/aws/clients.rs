@@ -283,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn roots_that_the_client_does_not_understand_are_left_to_its_own_way() {
+    fn roots_that_cannot_be_parsed_fall_back_to_the_default() {
         let root = include_str!("roots/synthetic.pem");
         assert!(trusting(format!("# a root\n{root}{root}").into()).is_some());
         let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";

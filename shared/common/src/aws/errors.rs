@@ -39,7 +39,7 @@ mod tests {
     use aws_smithy_types::error::{ErrorMetadata, metadata::Builder};
 
     #[test]
-    fn call_that_failed_says_how_by_a_fixed_word_or_the_services_code() {
+    fn failed_call_gives_a_fixed_text_or_the_services_code() {
         let not_sent = |error| SdkError::dispatch_failure(error);
         let said = |metadata: Builder| SdkError::service_error(metadata.message("Ada Sample").build(), ());
         let failures: [(SdkError<ErrorMetadata, ()>, &str); 10] = [

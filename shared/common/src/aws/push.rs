@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_are_managed_where_they_are_opened() {
+    fn management_url_has_the_host_of_the_sockets_url() {
         for (sockets, management) in [
             ("wss://abc.execute-api.example/live", "https://abc.execute-api.example/live"),
             ("ws://127.0.0.1:9001/live", "http://127.0.0.1:9001/live"),

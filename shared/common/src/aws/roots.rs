@@ -29,7 +29,7 @@ mod tests {
     const ROOT: &str = include_str!("roots/synthetic.pem");
 
     #[test]
-    fn the_first_file_that_is_there_is_read_if_it_has_a_root() {
+    fn first_existing_file_is_used_if_it_contains_a_root() {
         let folder = tempfile::tempdir().unwrap();
         let [none, empty, full, other] = ["none", "empty", "full", "other"].map(|name| folder.path().join(name));
         fs::write(&empty, "# no roots\n").unwrap();

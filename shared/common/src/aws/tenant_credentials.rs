@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn schedule_that_walks_over_ten_thousand_tenants_each_minute_asks_once_for_each() {
+    async fn schedule_over_ten_thousand_tenants_assumes_each_role_once() {
         let (wall, sts) = wall(&[]);
         let asked = || sts.0.lock().unwrap().len();
         for _ in 0..3 {
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn process_that_holds_as_many_sessions_as_it_may_gives_up_the_one_that_was_used_longest_ago() {
+    async fn full_process_drops_the_least_recently_used_session() {
         let (wall, sts) = wall(&[]);
         let asked = || sts.0.lock().unwrap().len();
         for number in 0..SESSIONS_HELD {
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_transaction_of_several_tenants_is_the_functions_own_whichever_comes_first() {
+    async fn transaction_of_several_tenants_uses_the_functions_own_role() {
         let (wall, own, sts) = wall_and_own(&[]);
         let [records, ledger, keys, ephemera] = ["r", "l", "k", "e"].map(str::to_owned);
         let db = Db::new(own, Some(wall), TableNames { records, ledger, keys, ephemera }, Arc::new(Always));
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_bears_the_functions_name_and_its_secrets_are_printed_nowhere() {
+    async fn session_has_the_functions_name_and_its_debug_is_redacted() {
         let function = "a-deployment-of-twent-a_function_whose_name_is_longer_than_names_may_be";
         let (wall, sts) = wall(&[("AWS_LAMBDA_FUNCTION_NAME", function)]);
         wall.tables(tenant(1)).await.unwrap();

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_envelope_comes_by_the_bus_or_directly() {
+    fn envelope_is_read_from_the_bus_or_directly() {
         let own = of_ours("shipment.poll_due", TenantId::PLATFORM, serde_json::json!({"n": 1}), NOW);
         let text = own.to_json().unwrap();
         assert_eq!(envelope(&message(&text), NOW).unwrap(), own);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn json_inside_of_json_is_read_as_text_and_as_the_value_itself() {
+    fn json_inside_json_is_read_as_text_or_value() {
         let payload =
             serde_json::json!({"n": 1, "text": "{\"is\": \"no envelope\"}", "big": 9_007_199_254_740_993_u64, "none": null});
         let own = of_ours("shipment.created", TenantId::PLATFORM, payload, NOW);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn detail_that_holds_no_envelope_is_refused_in_every_form() {
+    fn detail_without_an_envelope_is_refused_in_every_form() {
         let no_envelope = [
             serde_json::json!({"id": "x"}),
             serde_json::json!([]),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wake_up_names_its_tenant_by_the_items_partition() {
+    fn wake_up_gets_its_tenant_from_the_partition() {
         let body = serde_json::json!({"wake_up": format!("{}#AUDIT", TenantId::PLATFORM)});
         let envelope = envelope(&message(body), NOW).unwrap();
         assert_eq!(envelope.tenant_id, TenantId::PLATFORM);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_on_mails_is_the_same_event_at_each_delivery() {
+    fn mail_report_has_the_same_event_id_at_each_delivery() {
         let body = serde_json::json!({"Type": "Notification", "MessageId": "a", "Timestamp": NOW, "Message": "{}"});
         let told = |body: &Value, at| envelope(&message(body), at).unwrap().id;
         let again = told(&body, NOW.plus(std::time::Duration::from_secs(3600)));
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_that_a_service_sends_on_set_up_is_known_by_itself_and_from_sns() {
+    fn setup_notice_is_recognised_directly_and_from_sns() {
         let subscribed = serde_json::json!({
             "notificationType": "AmazonSnsSubscriptionSucceeded",
             "message": "You have successfully subscribed your Amazon SNS topic 'arn:aws:sns:us-east-1:000000000000:test' to receive \
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_notice_is_none() {
+    fn text_similar_to_a_notice_is_not_one() {
         let bounce = serde_json::json!({"eventType": "Bounce", "bounce": {"bounceType": "Permanent", "bouncedRecipients": []}});
         assert!(matches!(sent(notification(&bounce)), Ok(Received::Envelope(_))));
         let own = of_ours("s3:TestEvent", TenantId::PLATFORM, serde_json::json!({"Event": "s3:TestEvent"}), NOW);
@@ -336,7 +336,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn anything_else_is_refused_without_a_panic(body in ".{0,200}") {
+        fn other_bodies_are_refused_without_panic(body in ".{0,200}") {
             prop_assert_eq!(sent(&body), Err(Undecodable::NotAnEnvelope));
         }
     }

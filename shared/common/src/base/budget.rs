@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_are_rounded_up() {
+    fn duration_is_rounded_up_to_seconds() {
         for (micros, seconds) in [(0, 0), (1, 1), (999_999, 1), (1_000_000, 1), (1_000_001, 2), (8_571_428, 9), (60_000_000, 60)]
         {
             assert_eq!(whole_seconds(Duration::from_micros(micros)), seconds, "{micros}");

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_value_is_believed_for_its_time_and_each_key_has_its_own() {
+    async fn value_is_valid_for_its_lifetime_by_key() {
         let (cache, clock) = cache();
         assert_eq!(cache.get_or_load("acme", async { Ok(Some(1)) }).await, Ok(Some(Arc::new(1))));
         assert_eq!(cache.get_or_load("birch", async { Ok(Some(2)) }).await, Ok(Some(Arc::new(2))));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn that_there_is_none_is_believed_for_a_shorter_time() {
+    async fn absence_is_valid_for_a_shorter_time() {
         let (cache, clock) = cache();
         assert_eq!(cache.get_or_load("acme", async { Ok(None) }).await, Ok(None));
         clock.advance(CLASS.absent_for - A_MOMENT);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_comes_from_the_future_is_not_believed() {
+    async fn value_from_the_future_is_not_valid() {
         let (cache, clock) = cache();
         cache.get_or_load("acme", async { Ok(Some(1)) }).await.unwrap();
         clock.set(Timestamp::from_millis(0));
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_comes_while_it_is_loaded_waits_and_shares_it() {
+    async fn concurrent_callers_share_one_load() {
         let (cache, clock) = cache();
         for round in 1..=2 {
             let ask = || {
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_told_to_all_who_waited_and_to_nobody_after_them() {
+    async fn failure_is_returned_to_waiting_callers_and_not_cached() {
         let (cache, _) = cache();
         let fails = || async {
             tokio::task::yield_now().await;
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_takes_nothing_for_fresh_that_was_old() {
+    async fn failed_load_does_not_renew_a_stale_value() {
         let (cache, clock) = cache();
         cache.get_or_load("acme", async { Ok(Some(1)) }).await.unwrap();
         clock.advance(CLASS.fresh_for);
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_dropped_while_loading_leaves_it_to_who_waits() {
+    async fn caller_dropped_during_a_load_lets_the_next_load() {
         let (cache, _) = cache();
         let mut first = Box::pin(cache.get_or_load("acme", std::future::pending()));
         assert!(first.as_mut().now_or_never().is_none());
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_holds_no_more_than_its_class_allows() {
+    async fn cache_holds_at_most_its_class_limit() {
         let clock = Arc::new(ManualClock::at(0));
         let cache = Cache::new(CLASS, clock);
         for key in 0..1000_u64 {

@@ -245,14 +245,14 @@ mod tests {
     }
 
     #[test]
-    fn a_complete_environment_is_read() {
+    fn complete_environment_is_accepted() {
         let config = Config::from_env(complete()).unwrap();
         assert_eq!(config.allowed_origins, ["https://a.example", "http://127.0.0.1:3000"]);
         assert_eq!(config.session_idle, Duration::from_secs(900));
     }
 
     #[test]
-    fn the_second_wall_is_off_only_where_that_is_said() {
+    fn tenant_credentials_are_off_only_if_set_to_none() {
         let of = |role: Option<&str>| {
             let mut env = complete();
             env.remove("CLOISTER_TENANT_ROLE_ARN");
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn expiry_of_the_audit_log_is_a_number_of_days_or_said_to_be_never() {
+    fn audit_expiry_must_be_days_or_never() {
         let of = |days: &str| {
             let mut env = complete();
             env.insert("CLOISTER_AUDIT_EXPIRY_DAYS".to_owned(), days.to_owned());
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_is_named_at_once() {
+    fn all_invalid_settings_are_reported_together() {
         let mut env = complete();
         env.remove("CLOISTER_RECORDS_TABLE");
         env.insert("CLOISTER_SESSION_IDLE_SECONDS".into(), "soon".into());

@@ -152,20 +152,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_sort_by_the_time_they_were_made() {
+    fn ids_sort_by_creation_time() {
         let (a, b) = (TenantId::new(Timestamp::from_millis(1_000)), TenantId::new(Timestamp::from_millis(1_001)));
         assert!(a < b && a.to_string() < b.to_string());
         assert!(TenantId::first_at(Timestamp::from_millis(1_001)) <= b && a < TenantId::first_at(Timestamp::from_millis(1_001)));
     }
 
     #[test]
-    fn ids_of_one_millisecond_sort_in_the_order_in_which_they_were_made() {
+    fn ids_of_one_millisecond_sort_in_creation_order() {
         let ids: Vec<_> = (0..20_000).map(|_| EventId::new(Timestamp::from_millis(1_000))).collect();
         assert!(ids.is_sorted_by(|a, b| a < b));
     }
 
     #[test]
-    fn an_id_has_one_spelling() {
+    fn id_in_another_spelling_is_refused() {
         let id = UserId::new(Timestamp::from_millis(1));
         assert_eq!(id.to_string().parse(), Ok(id));
         for wrong in [
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minute_has_one_event_id_for_a_seed() {
+    fn event_id_is_the_same_for_a_seed_within_a_minute() {
         let t = |ms: i64| Timestamp::from_millis(1_767_225_600_000 + ms);
         assert_eq!(EventId::of_minute(t(1), b"ip"), EventId::of_minute(t(59_999), b"ip"));
         assert_ne!(EventId::of_minute(t(1), b"ip"), EventId::of_minute(t(60_000), b"ip"));

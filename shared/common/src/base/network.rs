@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_in_the_networks_that_it_is_in() {
+    fn network_contains_exactly_its_addresses() {
         let networks = list(&["192.0.2.0/24", "198.51.100.7", "2001:db8::/32", "0.0.0.0/1"]);
         for inside in ["192.0.2.0", "192.0.2.255", "198.51.100.7", "2001:db8::1", "127.255.255.255", "::ffff:192.0.2.9"] {
             assert!(networks.allows(inside), "{inside}");
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_read_in_two_ways_is_no_network() {
+    fn ambiguous_network_is_refused() {
         for trick in [
             "010.0.0.0/8",
             "10.0.0.0/08",
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_kept_in_its_canonical_form() {
+    fn network_is_stored_in_canonical_form() {
         for (given, kept) in [
             ("2001:DB8::/32", "2001:db8::/32"),
             ("2001:0db8:0000:0000::/64", "2001:db8::/64"),
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_an_array_of_texts_each_once_and_not_too_many() {
+    fn allowlist_must_be_a_bounded_array_of_texts() {
         let read: AllowList = serde_json::from_str(r#"["192.0.2.0/24","2001:db8::/32","192.0.2.0/24"]"#).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), r#"["192.0.2.0/24","2001:db8::/32"]"#);
         let many: Vec<_> = (0..=MOST).map(|i| format!("10.0.{i}.0/24")).collect();
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_networks_are_taken_and_one_more_is_not() {
+    fn hundred_networks_are_accepted_and_one_more_is_refused() {
         let networks = |count: usize| (0..count).map(|i| format!("10.0.{i}.0/24")).collect::<Vec<_>>();
         let hundred: AllowList = serde_json::from_value(networks(100).into()).unwrap();
         assert_eq!(Ok(&hundred), networks(100).join(",").parse().as_ref());
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_within_prefixes_where_none_of_its_networks_is_wider() {
+    fn allowlist_is_within_prefixes_if_no_network_is_wider() {
         let networks = list(&["10.0.0.0/8", "192.0.2.0/24", "2001:db8::/32"]);
         for (prefixes, within) in [((8, 32), true), ((0, 0), true), ((9, 32), false), ((8, 33), false), ((24, 32), false)] {
             assert_eq!(networks.is_within(prefixes), within, "{prefixes:?}");
@@ -282,7 +282,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_agrees_with_comparing_bit_by_bit(address: u32, prefix in 0u8..=32, other: u32) {
+        fn containment_matches_a_bitwise_comparison(address: u32, prefix in 0u8..=32, other: u32) {
             let network = if prefix == 0 { 0 } else { address >> (32 - prefix) << (32 - prefix) };
             let cidr: Cidr = format!("{}/{prefix}", IpAddr::V4(network.into())).parse().unwrap();
             let same = (0..prefix).all(|bit| (network >> (31 - bit)) & 1 == (other >> (31 - bit)) & 1);
@@ -291,7 +291,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in ".{0,50}") {
+        fn parsing_any_network_never_panics(text in ".{0,50}") {
             let _ = text.parse::<Cidr>();
         }
     }

@@ -208,7 +208,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn unknown_grants_give_nothing_and_stay() {
+    fn unknown_grants_give_no_role_and_are_kept() {
         let text = r#"[{"role":"viewer","site":"north"},{"role":"archivist"},{"role":"marketer","valid_until":"2026-01-01T00:00:00.000Z"},{"role":"auditor","valid_until":{"in":"days"}},7]"#;
         let (grants, unknown) = Listed::<Grant>::read(text, "grants").unwrap();
         assert_eq!(grants.iter().map(|grant| grant.role).collect::<Vec<_>>(), [Role::Viewer, Role::Marketer]);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_settings_and_words_stay_when_settings_are_replaced() {
+    fn unknown_settings_and_words_are_kept_on_replacement() {
         let text =
             r#"{"mfa_roles":["viewer","archivist"],"theme":{"dark":true},"session_hours":3,"rate_limits":{"later":4,"odd":"x"}}"#;
         let (settings, unknown) = Kept::<Settings>::read(text, "settings").unwrap();
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_scopes_and_purposes_of_a_key_give_nothing() {
+    fn unknown_scopes_and_purposes_of_a_key_grant_nothing() {
         let text = r#"{"scopes":["patients.read"],"purposes":["TREAT","HRESCH"],"networks":[],"hours":[8,18]}"#;
         let (bounds, unknown) = Kept::<KeyBounds>::read(text, "bounds").unwrap();
         assert_eq!((bounds.scopes.len(), bounds.purposes.len(), unknown), (0, 1, 3));
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_version_writes_has_nothing_unknown() {
+    fn own_output_has_no_unknown_data() {
         let grants = Listed::from(vec![
             Grant::always(Role::Viewer),
             Grant { valid_from: Some(Timestamp::from_millis(5)), ..Grant::always(Role::Auditor) },

@@ -137,7 +137,7 @@ mod tests {
     use crate::base::Timestamp;
 
     #[test]
-    fn a_callers_correlation_id_is_kept_only_when_it_is_harmless() {
+    fn callers_correlation_id_is_kept_only_if_well_formed() {
         let of = |s| CorrelationId::from_header(s, Timestamp::from_millis(1)).to_string();
         assert_eq!(of(Some("req-1.A_b")), "req-1.A_b");
         for bad in [None, Some(""), Some("a b"), Some("a\"b"), Some("é"), Some(&*"x".repeat(65))] {

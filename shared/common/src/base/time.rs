@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_written_with_three_decimals_and_read_back() {
+    fn time_round_trips_with_three_decimals() {
         let t = Timestamp::from_millis(1_767_225_600_120);
         assert_eq!(t.to_string(), "2026-01-01T00:00:00.120Z");
         assert_eq!("2026-01-01T00:00:00.12Z".parse(), Ok(t));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_instant_is_written_and_so_is_what_lies_past_it() {
+    fn last_and_later_instants_are_printed() {
         let last = "9999-12-30T22:00:00.000Z";
         assert_eq!(last.parse(), Ok(Timestamp::MAX));
         for t in [Timestamp::MAX, Timestamp::from_millis(i64::MAX)] {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_has_few_spellings() {
+    fn time_is_accepted_only_in_rfc_3339_forms() {
         let t = Timestamp::from_millis(1_767_225_600_000);
         for same in [
             "2026-01-01T00:00:00Z",
@@ -233,14 +233,14 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_is_written_is_read_and_no_text_makes_it_panic(ms in 0..=Timestamp::MAX.0, text in ".{0,40}") {
+        fn printed_time_is_parsed_and_parsing_never_panics(ms in 0..=Timestamp::MAX.0, text in ".{0,40}") {
             proptest::prop_assert_eq!(Timestamp(ms).to_string().parse(), Ok(Timestamp(ms)));
             let _ = text.parse::<Timestamp>();
         }
     }
 
     #[test]
-    fn what_is_not_an_instant_is_refused() {
+    fn text_that_is_not_a_time_is_refused() {
         for text in ["", "9999-12-30T22:00:00.999Z", "2026-01-01", "2026-01-01T00:00:00", "1969-12-31T23:59:59Z", "yesterday"] {
             assert_eq!(text.parse::<Timestamp>(), Err(NotATime), "{text}");
         }

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_all_scripts_are_names() {
+    fn names_in_any_script_are_accepted() {
         let text = |given| VisibleText::<40>::parse(given).map(VisibleText::into_inner);
         for name in [
             "Cardiology",
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn one_name_has_one_form() {
+    fn name_has_one_normalised_form() {
         for (given, kept) in [
             ("  Cardiology ", "Cardiology"),
             ("Ward \u{a0} 3", "Ward 3"),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_no_name() {
+    fn name_with_invisible_characters_is_refused() {
         for hidden in [
             '\0',
             '\t',
@@ -225,7 +225,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_taken_is_taken_as_it_is(given in "\\PC{0,25}", any in ".{0,25}") {
+        fn accepted_name_is_a_fixed_point(given in "\\PC{0,25}", any in ".{0,25}") {
             for given in [given, any] {
                 if let Some(kept) = text(&given) {
                     prop_assert!(!kept.starts_with(' ') && !kept.ends_with(' ') && !kept.contains("  "));

@@ -281,7 +281,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn credentials_come_by_basic_or_in_a_form() {
+    fn credentials_are_read_from_basic_or_form() {
         let (id, secret) = basic("c3ludGhldGljOmE6Yg==").unwrap();
         assert_eq!((id.as_str(), secret.as_str()), ("synthetic", "a:b"));
         assert!(basic("bm8gY29sb24=").is_none() && basic("&").is_none());
@@ -295,7 +295,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_form_panics(body in any::<Vec<u8>>(), text in "\\PC*") {
+        fn parsing_any_form_never_panics(body in any::<Vec<u8>>(), text in "\\PC*") {
             let _ = Form(&body).get("a");
             let _ = decoded(&text);
             let _ = basic(&text);

@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_temporary_password_meets_the_pools_rules_and_prints_as_nothing() {
+    fn temporary_password_meets_the_pools_rules_and_is_redacted() {
         for byte in 0..=255 {
             let password = TemporaryPassword::new([byte; 20]);
             let text = password.expose();

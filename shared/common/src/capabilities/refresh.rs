@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn used_tokens_are_remembered_up_to_a_number_and_the_newest_stay() {
+    fn newest_used_tokens_are_kept_up_to_the_limit() {
         let used = (0..=255_u8).fold(Vec::new(), |used, n| with_last(Some(&used), &[n; 32], 32, USED_KEPT));
         assert_eq!((used.len(), used[0], used[used.len() - 1]), (USED_KEPT * 32, 192, 255));
     }

@@ -170,13 +170,13 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_checksum_is_crc_32() {
+    fn checksum_is_crc_32() {
         // The check value of the CRC catalogue's CRC-32/ISO-HDLC.
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
     }
 
     #[test]
-    fn a_key_is_found_by_one_pattern_and_prints_as_nothing() {
+    fn key_matches_its_pattern_and_its_debug_is_redacted() {
         let key = ApiKeyText::new(ApiKeyId::from_uuid(Uuid::from_bytes([7; 16])));
         let text = key.to_text();
         let digits = text.strip_prefix("clo_live_").unwrap();
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn base_62_is_what_it_says() {
+    fn base_62_round_trips_known_values() {
         assert_eq!(to_base62(&[0, 0, 0, 61], 6), "00000z");
         assert_eq!(to_base62(&[0, 0, 0, 62], 6), "000010");
         assert_eq!(to_base62(&[0xff; 4], 6), "4gfFC3");
@@ -196,7 +196,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_is_read_back_and_no_other_text_is_that_key(uuid: [u8; 16], at in 9_usize..80, with in "[0-9A-Za-z]") {
+        fn key_text_round_trips_and_altered_text_is_refused(uuid: [u8; 16], at in 9_usize..80, with in "[0-9A-Za-z]") {
             let key = ApiKeyText::new(ApiKeyId::from_uuid(Uuid::from_bytes(uuid)));
             let text = key.to_text();
             let read = ApiKeyText::parse(&text).unwrap();
@@ -208,7 +208,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_the_parser_panic(text in ".{0,90}", digits in "[0-9A-Za-z]{71}") {
+        fn parsing_any_key_text_never_panics(text in ".{0,90}", digits in "[0-9A-Za-z]{71}") {
             let _ = ApiKeyText::parse(&text);
             let _ = ApiKeyText::parse(&format!("clo_live_{digits}"));
         }

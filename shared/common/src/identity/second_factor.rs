@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_may_try_for_longer_each_time_up_to_an_hour() {
+    fn lock_doubles_each_time_up_to_an_hour() {
         assert_eq!([0, 1, 2, 5, 6, 90].map(lock).map(|d| d.as_secs()), [60, 120, 240, 1920, 3600, 3600]);
     }
 }

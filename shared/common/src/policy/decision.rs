@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lists_are_the_schemas_and_the_policies() {
+    fn generated_lists_match_schema_and_policies() {
         assert_eq!(ACTIONS, actions_of_schema(SCHEMA).unwrap(), "policies/actions.txt is stale: run `cargo xtask sync`");
         assert_eq!(INDEX, index_of_policies().unwrap(), "policies/index.txt is stale: run `cargo xtask sync`");
         assert_eq!(RESOURCES, resources_of_schema(SCHEMA).unwrap(), "policies/resources.txt is stale: run `cargo xtask sync`");
@@ -399,7 +399,7 @@ mod tests {
 
     /// Any caller, about their own or another's resource, of their tenant or of none, in any circumstances.
     #[test]
-    fn the_policies_that_speak_of_an_action_decide_about_it_as_all_of_them_do() {
+    fn policies_of_an_action_decide_like_all_policies() {
         let policies = Policies::load().unwrap();
         let every = policies.laws.all().unwrap();
         let at = crate::base::Timestamp::from_millis(0);
@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn no_action_is_allowed_outside_the_types_that_the_schema_declares_it_for() {
+    fn action_is_refused_for_types_the_schema_does_not_declare() {
         let policies = Policies::load().unwrap();
         let (schema, _) = Schema::from_cedarschema_str(SCHEMA).unwrap();
         let types: Vec<&'static str> = schema.entity_types().map(|name| &*name.to_string().leak()).collect();
@@ -481,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_known_of_the_circumstances_has_the_schemas_shape() {
+    fn any_circumstances_match_the_schema() {
         let policies = Policies::load().unwrap();
         let at = crate::base::Timestamp::from_millis(0);
         let (tenant, me) = (TenantId::new(at), UserId::new(at));

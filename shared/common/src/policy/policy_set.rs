@@ -177,7 +177,7 @@ mod tests {
 
     /// Compares with Cedar's parse of the whole file.
     #[test]
-    fn each_policy_of_each_file_is_found_and_reads_as_it_does_there() {
+    fn each_policy_is_split_out_of_its_file_unchanged() {
         let mut found = 0;
         for (file, text) in POLICIES {
             let whole = PolicySet::from_str(text).unwrap();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_begins_where_a_line_does() {
+    fn policy_begins_only_at_the_start_of_a_line() {
         let text = "// not @id(\"this\")\n@id(\"one\")\npermit (principal, action, resource);\n// of two\n@id(\"two\") forbid (principal, action, resource);";
         let ids: Vec<_> = policies_of("", text).map(|(_, id, _)| id).collect();
         assert_eq!(ids, ["one", "two"]);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_the_schema_is_not_decided_about() {
+    fn action_outside_the_schema_is_an_error() {
         let laws = Laws::load("Action".parse().unwrap()).unwrap();
         assert!(laws.of("doEverything").is_err_and(|e| e.contains("doEverything")));
         assert!(laws.of("").is_err());

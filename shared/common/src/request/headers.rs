@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn header_with_one_value_is_read_however_its_name_is_spelled() {
+    fn header_with_one_value_is_read_in_any_spelling_of_its_name() {
         for (last, all) in [
             (json!({"Authorization": "Bearer a"}), json!({"Authorization": ["Bearer a"]})),
             (json!({"authorization": "Bearer a"}), json!({"AUTHORIZATION": ["Bearer a"]})),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn header_that_is_a_list_may_stand_twice() {
+    fn list_header_may_be_repeated() {
         let headers =
             headers(json!({"Accept": "b"}), json!({"Accept": ["a", "b"], "X-Forwarded-For": ["192.0.2.1", "192.0.2.2"]}));
         assert_eq!(headers.one_of_each(), Ok(()));

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_with_a_secret_at_any_depth_is_marked_and_others_are_not() {
+    fn answer_is_marked_only_if_it_contains_a_secret_at_any_depth() {
         let secret = || Issued::new("correct horse");
         let nested = |codes, others| body_of(&[Nested { codes, others }]).unwrap();
         assert_eq!(nested(vec![None], BTreeMap::new()), (br#"[{"codes":[null]}]"#.to_vec(), false));
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn secret_is_serialised_into_nothing_but_an_answer_and_never_printed() {
+    fn secret_is_serialised_only_into_an_answer_and_never_printed() {
         let secret = Issued::new("correct horse");
         assert!(serde_json::to_string(&secret).is_err() && serde_json::to_value([&secret]).is_err());
         assert_eq!(format!("{secret:?}"), "[secret]");

@@ -15,7 +15,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_scheme_is_matched_in_any_case_before_one_token() {
+    fn scheme_is_matched_in_any_case_with_exactly_one_token() {
         for header in
             ["Bearer a.b-c_d~e+f/g==", "bearer a.b-c_d~e+f/g==", "BEARER   a.b-c_d~e+f/g==", " bEaReR a.b-c_d~e+f/g==\t"]
         {
@@ -42,7 +42,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_taken_has_neither_spaces_nor_separators(header in "\\PC*|[Bb]earer[ \t]+[ -~]*") {
+        fn accepted_credentials_have_no_spaces_or_separators(header in "\\PC*|[Bb]earer[ \t]+[ -~]*") {
             if let Some(token) = credentials(&header, "bearer") {
                 prop_assert!(header.contains(token) && !token.contains([' ', ',', '"', '\t']));
             }

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn each_answer_leaves_one_line_and_a_refusal_says_why() {
+    fn each_answer_writes_one_line_and_a_refusal_its_reason() {
         let lines = Lines::default();
         let now = Timestamp::from_millis(0);
         assert_eq!(answer::<Even>(&lines, now, 2), Ok(3));

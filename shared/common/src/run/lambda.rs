@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deadline_that_is_past_or_too_far_ahead_on_arrival_is_replaced_by_the_functions_own_limit() {
+    fn implausible_deadline_is_replaced_by_the_functions_own_limit() {
         let now = Timestamp::from_millis(1_767_268_800_000);
         let limit = Duration::from_secs(30);
         let after = |ms: u64| now.plus(Duration::from_millis(ms));

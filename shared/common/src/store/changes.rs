@@ -342,7 +342,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conditions_nest_without_sharing_a_placeholder() {
+    fn nested_conditions_share_no_placeholder() {
         let all = Condition::All(vec![Condition::VersionIs(Version(3)), Condition::Is("status", "active".into())]);
         let (text, names, values) = all.expression();
         assert_eq!(text, "(#c0 = :c0) AND (#c1 = :c1)");

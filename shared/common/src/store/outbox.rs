@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_first_version_is_routed_by_its_name_and_each_later_one_by_a_word_of_its_own() {
+    fn route_contains_the_version_from_the_second_on() {
         assert_eq!(
             [1, 2, 12].map(|version| route("shipment.created", version)),
             ["shipment.created", "shipment.created.v2", "shipment.created.v12"]

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_follow_dynamodbs_rules() {
+    fn item_sizes_follow_the_rules_of_dynamodb() {
         let number = |number: &str| AttributeValue::N(number.to_owned());
         let map = |members: &[(&str, AttributeValue)]| {
             AttributeValue::M(members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_of_400_kb_is_taken_and_one_byte_more_is_refused_with_its_place() {
+    fn item_over_400_kb_is_refused_with_its_place() {
         assert_eq!(check_item(TENANT, Table::Records, &item_of(409_600)), Ok(409_600));
         let refused = "internal: item records SHIPMENT POLL: 409601 bytes";
         assert_eq!(said(check_item(TENANT, Table::Records, &item_of(409_601))), refused);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_longer_than_an_index_takes_are_refused() {
+    fn key_over_the_length_limit_is_refused() {
         let sorted = |sort: usize| Item::new(Key::new("P", "s".repeat(sort)));
         assert!(check_item(TENANT, Table::Records, &sorted(1024)).is_ok());
         assert!(said(check_item(TENANT, Table::Records, &sorted(1025))).ends_with("a sort key of 1025 bytes"));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_named_twice_is_refused_whatever_the_actions_and_in_one_tenant_and_table_only() {
+    fn item_named_twice_in_one_transaction_is_refused() {
         let key = || Key::new("MEMBER#usr_1", "MEMBERSHIP");
         let each = |table: Table| {
             [
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_of_more_than_100_actions_or_4_mb_is_refused() {
+    fn transaction_over_100_actions_or_4_mb_is_refused() {
         let ops = |n: usize, bytes: usize| -> Vec<_> {
             (0..n).map(|i| put(Item::new(Key::new("P", i.to_string())).bytes("a", vec![0; bytes]))).collect()
         };
@@ -301,7 +301,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_number_never_takes_more_than_21_bytes_and_never_less_than_one(mantissa in -9_999_999_999_999_999_999_i128..9_999_999_999_999_999_999_i128) {
+        fn number_takes_between_1_and_21_bytes(mantissa in -9_999_999_999_999_999_999_i128..9_999_999_999_999_999_999_i128) {
             let bytes = number_size(&mantissa.to_string());
             prop_assert!((1..=21).contains(&bytes));
             prop_assert!(number_size(&(mantissa * 100).to_string()) <= bytes + 1);

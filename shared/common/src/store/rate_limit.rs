@@ -367,7 +367,7 @@ mod tests {
 
     /// Ten calls a minute: one every six seconds.
     #[test]
-    fn verdict_turns_at_its_microsecond() {
+    fn verdict_changes_at_the_exact_microsecond() {
         let limit = RateLimit::new("any", "tat_any", 10, 60);
         let now = Timestamp::from_millis(1_767_268_800_000);
         let judged = |cost, name: &'static str, ahead: i64| judge(limit, cost, &row(&[(name, micros(now) + ahead)]), now);
@@ -397,7 +397,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn caller_who_comes_back_when_told_is_let_in_and_a_second_earlier_is_not((limit, cost, row, now) in refused()) {
+        fn refused_caller_is_admitted_after_retry_after_and_not_earlier((limit, cost, row, now) in refused()) {
             let allowed_after = |secs: u64| judge(limit, cost, &row, now.plus(Duration::from_secs(secs)));
             match judge(limit, cost, &row, now) {
                 Verdict::Allowed(_) => {}
@@ -417,7 +417,7 @@ mod tests {
         }
 
         #[test]
-        fn budget_of_a_refusal_is_whole_when_it_says_and_never_before_the_caller_may_come_back((limit, cost, row, now) in refused()) {
+        fn budget_of_a_refusal_is_full_at_its_reset_and_not_before_retry_after((limit, cost, row, now) in refused()) {
             let (Verdict::Exhausted(spent) | Verdict::Blocked(spent)) = judge(limit, cost, &row, now) else { return Ok(()) };
             prop_assert!(whole_seconds(spent.budget.reset) >= whole_seconds(spent.retry_after));
             let then = now.plus(Duration::from_secs(whole_seconds(spent.budget.reset)));

@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minutes_calls_may_come_at_once_and_then_one_a_second() {
+    fn burst_of_a_minutes_calls_is_allowed_then_one_a_second() {
         let now = 1_000_000_000;
         assert!(matches!(judged(&[]), Ok(Branch::Idle)));
         assert!(matches!(judged(&[("tat", now - 1)]), Ok(Branch::Idle)));
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn who_yields_leaves_half_of_a_minute_to_the_others() {
+    fn yielding_calls_leave_half_of_a_minute_to_the_others() {
         let now = Timestamp::from_millis(1_000_000);
         let ahead = |seconds: i64| row(&[("tat", 1_000_000_000 + seconds * 1_000_000)]);
         let yielding = |seconds| GATE.yielding().judge(Some(&ahead(seconds)), now);
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_circuit_lets_nobody_in_and_then_one() {
+    fn open_circuit_refuses_all_calls_and_then_admits_a_probe() {
         assert_eq!(judged(&[("open_until", 1_000_001)]).unwrap_err().until, Timestamp::from_millis(1_000_001));
         assert!(matches!(judged(&[("open_until", 1_000_000), ("tat", 0)]), Ok(Branch::Probe { seen: 1_000_000 })));
         // Longer than the longest pause, so the clock went back.
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_shown_whether_it_is_shut_by_what_failed_or_by_what_was_spent() {
+    fn state_shows_an_open_circuit_or_an_empty_bucket() {
         let now = 1_000_000_000;
         let shown = |attributes: &[(&str, i64)]| {
             let GateState { circuit, calls_left, .. } = GATE.stands(Some(&row(attributes)), Timestamp::from_millis(1_000_000));
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_a_quarter_of_an_hour() {
+    fn pause_doubles_up_to_fifteen_minutes() {
         assert_eq!([0, 1, 2, 5, 6, 99].map(pause).map(|d| d.as_secs()), [15, 30, 60, 480, 900, 900]);
     }
 }

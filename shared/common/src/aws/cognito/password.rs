@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_rfc_8265_holds() {
+    fn examples_of_rfc_8265_are_prepared_as_published() {
         // Section 4.3, examples 1 to 7.
         for good in ["correct horse battery staple", "Correct Horse Battery Staple", "πßå", "Jack of ♦s"] {
             assert_eq!(text(good).as_deref(), Some(good));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_the_same_however_it_is_composed() {
+    fn password_is_the_same_in_any_composition() {
         for (one, other) in [
             ("Caf\u{e9}", "Cafe\u{301}"),
             ("\u{212b}ngstr\u{f6}m", "A\u{30a}ngstro\u{308}m"),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_that_cannot_be_seen_are_no_password() {
+    fn password_with_invisible_characters_is_refused() {
         for bad in [
             "a\0",
             "a\n",
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_depends_on_its_context_is_allowed_there_only() {
+    fn contextual_character_is_allowed_only_in_its_context() {
         for good in [
             "l\u{b7}l",
             "\u{375}\u{3b1}",
@@ -222,14 +222,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_prepared_is_prepared(password in "\\PC{0,30}") {
+        fn preparing_a_password_is_idempotent(password in "\\PC{0,30}") {
             if let Some(once) = text(&password) {
                 prop_assert_eq!(text(&once), Some(once));
             }
         }
 
         #[test]
-        fn ascii_stays_as_it_is(password in "[ -~]{1,40}") {
+        fn ascii_password_is_unchanged(password in "[ -~]{1,40}") {
             prop_assert_eq!(text(&password), Some(password));
         }
     }

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn twenty_may_come_at_once_and_then_one_for_every_five_calls() {
+    fn twenty_retries_are_allowed_then_one_for_every_five_calls() {
         let mut budget = Budget::default();
         let spent = (0..100).filter(|_| budget.spend()).count();
         assert_eq!((spent, budget.left()), (20, 0));
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn no_quiet_time_saves_up_more_than_the_burst() {
+    fn idle_time_saves_at_most_the_burst() {
         let mut budget = Budget::default();
         (0..10_000).for_each(|_| budget.earn());
         assert_eq!(budget.left(), 20);

@@ -135,14 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_after_five_failures_in_a_row_over_a_second() {
+    fn circuit_opens_after_five_failures_over_a_second() {
         let mut circuit = opened();
         assert_eq!(circuit.state(at(1000)), CircuitState::Open);
         assert_eq!(circuit.admit(at(1999)), None);
     }
 
     #[test]
-    fn many_failures_of_one_moment_do_not_open_it() {
+    fn many_simultaneous_failures_do_not_open_the_circuit() {
         let mut circuit = Circuit::default();
         for _ in 0..1000 {
             circuit.ended(Leave::Call, Outcome::Failed, at(999));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn few_failures_over_a_long_time_do_not_open_it_nor_do_those_between_answers() {
+    fn few_or_interrupted_failures_do_not_open_the_circuit() {
         let mut circuit = Circuit::default();
         for n in 0..4 {
             circuit.ended(Leave::Call, Outcome::Failed, at(n * 60_000));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_pause_one_may_go_and_its_success_closes_it() {
+    fn successful_probe_after_the_pause_closes_the_circuit() {
         let mut circuit = opened();
         assert_eq!(circuit.state(at(2000)), CircuitState::HalfOpen);
         assert_eq!(circuit.admit(at(2000)), Some(Leave::Probe));
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn each_probe_that_fails_doubles_the_pause_up_to_half_a_minute() {
+    fn failed_probe_doubles_the_pause_up_to_half_a_minute() {
         let mut circuit = opened();
         let mut now = 2000;
         for pause in [2000, 4000, 8000, 16_000, 30_000, 30_000] {
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_nobody_waited_for_leaves_its_place_to_another() {
+    fn dropped_probe_allows_another_probe() {
         let mut circuit = opened();
         assert_eq!(circuit.admit(at(2000)), Some(Leave::Probe));
         circuit.ended(Leave::Probe, Outcome::Unknown, at(2000));
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_before_it_opened_decides_nothing() {
+    fn calls_from_before_the_opening_are_ignored() {
         let mut circuit = opened();
         circuit.ended(Leave::Call, Outcome::Answered, at(1100));
         assert_eq!(circuit.state(at(1100)), CircuitState::Open);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_keeps_nobody_out() {
+    fn clock_set_back_does_not_keep_the_circuit_open() {
         let mut circuit = opened();
         assert_eq!(circuit.admit(at(-3_600_000)), Some(Leave::Probe));
     }

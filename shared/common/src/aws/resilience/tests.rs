@@ -101,7 +101,7 @@ fn refused<T>(why: Refused) -> Result<T, String> {
 }
 
 #[tokio::test]
-async fn a_service_that_only_fails_is_left_alone_then_probed_once_and_called_again() {
+async fn failing_service_is_not_called_until_a_probe_succeeds() {
     let world = World::of(Service::Kms);
     world.open().await;
     let before = world.calls();
@@ -126,7 +126,7 @@ async fn a_service_that_only_fails_is_left_alone_then_probed_once_and_called_aga
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_services_opens_nothing_and_its_own_errors_do() {
+async fn server_errors_open_the_circuit_and_refusals_do_not() {
     for (status, state) in
         [(400, CircuitState::Closed), (429, CircuitState::Closed), (500, CircuitState::Open), (503, CircuitState::Open)]
     {
@@ -142,7 +142,7 @@ async fn a_refusal_of_the_services_opens_nothing_and_its_own_errors_do() {
 }
 
 #[tokio::test]
-async fn one_services_trouble_is_not_anothers() {
+async fn failures_of_one_service_do_not_affect_another() {
     let mut world = World::of(Service::Kms);
     world.open().await;
     world.service = Service::DynamoDb;
@@ -151,7 +151,7 @@ async fn one_services_trouble_is_not_anothers() {
 }
 
 #[tokio::test]
-async fn where_all_share_a_gate_no_process_decides_for_itself() {
+async fn service_with_a_shared_breaker_has_no_process_circuit() {
     let world = World::of(Service::Ses);
     world.will(Does::Breaks);
     for _ in 0..20 {
@@ -162,7 +162,7 @@ async fn where_all_share_a_gate_no_process_decides_for_itself() {
 }
 
 #[tokio::test]
-async fn one_call_more_than_may_be_at_once_is_refused_and_has_room_when_another_ends() {
+async fn call_over_the_concurrency_limit_is_refused_until_one_ends() {
     let world = World::of(Service::Secrets);
     world.will(Does::Hangs);
     let mut hanging: Vec<_> = (0..world.state().at_once).map(|_| Box::pin(world.call())).collect();
@@ -198,7 +198,7 @@ async fn retries_end_with_their_budget_and_calls_do_not() {
 }
 
 #[tokio::test]
-async fn nothing_is_started_after_the_end_and_nothing_outlives_it() {
+async fn no_attempt_starts_after_or_outlives_the_deadline() {
     let world = World::of(Service::DynamoDb);
     let end = world.clock.now().plus(Duration::from_secs(10));
     within(end, async {
@@ -220,7 +220,7 @@ async fn nothing_is_started_after_the_end_and_nothing_outlives_it() {
 }
 
 #[tokio::test]
-async fn a_service_that_hangs_has_failed_when_its_time_is_over() {
+async fn hanging_service_counts_as_failed_after_the_timeout() {
     let world = World::of(Service::DynamoDb);
     world.will(Does::Hangs);
     let started = std::time::Instant::now();
@@ -230,7 +230,7 @@ async fn a_service_that_hangs_has_failed_when_its_time_is_over() {
 }
 
 #[test]
-fn no_attempt_may_take_longer_than_its_call_and_every_service_is_in_the_table() {
+fn every_service_has_a_policy_with_attempts_within_the_call() {
     for (index, service) in Service::ALL.into_iter().enumerate() {
         let policy = service.policy();
         assert_eq!(service as usize, index);

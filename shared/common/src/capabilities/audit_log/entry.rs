@@ -164,7 +164,7 @@ mod tests {
     const MOST: usize = 6 * 1024;
 
     #[test]
-    fn a_head_and_a_checkpoint_of_the_largest_log_stay_within_their_bound() {
+    fn head_and_checkpoint_of_the_largest_log_stay_within_their_bound() {
         // The largest number that every JSON reader reads exactly (RFC 8259, section 6), and a peak for each of its bits.
         let (size, hash) = ((1u64 << 53) - 1, "f".repeat(64));
         let peaks = vec![hash.as_str(); 53].join("\",\"");

@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn nested_fault_is_named_by_its_dotted_path_in_the_words_of_json() {
+    fn nested_fault_is_reported_with_its_dotted_path() {
         for (value, field, code, message) in [
             (json!(5), "outer", "invalid", "expected an object, got a number"),
             (json!([true]), "outer", "invalid", "expected an object, got an array"),
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn integer_is_what_json_schema_calls_one() {
+    fn integer_is_accepted_as_in_json_schema() {
         for (text, value) in
             [("7", 7), ("7.0", 7), ("7.000e0", 7), ("0.7e1", 7), ("-0", 0), ("-0.0", 0), ("1e2", 100), ("255.0", 255)]
         {
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn text_with_a_character_that_stands_for_lost_bytes_is_refused() {
+    fn text_with_replacement_character_is_refused() {
         for bad in ["\u{fffd}", "\0", "\u{fdd0}", "\u{fdef}", "\u{fffe}", "\u{ffff}", "\u{1fffe}", "\u{10ffff}"] {
             for text in [bad.to_owned(), format!("Ad{bad}a"), format!("Ada{bad}")] {
                 let refused = read::<Vec<String>>(json!(["Ada", text]), "names").unwrap_err();

@@ -104,7 +104,7 @@ fn granted(quota: u32, processes: usize, calls: &[Call], counters: &Counters) ->
 
 proptest! {
     #[test]
-    fn processes_together_grant_no_more_than_the_quota_in_any_minute(
+    fn all_processes_together_never_exceed_the_quota(
         quota in prop_oneof![1..20u32, 1..400u32],
         (processes, calls) in (1..5usize).prop_flat_map(|n| (Just(n), prop::collection::vec(call(n), 0..400))),
         script in prop::collection::vec((0..4u8, wire()), 0..12),
@@ -122,7 +122,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn one_process_grants_calls_of_cost_one_up_to_the_whole_quota_however_many_come_at_once(quota in 1..3000u32, more in 0..50u32) {
+    fn one_process_grants_concurrent_calls_up_to_the_quota(quota in 1..3000u32, more in 0..50u32) {
         let counters = Counters::default();
         let calls = vec![(0, 30, 1); (quota + more) as usize];
         let (granted, refused) = granted(quota, 1, &calls, &counters);
@@ -131,7 +131,7 @@ proptest! {
     }
 
     #[test]
-    fn process_refuses_early_by_no_more_than_the_blocks_that_others_hold(
+    fn process_refuses_early_by_at_most_the_blocks_of_others(
         quota in 100..3000u32,
         processes in 2..5usize,
     ) {
@@ -148,7 +148,7 @@ proptest! {
 
     /// The rest of one block counts towards the next call.
     #[test]
-    fn one_process_refuses_a_call_only_where_less_than_two_of_its_cost_are_left(quota in 1..3000u32, cost in 1..12u32) {
+    fn one_process_refuses_only_if_less_than_twice_the_cost_is_left(quota in 1..3000u32, cost in 1..12u32) {
         let cost = cost.min(quota);
         let calls = vec![(0, 30, cost); (quota / cost + 1) as usize];
         let (granted, _) = granted(quota, 1, &calls, &Counters::default());
@@ -164,7 +164,7 @@ fn process_grants_the_whole_quota_in_each_minute() {
 }
 
 #[test]
-fn call_is_refused_by_one_update_where_a_block_is_no_larger_than_it() {
+fn call_is_refused_by_one_update_if_no_block_is_larger() {
     let counters = Counters::default();
     granted(50, 1, &[(0, 30, 1); 51], &counters);
     assert_eq!(counters.0.lock().unwrap().updates, 51);
@@ -180,7 +180,7 @@ impl Minutes for Generous {
 }
 
 #[test]
-fn leases_of_past_minutes_are_let_go_once_there_are_many() {
+fn old_leases_are_dropped_when_there_are_many() {
     let process = Ceilings::new(Generous);
     let tenant = |n: u128| TenantId::from_uuid(crate::base::id::Uuid::from_u128(n));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -198,7 +198,7 @@ fn leases_of_past_minutes_are_let_go_once_there_are_many() {
 }
 
 #[test]
-fn busy_process_updates_the_table_a_hundred_times_a_minute_and_some() {
+fn busy_process_updates_the_table_about_a_hundred_times_a_minute() {
     let counters = Counters::default();
     let process = Ceilings::new(counters.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
