@@ -138,6 +138,8 @@ impl AnyConsumer {
 
     /// Handles Lambda's event; returns the messages that must be redelivered.
     pub async fn consume(&self, deps: &Deps, event: SqsEvent) -> SqsBatchResponse {
+        let own = deps.of_function(self.name);
+        let deps = own.as_deref().unwrap_or(deps);
         as_function(self.name, (self.consume)(deps, event, None)).await
     }
 }
@@ -181,6 +183,8 @@ impl AnySchedule {
     /// # Errors
     /// The first failure, after everything else was tried.
     pub async fn run(&self, deps: &Deps) -> Result<usize> {
+        let own = deps.of_function(self.name);
+        let deps = own.as_deref().unwrap_or(deps);
         as_function(self.name, (self.run)(deps, None)).await
     }
 }

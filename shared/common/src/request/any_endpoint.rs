@@ -143,6 +143,8 @@ impl AnyEndpoint {
 
     /// Handles API Gateway's event.
     pub async fn serve(&self, deps: &Deps, event: ApiGatewayProxyRequest) -> ApiGatewayProxyResponse {
+        let own = deps.of_function(self.name);
+        let deps = own.as_deref().unwrap_or(deps);
         as_function(self.name, (self.serve)(deps, Request::from_event(event, None, self.body_limit))).await.into_event()
     }
 

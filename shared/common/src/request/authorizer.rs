@@ -27,6 +27,8 @@ use aws_lambda_events::iam::{IamPolicyEffect, IamPolicyStatement};
 use serde_json::{Map, Value};
 use std::{fmt, future::Future};
 
+const FUNCTION: &str = "authorizer";
+
 /// Verifies a bearer token of any kind.
 pub trait Authorizer: Sized + Send + Sync + 'static {
     fn new(config: &Config, aws: &Aws) -> Self;
@@ -65,7 +67,9 @@ pub async fn authorize<A: Authorizer>(
     authorizer: &A,
     event: ApiGatewayCustomAuthorizerRequestTypeRequest,
 ) -> Result<ApiGatewayCustomAuthorizerResponse, Refused> {
-    as_function("authorizer", answer(deps, authorizer, event)).await
+    let own = deps.of_function(FUNCTION);
+    let deps = own.as_deref().unwrap_or(deps);
+    as_function(FUNCTION, answer(deps, authorizer, event)).await
 }
 
 async fn answer<A: Authorizer>(
@@ -77,7 +81,7 @@ async fn answer<A: Authorizer>(
     let headers = Headers::of(&event.headers, event.multi_value_headers.clone());
     let correlation_id = CorrelationId::from_header(headers.text(Header::CorrelationId), now);
     let mut line = WideEvent::default();
-    line.set("function", "authorizer");
+    line.set("function", FUNCTION);
     line.set("correlation_id", correlation_id.clone());
     line.set("timestamp", now);
 
@@ -107,7 +111,7 @@ async fn answer<A: Authorizer>(
                 id: EventId::new(now),
                 tenant: TenantId::PLATFORM,
                 now,
-                name: "authorizer",
+                name: FUNCTION,
                 who: Who {
                     ip: ip.clone(),
                     user_agent: headers.text(Header::UserAgent).unwrap_or_default().to_owned(),

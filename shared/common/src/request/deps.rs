@@ -2,7 +2,7 @@
 
 use crate::{
     aws::{
-        carrier::Carrier, checkpoint_key::CheckpointKey, cognito::Cognito, mailer::Mailer, objects::Objects, push::Push,
+        Aws, carrier::Carrier, checkpoint_key::CheckpointKey, cognito::Cognito, mailer::Mailer, objects::Objects, push::Push,
         queues::Queues, resilience::Resilience,
     },
     base::{Clock, Config, Error, Result, telemetry::LogSink},
@@ -10,7 +10,10 @@ use crate::{
     policy::Policies,
     store::{dynamodb::Db, keyring::Keyring, tenant_quota::Ceilings},
 };
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 #[derive(Debug)]
 pub struct Deps {
@@ -21,10 +24,26 @@ pub struct Deps {
     pub(crate) keyring: Keyring,
     pub(crate) gates: Gates,
     pub(crate) ceilings: Ceilings,
-    pub(crate) policies: Policies,
+    pub(crate) policies: Arc<Policies>,
     pub(crate) cognito: Option<Arc<Cognito>>,
     pub(crate) services: Services,
     pub(crate) resilience: Arc<Resilience>,
+    pub(crate) functions: Option<Functions>,
+}
+
+/// The functions of a process that runs all of them, each with its own caches, clients and circuit breakers.
+#[derive(Debug)]
+pub(crate) struct Functions {
+    aws: Aws,
+    start: fn(&Deps, &Aws) -> Deps,
+    started: Mutex<HashMap<&'static str, Arc<Deps>>>,
+}
+
+impl Functions {
+    /// Each function is started by `start` before its first call.
+    pub(crate) fn new(aws: Aws, start: fn(&Deps, &Aws) -> Deps) -> Self {
+        Self { aws, start, started: Mutex::default() }
+    }
 }
 
 /// The clients for background work, besides the tables. A function contains only the clients that it declares.
@@ -62,5 +81,14 @@ impl Services {
 impl Deps {
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The function's own dependencies in a process that runs every function. They are cold at its first call, because on Lambda
+    /// each function has its own process. `None` in a process of one function.
+    pub(crate) fn of_function(&self, name: &'static str) -> Option<Arc<Self>> {
+        let Functions { aws, start, started } = self.functions.as_ref()?;
+        // After a panic the map is still a map.
+        let mut started = started.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(started.entry(name).or_insert_with(|| Arc::new(start(self, aws))).clone())
     }
 }

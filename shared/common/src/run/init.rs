@@ -21,7 +21,10 @@ use crate::{
     capabilities::audit_log,
     identity::tenant::{self, Gates},
     policy::Policies,
-    request::{Deps, Operation, deps::Services},
+    request::{
+        Deps, Operation,
+        deps::{Functions, Services},
+    },
     store::{dynamodb::Db, item::Table, keyring::Keyring, tenant_quota::Ceilings},
 };
 use std::{marker::PhantomData, sync::Arc, time::Duration};
@@ -56,22 +59,27 @@ impl Deps {
     /// # Errors
     /// Names the policy file that does not parse.
     pub fn new(config: Config, aws: &Aws, clock: Arc<dyn Clock>, log: Arc<dyn LogSink>) -> Result<Self, String> {
+        Ok(Self::with_policies(Arc::new(Policies::load()?), config, aws, clock, log))
+    }
+
+    fn with_policies(policies: Arc<Policies>, config: Config, aws: &Aws, clock: Arc<dyn Clock>, log: Arc<dyn LogSink>) -> Self {
         let walled = config.tenant_role_arn.is_some() || aws.acting().is_some();
         let wall = walled.then(|| SecondWall::new(aws, config.tenant_role_arn.clone(), &config.deployment, clock.clone()));
         let db = Db::new(aws.dynamodb(), wall, config.tables.clone(), clock.clone());
-        Ok(Self {
+        Self {
             keyring: Keyring::new(aws.kms(), db.clone(), clock.clone()),
             gates: Gates::new(db.clone(), clock.clone()),
             ceilings: Ceilings::new(db.clone()),
-            policies: Policies::load()?,
+            policies,
             cognito: None,
             services: Services::default(),
             resilience: aws.resilience(),
+            functions: None,
             config,
             clock,
             log,
             db,
-        })
+        }
     }
 
     /// Adds Cognito, which few functions need.
@@ -83,8 +91,17 @@ impl Deps {
 
     /// Adds every service, for the local stack and the tests, which run all functions in one process.
     #[must_use]
-    pub fn with_everything(self, aws: &Aws) -> Self {
+    pub fn with_everything(mut self, aws: &Aws) -> Self {
+        self.functions = aws.acting().is_some().then(|| Functions::new(aws.clone(), Self::of_own_process));
         self.with_cognito(aws).with_mailer(aws).with_sockets(aws).with_queues(aws).with_audit_log(aws).with_carrier(aws)
+    }
+
+    /// The dependencies of one function of this process, which start cold. The policies are constant, so functions share them.
+    fn of_own_process(&self, aws: &Aws) -> Self {
+        let aws = aws.clone().timed_by(&self.clock);
+        let (clock, log) = (self.clock.clone(), self.log.clone());
+        let own = Self::with_policies(self.policies.clone(), self.config.clone(), &aws, clock, log).with_everything(&aws);
+        Self { functions: None, cognito: own.cognito.filter(|_| self.cognito.is_some()), ..own }
     }
 
     /// The state of a function that signs nobody in.

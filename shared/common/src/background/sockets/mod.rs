@@ -78,6 +78,8 @@ impl AnySocket {
 
     /// Handles API Gateway's event. Only the status of the answer matters, and only to a client that connects.
     pub async fn serve(&self, deps: &Deps, event: ApiGatewayWebsocketProxyRequest) -> ApiGatewayProxyResponse {
+        let own = deps.of_function(self.name);
+        let deps = own.as_deref().unwrap_or(deps);
         as_function(self.name, (self.serve)(deps, event, None)).await
     }
 }
