@@ -1,7 +1,7 @@
-//! What a decision takes, at the number of policies that there are: every action for every role, in turns.
+//! The cost of a decision with the current number of policies: every action for every role, in turns.
 //!
-//! A decision is all that a request waits for: the question as entities and context, Cedar's answer, and the names of the
-//! policies that gave it. `cargo bench -p common --bench decide --profile release` measures it as it is deployed.
+//! A decision contains all that a request waits for: the request as entities and context, Cedar's answer, and the names of the
+//! determining policies. `cargo bench -p common --bench decide --profile release` measures it with the profile that is deployed.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark stops at what it cannot do")]
 

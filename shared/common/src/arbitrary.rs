@@ -1,5 +1,5 @@
-//! What a caller can send, arbitrary: every parser takes it or refuses it, and none panics. `fuzz/` asks the same of ids
-//! and times for longer.
+//! Arbitrary input from callers: every parser accepts or refuses it, and none panics. `fuzz/` tests the same for ids and times
+//! for longer.
 
 use crate::{
     base::{Error, EventId, Principal, Purpose, SessionId, TenantId, Timestamp, UserId, telemetry::CorrelationId},
@@ -76,7 +76,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The same, with each number that has no fraction an integer, as far as 64 bits go.
+/// The same JSON, in which each number without a fraction is an integer, within 64 bits.
 fn with_integers(value: Value) -> Value {
     match value {
         Value::Number(n) if n.is_f64() => {

@@ -1,4 +1,4 @@
-//! What background work is given: a message's envelope and a tenant's scope, before and at the work.
+//! The context of background work: a message's envelope and a tenant's scope, before and during the work.
 
 use super::{Background, Consumer, Queue, Schedule, message};
 use crate::{
@@ -22,12 +22,12 @@ use futures_util::{StreamExt, stream};
 use phi::{Sealed, SealedFields, SearchToken};
 use std::marker::PhantomData;
 
-/// How many tenants' gates, or lists, one run asks for at once.
+/// The number of tenants whose profiles or lists one run reads concurrently.
 pub(crate) const TENANTS_AT_ONCE: usize = 16;
 /// The log line that an alarm counts.
 const TENANT_SKIPPED: &str = "tenant.skipped";
 
-/// What the pipeline knows of one piece of work in one tenant.
+/// The context of one piece of work in one tenant.
 #[derive(Clone, Debug)]
 pub(crate) struct Ground<'a> {
     pub(crate) deps: &'a Deps,
@@ -35,7 +35,7 @@ pub(crate) struct Ground<'a> {
     pub(crate) now: Timestamp,
     pub(crate) deadline: Timestamp,
     pub(crate) correlation_id: CorrelationId,
-    /// The id of the audit event that this work will leave.
+    /// The id of this work's audit event.
     pub(crate) audit_id: EventId,
     pub(crate) envelope: Option<&'a Envelope>,
     pub(crate) trace: &'a Trace,
@@ -47,14 +47,14 @@ impl<'a> Ground<'a> {
     }
 }
 
-/// A message, before its parts are known.
+/// A message, before its parts are determined.
 #[derive(Debug)]
 pub struct Incoming<'a, C> {
     pub(crate) ground: &'a Ground<'a>,
     pub(crate) of: PhantomData<fn() -> C>,
 }
 
-/// One part of background work, in one tenant. It reads, seals, opens and says what is to change; it cannot commit.
+/// One part of background work, in one tenant. It reads, seals, opens and collects changes; it cannot commit.
 ///
 /// ```
 /// fn handle<B: common::Background>(cx: &common::Delivery<'_, B>) -> common::TenantId {
@@ -73,16 +73,16 @@ pub struct Delivery<'a, B> {
     pub(crate) of: PhantomData<fn() -> B>,
 }
 
-/// One run of a schedule, before it is in any tenant. It sees who there is and what is due, and no item.
+/// One run of a schedule, before it works in any tenant. It reads the lists of tenants and of due items, and no items.
 #[derive(Debug)]
 pub struct Tick<'a, S> {
     pub(crate) ground: &'a Ground<'a>,
-    /// The tenants that are this part's of a round.
+    /// The tenants of this part of a round.
     pub(crate) only: Option<&'a [TenantId]>,
     pub(crate) of: PhantomData<fn() -> S>,
 }
 
-/// An item whose time has come.
+/// A due item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueItem {
     pub key: Key,
@@ -106,10 +106,10 @@ macro_rules! scoped {
                 const { assert!(declares(B::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
                 self.ground.reader()
             }
-            /// Everybody of the tenant, those who are disabled included.
+            /// All members of the tenant, including disabled ones.
             ///
             /// # Errors
-            /// 503 where DynamoDB does not answer.
+            /// 503 if DynamoDB does not answer.
             pub async fn members(&self) -> Result<Vec<Membership>> {
                 const { assert!(declares(B::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
                 membership::all(&self.ground.deps.db, self.ground.tenant).await
@@ -121,7 +121,7 @@ macro_rules! scoped {
             /// The search token of a normalised value of `field`.
             ///
             /// # Errors
-            /// 503 where the tenant's key is not in memory and KMS does not answer.
+            /// 503 if the tenant's key is not in memory and KMS does not answer.
             pub async fn search_token(&self, field: &'static str, normalised: &str) -> Result<SearchToken> {
                 const { assert!(declares(B::NEEDS, Need::Search), "makes search tokens: add Need::Search to NEEDS") }
                 let Ground { deps, tenant, .. } = self.ground;
@@ -134,7 +134,7 @@ scoped!(Incoming);
 scoped!(Delivery);
 
 impl<C: Consumer> Incoming<'_, C> {
-    /// Puts what the message is about on the audit record.
+    /// Adds the message's subject to the audit event.
     pub fn about(&self, kind: &str, id: impl ToString) {
         self.ground.trace.with(|t| t.aimed_at.push((kind.to_owned(), id.to_string())));
     }
@@ -144,7 +144,7 @@ impl<'a, B: Background> Delivery<'a, B> {
     pub(crate) fn new(ground: &'a Ground<'a>) -> Self {
         Self { ground, changes: Changes::default(), of: PhantomData }
     }
-    /// What is to change. The pipeline commits it, in one transaction with the audit event.
+    /// The changes. The pipeline commits them, in one transaction with the audit event.
     pub fn changes(&mut self) -> &mut Changes {
         const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
         &mut self.changes
@@ -152,15 +152,15 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// Seals a record's PHI under a fresh record key, bound to `record`.
     ///
     /// # Errors
-    /// 503 where the tenant's key is not in memory and KMS does not answer.
+    /// 503 if the tenant's key is not in memory and KMS does not answer.
     pub async fn seal<T: SealedFields>(&self, record: &str, fields: &T) -> Result<Sealed<T>> {
         const { assert!(declares(B::NEEDS, Need::Seal), "seals PHI: add Need::Seal to NEEDS") }
         self.ground.deps.keyring.of(self.ground.tenant).seal(record, fields).await
     }
-    /// Seals a record's PHI in place of what was sealed `before`, which may hold what this version does not know.
+    /// Seals a record's PHI in place of the record `before`, which may contain data that this version does not know.
     ///
     /// # Errors
-    /// 503 as [`seal`](Self::seal); internal where the record before does not open.
+    /// 503 as [`seal`](Self::seal); internal if the previous record does not open.
     pub async fn reseal<T: SealedFields>(&self, record: &str, fields: &T, before: &Sealed<T>) -> Result<Sealed<T>> {
         const { assert!(declares(B::NEEDS, Need::Seal), "seals PHI: add Need::Seal to NEEDS") }
         self.ground.deps.keyring.of(self.ground.tenant).reseal(record, fields, before).await
@@ -168,31 +168,31 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// Opens a record's PHI. It stays in the system, so nothing is disclosed.
     ///
     /// # Errors
-    /// 503 as [`seal`](Self::seal); internal where the record does not open.
+    /// 503 as [`seal`](Self::seal); internal if the record does not open.
     pub async fn open<T: SealedFields>(&self, record: &str, sealed: &Sealed<T>) -> Result<T> {
         const { assert!(declares(B::NEEDS, Need::Seal), "opens PHI: add Need::Seal to NEEDS") }
         self.ground.deps.keyring.of(self.ground.tenant).open(record, sealed).await
     }
-    /// A member of the tenant, if there is one of that id.
+    /// A member of the tenant, if there is one with that id.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn member(&self, user: crate::base::UserId) -> Result<Option<Membership>> {
         const { assert!(declares(B::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
         membership::of(&self.ground.deps.db, self.ground.tenant, user).await
     }
-    /// Puts an item on the audit record as changed.
+    /// Adds an item to the audit event as changed.
     pub fn touched(&self, kind: &str, id: impl ToString) {
         self.ground.trace.with(|t| t.touched.push((kind.to_owned(), id.to_string())));
     }
-    /// A message to a consumer of ours, about this tenant.
+    /// A message to one of our consumers, about this tenant.
     pub fn message<E: Event>(&self, event: E) -> Envelope {
         to_ourselves::<B, E>(self.ground, self.ground.tenant, event)
     }
-    /// Puts messages into a consumer's queue, at once: so it belongs into [`Background::after`].
+    /// Sends messages to a consumer's queue at once, so call it in [`Background::after`].
     ///
     /// # Errors
-    /// 503 where SQS did not take all of them.
+    /// 503 if SQS did not accept all of them.
     pub async fn enqueue(&self, queue: &Queue, messages: &[Envelope]) -> Result<()> {
         const { assert!(declares(B::NEEDS, Need::Enqueue), "puts messages into queues: add Need::Enqueue to NEEDS") }
         self.ground.deps.services.queues()?.send(queue, messages).await
@@ -209,12 +209,12 @@ impl<S: Schedule> Tick<'_, S> {
         self.ground.trace.with(|t| t.line.set(name, value));
     }
 
-    /// Every tenant, the platform's own included, in the order in which they were made. Of a schedule that [waits](Background::WAITS)
-    /// those that are active, by what the gate knew at most five seconds ago, and that have an [agreement](Schedule::UNDER_AGREEMENT)
-    /// where it takes one. A tenant whose profile cannot be read is [skipped](Self::skip) in this run.
+    /// Every tenant, including the platform's own, in the order of creation. For a schedule that [waits](Background::WAITS), only
+    /// active tenants, by profiles that may be five seconds old, and only those with an [agreement](Schedule::UNDER_AGREEMENT) if
+    /// it needs one. A tenant whose profile cannot be read is [skipped](Self::skip) in this run.
     ///
     /// # Errors
-    /// 503 where the list of tenants cannot be read; the last tenant's error where none could be looked at.
+    /// 503 if the list of tenants cannot be read; the last tenant's error if no tenant could be read.
     pub async fn tenants(&self) -> Result<Vec<TenantId>> {
         let tenants = match self.only {
             Some(only) => only.to_vec(),
@@ -234,7 +234,7 @@ impl<S: Schedule> Tick<'_, S> {
         self.without_failed(looked)
     }
 
-    /// Every tenant there is.
+    /// All tenants.
     pub(crate) async fn listed(&self) -> Result<Vec<TenantId>> {
         const { assert!(declares(S::NEEDS, Need::Tenants), "looks over all tenants: add Need::Tenants to NEEDS") }
         let query = Query { newest_first: false, ..TableQuery::index(Index::All, tenant::LIST).limit(1000) };
@@ -243,9 +243,9 @@ impl<S: Schedule> Tick<'_, S> {
         self.without_failed(listed)
     }
 
-    /// What of each tenant's `list` is due, longest first, `most` of each at most; who has nothing due is left out. One Query a
-    /// tenant; it may lag behind by a moment, so whoever acts on it looks at the item itself. A tenant whose list cannot be read
-    /// is [skipped](Self::skip) in this run, and so is an item that cannot be.
+    /// The due items of each tenant's `list`, longest due first, at most `most` for each; tenants without due items are omitted.
+    /// It needs one Query for each tenant. The list may be stale, so the work must check the item itself. A tenant whose list
+    /// cannot be read is [skipped](Self::skip) in this run, and so is an unreadable item.
     ///
     /// # Errors
     /// As [`tenants`](Self::tenants).
@@ -253,7 +253,7 @@ impl<S: Schedule> Tick<'_, S> {
         self.due_in(Table::Records, list, most).await
     }
 
-    /// The same of a table's list.
+    /// The due items of a list in a table.
     pub(crate) async fn due_in(&self, table: Table, list: &str, most: u32) -> Result<Vec<(TenantId, Vec<DueItem>)>> {
         let read = async |tenant| {
             let due = self.due_of(tenant, table, list, most).await;
@@ -263,8 +263,8 @@ impl<S: Schedule> Tick<'_, S> {
         self.without_failed(read)
     }
 
-    /// Leaves something of a tenant's undone in this run, because of `error`: the other tenants are served. The log line is counted
-    /// by the alarm `tenants-skipped`.
+    /// Skips a part of a tenant's work in this run, because of `error`; other tenants are not affected. The alarm
+    /// `tenants-skipped` counts the log line.
     pub fn skip(&self, tenant: TenantId, error: &Error) {
         self.skipped(Some(tenant), error);
     }
@@ -283,7 +283,7 @@ impl<S: Schedule> Tick<'_, S> {
         deps.log.write(&line);
     }
 
-    /// What was found of tenants, without those of whom nothing could be; an error where there are only such.
+    /// The results of tenants, without those that failed; an error if all failed.
     fn without_failed<T>(&self, looked: Vec<(Option<TenantId>, Result<Option<T>>)>) -> Result<Vec<T>> {
         let (all, mut found, mut failed) = (looked.len(), Vec::new(), Vec::new());
         for (tenant, result) in looked {
@@ -309,24 +309,24 @@ impl<S: Schedule> Tick<'_, S> {
         Ok(page.rows.iter().filter_map(|row| item(row).inspect_err(|error| self.skip(tenant, error)).ok()).collect())
     }
 
-    /// A message to a consumer of ours, about a tenant.
+    /// A message to one of our consumers, about a tenant.
     pub fn message<E: Event>(&self, tenant: TenantId, event: E) -> Envelope {
         to_ourselves::<S, E>(self.ground, tenant, event)
     }
 
-    /// About how many messages wait in a consumer's queue.
+    /// The approximate number of messages in a consumer's queue.
     ///
     /// # Errors
-    /// 503 where SQS does not answer.
+    /// 503 if SQS does not answer.
     pub async fn depth(&self, queue: &Queue) -> Result<u64> {
         const { assert!(declares(S::NEEDS, Need::Enqueue), "looks at queues: add Need::Enqueue to NEEDS") }
         self.ground.deps.services.queues()?.depth(queue).await
     }
 
-    /// Puts messages into a consumer's queue.
+    /// Sends messages to a consumer's queue.
     ///
     /// # Errors
-    /// 503 where SQS did not take all of them.
+    /// 503 if SQS did not accept all of them.
     pub async fn enqueue(&self, queue: &Queue, messages: &[Envelope]) -> Result<()> {
         const { assert!(declares(S::NEEDS, Need::Enqueue), "puts messages into queues: add Need::Enqueue to NEEDS") }
         self.ground.deps.services.queues()?.send(queue, messages).await

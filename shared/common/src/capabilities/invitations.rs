@@ -1,5 +1,5 @@
-//! Inviting somebody into a tenant. Whoever invites makes a member and says that they did; whether the e-mail is free is found out
-//! later, by whoever mirrors users to Cognito (`users`), so that neither the answer nor the time that it takes tells anything.
+//! Inviting a user into a tenant. An invitation creates a member and emits an event. The consumer that mirrors users to Cognito
+//! (`users`) checks later whether the e-mail is free, so that neither the answer nor its duration shows this.
 
 use crate::{
     background::{Background, Delivery},
@@ -19,17 +19,17 @@ use phi::{Email, PersonName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Somebody who is to come.
+/// The data of a user to be invited.
 #[derive(Debug)]
 pub struct Invitation {
     pub email: Email,
     pub name: Option<PersonName>,
     pub grants: Vec<Grant>,
-    /// Where in the tenant they will work, as the tenant names it.
+    /// The user's department, as the tenant names it.
     pub department: Option<String>,
 }
 
-/// Somebody was invited.
+/// A user was invited.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct UserInvited {
     pub user_id: UserId,
@@ -39,7 +39,7 @@ impl Event for UserInvited {
     const SCHEMA: &'static str = "user.invited";
 }
 
-/// Makes the member, and says so.
+/// Creates the member, and emits the event.
 async fn invite(deps: &Deps, tenant: TenantId, now: Timestamp, changes: &mut Changes, new: Invitation) -> Result<Membership> {
     let user = UserId::new(now);
     let pii = MemberPii { email: new.email, name: new.name };
@@ -64,11 +64,11 @@ async fn invite(deps: &Deps, tenant: TenantId, now: Timestamp, changes: &mut Cha
 macro_rules! invites {
     ($Permit:ident, $Bound:ident) => {
         impl<E: crate::$Bound> $Permit<'_, E> {
-            /// Invites somebody into the scope's tenant. The member is there with the commit; a mail with their first password
-            /// follows, unless the e-mail is somebody's already: then that somebody is told, and nobody else.
+            /// Invites a user into the scope's tenant. The commit creates the member. A mail with their first password follows,
+            /// unless the e-mail belongs to another user; then only that user gets a mail.
             ///
             /// # Errors
-            /// 503 where the tenant's key is not in memory and KMS does not answer.
+            /// 503 if the tenant's key is not in memory and KMS does not answer.
             pub async fn invite(&mut self, invitation: Invitation) -> Result<Membership> {
                 const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
                 const { assert!(declares(E::NEEDS, Need::Seal), "seals the e-mail: add Need::Seal to NEEDS") }
@@ -82,10 +82,10 @@ invites!(Permit, Endpoint);
 invites!(Platform, PlatformEndpoint);
 
 impl<B: Background> Delivery<'_, B> {
-    /// Invites somebody into the scope's tenant, as a request does.
+    /// Invites a user into the scope's tenant, like a request.
     ///
     /// # Errors
-    /// 503 where the tenant's key is not in memory and KMS does not answer.
+    /// 503 if the tenant's key is not in memory and KMS does not answer.
     pub async fn invite(&mut self, invitation: Invitation) -> Result<Membership> {
         const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Seal), "seals the e-mail: add Need::Seal to NEEDS") }

@@ -1,5 +1,5 @@
-//! Changing who somebody is: their membership, and with it, in the same transaction, every session that copied it. So a role that
-//! was taken away, or an account that was disabled, stops at the next request, and of two changes one is told that it came late.
+//! Changes of a membership and, in the same transaction, of every session that copied it. So a revoked role or a disabled account
+//! takes effect at the next request, and of two concurrent changes one gets an error.
 
 use crate::{
     background::{Background, CONTENDED, Delivery, Ground},
@@ -16,24 +16,24 @@ use crate::{
     },
 };
 
-/// What a transaction is told whose user somebody else has just changed.
+/// The error for a change of a user whom another request has just changed.
 pub(crate) const CHANGED: Error = Error::conflict("changed", "the user has just been changed by somebody else");
 
-/// What changes of a membership. What is not named stays.
+/// The changes of a membership. Members that are `None` stay.
 #[derive(Clone, Debug, Default)]
 pub struct MemberChange {
     pub active: Option<bool>,
     pub grants: Option<Vec<Grant>>,
-    /// `Some(None)` takes the department away.
+    /// `Some(None)` clears the department.
     pub department: Option<Option<String>>,
     pub mfa_enrolled: Option<bool>,
-    /// The session in which a second factor was given just now, where that is what changes. The user's others end.
+    /// The session in which a second factor was just given, if the factor changes. The user's other sessions end.
     pub mfa_given_in: Option<SessionId>,
-    /// Its sealed record, where that is written anew.
+    /// The new sealed record, if it changes.
     pub sealed: Option<Vec<u8>>,
 }
 
-/// A user's sessions that are live now, newest first; those that idled out are not.
+/// A user's live sessions, newest first, without idle ones.
 pub(crate) async fn live(work: &Work<'_>, user: UserId) -> Result<Vec<OpenSession>> {
     let context = work.context;
     let (deps, now) = (context.deps, context.now);
@@ -50,7 +50,7 @@ impl Work<'_> {
         let mut edit = Edit::of(membership::key(member.user))
             .number("version", next.0)
             .when(Condition::All(vec![Condition::Present, Condition::VersionIs(Version(member.version))]));
-        // What sessions copy of it.
+        // The attributes that sessions copy.
         let mut copies = Vec::new();
         if let Some(grants) = &change.grants {
             copies.push(("grants", Grant::replace(&member.grants, grants.clone()).to_text()));
@@ -88,7 +88,7 @@ impl Work<'_> {
         for session in &sessions {
             let reason = match change.mfa_given_in {
                 _ if ends => Some(EndReason::UserDisabled),
-                // The others go on without a factor, and would for as long as they live.
+                // The other sessions have not given the factor, and would stay without it until they end.
                 Some(given_in) if given_in != session.session => Some(EndReason::SecondFactorActivated),
                 _ => None,
             };
@@ -138,7 +138,7 @@ impl Work<'_> {
         let Context { deps, tenant, .. } = *self.context;
         let row = deps.db.get(tenant, Table::Ephemera, &session::key(user, session)).await?.ok_or(Error::NotFound)?;
         if session::has_ended(&row)? {
-            // Nothing changes; whether the caller still may is asked all the same, by the commit.
+            // Nothing changes, but the commit still checks that the caller is permitted.
             let check = Op::Check { table: Table::Ephemera, key: session::key(user, session), condition: Condition::Present };
             self.effects.changes.ops.push((check, Error::NotFound));
         } else {
@@ -147,8 +147,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Every session that a user has when this is committed: one that is opened meanwhile refuses the commit. Where they `end`,
-    /// sign-ins that are under way lead nowhere.
+    /// All of a user's sessions at the time of the commit: a session that is opened meanwhile makes the commit fail. If they
+    /// `end`, pending sign-ins become invalid.
     async fn all_sessions(&mut self, user: UserId, end: bool) -> Result<Vec<OpenSession>> {
         let Context { deps, tenant, .. } = *self.context;
         let opened = sign_in_epoch::opened(&deps.db, tenant, user).await?;
@@ -161,11 +161,11 @@ impl Work<'_> {
 }
 
 impl<B: Background> Delivery<'_, B> {
-    /// Ends those of a user's sessions that were opened before a moment; answers how many. A program's stay: who revokes a key says
-    /// so, and an end cannot be taken back.
+    /// Ends a user's sessions that were opened before a moment; returns their number. Sessions of API keys stay, because revoking
+    /// a key is explicit and an end cannot be undone.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn end_sessions_before(&mut self, user: UserId, moment: Timestamp, reason: EndReason) -> Result<usize> {
         const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
@@ -179,10 +179,10 @@ impl<B: Background> Delivery<'_, B> {
         Ok(ended)
     }
 
-    /// Ends what somebody has come in by until now, or is about to: for whoever has just taken their password away.
+    /// Ends a user's sessions and pending sign-ins, after their password was removed.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn shut_out(&mut self, user: UserId) -> Result<()> {
         let Ground { deps, tenant, .. } = self.ground;
         let now = deps.clock.now();
@@ -199,7 +199,7 @@ macro_rules! members {
             /// A member of the scope's tenant, active or not.
             ///
             /// # Errors
-            /// 503 where DynamoDB does not answer.
+            /// 503 if DynamoDB does not answer.
             pub async fn member(&self, user: UserId) -> Result<Option<Membership>> {
                 const { assert!(declares(E::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
                 membership::of(&self.inner.context.deps.db, self.inner.context.tenant, user).await
@@ -208,49 +208,49 @@ macro_rules! members {
             /// A user's live sessions, newest first.
             ///
             /// # Errors
-            /// 503 where DynamoDB does not answer.
+            /// 503 if DynamoDB does not answer.
             pub async fn sessions(&self, user: UserId) -> Result<Vec<OpenSession>> {
                 const { assert!(declares(E::NEEDS, Need::Sessions), "reads sessions: add Need::Sessions to NEEDS") }
                 live(&self.inner, user).await
             }
 
-            /// Changes a member as it was read, and what their sessions have copied of it; of one who is no longer active the
-            /// sessions end. Answers the membership's next version.
+            /// Changes a member that was read before, and the copies in their sessions. If the member is no longer active, the
+            /// sessions end. Returns the membership's next version.
             ///
             /// # Errors
-            /// 503 where DynamoDB does not answer. The commit is 409 `changed` where somebody was faster.
+            /// 503 if DynamoDB does not answer. The commit is 409 `changed` if another request was faster.
             pub async fn change_member(&mut self, member: &Membership, change: MemberChange) -> Result<Version> {
                 const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
                 const { assert!(declares(E::NEEDS, Need::Sessions), "changes sessions: add Need::Sessions to NEEDS") }
                 self.inner.change_member(member, change).await
             }
 
-            /// Deletes a member as it was read: what is left is that there was one. Their sessions end; what stands for them
-            /// outside the tenant goes when the event of it is heard.
+            /// Deletes a member that was read before; only an empty item remains. Their sessions end. A consumer of the event
+            /// deletes their data outside the tenant.
             ///
             /// # Errors
-            /// 503 where DynamoDB does not answer. The commit is 409 `changed` where somebody was faster, 409 `last_admin` where
-            /// nobody would be left who administers the tenant.
+            /// 503 if DynamoDB does not answer. The commit is 409 `changed` if another request was faster, 409 `last_admin` if no
+            /// administrator would remain.
             pub async fn remove_member(&mut self, member: &Membership) -> Result<()> {
                 const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
                 const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
                 self.inner.remove_member(member).await
             }
 
-            /// Ends a user's sessions, but for one, and sign-ins that are under way; answers how many sessions.
+            /// Ends a user's sessions except one, and pending sign-ins; returns the number of sessions.
             ///
             /// # Errors
-            /// 503 where DynamoDB does not answer.
+            /// 503 if DynamoDB does not answer.
             pub async fn end_sessions(&mut self, user: UserId, except: Option<SessionId>, reason: EndReason) -> Result<usize> {
                 const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
                 const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
                 self.inner.end_sessions(user, except, reason).await
             }
 
-            /// Ends one session of a user. One that has ended is left as it is.
+            /// Ends one session of a user. An ended session is unchanged.
             ///
             /// # Errors
-            /// 404 where there is none; 503.
+            /// 404 if there is none; 503.
             pub async fn end_session_of(&mut self, user: UserId, session: SessionId, reason: EndReason) -> Result<()> {
                 const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
                 const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }

@@ -1,13 +1,13 @@
-//! What every kind of endpoint says of itself.
+//! The declarations of every kind of endpoint.
 
 use crate::{base::Need, request::Input, store::RateLimit};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What a function may take that states no time limit of its own: each endpoint and the authorizer. `Globals.Function.Timeout`.
+/// The time limit of a function that declares none: each endpoint and the authorizer. `Globals.Function.Timeout`.
 pub const FUNCTION_TIMEOUT_SECS: u16 = 10;
 
-/// Whether PHI passes through an endpoint. If so, the caller states a purpose of use.
+/// Whether an endpoint handles PHI. If so, the caller must state a purpose of use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Data {
     Phi,
@@ -35,7 +35,7 @@ impl Method {
     }
 }
 
-/// A method and a path, as `POST /v1/shipments/{shipment_id}/void`.
+/// A method and a path, such as `POST /v1/shipments/{shipment_id}/void`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Route {
     pub method: Method,
@@ -60,7 +60,8 @@ impl Route {
     }
 }
 
-/// What the `Idempotency-Key` header is to an endpoint. One that is not ignored is kept with the answer, which is a write:
+/// The role of the `Idempotency-Key` header for an endpoint. If it is not ignored, the key is stored with the answer, which is a
+/// write:
 ///
 /// ```compile_fail,E0080
 /// # use common::{Action, AnyEndpoint, Data, Endpoint, Need, Operation, Permit, PlatformResource, Result, Route, Sample, Scope};
@@ -97,7 +98,7 @@ pub enum IdempotencyKey {
     Ignored,
 }
 
-/// What the `If-Match` header, the version that is to be changed, is to an endpoint.
+/// The role of the `If-Match` header, the version to change, for an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IfMatch {
     Required,
@@ -105,10 +106,10 @@ pub enum IfMatch {
     Ignored,
 }
 
-/// A request that succeeds: the API's example, the suite's sample, the template in `events/`.
+/// A successful request: the API's example, the test suite's sample, the template in `events/`.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// JSON, where there is a body.
+    /// JSON, if there is a body.
     pub body: Option<&'static str>,
     pub query: &'static [(&'static str, &'static str)],
 }
@@ -124,42 +125,42 @@ impl Sample {
     }
 }
 
-/// What every kind of endpoint says of itself.
+/// The declarations of every kind of endpoint.
 pub trait Operation: Sized + Send + Sync + 'static {
-    /// The binary, the function in the template and the name in the audit log, as `create_shipment`.
+    /// The binary, the function in the template and the name in the audit log, such as `create_shipment`.
     const NAME: &'static str;
-    /// One line for the API's readers.
+    /// One line for readers of the API.
     const SUMMARY: &'static str;
     const ROUTE: Route;
     const DATA: Data;
     const NEEDS: &'static [Need] = &[];
     const LIMIT: RateLimit = RateLimit::API_DEFAULT;
-    /// How many ordinary calls a call is worth to the limits.
+    /// The cost of a call for rate limits, in ordinary calls.
     const COST: u32 = 1;
-    /// The status of success.
+    /// The status of a success.
     const STATUS: u16 = 200;
     const IDEMPOTENCY: IdempotencyKey = match Self::ROUTE.method {
         Method::Get => IdempotencyKey::Ignored,
         _ => IdempotencyKey::Optional,
     };
-    /// The largest body that is read, in bytes. A test sees that the largest that the schema allows is no larger.
+    /// The largest accepted body, in bytes. A test checks that the schema allows no larger one.
     const BODY_LIMIT: usize = crate::request::BODY_LIMIT;
-    /// Where the answer shows something once (an [`Issued`](crate::request::Issued)), how its caller gets another: the detail of 409
-    /// `already_issued`, which a repeated request gets.
+    /// For an answer with a value that is shown once (an [`Issued`](crate::request::Issued)): the way to get another, which is
+    /// the detail of 409 `already_issued` for a repeated request.
     const ISSUED_AGAIN: Option<&'static str> = None;
-    /// Where it is not ignored, the work compares it with the version that is there: `check_version`.
+    /// If it is not ignored, the handler compares it with the current version: `check_version`.
     const IF_MATCH: IfMatch = IfMatch::Ignored;
     const SAMPLE: Sample;
     type Input: Input;
     type Output: Serialize + JsonSchema + Send;
 }
 
-/// When a socket's function runs.
+/// The occasion on which a socket's function runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketRoute {
     Connect,
     Disconnect,
-    /// Whatever a client says.
+    /// A client's frame.
     Message,
 }
 

@@ -1,4 +1,4 @@
-//! Permits: what a handler holds once the policy has said yes. It can read, seal, open and say what is to change; it
+//! Permits: the context of a handler after the policy has permitted its request. It can read, seal, open and collect changes; it
 //! cannot commit.
 
 use crate::{
@@ -22,22 +22,22 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use phi::{Sealed, SealedFields, SearchToken};
 use std::marker::PhantomData;
 
-/// How many profiles a list of tenants reads at once.
+/// The number of profiles that a list of tenants reads concurrently.
 const PROFILES_AT_ONCE: usize = 8;
 
-/// What a handler leaves behind besides its answer.
+/// The results of a handler besides its answer.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     pub(crate) changes: Changes,
-    /// What changes outside the scope's tenant: the platform's directories, and a tenant in the making.
+    /// Changes outside the scope's tenant: in the platform's directories, and in a new tenant.
     pub(crate) elsewhere: Vec<(TenantId, Changes)>,
     pub(crate) etag: Option<Version>,
     pub(crate) location: Option<String>,
 }
 
-/// Proof that this request was authenticated, scoped and allowed to do `E` to its target.
+/// Proves that this request was authenticated, scoped and permitted to do `E` to its target.
 ///
-/// Only the pipeline makes one; who is given one can use it:
+/// Only the pipeline creates one; a function that gets one can use it:
 /// ```
 /// fn handle<'a, E: common::Endpoint>(permit: common::Permit<'a, E>) -> &'a E::Target {
 ///     permit.target()
@@ -48,7 +48,7 @@ pub(crate) struct Effects {
 ///     common::Permit { inner: unreachable!(), target }
 /// }
 /// ```
-/// A text is not logged, and so no PHI is, though an id is:
+/// A text cannot be logged, and so no PHI can, but an id can:
 /// ```
 /// fn handle<E: common::Endpoint>(permit: common::Permit<'_, E>, caller: common::UserId) {
 ///     permit.log("user.id", caller);
@@ -70,21 +70,21 @@ pub struct Permit<'a, E: crate::request::Endpoint> {
     pub(crate) target: &'a E::Target,
 }
 
-/// The same for one item of a batch.
+/// Like `Permit`, for one item of a batch.
 #[derive(Debug)]
 pub struct Batch<'a, E: crate::request::BatchEndpoint> {
     pub(crate) inner: Work<'a>,
     pub(crate) of: PhantomData<fn() -> E>,
 }
 
-/// The same for the platform's operators, in the tenant that the request is about.
+/// Like `Permit`, for the platform's operators, in the tenant of the request.
 #[derive(Debug)]
 pub struct Platform<'a, E: crate::request::PlatformEndpoint> {
     pub(crate) inner: Work<'a>,
     pub(crate) of: PhantomData<fn() -> E>,
 }
 
-/// A caller's work in its tenant.
+/// A caller's work in their tenant.
 #[derive(Debug)]
 pub(crate) struct Work<'a> {
     pub(crate) context: &'a Context<'a>,
@@ -96,18 +96,18 @@ impl<'a, E: crate::request::Endpoint> Permit<'a, E> {
         self.target
     }
 
-    /// Checks `If-Match` against the version that the target has.
+    /// Checks `If-Match` against the target's version.
     ///
     /// # Errors
-    /// 412 where it names another version, 400 where it is not a version, 428 where there is none and one is required.
+    /// 412 for another version, 400 for a text that is not a version, 428 if it is missing and required.
     pub fn check_version(&self, current: Version) -> Result<()> {
         self.inner.check_version::<E>(current)
     }
 
-    /// The caller's own membership and tenant, as they stand now.
+    /// The caller's own membership and tenant, in their current state.
     ///
     /// # Errors
-    /// 401 where the membership is gone or disabled; 503 where DynamoDB does not answer.
+    /// 401 if the membership was deleted or disabled; 503 if DynamoDB does not answer.
     pub async fn own_membership(&self) -> Result<(Membership, Tenant)> {
         const { assert!(declares(E::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
         let Context { deps, principal, .. } = self.inner.context;
@@ -117,10 +117,10 @@ impl<'a, E: crate::request::Endpoint> Permit<'a, E> {
         Ok((member, tenant.ok_or(Error::Unauthenticated(AuthFailure::NoMembership))?))
     }
 
-    /// Cognito, for what is done with a password.
+    /// Cognito, for work with passwords.
     ///
     /// # Errors
-    /// Internal where the function was not given it.
+    /// Internal if the function was not given it.
     pub fn cognito(&self) -> Result<&'a crate::aws::cognito::Cognito> {
         const { assert!(declares(E::NEEDS, Need::SignIn), "asks Cognito: add Need::SignIn to NEEDS") }
         const { assert!(declares(E::NEEDS, Need::Passwords), "sets a password: add Need::Passwords to NEEDS") }
@@ -135,11 +135,11 @@ impl<'a, E: crate::request::Endpoint> Permit<'a, E> {
         let ending = Ending::of(who.user(), who.session(), EndReason::SignedOut);
         self.inner.effects.changes.end_session(ending, Error::unauthenticated());
     }
-    /// The version that the answer shows, as its ETag.
+    /// The version in the answer, as its ETag.
     pub fn etag(&mut self, version: Version) {
         self.inner.effects.etag = Some(version);
     }
-    /// Where what was created can be read.
+    /// The path of the created item.
     pub fn location(&mut self, path: String) {
         self.inner.effects.location = Some(path);
     }
@@ -161,7 +161,7 @@ impl Resource for Field {
     }
 }
 
-/// What every kind of permit can do.
+/// The operations of every kind of permit.
 macro_rules! work {
     ($Permit:ident, $Bound:ident) => {
         impl<'a, E: crate::$Bound> $Permit<'a, E> {
@@ -178,7 +178,7 @@ macro_rules! work {
                 const { assert!(declares(<E as Operation>::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
                 Reader::of(self.inner.context)
             }
-            /// What is to change. The pipeline commits it, in one transaction with the audit event.
+            /// The changes. The pipeline commits them, in one transaction with the audit event.
             pub fn changes(&mut self) -> &mut Changes {
                 const { assert!(declares(<E as Operation>::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
                 &mut self.inner.effects.changes
@@ -186,37 +186,38 @@ macro_rules! work {
             /// Seals a record's PHI under a fresh record key, bound to `record`.
             ///
             /// # Errors
-            /// 503 where the tenant's key is not in memory and KMS does not answer.
+            /// 503 if the tenant's key is not in memory and KMS does not answer.
             pub async fn seal<T: SealedFields>(&self, record: &str, fields: &T) -> Result<Sealed<T>> {
                 const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "seals PHI: add Need::Seal to NEEDS") }
                 self.inner.seal(record, fields).await
             }
-            /// Seals a record's PHI in place of what was sealed `before`. What another version of the code wrote there, and this
-            /// one does not know, stays.
+            /// Seals a record's PHI in place of the record `before`. Data in it that this version of the code does not know is
+            /// kept.
             ///
             /// # Errors
-            /// 503 as [`seal`](Self::seal); internal where the record before does not open.
+            /// 503 as [`seal`](Self::seal); internal if the previous record does not open.
             pub async fn reseal<T: SealedFields>(&self, record: &str, fields: &T, before: &Sealed<T>) -> Result<Sealed<T>> {
                 const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "seals PHI: add Need::Seal to NEEDS") }
                 self.inner.context.deps.keyring.of(self.inner.context.tenant).reseal(record, fields, before).await
             }
-            /// Opens a record's PHI, and puts its fields on the audit record as disclosed.
+            /// Opens a record's PHI, and adds its fields to the audit event as disclosed.
             ///
             /// # Errors
-            /// 503 as [`seal`](Self::seal); internal where the record does not open.
+            /// 503 as [`seal`](Self::seal); internal if the record does not open.
             pub async fn open<T: SealedFields>(&self, record: &str, sealed: &Sealed<T>) -> Result<T> {
                 const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "opens PHI: add Need::Seal to NEEDS") }
                 self.inner.open(record, sealed).await
             }
-            /// Whether the policy shows the caller a field of a kind of record, as `shipments` and `contents`, for the purpose
-            /// that they state. What it does not show goes on the audit record as redacted, and is to be left out of the answer.
+            /// Whether the policy shows the caller a field of a kind of record, such as `shipments` and `contents`, for the
+            /// stated purpose of use. If not, the field is added to the audit event as redacted, and must be omitted from the
+            /// answer.
             ///
             /// # Errors
-            /// Internal, where the question cannot be put.
+            /// Internal if the policy cannot be evaluated.
             pub fn shows(&self, records: &str, field: &'static str) -> Result<bool> {
                 self.inner.shows(records, field)
             }
-            /// Sees that the tenant's branch key can be had: it is in memory, or KMS unwraps it now.
+            /// Verifies that the tenant's branch key is available: it is in memory, or KMS unwraps it now.
             ///
             /// # Errors
             /// 503 as [`seal`](Self::seal).
@@ -232,7 +233,7 @@ macro_rules! work {
                 const { assert!(declares(<E as Operation>::NEEDS, Need::Search), "makes search tokens: add Need::Search to NEEDS") }
                 self.inner.search_token(field, normalised).await
             }
-            /// Puts an item on the audit record as read or changed.
+            /// Adds an item to the audit event as read or changed.
             pub fn touched(&self, kind: &str, id: impl ToString) {
                 self.inner.context.trace.with(|t| t.touched.push((kind.to_owned(), id.to_string())));
             }
@@ -248,44 +249,44 @@ work!(Batch, BatchEndpoint);
 work!(Platform, PlatformEndpoint);
 
 impl<E: crate::request::PlatformEndpoint> Platform<'_, E> {
-    /// What is to change in the platform's own partitions: its directories of tenants, names and users.
+    /// Changes in the platform's own partitions: its directories of tenants, names and users.
     pub fn directory(&mut self) -> &mut Changes {
         self.founding(TenantId::PLATFORM)
     }
 
-    /// What is to be in a tenant that this request makes.
+    /// Changes in a tenant that this request creates.
     pub fn founding(&mut self, tenant: TenantId) -> &mut Changes {
         const { assert!(declares(E::NEEDS, Need::Tenants), "changes what the platform knows of tenants: add Need::Tenants to NEEDS") }
         self.inner.effects.elsewhere(tenant)
     }
 
-    /// Checks `If-Match` against the version that the tenant's profile has.
+    /// Checks `If-Match` against the version of the tenant's profile.
     ///
     /// # Errors
-    /// 412 where it names another version, 400 where it is not a version, 428 where there is none and one is required.
+    /// 412 for another version, 400 for a text that is not a version, 428 if it is missing and required.
     pub fn check_version(&self, current: Version) -> Result<()> {
         self.inner.check_version::<E>(current)
     }
 
-    /// The version that the answer shows, as its ETag.
+    /// The version in the answer, as its ETag.
     pub fn etag(&mut self, version: Version) {
         self.inner.effects.etag = Some(version);
     }
 
-    /// Where what was created can be read.
+    /// The path of the created item.
     pub fn location(&mut self, path: String) {
         self.inner.effects.location = Some(path);
     }
 
-    /// The address that the request came from, as API Gateway saw it.
+    /// The address of the request, according to API Gateway.
     pub fn source_ip(&self) -> &str {
         &self.inner.context.request.source_ip
     }
 
-    /// One page of tenants, newest first, each with its profile's item as it is now.
+    /// One page of tenants, newest first, each with its profile's current item.
     ///
     /// # Errors
-    /// 422 `invalid_cursor`; 503 where DynamoDB or, for a first cursor, KMS does not answer.
+    /// 422 `invalid_cursor`; 503 if DynamoDB or, for a first cursor, KMS does not answer.
     pub async fn tenants(&self, limit: u32, cursor: Option<&str>) -> Result<(Vec<(TenantId, Row)>, Option<String>)> {
         const { assert!(declares(E::NEEDS, Need::Tenants), "looks over all tenants: add Need::Tenants to NEEDS") }
         const { assert!(declares(E::NEEDS, Need::Read), "reads profiles: add Need::Read to NEEDS") }
@@ -304,7 +305,7 @@ impl<E: crate::request::PlatformEndpoint> Platform<'_, E> {
 }
 
 impl Effects {
-    /// The changes in `tenant`, whichever they are.
+    /// The changes in `tenant`, which may be any.
     pub(crate) fn elsewhere(&mut self, tenant: TenantId) -> &mut Changes {
         let at = match self.elsewhere.iter().position(|(t, _)| *t == tenant) {
             Some(at) => at,
@@ -316,7 +317,7 @@ impl Effects {
         &mut self.elsewhere[at].1
     }
 
-    /// Whether nothing changes that anybody would ask about.
+    /// Whether there are no changes except bookkeeping.
     pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.elsewhere.iter().all(|(_, changes)| changes.is_empty())
     }

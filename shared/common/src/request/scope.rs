@@ -1,5 +1,5 @@
-//! One caller, inside one tenant: what an endpoint is given before the policy has been asked, and the reader that it
-//! shares with the permit.
+//! The scope: one caller in one tenant. It is the context of an endpoint before the policy is evaluated. It also contains the
+//! reader that it shares with the permit.
 
 use crate::{
     audit::trace::{Earlier, Trace},
@@ -21,7 +21,7 @@ use crate::{
 };
 use std::marker::PhantomData;
 
-/// What the pipeline knows of a request once its caller is known.
+/// The context of a request after its caller is known.
 #[derive(Clone, Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) deps: &'a Deps,
@@ -32,13 +32,13 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Timestamp,
     pub(crate) deadline: Timestamp,
     pub(crate) correlation_id: CorrelationId,
-    /// The id of the audit event that this request will leave.
+    /// The id of this request's audit event.
     pub(crate) audit_id: EventId,
     pub(crate) claim: Option<Claim>,
     pub(crate) trace: &'a Trace,
 }
 
-/// Endpoint `E`, asked for by one caller of one tenant, before the policy has been asked. It reads, and nothing else.
+/// A request for endpoint `E` by one caller of one tenant, before the policy is evaluated. It only reads.
 ///
 /// ```
 /// fn target<E: common::Endpoint>(scope: &common::Scope<'_, E>) -> common::TenantId {
@@ -71,7 +71,7 @@ impl<'a, E: crate::request::Operation> Scope<'a, E> {
         const { assert!(declares(E::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
         Reader::of(self.context)
     }
-    /// The deployment itself, for what is asked of no tenant.
+    /// The deployment itself, for requests that concern no tenant.
     pub fn platform(&self) -> PlatformResource {
         PlatformResource(self.context.deps.config.deployment.clone())
     }
@@ -81,13 +81,13 @@ impl<'a, E: crate::request::Operation> Scope<'a, E> {
     }
 }
 
-/// Who was looked for among a tenant's members.
+/// The result of a search among a tenant's members.
 #[derive(Debug)]
 pub enum FoundMember {
     Here(Box<Membership>),
-    /// There was somebody of that id.
+    /// The user with that id was deleted.
     Deleted,
-    /// Nobody, or an API key: a key is no user.
+    /// There is none, or the id belongs to an API key, which is not a user.
     Nobody,
 }
 
@@ -96,7 +96,7 @@ pub enum FoundMember {
 pub struct Reader<'a> {
     pub(crate) deps: &'a Deps,
     pub(crate) tenant: TenantId,
-    /// The request, where there is one.
+    /// The request, if there is one.
     pub(crate) context: Option<&'a Context<'a>>,
 }
 
@@ -105,10 +105,11 @@ impl<'a> Reader<'a> {
         Self { deps: context.deps, tenant: context.tenant, context: Some(context) }
     }
 
-    /// One item, read consistently. The first read at home of a request that carries an idempotency key reads its record along.
+    /// One item, read consistently. In a request with an idempotency key, the first read in the caller's own tenant also reads
+    /// the key's record.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn get(&self, key: &Key) -> Result<Option<Row>> {
         if let Some(Context { claim: Some(claim), principal, trace, .. }) = self.context
             && self.tenant == principal.tenant()
@@ -122,10 +123,10 @@ impl<'a> Reader<'a> {
         self.deps.db.get(self.tenant, Table::Records, key).await
     }
 
-    /// A member of the tenant, read as [`get`](Self::get) reads.
+    /// A member of the tenant, read like [`get`](Self::get).
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn member(&self, user: UserId) -> Result<FoundMember> {
         let Some(row) = self.get(&membership::key(user)).await? else { return Ok(FoundMember::Nobody) };
         Ok(match MemberItem::from_row(self.tenant, user, &row)? {
@@ -135,7 +136,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// One page of the tenant's members, in the order in which they came, and the cursor of the next.
+    /// One page of the tenant's members, in the order in which they were added, and the cursor of the next.
     ///
     /// # Errors
     /// As [`page`](Self::page).
@@ -144,10 +145,10 @@ impl<'a> Reader<'a> {
         Ok((membership::listed(self.tenant, &rows)?, next))
     }
 
-    /// The first page of a query, where the rest is of no interest.
+    /// The first page of a query, if the rest is not needed.
     ///
     /// # Errors
-    /// 503 where DynamoDB does not answer.
+    /// 503 if DynamoDB does not answer.
     pub async fn query(&self, query: &Query) -> Result<Vec<Row>> {
         Ok(self.deps.db.query(self.tenant, query, None).await?.rows)
     }
@@ -155,7 +156,7 @@ impl<'a> Reader<'a> {
     /// One page of a query, and the cursor of the next.
     ///
     /// # Errors
-    /// 422 `invalid_cursor`; 503 where DynamoDB or, for a first cursor, KMS does not answer.
+    /// 422 `invalid_cursor`; 503 if DynamoDB or, for a first cursor, KMS does not answer.
     pub async fn page(&self, query: &Query, cursor: Option<&str>) -> Result<(Vec<Row>, Option<String>)> {
         let Self { deps, tenant, .. } = *self;
         let from = match cursor {
