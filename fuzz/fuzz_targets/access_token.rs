@@ -1,4 +1,4 @@
-//! Nothing that was not signed is a token, and no key set that parses is larger than its bounds.
+//! The verifier rejects every unsigned text as a token. A key set that parses is within its bounds.
 #![no_main]
 
 use cloister_fuzz::{
@@ -8,7 +8,7 @@ use cloister_fuzz::{
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 
-/// A modulus of 2048 bits, to which nobody has the private key.
+/// A modulus of 2048 bits. No private key for it exists.
 static KEY: LazyLock<PublicKey> = LazyLock::new(|| {
     let modulus = format!("{}w", "z".repeat(341));
     PublicKey::from_components("k", &modulus, "AQAB").unwrap_or_else(|e| panic!("{e:?}"))

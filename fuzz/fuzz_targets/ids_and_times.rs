@@ -1,4 +1,4 @@
-//! What parses as an id prints the same; what parses as a time is read back.
+//! A text that parses as an id is printed unchanged. A time survives printing and parsing.
 #![no_main]
 
 use cloister_fuzz::{

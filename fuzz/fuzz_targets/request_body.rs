@@ -1,5 +1,5 @@
-//! A body that is taken is JSON, means the same when it is written and read again, and names no member twice; and a fault in it is
-//! named by a place that is safe to repeat.
+//! An accepted body is JSON, keeps its value when it is printed and parsed again, and has no member twice. An error about it names
+//! a place that is safe to return to the client.
 #![no_main]
 
 use cloister_fuzz::input;
@@ -31,7 +31,7 @@ enum Kind {
     Hourly,
 }
 
-/// The numbers that are no integers.
+/// The numbers that are not integers.
 fn fractions(value: &Value) -> Vec<f64> {
     match value {
         Value::Number(number) if number.is_f64() => number.as_f64().into_iter().collect(),
@@ -41,7 +41,7 @@ fn fractions(value: &Value) -> Vec<f64> {
     }
 }
 
-/// Whether 64 bits hold it as an integer.
+/// True if 64 bits can hold the number as an integer.
 fn is_integer(v: f64) -> bool {
     v.fract() == 0.0 && (-9_223_372_036_854_775_808.0..18_446_744_073_709_551_616.0).contains(&v)
 }
@@ -49,14 +49,14 @@ fn is_integer(v: f64) -> bool {
 fuzz_target!(|bytes: &[u8]| {
     let lax = serde_json::from_slice::<Value>(bytes).ok();
     let Some(body) = input::body(bytes) else {
-        // What is JSON all the same names a member twice: written anew, it is taken.
+        // A rejected body that is JSON has a member twice. Printed again, it has each member once and is accepted.
         assert!(lax.is_none_or(|lax| input::body(lax.to_string().as_bytes()).is_some()));
         return;
     };
     let fractions = fractions(&body);
     assert!(lax.is_some() && !fractions.iter().any(|v| is_integer(*v)), "{fractions:?}");
     let again = input::body(body.to_string().as_bytes());
-    // A fraction may be read one bit off what was written.
+    // A fraction may differ by one bit after it is printed and parsed.
     assert!(if fractions.is_empty() { again.as_ref() == Some(&body) } else { again.is_some() });
     if let Err(wrong) = input::leaf::<Shape>(body, "outer") {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.()".contains(c);

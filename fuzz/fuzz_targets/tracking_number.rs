@@ -1,5 +1,5 @@
-//! However a number is written, what it is normalised to is classified alike; but a text that is too long is none, whatever is left of
-//! it without its spaces.
+//! A tracking number and its normalised form are classified identically. A text that is too long is rejected even if the rest without
+//! its spaces is short enough.
 #![no_main]
 
 use cloister_fuzz::tracking_number::{Classified, TrackingNumber};

@@ -1,4 +1,4 @@
-//! Whatever UPS answers or pushes is read or refused, and a history means the same in any order.
+//! Every answer and every push of UPS is parsed or rejected without a panic. A history has the same meaning in any order.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -26,15 +26,15 @@ mod common {
             use serde::de::DeserializeOwned;
             use serde_json::Value;
 
-            /// A body, as `common` reads it; none where it is refused as malformed.
+            /// A body as `common` parses it; `None` if it is rejected as malformed.
             pub fn body(bytes: &[u8]) -> Option<Value> {
                 strict::json(bytes).ok()
             }
 
-            /// One value of a body, as `common` reads it.
+            /// One value of a body, as `common` parses it.
             ///
             /// # Errors
-            /// What is wrong with it, and where.
+            /// The fault in the value, and its place.
             pub fn leaf<T: DeserializeOwned>(value: Value, at: &str) -> Result<T, FieldError> {
                 read::read(value, at)
             }

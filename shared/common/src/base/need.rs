@@ -1,8 +1,8 @@
-//! What a function declares that it needs beyond what every function does.
+//! The needs that a function declares, beyond those that every function has.
 
-/// Something that an endpoint's role may do beyond what every endpoint does (touch its session, read its tenant's gate,
-/// write an audit event). `template.yaml`'s IAM is written from it, and a handler that uses what is not declared does
-/// not compile:
+/// A capability that an endpoint's role has beyond those of every endpoint. Every endpoint may touch its session, read its
+/// tenant's profile and write an audit event. `template.yaml`'s IAM statements are generated from the declared needs. A handler
+/// that uses an undeclared need does not compile:
 /// ```
 /// # use common::{Action, AnyEndpoint, Data, Endpoint, Need, Operation, Permit, PlatformResource, Result, Route, Sample, Scope};
 /// struct Writes;

@@ -1,4 +1,4 @@
-//! Whether somebody may do something: Cedar's policies, and what they are asked.
+//! Authorization decisions: Cedar's policies, and the requests that they decide.
 
 pub(crate) mod answers;
 pub(crate) mod circumstances;
