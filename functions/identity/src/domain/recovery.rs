@@ -22,7 +22,7 @@ impl RecoveryCode {
         Self(Zeroizing::new(code))
     }
 
-    /// Parses a code as a person types it: in any case, with or without dashes and spaces ([`typed`](super::typed)), with `o` for
+    /// Parses a code as a person types it: in any case, with or without dashes and spaces (`super::typed`), with `o` for
     /// zero and `i` or `l` for one.
     pub fn parse(text: &str) -> Option<Self> {
         let typed = super::typed(text);

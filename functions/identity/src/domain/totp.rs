@@ -17,7 +17,7 @@ pub struct TotpCode(Zeroizing<String>);
 
 impl TotpCode {
     /// Accepts the groups that authenticators show, and the changes that keyboards and clipboards make: see
-    /// [`typed`](super::typed).
+    /// `super::typed`.
     pub fn parse(text: &str) -> Option<Self> {
         let code = super::typed(text);
         (code.len() == 6 && code.bytes().all(|b| b.is_ascii_digit())).then_some(Self(code))

@@ -124,7 +124,7 @@ impl Cognito {
         Ok(STANDARD.encode(hmac::sign(&key, format!("{username}{}", self.app).as_bytes())))
     }
 
-    /// Tries the [prepared](password::prepared) password and, if that differs, the password as it was given: the pool contains
+    /// Tries the prepared password and, if that differs, the password as it was given: the pool contains
     /// passwords from before the preparation in their typed form.
     ///
     /// # Errors
