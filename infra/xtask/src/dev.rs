@@ -64,7 +64,7 @@ struct Ups {
     /// The account's secret: better in the environment than in a shell's history
     #[arg(long, env = "UPS_CLIENT_SECRET", hide_env_values = true, value_name = "SECRET")]
     ups_client_secret: Option<String>,
-    /// Where UPS answers; https://wwwcie.ups.com is its test environment
+    /// Where UPS answers; `https://wwwcie.ups.com` is its test environment
     #[arg(long, env = "UPS_BASE_URL", value_name = "URL", default_value = "https://onlinetools.ups.com")]
     ups_base_url: String,
 }
