@@ -31,7 +31,7 @@ enum Command {
         /// A bundle on disk; otherwise the log is fetched from the deployment first
         #[arg(long, value_name = "DIR", conflicts_with = "endpoint", required_unless_present = "endpoint")]
         offline: Option<PathBuf>,
-        /// The deployment's API, as https://api.example/live; the token is in CLOISTER_TOKEN
+        /// The deployment's API, as `https://api.example/live`; the token is in CLOISTER_TOKEN
         #[arg(long, value_name = "URL")]
         endpoint: Option<String>,
         #[command(flatten)]
@@ -42,7 +42,7 @@ enum Command {
 /// Where the log is, and who asks.
 #[derive(Debug, Args)]
 struct Deployment {
-    /// The deployment's API, as https://api.example/live
+    /// The deployment's API, as `https://api.example/live`
     #[arg(long, value_name = "URL")]
     endpoint: String,
 }
