@@ -5,6 +5,7 @@ mod attacks;
 mod background;
 mod bootstrap;
 mod broken_tenants;
+mod cold_functions;
 mod dependencies;
 mod disguises;
 mod ended_sessions;
