@@ -1,4 +1,4 @@
-//! An accepted body is JSON, keeps its value when it is printed and parsed again, and has no member twice. An error about it names
+//! An accepted body is JSON, keeps its value when it is printed and parsed again, and has no member twice. An error about it has
 //! a place that is safe to return to the client.
 #![no_main]
 

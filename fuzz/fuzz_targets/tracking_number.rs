@@ -1,5 +1,5 @@
-//! A tracking number and its normalised form are classified identically. A text that is too long is rejected even if the rest without
-//! its spaces is short enough.
+//! A tracking number and its normalised form are classified identically. A text that is too long is rejected even if the rest
+//! without its spaces is short enough.
 #![no_main]
 
 use cloister_fuzz::tracking_number::{Classified, TrackingNumber};

@@ -40,8 +40,8 @@
 //!   ‖ lp(salt)), one step in the style of the key derivation in NIST SP 800-108. The first 32 bytes of K are the record key, for
 //!   AES-256-GCM; the last 32 are the key commitment, which is compared in constant time before anything is opened. With GCM
 //!   alone, an attacker could make a ciphertext that opens, to different texts, under two keys.
-//! - **Fields.** Nonce: the field number as 96 bits. Associated data: lp(tenant) ‖ lp(table) ‖ lp(record) ‖ lp(field number, u16) ‖
-//!   lp(key version, u32) ‖ lp(format version, u8).
+//! - **Fields.** Nonce: the field number as 96 bits. Associated data: lp(tenant) ‖ lp(table) ‖ lp(record) ‖
+//!   lp(field number, u16) ‖ lp(key version, u32) ‖ lp(format version, u8).
 //! - **Field-set tag.** The tag of an empty plaintext with nonce 0 and the associated data of field 0, followed by the count of
 //!   the fields (u16) and their numbers (u16 each). It is verified before any field is opened, so a removed field is detected.
 //!
