@@ -95,6 +95,47 @@ async fn who_does_not_stop_asking_is_shut_out_for_five_minutes_and_that_is_on_re
     assert_eq!(client.call(endpoint("me")).await.status, 200);
 }
 
+/// The session is deleted before each write that follows its refused step: the count of violations, and the exclusion.
+#[tokio::test(flavor = "multi_thread")]
+async fn session_deleted_between_two_writes_of_a_refusal_is_not_written_anew() {
+    let app = App::start().await;
+    let strict = endpoint("refresh_shipment");
+    for (refusals, writes) in
+        [(0, ["tat_api_strict", "tat_violations"].as_slice()), (60, &["tat_api_strict", "tat_violations", "blocked_until"])]
+    {
+        let identity = app.open_session(Tenant::Acme, Role::Marketer).await;
+        let (pk, sk) = (format!("{}#SESSIONS#{}", identity.tenant, identity.user), identity.session.to_string());
+        let client = app.as_identity(identity);
+        let ask = || client.call(strict).path("shipment_id", "shp_019b76da100070008000000000000001");
+        for _ in 0..strict.limit.calls {
+            assert_eq!(ask().await.status, 404);
+        }
+        for _ in 0..refusals {
+            assert_eq!(ask().await.code(), "rate_limited");
+        }
+        app.reset_calls();
+        let mut last = app.wire().hold("UpdateItem", writes.len() - 1);
+        let delete = async {
+            last.arrived().await;
+            let table = &app.provisioned().tables["EphemeraTable"];
+            let delete = app.raw().delete_item().table_name(table);
+            let delete = delete.key("pk", AttributeValue::S(pk.clone())).key("sk", AttributeValue::S(sk.clone()));
+            delete.send().await.unwrap();
+            last.let_go();
+        };
+        let (refused, ()) = tokio::join!(ask().into_future(), delete);
+        assert_eq!((refused.status, refused.code()), (429, "rate_limited"), "{writes:?}");
+        let mut asked = app.wire().asked("UpdateItem");
+        asked.retain(|call| call["Key"]["sk"]["S"] == sk);
+        assert_eq!(asked.len(), writes.len(), "{asked:?}");
+        for (call, attribute) in asked.iter().zip(writes) {
+            assert!(call.to_string().contains(attribute), "{attribute}: {call}");
+        }
+        let rows = app.dump("EphemeraTable").await;
+        assert!(rows.iter().all(|row| row["sk"] != AttributeValue::S(sk.clone())), "{writes:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_has_the_numbers_that_it_was_given_and_another_its_own() {
     let app = App::start().await;

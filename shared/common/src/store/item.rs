@@ -258,3 +258,26 @@ impl Row {
         pk.split_once('#').and_then(|(tenant, _)| tenant.parse().ok()).ok_or(Error::internal("pk"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `template.yaml` names these attributes. An item with another attribute is in no index.
+    #[test]
+    fn item_in_indexes_has_the_attributes_of_their_keys() {
+        let tenant: TenantId = "ten_019b76da100070008000000000000001".parse().unwrap();
+        let at = Timestamp::from_millis(1_767_268_800_000);
+        let item = Item::new(Key::new("SHIPMENT#1", "SHIPMENT")).indexed(Index::Status, "STATUS#OPEN", "shp_1").due("POLLS", at);
+        let expected = [
+            ("pk", format!("{tenant}#SHIPMENT#1")),
+            ("sk", "SHIPMENT".to_owned()),
+            ("ix_status", format!("{tenant}#STATUS#OPEN")),
+            ("ix_sort", "shp_1".to_owned()),
+            ("ix_due", format!("{tenant}#POLLS")),
+            ("ix_due_at", at.to_string()),
+        ];
+        let expected = expected.map(|(name, text)| (name.to_owned(), AttributeValue::S(text)));
+        assert_eq!(item.into_attributes(tenant), HashMap::from(expected));
+    }
+}

@@ -365,6 +365,40 @@ mod tests {
         )
     }
 
+    /// The numbers of docs/authorization.md and docs/identity.md.
+    #[test]
+    fn each_profile_allows_its_documented_calls_in_its_documented_time() {
+        let others = [
+            RateLimit::WEBHOOK,
+            RateLimit::SOCKET,
+            RateLimit::WRONG_PASSWORDS,
+            RateLimit::WRONG_CREDENTIALS,
+            RateLimit::FAILURES,
+            RateLimit::SIGN_IN_FAILURES,
+            RateLimit::RESETS,
+            RateLimit::VIOLATIONS,
+        ];
+        let all: Vec<_> = RateLimit::PROFILES.iter().chain(&others).map(|l| (l.name, l.calls, l.per.as_secs())).collect();
+        let expected = [
+            ("api_default", 60, 60),
+            ("api_strict", 10, 60),
+            ("api_relaxed", 120, 60),
+            ("auth_login", 5, 900),
+            ("password_reset", 3, 3600),
+            ("export", 10, 3600),
+            ("assessment", 30, 60),
+            ("webhook", 3000, 60),
+            ("socket", 120, 60),
+            ("wrong_passwords", 10, 3600),
+            ("wrong_credentials", 10, 60),
+            ("failures", 60, 60),
+            ("sign_in_failures", 100, 3600),
+            ("resets", 60, 3600),
+            ("violations", 60, 60),
+        ];
+        assert_eq!(all, expected);
+    }
+
     /// Ten calls a minute: one every six seconds.
     #[test]
     fn verdict_changes_at_the_exact_microsecond() {
