@@ -114,12 +114,25 @@ impl Dlq {
 
     async fn redrive(&self, operator: &Operator<'_>, name: &str, wanted: &[String]) -> Result<String> {
         let moved = operator.redrive(&queue(name)?, wanted).await?;
-        Ok(if self.json { json!({ "moved": moved }).to_string() } else { format!("{} put back into {name}.", moved.len()) })
+        Ok(self.taken(("moved", &format!("put back into {name}")), &moved, wanted))
     }
 
     async fn discard(&self, operator: &Operator<'_>, name: &str, wanted: &[String], reason: &str) -> Result<String> {
         let gone = operator.discard(&queue(name)?, wanted, reason).await?;
-        Ok(if self.json { json!({ "discarded": gone }).to_string() } else { format!("{} discarded of {name}.", gone.len()) })
+        Ok(self.taken(("discarded", &format!("discarded of {name}")), &gone, wanted))
+    }
+
+    /// Which messages were taken out, and which of those that were wanted are left.
+    fn taken(&self, (member, done): (&str, &str), taken: &[String], wanted: &[String]) -> String {
+        let left: Vec<_> = wanted.iter().filter(|id| !taken.contains(id)).map(String::as_str).collect();
+        match (self.json, left.is_empty()) {
+            (true, true) => json!({ member: taken }).to_string(),
+            (true, false) => json!({ member: taken, "left": left }).to_string(),
+            (false, true) => format!("{} {done}.", taken.len()),
+            (false, false) => {
+                format!("{} {done}. Not there, or behind others of its group: {}.", taken.len(), left.join(", "))
+            }
+        }
     }
 }
 
@@ -215,7 +228,9 @@ mod tests {
         let app = App::start().await;
         for queue in registry::queues() {
             let name = queue.name;
-            for words in [format!("list {name}"), format!("discard {name} m1 --reason setup-notice"), format!("redrive {name} m1")] {
+            for words in
+                [format!("list {name}"), format!("discard {name} m1 --reason setup-notice"), format!("redrive {name} m1")]
+            {
                 app.wire().heal();
                 lies_there(&app);
                 let no_way_back = words.starts_with("redrive") && Dead::OTHERS.contains(&queue);
@@ -334,6 +349,46 @@ mod tests {
             assert!(refused.exit == 1 && refused.text.contains("behind others of its group"), "{refused:?}");
         }
         assert!(!app.calls().sqs.iter().any(|call| call == "DeleteMessage" || call == "SendMessage"));
+    }
+
+    #[tokio::test]
+    async fn messages_that_are_left_behind_others_or_unknown_are_named_beside_those_that_were_moved() {
+        for (command, done) in [("redrive", "put back into"), ("discard", "discarded of")] {
+            let app = a_group_was_given_up().await;
+            app.wire().fail("SendMessage", 0, 100, Fault::Says(200, r#"{"MessageId": "m99", "MD5OfMessageBody": ""}"#));
+            let reason = if command == "discard" { " --reason handled-by-hand" } else { "" };
+            let words = format!("{command} seal-audit m20 m03 unknown{reason}");
+            let text = run(&app, &words).await;
+            let expected = format!("1 {done} seal-audit. Not there, or behind others of its group: m20, unknown.");
+            assert_eq!((text.exit, text.text), (0, expected));
+            let acme = app.tenant_id(Tenant::Acme).to_string();
+            assert_eq!(acts(&app, &acme).await.len(), 1);
+            assert_eq!(app.calls().sqs.iter().filter(|call| *call == "DeleteMessage").count(), 1);
+
+            ten_of(&app, &format!("{acme}#AUDIT"));
+            app.wire().fail("SendMessage", 0, 100, Fault::Says(200, r#"{"MessageId": "m99", "MD5OfMessageBody": ""}"#));
+            let json = run(&app, &format!("{command} seal-audit m04 m21{reason} --json")).await;
+            let member = if command == "discard" { "discarded" } else { "moved" };
+            assert_eq!(serde_json::from_str::<Value>(&json.text).unwrap(), json!({member: ["m04"], "left": ["m21"]}));
+        }
+    }
+
+    /// SQS takes ids of 128 characters at most, so an id must not grow each time that its message is put back.
+    #[tokio::test]
+    async fn message_is_put_back_under_an_id_of_its_own_however_long_the_one_was_that_it_had() {
+        let app = a_group_was_given_up().await;
+        let group = format!("{}#AUDIT", app.tenant_id(Tenant::Acme));
+        let attributes = json!({"MessageGroupId": group, "MessageDeduplicationId": "x".repeat(128)});
+        let message = json!({"MessageId": "m03", "ReceiptHandle": "r03", "Body": "{}", "Attributes": attributes});
+        app.wire().heal();
+        app.wire().fail("ReceiveMessage", 0, 1, Fault::Says(200, json!({ "Messages": [message] }).to_string().leak()));
+        app.wire().fail("ReceiveMessage", 0, 100, Fault::Says(200, "{}"));
+        app.wire().fail("DeleteMessage", 0, 100, Fault::Says(200, "{}"));
+        // Nobody answers a message of another id.
+        let sent = Fault::Says(200, r#"{"MessageId": "m99", "MD5OfMessageBody": ""}"#);
+        app.wire().fail_about("SendMessage", r#""MessageDeduplicationId":"again-m03""#, sent);
+        let moved = run(&app, "redrive seal-audit m03").await;
+        assert_eq!((moved.exit, moved.text.as_str()), (0, "1 put back into seal-audit."));
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! Clients connect, receive pushes, send frames and disconnect, or are disconnected.
 
 use crate::fixture::*;
-use aws_sdk_dynamodb::types::AttributeValue::{N, S};
+use aws_sdk_dynamodb::types::AttributeValue::{self, N, S};
 use common::{Clock, Role};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
@@ -383,16 +383,21 @@ async fn push_closes_sockets_of_ended_sessions_and_reaches_the_others() {
     }
 }
 
-/// Sets a tenant's allowed networks directly in the table, and expires the cached profile.
-async fn allow(app: &App, tenant: testing::Tenant, networks: Value) {
+/// Sets an attribute of a tenant's profile directly in the table, and expires the cached profile.
+async fn set(app: &App, tenant: testing::Tenant, name: &str, value: Value) {
     let update = app.raw().update_item().table_name(&app.provisioned().tables["RecordsTable"]);
     let update = update
         .key("pk", S(format!("{}#TENANT", app.tenant_id(tenant))))
         .key("sk", S("PROFILE".to_owned()))
-        .update_expression("SET allowed_networks = :networks")
-        .expression_attribute_values(":networks", S(networks.to_string()));
+        .update_expression("SET #name = :value")
+        .expression_attribute_names("#name", name)
+        .expression_attribute_values(":value", S(value.to_string()));
     update.send().await.unwrap();
     app.clock().advance(Duration::from_secs(6));
+}
+
+async fn allow(app: &App, tenant: testing::Tenant, networks: Value) {
+    set(app, tenant, "allowed_networks", networks).await;
 }
 
 #[tokio::test]
@@ -418,6 +423,53 @@ async fn changed_allowlist_applies_to_open_sockets_of_its_tenant() {
         app.socket(socket("message"), &other, "birch", Some(&json!({"type": "ping"}))).await;
         assert_eq!(app.frames("birch").pop().unwrap()["type"], "pong");
     }
+}
+
+/// Sets an attribute of the session that opened a socket.
+async fn alter_session(app: &App, who: &common::Identity, name: &str, value: AttributeValue) {
+    let update = app.raw().update_item().table_name(&app.provisioned().tables["EphemeraTable"]);
+    let update = update.key("pk", S(format!("{}#SESSIONS#{}", who.tenant, who.user))).key("sk", S(who.session.to_string()));
+    let update = update.update_expression("SET #name = :value").expression_attribute_names("#name", name);
+    update.expression_attribute_values(":value", value).send().await.unwrap();
+}
+
+/// The member has a second factor and has not given it, which a trusted network allows.
+#[tokio::test]
+async fn socket_without_second_factor_is_closed_when_its_network_is_no_longer_trusted() {
+    for speaks in [false, true] {
+        let app = App::start().await;
+        let who = app.open_session_without_mfa(Acme, Role::Marketer).await;
+        alter_session(&app, &who, "mfa_enrolled", N("1".to_owned())).await;
+        set(&app, Acme, "settings", json!({"trusted_networks": ["192.0.2.0/24"]})).await;
+        assert_eq!(app.socket(socket("connect"), &who, "phone", None).await, 200);
+        connect(&app, Birch, Role::Marketer, "birch").await;
+        deliver(&app, &[status_changed(&app, "IN_TRANSIT")]).await;
+        assert_eq!(app.frames("phone").len(), 1);
+        set(&app, Acme, "settings", json!({"trusted_networks": ["198.51.100.0/24"]})).await;
+        if speaks {
+            app.socket(socket("message"), &who, "phone", Some(&json!({"type": "ping"}))).await;
+            assert_eq!(app.frames("phone").last(), Some(&json!({"type": "error", "code": "mfa_required"})));
+        } else {
+            deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
+            assert_eq!(app.frames("phone").len(), 1);
+        }
+        assert_eq!((app.closed_sockets(), remembered(&app).await), (vec!["phone".to_owned()], vec!["birch".to_owned()]));
+    }
+}
+
+/// No policy allows a key a ticket. If one did, the key's own networks would apply to its sockets.
+#[tokio::test]
+async fn key_gets_no_ticket_and_its_socket_is_closed_when_its_networks_change() {
+    let app = App::start().await;
+    assert_eq!(call(&app, Acme, Role::ApiUser, "create_socket_ticket").await.await.status, 403);
+    let who = app.open_session(Acme, Role::ApiUser).await;
+    assert_eq!(app.socket(socket("connect"), &who, "key", None).await, 200);
+    let mut bounds = serde_json::to_value(common::KeyBounds::everything()).unwrap();
+    bounds["networks"] = json!(["198.51.100.0/24"]);
+    alter_session(&app, &who, "bounds", S(bounds.to_string())).await;
+    app.socket(socket("message"), &who, "key", Some(&json!({"type": "ping"}))).await;
+    assert_eq!(app.frames("key").last(), Some(&json!({"type": "error", "code": "network_not_allowed"})));
+    assert_eq!((app.closed_sockets(), remembered(&app).await), (vec!["key".to_owned()], vec![]));
 }
 
 /// A connection without a stored address is closed if there is an allowlist, and its client connects again.
@@ -488,10 +540,7 @@ async fn push_closes_socket_of_a_session_without_the_enrolled_factor() {
     assert_eq!(app.socket(socket("connect"), &neighbour, "birch", None).await, 200);
     deliver(&app, &[status_changed(&app, "IN_TRANSIT")]).await;
     assert_eq!((app.frames("without").len(), app.frames("with").len()), (1, 1), "no factor is enrolled");
-    let update = app.raw().update_item().table_name(&app.provisioned().tables["EphemeraTable"]);
-    let update = update.key("pk", S(format!("{}#SESSIONS#{}", who.tenant, who.user))).key("sk", S(who.session.to_string()));
-    let update = update.update_expression("SET mfa_enrolled = :one").expression_attribute_values(":one", N("1".to_owned()));
-    update.send().await.unwrap();
+    alter_session(&app, &who, "mfa_enrolled", N("1".to_owned())).await;
     deliver(&app, &[status_changed(&app, "DELIVERED")]).await;
     assert_eq!((app.frames("without").len(), app.frames("with").len()), (1, 2));
     assert_eq!((app.closed_sockets(), remembered(&app).await), (vec!["without".to_owned()], vec!["birch".into(), "with".into()]));

@@ -234,17 +234,17 @@ impl Queues {
     }
 
     async fn put_back(&self, queue: &Queue, message: &Message) -> Result<()> {
-        let attribute = |name| message.attributes.as_ref().and_then(|all| all.get(&name)).cloned();
+        let group = message.attributes.as_ref().and_then(|all| all.get(&MessageSystemAttributeName::MessageGroupId)).cloned();
+        // The id must differ from the original, because the queue would treat it as a duplicate for five minutes. The message id is
+        // unique to this stay in the dead-letter queue, and the new id does not grow each time that a message is put back.
+        let id = message.message_id.as_ref().map(|id| format!("again-{id}"));
         let sent = self
             .client()
             .send_message()
             .queue_url(self.url(&queue.full_name()))
             .set_message_body(message.body.clone())
-            .set_message_group_id(attribute(MessageSystemAttributeName::MessageGroupId))
-            .set_message_deduplication_id(
-                // It must differ from the original, because the queue would treat it as a duplicate for five minutes.
-                attribute(MessageSystemAttributeName::MessageDeduplicationId).map(|id| format!("again-{id}")),
-            );
+            .set_message_deduplication_id(id.filter(|_| group.is_some()))
+            .set_message_group_id(group);
         sent.send().await.map(drop).map_err(unavailable(SERVICE))
     }
 

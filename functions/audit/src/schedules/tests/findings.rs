@@ -106,6 +106,117 @@ async fn each_different_finding_raises_an_alarm() {
     assert_eq!(places, [segment(&app, 0).first(), segment(&app, 3).first()]);
 }
 
+/// How many findings were resolved, also where the events of that are sealed by now.
+fn resolutions(app: &App) -> usize {
+    app.log_lines().iter().filter(|line| line["event"] == "audit.finding_resolved").count()
+}
+
+/// Alters what the table says of segment `n`: what stood there before.
+async fn break_segment(app: &App, n: usize) -> Item {
+    let sort = format!("SEGMENT#{:012}", segment(app, n).first());
+    let before = get(app, Acme, "SEGMENTS", &sort).await;
+    alter(app, "SEGMENTS", &sort, "sha256", text("0".repeat(64))).await;
+    before
+}
+
+/// Verifies until so many findings have been told in all. A place is drawn: a run misses one span of four in a third of all cases.
+async fn verify_until_told(app: &App, count: usize) {
+    for _ in 0..60 {
+        verify(app).await;
+        if told(app, Acme).await.len() >= count {
+            break;
+        }
+    }
+    assert_eq!(told(app, Acme).await.len(), count);
+}
+
+#[tokio::test]
+async fn two_findings_at_once_are_reminded_of_resolved_and_alarmed_anew_each_by_itself() {
+    let app = log().await;
+    sign(&app).await;
+    let first = break_segment(&app, 0).await;
+    let last = break_segment(&app, 3).await;
+    verify_until_told(&app, 2).await;
+    put(&app, first).await;
+    for _ in 0..3 {
+        move_on(&app).await;
+        verify(&app).await;
+        assert_eq!((told(&app, Acme).await.len(), resolutions(&app)), (2, 1), "the log moves, and one of them stands again");
+    }
+    // It comes back while the other is open: a new finding, although a day has not passed.
+    let first = break_segment(&app, 0).await;
+    verify_until_told(&app, 3).await;
+    assert_eq!(told(&app, Acme).await[2]["found_at"], segment(&app, 0).first());
+    after(&app, 24);
+    for _ in 0..2 {
+        move_on(&app).await;
+        verify(&app).await;
+        assert_eq!((told(&app, Acme).await.len(), resolutions(&app)), (5, 1), "a reminder of each");
+    }
+    put(&app, last).await;
+    verify(&app).await;
+    assert_eq!((told(&app, Acme).await.len(), resolutions(&app)), (5, 2));
+    put(&app, first).await;
+    for _ in 0..3 {
+        move_on(&app).await;
+        verify(&app).await;
+        after(&app, 24);
+        assert_eq!((told(&app, Acme).await.len(), resolutions(&app)), (5, 3));
+    }
+    assert_eq!(told(&app, Birch).await, [""; 0]);
+}
+
+/// Reading on ends at the first of two, so the second shows when that one is mended.
+#[tokio::test]
+async fn finding_behind_another_of_its_span_is_alarmed_when_that_one_is_mended() {
+    let app = App::start().await;
+    for _ in 0..3 {
+        happen(&app, Acme, 3).await;
+        assert!(wake(&app, Acme).await);
+    }
+    sign(&app).await;
+    let (behind, before) = (break_segment(&app, 1).await, break_segment(&app, 0).await);
+    let places = [segment(&app, 0).first(), segment(&app, 1).first()];
+    for _ in 0..2 {
+        verify(&app).await;
+        assert_eq!(told(&app, Acme).await.iter().map(|told| &told["found_at"]).collect::<Vec<_>>(), [places[0]]);
+    }
+    put(&app, before).await;
+    for _ in 0..2 {
+        verify(&app).await;
+        let told = told(&app, Acme).await;
+        assert_eq!(told.iter().map(|told| &told["found_at"]).collect::<Vec<_>>(), places);
+    }
+    put(&app, behind).await;
+    verify(&app).await;
+    assert_eq!((told(&app, Acme).await.len(), resolutions(&app)), (2, 2));
+    assert_eq!(told(&app, Birch).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn finding_of_the_sealer_is_resolved_when_the_log_has_passed_it_and_the_next_one_is_new() {
+    let app = log().await;
+    sign(&app).await;
+    for n in 1..=2 {
+        let next = segment_object(&app, Acme, sealed(&app, Acme).0.size());
+        app.put_over(&next, "{}\n");
+        happen(&app, Acme, 1).await;
+        for _ in 0..3 {
+            assert!(!wake(&app, Acme).await);
+            sign(&app).await;
+            verify(&app).await;
+        }
+        assert_eq!((told(&app, Acme).await.len(), resolutions(&app)), (n, n - 1));
+        app.lose_object(&next);
+        assert!(wake(&app, Acme).await);
+        verify(&app).await;
+        sign(&app).await;
+        verify(&app).await;
+        assert_eq!((told(&app, Acme).await.len(), resolutions(&app)), (n, n));
+    }
+    assert_eq!(told(&app, Birch).await, [""; 0]);
+}
+
 #[tokio::test]
 async fn repaired_finding_is_resolved_and_its_return_is_a_new_one() {
     let app = App::start().await;
