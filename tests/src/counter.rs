@@ -1,8 +1,9 @@
 //! A consumer that exists for tests only: it counts what it hears, so that a message that was lost or handled twice shows.
 
 use common::{
-    AnyConsumer, Background, Condition, Consumer, Delivery, Edit, Error, Event, Feed, Incoming, Item, Key, Need, Part, Queue,
-    Result, WakeUp,
+    background::{AnyConsumer, Background, Consumer, Delivery, Feed, Incoming, Part, Queue, WakeUp},
+    base::{Error, Need, Result},
+    store::{Condition, Edit, Event, Item, Key},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -93,7 +94,7 @@ impl Background for Sleeper {
     const SUMMARY: &'static str = "Fails";
     type Part = ();
     async fn handle(cx: &mut Delivery<'_, Self>, (): &()) -> Result<()> {
-        if cx.tenant() == common::TenantId::PLATFORM { Ok(()) } else { panic!("a panic's message, which nobody may see") }
+        if cx.tenant() == common::base::TenantId::PLATFORM { Ok(()) } else { panic!("a panic's message, which nobody may see") }
     }
 }
 

@@ -6,7 +6,10 @@ use aws_sdk_dynamodb::types::{
     AttributeValue::{self, N, S},
     PutRequest, WriteRequest,
 };
-use common::{AnyEndpoint, Clock, IfMatch, Need, Role, TenantId, UserId};
+use common::{
+    base::{Clock, Need, Role, TenantId, UserId},
+    request::{AnyEndpoint, IfMatch},
+};
 use identity::domain::totp::{Authenticator, TotpSecret};
 use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -157,7 +160,7 @@ impl Fixture {
             shipment_id: shipments::domain::ShipmentId::new(now).to_string(),
             notification_id: NO_NOTIFICATION.to_owned(),
             first_sequence: "7",
-            key_id: common::ApiKeyId::new(now).to_string(),
+            key_id: common::identity::ApiKeyId::new(now).to_string(),
             user_id: UserId::new(now).to_string(),
             role: self.role,
             tenant_id: TenantId::new(now).to_string(),

@@ -3,7 +3,7 @@
 //! afterwards is asked of the world when it has come to rest.
 
 use crate::fixture;
-use common::{Clock, Role, TenantId};
+use common::base::{Clock, Role, TenantId};
 use emulators::{
     Ups, UpsOptions,
     ups::{Now, Speed},

@@ -1,6 +1,9 @@
 //! Who may do what, as the golden table says: what tests that go over every endpoint ask by.
 
-use common::{AnyEndpoint, Kind, Role};
+use common::{
+    base::Role,
+    request::{AnyEndpoint, Kind},
+};
 use std::collections::BTreeMap;
 
 /// `policies/matrix.txt`.

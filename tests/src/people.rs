@@ -1,6 +1,9 @@
 //! People who sign in, where there is a Cognito: what they are handed, and who they are then.
 
-use common::{AnyEndpoint, Clock, Identity, Role, SystemClock, Timestamp, authorizer::Authorizer};
+use common::{
+    base::{Clock, Identity, Role, SystemClock, Timestamp},
+    request::{AnyEndpoint, authorizer::Authorizer},
+};
 use identity::{authorizer::CognitoAuthorizer, domain::totp::TotpSecret};
 use serde_json::{Value, json};
 use std::time::Duration;

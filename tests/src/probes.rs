@@ -1,8 +1,9 @@
 //! Endpoints that exist for tests only: the kinds and the misfortunes that no shipped endpoint shows yet.
 
 use common::{
-    Action, Data, Endpoint, Error, Need, Operation, Path, PathId, Permit, Platform, PlatformEndpoint, PlatformResource, Result,
-    Route, Sample, Scope, Subject, TenantId,
+    base::{Error, Need, Result, TenantId},
+    policy::{Action, PlatformResource},
+    request::{Data, Endpoint, Operation, Path, PathId, Permit, Platform, PlatformEndpoint, Route, Sample, Scope, Subject},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -66,13 +67,13 @@ impl PlatformEndpoint for LooksAtTenant {
         Subject::Tenant(TenantId::from_uuid(*id.uuid()))
     }
     async fn handle(cx: &mut Platform<'_, Self>, _: Self::Input) -> Result<Seen> {
-        let profile = cx.reader().get(&common::Key::new("TENANT", "PROFILE")).await?.ok_or(Error::NotFound)?;
+        let profile = cx.reader().get(&common::store::Key::new("TENANT", "PROFILE")).await?.ok_or(Error::NotFound)?;
         Ok(Seen { tenant_id: profile.tenant()? })
     }
 }
 
 /// The same, as the list of endpoints would hold them.
-pub const PROBES: &[common::AnyEndpoint] = &[
-    common::AnyEndpoint::tenant::<Panics>("suite", "Panics"),
-    common::AnyEndpoint::platform::<LooksAtTenant>("suite", "LooksAtTenant"),
+pub const PROBES: &[common::request::AnyEndpoint] = &[
+    common::request::AnyEndpoint::tenant::<Panics>("suite", "Panics"),
+    common::request::AnyEndpoint::platform::<LooksAtTenant>("suite", "LooksAtTenant"),
 ];

@@ -4,7 +4,10 @@ use crate::{
     fixture::fresh,
     people::{endpoint, text},
 };
-use common::{AnyConsumer, AnySchedule, Clock, EventId, Identity, Role};
+use common::{
+    background::{AnyConsumer, AnySchedule},
+    base::{Clock, EventId, Identity, Role},
+};
 use emulators::{Ups, UpsOptions, ups::Now};
 use serde_json::{Value, json};
 use std::{
@@ -237,7 +240,7 @@ async fn ship(app: &App, tenant: Tenant) -> (String, String) {
     (text(&made, "shipment_id"), number)
 }
 
-fn socket() -> &'static common::AnySocket {
+fn socket() -> &'static common::background::AnySocket {
     registry::sockets().find(|socket| socket.name == "connect").unwrap()
 }
 

@@ -1,6 +1,6 @@
 //! The schemas of an endpoint's input and output, walked place by place.
 
-use common::AnyEndpoint;
+use common::request::AnyEndpoint;
 use emulators::apigateway::GatewayRequest;
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -143,7 +143,7 @@ pub fn with(mut body: Value, path: &str, value: Value) -> Value {
 }
 
 /// What an endpoint's input makes of a body and a query, with a path that fits.
-pub fn read(endpoint: &AnyEndpoint, schemas: &Schemas, body: Option<&[u8]>, query: &[(&str, &str)]) -> common::Result<()> {
+pub fn read(endpoint: &AnyEndpoint, schemas: &Schemas, body: Option<&[u8]>, query: &[(&str, &str)]) -> common::base::Result<()> {
     let name = |schema: &Value| match (schema["pattern"].as_str(), schemas.alternatives(schema)[0]) {
         (Some(pattern), _) if pattern.contains("_[") => {
             format!("{}_019b76da100070008000000000000001", &pattern[1..pattern.find("_[").unwrap_or(1)])

@@ -1,6 +1,6 @@
 //! What lies in the tables, to be compared with what lies there later.
 
-use common::TenantId;
+use common::base::TenantId;
 use testing::App;
 
 /// What lies in these tables of a tenant's, as sorted texts.

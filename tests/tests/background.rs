@@ -4,7 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use common::{AnyConsumer, AnySchedule, Role};
+use common::{
+    background::{AnyConsumer, AnySchedule},
+    base::Role,
+};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -243,7 +246,7 @@ async fn a_group_stops_at_its_first_failure_and_others_go_on() {
             "messageAttributes": {},
         })
     };
-    let (acme, platform) = (app.tenant_id(Tenant::Acme).to_string(), common::TenantId::PLATFORM.to_string());
+    let (acme, platform) = (app.tenant_id(Tenant::Acme).to_string(), common::base::TenantId::PLATFORM.to_string());
     let records = json!({"Records": [
         record("a1", acme.clone()), record("p1", platform.clone()), record("a2", acme), record("p2", platform),
     ]});

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::{Error, Role, TenantId, operator::NewUser};
+use common::{
+    base::{Error, Role, TenantId},
+    run::operator::NewUser,
+};
 use phi::Email;
 use serde_json::json;
 use std::{pin::pin, time::Duration};
@@ -140,7 +143,7 @@ async fn members(app: &App) -> usize {
     rows.iter().filter(|row| row["pk"].as_s().unwrap().starts_with(&place) && row["sk"].as_s().unwrap() == "MEMBERSHIP").count()
 }
 
-fn code<T>(result: &common::Result<T>) -> &'static str {
+fn code<T>(result: &common::base::Result<T>) -> &'static str {
     match result {
         Ok(_) => "done",
         Err(error) => error.code(),

@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use common::{AnySchedule, Feed, TenantId};
+use common::{
+    background::{AnySchedule, Feed},
+    base::TenantId,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use suite::{

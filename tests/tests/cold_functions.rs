@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::Role;
+use common::base::Role;
 use suite::{fixture::fresh, people::endpoint};
 use testing::{
     App,

@@ -81,7 +81,7 @@ fn no_arrow_points_the_wrong_way() {
 }
 
 #[test]
-fn module_of_common_uses_its_own_floor_and_those_below_in_circles_of_five_at_most() {
+fn module_of_common_uses_its_own_layer_and_those_below_in_circles_of_five_at_most() {
     let graph = graph::Graph::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/common/src")).unwrap();
     assert!(graph.modules().len() > 100 && graph.uses().count() > 500, "the modules were not read");
     assert_eq!(graph.faults(), Vec::<String>::new(), "`cargo xtask rooms` shows the whole graph's figures");

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::Role;
+use common::base::Role;
 use serde_json::{Value, json};
 use std::time::Duration;
 use suite::{

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::{Clock, Identity, Role};
+use common::base::{Clock, Identity, Role};
 use serde_json::json;
 use std::time::Duration;
 use suite::people::{

@@ -3,7 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::{AnyEndpoint, Kind, Role, TenantId};
+use common::{
+    base::{Role, TenantId},
+    request::{AnyEndpoint, Kind},
+};
 use schemars::SchemaGenerator;
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use common::{
-    AnyConsumer, Background, Condition, Consumer, Delivery, Edit, Error, Event, Feed, Incoming, Key, Need, Queue, Result, Role,
+    background::{AnyConsumer, Background, Consumer, Delivery, Feed, Incoming, Queue},
+    base::{Error, Need, Result, Role},
+    store::{Condition, Edit, Event, Key},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

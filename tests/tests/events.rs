@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use common::{
-    AnyEndpoint, Clock, Identity, Kind, Role, SessionId, SystemClock, Uuid,
-    authorizer::{Authorizer, authorize},
-    token_generation::TokenGeneration,
+    base::{Clock, Identity, Role, SessionId, SystemClock, Uuid},
+    request::{
+        AnyEndpoint, Kind,
+        authorizer::{Authorizer, authorize},
+        token_generation::TokenGeneration,
+    },
 };
 use identity::{
     authorizer::CognitoAuthorizer,
@@ -176,10 +179,10 @@ fn the_user_pools_template_is_answered_with_a_token_that_is_for_our_api_only() {
 
 #[test]
 fn a_template_names_its_caller_as_the_authorizer_does() {
-    let now = common::Clock::now(&common::SystemClock);
+    let now = common::base::Clock::now(&common::base::SystemClock);
     let identity = Identity {
-        tenant: common::TenantId::PLATFORM,
-        user: common::UserId::from_uuid(Uuid::nil()),
+        tenant: common::base::TenantId::PLATFORM,
+        user: common::base::UserId::from_uuid(Uuid::nil()),
         session: SessionId::from_uuid(Uuid::nil()),
         expires_at: now,
     };

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::{AnyEndpoint, Data, IdempotencyKey, IfMatch, Kind, Method, Need, Role, TenantId};
+use common::{
+    base::{Need, Role, TenantId},
+    request::{AnyEndpoint, Data, IdempotencyKey, IfMatch, Kind, Method},
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 use suite::{
@@ -218,7 +221,7 @@ async fn a_suspended_tenant_is_shut_out_within_five_seconds() {
     let fixture = Fixture::new(&app).await;
     let suspend = async || {
         let operator = app.operator();
-        let suspended = operator.set_status(app.tenant_id(Tenant::Acme), common::TenantStatus::Suspended);
+        let suspended = operator.set_status(app.tenant_id(Tenant::Acme), common::identity::TenantStatus::Suspended);
         app.as_administrator(suspended).await.unwrap();
     };
     suspend().await;
@@ -498,7 +501,7 @@ async fn callers_who_have_not_signed_in_are_refused_for_the_same_forms_and_that_
         let from = |j: usize, body: &[u8]| from(format!("203.0.113.{}", 10 * i + j), body);
         let text = from(0, b"{}").header("Content-Type", "text/plain").await;
         refused_unknown(&app, endpoint, &text, 415, "unsupported_media_type").await;
-        let large = from(1, &vec![b' '; common::BODY_LIMIT + 1]).await;
+        let large = from(1, &vec![b' '; common::request::BODY_LIMIT + 1]).await;
         refused_unknown(&app, endpoint, &large, 413, "payload_too_large").await;
         let first = from(2, b"{}").await;
         let whole: u32 = first.header("ratelimit-limit").unwrap().parse().unwrap();

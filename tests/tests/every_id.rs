@@ -3,7 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::{AnyConsumer, AnyEndpoint, ApiKeyId, Clock, EventId, Feed, Grant, Method, Role, TenantId, UserId};
+use common::{
+    background::{AnyConsumer, Feed},
+    base::{Clock, EventId, Grant, Role, TenantId, UserId},
+    identity::ApiKeyId,
+    request::{AnyEndpoint, Method},
+};
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 use std::{
@@ -381,7 +386,7 @@ fn messages(app: &App, consumer: &AnyConsumer, cast: &Cast) -> Vec<Value> {
     let now = app.clock().now();
     let mut messages = Vec::new();
     // What hears everything takes any payload.
-    let every: Vec<common::Schema> = {
+    let every: Vec<common::store::Schema> = {
         let all = registry::DOMAINS.iter().flat_map(|domain| domain.events).copied();
         all.filter(|_| consumer.queue.feed == Feed::AllEvents).collect()
     };

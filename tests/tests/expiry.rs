@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use common::{AnyConsumer, AnySchedule, Clock, Role, Timestamp};
+use common::{
+    background::{AnyConsumer, AnySchedule},
+    base::{Clock, Role, Timestamp},
+};
 use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

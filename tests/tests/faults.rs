@@ -4,7 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use common::{AnyEndpoint, Clock, Kind, Method, Need, Role, TenantId, Timestamp};
+use common::{
+    base::{Clock, Need, Role, TenantId, Timestamp},
+    request::{AnyEndpoint, Kind, Method},
+};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, future::IntoFuture, time::Duration};
 use suite::{
@@ -192,7 +195,7 @@ async fn without_kms_a_warm_cache_works_and_a_cold_one_says_503_and_writes_nothi
     assert_eq!(create(&app).await.status, 201, "warm");
     assert_eq!(assert_both_or_neither(&app, "warm").await, 2);
 
-    app.clock().advance(common::CACHED_FOR);
+    app.clock().advance(common::store::CACHED_FOR);
     // The session has gone idle meanwhile; a new one it is.
     let identity = app.open_session(Tenant::Acme, Role::Marketer).await;
     let create_shipment = endpoint("create_shipment");
@@ -212,7 +215,7 @@ async fn keys_leave_memory_after_fifteen_minutes() {
     app.reset_calls();
     create(&app).await;
     assert_eq!(app.calls().kms.len(), 0, "warm");
-    app.clock().advance(common::CACHED_FOR - Duration::from_millis(1));
+    app.clock().advance(common::store::CACHED_FOR - Duration::from_millis(1));
     let call = |identity| {
         let create = endpoint("create_shipment");
         app.as_identity(identity).call(create).json(fixture::fresh(create.sample.body.unwrap()))
@@ -401,7 +404,7 @@ async fn a_wrapped_key_of_another_tenant_or_purpose_opens_nothing_and_says_nothi
             swapped.insert(name.to_owned(), other[name].clone());
         }
         app.raw().put_item().table_name(&table).set_item(Some(swapped)).send().await.unwrap();
-        app.clock().advance(common::CACHED_FOR);
+        app.clock().advance(common::store::CACHED_FOR);
         let answer = {
             let create = endpoint("create_shipment");
             let identity = app.open_session(Tenant::Acme, Role::Marketer).await;

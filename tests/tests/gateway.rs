@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::{AnyEndpoint, Kind};
+use common::request::{AnyEndpoint, Kind};
 use local::{
     AuditLog, Data, Options, Stack,
     client::{Answer, Client},
@@ -46,7 +46,7 @@ async fn without_a_good_token_no_endpoint_but_the_public_ones_is_reached() {
     let log = AuditLog::new(
         &stack.env()["AWS_ENDPOINT_URL_DYNAMODB"],
         &stack.env()["CLOISTER_LEDGER_TABLE"],
-        &common::TenantId::PLATFORM.to_string(),
+        &common::base::TenantId::PLATFORM.to_string(),
     );
     let refused: Vec<_> = log.after(None).await.unwrap().into_iter().filter(|e| e.event["type"] == "api.authorizer").collect();
     assert!(!refused.is_empty() && refused.len() < 20, "{} events", refused.len());

@@ -3,7 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::{Kind, Role, TenantId};
+use common::{
+    base::{Role, TenantId},
+    request::Kind,
+};
 use local::{AuditLog, Data, Options, Stack, client::Client};
 use serde_json::{Value, json};
 use std::time::Duration;

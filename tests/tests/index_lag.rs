@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::{Role, TenantId, UserId};
+use common::base::{Role, TenantId, UserId};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use suite::people::endpoint;
@@ -44,7 +44,7 @@ async fn suspended_tenants_newest_member_loses_their_session_although_no_index_s
     let mut sessions = Vec::new();
     for tenant in [Tenant::Acme, Tenant::Birch] {
         let user = newcomer(&app, tenant, Role::Viewer).await;
-        let grants = [common::Grant::always(Role::Viewer)];
+        let grants = [common::base::Grant::always(Role::Viewer)];
         sessions.push(app.open_session_with(app.tenant_id(tenant), user, &grants).await);
     }
     suspend(&app, app.tenant_id(Tenant::Birch)).await;
@@ -58,8 +58,8 @@ async fn suspended_tenants_newest_member_loses_their_session_although_no_index_s
 }
 
 fn told(app: &App, tenant: TenantId) -> Value {
-    let now = common::Clock::now(app.clock());
-    let id = common::EventId::new(now);
+    let now = common::base::Clock::now(app.clock());
+    let id = common::base::EventId::new(now);
     let envelope = json!({
         "id": id, "tenant_id": tenant, "actor": "verify_audit", "on_behalf_of": null, "cause": id, "correlation_id": "test-1",
         "schema": "audit.tamper_detected", "version": 1, "occurred_at": now, "payload": {},

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::{AnyEndpoint, Error, FieldError, Kind, Method, Role};
+use common::{
+    base::{Error, FieldError, Role},
+    request::{AnyEndpoint, Kind, Method},
+};
 use serde_json::{Value, json};
 use suite::{
     fixture::{self, Fixture},
@@ -508,7 +511,7 @@ fn secret_in_an_answer_is_of_the_type_that_is_not_kept_and_its_endpoint_says_how
             assert!(marked || !names_a_secret(name), "{}: is `{}` a secret? Then it is `Issued`", endpoint.name, place.path);
         }
         let shows = places.iter().any(|place| is_marked(&place.schema));
-        let kept = endpoint.kind != Kind::Public && endpoint.idempotency != common::IdempotencyKey::Ignored;
+        let kept = endpoint.kind != Kind::Public && endpoint.idempotency != common::request::IdempotencyKey::Ignored;
         assert_eq!(endpoint.issued_again.is_some(), shows && kept, "{}", endpoint.name);
         issuing.extend((shows && kept).then_some(endpoint.name));
     }

@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use common::{Grant, MOST_ITEM_BYTES, Role, TenantId, item_size};
+use common::{
+    base::{Grant, Role, TenantId},
+    store::{MOST_ITEM_BYTES, item_size},
+};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use suite::{fixture::Fixture, people::endpoint, samples};
@@ -56,7 +59,7 @@ async fn an_item_that_callers_fill_stays_within_its_bound() {
     let put = call(&app, Role::SuperAdmin, "put_ip_allowlist").await.path("tenant_id", acme);
     done(put.header("If-Match", "*").json(json!({ "networks": own }))).await;
     let limits: serde_json::Map<_, _> =
-        common::RateLimit::PROFILES.iter().map(|p| (p.name.to_owned(), (p.calls * 10).into())).collect();
+        common::store::RateLimit::PROFILES.iter().map(|p| (p.name.to_owned(), (p.calls * 10).into())).collect();
     let roles: Vec<_> = Role::ALL.into_iter().filter(|role| *role != Role::ApiUser).collect();
     let settings = json!({
         "session_idle_minutes": 60, "session_hours": 12, "mfa_roles": roles, "trusted_networks": networks(), "rate_limits": limits,
@@ -66,7 +69,7 @@ async fn an_item_that_callers_fill_stays_within_its_bound() {
     assert_below("a profile", largest(&app, Acme, "RecordsTable", "TENANT", "PROFILE").await, 16 * 1024);
 
     let key = json!({
-        "name": "\u{1f4e6}".repeat(80), "scopes": common::KeyBounds::everything().scopes, "networks": networks(),
+        "name": "\u{1f4e6}".repeat(80), "scopes": common::base::KeyBounds::everything().scopes, "networks": networks(),
         "purposes": ["TREAT", "HPAYMT", "HOPERAT"],
     });
     done(call(&app, Role::TenantAdmin, "create_api_key").await.json(key)).await;

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use common::{AnyEndpoint, Role};
+use common::{base::Role, request::AnyEndpoint};
 use futures_util::future::join_all;
 use serde_json::json;
 use std::{future::IntoFuture, time::Duration};
@@ -153,7 +153,7 @@ async fn a_tenant_has_the_numbers_that_it_was_given_and_another_its_own() {
 async fn all_callers_of_a_tenant_together_get_no_more_than_its_ceiling() {
     let app = App::start().await;
     settings(&app, Tenant::Acme, json!({"rate_limits": {"tenant": 50}})).await;
-    app.clock().set(common::Timestamp::from_millis(1_767_268_860_000));
+    app.clock().set(common::base::Timestamp::from_millis(1_767_268_860_000));
     let mut calls = Vec::new();
     for role in [Role::Viewer, Role::Marketer, Role::Provider, Role::Analyst] {
         let client = app.as_identity(app.open_session(Tenant::Acme, role).await);
@@ -175,7 +175,7 @@ async fn tenant_quota_that_is_leased_in_blocks_lets_exactly_so_many_calls_pass_i
     settings(&app, Tenant::Acme, json!({"rate_limits": {"tenant": 300}})).await;
     for minute in 1..=2 {
         // A quarter past the full minute, and some: what is left of it is rounded up.
-        app.clock().set(common::Timestamp::from_millis(1_767_268_800_000 + minute * 60_000 + 15_250));
+        app.clock().set(common::base::Timestamp::from_millis(1_767_268_800_000 + minute * 60_000 + 15_250));
         for _ in 0..5 {
             let client = app.as_identity(app.open_session(Tenant::Acme, Role::Viewer).await);
             for _ in 0..60 {
@@ -196,7 +196,7 @@ async fn tenant_quota_that_is_leased_in_blocks_lets_exactly_so_many_calls_pass_i
 async fn batch_that_costs_more_than_a_tenants_whole_quota_takes_all_of_it_and_passes() {
     let app = App::start().await;
     settings(&app, Tenant::Acme, json!({"rate_limits": {"tenant": 4}})).await;
-    app.clock().set(common::Timestamp::from_millis(1_767_268_860_000));
+    app.clock().set(common::base::Timestamp::from_millis(1_767_268_860_000));
     let client = app.as_role(Tenant::Acme, Role::Marketer);
     let batch = endpoint("create_shipments");
     let body = suite::fixture::fresh(batch.sample.body.unwrap());

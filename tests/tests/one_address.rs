@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::{Clock, Role, operator::NewUser};
+use common::{
+    base::{Clock, Role},
+    run::operator::NewUser,
+};
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 use std::time::Duration;

@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use aws_sdk_dynamodb::types::AttributeValue::{self, N, S};
-use common::{AnyEndpoint, Clock, Data, Grant, IdempotencyKey, Identity, Role};
+use common::{
+    base::{Clock, Grant, Identity, Role},
+    request::{AnyEndpoint, Data, IdempotencyKey},
+};
 use serde_json::{Value, json};
 use std::{collections::HashMap, future::IntoFuture, time::Duration};
 use suite::{

@@ -4,7 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use aws_sdk_dynamodb::types::AttributeValue::{N, S};
-use common::{Grant, Identity, Kind, Need, Role, SessionId, TenantId, UserId, Uuid};
+use common::{
+    base::{Grant, Identity, Need, Role, SessionId, TenantId, UserId, Uuid},
+    request::Kind,
+};
 use serde_json::{Value, json};
 use std::{future::IntoFuture, time::Duration};
 use suite::{
@@ -107,7 +110,7 @@ fn status(answer: &Answer) -> u64 {
 
 /// Holds back mail to a user's address.
 async fn suppress(app: &App, user: &str) {
-    let platform = common::TenantId::PLATFORM;
+    let platform = common::base::TenantId::PLATFORM;
     let directory = format!("{platform}#DIRECTORY#{user}");
     let item = app.dump("RecordsTable").await.into_iter().find(|item| item["pk"].as_s() == Ok(&directory)).unwrap();
     let place = format!("{platform}#SUPPRESSED#{}", item["email_token"].as_s().unwrap());
@@ -135,7 +138,8 @@ async fn whoever_loses_their_role_in_the_middle_of_a_request_changes_nothing_by_
             app.clock().advance(Duration::from_secs(3600));
             let identity = insider.comes_in().await;
             // So that the function knows the gate: its first call for the insider is the touch of the session.
-            let gone = Identity { session: SessionId::from_uuid(Uuid::from_bytes(common::random::bytes())), ..identity.clone() };
+            let gone =
+                Identity { session: SessionId::from_uuid(Uuid::from_bytes(common::base::random::bytes())), ..identity.clone() };
             assert_eq!(fixture.call(&app.as_identity(gone), endpoint).await.status, 401, "{}", endpoint.name);
             let who = app.as_identity(identity);
             let mut call = fixture.call(&who, endpoint);

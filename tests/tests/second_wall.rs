@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::{Identity, Role, TenantId};
+use common::base::{Identity, Role, TenantId};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};

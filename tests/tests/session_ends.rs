@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use aws_sdk_dynamodb::types::AttributeValue::{self, N, S};
-use common::{AnySchedule, Clock, Identity, Role, SessionId, TenantId, UserId};
+use common::{
+    background::AnySchedule,
+    base::{Clock, Identity, Role, SessionId, TenantId, UserId},
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 use suite::people::{

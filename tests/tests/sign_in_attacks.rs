@@ -1,6 +1,6 @@
 //! What is tried at the door: sessions and handles that somebody brings along, and codes that are guessed.
 
-use common::{Clock, Identity, Role, SessionId, Uuid};
+use common::base::{Clock, Identity, Role, SessionId, Uuid};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::{future::IntoFuture, time::Duration};

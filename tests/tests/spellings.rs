@@ -1,6 +1,10 @@
 //! One spelling for a value, and names that can be seen, in every input that there is.
 
-use common::{AnyEndpoint, Clock, Role, operator::NewUser};
+use common::{
+    base::{Clock, Role},
+    request::AnyEndpoint,
+    run::operator::NewUser,
+};
 use phi::Email;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use aws_sdk_dynamodb::types::AttributeValue::{self, S};
-use common::{Role, TenantId};
+use common::base::{Role, TenantId};
 use serde_json::{Value, json};
 use suite::{
     fixture::{self, Fixture},

@@ -2,7 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::{AnyConsumer, AnyEndpoint, Clock, Role, TenantId};
+use common::{
+    background::AnyConsumer,
+    base::{Clock, Role, TenantId},
+    request::AnyEndpoint,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 use suite::fixture::fresh;
@@ -116,7 +120,7 @@ async fn a_tenant_that_has_never_agreed_has_no_health_information() {
     let members = app.dump("RecordsTable").await;
     let pk = members.iter().map(|row| row["pk"].as_s().unwrap()).find(|pk| pk.starts_with(&format!("{id}#MEMBER#"))).unwrap();
     let user = pk.rsplit_once('#').unwrap().1.parse().unwrap();
-    let who = app.open_session_with(id, user, &[common::Grant::always(Role::TenantAdmin)]).await;
+    let who = app.open_session_with(id, user, &[common::base::Grant::always(Role::TenantAdmin)]).await;
     let create = endpoint("create_shipment");
     let refused = app.as_identity(who.clone()).call(create).json(fresh(create.sample.body.unwrap())).await;
     assert_eq!((refused.status, refused.code()), (403, "baa_required"), "{}", refused.text);
@@ -209,7 +213,7 @@ async fn more_than_a_page_that_waits_is_all_put_back() {
     let acme = app.tenant_id(Tenant::Acme);
     let viewer = app.user_id(Tenant::Acme, Role::Viewer);
     for n in 0..120 {
-        let id = common::EventId::new(app.clock().now());
+        let id = common::base::EventId::new(app.clock().now());
         let envelope = json!({
             "id": id, "tenant_id": acme, "actor": "test", "on_behalf_of": null, "cause": id, "correlation_id": "test",
             "schema": "shipment.created", "version": 1, "occurred_at": app.clock().now(),

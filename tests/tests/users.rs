@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use common::{Role, UserId};
+use common::base::{Role, UserId};
 use serde_json::{Value, json};
 use std::time::Duration;
 use suite::{

@@ -1,6 +1,9 @@
 //! The events that this domain publishes.
 
-use common::{Event, Finding, Schema};
+use common::{
+    capabilities::Finding,
+    store::{Event, Schema},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! A tenant's log in tests: creates events, wakes the sealer, and reads the sealed log as an auditor does.
 
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
-use common::{Clock, EventId, TenantId, Timestamp};
+use common::base::{Clock, EventId, TenantId, Timestamp};
 use ledger::{Event, Head, Segment, Word};
 use serde_json::{Value, json};
 use std::{
@@ -92,7 +92,7 @@ pub(crate) async fn wake(app: &App, tenant: Tenant) -> bool {
 }
 
 /// Runs a schedule.
-pub(crate) async fn run(app: &App, name: &str) -> common::Result<usize> {
+pub(crate) async fn run(app: &App, name: &str) -> common::base::Result<usize> {
     crate::schedules::SCHEDULES.iter().find(|s| s.name == name).unwrap().run(app.deps()).await
 }
 

@@ -4,7 +4,11 @@
 //! and the tree is computed from them. So an altered segment is found at the next signed root, even if the table was altered to
 //! match it.
 
-use common::{AuditLog, Direction, Finding, FindingPlace, ObjectVersion, Result, SegmentEntry, StoredCheckpoint};
+use common::{
+    aws::ObjectVersion,
+    base::Result,
+    capabilities::{AuditLog, Direction, Finding, FindingPlace, SegmentEntry, StoredCheckpoint},
+};
 use ledger::{Hash, Head, Segment};
 
 /// A valid value, or the finding.

@@ -1,6 +1,9 @@
 //! The resources of this domain: the caller's own account, and sessions.
 
-use common::{Attribute, Principal, Resource, SessionId, TenantId, UserId};
+use common::{
+    base::{Principal, SessionId, TenantId, UserId},
+    policy::{Attribute, Resource},
+};
 
 /// A user, as the policy sees them.
 #[derive(Debug)]

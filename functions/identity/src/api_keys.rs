@@ -5,8 +5,11 @@
 //! | `API_KEY#<key>` | `API_KEY` | name, terms, and the valid secrets; in the index of all keys, `API_KEYS` |
 
 use common::{
-    Action, ApiKeyId, ApiScope, Attribute, Edit, Error, Index, Issued, Item, Key, KeyBounds, KeyTerms, OpenSession, Purpose,
-    Reader, Resource, Result, Row, SessionId, TenantId, Timestamp, UserId, Version, network::AllowList,
+    base::{ApiScope, Error, KeyBounds, Purpose, Result, SessionId, TenantId, Timestamp, UserId, network::AllowList},
+    identity::{ApiKeyId, KeyTerms, OpenSession},
+    policy::{Action, Attribute, Resource},
+    request::{Issued, Reader},
+    store::{Edit, Index, Item, Key, Row, Version},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -105,7 +108,7 @@ impl Stored {
     /// A change of the key that fails if it was changed since it was read.
     pub(crate) fn edit(&self) -> Edit {
         let edit = Edit::of(place(self.key)).number("version", self.version.next().0);
-        edit.when(common::Condition::VersionIs(self.version))
+        edit.when(common::store::Condition::VersionIs(self.version))
     }
 }
 

@@ -5,8 +5,9 @@ use crate::{
     token::{AccessClaims, TokenError, Verifier},
 };
 use common::{
-    Aws, Config, SessionId, Timestamp,
-    authorizer::{Authorizer, TokenRefused, VerifiedToken},
+    aws::Aws,
+    base::{Config, SessionId, Timestamp},
+    request::authorizer::{Authorizer, TokenRefused, VerifiedToken},
 };
 
 /// Verifies tokens of the deployment's user pool and app client.

@@ -1,6 +1,6 @@
 //! The internal events of this domain.
 
-use common::Event;
+use common::store::Event;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

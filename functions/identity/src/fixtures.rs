@@ -1,7 +1,10 @@
 //! Helpers that the tests of signing in share.
 
 use crate::{authorizer::CognitoAuthorizer, endpoints};
-use common::{AnyEndpoint, Clock, Identity, Role, SystemClock, Timestamp, authorizer::Authorizer};
+use common::{
+    base::{Clock, Identity, Role, SystemClock, Timestamp},
+    request::{AnyEndpoint, authorizer::Authorizer},
+};
 use serde_json::{Value, json};
 use testing::{Answer, App, Client, PASSWORD, Tenant, find};
 

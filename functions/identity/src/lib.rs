@@ -22,4 +22,4 @@ mod sign_in;
 pub mod token;
 
 /// The events that this domain publishes.
-pub const EVENTS: &[common::Schema] = common::events![common::SessionEnded, events::PasswordResetRequested];
+pub const EVENTS: &[common::store::Schema] = common::events![common::identity::SessionEnded, events::PasswordResetRequested];

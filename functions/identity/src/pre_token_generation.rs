@@ -7,7 +7,7 @@
 //!
 //! Source: AWS, "Pre token generation Lambda trigger", version 2 of the event.
 
-use common::token_generation::{TokenGeneration, TokensRefused};
+use common::request::token_generation::{TokenGeneration, TokensRefused};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::fmt;

@@ -4,7 +4,10 @@ use crate::domain::{
     recovery::{self, RecoveryCode},
     totp::{Authenticator, TotpCode},
 };
-use common::{Error, FieldError, Result, SecondFactor, Spent, Timestamp};
+use common::{
+    base::{Error, FieldError, Result, Timestamp},
+    identity::{SecondFactor, Spent},
+};
 
 /// An authenticator's code or a recovery code.
 #[derive(Debug)]

@@ -1,8 +1,10 @@
 //! The common parts of login and challenge: the answers, and opening the session.
 
 use common::{
-    AuthFailure, Error, Issued, Leave, Membership, PendingSignIn, Public, PublicEndpoint, RefreshToken, Refusal, Result,
-    Timestamp, cognito::Tokens,
+    aws::cognito::Tokens,
+    base::{AuthFailure, Error, Refusal, Result, Timestamp},
+    identity::{Membership, PendingSignIn, RefreshToken},
+    request::{Issued, Leave, Public, PublicEndpoint},
 };
 use schemars::JsonSchema;
 use serde::Serialize;

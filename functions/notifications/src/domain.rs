@@ -11,7 +11,7 @@ pub use kind::{Channels, Kind};
 pub use local_time::{LocalTime, QuietHours, Zone};
 pub use preferences::{Digest, Frequency, Preferences};
 
-use common::{EventId, Timestamp};
+use common::base::{EventId, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 

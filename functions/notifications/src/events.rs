@@ -1,6 +1,6 @@
 //! The events that this domain consumes, each with only the members that it needs.
 
-use common::{Event, UserId};
+use common::{base::UserId, store::Event};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

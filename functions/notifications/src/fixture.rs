@@ -2,7 +2,10 @@
 
 use crate::{consumers::CONSUMERS, endpoints::ALL, schedules::SCHEDULES, sockets::SOCKETS};
 use aws_sdk_dynamodb::types::AttributeValue::{N, S};
-use common::{AnySocket, Clock, EventId, Identity, Role, TenantId, UserId, Uuid};
+use common::{
+    background::AnySocket,
+    base::{Clock, EventId, Identity, Role, TenantId, UserId, Uuid},
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 use testing::{Answer, App, Call, Deliveries, Tenant};
@@ -162,5 +165,5 @@ pub(crate) async fn everything_told(app: &App) -> String {
 
 /// A report of SES about `address`, as SNS delivers it.
 pub(crate) fn report(event: Value) -> Value {
-    json!({"Type": "Notification", "MessageId": Uuid::from_bytes(common::random::bytes()), "Timestamp": "2026-01-01T12:00:00.000Z", "Message": event.to_string()})
+    json!({"Type": "Notification", "MessageId": Uuid::from_bytes(common::base::random::bytes()), "Timestamp": "2026-01-01T12:00:00.000Z", "Message": event.to_string()})
 }

@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn server_frames_contain_only_numbers_ids_and_kinds() {
-        let id = NotificationId::of(Seq(7), common::Timestamp::from_millis(1_767_268_800_000));
+        let id = NotificationId::of(Seq(7), common::base::Timestamp::from_millis(1_767_268_800_000));
         let frame = Told::Notification { seq: Seq(7), notification_id: id, kind: Kind::ShipmentVoided };
         let expected = json!({"type": "notification", "seq": 7, "notification_id": id, "kind": "shipment_voided"});
         assert_eq!(serde_json::to_value(frame).unwrap(), expected);

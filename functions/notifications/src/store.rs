@@ -21,7 +21,12 @@ pub(crate) use digest::{Claim, Due};
 pub(crate) use preferences::{Said, StoredPreferences};
 
 use crate::domain::{Kind, Notification, NotificationId, Seq, Subject};
-use common::{CONTENDED, Changes, Condition, Edit, Error, Index, Item, Key, Reader, Result, Row, TableQuery, Timestamp, UserId};
+use common::{
+    background::CONTENDED,
+    base::{Error, Result, Timestamp, UserId},
+    request::Reader,
+    store::{Changes, Condition, Edit, Index, Item, Key, Row, TableQuery},
+};
 
 const STATE: &str = "STATE";
 const PREFERENCES: &str = "PREFERENCES";

@@ -8,7 +8,11 @@ use crate::{
         ShipmentUpdated, ShipmentVoided,
     },
 };
-use common::{Event, Membership, Role, TenantId, Timestamp, UserId};
+use common::{
+    base::{Role, TenantId, Timestamp, UserId},
+    identity::Membership,
+    store::Event,
+};
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -179,12 +183,12 @@ pub(crate) fn recipients(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use common::Message;
+    use common::store::Message;
 
     const NOW: Timestamp = Timestamp::from_millis(1_767_268_800_000);
 
     fn user(n: u128) -> UserId {
-        UserId::from_uuid(common::Uuid::from_u128(n))
+        UserId::from_uuid(common::base::Uuid::from_u128(n))
     }
     fn changed(to: &str) -> Facts {
         let event = ShipmentStatusChanged {

@@ -1,7 +1,10 @@
 //! The form in which a caller gets notifications and preferences.
 
 use crate::domain::{Channels, Digest, Kind, Notification, NotificationId, Preferences, QuietHours, Seq, Subject, Zone};
-use common::{EventId, Timestamp, Version};
+use common::{
+    base::{EventId, Timestamp},
+    store::Version,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;

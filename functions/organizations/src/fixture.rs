@@ -1,7 +1,7 @@
 //! Helpers that this domain's tests share: operators, administrators, and their tenants.
 
 use crate::{consumers::CONSUMERS, endpoints::ALL};
-use common::{Role, TenantId, UserId};
+use common::base::{Role, TenantId, UserId};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use testing::{Answer, App, Call};

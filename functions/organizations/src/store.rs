@@ -14,8 +14,10 @@
 
 use crate::domain::{Agreement, FirstAdmin, Persons};
 use common::{
-    BAA_WARNINGS, BaaTerm, Condition, Edit, Error, Item, Reader, Result, Row, Settings, Tenant, TenantId, TenantStatus,
-    Timestamp, Version, network::AllowList, profile_key,
+    base::{Error, Result, TenantId, Timestamp, network::AllowList},
+    identity::{BAA_WARNINGS, BaaTerm, Settings, Tenant, TenantStatus, profile_key},
+    request::Reader,
+    store::{Condition, Edit, Item, Row, Version},
 };
 use phi::Sealed;
 

@@ -1,7 +1,11 @@
 //! The form in which a caller gets an organization.
 
 use crate::{domain::Persons, store::Stored};
-use common::{Settings, TenantId, TenantStatus, Timestamp, Version, network::AllowList};
+use common::{
+    base::{TenantId, Timestamp, network::AllowList},
+    identity::{Settings, TenantStatus},
+    store::Version,
+};
 use phi::{Disclosed, Email, PersonName, PhiValue};
 use schemars::JsonSchema;
 use serde::Serialize;

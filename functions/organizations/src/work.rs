@@ -6,7 +6,11 @@ use crate::{
     view::OrganizationView,
 };
 use common::{
-    Edit, Error, Event, Grant, Invitation, MemberChange, Platform, PlatformEndpoint, Result, Role, TenantId, TenantStatus, UserId,
+    base::{Error, Grant, Result, Role, TenantId, UserId},
+    capabilities::{Invitation, MemberChange},
+    identity::TenantStatus,
+    request::{Platform, PlatformEndpoint},
+    store::{Edit, Event},
 };
 use phi::{Email, Sealed};
 

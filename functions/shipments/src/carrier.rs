@@ -1,7 +1,7 @@
 //! Converts UPS's answers to the types of this domain.
 
 use crate::domain::{Estimate, Location, Report, Scan, ScanPhi, ScanTime, Status};
-use common::Timestamp;
+use common::base::Timestamp;
 use jiff::tz::TimeZone;
 use phi::PhiText;
 use ups::{Activity, Eta, Progress, Reading, Tracking, When};

@@ -15,7 +15,11 @@ pub use news::{Estimate, LastScan, Location, News, NewsPhi, Report, Scan, ScanPh
 pub use recipient::{AddressInput, GivenRecipient, Recipient, RecipientInput};
 
 use crate::tracking_number::TrackingNumber;
-use common::{Error, Patch, Result, Timestamp, UserId, Version};
+use common::{
+    base::{Error, Result, Timestamp, UserId},
+    request::Patch,
+    store::Version,
+};
 use phi::{LongText, ShortText};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -229,7 +233,7 @@ impl Shipment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use common::{Uuid, input::FromJson};
+    use common::{base::Uuid, request::input::FromJson};
     use phi::PhiText;
     use serde_json::json;
 

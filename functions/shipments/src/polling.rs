@@ -9,7 +9,12 @@ use crate::{
     },
     store::{self, Poll, Stored, Watch},
 };
-use common::{Asked, Background, Delivery, Error, Part, Resource, Result, Timestamp};
+use common::{
+    background::{Background, Delivery, Part},
+    base::{Error, Result, Timestamp},
+    capabilities::Asked,
+    policy::Resource,
+};
 use jiff::tz::TimeZone;
 use phi::{PhiText, Sealed, SearchToken};
 use std::time::Duration;
@@ -186,7 +191,7 @@ fn put_off<B: Background>(cx: &mut Delivery<'_, B>, due: &Due, parcel: &Parcel, 
 }
 
 fn next(parcel: &Parcel, heard: Heard, now: Timestamp) -> Option<Timestamp> {
-    cadence::next_poll(parcel, heard, now, Jitter::of(common::random::bytes()))
+    cadence::next_poll(parcel, heard, now, Jitter::of(common::base::random::bytes()))
 }
 
 fn parcel_of(Shipment { facts, phi, news }: &Shipment) -> Parcel {

@@ -19,8 +19,10 @@ pub(crate) use poll::{ALERTS, Alert, POLLS, Poll, Watch, due_now, never_due, pus
 
 use crate::domain::{Estimate, Facts, LastScan, News, NewsPhi, Shipment, ShipmentId, ShipmentPhi, Status};
 use common::{
-    Action, Attribute, Changes, Condition, Edit, Error, Index, Item, Key, Reader, Resource, Result, Row, TableQuery, TenantId,
-    Timestamp, UserId, Version,
+    base::{Error, Result, TenantId, Timestamp, UserId},
+    policy::{Action, Attribute, Resource},
+    request::Reader,
+    store::{Changes, Condition, Edit, Index, Item, Key, Row, TableQuery, Version},
 };
 use phi::{Sealed, SearchToken};
 

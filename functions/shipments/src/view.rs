@@ -7,7 +7,10 @@ use crate::{
     tracking_number::TrackingNumber,
     work::Work,
 };
-use common::{Result, Timestamp, UserId, Version};
+use common::{
+    base::{Result, Timestamp, UserId},
+    store::Version,
+};
 use jiff::civil::{Date, Time};
 use phi::{Disclosed, LongText, PhiValue, ShortText};
 use schemars::JsonSchema;

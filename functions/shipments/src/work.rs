@@ -7,7 +7,10 @@ use crate::{
     view::{ShipmentPage, ShipmentView},
 };
 use common::{
-    Batch, BatchEndpoint, Changes, Endpoint, Error, Limit, Permit, Resource, Result, TableQuery, TenantId, Timestamp, UserId,
+    base::{Error, Result, TenantId, Timestamp, UserId},
+    policy::Resource,
+    request::{Batch, BatchEndpoint, Endpoint, Limit, Permit},
+    store::{Changes, TableQuery},
 };
 use phi::{PhiText, Sealed, SearchToken, ShortText};
 use std::{future::Future, time::Duration};
@@ -94,7 +97,7 @@ pub(crate) async fn register(cx: &mut impl Work, new: Registration) -> Result<Sh
     assign(cx.unit(), shipment.facts.assigned_to);
     // The shipments of a batch are due at slightly different times, so that they are not polled in the same moment.
     let first_poll =
-        cx.time().plus(Duration::from_millis(u64::from(u16::from_le_bytes(common::random::bytes())) % FIRST_POLL_MS));
+        cx.time().plus(Duration::from_millis(u64::from(u16::from_le_bytes(common::base::random::bytes())) % FIRST_POLL_MS));
     store::create(cx.unit(), &shipment.facts, at_rest, first_poll);
     cx.unit().emit(ShipmentCreated::from(&shipment.facts).into());
     Ok(shipment)

@@ -2,7 +2,7 @@
 
 use crate::{consumers::CONSUMERS, endpoints::ALL};
 use aws_sdk_dynamodb::types::AttributeValue::{N, S};
-use common::{Identity, Role, UserId};
+use common::base::{Identity, Role, UserId};
 use serde_json::{Value, json};
 use testing::{Answer, App, Call, Deliveries, Tenant};
 

@@ -1,7 +1,7 @@
 //! The mails to users. They contain no health information, no name except the tenant's, and a password that is valid for one
 //! sign-in.
 
-use common::{TemporaryPassword, escaped};
+use common::capabilities::{TemporaryPassword, escaped};
 
 /// A kind of mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

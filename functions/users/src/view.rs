@@ -1,8 +1,10 @@
 //! The form in which a caller gets a user.
 
 use common::{
-    Grant, MemberPii, Membership, OpenSession, Role, SessionId, SessionKind, SuppressedBecause, Suppression, Timestamp, UserId,
-    Version,
+    base::{Grant, Role, SessionId, SessionKind, Timestamp, UserId},
+    capabilities::{SuppressedBecause, Suppression},
+    identity::{MemberPii, Membership, OpenSession},
+    store::Version,
 };
 use phi::{Disclosed, Email, PersonName, PhiValue};
 use schemars::JsonSchema;

@@ -2,8 +2,12 @@
 
 use crate::view::UserView;
 use common::{
-    Action, Attribute, Endpoint, Error, Event, FoundMember, MemberChange, MemberPii, Membership, Permit, Reader, Resource,
-    Result, Role, TenantId, UserId, Version, Viewed,
+    base::{Error, Result, Role, TenantId, UserId},
+    capabilities::MemberChange,
+    identity::{MemberPii, Membership},
+    policy::{Action, Attribute, Resource, Viewed},
+    request::{Endpoint, FoundMember, Permit, Reader},
+    store::{Event, Version},
 };
 use phi::Email;
 

@@ -2,7 +2,7 @@
 
 use crate::{Outcome, password};
 use clap::Args;
-use common::{Deps, Error, operator::Operator};
+use common::{base::Error, request::Deps, run::operator::Operator};
 use phi::Email;
 use serde_json::json;
 use std::io;
@@ -81,7 +81,7 @@ fn as_text(user: &str, temporary: Option<&String>) -> String {
 mod tests {
     use super::*;
     use clap::Parser;
-    use common::{Role, TenantId};
+    use common::base::{Role, TenantId};
     use serde_json::Value;
     use testing::{App, Fault, PASSWORD, Tenant};
 

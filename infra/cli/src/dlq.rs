@@ -2,7 +2,12 @@
 
 use crate::Outcome;
 use clap::{Args, Subcommand};
-use common::{Dead, Deps, Error, Queue, Result, operator::Operator};
+use common::{
+    background::Queue,
+    base::{Error, Result},
+    request::Deps,
+    run::{Dead, operator::Operator},
+};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -178,10 +183,10 @@ mod tests {
     /// A message of Acme's that cannot be understood has had its last try, and lies in the dead-letter queue.
     async fn given_up() -> App {
         let app = App::start().await;
-        let now = common::Clock::now(app.clock());
+        let now = common::base::Clock::now(app.clock());
         let body = json!({
-            "id": common::EventId::new(now), "tenant_id": app.tenant_id(Tenant::Acme), "actor": "synthetic", "on_behalf_of": null,
-            "cause": common::EventId::new(now), "correlation_id": "test", "schema": "shipment.created", "version": 1,
+            "id": common::base::EventId::new(now), "tenant_id": app.tenant_id(Tenant::Acme), "actor": "synthetic", "on_behalf_of": null,
+            "cause": common::base::EventId::new(now), "correlation_id": "test", "schema": "shipment.created", "version": 1,
             "occurred_at": now, "payload": {},
         });
         let event = json!({"Records": [{
@@ -218,7 +223,7 @@ mod tests {
         let app = given_up().await;
         let listed = run(&app, "list deliver-notification").await;
         assert!(listed.exit == 0 && listed.text.contains("m1") && listed.text.contains("does_not_fit"), "{listed:?}");
-        assert_eq!(acts(&app, &common::TenantId::PLATFORM.to_string()).await, ["api.view_dead_letters"]);
+        assert_eq!(acts(&app, &common::base::TenantId::PLATFORM.to_string()).await, ["api.view_dead_letters"]);
         assert_eq!(run(&app, "list no-such-queue").await.exit, 1);
     }
 
@@ -242,7 +247,7 @@ mod tests {
 
     /// The reason that a consumer left of a message.
     async fn left(app: &App, queue: &str, message_id: &str, tenant: Tenant) {
-        let pk = format!("{}#DEAD_LETTERS#{queue}", common::TenantId::PLATFORM);
+        let pk = format!("{}#DEAD_LETTERS#{queue}", common::base::TenantId::PLATFORM);
         let tenant = app.tenant_id(tenant).to_string();
         let texts =
             [("tenant_id", tenant.as_str()), ("reason", "dependency_unavailable: s3"), ("failed_at", "2026-01-01T12:00:00.000Z")];
@@ -444,7 +449,7 @@ mod tests {
 mod over_queues {
     use super::*;
     use aws_sdk_dynamodb::types::AttributeValue;
-    use common::TenantId;
+    use common::base::TenantId;
     use testing::{App, Tenant};
 
     const QUEUE: &str = "deliver-notification";

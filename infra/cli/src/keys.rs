@@ -2,7 +2,7 @@
 
 use crate::Outcome;
 use clap::{Args, Subcommand};
-use common::{Deps, Error, operator::Operator};
+use common::{base::Error, request::Deps, run::operator::Operator};
 
 #[derive(Debug, Args)]
 pub(crate) struct Keys {

@@ -13,7 +13,7 @@ mod password;
 use audit::Audit;
 use bootstrap::Bootstrap;
 use clap::{Parser, Subcommand};
-use common::Deps;
+use common::request::Deps;
 use dlq::Dlq;
 use keys::Keys;
 use std::{

@@ -20,7 +20,7 @@ pub(crate) fn temporary() -> String {
 fn random() -> String {
     // Bytes beyond the last whole multiple would favour the alphabet's beginning.
     let fair = |byte: &u8| usize::from(*byte) < 256 / ALPHABET.len() * ALPHABET.len();
-    let mut characters = std::iter::repeat_with(common::random::bytes::<32>)
+    let mut characters = std::iter::repeat_with(common::base::random::bytes::<32>)
         .flatten()
         .filter(fair)
         .map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]));

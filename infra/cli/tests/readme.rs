@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper's failure is the test's")]
 
-use common::{Clock, Role, SystemClock};
+use common::base::{Clock, Role, SystemClock};
 use http::Method;
 use local::{
     Options, Stack, User,

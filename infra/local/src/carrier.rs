@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
-use common::random;
+use common::base::random;
 use emulators::{
     Ups, UpsOptions,
     ups::{Credential, Speed, Webhook},

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use common::{Clock, SystemClock};
+use common::base::{Clock, SystemClock};
 use serde_json::{Value, json};
 use std::future;
 

@@ -15,7 +15,7 @@ pub enum Error {
     #[error("{0}")]
     Config(String),
     #[error("seeding {what}: {source}")]
-    Seed { what: String, source: common::Error },
+    Seed { what: String, source: common::base::Error },
     /// The kept data was seeded under another password.
     #[error("the users in `{}` were made with another password than CLOISTER_DEMO_PASSWORD: unset it, or use another --data-dir", .0.display())]
     OtherPassword(PathBuf),

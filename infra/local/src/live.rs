@@ -1,7 +1,7 @@
 //! What the stack has just done: one [`Served`] a request and one [`Ran`] a run of another function, put together from what the
 //! stack and the function know of it.
 
-use common::telemetry::{LogSink, WideEvent};
+use common::base::telemetry::{LogSink, WideEvent};
 use serde_json::Value;
 use std::{
     cell::RefCell,

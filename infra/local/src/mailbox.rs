@@ -8,7 +8,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use common::{Timestamp, escaped};
+use common::{base::Timestamp, capabilities::escaped};
 use serde_json::{Value, json};
 use std::fmt::Write;
 

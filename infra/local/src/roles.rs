@@ -7,7 +7,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Roles(pub(crate) Arc<Gate>);
 
-impl common::Roles for Roles {
+impl common::aws::Roles for Roles {
     fn access_key(&self, function: Option<&'static str>) -> String {
         function.map_or_else(|| ADMINISTRATOR.to_owned(), function_key)
     }

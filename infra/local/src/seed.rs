@@ -2,9 +2,9 @@
 
 use crate::{Error, handover::write_private};
 use common::{
-    Deps, Role, TenantId, Timestamp,
-    operator::{NewUser, Operator},
-    random,
+    base::{Role, TenantId, Timestamp, random},
+    request::Deps,
+    run::operator::{NewUser, Operator},
 };
 use identity::domain::totp::{Authenticator, TotpSecret};
 use phi::{Email, PhiText};
@@ -71,7 +71,7 @@ pub(crate) async fn seed(deps: &Deps, dir: &Path, wanted: Option<&str>, progress
         Seeded { pool: pool.clone(), password: wanted.map_or_else(generated_password, str::to_owned), ..Seeded::default() };
     let operator = Operator::new(deps, "local-stack");
     match operator.create_platform().await {
-        Ok(()) | Err(common::Error::Conflict { .. }) => {}
+        Ok(()) | Err(common::base::Error::Conflict { .. }) => {}
         Err(source) => return Err(Error::Seed { what: PLATFORM.to_owned(), source }),
     }
     seeded.tenants.insert(PLATFORM.to_owned(), TenantId::PLATFORM.to_string());

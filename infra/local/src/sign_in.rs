@@ -5,7 +5,7 @@ use crate::{
     client::{Answer, Client, NoAnswer},
 };
 use axum::http::Method;
-use common::{Clock, SystemClock};
+use common::base::{Clock, SystemClock};
 use serde_json::json;
 use std::time::Duration;
 

@@ -15,7 +15,11 @@ use crate::{
 };
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use axum::Router;
-use common::{Aws, Config, Deps, SystemClock, authorizer::Authorizer};
+use common::{
+    aws::Aws,
+    base::{Config, SystemClock},
+    request::{Deps, authorizer::Authorizer},
+};
 use emulators::{
     DirLock, Dynamo, Endpoints, Kms, MiniStack, MiniStackOptions, Overrides, Provisioned, Storage, Template, Which,
     iam::{Gate, Guarded},
@@ -353,7 +357,7 @@ fn wire(
     gate: &Arc<Gate>,
 ) -> Result<(Arc<Deps>, Arc<CognitoAuthorizer>), Error> {
     let config = Config::from_env(env.clone()).map_err(|e| Error::Config(e.to_string()))?;
-    let connector = SharedHttpConnector::new(Guarded::new(common::https(), gate.clone()));
+    let connector = SharedHttpConnector::new(Guarded::new(common::aws::https(), gate.clone()));
     let aws = Aws::with_connector(env.clone(), connector).of_all_functions(Arc::new(Roles(gate.clone())));
     let authorizer = CognitoAuthorizer::new(&config, &aws);
     let deps = Deps::new(config, &aws, Arc::new(SystemClock), lines.clone()).map_err(Error::Config)?;

@@ -48,7 +48,7 @@ async fn start(data: Data) -> Running {
 impl Running {
     async fn ask(&self, method: Method, path: &str, token: &str, body: Option<Value>) -> Answer {
         let authorization = format!("Bearer {token}");
-        let key = format!("key-{}", common::Uuid::from_bytes(common::random::bytes()));
+        let key = format!("key-{}", common::base::Uuid::from_bytes(common::base::random::bytes()));
         let mut headers =
             vec![("authorization", authorization.as_str()), ("x-purpose-of-use", "TREAT"), ("idempotency-key", key.as_str())];
         if body.is_some() {

@@ -8,7 +8,12 @@ mod other;
 pub use edge::{CORS_ALLOWED_HEADERS, CORS_MAX_AGE_SECONDS, GATEWAY_HEADERS, GATEWAY_RESPONSES, GatewayResponse, REQUEST_ID};
 pub use other::{OTHERS, OtherFunction, Trigger};
 
-use common::{AnyConsumer, AnyEndpoint, AnySchedule, AnySocket, Dead, Kind, Queue, Schema};
+use common::{
+    background::{AnyConsumer, AnySchedule, AnySocket, Queue},
+    request::{AnyEndpoint, Kind},
+    run::Dead,
+    store::Schema,
+};
 
 /// A domain and its endpoints.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! Functions that are no endpoint: what they are called, what runs them, and what they may do.
 
-use common::Need;
+use common::base::Need;
 
 /// A function that the API's callers do not call.
 #[derive(Clone, Copy, Debug)]

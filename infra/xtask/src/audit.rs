@@ -1,7 +1,7 @@
 //! `cargo xtask audit`: the audit record of a running stack, in lines for people.
 
 use crate::{Outcome, dev, paint::Paint};
-use common::{Clock, EventId, SystemClock, Timestamp};
+use common::base::{Clock, EventId, SystemClock, Timestamp};
 use local::{AuditLog, Handover, PLATFORM, Seen, TENANTS};
 use serde_json::Value;
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, time::Duration};

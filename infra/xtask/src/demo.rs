@@ -166,7 +166,7 @@ fn text(json: &Value, name: &str) -> String {
 
 /// A number with a right check digit that no earlier run has used.
 fn fresh_number() -> String {
-    let digits: String = common::random::bytes::<7>().iter().map(|b| char::from(b'0' + b % 10)).collect();
+    let digits: String = common::base::random::bytes::<7>().iter().map(|b| char::from(b'0' + b % 10)).collect();
     let body = format!("1ZDEMO0101{digits}");
     match TrackingNumber::classify(&format!("{body}0")) {
         Classified::BadCheckDigit { expected, .. } => format!("{body}{expected}"),

@@ -5,7 +5,7 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use common::{Clock, EventId, Identity, SessionId, SystemClock, TenantId, Timestamp, UserId, Uuid};
+use common::base::{Clock, EventId, Identity, SessionId, SystemClock, TenantId, Timestamp, UserId, Uuid};
 use http::Method;
 use local::{Handover, User, client::Client};
 use serde::{Deserialize, Serialize};
@@ -261,13 +261,14 @@ fn text(answer: &Value, name: &str) -> Result<String, String> {
 }
 
 fn fresh_id() -> String {
-    Uuid::from_bytes(common::random::bytes()).to_string()
+    Uuid::from_bytes(common::base::random::bytes()).to_string()
 }
 
 /// A number that nobody has registered: 64 random bits in the form of UPS's, with a right check digit.
 fn fresh_tracking_number() -> Option<String> {
     const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKLMNPQRSTUVWX";
-    let body: String = common::random::bytes::<15>().iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
+    let body: String =
+        common::base::random::bytes::<15>().iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
     match TrackingNumber::classify(&format!("1Z{body}0")) {
         Classified::Valid(_) => Some(format!("1Z{body}0")),
         Classified::BadCheckDigit { expected, .. } => Some(format!("1Z{body}{expected}")),

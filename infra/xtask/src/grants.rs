@@ -9,7 +9,10 @@ use crate::{
     },
     workspace,
 };
-use common::{AnyEndpoint, Kind, Role};
+use common::{
+    base::Role,
+    request::{AnyEndpoint, Kind},
+};
 use emulators::{
     Provisioned, Template,
     iam::{Gate, Grant, directory},
@@ -221,7 +224,8 @@ mod tests {
         let text = fs::read_to_string(workspace::root().join(LIST)).unwrap();
         let (grants, list) = (granted().unwrap(), List::read(&text).unwrap());
         let called: BTreeSet<_> = calls::all().map(|(role, with, (resource, action))| (role, with, resource, action)).collect();
-        let unknown: Vec<_> = grants.iter().filter(|grant| !called.contains(&as_call(grant)) && !list.has(grant)).map(line).collect();
+        let unknown: Vec<_> =
+            grants.iter().filter(|grant| !called.contains(&as_call(grant)) && !list.has(grant)).map(line).collect();
         assert!(unknown.is_empty(), "neither in {CALLS} nor in {LIST}:\n{}", unknown.join("\n"));
         let granted: BTreeSet<_> = grants.iter().map(as_call).collect();
         let stale: Vec<_> = called.difference(&granted).collect();

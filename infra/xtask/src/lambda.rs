@@ -2,7 +2,7 @@
 //! nothing, and each answer judged.
 
 use crate::{Outcome, build::cargo, event, workspace};
-use common::SocketRoute;
+use common::request::SocketRoute;
 use local::{Options, Stack};
 use serde_json::Value;
 use std::{

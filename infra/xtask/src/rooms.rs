@@ -1,14 +1,14 @@
-//! `cargo xtask rooms`: how the modules of `shared/common` depend on each other, by floor.
+//! `cargo xtask rooms`: how the modules of `shared/common` depend on each other, by layer.
 
 mod graph;
 #[cfg(test)]
 mod tests;
 
 use crate::{Outcome, workspace};
-use graph::{FLOORS, Graph, floor};
+use graph::{LAYERS, Graph, layer};
 use std::process::ExitCode;
 
-/// Measure how the modules of `common` depend on each other, and check its floors
+/// Measure how the modules of `common` depend on each other, and check its layers
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Another crate's `src`, such as an older version of `common`
@@ -21,11 +21,11 @@ pub(crate) fn run(args: Args) -> Outcome {
     let graph = Graph::read(&src)?;
     let modules = graph.modules();
     println!("{} modules, {} uses between them", modules.len(), graph.uses().count());
-    for (at, room) in FLOORS.iter().enumerate() {
-        let here = modules.iter().filter(|name| floor(name) == Some(at));
+    for (at, room) in LAYERS.iter().enumerate() {
+        let here = modules.iter().filter(|name| layer(name) == Some(at));
         println!("{room:>14}: {} modules", here.count());
     }
-    println!("{} uses go up a floor", graph.arrows_up().len());
+    println!("{} uses go up a layer", graph.arrows_up().len());
     match graph.circles().first() {
         Some(circle) => println!("the largest circle has {} modules: {}", circle.len(), circle.join(", ")),
         None => println!("no circles"),

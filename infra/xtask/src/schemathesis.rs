@@ -7,7 +7,7 @@ mod report;
 
 use crate::{Outcome, workspace};
 use axum::http::Method;
-use common::{RateLimit, Role};
+use common::{base::Role, store::RateLimit};
 use emulators::Venv;
 use local::{
     Observer, Options, Ran, Served, Stack, TENANTS,

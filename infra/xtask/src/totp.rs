@@ -1,7 +1,7 @@
 //! What a seeded user's authenticator shows: they have no telephone.
 
 use crate::{Outcome, workspace};
-use common::{Clock, SystemClock};
+use common::base::{Clock, SystemClock};
 use local::Handover;
 use std::{path::PathBuf, process::ExitCode};
 

@@ -6,7 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark stops at what it cannot do")]
 
 use common::{
-    Role,
+    base::Role,
     policy::{Action, POLICIES, Policies, RESOURCES},
 };
 use std::time::{Duration, Instant};

@@ -1,7 +1,20 @@
-//! Everything a function needs and nothing a function may skip: the pipeline that every request goes through, with its
-//! types; the tenant's keys; the unit of work; audit, idempotency, limits.
+//! Everything that a function needs, and the pipelines that no function can bypass. Each folder is a layer. A module uses its own
+//! layer and those above it in this table:
 //!
-//! Start at [`pipeline`](self) — `src/pipeline.rs` — and at [`Endpoint`].
+//! | Layer | Contains |
+//! |---|---|
+//! | [`base`] | ids, time, errors, settings, callers, needs |
+//! | [`aws`] | clients of AWS and of the carrier, and the guards of their calls |
+//! | [`store`] | items, changes, transactions, tenants' keys, the outbox, limits and breakers that a table counts |
+//! | [`identity`] | tenants, memberships, sessions and what they sign in by: their items and rules |
+//! | [`policy`] | decisions by Cedar's policies |
+//! | [`audit`] | audit events, and what a piece of work gathers for them |
+//! | [`request`] | from the gateway's event to one commit and the answer: start at `request/pipeline.rs` and at [`request::Endpoint`] |
+//! | [`background`] | consumers, schedules, sockets |
+//! | [`capabilities`] | what a permit or a delivery can do, a file for each subject |
+//! | [`run`] | Lambda's entry points, init, operators' tools |
+//!
+//! A test reads the import graph and fails when a module uses a later layer. `cargo xtask rooms` prints the graph's figures.
 
 #[cfg(test)]
 mod arbitrary;
@@ -18,38 +31,3 @@ pub mod run;
 pub mod store;
 
 pub use run::lambda;
-
-// Until every caller names the room.
-pub use aws::{Aws, CircuitState, ObjectVersion, Roles, ServiceState, cognito, https};
-pub use background::{
-    AnyConsumer, AnySchedule, AnySocket, Background, CONTENDED, Caller, Consumer, DeadLetter, Delivery, DueItem, Feed, Incoming,
-    Part, Pushed, Queue, Schedule, Socket, Tick, WakeUp,
-};
-pub use base::{
-    ApiScope, AuthFailure, Budget, CacheStats, Cause, Clock, Config, ConfigError, Error, EventId, FieldError, Grant, Identity,
-    Kept, KeyBounds, Listed, Need, Principal, Problem, Purpose, Refusal, Result, Role, SessionId, SessionKind, Stored,
-    SystemClock, TenantId, TenantKeyMode, Timestamp, UserId, Uuid, VisibleText, id, network, random, telemetry,
-};
-pub use capabilities::{
-    Addressee, AskCarrier, Asked, AuditLog, AuditSealer, AuditSigner, Backlog, Begun, CarrierToken, Direction, Directory,
-    Finding, FindingPlace, HINTED_AT, Invitation, LogHead, Mail, MailKind, Mailed, MemberChange, NewerNotes, OpenFinding, Outbox,
-    Place, Post, Presented, PushBody, Put, SegmentEntry, StoredCheckpoint, SuppressedBecause, Suppression, TemporaryPassword,
-    TokenRequest, Turn, Unsealed, UserInvited, Vitals, Watched, escaped,
-};
-pub use identity::{
-    ApiKeyId, ApiKeyText, BAA_WARNINGS, BaaTerm, EndReason, KeyTerms, Malformed, MemberPii, Membership, OpenSession,
-    PendingSignIn, PoolSecret, RefreshToken, SecondFactor, SessionEnded, Settings, Spent, Tenant, TenantStatus, Ticket,
-    name_claim, profile_key,
-};
-pub use policy::{Action, Answer, AskedOfPolicy, Attribute, Organization, Permission, PlatformResource, Reach, Resource, Viewed};
-pub use request::{
-    AnyEndpoint, BODY_LIMIT, Batch, BatchEndpoint, BatchItem, BatchOutput, Data, Deps, Door, EXPOSED_HEADERS, Endpoint, Entries,
-    FUNCTION_TIMEOUT_SECS, FoundMember, IdempotencyKey, IfMatch, Input, Issued, Json, Kind, Leave, Limit, List, Method,
-    Operation, PageSize, Patch, Path, PathId, PerNetwork, Permit, Platform, PlatformEndpoint, Public, PublicEndpoint, Query,
-    Reader, Route, Sample, Scope, SocketRoute, Subject, authorizer, input, token_generation,
-};
-pub use run::{Dead, operator, scale};
-pub use store::{
-    AnyEvent, CACHED_FOR, CEILING, Changes, Condition, DomainEvent, Edit, Envelope, Event, GateState, Index, Item, Key,
-    MOST_ITEM_BYTES, Message, RateLimit, Row, Schema, TableQuery, Undecodable, Version, item_size,
-};

@@ -13,9 +13,13 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_types::body::SdkBody;
 use common::{
-    Aws, Clock, Config, Deps, Grant, Identity, KeyBounds, Role, SessionId, SessionKind, TenantId, Timestamp, UserId, Uuid,
-    authorizer::{self, Authorizer},
-    operator::{NewUser, Operator},
+    aws::Aws,
+    base::{Clock, Config, Grant, Identity, KeyBounds, Role, SessionId, SessionKind, TenantId, Timestamp, UserId, Uuid},
+    request::{
+        Deps,
+        authorizer::{self, Authorizer},
+    },
+    run::operator::{NewUser, Operator},
 };
 use emulators::{
     Dynamo, Endpoints, Kms, MiniStack, MiniStackOptions, Overrides, Provisioned, Storage, Template, Which,
@@ -81,7 +85,7 @@ struct Roles {
     setting_up: AtomicBool,
 }
 
-impl common::Roles for Roles {
+impl common::aws::Roles for Roles {
     fn access_key(&self, function: Option<&'static str>) -> String {
         match function {
             _ if self.setting_up.load(Ordering::SeqCst) => ADMINISTRATOR.to_owned(),
@@ -169,7 +173,7 @@ impl App {
         let mut overrides: Overrides = given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         if external() || cognito.is_some() {
             // Resources of its own in services that others use too. A prefix has 20 characters at most.
-            overrides.insert("Prefix".to_owned(), format!("t-{:016x}", u64::from_le_bytes(common::random::bytes())));
+            overrides.insert("Prefix".to_owned(), format!("t-{:016x}", u64::from_le_bytes(common::base::random::bytes())));
         }
         let (emulators, dynamodb, kms) = if external() {
             (None, external_endpoint("DYNAMODB"), external_endpoint("KMS"))
@@ -221,10 +225,13 @@ impl App {
             wire.with_own_bucket();
         } else {
             // Real tokens carry the real time.
-            clock.set(common::SystemClock.now());
+            clock.set(common::base::SystemClock.now());
         }
-        let tag =
-            if cognito.is_some() { format!("+{}", Uuid::from_bytes(common::random::bytes()).simple()) } else { String::new() };
+        let tag = if cognito.is_some() {
+            format!("+{}", Uuid::from_bytes(common::base::random::bytes()).simple())
+        } else {
+            String::new()
+        };
         let mut app = Self {
             raw: tables::raw_client(&endpoints.dynamodb),
             tenants: BTreeMap::new(),
@@ -405,7 +412,7 @@ impl App {
             .header("authorization", format!("AWS4-HMAC-SHA256 {credential}, SignedHeaders=host, Signature=00"))
             .body(SdkBody::from(input.to_string()))
             .expect("a request");
-        let answer = common::https().call(request.try_into().expect("a request")).await.expect("the service answers");
+        let answer = common::aws::https().call(request.try_into().expect("a request")).await.expect("the service answers");
         let ok = answer.status().is_success();
         let body = answer.into_body().collect().await.expect("a body").to_bytes();
         let text = String::from_utf8_lossy(&body);
@@ -498,7 +505,7 @@ impl App {
     /// a program's, with every scope and purpose.
     pub async fn open_session_with(&self, tenant: TenantId, user: UserId, grants: &[Grant]) -> Identity {
         let now = self.clock.now();
-        let session = SessionId::from_uuid(Uuid::from_bytes(common::random::bytes()));
+        let session = SessionId::from_uuid(Uuid::from_bytes(common::base::random::bytes()));
         let text = |v: String| AttributeValue::S(v);
         let number = |v: i64| AttributeValue::N(v.to_string());
         let machine = grants.first().is_some_and(|grant| grant.role == Role::ApiUser);

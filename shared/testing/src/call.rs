@@ -1,7 +1,10 @@
 //! Calls, as they reach a function through API Gateway.
 
 use crate::app::{App, Tenant};
-use common::{AnyEndpoint, Data, IdempotencyKey, Identity, Role, Uuid};
+use common::{
+    base::{Identity, Role, Uuid},
+    request::{AnyEndpoint, Data, IdempotencyKey},
+};
 use emulators::apigateway::GatewayRequest;
 use serde_json::{Map, Value};
 use std::{
@@ -51,7 +54,7 @@ impl<'a> Client<'a> {
             method: endpoint.route.method.as_str().to_owned(),
             resource: endpoint.route.path.to_owned(),
             source_ip: "192.0.2.7".to_owned(),
-            request_id: Uuid::from_bytes(common::random::bytes()).to_string(),
+            request_id: Uuid::from_bytes(common::base::random::bytes()).to_string(),
             headers: vec![("User-Agent".to_owned(), "testing/1".to_owned())],
             ..GatewayRequest::default()
         };
@@ -60,7 +63,7 @@ impl<'a> Client<'a> {
             add("X-Purpose-Of-Use", "TREAT".to_owned());
         }
         if endpoint.idempotency == IdempotencyKey::Required {
-            add("Idempotency-Key", Uuid::from_bytes(common::random::bytes()).to_string());
+            add("Idempotency-Key", Uuid::from_bytes(common::base::random::bytes()).to_string());
         }
         Call { app: self.app, who: self.who.clone(), endpoint: *endpoint, request }
     }

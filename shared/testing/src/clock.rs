@@ -1,6 +1,6 @@
 //! A clock that is moved by hand.
 
-use common::{Clock, Timestamp};
+use common::base::{Clock, Timestamp};
 use std::{
     sync::atomic::{AtomicI64, Ordering},
     time::Duration,

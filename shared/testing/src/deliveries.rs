@@ -4,7 +4,11 @@
 use crate::{App, Dice, kill_after};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use aws_sdk_dynamodb::types::AttributeValue;
-use common::{AnyConsumer, Deps, Feed, TenantId};
+use common::{
+    background::{AnyConsumer, Feed},
+    base::TenantId,
+    request::Deps,
+};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap, VecDeque};

@@ -1,6 +1,6 @@
 //! The log lines of a test.
 
-use common::telemetry::{LogSink, WideEvent};
+use common::base::telemetry::{LogSink, WideEvent};
 use serde_json::Value;
 use std::sync::Mutex;
 

@@ -2,8 +2,9 @@
 
 use crate::App;
 use common::{
-    AnySocket, Identity,
-    authorizer::{self, Authorizer},
+    background::AnySocket,
+    base::Identity,
+    request::authorizer::{self, Authorizer},
 };
 use serde_json::{Map, Value, json};
 

@@ -3,7 +3,7 @@
 
 use crate::App;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use common::TenantId;
+use common::base::TenantId;
 use std::collections::BTreeMap;
 
 /// A session that was handed out.

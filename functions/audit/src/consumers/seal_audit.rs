@@ -17,8 +17,9 @@
 
 use crate::{TamperDetected, walk::segment_finding};
 use common::{
-    AuditSealer, Background, Backlog, Cause, Consumer, Delivery, Error, EventId, Feed, Incoming, LogHead, Need, Put, Queue,
-    Result, SegmentEntry, Unsealed, WakeUp,
+    background::{Background, Consumer, Delivery, Feed, Incoming, Queue, WakeUp},
+    base::{Cause, Error, EventId, Need, Result},
+    capabilities::{AuditSealer, Backlog, LogHead, Put, SegmentEntry, Unsealed},
 };
 use ledger::{Event, Hash, Segment};
 use std::collections::HashMap;
@@ -204,7 +205,7 @@ impl Run<'_> {
         Ok(Error::internal("tampered segment"))
     }
 
-    fn now(&self) -> common::Timestamp {
+    fn now(&self) -> common::base::Timestamp {
         self.log.now()
     }
 }

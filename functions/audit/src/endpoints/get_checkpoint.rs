@@ -1,7 +1,11 @@
 //! Shows the last signed checkpoint of the caller's tenant's log, and the events that it does not cover yet.
 
 use super::SealedLog;
-use common::{Action, Data, Endpoint, Need, Operation, Permit, Result, Route, Sample, Scope, Timestamp};
+use common::{
+    base::{Need, Result, Timestamp},
+    policy::Action,
+    request::{Data, Endpoint, Operation, Permit, Route, Sample, Scope},
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -1,7 +1,12 @@
 //! Returns one segment of the caller's tenant's log, line by line as it is stored, for an auditor to hash.
 
 use super::{FirstSequence, SealedLog};
-use common::{Action, Data, Endpoint, Error, Need, Operation, Path, Permit, RateLimit, Result, Route, Sample, Scope};
+use common::{
+    base::{Error, Need, Result},
+    policy::Action,
+    request::{Data, Endpoint, Operation, Path, Permit, Route, Sample, Scope},
+    store::RateLimit,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -3,8 +3,10 @@
 use super::SealedLog;
 use crate::walk;
 use common::{
-    Action, AuditLog, Data, Direction, Endpoint, Error, Limit, Need, Operation, Permit, Query, Result, Route, Sample, Scope,
-    input::Digits,
+    base::{Error, Need, Result},
+    capabilities::{AuditLog, Direction},
+    policy::Action,
+    request::{Data, Endpoint, Limit, Operation, Permit, Query, Route, Sample, Scope, input::Digits},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;

@@ -1,7 +1,12 @@
 //! Lists the segments of the caller's tenant's log, oldest first. An auditor's bundle consists of them.
 
 use super::{SealedLog, SegmentView};
-use common::{Action, Data, Direction, Endpoint, Limit, Need, Operation, Permit, Query, Result, Route, Sample, Scope};
+use common::{
+    base::{Need, Result},
+    capabilities::Direction,
+    policy::Action,
+    request::{Data, Endpoint, Limit, Operation, Permit, Query, Route, Sample, Scope},
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -7,7 +7,12 @@ common::endpoints! {
     tenant list_audit_events::ListAuditEvents,
 }
 
-use common::{PathId, Resource, SegmentEntry, TenantId, Timestamp, input::plain_number};
+use common::{
+    base::{TenantId, Timestamp},
+    capabilities::SegmentEntry,
+    policy::Resource,
+    request::{PathId, input::plain_number},
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use std::{borrow::Cow, str::FromStr};

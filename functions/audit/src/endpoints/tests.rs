@@ -1,5 +1,5 @@
 use crate::fixture::*;
-use common::Role;
+use common::base::Role;
 use ledger::Hash;
 use serde_json::{Value, json};
 use std::time::Duration;

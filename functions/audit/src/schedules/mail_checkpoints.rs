@@ -14,8 +14,11 @@ use crate::{
     walk::{self, mailed_finding},
 };
 use common::{
-    Background, CONTENDED, Condition, Delivery, Edit, Error, FindingPlace, Key, Mail, MailKind, MemberPii, Membership, Need,
-    Result, Role, Row, Schedule, StoredCheckpoint, Tenant, TenantId, Tick, Timestamp, Turn, UserId, escaped, profile_key,
+    background::{Background, CONTENDED, Delivery, Schedule, Tick},
+    base::{Error, Need, Result, Role, TenantId, Timestamp, UserId},
+    capabilities::{FindingPlace, Mail, MailKind, StoredCheckpoint, Turn, escaped},
+    identity::{MemberPii, Membership, Tenant, profile_key},
+    store::{Condition, Edit, Key, Row},
 };
 use ledger::VerifierKey;
 use std::time::Duration;

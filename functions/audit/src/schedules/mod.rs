@@ -6,7 +6,7 @@ common::schedules! {
     verify_audit::VerifyAudit,
 }
 
-use common::Part;
+use common::background::Part;
 
 /// A tenant's whole log.
 #[derive(Debug)]

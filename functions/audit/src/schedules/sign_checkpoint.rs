@@ -6,7 +6,11 @@ use crate::{
     TamperDetected,
     walk::{self, Found, Newer, checkpoint_finding, end_finding},
 };
-use common::{AuditLog, Background, Delivery, Need, Result, Schedule, StoredCheckpoint, TenantId, Tick};
+use common::{
+    background::{Background, Delivery, Schedule, Tick},
+    base::{Need, Result, TenantId},
+    capabilities::{AuditLog, StoredCheckpoint},
+};
 use ledger::Head;
 
 #[derive(Debug)]

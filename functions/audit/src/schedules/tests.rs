@@ -2,7 +2,7 @@
 
 use crate::fixture::*;
 use aws_sdk_dynamodb::types::AttributeValue;
-use common::{Clock, Role};
+use common::base::{Clock, Role};
 use ledger::{Event, Head, Origin, Segment, VerifierKey, Word, checkpoint::Signed};
 use serde_json::{Value, json};
 use std::time::Duration;

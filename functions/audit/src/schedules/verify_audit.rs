@@ -14,7 +14,9 @@ use crate::{
     walk::{self, Found, checkpoint_finding, head_finding},
 };
 use common::{
-    AuditLog, Background, Delivery, Finding, FindingPlace, Need, OpenFinding, Result, Schedule, StoredCheckpoint, TenantId, Tick,
+    background::{Background, Delivery, Schedule, Tick},
+    base::{Need, Result, TenantId},
+    capabilities::{AuditLog, Finding, FindingPlace, OpenFinding, StoredCheckpoint},
 };
 
 /// The number of places in one run.
@@ -35,7 +37,7 @@ impl Background for VerifyAudit {
 
     async fn handle(cx: &mut Delivery<'_, Self>, _: &Log) -> Result<()> {
         let log = cx.audit_log();
-        let random = || u64::from_le_bytes(common::random::bytes());
+        let random = || u64::from_le_bytes(common::base::random::bytes());
         let Verified { events, findings, resolved } = verify(&log, random).await?;
         for finding in &findings {
             log.raise(*finding, Self::NAME, TamperDetected::from(*finding)).await?;

@@ -1,8 +1,9 @@
 use super::{issuer, keys_url};
 use crate::fixtures::{authorizer, catch_up, endpoint, event, identity, sign_in, text};
 use common::{
-    Aws, Role,
-    authorizer::{Refused, authorize},
+    aws::Aws,
+    base::Role,
+    request::authorizer::{Refused, authorize},
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -125,7 +126,7 @@ async fn invalid_token_is_unauthorized_and_one_counted_event() {
     let tokens = sign_in(&app, Tenant::Acme, Role::Marketer).await;
     let good = text(&tokens, "access_token");
     stranger(&app, "bob").await;
-    let unknown = common::UserId::new(common::Timestamp::from_millis(0)).to_string();
+    let unknown = common::base::UserId::new(common::base::Timestamp::from_millis(0)).to_string();
     stranger(&app, &unknown).await;
     let (bob, unknown) = (straight_from_cognito(&app, "bob").await, straight_from_cognito(&app, &unknown).await);
     let (head, signature) = good.rsplit_once('.').unwrap();
@@ -133,7 +134,7 @@ async fn invalid_token_is_unauthorized_and_one_counted_event() {
     let authorizer = authorizer(&app);
 
     // All refusals fall into one minute, so that each reason is one event.
-    let to_next_minute = 60_000 - common::Clock::now(app.clock()).as_millis() % 60_000;
+    let to_next_minute = 60_000 - common::base::Clock::now(app.clock()).as_millis() % 60_000;
     app.clock().advance(Duration::from_millis(u64::try_from(to_next_minute).unwrap()));
     let wrong = [
         ("Bearer x".to_owned(), "malformed"),

@@ -1,7 +1,11 @@
 //! Mails a password reset token, if the e-mail belongs to an active account.
 
 use crate::events::PasswordResetRequested;
-use common::{Addressee, Background, Consumer, Delivery, Feed, Incoming, Mail, MailKind, Need, Part, Queue, Result, Turn};
+use common::{
+    background::{Background, Consumer, Delivery, Feed, Incoming, Part, Queue},
+    base::{Need, Result},
+    capabilities::{Addressee, Mail, MailKind, Turn},
+};
 
 const TEXT: &str = include_str!("../templates/reset.txt");
 const HTML: &str = include_str!("../templates/reset.html");

@@ -1,7 +1,7 @@
 //! Recovery codes: a user writes them down for the case that the authenticator is lost. Each works once.
 
 use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
-use common::random;
+use common::base::random;
 use std::fmt;
 use zeroize::Zeroizing;
 

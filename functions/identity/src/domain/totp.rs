@@ -1,6 +1,6 @@
 //! Time-based one-time passwords (RFC 6238): SHA-1, six digits, thirty seconds, which every authenticator app supports.
 
-use common::{Timestamp, random};
+use common::base::{Timestamp, random};
 use phi::PhiValue;
 use serde::{Deserialize, Deserializer, Serializer, de};
 use std::fmt;

@@ -6,8 +6,11 @@ use crate::{
     },
 };
 use common::{
-    Action, Data, Endpoint, Error, Issued, Json, MemberChange, Need, Operation, Permit, RateLimit, Refusal, Result, Route,
-    Sample, Scope,
+    base::{Error, Need, Refusal, Result},
+    capabilities::MemberChange,
+    policy::Action,
+    request::{Data, Endpoint, Issued, Json, Operation, Permit, Route, Sample, Scope},
+    store::RateLimit,
 };
 use schemars::JsonSchema;
 use serde::Serialize;

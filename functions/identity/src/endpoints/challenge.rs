@@ -8,8 +8,11 @@ use crate::{
     sign_in::{self, ChallengeName, SignedIn},
 };
 use common::{
-    AuthFailure, Data, Error, IdempotencyKey, Json, Need, Operation, PendingSignIn, Public, PublicEndpoint, RateLimit, Result,
-    Route, Sample, cognito::SignIn,
+    aws::cognito::SignIn,
+    base::{AuthFailure, Error, Need, Result},
+    identity::PendingSignIn,
+    request::{Data, IdempotencyKey, Json, Operation, Public, PublicEndpoint, Route, Sample},
+    store::RateLimit,
 };
 
 common::input! {
@@ -131,7 +134,7 @@ async fn enrolled(cx: &mut Public<'_, Challenge>, pending: &PendingSignIn) -> Re
 #[cfg(test)]
 mod tests {
     use crate::fixtures::{caller, endpoint, event, login, text};
-    use common::{Role, TenantStatus, operator::NewUser};
+    use common::{base::Role, identity::TenantStatus, run::operator::NewUser};
     use serde_json::json;
     use std::time::Duration;
     use testing::{Answer, App, Fault, Tenant};

@@ -1,7 +1,10 @@
 use super::challenge::WEAK;
 use crate::{account::User, secret::Secret};
 use common::{
-    Action, Data, Endpoint, Error, IdempotencyKey, Json, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope,
+    base::{Error, Need, Result},
+    policy::Action,
+    request::{Data, Endpoint, IdempotencyKey, Json, Operation, Permit, Route, Sample, Scope},
+    store::RateLimit,
 };
 
 common::input! {
@@ -50,7 +53,7 @@ impl Endpoint for ChangePassword {
 #[cfg(test)]
 mod tests {
     use crate::fixtures::{caller, endpoint, login, sign_in, text};
-    use common::Role;
+    use common::base::Role;
     use serde_json::json;
     use testing::{App, PASSWORD, Tenant};
 

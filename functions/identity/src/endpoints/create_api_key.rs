@@ -1,7 +1,10 @@
 use crate::api_keys::{ApiKeyView, ApiKeys, IssuedKey, Stored};
 use common::{
-    Action, ApiKeyId, ApiScope, Data, Endpoint, Error, FieldError, IdempotencyKey, Issued, Json, KeyBounds, KeyTerms, Need,
-    Operation, Permit, Purpose, Result, Route, Sample, Scope, Timestamp, Version, VisibleText, network::AllowList,
+    base::{ApiScope, Error, FieldError, KeyBounds, Need, Purpose, Result, Timestamp, VisibleText, network::AllowList},
+    identity::{ApiKeyId, KeyTerms},
+    policy::Action,
+    request::{Data, Endpoint, IdempotencyKey, Issued, Json, Operation, Permit, Route, Sample, Scope},
+    store::Version,
 };
 use std::time::Duration;
 
@@ -100,7 +103,10 @@ impl Endpoint for CreateApiKey {
 #[cfg(test)]
 mod tests {
     use crate::fixtures::{authorizer, endpoint};
-    use common::{AnyEndpoint, Clock, Identity, Role};
+    use common::{
+        base::{Clock, Identity, Role},
+        request::AnyEndpoint,
+    };
     use serde_json::{Value, json};
     use std::time::Duration;
     use testing::{Answer, App, Client, Tenant};
@@ -126,7 +132,7 @@ mod tests {
             tenant: text("tenant_id").parse().unwrap(),
             user: text("user_id").parse().unwrap(),
             session: text("session_id").parse().unwrap(),
-            expires_at: common::Timestamp::from_millis(text("exp").parse::<i64>().unwrap() * 1000),
+            expires_at: common::base::Timestamp::from_millis(text("exp").parse::<i64>().unwrap() * 1000),
         })
     }
 
@@ -173,7 +179,7 @@ mod tests {
         let made = create(&app, Tenant::Acme, body()).await;
         let key = made.json["api_key"].as_str().unwrap().to_owned();
         let swapped = format!("{}{}", &key[..79], if key.ends_with('0') { '1' } else { '0' });
-        let other = common::ApiKeyText::parse(&key).map(|_| key.replacen("clo_live_", "clo_test_", 1)).unwrap();
+        let other = common::identity::ApiKeyText::parse(&key).map(|_| key.replacen("clo_live_", "clo_test_", 1)).unwrap();
         for wrong in [&swapped, &other, &key[..79].to_owned(), &format!("{key}0")] {
             assert!(identity(&app, wrong).await.is_none(), "{wrong}");
         }

@@ -1,6 +1,11 @@
 use super::activate_totp::RecoveryCodes;
 use crate::account::User;
-use common::{Action, Data, Endpoint, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope};
+use common::{
+    base::{Need, Result},
+    policy::Action,
+    request::{Data, Endpoint, Operation, Permit, Route, Sample, Scope},
+    store::RateLimit,
+};
 
 /// Replaces the recovery codes. The old ones become invalid.
 #[derive(Debug)]

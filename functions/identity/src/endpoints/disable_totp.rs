@@ -1,6 +1,10 @@
 use crate::account::User;
 use common::{
-    Action, Data, Endpoint, IdempotencyKey, MemberChange, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope,
+    base::{Need, Result},
+    capabilities::MemberChange,
+    policy::Action,
+    request::{Data, Endpoint, IdempotencyKey, Operation, Permit, Route, Sample, Scope},
+    store::RateLimit,
 };
 
 /// Removes the second factor and its recovery codes. A user whose role requires one enrols another at the next sign-in.

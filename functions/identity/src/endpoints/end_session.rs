@@ -1,6 +1,9 @@
 use crate::account::Session;
 use common::{
-    Action, Data, EndReason, Endpoint, IdempotencyKey, Need, Operation, Path, Permit, Result, Route, Sample, Scope, SessionId,
+    base::{Need, Result, SessionId},
+    identity::EndReason,
+    policy::Action,
+    request::{Data, Endpoint, IdempotencyKey, Operation, Path, Permit, Route, Sample, Scope},
 };
 
 /// Ends one of the caller's own sessions, the current or another one. Its tokens become invalid at their next use, and its

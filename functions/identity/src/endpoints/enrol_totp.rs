@@ -6,8 +6,11 @@ use crate::{
     },
 };
 use common::{
-    Action, Data, Endpoint, Error, Issued, MemberPii, Membership, Need, Operation, Permit, RateLimit, Result, Route, Sample,
-    Scope,
+    base::{Error, Need, Result},
+    identity::{MemberPii, Membership},
+    policy::Action,
+    request::{Data, Endpoint, Issued, Operation, Permit, Route, Sample, Scope},
+    store::RateLimit,
 };
 use phi::PhiText;
 use schemars::JsonSchema;

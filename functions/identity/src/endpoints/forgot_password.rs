@@ -1,7 +1,9 @@
 use crate::events::PasswordResetRequested;
 use common::{
-    Data, IdempotencyKey, Json, Need, Operation, PerNetwork, Public, PublicEndpoint, RateLimit, Result, Route, Sample,
-    cognito::EMAIL_TOKEN_FIELD,
+    aws::cognito::EMAIL_TOKEN_FIELD,
+    base::{Need, Result},
+    request::{Data, IdempotencyKey, Json, Operation, PerNetwork, Public, PublicEndpoint, Route, Sample},
+    store::RateLimit,
 };
 use phi::Email;
 use schemars::JsonSchema;

@@ -1,5 +1,10 @@
 use crate::api_keys::{ApiKeyView, ApiKeys, LIST, Stored};
-use common::{Action, Data, Endpoint, Index, Limit, Need, Operation, Permit, Query, Result, Route, Sample, Scope, TableQuery};
+use common::{
+    base::{Need, Result},
+    policy::Action,
+    request::{Data, Endpoint, Limit, Operation, Permit, Query, Route, Sample, Scope},
+    store::{Index, TableQuery},
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 

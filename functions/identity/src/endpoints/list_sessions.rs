@@ -1,6 +1,9 @@
 use crate::account::User;
 use common::{
-    Action, Data, Endpoint, Need, OpenSession, Operation, Permit, Result, Route, Sample, Scope, SessionId, SessionKind, Timestamp,
+    base::{Need, Result, SessionId, SessionKind, Timestamp},
+    identity::OpenSession,
+    policy::Action,
+    request::{Data, Endpoint, Operation, Permit, Route, Sample, Scope},
 };
 use schemars::JsonSchema;
 use serde::Serialize;

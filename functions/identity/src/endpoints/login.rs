@@ -3,8 +3,11 @@ use crate::{
     sign_in::{self, ChallengeName, SignedIn},
 };
 use common::{
-    AuthFailure, Data, Error, IdempotencyKey, Json, Need, Operation, PendingSignIn, PerNetwork, Public, PublicEndpoint,
-    RateLimit, Result, Route, Sample, cognito::SignIn,
+    aws::cognito::SignIn,
+    base::{AuthFailure, Error, Need, Result},
+    identity::PendingSignIn,
+    request::{Data, IdempotencyKey, Json, Operation, PerNetwork, Public, PublicEndpoint, Route, Sample},
+    store::RateLimit,
 };
 use phi::Email;
 use std::borrow::Cow;
@@ -75,7 +78,7 @@ async fn try_password(
 #[cfg(test)]
 mod tests {
     use crate::fixtures::{caller, endpoint, event, login, sign_in, text};
-    use common::{Role, TenantStatus};
+    use common::{base::Role, identity::TenantStatus};
     use futures_util::future::join_all;
     use serde_json::json;
     use std::{future::IntoFuture, time::Duration};

@@ -1,5 +1,10 @@
 use crate::account::Session;
-use common::{Action, Data, Endpoint, IdempotencyKey, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope};
+use common::{
+    base::{Need, Result},
+    policy::Action,
+    request::{Data, Endpoint, IdempotencyKey, Operation, Permit, Route, Sample, Scope},
+    store::RateLimit,
+};
 
 /// Ends the caller's session. Its tokens become invalid at their next use.
 #[derive(Debug)]
@@ -38,7 +43,7 @@ impl Endpoint for Logout {
 #[cfg(test)]
 mod tests {
     use crate::fixtures::{caller, endpoint, refresh, sign_in, text};
-    use common::Role;
+    use common::base::Role;
     use serde_json::json;
     use testing::{App, Tenant};
 

@@ -1,7 +1,9 @@
 use crate::account::User;
 use common::{
-    Action, Data, Endpoint, Grant, Membership, Need, Operation, Permit, Result, Role, Route, Sample, Scope, SessionId, TenantId,
-    Timestamp, UserId,
+    base::{Grant, Need, Result, Role, SessionId, TenantId, Timestamp, UserId},
+    identity::Membership,
+    policy::Action,
+    request::{Data, Endpoint, Operation, Permit, Route, Sample, Scope},
 };
 use phi::{Disclosed, Email, PhiValue};
 use schemars::JsonSchema;
@@ -83,7 +85,7 @@ impl Endpoint for Me {
 #[cfg(test)]
 mod tests {
     use crate::fixtures::{endpoint, event};
-    use common::{Grant, Role, Timestamp};
+    use common::base::{Grant, Role, Timestamp};
     use serde_json::json;
     use std::time::Duration;
     use testing::{App, Tenant};

@@ -2,7 +2,7 @@
 
 use crate::domain::totp::TotpSecret;
 use crate::fixtures::{caller, catch_up, endpoint, event, login, refresh, text};
-use common::{Clock, Identity, Role};
+use common::base::{Clock, Identity, Role};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::{future::IntoFuture, time::Duration};

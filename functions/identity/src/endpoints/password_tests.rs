@@ -5,7 +5,7 @@ use crate::{
     fixtures::{caller, catch_up, endpoint, login, sign_in, text},
     schedules::SCHEDULES,
 };
-use common::Role;
+use common::base::Role;
 use futures_util::future::join;
 use serde_json::json;
 use std::{future::IntoFuture, time::Duration};
@@ -212,7 +212,7 @@ async fn interrupted_password_change_still_ends_sessions_of_the_old_password() {
         app.wire().heal();
         assert_eq!((cut_off.status, sets(&app)), (503, 1), "{}", cut_off.text);
         sweep(&app).await;
-        let status = async |who: &common::Identity| app.as_identity(who.clone()).call(endpoint("me")).await.status;
+        let status = async |who: &common::base::Identity| app.as_identity(who.clone()).call(endpoint("me")).await.status;
         assert_eq!(status(&thief).await, 200, "the interrupted request may still be completed");
         app.clock().advance(CLAIMED);
         sweep(&app).await;

@@ -1,7 +1,10 @@
 use crate::{secret::Secret, sign_in::TokenSet};
 use common::{
-    AuthFailure, Data, Error, IdempotencyKey, Json, Need, Operation, Public, PublicEndpoint, RateLimit, RefreshToken, Result,
-    Route, Sample, cognito::SignIn,
+    aws::cognito::SignIn,
+    base::{AuthFailure, Error, Need, Result},
+    identity::RefreshToken,
+    request::{Data, IdempotencyKey, Json, Operation, Public, PublicEndpoint, Route, Sample},
+    store::RateLimit,
 };
 
 common::input! {
@@ -49,7 +52,10 @@ impl PublicEndpoint for Refresh {
 #[cfg(test)]
 mod tests {
     use crate::fixtures::{caller, endpoint, identity, refresh, sign_in, text};
-    use common::{Clock, Role, TenantStatus};
+    use common::{
+        base::{Clock, Role},
+        identity::TenantStatus,
+    };
     use futures_util::future::join_all;
     use serde_json::{Value, json};
     use std::time::Duration;

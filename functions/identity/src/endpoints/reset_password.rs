@@ -1,7 +1,9 @@
 use super::challenge::WEAK;
 use crate::secret::Secret;
 use common::{
-    AuthFailure, Data, Error, IdempotencyKey, Json, Need, Operation, Public, PublicEndpoint, RateLimit, Result, Route, Sample,
+    base::{AuthFailure, Error, Need, Result},
+    request::{Data, IdempotencyKey, Json, Operation, Public, PublicEndpoint, Route, Sample},
+    store::RateLimit,
 };
 
 common::input! {
@@ -44,7 +46,7 @@ mod tests {
         consumers::CONSUMERS,
         fixtures::{caller, endpoint, login, sign_in, text},
     };
-    use common::Role;
+    use common::base::Role;
     use serde_json::json;
     use std::time::Duration;
     use testing::{Answer, App, PASSWORD, Tenant};

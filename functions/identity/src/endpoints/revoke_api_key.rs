@@ -1,5 +1,10 @@
 use crate::api_keys::Stored;
-use common::{Action, ApiKeyId, Data, Endpoint, Error, IfMatch, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
+use common::{
+    base::{Error, Need, Result},
+    identity::ApiKeyId,
+    policy::Action,
+    request::{Data, Endpoint, IfMatch, Operation, Path, Permit, Route, Sample, Scope},
+};
 
 /// The error for a key that is no longer valid.
 pub(super) const OVER: Error = Error::conflict("api_key_over", "this key is revoked or has expired");

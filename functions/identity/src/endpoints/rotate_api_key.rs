@@ -1,7 +1,9 @@
 use crate::api_keys::{ApiKeyView, IssuedKey, Stored};
 use common::{
-    Action, ApiKeyId, Data, Endpoint, Error, IfMatch, Issued, Json, Need, Operation, Path, Permit, Result, Route, Sample, Scope,
-    input::Integer,
+    base::{Error, Need, Result},
+    identity::ApiKeyId,
+    policy::Action,
+    request::{Data, Endpoint, IfMatch, Issued, Json, Operation, Path, Permit, Route, Sample, Scope, input::Integer},
 };
 use std::time::Duration;
 

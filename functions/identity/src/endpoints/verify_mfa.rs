@@ -7,7 +7,10 @@ use crate::{
     second_factor::Given,
 };
 use common::{
-    Action, Data, Endpoint, Error, Json, Need, Operation, Permit, RateLimit, Refusal, Result, Route, Sample, Scope, Timestamp,
+    base::{Error, Need, Refusal, Result, Timestamp},
+    policy::Action,
+    request::{Data, Endpoint, Json, Operation, Permit, Route, Sample, Scope},
+    store::RateLimit,
 };
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -1,7 +1,10 @@
 //! Ends sessions that are idle or too old, and sessions of a password that an interrupted request has replaced. Each end is
 //! published, so that sockets close, and audited with its reason.
 
-use common::{Background, Delivery, Need, Part, Result, Schedule, SessionId, TenantId, Tick, UserId};
+use common::{
+    background::{Background, Delivery, Part, Schedule, Tick},
+    base::{Need, Result, SessionId, TenantId, UserId},
+};
 
 /// The number of items of one tenant that one run handles. The next run handles the rest.
 const MOST: u32 = 1000;

@@ -1,6 +1,10 @@
 //! Closes the sockets of a session after it has ended.
 
-use common::{Background, Consumer, Delivery, Feed, Incoming, Need, Part, Queue, Result, SessionEnded};
+use common::{
+    background::{Background, Consumer, Delivery, Feed, Incoming, Part, Queue},
+    base::{Need, Result},
+    identity::SessionEnded,
+};
 
 #[derive(Debug)]
 pub struct CloseSockets;

@@ -8,7 +8,9 @@ use crate::{
     triggers::{self, Facts, TRIGGERS},
 };
 use common::{
-    Background, Cause, Consumer, Delivery, Envelope, Error, EventId, Feed, Incoming, Need, Part, Queue, Result, UserId,
+    background::{Background, Consumer, Delivery, Feed, Incoming, Part, Queue},
+    base::{Cause, Error, EventId, Need, Result, UserId},
+    store::Envelope,
 };
 use std::{
     sync::{Mutex, PoisonError},

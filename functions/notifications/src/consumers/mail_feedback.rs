@@ -12,7 +12,12 @@
 //! Sources: AWS, "Examples of event data that Amazon SES publishes to Amazon SNS"; RFC 5965, section 7.3, and RFC 6650 for the
 //! types of complaints.
 
-use common::{Background, Consumer, Delivery, Event, Feed, Incoming, Need, Part, Queue, Result, SuppressedBecause};
+use common::{
+    background::{Background, Consumer, Delivery, Feed, Incoming, Part, Queue},
+    base::{Need, Result},
+    capabilities::SuppressedBecause,
+    store::Event,
+};
 use phi::{Email, PhiText};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! The times at which digests are due.
 
 use super::{Digest, Frequency, Preferences};
-use common::{Timestamp, UserId};
+use common::base::{Timestamp, UserId};
 use jiff::civil;
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     /// A user whose minute is the first.
-    const SOMEBODY: UserId = UserId::from_uuid(common::Uuid::nil());
+    const SOMEBODY: UserId = UserId::from_uuid(common::base::Uuid::nil());
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -143,7 +143,7 @@ mod tests {
         let wants = wants("America/New_York", Frequency::Daily, 8);
         let mut minutes = std::collections::BTreeMap::new();
         for n in 0..1000u128 {
-            let user = UserId::from_uuid(common::Uuid::from_u128(n * 7919));
+            let user = UserId::from_uuid(common::base::Uuid::from_u128(n * 7919));
             let first = wants.digest_after(user, at("2026-03-07T12:00:00Z")).unwrap();
             assert!(first >= at("2026-03-07T13:00:00Z") && first < at("2026-03-07T13:50:00Z"), "{first}");
             *minutes.entry(first).or_insert(0) += 1;

@@ -1,6 +1,6 @@
 //! Ids that contain the place of their item.
 
-use common::{Timestamp, Uuid};
+use common::base::{Timestamp, Uuid};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -100,7 +100,7 @@ impl FromStr for Kind {
     }
 }
 
-impl common::telemetry::LogValue for Kind {
+impl common::base::telemetry::LogValue for Kind {
     fn log_value(&self) -> serde_json::Value {
         self.as_str().into()
     }

@@ -2,7 +2,7 @@
 //!
 //! The rules of the zones are compiled in (jiff's copy of the IANA database), so that a function needs no file for them.
 
-use common::Timestamp;
+use common::base::Timestamp;
 use jiff::{ToSpan, Zoned, civil, tz};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};

@@ -1,7 +1,7 @@
 //! A user's choice of notifications, channels and times.
 
 use super::{Channels, Kind, QuietHours, Zone};
-use common::FieldError;
+use common::base::FieldError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, str::FromStr};

@@ -2,7 +2,10 @@
 
 use super::Inbox;
 use common::{
-    Action, Data, Endpoint, IdempotencyKey, Issued, Need, Operation, Permit, Result, Route, Sample, Scope, Ticket, Timestamp,
+    base::{Need, Result, Timestamp},
+    identity::Ticket,
+    policy::Action,
+    request::{Data, Endpoint, IdempotencyKey, Issued, Operation, Permit, Route, Sample, Scope},
 };
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -1,7 +1,11 @@
 //! Shows the caller's preferences.
 
 use crate::{store::StoredPreferences, view::PreferencesView};
-use common::{Action, Data, Endpoint, Need, Operation, Permit, Result, Route, Sample, Scope};
+use common::{
+    base::{Need, Result},
+    policy::Action,
+    request::{Data, Endpoint, Operation, Permit, Route, Sample, Scope},
+};
 
 #[derive(Debug)]
 pub struct GetPreferences;

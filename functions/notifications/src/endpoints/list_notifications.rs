@@ -5,7 +5,11 @@ use crate::{
     store::{self, State},
     view::{NotificationPage, NotificationView},
 };
-use common::{Action, Data, Endpoint, Limit, Need, Operation, Permit, Query, Result, Route, Sample, Scope};
+use common::{
+    base::{Need, Result},
+    policy::Action,
+    request::{Data, Endpoint, Limit, Operation, Permit, Query, Route, Sample, Scope},
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::borrow::Cow;

@@ -1,7 +1,11 @@
 //! The domain's endpoints, one a file. A caller sees and changes only their own inbox.
 
 use crate::domain::NotificationId;
-use common::{Attribute, PathId, Principal, Resource, TenantId, UserId};
+use common::{
+    base::{Principal, TenantId, UserId},
+    policy::{Attribute, Resource},
+    request::PathId,
+};
 
 common::endpoints! {
     tenant list_notifications::ListNotifications,

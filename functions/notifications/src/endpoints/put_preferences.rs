@@ -6,8 +6,12 @@ use crate::{
     view::PreferencesView,
 };
 use common::{
-    Action, Data, Endpoint, Entries, FieldError, IfMatch, Json, Need, Operation, Permit, Result, Route, Sample, Scope,
-    input::{FromJson, Integer},
+    base::{FieldError, Need, Result},
+    policy::Action,
+    request::{
+        Data, Endpoint, Entries, IfMatch, Json, Operation, Permit, Route, Sample, Scope,
+        input::{FromJson, Integer},
+    },
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;

@@ -5,7 +5,11 @@ use crate::{
     store::{self, State},
     view::InboxView,
 };
-use common::{Action, Data, Endpoint, Need, Operation, Permit, Result, Route, Sample, Scope};
+use common::{
+    base::{Need, Result},
+    policy::Action,
+    request::{Data, Endpoint, Operation, Permit, Route, Sample, Scope},
+};
 
 #[derive(Debug)]
 pub struct ReadAllNotifications;

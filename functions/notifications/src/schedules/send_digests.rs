@@ -13,8 +13,10 @@ use crate::{
     },
 };
 use common::{
-    Background, Delivery, Mail, MailKind, MemberPii, Membership, Need, Part, Place, Result, Schedule, TenantId, Tick, Timestamp,
-    Turn, UserId, Uuid, random,
+    background::{Background, Delivery, Part, Schedule, Tick},
+    base::{Need, Result, TenantId, Timestamp, UserId, Uuid, random},
+    capabilities::{Mail, MailKind, Place, Turn},
+    identity::{MemberPii, Membership},
 };
 use std::{
     collections::BTreeMap,

@@ -1,6 +1,10 @@
 //! A client connects.
 
-use common::{Caller, Need, Result, Socket, SocketRoute};
+use common::{
+    background::{Caller, Socket},
+    base::{Need, Result},
+    request::SocketRoute,
+};
 
 #[derive(Debug)]
 pub struct Connect;

@@ -1,6 +1,10 @@
 //! A client disconnects. API Gateway reports this if it can; other closed connections are found by the next push.
 
-use common::{Caller, Need, Result, Socket, SocketRoute};
+use common::{
+    background::{Caller, Socket},
+    base::{Need, Result},
+    request::SocketRoute,
+};
 
 #[derive(Debug)]
 pub struct Disconnect;

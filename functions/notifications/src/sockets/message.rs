@@ -5,7 +5,11 @@ use crate::{
     frames::{Asked, Told},
     store::{self, State},
 };
-use common::{Caller, Need, Result, Socket, SocketRoute};
+use common::{
+    background::{Caller, Socket},
+    base::{Need, Result},
+    request::SocketRoute,
+};
 
 /// The largest number of frames in one replay. A client requests the rest again.
 const MOST: usize = 100;

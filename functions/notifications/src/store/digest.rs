@@ -13,7 +13,11 @@
 
 use super::{State, state_key};
 use crate::domain::{DigestId, Seq};
-use common::{CONTENDED, Changes, Condition, Edit, Error, Result, Row, Timestamp, UserId};
+use common::{
+    background::CONTENDED,
+    base::{Error, Result, Timestamp, UserId},
+    store::{Changes, Condition, Edit, Row},
+};
 use std::time::Duration;
 
 /// The list of inboxes whose digest is due.

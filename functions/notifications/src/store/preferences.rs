@@ -3,7 +3,10 @@
 use super::{CHANGED, State, digest, preferences_key, state_and_preferences};
 use crate::domain::{Channels, Digest, Frequency, Kind, Preferences, QuietHours, Zone};
 use common::{
-    Attribute, Changes, Condition, Edit, Error, Kept, Reader, Resource, Result, Row, Stored, TenantId, Timestamp, UserId, Version,
+    base::{Error, Kept, Result, Stored, TenantId, Timestamp, UserId},
+    policy::{Attribute, Resource},
+    request::Reader,
+    store::{Changes, Condition, Edit, Row, Version},
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! The counter of unread notifications stays correct under concurrency.
 
 use crate::{consumers::CONSUMERS, fixture::*};
-use common::Role;
+use common::base::Role;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use serde_json::json;
 use std::time::Duration;

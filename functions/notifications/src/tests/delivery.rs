@@ -1,7 +1,7 @@
 //! From a domain event to a user's list, exactly once.
 
 use crate::{consumers::CONSUMERS, fixture::*};
-use common::{Role, TenantId};
+use common::base::{Role, TenantId};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
 use testing::{App, kill_after, polls};

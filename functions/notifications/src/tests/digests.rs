@@ -4,7 +4,7 @@ use crate::{
     fixture::*,
     schedules::{COUNTED, SCHEDULES},
 };
-use common::{Role, TenantId};
+use common::base::{Role, TenantId};
 use futures_util::future::{self, Either};
 use serde_json::{Value, json};
 use std::{cell::Cell, future::Future};
@@ -429,8 +429,8 @@ async fn failing_mail_service_opens_the_breaker_and_loses_no_mail() {
 /// Uses up the minute's mail capacity except for `left`.
 async fn spend(app: &App, left: i64) {
     use aws_sdk_dynamodb::types::AttributeValue;
-    let per_minute = i64::from(common::scale::MAILS_PER_MINUTE);
-    let tat = common::Clock::now(app.clock()).as_millis() * 1000 + (per_minute - left) * (60_000_000 / per_minute);
+    let per_minute = i64::from(common::run::scale::MAILS_PER_MINUTE);
+    let tat = common::base::Clock::now(app.clock()).as_millis() * 1000 + (per_minute - left) * (60_000_000 / per_minute);
     let gate = format!("{}#GATE#ses", TenantId::PLATFORM);
     let put = app.raw().put_item().table_name(&app.provisioned().tables["EphemeraTable"]);
     let put = put.item("pk", AttributeValue::S(gate)).item("sk", AttributeValue::S("GATE".to_owned()));
@@ -445,7 +445,7 @@ async fn digest_without_mail_capacity_is_not_claimed_and_alarm_goes_first() {
     // The other tenant's alarm arrives last, and there is capacity for urgent mails only.
     let alarm = told(&app, app.tenant_id(Tenant::Birch), "verify_audit", "audit.tamper_detected", json!({}));
     deliver(&app, &[alarm]).await;
-    spend(&app, i64::from(common::scale::MAILS_PER_MINUTE) / 2 - 1).await;
+    spend(&app, i64::from(common::run::scale::MAILS_PER_MINUTE) / 2 - 1).await;
     tick(&app).await;
     let theirs = |role| app.email(Tenant::Birch, role);
     let mails = app.mails();

@@ -2,7 +2,7 @@
 
 use crate::fixture::*;
 use aws_sdk_dynamodb::types::AttributeValue::S;
-use common::Role;
+use common::base::Role;
 use serde_json::{Value, json};
 use testing::App;
 

@@ -1,7 +1,7 @@
 //! Items of a later version, with kinds, channels and frequencies that are unknown to this one.
 
 use crate::fixture::*;
-use common::Role;
+use common::base::Role;
 use serde_json::{Value, json};
 use testing::App;
 

@@ -1,7 +1,7 @@
 //! A user's preferences determine their notifications.
 
 use crate::fixture::*;
-use common::Role;
+use common::base::Role;
 use serde_json::json;
 use testing::App;
 

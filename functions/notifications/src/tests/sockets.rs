@@ -2,7 +2,7 @@
 
 use crate::fixture::*;
 use aws_sdk_dynamodb::types::AttributeValue::{self, N, S};
-use common::{Clock, Role};
+use common::base::{Clock, Role};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -24,7 +24,7 @@ async fn remembered(app: &App) -> Vec<String> {
     found
 }
 
-async fn end(app: &App, who: &common::Identity) {
+async fn end(app: &App, who: &common::base::Identity) {
     let payload = json!({"user_id": who.user, "session_id": who.session});
     let mut queues = queues(app);
     queues.send("close_sockets", &told(app, who.tenant, &who.user.to_string(), "session.ended", payload).body);
@@ -426,7 +426,7 @@ async fn changed_allowlist_applies_to_open_sockets_of_its_tenant() {
 }
 
 /// Sets an attribute of the session that opened a socket.
-async fn alter_session(app: &App, who: &common::Identity, name: &str, value: AttributeValue) {
+async fn alter_session(app: &App, who: &common::base::Identity, name: &str, value: AttributeValue) {
     let update = app.raw().update_item().table_name(&app.provisioned().tables["EphemeraTable"]);
     let update = update.key("pk", S(format!("{}#SESSIONS#{}", who.tenant, who.user))).key("sk", S(who.session.to_string()));
     let update = update.update_expression("SET #name = :value").expression_attribute_names("#name", name);
@@ -464,7 +464,7 @@ async fn key_gets_no_ticket_and_its_socket_is_closed_when_its_networks_change() 
     assert_eq!(call(&app, Acme, Role::ApiUser, "create_socket_ticket").await.await.status, 403);
     let who = app.open_session(Acme, Role::ApiUser).await;
     assert_eq!(app.socket(socket("connect"), &who, "key", None).await, 200);
-    let mut bounds = serde_json::to_value(common::KeyBounds::everything()).unwrap();
+    let mut bounds = serde_json::to_value(common::base::KeyBounds::everything()).unwrap();
     bounds["networks"] = json!(["198.51.100.0/24"]);
     alter_session(&app, &who, "bounds", S(bounds.to_string())).await;
     app.socket(socket("message"), &who, "key", Some(&json!({"type": "ping"}))).await;

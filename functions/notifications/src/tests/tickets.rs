@@ -2,8 +2,9 @@
 
 use crate::fixture::*;
 use common::{
-    Aws, Config, Role, Timestamp,
-    authorizer::{Authorizer, Refused, TokenRefused, VerifiedToken},
+    aws::Aws,
+    base::{Config, Role, Timestamp},
+    request::authorizer::{Authorizer, Refused, TokenRefused, VerifiedToken},
 };
 use serde_json::json;
 use std::time::Duration;
@@ -55,7 +56,7 @@ async fn ticket_opens_one_socket_for_its_user() {
     }
     // The context stays valid for as long as API Gateway keeps a connection, independently of the token.
     let until: i64 = context["exp"].as_str().unwrap().parse().unwrap();
-    assert_eq!(until, (common::Clock::now(app.clock()).as_millis() / 1000) + 2 * 3600);
+    assert_eq!(until, (common::base::Clock::now(app.clock()).as_millis() / 1000) + 2 * 3600);
 
     assert_eq!(present(&app, text, HOME).await, Err(Refused::Unauthorized));
     assert_eq!(reasons(&app).await, ["ticket_unknown"]);

@@ -9,7 +9,10 @@ use crate::{
     store::{self, Stored},
 };
 use common::{
-    Background, CONTENDED, Consumer, Delivery, Error, Feed, Grant, Incoming, Invitation, Need, Queue, Result, Role, TenantStatus,
+    background::{Background, CONTENDED, Consumer, Delivery, Feed, Incoming, Queue},
+    base::{Error, Grant, Need, Result, Role},
+    capabilities::Invitation,
+    identity::TenantStatus,
 };
 
 #[derive(Debug)]

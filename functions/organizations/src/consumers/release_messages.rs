@@ -1,7 +1,10 @@
 //! Puts the messages that waited during a tenant's suspension back into their queues.
 
 use crate::domain::OrganizationReactivated;
-use common::{Background, Consumer, Delivery, Feed, Incoming, Need, Queue, Result};
+use common::{
+    background::{Background, Consumer, Delivery, Feed, Incoming, Queue},
+    base::{Need, Result},
+};
 
 #[derive(Debug)]
 pub struct ReleaseMessages;

@@ -1,7 +1,11 @@
 //! Ends all sessions in a suspended tenant. Their sockets close afterwards.
 
 use crate::domain::OrganizationSuspended;
-use common::{Background, Consumer, Delivery, EndReason, Error, Feed, Incoming, Need, Part, Queue, Result, UserId};
+use common::{
+    background::{Background, Consumer, Delivery, Feed, Incoming, Part, Queue},
+    base::{Error, Need, Result, UserId},
+    identity::EndReason,
+};
 use std::time::Duration;
 
 /// The time for which a process may still consider the tenant active and let a user sign in. The message is handled after that

@@ -1,6 +1,6 @@
 //! The administrators of a tenant.
 
-use common::{Grant, Role};
+use common::base::{Grant, Role};
 
 /// `grants` with a permanent administrator role; `None` if they contain it already.
 pub fn appointed(grants: &[Grant]) -> Option<Vec<Grant>> {
@@ -22,7 +22,7 @@ pub fn dismissed(grants: &[Grant]) -> Option<Vec<Grant>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use common::Timestamp;
+    use common::base::Timestamp;
 
     #[test]
     fn administrator_is_appointed_permanently_and_once() {

@@ -1,6 +1,9 @@
 //! The business associate agreement with a tenant (45 CFR 164.504(e)): its term, its signatory, and the hash of its document.
 
-use common::{BaaTerm, Error, FieldError, Result, Timestamp};
+use common::{
+    base::{Error, FieldError, Result, Timestamp},
+    identity::BaaTerm,
+};
 use phi::PersonName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};

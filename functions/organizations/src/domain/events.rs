@@ -1,6 +1,9 @@
 //! The domain events of tenants. The envelope identifies the tenant.
 
-use common::{Event, Schema, UserId};
+use common::{
+    base::UserId,
+    store::{Event, Schema},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

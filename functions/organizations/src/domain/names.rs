@@ -31,7 +31,7 @@ impl<'de> Deserialize<'de> for TenantName {
 }
 
 /// The name for people.
-pub type DisplayName = common::VisibleText<100>;
+pub type DisplayName = common::base::VisibleText<100>;
 
 #[cfg(test)]
 mod tests {

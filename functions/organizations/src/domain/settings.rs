@@ -1,9 +1,10 @@
 //! The settings that a tenant may choose, and their bounds.
 
 use common::{
-    CEILING, FieldError, RateLimit, Role, Settings,
-    input::{self, FromJson, Integer},
-    network::AllowList,
+    base::{FieldError, Role, network::AllowList},
+    identity::Settings,
+    request::input::{self, FromJson, Integer},
+    store::{CEILING, RateLimit},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};

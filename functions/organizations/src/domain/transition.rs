@@ -7,7 +7,10 @@
 //! | suspended | active | [`Transition::Reactivate`] |
 //! | suspended | archived | [`Transition::Archive`] |
 
-use common::{Error, Result, TenantStatus};
+use common::{
+    base::{Error, Result},
+    identity::TenantStatus,
+};
 
 /// An operator's change of a tenant's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,9 @@
 
 use crate::work::{self, Office};
 use common::{
-    Action, Data, Error, IdempotencyKey, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject,
-    TenantId, UserId,
+    base::{Error, Need, Result, TenantId, UserId},
+    policy::Action,
+    request::{Data, IdempotencyKey, Json, Operation, Path, Platform, PlatformEndpoint, Route, Sample, Subject},
 };
 use phi::Email;
 

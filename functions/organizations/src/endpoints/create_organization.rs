@@ -8,8 +8,11 @@ use crate::{
     work,
 };
 use common::{
-    Action, Data, Error, IdempotencyKey, Json, Need, Operation, Platform, PlatformEndpoint, RateLimit, Result, Route, Sample,
-    Subject, Tenant, TenantId, TenantStatus, name_claim,
+    base::{Error, Need, Result, TenantId},
+    identity::{Tenant, TenantStatus, name_claim},
+    policy::Action,
+    request::{Data, IdempotencyKey, Json, Operation, Platform, PlatformEndpoint, Route, Sample, Subject},
+    store::RateLimit,
 };
 use phi::Email;
 

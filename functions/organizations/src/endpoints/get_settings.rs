@@ -1,7 +1,11 @@
 //! Shows a tenant's settings.
 
 use crate::{view::SettingsView, work};
-use common::{Action, Data, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId};
+use common::{
+    base::{Need, Result, TenantId},
+    policy::Action,
+    request::{Data, Operation, Path, Platform, PlatformEndpoint, Route, Sample, Subject},
+};
 
 #[derive(Debug)]
 pub struct GetSettings;

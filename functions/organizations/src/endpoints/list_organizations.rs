@@ -4,7 +4,11 @@ use crate::{
     store::Stored,
     view::{OrganizationPage, OrganizationSummary},
 };
-use common::{Action, Data, Limit, Need, Operation, Platform, PlatformEndpoint, Query, Result, Route, Sample, Subject};
+use common::{
+    base::{Need, Result},
+    policy::Action,
+    request::{Data, Limit, Operation, Platform, PlatformEndpoint, Query, Route, Sample, Subject},
+};
 
 common::input! {
     /// The page to return.

@@ -7,8 +7,10 @@ use crate::{
     work,
 };
 use common::{
-    Action, BaaTerm, Data, IfMatch, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject,
-    TenantId, Timestamp,
+    base::{Need, Result, TenantId, Timestamp},
+    identity::BaaTerm,
+    policy::Action,
+    request::{Data, IfMatch, Json, Operation, Path, Platform, PlatformEndpoint, Route, Sample, Subject},
 };
 use phi::PersonName;
 

@@ -3,8 +3,9 @@
 
 use crate::{view::OrganizationView, work};
 use common::{
-    Action, Data, Error, IfMatch, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject,
-    TenantId, network::AllowList,
+    base::{Error, Need, Result, TenantId, network::AllowList},
+    policy::Action,
+    request::{Data, IfMatch, Json, Operation, Path, Platform, PlatformEndpoint, Route, Sample, Subject},
 };
 
 common::input! {

@@ -2,7 +2,9 @@
 
 use crate::{domain::NewSettings, view::SettingsView, work};
 use common::{
-    Action, Data, IfMatch, Json, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId,
+    base::{Need, Result, TenantId},
+    policy::Action,
+    request::{Data, IfMatch, Json, Operation, Path, Platform, PlatformEndpoint, Route, Sample, Subject},
 };
 
 #[derive(Debug)]

@@ -3,7 +3,9 @@
 
 use crate::work::{self, Office};
 use common::{
-    Action, Data, Need, Operation, Path, Platform, PlatformEndpoint, Query, Result, Route, Sample, Subject, TenantId, UserId,
+    base::{Need, Result, TenantId, UserId},
+    policy::Action,
+    request::{Data, Operation, Path, Platform, PlatformEndpoint, Query, Route, Sample, Subject},
 };
 
 common::input! {

@@ -6,7 +6,9 @@ use crate::{
     work,
 };
 use common::{
-    Action, Data, IfMatch, Need, Operation, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject, TenantId,
+    base::{Need, Result, TenantId},
+    policy::Action,
+    request::{Data, IfMatch, Operation, Path, Platform, PlatformEndpoint, Route, Sample, Subject},
 };
 
 #[derive(Debug)]

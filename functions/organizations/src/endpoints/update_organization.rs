@@ -2,8 +2,9 @@
 
 use crate::{domain::DisplayName, view::OrganizationView, work};
 use common::{
-    Action, Data, IfMatch, Json, Need, Operation, Patch, Path, Platform, PlatformEndpoint, Result, Route, Sample, Subject,
-    TenantId,
+    base::{Need, Result, TenantId},
+    policy::Action,
+    request::{Data, IfMatch, Json, Operation, Patch, Path, Platform, PlatformEndpoint, Route, Sample, Subject},
 };
 use phi::Email;
 

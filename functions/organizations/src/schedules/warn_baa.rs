@@ -6,7 +6,11 @@ use crate::{
     domain::BaaExpiring,
     store::{self, Stored},
 };
-use common::{BAA_WARNINGS, Background, CONTENDED, Delivery, Need, Part, Result, Schedule, TenantId, Tick, Timestamp};
+use common::{
+    background::{Background, CONTENDED, Delivery, Part, Schedule, Tick},
+    base::{Need, Result, TenantId, Timestamp},
+    identity::BAA_WARNINGS,
+};
 
 const DAY_SECS: u64 = 24 * 60 * 60;
 

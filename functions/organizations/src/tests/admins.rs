@@ -1,7 +1,7 @@
 //! Operators change a tenant's administrators, and a tenant always keeps one.
 
 use crate::fixture::*;
-use common::{Role, UserId};
+use common::base::{Role, UserId};
 use serde_json::json;
 use testing::{Answer, App};
 
@@ -33,14 +33,14 @@ async fn member_is_appointed_and_dismissed_with_one_event_each() {
 #[tokio::test]
 async fn only_a_member_of_the_tenant_can_be_appointed() {
     let app = App::start().await;
-    let nobody = UserId::new(common::Clock::now(app.clock()));
+    let nobody = UserId::new(common::base::Clock::now(app.clock()));
     for user in [app.user_id(Birch, Role::Viewer), app.user_id(Acme, Role::SuperAdmin), nobody] {
         for answer in [appoint(&app, Acme, user).await, dismiss(&app, Acme, user).await] {
             refused(&answer, 422, "validation_failed");
             assert_eq!(answer.json["errors"][0]["code"], "no_such_member");
         }
     }
-    let platform = operator(&app, "add_admin", common::TenantId::PLATFORM).await;
+    let platform = operator(&app, "add_admin", common::base::TenantId::PLATFORM).await;
     refused(&platform.json(json!({"user_id": app.user_id(Acme, Role::SuperAdmin)})).await, 409, "platform");
 }
 

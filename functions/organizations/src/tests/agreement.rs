@@ -1,7 +1,7 @@
 //! The business associate agreement: recorded, sealed if it names a person, and announced before it ends.
 
 use crate::{fixture::*, schedules::SCHEDULES};
-use common::{Clock, TenantId};
+use common::base::{Clock, TenantId};
 use serde_json::{Value, json};
 use std::time::Duration;
 use testing::{Answer, App};

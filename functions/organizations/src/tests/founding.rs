@@ -1,7 +1,7 @@
 //! The creation of a tenant, from its name to its activation, with faults at every step.
 
 use crate::{consumers::CONSUMERS, fixture::*};
-use common::Role;
+use common::base::Role;
 use serde_json::json;
 use testing::App;
 
@@ -9,7 +9,7 @@ use testing::App;
 async fn new_tenant_is_pending_until_it_has_keys_and_an_invited_administrator() {
     let app = App::start().await;
     let answer = create(&app, "cedar-clinic", "first@cedar-clinic.example").await;
-    let id: common::TenantId = answer.json["tenant_id"].as_str().unwrap().parse().unwrap();
+    let id: common::base::TenantId = answer.json["tenant_id"].as_str().unwrap().parse().unwrap();
     assert_eq!((answer.status, answer.header("etag")), (201, Some("\"1\"")), "{}", answer.text);
     assert_eq!(answer.header("location"), Some(format!("/v1/organizations/{id}").as_str()));
     assert_eq!(

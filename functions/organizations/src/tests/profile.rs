@@ -1,7 +1,7 @@
 //! Changes of a profile: names, contacts, settings and networks, by whom they are permitted, and one after another.
 
 use crate::fixture::*;
-use common::Role;
+use common::base::Role;
 use serde_json::{Value, json};
 use std::time::Duration;
 use testing::App;

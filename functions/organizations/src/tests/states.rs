@@ -1,7 +1,7 @@
 //! Suspended, reactivated and archived tenants: who still has access, and which work stops.
 
 use crate::{consumers::CONSUMERS, fixture::*};
-use common::Role;
+use common::base::Role;
 use serde_json::json;
 use std::time::Duration;
 use testing::App;
@@ -95,7 +95,7 @@ async fn concurrent_status_changes_apply_exactly_one() {
 async fn platform_tenant_cannot_be_suspended_archived_or_reactivated() {
     let app = App::start().await;
     for name in ["suspend_organization", "archive_organization", "reactivate_organization"] {
-        refused(&operator(&app, name, common::TenantId::PLATFORM).await.await, 409, "platform");
+        refused(&operator(&app, name, common::base::TenantId::PLATFORM).await.await, 409, "platform");
     }
 }
 

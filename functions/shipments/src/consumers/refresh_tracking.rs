@@ -4,7 +4,10 @@ use crate::{
     domain::RefreshRequested,
     polling::{self, Due, Turn},
 };
-use common::{Background, Consumer, Delivery, Feed, Incoming, Need, Queue, Result};
+use common::{
+    background::{Background, Consumer, Delivery, Feed, Incoming, Queue},
+    base::{Need, Result},
+};
 
 #[derive(Debug)]
 pub struct RefreshTracking;

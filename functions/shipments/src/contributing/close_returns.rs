@@ -1,7 +1,11 @@
 //! Closes a return thirty days after its parcel came back.
 
 use super::file_return::RETURNS;
-use common::{Background, CONTENDED, Condition, Delivery, DueItem, Edit, Need, Part, Result, Schedule, TenantId, Tick};
+use common::{
+    background::{Background, CONTENDED, Delivery, DueItem, Part, Schedule, Tick},
+    base::{Need, Result, TenantId},
+    store::{Condition, Edit},
+};
 
 /// Items of one tenant that one run closes at most.
 const MOST: u32 = 100;

@@ -1,5 +1,5 @@
 use crate::{domain::ShipmentId, endpoints::UpdateShipment};
-use common::{Event, Permit};
+use common::{request::Permit, store::Event};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

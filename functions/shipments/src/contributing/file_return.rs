@@ -2,7 +2,11 @@
 
 use super::events::ShipmentReturned;
 use crate::domain::ShipmentId;
-use common::{Background, CONTENDED, Consumer, Delivery, Feed, Incoming, Item, Key, Need, Part, Queue, Result};
+use common::{
+    background::{Background, CONTENDED, Consumer, Delivery, Feed, Incoming, Part, Queue},
+    base::{Need, Result},
+    store::{Item, Key},
+};
 use std::time::Duration;
 
 /// The list of returns that are still open, by the time at which they close.

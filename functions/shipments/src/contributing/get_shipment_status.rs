@@ -4,7 +4,11 @@ use crate::{
     domain::{ShipmentId, Status},
     store::Stored,
 };
-use common::{Action, Data, Endpoint, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
+use common::{
+    base::{Need, Result},
+    policy::Action,
+    request::{Data, Endpoint, Operation, Path, Permit, Route, Sample, Scope},
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -48,7 +52,7 @@ fn compiled_only() {
     #[cfg(test)]
     mod tests {
         use super::super::fixture::*;
-        use common::Role;
+        use common::base::Role;
         use serde_json::json;
         use testing::{
             App,

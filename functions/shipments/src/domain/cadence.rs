@@ -12,7 +12,7 @@
 //! Every interval varies by a tenth, so that parcels that were registered together are not always polled together.
 
 use super::Status;
-use common::Timestamp;
+use common::base::Timestamp;
 use jiff::{ToSpan, civil, tz::TimeZone};
 use std::time::Duration;
 

@@ -1,7 +1,10 @@
 //! The domain events of shipments. They contain only ids and codes.
 
 use super::{Facts, ShipmentId, Status};
-use common::{Event, Schema, Timestamp, UserId, Version};
+use common::{
+    base::{Timestamp, UserId},
+    store::{Event, Schema, Version},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,10 @@
 
 use super::{GivenRecipient, ShipmentPhi};
 use crate::tracking_number::{Classified, TrackingNumber};
-use common::{FieldError, UserId, input::FromJson};
+use common::{
+    base::{FieldError, UserId},
+    request::input::FromJson,
+};
 use phi::{LongText, PhiText, ShortText};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;

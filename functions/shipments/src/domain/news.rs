@@ -4,7 +4,7 @@
 //! addresses and reference numbers are not stored: these types have no fields for them.
 
 use super::{Shipment, Status};
-use common::Timestamp;
+use common::base::Timestamp;
 use jiff::{
     civil::{Date, Time, time},
     tz::TimeZone,
@@ -177,7 +177,11 @@ impl Shipment {
 mod tests {
     use super::*;
     use crate::domain::Registration;
-    use common::{UserId, Uuid, Version, input::FromJson};
+    use common::{
+        base::{UserId, Uuid},
+        request::input::FromJson,
+        store::Version,
+    };
     use phi::PhiText;
     use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! The recipient of a parcel.
 
-use common::{FieldError, input::FromJson};
+use common::{base::FieldError, request::input::FromJson};
 use phi::{Address, CountryCode, Email, GivenPhone, PersonName, Phone, PostalCode, ShortText};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;

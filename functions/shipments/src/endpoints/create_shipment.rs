@@ -5,7 +5,11 @@ use crate::{
     view::ShipmentView,
     work::{self, Shipments},
 };
-use common::{Action, Data, Endpoint, IdempotencyKey, Json, Need, Operation, Permit, Result, Route, Sample, Scope};
+use common::{
+    base::{Need, Result},
+    policy::Action,
+    request::{Data, Endpoint, IdempotencyKey, Json, Operation, Permit, Route, Sample, Scope},
+};
 
 #[derive(Debug)]
 pub struct CreateShipment;
@@ -54,7 +58,7 @@ impl Endpoint for CreateShipment {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::*;
-    use common::Role;
+    use common::base::Role;
     use serde_json::{Value, json};
     use testing::{
         App,

@@ -6,9 +6,12 @@ use crate::{
     work::{self, Shipments},
 };
 use common::{
-    Action, Batch, BatchEndpoint, BatchOutput, Data, FieldError, IdempotencyKey, Json, Need, Operation, Result, Route, Sample,
-    Scope,
-    input::{self, FromJson},
+    base::{FieldError, Need, Result},
+    policy::Action,
+    request::{
+        Batch, BatchEndpoint, BatchOutput, Data, IdempotencyKey, Json, Operation, Route, Sample, Scope,
+        input::{self, FromJson},
+    },
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
@@ -112,7 +115,7 @@ impl BatchEndpoint for CreateShipments {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::*;
-    use common::Role;
+    use common::base::Role;
     use serde_json::{Value, json};
     use testing::{
         App, Call,

@@ -2,7 +2,7 @@
 
 use super::ALL;
 use crate::tracking_number::{Classified, TrackingNumber};
-use common::{AnyEndpoint, Role};
+use common::{base::Role, request::AnyEndpoint};
 use serde_json::{Value, json};
 use std::time::Duration;
 use testing::{Answer, App, Tenant};

@@ -1,7 +1,11 @@
 //! Shows one shipment.
 
 use crate::{domain::ShipmentId, store::Watch, view::ShipmentView, work};
-use common::{Action, Data, Endpoint, Error, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
+use common::{
+    base::{Error, Need, Result},
+    policy::Action,
+    request::{Data, Endpoint, Operation, Path, Permit, Route, Sample, Scope},
+};
 
 #[derive(Debug)]
 pub struct GetShipment;
@@ -37,7 +41,7 @@ impl Endpoint for GetShipment {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::*;
-    use common::Role;
+    use common::base::Role;
     use serde_json::json;
     use testing::{
         App,

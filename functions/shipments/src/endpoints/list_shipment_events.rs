@@ -4,7 +4,11 @@ use crate::{
     domain::{Location, ScanPhi, ShipmentId, Status},
     store::{self, Stored, StoredEvent},
 };
-use common::{Action, Data, Endpoint, Limit, Need, Operation, Path, Permit, Query, Result, Route, Sample, Scope, Timestamp};
+use common::{
+    base::{Need, Result, Timestamp},
+    policy::Action,
+    request::{Data, Endpoint, Limit, Operation, Path, Permit, Query, Route, Sample, Scope},
+};
 use phi::{Disclosed, LongText, PhiValue};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -93,7 +97,7 @@ impl Endpoint for ListShipmentEvents {
 mod tests {
     use super::super::fixture::*;
     use crate::polling::fixture::*;
-    use common::Role;
+    use common::base::Role;
     use serde_json::json;
     use testing::Tenant::{Acme, Birch};
 

@@ -7,8 +7,9 @@ use crate::{
     work::{self, Shipments},
 };
 use common::{
-    Action, Data, Endpoint, FieldError, Limit, Need, Operation, Permit, Query, Result, Route, Sample, Scope, Timestamp, UserId,
-    input::FromJson,
+    base::{FieldError, Need, Result, Timestamp, UserId},
+    policy::Action,
+    request::{Data, Endpoint, Limit, Operation, Permit, Query, Route, Sample, Scope, input::FromJson},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
@@ -111,7 +112,7 @@ impl Endpoint for ListShipments {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::*;
-    use common::Role;
+    use common::base::Role;
     use serde_json::json;
     use testing::{
         Answer, App,

@@ -1,7 +1,7 @@
 //! The domain's endpoints, one a file.
 
 use crate::domain::ShipmentId;
-use common::PathId;
+use common::request::PathId;
 
 common::endpoints! {
     tenant create_shipment::CreateShipment,

@@ -5,7 +5,12 @@ use crate::{
     domain::{RefreshRequested, ShipmentId},
     store::{self, Watch},
 };
-use common::{Action, Data, Endpoint, Error, Need, Operation, Path, Permit, RateLimit, Result, Route, Sample, Scope, Timestamp};
+use common::{
+    base::{Error, Need, Result, Timestamp},
+    policy::Action,
+    request::{Data, Endpoint, Operation, Path, Permit, Route, Sample, Scope},
+    store::RateLimit,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -7,7 +7,9 @@ use crate::{
     work::{self, Shipments},
 };
 use common::{
-    Action, Data, Endpoint, Error, IdempotencyKey, Json, Need, Operation, PageSize, Permit, Result, Route, Sample, Scope,
+    base::{Error, Need, Result},
+    policy::Action,
+    request::{Data, Endpoint, IdempotencyKey, Json, Operation, PageSize, Permit, Route, Sample, Scope},
 };
 use phi::ShortText;
 
@@ -68,7 +70,7 @@ impl Endpoint for SearchShipments {
 mod tests {
     use super::super::fixture::*;
     use aws_sdk_dynamodb::types::AttributeValue;
-    use common::Role;
+    use common::base::Role;
     use serde_json::{Value, json};
     use testing::{
         App,

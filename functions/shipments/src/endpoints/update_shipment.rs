@@ -6,7 +6,11 @@ use crate::{
     view::ShipmentView,
     work,
 };
-use common::{Action, Data, Endpoint, IfMatch, Json, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
+use common::{
+    base::{Need, Result},
+    policy::Action,
+    request::{Data, Endpoint, IfMatch, Json, Operation, Path, Permit, Route, Sample, Scope},
+};
 
 #[derive(Debug)]
 pub struct UpdateShipment;
@@ -56,7 +60,7 @@ impl Endpoint for UpdateShipment {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::*;
-    use common::Role;
+    use common::base::Role;
     use serde_json::json;
     use testing::{
         App,

@@ -4,7 +4,10 @@
 //! answer does not show whether any tenant has a shipment with that number.
 
 use common::{
-    Data, IdempotencyKey, Need, Operation, PerNetwork, Public, PublicEndpoint, PushBody, RateLimit, Result, Route, Sample,
+    base::{Need, Result},
+    capabilities::PushBody,
+    request::{Data, IdempotencyKey, Operation, PerNetwork, Public, PublicEndpoint, Route, Sample},
+    store::RateLimit,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -216,7 +219,7 @@ mod tests {
         let token = token(&world).await;
         // All pushes fall into one full minute.
         let minute = (now(&world.app).as_millis() / 60_000 + 1) * 60_000;
-        world.app.clock().set(common::Timestamp::from_millis(minute));
+        world.app.clock().set(common::base::Timestamp::from_millis(minute));
         for n in 0..40 {
             assert_eq!(push(&world, &token, &event(1 + n % 2)).await.status, 200);
         }

@@ -1,8 +1,10 @@
 //! Issues UPS the token that its pushes present.
 
 use common::{
-    CarrierToken, Data, IdempotencyKey, Need, Operation, PerNetwork, Public, PublicEndpoint, RateLimit, Result, Route, Sample,
-    TokenRequest,
+    base::{Need, Result},
+    capabilities::{CarrierToken, TokenRequest},
+    request::{Data, IdempotencyKey, Operation, PerNetwork, Public, PublicEndpoint, Route, Sample},
+    store::RateLimit,
 };
 
 #[derive(Debug)]

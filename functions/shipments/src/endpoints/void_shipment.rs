@@ -6,7 +6,11 @@ use crate::{
     view::ShipmentView,
     work,
 };
-use common::{Action, Data, Endpoint, Error, IfMatch, Need, Operation, Path, Permit, Result, Route, Sample, Scope};
+use common::{
+    base::{Error, Need, Result},
+    policy::Action,
+    request::{Data, Endpoint, IfMatch, Operation, Path, Permit, Route, Sample, Scope},
+};
 
 #[derive(Debug)]
 pub struct VoidShipment;
@@ -56,7 +60,7 @@ impl Endpoint for VoidShipment {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::*;
-    use common::Role;
+    use common::base::Role;
     use serde_json::json;
     use testing::{
         App,

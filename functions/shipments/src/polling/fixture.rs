@@ -5,7 +5,7 @@ use crate::{
     endpoints::fixture::{body, created, endpoint, number},
     schedules::SCHEDULES,
 };
-use common::{Role, Timestamp};
+use common::base::{Role, Timestamp};
 use emulators::{Ups, UpsOptions, ups::Now};
 use serde_json::{Value, json};
 use std::{
@@ -53,7 +53,7 @@ pub(crate) fn secret(client_secret: &str) -> Value {
 }
 
 pub(crate) fn now(app: &App) -> Timestamp {
-    use common::Clock;
+    use common::base::Clock;
     app.clock().now()
 }
 
@@ -87,7 +87,7 @@ impl World {
         self.app.deliveries(CONSUMERS)
     }
 
-    pub(crate) async fn run(&self, schedule: &str) -> common::Result<usize> {
+    pub(crate) async fn run(&self, schedule: &str) -> common::base::Result<usize> {
         SCHEDULES.iter().find(|s| s.name == schedule).unwrap().run(self.app.deps()).await
     }
 

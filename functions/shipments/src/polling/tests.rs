@@ -1,6 +1,6 @@
 use super::fixture::*;
 use crate::{consumers::CONSUMERS, endpoints::fixture::*};
-use common::Role;
+use common::base::Role;
 use emulators::ups::{Endpoint, Fault};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -33,11 +33,11 @@ fn pairs(statuses: &[&str]) -> Vec<(String, String)> {
 async fn message(world: &World, tenant: testing::Tenant, id: &str) -> Value {
     let now = now(&world.app);
     json!({
-        "id": common::EventId::new(now),
+        "id": common::base::EventId::new(now),
         "tenant_id": world.app.tenant_id(tenant),
         "actor": "schedule_tracking",
         "on_behalf_of": null,
-        "cause": common::EventId::new(now),
+        "cause": common::base::EventId::new(now),
         "correlation_id": "test",
         "schema": "shipment.poll_due",
         "version": 1,

@@ -6,7 +6,11 @@ use crate::{
     domain::{ShipmentPhi, cadence, fair_share},
     store::{self, Alert, Stored},
 };
-use common::{Asked, Background, Delivery, DueItem, Error, Need, Part, Result, Schedule, TenantId, Tick, Timestamp, Watched};
+use common::{
+    background::{Background, Delivery, DueItem, Part, Schedule, Tick},
+    base::{Error, Need, Result, TenantId, Timestamp},
+    capabilities::{Asked, Watched},
+};
 use phi::PhiText;
 use std::time::Duration;
 use ups::{Batch, Number};
@@ -138,7 +142,7 @@ mod tests {
 
     const DAYS: fn(u64) -> Duration = |n| Duration::from_secs(24 * 3600 * n);
 
-    async fn alert_due(world: &World, id: &str) -> Option<common::Timestamp> {
+    async fn alert_due(world: &World, id: &str) -> Option<common::base::Timestamp> {
         let alert = world.item(id, "ALERT").await.unwrap();
         alert.get("ix_due_at").map(|at| at.as_str().unwrap().parse().unwrap())
     }

@@ -5,7 +5,11 @@ use crate::{
     domain::{PollDue, fair_share},
     store,
 };
-use common::{Background, Delivery, DueItem, Envelope, Need, Result, Schedule, TenantId, Tick};
+use common::{
+    background::{Background, Delivery, DueItem, Schedule, Tick},
+    base::{Need, Result, TenantId},
+    store::Envelope,
+};
 
 #[derive(Debug)]
 pub struct ScheduleTracking;

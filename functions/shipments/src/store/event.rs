@@ -2,7 +2,10 @@
 
 use super::partition;
 use crate::domain::{Scan, ScanPhi, ScanTime, ShipmentId, Status};
-use common::{Changes, Condition, Edit, Error, Key, Result, Row, TableQuery, Timestamp};
+use common::{
+    base::{Error, Result, Timestamp},
+    store::{Changes, Condition, Edit, Key, Row, TableQuery},
+};
 use phi::{Sealed, SearchToken};
 
 const FIRST: &str = "EVENT#";

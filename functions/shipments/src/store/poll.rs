@@ -3,8 +3,12 @@
 use super::{Stored, partition};
 use crate::domain::ShipmentId;
 use common::{
-    Action, Attribute, Condition, DueItem, Edit, Error, HINTED_AT, Item, Kept, Key, Reader, Resource, Result, Row, TableQuery,
-    TenantId, Timestamp,
+    background::DueItem,
+    base::{Error, Kept, Result, TenantId, Timestamp},
+    capabilities::HINTED_AT,
+    policy::{Action, Attribute, Resource},
+    request::Reader,
+    store::{Condition, Edit, Item, Key, Row, TableQuery},
 };
 use phi::SearchToken;
 use ups::Progress;

@@ -1,7 +1,11 @@
 //! Deletes an event from the outbox when it arrives here over the bus, which proves its delivery. Events that stay were missed by
 //! the stream or a Pipe, and `sweep_outbox` emits them again.
 
-use common::{AnyEvent, Background, Consumer, Delivery, Feed, Incoming, Need, Queue, Result};
+use common::{
+    background::{Background, Consumer, Delivery, Feed, Incoming, Queue},
+    base::{Need, Result},
+    store::AnyEvent,
+};
 
 #[derive(Debug)]
 pub struct SettleOutbox;

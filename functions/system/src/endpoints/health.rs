@@ -1,4 +1,7 @@
-use common::{Data, Need, Operation, Public, PublicEndpoint, Result, Route, Sample};
+use common::{
+    base::{Need, Result},
+    request::{Data, Operation, Public, PublicEndpoint, Route, Sample},
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -1,4 +1,7 @@
-use common::{Data, Error, Operation, Public, PublicEndpoint, Result, Route, Sample};
+use common::{
+    base::{Error, Result},
+    request::{Data, Operation, Public, PublicEndpoint, Route, Sample},
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use serde_json::Value;

@@ -1,4 +1,9 @@
-use common::{Action, Data, Endpoint, Error, Need, Operation, Permit, PlatformResource, Result, Route, Sample, Scope, Vitals};
+use common::{
+    base::{Error, Need, Result},
+    capabilities::Vitals,
+    policy::{Action, PlatformResource},
+    request::{Data, Endpoint, Operation, Permit, Route, Sample, Scope},
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -71,7 +76,7 @@ impl Endpoint for Ready {
 
 #[cfg(test)]
 mod tests {
-    use common::Role;
+    use common::base::Role;
     use serde_json::{Value, json};
     use std::time::Duration;
     use testing::{Answer, App, Fault, Tenant, find};
@@ -113,7 +118,7 @@ mod tests {
     async fn administrator_sees_the_breaker_open_and_close() {
         let app = App::start().await;
         // Advances past the time for which a key may stay in memory.
-        app.clock().advance(common::CACHED_FOR);
+        app.clock().advance(common::store::CACHED_FOR);
         app.wire().fail("kms", 0, 100, Fault::Gone);
         let ask = || app.as_role(Tenant::Acme, Role::TenantAdmin).call(find(super::super::ALL, "ready"));
         let circuit = |answer: &Answer| {
@@ -144,7 +149,7 @@ mod tests {
     async fn administrator_sees_that_kms_does_not_answer() {
         let app = App::start().await;
         // Advances past the time for which a key may stay in memory.
-        app.clock().advance(common::CACHED_FOR);
+        app.clock().advance(common::store::CACHED_FOR);
         let caller = app.as_role(Tenant::Acme, Role::Auditor);
         app.wire().fail("kms", 0, 100, Fault::Gone);
         let answer = caller.call(find(super::super::ALL, "ready")).await;

@@ -1,7 +1,10 @@
 //! Finds what the stream or a Pipe has missed: events that are still in the outbox, and audit events that are still unsealed,
 //! minutes after their commit. It rewrites these items, so that the stream emits them again.
 
-use common::{Background, Delivery, Need, Part, Result, Schedule, TenantId, Tick};
+use common::{
+    background::{Background, Delivery, Part, Schedule, Tick},
+    base::{Need, Result, TenantId},
+};
 use std::time::Duration;
 
 /// Delivery takes much less time than this.
@@ -54,7 +57,7 @@ impl Schedule for SweepOutbox {
 mod tests {
     use super::*;
     use crate::{consumers::CONSUMERS, schedules::SCHEDULES};
-    use common::Role;
+    use common::base::Role;
     use testing::{App, Tenant};
 
     /// Ends a session in each of two tenants, which leaves events in the outbox.
@@ -67,7 +70,7 @@ mod tests {
     }
 
     async fn put(app: &App, tenant: Tenant) {
-        let event = common::EventId::new(common::Clock::now(app.clock()));
+        let event = common::base::EventId::new(common::base::Clock::now(app.clock()));
         let tenant = app.tenant_id(tenant);
         let envelope = serde_json::json!({
             "id": event, "tenant_id": tenant, "actor": app.user_id(Tenant::Acme, Role::Viewer), "on_behalf_of": null,
@@ -131,9 +134,9 @@ mod tests {
     }
 
     /// An event in the tenant's outbox, the `n`th by time.
-    async fn waiting(app: &App, tenant: common::TenantId, n: usize, schema: &str) -> String {
-        let at = common::Clock::now(app.clock()).plus(Duration::from_millis(n as u64));
-        let id = common::EventId::new(at).to_string();
+    async fn waiting(app: &App, tenant: common::base::TenantId, n: usize, schema: &str) -> String {
+        let at = common::base::Clock::now(app.clock()).plus(Duration::from_millis(n as u64));
+        let id = common::base::EventId::new(at).to_string();
         let attributes = [("kind", "event"), ("schema", schema), ("envelope", "{}")];
         app.put_raw("LedgerTable", &format!("{tenant}#EVENTS"), &id, &attributes).await;
         id
@@ -177,9 +180,9 @@ mod tests {
 
     /// Creates this many tenants without events.
     async fn crowd(app: &App, size: usize) {
-        let platform = common::TenantId::PLATFORM;
+        let platform = common::base::TenantId::PLATFORM;
         for n in 0..size {
-            let tenant = common::TenantId::from_uuid(common::Uuid::from_u128((1 << 100) + n as u128)).to_string();
+            let tenant = common::base::TenantId::from_uuid(common::base::Uuid::from_u128((1 << 100) + n as u128)).to_string();
             let list = format!("{platform}#TENANTS");
             let attributes = [("tenant_id", tenant.as_str()), ("ix_all", &list), ("ix_sort", &tenant)];
             app.put_raw("RecordsTable", &format!("{platform}#NAME#{n}"), "CLAIM", &attributes).await;

@@ -10,8 +10,12 @@ use crate::{
     work::Person,
 };
 use common::{
-    Background, CONTENDED, Condition, Consumer, Delivery, Directory, Edit, Error, Feed, Incoming, Key, Mail, MailKind, MemberPii,
-    Membership, Need, Queue, Resource, Result, TemporaryPassword, Tenant, Turn, UserId, UserInvited, profile_key,
+    background::{Background, CONTENDED, Consumer, Delivery, Feed, Incoming, Queue},
+    base::{Error, Need, Result, UserId},
+    capabilities::{Directory, Mail, MailKind, TemporaryPassword, Turn, UserInvited},
+    identity::{MemberPii, Membership, Tenant, profile_key},
+    policy::Resource,
+    store::{Condition, Edit, Key},
 };
 
 /// The number of tries for a user whose membership changes meanwhile.
@@ -66,7 +70,7 @@ pub struct MirrorUser;
 #[derive(Debug)]
 pub struct Told(Heard);
 
-impl common::Part for Told {
+impl common::background::Part for Told {
     fn name(&self) -> String {
         self.0.user().to_string()
     }

@@ -1,6 +1,10 @@
 //! The domain events of users. They contain only ids; a consumer reads the current state.
 
-use common::{Event, Schema, UserId, UserInvited};
+use common::{
+    base::UserId,
+    capabilities::UserInvited,
+    store::{Event, Schema},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

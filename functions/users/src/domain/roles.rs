@@ -2,8 +2,11 @@
 
 use super::Term;
 use common::{
-    FieldError, Grant, PathId, Role,
-    input::{self, FromJson},
+    base::{FieldError, Grant, Role},
+    request::{
+        PathId,
+        input::{self, FromJson},
+    },
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
@@ -95,7 +98,7 @@ pub fn revoked(grants: &[Grant], role: Role) -> Option<Vec<Grant>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use common::Timestamp;
+    use common::base::Timestamp;
     use serde_json::json;
 
     #[test]

@@ -1,6 +1,6 @@
 //! The term of a role.
 
-use common::{Error, FieldError, Result, Timestamp};
+use common::base::{Error, FieldError, Result, Timestamp};
 
 /// The start and the end; without them, the role is permanent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,8 +5,9 @@
 
 use crate::work::{Myself, Person};
 use common::{
-    Action, Answer, AskedOfPolicy, Data, Endpoint, Error, FieldError, IdempotencyKey, Json, List, Need, Operation, Permit,
-    Resource, Result, Route, Sample, Scope, UserId, input::FromJson,
+    base::{Error, FieldError, Need, Result, UserId},
+    policy::{Action, Answer, Asked, Resource},
+    request::{Data, Endpoint, IdempotencyKey, Json, List, Operation, Permit, Route, Sample, Scope, input::FromJson},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -123,7 +124,7 @@ impl Endpoint for CheckPermissions {
         for (i, Check { action: Name(action), resource: Thing { r#type: Name(kind), id } }) in checks.into_iter().enumerate() {
             let id = id.map(|Name(id)| id);
             let department = department(cx, &kind, id.as_deref()).await?;
-            match cx.may(&AskedOfPolicy { action, resource: kind, id, department })? {
+            match cx.may(&Asked { action, resource: kind, id, department })? {
                 Some(answer) => results.push(answer),
                 None => {
                     let message = "the action does not exist, or does not apply to this type of resource".to_owned();

@@ -5,7 +5,10 @@ use crate::{
     work::{OWN_ACCOUNT, SomebodyOnce},
 };
 use common::{
-    Action, Data, Endpoint, Error, IfMatch, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId, Version,
+    base::{Error, Need, Result, UserId},
+    policy::Action,
+    request::{Data, Endpoint, IfMatch, Operation, Path, Permit, Route, Sample, Scope},
+    store::Version,
 };
 
 #[derive(Debug)]

@@ -6,7 +6,11 @@ use crate::{
     work::{self, Person},
 };
 use common::{
-    Action, Data, Endpoint, IfMatch, MemberChange, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId, Version,
+    base::{Need, Result, UserId},
+    capabilities::MemberChange,
+    policy::Action,
+    request::{Data, Endpoint, IfMatch, Operation, Path, Permit, Route, Sample, Scope},
+    store::Version,
 };
 
 #[derive(Debug)]

@@ -1,7 +1,12 @@
 //! Ends a user's sessions. They can sign in again.
 
 use crate::work::Person;
-use common::{Action, Data, EndReason, Endpoint, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId};
+use common::{
+    base::{Need, Result, UserId},
+    identity::EndReason,
+    policy::Action,
+    request::{Data, Endpoint, Operation, Path, Permit, Route, Sample, Scope},
+};
 
 #[derive(Debug)]
 pub struct EndUserSessions;

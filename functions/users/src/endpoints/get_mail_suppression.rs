@@ -4,7 +4,11 @@ use crate::{
     view::MailSuppressionView,
     work::{Person, addressed},
 };
-use common::{Action, Data, Endpoint, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId};
+use common::{
+    base::{Need, Result, UserId},
+    policy::Action,
+    request::{Data, Endpoint, Operation, Path, Permit, Route, Sample, Scope},
+};
 
 #[derive(Debug)]
 pub struct GetMailSuppression;

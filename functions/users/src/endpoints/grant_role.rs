@@ -6,8 +6,11 @@ use crate::{
     work::{self, RoleGrant},
 };
 use common::{
-    Action, Data, Endpoint, Error, FieldError, IfMatch, Json, MemberChange, Need, Operation, Path, Permit, Result, Route, Sample,
-    Scope, Timestamp, UserId, Version,
+    base::{Error, FieldError, Need, Result, Timestamp, UserId},
+    capabilities::MemberChange,
+    policy::Action,
+    request::{Data, Endpoint, IfMatch, Json, Operation, Path, Permit, Route, Sample, Scope},
+    store::Version,
 };
 
 common::input! {

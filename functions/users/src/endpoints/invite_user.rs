@@ -9,7 +9,11 @@ use crate::{
     work::{self, Users},
 };
 use common::{
-    Action, Data, Endpoint, IdempotencyKey, Invitation, Json, Need, Operation, Permit, RateLimit, Result, Route, Sample, Scope,
+    base::{Need, Result},
+    capabilities::Invitation,
+    policy::Action,
+    request::{Data, Endpoint, IdempotencyKey, Json, Operation, Permit, Route, Sample, Scope},
+    store::RateLimit,
 };
 use phi::{Email, PersonName};
 

@@ -1,7 +1,11 @@
 //! Lists all roles.
 
 use crate::{domain, work::Users};
-use common::{Action, Data, Endpoint, Need, Operation, Permit, Result, Role, Route, Sample, Scope};
+use common::{
+    base::{Need, Result, Role},
+    policy::Action,
+    request::{Data, Endpoint, Operation, Permit, Route, Sample, Scope},
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -1,7 +1,11 @@
 //! Lists a user's live sessions.
 
 use crate::{view::SessionList, work::Person};
-use common::{Action, Data, Endpoint, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId};
+use common::{
+    base::{Need, Result, UserId},
+    policy::Action,
+    request::{Data, Endpoint, Operation, Path, Permit, Route, Sample, Scope},
+};
 
 #[derive(Debug)]
 pub struct ListUserSessions;

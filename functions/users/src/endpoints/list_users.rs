@@ -4,7 +4,12 @@ use crate::{
     view::{UserPage, UserView},
     work::{Person, Users},
 };
-use common::{Action, Data, Endpoint, Limit, Membership, Need, Operation, Permit, Query, Resource, Result, Route, Sample, Scope};
+use common::{
+    base::{Need, Result},
+    identity::Membership,
+    policy::{Action, Resource},
+    request::{Data, Endpoint, Limit, Operation, Permit, Query, Route, Sample, Scope},
+};
 
 common::input! {
     /// The page to return.

@@ -1,7 +1,12 @@
 //! Sends another invitation to a user who has not signed in yet. The password of the previous mail becomes invalid.
 
 use crate::{domain::InvitationResent, work::Person};
-use common::{Action, Data, Endpoint, Error, Need, Operation, Path, Permit, RateLimit, Result, Route, Sample, Scope, UserId};
+use common::{
+    base::{Error, Need, Result, UserId},
+    policy::Action,
+    request::{Data, Endpoint, Operation, Path, Permit, Route, Sample, Scope},
+    store::RateLimit,
+};
 
 #[derive(Debug)]
 pub struct ResendInvitation;

@@ -3,7 +3,11 @@
 
 use crate::{domain::PasswordResetByAdmin, work::Person};
 use common::{
-    Action, Data, EndReason, Endpoint, Error, Need, Operation, Path, Permit, RateLimit, Result, Route, Sample, Scope, UserId,
+    base::{Error, Need, Result, UserId},
+    identity::EndReason,
+    policy::Action,
+    request::{Data, Endpoint, Operation, Path, Permit, Route, Sample, Scope},
+    store::RateLimit,
 };
 
 #[derive(Debug)]

@@ -5,8 +5,11 @@ use crate::{
     work::{self, RoleGrant},
 };
 use common::{
-    Action, Data, Endpoint, IfMatch, MemberChange, Need, Operation, Path, Permit, Result, Role, Route, Sample, Scope, UserId,
-    Version,
+    base::{Need, Result, Role, UserId},
+    capabilities::MemberChange,
+    policy::Action,
+    request::{Data, Endpoint, IfMatch, Operation, Path, Permit, Route, Sample, Scope},
+    store::Version,
 };
 
 #[derive(Debug)]

@@ -1,7 +1,12 @@
 //! Signs a user out everywhere: in our API immediately, and in the user pool afterwards.
 
 use crate::{domain::UserSignedOut, work::Person};
-use common::{Action, Data, EndReason, Endpoint, Need, Operation, Path, Permit, Result, Route, Sample, Scope, UserId};
+use common::{
+    base::{Need, Result, UserId},
+    identity::EndReason,
+    policy::Action,
+    request::{Data, Endpoint, Operation, Path, Permit, Route, Sample, Scope},
+};
 
 #[derive(Debug)]
 pub struct SignOutUser;

@@ -2,8 +2,12 @@
 
 use crate::{domain::Department, view::UserView, work::Person};
 use common::{
-    Action, Data, Endpoint, IfMatch, Json, MemberChange, Membership, Need, Operation, Patch, Path, Permit, Resource, Result,
-    Route, Sample, Scope, UserId, Version,
+    base::{Need, Result, UserId},
+    capabilities::MemberChange,
+    identity::Membership,
+    policy::{Action, Resource},
+    request::{Data, Endpoint, IfMatch, Json, Operation, Patch, Path, Permit, Route, Sample, Scope},
+    store::Version,
 };
 use phi::PersonName;
 

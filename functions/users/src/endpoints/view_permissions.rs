@@ -1,7 +1,11 @@
 //! Shows the caller's permissions: one answer for each action, for their current roles.
 
 use crate::work::Myself;
-use common::{Action, Data, Endpoint, Operation, Permission, Permit, Result, Role, Route, Sample, Scope};
+use common::{
+    base::{Result, Role},
+    policy::{Action, Permission},
+    request::{Data, Endpoint, Operation, Permit, Route, Sample, Scope},
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! Accounts: shown, changed, disabled and deleted, and the time at which their access ends.
 
 use crate::fixture::*;
-use common::Role;
+use common::base::Role;
 use serde_json::json;
 use testing::App;
 
@@ -48,7 +48,7 @@ async fn user_sees_only_themselves_and_colleagues_of_their_department() {
         assert_eq!((answer.status, &answer.json["department"]), (200, &json!(department)), "{}", answer.text);
     }
     // A session's copy follows the membership. This session was opened before the change and stays live.
-    let who = app.open_session_with(app.tenant_id(Acme), viewer, &[common::Grant::always(Role::Viewer)]).await;
+    let who = app.open_session_with(app.tenant_id(Acme), viewer, &[common::base::Grant::always(Role::Viewer)]).await;
     let see = async |user| as_who(&app, who.clone(), "get_user").path("user_id", user).await.status;
     assert_eq!((see(viewer).await, see(marketer).await), (200, 404), "an older session has no department");
     let call = admin(&app, "update_user").await.path("user_id", viewer).if_match(2).json(json!({"department": "Outreach "}));

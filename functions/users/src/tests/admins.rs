@@ -1,7 +1,7 @@
 //! A tenant always keeps an administrator, whatever its administrators do to one another.
 
 use crate::fixture::*;
-use common::{Clock, Grant, Role, UserId};
+use common::base::{Clock, Grant, Role, UserId};
 use serde_json::json;
 use std::time::Duration;
 use testing::App;

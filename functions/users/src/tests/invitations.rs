@@ -1,7 +1,7 @@
 //! The inviting caller gets the same answer for every e-mail, and only a valid e-mail is accepted.
 
 use crate::fixture::*;
-use common::Role;
+use common::base::Role;
 use serde_json::json;
 use testing::{Answer, App};
 

@@ -2,7 +2,7 @@
 
 use crate::fixture::*;
 use aws_sdk_dynamodb::types::AttributeValue;
-use common::{Role, TenantId, UserId};
+use common::base::{Role, TenantId, UserId};
 use serde_json::json;
 use std::collections::HashMap;
 use testing::App;

@@ -2,7 +2,7 @@
 
 use crate::fixture::*;
 use aws_sdk_dynamodb::types::AttributeValue::S;
-use common::{Role, UserId};
+use common::base::{Role, UserId};
 use serde_json::json;
 use testing::{App, Deliveries, Fault};
 

@@ -1,7 +1,7 @@
 //! The permissions of a caller, according to the policies.
 
 use crate::fixture::*;
-use common::Role;
+use common::base::Role;
 use serde_json::{Value, json};
 use testing::App;
 
@@ -88,7 +88,7 @@ async fn check_returns_the_deciding_policy() {
 async fn check_does_not_reveal_which_resources_exist() {
     let app = App::start().await;
     let theirs = app.user_id(Birch, Role::Viewer);
-    let nobody = common::UserId::new(common::Clock::now(app.clock()));
+    let nobody = common::base::UserId::new(common::base::Clock::now(app.clock()));
     for role in [Role::TenantAdmin, Role::Viewer] {
         let checks: Vec<_> =
             [theirs, nobody].iter().map(|id| json!({"action": "viewUser", "resource": {"type": "User", "id": id}})).collect();

@@ -1,7 +1,7 @@
 //! Roles: granted for a term or permanently, revoked, and effective immediately.
 
 use crate::fixture::*;
-use common::{Clock, Grant, Role};
+use common::base::{Clock, Grant, Role};
 use serde_json::json;
 use std::{future::IntoFuture, pin::pin, task::Poll, time::Duration};
 use testing::App;

@@ -2,7 +2,7 @@
 
 use super::Remote;
 use auditor::{Listed, Progress, Writer};
-use common::{Clock, SystemClock};
+use common::base::{Clock, SystemClock};
 use ledger::{Hash, OccurredAt, Origin, VerifierKey, Word};
 use serde::Deserialize;
 use std::{fmt, io, path::Path};

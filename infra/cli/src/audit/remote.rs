@@ -1,7 +1,7 @@
 //! The API of a deployment, as an auditor calls it: with a token and one request at a time. A deployment that answers is waited for
 //! with patience; one that is not reached at all is given up within seconds. Each wait is told on standard error.
 
-use common::Aws;
+use common::aws::Aws;
 use serde::de::DeserializeOwned;
 use std::{cell::Cell, pin::Pin, time::Duration};
 

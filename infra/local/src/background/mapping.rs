@@ -8,7 +8,7 @@ use crate::{
     live::{Kind, Ran},
 };
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
-use common::AnyConsumer;
+use common::background::AnyConsumer;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},

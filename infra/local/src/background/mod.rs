@@ -13,7 +13,7 @@ use crate::{
     live::Lines,
     pipes::{Pipe, Plumbing, Positions},
 };
-use common::Deps;
+use common::request::Deps;
 use emulators::{Provisioned, iam::Gate};
 use mapping::Mapping;
 use std::{path::Path, sync::Arc, time::Duration};

@@ -2,7 +2,7 @@
 
 use super::{Ground, Halt};
 use crate::live::{Kind, Ran};
-use common::AnySchedule;
+use common::background::AnySchedule;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 

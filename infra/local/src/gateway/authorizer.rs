@@ -5,7 +5,7 @@ use aws_lambda_events::apigw::{
     ApiGatewayCustomAuthorizerPolicy, ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayCustomAuthorizerResponse,
 };
 use aws_lambda_events::iam::IamPolicyEffect;
-use common::{
+use common::request::{
     Deps,
     authorizer::{Authorizer, Refused, authorize},
 };

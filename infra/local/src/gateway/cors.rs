@@ -4,7 +4,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header},
 };
-use common::EXPOSED_HEADERS;
+use common::request::EXPOSED_HEADERS;
 use registry::{CORS_ALLOWED_HEADERS, CORS_MAX_AGE_SECONDS};
 
 #[derive(Debug)]

@@ -22,7 +22,10 @@ use axum::{
     extract::{ConnectInfo, Request, State},
     http::{Method, Response, header},
 };
-use common::{AnyEndpoint, Deps, Kind, authorizer::Authorizer, random};
+use common::{
+    base::random,
+    request::{AnyEndpoint, Deps, Kind, authorizer::Authorizer},
+};
 use cors::Cors;
 use refusal::Refusal;
 use routes::{Found, Routes};
@@ -30,7 +33,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// A function that is not done then is ended.
-const FUNCTION_TIMEOUT: Duration = Duration::from_secs(common::FUNCTION_TIMEOUT_SECS as u64);
+const FUNCTION_TIMEOUT: Duration = Duration::from_secs(common::request::FUNCTION_TIMEOUT_SECS as u64);
 
 /// The gateway, in front of `A` and the functions.
 #[derive(Debug)]
@@ -152,7 +155,7 @@ async fn answer<A: Authorizer>(
     request: Request,
 ) -> Response<Body> {
     let started = Instant::now();
-    let request_id = common::Uuid::from_bytes(random::bytes()).to_string();
+    let request_id = common::base::Uuid::from_bytes(random::bytes()).to_string();
     let method = request.method().to_string();
     let (route, response) = gateway.serve(peer, request, &request_id).await;
     let served = Served { method, route, status: response.status().as_u16(), took: started.elapsed(), line: None };

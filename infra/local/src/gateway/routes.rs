@@ -1,7 +1,7 @@
 //! Which endpoint a method and path mean. A fixed segment wins over a parameter, as in API Gateway.
 
 use axum::http::Method;
-use common::AnyEndpoint;
+use common::request::AnyEndpoint;
 use std::collections::BTreeMap;
 
 /// The routes, by path template.

@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-mapping-template-reference.html>
 
 use axum::http::request::Parts;
-use common::{Clock, SystemClock, Timestamp, random};
+use common::base::{Clock, SystemClock, Timestamp, random};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, net::SocketAddr};
 

@@ -7,7 +7,7 @@ use crate::{
     live::{Kind, Lines, Ran},
 };
 use aws_lambda_events::{apigw::ApiGatewayProxyResponse, encodings};
-use common::{
+use common::request::{
     Deps,
     authorizer::{Authorizer, Refused, authorize},
 };

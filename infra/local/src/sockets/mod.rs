@@ -21,7 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, get},
 };
-use common::authorizer::Refused;
+use common::request::authorizer::Refused;
 use event::Client;
 use open::Connections;
 use serde_json::json;

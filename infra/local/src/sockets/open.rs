@@ -1,7 +1,7 @@
 //! The open sockets, by their ids, each with a queue of what is to be sent.
 
 use super::event::Client;
-use common::{Clock, SystemClock, Timestamp};
+use common::base::{Clock, SystemClock, Timestamp};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},

@@ -135,7 +135,7 @@ async fn servers_reach_a_connection_until_it_is_gone() {
     assert_eq!(socket.hear(PATIENCE).await, text("hello"));
     let seen = gateway.manage(Method::GET, &id, "").await;
     assert_eq!((seen.status, seen.json["identity"]["sourceIp"].as_str()), (200, Some("127.0.0.1")));
-    assert!(seen.json["connectedAt"].as_str().unwrap().parse::<common::Timestamp>().is_ok());
+    assert!(seen.json["connectedAt"].as_str().unwrap().parse::<common::base::Timestamp>().is_ok());
     assert_eq!(gateway.manage(Method::POST, &id, vec![b'x'; 128 * 1024 + 1]).await.status, 413);
 
     assert_eq!(gateway.manage(Method::DELETE, &id, "").await.status, 204);

@@ -13,7 +13,7 @@ use crate::{
     build::{self, MOST_BYTES, megabytes},
     workspace,
 };
-use common::AnyEndpoint;
+use common::request::AnyEndpoint;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,

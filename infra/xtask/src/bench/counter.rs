@@ -21,7 +21,7 @@ pub(crate) struct Counter {
 
 impl Counter {
     pub(crate) fn new() -> Self {
-        Self { inner: common::https(), calls: Arc::default() }
+        Self { inner: common::aws::https(), calls: Arc::default() }
     }
 
     pub(crate) fn connector(&self) -> SharedHttpConnector {

@@ -2,7 +2,11 @@
 //! nor a rate limit stands in the way.
 
 use super::{Failed, world::World};
-use common::{AnyEndpoint, Data, Identity, IfMatch, Kind, Method, Role, policy::Policies};
+use common::{
+    base::{Identity, Role},
+    policy::Policies,
+    request::{AnyEndpoint, Data, IfMatch, Kind, Method},
+};
 use emulators::apigateway::GatewayRequest;
 use serde_json::{Map, Value};
 use std::sync::{

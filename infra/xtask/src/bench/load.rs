@@ -13,9 +13,10 @@ use super::{
 use crate::Outcome;
 use axum::http::Method;
 use common::{
-    Aws, Config, Deps, Role, SystemClock, TenantId,
-    operator::{NewUser, Operator},
-    telemetry::Stdout,
+    aws::Aws,
+    base::{Config, Role, SystemClock, TenantId, telemetry::Stdout},
+    request::Deps,
+    run::operator::{NewUser, Operator},
 };
 use local::{Options, Stack, client::Client};
 use phi::{Email, PhiText};

@@ -12,7 +12,12 @@ use super::{
 };
 use crate::Outcome;
 use axum::http::Method;
-use common::{Aws, Config, Deps, Role, SystemClock, UserId, operator::Operator, telemetry::Stdout};
+use common::{
+    aws::Aws,
+    base::{Config, Role, SystemClock, UserId, telemetry::Stdout},
+    request::Deps,
+    run::operator::Operator,
+};
 use local::{Heard, Options, Socket, Stack, client::Client};
 use phi::{Email, PhiText};
 use serde_json::{Value, json};

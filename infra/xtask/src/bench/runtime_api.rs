@@ -126,7 +126,7 @@ impl Doors {
 async fn next(State(doors): State<Arc<Doors>>) -> Response {
     doors.say(Said::Polled(Instant::now()));
     let Some(event) = doors.events.lock().await.recv().await else { return StatusCode::GONE.into_response() };
-    let deadline = common::Clock::now(&common::SystemClock).plus(Duration::from_secs(10)).as_millis();
+    let deadline = common::base::Clock::now(&common::base::SystemClock).plus(Duration::from_secs(10)).as_millis();
     let headers = [
         ("content-type", "application/json".to_owned()),
         ("lambda-runtime-aws-request-id", format!("00000000-0000-4000-8000-{:012}", event.number)),

@@ -11,7 +11,7 @@ use super::{
     world::World,
 };
 use crate::Outcome;
-use common::{
+use common::base::{
     Role, TenantId,
     telemetry::{LogSink, WideEvent},
 };

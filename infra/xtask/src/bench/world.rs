@@ -4,9 +4,13 @@
 use super::{Failed, counter::Counter};
 use crate::workspace;
 use common::{
-    Aws, Clock, Config, Deps, Grant, Identity, Role, SessionId, SessionKind, SystemClock, TenantId, Timestamp, UserId, Uuid,
-    operator::Operator,
-    telemetry::{LogSink, WideEvent},
+    aws::Aws,
+    base::{
+        Clock, Config, Grant, Identity, Role, SessionId, SessionKind, SystemClock, TenantId, Timestamp, UserId, Uuid,
+        telemetry::{LogSink, WideEvent},
+    },
+    request::Deps,
+    run::operator::Operator,
 };
 use emulators::{Dynamo, Endpoints, Kms, MiniStack, MiniStackOptions, Storage, Template, Which, provision};
 use local::{
@@ -134,7 +138,7 @@ impl World {
     /// The same for another member, as somebody who has just given a second factor.
     pub(crate) async fn open_session_of(&self, user: UserId, role: Role) -> Result<Identity, Failed> {
         let now = SystemClock.now();
-        let session = SessionId::from_uuid(Uuid::from_bytes(common::random::bytes()));
+        let session = SessionId::from_uuid(Uuid::from_bytes(common::base::random::bytes()));
         let number = |n: i64| json!({ "N": n.to_string() });
         let item = json!({
             "pk": {"S": format!("{}#SESSIONS#{}", self.tenant, user)},

@@ -2,7 +2,7 @@
 
 use super::{Step, Tour};
 use crate::{build, workspace};
-use common::{Clock, SystemClock, Timestamp};
+use common::base::{Clock, SystemClock, Timestamp};
 use local::client::NoAnswer;
 use std::{
     fs, io,

@@ -3,7 +3,7 @@
 use super::shown;
 use crate::{audit, paint::Paint};
 use axum::http::Method;
-use common::{Clock, SystemClock};
+use common::base::{Clock, SystemClock};
 use local::{
     AuditLog, Handover,
     client::{Answer, Client, NoAnswer},
@@ -167,7 +167,7 @@ impl Tour {
             let same = self.last_body.as_ref() == Some(body);
             println!("     {}", paint.dim(if same { "(the same body)".to_owned() } else { shown(body).to_string() }));
         }
-        let correlation_id = format!("demo-{}", common::Uuid::from_bytes(common::random::bytes()).simple());
+        let correlation_id = format!("demo-{}", common::base::Uuid::from_bytes(common::base::random::bytes()).simple());
         let mut headers: Vec<_> = step.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         headers.push(("x-correlation-id", &correlation_id));
         let body = step.body.as_ref().map(Value::to_string).unwrap_or_default();
@@ -245,6 +245,6 @@ fn told(json: &Value) -> (String, Vec<String>) {
 
 /// Linux has all of 127.0.0.0/8; elsewhere there is one.
 fn own_address() -> Ipv4Addr {
-    let [a, b, c] = common::random::bytes::<3>();
+    let [a, b, c] = common::base::random::bytes::<3>();
     if cfg!(target_os = "linux") { Ipv4Addr::new(127, a, b, c.clamp(1, 254)) } else { Ipv4Addr::LOCALHOST }
 }

@@ -1,7 +1,7 @@
 //! The live view: one line a request, and one a run of what runs by itself.
 
 use crate::paint::Paint;
-use common::{Clock, SystemClock};
+use common::base::{Clock, SystemClock};
 use local::{Handover, Kind, Observer, Ran, Served, User};
 use serde_json::Value;
 use std::{
@@ -203,7 +203,7 @@ mod tests {
         let view = View::new(Paint::of_stdout());
         let user = User {
             tenant: "acme-health".into(),
-            role: common::Role::Viewer,
+            role: common::base::Role::Viewer,
             email: "viewer@acme-health.example".into(),
             user_id: "usr_1".into(),
             authenticator: None,

@@ -1,7 +1,10 @@
 //! One endpoint as OpenAPI describes it.
 
 use super::problem;
-use common::{AnyEndpoint, Data, IdempotencyKey, IfMatch, Kind, Purpose, input::InputSchema};
+use common::{
+    base::Purpose,
+    request::{AnyEndpoint, Data, IdempotencyKey, IfMatch, Kind, input::InputSchema},
+};
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;

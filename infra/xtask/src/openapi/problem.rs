@@ -1,6 +1,9 @@
 //! The errors that an endpoint can answer with, and what all of them look like.
 
-use common::{AnyEndpoint, Data, IdempotencyKey, IfMatch, Kind, Need, input::InputSchema};
+use common::{
+    base::Need,
+    request::{AnyEndpoint, Data, IdempotencyKey, IfMatch, Kind, input::InputSchema},
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -180,11 +183,11 @@ const fn description(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use common::{Clock, SystemClock, telemetry::CorrelationId};
+    use common::base::{Clock, SystemClock, telemetry::CorrelationId};
 
     #[test]
     fn the_described_problem_is_the_one_that_is_sent() {
-        let error = common::Error::invalid("name", "required", "this field is required");
+        let error = common::base::Error::invalid("name", "required", "this field is required");
         let problem = serde_json::to_value(error.problem(&CorrelationId::from_header(None, SystemClock.now()))).unwrap();
         let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>();
         let schema = schema();

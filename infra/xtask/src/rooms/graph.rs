@@ -9,8 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The floors of `common`, from the lowest. A module may use its own floor and those before it.
-pub(crate) const FLOORS: [&str; 10] =
+/// The layers of `common`, from the lowest. A module may use its own layer and those before it.
+pub(crate) const LAYERS: [&str; 10] =
     ["base", "aws", "store", "identity", "policy", "audit", "request", "background", "capabilities", "run"];
 
 /// The most modules that may depend on each other in a circle.
@@ -138,24 +138,24 @@ impl Graph {
         self.uses.iter().map(|((from, to), names)| (from.join("::"), to.join("::"), names.iter().map(String::as_str).collect()))
     }
 
-    /// Uses of a higher floor, `from -> to (names)`.
+    /// Uses of a higher layer, `from -> to (names)`.
     pub(crate) fn arrows_up(&self) -> Vec<String> {
-        let up = self.uses().filter(|(from, to, _)| floor(from) < floor(to));
+        let up = self.uses().filter(|(from, to, _)| layer(from) < layer(to));
         up.map(|(from, to, names)| format!("{from} -> {to} ({})", names.join(", "))).collect()
     }
 
-    /// What breaks the rules: a module on no floor, a use of a higher floor, a circle that is too large or crosses floors.
+    /// What breaks the rules: a module in no layer, a use of a higher layer, a circle that is too large or crosses layers.
     pub(crate) fn faults(&self) -> Vec<String> {
-        let homeless = self.modules().into_iter().filter(|name| floor(name).is_none());
-        let mut faults: Vec<String> = homeless.map(|name| format!("{name} lies on no floor: {}", FLOORS.join(", "))).collect();
-        faults.extend(self.arrows_up().into_iter().map(|arrow| format!("{arrow} goes up a floor")));
+        let homeless = self.modules().into_iter().filter(|name| layer(name).is_none());
+        let mut faults: Vec<String> = homeless.map(|name| format!("{name} is in no layer: {}", LAYERS.join(", "))).collect();
+        faults.extend(self.arrows_up().into_iter().map(|arrow| format!("{arrow} goes up a layer")));
         for circle in self.circles() {
-            let rooms: BTreeSet<_> = circle.iter().map(|name| floor(name)).collect();
+            let rooms: BTreeSet<_> = circle.iter().map(|name| layer(name)).collect();
             if circle.len() > LARGEST_CIRCLE {
                 faults.push(format!("a circle of {} modules, {LARGEST_CIRCLE} are allowed: {}", circle.len(), circle.join(", ")));
             }
             if rooms.len() > 1 {
-                faults.push(format!("a circle crosses floors: {}", circle.join(", ")));
+                faults.push(format!("a circle crosses layers: {}", circle.join(", ")));
             }
         }
         faults
@@ -191,10 +191,10 @@ impl Graph {
     }
 }
 
-/// A module's floor, counted from the lowest.
-pub(crate) fn floor(module: &str) -> Option<usize> {
+/// A module's layer, counted from the lowest.
+pub(crate) fn layer(module: &str) -> Option<usize> {
     let room = module.split("::").next()?;
-    FLOORS.iter().position(|floor| *floor == room)
+    LAYERS.iter().position(|layer| *layer == room)
 }
 
 fn file_of(src: &Path, module: &[String]) -> Result<PathBuf, String> {

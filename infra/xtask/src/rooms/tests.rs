@@ -16,14 +16,14 @@ const REQUEST: (&str, &str) = ("request/mod.rs", "pub mod permit; pub use permit
 const PERMIT: (&str, &str) = ("request/permit.rs", "pub struct Permit; #[macro_export] macro_rules! made { () => {} }");
 
 #[test]
-fn use_of_a_lower_floor_is_no_fault() {
+fn use_of_a_lower_layer_is_no_fault() {
     let base = ("base.rs", "pub struct Id;");
     let permit = ("request/permit.rs", "use crate::base::Id; pub struct Permit(Id);");
     assert_eq!(faults(&[ROOT, REQUEST, base, permit]), Vec::<String>::new());
 }
 
 #[test]
-fn use_of_a_higher_floor_is_a_fault_however_it_is_written() {
+fn use_of_a_higher_layer_is_a_fault_however_it_is_written() {
     for text in [
         "use crate::request::permit::Permit;",
         "use crate::{request::{permit::{Permit as P}}};",
@@ -59,9 +59,9 @@ fn tests_comments_and_texts_use_nothing() {
 }
 
 #[test]
-fn module_outside_the_floors_is_a_fault() {
+fn module_outside_the_layers_is_a_fault() {
     let found = faults(&[("lib.rs", "mod elsewhere;"), ("elsewhere.rs", "")]);
-    assert!(found[0].starts_with("elsewhere lies on no floor"), "{found:?}");
+    assert!(found[0].starts_with("elsewhere is in no layer"), "{found:?}");
 }
 
 #[test]

@@ -5,7 +5,12 @@ use super::aws::{
     PUT_EVENTS, Quota,
 };
 use crate::sync::api::{PUSHES_PER_ADDRESS, REQUESTS_PER_ADDRESS, REQUESTS_PER_SECOND, SIGN_INS_PER_ADDRESS};
-use common::{AnySchedule, Need, RateLimit, Timestamp, scale};
+use common::{
+    background::AnySchedule,
+    base::{Need, Timestamp},
+    run::scale,
+    store::RateLimit,
+};
 use shipments::domain::{
     Status,
     cadence::{Heard, Jitter, Parcel, next_poll},

@@ -8,9 +8,13 @@ use axum::{
     routing::post,
 };
 use common::{
-    Aws, Config, Deps, Role, SystemClock, TenantId,
-    operator::Operator,
-    telemetry::{LogSink, WideEvent},
+    aws::Aws,
+    base::{
+        Config, Role, SystemClock, TenantId,
+        telemetry::{LogSink, WideEvent},
+    },
+    request::Deps,
+    run::operator::Operator,
 };
 use local::{Stack, client::Client, join, sign_in};
 use serde::Deserialize;

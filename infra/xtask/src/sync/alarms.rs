@@ -8,7 +8,10 @@ use super::{
     queues,
     yaml::{Node, attribute, list, map, reference, sub},
 };
-use common::{AnyConsumer, Feed, Need};
+use common::{
+    background::{AnyConsumer, Feed},
+    base::Need,
+};
 
 /// What an alarm looks at and says.
 #[derive(Debug)]

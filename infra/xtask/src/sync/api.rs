@@ -10,7 +10,7 @@ use super::{
     yaml::{Node, attribute, list, map, reference, sub},
 };
 use aws_lc_rs::digest::{SHA256, digest};
-use common::AnyEndpoint;
+use common::request::AnyEndpoint;
 use emulators::apigateway::STAGE;
 use registry::{CORS_ALLOWED_HEADERS, CORS_MAX_AGE_SECONDS, GATEWAY_HEADERS, GATEWAY_RESPONSES, GatewayResponse, Trigger};
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -344,7 +344,7 @@ fn gateway_response(response: &GatewayResponse) -> Node {
         ]),
     );
     parameters.push((header("Access-Control-Allow-Origin"), origin));
-    parameters.push((header("Access-Control-Expose-Headers"), fixed(common::EXPOSED_HEADERS)));
+    parameters.push((header("Access-Control-Expose-Headers"), fixed(common::request::EXPOSED_HEADERS)));
     let status = response.status.map(|status| ("statusCode".to_owned(), status.to_string().into()));
     let mut members: Vec<_> = status.into_iter().collect();
     members.push(("responseParameters".to_owned(), Node::Map(parameters)));
@@ -528,7 +528,7 @@ fn web_acl() -> Node {
 #[cfg(test)]
 mod wall_tests {
     use super::*;
-    use common::RateLimit;
+    use common::store::RateLimit;
 
     /// The rate rules: name, limit in five minutes, and below which path.
     fn rates() -> Vec<(String, u32, Option<String>)> {
@@ -559,7 +559,7 @@ mod wall_tests {
     fn wall_lets_through_what_each_public_endpoints_own_limit_lets_through() {
         let rates = rates();
         assert_eq!(rates.len(), 3);
-        for endpoint in registry::all().filter(|endpoint| endpoint.audited && endpoint.kind == common::Kind::Public) {
+        for endpoint in registry::all().filter(|endpoint| endpoint.audited && endpoint.kind == common::request::Kind::Public) {
             let holds = rates
                 .iter()
                 .filter(|(_, _, below)| below.as_ref().is_none_or(|path| endpoint.route.path.contains(path.as_str())));

@@ -5,7 +5,7 @@ use super::{
     queues, watch,
     yaml::{Node, attribute, list, map, reference, sub},
 };
-use common::{AnyConsumer, AnySchedule};
+use common::background::{AnyConsumer, AnySchedule};
 
 /// Where what a schedule could not start, or a run that failed, is noted; a queue of the root template's.
 pub(crate) const SCHEDULES_DEAD: &str = "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:${Prefix}-schedules-dead";

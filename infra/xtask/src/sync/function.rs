@@ -1,6 +1,10 @@
 //! A function, whatever runs it, as the templates see it.
 
-use common::{AnyConsumer, AnyEndpoint, AnySchedule, AnySocket, Kind, Need};
+use common::{
+    background::{AnyConsumer, AnySchedule, AnySocket},
+    base::Need,
+    request::{AnyEndpoint, Kind},
+};
 use registry::{OtherFunction, Trigger};
 
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,11 @@ use super::{
     queues, second_wall,
     yaml::{Node, attribute, list, map, reference, sub},
 };
-use common::{Feed, IdempotencyKey, Kind, Need, SocketRoute};
+use common::{
+    background::Feed,
+    base::Need,
+    request::{IdempotencyKey, Kind, SocketRoute},
+};
 use std::collections::BTreeSet;
 
 type Actions = BTreeSet<&'static str>;

@@ -7,7 +7,7 @@ use super::{
     yaml::{Node, reference},
 };
 use crate::workspace;
-use common::{Need, TenantId};
+use common::base::{Need, TenantId};
 use std::{collections::BTreeSet, fs, sync::LazyLock};
 
 const OWN: &str = "ten_0190a8f6b2c07d3e8f4a5b6c7d8e9f00";

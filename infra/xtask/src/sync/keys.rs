@@ -5,7 +5,7 @@ use super::{
     iam,
     yaml::{Node, sub},
 };
-use common::{Feed, Need};
+use common::{background::Feed, base::Need};
 
 /// The queues that services fill on their own account, each with the queue of what could not be delivered.
 pub(crate) fn fed_queues() -> String {

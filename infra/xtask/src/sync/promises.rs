@@ -293,7 +293,7 @@ fn every_consumer_is_fed_in_batches_that_lambda_takes_and_says_which_messages_fa
 
 #[test]
 fn functions_without_a_time_limit_of_their_own_have_the_limit_that_the_code_counts_on() {
-    let seconds = u64::from(common::FUNCTION_TIMEOUT_SECS);
+    let seconds = u64::from(common::request::FUNCTION_TIMEOUT_SECS);
     assert_eq!(root()["Globals"]["Function"]["Timeout"], seconds);
     for endpoint in registry::all() {
         let stack = yaml(format!("infra/stacks/{}.yaml", endpoint.domain));
@@ -356,7 +356,7 @@ fn somebody_is_told_of_what_was_given_up_of_pipes_that_fail_and_of_a_log_that_la
 fn a_tenant_that_a_schedule_leaves_out_is_counted_in_each_domain_and_alarmed() {
     let root = root();
     let filters: BTreeMap<_, _> = of_type(&root, "AWS::Logs::MetricFilter").collect();
-    let looks = registry::schedules().filter(|schedule| schedule.needs.contains(&common::Need::Tenants));
+    let looks = registry::schedules().filter(|schedule| schedule.needs.contains(&common::base::Need::Tenants));
     let domains: std::collections::BTreeSet<_> = looks.map(|schedule| schedule.domain).collect();
     assert!(domains.len() >= 5, "{domains:?}");
     for domain in domains {

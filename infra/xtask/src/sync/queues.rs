@@ -7,7 +7,7 @@ use super::{
     function::pascal,
     yaml::{Node, attribute, list, map, reference, sub},
 };
-use common::{AnyConsumer, Feed, Queue};
+use common::background::{AnyConsumer, Feed, Queue};
 
 /// What AWS recommends for a queue's visibility: so many times what its function may take.
 const VISIBLE_AFTER_TIMEOUTS: u32 = 6;

@@ -11,7 +11,10 @@ use super::{
     yaml::{Node, attribute, list, map, reference, sub},
 };
 use aws_lc_rs::digest;
-use common::{Kind, Need, TenantId};
+use common::{
+    base::{Need, TenantId},
+    request::Kind,
+};
 use std::collections::BTreeMap;
 
 /// The templates' condition, and what it compares.

@@ -4,7 +4,7 @@ use super::{
     function::pascal,
     yaml::{Node, attribute, map, reference, sub},
 };
-use common::{AnySocket, SocketRoute};
+use common::{background::AnySocket, request::SocketRoute};
 
 pub(crate) fn resources() -> String {
     let resources: Vec<_> = registry::sockets().flat_map(of_route).collect();

@@ -6,7 +6,7 @@ use super::{
     iam, queues, second_wall, triggers, watch,
     yaml::{Node, attribute, list, map, reference, sub},
 };
-use common::Need;
+use common::base::Need;
 use std::collections::BTreeSet;
 
 /// What the root template says that the nested ones repeat.

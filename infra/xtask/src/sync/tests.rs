@@ -1,5 +1,5 @@
 use super::{function::Serves, yaml::Node, *};
-use common::Need;
+use common::base::Need;
 use std::{collections::BTreeSet, sync::LazyLock};
 
 /// What the template and the stacks may have: CloudFormation allows 500 resources and 1 MB.

@@ -6,7 +6,7 @@ use super::{
     function::Function,
     yaml::{Node, list, map, reference, sub},
 };
-use common::{FUNCTION_TIMEOUT_SECS, Need};
+use common::{base::Need, request::FUNCTION_TIMEOUT_SECS};
 
 /// Of how much of its time a function's slowest calls may take.
 const TIME_PERCENT: u32 = 80;

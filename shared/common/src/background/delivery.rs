@@ -57,13 +57,13 @@ pub struct Incoming<'a, C> {
 /// One part of background work, in one tenant. It reads, seals, opens and collects changes; it cannot commit.
 ///
 /// ```
-/// fn handle<B: common::Background>(cx: &common::Delivery<'_, B>) -> common::TenantId {
+/// fn handle<B: common::background::Background>(cx: &common::background::Delivery<'_, B>) -> common::base::TenantId {
 ///     cx.tenant()
 /// }
 /// ```
 /// ```compile_fail,E0451
-/// fn forge<'a, B: common::Background>() -> common::Delivery<'a, B> {
-///     common::Delivery { ground: unreachable!(), changes: unreachable!(), of: unreachable!() }
+/// fn forge<'a, B: common::background::Background>() -> common::background::Delivery<'a, B> {
+///     common::background::Delivery { ground: unreachable!(), changes: unreachable!(), of: unreachable!() }
 /// }
 /// ```
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 /// tenant's profile and write an audit event. `template.yaml`'s IAM statements are generated from the declared needs. A handler
 /// that uses an undeclared need does not compile:
 /// ```
-/// # use common::{Action, AnyEndpoint, Data, Endpoint, Need, Operation, Permit, PlatformResource, Result, Route, Sample, Scope};
+/// # use common::{base::{Need, Result}, policy::{Action, PlatformResource}, request::{AnyEndpoint, Data, Endpoint, Operation, Permit, Route, Sample, Scope}};
 /// struct Writes;
 /// impl Operation for Writes {
 ///     const NEEDS: &'static [Need] = &[Need::Write];
@@ -35,7 +35,7 @@
 /// # }
 /// ```
 /// ```compile_fail,E0080
-/// # use common::{Action, AnyEndpoint, Data, Endpoint, Need, Operation, Permit, PlatformResource, Result, Route, Sample, Scope};
+/// # use common::{base::{Need, Result}, policy::{Action, PlatformResource}, request::{AnyEndpoint, Data, Endpoint, Operation, Permit, Route, Sample, Scope}};
 /// # struct Writes;
 /// # impl Operation for Writes {
 /// const NEEDS: &'static [Need] = &[Need::Read];

@@ -63,7 +63,7 @@ async fn invite(deps: &Deps, tenant: TenantId, now: Timestamp, changes: &mut Cha
 
 macro_rules! invites {
     ($Permit:ident, $Bound:ident) => {
-        impl<E: crate::$Bound> $Permit<'_, E> {
+        impl<E: crate::request::$Bound> $Permit<'_, E> {
             /// Invites a user into the scope's tenant. The commit creates the member. A mail with their first password follows,
             /// unless the e-mail belongs to another user; then only that user gets a mail.
             ///

@@ -195,7 +195,7 @@ impl<B: Background> Delivery<'_, B> {
 
 macro_rules! members {
     ($Permit:ident, $Bound:ident) => {
-        impl<E: crate::$Bound> $Permit<'_, E> {
+        impl<E: crate::request::$Bound> $Permit<'_, E> {
             /// A member of the scope's tenant, active or not.
             ///
             /// # Errors

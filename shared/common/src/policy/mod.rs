@@ -8,8 +8,6 @@ mod policy_set;
 mod shape;
 
 pub use answers::{Answer, Asked, Permission, Reach};
-// Until every caller names the room.
-pub use answers::Asked as AskedOfPolicy;
 pub(crate) use circumstances::Circumstances;
 pub use decision::{
     ACTIONS, Action, Attribute, Decided, INDEX, Organization, POLICIES, PRINCIPALS, PlatformResource, Policies, RESOURCES,

@@ -64,7 +64,7 @@ impl Route {
 /// write:
 ///
 /// ```compile_fail,E0080
-/// # use common::{Action, AnyEndpoint, Data, Endpoint, Need, Operation, Permit, PlatformResource, Result, Route, Sample, Scope};
+/// # use common::{base::{Need, Result}, policy::{Action, PlatformResource}, request::{AnyEndpoint, Data, Endpoint, Operation, Permit, Route, Sample, Scope}};
 /// # struct Asks;
 /// impl Operation for Asks {
 ///     const ROUTE: Route = Route::post("/v1/asks");

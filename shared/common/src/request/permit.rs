@@ -39,28 +39,28 @@ pub(crate) struct Effects {
 ///
 /// Only the pipeline creates one; a function that gets one can use it:
 /// ```
-/// fn handle<'a, E: common::Endpoint>(permit: common::Permit<'a, E>) -> &'a E::Target {
+/// fn handle<'a, E: common::request::Endpoint>(permit: common::request::Permit<'a, E>) -> &'a E::Target {
 ///     permit.target()
 /// }
 /// ```
 /// ```compile_fail,E0451
-/// fn forge<'a, E: common::Endpoint>(target: &'a E::Target) -> common::Permit<'a, E> {
-///     common::Permit { inner: unreachable!(), target }
+/// fn forge<'a, E: common::request::Endpoint>(target: &'a E::Target) -> common::request::Permit<'a, E> {
+///     common::request::Permit { inner: unreachable!(), target }
 /// }
 /// ```
 /// A text cannot be logged, and so no PHI can, but an id can:
 /// ```
-/// fn handle<E: common::Endpoint>(permit: common::Permit<'_, E>, caller: common::UserId) {
+/// fn handle<E: common::request::Endpoint>(permit: common::request::Permit<'_, E>, caller: common::base::UserId) {
 ///     permit.log("user.id", caller);
 /// }
 /// ```
 /// ```compile_fail,E0277
-/// fn handle<E: common::Endpoint>(permit: common::Permit<'_, E>, name: phi::PersonName) {
+/// fn handle<E: common::request::Endpoint>(permit: common::request::Permit<'_, E>, name: phi::PersonName) {
 ///     permit.log("patient.name", name);
 /// }
 /// ```
 /// ```compile_fail,E0277
-/// fn handle<E: common::Endpoint>(permit: common::Permit<'_, E>, typed_by_the_caller: String) {
+/// fn handle<E: common::request::Endpoint>(permit: common::request::Permit<'_, E>, typed_by_the_caller: String) {
 ///     permit.log("note", typed_by_the_caller);
 /// }
 /// ```
@@ -164,7 +164,7 @@ impl Resource for Field {
 /// The operations of every kind of permit.
 macro_rules! work {
     ($Permit:ident, $Bound:ident) => {
-        impl<'a, E: crate::$Bound> $Permit<'a, E> {
+        impl<'a, E: crate::request::$Bound> $Permit<'a, E> {
             pub fn principal(&self) -> &'a Principal {
                 &self.inner.context.principal
             }

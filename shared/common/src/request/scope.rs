@@ -41,13 +41,13 @@ pub(crate) struct Context<'a> {
 /// A request for endpoint `E` by one caller of one tenant, before the policy is evaluated. It only reads.
 ///
 /// ```
-/// fn target<E: common::Endpoint>(scope: &common::Scope<'_, E>) -> common::TenantId {
+/// fn target<E: common::request::Endpoint>(scope: &common::request::Scope<'_, E>) -> common::base::TenantId {
 ///     scope.tenant()
 /// }
 /// ```
 /// Only a permit has changes:
 /// ```compile_fail,E0599
-/// fn target<E: common::Endpoint>(scope: &common::Scope<'_, E>) {
+/// fn target<E: common::request::Endpoint>(scope: &common::request::Scope<'_, E>) {
 ///     scope.changes();
 /// }
 /// ```

@@ -2,7 +2,7 @@
 
 use super::{App, Tenant};
 use aws_sdk_dynamodb::types::AttributeValue;
-use common::TenantId;
+use common::base::TenantId;
 use serde_json::Value;
 use std::collections::HashMap;
 

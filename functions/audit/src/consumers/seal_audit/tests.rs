@@ -1,6 +1,6 @@
 use crate::fixture::*;
 use aws_sdk_dynamodb::types::AttributeValue;
-use common::{Clock, Timestamp};
+use common::base::{Clock, Timestamp};
 use std::time::Duration;
 use testing::{
     App, Fault,
@@ -261,7 +261,7 @@ async fn segment_with_other_events_than_the_unsealed_is_not_adopted() {
     let (head, _) = sealed(&app, Acme);
     happen(&app, Acme, 2).await;
     // It follows the head, and contains an event that never happened.
-    let invented = event(app.tenant_id(Acme), common::EventId::new(app.clock().now()), app.clock().now());
+    let invented = event(app.tenant_id(Acme), common::base::EventId::new(app.clock().now()), app.clock().now());
     let forged = ledger::Segment::seal(&head, [invented]).unwrap().unwrap();
     app.put_over(&segment_object(&app, Acme, head.size()), forged.into_body());
     assert!(!wake(&app, Acme).await);
@@ -278,11 +278,11 @@ async fn event_that_may_be_rewritten_is_sealed_only_at_its_wake_up() {
     // The last moment whose wake-up is that of the event at the beginning of the same four seconds.
     let slot = Timestamp::from_millis((app.clock().now().as_millis() / 4000 + 1) * 4000);
     app.clock().set(slot.plus(Duration::from_millis(3999)));
-    let read = app.as_role(Acme, common::Role::Auditor).call(testing::find(crate::endpoints::ALL, "list_segments")).await;
+    let read = app.as_role(Acme, common::base::Role::Auditor).call(testing::find(crate::endpoints::ALL, "list_segments")).await;
     assert_eq!(read.status, 200);
     assert!(wake(&app, Acme).await);
     assert_eq!(unsealed(&app, Acme).await.len(), 1, "its write may be repeated after a lost answer");
-    let delay = <super::SealAudit as common::Consumer>::QUEUE.delay_secs;
+    let delay = <super::SealAudit as common::background::Consumer>::QUEUE.delay_secs;
     app.clock().set(slot.plus(Duration::from_secs(delay.into())));
     assert!(wake(&app, Acme).await);
     assert_eq!(unsealed(&app, Acme).await, [""; 0]);
@@ -292,7 +292,7 @@ async fn event_that_may_be_rewritten_is_sealed_only_at_its_wake_up() {
 async fn malformed_unsealed_item_stays_and_does_not_block_sealing() {
     let app = App::start().await;
     wake(&app, Acme).await;
-    let foreign = event(app.tenant_id(Birch), common::EventId::new(app.clock().now()), app.clock().now());
+    let foreign = event(app.tenant_id(Birch), common::base::EventId::new(app.clock().now()), app.clock().now());
     let mut item = counted(app.tenant_id(Acme), app.clock().now(), 1, Timestamp::from_millis(0));
     item.insert("event".to_owned(), AttributeValue::S(String::from_utf8(foreign.to_json().unwrap()).unwrap()));
     let stays = item["sk"].as_s().unwrap().clone();
@@ -318,7 +318,7 @@ async fn log_in_an_object_lock_bucket_is_sealed_adopted_signed_and_read() {
         run(&app, "sign_checkpoint").await.unwrap();
     }
     assert!(app.calls().s3.len() > 8);
-    let auditor = app.as_role(Acme, common::Role::Auditor);
+    let auditor = app.as_role(Acme, common::base::Role::Auditor);
     let endpoint = |name| testing::find(crate::endpoints::ALL, name);
     let segments = auditor.call(endpoint("list_segments")).await.json;
     let (mut text, mut ids) = (String::new(), Vec::new());

@@ -63,7 +63,7 @@ async fn tenant_with_an_unreadable_list_does_not_block_others() {
     world.round().await;
     assert_eq!(world.get(Birch, &ours).await.json["status"], "LABEL_CREATED");
     world.app.wire().fail_about("Query", format!("{}#POLL", world.app.tenant_id(Birch)), WireFault::Throttled);
-    world.app.wire().fail_about("Query", format!("{}#POLL", common::TenantId::PLATFORM), WireFault::Throttled);
+    world.app.wire().fail_about("Query", format!("{}#POLL", common::base::TenantId::PLATFORM), WireFault::Throttled);
     assert!(world.run("schedule_tracking").await.is_err(), "nothing can be read");
     world.app.wire().heal();
     world.round_after(MINUTES(1)).await;

@@ -8,8 +8,8 @@ async fn functions_that_start_together_request_one_token() {
     let ids = [world.shipment(Acme, 1).await, world.shipment(Birch, 2).await];
     // Another process, with empty caches.
     let clock = std::sync::Arc::new(testing::ManualClock::at(now(&world.app).as_millis()));
-    let log = std::sync::Arc::new(common::telemetry::Stdout);
-    let other = common::Deps::new(world.app.deps().config().clone(), world.app.aws(), clock, log).unwrap();
+    let log = std::sync::Arc::new(common::base::telemetry::Stdout);
+    let other = common::request::Deps::new(world.app.deps().config().clone(), world.app.aws(), clock, log).unwrap();
     let other = other.with_everything(world.app.aws());
     let mut deliveries = world.deliveries();
     deliveries.send("poll_tracking", &message(&world, Acme, &ids[0]).await);

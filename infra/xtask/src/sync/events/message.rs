@@ -3,7 +3,10 @@
 //! Source: AWS, "Using Lambda with Amazon SQS".
 
 use super::{super::schemas, sample};
-use common::{AnyConsumer, Feed, Schema};
+use common::{
+    background::{AnyConsumer, Feed},
+    store::Schema,
+};
 use emulators::{ACCOUNT, REGION};
 use serde_json::{Value, json};
 

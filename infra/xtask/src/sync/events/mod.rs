@@ -8,7 +8,10 @@ mod socket;
 
 use super::function::{Function, Serves};
 use crate::openapi::json_text;
-use common::{AnyEndpoint, AnySchedule, Data, IdempotencyKey, IfMatch, Kind};
+use common::{
+    background::AnySchedule,
+    request::{AnyEndpoint, Data, IdempotencyKey, IfMatch, Kind},
+};
 use emulators::apigateway::GatewayRequest;
 use registry::Trigger;
 use serde_json::{Map, Value, json};

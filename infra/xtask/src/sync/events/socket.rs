@@ -2,7 +2,7 @@
 //!
 //! Source: AWS, "Amazon API Gateway WebSocket API mapping template and access logging variable reference".
 
-use common::{AnySocket, SocketRoute};
+use common::{background::AnySocket, request::SocketRoute};
 use emulators::apigateway::STAGE;
 use serde_json::{Value, json};
 

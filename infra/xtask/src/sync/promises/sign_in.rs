@@ -71,7 +71,7 @@ fn the_pool_has_a_group_for_every_role_and_no_other() {
         })
         .collect();
     names.sort_unstable();
-    let mut roles = common::Role::ALL.map(common::Role::as_str);
+    let mut roles = common::base::Role::ALL.map(common::base::Role::as_str);
     roles.sort_unstable();
     assert_eq!(names, roles);
 }

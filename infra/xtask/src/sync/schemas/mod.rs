@@ -6,7 +6,10 @@
 pub(super) mod compatible;
 
 use crate::openapi::json_text;
-use common::{AnyConsumer, Feed, Schema};
+use common::{
+    background::{AnyConsumer, Feed},
+    store::Schema,
+};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use std::{
