@@ -14,6 +14,7 @@ mod mutants;
 mod openapi;
 mod paint;
 mod prove;
+mod rooms;
 mod scale;
 mod schemathesis;
 mod sync;
@@ -46,6 +47,7 @@ enum Task {
     Bench(bench::Args),
     Openapi(openapi::Args),
     Prove(prove::Args),
+    Rooms(rooms::Args),
     Scale(scale::Args),
     Schemathesis(schemathesis::Args),
     Token(token::Args),
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(args),
         Task::Openapi(args) => openapi::run(args),
         Task::Prove(args) => prove::run(args),
+        Task::Rooms(args) => rooms::run(args),
         Task::Scale(args) => scale::run(args),
         Task::Schemathesis(args) => schemathesis::run(args),
         Task::Token(args) => token::run(args),

@@ -5,7 +5,7 @@ mod graph;
 mod tests;
 
 use crate::{Outcome, workspace};
-use graph::{LAYERS, Graph, layer};
+use graph::{Graph, LAYERS, layer};
 use std::process::ExitCode;
 
 /// Measure how the modules of `common` depend on each other, and check its layers
