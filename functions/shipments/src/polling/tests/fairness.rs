@@ -93,6 +93,8 @@ async fn requested_refresh_polls_the_carrier_and_checks_permission() {
     world.scan(1, "PICKED_UP");
     let refresh = |role, id: &str| world.app.as_role(Acme, role).call(endpoint("refresh_shipment")).path("shipment_id", id);
     let polled = world.get(Acme, &id).await.json["last_carrier_poll_at"].clone();
+    // The first call fetches keys and settings.
+    assert_eq!(refresh(Role::Viewer, &id).await.status, 403);
     world.app.reset_calls();
     let answer = refresh(Role::Marketer, &id).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
