@@ -38,7 +38,7 @@ fn outcome(answer: &Answer) -> (u16, &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_two_readers_could_read_in_two_ways_are_malformed() {
+async fn ambiguous_body_is_malformed_json() {
     let app = App::start().await;
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let deep_item = format!("{{\"shipments\":[{}{}]}}", "[".repeat(60_000), "]".repeat(60_000));
@@ -70,7 +70,7 @@ async fn bodies_that_two_readers_could_read_in_two_ways_are_malformed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn numbers_and_times_at_their_ends_are_answered_and_bring_nothing_down() {
+async fn numbers_and_times_at_their_limits_cause_no_failure() {
     let app = App::start().await;
     let id = created(&app, Tenant::Acme).await;
     for (given, wanted) in [
@@ -110,7 +110,7 @@ async fn numbers_and_times_at_their_ends_are_answered_and_bring_nothing_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn header_that_stands_twice_is_refused_and_neither_value_is_taken() {
+async fn repeated_header_is_refused_and_neither_value_is_used() {
     let app = App::start().await;
     let id = created(&app, Tenant::Acme).await;
     let get = || app.as_role(Tenant::Acme, Role::Viewer).call(endpoint("get_shipment")).path("shipment_id", &id);
@@ -139,7 +139,7 @@ async fn header_that_stands_twice_is_refused_and_neither_value_is_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_answer_is_had_again_with_an_if_match_that_would_be_refused() {
+async fn replay_with_an_invalid_if_match_is_refused() {
     let app = App::start().await;
     let id = created(&app, Tenant::Acme).await;
     let update = || update(&app, &id, 1, json!({"reference": "x"})).header("Idempotency-Key", "update");
@@ -157,7 +157,7 @@ async fn no_answer_is_had_again_with_an_if_match_that_would_be_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_header_that_is_not_ascii_is_no_reason_to_fall_over() {
+async fn non_ascii_header_causes_no_failure() {
     let app = App::start().await;
     let id = created(&app, Tenant::Acme).await;
     for (name, value, status) in [
@@ -174,7 +174,7 @@ async fn a_header_that_is_not_ascii_is_no_reason_to_fall_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_tenants_cursor_and_another_lists_are_no_cursors() {
+async fn cursor_of_another_tenant_or_list_is_refused() {
     let app = App::start().await;
     for tenant in [Tenant::Acme, Tenant::Birch] {
         created(&app, tenant).await;
@@ -191,7 +191,7 @@ async fn another_tenants_cursor_and_another_lists_are_no_cursors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_key_in_other_hands_is_another_key() {
+async fn idempotency_key_of_another_caller_is_another_key() {
     let app = App::start().await;
     let body = body();
     let first = create(&app, Tenant::Acme, body.clone()).key("one").await;
@@ -208,7 +208,7 @@ async fn one_key_in_other_hands_is_another_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twins_that_race_are_answered_alike_and_done_once() {
+async fn racing_identical_requests_get_one_answer_and_are_done_once() {
     let app = App::start().await;
     let body = body();
     let twins = join_all((0..12).map(|_| create(&app, Tenant::Acme, body.clone()).key("one").into_future())).await;
@@ -224,7 +224,7 @@ async fn twins_that_race_are_answered_alike_and_done_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_twin_is_not_refused_while_another_holds_the_record_of_their_key() {
+async fn repeat_is_not_refused_while_another_holds_the_record_of_its_key() {
     let app = App::start().await;
     // As DynamoDB says it to a third twin: the first has taken the number, the second holds the key's record.
     let undecided = r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","message":"cancelled","CancellationReasons":[{"Code":"ConditionalCheckFailed"},{"Code":"None"},{"Code":"None"},{"Code":"None"},{"Code":"None"},{"Code":"TransactionConflict"}]}"#;
@@ -237,7 +237,7 @@ async fn a_twin_is_not_refused_while_another_holds_the_record_of_their_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_twin_that_read_its_key_before_the_winner_and_its_target_after_it_gets_the_winners_answer() {
+async fn repeat_that_read_key_before_and_target_after_the_first_is_replayed() {
     let app = App::start().await;
     let id = created(&app, Tenant::Acme).await;
     let patch = || update(&app, &id, 1, json!({"reference": "x"})).key("one");
@@ -254,7 +254,7 @@ async fn a_twin_that_read_its_key_before_the_winner_and_its_target_after_it_gets
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_kept_also_where_there_was_nothing_to_change() {
+async fn key_is_kept_when_the_request_changed_nothing() {
     let app = App::start().await;
     let id = created(&app, Tenant::Acme).await;
     let same = json!({"reference": "ORDER-1001"});
@@ -269,7 +269,7 @@ async fn a_key_is_kept_also_where_there_was_nothing_to_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_network_of_many_addresses_has_one_budget_before_sign_in() {
+async fn ipv6_network_has_one_budget_before_sign_in() {
     let app = App::start().await;
     let challenge = find(identity::endpoints::ALL, "challenge");
     let body = json!({"challenge": "NEW_PASSWORD_REQUIRED", "session": "invented", "new_password": "Synthetic-Passw0rd!"});
@@ -288,7 +288,7 @@ async fn a_network_of_many_addresses_has_one_budget_before_sign_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn key_from_a_network_that_it_is_not_for_is_refused_by_its_network_and_that_is_on_record() {
+async fn api_key_used_from_another_network_is_refused_and_recorded() {
     let app = App::with_cognito().await;
     let key = async |tenant, networks: Value| {
         let session = app.open_session(tenant, Role::TenantAdmin).await;

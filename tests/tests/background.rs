@@ -53,7 +53,7 @@ async fn jobs(app: &App, tenant: Tenant) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn told_three_times_and_in_any_order_each_event_is_handled_once() {
+async fn event_delivered_three_times_in_any_order_is_handled_once() {
     for seed in 1..=5 {
         let app = App::start().await;
         create(&app, Tenant::Acme, 4).await;
@@ -72,7 +72,7 @@ async fn told_three_times_and_in_any_order_each_event_is_handled_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn put_back_again_and_again_for_weeks_a_message_is_handled_once() {
+async fn message_redriven_for_weeks_is_handled_once() {
     let app = App::start().await;
     create(&app, Tenant::Acme, 1).await;
     let told = app.domain_events(Tenant::Acme).await.into_iter().find(|e| e["schema"] == "shipment.created").unwrap();
@@ -88,7 +88,7 @@ async fn put_back_again_and_again_for_weeks_a_message_is_handled_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_effects_audit_event_says_who_caused_it() {
+async fn audit_event_of_an_effect_names_its_cause() {
     let app = App::start().await;
     create(&app, Tenant::Acme, 1).await;
     app.deliveries([&COUNTER]).settle().await;
@@ -103,7 +103,7 @@ async fn an_effects_audit_event_says_who_caused_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_any_await_a_message_is_handled_once_when_it_comes_again() {
+async fn message_of_a_consumer_killed_at_any_await_is_handled_once() {
     for after in 0..40 {
         let app = App::start().await;
         create(&app, Tenant::Acme, 1).await;
@@ -124,7 +124,7 @@ async fn killed_at_any_await_a_message_is_handled_once_when_it_comes_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_call_is_lost_the_message_comes_again_and_is_handled_once() {
+async fn message_is_handled_once_whichever_call_is_lost() {
     for fault in [Fault::Gone, Fault::Throttled, Fault::Conflict, Fault::LostAnswer] {
         for index in 0..3 {
             let app = App::start().await;
@@ -141,7 +141,7 @@ async fn whatever_call_is_lost_the_message_comes_again_and_is_handled_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_understood_is_given_up_with_its_reason_and_stops_nobody() {
+async fn unreadable_message_is_dead_lettered_with_a_reason_and_blocks_no_other() {
     let app = App::start().await;
     create(&app, Tenant::Acme, 2).await;
     let mut envelope = app.domain_events(Tenant::Acme).await.into_iter().find(|e| e["schema"] == "shipment.created").unwrap();
@@ -167,7 +167,7 @@ async fn what_cannot_be_understood_is_given_up_with_its_reason_and_stops_nobody(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_notice_that_a_service_sends_on_set_up_is_acknowledged_by_every_consumer_and_counted() {
+async fn set_up_notice_of_a_service_is_acknowledged_and_counted_by_consumers() {
     let app = App::start().await;
     let before = state::of_all(&app, &["RecordsTable", "LedgerTable", "EphemeraTable"]).await;
     for consumer in registry::consumers() {
@@ -187,7 +187,7 @@ async fn a_notice_that_a_service_sends_on_set_up_is_acknowledged_by_every_consum
 
 /// A Pipe inserts a string of which it finds that it is JSON as an object.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_consumer_does_the_same_with_an_event_that_was_inserted_as_an_object() {
+async fn consumer_handles_an_event_inserted_as_an_object_like_one_in_text() {
     for consumer in registry::consumers() {
         let mut told = Vec::new();
         for as_values in [false, true] {
@@ -212,7 +212,7 @@ async fn every_consumer_does_the_same_with_an_event_that_was_inserted_as_an_obje
 
 /// Its consumer fails until the last try but one, which leaves a reason, and succeeds then.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_its_last_try_handles_leaves_no_reason_behind() {
+async fn message_handled_at_its_last_try_leaves_no_reason_behind() {
     let app = App::start().await;
     create(&app, Tenant::Acme, 1).await;
     let mut deliveries = app.deliveries([&COUNTER]);
@@ -236,7 +236,7 @@ async fn a_message_that_its_last_try_handles_leaves_no_reason_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_stops_at_its_first_failure_and_others_go_on() {
+async fn failed_message_stops_its_group_and_no_other() {
     let app = App::start().await;
     let record = |id: &str, tenant: String| {
         json!({
@@ -496,7 +496,7 @@ async fn killed_at_each_await(work: Work) {
 
 /// DynamoDB refuses a write of an item that a transaction under way includes, and the SDK does not repeat it.
 #[tokio::test(flavor = "multi_thread")]
-async fn conflict_of_any_write_with_a_transaction_changes_nothing_that_a_consumer_or_schedule_leaves() {
+async fn conflict_of_any_write_changes_no_result_of_a_consumer_or_schedule() {
     let held = |call: &String| ["TransactWriteItems", "PutItem", "UpdateItem", "DeleteItem"].contains(&call.as_str());
     for work in registry::consumers().map(Work::Hears).chain(registry::schedules().map(Work::Runs)) {
         let name = work.name();
@@ -530,7 +530,7 @@ async fn conflict_of_any_write_with_a_transaction_changes_nothing_that_a_consume
 
 // One thread: no answer comes in the middle of a poll, and every await is one.
 #[tokio::test]
-async fn each_consumer_killed_at_each_await_leaves_what_is_whole_and_its_message_is_handled_once() {
+async fn consumer_killed_at_each_await_commits_whole_and_handles_it_once() {
     let listed = ON_NO_RECORD.iter().map(|(name, _)| name);
     assert_eq!(listed.filter(|name| !registry::names().any(|known| known == **name)).count(), 0, "a list names nobody");
     for consumer in registry::consumers() {
@@ -540,14 +540,14 @@ async fn each_consumer_killed_at_each_await_leaves_what_is_whole_and_its_message
 
 // One thread: no answer comes in the middle of a poll, and every await is one.
 #[tokio::test]
-async fn each_schedule_killed_at_each_await_leaves_what_is_whole_and_the_next_run_completes_it() {
+async fn schedule_killed_at_each_await_commits_whole_and_the_next_completes_it() {
     for schedule in registry::schedules() {
         killed_at_each_await(Work::Runs(schedule)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_auditor_who_cannot_be_mailed_is_tried_again_and_nobody_else_is_mailed_twice() {
+async fn failed_mail_to_an_auditor_is_retried_and_mails_nobody_twice() {
     let app = App::start().await;
     let endpoint = |name: &str| registry::all().find(|endpoint| endpoint.name == name).unwrap();
     let schedule = |name: &str| registry::schedules().find(|schedule| schedule.name == name).unwrap();

@@ -46,7 +46,7 @@ async fn calls(permanent: bool) -> Vec<(&'static str, usize)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bootstrap_that_was_cut_at_any_call_is_completed_by_the_next_run() {
+async fn bootstrap_interrupted_at_any_call_is_completed_by_the_next_run() {
     let faults = [(Fault::Gone, FOR_GOOD), (Fault::LostAnswer, 1), (Fault::LostAnswer, FOR_GOOD)];
     let mut cuts = 0;
     for permanent in [false, true] {
@@ -91,7 +91,7 @@ async fn a_bootstrap_that_was_cut_at_any_call_is_completed_by_the_next_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_of_whom_the_pool_lost_an_answer_is_completed_and_one_who_has_signed_in_is_left_alone() {
+async fn user_creation_resumes_after_a_lost_pool_answer_until_first_sign_in() {
     for call in 0..3 {
         let app = App::with_cognito().await;
         let email: Email = format!("new.{}", app.email(Acme, Role::Viewer)).parse().unwrap();
@@ -109,7 +109,7 @@ async fn a_user_of_whom_the_pool_lost_an_answer_is_completed_and_one_who_has_sig
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_platform_from_before_there_were_marks_is_completed_until_somebody_has_signed_in() {
+async fn bootstrap_without_a_stored_state_is_resumed_until_first_sign_in() {
     use aws_sdk_dynamodb::types::AttributeValue::S;
     let app = App::empty().await;
     let email = email(&app);
@@ -154,7 +154,7 @@ fn code<T>(result: &common::base::Result<T>) -> &'static str {
 const REFUSED: [&str; 3] = ["bootstrap_in_progress", "bootstrap_pending", "bootstrapped"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_bootstraps_at_once_one_shows_a_password_and_that_opens() {
+async fn one_of_two_concurrent_bootstraps_shows_the_password_that_works() {
     let other: fn(&App) -> Email = |app| app.email(Birch, Role::SuperAdmin).parse().unwrap();
     let counts = calls(false).await;
     for second_email in [email as fn(&App) -> Email, other] {
@@ -190,7 +190,7 @@ async fn of_two_bootstraps_at_once_one_shows_a_password_and_that_opens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bootstrap_that_died_with_the_lease_keeps_others_waiting_until_it_is_over() {
+async fn dead_bootstraps_lease_blocks_others_until_it_expires() {
     let count = calls(false).await.into_iter().find(|(service, _)| *service == "cognito").unwrap().1;
     for call in 0..count {
         let app = App::empty().await;
@@ -216,7 +216,7 @@ async fn bootstrap_that_died_with_the_lease_keeps_others_waiting_until_it_is_ove
 
 /// A machine that slept has a lease no longer, and must not set a password in place of the one that was shown since.
 #[tokio::test(flavor = "multi_thread")]
-async fn bootstrap_that_wakes_after_its_lease_asks_the_pool_nothing_more() {
+async fn bootstrap_resumed_after_its_lease_makes_no_more_pool_calls() {
     let app = App::empty().await;
     let (email, operator) = (email(&app), app.operator());
     let mut held = app.wire().hold("cognito", 0);
@@ -235,7 +235,7 @@ async fn bootstrap_that_wakes_after_its_lease_asks_the_pool_nothing_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bootstrap_that_was_cut_off_is_completed_with_its_own_email_only() {
+async fn interrupted_bootstrap_is_completed_with_its_own_email_only() {
     let app = App::empty().await;
     let (own, other): (Email, Email) = (email(&app), app.email(Birch, Role::Viewer).parse().unwrap());
     app.wire().fail("cognito", 0, FOR_GOOD, Fault::Gone);
@@ -252,7 +252,7 @@ async fn bootstrap_that_was_cut_off_is_completed_with_its_own_email_only() {
 
 /// The pool's history refuses what an attempt has set whose answer was lost.
 #[tokio::test(flavor = "multi_thread")]
-async fn bootstrap_whose_password_was_set_by_an_attempt_without_an_answer_is_done() {
+async fn bootstrap_with_a_password_set_by_a_lost_attempt_is_done() {
     for permanent in [false, true] {
         let app = App::empty().await;
         let email = email(&app);

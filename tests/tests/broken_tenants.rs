@@ -170,7 +170,7 @@ fn lines_about(app: &App, tenant: Option<TenantId>) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_of_whom_something_is_broken_is_passed_by_and_alarmed_and_the_others_are_served() {
+async fn broken_tenant_is_skipped_with_an_alarm_and_others_are_served() {
     let mut skipped = 0;
     for schedule in registry::schedules() {
         let (healthy, world) = run(schedule, Broken::Nothing).await;
@@ -191,7 +191,7 @@ async fn a_tenant_of_whom_something_is_broken_is_passed_by_and_alarmed_and_the_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_can_look_at_no_tenant_says_so() {
+async fn run_that_can_read_no_tenant_fails() {
     for schedule in registry::schedules().filter(|schedule| schedule.waits) {
         let world = world_in(schedule.name, &[Acme]).await.afresh();
         world.app.wire().fail_about("GetItem", "PROFILE", Fault::Refused("AccessDeniedException"));

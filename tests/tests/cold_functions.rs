@@ -40,7 +40,7 @@ fn fetched(app: &App) -> (usize, usize, usize) {
 }
 
 #[tokio::test]
-async fn function_fetches_what_another_has_fetched_once_for_each_tenant() {
+async fn function_fetches_credentials_keys_and_gate_once_for_each_tenant() {
     let app = App::start().await;
     for tenant in [Acme, Birch] {
         let (sessions, keys, gates) = creates(&app, tenant).await;

@@ -29,7 +29,7 @@ async fn say(app: &App, networks: &Value) -> [(&'static str, Answer); 3] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_network_that_may_be_read_in_two_ways_is_refused_wherever_it_is_said() {
+async fn ambiguous_network_is_refused_in_every_input() {
     let app = App::start().await;
     let acme = app.tenant_id(Tenant::Acme);
     let tricks = [
@@ -88,7 +88,7 @@ async fn a_network_that_may_be_read_in_two_ways_is_refused_wherever_it_is_said()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_is_where_they_are_however_their_address_is_written() {
+async fn address_in_any_notation_is_matched_to_its_networks() {
     let app = App::start().await;
     for (_, answer) in say(&app, &json!(["192.0.2.0/24", "2001:db8::/32"])).await {
         assert!([200, 201].contains(&answer.status), "{}", answer.text);
@@ -128,7 +128,7 @@ async fn a_caller_is_where_they_are_however_their_address_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_inside_another_family_has_no_budget_of_its_own() {
+async fn ipv4_mapped_address_shares_the_ipv4_budget() {
     let app = App::start().await;
     let body = json!({"challenge": "NEW_PASSWORD_REQUIRED", "session": "invented", "new_password": CHOSEN});
     let mut statuses = Vec::new();
@@ -197,7 +197,7 @@ async fn settle(app: &App) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_only_looks_like_an_email_neither_signs_in_nor_resets_nor_is_invited() {
+async fn malformed_email_neither_signs_in_nor_resets_nor_is_invited() {
     let app = App::with_cognito().await;
     let email = app.email(Tenant::Acme, Role::Marketer);
     let acme = app.tenant_id(Tenant::Acme);
@@ -223,7 +223,7 @@ async fn what_only_looks_like_an_email_neither_signs_in_nor_resets_nor_is_invite
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn emails_that_are_alike_are_other_accounts_and_one_in_capitals_is_the_same() {
+async fn similar_email_is_another_account_and_one_in_capitals_is_the_same() {
     let app = App::with_cognito().await;
     let email = app.email(Tenant::Acme, Role::Marketer);
     let user = app.user_id(Tenant::Acme, Role::Marketer);
@@ -259,7 +259,7 @@ async fn emails_that_are_alike_are_other_accounts_and_one_in_capitals_is_the_sam
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lookalike_that_is_invited_is_somebody_else_and_one_in_capitals_is_nobody_new() {
+async fn invited_lookalike_is_another_user_and_one_in_capitals_adds_no_user() {
     let app = App::with_cognito().await;
     let email = app.email(Tenant::Acme, Role::Marketer);
     let mallory = format!("r{}", email.replacen('m', "n", 1));

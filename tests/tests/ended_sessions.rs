@@ -96,7 +96,7 @@ async fn opens_a_socket(app: &App, ticket: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn however_a_session_ends_nothing_that_was_handed_out_in_it_is_worth_anything() {
+async fn credentials_of_a_session_are_refused_however_it_ended() {
     let app = App::with_cognito().await;
     let neighbour = sign_in(&app, Tenant::Birch, Role::Marketer).await;
     for (end, role) in End::ALL {
@@ -129,7 +129,7 @@ async fn however_a_session_ends_nothing_that_was_handed_out_in_it_is_worth_anyth
 
 /// Whoever has learned a password may have begun to sign in when it is changed because of that.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_in_that_waits_when_the_password_changes_or_its_user_is_signed_out_waits_in_vain() {
+async fn pending_sign_in_is_rejected_after_password_change_or_sign_out() {
     let app = App::with_cognito().await;
     let roles = [Role::Marketer, Role::Viewer, Role::Provider, Role::Analyst];
     let ends = [End::PasswordChanged, End::PasswordReset, End::SignOut, End::DisabledAndEnabled];
@@ -155,7 +155,7 @@ async fn a_sign_in_that_waits_when_the_password_changes_or_its_user_is_signed_ou
 
 /// Nor does one come in that was under way and asked for no code.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_in_in_the_middle_of_which_its_user_is_signed_out_opens_no_session() {
+async fn sign_in_of_a_user_signed_out_meanwhile_opens_no_session() {
     let app = App::with_cognito().await;
     let email = app.email(Tenant::Acme, Role::Marketer);
     let who = app.open_session(Tenant::Acme, Role::Marketer).await;
@@ -177,7 +177,7 @@ async fn a_sign_in_in_the_middle_of_which_its_user_is_signed_out_opens_no_sessio
 
 /// Who signs in while somebody looks for the sessions that are to end, or to be rewritten, would be missed.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_is_opened_while_the_others_end_refuses_the_end_and_the_next_try_finds_it() {
+async fn session_opened_while_others_end_conflicts_and_the_next_try_finds_it() {
     let app = App::with_cognito().await;
     let ends = [
         (Role::Marketer, "sign_out_user", None),
@@ -216,7 +216,7 @@ async fn a_session_that_is_opened_while_the_others_end_refuses_the_end_and_the_n
 
 /// A session that idled out is over by a setting, which may be another tomorrow.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_idles_when_the_others_end_ends_with_them() {
+async fn idle_session_ends_when_the_others_are_ended() {
     let app = App::with_cognito().await;
     let session = sign_in(&app, Tenant::Acme, Role::Marketer).await;
     let who = identity(&app, &text(&session, "access_token")).await.unwrap();
@@ -233,7 +233,7 @@ async fn a_session_that_idles_when_the_others_end_ends_with_them() {
 
 /// Until the temporary password is set, the one that is to be replaced opens sessions.
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_comes_in_by_the_old_password_before_the_temporary_one_is_set_is_shut_out_by_it() {
+async fn session_by_the_old_password_ends_when_the_temporary_one_is_set() {
     let app = App::with_cognito().await;
     let user = app.open_session(Tenant::Acme, Role::Marketer).await.user;
     let admin = app.as_identity(app.open_session(Tenant::Acme, Role::TenantAdmin).await);

@@ -31,7 +31,7 @@ fn header_names(answer: &Answer) -> Vec<&str> {
 
 /// A decision refuses types that an action is not declared for: a view that did not fit would hide what the caller sees.
 #[test]
-fn what_is_viewed_is_of_a_type_that_its_view_is_declared_for() {
+fn view_action_is_declared_for_the_type_that_its_endpoint_acts_on() {
     let declared = |view: &str, kind: &str| {
         let line = common::policy::RESOURCES.lines().filter_map(|line| line.split_once(": ")).find(|(action, _)| *action == view);
         line.is_some_and(|(_, kinds)| kinds.split(' ').any(|known| known == kind))
@@ -48,7 +48,7 @@ fn what_is_viewed_is_of_a_type_that_its_view_is_declared_for() {
 
 /// Through the front door: an API key from outside its networks, and for what only users do.
 #[tokio::test(flavor = "multi_thread")]
-async fn key_is_refused_from_other_networks_and_for_what_only_users_do() {
+async fn api_key_is_refused_at_endpoints_for_users_only() {
     let app = App::start().await;
     let key = app.open_session(Tenant::Acme, Role::ApiUser).await;
     let (list, users) = (people::endpoint("list_shipments"), people::endpoint("list_users"));
@@ -63,7 +63,7 @@ async fn key_is_refused_from_other_networks_and_for_what_only_users_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_their_role_strangers_neither_find_nor_change_anything() {
+async fn caller_of_another_tenant_neither_finds_nor_changes_an_item() {
     let app = App::start().await;
     let acme = app.tenant_id(Tenant::Acme);
     let fixture = Fixture::new(&app).await;
@@ -95,7 +95,7 @@ async fn whatever_their_role_strangers_neither_find_nor_change_anything() {
 
 /// What an endpoint without an item in its path would touch is the caller's own tenant's: it cannot be told another.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_names_no_item_leaves_the_other_tenant_alone() {
+async fn endpoint_without_an_item_in_its_path_leaves_other_tenants_alone() {
     let app = App::start().await;
     let acme = app.tenant_id(Tenant::Acme);
     let fixture = Fixture::new(&app).await;
@@ -118,7 +118,7 @@ async fn what_names_no_item_leaves_the_other_tenant_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_role_may_not_do_at_home_changes_nothing() {
+async fn action_denied_to_a_role_in_its_own_tenant_changes_nothing() {
     let app = App::start().await;
     let matrix = matrix();
     let fixture = Fixture::new(&app).await;
@@ -187,7 +187,7 @@ fn field(pointer: &str, name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_says_in_a_body_what_is_not_theirs_to_say() {
+async fn member_that_only_the_backend_sets_is_refused_in_any_body() {
     let app = App::start().await;
     let fixture = Fixture::new(&app).await;
     let look = async || {
@@ -245,7 +245,7 @@ fn assert_refused_for(answer: &Answer, endpoint: &AnyEndpoint, field: &str) {
 
 /// So that the helpers above look where they should.
 #[test]
-fn a_place_in_a_body_is_named_as_errors_name_it() {
+fn place_in_a_body_is_named_as_in_errors() {
     let body = fixture::fresh(testing::find(shipments::endpoints::ALL, "create_shipments").sample.body.unwrap());
     assert!(body.pointer("/shipments/0").is_some());
     assert_eq!(field("/shipments/0/contents/1", "role"), "shipments.0.contents.1.role");

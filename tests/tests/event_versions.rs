@@ -104,7 +104,7 @@ async fn ship(app: &App) {
 const SHIPMENTS: u64 = 2;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_consumer_gets_the_versions_that_it_understands_once_and_all_leave_the_outbox() {
+async fn consumer_gets_each_version_it_understands_once_and_outbox_empties() {
     let app = App::start().await;
     ship(&app).await;
     let settles = system::consumers::CONSUMERS.iter().find(|consumer| consumer.name == "settle_outbox").unwrap();
@@ -120,7 +120,7 @@ async fn each_consumer_gets_the_versions_that_it_understands_once_and_all_leave_
 
 /// In a roll-out and in a roll-back a queue may hold what the function before or after it understood.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_version_in_a_queue_is_passed_over_and_counted_and_an_unknown_event_is_given_up() {
+async fn unknown_version_is_passed_over_and_unknown_event_is_dead_lettered() {
     let app = App::start().await;
     ship(&app).await;
     let mut deliveries = app.deliveries([&PUBLISHER]);

@@ -117,7 +117,7 @@ async fn signed_in() -> (App, Values) {
 }
 
 #[tokio::test]
-async fn every_template_is_a_request_that_its_function_serves() {
+async fn template_event_is_served_by_its_function() {
     let (app, values) = signed_in().await;
     // Made on the way here; answers a sign-in that nobody has begun, or shows a token that nobody was mailed; ends the shipment,
     // the user, the session. The carrier's, which take a credential that only the carrier's secret holds. And what wants the code of
@@ -168,7 +168,7 @@ async fn every_template_is_a_request_that_its_function_serves() {
 }
 
 #[test]
-fn the_user_pools_template_is_answered_with_a_token_that_is_for_our_api_only() {
+fn pre_token_generation_template_suppresses_all_scopes() {
     let event = fill(&template("pre_token_generation"), |name| Some(format!("synthetic-{name}"))).unwrap();
     let answer = NarrowTokens::answer(serde_json::from_value(event.clone()).unwrap()).unwrap();
     let answer = serde_json::to_value(answer).unwrap();
@@ -178,7 +178,7 @@ fn the_user_pools_template_is_answered_with_a_token_that_is_for_our_api_only() {
 }
 
 #[test]
-fn a_template_names_its_caller_as_the_authorizer_does() {
+fn template_event_has_the_authorizers_context_keys() {
     let now = common::base::Clock::now(&common::base::SystemClock);
     let identity = Identity {
         tenant: common::base::TenantId::PLATFORM,

@@ -15,7 +15,7 @@ use suite::{
 use testing::{Answer, App, Tenant};
 
 #[test]
-fn the_matrix_is_what_the_policies_say() {
+fn matrix_file_matches_the_policies() {
     let policies = common::policy::Policies::load().unwrap();
     let actions = registry::all().filter_map(|e| Some((e.action?, e.resource?)));
     let table = policies.matrix(actions).unwrap();
@@ -24,7 +24,7 @@ fn the_matrix_is_what_the_policies_say() {
 
 /// Of the two that no route names, one is asked at the door and one before a field is shown. Shrinks only.
 #[test]
-fn every_action_is_some_endpoints() {
+fn every_action_belongs_to_an_endpoint() {
     let of_routes: std::collections::BTreeSet<_> = registry::all().filter_map(|e| Some(e.action?.0)).collect();
     let lines: Vec<_> = common::policy::ACTIONS.lines().filter_map(|line| line.split_once(':')).collect();
     let groups: std::collections::BTreeSet<_> = lines.iter().flat_map(|(_, groups)| groups.split_whitespace()).collect();
@@ -35,7 +35,7 @@ fn every_action_is_some_endpoints() {
 }
 
 #[test]
-fn names_and_routes_are_unique_and_named_by_the_house_rules() {
+fn names_and_routes_are_unique_and_follow_the_naming_rules() {
     let mut names = std::collections::BTreeSet::new();
     let mut routes = std::collections::BTreeSet::new();
     for e in registry::all() {
@@ -49,7 +49,7 @@ fn names_and_routes_are_unique_and_named_by_the_house_rules() {
 }
 
 #[test]
-fn what_creates_wants_an_idempotency_key_and_what_reads_ignores_it() {
+fn creating_endpoints_require_an_idempotency_key_and_reads_ignore_it() {
     for e in protected() {
         match (e.route.method, e.status) {
             (Method::Get, _) => assert_eq!(e.idempotency, IdempotencyKey::Ignored, "{}", e.name),
@@ -61,7 +61,7 @@ fn what_creates_wants_an_idempotency_key_and_what_reads_ignores_it() {
 
 /// Grows only by a decision: whoever adds to it says why nobody needs to sign in.
 #[test]
-fn the_public_endpoints_are_exactly_these() {
+fn public_endpoints_are_exactly_these() {
     let public: Vec<_> = registry::all().filter(|e| e.kind == Kind::Public).map(|e| (e.name, e.audited)).collect();
     // UPS has no account with us: its webhook asks for a token of ours, and the other endpoint gives it.
     let expected = [
@@ -114,7 +114,7 @@ async fn refused_at(home: TenantId, app: &App, endpoint: &AnyEndpoint, answer: &
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_role_may_do_what_the_matrix_says_and_every_try_is_recorded() {
+async fn each_role_may_do_what_the_matrix_says_and_each_attempt_is_recorded() {
     let matrix = matrix();
     for endpoint in protected() {
         let row = &matrix[endpoint.action.unwrap().0];
@@ -167,7 +167,7 @@ fn strangers(endpoint: &AnyEndpoint) -> Vec<Role> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_tenants_item_looks_exactly_like_a_missing_one() {
+async fn another_tenants_item_gets_the_same_answer_as_a_missing_one() {
     // A segment is named by its number in the caller's own log, a session by its id in the caller's own list: there is no
     // naming of another's.
     for endpoint in protected().filter(|e| e.route.path.contains('{') && !["get_segment", "end_session"].contains(&e.name)) {
@@ -199,7 +199,7 @@ async fn another_tenants_item_looks_exactly_like_a_missing_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_whom_the_authorizer_has_not_announced_is_refused_and_counted() {
+async fn caller_without_a_principal_is_refused_and_counted() {
     let app = App::start().await;
     for endpoint in protected() {
         let fixture = Fixture::new(&app).await;
@@ -216,7 +216,7 @@ async fn a_caller_whom_the_authorizer_has_not_announced_is_refused_and_counted()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_suspended_tenant_is_shut_out_within_five_seconds() {
+async fn suspended_tenant_is_refused_within_five_seconds() {
     let app = App::start().await;
     let fixture = Fixture::new(&app).await;
     let suspend = async || {
@@ -238,7 +238,7 @@ async fn a_suspended_tenant_is_shut_out_within_five_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn phi_is_not_given_without_a_purpose_of_use() {
+async fn phi_is_refused_without_a_purpose_of_use() {
     let app = App::start().await;
     let fixture = Fixture::new(&app).await;
     for endpoint in protected().filter(|e| e.data == Data::Phi) {
@@ -264,7 +264,7 @@ fn has_member(answer: &Value, name: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_purpose_does_not_show_is_in_no_answer_be_it_to_a_read_or_to_a_write() {
+async fn field_withheld_for_a_purpose_is_in_no_answer_to_a_read_or_a_write() {
     let app = App::start().await;
     let fixture = Fixture::new(&app).await;
     let mut shown = Vec::new();
@@ -296,7 +296,7 @@ async fn what_a_purpose_does_not_show_is_in_no_answer_be_it_to_a_read_or_to_a_wr
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_is_not_what_it_should_be_is_refused_with_a_code() {
+async fn malformed_body_is_refused_with_a_code() {
     let app = App::start().await;
     let fixture = Fixture::new(&app).await;
     for endpoint in protected().filter(|e| e.has_body) {
@@ -321,7 +321,7 @@ async fn a_body_that_is_not_what_it_should_be_is_refused_with_a_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_query_parameter_that_nobody_reads_is_refused() {
+async fn unknown_query_parameter_is_refused() {
     let app = App::start().await;
     let fixture = Fixture::new(&app).await;
     for endpoint in protected() {
@@ -332,7 +332,7 @@ async fn a_query_parameter_that_nobody_reads_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_the_rate_limit_every_endpoint_says_when_to_come_back() {
+async fn endpoint_over_its_rate_limit_states_when_to_retry() {
     let app = App::start().await;
     let fixture = Fixture::new(&app).await;
     for endpoint in protected() {
@@ -357,7 +357,7 @@ async fn over_the_rate_limit_every_endpoint_says_when_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stale_version_changes_nothing() {
+async fn stale_version_is_refused_and_changes_nothing() {
     let app = App::start().await;
     for endpoint in protected().filter(|e| e.if_match != IfMatch::Ignored) {
         let fixture = Fixture::of(&app, endpoint).await;
@@ -389,7 +389,7 @@ async fn a_stale_version_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_idempotency_key_gets_the_first_answer_and_does_nothing() {
+async fn repeated_idempotency_key_gets_the_first_answer_and_changes_nothing() {
     let keyed = protected().filter(|e| e.idempotency != IdempotencyKey::Ignored && e.needs.contains(&Need::Write));
     // Those that end the caller's own session, or its second factor, end the way to ask again. What is shown once is not shown
     // twice: `replays.rs`.
@@ -441,7 +441,7 @@ async fn a_repeated_idempotency_key_gets_the_first_answer_and_does_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_creates_is_refused_without_an_idempotency_key() {
+async fn creating_endpoint_refuses_a_request_without_an_idempotency_key() {
     let app = App::start().await;
     let fixture = Fixture::new(&app).await;
     for endpoint in protected().filter(|e| e.idempotency == IdempotencyKey::Required) {
@@ -454,7 +454,7 @@ async fn what_creates_is_refused_without_an_idempotency_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_carries_the_security_headers_and_tells_only_known_origins() {
+async fn answer_has_security_headers_and_allows_only_known_origins() {
     let app = App::with_cognito().await;
     for endpoint in protected() {
         let fixture = Fixture::of(&app, endpoint).await;
@@ -479,7 +479,7 @@ async fn every_answer_carries_the_security_headers_and_tells_only_known_origins(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_who_have_not_signed_in_are_refused_for_the_same_forms_and_that_is_on_record() {
+async fn public_endpoint_refuses_malformed_requests_and_records_them() {
     let app = App::start().await;
     // The carrier is known by its token, and nothing of a body is looked at without one.
     let bodied = registry::all().filter(|e| e.kind == Kind::Public && e.has_body && !e.name.starts_with("ups_webhook"));

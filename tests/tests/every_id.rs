@@ -268,7 +268,7 @@ fn is_about_users(endpoint: &AnyEndpoint) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_kind_of_id_that_an_answer_shows_is_among_those_that_are_given() {
+async fn every_kind_of_id_in_an_answer_is_among_those_tested() {
     let app = App::start().await;
     let fixture = Fixture::new(&app).await;
     let mut kinds = BTreeSet::new();
@@ -282,7 +282,7 @@ async fn every_kind_of_id_that_an_answer_shows_is_among_those_that_are_given() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_id_given_to_every_endpoint_is_answered_without_a_5xx() {
+async fn every_id_sent_to_every_endpoint_gets_no_5xx() {
     let (mut given, mut kinds) = (0, BTreeSet::new());
     let ways_of = protected().map(|endpoint| (endpoint, ways(endpoint))).filter(|(_, ways)| !ways.is_empty());
     let (reading, writing): (Vec<_>, Vec<_>) = ways_of.partition(|(endpoint, _)| endpoint.route.method == Method::Get);
@@ -324,7 +324,7 @@ async fn every_id_given_to_every_endpoint_is_answered_without_a_5xx() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_id_asked_about_is_answered_without_a_5xx() {
+async fn every_id_in_a_permission_check_gets_no_5xx() {
     let app = App::start().await;
     let cast = cast(&app).await;
     let questions: Vec<_> = common::policy::RESOURCES
@@ -411,7 +411,7 @@ fn messages(app: &App, consumer: &AnyConsumer, cast: &Cast) -> Vec<Value> {
 }
 
 #[test]
-fn ids_are_found_wherever_they_stand() {
+fn ids_are_found_anywhere_in_a_text() {
     let id = "usr_019b76da100070008000000000000000";
     assert_eq!(ids_in(&format!("{{\"user_id\":\"{id}\",\"x\":\"/v1/users/{id}\"}}")), BTreeSet::from([id.to_owned()]));
     assert!(ids_in("user_id usr_019b _019b76da100070008000000000000000").is_empty());

@@ -172,7 +172,7 @@ async fn scheduled(schedule: &'static AnySchedule, seen: &mut BTreeSet<&'static 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_row_that_expires_does_so_at_or_after_the_last_moment_that_it_matters() {
+async fn row_expires_no_earlier_than_the_last_moment_that_it_matters() {
     let mut seen = BTreeSet::new();
     Box::pin(people_come(&mut seen)).await;
     // That one makes a user pool each time, and writes no rows of its own kind.

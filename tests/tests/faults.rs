@@ -58,7 +58,7 @@ fn unavailable(answer: &Answer, when: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_create_survives_one_failure_of_each_call_and_answers_503_when_it_lasts() {
+async fn create_survives_one_failed_call_and_answers_503_to_lasting_failure() {
     for fault in [Fault::Gone, Fault::Throttled, Fault::LostAnswer] {
         for call in ["UpdateItem", "TransactWriteItems"] {
             let app = App::start().await;
@@ -79,7 +79,7 @@ async fn a_create_survives_one_failure_of_each_call_and_answers_503_when_it_last
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reads_survive_one_failure_of_each_call_and_leave_no_plaintext_unrecorded() {
+async fn read_survives_one_failed_call_and_shows_no_unrecorded_plaintext() {
     for (name, calls) in [("get_shipment", ["UpdateItem", "Query"]), ("list_shipments", ["UpdateItem", "Query"])] {
         for call in calls {
             for fault in [Fault::Gone, Fault::Throttled] {
@@ -102,7 +102,7 @@ async fn reads_survive_one_failure_of_each_call_and_leave_no_plaintext_unrecorde
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_plaintext_leaves_when_the_read_cannot_be_put_on_record() {
+async fn plaintext_is_withheld_when_the_read_cannot_be_recorded() {
     let app = App::start().await;
     let id = create(&app).await.json["shipment_id"].as_str().unwrap().to_owned();
     let get = || app.as_role(Tenant::Acme, Role::Marketer).call(endpoint("get_shipment")).path("shipment_id", &id);
@@ -116,7 +116,7 @@ async fn no_plaintext_leaves_when_the_read_cannot_be_put_on_record() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_that_cannot_be_put_on_record_is_not_given() {
+async fn refusal_that_cannot_be_recorded_is_answered_503() {
     let app = App::start().await;
     // From now on the function has a block of its tenant's ceiling, and writes nothing for it.
     create(&app).await;
@@ -127,7 +127,7 @@ async fn a_refusal_that_cannot_be_put_on_record_is_not_given() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_answer_is_waited_for_and_a_hanging_one_is_not() {
+async fn slow_call_is_awaited_and_hanging_call_times_out() {
     let app = App::start().await;
     create(&app).await;
     app.wire().fail("TransactWriteItems", 0, 1, Fault::Slow(Duration::from_millis(300)));
@@ -141,7 +141,7 @@ async fn a_slow_answer_is_waited_for_and_a_hanging_one_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tables_that_do_not_answer_are_left_alone_and_asked_again_after_a_moment() {
+async fn failing_tables_open_the_circuit_and_are_called_again_after_a_pause() {
     let app = App::start().await;
     create(&app).await;
     app.wire().fail("dynamodb", 0, 1000, Fault::Gone);
@@ -163,7 +163,7 @@ async fn tables_that_do_not_answer_are_left_alone_and_asked_again_after_a_moment
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refusals_by_the_hundred_leave_nobody_alone() {
+async fn hundred_refusals_by_dynamodb_do_not_open_the_circuit() {
     let app = App::start().await;
     for _ in 0..100 {
         app.clock().advance(Duration::from_secs(1));
@@ -174,7 +174,7 @@ async fn refusals_by_the_hundred_leave_nobody_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_conflict_with_another_transaction_is_tried_again_but_not_for_ever() {
+async fn transaction_conflict_is_retried_a_bounded_number_of_times() {
     let app = App::start().await;
     app.wire().fail("TransactWriteItems", 0, 3, Fault::Conflict);
     assert_eq!(create(&app).await.status, 201, "three conflicts");
@@ -188,7 +188,7 @@ async fn a_conflict_with_another_transaction_is_tried_again_but_not_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_kms_a_warm_cache_works_and_a_cold_one_says_503_and_writes_nothing() {
+async fn warm_cache_works_without_kms_and_a_cold_one_answers_503() {
     let app = App::start().await;
     create(&app).await;
     app.wire().fail("kms", 0, 1000, Fault::Gone);
@@ -228,7 +228,7 @@ async fn keys_leave_memory_after_fifteen_minutes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_any_await_a_create_is_whole_or_not_there() {
+async fn create_killed_at_any_await_is_whole_or_absent() {
     let app = App::start().await;
     create(&app).await;
     let (answer, all) = polls(create(&app).into_future()).await;
@@ -264,7 +264,7 @@ async fn settle(app: &App) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_lost_the_answer_gets_it_again_by_its_key() {
+async fn client_that_lost_the_answer_gets_it_again_by_its_key() {
     let app = App::start().await;
     let call = create(&app).key("lost-answer");
     // Every attempt is carried out, and every answer lost: the caller is told 503 though the shipment is there.
@@ -279,7 +279,7 @@ async fn a_client_that_lost_the_answer_gets_it_again_by_its_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twins_that_race_get_one_shipment_and_one_answer() {
+async fn racing_identical_creates_get_one_shipment_and_one_answer() {
     let app = App::start().await;
     let call = create(&app).key("twins");
     let answers = futures_util::future::join_all((0..10).map(|_| call.clone().into_future())).await;
@@ -291,7 +291,7 @@ async fn twins_that_race_get_one_shipment_and_one_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_is_a_500_with_a_correlation_id_and_the_process_lives() {
+async fn panic_is_a_500_with_a_correlation_id_and_the_process_lives() {
     let app = App::start().await;
     let panics = find(suite::PROBES, "panics");
     let admin = app.as_role(Tenant::Acme, Role::TenantAdmin);
@@ -306,7 +306,7 @@ async fn a_panic_is_a_500_with_a_correlation_id_and_the_process_lives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_callers_at_once_get_exactly_the_limit() {
+async fn concurrent_calls_of_a_session_get_exactly_the_limit() {
     let app = App::start().await;
     let identity = app.open_session(Tenant::Acme, Role::Marketer).await;
     let list = endpoint("list_shipments");
@@ -320,7 +320,7 @@ async fn a_hundred_callers_at_once_get_exactly_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refusals_by_the_hundred_are_one_event_with_a_count() {
+async fn rate_limit_refusals_are_one_audit_event_with_a_count() {
     let app = App::start().await;
     let identity = app.open_session(Tenant::Acme, Role::Marketer).await;
     let list = endpoint("list_shipments");
@@ -332,7 +332,7 @@ async fn refusals_by_the_hundred_are_one_event_with_a_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_ends_when_it_idles_when_it_is_old_and_with_its_token() {
+async fn session_is_refused_when_idle_too_old_or_past_its_token() {
     let app = App::start().await;
     let list = endpoint("list_shipments");
     let recorded =
@@ -365,7 +365,7 @@ async fn a_session_ends_when_it_idles_when_it_is_old_and_with_its_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_platform_endpoint_is_the_operators_alone_and_on_record_in_both_logs() {
+async fn platform_endpoint_is_for_operators_only_and_recorded_in_both_logs() {
     let app = App::start().await;
     let looks = find(suite::PROBES, "looks_at_tenant");
     let birch = app.tenant_id(Tenant::Birch);
@@ -384,7 +384,7 @@ async fn a_platform_endpoint_is_the_operators_alone_and_on_record_in_both_logs()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrapped_key_of_another_tenant_or_purpose_opens_nothing_and_says_nothing() {
+async fn wrapped_key_of_another_tenant_or_purpose_is_refused() {
     let app = App::start().await;
     let keys = app.dump("KeysTable").await;
     let of = |tenant: Tenant, purpose: &str| {
@@ -421,12 +421,12 @@ async fn records(app: &App) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whichever_call_is_lost_what_reads_says_503_and_has_changed_nothing() {
+async fn read_with_any_call_lost_answers_503_and_changes_nothing() {
     lose_each_call(protected().filter(|e| e.route.method == Method::Get)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whichever_call_is_lost_what_writes_says_503_and_has_changed_nothing() {
+async fn write_with_any_call_lost_answers_503_and_changes_nothing() {
     lose_each_call(protected().filter(|e| e.route.method != Method::Get)).await;
 }
 
@@ -475,7 +475,7 @@ const HELD: [&str; 4] = ["TransactWriteItems", "PutItem", "UpdateItem", "DeleteI
 
 /// DynamoDB refuses a write of an item that a transaction under way includes, and the SDK does not repeat it.
 #[tokio::test(flavor = "multi_thread")]
-async fn conflict_of_any_write_with_a_transaction_changes_no_endpoints_answer() {
+async fn conflict_of_any_write_changes_no_endpoints_answer() {
     for endpoint in protected() {
         let app = fixture::backend(endpoint).await;
         let ask = async |fixture: &Fixture| {
@@ -499,7 +499,7 @@ async fn conflict_of_any_write_with_a_transaction_changes_no_endpoints_answer() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn conflict_of_a_single_write_is_tried_again_but_not_for_ever() {
+async fn conflict_of_a_single_write_is_retried_a_bounded_number_of_times() {
     let app = App::start().await;
     let get = || app.as_role(Tenant::Acme, Role::Marketer).call(endpoint("list_shipments")).into_future();
     get().await;
@@ -528,7 +528,7 @@ async fn on_record(app: &App, endpoint: &AnyEndpoint) -> (usize, usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_any_await_a_change_its_audit_event_and_its_domain_events_exist_all_or_none() {
+async fn change_killed_at_any_await_commits_with_its_events_or_not_at_all() {
     for endpoint in protected().filter(|e| e.needs.contains(&Need::Write)) {
         let app = fixture::backend(endpoint).await;
         let fixed = async || {

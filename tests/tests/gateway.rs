@@ -25,7 +25,7 @@ async fn send(stack: &Stack, method: &str, path: &str, headers: &[(&str, &str)])
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_good_token_no_endpoint_but_the_public_ones_is_reached() {
+async fn protected_endpoint_is_unreachable_without_a_valid_token() {
     let stack = stack().await;
     let bad = ["", "Bearer", "Bearer x", "Basic dXNlcjpwYXNz", "Bearer eyJhbGciOiJub25lIn0.e30.", "Bearer a b"];
     for endpoint in registry::all().filter(|e| e.kind != Kind::Public) {
@@ -55,7 +55,7 @@ async fn without_a_good_token_no_endpoint_but_the_public_ones_is_reached() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn preflights_need_no_token_and_name_only_known_origins() {
+async fn preflight_needs_no_token_and_allows_only_known_origins() {
     let stack = stack().await;
     for endpoint in registry::all() {
         let ask = |origin| [("origin", origin), ("access-control-request-method", endpoint.route.method.as_str())];

@@ -53,7 +53,7 @@ fn claiming(call: Call<'_>) -> Call<'_> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_a_caller_claims_each_endpoint_sees_what_the_gateway_saw() {
+async fn endpoint_uses_the_gateways_context_and_ignores_claims_in_headers() {
     let app = App::with_cognito().await;
     let birch = app.tenant_id(Tenant::Birch);
     for endpoint in protected() {
@@ -87,7 +87,7 @@ async fn whatever_a_caller_claims_each_endpoint_sees_what_the_gateway_saw() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_is_not_changed_by_saying_another_neither_for_limits_nor_for_networks() {
+async fn address_claimed_in_headers_changes_neither_limits_nor_networks() {
     let app = App::start().await;
     let body = json!({"challenge": "NEW_PASSWORD_REQUIRED", "session": "invented", "new_password": "Synthetic-Passw0rd!"});
     let mut statuses = Vec::new();
@@ -148,7 +148,7 @@ async fn written(app: &App) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn line_ends_in_paths_and_queries_come_back_nowhere() {
+async fn line_ends_in_paths_and_queries_are_not_echoed() {
     let app = App::start().await;
     let fixture = Fixture::new(&app).await;
     for endpoint in protected() {
@@ -175,7 +175,7 @@ async fn line_ends_in_paths_and_queries_come_back_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_header_that_is_not_what_it_should_be_comes_back_nowhere() {
+async fn malformed_header_value_is_not_echoed() {
     let app = App::start().await;
     let fixture = Fixture::new(&app).await;
     let update = endpoint("update_shipment");
@@ -223,7 +223,7 @@ const ONCE: [(&str, &str, u16, &str); 10] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn repeated_single_value_header_is_refused_by_every_endpoint_before_anything_is_done() {
+async fn repeated_single_value_header_is_refused_before_anything_is_written() {
     let app = App::with_cognito().await;
     let fixture = Fixture::new(&app).await;
     let tenants = [Tenant::Acme, Tenant::Birch].map(|tenant| app.tenant_id(tenant));
@@ -263,7 +263,7 @@ async fn repeated_single_value_header_is_refused_by_every_endpoint_before_anythi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_http_two_tokens_open_nothing_whichever_of_them_is_good_and_remembered() {
+async fn two_tokens_over_http_are_refused_even_if_one_is_valid_and_cached() {
     let stack = stack().await;
     let client = Client::new(stack.base_url());
     let token = async |name: &str| {
@@ -325,7 +325,7 @@ async fn raw(stack: &Stack, request: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_http_claims_change_neither_address_nor_method_nor_route_and_no_line_is_added() {
+async fn claims_over_http_change_no_address_or_route_and_add_no_header_line() {
     let stack = stack().await;
     let client = Client::new(stack.base_url());
     let viewer = stack.users().iter().find(|u| u.role == Role::Viewer && u.tenant == "acme-health").unwrap();

@@ -21,7 +21,7 @@ async fn suspend(app: &App, tenant: TenantId) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn emulated_index_shows_what_was_there_until_it_is_let_go() {
+async fn held_index_shows_old_items_until_it_is_released() {
     let app = App::with_late_indexes().await;
     let listed = async || {
         let admin = app.as_identity(app.open_session(Tenant::Acme, Role::TenantAdmin).await);
@@ -38,7 +38,7 @@ async fn emulated_index_shows_what_was_there_until_it_is_let_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn suspended_tenants_newest_member_loses_their_session_although_no_index_shows_them() {
+async fn member_missing_from_the_index_loses_their_session_on_suspension() {
     let app = App::with_late_indexes().await;
     app.hold_indexes(true);
     let mut sessions = Vec::new();
@@ -69,7 +69,7 @@ fn told(app: &App, tenant: TenantId) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn alarm_reaches_who_holds_the_role_now_and_not_who_held_it_when_the_index_last_showed() {
+async fn alarm_reaches_current_role_holders_although_the_index_lags() {
     let app = App::with_late_indexes().await;
     app.hold_indexes(true);
     let newest = newcomer(&app, Tenant::Acme, Role::Auditor).await;

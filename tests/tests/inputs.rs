@@ -85,7 +85,7 @@ fn speaks_rust(message: &str) -> bool {
 }
 
 #[test]
-fn wrong_type_at_any_place_is_named_by_its_dotted_path_in_the_words_of_json() {
+fn wrong_type_at_any_place_is_reported_by_dotted_path_in_json_terms() {
     let (mut cases, mut deepest) = (0, 0);
     for endpoint in bodied() {
         let schemas = Schemas::of(endpoint);
@@ -133,7 +133,7 @@ fn integer_with_a_zero_fraction_is_an_integer_at_any_place() {
 }
 
 #[test]
-fn member_that_is_missing_or_unknown_is_named_by_its_dotted_path_in_every_object() {
+fn missing_or_unknown_member_of_any_object_is_reported_by_dotted_path() {
     let mut cases = 0;
     for endpoint in bodied() {
         let schemas = Schemas::of(endpoint);
@@ -186,7 +186,7 @@ fn said_at(endpoint: &AnyEndpoint, schemas: &Schemas, path: &str, value: &Value,
 }
 
 #[test]
-fn each_bound_and_name_that_a_schema_offers_is_taken_and_what_lies_beside_it_is_refused_by_its_path() {
+fn bounds_and_names_of_a_schema_are_accepted_and_values_beyond_refused() {
     let (mut integers, mut names, mut members) = (Vec::new(), 0, 0);
     for endpoint in registry::all().filter(|e| e.name != "ups_webhook") {
         let schemas = Schemas::of(endpoint);
@@ -298,7 +298,7 @@ const UNSEEN: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn text_that_cannot_be_seen_is_refused_at_any_place_but_those_that_say_why() {
+fn invisible_text_is_refused_at_any_place_without_a_stated_exception() {
     // Cc, Cf, Zl, Zp, a letter without ink, a symbol without ink, a variation selector.
     const HIDDEN: [char; 10] =
         ['\u{7}', '\u{85}', '\u{ad}', '\u{200b}', '\u{202e}', '\u{2028}', '\u{2029}', '\u{3164}', '\u{2800}', '\u{fe0f}'];
@@ -333,7 +333,7 @@ fn text_that_cannot_be_seen_is_refused_at_any_place_but_those_that_say_why() {
 }
 
 #[test]
-fn text_with_a_mark_of_lost_bytes_is_refused_at_any_place_of_body_and_query() {
+fn text_with_a_replacement_character_is_refused_in_body_and_query() {
     let (mut cases, mut in_queries) = (0, 0);
     for endpoint in bodied() {
         let schemas = Schemas::of(endpoint);
@@ -367,7 +367,7 @@ fn text_with_a_mark_of_lost_bytes_is_refused_at_any_place_of_body_and_query() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn name_with_a_byte_that_is_not_utf_8_is_refused_at_its_field_and_not_stored() {
+async fn name_with_invalid_utf_8_is_refused_at_its_field_and_not_stored() {
     let app = App::start().await;
     let update = people::endpoint("update_user");
     let fixture = Fixture::of(&app, update).await;
@@ -384,7 +384,7 @@ async fn name_with_a_byte_that_is_not_utf_8_is_refused_at_its_field_and_not_stor
 }
 
 #[test]
-fn body_that_an_endpoint_does_not_read_is_refused_and_an_empty_one_is_none() {
+fn body_is_refused_by_endpoints_without_one_unless_it_is_empty() {
     let mut endpoints = 0;
     for endpoint in registry::all().filter(|e| !e.reads_body) {
         let schemas = Schemas::of(endpoint);
@@ -411,7 +411,7 @@ fn body_that_an_endpoint_does_not_read_is_refused_and_an_empty_one_is_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reason_that_is_sent_with_a_suspension_is_not_lost_without_a_word() {
+async fn suspension_with_a_body_is_refused_and_suspends_nothing() {
     let app = App::start().await;
     let suspend = people::endpoint("suspend_organization");
     let fixture = Fixture::of(&app, suspend).await;
@@ -473,7 +473,7 @@ fn greatest(schemas: &Schemas, schema: &Value, at: &str, unbounded: &mut Vec<Str
 }
 
 #[test]
-fn greatest_body_that_a_schema_allows_fits_under_the_limit() {
+fn largest_body_that_a_schema_allows_fits_the_body_limit() {
     let mut without_bound = Vec::new();
     for endpoint in bodied() {
         let schemas = Schemas::of(endpoint);
@@ -499,7 +499,7 @@ fn names_a_secret(name: &str) -> bool {
 }
 
 #[test]
-fn secret_in_an_answer_is_of_the_type_that_is_not_kept_and_its_endpoint_says_how_to_get_another() {
+fn secret_in_an_answer_is_marked_shown_once_with_a_way_to_get_another() {
     let mut issuing = Vec::new();
     for endpoint in registry::all() {
         let schemas = Schemas::of(endpoint);

@@ -51,7 +51,7 @@ fn assert_below(what: &str, bytes: usize, most: usize) {
 }
 
 #[tokio::test]
-async fn an_item_that_callers_fill_stays_within_its_bound() {
+async fn item_filled_by_callers_stays_within_its_bound() {
     let app = App::start().await;
     let acme = app.tenant_id(Acme);
     // The caller's own network, so that nobody is shut out, and 99 others.
@@ -85,7 +85,7 @@ async fn an_item_that_callers_fill_stays_within_its_bound() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_item_that_grows_by_itself_stays_within_its_bound() {
+async fn item_that_grows_by_itself_stays_within_its_bound() {
     let digests = samples::world_in("send_digests", &[Acme, Birch]).await;
     assert_below("an inbox", largest(&digests.app, Birch, "RecordsTable", "INBOX#", "STATE").await, 1024);
     let polls = samples::world_in("poll_tracking", &[Acme, Birch]).await;
@@ -107,7 +107,7 @@ async fn an_item_that_grows_by_itself_stays_within_its_bound() {
 }
 
 #[tokio::test]
-async fn a_member_with_the_longest_name_and_every_role_stays_within_its_bound() {
+async fn member_with_the_longest_name_and_every_role_stays_within_its_bound() {
     let app = App::start().await;
     let email = format!("{}@{}.example", "a".repeat(64), ["b".repeat(60), "c".repeat(60), "d".repeat(55)].join("."));
     let new = json!({
@@ -124,7 +124,7 @@ async fn a_member_with_the_longest_name_and_every_role_stays_within_its_bound() 
 }
 
 #[tokio::test]
-async fn a_second_factor_with_all_its_recovery_codes_stays_within_its_bound() {
+async fn second_factor_with_all_its_recovery_codes_stays_within_its_bound() {
     let app = App::start().await;
     let codes = endpoint("create_recovery_codes");
     let fixture = Fixture::of(&app, codes).await;
@@ -135,7 +135,7 @@ async fn a_second_factor_with_all_its_recovery_codes_stays_within_its_bound() {
 }
 
 #[tokio::test]
-async fn a_kept_answer_to_the_longest_shipment_and_a_leased_minute_stay_within_their_bounds() {
+async fn longest_stored_answer_and_leased_minute_stay_within_their_bounds() {
     let app = App::start().await;
     let long = |n: usize| "\u{1f4e6}".repeat(n);
     let mut new: Value = suite::fixture::fresh(endpoint("create_shipment").sample.body.unwrap());

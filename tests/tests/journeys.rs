@@ -6,7 +6,7 @@ use suite::journeys::{Plan, play};
 const PLAN: Plan = Plan { shipments: 6, seed: 7, failing: 30, copies: 3, killed: 5, at_once: 1 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_goes_wrong_on_the_way_nothing_is_lost_and_nothing_done_twice() {
+async fn journeys_with_faults_lose_nothing_and_do_nothing_twice() {
     let (outcome, calm) = tokio::join!(play(PLAN, |_| ()), play(PLAN.calm(), |_| ()));
     for outcome in [&outcome, &calm] {
         assert_eq!(outcome.wrong, Vec::<String>::new());

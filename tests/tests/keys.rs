@@ -52,7 +52,7 @@ async fn creates(app: &App, tenant: Tenant) -> u16 {
 }
 
 #[tokio::test]
-async fn a_key_that_is_stored_later_is_found_at_once_by_a_process_that_has_read_the_others() {
+async fn key_stored_later_is_found_at_once_by_a_process_with_cached_keys() {
     for purpose in ["search", "branch"] {
         // A process that remembers nothing.
         let app = App::start().await.afresh();
@@ -80,7 +80,7 @@ async fn a_key_that_is_stored_later_is_found_at_once_by_a_process_that_has_read_
 }
 
 #[tokio::test]
-async fn key_of_a_purpose_that_only_a_later_version_knows_is_passed_over_and_counted_and_stays() {
+async fn key_of_an_unknown_purpose_is_skipped_counted_and_kept() {
     let app = App::start().await;
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let pk = format!("{}#KEYS", app.tenant_id(Acme));

@@ -37,7 +37,7 @@ fn passed(answers: &[Answer]) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_at_once_get_exactly_the_limit() {
+async fn hundred_concurrent_calls_get_exactly_the_limit() {
     let app = App::start().await;
     let client = app.as_role(Tenant::Acme, Role::Viewer);
     client.call(endpoint("me")).await;
@@ -50,7 +50,7 @@ async fn a_hundred_at_once_get_exactly_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_costs_ten_is_refused_where_ten_are_not_left() {
+async fn call_that_costs_ten_is_refused_when_fewer_than_ten_are_left() {
     let app = App::start().await;
     let client = app.as_role(Tenant::Acme, Role::Marketer);
     let batch = endpoint("create_shipments");
@@ -70,7 +70,7 @@ async fn a_call_that_costs_ten_is_refused_where_ten_are_not_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_stop_asking_is_shut_out_for_five_minutes_and_that_is_on_record() {
+async fn caller_who_ignores_refusals_is_blocked_five_minutes_and_recorded() {
     let app = App::start().await;
     let strict = endpoint("refresh_shipment");
     let client = app.as_role(Tenant::Acme, Role::Marketer);
@@ -137,7 +137,7 @@ async fn session_deleted_between_two_writes_of_a_refusal_is_not_written_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_has_the_numbers_that_it_was_given_and_another_its_own() {
+async fn tenant_has_its_own_rate_limits_and_another_the_default() {
     let app = App::start().await;
     settings(&app, Tenant::Acme, json!({"rate_limits": {"api_default": 3}})).await;
     let limit = |answer: &Answer| answer.header("ratelimit-limit").unwrap().to_owned();
@@ -150,7 +150,7 @@ async fn a_tenant_has_the_numbers_that_it_was_given_and_another_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_callers_of_a_tenant_together_get_no_more_than_its_ceiling() {
+async fn callers_of_a_tenant_together_get_no_more_than_its_quota() {
     let app = App::start().await;
     settings(&app, Tenant::Acme, json!({"rate_limits": {"tenant": 50}})).await;
     app.clock().set(common::base::Timestamp::from_millis(1_767_268_860_000));
@@ -170,7 +170,7 @@ async fn all_callers_of_a_tenant_together_get_no_more_than_its_ceiling() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tenant_quota_that_is_leased_in_blocks_lets_exactly_so_many_calls_pass_in_each_minute() {
+async fn tenant_quota_leased_in_blocks_passes_exactly_its_calls_each_minute() {
     let app = App::start().await;
     settings(&app, Tenant::Acme, json!({"rate_limits": {"tenant": 300}})).await;
     for minute in 1..=2 {
@@ -193,7 +193,7 @@ async fn tenant_quota_that_is_leased_in_blocks_lets_exactly_so_many_calls_pass_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn batch_that_costs_more_than_a_tenants_whole_quota_takes_all_of_it_and_passes() {
+async fn batch_that_costs_more_than_the_tenant_quota_takes_all_and_passes() {
     let app = App::start().await;
     settings(&app, Tenant::Acme, json!({"rate_limits": {"tenant": 4}})).await;
     app.clock().set(common::base::Timestamp::from_millis(1_767_268_860_000));
@@ -214,7 +214,7 @@ fn told(answer: &Answer) -> (u16, &str, u64, (u64, u64, u64)) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_refusal_of_a_signed_in_caller_states_wait_and_budget_to_the_second() {
+async fn refusal_of_a_signed_in_caller_states_wait_and_budget_in_seconds() {
     let app = App::start().await;
     let me = endpoint("me");
     // 60 a minute: one more each second, and all of them in a minute.
@@ -281,7 +281,7 @@ async fn each_refusal_of_a_signed_in_caller_states_wait_and_budget_to_the_second
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_refusal_before_sign_in_states_wait_and_budget_to_the_second() {
+async fn refusal_before_sign_in_states_wait_and_budget_in_seconds() {
     let app = App::with_cognito().await;
     let login = |email: &str, ip: &str| {
         let body = json!({"email": email, "password": "Wrong-Synthetic-0!"});
@@ -317,7 +317,7 @@ async fn each_refusal_before_sign_in_states_wait_and_budget_to_the_second() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_busy_process_leases_calls_in_blocks_and_a_quiet_one_pays_once_a_minute() {
+async fn process_leases_tenant_quota_once_a_minute() {
     let app = App::start().await;
     let client = app.as_role(Tenant::Acme, Role::Viewer);
     client.call(endpoint("me")).await;

@@ -53,7 +53,7 @@ async fn morning(app: &App, people: &[String], mut meanwhile: impl AsyncFnMut(us
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_people_behind_one_address_sign_in_within_ten_minutes_while_one_there_guesses() {
+async fn thousand_people_behind_one_address_sign_in_while_one_there_guesses() {
     let app = App::with_cognito().await;
     catch_up(&app);
     let everybody = people(&app).await;
@@ -89,7 +89,7 @@ async fn a_thousand_people_behind_one_address_sign_in_within_ten_minutes_while_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_refreshes_and_invented_handles_of_one_client_lock_out_nobody_behind_its_address() {
+async fn failures_of_one_client_lock_out_nobody_behind_its_address() {
     let app = App::with_cognito().await;
     catch_up(&app);
     let mut tokens = Vec::new();
@@ -124,7 +124,7 @@ async fn bad_refreshes_and_invented_handles_of_one_client_lock_out_nobody_behind
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refresh_token_of_an_invented_tenant_or_user_asks_for_no_tenants_session() {
+async fn forged_refresh_token_requests_no_tenant_session() {
     let app = App::with_cognito().await;
     catch_up(&app);
     let token = text(&login(&app, &app.email(Tenant::Acme, Role::Marketer), PASSWORD, CLINIC).await, "refresh_token");

@@ -153,7 +153,7 @@ async fn replay_after_the_callers_membership_changed_is_refused_at_every_endpoin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replay_on_a_role_that_has_ended_or_begun_since_is_refused() {
+async fn replay_after_a_role_has_begun_or_ended_is_refused() {
     let app = App::start().await;
     let (acme, user) = (app.tenant_id(Tenant::Acme), app.user_id(Tenant::Acme, Role::Marketer));
     let at = |seconds| Some(app.clock().now().plus(Duration::from_secs(seconds)));
@@ -178,7 +178,7 @@ async fn replay_on_a_role_that_has_ended_or_begun_since_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replay_on_an_api_keys_other_bounds_or_in_another_kind_of_session_is_refused() {
+async fn replay_after_an_api_keys_bounds_changed_is_refused() {
     let app = App::start().await;
     let who = app.open_session(Tenant::Acme, Role::ApiUser).await;
     let create = people::endpoint("create_shipment");
@@ -209,7 +209,7 @@ async fn replay_on_an_api_keys_other_bounds_or_in_another_kind_of_session_is_ref
 
 /// A request that changes its caller's own membership moves on what its twin is compared with.
 #[tokio::test(flavor = "multi_thread")]
-async fn twin_of_a_change_of_ones_own_membership_gets_the_answer_also_at_once_and_from_another_session() {
+async fn repeated_change_of_own_membership_gets_the_answer_from_any_session() {
     let app = App::start().await;
     let update = people::endpoint("update_user");
     let me = app.user_id(Tenant::Acme, Role::TenantAdmin);
@@ -291,7 +291,7 @@ async fn key_lives_for_24_hours_and_no_longer() {
 
 /// A record as older functions wrote it, whose hash did not cover purpose and authority.
 #[tokio::test(flavor = "multi_thread")]
-async fn record_of_an_older_version_is_refused_as_a_mismatch_and_its_answer_is_not_given() {
+async fn record_of_an_older_version_is_refused_as_a_mismatch() {
     for endpoint in repeatable() {
         let (app, fixture, who) = ready(endpoint).await;
         let call = fixture.call(&app.as_identity(who.clone()), endpoint).key("one");
@@ -310,7 +310,7 @@ async fn record_of_an_older_version_is_refused_as_a_mismatch_and_its_answer_is_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_shown_once_is_kept_nowhere_and_a_repeat_hears_that_it_was_issued() {
+async fn secret_shown_once_is_stored_nowhere_and_a_repeat_is_already_issued() {
     let mut issuing = Vec::new();
     for endpoint in keyed().filter(|e| e.issued_again.is_some()) {
         let (app, fixture, who) = ready(endpoint).await;
@@ -349,7 +349,7 @@ async fn what_is_shown_once_is_kept_nowhere_and_a_repeat_hears_that_it_was_issue
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_twins_that_race_for_a_secret_one_is_shown_it() {
+async fn secret_is_shown_to_one_of_racing_identical_requests() {
     let app = App::start().await;
     let create = people::endpoint("create_api_key");
     let mut calls = Vec::new();
@@ -385,7 +385,7 @@ async fn replay_without_a_second_factor_is_refused_by_the_policy() {
 
 /// The session that is there to enrol a factor asks, and the one that follows on it asks again: after a lost answer, say.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_shown_while_signing_in_was_issued_also_for_the_session_that_follows() {
+async fn secret_shown_at_enrolment_is_already_issued_for_the_next_session() {
     let app = App::with_cognito().await;
     let asked = people::login(&app, &app.email(Tenant::Acme, Role::TenantAdmin), testing::PASSWORD).await;
     assert_eq!(asked.json["challenge"], "MFA_SETUP", "{}", asked.text);

@@ -118,7 +118,7 @@ async fn suppress(app: &App, user: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_loses_their_role_in_the_middle_of_a_request_changes_nothing_by_it() {
+async fn caller_who_loses_their_role_during_a_request_changes_nothing() {
     let app = App::start().await;
     let insider = Insider { app: &app, user: app.user_id(Tenant::Acme, Role::Viewer) };
     let matrix = matrix();
@@ -179,7 +179,7 @@ async fn whoever_loses_their_role_in_the_middle_of_a_request_changes_nothing_by_
 
 /// Their own membership is what they change: then it is its change that must not be made of what has become of it.
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_disabled_does_not_enable_themselves_by_a_request_that_was_under_way() {
+async fn disabled_caller_cannot_enable_themselves_by_a_pending_request() {
     let app = App::start().await;
     let insider = Insider { app: &app, user: app.user_id(Tenant::Acme, Role::Viewer) };
     let who = app.as_identity(insider.comes_in().await);
@@ -203,7 +203,7 @@ async fn set_operator(app: &App, status: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nor_does_an_operator_change_a_tenant() {
+async fn operator_disabled_during_a_request_changes_no_tenant() {
     let app = App::start().await;
     let matrix = matrix();
     let second = Insider { app: &app, user: app.user_id(Tenant::Acme, Role::Viewer) };

@@ -56,7 +56,7 @@ fn unavailable(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn each_tenants_items_are_seen_with_its_own_credentials_and_the_platforms_with_the_functions() {
+async fn call_bears_the_credentials_of_the_tenant_whose_items_it_names() {
     let app = App::start().await;
     for tenant in [Tenant::Acme, Tenant::Birch] {
         let who = marketer(&app, tenant).await;
@@ -72,7 +72,7 @@ async fn each_tenants_items_are_seen_with_its_own_credentials_and_the_platforms_
 
 /// The keys of a tenant's objects name it, as those of its items do.
 #[tokio::test]
-async fn each_tenants_part_of_the_sealed_log_is_written_and_read_with_its_own_credentials() {
+async fn sealed_log_of_a_tenant_is_accessed_with_its_credentials() {
     let app = App::start().await;
     app.deliveries(registry::consumers().filter(|consumer| consumer.name == "seal_audit")).settle().await;
     app.clock().advance(MINUTE);
@@ -94,7 +94,7 @@ async fn each_tenants_part_of_the_sealed_log_is_written_and_read_with_its_own_cr
 }
 
 #[tokio::test]
-async fn a_session_is_asked_for_its_tenant_by_name_for_an_hour_and_with_that_tag_alone() {
+async fn tenant_session_is_requested_for_an_hour_with_the_tenant_tag_alone() {
     let app = App::start().await;
     let who = marketer(&app, Tenant::Acme).await;
     create(&app, who).await;
@@ -114,7 +114,7 @@ async fn a_session_is_asked_for_its_tenant_by_name_for_an_hour_and_with_that_tag
 }
 
 #[tokio::test]
-async fn sts_is_asked_once_a_tenant_and_hour_however_many_ask_at_once() {
+async fn sts_is_called_once_a_tenant_and_hour_for_concurrent_requests() {
     let app = App::start().await;
     let who = marketer(&app, Tenant::Acme).await;
     let answers = join_all((0..8).map(|_| create(&app, who.clone()).into_future())).await;
@@ -136,7 +136,7 @@ async fn sts_is_asked_once_a_tenant_and_hour_however_many_ask_at_once() {
 }
 
 #[tokio::test]
-async fn where_sts_is_gone_a_cold_process_answers_503_and_writes_nothing() {
+async fn cold_process_without_sts_answers_503_and_writes_nothing() {
     let app = App::start().await;
     let who = marketer(&app, Tenant::Acme).await;
     let before = [app.dump("RecordsTable").await, app.dump("LedgerTable").await];
@@ -158,7 +158,7 @@ async fn where_sts_is_gone_a_cold_process_answers_503_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_warm_process_works_on_without_sts_for_as_long_as_its_session_is_good() {
+async fn warm_process_works_without_sts_until_its_session_expires() {
     let app = App::start().await;
     let who = marketer(&app, Tenant::Acme).await;
     assert_eq!(create(&app, who).await.status, 201);
@@ -183,7 +183,7 @@ async fn a_warm_process_works_on_without_sts_for_as_long_as_its_session_is_good(
 
 /// The one sign-in endpoint that needs no way around the wall: it stays so.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_sees_its_tenant_with_the_tenants_credentials_alone() {
+async fn refresh_accesses_its_tenant_with_tenant_credentials_alone() {
     let app = App::with_cognito().await;
     let ask = |name: &str, body: Value| app.anonymous().call(find(identity::endpoints::ALL, name)).json(body);
     let email = app.email(Tenant::Acme, Role::Marketer);
@@ -198,7 +198,7 @@ async fn a_refresh_sees_its_tenant_with_the_tenants_credentials_alone() {
 
 /// A sign-in that waits for a new password lies in the platform's partition, and what follows from it in the tenant's.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_commits_across_tenants_is_asked_by_the_function_itself() {
+async fn commit_across_tenants_is_signed_by_the_function_itself() {
     const TEMPORARY: &str = "Temporary-Passw0rd!";
     let app = App::with_cognito().await;
     let user = app.user_id(Tenant::Acme, Role::Marketer).to_string();
@@ -227,7 +227,7 @@ async fn what_commits_across_tenants_is_asked_by_the_function_itself() {
 }
 
 #[tokio::test]
-async fn without_a_tenant_role_sts_is_never_asked() {
+async fn function_without_a_tenant_role_never_calls_sts() {
     let app = App::without_tenant_sessions().await;
     let who = marketer(&app, Tenant::Acme).await;
     assert_eq!(create(&app, who).await.status, 201);

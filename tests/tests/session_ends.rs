@@ -79,7 +79,7 @@ async fn sweep(app: &App) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn session_that_somebody_ends_is_announced_and_recorded_once_with_its_reason() {
+async fn ended_session_is_announced_and_recorded_once_with_its_reason() {
     let app = App::with_cognito().await;
     let neighbour = app.open_session(Tenant::Birch, Role::Marketer).await;
     let roles = [Role::Marketer, Role::Viewer, Role::Provider, Role::Analyst];
@@ -146,7 +146,7 @@ async fn session_that_somebody_ends_is_announced_and_recorded_once_with_its_reas
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn oldest_session_is_announced_and_recorded_when_the_twenty_first_sign_in_ends_it() {
+async fn oldest_session_ended_by_the_twenty_first_is_announced_and_recorded() {
     let app = App::with_cognito().await;
     let neighbour = app.open_session(Tenant::Birch, Role::Marketer).await;
     let oldest = app.open_session(Tenant::Acme, Role::Marketer).await;
@@ -164,7 +164,7 @@ async fn oldest_session_is_announced_and_recorded_when_the_twenty_first_sign_in_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn enrolment_session_is_announced_and_recorded_when_its_sign_in_is_done() {
+async fn enrolment_session_ended_by_its_sign_in_is_announced_and_recorded() {
     let app = App::with_cognito().await;
     // With nineteen others, so that it is the oldest as well, which may not be named twice.
     for _ in 0..19 {
@@ -184,7 +184,7 @@ async fn enrolment_session_is_announced_and_recorded_when_its_sign_in_is_done() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn idle_and_old_sessions_are_ended_by_the_schedule_announced_and_recorded() {
+async fn schedule_ends_announces_and_records_idle_and_old_sessions() {
     let app = App::start().await;
     let idle = app.open_session(Tenant::Acme, Role::Marketer).await;
     let busy = app.open_session(Tenant::Acme, Role::Viewer).await;
@@ -217,7 +217,7 @@ async fn idle_and_old_sessions_are_ended_by_the_schedule_announced_and_recorded(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn session_of_a_person_at_work_moves_its_entry_about_once_in_five_minutes_and_its_requests_never_do() {
+async fn active_sessions_due_entry_is_moved_by_the_schedule_never_by_requests() {
     let app = App::start().await;
     let who = app.open_session(Tenant::Acme, Role::Marketer).await;
     let mut entries = vec![item(&app, &who).await["ix_due_at"].clone()];
@@ -235,7 +235,7 @@ async fn session_of_a_person_at_work_moves_its_entry_about_once_in_five_minutes_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn idleness_that_a_tenant_sets_longer_or_shorter_holds_for_sessions_that_are_open() {
+async fn changed_idle_timeout_applies_to_open_sessions() {
     for (minutes, early, late) in [(5_u64, 4_u64, 7_u64), (60, 59, 66)] {
         let app = App::start().await;
         let who = app.open_session(Tenant::Acme, Role::Marketer).await;
@@ -257,7 +257,7 @@ async fn idleness_that_a_tenant_sets_longer_or_shorter_holds_for_sessions_that_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn session_of_before_the_list_is_put_on_it_by_its_next_request() {
+async fn session_without_a_due_entry_gets_one_at_its_next_request() {
     let app = App::start().await;
     let who = app.open_session(Tenant::Acme, Role::Marketer).await;
     let update = app.raw().update_item().table_name(&app.provisioned().tables["EphemeraTable"]);
@@ -273,7 +273,7 @@ async fn session_of_before_the_list_is_put_on_it_by_its_next_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn session_that_is_used_while_the_schedule_looks_at_it_goes_on() {
+async fn session_used_during_the_schedules_run_is_not_ended() {
     let app = App::start().await;
     let who = app.open_session(Tenant::Acme, Role::Marketer).await;
     app.clock().advance(MINUTE * 15 - Duration::from_secs(1));
@@ -299,7 +299,7 @@ async fn session_that_is_used_while_the_schedule_looks_at_it_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn broken_session_of_one_tenant_keeps_nobody_elses_from_ending() {
+async fn broken_session_does_not_keep_other_sessions_from_ending() {
     let app = App::start().await;
     let broken = app.open_session(Tenant::Acme, Role::Viewer).await;
     let colleague = app.open_session(Tenant::Acme, Role::Marketer).await;
@@ -324,7 +324,7 @@ async fn key(app: &App, body: Value) -> (String, Identity) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn key_that_is_revoked_rotated_or_expires_ends_announced_and_recorded() {
+async fn end_of_a_revoked_rotated_or_expired_key_is_announced_and_recorded() {
     let app = App::with_cognito().await;
     catch_up(&app);
     let day = app.clock().now().plus(Duration::from_secs(24 * 60 * 60));
@@ -357,7 +357,7 @@ async fn key_that_is_revoked_rotated_or_expires_ends_announced_and_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sessions_of_a_suspended_tenant_end_announced_and_recorded() {
+async fn end_of_a_suspended_tenants_sessions_is_announced_and_recorded() {
     let app = App::start().await;
     let who = app.open_session(Tenant::Acme, Role::Marketer).await;
     let other = app.open_session(Tenant::Birch, Role::Marketer).await;
@@ -372,7 +372,7 @@ async fn sessions_of_a_suspended_tenant_end_announced_and_recorded() {
 
 /// What is announced is committed with the end: of neither is there one without the other.
 #[tokio::test(flavor = "multi_thread")]
-async fn session_lives_on_when_its_end_cannot_be_announced_and_recorded() {
+async fn session_stays_live_when_its_end_cannot_be_announced_and_recorded() {
     let app = App::start().await;
     let who = app.open_session(Tenant::Acme, Role::Marketer).await;
     app.wire().fail("TransactWriteItems", 0, 100, Fault::Gone);
@@ -386,7 +386,7 @@ async fn session_lives_on_when_its_end_cannot_be_announced_and_recorded() {
 
 /// A second factor that is activated leaves no way in without one.
 #[tokio::test(flavor = "multi_thread")]
-async fn sign_in_without_a_factor_that_is_under_way_when_one_is_activated_opens_no_session() {
+async fn pending_sign_in_without_factor_is_rejected_after_factor_activation() {
     let app = App::with_cognito().await;
     let email = app.email(Tenant::Acme, Role::Marketer);
     let enrolling = app.as_identity(app.open_session_without_mfa(Tenant::Acme, Role::Marketer).await);
@@ -412,7 +412,7 @@ async fn sign_in_without_a_factor_that_is_under_way_when_one_is_activated_opens_
 
 /// A sign-in that waits for a code gives a factor: it is not void.
 #[tokio::test(flavor = "multi_thread")]
-async fn sign_in_that_waits_for_a_code_is_not_void_when_codes_are_replaced() {
+async fn sign_in_that_waits_for_a_code_is_completed_by_the_code() {
     let app = App::with_cognito().await;
     let (secret, _) = with_second_factor(&app, Tenant::Acme, Role::Marketer).await;
     let handle = waiting(&app, Tenant::Acme, Role::Marketer).await;
@@ -435,7 +435,7 @@ async fn without_factor(app: &App, role: Role) -> (Identity, UserId) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn session_without_a_factor_of_a_member_who_has_one_does_nothing_but_give_it_outside_trusted_networks() {
+async fn enrolled_members_session_without_mfa_is_limited_off_trusted_networks() {
     let app = App::start().await;
     for role in [Role::Marketer, Role::Viewer, Role::Provider, Role::Analyst] {
         let (who, _) = without_factor(&app, role).await;
@@ -458,7 +458,7 @@ async fn session_without_a_factor_of_a_member_who_has_one_does_nothing_but_give_
 
 /// As a function of before has left it: within the grace its holder is answered a new token, and nobody is signed out.
 #[tokio::test(flavor = "multi_thread")]
-async fn refresh_token_that_was_replaced_before_successors_were_kept_is_answered_another_within_the_grace() {
+async fn reused_refresh_token_without_stored_successor_gets_one_within_grace() {
     let app = App::with_cognito().await;
     let first = sign_in(&app, Tenant::Acme, Role::Marketer).await;
     let second = refresh(&app, &text(&first, "refresh_token")).await;
@@ -478,7 +478,7 @@ async fn refresh_token_that_was_replaced_before_successors_were_kept_is_answered
 
 /// The sessions from before it have given no factor, as with one that its user activates.
 #[tokio::test(flavor = "multi_thread")]
-async fn authenticator_that_an_operator_hands_out_ends_its_users_sessions_and_sign_ins_under_way() {
+async fn authenticator_from_an_operator_ends_sessions_and_pending_sign_ins() {
     let app = App::with_cognito().await;
     let neighbour = app.open_session_without_mfa(Tenant::Birch, Role::Marketer).await;
     let colleague = app.open_session_without_mfa(Tenant::Acme, Role::Viewer).await;

@@ -12,7 +12,7 @@ use testing::{App, PASSWORD, Tenant, find};
 const CHOSEN: &str = "Chosen-Passw0rd-7!";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_session_that_somebody_brings_along_becomes_theirs() {
+async fn sign_in_never_adopts_a_session_that_the_caller_presents() {
     let app = App::with_cognito().await;
     let mallory = app.open_session(Tenant::Birch, Role::Viewer).await;
     let made_up = SessionId::from_uuid(Uuid::from_bytes([7; 16]));
@@ -51,7 +51,7 @@ async fn no_session_that_somebody_brings_along_becomes_theirs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_in_that_waits_is_completed_by_its_own_user_only_and_as_what_it_is() {
+async fn pending_sign_in_is_completed_by_its_own_user_and_challenge_only() {
     let app = App::with_cognito().await;
     let (mallorys, _) = with_second_factor(&app, Tenant::Birch, Role::Viewer).await;
     let (victims, _) = with_second_factor(&app, Tenant::Acme, Role::Viewer).await;
@@ -82,7 +82,7 @@ async fn a_sign_in_that_waits_is_completed_by_its_own_user_only_and_as_what_it_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_session_that_enrols_a_second_factor_is_not_the_one_that_is_opened_then() {
+async fn session_opened_after_enrolment_is_not_the_enrolling_session() {
     let app = App::with_cognito().await;
     let asked = login(&app, &app.email(Tenant::Acme, Role::TenantAdmin), PASSWORD).await;
     let handle = text(&asked, "session");
@@ -100,7 +100,7 @@ async fn the_session_that_enrols_a_second_factor_is_not_the_one_that_is_opened_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn codes_are_guessed_five_times_whether_at_the_door_inside_or_at_both_at_once() {
+async fn codes_can_be_guessed_five_times_across_sign_in_and_step_up() {
     let app = App::with_cognito().await;
     let (secret, _) = with_second_factor(&app, Tenant::Acme, Role::Marketer).await;
     with_second_factor(&app, Tenant::Birch, Role::Marketer).await;
@@ -137,7 +137,7 @@ async fn codes_are_guessed_five_times_whether_at_the_door_inside_or_at_both_at_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_twenty_who_give_one_recovery_code_at_once_one_comes_through() {
+async fn recovery_code_given_twenty_times_at_once_is_accepted_once() {
     let app = App::with_cognito().await;
     let (_, codes) = with_second_factor(&app, Tenant::Acme, Role::Marketer).await;
     let mut tries = Vec::new();

@@ -70,7 +70,7 @@ fn set(value: &mut Value, pointer: &str, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn text_that_cannot_be_seen_is_refused_in_every_name() {
+async fn invisible_text_is_refused_in_every_name() {
     let app = App::start().await;
     let fixture = Fixture::new(&app).await;
     let (mut taken, mut names) = (BTreeSet::new(), BTreeSet::new());
@@ -110,7 +110,7 @@ async fn opens(app: &App, email: &Email, password: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_is_one_however_it_is_composed() {
+async fn password_matches_in_any_unicode_composition() {
     let app = App::with_cognito().await;
     let email: Email = format!("new.{}", app.email(Acme, Role::Viewer)).parse().unwrap();
     let set = async |password, permanent| {
@@ -154,7 +154,7 @@ async fn a_password_is_one_however_it_is_composed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn malformed_code_is_422_and_takes_no_try_and_a_spaced_one_is_right() {
+async fn malformed_code_is_422_and_costs_no_try_and_a_spaced_code_is_accepted() {
     let app = App::start().await;
     let (secret, recovery) = people::with_second_factor(&app, Acme, Role::Marketer).await;
     let give = async |body: Value| -> Answer {

@@ -16,7 +16,7 @@ use suite::{
 use testing::{App, Tenant};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_endpoint_handles_items_of_a_later_version_and_keeps_what_it_does_not_know() {
+async fn endpoint_handles_items_of_a_later_version_and_keeps_unknown_fields() {
     for endpoint in protected() {
         let app = fixture::backend(endpoint).await;
         let fixture = Fixture::of(&app, endpoint).await;
@@ -32,7 +32,7 @@ async fn every_endpoint_handles_items_of_a_later_version_and_keeps_what_it_does_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_consumer_handles_items_of_a_later_version_and_keeps_what_it_does_not_know() {
+async fn consumer_handles_items_of_a_later_version_and_keeps_unknown_fields() {
     for consumer in registry::consumers() {
         let world = samples::world(consumer.name).await;
         let mut queue = world.queue(consumer, 1).await;
@@ -45,7 +45,7 @@ async fn every_consumer_handles_items_of_a_later_version_and_keeps_what_it_does_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_schedule_handles_items_of_a_later_version_and_keeps_what_it_does_not_know() {
+async fn schedule_handles_items_of_a_later_version_and_keeps_unknown_fields() {
     for schedule in registry::schedules() {
         let world = samples::world(schedule.name).await;
         let before = later::write_all(&world.app).await;
@@ -78,7 +78,7 @@ async fn created(app: &App) -> String {
 }
 
 #[tokio::test]
-async fn a_shipments_unknown_status_is_shown_as_unknown_and_stays_until_the_status_changes() {
+async fn unknown_shipment_status_is_shown_as_unknown_and_kept_until_it_changes() {
     let app = App::start().await;
     let (acme, id) = (app.tenant_id(Tenant::Acme), created(&app).await);
     let item = || at(acme, format!("SHIPMENT#{id}"), "SHIPMENT");
@@ -97,7 +97,7 @@ async fn a_shipments_unknown_status_is_shown_as_unknown_and_stays_until_the_stat
 }
 
 #[tokio::test]
-async fn a_session_of_an_unknown_kind_does_nothing_and_is_ended_like_any_other() {
+async fn session_of_an_unknown_kind_is_refused_and_can_be_ended() {
     let app = App::start().await;
     let who = app.open_session(Tenant::Acme, Role::Marketer).await;
     let item = || at(who.tenant, format!("SESSIONS#{}", who.user), who.session);
@@ -113,7 +113,7 @@ async fn a_session_of_an_unknown_kind_does_nothing_and_is_ended_like_any_other()
 }
 
 #[tokio::test]
-async fn in_a_tenant_of_an_unknown_status_nobody_enters_and_messages_wait() {
+async fn tenant_of_an_unknown_status_refuses_callers_and_keeps_messages() {
     let app = App::start().await;
     let acme = app.tenant_id(Tenant::Acme);
     created(&app).await;
@@ -133,7 +133,7 @@ async fn in_a_tenant_of_an_unknown_status_nobody_enters_and_messages_wait() {
 }
 
 #[tokio::test]
-async fn a_member_of_an_unknown_status_may_not_act_and_is_not_given_work() {
+async fn member_of_an_unknown_status_is_shown_disabled_and_gets_no_work() {
     let app = App::start().await;
     let (acme, provider) = (app.tenant_id(Tenant::Acme), app.user_id(Tenant::Acme, Role::Provider));
     set(&app, "RecordsTable", at(acme, format!("MEMBER#{provider}"), "MEMBERSHIP"), "status", WORD).await;
@@ -148,7 +148,7 @@ async fn a_member_of_an_unknown_status_may_not_act_and_is_not_given_work() {
 
 /// A role that is not known gives nothing, whatever else is given and taken beside it.
 #[tokio::test]
-async fn an_unknown_role_gives_nothing_counts_for_nothing_and_survives_changes_of_the_others() {
+async fn unknown_role_grants_nothing_and_survives_changes_of_other_roles() {
     let app = App::start().await;
     let (acme, viewer) = (app.tenant_id(Tenant::Acme), app.user_id(Tenant::Acme, Role::Viewer));
     let item = || at(acme, format!("MEMBER#{viewer}"), "MEMBERSHIP");

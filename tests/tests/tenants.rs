@@ -70,7 +70,7 @@ async fn run(queues: &mut Deliveries<'_>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_an_agreement_in_force_there_is_no_health_information_and_all_else() {
+async fn phi_is_refused_without_an_agreement_in_force_and_all_else_works() {
     let app = App::start().await;
     let acme = app.tenant_id(Tenant::Acme);
     let now = app.clock().now();
@@ -111,7 +111,7 @@ async fn without_an_agreement_in_force_there_is_no_health_information_and_all_el
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_that_has_never_agreed_has_no_health_information() {
+async fn phi_is_refused_in_a_tenant_that_never_signed_an_agreement() {
     let app = App::start().await;
     let body = json!({"name": "cedar", "admin_email": "first@cedar.example"});
     let made = call(&app, Tenant::Acme, Role::SuperAdmin, "create_organization").await.json(body).await;
@@ -129,7 +129,7 @@ async fn a_tenant_that_has_never_agreed_has_no_health_information() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_happens_while_a_tenant_is_suspended_waits_and_is_done_once_afterwards() {
+async fn messages_of_a_suspended_tenant_wait_and_are_handled_once_afterwards() {
     for seed in 1..=3 {
         let app = App::start().await;
         for tenant in [Tenant::Acme, Tenant::Birch] {
@@ -158,7 +158,7 @@ async fn by_kind(app: &App, tenant: Tenant, kind: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_any_await_nothing_that_waits_is_lost_or_done_twice() {
+async fn waiting_message_survives_kills_at_any_await_and_is_handled_once() {
     for after in 0.. {
         let app = App::start().await;
         assert_eq!(ship(&app, Tenant::Acme).await.status, 201);
@@ -187,7 +187,7 @@ async fn killed_at_any_await_nothing_that_waits_is_lost_or_done_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_suspended_again_before_it_was_told_waits_again_and_archived_for_good() {
+async fn waiting_message_waits_again_if_suspended_again_and_stays_if_archived() {
     let app = App::start().await;
     assert_eq!(ship(&app, Tenant::Acme).await.status, 201);
     operator(&app, "suspend_organization", Tenant::Acme).await;
@@ -206,7 +206,7 @@ async fn what_is_suspended_again_before_it_was_told_waits_again_and_archived_for
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_than_a_page_that_waits_is_all_put_back() {
+async fn more_than_a_page_of_waiting_messages_is_released() {
     let app = App::start().await;
     operator(&app, "suspend_organization", Tenant::Acme).await;
     settle(&app).await;

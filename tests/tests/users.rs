@@ -59,7 +59,7 @@ async fn choose_password(app: &App, email: &str, temporary: &str, chosen: &str) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invited_marketer_comes_works_is_disabled_and_comes_again() {
+async fn invited_marketer_signs_in_works_is_disabled_and_signs_in_again() {
     let app = App::with_cognito().await;
     let (user, email, temporary) = invite(&app, "marketer").await;
     assert_eq!(status(&app, user).await, json!(["invited", 1]));
@@ -102,7 +102,7 @@ async fn caller_is_gone(app: &App, token: &str) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invited_administrator_enrols_a_second_factor_and_counts_from_then_on() {
+async fn invited_administrator_counts_once_their_second_factor_is_enrolled() {
     let app = App::with_cognito().await;
     let (user, email, temporary) = invite(&app, "tenant_admin").await;
     let first = app.user_id(Tenant::Acme, Role::TenantAdmin);

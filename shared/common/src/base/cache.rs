@@ -38,7 +38,7 @@ pub(crate) struct CacheClass {
 
 impl CacheClass {
     /// A tenant's profile. It is the only cached fact about authority, and its lifetime is a guarantee
-    /// (`a_suspended_tenant_is_shut_out_within_five_seconds`). A new tenant is found within one second.
+    /// (`suspended_tenant_is_refused_within_five_seconds`). A new tenant is found within one second.
     pub(crate) const GATE: Self =
         Self { name: "gate", fresh_for: Duration::from_secs(5), absent_for: Duration::from_secs(1), most: 4096 };
 }
