@@ -1,4 +1,4 @@
-//! A consumer that exists for tests only: it counts what it hears, so that a message that was lost or handled twice shows.
+//! A consumer for tests only. It counts the events that it receives, so that a lost message and one handled twice show.
 
 use common::{
     background::{AnyConsumer, Background, Consumer, Delivery, Feed, Incoming, Part, Queue, WakeUp},
@@ -8,7 +8,7 @@ use common::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// As much of a new shipment as it needs.
+/// The part of a new shipment's event that it reads.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Heard {
     shipment_id: String,
@@ -18,7 +18,7 @@ impl Event for Heard {
     const SCHEMA: &'static str = "shipment.created";
 }
 
-/// Each event falls into two parts: one counts, the other tells of it.
+/// Each event has two parts: one counts, the other publishes that.
 #[derive(Debug)]
 pub enum Half {
     Counts(String),
@@ -34,7 +34,7 @@ impl Part for Half {
     }
 }
 
-/// What it has counted.
+/// The event that it publishes for each shipment that it has counted.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Counted {
     shipment_id: String,
@@ -47,7 +47,7 @@ impl Event for Counted {
 #[derive(Debug)]
 pub struct Counter;
 
-/// Where the count is.
+/// The key of the count.
 pub fn count_key() -> Key {
     Key::new("COUNT", "SHIPMENTS")
 }
@@ -61,7 +61,7 @@ impl Background for Counter {
     async fn handle(cx: &mut Delivery<'_, Self>, half: &Half) -> Result<()> {
         match half {
             Half::Counts(shipment) => {
-                // A condition of another kind than the pipeline's own, which fails the second time: it has not to be asked.
+                // This condition fails when the event is handled a second time. The pipeline must notice the repeat before that.
                 let once = Item::new(Key::new(format!("COUNTED#{shipment}"), "ONCE"));
                 cx.changes().create(once, Error::conflict("counted", "it is counted already"));
                 let edit =
@@ -85,7 +85,7 @@ impl Consumer for Counter {
     }
 }
 
-/// Fails at every wake-up but the platform's.
+/// Panics at every wake-up but the platform's.
 #[derive(Debug)]
 pub struct Sleeper;
 

@@ -1,5 +1,5 @@
-//! What every endpoint's sample needs to succeed: a shipment of Acme's that nobody is assigned to, fresh numbers, a notification
-//! for whoever asks, and somebody who was invited and has not come.
+//! The data that every endpoint's sample needs to succeed: a shipment of Acme's without an assignee, new tracking numbers, a
+//! notification for the caller, and an invited user who has not signed in.
 
 use crate::people;
 use aws_sdk_dynamodb::types::{
@@ -15,8 +15,8 @@ use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 use testing::{App, Call, Client, OWN_SESSION, PASSWORD, Tenant, find};
 
-/// What stands in paths: Acme, a shipment of Acme's, an invited user of Acme's, a role, a notification of each of its members, the
-/// first segment of every log.
+/// The values of path parameters: Acme, a shipment of Acme's, an invited user of Acme's, a role, a notification of each of its
+/// members, the first segment of every log.
 #[derive(Clone, Debug)]
 pub struct Fixture {
     shipment_id: String,
@@ -28,11 +28,11 @@ pub struct Fixture {
     tenant_id: String,
 }
 
-/// A synthetic notification, the first of its inbox, and one that nobody has.
+/// A synthetic notification, the first of its inbox, and one that does not exist.
 const NOTIFICATION: &str = "ntf_019b76da100070008000000000000001";
 const NO_NOTIFICATION: &str = "ntf_019b76da100070008001000000000001";
 
-/// Seals what every log holds by now, once a backend, so that each has a first segment.
+/// Seals the current events of every log, once for each backend, so that each log has a first segment.
 async fn seal(app: &App) {
     let acme = app.tenant_id(Tenant::Acme);
     let head = app.raw().get_item().table_name(&app.provisioned().tables["LedgerTable"]);
@@ -48,12 +48,12 @@ async fn seal(app: &App) {
     assert!(deliveries.is_empty(), "the logs are sealed");
 }
 
-/// The authenticator of whoever needs one for a sample to succeed.
+/// The authenticator of callers whose sample needs one to succeed.
 fn authenticator() -> TotpSecret {
     serde_json::from_value("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".into()).expect("RFC 6238's own key")
 }
 
-/// Whether an endpoint succeeds only for who has a second factor, or is enrolling one.
+/// The state of the second factor that the endpoint's caller needs to succeed, if it needs one.
 fn second_factor(endpoint: &AnyEndpoint) -> Option<&'static str> {
     match endpoint.name {
         "activate_totp" => Some("pending"),
@@ -62,7 +62,7 @@ fn second_factor(endpoint: &AnyEndpoint) -> Option<&'static str> {
     }
 }
 
-/// Gives each of Acme's members the authenticator, as enrolling it would have.
+/// Gives each of Acme's members the authenticator, as enrolment does.
 async fn enrol(app: &App, status: &str) {
     for role in Role::ALL.into_iter().filter(|role| *role != Role::ApiUser) {
         let home = if role == Role::SuperAdmin { TenantId::PLATFORM } else { app.tenant_id(Tenant::Acme) };
@@ -71,13 +71,13 @@ async fn enrol(app: &App, status: &str) {
     }
 }
 
-/// A backend in which an endpoint can succeed: with Cognito, where it is about a password.
+/// A backend in which an endpoint can succeed: with Cognito, if the endpoint needs passwords.
 pub async fn backend(endpoint: &AnyEndpoint) -> App {
     if endpoint.needs.contains(&Need::Passwords) { App::with_cognito().await } else { App::start().await }
 }
 
 impl Fixture {
-    /// What this endpoint's sample needs, and no more.
+    /// The data that this endpoint's sample needs, and no more.
     pub async fn of(app: &App, endpoint: &AnyEndpoint) -> Self {
         if let Some(status) = second_factor(endpoint) {
             enrol(app, status).await;
@@ -89,12 +89,12 @@ impl Fixture {
         }
         let of_suspended = ["reactivate_organization", "archive_organization"].contains(&endpoint.name);
         if of_suspended {
-            // Somebody calls while it is active: whoever calls next still finds the gate as it was.
+            // A call while the tenant is active leaves its status in the cache, so the next caller still finds it active.
             wanted.push("shipment_id");
         }
         let fixture = Self::with(app, &wanted).await;
         if endpoint.name == "remove_admin" {
-            // So that there is something to take away.
+            // So that there is an administrator to remove.
             let operator = app.as_identity(app.open_session(Tenant::Acme, Role::SuperAdmin).await);
             let appointed = fixture.call(&operator, people::endpoint("add_admin")).await;
             assert_eq!(appointed.status, 204, "{}", appointed.text);
@@ -105,13 +105,13 @@ impl Fixture {
         fixture
     }
 
-    /// What any endpoint's sample needs.
+    /// The data that any endpoint's sample needs.
     pub async fn new(app: &App) -> Self {
         Self::with(app, &["shipment_id", "key_id", "user_id"]).await
     }
 
     async fn with(app: &App, wanted: &[&str]) -> Self {
-        // An endpoint that was tried before may have stopped it.
+        // An endpoint that was called before may have suspended it.
         set_profile(app, "active").await;
         seal(app).await;
         notify(app).await;
@@ -139,7 +139,7 @@ impl Fixture {
         fixture
     }
 
-    /// What stands in a path for `name`.
+    /// The value of the path parameter `name`.
     pub fn value(&self, name: &str) -> Option<&str> {
         match name {
             "shipment_id" => Some(&self.shipment_id),
@@ -153,7 +153,7 @@ impl Fixture {
         }
     }
 
-    /// The same with an id of which there is no item.
+    /// The same with ids that are well-formed, and of no item.
     pub fn missing(&self, app: &App) -> Self {
         let now = app.clock().now();
         Self {
@@ -167,7 +167,7 @@ impl Fixture {
         }
     }
 
-    /// What is no id of anything.
+    /// Values that are no ids.
     pub fn nonsense() -> Self {
         Self {
             shipment_id: "shp_nonsense".to_owned(),
@@ -180,14 +180,14 @@ impl Fixture {
         }
     }
 
-    /// The endpoint's sample, made to fit.
+    /// A call with the endpoint's sample and this fixture's values.
     pub fn call<'a>(&self, client: &Client<'a>, endpoint: &AnyEndpoint) -> Call<'a> {
         let mut call = client.call(endpoint);
         for name in registry::path_parameters(endpoint.route.path) {
             let value = match name {
-                // Sessions are named in one's own list.
+                // An endpoint for a session takes only the caller's own.
                 "session_id" => OWN_SESSION,
-                name => self.value(name).unwrap_or_else(|| panic!("say here what stands for `{name}`")),
+                name => self.value(name).unwrap_or_else(|| panic!("add a value for the path parameter `{name}`")),
             };
             call = call.path(name, value);
         }
@@ -222,13 +222,13 @@ impl Fixture {
     }
 }
 
-/// A tenant's name that nobody has.
+/// A new tenant name at each call.
 fn tenant_name() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     format!("clinic-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Puts Acme's profile back to its first version, in this status.
+/// Sets Acme's profile to version 1 and this status.
 async fn set_profile(app: &App, status: &str) {
     let update = app.raw().update_item().table_name(&app.provisioned().tables["RecordsTable"]);
     let update = update.key("pk", S(format!("{}#TENANT", app.tenant_id(Tenant::Acme)))).key("sk", S("PROFILE".to_owned()));
@@ -238,7 +238,7 @@ async fn set_profile(app: &App, status: &str) {
     update.expression_attribute_values(":first", N("1".to_owned())).send().await.unwrap();
 }
 
-/// Puts a notification into the inbox of each of Acme's members, as its delivery would have.
+/// Puts a notification into the inbox of each of Acme's members, as its delivery does.
 async fn notify(app: &App) {
     let item = |tenant: TenantId, user: String, sort: &str, attributes: Vec<(&str, AttributeValue)>| {
         let key = [("pk", S(format!("{tenant}#INBOX#{user}"))), ("sk", S(sort.to_owned()))];
@@ -268,7 +268,7 @@ async fn notify(app: &App) {
     app.raw().batch_write_item().request_items(table, writes).send().await.unwrap();
 }
 
-/// A sample with tracking numbers that nobody has.
+/// A sample with new tracking numbers.
 pub fn fresh(sample: &str) -> Value {
     fn walk(value: &mut Value) {
         match value {
@@ -290,7 +290,7 @@ pub fn fresh(sample: &str) -> Value {
     body
 }
 
-/// A synthetic 1Z number with a good check digit, another each time.
+/// A synthetic 1Z number with a valid check digit, a new one at each call.
 pub fn tracking_number() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let digits = format!("999999{:09}", NEXT.fetch_add(1, Ordering::Relaxed))[..15].to_owned();

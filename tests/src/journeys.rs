@@ -1,6 +1,6 @@
-//! Parcels on their way, from their registration to their end, with everything that can go wrong on it: calls that fail, answers
-//! that are lost, messages that come three times and in any order, consumers that die between two awaits. What must be so
-//! afterwards is asked of the world when it has come to rest.
+//! Parcels' journeys from registration to end, with injected faults: calls that fail, responses that are lost, messages that are
+//! delivered three times in any order, consumers that die between two awaits. When nothing is left to do, the invariants are
+//! checked.
 
 use crate::fixture;
 use common::base::{Clock, Role, TenantId};
@@ -22,42 +22,42 @@ use std::{
 };
 use testing::{App, Deliveries, Dice, Tenant, find};
 
-/// What is to happen.
+/// The parameters of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub shipments: usize,
     pub seed: u64,
-    /// Calls to AWS and to the carrier that fail, in a hundred.
+    /// The percentage of calls to AWS and to the carrier that fail.
     pub failing: u8,
-    /// How often each message is told.
+    /// The number of times that each message is delivered.
     pub copies: u32,
-    /// Consumers that die, in a hundred.
+    /// The percentage of consumers that die.
     pub killed: u8,
-    /// How many messages are handled at the same time.
+    /// The number of messages that are handled at the same time.
     pub at_once: usize,
 }
 
 impl Plan {
-    /// Nothing goes wrong.
+    /// The same without faults.
     pub const fn calm(self) -> Self {
         Self { failing: 0, copies: 1, killed: 0, ..self }
     }
 }
 
-/// How far it has come.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Played {
     pub hours: u64,
-    /// Messages.
+    /// Messages handled so far.
     pub handled: u64,
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The last status of each parcel, by its number.
+    /// The last status of each parcel, by its tracking number.
     pub statuses: BTreeMap<String, String>,
-    /// What the carrier says of each.
+    /// The carrier's status of each parcel.
     pub truth: BTreeMap<String, String>,
     pub events: usize,
     pub notifications: usize,
@@ -65,17 +65,17 @@ pub struct Outcome {
     pub handled: u64,
     pub killed: usize,
     pub redriven: usize,
-    /// What was found that must not be, in words.
+    /// The violated invariants, as text.
     pub wrong: Vec<String>,
 }
 
 const CLIENT: &str = "synthetic-client";
 const SECRET: &str = "synthetic-secret";
 
-/// Lets the plan come true.
+/// Runs the plan.
 ///
 /// # Panics
-/// Where the world cannot be set up.
+/// If the backend cannot be set up.
 pub async fn play(plan: Plan, mut played: impl FnMut(Played)) -> Outcome {
     let app = App::start().await;
     let time = Arc::new(AtomicI64::new(app.clock().now().as_millis()));
@@ -114,9 +114,9 @@ pub async fn play(plan: Plan, mut played: impl FnMut(Played)) -> Outcome {
             time.store(app.clock().now().as_millis(), Ordering::SeqCst);
             ups.tick();
             for schedule in registry::schedules() {
-                // The carrier is asked each minute; the others have their turn once a step.
+                // The carrier is polled each minute. The other schedules run once a step.
                 if schedule.name == "schedule_tracking" || minute == 0 {
-                    // What a run leaves undone is the next one's.
+                    // A run that fails leaves its work to the next one.
                     let _ = schedule.run(app.deps()).await;
                 }
             }
@@ -128,7 +128,7 @@ pub async fn play(plan: Plan, mut played: impl FnMut(Played)) -> Outcome {
             }
             quiet = if told == 0 { quiet + 1 } else { 0 };
             if quiet == QUIET_MINUTES {
-                // Nobody is due, or nobody can be asked: the rest of the step passes at once.
+                // No shipment is due, or none can be polled, so the rest of the step passes at once.
                 app.clock().advance(MINUTE * (STEP_MINUTES - minute - 1));
                 break;
             }
@@ -140,8 +140,8 @@ pub async fn play(plan: Plan, mut played: impl FnMut(Played)) -> Outcome {
     outcome(&app, &ups, &queues, &shipments, killed, redriven).await
 }
 
-/// Three hours at a time, for longer than a journey lasts, and on until all have ended: who is asked about late sets out late. After
-/// six days nothing goes wrong any more.
+/// A step is three hours. The run lasts longer than a journey, and goes on until all have ended: a parcel that is polled late
+/// starts late. After six days no faults are injected.
 const STEP_MINUTES: u32 = 3 * 60;
 const QUIET_MINUTES: u32 = 6;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -155,14 +155,14 @@ struct Registered {
     number: String,
 }
 
-/// Registers the parcels, two thirds of them Acme's. Who gets no answer asks again, with the same key.
+/// Registers the parcels, two thirds of them Acme's. A client without an answer repeats its request with the same key.
 async fn register(app: &App, plan: Plan) -> Vec<Registered> {
     const TRIES: usize = 100;
     let create = find(shipments::endpoints::ALL, "create_shipment");
     let registered = async |n: usize| {
         let tenant = if n % 3 == 2 { Tenant::Birch } else { Tenant::Acme };
         let mut body = fixture::fresh(create.sample.body.unwrap());
-        // The same in every run: the carrier's seed and the number decide where a parcel goes.
+        // The same number in every run: it and the carrier's seed decide a parcel's journey.
         body["tracking_number"] = number(n).into();
         let ask = async || {
             let client = app.as_identity(app.open_session(tenant, Role::Marketer).await);
@@ -182,7 +182,7 @@ async fn register(app: &App, plan: Plan) -> Vec<Registered> {
     stream::iter(0..plan.shipments).map(registered).buffered(plan.at_once).collect().await
 }
 
-/// The `n`th of many numbers with a right check digit.
+/// The `n`th of a series of numbers with a valid check digit.
 fn number(n: usize) -> String {
     let body = format!("1ZJRNY{:010}", n + 1);
     match TrackingNumber::classify(&format!("{body}00")) {
@@ -210,7 +210,7 @@ async fn outcome(
         let pk = format!("{}#SHIPMENT#{id}", app.tenant_id(*tenant));
         let status = ends.get(&pk).cloned().unwrap_or_else(|| "lost".to_owned());
         if let Some(at) = due.get(&pk) {
-            wrong.push(format!("{id} is {status} and still asked about, at {at}"));
+            wrong.push(format!("{id} is {status} and still polled, at {at}"));
         }
         statuses.insert(number.clone(), status);
     }
@@ -218,7 +218,7 @@ async fn outcome(
 
     let notifications = notifications(&records, queues.events(), &mut wrong);
     if !queues.dead().is_empty() {
-        wrong.push(format!("{} messages were given up", queues.dead().len()));
+        wrong.push(format!("{} messages are dead letters", queues.dead().len()));
     }
     let ledger = app.dump("LedgerTable").await;
     let left = ledger.iter().filter(|row| text(row, "pk").ends_with("#EVENTS")).count();
@@ -243,7 +243,7 @@ fn text(row: &Row, name: &str) -> String {
     row.get(name).and_then(|v| v.as_s().ok()).cloned().unwrap_or_default()
 }
 
-/// The shipments that are to be asked about, and when.
+/// The shipments that are still polled, and the time of their next poll.
 fn due(records: &[Row]) -> BTreeMap<String, String> {
     let due = records.iter().filter(|row| text(row, "ix_due").ends_with("#POLL"));
     due.map(|row| (text(row, "pk"), text(row, "ix_due_at"))).collect()
@@ -251,7 +251,7 @@ fn due(records: &[Row]) -> BTreeMap<String, String> {
 
 type Row = std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>;
 
-/// What we say of a parcel whose last scan is of this type.
+/// Our status of a parcel whose last scan is of this type.
 fn ended(kind: &str) -> String {
     match kind {
         "D" => "DELIVERED",
@@ -261,8 +261,8 @@ fn ended(kind: &str) -> String {
     .to_owned()
 }
 
-/// How many notifications there are. Each is there once; nobody who registered a parcel has missed what became of it; and what
-/// is counted is what is there.
+/// Returns the number of notifications. Checks that each exists once, that whoever registered a parcel got each change of its
+/// status, and that each inbox counts the notifications that it has.
 fn notifications(records: &[Row], events: &[Value], wrong: &mut Vec<String>) -> usize {
     let number = |row: &Row, name: &str| row.get(name).and_then(|v| v.as_n().ok()?.parse::<i64>().ok()).unwrap_or(0);
     let mut told: BTreeMap<(String, String), usize> = BTreeMap::new();
@@ -293,7 +293,8 @@ fn notifications(records: &[Row], events: &[Value], wrong: &mut Vec<String>) -> 
     told.len()
 }
 
-/// How many audit events are sealed. Each is sealed once, every chain stands, and nothing is left that could be sealed.
+/// Returns the number of sealed audit events. Checks that each is sealed once, that every hash chain is valid, and that no event
+/// is left that could be sealed.
 fn sealed(app: &App, ledger: &[Row], wrong: &mut Vec<String>) -> usize {
     let now = app.clock().now().as_millis();
     let settled = |row: &&Row| {
@@ -323,7 +324,7 @@ fn sealed(app: &App, ledger: &[Row], wrong: &mut Vec<String>) -> usize {
                 heads.insert(tenant, next);
             }
             Err(broken) => {
-                wrong.push(format!("{key} does not stand: {broken}"));
+                wrong.push(format!("{key} is invalid: {broken}"));
                 heads.insert(tenant, head);
             }
         }

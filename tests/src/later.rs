@@ -1,4 +1,5 @@
-//! Items as a later version of this code would have left them: with attributes, members and words that this one does not know.
+//! Items as a later version of this code would write them: with attributes, members and enum values that this version does not
+//! know.
 
 use aws_sdk_dynamodb::types::AttributeValue::{self, N, S};
 use serde_json::{Value, json};
@@ -7,12 +8,12 @@ use testing::App;
 
 /// An attribute, and a member of objects, that this version does not know.
 pub const UNKNOWN: &str = "of_a_later_version";
-/// A word that none of this version's sets has.
+/// An enum value that this version does not know.
 pub const WORD: &str = "later_word";
 
-/// The tables, but for objects.
+/// All tables. Objects in S3 are left out.
 const TABLES: [&str; 4] = ["RecordsTable", "LedgerTable", "KeysTable", "EphemeraTable"];
-/// Members of stored objects that are lists of words.
+/// Members of stored objects that are lists of enum values.
 const LISTS: [&str; 3] = ["mfa_roles", "scopes", "purposes"];
 
 type Item = HashMap<String, AttributeValue>;
@@ -30,7 +31,7 @@ pub async fn items(app: &App) -> Items {
     items
 }
 
-/// Writes every item as a later version would have, and puts a notification of an unknown kind into each inbox.
+/// Rewrites every item as a later version would, and puts a notification of an unknown kind into each inbox.
 pub async fn write_all(app: &App) -> Items {
     for ((table, pk, sk), mut item) in items(app).await {
         extend(table, &mut item);
@@ -49,7 +50,7 @@ pub async fn put(app: &App, table: &str, item: Item) {
 
 fn extend(table: &str, item: &mut Item) {
     item.insert(UNKNOWN.to_owned(), S("stays".to_owned()));
-    // The audit log's format has versions of its own, and is bound by hashes.
+    // The audit log's format has its own versions, and hashes protect it from changes.
     let is_log = table == "LedgerTable" && !item["pk"].as_s().unwrap().ends_with("#EVENTS");
     for (name, value) in item.iter_mut() {
         let Some(mut json) = json_of(value).filter(|_| !is_log) else { continue };
@@ -79,7 +80,7 @@ fn extend_json(name: &str, json: &mut Value) {
     }
 }
 
-/// The notification that comes next, of a kind that this version does not know, and the state that counts it.
+/// The inbox's next notification, of a kind that this version does not know. Updates the state that counts it.
 fn another_notification(pk: &str, state: &mut Item) -> Item {
     let seq: u64 = state["seq"].as_n().unwrap().parse::<u64>().unwrap() + 1;
     let unread: u64 = state["unread"].as_n().unwrap().parse::<u64>().unwrap() + 1;
@@ -100,7 +101,7 @@ fn another_notification(pk: &str, state: &mut Item) -> Item {
     item
 }
 
-/// What of a later version's is gone from items that are still there.
+/// The unknown data that items have lost, although the items still exist.
 pub fn lost(before: &Items, after: &Items) -> Vec<String> {
     let mut lost = Vec::new();
     for (key @ (table, pk, sk), old) in before {

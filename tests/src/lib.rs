@@ -1,4 +1,4 @@
-//! What the tests of this package share: samples that succeed, and endpoints that exist for tests only.
+//! Parts that the tests of this package share: samples that succeed, and endpoints for tests only.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
 

@@ -1,4 +1,4 @@
-//! Who may do what, as the golden table says: what tests that go over every endpoint ask by.
+//! The roles' permissions, from the golden table. Tests over every endpoint choose their callers by them.
 
 use common::{
     base::Role,
@@ -14,16 +14,16 @@ pub fn protected() -> impl Iterator<Item = &'static AnyEndpoint> {
     registry::all().filter(|e| e.kind != Kind::Public)
 }
 
-/// A role that may use the endpoint on anything of its tenant, or on what is its own.
+/// A role that may use the endpoint, on anything of its tenant or on its own items.
 pub fn allowed_role(endpoint: &AnyEndpoint) -> Role {
     let cells = matrix();
     let row = &cells[endpoint.action.unwrap().0];
-    // The tenant's administrator where it may, because most can be asked of it.
+    // The tenant's administrator if permitted, because it may use most endpoints.
     let first = [Role::TenantAdmin].into_iter().chain(Role::ALL).find(|role| row[role.as_str()] != "-");
     first.expect("somebody may use every endpoint")
 }
 
-/// Each action's row: how far each role reaches.
+/// Each action's row: the cell of each role.
 pub fn matrix() -> BTreeMap<&'static str, BTreeMap<&'static str, &'static str>> {
     let mut lines = MATRIX.lines();
     let roles: Vec<_> = lines.next().unwrap().split_whitespace().collect();

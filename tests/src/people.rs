@@ -1,4 +1,4 @@
-//! People who sign in, where there is a Cognito: what they are handed, and who they are then.
+//! Users who sign in, in a test with Cognito: their tokens, and the identity that a token gives.
 
 use common::{
     base::{Clock, Identity, Role, SystemClock, Timestamp},
@@ -12,7 +12,7 @@ use testing::{Answer, App, Client, PASSWORD, Tenant, find};
 /// An endpoint of any domain.
 ///
 /// # Panics
-/// Where there is none of that name.
+/// If there is none of that name.
 pub fn endpoint(name: &str) -> &'static AnyEndpoint {
     registry::all().find(|endpoint| endpoint.name == name).unwrap_or_else(|| panic!("no endpoint `{name}`"))
 }
@@ -21,7 +21,7 @@ pub fn authorizer(app: &App) -> CognitoAuthorizer {
     CognitoAuthorizer::new(app.deps().config(), app.aws())
 }
 
-/// Cognito's tokens carry the machine's time: a test's clock may be ahead of it, not behind.
+/// Cognito's tokens carry the machine's time. A test's clock may be ahead of it, but not behind.
 pub fn catch_up(app: &App) {
     let now = SystemClock.now();
     if app.clock().now() < now {
@@ -29,7 +29,7 @@ pub fn catch_up(app: &App) {
     }
 }
 
-/// Asks a public endpoint, from an address that nobody has asked from: no other test of limits is meant to be met here.
+/// Calls a public endpoint from a new address at each call, so that no rate limit refuses the call.
 pub async fn public(app: &App, name: &str, body: Value) -> Answer {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -44,7 +44,7 @@ pub async fn login(app: &App, email: &str, password: &str) -> Answer {
     public(app, "login", json!({"email": email, "password": password})).await
 }
 
-/// The tokens of somebody who needs no second factor.
+/// Signs in a user who needs no second factor. Returns the response with the tokens.
 pub async fn sign_in(app: &App, tenant: Tenant, role: Role) -> Answer {
     let answer = login(app, &app.email(tenant, role), PASSWORD).await;
     assert!(answer.json["access_token"].is_string(), "{role}: {}", answer.text);
@@ -55,7 +55,7 @@ pub async fn refresh(app: &App, token: &str) -> Answer {
     public(app, "refresh", json!({"refresh_token": token})).await
 }
 
-/// Whom the authorizer makes of a token, if anybody.
+/// The identity that the authorizer returns for a token, if it accepts the token.
 pub async fn identity(app: &App, token: &str) -> Option<Identity> {
     let allowed = app.authorize(&authorizer(app), &format!("Bearer {token}")).await.ok()?;
     let text = |name: &str| allowed.context[name].as_str().unwrap().to_owned();
@@ -67,14 +67,14 @@ pub async fn identity(app: &App, token: &str) -> Option<Identity> {
     })
 }
 
-/// What `me` answers to who shows a token.
+/// The response of `me` to a caller with this token.
 pub async fn me(app: &App, token: &str) -> (u16, Value) {
     let Some(who) = identity(app, token).await else { return (401, Value::Null) };
     let answer = app.as_identity(who).call(endpoint("me")).await;
     (answer.status, answer.json)
 }
 
-/// Has whoever calls enrol a second factor: their authenticator and recovery codes.
+/// Enrols a second factor for the caller. Returns the authenticator and the recovery codes.
 pub async fn enrol(app: &App, who: &Client<'_>) -> (TotpSecret, Vec<String>) {
     let of_identity = |name| find(identity::endpoints::ALL, name);
     let enrolment = who.call(of_identity("enrol_totp")).await;
@@ -86,7 +86,8 @@ pub async fn enrol(app: &App, who: &Client<'_>) -> (TotpSecret, Vec<String>) {
     (secret, serde_json::from_value(active.json["recovery_codes"].clone()).unwrap())
 }
 
-/// Somebody with a second factor: their authenticator, past the step that enrolled it, and their recovery codes.
+/// Gives a user a second factor. Returns the authenticator and the recovery codes. The clock moves past the time step of the code
+/// that was used to enrol, since a code works once.
 pub async fn with_second_factor(app: &App, tenant: Tenant, role: Role) -> (TotpSecret, Vec<String>) {
     let who = app.open_session_without_mfa(tenant, role).await;
     let enrolled = enrol(app, &app.as_identity(who)).await;
@@ -94,19 +95,19 @@ pub async fn with_second_factor(app: &App, tenant: Tenant, role: Role) -> (TotpS
     enrolled
 }
 
-/// Says the right password: the handle of the sign-in that waits for a code.
+/// Signs in with the right password. Returns the handle of the sign-in that waits for a code.
 pub async fn waiting(app: &App, tenant: Tenant, role: Role) -> String {
     let asked = login(app, &app.email(tenant, role), PASSWORD).await;
     assert_eq!(asked.json["challenge"], "TOTP", "{}", asked.text);
     text(&asked, "session")
 }
 
-/// Answers a sign-in that waits with a code.
+/// Completes a pending sign-in with a code.
 pub async fn give_code(app: &App, handle: &str, code: &str) -> Answer {
     public(app, "challenge", json!({"challenge": "TOTP", "session": handle, "code": code})).await
 }
 
-/// Everybody's sessions that are stored, as `<user> <session>`.
+/// The stored sessions of all users, as `<user> <session>`.
 pub async fn sessions(app: &App) -> Vec<String> {
     let items = app.dump("EphemeraTable").await;
     let mut sessions: Vec<_> = items
@@ -117,10 +118,10 @@ pub async fn sessions(app: &App) -> Vec<String> {
     sessions
 }
 
-/// A text member of an answer.
+/// A string member of a response.
 ///
 /// # Panics
-/// Where there is none.
+/// If there is none.
 pub fn text(answer: &Answer, name: &str) -> String {
     answer.json[name].as_str().unwrap_or_else(|| panic!("no `{name}` in {}", answer.text)).to_owned()
 }

@@ -1,4 +1,4 @@
-//! Endpoints that exist for tests only: the kinds and the misfortunes that no shipped endpoint shows yet.
+//! Endpoints for tests only, with kinds and failures that no shipped endpoint has.
 
 use common::{
     base::{Error, Need, Result, TenantId},
@@ -46,7 +46,7 @@ impl Endpoint for Panics {
     }
 }
 
-/// Looks at a tenant from the platform.
+/// Reads a tenant's profile from the platform.
 #[derive(Debug)]
 struct LooksAtTenant;
 
@@ -72,7 +72,7 @@ impl PlatformEndpoint for LooksAtTenant {
     }
 }
 
-/// The same, as the list of endpoints would hold them.
+/// These endpoints, as a list of a domain's endpoints has them.
 pub const PROBES: &[common::request::AnyEndpoint] = &[
     common::request::AnyEndpoint::tenant::<Panics>("suite", "Panics"),
     common::request::AnyEndpoint::platform::<LooksAtTenant>("suite", "LooksAtTenant"),

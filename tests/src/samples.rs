@@ -1,4 +1,4 @@
-//! What each consumer and each schedule finds something to do in: a backend where somebody has just done what it follows.
+//! Backends in which a consumer or a schedule has work: somebody has just done the action that it follows.
 
 use crate::{
     fixture::fresh,
@@ -23,7 +23,7 @@ use testing::{
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// The gate's age.
+/// The time for which a process caches a tenant's status.
 const GATE: Duration = Duration::from_secs(5);
 /// Long enough for a new shipment to be due.
 const SOON: Duration = Duration::from_secs(31);
@@ -31,7 +31,7 @@ const SOON: Duration = Duration::from_secs(31);
 #[derive(Debug)]
 pub struct World {
     pub app: App,
-    /// What is sent to the consumer, where it is no event of ours.
+    /// The message for the consumer, if it is no event of ours.
     pub sent: Option<Value>,
     carrier: Option<(Ups, Arc<AtomicI64>)>,
 }
@@ -41,13 +41,13 @@ impl World {
         Self { app, sent: None, carrier: None }
     }
 
-    /// The same for a process that has just begun: it remembers nothing.
+    /// The same with new processes, whose caches are empty.
     #[must_use]
     pub fn afresh(self) -> Self {
         Self { app: self.app.afresh(), ..self }
     }
 
-    /// Lets time pass, at the carrier's too.
+    /// Moves the clock, and the carrier's.
     pub fn wait(&self, d: Duration) {
         self.app.clock().advance(d);
         if let Some((_, time)) = &self.carrier {
@@ -55,17 +55,17 @@ impl World {
         }
     }
 
-    /// How many parcels the carrier pushes the news of.
+    /// The number of parcels whose scans the carrier pushes to us.
     pub fn subscribed(&self) -> usize {
         self.carrier.iter().flat_map(|(ups, _)| ups.packages()).filter(|package| package.subscribed).count()
     }
 
-    /// The consumer's queue, with all that it has to hear, so many times.
+    /// The consumer's queue with all its messages, each `copies` times.
     pub async fn queue(&self, consumer: &'static AnyConsumer, copies: u32) -> Deliveries<'_> {
         self.filled(self.app.deliveries([consumer]).copies(copies), consumer).await
     }
 
-    /// A queue of the consumer's, filled in the same way.
+    /// Fills a queue in the same way.
     pub async fn filled<'a>(&self, mut queue: Deliveries<'a>, consumer: &'static AnyConsumer) -> Deliveries<'a> {
         queue.collect().await;
         if let Some(body) = &self.sent {
@@ -75,7 +75,7 @@ impl World {
     }
 }
 
-/// What services send when they are set up to send to a queue of ours: as plain text, by SNS, in SNS's own words.
+/// The notices that services send to a queue when its subscription is set up: as plain text, through SNS, and by SNS itself.
 pub fn notices() -> Vec<String> {
     let of_ses = "Successfully validated SNS topic for Amazon SES event publishing.";
     let from_sns = |kind: &str, message: &str| {
@@ -114,12 +114,12 @@ fn schedule(name: &str) -> &'static AnySchedule {
 /// A backend in which this consumer or schedule has something to do.
 ///
 /// # Panics
-/// Where nobody has said what it does.
+/// If `prepare` does not know its name.
 pub async fn world(name: &str) -> World {
     world_in(name, &[Acme]).await
 }
 
-/// The same where it has to do in each of these tenants.
+/// The same with work in each of these tenants.
 ///
 /// # Panics
 /// As [`world`].
@@ -188,7 +188,7 @@ async fn prepare(world: &mut World, name: &str, tenant: Tenant) {
             ship(app, tenant).await;
             app.clock().advance(Duration::from_secs(121));
         }
-        // Setting up leaves events.
+        // The setup has written audit events.
         "seal_audit" => {}
         "sign_checkpoint" => sealed(app).await,
         "mail_checkpoints" => {
@@ -211,7 +211,7 @@ async fn prepare(world: &mut World, name: &str, tenant: Tenant) {
             done(put.header("If-Match", "*").json(body)).await;
         }
         "send_digests" => unread(app, tenant).await,
-        other => panic!("say here what `{other}` does"),
+        other => panic!("prepare the work of `{other}` here"),
     }
 }
 
@@ -230,7 +230,7 @@ async fn operator(app: &App, tenant: Tenant, name: &str) {
     app.clock().advance(GATE);
 }
 
-/// Registers a shipment that is the viewer's business: its id, and its number.
+/// Registers a shipment that is assigned to the viewer. Returns its id and its tracking number.
 async fn ship(app: &App, tenant: Tenant) -> (String, String) {
     let create = endpoint("create_shipment");
     let mut body = fresh(create.sample.body.unwrap());
@@ -250,7 +250,7 @@ async fn connect(app: &App, tenant: Tenant, role: Role, connection: &str) -> Ide
     who
 }
 
-/// A message waits of a tenant that is active again, and is nowhere else any more.
+/// A message of a tenant that was suspended and is active again waits, and is in no queue.
 async fn waits(app: &App, tenant: Tenant) {
     ship(app, tenant).await;
     operator(app, tenant, "suspend_organization").await;
@@ -266,7 +266,7 @@ async fn tracked(world: &mut World, tenant: Tenant) {
     scan(world, &number);
 }
 
-/// The carrier has scanned a parcel, and somebody wants to know.
+/// The carrier has scanned a parcel, and a user has asked for a refresh.
 async fn refreshed(world: &mut World, tenant: Tenant) {
     let (id, number) = ship(&world.app, tenant).await;
     with_carrier(world);
@@ -304,7 +304,7 @@ async fn sealed(app: &App) {
     app.clock().advance(Duration::from_secs(60));
 }
 
-/// Somebody has not read that a parcel has arrived, and the hour of their digest has come.
+/// A user has an unread notification of a delivered parcel, and their digest is due.
 async fn unread(app: &App, tenant: Tenant) {
     let now = app.clock().now();
     let told = json!({
@@ -318,6 +318,6 @@ async fn unread(app: &App, tenant: Tenant) {
     let mut queue = app.deliveries([consumer("deliver_notification")]);
     queue.send("deliver_notification", &told);
     assert!(queue.step().await && queue.is_empty());
-    // Past eight the next morning, at whatever hour it is now.
+    // The next eight o'clock lies within a day of any hour.
     app.clock().advance(DAY);
 }

@@ -1,4 +1,4 @@
-//! The schemas of an endpoint's input and output, walked place by place.
+//! Walks the schemas of an endpoint's input and output.
 
 use common::request::AnyEndpoint;
 use emulators::apigateway::GatewayRequest;
@@ -6,7 +6,7 @@ use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// JSON Schema's types, one value each.
+/// A value of each of JSON Schema's types.
 pub const OF_EACH_TYPE: [(&str, &str); 7] = [
     ("null", "null"),
     ("boolean", "true"),
@@ -17,7 +17,7 @@ pub const OF_EACH_TYPE: [(&str, &str); 7] = [
     ("object", "{}"),
 ];
 
-/// The schemas of one endpoint, and what they name.
+/// The schemas of one endpoint, and the definitions that they refer to.
 #[derive(Debug)]
 pub struct Schemas {
     pub path: Vec<(&'static str, Value)>,
@@ -42,7 +42,7 @@ impl Schemas {
         let mut written = SchemaSettings::draft2020_12().for_serialize().into_generator();
         let (_, output) = endpoint.schemas(&mut written);
         let mut defs = read.take_definitions(true);
-        // A type is asked about on one side here: where the two differ, the input's wins, and outputs are asked for marks only.
+        // If a type's definitions differ, the input's is used. For outputs the tests look at marks only, which do not differ.
         for (name, schema) in written.take_definitions(true) {
             defs.entry(name).or_insert(schema);
         }
@@ -55,7 +55,7 @@ impl Schemas {
         }
     }
 
-    /// A schema behind its reference.
+    /// Follows a schema's references.
     pub fn resolved<'a>(&'a self, mut schema: &'a Value) -> &'a Value {
         while let Some(name) = schema["$ref"].as_str() {
             schema = &self.defs[name.rsplit('/').next().unwrap_or_default()];
@@ -77,7 +77,7 @@ impl Schemas {
         let of = |schema: &Value| match &schema["type"] {
             Value::String(one) => vec![one.clone()],
             Value::Array(types) => types.iter().filter_map(|t| t.as_str().map(str::to_owned)).collect(),
-            // A constant, or one of several: all of ours are texts.
+            // A constant, or an enum: all of ours are strings.
             _ if schema.get("const").is_some() || schema.get("enum").is_some() => vec!["string".to_owned()],
             _ => OF_EACH_TYPE.iter().map(|(name, _)| (*name).to_owned()).collect(),
         };
@@ -88,7 +88,7 @@ impl Schemas {
         types
     }
 
-    /// Every value that a schema has a place for, outer ones first.
+    /// Every value that a schema describes, outer ones first.
     pub fn places(&self, schema: &Value) -> Vec<Place> {
         let mut found = Vec::new();
         self.walk(schema, "", &mut found);
@@ -117,7 +117,7 @@ impl Schemas {
     }
 }
 
-/// The body that has `value` at a dotted path, and besides what `body` has.
+/// `body` with `value` at a dotted path.
 pub fn with(mut body: Value, path: &str, value: Value) -> Value {
     let mut at = &mut body;
     for part in path.split('.') {
@@ -142,7 +142,7 @@ pub fn with(mut body: Value, path: &str, value: Value) -> Value {
     body
 }
 
-/// What an endpoint's input makes of a body and a query, with a path that fits.
+/// Reads a body and a query as the endpoint's input, with a valid path.
 pub fn read(endpoint: &AnyEndpoint, schemas: &Schemas, body: Option<&[u8]>, query: &[(&str, &str)]) -> common::base::Result<()> {
     let name = |schema: &Value| match (schema["pattern"].as_str(), schemas.alternatives(schema)[0]) {
         (Some(pattern), _) if pattern.contains("_[") => {

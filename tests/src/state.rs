@@ -1,14 +1,14 @@
-//! What lies in the tables, to be compared with what lies there later.
+//! The contents of tables, to compare them before and after.
 
 use common::base::TenantId;
 use testing::App;
 
-/// What lies in these tables of a tenant's, as sorted texts.
+/// A tenant's items in these tables, as sorted texts.
 pub async fn of(app: &App, tenant: TenantId, tables: &[&str]) -> Vec<String> {
     beginning_with(app, &format!("{tenant}#"), tables).await
 }
 
-/// The same of everybody's.
+/// The items of all tenants in these tables, as sorted texts.
 pub async fn of_all(app: &App, tables: &[&str]) -> Vec<String> {
     beginning_with(app, "", tables).await
 }
@@ -26,7 +26,7 @@ async fn beginning_with(app: &App, prefix: &str, tables: &[&str]) -> Vec<String>
     items
 }
 
-/// What stands in the one and not in the other: what a failed comparison shows.
+/// The items that only one of the two has, for the message of a failed comparison.
 pub fn difference(before: &[String], after: &[String]) -> Vec<String> {
     let lacks = |of: &[String], other: &[String], sign: char| {
         let missing = of.iter().filter(|item| !other.contains(item));

@@ -40,7 +40,7 @@ use std::{
     time::Duration,
 };
 
-/// The password of every user, where Cognito is there.
+/// The password of every user, in a test with Cognito.
 pub const PASSWORD: &str = "Synthetic-Passw0rd!";
 
 /// The two tenants that every test has.
@@ -71,14 +71,14 @@ pub struct App {
     tenants: BTreeMap<Tenant, TenantId>,
     users: BTreeMap<(Tenant, Role), UserId>,
     sessions: Mutex<HashMap<(Tenant, Role), Identity>>,
-    /// Makes e-mails differ between the apps that share one user pool.
+    /// Makes e-mails unique among the apps that share one user pool.
     tag: String,
     roles: Arc<Roles>,
     emulators: Option<(Dynamo, Kms)>,
 }
 
-/// Who signs: each function as itself, and whoever acts outside all of them as an operator; while the test is set up, somebody whom
-/// nobody judges.
+/// The credentials that sign a call: each function has its own role, and code outside of functions is an operator. While the test
+/// is set up, an administrator signs, to whom no policy applies.
 #[derive(Debug)]
 struct Roles {
     gate: Arc<Gate>,
@@ -89,7 +89,7 @@ impl common::aws::Roles for Roles {
     fn access_key(&self, function: Option<&'static str>) -> String {
         match function {
             _ if self.setting_up.load(Ordering::SeqCst) => ADMINISTRATOR.to_owned(),
-            // A test's own function has no role in the templates.
+            // The templates have no role for a function that exists in tests only.
             Some(function) if !self.gate.has_function(function) => ADMINISTRATOR.to_owned(),
             Some(function) => function_key(function),
             None => OPERATOR.to_owned(),
@@ -102,7 +102,7 @@ impl common::aws::Roles for Roles {
     }
 }
 
-/// Whether the tests use the services that `AWS_ENDPOINT_URL*` name instead of starting their own.
+/// True if the tests use the services at `AWS_ENDPOINT_URL*` and start no emulators.
 fn external() -> bool {
     std::env::var("CLOISTER_AWS").is_ok_and(|v| v == "external")
 }
@@ -113,7 +113,7 @@ fn external_endpoint(service: &str) -> String {
     own.expect("with CLOISTER_AWS=external, AWS_ENDPOINT_URL or one for each service is set")
 }
 
-/// One Cognito for the tests of this process.
+/// The tests of this process share one Cognito, because it takes seconds to start.
 fn ministack() -> &'static str {
     static SHARED: OnceLock<(MiniStack, String)> = OnceLock::new();
     static EXTERNAL: OnceLock<String> = OnceLock::new();
@@ -129,12 +129,12 @@ fn ministack() -> &'static str {
 }
 
 impl App {
-    /// DynamoDB and KMS, the two tenants, and a member for every role.
+    /// Starts DynamoDB and KMS, and creates the two tenants with a member for every role.
     pub async fn start() -> Self {
         Self::build(None, true, "on").await
     }
 
-    /// The same where tenants are not separated: each function sees every tenant's items with its own role.
+    /// The same without tenant sessions: each function reads every tenant's items with its own role.
     pub async fn without_tenant_sessions() -> Self {
         Self::build(None, true, "off").await
     }
@@ -145,18 +145,19 @@ impl App {
         Self::build(Some(endpoint), true, "on").await
     }
 
-    /// The same before anything was made in it: no platform, no tenant, nobody.
+    /// The same with Cognito, and empty: no platform, no tenants and no users.
     pub async fn empty() -> Self {
         let endpoint = tokio::task::spawn_blocking(ministack).await.expect("MiniStack starts");
         Self::build(Some(endpoint), false, "on").await
     }
 
-    /// As [`start`](Self::start), where indexes can be held back: [`hold_indexes`](Self::hold_indexes).
+    /// As [`start`](Self::start), with indexes that [`hold_indexes`](Self::hold_indexes) can hold back.
     pub async fn with_late_indexes() -> Self {
         Self::build_on(None, true, "on", true).await
     }
 
-    /// From now on indexes show what was there until now, and nothing newer; or, where they are not `held` any more, what there is.
+    /// With `held`, indexes show from now on the items that exist now, and no later change. Without it, they show the current
+    /// items.
     pub fn hold_indexes(&self, held: bool) {
         if let Some((dynamo, _)) = &self.emulators {
             dynamo.hold_indexes(held);
@@ -172,7 +173,7 @@ impl App {
         let given = [("MailDomain", MAIL_DOMAIN), ("TenantSessions", sessions)];
         let mut overrides: Overrides = given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         if external() || cognito.is_some() {
-            // Resources of its own in services that others use too. A prefix has 20 characters at most.
+            // Other apps use the same services, so this one needs resource names of its own. A prefix has at most 20 characters.
             overrides.insert("Prefix".to_owned(), format!("t-{:016x}", u64::from_le_bytes(common::base::random::bytes())));
         }
         let (emulators, dynamodb, kms) = if external() {
@@ -208,7 +209,7 @@ impl App {
         for (name, value) in own {
             env.insert(name.to_owned(), value.to_owned());
         }
-        // Nobody but a stand-in is ever asked.
+        // Tests never call UPS itself, only its emulator.
         env.insert("CLOISTER_UPS_URL".to_owned(), crate::wire::CARRIER_URL.to_owned());
         let config = Config::from_env(env).expect("the template's environment is complete");
         let wire = Wire::new(gate.clone());
@@ -224,7 +225,7 @@ impl App {
             deps = deps.without_cognito();
             wire.with_own_bucket();
         } else {
-            // Real tokens carry the real time.
+            // Cognito's tokens carry the real time.
             clock.set(common::base::SystemClock.now());
         }
         let tag = if cognito.is_some() {
@@ -255,7 +256,7 @@ impl App {
         app
     }
 
-    /// The same for processes that have just begun: they remember nothing.
+    /// The same with new processes, whose caches are empty.
     #[must_use]
     pub fn afresh(mut self) -> Self {
         let deps = Deps::new(self.deps.config().clone(), &self.aws, self.clock.clone(), self.log.clone());
@@ -264,7 +265,7 @@ impl App {
         self
     }
 
-    /// Does what no role may: what an administrator of the account does to set a test up.
+    /// Runs `work` with an administrator's credentials, to set a test up. No function's role permits it.
     pub async fn as_administrator<T>(&self, work: impl Future<Output = T>) -> T {
         let before = self.roles.setting_up.swap(true, Ordering::SeqCst);
         let done = work.await;
@@ -272,12 +273,12 @@ impl App {
         done
     }
 
-    /// Takes the calls that IAM has refused: a test that does not expect one fails at its end.
+    /// Takes the calls that IAM has refused. A call that is left here fails the test when the app is dropped.
     pub fn take_refused(&self) -> Vec<Refused> {
         self.roles.gate.take_refused()
     }
 
-    /// The functions as they are where the audit bucket deletes segments of this age.
+    /// The functions of a deployment whose audit bucket deletes segments of this age.
     #[must_use]
     pub fn with_audit_expiry(mut self, after: Duration) -> Self {
         let config = Config { audit_expiry: Some(after), ..self.deps.config().clone() };
@@ -311,7 +312,7 @@ impl App {
     pub fn deps(&self) -> &Deps {
         &self.deps
     }
-    /// Where the emulators are, over this test's wire.
+    /// The AWS clients' configuration: the emulators, over this test's wire.
     pub fn aws(&self) -> &Aws {
         &self.aws
     }
@@ -330,7 +331,7 @@ impl App {
     pub fn log_lines(&self) -> Vec<Value> {
         self.log.all()
     }
-    /// Forgets the lines so far: a long test would fill its memory with them.
+    /// Drops the log lines so far. Otherwise they would fill the memory in a long test.
     pub fn forget_log_lines(&self) {
         self.log.forget();
     }
@@ -350,7 +351,7 @@ impl App {
         &self.provisioned
     }
 
-    /// Asks an authorizer, as API Gateway does with this `Authorization` header.
+    /// Calls an authorizer as API Gateway does, with this `Authorization` header.
     ///
     /// # Errors
     /// As [`authorizer::authorize`].
@@ -371,14 +372,14 @@ impl App {
         authorizer::authorize(&self.deps, authorizer, event).await
     }
 
-    /// Calls Cognito past the functions and past the wire, as somebody with the cloud's credentials may.
+    /// Calls Cognito directly, without the functions and the wire, as somebody with credentials for the AWS account may.
     pub async fn cognito(&self, action: &str, mut input: Value) -> Value {
         input["UserPoolId"] = self.provisioned.user_pool_id.clone().into();
         self.call("COGNITO_IDENTITY_PROVIDER", "cognito-idp", &format!("AWSCognitoIdentityProviderService.{action}"), &input)
             .await
     }
 
-    /// Calls SQS in the same way, about a queue by its name after the deployment's. Only where a test has one.
+    /// Calls SQS in the same way. `queue` is the queue's name after the deployment's prefix. Only for tests with SQS.
     pub async fn sqs(&self, action: &str, queue: &str, mut input: Value) -> Value {
         input["QueueUrl"] = format!("{}{queue}", self.deps.config().queues).into();
         self.call("SQS", "sqs", &format!("AmazonSQS.{action}"), &input).await
@@ -389,7 +390,7 @@ impl App {
         self.call("KMS", "kms", &format!("TrentService.{action}"), input).await
     }
 
-    /// The ARN of the KMS key that is a tenant's own, if it has one.
+    /// The ARN of a tenant's own KMS key, if it has one.
     pub async fn own_key(&self, tenant: TenantId) -> Option<String> {
         let alias = format!("alias/{}-{tenant}", self.deps.config().deployment);
         let aliases = self.kms("ListAliases", &serde_json::json!({})).await;
@@ -398,7 +399,7 @@ impl App {
         key["KeyMetadata"]["Arn"].as_str().map(str::to_owned)
     }
 
-    /// Whether the KMS key that is a tenant's own rotates by itself.
+    /// True if automatic rotation is enabled for a tenant's own KMS key.
     pub async fn own_key_rotates(&self, tenant: TenantId) -> bool {
         let Some(key) = self.own_key(tenant).await else { return false };
         self.kms("GetKeyRotationStatus", &serde_json::json!({"KeyId": key})).await["KeyRotationEnabled"] == true
@@ -420,7 +421,7 @@ impl App {
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
-    /// Disables a membership, as its administrator will.
+    /// Disables a membership, as `disable_user` does.
     pub async fn disable_member(&self, tenant: Tenant, role: Role) {
         let (home, user) = (self.tenant_id(tenant), self.user_id(tenant, role));
         let update = self
@@ -437,8 +438,8 @@ impl App {
         update.send().await.expect("the membership is disabled");
     }
 
-    /// Gives a member an authenticator, past the wire: one that counts, or one that is only being enrolled (`pending`). Their
-    /// membership stays as it is.
+    /// Gives a member an authenticator, without the wire: `active`, or `pending` while it is being enrolled. The membership does
+    /// not change.
     pub async fn hand_out<T: phi::SealedFields>(&self, tenant: TenantId, user: UserId, sealed: &T, status: &str) {
         let operator = self.operator();
         let sealed = self.as_administrator(operator.seal_authenticator(tenant, user, sealed)).await;
@@ -462,23 +463,23 @@ impl App {
         Client::new(self, None)
     }
 
-    /// A caller with a live session, as the authorizer would announce it.
+    /// A caller with a live session, and the context that the authorizer returns for it.
     pub fn as_role(&self, tenant: Tenant, role: Role) -> Client<'_> {
         Client::new(self, Some((tenant, role)))
     }
 
-    /// A caller whom the authorizer announces as `identity`.
+    /// A caller for whom the authorizer returns `identity`.
     pub fn as_identity(&self, identity: Identity) -> Client<'_> {
         Client::announced(self, identity)
     }
 
-    /// Opens a session as a sign-in would, with the member's grants.
+    /// Opens a session as a sign-in does, with the member's grants.
     pub async fn open_session(&self, tenant: Tenant, role: Role) -> Identity {
         let home = if role == Role::SuperAdmin { TenantId::PLATFORM } else { self.tenant_id(tenant) };
         self.open_session_with(home, self.user_id(tenant, role), &[Grant::always(role)]).await
     }
 
-    /// Opens a session as a sign-in by password alone would, of somebody who has no second factor.
+    /// Opens a session as a sign-in by password alone does, for a user without a second factor.
     pub async fn open_session_without_mfa(&self, tenant: Tenant, role: Role) -> Identity {
         let identity = self.open_session(tenant, role).await;
         let update = self
@@ -493,7 +494,7 @@ impl App {
         identity
     }
 
-    /// The version that a member's record has now, which a session copies.
+    /// The current version of a member's record. A session copies it.
     async fn membership_version(&self, tenant: TenantId, user: UserId) -> i64 {
         let get = self.raw.get_item().table_name(&self.provisioned.tables["RecordsTable"]);
         let get = get.key("pk", AttributeValue::S(format!("{tenant}#MEMBER#{user}")));
@@ -501,8 +502,8 @@ impl App {
         item.map_or(1, |item| item["version"].as_n().unwrap().parse().unwrap())
     }
 
-    /// Opens a session with these grants: a person's with a second factor given just now, an API key's where the first grant is
-    /// a program's, with every scope and purpose.
+    /// Opens a session with these grants. It is a user's session with a second factor given just now. If the first grant is a
+    /// program's, it is an API key's session with every scope and purpose.
     pub async fn open_session_with(&self, tenant: TenantId, user: UserId, grants: &[Grant]) -> Identity {
         let now = self.clock.now();
         let session = SessionId::from_uuid(Uuid::from_bytes(common::base::random::bytes()));
@@ -549,15 +550,15 @@ impl App {
     }
 }
 
-/// Where the wire itself answers for sockets, and whom our mail is from.
+/// The sockets' URL, for which the wire itself answers, and the sender of our mail.
 const SOCKETS_URL: &str = "wss://sockets.example/live";
 const MAIL_FROM: &str = "no-reply@mail.example";
 const MAIL_DOMAIN: &str = "mail.example";
 
-/// Where tests' calls come from: documentation's own networks (RFC 5737).
+/// The network of the tests' calls: one of those for documentation (RFC 5737).
 const OPERATOR_NETWORKS: &str = "192.0.2.0/24";
 
-/// Settings that name what a test without Cognito does not make, and the resources that they name.
+/// Settings whose resources are not created in a test without Cognito, with the names of these resources.
 const NOT_MADE: [(&str, &str); 7] = [
     ("CLOISTER_USER_POOL_ID", "UserPool"),
     ("CLOISTER_USER_POOL_CLIENT_ID", "UserPoolClient"),
@@ -571,7 +572,7 @@ const NOT_MADE: [(&str, &str); 7] = [
 /// 2026-01-01T12:00:00Z.
 const START: i64 = 1_767_268_800_000;
 
-/// What points the SDK at the emulators. They accept any credentials.
+/// The environment that points the SDK at the emulators. They accept any credentials.
 fn aws_env(endpoints: &Endpoints) -> BTreeMap<String, String> {
     let mut env = BTreeMap::from([
         ("AWS_REGION", emulators::REGION.to_owned()),
@@ -585,7 +586,7 @@ fn aws_env(endpoints: &Endpoints) -> BTreeMap<String, String> {
 }
 
 impl Drop for App {
-    /// A call that IAM refuses fails the test, whatever its function made of the refusal.
+    /// A call that IAM refuses fails the test, even if the function handled the refusal.
     fn drop(&mut self) {
         let refused = self.take_refused();
         let lines: Vec<_> = refused.iter().map(ToString::to_string).collect();

@@ -1,5 +1,5 @@
-//! The audit bucket, where a test has no S3: conditional writes, versions that stay, reads by version. As S3, it knows no
-//! delete that would let a key be written anew.
+//! The audit bucket of a test without S3: conditional writes, versions that stay, reads by version. It has no delete, as a
+//! deleted key could be written again.
 
 use crate::App;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
@@ -20,7 +20,7 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    /// Answers what is S3's, and nothing else.
+    /// Answers a request for S3. `None` for any other service.
     pub(crate) fn answer(&mut self, request: &HttpRequest) -> Option<HttpResponse> {
         let uri: http::Uri = request.uri().parse().ok()?;
         if !uri.host()?.contains(".s3.") {
@@ -60,7 +60,7 @@ impl Bucket {
         }
     }
 
-    /// S3's list: by key, and of one key the newest version first.
+    /// S3's list of versions: sorted by key, and the newest version of a key first.
     fn versions(&self, prefix: &str, after: &str) -> Vec<u8> {
         let listed = self.objects.iter().filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after);
         let version = |key: &str, id: &str| format!("<Version><Key>{key}</Key><VersionId>{id}</VersionId></Version>");
@@ -78,7 +78,7 @@ impl Bucket {
     }
 }
 
-/// Whether a call asks for versions of objects: it has no key.
+/// True if a call lists versions of objects.
 pub(crate) fn lists_versions(uri: &str) -> bool {
     uri.split_once('?').is_some_and(|(_, query)| query.split('&').any(|pair| pair == "versions" || pair == "versions="))
 }
@@ -88,11 +88,11 @@ impl App {
     pub fn objects(&self) -> BTreeMap<String, Vec<ObjectVersion>> {
         self.wire().with_bucket(|bucket| bucket.objects.clone())
     }
-    /// Puts a version over an object, as somebody may who has the bucket's credentials. Answers its version.
+    /// Puts a new version of an object, as an attacker with the bucket's credentials could. Returns its version.
     pub fn put_over(&self, key: &str, bytes: impl Into<Vec<u8>>) -> String {
         self.wire().with_bucket(|bucket| bucket.put(key, bytes.into()))
     }
-    /// Takes an object away with all its versions, which Object Lock forbids to everybody but the disk.
+    /// Removes an object with all its versions, as a disk failure could. Object Lock forbids it to every caller.
     pub fn lose_object(&self, key: &str) {
         self.wire().with_bucket(|bucket| drop(bucket.objects.remove(key)));
     }

@@ -1,4 +1,4 @@
-//! Calls, as they reach a function through API Gateway.
+//! Calls of a function, as API Gateway makes them.
 
 use crate::app::{App, Tenant};
 use common::{
@@ -15,12 +15,12 @@ use std::{
 /// The endpoint of a name.
 ///
 /// # Panics
-/// Where there is none.
+/// If there is none.
 pub fn find(all: &'static [AnyEndpoint], name: &str) -> &'static AnyEndpoint {
     all.iter().find(|e| e.name == name).unwrap_or_else(|| panic!("no endpoint `{name}`"))
 }
 
-/// Stands in a path for the session of whoever calls.
+/// A placeholder in a path for the caller's own session.
 pub const OWN_SESSION: &str = "{own_session}";
 
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl<'a> Client<'a> {
         self.app
     }
 
-    /// A call with what the endpoint needs: a purpose of use where PHI, a fresh idempotency key where one is required.
+    /// A call with the headers that the endpoint needs: a purpose of use for PHI, and a new idempotency key if one is required.
     pub fn call(&self, endpoint: &AnyEndpoint) -> Call<'a> {
         let mut request = GatewayRequest {
             method: endpoint.route.method.as_str().to_owned(),
@@ -69,7 +69,7 @@ impl<'a> Client<'a> {
     }
 }
 
-/// A call in the making. Awaiting it sends it.
+/// A call under construction. Awaiting it sends it.
 #[derive(Clone, Debug)]
 pub struct Call<'a> {
     app: &'a App,
@@ -98,14 +98,14 @@ impl Call<'_> {
         self.request.body = Some(body.into());
         self
     }
-    /// Sets a header, in the place of one that is there.
+    /// Sets a header, and replaces those of its name.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl ToString) -> Self {
         self = self.without(name);
         self.request.headers.push((name.to_owned(), value.to_string()));
         self
     }
-    /// Sends a header once more, besides those of its name that are there.
+    /// Adds a header, and keeps those of its name.
     #[must_use]
     pub fn also(mut self, name: &str, value: impl ToString) -> Self {
         self.request.headers.push((name.to_owned(), value.to_string()));
@@ -175,7 +175,7 @@ impl<'a> IntoFuture for Call<'a> {
     }
 }
 
-/// What came back.
+/// The response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
@@ -192,7 +192,7 @@ impl Answer {
     pub fn code(&self) -> &str {
         self.json["code"].as_str().unwrap_or_default()
     }
-    /// The text without what differs between two answers to the same question.
+    /// The text without the correlation id, which differs between two responses to the same request.
     pub fn without_correlation_id(&self) -> String {
         let mut json = self.json.clone();
         json.as_object_mut().and_then(|o| o.remove("correlation_id"));

@@ -1,4 +1,4 @@
-//! A clock that is moved by hand.
+//! A clock that only the test moves.
 
 use common::base::{Clock, Timestamp};
 use std::{

@@ -1,5 +1,5 @@
-//! What happens by itself, made to happen: the stream, the Pipes, the bus and the queues of one test, without their delays. It
-//! tells everything at least once, in any order that the test likes, and gives up what fails too often.
+//! The stream, the Pipes, the bus and the queues of one test, without their delays. The test runs them itself. They deliver each
+//! event at least once, in any order that the test chooses, and dead-letter a message that fails too often.
 
 use crate::{App, Dice, kill_after};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
@@ -27,17 +27,17 @@ struct Waiting {
 pub struct Deliveries<'a> {
     app: &'a App,
     consumers: Vec<&'static AnyConsumer>,
-    /// Whose outboxes are read, where it is not everybody's.
+    /// The tenants whose outboxes are read. `None` means all.
     tenants: Option<Vec<TenantId>>,
     waiting: VecDeque<Waiting>,
-    /// Items that the stream has told.
+    /// Items that the stream has emitted.
     told: BTreeSet<String>,
     /// The envelopes among them.
     events: Vec<Value>,
     copies: u32,
-    /// Whether JSON inside JSON comes as the value itself, and not as its text.
+    /// True if JSON inside JSON is delivered as a value, and not as a string.
     as_values: bool,
-    /// What decides the order; messages come as they were sent where there is nothing.
+    /// Decides the order. Without it, messages are delivered in the order in which they were sent.
     dice: Option<Dice>,
     number: u64,
     handled: u64,
@@ -45,7 +45,7 @@ pub struct Deliveries<'a> {
 }
 
 impl App {
-    /// The queues of `consumers`, empty. What is in the outbox is told when they are run.
+    /// Empty queues for `consumers`. Running them reads the events in the outbox.
     pub fn deliveries(&self, consumers: impl IntoIterator<Item = &'static AnyConsumer>) -> Deliveries<'_> {
         Deliveries {
             app: self,
@@ -65,27 +65,28 @@ impl App {
 }
 
 impl Deliveries<'_> {
-    /// Every message comes so often.
+    /// Delivers every message `copies` times.
     #[must_use]
     pub fn copies(self, copies: u32) -> Self {
         Self { copies, ..self }
     }
-    /// As a Pipe or a topic does that inserts JSON as an object: an envelope in its event, a report in its notification.
+    /// Delivers JSON inside JSON as an object, as a Pipe or a topic may: the envelope in its event, the report in its
+    /// notification.
     #[must_use]
     pub fn as_values(self) -> Self {
         Self { as_values: true, ..self }
     }
-    /// In an order that `seed` decides.
+    /// Delivers in an order that `seed` decides.
     #[must_use]
     pub fn shuffled(self, seed: u64) -> Self {
         Self { dice: Some(Dice::new(seed)), ..self }
     }
-    /// Of these tenants only: where there is much, their outboxes alone are read, and not the whole table each time.
+    /// Reads the outboxes of these tenants only. With many items this avoids reading the whole table each time.
     #[must_use]
     pub fn of(self, tenants: impl IntoIterator<Item = TenantId>) -> Self {
         Self { tenants: Some(tenants.into_iter().collect()), ..self }
     }
-    /// What was given up: consumer and body.
+    /// The dead letters: consumer and body.
     pub fn dead(&self) -> &[(&'static str, Value)] {
         &self.dead
     }
@@ -93,11 +94,11 @@ impl Deliveries<'_> {
     pub fn events(&self) -> &[Value] {
         &self.events
     }
-    /// How many messages were handled.
+    /// The number of messages that were handled.
     pub const fn handled(&self) -> u64 {
         self.handled
     }
-    /// How many messages wait.
+    /// The number of messages that wait.
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
@@ -108,7 +109,7 @@ impl Deliveries<'_> {
     /// Puts a message into a consumer's queue.
     ///
     /// # Panics
-    /// Where there is no such consumer.
+    /// If there is no such consumer.
     pub fn send(&mut self, consumer: &str, body: &Value) {
         self.send_text(consumer, &body.to_string());
     }
@@ -116,7 +117,7 @@ impl Deliveries<'_> {
     /// The same with a body that need not be JSON.
     ///
     /// # Panics
-    /// Where there is no such consumer.
+    /// If there is no such consumer.
     pub fn send_text(&mut self, consumer: &str, body: &str) {
         let consumer = *self.consumers.iter().find(|c| c.name == consumer).expect("a consumer of that name");
         self.push(consumer, body);
@@ -129,7 +130,8 @@ impl Deliveries<'_> {
         self.waiting.extend(std::iter::repeat_n(waiting, self.copies as usize));
     }
 
-    /// Reads the outboxes as the Pipes do, and the queues that functions have written to. How many messages there are now.
+    /// Reads the outboxes as the Pipes do, and the queues that functions have written to. Returns the number of messages that
+    /// wait.
     pub async fn collect(&mut self) -> usize {
         let mut sealers = BTreeSet::new();
         let mut told = Vec::new();
@@ -154,7 +156,7 @@ impl Deliveries<'_> {
             }
         }
         for (queue, body) in self.app.wire().take_queued() {
-            // The prefix is the deployment's: a queue's own name is at the end.
+            // The deployment's prefix comes first, and the queue's own name is at the end.
             let to = self.consumers.iter().copied().find(|c| queue.ends_with(&c.queue.full_name()));
             if let Some(consumer) = to {
                 self.push(consumer, &body);
@@ -179,13 +181,13 @@ impl Deliveries<'_> {
         rows
     }
 
-    /// Hands one message to its consumer. Whether there was one.
+    /// Delivers one message to its consumer. False if there is none.
     pub async fn step(&mut self) -> bool {
         self.step_as(None).await.is_some()
     }
 
-    /// The same with a consumer that dies after it has been polled so often: what it has not finished comes again, as it does
-    /// from a queue. Whether it died.
+    /// The same with a consumer that dies after this many polls. Its unfinished message is delivered again, as by SQS. True if it
+    /// died.
     pub async fn step_killed(&mut self, polls: usize) -> bool {
         self.step_as(Some(polls)).await == Some(true)
     }
@@ -196,8 +198,8 @@ impl Deliveries<'_> {
         Some(self.done(handled))
     }
 
-    /// Hands over all that waits, `at_once` messages at the same time. `dies` says of each whether its consumer dies, and after
-    /// how many polls. How many died.
+    /// Delivers all messages that wait, `at_once` at the same time. For each, `dies` returns the number of polls after which its
+    /// consumer dies, if it does. Returns the number of consumers that died.
     pub async fn run_at_once(&mut self, at_once: usize, mut dies: impl FnMut() -> Option<usize>) -> usize {
         let (mut died, mut under_way) = (0, FuturesUnordered::new());
         loop {
@@ -211,7 +213,7 @@ impl Deliveries<'_> {
         }
     }
 
-    /// Puts back what is to come again. Whether its consumer died.
+    /// Puts back a message that must be delivered again. True if its consumer died.
     fn done(&mut self, (message, failed): Handled) -> bool {
         match &failed {
             Some(failed) if failed.batch_item_failures.is_empty() => self.handled += 1,
@@ -224,7 +226,7 @@ impl Deliveries<'_> {
         failed.is_none()
     }
 
-    /// Puts back what was given up, as an operator does. How many that were.
+    /// Redrives the dead letters, as an operator does. Returns their number.
     pub fn redrive(&mut self) -> usize {
         let dead = std::mem::take(&mut self.dead);
         for (consumer, body) in &dead {
@@ -233,7 +235,7 @@ impl Deliveries<'_> {
         dead.len()
     }
 
-    /// The next message, taken out of the queue, as Lambda's event: for a test that does something to its handling.
+    /// Takes the next message out of the queue, as Lambda's event. For a test that interferes with its handling.
     pub fn take(&mut self) -> Option<(&'static AnyConsumer, SqsEvent)> {
         let message = self.receive()?;
         Some((message.consumer, event(&message)))
@@ -248,10 +250,10 @@ impl Deliveries<'_> {
         Some(Waiting { receives: message.receives + 1, ..message })
     }
 
-    /// Runs until nothing is left to tell or to handle.
+    /// Runs until no event and no message is left.
     ///
     /// # Panics
-    /// After a million messages: they would go on for ever.
+    /// After a million messages, since they would never end.
     pub async fn settle(&mut self) -> &mut Self {
         for _ in 0..1_000_000 {
             if self.step().await {
@@ -265,7 +267,7 @@ impl Deliveries<'_> {
     }
 }
 
-/// A message, and what its consumer says of it: nothing where it died.
+/// A message, and its consumer's response. `None` if the consumer died.
 type Handled = (Waiting, Option<SqsBatchResponse>);
 
 async fn handle(deps: &Deps, message: Waiting, dies: Option<usize>) -> Handled {
@@ -299,7 +301,7 @@ fn event(message: &Waiting) -> SqsEvent {
     serde_json::from_value(json!({"Records": [record]})).expect("Lambda's event")
 }
 
-/// The body with the JSON that it has as text, as the value itself.
+/// The body with the JSON strings of its envelope and its message replaced by their values.
 fn with_values(body: &str) -> String {
     let Ok(mut body) = serde_json::from_str::<Value>(body) else { return body.to_owned() };
     for place in ["/detail/envelope", "/Message"] {

@@ -1,6 +1,6 @@
-//! Pseudo-random numbers that are the same on every machine: what is drawn from a seed can be drawn again.
+//! Pseudo-random numbers that are the same on every machine: a seed always gives the same numbers, so a failure can be repeated.
 
-/// Xorshift, as Marsaglia gave it: good enough to shuffle and to let things fail.
+/// Marsaglia's xorshift: good enough to shuffle messages and to inject faults.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 

@@ -1,4 +1,4 @@
-//! A process that dies between two awaits: its future is dropped there, and nothing of it runs again.
+//! A process that dies between two awaits: its future is dropped, and never runs again.
 
 use std::{
     future::Future,
@@ -10,7 +10,7 @@ use std::{
     task::Poll,
 };
 
-/// Runs `work` until it has been polled `polls` times, then drops it. `None` where it was dropped.
+/// Runs `work` until it has been polled `polls` times, then drops it. `None` if it was dropped.
 pub async fn kill_after<T>(polls: usize, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     let mut left = polls;
@@ -24,7 +24,7 @@ pub async fn kill_after<T>(polls: usize, work: impl Future<Output = T>) -> Optio
     .await
 }
 
-/// Runs `work` to its end: its result, and how often it was polled.
+/// Runs `work` to its end. Returns its result, and the number of polls.
 pub async fn polls<T>(work: impl Future<Output = T>) -> (T, usize) {
     let count = Arc::new(AtomicUsize::new(0));
     let mut work = pin!(work);

@@ -1,5 +1,5 @@
-//! A whole backend for tests, with real parts: DynamoDB and KMS in this process, Cognito in a child of it, the functions as
-//! they are deployed. A test gets an [`App`] of its own, moves its clock, and may break its wires.
+//! A whole backend for tests, with real parts: DynamoDB and KMS in this process, Cognito in a child process, and the functions as
+//! they are deployed. A test gets an [`App`] of its own, moves its clock, and may inject faults into its calls.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up fails")]
 

@@ -1,4 +1,4 @@
-//! Those whom our functions reach: clients at their sockets, and mailboxes. They keep what they get.
+//! The receivers outside AWS: clients at their sockets, and mailboxes. They record all that is sent to them.
 
 use crate::App;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
@@ -14,7 +14,7 @@ pub(crate) struct Outside {
 }
 
 impl Outside {
-    /// Service and operation of a call that goes out.
+    /// Service and operation of a call to a receiver outside.
     pub(crate) fn operation(request: &HttpRequest) -> Option<(&'static str, &'static str)> {
         if connection(request).is_some() {
             let post = request.method() == "POST";
@@ -23,7 +23,7 @@ impl Outside {
         request.uri().ends_with("/v2/email/outbound-emails").then_some(("Ses", "SendEmail"))
     }
 
-    /// Status, error and body of the answer, if the call goes out.
+    /// Status, error and body of the response, if the call is to a receiver outside.
     pub(crate) fn answer(&mut self, request: &HttpRequest) -> Option<(u16, Option<&'static str>, &'static str)> {
         let body = || serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
         let Some(connection) = connection(request) else {
@@ -50,31 +50,31 @@ fn connection(request: &HttpRequest) -> Option<String> {
 }
 
 impl App {
-    /// What a client has been sent, in order.
+    /// The frames that were sent to a client, in order.
     pub fn frames(&self, connection: &str) -> Vec<Value> {
         self.wire().with_outside(|o| o.frames.iter().filter(|(to, _)| to == connection).map(|(_, frame)| frame.clone()).collect())
     }
-    /// What all clients have been sent: connection and frame.
+    /// The frames that were sent to all clients: connection and frame.
     pub fn all_frames(&self) -> Vec<(String, Value)> {
         self.wire().with_outside(|o| o.frames.clone())
     }
-    /// The connections that were closed by us, in order.
+    /// The connections that our functions closed, in order.
     pub fn closed_sockets(&self) -> Vec<String> {
         self.wire().with_outside(|o| o.closed.clone())
     }
-    /// A client goes without a word: from now on its connection is gone (410).
+    /// A client disconnects without a close. From now on API Gateway answers 410 (gone) for its connection.
     pub fn hang_up(&self, connection: &str) {
         self.wire().with_outside(|o| o.gone.insert(connection.to_owned()));
     }
-    /// A client's connection is not open yet: until it is, API Gateway says of it that it is gone (410).
+    /// A client's connection is not open yet. Until it is, API Gateway answers 410 (gone) for it.
     pub fn still_opening(&self, connection: &str) {
         self.hang_up(connection);
     }
-    /// It is open from now on.
+    /// A client's connection is open from now on.
     pub fn is_open(&self, connection: &str) {
         self.wire().with_outside(|o| o.gone.remove(connection));
     }
-    /// The mails that were sent, as SES was asked to send them.
+    /// The mails that were sent, as requests to SES.
     pub fn mails(&self) -> Vec<Value> {
         self.wire().with_outside(|o| o.mails.clone())
     }

@@ -1,4 +1,4 @@
-//! Clients that open sockets, as API Gateway announces them.
+//! Clients that open sockets, as events of API Gateway.
 
 use crate::App;
 use common::{
@@ -11,18 +11,18 @@ use serde_json::{Map, Value, json};
 const IP: &str = "192.0.2.7";
 
 impl App {
-    /// Lets a function of the socket API handle what a client does; the status of its answer.
+    /// Calls a function of the socket API for a client. Returns the response's status.
     ///
     /// # Panics
-    /// Where it is no event of API Gateway's.
+    /// If the event does not parse as one of API Gateway's.
     pub async fn socket(&self, function: &AnySocket, who: &Identity, connection: &str, body: Option<&Value>) -> i64 {
         self.socket_from(IP, function, who, connection, body).await
     }
 
-    /// The same of a client at another address.
+    /// The same for a client at another address.
     ///
     /// # Panics
-    /// Where it is no event of API Gateway's.
+    /// If the event does not parse as one of API Gateway's.
     pub async fn socket_from(
         &self,
         ip: &str,
@@ -50,13 +50,13 @@ impl App {
         function.serve(self.deps(), event).await.status_code
     }
 
-    /// Asks an authorizer about a handshake with `ticket` from `ip`: whose it is.
+    /// Calls an authorizer for a handshake with `ticket` from `ip`. Returns its context, which names the client's user.
     ///
     /// # Errors
     /// As [`authorizer::authorize`].
     ///
     /// # Panics
-    /// Where the answer has no context.
+    /// If the response has no context.
     pub async fn shake_hands<A: Authorizer>(
         &self,
         authorizer: &A,

@@ -1,18 +1,18 @@
-//! What STS has handed out, and what calls were signed with: the emulators accept any credentials, so that it is only seen on the
-//! wire.
+//! The sessions that STS has issued, and the credentials that signed each call. The emulators accept any credentials, so only the
+//! wire can record them.
 
 use crate::App;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use common::base::TenantId;
 use std::collections::BTreeMap;
 
-/// A session that was handed out.
+/// A session that STS has issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantSession {
     pub tenant: TenantId,
     pub access_key: String,
     pub token: String,
-    /// What was asked of STS: `RoleArn`, `RoleSessionName`, `DurationSeconds`, `Tags.member.1.Key` …
+    /// The parameters of the request to STS: `RoleArn`, `RoleSessionName`, `DurationSeconds`, `Tags.member.1.Key` …
     pub asked: BTreeMap<String, String>,
 }
 
@@ -22,13 +22,13 @@ pub(crate) struct Sts {
 }
 
 impl Sts {
-    /// Whether the call is one to STS: the only service here that is asked by a form.
+    /// Recognises a call to STS. It is the only service here whose requests are forms.
     pub(crate) fn operation(request: &HttpRequest) -> Option<(&'static str, &'static str)> {
         let body = request.body().bytes()?;
         body.starts_with(b"Action=AssumeRole&").then_some(("STS", "AssumeRole"))
     }
 
-    /// Notes a session that was handed out.
+    /// Records a session that STS has issued.
     pub(crate) fn note(&mut self, request: &HttpRequest, answer: &HttpResponse) {
         let asked: BTreeMap<String, String> =
             form_urlencoded::parse(request.body().bytes().unwrap_or_default()).into_owned().collect();
@@ -44,11 +44,11 @@ impl Sts {
     }
 }
 
-/// What a call to DynamoDB or S3 was, and who signed it.
+/// A call to DynamoDB or S3, and the credentials that signed it.
 #[derive(Clone, Debug)]
 pub struct SignedCall {
     pub operation: String,
-    /// An object's key, or the prefix of a list, where it is S3.
+    /// For S3: an object's key, or the prefix of a list.
     pub body: serde_json::Value,
     pub access_key: String,
     pub token: Option<String>,
@@ -66,7 +66,7 @@ impl SignedCall {
         }
     }
 
-    /// Of S3, whose host names the bucket where no emulator is. A list has a prefix in place of a key.
+    /// A call to S3. The host names the bucket, as there is no emulator. A list has a prefix instead of a key.
     pub(crate) fn of_object(request: &HttpRequest, operation: &str) -> Self {
         let uri: http::Uri = request.uri().parse().unwrap_or_default();
         let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
@@ -77,7 +77,7 @@ impl SignedCall {
 }
 
 impl App {
-    /// The tenants' sessions that were handed out, in order.
+    /// The tenants' sessions that STS has issued, in order.
     pub fn tenant_sessions(&self) -> Vec<TenantSession> {
         self.wire().with_sts(|sts| sts.sessions.clone())
     }

@@ -1,4 +1,4 @@
-//! The wire between the functions and AWS: it counts every call, and fails where a test says so.
+//! The HTTP connection between the functions and AWS. It counts every call, and injects the faults that a test asks for.
 
 use crate::{
     bucket::{Bucket, lists_versions},
@@ -19,30 +19,30 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// Where a test's functions believe the carrier to be: an address that cannot exist (RFC 2606).
+/// The carrier's address in a test's configuration. It cannot exist (RFC 2606), so that no test reaches UPS.
 pub(crate) const CARRIER_URL: &str = "https://ups.invalid";
 
-/// What goes wrong with a call.
+/// A fault of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The connection is refused.
     Gone,
-    /// The service says that it is throttling.
+    /// The service answers that it is throttling.
     Throttled,
-    /// Another transaction was in the way, of a transaction or of a write of one item. Reads are not refused for that. (The emulator
-    /// never says so of itself.)
+    /// The service answers that another transaction holds the item: for a transaction, or for a write of one item. Reads never
+    /// get this answer. (The emulator itself never gives it.)
     Conflict,
-    /// The call is carried out, and its answer lost.
+    /// The call is carried out, and its response is lost.
     LostAnswer,
-    /// The service refuses with this error code.
+    /// The service answers with this error code.
     Refused(&'static str),
-    /// The call is not carried out; this status and body are its answer.
+    /// The call is not carried out. This status and body are its response.
     Says(u16, &'static str),
-    /// The answer takes this long.
+    /// The response takes this long.
     Slow(Duration),
 }
 
-/// A call that is held on its way until the test lets it go, by saying so or by dropping this.
+/// A call that is held until the test calls [`let_go`](Self::let_go) or drops this.
 #[derive(Debug)]
 pub struct Held {
     arrived: Option<oneshot::Receiver<()>>,
@@ -50,10 +50,10 @@ pub struct Held {
 }
 
 impl Held {
-    /// Waits until the call is there.
+    /// Waits until the call has arrived.
     ///
     /// # Panics
-    /// Where the wire is healed meanwhile.
+    /// If the wire is healed meanwhile.
     pub async fn arrived(&mut self) {
         if let Some(arrived) = self.arrived.take() {
             arrived.await.expect("the call comes");
@@ -64,7 +64,7 @@ impl Held {
     }
 }
 
-/// The other end of [`Held`]: which call is held, and how many pass before.
+/// The other end of [`Held`]: the call to hold, and the number of calls that pass before it.
 #[derive(Debug)]
 struct Hold {
     to: String,
@@ -75,13 +75,13 @@ struct Hold {
 
 #[derive(Debug)]
 struct Rule {
-    /// Operations it applies to: `TransactWriteItems`, or a service's name as `kms`.
+    /// The operation that it applies to (`TransactWriteItems`), or the service (`kms`).
     to: String,
-    /// What is in their bodies.
+    /// A text that their bodies contain.
     about: String,
-    /// Calls that pass before.
+    /// Calls that pass before it applies.
     after: usize,
-    /// Calls that it hits.
+    /// Calls that it applies to.
     times: usize,
     fault: Fault,
 }
@@ -109,17 +109,17 @@ pub struct Calls {
 #[derive(Debug, Default)]
 struct State {
     calls: Calls,
-    /// What was put into queues that nobody serves: queue and body.
+    /// Messages that were sent to queues: queue and body.
     queued: Vec<(String, String)>,
-    /// Open sockets, and mailboxes.
+    /// Sockets and mailboxes.
     outside: Outside,
-    /// The audit bucket, where there is no S3.
+    /// The audit bucket, in a test without S3.
     bucket: Option<Bucket>,
-    /// Who stands in for the carrier, and what it knows us by.
+    /// The carrier emulator's endpoint, and the secret with our credentials for it.
     carrier: Option<(String, String)>,
-    /// Who hands out tenants' sessions.
+    /// The tenants' sessions that were issued.
     sts: Sts,
-    /// What was asked of DynamoDB, and who asked.
+    /// The calls to DynamoDB, with their credentials.
     asked: Vec<SignedCall>,
     objects: Vec<SignedCall>,
     rules: Vec<Rule>,
@@ -143,7 +143,7 @@ impl Wire {
     pub fn fail(&self, to: &str, after: usize, times: usize, fault: Fault) {
         self.state.lock().unwrap().rules.push(Rule { to: to.to_owned(), about: String::new(), after, times, fault });
     }
-    /// Lets every call of `to` fail that has `about` in its body.
+    /// Lets every call of `to` fail whose body contains `about`.
     pub fn fail_about(&self, to: &str, about: impl ToString, fault: Fault) {
         let rule = Rule { to: to.to_owned(), about: about.to_string(), after: 0, times: usize::MAX, fault };
         self.state.lock().unwrap().rules.push(rule);
@@ -154,14 +154,14 @@ impl Wire {
         state.holds.clear();
         state.chaos = None;
     }
-    /// Holds the next call of `to`, after `after` of them have passed, before it is carried out. For a second at most, or the
-    /// caller gives it up.
+    /// Holds the next call of `to`, after `after` of them have passed, before it is carried out. Hold it for less than a second:
+    /// otherwise the caller's attempt times out.
     pub fn hold(&self, to: &str, after: usize) -> Held {
         let ((arrived, seen), (go, gone)) = (oneshot::channel(), oneshot::channel());
         self.state.lock().unwrap().holds.push(Hold { to: to.to_owned(), after, arrived, go: gone });
         Held { arrived: Some(seen), go }
     }
-    /// Lets so many calls in a hundred fail, whatever they are: which, and how, is drawn from `seed`.
+    /// Lets `percent` of all calls fail. `seed` decides which calls fail, and how.
     pub fn chaos(&self, percent: u8, seed: u64) {
         self.state.lock().unwrap().chaos = Some((percent, Dice::new(seed)));
     }
@@ -174,11 +174,11 @@ impl Wire {
         state.asked.clear();
         state.objects.clear();
     }
-    /// Has the carrier's calls answered at `endpoint`, and its secret be `secret`.
+    /// Sends calls of the carrier to `endpoint`, and lets Secrets Manager return `secret` for it.
     pub fn with_carrier(&self, endpoint: impl Into<String>, secret: impl ToString) {
         self.state.lock().unwrap().carrier = Some((endpoint.into(), secret.to_string()));
     }
-    /// The carrier's secret, where a test has a carrier.
+    /// The carrier's secret, in a test with a carrier.
     fn secret(&self, request: &HttpRequest) -> Option<Result<HttpResponse, ConnectorError>> {
         let asked = request.headers().get("x-amz-target") == Some("secretsmanager.GetSecretValue");
         let state = self.state.lock().unwrap();
@@ -193,7 +193,7 @@ impl Wire {
         }
     }
 
-    /// Keeps what is written to S3: there is no service that would.
+    /// Keeps the objects that are written to S3, for a test without S3.
     pub(crate) fn with_own_bucket(&self) {
         self.state.lock().unwrap().bucket = Some(Bucket::default());
     }
@@ -203,7 +203,7 @@ impl Wire {
     fn object(&self, request: &HttpRequest) -> Option<Result<HttpResponse, ConnectorError>> {
         self.state.lock().unwrap().bucket.as_mut()?.answer(request).map(Ok)
     }
-    /// Takes what was put into queues since it was last asked: queue and body, in order.
+    /// Takes the messages that were sent to queues since the last call: queue and body, in order.
     pub(crate) fn take_queued(&self) -> Vec<(String, String)> {
         std::mem::take(&mut self.state.lock().unwrap().queued)
     }
@@ -211,11 +211,11 @@ impl Wire {
     pub(crate) fn with_outside<T>(&self, f: impl FnOnce(&mut Outside) -> T) -> T {
         f(&mut self.state.lock().unwrap().outside)
     }
-    /// Those whom we reach: sockets and mailboxes.
+    /// Answers calls to sockets and mailboxes.
     fn outside(&self, request: &HttpRequest) -> Option<HttpConnectorFuture> {
         let (status, error, body) = self.with_outside(|outside| outside.answer(request))?;
         Some(HttpConnectorFuture::new(async move {
-            // Over a real wire the caller waits here, and may be killed with its frame on the way.
+            // Over a real connection the caller waits here, and may be killed after its frame was sent.
             tokio::task::yield_now().await;
             let mut response = answer(status, body)?;
             if let Some(error) = error {
@@ -229,7 +229,7 @@ impl Wire {
         f(&mut self.state.lock().unwrap().sts)
     }
 
-    /// SQS itself: it keeps what it is sent, until the test delivers it.
+    /// Answers as SQS. It keeps the messages until the test delivers them.
     fn queue(&self, request: &HttpRequest) -> Option<Result<HttpResponse, ConnectorError>> {
         let operation = request.headers().get("x-amz-target")?.strip_prefix("AmazonSQS.")?;
         let mut state = self.state.lock().unwrap();
@@ -261,17 +261,17 @@ impl Wire {
         state.asked.iter().filter(|call| call.operation == operation).map(|call| call.body.clone()).collect()
     }
 
-    /// Each call to DynamoDB since the last reset, and who signed it.
+    /// Each call to DynamoDB since the last reset, with its credentials.
     pub fn signed(&self) -> Vec<SignedCall> {
         self.state.lock().unwrap().asked.clone()
     }
 
-    /// Each call to S3 since the last reset, and who signed it.
+    /// Each call to S3 since the last reset, with its credentials.
     pub fn signed_objects(&self) -> Vec<SignedCall> {
         self.state.lock().unwrap().objects.clone()
     }
 
-    /// Notes a call: what goes wrong with it, and what it waits for.
+    /// Records a call. Returns its fault, and the release that it waits for if it is held.
     fn note(&self, request: &HttpRequest) -> (Option<Fault>, Option<oneshot::Receiver<()>>) {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let object = request.uri().split_once("x-id=").map(|(_, id)| ("S3", id.split('&').next().unwrap_or(id)));
@@ -355,10 +355,10 @@ impl HttpConnector for Wire {
         self.to_carrier(&mut request);
         let lost = matches!(fault, Some(Fault::LostAnswer));
         let done = !matches!(fault, Some(Fault::Gone | Fault::Throttled | Fault::Refused(_) | Fault::Says(..)));
-        // A call that does not arrive is judged too.
+        // IAM judges also a call that does not arrive, so that an injected fault hides no missing permission.
         let if_missing = match self.gate.admit(&request) {
             Ok(if_missing) => if_missing,
-            // STS's own answers are the gate's.
+            // The gate answers for STS.
             Err(answer) if answer.status().is_success() => {
                 if !done {
                     return HttpConnectorFuture::ready(faulty(fault));
@@ -384,7 +384,7 @@ impl HttpConnector for Wire {
         }
         HttpConnectorFuture::new(async move {
             if let Some(go) = held {
-                // That its holder is gone lets it go as well.
+                // If the holder was dropped, the call continues as well.
                 let _ = go.await;
             }
             match fault {
@@ -411,7 +411,7 @@ fn reset() -> Result<HttpResponse, ConnectorError> {
     Err(ConnectorError::io("connection reset (injected)".into()))
 }
 
-/// What becomes of a call that is not carried out.
+/// The response to a call that is not carried out.
 fn faulty(fault: Option<Fault>) -> Result<HttpResponse, ConnectorError> {
     match fault {
         Some(Fault::Throttled) => {
@@ -423,7 +423,7 @@ fn faulty(fault: Option<Fault>) -> Result<HttpResponse, ConnectorError> {
     }
 }
 
-/// What DynamoDB says to a call that another transaction is in the way of; nothing to a read, and nothing of other services.
+/// DynamoDB's response to a write of an item that another transaction holds. `None` for a read, and for other services.
 fn conflict(request: &HttpRequest) -> Option<&'static str> {
     match request.headers().get("x-amz-target")?.strip_prefix("DynamoDB_20120810.")? {
         "TransactWriteItems" => Some(

@@ -1,7 +1,7 @@
-//! Parcels' journeys under everything that can go wrong, at the size that one has time for:
+//! Parcels' journeys under injected faults, for as many parcels as you choose:
 //! `cargo run -p suite --bin journeys -- --shipments 10000`.
 
-#![expect(clippy::unwrap_used, reason = "what is not understood ends it")]
+#![expect(clippy::unwrap_used, reason = "an invalid argument ends the program")]
 
 use std::{process::ExitCode, time::Instant};
 use suite::journeys::{Plan, play};
@@ -38,8 +38,8 @@ async fn main() -> ExitCode {
     .await;
     eprintln!();
     println!(
-        "{} parcels, {} events, {} notifications, {} audit events sealed; {} messages handled, {} consumers killed, {} messages \
-         given up and put back; {:.0} s",
+        "{} parcels, {} events, {} notifications, {} audit events sealed; {} messages handled, {} consumers killed, {} dead \
+         letters redriven; {:.0} s",
         outcome.statuses.len(),
         outcome.events,
         outcome.notifications,
@@ -50,8 +50,9 @@ async fn main() -> ExitCode {
         began.elapsed().as_secs_f64(),
     );
     let astray = outcome.statuses.iter().filter(|(number, status)| outcome.truth.get(*number) != Some(status));
-    let astray: Vec<_> =
-        astray.map(|(number, status)| format!("{number}: {status}, the carrier says {:?}", outcome.truth.get(number))).collect();
+    let astray: Vec<_> = astray
+        .map(|(number, status)| format!("{number}: {status}, but {:?} at the carrier", outcome.truth.get(number)))
+        .collect();
     for line in outcome.wrong.iter().chain(&astray).take(50) {
         println!("wrong: {line}");
     }

@@ -1,4 +1,4 @@
-//! What a test reads in the tables, and puts there, past the wire.
+//! Reads and writes the tables without the wire.
 
 use super::{App, Tenant};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -50,7 +50,8 @@ impl App {
         }
     }
 
-    /// Breaks the seal of a record, or mends it: by what its partition ends with, and its sort key.
+    /// Breaks the seal of a record, or mends it at the second call. `partition` is the end of its partition key, `sort` its sort
+    /// key.
     pub async fn break_seal(&self, partition: &str, sort: &str) {
         let is_it = |row: &HashMap<_, AttributeValue>| {
             row["pk"].as_s().is_ok_and(|pk| pk.ends_with(partition)) && row["sk"].as_s().is_ok_and(|sk| sk == sort)
@@ -63,7 +64,7 @@ impl App {
         put.set_item(Some(row)).send().await.expect("the record is written");
     }
 
-    /// Every item of a table (`RecordsTable`), whoever it belongs to.
+    /// Every item of a table (`RecordsTable`), of all tenants.
     pub async fn dump(&self, table: &str) -> Vec<HashMap<String, AttributeValue>> {
         let mut items = Vec::new();
         let mut start = None;
@@ -78,7 +79,7 @@ impl App {
         }
     }
 
-    /// Puts an item of texts past the wire, as a function of another version might have left it.
+    /// Puts an item of strings without the wire, as a function of another version might have written it.
     pub async fn put_raw(&self, table: &str, pk: &str, sk: &str, texts: &[(&str, &str)]) {
         let mut put = self.raw.put_item().table_name(&self.provisioned.tables[table]);
         for (name, text) in [("pk", pk), ("sk", sk)].iter().chain(texts) {
@@ -87,13 +88,13 @@ impl App {
         put.send().await.expect("the item is put");
     }
 
-    /// DynamoDB past the wire: for setting up and looking, not counted and never failing.
+    /// DynamoDB without the wire, to set up and to inspect: its calls are not counted, and no faults are injected.
     pub fn raw(&self) -> &aws_sdk_dynamodb::Client {
         &self.raw
     }
 }
 
-/// A client that the wire does not see.
+/// A client that does not use the wire.
 pub(super) fn raw_client(endpoint: &str) -> aws_sdk_dynamodb::Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::v2026_01_12())
