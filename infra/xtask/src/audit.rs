@@ -1,4 +1,4 @@
-//! `cargo xtask audit`: the audit record of a running stack, in lines for people.
+//! `cargo xtask audit`: prints the audit record of a running stack, one line an event.
 
 use crate::{Outcome, dev, paint::Paint};
 use common::base::{Clock, EventId, SystemClock, Timestamp};
@@ -6,7 +6,7 @@ use local::{AuditLog, Handover, PLATFORM, Seen, TENANTS};
 use serde_json::Value;
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, time::Duration};
 
-/// How often `--follow` looks.
+/// How often `--follow` looks for new events.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Shows the audit record of a running stack
@@ -50,7 +50,7 @@ pub(crate) fn log(handover: &Handover, name: &str) -> Result<AuditLog, String> {
         let known: Vec<_> = handover.tenants.keys().map(String::as_str).collect();
         format!("there is no tenant `{name}`: there are {}", known.join(", "))
     })?;
-    let setting = |name: &str| handover.env.get(name).ok_or_else(|| format!("the running stack does not say its `{name}`"));
+    let setting = |name: &str| handover.env.get(name).ok_or_else(|| format!("the running stack's settings lack `{name}`"));
     Ok(AuditLog::new(setting("AWS_ENDPOINT_URL_DYNAMODB")?, setting("CLOISTER_LEDGER_TABLE")?, tenant))
 }
 
@@ -75,23 +75,22 @@ async fn tail(handover: &Handover, logs: Vec<AuditLog>, follow: bool) -> Outcome
     }
 }
 
-/// What has been printed, as far as it can still change: refusals of one kind are one event a minute, which begins where the minute
-/// does and counts on.
+/// The events that have been printed and may still change. Refusals of one kind share one event a minute, whose count grows.
 #[derive(Debug, Default)]
 struct Shown {
-    /// By id, with what it counted.
+    /// The count of each event by id, as it was printed last.
     counts: BTreeMap<String, u64>,
     looked_at: Option<Timestamp>,
 }
 
 impl Shown {
-    /// After which id to look: what came before it is settled.
+    /// The id after which to look: events before it no longer change.
     fn since(&self) -> Option<String> {
         let minute = Duration::from_secs(60);
         self.looked_at.map(|at| EventId::first_at(at.minus(2 * minute)).to_string())
     }
 
-    /// Those that have not been printed as they are.
+    /// The events that have not been printed with this count.
     fn new_of(&mut self, seen: Vec<Seen>, now: Timestamp) -> Vec<Seen> {
         let fresh: Vec<_> = seen.into_iter().filter(|event| self.counts.get(&event.id) != Some(&event.count)).collect();
         self.counts.extend(fresh.iter().map(|event| (event.id.clone(), event.count)));
@@ -156,17 +155,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_counts_on_and_what_begins_with_its_minute_is_shown_too() {
+    fn events_with_a_new_count_are_shown_again() {
         let now = Timestamp::from_millis(1_800_000_030_000);
         let seen = |at: Timestamp, count| Seen { id: EventId::first_at(at).to_string(), event: Value::Null, count };
         let minute = Timestamp::from_millis(now.as_millis() / 60_000 * 60_000);
         let mut shown = Shown::default();
         assert_eq!(shown.new_of(vec![seen(now, 1)], now).len(), 1);
-        // A refusal comes, at the head of a minute of which something has been shown.
+        // A refusal may still come with an earlier id, because it takes the id of the minute's first refusal.
         assert!(shown.since().unwrap() < seen(minute, 1).id);
         let counted = |shown: &mut Shown, count| shown.new_of(vec![seen(minute, count), seen(now, 1)], now).len();
         assert_eq!([1, 1, 2, 2].map(|count| counted(&mut shown, count)), [1, 0, 1, 0]);
         let later = now.plus(Duration::from_secs(600));
-        assert!(shown.new_of(Vec::new(), later).is_empty() && shown.counts.is_empty(), "what is settled is forgotten");
+        assert!(
+            shown.new_of(Vec::new(), later).is_empty() && shown.counts.is_empty(),
+            "events that no longer change are dropped"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Measures what tests never time: how fast a function starts, what the stack takes, how soon a change is on a socket, and how
-//! fast the audit log is sealed. On loopback, within a bounded number of requests and seconds, and beside something that tells
+//! Measures what the tests do not time: cold starts, the stack's throughput, the delay of a push on a socket, and the speed of
+//! sealing the audit log. All runs are on loopback, bounded in requests and seconds, and compared with a yardstick that shows
 //! what the machine can do.
 
 mod cold_start;
@@ -48,9 +48,9 @@ pub(crate) fn run(args: Args) -> Outcome {
     })
 }
 
-/// The same command, built with optimisation: emulators that are not would be most of what is measured.
+/// Runs the same command built with optimisation. Otherwise unoptimised emulators would dominate the figures.
 fn optimised() -> Outcome {
-    eprintln!("building the benches with optimisation; the first time that takes some minutes");
+    eprintln!("building the benches with optimisation; the first build takes some minutes");
     let mut cargo = build::cargo(["run", "--quiet", "--profile", "fast", "--package", "xtask", "--"]);
     let code = cargo.args(std::env::args_os().skip(1)).status()?.code();
     Ok(code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))

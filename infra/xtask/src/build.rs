@@ -11,7 +11,7 @@ use std::{
     process::{Command, ExitCode, Stdio},
 };
 
-/// What a function may weigh, in bytes. It is fetched and mapped at each cold start.
+/// The largest size of a function's binary, in bytes. Lambda fetches and maps it at each cold start.
 pub(crate) const MOST_BYTES: u64 = 12_000_000;
 
 /// Build the functions in release mode into target/lambda.
@@ -50,7 +50,7 @@ fn native(functions: &[String], lambda: &Path) -> Result<BTreeMap<String, PathBu
     for (name, path) in &mut built {
         let bootstrap = bootstrap(lambda, name);
         fs::create_dir_all(lambda.join(name.as_str()))?;
-        // Beside it and then over it: a function that is running keeps its file.
+        // Write beside the file and rename: a running function keeps its own file.
         let fresh = bootstrap.with_extension("new");
         fs::copy(&path, &fresh)?;
         fs::rename(&fresh, &bootstrap)?;
@@ -73,14 +73,14 @@ fn bootstrap(lambda: &Path, name: &str) -> PathBuf {
     lambda.join(name).join("bootstrap")
 }
 
-/// Builds functions, or all of them, for this machine: where each binary lies.
+/// Builds the named functions, or all, for this machine. Returns the path of each binary.
 pub(crate) fn binaries(functions: &[String]) -> Result<BTreeMap<String, PathBuf>, Box<dyn Error>> {
     let mut cargo = cargo(["build", "--release"]);
     cargo.args(selection(functions)?);
     executables(cargo)
 }
 
-/// Runs a `cargo build` and reads which executables it made.
+/// Runs a `cargo build` and reads from its output which executables it made.
 pub(crate) fn executables(mut cargo: Command) -> Result<BTreeMap<String, PathBuf>, Box<dyn Error>> {
     let output =
         cargo.arg("--message-format=json-render-diagnostics").stdout(Stdio::piped()).stderr(Stdio::inherit()).output()?;

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the whole story, played against a running stack and told as it goes.
+//! `cargo xtask demo`: plays the main use cases against a running stack and prints each step.
 
 mod parcel;
 mod proof;
@@ -12,10 +12,10 @@ use shipments::tracking_number::{Classified, TrackingNumber};
 use std::{path::PathBuf, process::ExitCode};
 use tour::{Step, Tour};
 
-/// Plays the whole story against a running stack: requests, a parcel that moves, and the audit log's proof
+/// Plays the main use cases against a running stack: requests, a parcel that moves, and the audit log's proof
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The running stack's port [default: what the data directory says]
+    /// The running stack's port [default: the port in the data directory]
     #[arg(long)]
     port: Option<u16>,
     /// The running stack's data directory [default: .cloister/data in the workspace]
@@ -54,8 +54,10 @@ async fn play(tour: &mut Tour) -> Result<(), NoAnswer> {
 
     tour.chapter("A marketer of acme-health registers a patient's shipment");
     let token = sign_in(tour, "marketer", acme).await?;
-    tour.play(Step::get("/v1/me", 200).what("Who am I? The tenant comes from the membership, not from the token").by(&token))
-        .await?;
+    tour.play(
+        Step::get("/v1/me", 200).what("Show the caller; the tenant comes from the membership, not from the token").by(&token),
+    )
+    .await?;
     let create = |what, status, code, key| {
         Step::post("/v1/shipments", status)
             .what(what)
@@ -69,7 +71,7 @@ async fn play(tour: &mut Tour) -> Result<(), NoAnswer> {
     let created = tour.play(create("Register a shipment", 201, "", &key)).await?;
     let id = text(&created.json, "shipment_id");
     let path = format!("/v1/shipments/{id}");
-    tour.play(create("The answer was lost? The same key gets it again, and nothing is done twice", 201, "", &key)).await?;
+    tour.play(create("Repeat with the same key after a lost answer: same answer, nothing is done twice", 201, "", &key)).await?;
     let other_key = format!("second-{number}");
     let what = "The same number under another key is a duplicate";
     tour.play(create(what, 409, "duplicate_tracking_number", &other_key)).await?;
@@ -77,20 +79,20 @@ async fn play(tour: &mut Tour) -> Result<(), NoAnswer> {
     tour.chapter("She finds it again");
     tour.play(Step::get("/v1/shipments?limit=2", 200).what("List, newest first").by(&token).phi()).await?;
     let search =
-        Step::post("/v1/shipments/search", 200).what("Search by the number, which is in no URL and in no table in the clear");
+        Step::post("/v1/shipments/search", 200).what("Search by the number; no URL and no table contains it in plain text");
     let found = tour.play(search.by(&token).phi().body(&json!({ "tracking_number": number }))).await?;
     tour.check(found.json["items"][0]["shipment_id"] == id.as_str(), "the search finds the shipment");
 
-    tour.chapter("She changes what she has seen, and only that");
+    tour.chapter("She updates the version that she has seen, and no other");
     let change = json!({ "reference": "ORDER-1002" });
     let version = seen_version(tour, &path, &token).await?;
     let update = |what, status, code| {
         Step::new(Method::PATCH, &path, status).what(what).by(&token).phi().header("if-match", &version).body(&change).code(code)
     };
-    tour.play(update("Update the version that she knows", 200, "")).await?;
-    tour.play(update("Update that version again: there is a newer one by now", 412, "precondition_failed")).await?;
+    tour.play(update("Update the version that she has seen", 200, "")).await?;
+    tour.play(update("Update that version again, although there is a newer one", 412, "precondition_failed")).await?;
 
-    tour.chapter("Many at once: each is done or refused by itself");
+    tour.chapter("A batch: each item succeeds or fails by itself");
     let second = fresh_number();
     let mut good = registration.clone();
     good["tracking_number"] = second.as_str().into();
@@ -104,15 +106,13 @@ async fn play(tour: &mut Tour) -> Result<(), NoAnswer> {
 
     tour.chapter("Others");
     let stranger = sign_in(tour, "marketer", birch).await?;
-    tour.play(
-        Step::get(&path, 404).what("A marketer of birch-clinic: there is no such shipment").by(&stranger).phi().code("not_found"),
-    )
-    .await?;
+    tour.play(Step::get(&path, 404).what("A marketer of birch-clinic cannot find it").by(&stranger).phi().code("not_found"))
+        .await?;
     let viewer = sign_in(tour, "viewer", acme).await?;
     tour.play(Step::get(&path, 200).what("A viewer of acme-health sees it").by(&viewer).phi()).await?;
-    let refused = Step::post("/v1/shipments", 403).what("but may register none").by(&viewer).phi().code("forbidden");
+    let refused = Step::post("/v1/shipments", 403).what("but may not register one").by(&viewer).phi().code("forbidden");
     tour.play(refused.header("idempotency-key", &format!("viewer-{number}")).body(&registration)).await?;
-    tour.play(Step::get(&path, 401).what("Somebody without a token learns nothing").code("unauthenticated")).await?;
+    tour.play(Step::get(&path, 401).what("A request without a token learns nothing").code("unauthenticated")).await?;
 
     let batched = text(&done.json["items"][0]["result"], "shipment_id");
     let batched = format!("/v1/shipments/{batched}");
@@ -123,24 +123,24 @@ async fn play(tour: &mut Tour) -> Result<(), NoAnswer> {
     parcel::is_stuck(tour, people, &mut socket, &parcel::Parcel { number: &second, path: &batched }).await?;
     parcel::is_mailed(tour, [&number, &second]).await?;
 
-    tour.chapter("An auditor has all of this proven");
+    tour.chapter("An auditor verifies all of this");
     let auditor = sign_in(tour, "auditor", acme).await?;
     proof::play(tour, &auditor).await?;
 
     tour.chapter("The end");
-    for (what, path) in [("Void the first, which frees its number", &path), ("and the second", &batched)] {
+    for (what, path) in [("Void the first and release its number", &path), ("and the second", &batched)] {
         let version = seen_version(tour, path, &token).await?;
         let void = Step::post(&format!("{path}/void"), 200).what(what).by(&token).phi().header("if-match", &version);
         tour.play(void).await?;
     }
     tour.play(Step::post("/v1/auth/logout", 204).what("Sign out").by(&token)).await?;
-    let dead = "The token is dead at once, though it has not expired and the gateway remembers it";
+    let dead = "The token is rejected at once, although it has not expired and the gateway has cached it";
     tour.play(Step::get(&path, 401).what(dead).by(&token).phi().code("unauthenticated")).await?;
     parcel::closes(tour, socket).await;
     Ok(())
 }
 
-/// The version that one has seen, as `If-Match` wants it.
+/// The version of the item, in the form of `If-Match`.
 async fn seen_version(tour: &Tour, path: &str, token: &str) -> Result<String, NoAnswer> {
     let answer = tour.quietly(Step::get(path, 200).by(token).phi()).await?;
     Ok(answer.header("etag").unwrap_or_default().to_owned())
@@ -154,7 +154,7 @@ async fn sign_in(tour: &mut Tour, role: &str, tenant: &str) -> Result<String, No
     if answer.json["challenge"] == "TOTP" {
         let code = tour.code(&email);
         let body = json!({ "challenge": "TOTP", "session": answer.json["session"], "code": code });
-        let what = "and give the code of their authenticator, without which no token leaves";
+        let what = "and send the authenticator's code, without which no token is issued";
         answer = tour.play(Step::post("/v1/auth/challenge", 200).what(what).body(&body)).await?;
     }
     Ok(text(&answer.json, "access_token"))
@@ -174,16 +174,15 @@ fn fresh_number() -> String {
     }
 }
 
-/// What of a shipment is worth a line.
+/// The members of a shipment that are printed.
 const SHIPMENT: [&str; 5] = ["shipment_id", "tracking_number", "reference", "status", "version"];
 const NOTIFICATION: [&str; 4] = ["seq", "kind", "subject", "read"];
 const SCAN: [&str; 4] = ["occurred_at", "status", "description", "location"];
 const PREFERENCES: [&str; 3] = ["digest", "quiet_hours", "time_zone"];
-/// What of a problem is not said by its status.
+/// The members of a problem that are printed besides its status.
 const PROBLEM: [&str; 3] = ["code", "detail", "errors"];
 
-/// What is shown of a value: passwords not at all, tokens by their beginning, and of what has many members those that tell it
-/// from others.
+/// The printed form of a value: passwords are left out, tokens are cut, and long objects show the members that identify them.
 fn shown(value: &Value) -> Value {
     match value {
         Value::String(text) if text.chars().count() > 60 => {
@@ -221,14 +220,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fresh_number_is_a_valid_one() {
+    fn fresh_number_has_a_valid_check_digit() {
         for _ in 0..20 {
             assert!(matches!(TrackingNumber::classify(&fresh_number()), Classified::Valid(_)));
         }
     }
 
     #[test]
-    fn a_shipment_and_a_problem_are_told_in_a_line() {
+    fn shipment_and_problem_are_shown_in_one_line() {
         let shipment = json!({"shipment_id": "shp_1", "status": "UNKNOWN", "eta": null, "contents": "x"});
         assert_eq!(shown(&shipment), json!({"shipment_id": "shp_1", "status": "UNKNOWN", "…": "2 more"}));
         let problem = json!({"type": "https://x", "code": "not_found", "correlation_id": "1"});

@@ -1,4 +1,4 @@
-//! `cargo dev`: the platform on this machine, until it is told to stop.
+//! `cargo dev`: runs the platform on this machine until it is stopped.
 
 mod banner;
 mod view;
@@ -18,7 +18,7 @@ use tokio::{
 };
 use view::View;
 
-/// By then everything is over, whatever hangs.
+/// The longest time that stopping takes. The process then ends, even if a part hangs.
 const STOP_WITHIN: Duration = Duration::from_millis(4900);
 
 /// Runs the platform on this machine: no AWS account, no Docker, synthetic data
@@ -27,44 +27,44 @@ pub(crate) struct Args {
     /// Port on 127.0.0.1
     #[arg(long, default_value_t = 8787)]
     port: u16,
-    /// Where data is kept between runs [default: .cloister/data in the workspace]
+    /// The directory in which data is kept between runs [default: .cloister/data in the workspace]
     #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
     data_dir: Option<PathBuf>,
-    /// Keep nothing
+    /// Keep no data
     #[arg(long)]
     ephemeral: bool,
-    /// Make no tenants and users
+    /// Create no tenants and users
     #[arg(long)]
     no_seed: bool,
     /// An origin whose pages may call the API, such as http://localhost:3000; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
-    /// The users' password; by default one is generated, and kept with the data
+    /// The users' password; by default one is generated and kept with the data
     #[arg(long, env = "CLOISTER_DEMO_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     password: Option<String>,
-    /// Lets packages travel by themselves, so many times faster than real: 600 makes a journey of seven minutes
+    /// Moves packages automatically, N times faster than real: 600 makes a journey of seven minutes
     #[arg(long, value_name = "N", conflicts_with = "ups_client_id")]
     ups_speed: Option<Speed>,
-    /// Lets schedules come round, sockets grow old and failed messages come again so many times sooner
+    /// Runs schedules, ages sockets and retries failed messages N times faster
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     time_scale: u32,
-    /// Lets the tables' indexes show a write so many milliseconds late, as AWS's do
+    /// Delays writes in the tables' indexes by so many milliseconds, as on AWS
     #[arg(long, value_name = "MS", default_value_t = 0)]
     index_lag: u64,
     #[command(flatten)]
     ups: Ups,
 }
 
-/// An account at UPS. With it UPS itself is asked, and its stand-in is not started.
+/// A UPS account. With it the platform calls UPS itself, and the UPS emulator is not started.
 #[derive(Debug, clap::Args)]
 struct Ups {
-    /// Asks UPS itself, with this account
+    /// Calls UPS itself, with this account
     #[arg(long, env = "UPS_CLIENT_ID", hide_env_values = true, value_name = "ID", requires = "ups_client_secret")]
     ups_client_id: Option<String>,
-    /// The account's secret: better in the environment than in a shell's history
+    /// The account's secret. Set it in the environment: arguments stay in the shell's history
     #[arg(long, env = "UPS_CLIENT_SECRET", hide_env_values = true, value_name = "SECRET")]
     ups_client_secret: Option<String>,
-    /// Where UPS answers; `https://wwwcie.ups.com` is its test environment
+    /// UPS's base URL; `https://wwwcie.ups.com` is its test environment
     #[arg(long, env = "UPS_BASE_URL", value_name = "URL", default_value = "https://onlinetools.ups.com")]
     ups_base_url: String,
 }
@@ -81,7 +81,7 @@ impl Ups {
     }
 }
 
-/// Where data is kept by default.
+/// The default data directory.
 pub(crate) fn default_data_dir() -> PathBuf {
     workspace::root().join(".cloister/data")
 }
@@ -89,12 +89,12 @@ pub(crate) fn default_data_dir() -> PathBuf {
 pub(crate) fn run(args: Args) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(serve(args));
-    // A start that was interrupted may still hold a thread: the process's end takes it along.
+    // An interrupted start may still block a thread. It ends with the process.
     runtime.shutdown_background();
     outcome
 }
 
-/// The end of a start that was told to end: what a first run is installing would go on by itself.
+/// Ends a start that was interrupted. An installation of a first run would otherwise continue.
 fn abandoned(code: u8) -> ExitCode {
     Venv::abandon();
     ExitCode::from(code)
@@ -140,9 +140,9 @@ async fn serve(args: Args) -> Outcome {
     tokio::select! {
         ended = timeout(STOP_WITHIN, stack.stop()) => match ended {
             Ok(ended) => ended?,
-            Err(_) => eprintln!("something did not end in time, and was left to end by itself"),
+            Err(_) => eprintln!("a part did not stop in time; ending without it"),
         },
-        _ = interrupt.recv() => eprintln!("left without waiting: what was not saved yet is lost"),
+        _ = interrupt.recv() => eprintln!("stopped without waiting: unsaved data is lost"),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -152,7 +152,7 @@ fn refused(error: &Error) -> Outcome {
     Ok(ExitCode::FAILURE)
 }
 
-/// A path as somebody at the shell would write it.
+/// A path as a user would write it in a shell.
 pub(crate) fn short(path: &Path) -> String {
     let here = std::env::current_dir().ok();
     let relative = here.as_deref().and_then(|here| path.strip_prefix(here).ok());

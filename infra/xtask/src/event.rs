@@ -1,4 +1,4 @@
-//! Makes a template of `events/` live: for `cargo lambda invoke`, or a look at what a function is sent.
+//! Fills in a template of `events/`, for `cargo lambda invoke` or to look at a function's event.
 
 use crate::{Outcome, openapi::json_text, workspace};
 use base64::{
@@ -25,18 +25,18 @@ use std::{
 pub(crate) struct Args {
     /// The function, as `create_shipment`
     function: String,
-    /// Where the stack listens, if not where its data directory says
+    /// The stack's port [default: the port in the data directory]
     #[arg(long)]
     port: Option<u16>,
     /// The stack's data directory
     #[arg(long, default_value = ".cloister/data")]
     data_dir: PathBuf,
-    /// Who signs in
+    /// The user who signs in
     #[arg(long, default_value = SOMEBODY)]
     email: String,
 }
 
-/// Who signs in where nobody is named.
+/// The user who signs in by default.
 pub(crate) const SOMEBODY: &str = "marketer@acme-health.example";
 
 pub(crate) fn run(args: Args) -> Outcome {
@@ -48,7 +48,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes a function's event, for the stack that runs on this data directory: where it lies.
+/// Writes a function's event for the stack that runs on this data directory. Returns the file's path.
 pub(crate) async fn write(function: &str, data_dir: &Path, port: Option<u16>, email: String) -> Result<PathBuf, Box<dyn Error>> {
     let root = workspace::root();
     let template = root.join("events").join(format!("{function}.json"));
@@ -64,7 +64,7 @@ pub(crate) async fn write(function: &str, data_dir: &Path, port: Option<u16>, em
         "organization_name" => Some(format!("clinic-{}", &fresh_id()[..8])),
         "event_id" => Some(EventId::new(SystemClock.now()).to_string()),
         "now" => Some(SystemClock.now().to_string()),
-        // A search looks for the shipment that was made for it.
+        // A search looks for the shipment that was created for it.
         "tracking_number" => values.get(name).cloned().or_else(fresh_tracking_number),
         other => values.get(other).cloned(),
     })?;
@@ -75,24 +75,25 @@ pub(crate) async fn write(function: &str, data_dir: &Path, port: Option<u16>, em
     Ok(file)
 }
 
-/// An access token of a user of the stack that runs on this data directory. The last sign-in is used again while its session lives.
+/// An access token of a user of the stack that runs on this data directory. The last sign-in is reused while its session lives.
 pub(crate) async fn token(data_dir: &Path, email: String) -> Result<String, Box<dyn Error>> {
     let handover = Handover::read(data_dir)?;
     let caller = Caller::of(data_dir, &handover, None, email).await?;
     Ok(caller.signed_in.access_token)
 }
 
-/// What the stack makes by itself: the name in templates, the list that has it, and its name there.
+/// Items that the stack creates itself: the name in templates, the list that has it, and its name there.
 const LISTED: [(&str, &str, &str); 3] = [
     ("notification_id", "/v1/notifications?limit=1", "notification_id"),
     ("first_sequence", "/v1/audit/segments?limit=1", "first_sequence"),
     ("other_user_id", "/v1/users?limit=1", "user_id"),
 ];
 
-/// Where a sign-in is kept, in the stack's data directory: an e-mail may sign in five times in a quarter of an hour only.
+/// The file of the last sign-in, in the stack's data directory. It is kept because one e-mail may sign in only five times in 15
+/// minutes.
 const KEPT: &str = "event-session.json";
 
-/// Somebody who has signed in.
+/// A signed-in user.
 struct Caller {
     client: Client,
     password: String,
@@ -108,7 +109,7 @@ struct SignedIn {
     refresh_token: String,
 }
 
-/// What an access token says of its holder.
+/// The claims of an access token.
 #[derive(Deserialize)]
 struct Claims {
     username: UserId,
@@ -122,12 +123,12 @@ impl Caller {
         let password = std::env::var("CLOISTER_DEMO_PASSWORD")
             .ok()
             .or_else(|| handover.password.clone())
-            .ok_or("the stack's users are not its own: set CLOISTER_DEMO_PASSWORD")?;
+            .ok_or("the stack's users have another password: set CLOISTER_DEMO_PASSWORD")?;
         let base = port.map_or_else(|| handover.base_url.clone(), |port| format!("http://127.0.0.1:{port}"));
         Self::known(&data_dir.join(KEPT), base, &handover.users, email, password).await
     }
 
-    /// The caller of the last time, where that session still lives; else one who signs in.
+    /// The caller of the last run while that session lives, else a new sign-in.
     async fn known(kept: &Path, base: String, users: &[User], email: String, password: String) -> Result<Self, Box<dyn Error>> {
         let client = Client::new(&base);
         let last = fs::read(kept).ok().and_then(|bytes| serde_json::from_slice::<SignedIn>(&bytes).ok());
@@ -148,7 +149,7 @@ impl Caller {
         Ok(Self { client, password, signed_in, identity })
     }
 
-    /// What stands for each name of the template. Where it is about an existing shipment, one is made.
+    /// The value of each name in the template. If the function works on an existing shipment, one is created.
     async fn values(
         &self,
         template: &str,
@@ -177,18 +178,18 @@ impl Caller {
         Ok(values)
     }
 
-    /// The first of a list that the stack fills by itself.
+    /// The first item of a list that the stack fills itself.
     async fn first(&self, name: &str, list: &str) -> Result<String, Box<dyn Error>> {
         let token = format!("Bearer {}", self.signed_in.access_token);
         let page = good(self.client.send(&Method::GET, list, &[("authorization", token.as_str())], "").await?)?;
         match &page["items"][0][name] {
-            Value::Null => Err(format!("{list} is empty as yet: something must have happened").into()),
+            Value::Null => Err(format!("{list} is still empty: make an event happen first").into()),
             Value::String(text) => Ok(text.clone()),
             other => Ok(other.to_string()),
         }
     }
 
-    /// What the stack's stand-in for the carrier shows when it wants a token, out of the secret that both have.
+    /// The credentials with which the UPS emulator requests a token, derived from the shared secret.
     async fn carrier_credentials(&self, env: &BTreeMap<String, String>) -> Result<String, Box<dyn Error>> {
         let of = |name: &str| env.get(name).ok_or_else(|| format!("the stack has no `{name}`"));
         let headers = [
@@ -227,7 +228,7 @@ impl Caller {
     }
 }
 
-/// What the authorizer would say of a token's holder.
+/// The authorizer's context for a token's holder.
 async fn identity(client: &Client, access_token: &str) -> Result<Identity, Box<dyn Error>> {
     let bearer = format!("Bearer {access_token}");
     let me = good(client.send(&Method::GET, "/v1/me", &[("authorization", bearer.as_str())], "").await?)?;
@@ -241,7 +242,7 @@ async fn identity(client: &Client, access_token: &str) -> Result<Identity, Box<d
     })
 }
 
-/// Tokens are for their owner's eyes only.
+/// Writes the file readable by its owner only, because it contains tokens.
 fn keep(path: &Path, signed_in: &SignedIn) -> Result<(), Box<dyn Error>> {
     let mut file = fs::File::options().create(true).write(true).truncate(true).mode(0o600).open(path)?;
     serde_json::to_writer(&mut file, signed_in)?;
@@ -264,7 +265,7 @@ fn fresh_id() -> String {
     Uuid::from_bytes(common::base::random::bytes()).to_string()
 }
 
-/// A number that nobody has registered: 64 random bits in the form of UPS's, with a right check digit.
+/// An unregistered number: 64 random bits in the form of UPS's numbers, with a valid check digit.
 fn fresh_tracking_number() -> Option<String> {
     const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKLMNPQRSTUVWX";
     let body: String =
@@ -281,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fresh_tracking_number_has_its_check_digit() {
+    fn fresh_tracking_number_has_a_valid_check_digit() {
         for _ in 0..100 {
             let number = fresh_tracking_number().unwrap();
             assert!(matches!(TrackingNumber::classify(&number), Classified::Valid(_)), "{number}");

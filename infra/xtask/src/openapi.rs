@@ -1,4 +1,4 @@
-//! The API's description: OpenAPI 3.1, from the types that parse requests and make answers.
+//! Writes the API's description: OpenAPI 3.1, derived from the types that parse requests and build answers.
 
 mod operation;
 mod problem;
@@ -46,7 +46,7 @@ pub(crate) fn document() -> String {
         "components": {
             "schemas": components,
             "securitySchemes": {
-                "bearer": { "type": "http", "scheme": "bearer", "description": "An access token, as `POST /v1/auth/login` hands it out." },
+                "bearer": { "type": "http", "scheme": "bearer", "description": "An access token, as `POST /v1/auth/login` returns it." },
             },
             "parameters": operation::header_parameters(),
             "headers": operation::response_headers(),
@@ -55,21 +55,21 @@ pub(crate) fn document() -> String {
 }
 
 const INTRODUCTION: &str = "\
-Bodies are JSON in snake_case, and times are RFC 3339 in UTC. Sign in with `POST /v1/auth/login`; everything behind it works \
-inside the caller's own tenant, and what belongs to another is not found.\n\n\
-What touches protected health information takes its purpose of use. What creates takes an `Idempotency-Key`: a request sent \
-twice under one key is done once. Updates take `If-Match` with the version that was read.\n\n\
-Errors are `application/problem+json` (RFC 9457) with a stable `code`. The gateway's own 401 has `WWW-Authenticate: Bearer`; an \
-endpoint's 401 has none, since the gateway would hand it on as `x-amzn-Remapped-WWW-Authenticate`: branch on status and `code`. \
-What the gateway refuses by its size (413 from 6 MB, 414, and request line and headers of more than 10,240 bytes) is \
-`application/json` with a `message` of the gateway's own.";
+Bodies are JSON in snake_case, and times are RFC 3339 in UTC. Sign in with `POST /v1/auth/login`. Every endpoint that needs a \
+token works inside the caller's own tenant and answers 404 for the items of another tenant.\n\n\
+Requests for protected health information state their purpose of use. Requests that create an item take an `Idempotency-Key`: a \
+request that is sent twice with one key is done once. Updates take `If-Match` with the version that the client has read.\n\n\
+Errors are `application/problem+json` (RFC 9457) with a stable `code`. The gateway's own 401 has `WWW-Authenticate: Bearer`. An \
+endpoint's 401 has none, because the gateway would rename it to `x-amzn-Remapped-WWW-Authenticate`: branch on status and `code`. \
+The gateway refuses requests that are too large (413 from 6 MB, 414, and request line and headers of more than 10,240 bytes) with \
+`application/json` and a `message` of its own.";
 
-/// JSON as it is committed: indented, with members in the order of their names, whatever else is linked in.
+/// JSON as it is committed: indented, with members sorted by name, independent of the features of linked crates.
 pub(crate) fn json_text(value: &Value) -> String {
     format!("{:#}\n", sorted(value))
 }
 
-/// Members in the order of their names, all the way down.
+/// Sorts members by name, at every depth.
 pub(crate) fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(members) => {

@@ -1,6 +1,5 @@
-//! `cargo xtask schemathesis`: requests made from the API's description, sent to a stack of their own, and each answer checked
-//! against that description and against what must hold of every endpoint. What is Cloister's own in it is in
-//! `infra/schemathesis`.
+//! `cargo xtask schemathesis`: sends requests generated from the API's description to its own stack. It checks each answer
+//! against the description and against rules that hold for every endpoint. Cloister's own hooks are in `infra/schemathesis`.
 
 mod reception;
 mod report;
@@ -34,32 +33,31 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// Tries the API with requests that are made from its description, and checks each answer
+/// Tests the API with requests generated from its description, and checks each answer
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The most test cases of each operation's fuzzing, and the most walks through several; what the description's bounds ask
-    /// for is tried besides
+    /// The most test cases per operation when fuzzing, and the most walks through several operations; boundary cases come on top
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     max_examples: u32,
     /// The same seed makes the same requests
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Minutes after which it is ended, and has failed
+    /// Time limit in minutes; a longer run fails
     #[arg(long, value_name = "MINUTES", default_value_t = 20)]
     time_limit: u64,
-    /// Tries this operation only, such as `create_shipment`; may be repeated
+    /// Tests this operation only, such as `create_shipment`; may be repeated
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
 }
 
-/// Of a profile's own calls, the most that a tenant may set for itself.
+/// The highest multiple of its profile's rate limits that a tenant may set.
 const MOST_TIMES: u32 = 10;
 
 pub(crate) fn run(args: Args) -> Outcome {
     let python = environment().python(|line| eprintln!("{line}"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
-        eprintln!("starting a stack that keeps nothing");
+        eprintln!("starting a stack that keeps no data");
         let requests = Arc::new(Requests::default());
         let stack = Stack::start(Options { observer: Some(requests.clone()), ..Options::default() }).await?;
         let tried = attack(&stack, &python, &args, &requests).await;
@@ -70,11 +68,11 @@ pub(crate) fn run(args: Args) -> Outcome {
     outcome
 }
 
-/// What the stack has answered.
+/// The stack's answers.
 #[derive(Debug, Default)]
 struct Requests {
     all: AtomicUsize,
-    /// By tenant and route: how often something was not there for its users.
+    /// By tenant and route: how often a tenant's users got 404.
     missing: Mutex<BTreeMap<String, BTreeMap<String, usize>>>,
 }
 
@@ -102,7 +100,7 @@ impl Observer for Requests {
     }
 }
 
-/// Schemathesis, in a Python environment of its own.
+/// Schemathesis, in its own Python environment.
 fn environment() -> Venv {
     Venv {
         dir: workspace::root().join(".cloister/schemathesis"),
@@ -129,7 +127,7 @@ async fn attack(stack: &Stack, python: &Path, args: &Args, requests: &Requests) 
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Schemathesis, as it is started.
+/// The command line of schemathesis.
 struct Tool<'a> {
     python: &'a Path,
     args: &'a Args,
@@ -166,7 +164,7 @@ impl Tool<'_> {
     }
 }
 
-/// Every operation, by the people whom `hooks.py` finds for it.
+/// Runs every operation, as the users whom `hooks.py` chooses.
 async fn everything(tool: &Tool<'_>, reception: &Reception) -> Result<Report, Box<dyn Error>> {
     let ours = workspace::root().join("infra/schemathesis");
     let config = ours.join("schemathesis.toml");
@@ -180,11 +178,11 @@ async fn everything(tool: &Tool<'_>, reception: &Reception) -> Result<Report, Bo
     .await
 }
 
-/// What it may compare: lists of these name what is read by itself.
+/// Operations whose item is compared. A list of these paths names items that another operation reads singly.
 const COMPARED: [&str; 3] = ["/v1/shipments/{shipment_id}", "/v1/shipments/{shipment_id}/events", "/v1/users/{user_id}"];
 
-/// What one tenant's administrator reads is asked for by the other's: schemathesis' own `object_level_authorization`, which knows
-/// two users and none who follow them. The items are those that the first run has left.
+/// Lets each tenant's administrator request the items that the other's has read, by schemathesis' own
+/// `object_level_authorization`, which supports exactly two users. The items are those that the first run has left.
 async fn compare(tool: &Tool<'_>, reception: &Reception, requests: &Requests) -> Result<Report, Box<dyn Error>> {
     let mut users = Vec::new();
     for tenant in TENANTS {
@@ -205,14 +203,14 @@ async fn compare(tool: &Tool<'_>, reception: &Reception, requests: &Requests) ->
     let (report, after) = (report?, requests.missing(other));
     let asked: Vec<_> = COMPARED.into_iter().filter(|route| after.get(*route) > before.get(*route)).collect();
     if asked.is_empty() {
-        return Err("object_level_authorization compared nothing: nobody asked for what the other tenant reads".into());
+        return Err("object_level_authorization compared nothing: no user requested an item of the other tenant".into());
     }
     println!("object_level_authorization compared GET {}", asked.join(", GET "));
     Ok(report)
 }
 
-/// Sets a tenant's rate limits as high as it may set them, by its own administrator: there are limits still, and whoever reaches
-/// one makes room for the next.
+/// Sets a tenant's rate limits as high as its own administrator may. The limits still apply: a user who reaches one is replaced
+/// by the next.
 async fn raise_limits(stack: &Stack, tenant: &str) -> Result<(), Box<dyn Error>> {
     let client = Client::new(stack.base_url());
     let email = format!("tenant_admin@{tenant}.example");
@@ -228,7 +226,7 @@ async fn raise_limits(stack: &Stack, tenant: &str) -> Result<(), Box<dyn Error>>
     Ok(())
 }
 
-/// The answer's body, where it has the status.
+/// The answer's body if the status is as expected.
 fn expected(answer: &Answer, status: u16) -> Result<&Value, String> {
     if answer.status == status { Ok(&answer.json) } else { Err(format!("answered {}: {}", answer.status, answer.text)) }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask token`: an access token of a demo user, for requests by hand.
+//! `cargo xtask token`: prints an access token of a demo user, for requests by hand.
 
 use crate::{Outcome, event, workspace};
 use std::{path::PathBuf, process::ExitCode};

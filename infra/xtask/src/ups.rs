@@ -1,4 +1,4 @@
-//! `cargo xtask ups`: tells the running stack's UPS what happens to packages, and what goes wrong.
+//! `cargo xtask ups`: controls the running stack's UPS emulator: moves packages and injects faults.
 
 use std::{error::Error, path::PathBuf, process::ExitCode};
 
@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 
 use crate::{Outcome, dev, paint::Paint};
 
-/// Plays UPS at a running stack: moves packages, lists them, and makes calls fail
+/// Controls the UPS emulator of a running stack: moves packages, lists them, and makes calls fail
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The running stack's port [default: what the data directory says]
+    /// The running stack's port [default: the port in the data directory]
     #[arg(long, global = true)]
     port: Option<u16>,
     /// The running stack's data directory [default: .cloister/data in the workspace]
@@ -29,42 +29,42 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// A package has been scanned
+    /// Scan a package
     Advance {
-        /// A 1Z number; one that UPS does not know gets a label first
+        /// A 1Z number; an unknown one gets a label first
         tracking_number: String,
         /// LABEL_CREATED, PICKED_UP, IN_TRANSIT, OUT_FOR_DELIVERY, DELIVERED, EXCEPTION, RETURNED, or UPS's own `TYPE/CODE`
         #[arg(value_parser = a_status)]
         status: String,
     },
-    /// All packages that UPS knows
+    /// List all packages of the emulator
     List,
-    /// Packages travel by themselves from now on, so many times faster than real
+    /// Move packages automatically from now on, N times faster than real
     Play {
         /// 600 makes a journey of seven minutes
         speed: Speed,
     },
-    /// Something goes wrong with coming calls, or no more
+    /// Inject a fault into coming calls, or clear all faults
     Script(Script),
 }
 
 #[derive(Debug, clap::Args)]
 struct Script {
-    /// What
+    /// The fault
     fault: Wrong,
-    /// With how many calls from now
+    /// The number of calls from now that fail
     #[arg(long, value_name = "CALLS", default_value_t = 1, conflicts_with = "fraction")]
     next: u32,
-    /// With this share of all calls, from 0 to 1, until `clear`
+    /// The share of all calls that fail, from 0 to 1, until `clear`
     #[arg(long, value_name = "SHARE")]
     fraction: Option<f64>,
-    /// With calls of one kind only
+    /// Only calls of this kind fail
     #[arg(long)]
     on: Option<On>,
-    /// For `slow` and `push-late`: how long, in milliseconds
+    /// For `slow` and `push-late`: the delay in milliseconds
     #[arg(long, default_value_t = 5000)]
     millis: u64,
-    /// For `rate-limited`: seconds in the answer's Retry-After; without, it has none
+    /// For `rate-limited`: seconds in the answer's Retry-After; by default the header is absent
     #[arg(long, value_name = "SECONDS")]
     retry_after: Option<u32>,
 }
@@ -73,22 +73,22 @@ struct Script {
 enum Wrong {
     /// 401
     Unauthorized,
-    /// Every token has expired, now
+    /// Every token expires now
     Revoked,
     /// 429
     RateLimited,
     /// 500
     ServerError,
-    /// The answer takes long
+    /// The answer is slow
     Slow,
-    /// The answer is no JSON
+    /// The answer is not valid JSON
     MalformedJson,
     /// The answer breaks off
     TruncatedBody,
     /// The answer is a web page
     #[value(name = "wrong-content-type")]
     NotJson,
-    /// There is no answer
+    /// The connection closes without an answer
     Dropped,
     /// A Track Alert comes twice
     PushTwice,
@@ -96,9 +96,9 @@ enum Wrong {
     PushLate,
     /// A Track Alert comes after the next one
     PushSwapped,
-    /// A Track Alert does not come
+    /// A Track Alert is lost
     PushLost,
-    /// Nothing, any more
+    /// Remove all faults
     Clear,
 }
 
@@ -110,7 +110,7 @@ enum On {
 }
 
 impl Script {
-    /// The rule that UPS is to be given; `None` where the word is an act of its own.
+    /// The rule for the emulator; `None` if the word is an action of its own.
     fn rule(&self) -> Option<Rule> {
         let fault = match self.fault {
             Wrong::Revoked | Wrong::Clear => return None,
@@ -136,7 +136,7 @@ impl Script {
     }
 }
 
-/// A status that UPS would understand, as it was written.
+/// Checks that the emulator understands a status, and keeps the text as written.
 fn a_status(text: &str) -> Result<String, emulators::ups::NotAStatus> {
     text.parse::<Status>().map(|_| text.to_owned())
 }
@@ -169,13 +169,13 @@ async fn told(stack: &Stack, what: What, paint: Paint) -> Result<Vec<String>, Bo
         What::List => {
             let Packages { packages } = serde_json::from_value(stack.call(Method::GET, "packages", Value::Null).await?)?;
             if packages.is_empty() {
-                return Ok(vec!["UPS knows no package yet: `advance` one, or let the platform track one".to_owned()]);
+                return Ok(vec!["there is no package yet: `advance` one, or let the platform track one".to_owned()]);
             }
             Ok(packages.iter().map(|seen| line(seen, paint)).collect())
         }
         What::Play { speed } => {
             stack.call(Method::POST, "play", json!({ "speed": speed })).await?;
-            Ok(vec![format!("packages travel {}x faster than real", f64::from(speed))])
+            Ok(vec![format!("packages move {}x faster than real", f64::from(speed))])
         }
         What::Script(script) => {
             let (method, path, body) = match (script.fault, script.rule()) {
@@ -185,15 +185,15 @@ async fn told(stack: &Stack, what: What, paint: Paint) -> Result<Vec<String>, Bo
             };
             let answer = stack.call(method, path, body).await?;
             Ok(match answer["faults"].as_array() {
-                None => vec!["every token of UPS's has expired".to_owned()],
-                Some(rules) if rules.is_empty() => vec!["nothing goes wrong at UPS any more".to_owned()],
+                None => vec!["every token has expired".to_owned()],
+                Some(rules) if rules.is_empty() => vec!["all faults are removed".to_owned()],
                 Some(rules) => rules.iter().map(|rule| format!("{} {rule}", paint.odd("to come:"))).collect(),
             })
         }
     }
 }
 
-/// What UPS says of a package now, for people.
+/// One line about a package's current state.
 fn line(seen: &Seen, paint: Paint) -> String {
     let Status { kind, code, description, .. } = &seen.newest;
     let place = if seen.city.is_empty() { String::new() } else { format!(" in {}", seen.city) };
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_is_none_is_refused_before_anything_is_sent() {
+    fn unknown_status_is_refused_before_a_request_is_sent() {
         let refused = parsed("advance 1ZCIETST0111111114 LOST").unwrap_err().to_string();
         assert!(refused.contains("`LOST` is no status: give LABEL_CREATED"), "{refused}");
         assert!(parsed("--port 8787 advance 1ZCIETST0111111114 DELIVERED").is_ok());
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_is_the_rule_that_it_says() {
+    fn script_arguments_become_the_rule() {
         let What::Script(script) = parsed("script rate-limited --next 3 --on track --retry-after 2").unwrap() else {
             panic!("a script");
         };
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_stack_the_error_says_where_it_looked() {
+    fn error_without_a_stack_names_the_address() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let args = Args { port: Some(free), data_dir: None, what: What::List };
         let error = run(args).unwrap_err().to_string();
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lagging_status_is_told() {
+    fn lagging_status_is_noted() {
         let status = |kind: &str, code: &str, text: &str| {
             serde_json::from_value::<Status>(json!({ "type": kind, "code": code, "status_code": "", "description": text }))
                 .unwrap()

@@ -1,4 +1,4 @@
-//! One endpoint as OpenAPI describes it.
+//! Describes one endpoint in OpenAPI.
 
 use super::problem;
 use common::{
@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 
 const SCHEMAS: &str = "#/components/schemas/";
 
-/// The API's types. What is read and what is written are described apart: an optional field of a request may be absent, one
-/// of an answer is null. Where a type's two descriptions differ, the answer's is called `…Output`.
+/// The API's types. Requests and answers are described separately: an optional field of a request may be absent, and one of an
+/// answer is null. Where a type's two descriptions differ, the answer's is called `…Output`.
 #[derive(Debug)]
 pub(super) struct Schemas {
     input: SchemaGenerator,
@@ -46,7 +46,7 @@ impl Schemas {
         self.operations.push((endpoint, describe(endpoint, &input, &output)));
     }
 
-    /// The operations, and every schema that they name.
+    /// The operations, and every schema to which they refer.
     pub(super) fn finish(self) -> (Vec<(&'static AnyEndpoint, Value)>, Map<String, Value>) {
         let Self { mut read, written, mut operations, .. } = self;
         let mut apart: BTreeSet<String> = written
@@ -54,7 +54,7 @@ impl Schemas {
             .filter(|(name, schema)| read.get(*name).is_some_and(|other| other != *schema))
             .map(|(name, _)| name.clone())
             .collect();
-        // A type with such a part differs too, although its own two descriptions read alike.
+        // A type that contains such a type differs too, although its own two descriptions are equal.
         loop {
             let more: Vec<_> = written
                 .iter()
@@ -88,10 +88,10 @@ impl Schemas {
     }
 }
 
-/// What no text of a request contains: U+0000, U+FFFD and noncharacters (RFC 7493), as far as four digits name them.
+/// A pattern of every text of a request: it excludes U+0000, U+FFFD and noncharacters (RFC 7493) that have four hex digits.
 const TEXT: &str = r"^[^\u0000\ufdd0-\ufdef\ufffd-\uffff]*$";
 
-/// Gives each text of a request, of whose form nothing else is said, the form that every text has.
+/// Adds that pattern to each text of a request that has no other constraint.
 fn say_what_text_is(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
@@ -127,7 +127,7 @@ fn rename(schema: &mut Value, apart: &BTreeSet<String>) {
     }
 }
 
-/// Takes over the named schemas and whatever they name.
+/// Copies the named schemas and all schemas to which they refer.
 fn take(all: &mut Map<String, Value>, from: &Map<String, Value>, mut named: Vec<String>) {
     while let Some(name) = named.pop() {
         if let Some(schema) = from.get(&name).filter(|_| !all.contains_key(&name)) {
@@ -197,7 +197,7 @@ fn parameters(endpoint: &AnyEndpoint, path: &[(&'static str, Schema)], query: Op
     parameters
 }
 
-/// The members of the query's object, each a parameter of its own.
+/// The members of the query's object, each as its own parameter.
 fn query_parameters(endpoint: &AnyEndpoint, schema: &Schema) -> Vec<Value> {
     let schema = schema.as_value();
     let required: Vec<_> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -211,7 +211,7 @@ fn query_parameters(endpoint: &AnyEndpoint, schema: &Schema) -> Vec<Value> {
             }
             parameter["schema"] = schema;
             if let Some((_, example)) = endpoint.sample.query.iter().find(|(sampled, _)| sampled == name) {
-                // A query's values are texts; the example is of the type that they are read as.
+                // A query's values are texts; the example has the parsed type.
                 let number = example.parse::<i64>().ok().filter(|_| parameter["schema"]["type"] == "integer");
                 parameter["example"] = number.map_or_else(|| json!(example), |number| json!(number));
             }
@@ -220,7 +220,7 @@ fn query_parameters(endpoint: &AnyEndpoint, schema: &Schema) -> Vec<Value> {
         .collect()
 }
 
-/// A parameter is absent rather than null.
+/// Removes null from a schema, because a parameter is absent rather than null.
 fn without_null(schema: &Value) -> Value {
     let mut schema = schema.clone();
     if let Some(any) = schema.get("anyOf").and_then(Value::as_array).cloned() {
@@ -268,14 +268,14 @@ pub(super) fn header_parameters() -> Value {
     let key = |required: bool| {
         json!({
             "name": "Idempotency-Key", "in": "header", "required": required,
-            "description": "Names this request: sent again under the same key within 24 hours, for the same purpose and by a caller who may do the same as then, it is answered as before and done once.",
+            "description": "Identifies this request. If it is repeated with the same key within 24 hours, for the same purpose and by a caller with the same permissions, the API returns the first answer and changes nothing again.",
             "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
         })
     };
     let if_match = |required: bool| {
         json!({
             "name": "If-Match", "in": "header", "required": required,
-            "description": "The version that is to change, as its `ETag` said, or `*` for whichever there is. Another one is refused with 412.",
+            "description": "The version to change, from its `ETag`, or `*` for any version. If the current version is another, the API answers 412.",
             "schema": { "type": "string", "pattern": "^(\\*|0|[1-9][0-9]{0,17}|\"(0|[1-9][0-9]{0,17})\")$" }, "example": "\"1\"",
         })
     };
@@ -286,12 +286,12 @@ pub(super) fn header_parameters() -> Value {
         "Optional-If-Match": if_match(false),
         "X-Purpose-Of-Use": {
             "name": "X-Purpose-Of-Use", "in": "header", "required": true,
-            "description": "Why the caller needs this protected health information (HL7 v3 PurposeOfUse). ETREAT is refused: there are no break-glass grants yet.",
+            "description": "Why the caller needs this protected health information (HL7 v3 PurposeOfUse). ETREAT is refused, because break-glass grants do not exist yet.",
             "schema": { "type": "string", "enum": Purpose::USABLE },
         },
         "X-Correlation-Id": {
             "name": "X-Correlation-Id", "in": "header", "required": false,
-            "description": "Ties this request to its caller's own records: 1 to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`. One is made where none is sent, or another text.",
+            "description": "Links this request to the caller's own records: 1 to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`. If it is absent or has another form, the API generates one.",
             "schema": { "type": "string" },
         },
     })
@@ -301,13 +301,13 @@ pub(super) fn response_headers() -> Value {
     let header = |description: &str, schema: Value| json!({ "description": description, "schema": schema });
     let count = || json!({ "type": "integer", "minimum": 0 });
     json!({
-        "X-Correlation-Id": header("Finds this request in logs and in the audit log", json!({ "type": "string" })),
-        "RateLimit-Limit": header("Requests in a whole budget: the caller's; before sign-in the failures of all who come from its network, whom successes cost nothing; with 429 that of the limit that refuses", count()),
+        "X-Correlation-Id": header("Identifies this request in logs and in the audit log", json!({ "type": "string" })),
+        "RateLimit-Limit": header("Size of a full budget. With a token: requests of the caller. Before sign-in: failed requests of the caller's network (successes are free). With 429: the limit that was exceeded.", count()),
         "RateLimit-Remaining": header("Requests left in that budget", count()),
-        "RateLimit-Reset": header("Seconds until that budget is whole again: no fewer than `Retry-After`", count()),
+        "RateLimit-Reset": header("Seconds until that budget is full again; at least `Retry-After`", count()),
         "Retry-After": header("Seconds to wait", count()),
-        "Location": header("Where what was created can be read", json!({ "type": "string" })),
-        "ETag": header("The version that the answer shows, for `If-Match`", json!({ "type": "string" })),
-        "Idempotency-Replayed": header("`true` where the answer is an earlier one's", json!({ "type": "string", "enum": ["true"] })),
+        "Location": header("URL of the created item", json!({ "type": "string" })),
+        "ETag": header("The version in the answer, for `If-Match`", json!({ "type": "string" })),
+        "Idempotency-Replayed": header("`true` if this is the answer of an earlier request with the same key", json!({ "type": "string", "enum": ["true"] })),
     })
 }

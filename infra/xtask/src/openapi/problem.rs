@@ -1,4 +1,4 @@
-//! The errors that an endpoint can answer with, and what all of them look like.
+//! The errors that an endpoint can answer, and their common form.
 
 use common::{
     base::Need,
@@ -7,27 +7,27 @@ use common::{
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// RFC 9457's members, and ours.
+/// The members of RFC 9457 and Cloister's own.
 pub(super) fn schema() -> Value {
     json!({
         "type": "object",
-        "description": "An error (RFC 9457). Clients branch on `code`; nothing here repeats what was sent.",
+        "description": "An error (RFC 9457). Clients branch on `code`; no member repeats values from the request.",
         "required": ["type", "title", "status", "code", "detail", "correlation_id"],
         "properties": {
             "type": { "type": "string", "format": "uri", "description": "A page about this kind of error" },
             "title": { "type": "string", "description": "The status in words" },
             "status": { "type": "integer", "minimum": 400, "maximum": 599 },
-            "code": { "type": "string", "description": "Stable" },
-            "detail": { "type": "string", "description": "For people" },
-            "correlation_id": { "type": "string", "description": "Finds this request in logs and in the audit log" },
+            "code": { "type": "string", "description": "A stable, machine-readable code" },
+            "detail": { "type": "string", "description": "An explanation for people" },
+            "correlation_id": { "type": "string", "description": "Identifies this request in logs and in the audit log" },
             "errors": {
                 "type": "array",
-                "description": "With 422: every field that is not valid",
+                "description": "With 422: every invalid field",
                 "items": {
                     "type": "object",
                     "required": ["field", "code", "message"],
                     "properties": {
-                        "field": { "type": "string", "description": "Dotted path from the body's root, an item of an array by its index: `networks.3`" },
+                        "field": { "type": "string", "description": "Dotted path from the body's root; an array's item by its index, such as `networks.3`" },
                         "code": { "type": "string" },
                         "message": { "type": "string" },
                     },
@@ -37,7 +37,7 @@ pub(super) fn schema() -> Value {
     })
 }
 
-/// What single endpoints answer besides.
+/// Codes that only single endpoints answer.
 const OWN: &[(&str, u16, &str)] = &[
     ("activate_totp", 403, "invalid_code"),
     ("activate_totp", 429, "second_factor_locked"),
@@ -51,20 +51,20 @@ const OWN: &[(&str, u16, &str)] = &[
     ("verify_mfa", 429, "second_factor_locked"),
 ];
 
-/// Codes by status. A conflict's code is its domain's own, which an empty one says.
+/// Codes by status. An empty code stands for the codes of the endpoint's domain, which conflicts have.
 pub(super) fn codes(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap<u16, Vec<&'static str>> {
     let mut codes: BTreeMap<u16, Vec<&'static str>> = BTreeMap::new();
     let mut can = |status: u16, code: &'static str| codes.entry(status).or_default().push(code);
     let signed_in = endpoint.kind != Kind::Public;
     let writes = endpoint.needs.contains(&Need::Write);
-    // A header that has one value stands twice.
+    // A single-valued header was sent twice.
     can(400, "repeated_header");
     can(400, "invalid_idempotency_key");
     can(400, "invalid_if_match");
     can(401, "unauthenticated");
     can(500, "internal");
     can(503, "dependency_unavailable");
-    // API Gateway's own, where a function takes longer than it waits.
+    // API Gateway answers this if a function exceeds the integration's timeout.
     can(504, "gateway_timeout");
     if signed_in || endpoint.audited {
         can(429, "rate_limited");
@@ -73,7 +73,7 @@ pub(super) fn codes(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap<u16
     if signed_in {
         can(403, "forbidden");
         can(403, "tenant_inactive");
-        // What a guard gives as its `@code`.
+        // The values of `@code` that a guard policy can have.
         for code in ["enrolment_only", "mfa_required", "network_not_allowed", "step_up_required"] {
             can(403, code);
         }
@@ -159,24 +159,24 @@ pub(super) fn responses(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap
 }
 
 const ISSUED: &str =
-    "It does not fit what is there; or what this request made was shown already, and is not kept: `already_issued`";
+    "Conflict with the current state of the item; or `already_issued`: the secret that this request created was shown once and is not kept";
 
 const fn description(status: u16) -> &'static str {
     match status {
-        400 => "The request is not well-formed",
-        401 => "Credentials are missing or not valid",
+        400 => "The request is malformed",
+        401 => "Credentials are missing or invalid",
         403 => "The caller may not do this",
-        404 => "Not there, or not to be seen",
-        409 => "It does not fit what is there",
+        404 => "The item does not exist, or the caller may not see it",
+        409 => "Conflict with the current state of the item",
         412 => "The item has changed since the version in `If-Match`",
         413 => "The body is too large",
         415 => "The body is not JSON",
-        422 => "Some fields are not valid, a body was sent that is not read, or the idempotency key belongs to another request",
+        422 => "Fields are invalid, the endpoint takes no body, or the idempotency key belongs to another request",
         428 => "`If-Match` is missing",
         429 => "Too many requests",
-        503 => "A service that this one stands on does not answer, and nothing was done",
-        504 => "No answer in time: the change may have been made, and the same idempotency key tells",
-        _ => "Our fault",
+        503 => "A dependency is unavailable; nothing was changed",
+        504 => "Timeout: the change may have been made; repeat with the same idempotency key to find out",
+        _ => "Internal error",
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
     use common::base::{Clock, SystemClock, telemetry::CorrelationId};
 
     #[test]
-    fn the_described_problem_is_the_one_that_is_sent() {
+    fn described_problem_has_the_members_that_are_sent() {
         let error = common::base::Error::invalid("name", "required", "this field is required");
         let problem = serde_json::to_value(error.problem(&CorrelationId::from_header(None, SystemClock.now()))).unwrap();
         let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>();
