@@ -1,7 +1,7 @@
-//! `cargo xtask fuzz`: every fuzz target, built with a fuzzer's instrumentation and run for a while on its seeds.
+//! `cargo xtask fuzz`: builds every fuzz target with a fuzzer's instrumentation and runs it for a while on its seeds.
 //!
-//! This is what `cargo fuzz run` does, less the address sanitizer, which needs a nightly compiler and finds nothing in code without
-//! `unsafe`.
+//! It does the same as `cargo fuzz run`, without the address sanitizer: the sanitizer needs a nightly compiler and finds nothing
+//! in code without `unsafe`.
 
 mod seeds;
 
@@ -19,7 +19,7 @@ use std::{
 /// The workspaces of fuzz targets. Each has its seeds in `seeds/<target>/`.
 const WORKSPACES: [&str; 2] = ["fuzz", "shared/phi/fuzz"];
 
-/// How the compiler tells libFuzzer which branches an input took, and with what it was compared.
+/// Compiler flags that let libFuzzer see which branches an input takes, and with which values it is compared.
 const INSTRUMENTED: [&str; 6] = [
     "--cfg fuzzing",
     "-Cpasses=sancov-module",
@@ -34,13 +34,13 @@ const INSTRUMENTED: [&str; 6] = [
 pub(crate) struct Args {
     /// Only these targets
     targets: Vec<String>,
-    /// For how long each of them runs
+    /// Seconds for which each target runs
     #[arg(long, value_name = "N", default_value_t = 20)]
     seconds: u32,
-    /// How many run at once
+    /// How many targets run at once
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     jobs: u32,
-    /// Write the seeds anew, and run nothing
+    /// Write the seeds, and run nothing
     #[arg(long)]
     write_seeds: bool,
 }
@@ -85,20 +85,20 @@ pub(crate) fn run(args: Args) -> Outcome {
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Where what is built with instrumentation lies, apart from everything else.
+/// The directory for instrumented builds. It is separate, so that other builds stay cached.
 fn target_dir() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace::root().join("target"), PathBuf::from);
     target.join("fuzz")
 }
 
-/// Builds a workspace's targets: where each binary lies.
+/// Builds a workspace's targets. Returns the path of each binary.
 fn build(of: &str) -> Result<BTreeMap<String, PathBuf>, Box<dyn Error>> {
     let mut cargo = build::cargo(["build", "--locked", "--bins", "--target", host()?.as_str()]);
     cargo.current_dir(workspace::root().join(of)).env("CARGO_TARGET_DIR", target_dir()).env("RUSTFLAGS", INSTRUMENTED.join(" "));
     build::executables(cargo)
 }
 
-/// This machine's target triple. It is named to cargo so that build scripts are not instrumented too.
+/// This machine's target triple. Cargo gets it as `--target`, so that build scripts are not instrumented.
 fn host() -> Result<String, Box<dyn Error>> {
     let output = Command::new("rustc").arg("-vV").output()?;
     let text = String::from_utf8(output.stdout)?;
@@ -112,12 +112,12 @@ struct Target {
 }
 
 impl Target {
-    /// A line of what was done, or what went wrong.
+    /// Runs the target. Returns a line of its result, or the failure.
     fn run(&self, seconds: u32) -> Result<Result<String, String>, Box<dyn Error>> {
         let began = Instant::now();
         let seeds = self.seeds.join(&self.name);
         let count = fs::read_dir(&seeds).map_err(|e| format!("{}: {e}", seeds.display()))?.count();
-        // What it finds on the way is not kept: a run begins with the seeds, and nothing else.
+        // Inputs that a run finds are dropped: every run begins with the seeds only.
         let corpus = target_dir().join("corpus").join(&self.name);
         let artifacts = target_dir().join("artifacts").join(&self.name);
         if corpus.exists() {
@@ -142,7 +142,7 @@ fn verdict(output: &Output, seeds: usize, took: Duration) -> Result<String, Stri
     let executed =
         text.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:")?.trim().parse::<usize>().ok());
     match executed {
-        // A target without instrumentation, or one that reads no seed, runs on nothing.
+        // If no more inputs ran than there are seeds, the target is not instrumented or reads no seed.
         Some(executed) if output.status.success() && executed > seeds => {
             Ok(format!("{executed:>9} inputs from {seeds} seeds in {:.0} s", took.as_secs_f64()))
         }
@@ -167,7 +167,7 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
 
     #[test]
-    fn every_fuzz_target_is_a_binary_and_has_the_seeds_that_are_made_for_it() {
+    fn every_fuzz_target_is_a_binary_and_has_its_generated_seeds() {
         let mut seeded: Vec<_> = seeds::all().unwrap().into_iter().map(|seed| (seed.of, seed.target.to_owned())).collect();
         seeded.sort();
         seeded.dedup();
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn committed_seeds_are_those_that_are_made() {
+    fn committed_seeds_equal_the_generated_ones() {
         for seed in seeds::all().unwrap() {
             let path = seed.path(&workspace::root());
             let committed = fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}: cargo xtask fuzz --write-seeds", path.display()));
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn run_that_executed_no_more_than_its_seeds_has_failed() {
+    fn run_that_executes_only_its_seeds_fails() {
         let output = |code: i32, stderr: &str| Output {
             status: std::process::ExitStatus::from_raw(code << 8),
             stdout: Vec::new(),

@@ -1,5 +1,5 @@
-//! `cargo xtask grants`: which grants of the templates' roles served no call while the tests ran, beside those that are known not to.
-//! With `--write`, the calls that the tests made become the list that roles are written from.
+//! `cargo xtask grants`: lists the grants of the templates' roles that no call used while the tests ran, apart from known
+//! exceptions. With `--write`, the tests' calls become the list from which roles are generated.
 
 use crate::{
     Outcome,
@@ -27,23 +27,23 @@ use std::{
 /// The grants that no call of the tests uses, each with its reason.
 const LIST: &str = "policies/unused_grants.txt";
 
-/// The calls that roles are written from.
+/// The calls from which roles are generated.
 const CALLS: &str = "policies/calls.txt";
-/// How a role's name ends in the records, where it is a session of the function's tenant role.
+/// The suffix of a role's name in the records if it is a session of the function's tenant role.
 const IN_A_TENANT: &str = " in a tenant";
-/// What may do what, by role.
+/// The actions of each role.
 const MATRIX: &str = include_str!("../../../policies/matrix.txt");
 
-/// Compare what roles grant with what the tests' calls used: run it after `cargo test`
+/// Compare the roles' grants with the calls that the tests made: run it after `cargo test`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Forget what was used so far: run it before `cargo test`
+    /// Delete the recorded calls: run it before `cargo test`
     #[arg(long, conflicts_with_all = ["add", "write"])]
     forget: bool,
-    /// Add the calls that were made to the list that roles are written from
+    /// Add the recorded calls to the list from which roles are generated
     #[arg(long)]
     add: bool,
-    /// The same, and take out of the list what no call used: after a run of all tests only
+    /// The same, and remove calls that were not recorded: only after a run of all tests
     #[arg(long, conflicts_with = "add")]
     write: bool,
 }
@@ -89,15 +89,16 @@ fn used(records: &std::path::Path) -> Result<BTreeSet<Grant>, Box<dyn Error>> {
     Ok(used)
 }
 
-/// Whether a call used the grant; or the same grant in a tenant, where the platform's own people, messages and items go the same way.
+/// Whether a call used the grant, or the same grant in a tenant: for users, messages and items of the platform's own tenant the
+/// function makes the same calls by its own role.
 fn serves(used: &BTreeSet<Grant>, grant: &Grant) -> bool {
     let (role, _, resource, action) = as_call(grant);
     let by_twin = || used.iter().any(|other| as_call(other) == (role, With::TenantSession, resource, action));
     used.contains(grant) || (works_for_the_platform(&grant.role) && by_twin())
 }
 
-/// Whether what the function does in tenants it does for the platform's own tenant too: all do but endpoints that no role of the
-/// platform's may use.
+/// Whether the function also works for the platform's own tenant. All functions do, except endpoints that no role of the platform
+/// may use.
 fn works_for_the_platform(function: &str) -> bool {
     let is = |it: &&function::Function| it.name == function;
     match function::all().iter().find(is).map(|function| function.serves) {
@@ -114,7 +115,7 @@ fn is_for_operators(endpoint: &AnyEndpoint) -> bool {
     column.zip(row).is_some_and(|(column, row)| row.get(column + 1).is_some_and(|cell| *cell != "-"))
 }
 
-/// A resource as the list of calls names it.
+/// A resource in the notation of the list of calls.
 fn listed_as(resource: &str) -> &str {
     let bucket = resource.strip_prefix("s3:::${Prefix}-audit-");
     match (resource, bucket.map(|bucket| bucket.split('/').nth(1))) {
@@ -123,13 +124,13 @@ fn listed_as(resource: &str) -> &str {
         (_, Some(Some("segments"))) => "audit/segments",
         (_, Some(Some("checkpoints"))) => "audit/checkpoints",
         (_, Some(_)) => "audit",
-        // Its name is a hash of what it grants.
+        // The role's name is a hash of its permissions.
         _ if resource.starts_with("iam:role/${Prefix}-tenant-") => "tenant_role",
         _ => resource.strip_prefix("dynamodb:table/${Prefix}-").unwrap_or(resource),
     }
 }
 
-/// A grant as the list of calls has it: the role, how it is used, the resource and the action.
+/// A grant in the notation of the list of calls: role, credentials, resource and action.
 fn as_call(grant: &Grant) -> (&str, With, &str, &str) {
     let (role, with) = match grant.role.strip_suffix(IN_A_TENANT) {
         Some(function) => (function, With::TenantSession),
@@ -139,17 +140,17 @@ fn as_call(grant: &Grant) -> (&str, With, &str, &str) {
     (role, with, listed_as(&grant.resource), action)
 }
 
-/// The list of calls anew, of the grants that served, and where `more` of what it has too. Its comment stays.
+/// The new list of calls: the grants that were used and, if `more`, also the current entries. Its leading comment stays.
 fn list_of_calls(grants: &[Grant], used: &BTreeSet<Grant>, list: &List, text: &str, more: bool) -> String {
     let mut calls = BTreeMap::<_, BTreeSet<&str>>::new();
     for (role, with, (resource, action)) in calls::all().filter(|_| more) {
         calls.entry((role, with, resource)).or_default().insert(action);
     }
-    // Where every index is granted, only the record says which was asked.
+    // Some functions may query every index. Only the records say which ones they queried.
     let served = grants.iter().filter(|grant| serves(used, grant) || list.has(grant)).chain(used);
     for grant in served.filter(|grant| !grant.resource.ends_with("/index/*")) {
         let (role, with, resource, action) = as_call(grant);
-        // Only of these a role grants what the list of calls has; the others stand in one list.
+        // Only these resources are decided by the list of calls. Other grants are in the list of exceptions.
         if list.has(grant) && !calls::DECIDED_BY_LIST.iter().any(|decided| resource.starts_with(decided)) {
             continue;
         }
@@ -173,12 +174,12 @@ fn line(grant: &Grant) -> String {
     format!("{} | {} | {}", grant.role, grant.action, grant.resource)
 }
 
-/// The lines of the list; in each part, `*` stands for anything.
+/// The lines of the list. In each part, a trailing `*` matches any text.
 #[derive(Debug)]
 struct List(Vec<[String; 3]>);
 
 impl List {
-    /// A line that begins with `#` is the reason of those that follow.
+    /// A line that begins with `#` is the reason of the following lines.
     fn read(text: &str) -> Result<Self, Box<dyn Error>> {
         let mut reason = false;
         let mut lines = Vec::new();
@@ -187,7 +188,8 @@ impl List {
                 reason = true;
                 continue;
             }
-            let parts = Self::parts(line).ok_or_else(|| format!("{LIST}: `{line}` is no role | action | resource"))?;
+            let parts =
+                Self::parts(line).ok_or_else(|| format!("{LIST}: `{line}` is not of the form role | action | resource"))?;
             if !reason {
                 return Err(format!("{LIST}: `{line}` has no reason").into());
             }
@@ -209,7 +211,7 @@ fn covers(line: &[String; 3], grant: &Grant) -> bool {
     line.iter().zip([&grant.role, &grant.action, &grant.resource]).all(|(pattern, text)| like(pattern, text))
 }
 
-/// `*` stands for any text at a part's end; a resource's own is written as it is.
+/// A `*` at the end matches any text; a `*` that the resource itself contains is written as it is.
 fn like(pattern: &str, text: &str) -> bool {
     pattern == text || pattern.strip_suffix('*').is_some_and(|start| text.starts_with(start))
 }
@@ -218,7 +220,7 @@ fn like(pattern: &str, text: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// A grant that neither list has is one that nobody has seen in use, nor argued.
+    /// A grant in neither list is neither used by a test nor justified.
     #[test]
     fn each_grant_is_in_the_list_of_calls_or_among_the_unused_with_a_reason() {
         let text = fs::read_to_string(workspace::root().join(LIST)).unwrap();

@@ -1,4 +1,4 @@
-//! `cargo xtask iam-oracle`: has another evaluator judge what the tests recorded.
+//! `cargo xtask iam-oracle`: checks the tests' recorded IAM decisions with a second evaluator.
 
 use crate::{Outcome, workspace};
 use emulators::iam::{Judged, directory};
@@ -11,7 +11,7 @@ use std::{
     process::{Command, ExitCode, Stdio},
 };
 
-/// Judge the calls that the tests recorded by a second evaluator too: run it after `cargo test`; needs Node.js 20 with npm
+/// Check the calls that the tests recorded with a second evaluator: run it after `cargo test`; needs Node.js 20 with npm
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
@@ -23,7 +23,7 @@ pub(crate) fn run(_: Args) -> Outcome {
     }
     let tool = installed(&records.with_file_name("iam-oracle"))?;
     let mut node = Command::new("node").arg("judge.mjs").current_dir(tool).stdin(Stdio::piped()).spawn()?;
-    let mut input = node.stdin.take().ok_or("no way to the evaluator")?;
+    let mut input = node.stdin.take().ok_or("the evaluator has no standard input")?;
     for question in questions.into_values() {
         writeln!(input, "{}", serde_json::to_string(&question)?)?;
     }
@@ -31,7 +31,7 @@ pub(crate) fn run(_: Args) -> Outcome {
     Ok(if node.wait()?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The questions, one of a kind: what differs in ids and values only is asked once.
+/// The distinct questions: calls that differ in ids and values only are checked once.
 fn questions(records: &Path) -> Result<BTreeMap<String, Judged>, Box<dyn Error>> {
     let mut questions = BTreeMap::new();
     for file in fs::read_dir(records).into_iter().flatten() {
@@ -46,7 +46,7 @@ fn questions(records: &Path) -> Result<BTreeMap<String, Judged>, Box<dyn Error>>
     Ok(questions)
 }
 
-/// The evaluator with its packages, as their lock file names them.
+/// Installs the evaluator's packages as pinned by its lock file.
 fn installed(to: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let from = workspace::root().join("infra/iam-oracle");
     fs::create_dir_all(to)?;

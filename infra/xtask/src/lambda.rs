@@ -1,5 +1,5 @@
-//! `cargo xtask lambda`: functions of every kind, built and run by the real `cargo lambda` as README.md says, on a stack that keeps
-//! nothing, and each answer judged.
+//! `cargo xtask lambda`: builds and runs functions of every kind with the real `cargo lambda`, as README.md says, on an ephemeral
+//! stack, and checks each answer.
 
 use crate::{Outcome, build::cargo, event, workspace};
 use common::request::SocketRoute;
@@ -19,17 +19,17 @@ use tokio::{net::TcpStream, process::Child, time::timeout};
 /// An endpoint that writes PHI, a consumer, a schedule, and the authorizer.
 const OF_EACH_KIND: [&str; 4] = ["create_shipment", "settle_outbox", "sweep_outbox", "authorizer"];
 
-/// For `cargo lambda watch` to listen, and to end.
+/// The time that `cargo lambda watch` may take to listen, and to stop.
 const STARTS_IN: Duration = Duration::from_secs(60);
 const ENDS_IN: Duration = Duration::from_secs(10);
 
-/// Invoke functions through `cargo lambda`, which builds them, on a stack that keeps nothing, and judge their answers
+/// Invoke functions through `cargo lambda`, which builds them, on an ephemeral stack, and check their answers
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Which functions
+    /// The functions to invoke
     #[arg(default_values = OF_EACH_KIND)]
     functions: Vec<String>,
-    /// Minutes that one invocation may take, with the build of its function
+    /// Time limit of one invocation in minutes, including the build of its function
     #[arg(long, value_name = "MINUTES", default_value_t = 15)]
     time_limit: u64,
 }
@@ -62,7 +62,7 @@ async fn invoke_all(stack: &Stack, args: &Args) -> Outcome {
         println!("{function:<24} {:>6.1} s  {verdict}", began.elapsed().as_secs_f64());
     }
     if wrong > 0 {
-        eprintln!("what `cargo lambda` and the functions said is in {}", watch.log.display());
+        eprintln!("the output of `cargo lambda` and of the functions is in {}", watch.log.display());
     }
     watch.stop().await?;
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -83,7 +83,7 @@ impl Watch {
         let output = File::create(&log)?;
         let mut watch = cargo(["lambda", "watch", "--ignore-changes", "--invoke-address", "127.0.0.1", "--invoke-port"]);
         watch.arg(port.to_string()).envs(stack.env());
-        // A group of their own, so that the functions end with it.
+        // In its own process group, so that the functions end with it.
         watch.process_group(0).stdin(Stdio::null()).stderr(output.try_clone()?).stdout(output);
         let child = tokio::process::Command::from(watch).kill_on_drop(true).spawn()?;
         let mut watch = Self { child, port, log };
@@ -133,7 +133,7 @@ impl Watch {
     }
 }
 
-/// Whether a function has done what its event asks for.
+/// Checks that a function did its work for this event.
 fn judge(function: &str, answer: &Value) -> Result<(), String> {
     let status = |expected: u16| (answer["statusCode"] == expected).then_some(());
     let done = if let Some(endpoint) = registry::all().find(|endpoint| endpoint.name == function) {
@@ -143,7 +143,7 @@ fn judge(function: &str, answer: &Value) -> Result<(), String> {
     } else if registry::schedules().any(|schedule| schedule.name == function) {
         answer["parts"].as_u64().map(|_| ())
     } else if let Some(socket) = registry::sockets().find(|socket| socket.name == function) {
-        // A socket that nobody has opened cannot be answered; whoever connects is.
+        // A message on a socket that nobody has opened cannot be answered, but a connect request can.
         matches!(socket.route, SocketRoute::Connect).then(|| status(200)).unwrap_or(Some(()))
     } else if function == "authorizer" {
         (answer["policyDocument"]["Statement"][0]["Effect"] == "Allow").then_some(())
@@ -159,7 +159,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn only_a_function_that_did_its_work_is_judged_well() {
+    fn only_an_answer_that_shows_completed_work_is_accepted() {
         for (function, done, failed) in [
             ("create_shipment", json!({"statusCode": 201}), json!({"statusCode": 503, "body": "{}"})),
             ("settle_outbox", json!({"batchItemFailures": []}), json!({"batchItemFailures": [{"itemIdentifier": "1"}]})),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_that_are_invoked_by_default_are_of_each_kind() {
+    fn default_functions_cover_each_kind() {
         for function in OF_EACH_KIND {
             assert!(registry::names().any(|known| known == function), "{function}");
         }

@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask <task>`. A module each, with its `Args` and a `run`.
+//! The project's tasks: `cargo xtask <task>`. Each has a module with its `Args` and a `run`.
 
 mod audit;
 mod bench;
@@ -26,10 +26,10 @@ mod workspace;
 use clap::Parser;
 use std::{error::Error, process::ExitCode};
 
-/// How a task ends: its own exit code, or an error that is printed.
+/// The result of a task: its exit code, or an error to print.
 type Outcome = Result<ExitCode, Box<dyn Error>>;
 
-/// The project's own tasks.
+/// The project's tasks.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {

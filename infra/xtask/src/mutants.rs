@@ -1,21 +1,21 @@
-//! `cargo xtask mutants`: changes the code in small ways, one at a time, and asks whether a test notices. docs/quality.md says what the
-//! last run found.
+//! `cargo xtask mutants`: changes the code in small ways, one at a time, and checks whether a test fails. docs/quality.md has the
+//! results of the last run.
 
 use crate::{Outcome, build::cargo, workspace};
 use std::process::{ExitCode, Stdio};
 
-/// What is changed, and the tests that are asked besides those of the crate itself: of crates that stand on it.
+/// Code to change, and the tests that run besides those of its own crate: tests of crates that depend on it.
 struct Area {
     name: &'static str,
     package: &'static str,
-    /// Patterns of the files; none are all of the package.
+    /// Patterns of the files; empty means all of the package.
     files: &'static [&'static str],
     wider: &'static [&'static str],
-    /// Which tests of the wider packages; none are all.
+    /// The tests of the dependent packages; empty means all.
     only: &'static [&'static str],
 }
 
-/// The suite without its longest runs, which are about consumers and schedules.
+/// The suite without its longest runs, which test consumers and schedules.
 const SUITE: [&str; 8] = ["--lib", "--test", "all", "--", "--skip", "background::", "--skip", "journeys::"];
 
 const AREAS: [Area; 4] = [
@@ -40,18 +40,18 @@ const AREAS: [Area; 4] = [
     },
 ];
 
-/// Change phi, ledger, ups and parts of common in small ways, and list the changes that no test notices (cargo-mutants)
+/// Change phi, ledger, ups and parts of common in small ways, and list the changes that no test detects (cargo-mutants)
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Which of them: ledger, phi, ups, common; all without any
+    /// The areas: ledger, phi, ups, common; all by default
     areas: Vec<String>,
-    /// The first of N equal parts as `0/N`, the second as `1/N`: for several runs, or a sample
+    /// One of N equal parts: `0/N` is the first, `1/N` the second. For parallel runs or a sample
     #[arg(long, value_name = "K/N")]
     shard: Option<String>,
     /// Only in these files
     #[arg(long, value_name = "FILE")]
     file: Vec<String>,
-    /// Only the changes whose names match this regular expression, as docs/quality.md has them
+    /// Only changes whose names match this regular expression, in the form of docs/quality.md
     #[arg(long, value_name = "REGEX")]
     re: Option<String>,
     /// List the changes, and test none
@@ -64,7 +64,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         return Err("there is no `cargo mutants`: cargo install --locked cargo-mutants".into());
     }
     if let Some(unknown) = args.areas.iter().find(|name| !AREAS.iter().any(|area| area.name == **name)) {
-        return Err(format!("`{unknown}` is none of {}", AREAS.map(|area| area.name).join(", ")).into());
+        return Err(format!("`{unknown}` is not one of {}", AREAS.map(|area| area.name).join(", ")).into());
     }
     let mut survived = false;
     for area in AREAS.iter().filter(|area| args.areas.is_empty() || args.areas.iter().any(|name| name == area.name)) {
@@ -73,8 +73,8 @@ pub(crate) fn run(args: Args) -> Outcome {
     Ok(if survived { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Whether every change was noticed: the crate's own tests are asked of all, and the wider ones of what those did not notice. What was
-/// found lies in `target/mutants/<area>/mutants.out`.
+/// Whether tests detect every change. The crate's own tests run for all changes, the dependent crates' tests for those that are
+/// left. The results are in `target/mutants/<area>/mutants.out`.
 fn mutate(area: &Area, args: &Args) -> Result<bool, Box<dyn std::error::Error>> {
     let noticed = pass(area, args, Tests::Own)?;
     if noticed || args.list || area.wider.is_empty() { Ok(noticed) } else { pass(area, args, Tests::Wider) }
@@ -92,15 +92,14 @@ fn pass(area: &Area, args: &Args, tests: Tests) -> Result<bool, Box<dyn std::err
     std::fs::create_dir_all(&output)?;
     let mut mutants = cargo(["mutants", "--package", area.package, "--no-shuffle", "--colors", "never", "--output"]);
     mutants.arg(&output);
-    // Each change is compiled once and run once: what matters is how long the compiler takes, and that it compiles no crate of others
-    // anew in each run.
+    // Each change is compiled and run once, so compile time dominates. Do not rebuild third-party crates in each run.
     mutants.args(["--profile", "dev"]).env("CARGO_PROFILE_DEV_DEBUG", "0");
     if std::env::var_os("CARGO_TARGET_DIR").is_none() {
         mutants.env("CARGO_TARGET_DIR", target.join("build"));
     }
     match tests {
         Tests::Own => mutants.args(["--timeout-multiplier", "3", "--minimum-test-timeout", "60", "--test-package", area.package]),
-        // What was noticed is not tried again, and CI says that the unchanged tree passes.
+        // Detected changes are not tried again. The baseline run is skipped, because CI tests the unchanged tree.
         Tests::Wider => {
             mutants.args(["--iterate", "--baseline", "skip", "--timeout", "900", "--test-package"]).arg(area.wider.join(","))
         }
@@ -122,7 +121,7 @@ fn pass(area: &Area, args: &Args, tests: Tests) -> Result<bool, Box<dyn std::err
     if tests == Tests::Wider && !area.only.is_empty() {
         mutants.arg("--").args(area.only);
     }
-    // As cargo-mutants documents them: a change was missed; one never ended, which is as good as noticed.
+    // Exit codes of cargo-mutants: 2 is a missed change, 3 a timeout, which counts as detected.
     match mutants.status()?.code() {
         Some(0 | 3) => Ok(true),
         Some(2) => Ok(false),

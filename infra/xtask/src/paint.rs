@@ -1,4 +1,4 @@
-//! Colours, where somebody looks: not in a pipe or file, and not under `NO_COLOR` (no-color.org).
+//! Colours on a terminal: not in a pipe or file, and not under `NO_COLOR` (no-color.org).
 
 use std::{fmt::Display, io::IsTerminal};
 
@@ -29,7 +29,7 @@ impl Paint {
         self.with("36", text)
     }
 
-    /// A status: done, refused, failed.
+    /// The colour of a status: success, refused or failed.
     pub(crate) fn status(self, status: u16) -> String {
         match status {
             0..400 => self.good(status),

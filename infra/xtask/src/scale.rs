@@ -1,7 +1,7 @@
-//! `cargo xtask scale`: what saturates first, by the code's own constants.
+//! `cargo xtask scale`: computes which limit saturates first, from the code's constants.
 //!
-//! Schedules, caches and limits are walked through and calls are counted; nothing is run and nothing is timed. What AWS allows is its
-//! documented default. `docs/scale.md` holds the answer, and a test compares the two.
+//! It counts calls from schedules, caches and limits; it runs and times nothing. For AWS it uses the documented default quotas.
+//! `docs/scale.md` holds the result, and a test compares the two.
 
 mod aws;
 mod demand;
@@ -14,19 +14,19 @@ const PAGE: &str = "docs/scale.md";
 const BEGIN: &str = "<!-- scale: written by `cargo xtask scale --write` -->\n";
 const END: &str = "<!-- /scale -->\n";
 
-/// Prints which quota or limit a deployment of some size meets first
+/// Print which quota or limit a deployment of some size reaches first
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// How many tenants there are
+    /// The number of tenants
     #[arg(long, default_value_t = Size::DOCUMENTED.tenants)]
     tenants: u64,
-    /// How many people the largest tenant has, all behind one address
+    /// Users of the largest tenant, all behind one address
     #[arg(long, default_value_t = Size::DOCUMENTED.largest)]
     largest: u64,
-    /// How many shipments there are, registered within 120 days
+    /// The number of shipments, registered within 120 days
     #[arg(long, default_value_t = Size::DOCUMENTED.shipments)]
     shipments: u64,
-    /// Writes the answer for the documented size into docs/scale.md
+    /// Write the result for the documented size into docs/scale.md
     #[arg(long)]
     write: bool,
 }
@@ -42,7 +42,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The page with another section between its marks.
+/// The page with the section between its marks replaced.
 fn with_section(page: &str, section: &str) -> Result<String, String> {
     let outside = |mark: &str| format!("{PAGE} has no `{}`", mark.trim());
     let (before, rest) = page.split_once(BEGIN).ok_or_else(|| outside(BEGIN))?;
@@ -50,7 +50,7 @@ fn with_section(page: &str, section: &str) -> Result<String, String> {
     Ok(format!("{before}{BEGIN}{section}{END}{after}"))
 }
 
-/// The table, what saturates first on top.
+/// The table, sorted by what saturates first.
 fn report(size: &Size) -> String {
     let mut all = rows(size);
     all.sort_by(|one, other| other.share().total_cmp(&one.share()));
@@ -77,7 +77,7 @@ fn report(size: &Size) -> String {
     text
 }
 
-/// A figure with as many digits as it is worth.
+/// A figure with its significant digits.
 fn figure(value: f64) -> String {
     if value >= 100.0 {
         count(value.round() as u64)
@@ -88,7 +88,7 @@ fn figure(value: f64) -> String {
     }
 }
 
-/// With commas between thousands.
+/// A count with commas between thousands.
 fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
@@ -106,14 +106,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn page_says_what_the_command_prints() {
+    fn page_has_the_commands_output() {
         let page = fs::read_to_string(workspace::root().join(PAGE)).unwrap();
         let written = with_section(&page, &report(&Size::DOCUMENTED)).unwrap();
         assert!(page == written, "run `cargo xtask scale --write`");
     }
 
     #[test]
-    fn each_row_is_full_at_the_size_that_it_names_and_not_before() {
+    fn each_row_saturates_at_the_size_that_it_names_and_not_before() {
         let size = Size::DOCUMENTED;
         for row in rows(&size) {
             let Some(factor) = row.factor(&size) else { continue };
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_are_read_easily() {
+    fn figures_are_rounded_and_grouped() {
         assert_eq!([0.04, 4.0, 45.67, 1234.5, 10_000_000.0].map(figure), ["0.0", "4.0", "46", "1,235", "10,000,000"]);
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo dev` as whoever sits before it meets it, with its companions `demo` and `audit tail`.
+//! Tests `cargo dev` as a user runs it, with its companions `demo` and `audit tail`.
 
 #![expect(clippy::unwrap_used, reason = "a helper's failure is the test's")]
 
@@ -10,7 +10,7 @@ use std::{
 
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 
-/// Ends with the test, however that ends.
+/// Dropping it ends the process, also if a test fails.
 struct Dev {
     child: Child,
     out: BufReader<ChildStdout>,
@@ -30,7 +30,7 @@ impl Dev {
         Self { child, out }
     }
 
-    /// What it says until it is ready, the last line included.
+    /// The lines of its output until it is ready, including the last.
     fn until_ready(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         for line in self.out.by_ref().lines().map(Result::unwrap) {
@@ -56,7 +56,7 @@ fn run(arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_run_tells_how_to_use_it_plays_the_demo_and_ends_when_told() {
+fn dev_prints_instructions_plays_the_demo_and_stops_on_interrupt() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().to_str().unwrap();
     let mut dev = Dev::start(&["--port", "0", "--data-dir", data]);
@@ -76,7 +76,7 @@ fn a_run_tells_how_to_use_it_plays_the_demo_and_ends_when_told() {
     let answers = String::from_utf8_lossy(&pasted.stdout);
     let statuses: Vec<_> = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
     assert_eq!(statuses, ["200", "200", "200", "200", "404", "404"], "{answers}{}", String::from_utf8_lossy(&pasted.stderr));
-    // Each lists its own, and one only.
+    // Each lists its own shipment only.
     let listed: Vec<_> = answers.split("{\"items\":").skip(1).filter_map(|list| list.split_once("\"next_cursor\"")).collect();
     assert_eq!(listed.len(), 2, "{answers}");
     assert!(listed.iter().all(|(items, _)| items.matches("shipment_id").count() == 1), "{listed:?}");
@@ -91,7 +91,7 @@ fn a_run_tells_how_to_use_it_plays_the_demo_and_ends_when_told() {
     let (code, text) = run(&["demo", "--data-dir", data]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("all as expected"), "{text}");
-    // What came earlier is sealed by now.
+    // Earlier events are sealed by now.
     let (code, text) = run(&["audit", "tail", "--data-dir", data]);
     assert_eq!(code, Some(0), "{text}");
     let refused = text.lines().find(|line| line.contains("get_shipment") && line.contains("no_session")).unwrap();
@@ -113,8 +113,8 @@ fn a_run_tells_how_to_use_it_plays_the_demo_and_ends_when_told() {
 }
 
 #[test]
-fn a_first_run_that_is_told_to_end_leaves_nothing_installing() {
-    // Plays Python: it makes environments of itself, and installs for a minute.
+fn interrupted_first_run_leaves_no_installation_running() {
+    // A fake Python: it creates an environment with itself in it, and installs for a minute.
     const PYTHON: &str = r#"#!/bin/sh
 case "$2" in
 venv) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
@@ -142,7 +142,7 @@ esac
     let began = Instant::now();
     assert_eq!(code, Some(143));
     assert!(took < Duration::from_secs(5), "{took:?}");
-    // What has ended may still wait for somebody to ask about it.
+    // An ended process may remain until its parent reaps it.
     let runs = || {
         let Output { stdout, .. } = Command::new("ps").args(["-o", "stat=", "-p", pip.trim()]).output().unwrap();
         !stdout.is_empty() && !stdout.starts_with(b"Z")
@@ -154,9 +154,9 @@ esac
 }
 
 #[test]
-fn an_interrupt_during_the_start_ends_it_too() {
+fn interrupt_during_start_ends_it() {
     let dev = Dev::start(&["--port", "0", "--ephemeral"]);
-    // The signal may come before anybody listens for it: then the system ends the process, without a code.
+    // The signal may come before a handler is set: then the system ends the process without an exit code.
     let (code, took) = dev.interrupt("-INT");
     assert!(matches!(code, None | Some(0 | 130)), "{code:?}");
     assert!(took < Duration::from_secs(5), "{took:?}");

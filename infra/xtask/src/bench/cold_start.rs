@@ -1,5 +1,5 @@
-//! From `exec` to the first poll and to the first answer, beside what a function costs that does nothing, and one that does the
-//! same calls and nothing else.
+//! Measures the time from `exec` to the first poll and to the first answer, compared with a function that does nothing and with
+//! one that only makes the same calls.
 
 use super::{
     Failed, events,
@@ -26,12 +26,12 @@ use std::{
 /// The peers, in infra/bench-peers.
 const BARE: &str = "bare_hello";
 const SDK: &str = "sdk_hello";
-/// What is held against the second peer.
+/// The function that is compared with the second peer.
 const HELD: &str = "create_shipment";
-/// How much later than the peer its first answer may come.
+/// How much later than the peer's its first answer may come.
 const MARGIN_MS: f64 = 3.0;
 
-/// Measure the functions' cold starts, beside two small functions that are built alike.
+/// Measure the functions' cold starts, compared with two small functions that are built alike.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only these functions.
@@ -47,12 +47,12 @@ pub(crate) struct Args {
     built: Option<PathBuf>,
 }
 
-/// A program and what was seen of it.
+/// A program and its measurements.
 #[derive(Debug)]
 struct Subject {
     name: String,
     path: PathBuf,
-    /// What it is asked; one that nothing can be asked of here is only started.
+    /// The endpoint to call. A function that cannot be called here is only started.
     endpoint: Option<&'static AnyEndpoint>,
     bytes: u64,
     first_poll: Vec<Duration>,
@@ -80,7 +80,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
     let quota = quota.ok();
     let world = World::start().await?;
     let mut subjects = subjects(&args, &world).await?;
-    // In turns, so that whatever else the machine does falls on all alike.
+    // In turns, so that other load on the machine affects all alike.
     for round in 0..args.runs {
         for subject in &mut subjects {
             let warm = if round + 1 == args.runs { args.warm } else { 0 };
@@ -94,7 +94,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The peers first, then the functions, all of this machine's architecture and built with the same profile.
+/// The peers first, then the functions, all for this machine's architecture and built with the same profile.
 async fn subjects(args: &Args, world: &World) -> Result<Vec<Subject>, Failed> {
     let all: Vec<_> = registry::names().map(str::to_owned).collect();
     let functions = if args.functions.is_empty() { &all } else { &args.functions };
@@ -123,7 +123,7 @@ fn found<'a>(folder: &Path, names: impl Iterator<Item = &'a str>) -> BTreeMap<St
     names.filter_map(|name| Some((name.to_owned(), path(name)?))).collect()
 }
 
-/// Cargo takes the root's manifest as a configuration file, of which it reads `[profile]`: built alike by construction.
+/// Cargo reads the root's manifest as a configuration file and takes its `[profile]`, so the peers have the same profile.
 fn peers() -> Command {
     let root = workspace::root();
     let mut cargo = build::cargo(["build", "--release", "--locked"]);
@@ -180,7 +180,7 @@ fn succeeded(answer: &[u8]) -> Result<(), Failed> {
     if (200..300).contains(&status) { Ok(()) } else { Err(format!("the answer is no success: {answer}").into()) }
 }
 
-/// A function's process, ended with this value.
+/// A function's process; dropping this value ends it.
 #[derive(Debug)]
 struct Process(Child);
 
@@ -191,7 +191,7 @@ impl Process {
         Ok(Self(command.spawn()?))
     }
 
-    /// In bytes.
+    /// The peak resident set size in bytes.
     fn peak_rss(&self) -> Result<u64, Failed> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
@@ -201,7 +201,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // One that has ended by itself cannot be killed, and is reaped all the same.
+        // The process may have ended already; it must be reaped all the same.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

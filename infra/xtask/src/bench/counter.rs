@@ -9,10 +9,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Calls that were sent, a retry as one more: `dynamodb Query`, `s3 PutObject`.
+/// The calls by name, each retry counted: `dynamodb Query`, `s3 PutObject`.
 pub(crate) type Calls = BTreeMap<String, usize>;
 
-/// A wire that counts.
+/// An HTTP connector that counts.
 #[derive(Clone, Debug)]
 pub(crate) struct Counter {
     inner: SharedHttpConnector,
@@ -28,7 +28,7 @@ impl Counter {
         SharedHttpConnector::new(self.clone())
     }
 
-    /// What was counted since it was last asked.
+    /// The calls since the last `take`.
     pub(crate) fn take(&self) -> Calls {
         std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -42,7 +42,7 @@ impl HttpConnector for Counter {
     }
 }
 
-/// S3's operations are in the URL, where its SDK puts them.
+/// S3's SDK puts the operation into the URL.
 fn name(target: Option<&str>, uri: &str) -> String {
     let object = || uri.split_once("x-id=").map(|(_, id)| ("S3", id.split('&').next().unwrap_or(id)));
     let (service, operation) = target.and_then(|target| target.split_once('.')).or_else(object).unwrap_or(("other", uri));
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_is_named_by_its_service_and_operation() {
+    fn call_is_named_by_its_service_and_operation() {
         assert_eq!(name(Some("DynamoDB_20120810.Query"), "http://127.0.0.1:1/"), "dynamodb Query");
         assert_eq!(name(None, "http://127.0.0.1:1/bucket/key?x-id=PutObject"), "s3 PutObject");
     }

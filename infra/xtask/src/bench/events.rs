@@ -1,5 +1,5 @@
-//! Requests, each for the first time: nobody's key, a number that is not registered, a session of its own, so that neither a claim
-//! nor a rate limit stands in the way.
+//! Requests that do not repeat: each has a fresh idempotency key, an unregistered number and its own session, so that neither a
+//! claim nor a rate limit refuses it.
 
 use super::{Failed, world::World};
 use common::{
@@ -14,8 +14,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-/// Whether one request after the other to `endpoint` succeeds here: what asks Cognito does not, nor what wants something to be there
-/// that nobody has made.
+/// Whether consecutive requests to `endpoint` can succeed here. Endpoints that call Cognito cannot, nor those that need an item
+/// that does not exist here.
 pub(crate) async fn possible(world: &World, endpoint: &AnyEndpoint) -> bool {
     for _ in 0..2 {
         let Ok(event) = Box::pin(fresh(world, endpoint)).await else { return false };
@@ -28,7 +28,7 @@ pub(crate) async fn possible(world: &World, endpoint: &AnyEndpoint) -> bool {
     true
 }
 
-/// Who of a tenant may do it; the marketer, where they may.
+/// A role that may call it; the marketer if possible.
 fn role(endpoint: &AnyEndpoint) -> Role {
     static POLICIES: LazyLock<Policies> = LazyLock::new(|| Policies::load().unwrap_or_else(|e| panic!("{e}")));
     let may = |role: &Role| match (endpoint.action, endpoint.resource) {
@@ -72,7 +72,7 @@ pub(crate) async fn ask(world: &World, endpoint: &AnyEndpoint, caller: &Identity
     Ok(serde_json::from_str(answer["body"].as_str().unwrap_or_default()).unwrap_or_default())
 }
 
-/// What the gateway has from the authorizer.
+/// The authorizer's context.
 fn authorizer(caller: &Identity) -> Map<String, Value> {
     caller.to_context().into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect()
 }
@@ -81,7 +81,7 @@ pub(crate) fn endpoint(name: &str) -> Result<&'static AnyEndpoint, Failed> {
     registry::all().find(|endpoint| endpoint.name == name).ok_or_else(|| format!("there is no {name}").into())
 }
 
-/// A shipment that nothing has been done to yet.
+/// A new shipment.
 async fn shipment(world: &World) -> Result<String, Failed> {
     let create = endpoint("create_shipment")?;
     let event = Box::pin(fresh(world, create)).await?;
@@ -104,7 +104,7 @@ fn request(endpoint: &AnyEndpoint) -> GatewayRequest {
     if endpoint.if_match == IfMatch::Required {
         header("if-match", "*".to_owned());
     }
-    // What is limited before sign-in is so by address and by e-mail: each request has its own.
+    // Endpoints before sign-in are limited by address and by e-mail, so each request has its own.
     let mut body = endpoint.sample.body.map(with_fresh_numbers);
     if let (Kind::Public, Some(Value::String(email))) = (endpoint.kind, body.as_mut().and_then(|body| body.get_mut("email"))) {
         *email = email.replace('@', &format!(".{number}@"));
@@ -127,7 +127,7 @@ fn request(endpoint: &AnyEndpoint) -> GatewayRequest {
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// A sample with tracking numbers that nobody has registered.
+/// A sample with unregistered tracking numbers.
 pub(crate) fn with_fresh_numbers(sample: &str) -> Value {
     fn walk(value: &mut Value) {
         match value {
@@ -144,7 +144,7 @@ pub(crate) fn with_fresh_numbers(sample: &str) -> Value {
     body
 }
 
-/// A synthetic 1Z number with a right check digit, another each time.
+/// A new synthetic 1Z number with a valid check digit.
 fn tracking_number() -> String {
     let digits = format!("999999{:09}", NEXT.fetch_add(1, Ordering::Relaxed) % 1_000_000_000);
     let sum: u32 = digits.bytes().zip([1, 2].into_iter().cycle()).map(|(digit, weight)| u32::from(digit - b'0') * weight).sum();
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_the_benches_ask_succeeds() {
+    async fn bench_requests_succeed() {
         let world = World::start().await.unwrap();
         for name in
             ["create_shipment", "get_shipment", "list_shipments", "update_shipment", "list_users", "get_settings", "health"]

@@ -1,9 +1,9 @@
-//! What the local stack takes: create and get over HTTP, beside the emulator's own ceiling. All of it is on this machine
-//! (callers, gateway, functions, emulators), so the ratio tells more than the rate.
+//! Measures the local stack's throughput: create and get over HTTP, compared with the emulator's own maximum. Callers, gateway,
+//! functions and emulators share this machine, so the ratio means more than the rate.
 //!
-//! Rate limits stay on. Users are made and sign in through the API, each from an address of its own and as often as the
-//! limits let them; requests go round the sessions, and a phase ends before a session's budget does. At these rates a
-//! session's next request comes within its interval, so touching it takes two UpdateItems, where a person's takes one.
+//! Rate limits stay on. Users are created and sign in through the API, each from its own address and as often as the limits
+//! allow. Requests rotate over the sessions, and a phase ends before a session's budget does. At these rates a session's next
+//! request comes within its interval, so touching it takes two UpdateItems instead of one for a person.
 
 use super::{
     Failed, events,
@@ -33,37 +33,37 @@ use std::{
 
 /// Sign-ins in a quarter of an hour, by address and by e-mail: the limit `auth_login`.
 const SIGN_INS: usize = 5;
-/// Requests that a session is asked for in one run: fewer than the 60 that `api_default` lets through at once.
+/// Requests of a session in one run: fewer than the 60 that `api_default` allows at once.
 pub(super) const PER_SESSION: usize = 54;
 
-/// Measure create and get on a local stack, beside the emulator's own ceiling.
+/// Measure create and get on a local stack, compared with the emulator's own maximum.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// How long each phase goes on at most.
+    /// The longest duration of each phase.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=60))]
     seconds: u16,
     /// How many connections, each with one request at a time.
     #[arg(long, value_delimiter = ',', default_value = "1,8,64")]
     connections: Vec<u8>,
-    /// How many users sign in, five times each. More users, longer phases.
+    /// How many users sign in, five times each. More users make longer phases.
     #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u8).range(1..=240))]
     users: u8,
 }
 
-/// One of the things that are measured.
+/// One of the measured operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
     Create,
-    /// TransactWriteItems of as many items, of the same shape.
+    /// TransactWriteItems of as many items of the same shape.
     Transact,
     Get,
     GetItem,
 }
 
-/// Each of ours, and its ceiling.
+/// Each operation of the API, and its yardstick.
 const PAIRS: [(Work, Work, &str); 2] = [(Work::Create, Work::Transact, "create"), (Work::Get, Work::GetItem, "get")];
 
-/// What the workers share.
+/// The state that the workers share.
 #[derive(Debug)]
 struct Plan {
     base: String,
@@ -77,7 +77,7 @@ struct Plan {
     shipments: Mutex<Vec<String>>,
 }
 
-/// What one phase saw.
+/// The measurements of one phase.
 #[derive(Debug, Default)]
 struct Seen {
     took: Vec<Duration>,
@@ -161,7 +161,7 @@ fn line(name: &str, connections: u8, seen: &Seen, ceiling: Option<&Seen>) {
     }
 }
 
-/// Makes users and lets each sign in as often as it may: their access tokens.
+/// Creates users and signs each in as often as the limits allow. Returns their access tokens.
 pub(super) async fn sign_in(stack: &Stack, tenant: TenantId, users: u8) -> Result<Vec<String>, Failed> {
     let env = || stack.env().clone();
     let aws = Aws::from_env(env());
@@ -191,7 +191,7 @@ async fn phase(plan: &Arc<Plan>, work: Work, connections: u8, time: Duration, mo
     let worker = |_| {
         let (plan, left) = (plan.clone(), left.clone());
         tokio::spawn(async move {
-            // A pool of its own, in which one request after the other keeps one connection busy.
+            // A pool of its own, in which consecutive requests reuse one connection.
             let caller = Caller { http: Client::new(&plan.base), dynamodb: DynamoDb::new(&plan.dynamodb), plan };
             let mut seen = Seen::default();
             let takes = |left: usize| left.checked_sub(1);
@@ -221,7 +221,7 @@ async fn phase(plan: &Arc<Plan>, work: Work, connections: u8, time: Duration, mo
     all
 }
 
-/// One connection's worth of a caller.
+/// The caller of one connection.
 #[derive(Debug)]
 struct Caller {
     plan: Arc<Plan>,
@@ -275,8 +275,8 @@ impl Caller {
         if answer.status < 300 { Ok(answer.json) } else { Err(format!("{} {}", answer.status, answer.text).into()) }
     }
 
-    /// Claim, shipment with its indexes, membership, audit event, domain event, idempotency record: in the same tables, and
-    /// where ours share a partition, so do these. The emulator is slower in a partition that has grown.
+    /// Claim, shipment with its indexes, membership, audit event, domain event and idempotency record, in the same tables and
+    /// with the same partitions as the API's. The emulator is slower in a partition that has grown.
     async fn transact(&self, number: usize) -> Result<(), Failed> {
         let Plan { tenant, records, ledger, ephemera, .. } = &*self.plan;
         let text = |value: String| json!({ "S": value });

@@ -1,8 +1,8 @@
-//! From a commit to the frame on a socket: a shipment is assigned to somebody, and their open sockets say so. The way is the
-//! stream, a Pipe, the bus, a queue, a function's transaction and the management API; beside it, two hops through a queue of
-//! the same emulator, which no way from a commit to a consumer is without.
+//! Measures the time from a commit to the frame on a socket: a shipment is assigned to a user, whose open sockets get a frame.
+//! The path is the stream, a Pipe, the bus, a queue, a function's transaction and the management API. The yardstick is two hops
+//! through a queue of the same emulator, which every path from a commit to a consumer contains.
 //!
-//! A user's events come one after the other, so a frame's number tells which event it is about.
+//! A user's events come one after the other, so a frame's number identifies its event.
 
 use super::{
     Failed, events,
@@ -36,45 +36,45 @@ use tokio::{
 
 /// A frame that takes longer is lost.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// For how long a socket is listened to: longer than any run takes.
+/// How long a socket is read: longer than any run takes.
 const LISTENING: Duration = Duration::from_secs(3600);
 
-/// Measure from a commit to the frame on the socket, beside two bare hops through a queue.
+/// Measure the time from a commit to the frame on the socket, compared with two bare hops through a queue.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// How many sockets are open, one figure after the other, ascending.
     #[arg(long, value_delimiter = ',', default_value = "1,500")]
     connections: Vec<u16>,
-    /// Sockets of one user, each told of everything that the user is told.
+    /// Sockets of one user; each gets every frame of the user.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=20))]
     per_user: u8,
     /// Events in each phase.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=1000))]
     events: u16,
-    /// How many write at the same time in the last phase.
+    /// How many writers run at the same time in the last phase.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
     writers: u8,
 }
 
-/// Somebody with open sockets.
+/// A user with open sockets.
 #[derive(Debug)]
 struct Listener {
     user: UserId,
     sockets: usize,
-    /// How many events there were: the number of the last notification.
+    /// The number of the last notification, which equals the number of events.
     told: i64,
     tell: UnboundedSender<Frame>,
     heard: UnboundedReceiver<Frame>,
 }
 
-/// A notification's number, and when its frame came.
+/// A notification's number, and the time of its frame.
 #[derive(Clone, Copy, Debug)]
 struct Frame {
     seq: i64,
     at: Instant,
 }
 
-/// Whoever assigns shipments, by HTTP.
+/// The writer, which assigns shipments by HTTP.
 #[derive(Debug)]
 struct Writer {
     http: Client,
@@ -82,7 +82,7 @@ struct Writer {
     requests: AtomicUsize,
 }
 
-/// What one phase saw: of each commit how long its request took, of each frame how long after it came.
+/// The measurements of one phase: the duration of each commit's request, and the delay of each frame after it.
 #[derive(Debug, Default)]
 struct Seen {
     answers: Vec<Duration>,
@@ -92,7 +92,7 @@ struct Seen {
 }
 
 pub(crate) async fn run(args: Args) -> Outcome {
-    println!("starting a stack of its own");
+    println!("starting a stack");
     let stack = Stack::start(Options::default()).await?;
     let outcome = measure(&stack, &args).await;
     stack.stop().await?;
@@ -108,7 +108,7 @@ async fn measure(stack: &Stack, args: &Args) -> Result<(), Failed> {
     let writer = Arc::new(Writer { http: Client::new(stack.base_url()), tokens, requests: AtomicUsize::new(0) });
     let most = usize::from(args.connections.iter().copied().max().unwrap_or_default());
     let mut listeners = listeners(&world, most.div_ceil(args.per_user.into())).await?;
-    // The first run of each function, and the first key of each process, are nobody's steady state.
+    // Warm up: the first run of each function and the first key of each process are not steady state.
     phase(&writer, vec![listen(&world, listeners.pop().ok_or("nobody listens")?, 1).await?], 10).await?;
 
     let bare = bare(stack, events).await?;
@@ -126,7 +126,7 @@ async fn measure(stack: &Stack, args: &Args) -> Result<(), Failed> {
             }
             all.push(listener);
         }
-        // Those who have no socket yet wait for a later round.
+        // Users without a socket wait for a later round.
         let (with, without): (Vec<_>, Vec<_>) = all.into_iter().partition(|listener| listener.sockets > 0);
         listeners = without;
         open = report(&writer, with, *connections, 1, events, &bare).await?;
@@ -137,7 +137,7 @@ async fn measure(stack: &Stack, args: &Args) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Runs one phase and prints what it saw.
+/// Runs one phase and prints its measurements.
 async fn report(
     writer: &Arc<Writer>,
     listeners: Vec<Listener>,
@@ -176,7 +176,7 @@ async fn run_phase(writer: Arc<Writer>, listeners: Vec<Listener>, events: usize)
     phase(&writer, listeners, events).await.map_err(|e| e.to_string())
 }
 
-/// So many events, one after the other, each for the next listener.
+/// So many events, one after the other, each for the next user.
 async fn phase(writer: &Writer, mut listeners: Vec<Listener>, events: usize) -> Result<(Seen, Vec<Listener>), Failed> {
     let (mut seen, many) = (Seen::default(), listeners.len().max(1));
     for n in 0..events {
@@ -200,12 +200,12 @@ async fn phase(writer: &Writer, mut listeners: Vec<Listener>, events: usize) -> 
 }
 
 impl Listener {
-    /// When the last event's next frame came; nothing where none comes.
+    /// The time of the last event's next frame; `None` if none comes.
     async fn frame(&mut self) -> Result<Option<Instant>, Failed> {
         loop {
             match timeout(PATIENCE, self.heard.recv()).await {
                 Ok(Some(Frame { seq, at })) if seq == self.told => return Ok(Some(at)),
-                // One that was given up, and came after all.
+                // A frame that came after its time limit.
                 Ok(Some(Frame { seq, .. })) if seq < self.told => {}
                 Ok(other) => return Err(format!("expected number {}, got {other:?}", self.told).into()),
                 Err(_) => return Ok(None),
@@ -215,7 +215,7 @@ impl Listener {
 }
 
 impl Writer {
-    /// Registers a shipment that is assigned to somebody, in the next of the sessions.
+    /// Registers a shipment that is assigned to a user, in the next of the sessions.
     async fn assign(&self, to: UserId) -> Result<(), Failed> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let sample = events::endpoint("create_shipment")?.sample.body.ok_or("no sample")?;
@@ -233,13 +233,13 @@ impl Writer {
     }
 }
 
-/// Members who have no socket yet.
+/// Members without a socket.
 async fn listeners(world: &World, count: usize) -> Result<Vec<Listener>, Failed> {
     let aws = Aws::from_env(world.env().clone());
     let deps = Deps::new(Config::from_env(world.env().clone())?, &aws, Arc::new(SystemClock), Arc::new(Stdout))?;
     let operator = Operator::new(&deps, "bench");
     let mut all = Vec::new();
-    // One more than are counted: the one whom the warm-up is for.
+    // One more than are measured: the one for the warm-up.
     for n in 0..=count {
         let email = Email::parse(&format!("listener{n}@acme-health.example"))?;
         let user = operator.create_membership(world.tenant(), &email, &[Role::Provider]).await?;
@@ -249,7 +249,7 @@ async fn listeners(world: &World, count: usize) -> Result<Vec<Listener>, Failed>
     Ok(all)
 }
 
-/// Opens so many more sockets, all in one session, each by a ticket of its own.
+/// Opens so many more sockets in one session, each with its own ticket.
 async fn listen(world: &World, mut listener: Listener, more: usize) -> Result<Listener, Failed> {
     let session = world.open_session_of(listener.user, Role::Provider).await?;
     let tickets = events::endpoint("create_socket_ticket")?;
@@ -262,7 +262,7 @@ async fn listen(world: &World, mut listener: Listener, more: usize) -> Result<Li
                 let at = Instant::now();
                 let frame: Value = serde_json::from_str(&text).unwrap_or_default();
                 if let (Some("notification"), Some(seq)) = (frame["type"].as_str(), frame["seq"].as_i64()) {
-                    // Nobody may be measuring any more.
+                    // The measurement may be over.
                     let _ = tell.send(Frame { seq, at });
                 }
             }
@@ -272,7 +272,7 @@ async fn listen(world: &World, mut listener: Listener, more: usize) -> Result<Li
     Ok(listener)
 }
 
-/// Sent and received twice, as from the commit to the bus's queue and on: the least that the emulator takes for it.
+/// Sends and receives twice, as from the commit to the bus's queue and on: the least time that the emulator takes for it.
 async fn bare(stack: &Stack, times: usize) -> Result<Vec<Duration>, Failed> {
     let sqs = Sqs::new(stack.env().get("AWS_ENDPOINT_URL").ok_or("the stack has no queues")?);
     let made = sqs.call("CreateQueue", &json!({ "QueueName": "bench-bare" })).await?;

@@ -1,7 +1,7 @@
-//! A quarter of one CPU for a process, as Lambda gives a function of 442 MB (a whole one is at 1,769 MB).
+//! Limits a process to a quarter of one CPU, as Lambda does with a function of 442 MB (a whole CPU is at 1,769 MB).
 //!
-//! By the kernel's own quota, with the shortest period that it takes: 1 ms in each 4 ms. In the kernel's usual period of
-//! 100 ms a request would be over before its quarter is spent, and nothing would be seen.
+//! It uses the kernel's CPU quota with the shortest allowed period: 1 ms in each 4 ms. In the default period of 100 ms a request
+//! would end before its quarter is used up, so the limit would have no effect.
 
 use super::Failed;
 use std::{
@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// In microseconds.
+/// The quota in microseconds.
 const QUOTA: u32 = 1000;
 const PERIOD: u32 = 4000;
 
@@ -21,7 +21,7 @@ pub(crate) struct Quota {
 }
 
 impl Quota {
-    /// Makes the group. It needs a writable cgroup hierarchy: root, or one that was delegated to this user.
+    /// Creates the group. It needs a writable cgroup hierarchy: root, or one that was delegated to this user.
     pub(crate) fn quarter() -> Result<Self, Failed> {
         let (mounts, groups) = (fs::read_to_string("/proc/self/mountinfo")?, fs::read_to_string("/proc/self/cgroup")?);
         let (parent, version) = parent(&mounts, &groups).ok_or("no cgroup hierarchy with a cpu controller is mounted")?;
@@ -42,7 +42,7 @@ impl Quota {
         format!("cgroup v{}, {QUOTA} us of CPU in each {PERIOD} us", self.version)
     }
 
-    /// Puts a process in, with all its threads.
+    /// Moves a process with all its threads into the group.
     pub(crate) fn confine(&self, process: u32) -> io::Result<()> {
         self.set("cgroup.procs", &process.to_string())
     }
@@ -54,7 +54,7 @@ impl Quota {
 
 impl Drop for Quota {
     fn drop(&mut self) {
-        // What cannot be removed is an empty folder in a virtual file system; the kernel drops it at the next boot.
+        // A group that cannot be removed is an empty folder in a virtual file system; the kernel drops it at the next boot.
         let _ = fs::remove_dir(&self.group);
     }
 }
@@ -79,7 +79,7 @@ fn parent(mounts: &str, groups: &str) -> Option<(PathBuf, u8)> {
         return Some((mount.join(own), 1));
     }
     let group = mounted("cgroup2", None)?.join(own("")?);
-    // A group with processes of its own cannot hand controllers on, so the new one goes beside ours.
+    // A group with its own processes cannot delegate controllers, so the new one goes beside ours.
     let beside = group.parent().filter(|_| group != Path::new("/sys/fs/cgroup")).unwrap_or(&group).to_owned();
     Some((beside, 2))
 }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cpu_controller_is_found_in_either_version() {
+    fn cpu_controller_is_found_in_either_version() {
         let v1 = "30 25 0:26 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n31 25 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
         assert_eq!(parent(v1, "2:cpu:/\n0::/\n"), Some((PathBuf::from("/sys/fs/cgroup/cpu/"), 1)));
         let v2 = "30 25 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";

@@ -1,4 +1,4 @@
-//! The Runtime API, as far as a function speaks it, with a clock at each of its doors.
+//! The part of the Runtime API that a function uses, with a timestamp at each call.
 //!
 //! Source: AWS, "Using the Lambda runtime API for custom runtimes".
 
@@ -22,7 +22,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// How long a function may take for anything. One that takes longer is broken, not slow.
+/// The time limit for each step. A function that takes longer is broken, not slow.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One Runtime API, for one process.
@@ -40,7 +40,7 @@ struct Event {
     number: usize,
 }
 
-/// What happened, and when.
+/// An event of the function, and its time.
 #[derive(Debug)]
 enum Said {
     Polled(Instant),
@@ -75,12 +75,12 @@ impl RuntimeApi {
         Ok(Self { address, events, said, server })
     }
 
-    /// What `AWS_LAMBDA_RUNTIME_API` is to say.
+    /// The value of `AWS_LAMBDA_RUNTIME_API`.
     pub(crate) fn address(&self) -> String {
         self.address.to_string()
     }
 
-    /// Waits until the function asks for its next event: the end of init, the first time.
+    /// Waits until the function polls for its next event; the first poll ends init.
     pub(crate) async fn polled(&mut self) -> Result<Instant, Failed> {
         match self.hear().await? {
             Said::Polled(at) => Ok(at),
@@ -88,7 +88,7 @@ impl RuntimeApi {
         }
     }
 
-    /// Hands an event to a function that polls: how long the answer took, and what it was.
+    /// Sends an event to a function that polls. Returns the answer's duration and the answer.
     pub(crate) async fn invoke(&mut self, number: usize, body: String) -> Result<(Duration, Bytes), Failed> {
         self.events.send(Event { body, number })?;
         let delivered = match self.hear().await? {
@@ -118,7 +118,7 @@ impl Drop for RuntimeApi {
 
 impl Doors {
     fn say(&self, said: Said) {
-        // Nobody hears it once the run is over.
+        // The receiver is gone once the run is over.
         let _ = self.said.send(said);
     }
 }

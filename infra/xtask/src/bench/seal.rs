@@ -1,7 +1,7 @@
-//! How fast the audit log is sealed. Twice, with the same events, which real requests leave:
+//! Measures how fast the audit log is sealed. It does so twice, with the same events of real requests:
 //!
-//! - in a local stack, where the stream and a Pipe wake the sealer while the events come: how late it is;
-//! - by itself, with all of them waiting, over a wire that counts: how fast it is, and what a thousand events cost in calls.
+//! - in a local stack, where the stream and a Pipe wake the sealer while events arrive: the lag;
+//! - alone, with all events waiting, over a connector that counts calls: the rate, and the calls for a thousand events.
 
 use super::{
     Failed,
@@ -23,14 +23,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Requests of one session: fewer than its limit lets through at once.
+/// Requests of one session: fewer than its limit allows at once.
 const PER_SESSION: usize = 50;
-/// Everything is sealed by then, or never: a wake-up is delayed for ten seconds, and one that was lost is made up for in minutes.
+/// The time limit for sealing: a wake-up is delayed for ten seconds, and a lost one is repeated within minutes.
 const PATIENCE: Duration = Duration::from_secs(240);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// An event that is younger may still be written again, and is left to the next run: six seconds, and one more.
+/// A younger event may still change and is left to the next run: six seconds, and one more.
 const SETTLED: Duration = Duration::from_secs(7);
-/// Calls for a thousand events, at most.
+/// The most calls for a thousand events.
 const MOST_S3: f64 = 2.0;
 const MOST_DYNAMODB: f64 = 50.0;
 /// The function, and its attributes in the log line.
@@ -42,7 +42,7 @@ pub(crate) struct Args {
     /// How many audit events are written, each by a request.
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u16).range(100..))]
     events: u16,
-    /// How many requests at the same time.
+    /// How many requests run at the same time.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
     writers: u8,
 }
@@ -73,7 +73,7 @@ impl Observer for Sealer {
     fn ran(&self, run: &Ran) {
         let last = run.lines.len().saturating_sub(1);
         for (n, line) in run.lines.iter().enumerate() {
-            // A run's time is counted once, however many tenants it was for.
+            // Count a run's time once, for any number of tenants.
             self.hear(line.clone(), if n == last { run.took } else { Duration::ZERO });
         }
     }
@@ -87,7 +87,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
 }
 
 async fn in_the_stack(args: &Args) -> Result<(), Failed> {
-    println!("starting a stack of its own");
+    println!("starting a stack");
     let sealer = Arc::new(Sealer::default());
     let stack = Stack::start(Options { observer: Some(sealer.clone()), ..Options::default() }).await?;
     let outcome = watch(&stack, &sealer, args).await;
@@ -97,7 +97,7 @@ async fn in_the_stack(args: &Args) -> Result<(), Failed> {
 
 async fn watch(stack: &Stack, sealer: &Sealer, args: &Args) -> Result<(), Failed> {
     let world = Arc::new(World::of_stack(stack)?);
-    // What the seed left is nobody's steady state.
+    // The seed's events are not part of the measurement.
     until_sealed(&world, Instant::now()).await?;
     sealer.take();
     let began = Instant::now();
@@ -135,7 +135,7 @@ async fn watch(stack: &Stack, sealer: &Sealer, args: &Args) -> Result<(), Failed
     Ok(())
 }
 
-/// What a tenant's runs came to.
+/// The totals of a tenant's runs.
 #[derive(Debug, Default)]
 struct Total {
     events: u64,
@@ -177,7 +177,7 @@ async fn by_itself(args: &Args) -> Result<(), Failed> {
         }
         Ok::<_, Failed>(total)
     };
-    // What making the tenant left.
+    // Seal the events of the tenant's creation first.
     wake().await?;
     write(&world, args).await?;
     tokio::time::sleep(SETTLED).await;
@@ -213,7 +213,7 @@ fn verdict(service: &str, calls: f64, most: f64) {
     println!("target {met}: {calls:.1} calls to {service} for 1,000 events, at most {most:.0}");
 }
 
-/// The queue's event, as the Pipe makes it of an audit item.
+/// The queue's event, as the Pipe makes it from an audit item.
 fn wake_up(tenant: TenantId) -> Value {
     json!({ "Records": [{
         "messageId": "bench-1",
@@ -227,7 +227,7 @@ fn wake_up(tenant: TenantId) -> Value {
     }] })
 }
 
-/// Lets so many events happen: each is a list that somebody asks for, of a tenant that has no shipment.
+/// Makes so many events: each is a request for a list, in a tenant that has no shipment.
 async fn write(world: &Arc<World>, args: &Args) -> Result<(), Failed> {
     let (events, writers) = (usize::from(args.events), usize::from(args.writers));
     let tasks = (0..writers).map(|n| {
@@ -276,13 +276,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_are_counted_by_service_for_a_thousand_events() {
+    fn calls_are_counted_by_service_per_thousand_events() {
         let calls = Calls::from([("s3 PutObject".to_owned(), 5), ("dynamodb Query".to_owned(), 11)]);
         assert_eq!((per_thousand(&calls, "s3 ", 5000), per_thousand(&calls, "dynamodb ", 5000)), (1.0, 2.2));
     }
 
     #[test]
-    fn only_the_tenants_own_runs_that_sealed_something_count() {
+    fn only_runs_that_sealed_events_of_the_tenant_count() {
         let tenant = TenantId::PLATFORM;
         let mut total = Total::default();
         let line = |tenant: &str, sealed: u64| json!({"tenant.id": tenant, "audit.sealed": sealed, "audit.segments": 1, "audit.lag_ms": 1500});

@@ -1,5 +1,5 @@
-//! AWS for what is measured: the emulators, what the template declares, a tenant and a member. By themselves, or those of a
-//! local stack that runs. Functions that ask Cognito are left out.
+//! AWS for the benches: the emulators, the template's resources, a tenant and a member. They are either its own, or those of a
+//! running local stack. Functions that call Cognito are left out.
 
 use super::{Failed, counter::Counter};
 use crate::workspace;
@@ -30,7 +30,7 @@ pub(crate) struct World {
     /// A marketer of the tenant.
     user: UserId,
     dynamodb: DynamoDb,
-    /// Those of its own.
+    /// Its own emulators, if any.
     _emulators: Option<Emulators>,
 }
 
@@ -41,7 +41,7 @@ struct Emulators {
     _other: Option<MiniStack>,
 }
 
-/// What a function is told of that is not made here, and that nothing here calls.
+/// Settings of a function whose resources are not created here and that nothing here uses.
 const NOT_MADE: [(&str, &str); 7] = [
     ("CLOISTER_USER_POOL_ID", "none"),
     ("CLOISTER_USER_POOL_CLIENT_ID", "none"),
@@ -52,7 +52,7 @@ const NOT_MADE: [(&str, &str); 7] = [
     ("CLOISTER_PUBLIC_URL", "http://none.invalid"),
 ];
 
-/// The log lines of what is only preparation.
+/// Drops the log lines of preparation.
 #[derive(Debug)]
 struct Unheard;
 
@@ -61,18 +61,18 @@ impl LogSink for Unheard {
 }
 
 impl World {
-    /// Tables and keys.
+    /// Starts tables and keys only.
     pub(crate) async fn start() -> Result<Self, Failed> {
         Self::of_emulators(None, &Counter::new(), Arc::new(Unheard)).await
     }
 
-    /// With the rest of AWS too, and nothing that runs by itself: calls go by the counter, lines to the log.
+    /// Starts the rest of AWS too, without background work: calls go through the counter, lines to the log.
     pub(crate) async fn with_everything(counter: &Counter, log: Arc<dyn LogSink>) -> Result<Self, Failed> {
         let other = tokio::task::spawn_blocking(|| MiniStack::start(&MiniStackOptions::default())).await??;
         Self::of_emulators(Some(other), counter, log).await
     }
 
-    /// A stack's first tenant and its marketer, past the gateway and its limits by address.
+    /// A stack's first tenant and its marketer. Calls bypass the gateway and its limits by address.
     pub(crate) fn of_stack(stack: &Stack) -> Result<Self, Failed> {
         let env = stack.env().clone();
         let deps =
@@ -130,12 +130,12 @@ impl World {
         &self.dynamodb
     }
 
-    /// Opens a session of the marketer as a sign-in would, in whatever role: who the authorizer says is calling.
+    /// Opens a session of the marketer with some role, as a sign-in does. Returns the authorizer's identity.
     pub(crate) async fn open_session(&self, role: Role) -> Result<Identity, Failed> {
         self.open_session_of(self.user, role).await
     }
 
-    /// The same for another member, as somebody who has just given a second factor.
+    /// The same for another member, who has just given a second factor.
     pub(crate) async fn open_session_of(&self, user: UserId, role: Role) -> Result<Identity, Failed> {
         let now = SystemClock.now();
         let session = SessionId::from_uuid(Uuid::from_bytes(common::base::random::bytes()));
@@ -163,7 +163,7 @@ impl World {
     }
 }
 
-/// DynamoDB's own protocol, past the SDK.
+/// A client of DynamoDB's own protocol, without the SDK.
 #[derive(Clone, Debug)]
 pub(crate) struct DynamoDb(Client);
 
@@ -179,7 +179,7 @@ impl DynamoDb {
     }
 }
 
-/// SQS's, likewise.
+/// A client of SQS's protocol.
 #[derive(Clone, Debug)]
 pub(crate) struct Sqs(Client);
 

@@ -1,4 +1,4 @@
-//! What happens by itself: parcels move, shipments follow, and whoever waits for them is told.
+//! The background part of the demo: parcels move, shipments follow, and users are notified.
 
 use super::{Step, Tour, text};
 use axum::http::Method;
@@ -7,46 +7,46 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// A parcel's way, in order.
+/// The statuses of a parcel, in order.
 const JOURNEY: [&str; 4] = ["PICKED_UP", "IN_TRANSIT", "OUT_FOR_DELIVERY", "DELIVERED"];
-/// How long the platform may take over what it does by itself: where a refresh meets a push, the poll of the next minute decides.
+/// The time limit for background work. If a refresh collides with a push, the poll of the next minute updates the shipment.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// How long is waited for a frame before the shipment is looked at without one.
+/// The time to wait for a frame before the shipment is read without one.
 const A_MOMENT: Duration = Duration::from_secs(3);
-/// UPS tells no less.
+/// UPS's times have a resolution of one second.
 const ONE_SECOND: Duration = Duration::from_secs(1);
 
-/// By their tokens.
+/// The users, by their tokens.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct People<'a> {
     pub(super) marketer: &'a str,
-    /// Who asks for news.
+    /// The user who requests carrier updates.
     pub(super) colleague: &'a str,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parcel<'a> {
     pub(super) number: &'a str,
-    /// Of its shipment.
+    /// The path of its shipment.
     pub(super) path: &'a str,
 }
 
 pub(super) async fn open_socket(tour: &mut Tour, People { marketer, .. }: People<'_>) -> Result<Socket, NoAnswer> {
-    tour.chapter("She wants to be told");
+    tour.chapter("She sets her notifications");
     const PREFERENCES: &str = "/v1/notifications/preferences";
-    let as_they_are = Step::get(PREFERENCES, 200).what("How is she told of what? As everybody is who has said nothing");
+    let as_they_are = Step::get(PREFERENCES, 200).what("Show her preferences; they are the defaults");
     let as_they_are = tour.play(as_they_are.by(marketer)).await?;
     let version = as_they_are.header("etag").unwrap_or_default().to_owned();
-    let wishes =
-        Step::new(Method::PUT, PREFERENCES, 200).what("A digest each hour, where there is something to tell").by(marketer);
+    let wishes = Step::new(Method::PUT, PREFERENCES, 200).what("Request an hourly digest, if anything is unread").by(marketer);
     tour.play(wishes.header("if-match", &version).body(&json!({ "digest": { "frequency": "hourly" } }))).await?;
     let ticket = Step::post("/v1/notifications/tickets", 200);
-    let ticket =
-        tour.play(ticket.what("A page's socket cannot send a token. It shows a ticket, which is good once").by(marketer)).await?;
+    let ticket = tour
+        .play(ticket.what("A browser's socket cannot send a token; request a ticket, which is valid once").by(marketer))
+        .await?;
     let url = text(&ticket.json, "url");
     let failed = |error: NoSocket| NoAnswer { url: "the socket".to_owned(), why: error.to_string() };
 
-    tour.act("Open the socket, and say that one is there", "WebSocket", url.split('?').next().unwrap_or_default());
+    tour.act("Open the socket and send a ping", "WebSocket", url.split('?').next().unwrap_or_default());
     let mut socket = Socket::open(&url).await.map_err(failed)?;
     socket.say(r#"{"type":"ping"}"#).await.map_err(failed)?;
     match socket.hear(PATIENCE).await {
@@ -56,15 +56,15 @@ pub(super) async fn open_socket(tour: &mut Tour, People { marketer, .. }: People
         }
         other => tour.check(false, &format!("the socket answers a ping, not {other:?}")),
     }
-    tour.act("The same ticket opens nothing any more", "WebSocket", url.split('?').next().unwrap_or_default());
+    tour.act("Open a second socket with the same ticket", "WebSocket", url.split('?').next().unwrap_or_default());
     let again = Socket::open(&url).await;
     let refused = matches!(again, Err(NoSocket::Refused(401 | 403)));
     tour.outcome(again.err().map_or_else(|| "open".to_owned(), |why| why.to_string()).as_str());
-    tour.check(refused, "a ticket that was used is refused");
+    tour.check(refused, "a used ticket is refused");
     Ok(socket)
 }
 
-/// From the first scan to the door.
+/// Plays a parcel from the first scan to its delivery.
 pub(super) async fn arrives(
     tour: &mut Tour,
     people: People<'_>,
@@ -72,29 +72,29 @@ pub(super) async fn arrives(
     parcel: &Parcel<'_>,
 ) -> Result<(), NoAnswer> {
     tour.chapter("The parcel moves");
-    tour.note("UPS is asked by itself, each hour or so. A refresh asks now, so that this story is short.");
+    tour.note("The platform polls UPS about once an hour. A refresh polls at once, which keeps this demo short.");
     for status in JOURNEY {
         moves(tour, people, socket, parcel, status).await?;
     }
 
     tour.chapter("She looks");
-    let unread = Step::get("/v1/notifications?unread=true&limit=10", 200)
-        .what("What is new? Ids and kinds: no frame and no list says more");
+    let unread =
+        Step::get("/v1/notifications?unread=true&limit=10", 200).what("List notifications: ids and kinds only, as in frames");
     let unread = tour.play(unread.by(people.marketer)).await?;
     let told = unread.json["items"].as_array().map_or(0, Vec::len);
     tour.check(told >= JOURNEY.len(), "each change of status has a notification");
-    let read = Step::post("/v1/notifications/read-all", 200).what("All of it is read: one write, however much it was");
+    let read = Step::post("/v1/notifications/read-all", 200).what("Mark all as read: one write for any number");
     let read = tour.play(read.by(people.marketer)).await?;
     tour.check(read.json["unread_count"] == 0, "nothing is left unread");
-    let events = Step::get(&format!("{}/events", parcel.path), 200)
-        .what("The parcel's way, as UPS tells it: sealed like everything of a patient");
+    let events =
+        Step::get(&format!("{}/events", parcel.path), 200).what("Show UPS's events of the parcel, stored encrypted like all PHI");
     let events = tour.play(events.by(people.marketer).phi()).await?;
     let has = |status: &&str| events.json["items"].as_array().into_iter().flatten().any(|event| event["status"] == **status);
     tour.check(JOURNEY.iter().all(has), "every scan is among the events");
     Ok(())
 }
 
-/// Somebody has to act. What is told of it stays unread, for the digest.
+/// Plays a parcel with a problem. Its notifications stay unread, for the digest.
 pub(super) async fn is_stuck(
     tour: &mut Tour,
     people: People<'_>,
@@ -105,7 +105,7 @@ pub(super) async fn is_stuck(
     moves(tour, people, socket, parcel, "EXCEPTION").await
 }
 
-/// UPS scans the parcel; the shipment follows, and the socket says so.
+/// UPS scans the parcel; the shipment follows, and the socket gets a frame.
 async fn moves(
     tour: &mut Tour,
     People { marketer, colleague }: People<'_>,
@@ -113,17 +113,17 @@ async fn moves(
     Parcel { number, path }: &Parcel<'_>,
     status: &str,
 ) -> Result<(), NoAnswer> {
-    // So that no two scans are of the same time.
+    // Two scans must not have the same time.
     sleep(ONE_SECOND).await;
     let mark = tour.mark().await?;
     tour.act(&format!("UPS scans the parcel: {status}"), "POST", "/_ups/advance");
     let scan = json!({ "tracking_number": number, "status": status });
     let scanned = tour.quietly(Step::post("/_ups/advance", 200).body(&scan)).await?;
     tour.outcome(&format!("{} in {}", text(&scanned.json["newest"], "description"), text(&scanned.json, "city")));
-    tour.check(scanned.status == 200, "UPS's stand-in answers: the story needs it, and not UPS itself");
+    tour.check(scanned.status == 200, "the UPS emulator answers: the demo needs it instead of UPS itself");
 
     let began = Instant::now();
-    let refresh = Step::post(&format!("{path}/refresh"), 202).what("A colleague has UPS asked now").by(colleague).phi();
+    let refresh = Step::post(&format!("{path}/refresh"), 202).what("A colleague requests a carrier update").by(colleague).phi();
     tour.play(refresh).await?;
     let mut seen = String::new();
     while began.elapsed() < PATIENCE {
@@ -147,42 +147,45 @@ async fn moves(
     tour.jobs_since(&mark).await
 }
 
-/// Whether a status is the wanted one, or one that comes after it: UPS may be playing journeys of its own.
+/// Whether a status is the wanted one or a later one: the emulator may move packages automatically.
 fn reached(seen: &str, wanted: &str) -> bool {
     let place = |status: &str| JOURNEY.iter().position(|known| *known == status);
     seen == wanted || matches!((place(seen), place(wanted)), (Some(seen), Some(wanted)) if seen > wanted)
 }
 
-/// What is unread is counted in one mail, at the hour that she wants: here it comes at once.
+/// The hourly digest counts unread notifications in one mail. The demo makes the hour come at once.
 pub(super) async fn is_mailed(tour: &mut Tour, numbers: [&str; 2]) -> Result<(), NoAnswer> {
     tour.chapter("The digest follows");
     let before = hers(tour).await?.len();
     let mark = tour.mark().await?;
-    tour.act("Her hour comes: every digest that waits is due now, on this machine", "POST", "/_digests");
+    tour.act("Make every pending digest due now, on this machine", "POST", "/_digests");
     let began = Instant::now();
     let mut mails = Vec::new();
     while mails.len() <= before && began.elapsed() < PATIENCE {
         let due = tour.quietly(Step::post("/_digests", 200)).await?;
         if due.status != 200 {
-            tour.check(false, "the stack has digests sent");
+            tour.check(false, "the stack sends digests");
             return Ok(());
         }
         mails = hers(tour).await?;
-        // What is told of the parcel may be on its way still.
+        // Notifications of the parcel may still be on their way.
         sleep(ONE_SECOND).await;
     }
-    tour.act("What has come for her? No mail leaves this machine", "GET", "/_mail");
-    tour.check(mails.len() == before + 1, "one digest has come for her");
+    tour.act("List her mails; no mail leaves this machine", "GET", "/_mail");
+    tour.check(mails.len() == before + 1, "she has received one digest");
     let Some(mail) = mails.first() else { return Ok(()) };
     tour.outcome(&format!("{} at {}: {}/_mail", text(mail, "subject"), text(mail, "sent_at"), tour.base_url()));
     text(mail, "text").lines().for_each(|line| tour.note(line));
-    tour.check(text(mail, "text").contains("with a problem"), "it counts the shipment that is stuck");
+    tour.check(text(mail, "text").contains("with a problem"), "it counts the shipment with a problem");
     let says_more = |secret| mail.to_string().contains(secret);
-    tour.check(!says_more("Ada Sample") && !numbers.into_iter().any(says_more), "it says nothing of anybody");
+    tour.check(
+        !says_more("Ada Sample") && !numbers.into_iter().any(says_more),
+        "it contains neither a patient's name nor a number",
+    );
     tour.jobs_since(&mark).await
 }
 
-/// Mails to her, the newest first.
+/// Her mails, the newest first.
 async fn hers(tour: &mut Tour) -> Result<Vec<Value>, NoAnswer> {
     let her = json!(format!("marketer@{}.example", TENANTS[0]));
     let answer = tour.quietly(Step::get("/_mail", 200).header("accept", "application/json")).await?;
@@ -190,9 +193,9 @@ async fn hers(tour: &mut Tour) -> Result<Vec<Value>, NoAnswer> {
     Ok(mails.filter(|mail| mail["to"].as_array().is_some_and(|to| to.contains(&her))).cloned().collect())
 }
 
-/// A session's sockets end with it.
+/// A session's sockets close when it ends.
 pub(super) async fn closes(tour: &mut Tour, mut socket: Socket) {
-    tour.act("and her socket ends with her session", "WebSocket", &tour.base_url().replacen("http", "ws", 1));
+    tour.act("Her socket closes when her session ends", "WebSocket", &tour.base_url().replacen("http", "ws", 1));
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
         match socket.hear(A_MOMENT).await {
@@ -214,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parcel_that_is_farther_has_been_where_it_was_awaited() {
+    fn later_status_counts_as_reached() {
         assert!(reached("DELIVERED", "PICKED_UP") && reached("EXCEPTION", "EXCEPTION"));
         assert!(!reached("PICKED_UP", "IN_TRANSIT") && !reached("UNKNOWN", "PICKED_UP") && !reached("DELIVERED", "EXCEPTION"));
     }

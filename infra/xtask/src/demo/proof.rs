@@ -1,4 +1,4 @@
-//! The audit log, sealed and signed by itself, proven by a command that knows nothing of the platform.
+//! The audit log is sealed and signed in the background. A command that has no access to the platform verifies it.
 
 use super::{Step, Tour};
 use crate::{build, workspace};
@@ -13,13 +13,13 @@ use std::{
 use tokio::time::{Instant, sleep};
 
 const CHECKPOINT: &str = "/v1/audit/checkpoint";
-/// Ten seconds until an event is sealed, a minute until it is signed, and as much again for a slow machine.
+/// The time limit: ten seconds until an event is sealed, a minute until it is signed, and as much again for a slow machine.
 const PATIENCE: Duration = Duration::from_secs(150);
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 const TELL_EVERY: Duration = Duration::from_secs(10);
 /// `cloister-audit verify`'s exit code for an altered event.
 const MODIFIED: i32 = 10;
-/// A refusal, and what one byte makes of it.
+/// The text of a refusal's status, and the same text with one byte changed.
 const REFUSED: &str = r#""status":403"#;
 const SERVED: &str = r#""status":203"#;
 
@@ -27,7 +27,7 @@ pub(super) async fn play(tour: &mut Tour, token: &str) -> Result<(), NoAnswer> {
     signed(tour, token).await?;
     let bundle = workspace::root().join("target/demo-bundle");
     let altered = workspace::root().join("target/demo-bundle-altered");
-    // Of an earlier run, if at all.
+    // Files of an earlier run.
     for old in [&bundle, &altered] {
         let _ = fs::remove_dir_all(old);
     }
@@ -36,25 +36,25 @@ pub(super) async fn play(tour: &mut Tour, token: &str) -> Result<(), NoAnswer> {
     let fetched = run(tour, "Fetch the log, with the token in CLOISTER_TOKEN", fetch.token(token));
     tour.check(fetched.code == Some(0), "the log is fetched");
 
-    let what = "Prove it, anywhere: this command has neither a token nor anything of AWS";
+    let what = "Verify it offline: this command needs neither a token nor AWS";
     let proven = run(tour, what, verify(&bundle));
-    tour.check(proven.code == Some(0) && proven.text.contains("VERIFIED"), "the log is proven");
+    tour.check(proven.code == Some(0) && proven.text.contains("VERIFIED"), "the log is verified");
 
-    let what = "One byte of a copy is another: a refusal (403) becomes a success (203)";
+    let what = "Change one byte of a copy: a refusal (403) becomes a success (203)";
     tour.act(what, "change", &shown(&altered));
     match alter(&bundle, &altered) {
         Ok(line) => tour.outcome(&line),
         Err(why) => tour.check(false, &format!("a copy can be altered: {why}")),
     }
-    let caught = run(tour, "Would anybody notice?", verify(&altered));
+    let caught = run(tour, "Verify the altered copy", verify(&altered));
     tour.check(caught.code == Some(MODIFIED) && caught.text.contains("modified: segments/"), "the altered event is named");
     Ok(())
 }
 
-/// Waits until all that has happened before is sealed, and under a checkpoint.
+/// Waits until all earlier events are sealed and covered by a checkpoint.
 async fn signed(tour: &mut Tour, token: &str) -> Result<(), NoAnswer> {
     let (began, since) = (Instant::now(), SystemClock.now());
-    tour.act("Ten seconds, and events are sealed; a minute, and they are signed. Wait for it", "GET", CHECKPOINT);
+    tour.act("Wait until events are sealed (10 seconds) and signed (one minute)", "GET", CHECKPOINT);
     let (mut wanted, mut last): (Option<u64>, Option<(Instant, u64)>) = (None, None);
     loop {
         let checkpoint = tour.quietly(Step::get(CHECKPOINT, 200).by(token)).await?;
@@ -65,7 +65,7 @@ async fn signed(tour: &mut Tour, token: &str) -> Result<(), NoAnswer> {
             last = Some((Instant::now(), signed));
         }
         let unsealed = checkpoint.json["unsealed_since"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
-        // Looking is on record too: there is always something newer that is not sealed yet.
+        // Reading the log is audited too, so there is always a newer event that is not sealed yet.
         if wanted.is_none() && checkpoint.status == 200 && unsealed.is_none_or(|at| at > since) {
             wanted = Some(sealed);
         }
@@ -75,16 +75,16 @@ async fn signed(tour: &mut Tour, token: &str) -> Result<(), NoAnswer> {
         sleep(LOOK_EVERY).await;
     }
     let wanted = wanted.unwrap_or(u64::MAX);
-    let checkpoint = Step::get(CHECKPOINT, 200).what("An auditor keeps this: all that comes later can be proven from it");
+    let checkpoint = Step::get(CHECKPOINT, 200).what("Get a checkpoint; an auditor keeps it to verify all later states");
     let checkpoint = tour.play(checkpoint.by(token)).await?;
     for line in checkpoint.json["checkpoint"].as_str().unwrap_or_default().lines() {
         tour.note(line);
     }
-    tour.check(checkpoint.json["size"].as_u64() >= Some(wanted), "a checkpoint covers all that has happened so far");
+    tour.check(checkpoint.json["size"].as_u64() >= Some(wanted), "a checkpoint covers all events so far");
     Ok(())
 }
 
-/// A command of ours, as a person calls it, and by cargo.
+/// A command of the project: as a user types it, and as cargo runs it.
 struct Call {
     told: String,
     command: Command,
@@ -108,7 +108,7 @@ fn verify(bundle: &Path) -> Call {
     command("auditor", "cloister-audit", &["verify", "--offline"], bundle)
 }
 
-/// How a command has ended.
+/// The result of a command.
 struct Ended {
     code: Option<i32>,
     text: String,
@@ -129,7 +129,7 @@ fn run(tour: &mut Tour, what: &str, Call { told, mut command }: Call) -> Ended {
     ended
 }
 
-/// Copies a bundle and changes one byte of the copy. Answers which.
+/// Copies a bundle and changes one byte of the copy. Returns a description of the change.
 fn alter(bundle: &Path, copy: &Path) -> io::Result<String> {
     let mut changed = None;
     for file in files(bundle)? {
@@ -160,7 +160,7 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// A path as seen from the workspace.
+/// A path relative to the workspace.
 fn shown(path: &Path) -> String {
     path.strip_prefix(workspace::root()).unwrap_or(path).display().to_string()
 }
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_altered_copy_differs_in_one_byte() {
+    fn altered_copy_differs_in_one_byte() {
         let folder = tempfile::tempdir().unwrap();
         let (bundle, copy) = (folder.path().join("bundle"), folder.path().join("copy"));
         fs::create_dir_all(bundle.join("segments")).unwrap();
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_without_a_refusal_is_not_altered() {
+    fn log_without_a_refusal_is_not_altered() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("manifest.json"), "{}").unwrap();
         assert!(alter(folder.path(), &folder.path().join("copy")).is_err());

@@ -1,4 +1,4 @@
-//! Plays steps and tells of them.
+//! Plays steps and prints them.
 
 use super::shown;
 use crate::{audit, paint::Paint};
@@ -11,10 +11,10 @@ use local::{
 use serde_json::Value;
 use std::{fmt::Display, net::Ipv4Addr};
 
-/// Where one signs in.
+/// The path of the sign-in.
 const LOGIN: &str = "/v1/auth/login";
 
-/// One request and what should come of it.
+/// One request and its expected answer.
 #[derive(Debug)]
 pub(super) struct Step {
     what: String,
@@ -23,7 +23,7 @@ pub(super) struct Step {
     headers: Vec<(&'static str, String)>,
     body: Option<Value>,
     status: u16,
-    /// The problem's code; empty where there is no problem.
+    /// The problem's code; empty if no problem is expected.
     code: &'static str,
 }
 
@@ -44,7 +44,7 @@ impl Step {
     pub(super) fn by(self, token: &str) -> Self {
         self.header("authorization", &format!("Bearer {token}"))
     }
-    /// For treatment.
+    /// States treatment as the purpose of use.
     pub(super) fn phi(self) -> Self {
         self.header("x-purpose-of-use", "TREAT")
     }
@@ -64,20 +64,20 @@ impl Step {
 
 #[derive(Debug)]
 pub(super) struct Tour {
-    /// From this machine's own address: a ticket opens a socket only for the address that asked for it.
+    /// Connects from one address, because a ticket opens a socket only from the address that requested it.
     client: Client,
     handover: Handover,
     logs: Vec<(String, AuditLog)>,
     paint: Paint,
     played: usize,
     wrong: usize,
-    /// Not told twice in a row.
+    /// The body that was printed last. An equal one is not printed again.
     last_body: Option<Value>,
 }
 
 impl Tour {
     /// # Errors
-    /// Where the stack has no tenants.
+    /// If the stack has no tenants.
     pub(super) fn new(handover: Handover, paint: Paint) -> Result<Self, String> {
         if handover.password.is_none() {
             return Err("the running stack has no users: start it without --no-seed".to_owned());
@@ -92,7 +92,7 @@ impl Tour {
         self.handover.password.as_deref().unwrap_or_default()
     }
 
-    /// What a seeded user's authenticator shows now.
+    /// The current code of a seeded user's authenticator.
     pub(super) fn code(&self, email: &str) -> String {
         let user = self.handover.users.iter().find(|user| user.email == email);
         user.and_then(|user| user.code_at(SystemClock.now())).unwrap_or_default()
@@ -106,19 +106,19 @@ impl Tour {
         println!("\n{}", self.paint.bold(title));
     }
 
-    /// Announces a step: what it is for, and what is done.
+    /// Prints a step: its purpose, and the call.
     pub(super) fn act(&mut self, what: &str, verb: impl Display, object: &str) {
         self.played += 1;
         println!("\n{:>3}. {what}", self.played);
         println!("     {} {object}", self.paint.link(verb));
     }
 
-    /// What came of a step.
+    /// Prints the outcome of a step.
     pub(super) fn outcome(&self, text: &str) {
         println!("  {} {text}", self.paint.dim("=>"));
     }
 
-    /// What came unasked.
+    /// Prints an incoming frame or mail.
     pub(super) fn came(&self, text: &str, note: &str) {
         println!("  {} {text} {}", self.paint.good("<="), self.paint.dim(note));
     }
@@ -128,14 +128,14 @@ impl Tour {
         println!("     {}", self.paint.dim(text));
     }
 
-    /// A request that is no step of its own.
+    /// Sends a request without printing it as a step.
     pub(super) async fn quietly(&self, step: Step) -> Result<Answer, NoAnswer> {
         let headers: Vec<_> = step.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let body = step.body.as_ref().map(Value::to_string).unwrap_or_default();
         self.client.send(&step.method, &step.path, &headers, body).await
     }
 
-    /// The newest audit event of each tenant, to be given to [`Tour::jobs_since`].
+    /// The newest audit event of each tenant, for [`Tour::jobs_since`].
     pub(super) async fn mark(&self) -> Result<Mark, NoAnswer> {
         let mut newest = Vec::new();
         for (_, log) in &self.logs {
@@ -144,7 +144,7 @@ impl Tour {
         Ok(Mark(newest))
     }
 
-    /// Shows what was put on record since then of work that nobody waited for.
+    /// Prints the audit events of background work since then.
     pub(super) async fn jobs_since(&self, mark: &Mark) -> Result<(), NoAnswer> {
         for ((tenant, log), newest) in self.logs.iter().zip(&mark.0) {
             let events = log.after(newest.as_deref()).await?;
@@ -171,7 +171,7 @@ impl Tour {
         let mut headers: Vec<_> = step.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         headers.push(("x-correlation-id", &correlation_id));
         let body = step.body.as_ref().map(Value::to_string).unwrap_or_default();
-        // Sign-in is limited by address, five times in 15 minutes, so each comes from another one.
+        // Sign-in is limited to five times in 15 minutes per address, so each sign-in comes from another one.
         let elsewhere = (step.path == LOGIN).then(|| Client::from_address(&self.handover.base_url, own_address()));
         let answer = elsewhere.as_ref().unwrap_or(&self.client).send(&step.method, &step.path, &headers, body).await?;
         self.last_body = step.body;
@@ -198,7 +198,7 @@ impl Tour {
         Ok(answer)
     }
 
-    /// Counts what is not as it should be.
+    /// Counts a failed expectation.
     pub(super) fn check(&mut self, holds: bool, what: &str) {
         if !holds {
             self.wrong += 1;
@@ -206,7 +206,7 @@ impl Tour {
         }
     }
 
-    /// Whether all went as expected.
+    /// Whether all steps had the expected result.
     pub(super) fn end(&self) -> bool {
         match self.wrong {
             0 => println!("\n{}", self.paint.good(format_args!("{} steps, all as expected", self.played))),
@@ -215,7 +215,7 @@ impl Tour {
         self.wrong == 0
     }
 
-    /// The audit lines that this request has left, with the names of the tenants in whose logs they are.
+    /// The audit lines of this request, each with the tenant whose log has it.
     async fn recorded(&self, correlation_id: &str) -> Result<Vec<(&str, String)>, NoAnswer> {
         let mut lines = Vec::new();
         for (tenant, log) in &self.logs {
@@ -227,11 +227,11 @@ impl Tour {
     }
 }
 
-/// Where each tenant's audit log had come to.
+/// The newest event of each tenant's audit log.
 #[derive(Debug)]
 pub(super) struct Mark(Vec<Option<String>>);
 
-/// An answer on one line, and below it a line for each item of a list.
+/// An answer on one line, and a line for each item of a list.
 fn told(json: &Value) -> (String, Vec<String>) {
     let mut shown = shown(json);
     let items = shown
@@ -243,7 +243,7 @@ fn told(json: &Value) -> (String, Vec<String>) {
     (if is_empty { String::new() } else { shown.to_string() }, lines)
 }
 
-/// Linux has all of 127.0.0.0/8; elsewhere there is one.
+/// A random address of 127.0.0.0/8 on Linux. Other systems have one loopback address.
 fn own_address() -> Ipv4Addr {
     let [a, b, c] = common::base::random::bytes::<3>();
     if cfg!(target_os = "linux") { Ipv4Addr::new(127, a, b, c.clamp(1, 254)) } else { Ipv4Addr::LOCALHOST }

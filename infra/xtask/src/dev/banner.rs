@@ -1,4 +1,4 @@
-//! What `cargo dev` says once it is ready: where everything is, who can sign in, and lines to paste.
+//! The text that `cargo dev` prints when it is ready: addresses, users, and commands to paste.
 
 use super::short;
 use crate::paint::Paint;
@@ -65,10 +65,10 @@ fn users(out: &mut String, stack: &Stack, password: &str, flag: &str, paint: Pai
         writeln!(out, "  {:<14} {:<36} {}{second}", user.tenant, user.email, user.role)?;
     }
     writeln!(out, "\n  An access token of a user:   {}", paint.bold(format_args!("cargo -q xtask token{flag} <user>")))?;
-    writeln!(out, "  What an authenticator shows: {}\n", paint.bold(format_args!("cargo xtask totp{flag} <user>")))
+    writeln!(out, "  A code of an authenticator:  {}\n", paint.bold(format_args!("cargo xtask totp{flag} <user>")))
 }
 
-/// Lines for any POSIX shell, with curl and sed: what a marketer does, as each of two tenants.
+/// Commands for any POSIX shell with curl and sed: the requests of a marketer, in each of two tenants.
 fn try_it(out: &mut String, base: &str, password: &str, flag: &str, paint: Paint) -> std::fmt::Result {
     const JSON: &str = "-H 'content-type: application/json'";
     let phi = |token: &str| format!(r#"-H "authorization: Bearer ${token}" -H 'x-purpose-of-use: TREAT'"#);
@@ -79,11 +79,11 @@ fn try_it(out: &mut String, base: &str, password: &str, flag: &str, paint: Paint
         steps.extend(marketer(tenant, token, id, password, &phi(token)));
     }
     steps.push((
-        "Neither finds what is the other's: 404 and 404".to_owned(),
+        "Neither finds the other's shipment: 404 and 404".to_owned(),
         format!("curl -si $API/v1/shipments/$THEIRS {}\n  curl -si $API/v1/shipments/$ID {}", phi("TOKEN"), phi("OTHER")),
     ));
     steps.push((
-        "Sign in as an administrator, in two steps: the password, and what their authenticator shows".to_owned(),
+        "Sign in as an administrator, in two steps: the password, and the authenticator's code".to_owned(),
         format!(
             "SESSION=$(curl -s $API/v1/auth/login {JSON} \\\n    \
              -d '{{\"email\":\"{admin}\",\"password\":\"{password}\"}}' | {})\n  \
@@ -101,7 +101,7 @@ fn try_it(out: &mut String, base: &str, password: &str, flag: &str, paint: Paint
     Ok(())
 }
 
-/// From sign-in to void, with the token and the shipment's id in variables of these names.
+/// From sign-in to void. The variables of these names hold the token and the shipment's id.
 fn marketer(tenant: &str, token: &str, id: &str, password: &str, phi: &str) -> Vec<(String, String)> {
     const JSON: &str = "-H 'content-type: application/json'";
     let (create, update) = (sample("create_shipment"), sample("update_shipment"));
@@ -129,7 +129,7 @@ fn marketer(tenant: &str, token: &str, id: &str, password: &str, phi: &str) -> V
     .into()
 }
 
-/// Takes a member out of an answer.
+/// Extracts a member from an answer.
 fn member(name: &str) -> String {
     format!(r#"sed 's/.*"{name}":"\([^"]*\)".*/\1/'"#)
 }
@@ -137,7 +137,7 @@ fn member(name: &str) -> String {
 /// An endpoint's sample body on one line.
 fn sample(endpoint: &str) -> String {
     let body = registry::all().find(|e| e.name == endpoint).and_then(|e| e.sample.body).unwrap_or("{}");
-    // INVARIANT: no sample has a quote mark that the shell's own would end at; a test looks.
+    // INVARIANT: no sample contains a quote mark that would end the shell's; a test checks it.
     serde_json::from_str::<serde_json::Value>(body).map_or_else(|_| body.to_owned(), |json| json.to_string())
 }
 
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lines_to_paste_hold_whole_samples_that_a_shell_leaves_alone() {
+    fn pasted_commands_hold_whole_samples_that_need_no_shell_escapes() {
         for endpoint in ["create_shipment", "update_shipment"] {
             let body = sample(endpoint);
             assert_ne!(body, "{}", "{endpoint}");

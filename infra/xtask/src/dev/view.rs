@@ -1,4 +1,4 @@
-//! The live view: one line a request, and one a run of what runs by itself.
+//! The live view: one line a request, and one a run of a consumer, schedule or trigger.
 
 use crate::paint::Paint;
 use common::base::{Clock, SystemClock};
@@ -17,7 +17,7 @@ pub(super) struct View {
     names: OnceLock<Names>,
 }
 
-/// How many different things of a run a line has room for.
+/// The most distinct items of a run that a line shows.
 const SHOWN: usize = 3;
 
 /// Names for ids.
@@ -35,7 +35,7 @@ impl View {
     pub(super) fn know(&self, handover: &Handover) {
         let users = handover.users.iter().map(|user| (user.user_id.clone(), user.clone())).collect();
         let tenants = handover.tenants.iter().map(|(name, id)| (id.clone(), name.clone())).collect();
-        // Told once, when the stack is up.
+        // Set once, when the stack is up.
         let _ = self.names.set(Names { users, tenants });
     }
 
@@ -114,7 +114,7 @@ impl View {
     }
 }
 
-/// What every line has, or is told otherwise.
+/// Fields that every line has, or that the view shows elsewhere.
 const COMMON: [&str; 12] = [
     "code",
     "correlation_id",
@@ -126,12 +126,12 @@ const COMMON: [&str; 12] = [
     "level",
     "outcome",
     "part",
-    // It is known before anything is done.
+    // The poller logs it before it does any work.
     "polls.quota",
     "timestamp",
 ];
 
-/// Lines of work done; of a schedule's look at what is due, only what it says beside that it looked.
+/// The log lines of work. A schedule's scan for due items counts only if it logged more than the scan.
 fn work(lines: &[Value]) -> impl Iterator<Item = &Value> {
     lines.iter().filter(|line| line["part"] != "due" || !extras(line).is_empty())
 }
@@ -142,7 +142,7 @@ fn is_idle(run: &Ran) -> bool {
     run.kind == Kind::Schedule && run.error.is_none() && run.lines.iter().all(did_nothing)
 }
 
-/// What the function says of its own: counts that are not zero, and words; no ids.
+/// The function's own fields: nonzero counts, and words; no ids.
 fn extras(line: &Value) -> Vec<String> {
     let fields = line.as_object().into_iter().flatten();
     let own = fields.filter(|(name, _)| !COMMON.contains(&name.as_str()) && !name.ends_with(".id"));
@@ -154,7 +154,7 @@ fn extras(line: &Value) -> Vec<String> {
     said.collect()
 }
 
-/// What was done, the same together: `shipment.created committed ×2`.
+/// The outcomes, equal ones together: `shipment.created committed ×2`.
 fn outcomes(lines: &[Value]) -> Vec<String> {
     let mut counted = BTreeMap::<String, usize>::new();
     for line in work(lines) {
@@ -174,7 +174,7 @@ fn outcomes(lines: &[Value]) -> Vec<String> {
     shown
 }
 
-/// Why things failed, each reason once.
+/// The reasons of failures, without repetitions.
 fn causes(lines: &[Value]) -> impl Iterator<Item = &str> {
     let causes: BTreeSet<_> = lines.iter().filter_map(|line| line["error.cause"].as_str()).collect();
     causes.into_iter()
@@ -182,7 +182,7 @@ fn causes(lines: &[Value]) -> impl Iterator<Item = &str> {
 
 impl Observer for View {
     fn served(&self, request: &Served) {
-        // Nobody may be looking any more; the request has been served all the same.
+        // Standard output may be closed; the request is served all the same.
         let _ = writeln!(std::io::stdout().lock(), "{}", self.request(request));
     }
 
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_who_was_refused_what_and_why() {
+    fn refusal_shows_caller_action_and_reason() {
         let request = Served {
             method: "POST".into(),
             route: "/v1/shipments".into(),
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_says_what_it_did_for_whom() {
+    fn run_shows_its_tenant_and_outcomes() {
         let line = json!({"tenant.id": "ten_1", "event.schema": "shipment.created", "outcome": "committed"});
         let shown = view().run(&ran(Kind::Consumer, 0, vec![line.clone(), line]));
         for part in ["queue", "settle_outbox", "ok", "7.0 ms", "acme-health", "2 messages", "shipment.created committed ×2"] {
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_says_how_many_come_again_and_why() {
+    fn failure_shows_retries_and_reason() {
         let line =
             json!({"tenant.id": "ten_2", "outcome": "failed", "code": "internal", "error.cause": "message unknown_schema"});
         let shown = view().run(&ran(Kind::Consumer, 1, vec![line]));
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_that_found_nothing_is_not_shown_and_its_look_is_no_work() {
+    fn idle_schedule_is_not_shown() {
         let due = json!({"tenant.id": "ten_0", "part": "due", "outcome": "nothing", "polls.quota": 60, "polls.queued": 0});
         let nothing = json!({"tenant.id": "ten_1", "part": "x", "outcome": "nothing"});
         assert!(is_idle(&ran(Kind::Schedule, 0, vec![due.clone(), nothing.clone()])));

@@ -1,5 +1,5 @@
-//! Where the fuzz targets begin: inputs that their parsers take, and some that they must refuse. `cargo xtask fuzz --write-seeds` writes
-//! them, and a test says that the committed ones are these.
+//! The seeds of the fuzz targets: inputs that their parsers accept, and some that they must refuse. `cargo xtask fuzz
+//! --write-seeds` writes them, and a test compares them with the committed ones.
 
 use super::WORKSPACES;
 use crate::Outcome;
@@ -22,7 +22,7 @@ pub(crate) struct Seed {
     bytes: Vec<u8>,
 }
 
-/// The key and the place under which the fuzz target opens what it is given, and the seed's fields.
+/// The key and the storage place that the fuzz target uses to open its input, and the seed's fields.
 const KEY: [u8; 32] = [7; 32];
 const PLACE: Place<'_> = Place { tenant: "t", table: "t", record: "r" };
 const FIELDS: [(u16, &[u8]); 3] = [(1, b"abc"), (2, b"abd"), (9, b"")];
@@ -32,7 +32,8 @@ impl Seed {
         root.join(self.of).join("seeds").join(self.target).join(self.name)
     }
 
-    /// Whether a committed seed is this one. No two sealed records have the same bytes: one is like another if it opens to the same.
+    /// Whether a committed seed equals this one. Sealing is randomised, so sealed records are equal if they open to the same
+    /// plaintext.
     pub(super) fn is_like(&self, committed: &[u8]) -> bool {
         match self.target {
             "sealed_bytes" => {
@@ -43,7 +44,7 @@ impl Seed {
     }
 }
 
-/// Writes those that are not there yet, or that have changed.
+/// Writes seeds that are missing or have changed.
 pub(super) fn write(root: &Path) -> Outcome {
     for seed in all()? {
         let path = seed.path(root);
@@ -109,7 +110,7 @@ pub(super) fn all() -> Result<Vec<Seed>, Box<dyn Error>> {
         ("valid", "1ZCIETST0111111114".to_owned()),
         ("bad_check_digit", "1Z1234567891234551".to_owned()),
         ("spaces", " 1z ciets t01 1111 1114\t".to_owned()),
-        // More than is looked at, and a number without its spaces.
+        // Longer than the parser reads, and a number without its spaces.
         ("too_long", format!("1ZCIETST0111111114{}", " ".repeat(60))),
     ] {
         add(parsers, "tracking_number", name, text.into_bytes());

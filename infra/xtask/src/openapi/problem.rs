@@ -158,8 +158,7 @@ pub(super) fn responses(endpoint: &AnyEndpoint, input: &InputSchema) -> BTreeMap
         .collect()
 }
 
-const ISSUED: &str =
-    "Conflict with the current state of the item; or `already_issued`: the secret that this request created was shown once and is not kept";
+const ISSUED: &str = "Conflict with the current state of the item; or `already_issued`: the secret that this request created was shown once and is not kept";
 
 const fn description(status: u16) -> &'static str {
     match status {

@@ -1,5 +1,5 @@
-//! Proofs about the policies: `infra/prove` finds them, by Cedar's symbolic compiler and the solver cvc5. What it found, and of which
-//! policies, is on record in `policies/proof.txt`.
+//! Proofs about the policies. `infra/prove` finds them with Cedar's symbolic compiler and the solver cvc5. `policies/proof.txt`
+//! records the results and the policies that were proven.
 
 mod record;
 mod solver;
@@ -20,21 +20,21 @@ use std::{
 const SCHEMA: &str = include_str!("../../../../policies/schema.cedarschema");
 const PROPERTIES: &str = include_str!("../../../prove/properties.cedar");
 
-/// How many counterexamples to a property are shown.
+/// The most counterexamples shown for a property.
 const SHOWN: usize = 3;
 
-/// How a run ends that has no solver.
+/// The exit code of a run without a solver.
 const NO_SOLVER: u8 = 2;
 
-/// Prove what infra/prove/properties.cedar says of the policies, for every request there can be. Needs cvc5.
+/// Prove the properties of infra/prove/properties.cedar for every possible request. Needs cvc5.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Prove nothing: fail if policies, schema or properties are others than those that were proven
+    /// Prove nothing; fail if policies, schema or properties differ from the proven ones
     #[arg(long)]
     check: bool,
 }
 
-/// What `infra/prove` answers.
+/// The output of `infra/prove`.
 #[derive(Debug, Deserialize)]
 struct Answer {
     environments: usize,
@@ -72,11 +72,11 @@ pub(crate) fn run(args: Args) -> Outcome {
             return Ok(ExitCode::from(NO_SOLVER));
         }
     };
-    eprintln!("asking cvc5 {}: this takes a minute or two", solver.version);
+    eprintln!("running cvc5 {}: this takes a minute or two", solver.version);
     let answer = ask(&solver)?;
     show(&answer);
     if answer.findings.iter().any(|finding| !finding.counterexamples.is_empty()) {
-        println!("\n{RECORD} is as it was: this is not proven");
+        println!("\n{RECORD} is unchanged: the properties are not proven");
         return Ok(ExitCode::FAILURE);
     }
     fs::write(root.join(RECORD), record::text(&basis, &root, &solver.version, &answer)?)?;
@@ -84,26 +84,26 @@ pub(crate) fn run(args: Args) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds `infra/prove`, and has it ask the solver.
+/// Builds and runs `infra/prove` with the solver.
 fn ask(solver: &Solver) -> Result<Answer, Box<dyn Error>> {
     let root = workspace::root();
     let mut cargo = build::cargo(["run", "--locked", "--manifest-path", "infra/prove/Cargo.toml"]);
     if std::env::var_os("CARGO_TARGET_DIR").is_none() {
         cargo.arg("--target-dir").arg(root.join("target"));
     }
-    // The limit is each question's: a minute.
+    // The time limit is per query: one minute.
     cargo.arg("--").args(&solver.command).args(["--lang", "smt", "--tlimit-per=60000"]);
     let mut child = cargo.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let question = json!({
         "policies": POLICIES, "schema": SCHEMA, "properties": PROPERTIES, "principals": PRINCIPALS, "resources": RESOURCES,
     });
     if let Some(mut stdin) = child.stdin.take() {
-        // It reads all before it writes anything. Where it does not even start, its own words say why.
+        // The prover reads all input before it writes. If it does not start, its own error output explains why.
         let _ = stdin.write_all(question.to_string().as_bytes());
     }
     let output = child.wait_with_output()?;
     if !output.status.success() {
-        return Err("there is no answer".into());
+        return Err("the prover gave no answer".into());
     }
     Ok(serde_json::from_slice(&output.stdout)?)
 }
@@ -119,7 +119,7 @@ fn show(answer: &Answer) {
         println!("{:<width$}  {count}   {seconds:>6.1} s  {}", finding.id, finding.says);
     }
     println!("of {} environments: an action by a type of principal on a type of resource", answer.environments);
-    println!("and {} other combinations, which a decision refuses by their types", answer.refused);
+    println!("and {} other combinations, which are refused because of their types", answer.refused);
     for environment in &answer.impossible {
         println!("{} {environment}", paint.odd("nobody may:"));
     }

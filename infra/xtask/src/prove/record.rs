@@ -1,33 +1,33 @@
-//! What is on record: what was proven, of what, by what.
+//! The record of a proof: the properties, and the versions for which they are proven.
 
 use super::{Answer, PROPERTIES, SCHEMA};
 use aws_lc_rs::digest::{SHA256, digest};
 use common::policy::Policies;
 use std::{fmt, fs, path::Path};
 
-/// Where it is.
+/// Its path.
 pub(super) const RECORD: &str = "policies/proof.txt";
 
 const HEAD: &str = "# What is proven of the policies beside this file, for every request that their schema lets there be:
 # docs/adr/0029-policy-proofs.md. Written by `cargo xtask prove`; a test fails once one of the next four lines is not so any more.
 ";
 
-/// What a proof is of. With another one it is of something else.
+/// The inputs of a proof. The proof does not hold for other inputs.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Basis {
-    /// As audit events have it.
+    /// The hash of the policies, as in audit events.
     policies: String,
     schema: String,
     properties: String,
-    /// The release that decides.
+    /// The version of Cedar that makes decisions.
     cedar: String,
 }
 
 impl Basis {
-    /// That of the policies as they are.
+    /// The inputs as they are now.
     ///
     /// # Errors
-    /// Where they do not load, or Cedar is not in the lock file.
+    /// If the policies do not load, or Cedar is not in the lock file.
     pub(super) fn current(root: &Path) -> Result<Self, String> {
         Ok(Self {
             policies: Policies::load()?.hash().to_owned(),
@@ -37,7 +37,7 @@ impl Basis {
         })
     }
 
-    /// What to say where what is on record is not of this.
+    /// The message if the record is not of these inputs.
     pub(super) fn stale(&self, root: &Path) -> Option<String> {
         let recorded = fs::read_to_string(root.join(RECORD)).unwrap_or_default();
         (!recorded.starts_with(&format!("{HEAD}{self}"))).then(|| format!("{RECORD} is stale: run `cargo xtask prove`"))
@@ -53,7 +53,7 @@ impl fmt::Display for Basis {
     }
 }
 
-/// The record of an answer that proves all that was asked.
+/// The record of an answer that proves every property.
 pub(super) fn text(basis: &Basis, root: &Path, solver: &str, answer: &Answer) -> Result<String, String> {
     let symcc = locked(&root.join("infra/prove/Cargo.lock"), "cedar-policy-symcc")?;
     let mut text = format!("{HEAD}{basis}\nBy cedar-policy-symcc {symcc} and cvc5 {solver}, in ");
@@ -96,23 +96,23 @@ mod tests {
     use crate::workspace;
 
     #[test]
-    fn what_is_on_record_was_proven_of_these_policies() {
+    fn recorded_proof_is_of_the_current_policies() {
         let root = workspace::root();
         assert_eq!(Basis::current(&root).unwrap().stale(&root), None);
     }
 
     #[test]
-    fn what_is_proven_is_proven_of_the_cedar_that_decides() {
+    fn recorded_proof_is_of_the_deciding_cedar_version() {
         let root = workspace::root();
         let [here, there] = ["Cargo.lock", "infra/prove/Cargo.lock"].map(|lock| locked(&root.join(lock), "cedar-policy"));
         assert_eq!(here.unwrap(), there.unwrap());
     }
 
     #[test]
-    fn a_change_of_any_of_the_four_makes_it_stale() {
+    fn changed_input_makes_the_record_stale() {
         let root = tempfile::tempdir().unwrap();
         let basis = || Basis { policies: "1".into(), schema: "2".into(), properties: "3".into(), cedar: "4".into() };
-        assert!(basis().stale(root.path()).is_some(), "nothing is on record");
+        assert!(basis().stale(root.path()).is_some(), "there is no record");
         fs::create_dir_all(root.path().join("policies")).unwrap();
         fs::create_dir_all(root.path().join("infra/prove")).unwrap();
         let lock = "[[package]]\nname = \"cedar-policy-symcc\"\nversion = \"0.8.1\"\n";

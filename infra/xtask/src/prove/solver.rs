@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cvc5_is_not_taken_for_one() {
+    fn program_other_than_cvc5_is_refused() {
         assert!(Solver::running(vec!["true".into()]).is_none());
         assert!(Solver::running(vec!["./no-such-program".into()]).is_none());
         assert!(Solver::running(Vec::new()).is_none());

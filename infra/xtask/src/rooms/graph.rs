@@ -19,7 +19,7 @@ pub(crate) const LARGEST_CIRCLE: usize = 5;
 /// A module's name from the crate's root: `["request", "permit"]`. The root is empty.
 type Name = Vec<String>;
 
-/// What one file says.
+/// The contents of one file.
 #[derive(Debug, Default)]
 struct Module {
     /// Paths that it names outside `use`, as they stand.
@@ -133,7 +133,7 @@ impl Graph {
         self.modules.keys().filter(|name| !name.is_empty()).map(|name| name.join("::")).collect()
     }
 
-    /// Who uses whom, for which names.
+    /// Each use: from, to, and the used names.
     pub(crate) fn uses(&self) -> impl Iterator<Item = (String, String, Vec<&str>)> {
         self.uses.iter().map(|((from, to), names)| (from.join("::"), to.join("::"), names.iter().map(String::as_str).collect()))
     }
@@ -144,7 +144,7 @@ impl Graph {
         up.map(|(from, to, names)| format!("{from} -> {to} ({})", names.join(", "))).collect()
     }
 
-    /// What breaks the rules: a module in no layer, a use of a higher layer, a circle that is too large or crosses layers.
+    /// The violations: a module in no layer, a use of a higher layer, a circle that is too large or crosses layers.
     pub(crate) fn faults(&self) -> Vec<String> {
         let homeless = self.modules().into_iter().filter(|name| layer(name).is_none());
         let mut faults: Vec<String> = homeless.map(|name| format!("{name} is in no layer: {}", LAYERS.join(", "))).collect();

@@ -12,8 +12,8 @@ const fn quota(allowed: f64, page: &'static str) -> Quota {
     Quota { allowed, page }
 }
 
-/// IAM User Guide: STS requests a second, account and Region; AssumeRole shares them with GetCallerIdentity and others. The number was not
-/// read on AWS's page itself but where others quote it (MongoDB Atlas, "AWS IAM Authentication").
+/// IAM User Guide: STS requests a second per account and Region; AssumeRole shares them with GetCallerIdentity and others. The
+/// number comes from a page that quotes AWS (MongoDB Atlas, "AWS IAM Authentication"), not from AWS's own page.
 pub(super) const ASSUME_ROLE: Quota = quota(600.0, "IAM and AWS STS quotas");
 
 /// "Throttle quota per account, per Region across HTTP APIs, REST APIs, WebSocket APIs, and WebSocket callback APIs: 10,000 requests per
@@ -23,22 +23,23 @@ pub(super) const API_REQUESTS: Quota = quota(10_000.0, "Amazon API Gateway quota
 /// "Concurrent executions: 1,000", and "new AWS accounts have reduced concurrency and memory quotas".
 pub(super) const LAMBDA_AT_ONCE: Quota = quota(1_000.0, "Lambda quotas");
 
-/// The category `UserAuthentication`, in which are `AdminInitiateAuth` with a password and with a refresh token. Answers to challenges
-/// have three times as many for themselves.
+/// The category `UserAuthentication`, which includes `AdminInitiateAuth` with a password or a refresh token. Answers to
+/// challenges have a separate quota, three times as large.
 pub(super) const COGNITO_SIGN_INS: Quota = quota(120.0, "Quotas in Amazon Cognito");
 
-/// The category `UserPoolClientRead`: 15 a second, "any individual operation in this category" no more than 5 for one pool. It cannot be
-/// raised.
+/// The category `UserPoolClientRead`: 15 a second, and for one pool at most 5 of "any individual operation in this category". It
+/// cannot be raised.
 pub(super) const COGNITO_CLIENT_READS: Quota = quota(5.0, "Quotas in Amazon Cognito");
 
-/// "Cryptographic operations (symmetric) request rate", also of what services ask on our behalf: 10,000; 20,000 in six Regions; 100,000 in
-/// us-east-1, us-west-2 and eu-west-1. The least of them.
+/// "Cryptographic operations (symmetric) request rate", including calls that services make on our behalf: 10,000; 20,000 in six
+/// Regions; 100,000 in us-east-1, us-west-2 and eu-west-1. This is the lowest.
 pub(super) const KMS_SYMMETRIC: Quota = quota(10_000.0, "AWS KMS request quotas");
 
-/// "Cryptographic operations (ECC) request rate", in which is `Sign`.
+/// "Cryptographic operations (ECC) request rate", which includes `Sign`.
 pub(super) const KMS_ECC: Quota = quota(1_000.0, "AWS KMS request quotas");
 
-/// "PutEvents throttle limit": 10,000 in us-east-1, us-west-2 and eu-west-1; 2,400, 1,200 or 600 elsewhere. The Region of samconfig.toml.
+/// "PutEvents throttle limit": 10,000 in us-east-1, us-west-2 and eu-west-1; 2,400, 1,200 or 600 elsewhere. This is the value for
+/// the Region of samconfig.toml.
 pub(super) const PUT_EVENTS: Quota = quota(10_000.0, "Amazon EventBridge quotas");
 
 /// DynamoDB Developer Guide: a partition takes 1,000 write units and 3,000 read units a second ("Understanding DynamoDB warm throughput in
@@ -51,7 +52,7 @@ mod tests {
     use crate::workspace;
 
     #[test]
-    fn each_page_is_among_the_sources_of_the_page_on_scale() {
+    fn each_quota_page_is_listed_in_the_sources_of_docs_scale() {
         let page = std::fs::read_to_string(workspace::root().join("docs/scale.md")).unwrap();
         let sources = page.split_once("\n## Sources\n").unwrap().1.split_whitespace().collect::<Vec<_>>().join(" ");
         for quota in [

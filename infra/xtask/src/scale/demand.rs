@@ -1,4 +1,4 @@
-//! What a deployment of some size asks for, and what it may have.
+//! The demand of a deployment of some size, and the limits on it.
 
 use super::aws::{
     API_REQUESTS, ASSUME_ROLE, COGNITO_CLIENT_READS, COGNITO_SIGN_INS, KMS_ECC, KMS_SYMMETRIC, LAMBDA_AT_ONCE, PARTITION_WRITES,
@@ -17,19 +17,19 @@ use shipments::domain::{
 };
 use std::time::Duration;
 
-/// How large a deployment is. What people and parcels do is an assumption, and the same for every size.
+/// The size of a deployment. The behaviour of people and parcels is an assumption, and the same for every size.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
     pub(crate) tenants: u64,
-    /// People of a tenant.
+    /// Users of each tenant.
     pub(crate) people: u64,
-    /// People of the largest tenant, behind one address.
+    /// Users of the largest tenant, behind one address.
     pub(crate) largest: u64,
     /// Shipments that are registered in [`Size::WITHIN`].
     pub(crate) shipments: u64,
 }
 
-/// What of a size makes a demand grow.
+/// The part of a size with which a demand grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Grows {
     Tenants,
@@ -39,7 +39,7 @@ pub(crate) enum Grows {
 
 impl Size {
     pub(crate) const DOCUMENTED: Self = Self { tenants: 10_000, people: 10, largest: 1_000, shipments: 10_000_000 };
-    /// For so long the carrier keeps a parcel, and we its shipment.
+    /// How long the carrier keeps a parcel, and the platform its shipment.
     const WITHIN: Duration = shipments::domain::cadence::KEPT_FOR;
 
     pub(crate) fn times(self, grows: Grows, factor: f64) -> Self {
@@ -59,32 +59,32 @@ impl Size {
     }
 }
 
-/// One in so many people is at work at the busiest moment, and sends a request each so many seconds.
+/// At the busiest moment, this share of the users is active.
 const AT_WORK: f64 = 0.1;
 const REQUEST_EACH_SECONDS: f64 = 10.0;
-/// What a request takes, its cold start apart.
+/// The duration of a request, without its cold start.
 const REQUEST_SECONDS: f64 = 0.1;
-/// What a sign-in or a refresh takes: Cognito hashes a password, and signs.
+/// The duration of a sign-in or a refresh: Cognito hashes a password and signs tokens.
 const SIGN_IN_SECONDS: f64 = 0.5;
-/// In how many seconds everybody signs in in the morning; of the largest tenant.
+/// The time within which all users sign in in the morning, in the largest tenant.
 const MORNING_SECONDS: f64 = 3600.0;
 const CLINIC_MORNING_SECONDS: f64 = 600.0;
-/// One in so many mistypes.
+/// The share of sign-ins with a mistyped password.
 const MISTYPES: f64 = 0.05;
-/// A refresh in so many seconds: an access token's time.
+/// The time between refreshes: an access token's lifetime.
 const REFRESH_EACH_SECONDS: f64 = 900.0;
-/// What the carrier pushes of a parcel on its way.
+/// The events that the carrier pushes for a parcel on its way.
 const SCANS: f64 = 8.0;
-/// Domain events of a shipment: made, and each status.
+/// The domain events of a shipment: its creation, and each status.
 const EVENTS: f64 = 6.0;
-/// Calls of one poll's answer to the carrier, in seconds.
+/// The duration of one poll's calls to the carrier, in seconds.
 const CARRIER_SECONDS: f64 = 0.3;
 
 pub(crate) struct Row {
     pub(crate) what: &'static str,
     pub(crate) unit: &'static str,
     pub(crate) allowed: f64,
-    /// Whose limit it is: AWS's page, or our own.
+    /// The source of the limit: AWS's page, or our own constant.
     pub(crate) by: &'static str,
     pub(crate) demand: f64,
     pub(crate) grows: Grows,
@@ -99,7 +99,7 @@ impl Row {
         self.demand / self.allowed
     }
 
-    /// How many times as large what grows is where the limit is met; nothing where that is beyond a thousand times.
+    /// The factor by which the size may grow before it reaches the limit; `None` above 1,000.
     pub(crate) fn factor(&self, size: &Size) -> Option<f64> {
         let over = |factor: f64| self.of(&size.times(self.grows, factor)) >= self.allowed;
         let (mut low, mut high) = (0.0, 1_000.0);
@@ -126,19 +126,19 @@ impl Row {
     }
 }
 
-/// Two digits are what such a figure is worth.
+/// Rounds to two digits, because the inputs are no more precise.
 fn round(value: f64) -> String {
     let magnitude = 10f64.powf((value.max(1.0).log10().floor() - 1.0).max(0.0));
     super::count(((value / magnitude).round() * magnitude) as u64)
 }
 
-/// Runs of a schedule that may be under way at once.
+/// Runs of a schedule that may be in progress at once.
 fn processes(schedule: &AnySchedule) -> u64 {
     u64::from(schedule.timeout_secs).div_ceil(u64::from(schedule.every_minutes) * 60)
 }
 
-/// AssumeRole calls a second of all schedules that look into tenants, each tenant's session held for as long as it is used: by a
-/// process that holds fewer sessions than there are tenants, none is found again.
+/// AssumeRole calls a second of all schedules that read in tenants. A process keeps each session as long as it may be used. If a
+/// process holds fewer sessions than there are tenants, it never finds a cached one, because it walks the tenants in order.
 fn sessions_by_schedules(size: &Size) -> f64 {
     let walks = registry::schedules().filter(|schedule| schedule.needs.contains(&Need::Tenants));
     walks.map(|schedule| sessions_asked(schedule, size.tenants, scale::TENANT_SESSIONS as u64)).sum()
@@ -147,12 +147,12 @@ fn sessions_by_schedules(size: &Size) -> f64 {
 fn sessions_asked(schedule: &AnySchedule, tenants: u64, held: u64) -> f64 {
     let each_run = tenants as f64 / (f64::from(schedule.every_minutes) * 60.0);
     let used_for = scale::TENANT_SESSION_USED_FOR.as_secs_f64();
-    // Runs that share a round share its tenants, and so does nobody else.
+    // Runs of one round share its tenants, and only they do.
     let held_by_all = processes(schedule) as f64 * tenants as f64 / used_for;
     if tenants > held { each_run } else { held_by_all.min(each_run) }
 }
 
-/// How often a parcel is asked about: a label for a day, three days on its way, eight hours out for delivery.
+/// The polls of one parcel: a day as a label, three days on its way, eight hours out for delivery.
 fn polls_of_a_parcel() -> f64 {
     let began = Timestamp::from_millis(1_767_268_800_000);
     let jitter = Jitter::of(100u64.to_le_bytes());
@@ -176,12 +176,12 @@ fn requests(size: &Size) -> f64 {
     size.everybody() * AT_WORK / REQUEST_EACH_SECONDS
 }
 
-/// Sign-ins of a morning, and refreshes of those at work.
+/// Sign-ins of a morning, and refreshes of active users.
 fn sign_ins(size: &Size) -> f64 {
     size.everybody() * (1.0 / MORNING_SECONDS + AT_WORK / REFRESH_EACH_SECONDS)
 }
 
-/// Each tenant's log moves in each round of its signer.
+/// In each round, the signer signs a checkpoint of each tenant's log, because every log has grown.
 fn checkpoints(size: &Size) -> f64 {
     let signers = registry::schedules().filter(|schedule| schedule.needs.contains(&Need::SignLog));
     signers.map(|schedule| size.tenants as f64 / (f64::from(schedule.every_minutes) * 60.0)).sum()
@@ -305,7 +305,7 @@ mod tests {
     use super::*;
     use std::collections::HashMap;
 
-    /// Walks over tenants in their order, run by run, with a process that holds so many sessions: how often STS is asked.
+    /// Counts the AssumeRole calls of one process that walks the tenants in order, run by run, and holds so many sessions.
     fn walked(schedule: &AnySchedule, tenants: u64, held: u64, seconds: u64) -> u64 {
         let used_for = scale::TENANT_SESSION_USED_FOR.as_secs();
         let (mut sessions, mut asked, mut step) = (HashMap::new(), 0, 0u64);
@@ -328,10 +328,10 @@ mod tests {
     }
 
     #[test]
-    fn sessions_that_are_asked_for_are_as_many_as_a_walk_counts() {
+    fn computed_sessions_equal_those_of_a_simulated_walk() {
         let schedule = registry::schedules().find(|schedule| schedule.name == "sweep_outbox").unwrap();
         assert_eq!(processes(schedule), 1);
-        // Twenty-four times 55 minutes.
+        // 24 times 55 minutes.
         let seconds = scale::TENANT_SESSION_USED_FOR.as_secs() * 24;
         for (tenants, held) in [(50, 64), (64, 64), (65, 64), (100, 64)] {
             let counted = walked(schedule, tenants, held, seconds) as f64 / seconds as f64;
@@ -341,14 +341,14 @@ mod tests {
     }
 
     #[test]
-    fn schedules_of_ten_thousand_tenants_leave_most_of_the_sessions_to_requests() {
+    fn schedules_of_ten_thousand_tenants_leave_most_sessions_to_requests() {
         let size = Size::DOCUMENTED;
         assert!(size.tenants <= scale::TENANT_SESSIONS as u64);
         assert!(sessions_by_schedules(&size) < 60.0, "{}", sessions_by_schedules(&size));
     }
 
     #[test]
-    fn parcel_is_asked_about_some_dozens_of_times() {
+    fn parcel_is_polled_some_dozens_of_times() {
         assert!((50.0..200.0).contains(&polls_of_a_parcel()), "{}", polls_of_a_parcel());
     }
 }

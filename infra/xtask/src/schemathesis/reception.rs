@@ -1,5 +1,5 @@
-//! Hands out people who have signed in, as many as are asked for: sessions end, budgets are spent, passwords are changed. Each is
-//! made as an operator makes users, and signs in as everybody does, at an address of their own.
+//! Creates signed-in users on demand, because test requests end sessions, use up rate limits and change passwords. Each user is
+//! created and signs in like any other, from its own address.
 
 use axum::{
     Json, Router,
@@ -30,7 +30,7 @@ use std::{
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 
-/// The first of those at which people sign in.
+/// The first address from which users sign in.
 const ADDRESSES: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 1);
 
 #[derive(Debug)]
@@ -49,14 +49,14 @@ struct Desk {
     people: AtomicU32,
 }
 
-/// Who is asked for.
+/// The user that a request asks for.
 #[derive(Debug, Deserialize)]
 struct Wanted {
     tenant: String,
     role: Role,
 }
 
-/// The log lines of what is only preparation.
+/// Drops the log lines of preparation.
 #[derive(Debug)]
 struct Unheard;
 
@@ -90,13 +90,13 @@ impl Reception {
         format!("http://{}", self.address)
     }
 
-    /// A token of somebody new.
+    /// The token of a new user.
     pub(super) async fn token(&self, tenant: &str, role: Role) -> Result<String, Box<dyn Error>> {
         let newcomer = self.desk.newcomer(&Wanted { tenant: tenant.to_owned(), role }).await.map_err(|e| e.to_string())?;
         Ok(newcomer["access_token"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// How many have come.
+    /// The number of users so far.
     pub(super) fn people(&self) -> u32 {
         self.desk.people.load(Ordering::Relaxed)
     }
@@ -120,7 +120,7 @@ impl Desk {
         let operator = Operator::new(&self.deps, "schemathesis");
         let email = format!("{role}.{number}@{tenant}.example");
         let user = join(&operator, (tenant, id), *role, &email, &self.password).await?;
-        // Sign-ins are limited by address, and whoever comes has one of their own.
+        // Sign-ins are limited by address, so each user gets its own.
         let client = Client::from_address(&self.base_url, Ipv4Addr::from(ADDRESSES.to_bits() + number));
         let answer = sign_in(&client, std::slice::from_ref(&user), &email, &self.password).await?;
         let token = |name: &str| answer.json[name].as_str().map(str::to_owned).ok_or_else(|| answer.text.clone());

@@ -1,4 +1,4 @@
-//! What schemathesis did, out of its events: one JSON object a line.
+//! Summarises a run of schemathesis from its events: one JSON object a line.
 
 use serde_json::Value;
 use std::{
@@ -12,26 +12,26 @@ use std::{
 pub(super) struct Report {
     operations: BTreeSet<String>,
     cases: usize,
-    /// By check: how often it had something to say, and how often that was no.
+    /// By check: how often it ran, and how often it failed.
     checks: BTreeMap<String, (usize, usize)>,
-    /// As schemathesis itself sums up: it also knows of what went wrong before a request.
+    /// Schemathesis' own result, which includes errors before a request.
     passed: bool,
 }
 
 impl Report {
     /// # Errors
-    /// Where a line cannot be read.
+    /// If a line cannot be read.
     pub(super) fn read(events: impl Read, passed: bool) -> std::io::Result<Self> {
         let mut report = Self { passed, ..Self::default() };
         for line in BufReader::new(events).lines() {
-            // The last line of a run that was ended may be cut off.
+            // The last line of an interrupted run may be cut off.
             let Ok(event) = serde_json::from_str::<Value>(&line?) else { break };
             report.add(&event["ScenarioFinished"]["recorder"]);
         }
         Ok(report)
     }
 
-    /// What two runs did.
+    /// The sum of two runs.
     pub(super) fn and(mut self, other: Self) -> Self {
         self.operations.extend(other.operations);
         self.cases += other.cases;
@@ -45,7 +45,7 @@ impl Report {
 
     fn add(&mut self, recorder: &Value) {
         self.cases += recorder["interactions"].as_object().map_or(0, serde_json::Map::len);
-        // Walks through several operations have no operation's name.
+        // Tests that span several operations have no operation's name.
         self.operations.extend(recorder["label"].as_str().filter(|label| label.contains(" /")).map(str::to_owned));
         let checks = recorder["checks"].as_object().into_iter().flatten();
         for check in checks.filter_map(|(_, checks)| checks.as_array()).flatten() {
@@ -55,12 +55,12 @@ impl Report {
         }
     }
 
-    /// Whether every check that was made held, and there were any.
+    /// Whether at least one check ran and all held.
     pub(super) fn is_clean(&self) -> bool {
         self.passed && self.cases > 0 && self.checks.values().all(|(_, no)| *no == 0)
     }
 
-    /// What was tried, for people. Failures, each with a line for curl, stand above it.
+    /// A summary for people. Schemathesis prints failures above it, each with a curl command.
     pub(super) fn summary(&self, requests: usize, people: u32, took: Duration) -> String {
         let mut text = format!("\n{:<36} {:>8} {:>8}\n", "check", "held", "failed");
         for (name, (said, no)) in &self.checks {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_is_counted_by_check() {
+    fn results_are_counted_by_check() {
         let report = read(&[r#"{"EngineStarted": {}}"#, HELD, HELD, r#"{"cut o"#], true);
         assert!(report.is_clean());
         assert_eq!((report.cases, report.operations.len()), (4, 1));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn two_runs_are_clean_where_both_are_and_both_did_something() {
+    fn two_runs_are_clean_if_both_are_and_both_ran_checks() {
         let both = read(&[HELD], true).and(read(&[HELD], true));
         assert!(both.is_clean());
         assert_eq!((both.cases, both.operations.len(), both.checks["ignored_auth"]), (4, 1, (2, 0)));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_check_an_error_or_nothing_at_all_is_not_clean() {
+    fn failed_check_error_or_empty_run_is_not_clean() {
         let failed = HELD.replacen("success", "failure", 1);
         assert!(!read(&[HELD, &failed], true).is_clean());
         assert!(!read(&[HELD], false).is_clean());
