@@ -1,7 +1,7 @@
-//! Who is woken by what, in the root template: something that was given up or waits, a pipe that fails, a log that is not what it was,
-//! an API that fails or is slow, tables, mail, keys, and lines of the log. Functions' own are in their domains' stacks (`watch`).
+//! The root template's alarms: given-up and waiting messages, failing pipes, a tampered log, a failing or slow API, tables, mail,
+//! keys, and log lines by level. Alarms of single functions are in their domains' stacks (`watch`).
 //!
-//! An alarm's description names the section of a runbook that says what to do.
+//! An alarm's description names the section of a runbook with the steps to take.
 
 use super::{
     function::pascal,
@@ -13,23 +13,24 @@ use common::{
     base::Need,
 };
 
-/// What an alarm looks at and says.
+/// The metric and the texts of an alarm.
 #[derive(Debug)]
 pub(crate) struct Alarm<'a> {
-    /// After the deployment's.
+    /// The suffix after the deployment's name.
     pub(crate) name: &'a str,
     pub(crate) says: &'a str,
     /// `queues#given-up`: a section of a page in `docs/runbooks`.
     pub(crate) runbook: &'a str,
     pub(crate) of: Of,
     pub(crate) above: &'a str,
-    /// In one of so many last periods: what comes again at intervals is one alarm that stays on, not one each time.
+    /// The number of recent periods that are evaluated. With several, a condition that recurs at intervals is one lasting alarm
+    /// instead of one each time.
     pub(crate) of_last: u32,
-    /// In how many of them.
+    /// The number of these periods that must exceed the threshold.
     pub(crate) met: u32,
 }
 
-/// One metric, or what is worked out from some.
+/// One metric, or an expression over several.
 #[derive(Debug)]
 pub(crate) enum Of {
     One(Metric),
@@ -69,7 +70,7 @@ impl Metric {
     }
 }
 
-/// The alarm as a resource. No news is good news.
+/// The alarm as a resource. Missing data is not breaching.
 pub(crate) fn resource(alarm: &Alarm<'_>) -> Node {
     let mut properties = vec![
         ("AlarmName".to_owned(), sub(format!("${{Prefix}}-{}", alarm.name))),
@@ -108,13 +109,13 @@ pub(crate) fn resource(alarm: &Alarm<'_>) -> Node {
     map! { "Type" => "AWS::CloudWatch::Alarm", "Properties" => Node::Map(properties) }
 }
 
-/// What an alarm says, and where to read on.
+/// The alarm's description, with the runbook's address.
 fn described(says: &str, runbook: &str) -> String {
     let (page, section) = runbook.split_once('#').unwrap_or((runbook, ""));
     format!("{says}. Runbook: docs/runbooks/{page}.md#{section}")
 }
 
-/// `tables`: each table's logical name, and its indexes'.
+/// `tables`: each table's logical name, and its indexes.
 pub(crate) fn resources(tables: &[(String, Vec<String>)]) -> String {
     let mut resources: Vec<(String, Node)> = Vec::new();
     for queue in registry::queues() {
@@ -149,7 +150,7 @@ pub(crate) fn resources(tables: &[(String, Vec<String>)]) -> String {
 fn given_up(name: &str, queue: &str) -> Node {
     resource(&Alarm {
         name: &format!("{}-given-up", kebab(name)),
-        says: "Messages were given up: `cloister dlq` says which and why",
+        says: "Messages were given up: `cloister dlq` shows which and why",
         runbook: "queues#given-up",
         of: Of::One(
             Metric::of("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", 60)
@@ -161,7 +162,8 @@ fn given_up(name: &str, queue: &str) -> Node {
     })
 }
 
-/// The oldest message. A sealer that does not run says nothing of lagging; any other queue's message may be tried as often as it is.
+/// The age of the oldest message. A sealer that does not run logs no lag, so its queue has a short limit; messages of other
+/// queues may wait for all their retries.
 fn waits(consumer: &AnyConsumer) -> Node {
     let queue = &consumer.queue;
     let sealer = queue.feed == Feed::WakeUps;
@@ -169,9 +171,9 @@ fn waits(consumer: &AnyConsumer) -> Node {
     resource(&Alarm {
         name: &if sealer { "audit-waits".to_owned() } else { format!("{}-waits", queue.name) },
         says: &if sealer {
-            "Nobody seals the audit log: its wake-ups wait for more than five minutes".to_owned()
+            "The audit log is not being sealed: the sealer's messages wait for more than five minutes".to_owned()
         } else {
-            format!("The oldest message of `{}` waits for longer than all its tries take", queue.name)
+            format!("The oldest message of `{}` waits for longer than all its retries take", queue.name)
         },
         runbook: "queues#waits",
         of: Of::One(
@@ -187,7 +189,7 @@ fn waits(consumer: &AnyConsumer) -> Node {
 fn pipe_fails(pipe: &str) -> Node {
     resource(&Alarm {
         name: &format!("{pipe}-pipe"),
-        says: "A pipe from the ledger's stream fails; what it misses is swept",
+        says: "A pipe from the ledger's stream fails; the sweeper sends the events that it misses",
         runbook: "queues#pipe",
         of: Of::One(
             Metric::of("AWS/EventBridge/Pipes", "ExecutionFailed", "Sum", 300).by("PipeName", sub(format!("${{Prefix}}-{pipe}"))),
@@ -198,7 +200,7 @@ fn pipe_fails(pipe: &str) -> Node {
     })
 }
 
-/// Reads and writes that DynamoDB turned away, of the table and of each index: one alarm for reads, one for writes.
+/// Throttled reads and writes of the table and of each index: one alarm for reads, one for writes.
 fn throttled(table: &str, indexes: &[String]) -> [(String, Node); 2] {
     let named = kebab(table.trim_end_matches("Table"));
     [("Read", "ReadThrottleEvents"), ("Write", "WriteThrottleEvents")].map(|(kind, metric)| {
@@ -209,7 +211,7 @@ fn throttled(table: &str, indexes: &[String]) -> [(String, Node); 2] {
         let sum = from.iter().map(|(id, _)| format!("FILL({id}, 0)")).collect::<Vec<_>>().join(" + ");
         let alarm = Alarm {
             name: &format!("{named}-{}s-throttled", kind.to_lowercase()),
-            says: &format!("DynamoDB turns {}s of `{named}`, or of an index of its, away", kind.to_lowercase()),
+            says: &format!("DynamoDB throttles {}s of `{named}` or of one of its indexes", kind.to_lowercase()),
             runbook: "tables#throttled",
             of: Of::Worked { out: sum.into(), from },
             above: "0",
@@ -220,7 +222,7 @@ fn throttled(table: &str, indexes: &[String]) -> [(String, Node); 2] {
     })
 }
 
-/// What the REST API and the sockets answer.
+/// The answers of the REST API and of the sockets.
 fn apis() -> Vec<(String, Node)> {
     let rest = |metric, statistic| {
         Metric::of("AWS/ApiGateway", metric, statistic, 300).by("ApiName", sub("${Prefix}-api")).by("Stage", "live".into())
@@ -241,7 +243,7 @@ fn apis() -> Vec<(String, Node)> {
             "ApiLatencyAlarm",
             alarm(
                 "api-latency",
-                "One request in a hundred takes more than three seconds",
+                "1 % of the requests take more than three seconds",
                 "api#latency",
                 Of::One(rest("Latency", "p99")),
                 "3000",
@@ -252,7 +254,7 @@ fn apis() -> Vec<(String, Node)> {
             "SocketErrorsAlarm",
             alarm(
                 "socket-errors",
-                "Sockets are refused or answered with errors of ours",
+                "Sockets fail with execution or integration errors",
                 "api#errors",
                 Of::Worked { out: "FILL(sent, 0) + FILL(own, 0)".into(), from: vec![failed("sent"), failed("own")] },
                 "5",
@@ -263,7 +265,7 @@ fn apis() -> Vec<(String, Node)> {
             "SocketLatencyAlarm",
             alarm(
                 "socket-latency",
-                "One message of a socket in a hundred takes more than three seconds",
+                "1 % of the sockets' messages take more than three seconds",
                 "api#latency",
                 Of::One(sockets("IntegrationLatency", "p99")),
                 "3000",
@@ -275,7 +277,7 @@ fn apis() -> Vec<(String, Node)> {
     .into()
 }
 
-/// What is the whole account's: its functions' concurrency, and what is thought of its mail.
+/// Alarms for the whole account: its functions' concurrency, and its reputation as a sender of mail.
 fn account() -> Vec<(String, Node)> {
     let mail = |metric| Of::One(Metric::of("AWS/SES", metric, "Average", 3600));
     let one = |name, says, runbook, of, above| Alarm { name, says, runbook, of, above, of_last: 1, met: 1 };
@@ -284,7 +286,7 @@ fn account() -> Vec<(String, Node)> {
             "ConcurrencyAlarm",
             one(
                 "concurrency",
-                "Functions of this account run at more than 80 % of the concurrency that it has",
+                "Functions of this account use more than 80 % of its concurrency",
                 "functions#concurrency",
                 Of::Worked {
                     out: sub("claimed / ${LambdaConcurrency} * 100"),
@@ -297,7 +299,7 @@ fn account() -> Vec<(String, Node)> {
             "MailBouncesAlarm",
             one(
                 "mail-bounces",
-                "More than 3 % of mails come back: SES reviews an account at 5 %",
+                "More than 3 % of the mails bounce: SES reviews an account at 5 %",
                 "mail#bounces",
                 mail("Reputation.BounceRate"),
                 "0.03",
@@ -307,7 +309,7 @@ fn account() -> Vec<(String, Node)> {
             "MailComplaintsAlarm",
             one(
                 "mail-complaints",
-                "More than 0.08 % of mails are complained of: SES reviews an account at 0.1 %",
+                "More than 0.08 % of the mails cause complaints: SES reviews an account at 0.1 %",
                 "mail#complaints",
                 mail("Reputation.ComplaintRate"),
                 "0.0008",
@@ -318,7 +320,7 @@ fn account() -> Vec<(String, Node)> {
     .into()
 }
 
-/// Lines of any function's log, by their level. Each domain's stack counts its own.
+/// Counts the log lines of all functions by level. Each domain's stack counts its own.
 fn logged() -> Vec<(String, Node)> {
     let lines =
         |metric: &'static str, period| Of::One(Metric { namespace: namespace(), ..Metric::of("", metric, "Sum", period) });
@@ -327,7 +329,7 @@ fn logged() -> Vec<(String, Node)> {
             "LogCriticalAlarm",
             Alarm {
                 name: "log-critical",
-                says: "A function logs what somebody must see at once",
+                says: "A function has logged a critical line",
                 runbook: "logs#critical",
                 of: lines(LOG_CRITICAL, 60),
                 above: "0",
@@ -339,7 +341,7 @@ fn logged() -> Vec<(String, Node)> {
             "LogErrorsAlarm",
             Alarm {
                 name: "log-errors",
-                says: "Functions log more than five errors in five minutes",
+                says: "Functions have logged more than five errors in five minutes",
                 runbook: "logs#errors",
                 of: lines(LOG_ERRORS, 300),
                 above: "5",
@@ -355,13 +357,10 @@ fn logged() -> Vec<(String, Node)> {
 pub(crate) const LOG_CRITICAL: &str = "log-critical";
 pub(crate) const LOG_ERRORS: &str = "log-errors";
 
-/// Somebody disables a key, has it deleted, or ends its rotation; or a key is gone. CloudTrail tells of whichever key in the account: a
-/// tenant's has no name to be known by.
+/// Reports a key that is disabled, scheduled for deletion, no longer rotated, or deleted. The rule covers every key of the
+/// account, because a tenant's key has no name by which a pattern could select it.
 fn keys() -> Vec<(String, Node)> {
-    let says = described(
-        "Somebody has disabled a KMS key, scheduled its deletion or ended its rotation; or one was deleted",
-        "keys#disabled",
-    );
+    let says = described("A KMS key was disabled, scheduled for deletion, no longer rotated, or deleted", "keys#disabled");
     let pattern = map! {
         "source" => list!["aws.kms"],
         "$or" => list![
@@ -391,26 +390,26 @@ fn keys() -> Vec<(String, Node)> {
     vec![("KeysRule".to_owned(), rule)]
 }
 
-/// Lines of a domain's log that somebody should see.
+/// Log lines of one domain that raise an alarm.
 struct Watched {
     name: &'static str,
     pattern: &'static str,
     says: &'static str,
     runbook: &'static str,
-    /// In how many of the last minutes it may have been, for the alarm to be on.
+    /// The number of recent minutes in which such a line keeps the alarm on.
     of_last: u32,
 }
 
 const TAMPERED: Watched = Watched {
     name: "audit-tampered",
     pattern: r#"{ $.event = "audit.tamper_detected" }"#,
-    says: "The audit log is not what was sealed: a security incident, whoever caused it",
+    says: "The audit log differs from what was sealed: this is a security incident",
     runbook: "audit#tampered",
-    // Most CloudWatch takes: a day. What is open is found again each hour.
+    // A day is the most that CloudWatch takes. Open findings are logged again each hour.
     of_last: 24 * 60,
 };
 
-/// In milliseconds: the queue's delay, a run, and five minutes of patience.
+/// In milliseconds: the queue's delay, a run, and a tolerance of five minutes.
 const LAGGING: Watched = Watched {
     name: "audit-lag",
     pattern: "{ $.['audit.lag_ms'] > 300000 }",
@@ -419,25 +418,25 @@ const LAGGING: Watched = Watched {
     of_last: 1,
 };
 
-/// Nothing is lost, but somebody heard of it late.
+/// Nothing is lost, but the consumers got the events late.
 const MISSED: Watched = Watched {
     name: "outbox-missed",
     pattern: "{ $.['outbox.missed'] > 0 }",
-    says: "Events did not come by the bus in time, and were told again by the sweeper: see the pipes and the bus",
+    says: "Events did not arrive by the bus in time, and the sweeper sent them again: check the pipes and the bus",
     runbook: "queues#outbox-missed",
     of_last: 1,
 };
 
-/// One broken tenant holds up no other, so that nobody would hear of it.
+/// The other tenants go on, so that only this alarm reports the broken one.
 const SKIPPED: Watched = Watched {
     name: "tenants-skipped",
     pattern: r#"{ $.event = "tenant.skipped" }"#,
-    says: "A schedule leaves a tenant out because something of it cannot be read: its log line says which tenant and what",
+    says: "A schedule skips a tenant because it cannot read one of its items: the log line names both",
     runbook: "logs#tenants-skipped",
     of_last: 2 * 60,
 };
 
-/// Of every domain that has a schedule which looks over the tenants: one metric, and one alarm.
+/// One metric per domain with a schedule that iterates over the tenants, and one alarm for all.
 fn skipped() -> Vec<(String, Node)> {
     let looks = registry::schedules().filter(|schedule| schedule.needs.contains(&Need::Tenants));
     let domains: std::collections::BTreeSet<_> = looks.map(|schedule| schedule.domain).collect();
@@ -449,12 +448,12 @@ pub(crate) fn namespace() -> Node {
     sub("Cloister/${Prefix}")
 }
 
-/// A metric of the domain's log, and its alarm.
+/// A metric filter on the domain's log, and its alarm.
 fn watched(domain: &str, name: &str, watched: &Watched) -> [(String, Node); 2] {
     [(format!("{name}Metric"), filter(domain, watched)), (format!("{name}Alarm"), of_metric(watched))]
 }
 
-/// The log group is in the domain's stack.
+/// It depends on the domain's stack, which creates the log group.
 fn filter(domain: &str, watched: &Watched) -> Node {
     map! {
         "Type" => "AWS::Logs::MetricFilter",

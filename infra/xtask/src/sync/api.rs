@@ -1,8 +1,8 @@
-//! The REST API of the root template: its routes, its authorizer, preflights, the gateway's own answers, and the wall before
-//! it all.
+//! The REST API of the root template: its routes, its authorizer, preflights, the gateway's own answers, and the web ACL in
+//! front.
 //!
-//! Routes name their functions by name and are called through one role, so that neither permissions nor references tie this
-//! stack to those of the domains.
+//! Routes refer to their functions by name and invoke them through one role. Permissions or references would make this stack and
+//! the domains' stacks depend on each other.
 
 use super::{
     function,
@@ -15,32 +15,32 @@ use emulators::apigateway::STAGE;
 use registry::{CORS_ALLOWED_HEADERS, CORS_MAX_AGE_SECONDS, GATEWAY_HEADERS, GATEWAY_RESPONSES, GatewayResponse, Trigger};
 use std::{collections::BTreeMap, fmt::Write as _};
 
-/// Longer than a function may take (`Globals.Function.Timeout`), so that the function's own answer arrives.
+/// Longer than a function's timeout (`Globals.Function.Timeout`), so that the function's own answer arrives.
 const INTEGRATION_TIMEOUT_MS: u32 = 11_000;
-/// How long API Gateway may keep the authorizer's answer. It holds nothing that goes stale.
+/// How long API Gateway may cache the authorizer's answer. It contains nothing that becomes stale.
 const AUTHORIZER_TTL_SECONDS: u32 = 300;
-/// The API's own ceiling; callers' limits are far below.
+/// The rate limit of the whole API; the limits of callers are far lower.
 pub(crate) const REQUESTS_PER_SECOND: u32 = 500;
 const BURST: u32 = 1_000;
-/// What one address may send in five minutes before it is refused unheard: a clinic of a thousand people, each thirty requests.
+/// Requests from one address in five minutes before the web ACL blocks it: a clinic of 1,000 people with 30 requests each.
 pub(crate) const REQUESTS_PER_ADDRESS: u32 = 30_000;
-/// The same of what needs no session: those people sign in, with a second factor, and mistype.
+/// The same for endpoints without a session: those people sign in with a second factor, and mistype.
 pub(crate) const SIGN_INS_PER_ADDRESS: u32 = 5_000;
-/// The same of the carrier's pushes: more than the endpoint's own limit, which says so in its answer.
+/// The same for the carrier's pushes: more than the endpoint's own limit, so that the endpoint answers with its own 429 first.
 pub(crate) const PUSHES_PER_ADDRESS: u32 = 20_000;
 
-/// TLS 1.2 and 1.3 only, with forward secrecy: the API's own endpoint takes 1.0 otherwise.
+/// TLS 1.2 and 1.3 only, with forward secrecy. Without it the API's own endpoint accepts TLS 1.0.
 const SECURITY_POLICY: &str = "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09";
-/// Whether the API has a domain of its own, a condition of the template's.
+/// The template's condition that the API has a custom domain.
 const HAS_DOMAIN: &str = "HasDomain";
-/// Headers that hold, or may hold, what lets somebody in or says who somebody is. WAF would log every header.
+/// Headers that contain, or may contain, credentials or the identity of a person. WAF would log every header.
 const REDACTED: [&str; 7] =
     ["authorization", "cookie", "idempotency-key", "if-match", "referer", "x-correlation-id", "x-forwarded-authorization"];
 
-/// The lines of the template that are the API.
+/// The API's lines in the template.
 ///
-/// `samconfig` holds the parameters that deployments set. API Gateway serves a snapshot, and a parameter that the API names is a value
-/// in it.
+/// `samconfig` holds the parameters that deployments set. API Gateway serves a snapshot, which contains the value of each
+/// parameter that the API uses.
 pub(crate) fn resources(samconfig: &str) -> String {
     let mut out = String::new();
     let mut add = |comment: &str, resources: Vec<(String, Node)>| {
@@ -78,9 +78,9 @@ pub(crate) fn resources(samconfig: &str) -> String {
         )],
     );
     add("", vec![("ApiStage".into(), stage(&deployment)), ("ApiAccessLog".into(), access_log("/${Prefix}/access"))]);
-    add("The API's own domain, where there is one.", domain());
+    add("The API's custom domain, if there is one.", domain());
     add(
-        "What API Gateway may do: call our functions, and write its log.",
+        "API Gateway's roles: it may invoke our functions and write its log.",
         vec![
             ("ApiInvokeRole".into(), invoke_role()),
             ("ApiLogRole".into(), log_role()),
@@ -110,7 +110,7 @@ pub(crate) fn resources(samconfig: &str) -> String {
                     },
                 },
             ),
-            // WAF takes no other name.
+            // WAF requires this prefix.
             ("WebAclLog".into(), access_log("aws-waf-logs-${Prefix}")),
             ("WebAclLogging".into(), web_acl_logging()),
         ],
@@ -118,7 +118,8 @@ pub(crate) fn resources(samconfig: &str) -> String {
     out
 }
 
-/// The value of a stage variable, in characters ("Quotas for configuring and running a REST API"): the one that says which origins may call.
+/// The longest value of a stage variable in characters ("Quotas for configuring and running a REST API"). It holds the allowed
+/// origins.
 pub(crate) const MOST_ORIGINS: usize = 512;
 
 pub(crate) fn outputs(root: &Root) -> String {
@@ -133,8 +134,8 @@ pub(crate) fn outputs(root: &Root) -> String {
     .write(2)
 }
 
-/// What a deployment for patients may set of what the API's snapshot holds: the values that samconfig.toml has, of which the snapshot's
-/// name is made. Set elsewhere, they would not reach it.
+/// Production may set a parameter that the API's snapshot contains only to its value in samconfig.toml, which is part of the
+/// snapshot's name. Another value would not create a new snapshot.
 pub(crate) fn rules(production: &[(String, String)]) -> String {
     const PARAMETER: &str = "AllowedOrigins";
     let set = production.iter().find(|(name, _)| name == PARAMETER);
@@ -145,14 +146,14 @@ pub(crate) fn rules(production: &[(String, String)]) -> String {
             "RuleCondition" => Node::Tag("Equals", Box::new(list![reference("Environment"), "production"])),
             "Assertions" => list![map! {
                 "Assert" => within,
-                "AssertDescription" => "AllowedOrigins is in the API's snapshot: write it into samconfig.toml and run `cargo xtask sync`",
+                "AssertDescription" => "AllowedOrigins is part of the API's snapshot: set it in samconfig.toml and run `cargo xtask sync`",
             }],
         },
     }
     .write(2)
 }
 
-/// A name of the API's own, and the way from it to the stage.
+/// A custom domain name, and its mapping to the stage.
 fn domain() -> Vec<(String, Node)> {
     let domain = map! {
         "Type" => "AWS::ApiGateway::DomainName",
@@ -175,7 +176,7 @@ fn domain() -> Vec<(String, Node)> {
     vec![("ApiDomain".to_owned(), domain), ("ApiMapping".to_owned(), mapping)]
 }
 
-/// Of the requests that it stopped or counted. A log of all of them would be the access log a second time, with every header.
+/// Logs only requests that it blocked or counted. A log of all requests would duplicate the access log, with every header.
 fn web_acl_logging() -> Node {
     let redacted = REDACTED.iter().map(|name| map! { "SingleHeader" => map! { "Name" => *name } });
     let redacted: Node = redacted.chain([map! { "QueryString" => Node::Map(vec![]) }]).collect();
@@ -203,8 +204,8 @@ fn fingerprint(api: &Node, samconfig: &str) -> String {
         .collect()
 }
 
-/// OpenAPI 3.0, which is what API Gateway reads, with routes and nothing else: requests are checked by the functions, whose
-/// answers name every field that is wrong. What clients read is docs/openapi.json.
+/// API Gateway reads OpenAPI 3.0. It contains routes only: functions validate requests, and their answers name every invalid
+/// field. Clients read docs/openapi.json.
 fn body() -> Node {
     let mut paths: BTreeMap<&str, Vec<&AnyEndpoint>> = BTreeMap::new();
     for endpoint in registry::all() {
@@ -224,7 +225,8 @@ fn body() -> Node {
         "openapi" => "3.0.1",
         "info" => map! { "title" => sub("${Prefix}-api"), "version" => "1" },
         "paths" => Node::Map(paths.collect()),
-        // In the body and not resources of their own: each import of a body takes away what the last one did not bring.
+        // Gateway responses are part of the body instead of separate resources: each import of a body removes the responses that
+        // it does not contain.
         "x-amazon-apigateway-gateway-responses" => Node::Map(responses.collect()),
         "components" => map! {
             "securitySchemes" => map! {
@@ -252,7 +254,7 @@ fn operation(endpoint: &AnyEndpoint) -> Node {
     if !registry::is_public(endpoint) {
         operation.push(("security".to_owned(), list![map! { "authorizer" => Node::List(Vec::new()) }]));
     }
-    // The function's own status passes whatever stands here. API Gateway knows no `default`: it would be a warning of the import.
+    // The function's own status is passed on, whatever this says. API Gateway does not support `default`: the import would warn.
     operation.push(("responses".to_owned(), map! { "200" => map! { "description" => "The function's answer" } }));
     operation.push((
         "x-amazon-apigateway-integration".to_owned(),
@@ -281,8 +283,8 @@ fn invocation(function: &str) -> Node {
     ))
 }
 
-/// The answer to a browser's question whether a page of another origin may call. No function is asked: the origin is compared,
-/// whole, with the stage's list, and only one of the list is named in the answer.
+/// Answers a browser's preflight request without calling a function. It compares the whole origin with the stage's list, and
+/// names only an origin of the list in the answer.
 fn preflight(path: &'static str, endpoints: &[&AnyEndpoint]) -> Node {
     let methods: Vec<_> = endpoints.iter().map(|endpoint| endpoint.route.method.as_str()).collect();
     let template = format!(
@@ -304,7 +306,7 @@ fn preflight(path: &'static str, endpoints: &[&AnyEndpoint]) -> Node {
         "responses".to_owned(),
         map! {
             "204" => map! {
-                "description" => "What a page of an allowed origin may send",
+                "description" => "The methods and headers that a page of an allowed origin may send",
                 "headers" => map! { "Vary" => map! { "schema" => map! { "type" => "string" } } },
             },
         },
@@ -326,8 +328,8 @@ fn preflight(path: &'static str, endpoints: &[&AnyEndpoint]) -> Node {
     Node::Map(operation)
 }
 
-/// One of the gateway's own answers. It cannot choose among origins, so it names the first that is allowed: a page of another
-/// one sees that a request failed, and no more.
+/// One of the gateway's own answers. It cannot choose among origins, so it names the first allowed one: a page of another origin
+/// sees only that the request failed.
 fn gateway_response(response: &GatewayResponse) -> Node {
     let header = |name: &str| format!("gatewayresponse.header.{name}");
     let fixed = |value: &str| Node::Text(format!("'{value}'"));
@@ -369,7 +371,7 @@ fn stage(deployment: &str) -> Node {
                 "ThrottlingRateLimit" => REQUESTS_PER_SECOND,
                 "ThrottlingBurstLimit" => BURST,
                 "MetricsEnabled" => true,
-                // Its own log would hold bodies.
+                // The execution log would contain bodies.
                 "LoggingLevel" => "OFF",
                 "DataTraceEnabled" => false,
             }],
@@ -390,7 +392,7 @@ fn access_log(name: &str) -> Node {
     }
 }
 
-/// The route's template stands for the path, and no query string: a WebSocket's ticket comes in one.
+/// The path is the route's template, and the query string is left out, because a WebSocket's ticket is in a query string.
 fn access_log_format() -> String {
     let fields = [
         ("request_id", "$context.requestId"),
@@ -435,7 +437,8 @@ fn invoke_role() -> Node {
                     "Statement" => list![map! {
                         "Effect" => "Allow",
                         "Action" => "lambda:InvokeFunction",
-                        // Each by its name: a pattern would fit the functions of a deployment whose name begins with this one's.
+                        // Each function by its full name: a pattern would match functions of a deployment whose name begins with
+                        // this one's.
                         "Resource" => invoked().map(|name| sub(format!("{FUNCTION}{name}"))).collect::<Node>(),
                     }],
                 },
@@ -446,7 +449,7 @@ fn invoke_role() -> Node {
 
 const FUNCTION: &str = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${Prefix}-";
 
-/// What API Gateway runs: the endpoints', the sockets' and the authorizer's functions.
+/// The functions that API Gateway invokes: the endpoints', the sockets' and the authorizer's.
 fn invoked() -> impl Iterator<Item = &'static str> {
     let authorizer = registry::OTHERS.iter().filter(|other| other.trigger == Trigger::Authorizer).map(|other| other.name);
     registry::all().map(|endpoint| endpoint.name).chain(registry::sockets().map(|socket| socket.name)).chain(authorizer)
@@ -456,7 +459,7 @@ fn log_role() -> Node {
     let policy = "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs";
     map! {
         "Type" => "AWS::IAM::Role",
-        // The account's setting outlives this stack, and so must what it names.
+        // The account's setting outlives this stack, so the role that it names must too.
         "DeletionPolicy" => "Retain",
         "UpdateReplacePolicy" => "Retain",
         "Properties" => map! { "AssumeRolePolicyDocument" => assumed_by_the_gateway(), "ManagedPolicyArns" => list![sub(policy)] },
@@ -486,7 +489,7 @@ fn web_acl() -> Node {
     let limited = |(priority, (name, limit, below)): (u32, (&'static str, u32, Option<&'static str>))| {
         let mut statement = map! { "AggregateKeyType" => "IP", "EvaluationWindowSec" => 300u32, "Limit" => limit };
         if let (Node::Map(members), Some(path)) = (&mut statement, below) {
-            // As the gateway will read it, however it is written.
+            // Normalised as WAF matches it, so that other encodings of a path do not bypass the rule.
             let plain = list![
                 map! { "Priority" => 0u32, "Type" => "URL_DECODE" },
                 map! { "Priority" => 1u32, "Type" => "NORMALIZE_PATH" },
@@ -530,7 +533,7 @@ mod wall_tests {
     use super::*;
     use common::store::RateLimit;
 
-    /// The rate rules: name, limit in five minutes, and below which path.
+    /// The rate rules: name, limit in five minutes, and the path prefix.
     fn rates() -> Vec<(String, u32, Option<String>)> {
         let rules = web_acl().write(0);
         let text = emulators_yaml(&rules);
@@ -550,13 +553,13 @@ mod wall_tests {
         serde_norway::from_str(text).unwrap()
     }
 
-    /// What `limit` allows in five minutes.
+    /// The requests that `limit` allows in five minutes.
     fn in_five_minutes(limit: RateLimit) -> u32 {
         u32::try_from(u64::from(limit.calls) * 300 / limit.per.as_secs()).unwrap()
     }
 
     #[test]
-    fn wall_lets_through_what_each_public_endpoints_own_limit_lets_through() {
+    fn web_acl_allows_more_than_each_public_endpoints_own_limit() {
         let rates = rates();
         assert_eq!(rates.len(), 3);
         for endpoint in registry::all().filter(|endpoint| endpoint.audited && endpoint.kind == common::request::Kind::Public) {
@@ -567,7 +570,7 @@ mod wall_tests {
                 assert!(*limit > in_five_minutes(endpoint.limit), "{name} hides the limit of {}", endpoint.name);
             }
         }
-        // A thousand people who come within five minutes: password, second factor, and one in five again.
+        // A thousand people who arrive within five minutes: password, second factor, and one in five again.
         let sign_ins = rates.iter().find(|(_, _, below)| below.as_deref() == Some("/v1/auth/")).unwrap();
         assert!(sign_ins.1 >= 1_000 * 2 * 6 / 5);
     }

@@ -1,4 +1,4 @@
-//! What runs a function that nobody calls, in its domain's stack: a mapping from its queue, or a schedule.
+//! The triggers of functions without a route, in their domain's stack: a mapping from a queue, or a schedule.
 
 use super::{
     function::{Function, Serves},
@@ -7,10 +7,10 @@ use super::{
 };
 use common::background::{AnyConsumer, AnySchedule};
 
-/// Where what a schedule could not start, or a run that failed, is noted; a queue of the root template's.
+/// The root template's dead-letter queue for schedules that could not start and for failed runs.
 pub(crate) const SCHEDULES_DEAD: &str = "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:${Prefix}-schedules-dead";
 
-/// The resources beside the function and its role.
+/// The resources besides the function and its role.
 pub(crate) fn resources(function: &Function) -> Vec<(String, Node)> {
     match function.serves {
         Serves::Consumer(consumer) => vec![(format!("{}Messages", function.logical()), mapping(function, consumer))],
@@ -30,7 +30,7 @@ fn mapping(function: &Function, consumer: &AnyConsumer) -> Node {
         ("BatchSize".to_owned(), u32::from(queue.batch).into()),
         ("FunctionResponseTypes".to_owned(), list!["ReportBatchItemFailures"]),
     ];
-    // A FIFO queue has no window.
+    // A FIFO queue has no batching window.
     if queue.window_secs > 0 && !queue.is_fifo() {
         properties.push(("MaximumBatchingWindowInSeconds".to_owned(), u32::from(queue.window_secs).into()));
     }
@@ -54,7 +54,7 @@ fn clock(function: &Function, schedule: &AnySchedule) -> Node {
             "Target" => map! {
                 "Arn" => attribute(&format!("{}.Arn", function.logical())),
                 "RoleArn" => attribute("ClockRole.Arn"),
-                // A run that is not started in time is the next one's.
+                // A run that does not start in time is left to the next one.
                 "RetryPolicy" => map! { "MaximumEventAgeInSeconds" => in_time(schedule), "MaximumRetryAttempts" => 2u32 },
                 "DeadLetterConfig" => map! { "Arn" => sub(SCHEDULES_DEAD) },
             },
@@ -75,12 +75,12 @@ fn failures(function: &Function, schedule: &AnySchedule) -> Node {
     }
 }
 
-/// In seconds, between the minute and the hours that AWS allows.
+/// In seconds, between one minute and the longest time that AWS allows.
 fn in_time(schedule: &AnySchedule) -> u32 {
     (schedule.every_minutes * 60).clamp(60, 6 * 60 * 60)
 }
 
-/// What the clock may do for a domain: start its schedules' functions, and say which it could not.
+/// The scheduler's permissions for a domain: start its schedules' functions, and send failures to the dead-letter queue.
 pub(crate) fn clock_role(domain: &str, functions: &[Function]) -> Option<(String, Node)> {
     let started: Vec<_> = functions.iter().filter(|function| matches!(function.serves, Serves::Schedule(_))).collect();
     if started.is_empty() {

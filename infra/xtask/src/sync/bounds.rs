@@ -9,7 +9,7 @@ use std::{
     fs,
 };
 
-/// The longest that the parameter takes.
+/// The parameter's longest value.
 const PREFIX: &str = "cloister-twenty-char";
 const REGION: &str = "ap-northeast-1";
 const PARTITION: &str = "aws-us-gov";
@@ -29,12 +29,12 @@ fn of_parameter(name: &str) -> String {
         "RecordsTable" | "LedgerTable" | "KeysTable" | "EphemeraTable" => format!("{PREFIX}-ephemera"),
         "AuditBucket" | "AuditAccessBucket" => format!("{PREFIX}-audit-access-{ACCOUNT}-{REGION}"),
         "TenantKeyMode" | "TenantSessions" | "SessionIdleSeconds" | "AuditExpiryDays" | "UpsPerMinute" => "production".to_owned(),
-        // A name, or an ARN of one.
+        // A name, or an ARN that ends with one.
         _ => format!("arn:{PARTITION}:secretsmanager:{REGION}:{ACCOUNT}:secret:{PREFIX}-settle-outbox-dead-1a2b3c"),
     }
 }
 
-/// The value that CloudFormation deploys; of two that depend on a condition, the longer.
+/// The value that CloudFormation deploys. If it depends on a condition, the longer of the two.
 fn deployed(value: &Value) -> serde_json::Value {
     use serde_json::Value as Json;
     match value {
@@ -48,7 +48,7 @@ fn deployed(value: &Value) -> serde_json::Value {
                 if one.to_string().len() >= other.to_string().len() { one } else { other }
             }
             ("Join" | "Select", Value::Sequence(parts)) => deployed(&parts[1]),
-            (tag, value) => panic!("!{tag} of {value:?}: say here what it comes to"),
+            (tag, value) => panic!("!{tag} of {value:?}: add its value here"),
         },
         Value::Mapping(members) => {
             let text = |name: &Value| name.as_str().unwrap_or_default().to_owned();
@@ -71,12 +71,12 @@ fn substituted(text: &str) -> String {
     out + rest
 }
 
-/// A policy's size as AWS counts it: IAM leaves white space out, and nobody counts less.
+/// A policy's size as IAM counts it, without white space. No service counts less.
 fn size(value: &serde_json::Value) -> usize {
     value.to_string().chars().filter(|c| !c.is_whitespace()).count()
 }
 
-/// Every template, by its path.
+/// Every template, by path.
 fn templates() -> BTreeMap<String, Value> {
     let stacks = registry::DOMAINS.iter().map(|domain| format!("infra/stacks/{}.yaml", domain.name));
     let read = |path: String| {
@@ -86,13 +86,13 @@ fn templates() -> BTreeMap<String, Value> {
     stacks.chain(["template.yaml".to_owned()]).map(read).collect()
 }
 
-/// Every resource: where it is, its type, its properties as they are deployed.
+/// Every resource: its place, its type, and its deployed properties.
 fn resources() -> Vec<(String, String, serde_json::Value)> {
     let mut found = Vec::new();
     for (path, template) in templates() {
         for (name, resource) in template["Resources"].as_mapping().unwrap() {
             let kind = resource["Type"].as_str().unwrap().to_owned();
-            // Its body is read elsewhere.
+            // The API's body is checked by other tests.
             if kind != "AWS::ApiGateway::RestApi" {
                 found.push((format!("{path}: {}", name.as_str().unwrap()), kind, deployed(&resource["Properties"])));
             }
@@ -102,9 +102,9 @@ fn resources() -> Vec<(String, String, serde_json::Value)> {
     found
 }
 
-/// "IAM and AWS STS quotas": 10,240 characters of inline policies a role, white space not counted; 2,048 of trust, which may be raised. "AWS
-/// KMS resource quotas": 32 KB. "Bucket policy": 20 KB. "Amazon SQS policy quotas": 8,192 bytes, 20 statements, 7 actions in each. Of
-/// SNS no such page was found: a topic's is held to a queue's.
+/// "IAM and AWS STS quotas": 10,240 characters of inline policies a role, white space not counted; 2,048 of trust policy, which
+/// may be raised. "AWS KMS resource quotas": 32 KB. "Bucket policy": 20 KB. "Amazon SQS policy quotas": 8,192 bytes, 20
+/// statements, 7 actions in each. SNS documents no such quota, so a topic's policy is held to a queue's.
 #[test]
 fn policies_with_the_longest_names_are_within_what_each_service_takes() {
     let mut seen = BTreeSet::new();
@@ -130,13 +130,13 @@ fn policies_with_the_longest_names_are_within_what_each_service_takes() {
             _ => continue,
         };
         seen.insert(kind);
-        // A tenth is left: what is near the bound is seen before AWS refuses it.
+        // The test fails at nine tenths of a bound, before AWS refuses the policy.
         assert!(found * 10 <= most * 9, "{at}: {found} of {most}");
     }
     assert_eq!(seen.len(), 6, "{seen:?}");
 }
 
-/// IAM refuses a policy with another character in a `Sid`, or with one twice.
+/// IAM refuses a policy with another character in a `Sid`, or with a duplicate one.
 #[test]
 fn statements_of_a_role_are_named_by_letters_and_digits_and_each_once() {
     for (at, _, properties) in resources().into_iter().filter(|(_, kind, _)| kind == "AWS::IAM::Role") {
@@ -170,7 +170,7 @@ fn environment_with_the_longest_parameters_is_within_what_lambda_takes() {
     assert!(most > 2_000, "the parameters are not counted: {most}");
 }
 
-/// By each service's API reference.
+/// The bounds of each service's API reference.
 #[test]
 fn names_with_the_longest_prefix_are_within_what_each_service_takes() {
     let mut seen = 0;
@@ -188,7 +188,7 @@ fn names_with_the_longest_prefix_are_within_what_each_service_takes() {
             "AWS::Logs::LogGroup" => ("LogGroupName", 512),
             _ => continue,
         };
-        // A role without a name is given one.
+        // CloudFormation generates a name for a role without one.
         let Some(name) = properties[member].as_str() else { continue };
         assert!(name.contains(PREFIX) && name.len() <= most, "{at}: {name}: {} of {most}", name.len());
         seen += 1;
@@ -211,8 +211,8 @@ fn no_template_has_more_parameters_or_outputs_than_cloudformation_takes() {
     }
 }
 
-/// "Quotas for configuring and running a REST API": 300 resources, one a part of a path; 3 KB for the format of a log line. Below one
-/// resource API Gateway takes one variable: `/a/{id}` and `/a/{other}/b` are refused.
+/// "Quotas for configuring and running a REST API": 300 resources, one for each part of a path; 3 KB for the format of a log
+/// line. API Gateway takes only one variable below a resource: `/a/{id}` and `/a/{other}/b` are refused.
 #[test]
 fn paths_and_log_formats_are_such_as_api_gateway_takes() {
     let templates = templates();
@@ -247,7 +247,7 @@ fn parameters_that_api_gateway_or_lambda_would_refuse_are_refused_by_sync() {
     assert_eq!(check("AllowedOrigins", &origins(1)), Ok(()));
     assert!(origins(18).len() <= 512 && check("AllowedOrigins", &origins(18)) == Ok(()));
     assert!(origins(19).len() > 512 && check("AllowedOrigins", &origins(19)).unwrap_err().contains("512"));
-    // A stage variable takes no brackets; nor may the template let them through.
+    // A stage variable may not contain brackets, so the template must refuse them.
     assert!(check("AllowedOrigins", "http://[::1]:3000").is_err());
     let templates = templates();
     let pattern = templates["template.yaml"]["Parameters"]["AllowedOrigins"]["AllowedPattern"].as_str().unwrap();

@@ -1,14 +1,14 @@
-//! The calls that each role makes, as `policies/calls.txt` lists them. A function's role grants what the function's needs allow and,
-//! of tables, the user pool and the audit log, the list names: it is as narrow as the calls that the tests have seen.
+//! The calls of each role, as `policies/calls.txt` lists them. For tables, the user pool and the audit log, a function's role
+//! grants a call only if the function's needs allow it and the list contains it. The role is as narrow as the calls of the tests.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
-/// Read when this program is built, so that a changed list builds it anew.
+/// Included at compile time, so that a changed list rebuilds this program.
 const TEXT: &str = include_str!("../../../../policies/calls.txt");
 
 static LIST: LazyLock<List> = LazyLock::new(|| List::read(TEXT));
 
-/// With whose credentials a function calls.
+/// The credentials of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum With {
     /// The function's own role: the platform's partition, or every tenant's where one transaction names several.
@@ -52,16 +52,16 @@ impl List {
     }
 }
 
-/// The calls of a function that its role is to grant, of those that its needs allow.
+/// The listed calls of a function. Its role grants those that its needs allow.
 #[derive(Debug)]
 pub(crate) enum Calls {
-    /// The list does not know the function yet.
+    /// The function is not in the list yet.
     All,
     Listed(BTreeSet<Call>),
 }
 
 impl Calls {
-    /// By its own role where tenants are separated.
+    /// By its own role if tenants are separated.
     pub(crate) fn own(function: &str) -> Self {
         Self::of(function, &[With::OwnRole])
     }
@@ -70,7 +70,7 @@ impl Calls {
         Self::of(function, &[With::TenantSession])
     }
 
-    /// By its own role where tenants are not separated.
+    /// By its own role if tenants are not separated.
     pub(crate) fn everywhere(function: &str) -> Self {
         Self::of(function, &With::ALL)
     }
@@ -91,10 +91,10 @@ impl Calls {
     }
 }
 
-/// The beginnings of the resources of which a role grants what the list names; of others, what the function needs.
+/// Prefixes of the resources whose grants the list decides. For others, the function's needs decide.
 pub(crate) const DECIDED_BY_LIST: [&str; 7] = ["records", "ledger", "keys", "ephemera", "user_pool", "checkpoint_key", "audit/"];
 
-/// Every listed call, with the role that makes it.
+/// Every listed call, with the credentials that make it.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, With, Call)> {
     LIST.0.iter().copied()
 }

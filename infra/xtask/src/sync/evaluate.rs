@@ -1,8 +1,8 @@
-//! What IAM would say, as far as the templates' statements ask it. No emulator here checks a policy. What is not known here is
-//! a panic, so that no statement is taken for more, or less, than it says.
+//! Evaluates the IAM statements of the templates. It panics at an element that it does not support, so that a test cannot pass by
+//! misreading a statement.
 //!
-//! After the reference of IAM's policy elements: an operator of a key that is not there fails, but for `Null`, and for
-//! `ForAllValues`, which holds of no values.
+//! It follows the reference of IAM's policy elements: an operator on an absent key fails, except `Null`, and `ForAllValues`,
+//! which holds for no values.
 
 use super::yaml::Node;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// A request's context: each condition key's values.
 pub(super) type Context<'a> = BTreeMap<&'a str, Vec<String>>;
 
-/// The template's value with its conditions decided: `!If` becomes one side, and what is `AWS::NoValue` is not there.
+/// The template's value with its conditions decided: `!If` becomes one branch, and an `AWS::NoValue` member is left out.
 pub(super) fn decided(node: &Node, on: bool) -> Node {
     let gone = |node: &Node| *node == super::yaml::reference("AWS::NoValue");
     match node {
@@ -18,7 +18,7 @@ pub(super) fn decided(node: &Node, on: bool) -> Node {
             Node::List(sides) if sides.len() == 3 && sides[0] == "SeparatesTenants".into() => {
                 decided(&sides[if on { 1 } else { 2 }], on)
             }
-            other => panic!("no condition that is known here: {other:?}"),
+            other => panic!("unsupported condition: {other:?}"),
         },
         Node::List(items) => Node::List(items.iter().map(|item| decided(item, on)).filter(|item| !gone(item)).collect()),
         Node::Map(members) => {
@@ -29,13 +29,13 @@ pub(super) fn decided(node: &Node, on: bool) -> Node {
     }
 }
 
-/// Whether one of the statements allows the action. Nobody denies.
+/// Whether one of the statements allows the action. The templates have no Deny here.
 pub(super) fn allows(statements: &Node, action: &str, resource: &str, context: &Context<'_>) -> bool {
     let Node::List(statements) = statements else { panic!("statements are a list") };
     statements.iter().any(|statement| {
         assert_eq!(statement.get("Effect"), Some(&"Allow".into()), "{statement:?}");
         let texts = |name: &str| statement.get(name).map(super::tests::texts).unwrap_or_default();
-        // A trust policy names no resource: it is the role.
+        // A trust policy has no resource, because it is part of the role.
         let resources = texts("Resource");
         texts("Action").contains(&action)
             && (resources.is_empty()
@@ -58,14 +58,14 @@ fn holds(condition: &Node, context: &Context<'_>) -> bool {
                 "ForAllValues:StringEquals" => every(|pattern, value| pattern == value),
                 "ForAllValues:StringLike" => every(like),
                 "Null" => wanted.iter().flatten().any(|null| (null == "true") == values.is_none()),
-                other => panic!("no operator that is known here: {other}"),
+                other => panic!("unsupported operator: {other}"),
             }
         })
     })
 }
 
-/// The text with its variable's value; nothing where the variable has none, and then it matches nothing. In what CloudFormation
-/// fills in, `!` says that the variable is IAM's.
+/// Replaces the policy variable by its value; `None` if the variable has no value, because then the pattern matches nothing. In
+/// `!Sub`, `${!aws:…}` marks a variable of IAM's.
 fn filled(text: &str, context: &Context<'_>) -> Option<String> {
     let text = &text.replace("${!aws:", "${aws:");
     let Some((before, rest)) = text.split_once("${aws:") else { return Some(text.clone()) };
@@ -74,7 +74,7 @@ fn filled(text: &str, context: &Context<'_>) -> Option<String> {
     Some(format!("{before}{value}{after}"))
 }
 
-/// `*` stands for any text.
+/// `*` matches any text.
 fn like(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,

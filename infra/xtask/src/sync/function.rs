@@ -1,4 +1,4 @@
-//! A function, whatever runs it, as the templates see it.
+//! A function with any trigger, as the templates need it.
 
 use common::{
     background::{AnyConsumer, AnySchedule, AnySocket},
@@ -35,7 +35,7 @@ macro_rules! functions {
 }
 functions!(Endpoint(AnyEndpoint), Consumer(AnyConsumer), Schedule(AnySchedule), Socket(AnySocket), Other(OtherFunction));
 
-/// Every function there is.
+/// All functions.
 pub(crate) fn all() -> Vec<Function> {
     let background = registry::consumers().map(Function::from).chain(registry::schedules().map(Function::from));
     let background = background.chain(registry::sockets().map(Function::from));
@@ -43,7 +43,7 @@ pub(crate) fn all() -> Vec<Function> {
 }
 
 impl Function {
-    /// The whole of its binary's source.
+    /// The complete source of its binary.
     pub(crate) fn main(&self) -> String {
         let (runner, type_name) = match self.serves {
             Serves::Endpoint(endpoint) => (runner(endpoint.kind), format!("endpoints::{}", endpoint.type_name)),
@@ -60,13 +60,13 @@ impl Function {
         pascal(self.name)
     }
 
-    /// What it may take, in seconds, where that is not what all functions may.
+    /// Its timeout in seconds, if it differs from the default.
     pub(crate) const fn timeout(&self) -> Option<u16> {
         match self.serves {
             Serves::Consumer(consumer) => Some(consumer.timeout_secs),
             Serves::Schedule(schedule) => Some(schedule.timeout_secs),
             Serves::Socket(socket) => Some(socket.timeout_secs),
-            // Cognito waits for so long.
+            // Cognito waits no longer than this.
             Serves::Other(OtherFunction { trigger: Trigger::PreTokenGeneration, .. }) => Some(5),
             Serves::Endpoint(_) | Serves::Other(_) => None,
         }

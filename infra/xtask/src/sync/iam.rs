@@ -1,5 +1,5 @@
-//! What each function may do: its role's statements, written from what it declares and from what the pipeline does for its
-//! kind. A function that never sees a table has no statement about it.
+//! Writes the statements of each function's role, from the needs that it declares and from the calls that the pipeline makes for
+//! its kind. A function that uses no table gets no statement about tables.
 
 use super::{
     background::SCHEDULES_DEAD,
@@ -25,28 +25,28 @@ struct Grants {
     ledger: Actions,
     keys: Actions,
     ephemera: Actions,
-    /// Whether what is due of the ephemera may be listed.
+    /// Whether it may list the ephemera's index of due items.
     ephemera_due: bool,
     purposes: BTreeSet<&'static str>,
 }
 
 impl Grants {
-    /// What a function does by its own role where tenants are separated.
+    /// The calls by the function's own role, if tenants are separated.
     fn own(function: &Function) -> Self {
         Self::needed(function).listed(&Calls::own(function.name))
     }
 
-    /// What a function does in a tenant.
+    /// The calls in a tenant's session.
     fn in_a_tenant(function: &Function) -> Self {
         Self::needed(function).listed(&Calls::in_a_tenant(function.name))
     }
 
-    /// What a function does by its own role where tenants are not separated: all of it.
+    /// The calls by the function's own role if tenants are not separated: all of them.
     fn everywhere(function: &Function) -> Self {
         Self::needed(function).listed(&Calls::everywhere(function.name))
     }
 
-    /// Of these, the listed calls.
+    /// Keeps only the listed calls.
     fn listed(mut self, calls: &Calls) -> Self {
         let Calls::Listed(listed) = calls else { return self };
         self.records.retain(|action| calls.has("records", action));
@@ -58,13 +58,13 @@ impl Grants {
         self.indexes = indexes.filter(|index| every || self.indexes.contains(index)).collect();
         self.ephemera_due &= calls.has("ephemera/index/due", "Query");
         if !self.keys.contains("Query") {
-            // It looks for no wrapped key.
+            // Without this query the function looks up no wrapped key.
             self.purposes.clear();
         }
         self
     }
 
-    /// All that a function's needs allow.
+    /// All calls that a function's needs allow.
     fn needed(function: &Function) -> Self {
         let mut grants = Self::default();
         match function.serves {
@@ -72,19 +72,19 @@ impl Grants {
             Serves::Endpoint(endpoint) => grants.signed_in(function, endpoint.idempotency != IdempotencyKey::Ignored),
             Serves::Consumer(consumer) => {
                 grants.background(function);
-                // That a message was handled, and why one was given up; one that comes late is remembered for longer.
+                // The record of handled messages, and the reason of a given-up one. The record of a late message is kept longer.
                 grants.ephemera.extend(["GetItem", "PutItem", "UpdateItem"]);
                 if consumer.waits {
-                    // The gate; what is put aside while it is shut.
+                    // The gate, and the messages that are deferred while it is shut.
                     grants.records.extend(["ConditionCheckItem", "GetItem", "PutItem"]);
                 }
             }
             Serves::Schedule(schedule) => {
                 grants.background(function);
-                // Sessions that may be over.
+                // Sessions that may have expired.
                 grants.ephemera_due = function.needs(Need::Tenants) && function.needs(Need::Sessions);
                 if schedule.in_rounds_of.is_some() {
-                    // Whose turn it is.
+                    // The schedule's position in its round.
                     grants.ephemera.extend(["GetItem", "UpdateItem"]);
                 }
                 if schedule.waits && function.needs(Need::Tenants) {
@@ -94,8 +94,8 @@ impl Grants {
             }
             Serves::Socket(socket) => grants.socket(function, socket.route),
             Serves::Other(_) if function.is_authorizer() => {
-                // Whose tenant a user is; a refused credential goes on record; the handle of who enrols a second factor is
-                // looked up, and a socket's ticket taken once.
+                // It reads a user's tenant and records a refused credential. It looks up the handle of a user who enrols a second
+                // factor, and consumes a socket's ticket.
                 grants.records.insert("GetItem");
                 grants.ledger.insert("UpdateItem");
                 grants.ephemera.extend(["DeleteItem", "GetItem"]);
@@ -115,7 +115,7 @@ impl Grants {
         grants
     }
 
-    /// Touches its session, reads its tenant's gate, leaves an audit event; and what it declares.
+    /// Touches its session, reads its tenant's gate and records an audit event; and its declared needs.
     fn signed_in(&mut self, function: &Function, takes_key: bool) {
         let (write, read) = (function.needs(Need::Write), function.needs(Need::Read) || function.needs(Need::Write));
         self.ephemera.insert("UpdateItem");
@@ -125,7 +125,7 @@ impl Grants {
             self.reads();
         }
         if read && takes_key {
-            // A target is read along with the record of the idempotency key.
+            // The target is read together with the record of the idempotency key.
             self.records.insert("BatchGetItem");
             self.ephemera.insert("BatchGetItem");
         }
@@ -133,7 +133,7 @@ impl Grants {
             self.writes();
         }
         if write && takes_key {
-            // The answer is kept, sealed.
+            // The answer is stored encrypted.
             self.ephemera.insert("PutItem");
             self.purposes.insert("branch");
         }
@@ -142,16 +142,16 @@ impl Grants {
             self.ephemera.extend(["PutItem", "Query"]);
         }
         if write && function.needs(Need::Sessions) {
-            // That nobody has come in meanwhile.
+            // The check that no session was opened meanwhile.
             self.ephemera.extend(["ConditionCheckItem", "GetItem"]);
         }
         if function.needs(Need::Passwords) {
-            // That a password is being set is known until it is.
+            // The marker of a password change is deleted when the change is done.
             self.ephemera.insert("DeleteItem");
         }
     }
 
-    /// Counts against its caller's address, leaves an audit event; and what it declares.
+    /// Counts against its caller's address and records an audit event; and its declared needs.
     fn public(&mut self, function: &Function, audited: bool) {
         if audited {
             self.ephemera.insert("UpdateItem");
@@ -161,21 +161,22 @@ impl Grants {
             self.records.insert("GetItem");
         }
         if function.needs(Need::Sessions) {
-            // A session holds Cognito's token, sealed; it opens among the user's others, from the membership as it is.
+            // A session contains Cognito's token, encrypted. It is added to the user's other sessions, and its membership is
+            // checked.
             self.ephemera.extend(["ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"]);
             self.records.insert("ConditionCheckItem");
-            // Who comes for the first time has accepted their invitation.
+            // The first sign-in accepts the invitation.
             self.records.insert("UpdateItem");
             self.purposes.insert("branch");
         }
         if function.needs(Need::Write) {
-            // The carrier's push makes an item due that waits for it.
+            // The carrier's push makes the waiting item due.
             self.records.insert("UpdateItem");
             self.ephemera.extend(["GetItem", "Query"]);
         }
     }
 
-    /// What it declares; where it changes something, with an audit event.
+    /// Its declared needs, and audit events for its changes.
     fn background(&mut self, function: &Function) {
         if function.needs(Need::Read) || function.needs(Need::Write) {
             self.reads();
@@ -189,8 +190,8 @@ impl Grants {
         }
     }
 
-    /// Touches its session, reads its tenant's gate; who connects is on record, and looks again whether the session lives; who says
-    /// something is looked for among the connections.
+    /// Touches its session, reads its tenant's gate. A connect is audited, and checks again that the session lives. A message is
+    /// checked against the connections.
     fn socket(&mut self, function: &Function, route: SocketRoute) {
         self.ephemera.insert("UpdateItem");
         if !matches!(route, SocketRoute::Disconnect) {
@@ -213,22 +214,22 @@ impl Grants {
         self.ledger.insert("PutItem");
     }
 
-    /// What a capability does, whoever declares it.
+    /// The calls of each capability, for every kind of function.
     fn shared(&mut self, function: &Function) {
         if function.needs(Need::SecondFactor) {
-            // The factor and the wrong tries, of which a try is counted, and all forgotten after a right one.
+            // The factor and the count of wrong codes: each try is counted, and a correct code resets the count.
             self.records.insert("BatchGetItem");
             self.ephemera.extend(["BatchGetItem", "DeleteItem", "UpdateItem"]);
         }
         if function.needs(Need::Tenants) {
-            // Who there is, and what is due. No item is read there.
+            // The list of tenants, and the due items. These indexes contain keys only.
             self.indexes.extend(["all", "due"]);
         }
         if function.needs(Need::Outbox) {
             self.ledger.extend(["DeleteItem", "Query", "UpdateItem"]);
         }
         if function.needs(Need::Carrier) {
-            // The token, sealed; the gate; who waits for which number.
+            // The token, encrypted; the gate; the shipments that wait for a number.
             self.ephemera.extend(["GetItem", "PutItem", "UpdateItem"]);
             self.purposes.extend(["branch", "search"]);
         }
@@ -246,14 +247,14 @@ impl Grants {
             self.records.extend(["DeleteItem", "GetItem", "Query"]);
         }
         if function.needs(Need::Push) {
-            // Who is connected.
+            // The connections.
             self.ephemera.extend(["BatchWriteItem", "PutItem", "Query"]);
         }
         if log(function) {
             self.ledger.extend(["GetItem", "Query"]);
         }
         if log(function) && !matches!(function.serves, Serves::Endpoint(_)) {
-            // What is found is told; what was sealed or signed is noted.
+            // Findings are published, and progress of sealing and signing is stored.
             self.ledger.extend(["PutItem", "UpdateItem"]);
         }
         if function.needs(Need::SealLog) {
@@ -262,7 +263,7 @@ impl Grants {
     }
 }
 
-/// Whether it has to do with the sealed audit log.
+/// Whether the function uses the sealed audit log.
 fn log(function: &Function) -> bool {
     [Need::SealLog, Need::ReadLog, Need::SignLog].into_iter().any(|need| function.needs(need))
 }
@@ -286,7 +287,7 @@ pub(crate) fn statements(function: &Function) -> Node {
     if !grants.purposes.is_empty() {
         statements.push(map! {
             "Sid" => "Unwrap", "Effect" => "Allow", "Action" => "kms:Decrypt",
-            // Each tenant has a key of its own, so what is named is what the key must have wrapped.
+            // Each tenant has its own key, so the encryption context limits the statement.
             "Resource" => sub("arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:key/*"),
             "Condition" => map! {
                 "StringEquals" => map! {
@@ -308,17 +309,17 @@ pub(crate) fn statements(function: &Function) -> Node {
     Node::List(statements)
 }
 
-/// Whether the function has keys wrap or unwrap branch keys.
+/// Whether the function wraps or unwraps branch keys.
 pub(crate) fn uses_branch_keys(function: &Function) -> bool {
     !Grants::everywhere(function).purposes.is_empty() || function.needs(Need::TenantKeys)
 }
 
-/// What the function does with tables in a tenant, bounded by a condition.
+/// The function's table calls in a tenant, limited by a condition.
 pub(crate) fn tables(function: &Function, data_key: &Node, within: &Node) -> Vec<Node> {
     of_tables(&Grants::in_a_tenant(function), data_key, Some(within))
 }
 
-/// What the function does with tables by its own role: where tenants are not separated, in every tenant.
+/// The function's table calls by its own role: in every tenant if tenants are not separated.
 fn own_tables(function: &Function) -> Vec<Node> {
     let key = reference("DataKeyArn");
     let bounds = second_wall::bounds(function);
@@ -327,8 +328,7 @@ fn own_tables(function: &Function) -> Vec<Node> {
     either(&separated, together)
 }
 
-/// The statements of a function's own role, each as it is where tenants are separated and where they are not. What is granted where
-/// they are separated is granted where they are not.
+/// Merges the statements of a function's own role for separated and for unseparated tenants. The second set includes the first.
 fn either(separated: &[Node], together: Vec<Node>) -> Vec<Node> {
     let own = |statement: &Node| separated.iter().find(|own| own.get("Sid") == statement.get("Sid")).cloned();
     let merged = together.into_iter().map(|statement| match own(&statement) {
@@ -380,11 +380,11 @@ fn table_arn(parameter: &str) -> String {
     format!("arn:${{AWS::Partition}}:dynamodb:${{AWS::Region}}:${{AWS::AccountId}}:table/${{{parameter}}}")
 }
 
-/// An index answers queries and nothing else, so `Query` is granted on it by a statement of its own.
+/// An index supports only queries, so it gets its own statement for `Query`.
 fn indexes(names: &BTreeSet<&'static str>) -> Option<Node> {
     let arn = |name: &&str| sub(format!("{}/index/{name}", table_arn("RecordsTable")));
     let resource = || match names.first() {
-        // All of them, and so whatever else is named.
+        // All indexes, which includes any other name.
         Some(all @ &"*") => arn(all),
         _ => names.iter().map(arn).collect(),
     };
@@ -392,7 +392,7 @@ fn indexes(names: &BTreeSet<&'static str>) -> Option<Node> {
     (!names.is_empty()).then(allowed)
 }
 
-/// The key of what is at rest, through the services that store it.
+/// The use of a key at rest, only through the services that store the data.
 pub(crate) fn use_data_key(sid: &str, actions: &[&str], services: &[&str]) -> Node {
     at_rest(&reference("DataKeyArn"), sid, actions, services)
 }
@@ -407,7 +407,7 @@ fn at_rest(key: &Node, sid: &str, actions: &[&str], services: &[&str]) -> Node {
     }
 }
 
-/// What the function does with the pool of users: who signs in, or who there is.
+/// The function's calls to the user pool: for sign-in, or for the directory.
 fn user_pool(function: &Function) -> Option<Node> {
     let mut needed = Actions::new();
     if function.needs(Need::SignIn) {
@@ -442,24 +442,25 @@ fn user_pool(function: &Function) -> Option<Node> {
     (!needed.is_empty()).then(allowed)
 }
 
-/// Of a key that exists, the deployment's tag. Keys have no names, so this is what keeps one deployment from another's.
+/// The deployment's tag on an existing key. Keys have no names, so the tag separates the deployments.
 ///
 /// Source: KMS, "Use tags to control access to KMS keys".
 const DEPLOYMENT_OF_KEY: &str = "aws:ResourceTag/cloister:deployment";
 
-/// A tenant's KMS key is tagged with the deployment, and named after deployment and tenant; what it wraps, for a tenant.
+/// A tenant's KMS key is tagged with the deployment, and its alias contains deployment and tenant. Wrapping is limited to a
+/// tenant's encryption context.
 fn tenant_keys() -> [Node; 7] {
     let keys = || sub("arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:key/*");
     let aliases = || sub("arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:alias/${Prefix}-ten_*");
     let asked = || map! { "aws:RequestTag/cloister:deployment" => reference("Prefix") };
     let own = || map! { DEPLOYMENT_OF_KEY => reference("Prefix") };
     [
-        // A key has no name before it is made.
+        // A key has no name before it is created.
         map! {
             "Sid" => "MakeTenantKeys", "Effect" => "Allow", "Action" => "kms:CreateKey", "Resource" => "*",
             "Condition" => map! { "StringEquals" => asked() },
         },
-        // A key that is being made: it has no tag, or ours. Another deployment's is never made ours.
+        // A new key has no tag yet. A key of another deployment must never get our tag.
         map! {
             "Sid" => "TagNewKeys", "Effect" => "Allow", "Action" => "kms:TagResource", "Resource" => keys(),
             "Condition" => map! { "StringEquals" => asked(), "Null" => map! { DEPLOYMENT_OF_KEY => "true" } },
@@ -472,8 +473,8 @@ fn tenant_keys() -> [Node; 7] {
                 },
             },
         },
-        // An alias is asked for of both. By its tags a key is known some minutes after it was made only, and a retry that had no
-        // alias to find it by would make another. What the key then wraps is bound to its tag.
+        // `CreateAlias` needs permission on the alias and on the key. It cannot depend on the key's tags, because they take some
+        // minutes to become effective, and a retry that found no alias would create another key. Wrapping requires the tag.
         map! {
             "Sid" => "NameTenantKeys", "Effect" => "Allow", "Action" => "kms:CreateAlias", "Resource" => list![aliases(), keys()],
             "Condition" => map! { "StringEquals" => map! { "kms:CallerAccount" => reference("AWS::AccountId") } },
@@ -495,8 +496,8 @@ fn tenant_keys() -> [Node; 7] {
     ]
 }
 
-/// A consumer empties its own queue; who enqueues fills those of its domain that are filled directly; and a schedule's failed
-/// runs are noted.
+/// A consumer receives from its own queue. Enqueuing functions send to those queues of their domain that are filled directly.
+/// Failed runs of schedules go to their dead-letter queue.
 fn of_queues(function: &Function) -> Vec<Node> {
     let mut statements = Vec::new();
     let mut key = Actions::new();
@@ -565,8 +566,8 @@ fn push() -> Node {
     }
 }
 
-/// What the function does with the objects of the sealed log in a tenant: each kind lies in the folder that `folder` names, and
-/// `listed` says which keys those are.
+/// The function's calls on a tenant's objects of the sealed log. `folder` is the resource of each kind of object, and `listed`
+/// the prefix of their keys.
 pub(crate) fn objects_in_a_tenant(
     function: &Function,
     data_key: &Node,
@@ -576,7 +577,7 @@ pub(crate) fn objects_in_a_tenant(
     objects(function, &Calls::in_a_tenant(function.name), data_key, folder, listed)
 }
 
-/// The sealer writes segments, the signer checkpoints, and neither what is the other's.
+/// The sealer writes only segments, and the signer only checkpoints.
 fn objects(
     function: &Function,
     calls: &Calls,
@@ -606,8 +607,8 @@ fn objects(
     if kinds.is_empty() {
         return statements;
     }
-    // Without it, S3 says of an object, or of a version, that is not there that it may not be seen. It asks as if the object's key
-    // were listed. It shows keys, which are ids and numbers.
+    // Without this permission S3 answers 403 instead of 404 for an absent object or version. S3 checks it with the object's key
+    // as the prefix. A listing reveals keys only, which consist of ids and numbers.
     statements.push(map! {
         "Sid" => "WhichObjects", "Effect" => "Allow", "Action" => list!["s3:ListBucket", "s3:ListBucketVersions"],
         "Resource" => sub("arn:${AWS::Partition}:s3:::${AuditBucket}"),

@@ -1,4 +1,4 @@
-//! The second wall, asked as IAM would be: who sees whose partitions, and who gets in.
+//! Evaluates the tenants' isolation in IAM: which partitions each role can use, and who can assume a role.
 
 use super::{
     evaluate::{Context, allows, decided},
@@ -50,10 +50,10 @@ fn own(function: &Function, on: bool) -> Node {
 static TEMPLATE: LazyLock<serde_norway::Value> =
     LazyLock::new(|| serde_norway::from_str(&fs::read_to_string(workspace::root().join("template.yaml")).unwrap()).unwrap());
 
-/// The policies of the function's tenant role in the root template: whom it trusts, and what it may do.
+/// The policies of the function's tenant role in the root template: its trust policy, and its permissions.
 fn tenant_role(function: &Function) -> (Node, Node) {
     let role = Node::from_yaml(&TEMPLATE["Resources"][second_wall::logical(function).unwrap()]).unwrap();
-    assert!(role.get("Condition").is_none(), "the stacks wait for it");
+    assert!(role.get("Condition").is_none(), "the stacks depend on it");
     let properties = role.get("Properties").unwrap();
     let Some(Node::List(policies)) = properties.get("Policies") else { panic!("policies are a list") };
     let [policy] = policies.as_slice() else { panic!("one policy") };
@@ -62,7 +62,7 @@ fn tenant_role(function: &Function) -> (Node, Node) {
 }
 
 #[test]
-fn a_tenants_session_opens_its_own_partitions_and_nobody_elses() {
+fn tenant_session_reaches_its_own_partitions_only() {
     let longer = format!("{OWN}0");
     for function in with_tables() {
         let (_, role) = tenant_role(&function);
@@ -78,10 +78,10 @@ fn a_tenants_session_opens_its_own_partitions_and_nobody_elses() {
             assert!(may(&[tag(OWN), keys(&[&own])]), "{what}");
             assert!(may(&[tag(OWN), keys(&[&own, &format!("{OWN}#EVENTS")])]), "{what}: several of its own");
             assert!(!may(&[tag(OWN), keys(&[&other])]), "{what}: another's");
-            assert!(!may(&[tag(OWN), keys(&[&own, &other])]), "{what}: another's beside its own");
+            assert!(!may(&[tag(OWN), keys(&[&own, &other])]), "{what}: another's besides its own");
             assert!(!may(&[tag(OWN), keys(&[&platform])]), "{what}: the platform's");
-            assert!(!may(&[tag(OWN), keys(&[&format!("{longer}#AUDIT")])]), "{what}: an id that begins alike");
-            assert!(!may(&[tag(OWN), keys(&[OWN])]), "{what}: a key of no partition");
+            assert!(!may(&[tag(OWN), keys(&[&format!("{longer}#AUDIT")])]), "{what}: an id with the same prefix");
+            assert!(!may(&[tag(OWN), keys(&[OWN])]), "{what}: a key without a partition");
             assert!(!may(&[tag(OWN)]), "{what}: no key, as in a Scan");
             assert!(!may(&[keys(&[&own])]), "{what}: no tag");
             assert!(!may(&[tag(""), keys(&[&own])]), "{what}: an empty tag");
@@ -90,7 +90,7 @@ fn a_tenants_session_opens_its_own_partitions_and_nobody_elses() {
 }
 
 #[test]
-fn a_tenant_role_does_with_tables_and_objects_what_its_functions_do_and_nothing_else() {
+fn tenant_role_grants_its_functions_calls_and_no_others() {
     for function in with_tables() {
         let (_, role) = tenant_role(&function);
         let actions = |statements: &Node| of_tables(statements).into_iter().collect::<BTreeSet<_>>();
@@ -101,7 +101,7 @@ fn a_tenant_role_does_with_tables_and_objects_what_its_functions_do_and_nothing_
         let Node::List(statements) = &role else { panic!("statements are a list") };
         let others: BTreeSet<_> = statements.iter().filter_map(|s| s.get("Action")).flat_map(super::tests::texts).collect();
         let others: Vec<_> = others.into_iter().filter(|action| !action.starts_with("dynamodb:")).collect();
-        // The tables' own key; of the sealed log, its objects and their key.
+        // The tables' key; and for the sealed log, its objects and their key.
         let [seals, signs, reads] = [Need::SealLog, Need::SignLog, Need::ReadLog].map(|need| function.needs(need));
         let (of_log, writes) = (seals || signs || reads, seals || signs);
         let expected: Vec<_> = [
@@ -122,7 +122,7 @@ fn a_tenant_role_does_with_tables_and_objects_what_its_functions_do_and_nothing_
 }
 
 #[test]
-fn without_a_session_a_function_sees_the_platforms_partition_only() {
+fn function_without_a_session_reaches_the_platforms_partition_only() {
     let mut across = Vec::new();
     for function in with_tables() {
         let (on, off) = (own(&function, true), own(&function, false));
@@ -140,13 +140,13 @@ fn without_a_session_a_function_sees_the_platforms_partition_only() {
     assert_eq!(
         across,
         [
-            // What operators do to a tenant is on record in their own log too; and a new tenant's name is in the platform's list.
+            // Changes by operators are audited in the platform's log too, and a new tenant's name is in the platform's list.
             "add_admin",
             "archive_organization",
             "challenge",
             "create_api_key",
             "create_organization",
-            // Addresses that get no mail are on the platform's list.
+            // The list of addresses that get no mail is the platform's.
             "lift_mail_suppression",
             "login",
             "put_baa",
@@ -159,11 +159,11 @@ fn without_a_session_a_function_sees_the_platforms_partition_only() {
             "suspend_organization",
             "update_organization",
         ],
-        "these stand before the second wall: what is added here is a decision of its own"
+        "these functions reach every tenant: review each addition"
     );
 }
 
-/// What a function does with objects of the audit bucket: actions, and the folder of each. The sealer writes segments, the signer
+/// A function's calls on objects of the audit bucket: actions, and the folder of each. The sealer writes segments, the signer
 /// checkpoints.
 fn objects_of(function: &Function) -> BTreeSet<(&'static str, &'static str)> {
     let [seals, signs, reads] = [Need::SealLog, Need::SignLog, Need::ReadLog].map(|need| function.needs(need));
@@ -179,11 +179,11 @@ fn objects_of(function: &Function) -> BTreeSet<(&'static str, &'static str)> {
 }
 
 #[test]
-fn a_tenants_objects_are_seen_by_its_sessions_and_without_one_a_function_sees_the_platforms() {
+fn audit_objects_are_visible_to_their_own_tenant_only() {
     let mut asked = 0;
     for function in with_tables() {
         let ((_, session), on, off) = (tenant_role(&function), own(&function, true), own(&function, false));
-        // CloudFormation fills in what a resource's name has, and leaves what is marked to IAM; a condition it leaves as it is.
+        // In a resource, CloudFormation fills in `${…}` and leaves `${!aws:…}` to IAM. It does not change a condition.
         let Node::List(statements) = &session else { panic!("statements are a list") };
         for statement in statements {
             let says = |member: &str| format!("{:?}", statement.get(member));
@@ -213,7 +213,7 @@ fn a_tenants_objects_are_seen_by_its_sessions_and_without_one_a_function_sees_th
     assert!(asked > 20, "{asked} questions");
 }
 
-/// S3 says 404 of what is not there to those only who may list its key.
+/// S3 answers 404 for an absent object only if the caller may list its key.
 #[test]
 fn each_reader_of_the_log_may_list_the_keys_that_it_reads_and_no_others() {
     const BUCKET: &str = "arn:${AWS::Partition}:s3:::${AuditBucket}";
@@ -264,7 +264,7 @@ fn each_reader_of_the_log_may_list_the_keys_that_it_reads_and_no_others() {
 }
 
 #[test]
-fn a_function_opens_sessions_of_its_own_set_only_and_only_for_one_tenant() {
+fn function_assumes_only_its_own_tenant_role_for_one_tenant() {
     const PREFIX: &str = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${Prefix}-";
     const ELSEWHERE: &str = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/other-";
     let functions = with_tables();
@@ -294,7 +294,7 @@ fn a_function_opens_sessions_of_its_own_set_only_and_only_for_one_tenant() {
         assert!(!may(function, PREFIX, &[tenant, ("aws:RequestTag/more", "x")]), "{}: another tag", function.name);
         assert!(!may(function, ELSEWHERE, &[tenant]), "{}: another deployment's", function.name);
         for other in functions.iter().filter(|other| set(other) != role) {
-            assert!(!may(other, PREFIX, &[tenant]), "{} opens a session of {}'s", other.name, function.name);
+            assert!(!may(other, PREFIX, &[tenant]), "{} assumes the tenant role of {}", other.name, function.name);
         }
         let off = own(function, false);
         assert!(!allows(
@@ -307,7 +307,7 @@ fn a_function_opens_sessions_of_its_own_set_only_and_only_for_one_tenant() {
 }
 
 #[test]
-fn each_function_is_told_its_own_tenant_role_and_waits_for_it() {
+fn each_function_gets_its_tenant_role_and_depends_on_it() {
     let text = fs::read_to_string(workspace::root().join("template.yaml")).unwrap();
     let nested = stack::Root::read(&text).unwrap();
     for domain in registry::DOMAINS {
@@ -335,11 +335,11 @@ fn each_function_is_told_its_own_tenant_role_and_waits_for_it() {
     }
 }
 
-/// IAM takes 2,048 characters of a trust policy, without its white space, 10,240 of a role's own policies, and 64 of a name.
+/// IAM allows 2,048 characters of a trust policy without white space, 10,240 of a role's inline policies, and 64 of a name.
 #[test]
 fn the_tenant_roles_are_few_and_within_what_iam_takes() {
     let roles: BTreeSet<_> = function::all().iter().filter_map(second_wall::logical).collect();
-    // Each is a resource of the root template, which has room for 400.
+    // Each role is a resource of the root template, which has room for 400.
     assert!((2..=64).contains(&roles.len()), "{} roles: is a capability too fine?", roles.len());
     let length = |node: &Node| super::tests::texts(node).iter().map(|text| text.len() + 3).sum::<usize>();
     for function in with_tables() {

@@ -1,4 +1,4 @@
-//! Who uses the root template's keys, each by its name: lines of the keys' policies.
+//! The principals that use the root template's keys, each by name: lines of the keys' policies.
 
 use super::{
     function::Function,
@@ -7,7 +7,7 @@ use super::{
 };
 use common::{background::Feed, base::Need};
 
-/// The queues that services fill on their own account, each with the queue of what could not be delivered.
+/// The queues that services fill directly, each with its dead-letter queue.
 pub(crate) fn fed_queues() -> String {
     let fed = |feed| matches!(feed, Feed::Events | Feed::AllEvents | Feed::Mail);
     let queues = registry::consumers().map(|consumer| consumer.queue).filter(|queue| fed(queue.feed));
@@ -18,18 +18,18 @@ pub(crate) fn fed_queues() -> String {
     )
 }
 
-/// The roles that have the pool's key wrap and unwrap branch keys: operators make the platform's.
+/// The roles that wrap and unwrap branch keys with the pool's key: operators create the platform's.
 pub(crate) fn wrappers(functions: &[Function]) -> String {
     let names = functions.iter().filter(|function| iam::uses_branch_keys(function)).map(|function| function.name);
     roles(names.chain(["operator"]))
 }
 
-/// The queues in which operators look at what was given up.
+/// The dead-letter queues that operators read.
 pub(crate) fn dead_letters() -> String {
     queues(registry::queues().map(|queue| queue.dead_name()))
 }
 
-/// The queues into which operators put it back.
+/// The queues to which operators return messages.
 pub(crate) fn redriven_queues() -> String {
     queues(registry::consumers().map(|consumer| consumer.queue.full_name()))
 }
@@ -38,7 +38,7 @@ fn queues(names: impl Iterator<Item = String>) -> String {
     lines("Resource", names.map(|name| format!("sqs:${{AWS::Region}}:${{AWS::AccountId}}:${{Prefix}}-{name}")))
 }
 
-/// The roles that have checkpoints signed.
+/// The roles that sign checkpoints.
 pub(crate) fn signers(functions: &[Function]) -> String {
     roles(functions.iter().filter(|function| function.needs(Need::SignLog)).map(|function| function.name))
 }

@@ -1,10 +1,10 @@
-//! A domain's `Cargo.toml`: its binaries. Cargo would build each of them twice for `cargo test`, and link them all; so they
-//! are declared, with their own tests off.
+//! A domain's `Cargo.toml`: it declares each binary with `test = false`. Otherwise `cargo test` would build and link each of them
+//! twice.
 
 use super::{function::Function, regions};
 
 /// # Errors
-/// Where the manifest has no `[package]` to turn discovery off in.
+/// If the manifest has no `[package]` in which discovery can be turned off.
 pub(crate) fn with_bins(manifest: &str, functions: &[Function]) -> Result<String, String> {
     let mut text = manifest.to_owned();
     if !text.contains("\nautobins = false") {

@@ -1,4 +1,4 @@
-//! Writes whatever follows from the list of functions, so that adding an endpoint touches one place.
+//! Generates the files that follow from the list of functions, so that a new endpoint changes one place.
 
 mod alarms;
 pub(crate) mod api;
@@ -44,15 +44,15 @@ use std::{
     process::ExitCode,
 };
 
-/// Write what follows from the list of functions: binaries, templates, events, the API's description.
+/// Generate binaries, templates, events and the API's description from the list of functions
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Write nothing: name what is stale, and fail if anything is
+    /// Write nothing; name stale files, and fail if there are any
     #[arg(long)]
     check: bool,
 }
 
-/// The first lines of a file that is generated from end to end.
+/// The first line of a generated file.
 const GENERATED: &str = "# Written by `cargo xtask sync` from the list of functions: change that, not this.\n";
 
 pub(crate) fn run(args: Args) -> Outcome {
@@ -83,7 +83,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Every file that is not as it should be, and how it should be: `None` is not there.
+/// The stale files, each with its expected content; `None` if it should not exist.
 fn stale(root: &Path) -> Result<BTreeMap<PathBuf, Option<String>>, String> {
     let mut stale = BTreeMap::new();
     let planned = plan(root)?;
@@ -92,7 +92,7 @@ fn stale(root: &Path) -> Result<BTreeMap<PathBuf, Option<String>>, String> {
             stale.insert(path.clone(), Some(text.clone()));
         }
     }
-    // In these folders nothing else belongs.
+    // These folders contain generated files only.
     let bins = registry::DOMAINS.iter().map(|domain| format!("functions/{}/src/bin", domain.name));
     for folder in bins.chain(["events".to_owned(), "infra/stacks".to_owned()]) {
         for entry in fs::read_dir(root.join(&folder)).into_iter().flatten().flatten() {
@@ -105,7 +105,7 @@ fn stale(root: &Path) -> Result<BTreeMap<PathBuf, Option<String>>, String> {
     Ok(stale)
 }
 
-/// Every file that follows from the list, as it should be.
+/// Every generated file, with its expected content.
 fn plan(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     let read = |path: &str| fs::read_to_string(root.join(path)).map_err(|e| format!("{path}: {e}"));
     let functions = function::all();

@@ -1,4 +1,4 @@
-//! What the templates promise of data, keys and functions, read from the files as they are committed.
+//! Tests what the committed templates guarantee for data, keys and functions.
 
 mod deployment;
 mod sign_in;
@@ -28,12 +28,12 @@ fn of_type<'a>(template: &'a Value, kind: &'a str) -> impl Iterator<Item = (&'a 
 }
 
 #[test]
-fn business_and_audit_can_be_restored_and_sessions_cannot_and_keys_where_tenants_have_their_own() {
+fn only_business_audit_and_tenants_keys_can_be_restored() {
     let root = root();
     let recovery = |table: &Value| table["Properties"]["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"].clone();
     let found: BTreeMap<_, _> = of_type(&root, "AWS::DynamoDB::Table").map(|(name, table)| (name, recovery(table))).collect();
     let of_own_keys: Value = serde_norway::from_str("!If [TenantsHaveKeys, true, false]").unwrap();
-    // What the pool's key wrapped must not live on in a copy.
+    // A backup must not keep branch keys that the pool's key wrapped.
     let expected = [
         ("EphemeraTable", false.into()),
         ("KeysTable", of_own_keys),
@@ -46,7 +46,7 @@ fn business_and_audit_can_be_restored_and_sessions_cannot_and_keys_where_tenants
 }
 
 #[test]
-fn only_what_may_be_forgotten_expires_and_only_the_ledger_streams() {
+fn only_ephemera_expire_and_only_the_ledger_streams() {
     let root = root();
     let with = |property: &str| {
         let tables = of_type(&root, "AWS::DynamoDB::Table");
@@ -57,7 +57,7 @@ fn only_what_may_be_forgotten_expires_and_only_the_ledger_streams() {
 }
 
 #[test]
-fn every_table_is_encrypted_under_our_key_kept_when_the_stack_goes_and_keyed_alike() {
+fn every_table_is_encrypted_retained_and_has_the_same_keys() {
     for (name, table) in of_type(&root(), "AWS::DynamoDB::Table") {
         let properties = &table["Properties"];
         assert_eq!(
@@ -74,7 +74,7 @@ fn every_table_is_encrypted_under_our_key_kept_when_the_stack_goes_and_keyed_ali
 }
 
 #[test]
-fn every_function_runs_on_arm64_traced_with_an_encrypted_log_that_ends() {
+fn every_function_runs_on_arm64_traced_with_an_encrypted_expiring_log() {
     for (path, stack) in stacks() {
         let path = path.display();
         let globals = &stack["Globals"]["Function"];
@@ -99,7 +99,7 @@ fn every_function_runs_on_arm64_traced_with_an_encrypted_log_that_ends() {
 }
 
 #[test]
-fn the_api_is_traced_walled_and_tells_no_origin_by_a_star() {
+fn api_is_traced_behind_a_web_acl_and_allows_no_wildcard_origin() {
     let root = root();
     assert_eq!(of_type(&root, "AWS::WAFv2::WebACL").count(), 1);
     assert_eq!(of_type(&root, "AWS::WAFv2::WebACLAssociation").count(), 1);
@@ -114,7 +114,7 @@ fn the_api_is_traced_walled_and_tells_no_origin_by_a_star() {
 }
 
 #[test]
-fn the_gateways_own_refusals_are_problems_with_the_requests_id() {
+fn gateways_own_refusals_are_problems_with_the_requests_id() {
     let root = root();
     let body = &root["Resources"]["Api"]["Properties"]["Body"];
     let responses = body["x-amazon-apigateway-gateway-responses"].as_mapping().unwrap();
@@ -132,7 +132,10 @@ fn the_gateways_own_refusals_are_problems_with_the_requests_id() {
         let text = serde_norway::to_string(response).unwrap();
         assert!(text.contains("application/problem+json") && text.contains("$context.requestId"), "{wanted}: {text}");
     }
-    assert_eq!(responses["MISSING_AUTHENTICATION_TOKEN"]["statusCode"], "404", "what is not there is not told apart");
+    assert_eq!(
+        responses["MISSING_AUTHENTICATION_TOKEN"]["statusCode"], "404",
+        "an unknown route gets the same answer as an absent item"
+    );
 }
 
 #[test]
@@ -142,15 +145,16 @@ fn nobody_deletes_an_audit_segment_or_its_lock() {
     let statements = root["Resources"]["AuditBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"].as_sequence().unwrap();
     let denied = statements.iter().find(|s| s["Sid"] == "NobodyDeletesOrUnlocks").unwrap();
     assert_eq!((&denied["Effect"], &denied["Principal"]), (&"Deny".into(), &"*".into()));
-    assert!(denied["Condition"].is_null(), "nobody is excepted");
+    assert!(denied["Condition"].is_null(), "there is no exception");
     let actions: Vec<_> = denied["Action"].as_sequence().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
     for action in ["DeleteObject", "DeleteObjectVersion", "BypassGovernanceRetention", "PutBucketVersioning"] {
         assert!(actions.contains(&&*format!("s3:{action}")), "{action}");
     }
 }
 
-/// By S3's documentation `s3:if-none-match` is the header of PutObject, CompleteMultipartUpload and CopyObject. The first calls of
-/// a multipart upload have none: exempted by `s3:ObjectCreationOperation` they would be allowed, and nothing here uploads in parts.
+/// By S3's documentation `s3:if-none-match` is the header of PutObject, CompleteMultipartUpload and CopyObject. The first calls
+/// of a multipart upload lack it. An exemption by `s3:ObjectCreationOperation` would allow them, and Cloister uploads nothing in
+/// parts.
 #[test]
 fn nobody_puts_an_object_over_another_nor_replicates_into_the_audit_bucket() {
     let root = root();
@@ -175,11 +179,11 @@ fn overrides(environment: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn production_keeps_its_audit_log_for_seven_years_and_nobody_can_shorten_that() {
+fn production_retains_its_audit_log_for_seven_years_unalterably() {
     let prod = overrides("prod");
     assert_eq!((&*prod["AuditRetentionMode"], &*prod["AuditRetentionDays"]), ("COMPLIANCE", "2557"));
     assert_eq!((&*prod["TenantKeyMode"], &*prod["DeletionProtection"]), ("own", "true"));
-    assert_eq!(overrides("default").get("AuditRetentionMode"), None, "a trial can be cleared away again");
+    assert_eq!(overrides("default").get("AuditRetentionMode"), None, "a trial can be deleted again");
     let template = root();
     assert_eq!(template["Parameters"]["AuditRetentionMode"]["Default"], "GOVERNANCE");
     assert_eq!(template["Parameters"]["AuditRetentionDays"]["Default"], 1);
@@ -194,7 +198,7 @@ fn production_keeps_its_audit_log_for_seven_years_and_nobody_can_shorten_that() 
     }
 }
 
-/// The text behind a tag: `Queue.Arn` of `!GetAtt Queue.Arn`.
+/// The text after a tag: `Queue.Arn` of `!GetAtt Queue.Arn`.
 fn tagged(value: &Value) -> &str {
     match value {
         Value::Tagged(tagged) => tagged.value.as_str().unwrap_or_default(),
@@ -208,7 +212,7 @@ fn is_dead(queue: &Value) -> bool {
 }
 
 #[test]
-fn every_queue_is_encrypted_gives_up_into_a_queue_of_its_kind_and_takes_nothing_in_the_clear() {
+fn every_queue_is_encrypted_requires_tls_and_has_a_dlq_of_its_kind() {
     let root = root();
     let queues: BTreeMap<_, _> = of_type(&root, "AWS::SQS::Queue").collect();
     assert!(queues.len() >= 2 * registry::consumers().count());
@@ -218,7 +222,7 @@ fn every_queue_is_encrypted_gives_up_into_a_queue_of_its_kind_and_takes_nothing_
         assert_eq!(tagged(&properties["KmsMasterKeyId"]), "DataKey.Arn", "{name}");
         let own = |policy: &Value| policy["Properties"]["Queues"].as_sequence().unwrap().iter().any(|q| tagged(q) == *name);
         let policies: Vec<_> = of_type(&root, "AWS::SQS::QueuePolicy").filter(|(_, policy)| own(policy)).collect();
-        assert_eq!(policies.len(), 1, "{name}: of two policies one is lost");
+        assert_eq!(policies.len(), 1, "{name}: a second policy would replace the first");
         let statements = policies[0].1["Properties"]["PolicyDocument"]["Statement"].as_sequence().unwrap();
         let denied = statements.iter().find(|statement| statement["Sid"] == "TlsOnly").unwrap();
         assert_eq!((&denied["Effect"], &denied["Principal"]), (&"Deny".into(), &"*".into()), "{name}");
@@ -229,9 +233,12 @@ fn every_queue_is_encrypted_gives_up_into_a_queue_of_its_kind_and_takes_nothing_
         }
         let dead = tagged(&properties["RedrivePolicy"]["deadLetterTargetArn"]).strip_suffix(".Arn").unwrap();
         assert!(is_dead(queues[dead]) && queues[dead]["Properties"]["FifoQueue"] == properties["FifoQueue"], "{name}");
-        assert!(properties["RedrivePolicy"]["maxReceiveCount"].as_u64().unwrap() >= 3, "{name}: one bad moment is not the end");
+        assert!(
+            properties["RedrivePolicy"]["maxReceiveCount"].as_u64().unwrap() >= 3,
+            "{name}: one temporary failure must not give a message up"
+        );
         let (kept, kept_dead) = (&properties["MessageRetentionPeriod"], &queues[dead]["Properties"]["MessageRetentionPeriod"]);
-        assert!(kept.as_u64() < kept_dead.as_u64(), "{name}: what is given up late would be gone at once");
+        assert!(kept.as_u64() < kept_dead.as_u64(), "{name}: a message that is given up late would expire at once");
         given_up_into.push(dead);
     }
     given_up_into.sort_unstable();
@@ -240,7 +247,7 @@ fn every_queue_is_encrypted_gives_up_into_a_queue_of_its_kind_and_takes_nothing_
 }
 
 #[test]
-fn the_ledgers_stream_has_two_readers_and_both_are_pipes() {
+fn ledgers_stream_has_two_readers_and_both_are_pipes() {
     let root = root();
     let readers: Vec<_> = of_type(&root, "AWS::Pipes::Pipe").map(|(name, pipe)| (name, &pipe["Properties"])).collect();
     assert_eq!(readers.len(), 2, "a third reader of a stream slows down the others");
@@ -249,7 +256,10 @@ fn the_ledgers_stream_has_two_readers_and_both_are_pipes() {
         assert_eq!(tagged(&pipe["Source"]), "LedgerTable.StreamArn", "{name}");
         let stream = &pipe["SourceParameters"]["DynamoDBStreamParameters"];
         assert_eq!(tagged(&stream["DeadLetterConfig"]["Arn"]), "PipesDeadQueue.Arn", "{name}");
-        assert_eq!(stream["StartingPosition"], "TRIM_HORIZON", "{name}: what came before the pipe is told too");
+        assert_eq!(
+            stream["StartingPosition"], "TRIM_HORIZON",
+            "{name}: events from before the pipe's creation are delivered too"
+        );
         let filters = pipe["SourceParameters"]["FilterCriteria"]["Filters"].as_sequence().unwrap();
         let pattern: serde_json::Value = serde_json::from_str(filters[0]["Pattern"].as_str().unwrap()).unwrap();
         kinds.push(pattern["dynamodb"]["NewImage"]["kind"]["S"][0].as_str().unwrap().to_owned());
@@ -267,7 +277,7 @@ fn the_ledgers_stream_has_two_readers_and_both_are_pipes() {
 }
 
 #[test]
-fn every_consumer_is_fed_in_batches_that_lambda_takes_and_says_which_messages_failed() {
+fn every_consumer_has_valid_batches_and_reports_failed_messages() {
     let root = root();
     for consumer in registry::consumers() {
         let stack = yaml(format!("infra/stacks/{}.yaml", consumer.domain));
@@ -292,7 +302,7 @@ fn every_consumer_is_fed_in_batches_that_lambda_takes_and_says_which_messages_fa
 }
 
 #[test]
-fn functions_without_a_time_limit_of_their_own_have_the_limit_that_the_code_counts_on() {
+fn default_function_timeout_equals_the_codes_constant() {
     let seconds = u64::from(common::request::FUNCTION_TIMEOUT_SECS);
     assert_eq!(root()["Globals"]["Function"]["Timeout"], seconds);
     for endpoint in registry::all() {
@@ -304,7 +314,7 @@ fn functions_without_a_time_limit_of_their_own_have_the_limit_that_the_code_coun
 }
 
 #[test]
-fn every_schedule_is_retried_in_its_time_and_what_fails_is_kept() {
+fn every_schedule_is_retried_in_time_and_its_failures_are_kept() {
     for schedule in registry::schedules() {
         let stack = yaml(format!("infra/stacks/{}.yaml", schedule.domain));
         let logical = function::pascal(schedule.name);
@@ -320,7 +330,7 @@ fn every_schedule_is_retried_in_its_time_and_what_fails_is_kept() {
 }
 
 #[test]
-fn somebody_is_told_of_what_was_given_up_of_pipes_that_fail_and_of_a_log_that_lags_or_was_changed() {
+fn dead_letters_failing_pipes_and_a_lagging_or_changed_log_are_alarmed() {
     let root = root();
     let alarms: Vec<_> = of_type(&root, "AWS::CloudWatch::Alarm").map(|(_, alarm)| &alarm["Properties"]).collect();
     for alarm in &alarms {
@@ -337,7 +347,7 @@ fn somebody_is_told_of_what_was_given_up_of_pipes_that_fail_and_of_a_log_that_la
     assert_eq!(
         (&waits["MetricName"], tagged(&waits["Dimensions"][0]["Value"]), &waits["Threshold"]),
         (&"ApproximateAgeOfOldestMessage".into(), "SealAuditQueue.QueueName", &300.into()),
-        "a sealer that does not run is silent"
+        "a sealer that does not run logs no lag"
     );
     for metric in ["audit-tampered", "audit-lag", "outbox-missed", "tenants-skipped"] {
         assert!(alarms.iter().any(|alarm| alarm["MetricName"] == metric && alarm["Threshold"] == 0), "{metric}");
@@ -353,7 +363,7 @@ fn somebody_is_told_of_what_was_given_up_of_pipes_that_fail_and_of_a_log_that_la
 }
 
 #[test]
-fn a_tenant_that_a_schedule_leaves_out_is_counted_in_each_domain_and_alarmed() {
+fn tenant_skipped_by_a_schedule_is_counted_in_each_domain_and_alarmed() {
     let root = root();
     let filters: BTreeMap<_, _> = of_type(&root, "AWS::Logs::MetricFilter").collect();
     let looks = registry::schedules().filter(|schedule| schedule.needs.contains(&common::base::Need::Tenants));
@@ -369,7 +379,7 @@ fn a_tenant_that_a_schedule_leaves_out_is_counted_in_each_domain_and_alarmed() {
 }
 
 #[test]
-fn a_socket_opens_with_a_ticket_only_and_no_log_has_it() {
+fn socket_opens_with_a_ticket_only_and_no_log_contains_it() {
     let root = root();
     let authorizer = &root["Resources"]["SocketAuthorizer"]["Properties"];
     assert_eq!(authorizer["IdentitySource"][0], "route.request.querystring.ticket");
@@ -382,7 +392,7 @@ fn a_socket_opens_with_a_ticket_only_and_no_log_has_it() {
     let stage = &root["Resources"]["SocketStage"]["Properties"];
     let format = stage["AccessLogSettings"]["Format"].as_str().unwrap();
     assert!(!format.contains("querystring") && !format.contains("ticket"), "{format}");
-    assert_eq!(stage["DefaultRouteSettings"]["DataTraceEnabled"], false, "what is said stays unsaid in logs");
+    assert_eq!(stage["DefaultRouteSettings"]["DataTraceEnabled"], false, "messages must not be logged");
     assert!(stage["DefaultRouteSettings"]["ThrottlingRateLimit"].as_u64().is_some());
 }
 

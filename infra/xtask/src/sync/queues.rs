@@ -1,7 +1,7 @@
-//! Each consumer's queue, the queue of what it could not do, and how messages come to it: by a rule on the bus, by the mail
-//! service's topic, by a pipe of its own; or by our own functions, whose roles say so.
+//! Each consumer's queue, its dead-letter queue, and the source of its messages: a rule on the bus, the mail service's topic, a
+//! pipe, or functions, whose roles allow it.
 //!
-//! They are in the root template, where bus, topic and ledger are. A domain's stack knows queues by their names.
+//! They are in the root template, with the bus, the topic and the ledger. A domain's stack refers to queues by name.
 
 use super::{
     function::pascal,
@@ -9,9 +9,9 @@ use super::{
 };
 use common::background::{AnyConsumer, Feed, Queue};
 
-/// What AWS recommends for a queue's visibility: so many times what its function may take.
+/// AWS recommends a visibility timeout of six times the function's timeout.
 const VISIBLE_AFTER_TIMEOUTS: u32 = 6;
-/// A message waits for four days; and since the clock of a dead one runs on from there, it is kept for longer.
+/// A message is kept for four days. The dead-letter queue counts from the original send, so it keeps messages longer.
 const KEPT_SECS: u32 = 4 * 24 * 60 * 60;
 const DEAD_KEPT_SECS: u32 = 14 * 24 * 60 * 60;
 
@@ -20,7 +20,7 @@ pub(crate) fn logical(queue: &Queue) -> String {
     format!("{}Queue", pascal(queue.name))
 }
 
-/// The logical name of the queue of what could not be done.
+/// The logical name of the dead-letter queue.
 pub(crate) fn logical_dead(queue: &Queue) -> String {
     format!("{}DeadQueue", pascal(queue.name))
 }
@@ -30,7 +30,7 @@ fn dead_name(queue: &Queue) -> String {
     if queue.is_fifo() { format!("{}-dead.fifo", queue.name) } else { format!("{}-dead", queue.name) }
 }
 
-/// The queue's ARN, for a template that does not have the queue.
+/// The queue's ARN, for a template that does not contain the queue.
 pub(crate) fn arn(queue: &Queue) -> Node {
     sub(arn_text(&queue.full_name()))
 }
@@ -77,7 +77,7 @@ fn of_consumer(consumer: &AnyConsumer) -> Vec<(String, Node)> {
     resources
 }
 
-/// For how long a message is hidden while it is tried.
+/// For how long a message is hidden while a function handles it.
 pub(crate) fn visible_secs(consumer: &AnyConsumer) -> u32 {
     VISIBLE_AFTER_TIMEOUTS * u32::from(consumer.timeout_secs) + u32::from(consumer.queue.window_secs)
 }
@@ -116,7 +116,7 @@ fn named(queue: &Queue, name: &str) -> Vec<(String, Node)> {
         ("KmsMasterKeyId".to_owned(), attribute("DataKey.Arn")),
     ];
     if queue.is_fifo() {
-        // A tenant's messages wait for each other, and for nobody else's.
+        // A FIFO queue orders a tenant's messages and does not delay other tenants'.
         properties.push(("FifoQueue".to_owned(), true.into()));
         properties.push(("DeduplicationScope".to_owned(), "messageGroup".into()));
         properties.push(("FifoThroughputLimit".to_owned(), "perMessageGroupId".into()));
@@ -124,7 +124,7 @@ fn named(queue: &Queue, name: &str) -> Vec<(String, Node)> {
     properties
 }
 
-/// What its consumer understands, or everything.
+/// Selects the events that its consumer understands, or all.
 fn rule(consumer: &AnyConsumer) -> Node {
     let queue = &consumer.queue;
     let mut pattern = vec![("source".to_owned(), list!["cloister"])];
@@ -161,7 +161,7 @@ fn subscription(queue: &Queue) -> Node {
     }
 }
 
-/// A service sends to the queue, and to its dead-letter queue what it could not deliver.
+/// Lets a service send to the queue, and send undeliverable messages to its dead-letter queue.
 fn may_send(sid: &str, service: &str, queue: &Queue, source: Node) -> Node {
     map! {
         "Sid" => sid,
@@ -184,13 +184,13 @@ fn tls_only(queues: &[String]) -> Node {
     }
 }
 
-/// From the ledger's audit events to the sealer: whose log has grown, and no more.
+/// The pipe from the ledger's audit events to the sealer. It passes only the tenant whose log has grown.
 fn wake_ups(queue: &Queue) -> Node {
     map! {
         "Type" => "AWS::Pipes::Pipe",
         "Properties" => map! {
             "Name" => sub("${Prefix}-audit-wake-ups"),
-            "Description" => "Wakes a tenant's sealer when something is to be sealed",
+            "Description" => "Wakes a tenant's sealer when there are events to seal",
             "RoleArn" => attribute(&format!("{}PipeRole.Arn", pascal(queue.name))),
             "Source" => attribute("LedgerTable.StreamArn"),
             "SourceParameters" => map! {

@@ -1,9 +1,9 @@
-//! Parts of files that people write which `cargo xtask sync` writes: what is between `# <sync: name>` and `# </sync: name>`.
+//! Generated parts of handwritten files: the lines between `# <sync: name>` and `# </sync: name>`.
 
 /// The text with its region replaced by `lines`, each a whole line.
 ///
 /// # Errors
-/// Where the file has no such region.
+/// If the file has no such region.
 pub(crate) fn replace(text: &str, name: &str, lines: &str) -> Result<String, String> {
     let (open, close) = (format!("# <sync: {name}>"), format!("# </sync: {name}>"));
     let missing = || format!("the lines `{open}` and `{close}` are missing");
@@ -22,7 +22,7 @@ mod tests {
     const TEXT: &str = "a\n  # <sync: x>\n  old\n  # </sync: x>\nb\n";
 
     #[test]
-    fn a_region_is_replaced_and_nothing_else() {
+    fn region_is_replaced_and_nothing_else() {
         let once = replace(TEXT, "x", "  new\n").unwrap();
         assert_eq!(once, "a\n  # <sync: x>\n  new\n  # </sync: x>\nb\n");
         assert_eq!(replace(&once, "x", "  new\n").unwrap(), once);
@@ -30,7 +30,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_region_is_named() {
+    fn missing_region_is_named() {
         assert!(replace(TEXT, "y", "").unwrap_err().contains("# <sync: y>"));
     }
 }

@@ -1,9 +1,9 @@
-//! What samconfig.toml says of the deployments that it describes.
+//! Reads the deployments' parameters from samconfig.toml.
 
 /// The parameters that `sam deploy --config-env <environment>` sets, by name.
 ///
 /// # Errors
-/// Where they are written otherwise than as one string on one line, as `sam deploy --guided` writes them.
+/// If `parameter_overrides` is not one string on one line, as `sam deploy --guided` writes it.
 pub(crate) fn parameters(samconfig: &str, environment: &str) -> Result<Vec<(String, String)>, String> {
     let Some((_, section)) = samconfig.split_once(&format!("[{environment}.deploy.parameters]\n")) else { return Ok(vec![]) };
     let section = section.split("\n[").next().unwrap_or(section);
@@ -22,13 +22,13 @@ pub(crate) fn parameters(samconfig: &str, environment: &str) -> Result<Vec<(Stri
         .collect()
 }
 
-/// Operators' networks as one text: a part of the 4 KB that Lambda gives to all of a function's environment.
+/// The longest list of operators' networks: a part of the 4 KB that Lambda allows for all of a function's environment.
 pub(crate) const MOST_NETWORKS: usize = 1_000;
 
-/// Refuses a value that CloudFormation takes, and that a service would refuse half-way through the deployment.
+/// Refuses a value that CloudFormation accepts but a service would refuse during the deployment.
 ///
 /// # Errors
-/// Which one, and why.
+/// Names the parameter and the reason.
 pub(crate) fn check(parameters: &[(String, String)]) -> Result<(), String> {
     for (name, value) in parameters {
         let most = match name.as_str() {
@@ -39,7 +39,7 @@ pub(crate) fn check(parameters: &[(String, String)]) -> Result<(), String> {
         if value.len() > most {
             return Err(format!("samconfig.toml: {name} has {} characters, and AWS takes {most}", value.len()));
         }
-        // By the reference of AWS::ApiGateway::Stage.
+        // The characters of the reference of AWS::ApiGateway::Stage.
         let taken = |c: char| c.is_ascii_alphanumeric() || "-._~:/?#&=,".contains(c);
         if let Some(refused) = value.chars().find(|c| !taken(*c)) {
             return Err(format!("samconfig.toml: {name} has `{refused}`, which AWS does not take there"));
@@ -48,7 +48,7 @@ pub(crate) fn check(parameters: &[(String, String)]) -> Result<(), String> {
     Ok(())
 }
 
-/// Splits at spaces that stand in no quotes, and leaves the quotes out.
+/// Splits at spaces outside quotes, and removes the quotes.
 fn words(text: &str) -> Vec<String> {
     let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
     for c in text.chars() {
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_are_read_as_people_and_sam_write_them() {
+    fn parameters_are_read_with_and_without_quotes() {
         let by_hand = "parameter_overrides = \"Prefix=cloister-prod AllowedOrigins=https://a.example,https://b.example\"\n";
         let by_sam =
             "parameter_overrides = \"Prefix=\\\"cloister-prod\\\" AllowedOrigins=\\\"https://a.example,https://b.example\\\"\"\n";
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_that_are_written_otherwise_are_an_error_and_not_none() {
+    fn parameters_of_another_form_are_an_error() {
         for value in ["[\"Prefix=x\"]", "\"\"\"", "\"Prefix\"", ""] {
             let text = format!("[prod.deploy.parameters]\nparameter_overrides = {value}\n");
             assert!(parameters(&text, "prod").is_err(), "{value}");

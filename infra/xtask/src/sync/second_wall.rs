@@ -1,9 +1,9 @@
-//! The second wall of tenancy, as IAM holds it: a role for each distinct set of what functions do with tables and with the audit
-//! bucket, whose sessions are tagged with a tenant and see that tenant's partitions and objects. A function may open sessions of
-//! its own set's role only, and without one it sees the platform's.
+//! Isolates tenants in IAM. There is a role for each distinct set of calls that functions make on tables and on the audit bucket.
+//! Its sessions are tagged with a tenant and reach only that tenant's partitions and objects. A function may assume only the role
+//! of its own set; without a session it reaches only the platform's partition.
 //!
-//! A role's name is a hash of what it may do, so that a name never changes its meaning: while a deployment is under way the
-//! old functions keep the role that they know.
+//! A role's name is a hash of its permissions, so that a name never changes its meaning: during a deployment, old functions keep
+//! the role that they use.
 
 use super::{
     function::{Function, Serves, pascal},
@@ -17,26 +17,26 @@ use common::{
 };
 use std::collections::BTreeMap;
 
-/// The templates' condition, and what it compares.
+/// The templates' condition, and the parameter that it compares.
 const ON: &str = "SeparatesTenants";
 const PARAMETER: &str = "TenantSessions";
-/// The tag of a function's role that says which role's sessions it may open. In a trust policy, 2,048 characters long at most,
-/// the functions' names would not fit.
+/// The tag on a function's role that names the tenant role it may assume. The functions' names would not fit into a trust policy,
+/// which has at most 2,048 characters.
 const TENANT_ROLE: &str = "tenant_role";
 
-/// Those that commit a tenant's items and the platform's in one transaction, which no tenant's session could: their own roles
-/// see every partition. Sign-ins that wait lie in the platform's.
+/// Functions that commit items of a tenant and of the platform in one transaction, which no tenant's session could. Their own
+/// roles reach every partition. Pending sign-ins are in the platform's partition.
 const ACROSS_TENANTS: [&str; 6] =
     ["challenge", "create_api_key", "lift_mail_suppression", "login", "reset_password", "rotate_api_key"];
 
-/// Whether one transaction of the function's may name several tenants. What the platform does to a tenant is on record in both
-/// logs.
+/// Whether one transaction of the function may contain items of several tenants. Operators' changes of a tenant are audited in
+/// both logs.
 pub(crate) fn is_across_tenants(function: &Function) -> bool {
     let platform = matches!(function.serves, Serves::Endpoint(endpoint) if endpoint.kind == Kind::Platform);
     ACROSS_TENANTS.contains(&function.name) || (platform && function.needs(Need::Write))
 }
 
-/// What the function's tenant role may do; nothing where the function sees no table.
+/// The permissions of the function's tenant role; empty if the function uses no table.
 pub(crate) fn statements(function: &Function) -> Vec<Node> {
     let data_key = attribute("DataKey.Arn");
     let mut statements = iam::tables(function, &data_key, &keys_begin_with("${aws:PrincipalTag/tenant}#*"));
@@ -46,17 +46,17 @@ pub(crate) fn statements(function: &Function) -> Vec<Node> {
     statements
 }
 
-/// A tenant's objects of one kind in the audit bucket; everybody's where `tenant` is empty.
+/// A tenant's objects of one kind in the audit bucket; those of every tenant if `tenant` is empty.
 fn folder_of(kind: &str, tenant: &str) -> Node {
     sub(format!("arn:${{AWS::Partition}}:s3:::${{AuditBucket}}/{kind}/{tenant}*"))
 }
 
-/// What a function's own role sees of the audit bucket: the platform's log, where tenants are separated.
+/// The audit bucket's objects that a function's own role reaches: the platform's log, if tenants are separated.
 pub(crate) fn folder(kind: &str) -> Node {
     if_on(folder_of(kind, &format!("{}/", TenantId::PLATFORM)), folder_of(kind, ""))
 }
 
-/// Which keys of one kind it may list.
+/// The keys of one kind that it may list.
 pub(crate) fn listed(kind: &str) -> Node {
     if_on(format!("{kind}/{}/*", TenantId::PLATFORM).into(), format!("{kind}/*").into())
 }
@@ -76,7 +76,7 @@ pub(crate) fn logical(function: &Function) -> Option<String> {
     name(function).map(|name| pascal(&name))
 }
 
-/// What is there only where tenants are separated.
+/// `then` if tenants are separated, else `otherwise`.
 pub(crate) fn if_on(then: Node, otherwise: Node) -> Node {
     Node::Tag("If", Box::new(list![ON, then, otherwise]))
 }
@@ -85,7 +85,7 @@ pub(crate) fn nothing() -> Node {
     reference("AWS::NoValue")
 }
 
-/// Of the condition's two halves the first holds where a request names no key at all, as a Scan's does: hence the second.
+/// `ForAllValues` also holds for a request without keys, such as a Scan. `Null` excludes it.
 fn keys_begin_with(pattern: &str) -> Node {
     map! {
         "ForAllValues:StringLike" => map! { "dynamodb:LeadingKeys" => list![pattern] },
@@ -93,13 +93,13 @@ fn keys_begin_with(pattern: &str) -> Node {
     }
 }
 
-/// What bounds a function's own access to tables: the platform's partition, where tenants are separated.
+/// Limits a function's own access to tables: to the platform's partition, if tenants are separated.
 pub(crate) fn bounds(function: &Function) -> Option<Node> {
     let platform = || if_on(keys_begin_with(&format!("{}#*", TenantId::PLATFORM)), nothing());
     (!is_across_tenants(function)).then(platform)
 }
 
-/// That the function may open its tenant role's sessions, tagged with a tenant and with nothing else.
+/// Lets the function assume its tenant role with a tenant's tag and no other.
 pub(crate) fn enter(function: &Function) -> Option<Node> {
     let statement = map! {
         "Sid" => "EnterTenant", "Effect" => "Allow", "Action" => list!["sts:AssumeRole", "sts:TagSession"],
@@ -108,19 +108,19 @@ pub(crate) fn enter(function: &Function) -> Option<Node> {
     Some(if_on(statement, nothing()))
 }
 
-/// The tag without which no trust policy lets the function in.
+/// The tag that the trust policy requires.
 pub(crate) fn tags(function: &Function) -> Option<Node> {
     let name = name(function)?;
     Some(list![map! { "Key" => TENANT_ROLE, "Value" => sub(format!("${{Prefix}}-{name}")) }])
 }
 
-/// The function's environment, besides what all functions are told.
+/// The function's own part of the environment.
 pub(crate) fn environment(function: &Function) -> Option<Node> {
     let role = if_on(sub(arn(&name(function)?)), "none".into());
     Some(map! { "Variables" => map! { "CLOISTER_TENANT_ROLE_ARN" => role } })
 }
 
-/// What a domain's stack must be told, and what it makes of it.
+/// The parameter of a domain's stack, and the value that the root passes.
 pub(crate) fn parameter() -> (&'static str, Node) {
     (PARAMETER, reference(PARAMETER))
 }
@@ -132,7 +132,7 @@ fn arn(name: &str) -> String {
     format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/${{Prefix}}-{name}")
 }
 
-/// A session with one tag, a tenant's id; and whatever else is asked of the caller.
+/// Requires a session with exactly one tag, a tenant's id, and the given conditions on the caller.
 fn tagged(caller: Vec<(String, Node)>) -> Node {
     let mut condition = caller;
     condition.push(("StringLike".to_owned(), map! { "aws:RequestTag/tenant" => "ten_*" }));
@@ -140,8 +140,8 @@ fn tagged(caller: Vec<(String, Node)>) -> Node {
     Node::Map(condition)
 }
 
-/// The tenant roles of the root template. They are there also where tenants are not separated, and then let nobody in, for no
-/// function's own role may ask: a stack cannot wait for a resource that a condition leaves out.
+/// The tenant roles of the root template. They exist also if tenants are not separated, because a stack cannot depend on a
+/// resource that a condition leaves out. Then no function may assume them.
 pub(crate) fn resources(functions: &[Function]) -> String {
     let roles: BTreeMap<_, _> = functions.iter().filter_map(role).collect();
     super::tags::write(roles.into_iter().collect())
@@ -149,8 +149,8 @@ pub(crate) fn resources(functions: &[Function]) -> String {
 
 fn role(function: &Function) -> Option<(String, Node)> {
     let name = name(function)?;
-    // The account's root stands for its roles; the condition says which. A pattern of their names would fit those of a deployment
-    // whose name begins with this one's.
+    // The principal is the account's root, which stands for its roles; the condition selects one. A pattern of names would match
+    // roles of a deployment whose name begins with this one's.
     let role = sub(format!("${{Prefix}}-{name}"));
     let caller = vec![("StringEquals".to_owned(), map! { format!("aws:PrincipalTag/{TENANT_ROLE}") => role })];
     let trust = map! {

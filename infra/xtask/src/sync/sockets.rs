@@ -1,4 +1,4 @@
-//! The socket API's routes. What a client is answered goes by the management API, so no route has a response.
+//! The socket API's routes. Answers to clients go through the management API, so no route has a response.
 
 use super::{
     function::pascal,
@@ -24,7 +24,7 @@ fn of_route(socket: &AnySocket) -> [(String, Node); 2] {
                 socket.name,
             )),
             "CredentialsArn" => attribute("ApiInvokeRole.Arn"),
-            // One second more than the function has.
+            // One second more than the function's timeout.
             "TimeoutInMillis" => (u32::from(socket.timeout_secs) + 1) * 1000,
         },
     };
@@ -38,7 +38,7 @@ fn of_route(socket: &AnySocket) -> [(String, Node); 2] {
         route.push(("AuthorizationType".to_owned(), "CUSTOM".into()));
         route.push(("AuthorizerId".to_owned(), reference("SocketAuthorizer")));
     } else {
-        // Whoever has connected was let in then.
+        // The connect request was authorized; later messages are on the same connection.
         route.push(("AuthorizationType".to_owned(), "NONE".into()));
     }
     let route = map! { "Type" => "AWS::ApiGatewayV2::Route", "Properties" => Node::Map(route) };

@@ -9,18 +9,18 @@ use super::{
 use common::base::Need;
 use std::collections::BTreeSet;
 
-/// What the root template says that the nested ones repeat.
+/// The parts of the root template that the nested ones repeat.
 #[derive(Debug)]
 pub(crate) struct Root {
     /// `Globals.Function`, without its environment.
     globals: Vec<(String, Node)>,
-    /// The functions' environment: variable, the nested stack's parameter, and what the root passes for it.
+    /// The functions' environment: variable, the nested stack's parameter, and the value that the root passes for it.
     environment: Vec<(String, String, Node)>,
     /// The tables' logical names, each with its indexes'.
     pub(crate) tables: Vec<(String, Vec<String>)>,
 }
 
-/// Passed besides what the environment needs: the nested stack's parameter, and what the root passes for it.
+/// Parameters besides the environment's: the nested stack's parameter, and the value that the root passes for it.
 fn besides(functions: &[Function]) -> Vec<(&'static str, Node)> {
     let mut parameters = vec![("DataKeyArn", attribute("DataKey.Arn")), ("LogRetentionDays", reference("LogRetentionDays"))];
     parameters.push(second_wall::parameter());
@@ -34,7 +34,7 @@ fn besides(functions: &[Function]) -> Vec<(&'static str, Node)> {
 
 impl Root {
     /// # Errors
-    /// Where the root template is not YAML or has no functions' environment.
+    /// If the root template is not YAML or has no environment for functions.
     pub(crate) fn read(template: &str) -> Result<Self, String> {
         let template: serde_norway::Value = serde_norway::from_str(template).map_err(|e| format!("template.yaml: {e}"))?;
         let globals = Node::from_yaml(&template["Globals"]["Function"])?;
@@ -46,7 +46,7 @@ impl Root {
         Ok(Self { globals, environment, tables: tables(&template) })
     }
 
-    /// What `cloister` reads from the environment, a variable a line: the functions' settings, and where they are.
+    /// The environment of `cloister`, a variable a line: the functions' settings, and their Region.
     pub(crate) fn operators_environment(&self) -> Node {
         let lines = self.environment.iter().map(|(variable, parameter, _)| format!("{variable}=${{{parameter}}}"));
         let lines: Vec<_> = lines.chain(["AWS_REGION=${AWS::Region}".to_owned()]).collect();
@@ -60,7 +60,7 @@ impl Root {
             self.environment.iter().map(|(_, parameter, value)| (parameter.clone(), value.clone())).collect();
         parameters.extend(besides(functions).into_iter().map(|(name, value)| (name.to_owned(), value)));
         let mut stack = vec![("Type".to_owned(), "AWS::CloudFormation::Stack".into())];
-        // It names queues and tenant roles without referring to them.
+        // The stack refers to queues and tenant roles by name, so CloudFormation does not see the dependency.
         let roles: BTreeSet<_> = functions.iter().filter_map(second_wall::logical).collect();
         let named: Vec<_> = named_queues(functions).into_iter().chain(roles).collect();
         if !named.is_empty() {
@@ -134,7 +134,7 @@ pub(crate) fn logical(domain: &str) -> String {
     format!("{}Stack", pascal(domain))
 }
 
-/// A plain reference passes under its own name; anything else under the variable's.
+/// A plain reference keeps its own name; any other value gets the variable's.
 fn parameter(variable: &str, value: &Node) -> String {
     match value {
         Node::Tag("Ref", target) if matches!(**target, Node::Text(_)) => match &**target {

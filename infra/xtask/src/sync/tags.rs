@@ -1,12 +1,12 @@
-//! The tag that says which deployment a resource belongs to.
+//! The tag that identifies a resource's deployment.
 //!
-//! The root template's resources have it each. CloudFormation gives the tags of a nested stack to every resource in it that takes tags.
+//! Each resource of the root template has it. CloudFormation passes a nested stack's tags on to its resources.
 
 use super::yaml::{Node, list, map, reference};
 
 pub(crate) const DEPLOYMENT: &str = "cloister:deployment";
 
-/// The types that sync writes into the root template and that take tags, and whether they take them as a list or as a map.
+/// The types in the root template that sync writes and that take tags, as a list or as a map.
 const TAKE_A_LIST: &[&str] = &[
     "AWS::ApiGateway::DomainName",
     "AWS::ApiGateway::RestApi",
@@ -21,7 +21,7 @@ const TAKE_A_LIST: &[&str] = &[
 ];
 const TAKE_A_MAP: &[&str] = &["AWS::Pipes::Pipe"];
 
-/// The lines of the root template that are these resources, tagged.
+/// These resources as lines of the root template, tagged.
 pub(crate) fn write(resources: Vec<(String, Node)>) -> String {
     Node::Map(resources.into_iter().map(|(name, resource)| (name, tagged(resource))).collect()).write(2)
 }
@@ -42,7 +42,7 @@ fn tagged(resource: Node) -> Node {
     Node::Map(resource.members().iter().map(with_tag).collect())
 }
 
-/// The properties with one more tag.
+/// The properties with the tag added.
 fn with(properties: &[(String, Node)], tag: &Node) -> Vec<(String, Node)> {
     let mut tags = tag.clone();
     let mut others = Vec::new();

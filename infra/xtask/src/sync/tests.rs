@@ -2,7 +2,7 @@ use super::{function::Serves, yaml::Node, *};
 use common::base::Need;
 use std::{collections::BTreeSet, sync::LazyLock};
 
-/// What the template and the stacks may have: CloudFormation allows 500 resources and 1 MB.
+/// Our bounds for the template and the stacks; CloudFormation allows 500 resources and 1 MB.
 const MOST_RESOURCES: usize = 400;
 const MOST_BYTES: usize = 800 * 1024;
 
@@ -36,7 +36,7 @@ fn kind(resource: &Node) -> &str {
     }
 }
 
-/// Every text in a value, however deep.
+/// Every text in a value, at any depth.
 pub(super) fn texts(node: &Node) -> Vec<&str> {
     match node {
         Node::Text(text) | Node::Block(text) => vec![text],
@@ -47,7 +47,7 @@ pub(super) fn texts(node: &Node) -> Vec<&str> {
     }
 }
 
-/// Every IAM statement of a resource that allows something: its actions and resources.
+/// Every IAM statement of a resource that allows an action: its actions and resources.
 fn statements(resource: &Node) -> Vec<(Vec<String>, Vec<String>)> {
     fn walk(node: &Node, out: &mut Vec<(Vec<String>, Vec<String>)>) {
         let owned = |name: &str| node.get(name).map(|n| texts(n).into_iter().map(str::to_owned).collect()).unwrap_or_default();
@@ -79,7 +79,7 @@ fn every_committed_file_is_as_sync_writes_it() {
 }
 
 #[test]
-fn what_sync_writes_stays_as_it_is() {
+fn sync_is_idempotent() {
     let root = workspace::root();
     let manifest = fs::read_to_string(root.join("functions/system/Cargo.toml")).unwrap();
     let own: Vec<_> = function::all().into_iter().filter(|function| function.domain == "system").collect();
@@ -89,16 +89,16 @@ fn what_sync_writes_stays_as_it_is() {
 }
 
 #[test]
-fn no_template_nears_what_cloudformation_takes() {
+fn no_template_nears_the_bounds_of_cloudformation() {
     for template in templates() {
-        // As SAM expands them: a function with a role of its own and no events stays one resource.
+        // As SAM expands them: a function with its own role and no events stays one resource.
         let expands = |resource: &Node| match kind(resource) {
             "AWS::Serverless::Function" => {
                 let properties = resource.get("Properties").unwrap();
                 assert!(properties.get("Role").is_some() && properties.get("Events").is_none(), "{}", template.name);
                 1
             }
-            serverless if serverless.starts_with("AWS::Serverless::") => panic!("{serverless}: say here what it expands to"),
+            serverless if serverless.starts_with("AWS::Serverless::") => panic!("{serverless}: add its expansion here"),
             _ => 1,
         };
         let count: usize = template.resources.iter().map(|(_, resource)| expands(resource)).sum();
@@ -108,7 +108,7 @@ fn no_template_nears_what_cloudformation_takes() {
 }
 
 #[test]
-fn every_function_has_a_resource_a_role_of_its_own_and_an_event() {
+fn every_function_has_a_resource_a_role_and_an_event() {
     let templates = templates();
     for function in function::all() {
         let stack = templates.iter().find(|t| t.name == format!("infra/stacks/{}.yaml", function.domain)).unwrap();
@@ -132,7 +132,7 @@ fn no_two_functions_share_a_name_or_a_route() {
 }
 
 #[test]
-fn nobody_is_allowed_everything_and_nobody_scans() {
+fn no_statement_allows_all_actions_or_a_scan() {
     let templates = templates();
     let roles = templates.iter().flat_map(|t| &t.resources).filter(|(_, resource)| kind(resource) == "AWS::IAM::Role");
     let mut seen = 0;
@@ -142,7 +142,7 @@ fn nobody_is_allowed_everything_and_nobody_scans() {
             for action in &actions {
                 assert!(!action.contains('*') && !action.contains("Scan") && !action.contains("PartiQL"), "{name}: {action}");
             }
-            // X-Ray knows no resources, and a key has no name before it is made; everything else names its own.
+            // X-Ray has no resources, and a key has no name before it is created; every other statement names its resources.
             let nameless = |action: &str| action.starts_with("xray:") || action == "kms:CreateKey";
             assert!(!resources.iter().any(|r| r == "*") || actions.iter().all(|action| nameless(action)), "{name}: {actions:?}");
         }
@@ -151,7 +151,7 @@ fn nobody_is_allowed_everything_and_nobody_scans() {
 }
 
 #[test]
-fn a_role_may_do_what_its_function_declares_and_no_more() {
+fn role_grants_what_its_function_declares_and_no_more() {
     let writes = ["dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"];
     for function in function::all() {
         let actions = actions_of(function.name);
@@ -181,13 +181,13 @@ fn a_role_may_do_what_its_function_declares_and_no_more() {
         let deletes = actions.iter().any(|a| a.starts_with("s3:Delete") || a.starts_with("s3:Bypass"));
         assert!(!deletes, "{}: {actions:?}", function.name);
     }
-    // The authorizer reads one item, counts refusals, takes tickets; it sees no key.
+    // The authorizer reads one item, counts refusals and consumes tickets; it uses no key.
     let authorizer: Vec<_> = actions_of("authorizer").into_iter().filter(|a| a.starts_with("dynamodb:")).collect();
     assert_eq!(authorizer, ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:UpdateItem"]);
 }
 
-/// A key at rest is used through the service that stores what it encrypts; a tenant's is unwrapped for a purpose; and the
-/// log's signs raw bytes by one algorithm.
+/// A key at rest is used through the service that stores the encrypted data; a tenant's key unwraps for a purpose; and the log's
+/// key signs raw bytes with one algorithm.
 #[test]
 fn no_key_is_used_without_a_condition() {
     for function in function::all() {
@@ -201,7 +201,7 @@ fn no_key_is_used_without_a_condition() {
 }
 
 #[test]
-fn a_message_is_put_only_into_queues_that_are_filled_directly_and_taken_only_from_ones_own() {
+fn functions_send_to_directly_filled_queues_and_receive_from_their_own() {
     let queues = |function: &str, sid: &str| {
         let function = function::all().into_iter().find(|f| f.name == function).unwrap();
         let Node::List(statements) = iam::statements(&function) else { panic!("statements are a list") };
@@ -215,7 +215,7 @@ fn a_message_is_put_only_into_queues_that_are_filled_directly_and_taken_only_fro
 }
 
 #[test]
-fn a_function_that_touches_no_data_has_no_statement_about_any() {
+fn function_without_data_has_no_statement_about_data() {
     for function in ["health", "pre_token_generation"] {
         let actions = actions_of(function);
         assert!(actions.iter().all(|a| a.starts_with("logs:") || a.starts_with("xray:")), "{function}: {actions:?}");
@@ -223,7 +223,7 @@ fn a_function_that_touches_no_data_has_no_statement_about_any() {
 }
 
 #[test]
-fn callers_who_need_not_sign_in_reach_exactly_these() {
+fn endpoints_without_sign_in_are_exactly_these() {
     let public: Vec<_> = registry::all()
         .filter(|e| registry::is_public(e))
         .map(|e| format!("{} {}", e.route.method.as_str(), e.route.path))
@@ -241,12 +241,12 @@ fn callers_who_need_not_sign_in_reach_exactly_these() {
             "GET /v1/health",
             "GET /v1/openapi.json"
         ],
-        "a change here opens or closes a door: it is a decision of its own"
+        "review each change of this list"
     );
 }
 
 #[test]
-fn the_gateway_guards_every_route_but_those() {
+fn gateway_authorizes_every_other_route() {
     let templates = templates();
     let root = templates.iter().find(|t| t.name == "template.yaml").unwrap();
     let api = root.resources.iter().find(|(name, _)| name == "Api").map(|(_, api)| api).unwrap();
@@ -261,7 +261,7 @@ fn the_gateway_guards_every_route_but_those() {
 }
 
 #[test]
-fn the_domains_stacks_get_the_environment_that_the_root_declares() {
+fn domain_stacks_get_the_environment_that_the_root_declares() {
     let templates = templates();
     let variables = |template: &Template| {
         let yaml: serde_norway::Value = serde_norway::from_str(&template.text).unwrap();

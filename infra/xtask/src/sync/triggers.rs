@@ -1,5 +1,6 @@
-//! What the user pool runs by itself, at both ends: the pool names the function, in the root template; the function lets the
-//! pool in, in its domain's stack. The pool names it by name and not by reference, for the stack refers to the pool.
+//! The user pool's triggers, on both sides: the pool names the function in the root template, and a permission in the domain's
+//! stack allows the pool to call it. The pool uses the function's name instead of a reference, because the function's stack
+//! refers to the pool.
 
 use super::{
     function::{self, Function, Serves},
@@ -7,7 +8,7 @@ use super::{
 };
 use registry::Trigger;
 
-/// The lines of the pool's properties. Cognito does not ask whether the function is there; until it is, nobody signs in.
+/// The lines of the pool's properties. Cognito does not check that the function exists; until it does, every sign-in fails.
 pub(crate) fn of_pool() -> String {
     let configured = function::all().into_iter().filter(asked_for_tokens).map(|function| {
         let arn = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${Prefix}-";
@@ -17,7 +18,7 @@ pub(crate) fn of_pool() -> String {
     map! { "LambdaConfig" => Node::Map(configured.collect()) }.write(6)
 }
 
-/// That the pool, and no other, may run the function.
+/// Allows this pool, and no other, to invoke the function.
 pub(crate) fn permission(function: &Function) -> Option<(String, Node)> {
     let permission = || {
         map! {

@@ -1,6 +1,7 @@
-//! Two deployments in one account, of which one's name begins with the other's: no pattern of one fits what is the other's.
+//! Two deployments in one account, where one's name begins with the other's: no pattern of one matches a resource of the other.
 //!
-//! The templates are resolved for each as CloudFormation would; what has no name before it is made gets one that says whose it is.
+//! The templates are resolved for each as CloudFormation would. A resource whose name the service assigns gets one that contains
+//! its deployment.
 
 use super::{
     tests::{Template, templates},
@@ -12,7 +13,7 @@ use std::{collections::BTreeMap, fs};
 const ACCOUNT: &str = "000000000000";
 const REGION: &str = "us-east-1";
 
-/// Statements whose resource fits more than what is the deployment's, and what bounds them.
+/// Statements whose resource matches more than the deployment's, each with the condition that limits it.
 const BOUNDED: &[(&str, &str)] = &[
     // Keys have no names.
     ("kms:Decrypt", "aws:ResourceTag/cloister:deployment"),
@@ -20,18 +21,18 @@ const BOUNDED: &[(&str, &str)] = &[
     ("kms:EnableKeyRotation", "aws:ResourceTag/cloister:deployment"),
     ("kms:TagResource", "aws:ResourceTag/cloister:deployment"),
     ("kms:DescribeKey", "kms:RequestAlias"),
-    // The name must be one of the deployment's, too; and what another's key wraps under it needs that key's tag.
+    // The alias must be the deployment's too; and wrapping with another deployment's key needs that key's tag.
     ("kms:CreateAlias", "kms:CallerAccount"),
-    // The identity of a domain may be that of a domain above it.
+    // The identity of a mail domain may be that of a parent domain.
     ("ses:SendEmail", "ses:FromAddress"),
 ];
 
 /// One deployment's resources and policies.
 #[derive(Debug, Default)]
 struct Deployment {
-    /// By its logical name with its template's: what it is called in a policy.
+    /// By template and logical name: the ARN.
     arns: BTreeMap<String, String>,
-    /// A statement each: where it is, its actions, its resources and the keys of its conditions; and each ARN that a condition names.
+    /// One per statement: its place, actions, resources and condition keys; and each ARN that a condition names.
     statements: Vec<Statement>,
 }
 
@@ -96,7 +97,7 @@ impl Resolver<'_> {
             }
             ("Split", _) => self.text(&list()[1]).split(&self.text(&list()[0])).collect(),
             ("If", _) => return self.resolved(&list()[if self.holds(&self.conditions[&self.text(&list()[0])]) { 1 } else { 2 }]),
-            other => panic!("no function that is known here: {other:?}"),
+            other => panic!("unsupported function: {other:?}"),
         })
     }
 
@@ -110,7 +111,7 @@ impl Resolver<'_> {
                 Node::List(of) => !self.holds(&of[0]),
                 other => panic!("{other:?}"),
             },
-            other => panic!("no condition that is known here: {other:?}"),
+            other => panic!("unsupported condition: {other:?}"),
         }
     }
 
@@ -153,7 +154,7 @@ impl Resolver<'_> {
         (kind, resource)
     }
 
-    /// What it is called: by the template, or by the service, which says nothing of the deployment.
+    /// Its physical name: from the template, or assigned by the service without the deployment's name.
     fn physical(&self, logical: &str) -> String {
         let (_, resource) = self.resource(logical);
         const NAMES: [&str; 13] = [
@@ -216,7 +217,7 @@ impl Resolver<'_> {
     }
 }
 
-/// The root's nested stacks see what it passes them.
+/// The root's nested stacks get the parameters that it passes.
 fn deployment(prefix: &str, domain: &str, templates: &[Template]) -> Deployment {
     let root = templates.iter().find(|template| template.name == "template.yaml").unwrap();
     let text = fs::read_to_string(workspace::root().join("template.yaml")).unwrap();
@@ -248,7 +249,7 @@ fn deployment(prefix: &str, domain: &str, templates: &[Template]) -> Deployment 
         let of_nested = Resolver { prefix, parameters, conditions, resources: &nested.resources };
         deployment.add(&of_nested, file);
     }
-    // What functions make, and what lies in what the templates make.
+    // Resources that functions create, and contents of the template's resources.
     let bucket = deployment.arns["template.yaml AuditBucket"].clone();
     let table = deployment.arns["template.yaml RecordsTable"].clone();
     for (name, arn) in [
@@ -267,7 +268,7 @@ impl Deployment {
     fn add(&mut self, resolver: &Resolver<'_>, file: &str) {
         for (logical, resource) in resolver.resources {
             self.arns.insert(format!("{file} {logical}"), resolver.arn(logical));
-            // The API's description is no policy, and large.
+            // The API's description is not a policy, and is large.
             let properties = resource
                 .get("Properties")
                 .map(|p| Node::Map(p.members().iter().filter(|(name, _)| name != "Body").cloned().collect()));
@@ -290,7 +291,7 @@ impl Deployment {
                     conditions.push((key.clone(), String::new()));
                 }
             }
-            // In a resource's own policy, everything is that resource.
+            // In a resource's own policy, `*` is that resource.
             let resources = if node.get("Principal").is_some() { Vec::new() } else { texts(node.get("Resource")) };
             self.statements.push(Statement {
                 place: place.to_owned(),
@@ -307,7 +308,7 @@ impl Deployment {
     }
 }
 
-/// Whether IAM's pattern fits the text: `*` any characters, `?` one.
+/// Whether IAM's pattern matches the text: `*` is any characters, `?` one.
 fn fits(pattern: &str, text: &str) -> bool {
     match pattern.chars().next() {
         None => text.is_empty(),
@@ -320,7 +321,7 @@ fn fits(pattern: &str, text: &str) -> bool {
 }
 
 #[test]
-fn no_pattern_of_one_deployment_fits_what_is_anothers() {
+fn no_pattern_of_one_deployment_matches_anothers_resources() {
     let templates = templates();
     let one = deployment("cloister", "cloister.example", &templates);
     let other = deployment("cloister-prod", "prod.cloister.example", &templates);
@@ -331,14 +332,14 @@ fn no_pattern_of_one_deployment_fits_what_is_anothers() {
             let is_bounded = statement.actions.iter().all(|action| {
                 BOUNDED.iter().any(|(known, key)| known == action && statement.conditions.iter().any(|(name, _)| name == key))
             });
-            // X-Ray knows no resources, and a key has none before it is made.
+            // X-Ray has no resources, and a key has no name before it is created.
             let nameless = statement.actions.iter().all(|action| action.starts_with("xray:") || action == "kms:CreateKey");
             for pattern in statement.resources.iter().filter(|_| !nameless) {
                 for (name, arn) in &foreign.arns {
                     if fits(pattern, arn) {
                         assert!(
                             is_bounded,
-                            "{}: {:?} on {pattern} fits the other's {name}, {arn}",
+                            "{}: {:?} on {pattern} matches the other's {name}, {arn}",
                             statement.place, statement.actions
                         );
                         bounded += 1;
@@ -351,7 +352,7 @@ fn no_pattern_of_one_deployment_fits_what_is_anothers() {
                 for (name, arn) in &foreign.arns {
                     let alias = arn.rsplit(':').next().unwrap_or_default();
                     let fitting = fits(value, arn) || (value.starts_with("alias/") && fits(value, alias));
-                    assert!(!fitting, "{}: {key} {value} fits the other's {name}, {arn}", statement.place);
+                    assert!(!fitting, "{}: {key} {value} matches the other's {name}, {arn}", statement.place);
                 }
             }
             for (key, value) in statement.conditions.iter().filter(|(key, _)| key.ends_with("Tag/cloister:deployment")) {
@@ -360,7 +361,7 @@ fn no_pattern_of_one_deployment_fits_what_is_anothers() {
             }
         }
     }
-    assert!(bounded > 100, "{bounded} were looked at");
+    assert!(bounded > 100, "{bounded} were checked");
 }
 
 #[test]
@@ -368,18 +369,18 @@ fn no_two_deployments_share_a_name() {
     let templates = templates();
     let one = deployment("cloister", "cloister.example", &templates);
     let other = deployment("cloister-prod", "prod.cloister.example", &templates);
-    // What is one an account, and what CloudFormation names.
+    // Leaves out resources of which an account has one, and names that CloudFormation assigns.
     let named = |arn: &&String| !arn.contains(":of-") && !arn.contains("/of-") && !arn.contains(":other:");
     for arn in one.arns.values().filter(named) {
         assert!(!other.arns.values().any(|known| known == arn), "{arn}");
     }
 }
 
-/// IAM takes 10,240 characters of a role's own policies, without their white space, and KMS 32,768 of a key's.
+/// IAM allows 10,240 characters of a role's inline policies without white space, and KMS 32,768 of a key's.
 #[test]
 fn lists_of_names_stay_within_what_iam_and_kms_take() {
     let templates = templates();
-    // As long as a prefix may be.
+    // The longest prefix.
     let longest = deployment("abcdefghijklmnopqrst", "cloister.example", &templates);
     let mut lengths: BTreeMap<&str, usize> = BTreeMap::new();
     for statement in &longest.statements {

@@ -1,5 +1,5 @@
-//! What a domain's stack watches of its own functions: errors, throttles, time and concurrency of each, and the levels of their log's
-//! lines; and the concurrency that is kept for some.
+//! The alarms of a domain's stack on its own functions: errors, throttles, duration and concurrency of each, and the levels of
+//! their log lines; and the functions' reserved concurrency.
 
 use super::{
     alarms::{self, Alarm, Metric, Of},
@@ -8,10 +8,10 @@ use super::{
 };
 use common::{base::Need, request::FUNCTION_TIMEOUT_SECS};
 
-/// Of how much of its time a function's slowest calls may take.
+/// The alarm's threshold for a function's slowest calls, in percent of its timeout.
 const TIME_PERCENT: u32 = 80;
 
-/// A parameter of the root template: how many runs at once are kept for a function, and are the most that it has.
+/// A parameter of the root template: the concurrency that is reserved for a function, which is also its maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
     Authorizer,
@@ -19,7 +19,7 @@ pub(crate) enum Kept {
 }
 
 impl Kept {
-    /// What nobody else's load may hold up: who may come in, and the log of what they did.
+    /// Functions that other load must not delay: those for access, and those of the audit log.
     pub(crate) fn of(function: &Function) -> Option<Self> {
         if function.is_authorizer() {
             Some(Self::Authorizer)
@@ -43,7 +43,7 @@ impl Kept {
         }
     }
 
-    /// That the parameter is not 0.
+    /// The condition that the parameter is not 0.
     pub(crate) fn conditions(self) -> (String, Node) {
         let none = Node::Tag("Equals", Box::new(list![reference(self.parameter()), "0"]));
         (self.condition().to_owned(), Node::Tag("Not", Box::new(list![none])))
@@ -54,7 +54,7 @@ impl Kept {
     }
 }
 
-/// The kinds of what is kept for these functions.
+/// The kinds of reserved concurrency of these functions.
 pub(crate) fn kept(functions: &[Function]) -> Vec<Kept> {
     [Kept::Authorizer, Kept::Audit].into_iter().filter(|kept| functions.iter().any(|f| Kept::of(f) == Some(*kept))).collect()
 }
@@ -65,7 +65,8 @@ pub(crate) fn reserved(function: &Function) -> Option<(String, Node)> {
     Some(("ReservedConcurrentExecutions".to_owned(), kept.if_kept(reference(kept.parameter()))))
 }
 
-/// The property of a queue's mapping: a queue that asked for more than is kept would be turned away, and its messages given up.
+/// The maximum concurrency of a queue's mapping. If the mapping asked for more than is reserved, its messages would be throttled
+/// and given up.
 pub(crate) fn at_once(function: &Function) -> Option<(String, Node)> {
     let kept = Kept::of(function)?;
     Some(("ScalingConfig".to_owned(), kept.if_kept(map! { "MaximumConcurrency" => reference(kept.parameter()) })))
@@ -84,7 +85,7 @@ pub(crate) fn of_function(function: &Function) -> Vec<(String, Node)> {
             "Errors",
             Alarm {
                 name: &format!("{name}-errors"),
-                says: &format!("`{name}` crashes, or does not end in its time"),
+                says: &format!("`{name}` crashes or times out"),
                 runbook: "functions#errors",
                 of: Of::One(metric("Errors", "Sum", 300)),
                 above: "0",
@@ -96,7 +97,7 @@ pub(crate) fn of_function(function: &Function) -> Vec<(String, Node)> {
             "Throttles",
             Alarm {
                 name: &format!("{name}-throttles"),
-                says: &format!("Lambda turns calls of `{name}` away"),
+                says: &format!("Lambda throttles calls of `{name}`"),
                 runbook: "functions#throttles",
                 of: Of::One(metric("Throttles", "Sum", 300)),
                 above: "0",
@@ -108,7 +109,7 @@ pub(crate) fn of_function(function: &Function) -> Vec<(String, Node)> {
             "Slow",
             Alarm {
                 name: &format!("{name}-slow"),
-                says: &format!("One call of `{name}` in a hundred takes more than {TIME_PERCENT} % of its time"),
+                says: &format!("1 % of the calls of `{name}` take more than {TIME_PERCENT} % of its timeout"),
                 runbook: "functions#slow",
                 of: Of::One(metric("Duration", "p99", 300)),
                 above: &most,
@@ -123,7 +124,7 @@ pub(crate) fn of_function(function: &Function) -> Vec<(String, Node)> {
     if let Some(kept) = Kept::of(function) {
         let alarm = Alarm {
             name: &format!("{name}-busy"),
-            says: &format!("`{name}` uses more than 80 % of the concurrency that is kept for it"),
+            says: &format!("`{name}` uses more than 80 % of its reserved concurrency"),
             runbook: "functions#concurrency",
             of: Of::Worked {
                 out: sub(format!("busy / ${{{}}} * 100", kept.parameter())),
@@ -140,7 +141,7 @@ pub(crate) fn of_function(function: &Function) -> Vec<(String, Node)> {
     alarms
 }
 
-/// What counts the domain's lines of each level, for alarms that are one for all domains.
+/// Counts the domain's log lines of each level, for one alarm over all domains.
 pub(crate) fn of_log() -> [(String, Node); 2] {
     [("LogCriticalMetric", "critical", alarms::LOG_CRITICAL), ("LogErrorsMetric", "error", alarms::LOG_ERRORS)].map(
         |(logical, level, metric)| {

@@ -1,4 +1,4 @@
-//! What is watched, and that each alarm says what to do.
+//! Tests that every resource is watched, and that each alarm names the steps to take.
 
 use super::{
     function,
@@ -25,7 +25,7 @@ fn text<'a>(node: &'a Node, name: &str) -> &'a str {
     node.get(name).map(texts).and_then(|texts| texts.first().copied()).unwrap_or_default()
 }
 
-/// The metrics that an alarm looks at: name, dimensions, statistic.
+/// The metrics of an alarm: name, dimensions, statistic.
 fn metrics(alarm: &Node) -> Vec<(String, Vec<String>, String)> {
     let one = |metric: &Node, statistic: &str| {
         let dimensions = metric.get("Dimensions").map(texts).unwrap_or_default().into_iter().map(str::to_owned).collect();
@@ -40,14 +40,14 @@ fn metrics(alarm: &Node) -> Vec<(String, Vec<String>, String)> {
     }
 }
 
-/// As GitHub makes a heading's anchor.
+/// GitHub's anchor of a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.to_lowercase().chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-')).collect::<String>();
     kept.replace(' ', "-")
 }
 
 #[test]
-fn each_alarm_names_a_section_of_a_runbook_that_is_there_and_each_section_has_an_alarm() {
+fn each_alarm_names_a_runbook_section_and_each_section_has_an_alarm() {
     let templates = templates();
     let mut sections = BTreeSet::new();
     for page in fs::read_dir(workspace::root().join("docs/runbooks")).unwrap().map(|page| page.unwrap().path()) {
@@ -57,8 +57,8 @@ fn each_alarm_names_a_section_of_a_runbook_that_is_there_and_each_section_has_an
         assert!(name == "README.md" || !of_page.is_empty(), "{name} has no section");
         for section in of_page.drain(..) {
             let (heading, body) = section.split_once('\n').unwrap();
-            // What it means, where to look, what to do.
-            assert!(body.trim().lines().count() >= 3, "{name}, {heading}: it says nothing");
+            // The section gives the meaning, the places to look, and the steps to take.
+            assert!(body.trim().lines().count() >= 3, "{name}, {heading}: the section is too short");
             sections.insert(format!("docs/runbooks/{name}#{}", anchor(heading)));
         }
     }
@@ -70,7 +70,7 @@ fn each_alarm_names_a_section_of_a_runbook_that_is_there_and_each_section_has_an
         assert!(sections.contains(section) && says.len() > 20 && description.len() <= 512, "{name}: {description}");
         linked.insert(section.to_owned());
     }
-    assert_eq!(sections, linked, "a section that no alarm names");
+    assert_eq!(sections, linked, "a section without an alarm, or an alarm without a section");
 }
 
 #[test]
@@ -124,13 +124,13 @@ fn each_function_queue_and_table_has_its_alarms() {
     }
 }
 
-/// CloudWatch looks back a day at most, works out ten metrics in one alarm, and knows an alarm by its name.
+/// CloudWatch evaluates at most a day, combines at most ten metrics in one alarm, and identifies an alarm by its name.
 #[test]
 fn each_alarm_is_one_that_cloudwatch_takes_and_somebody_hears() {
     let templates = templates();
     let mut names = BTreeSet::new();
     for (name, alarm) in of_type(&templates, ALARM) {
-        assert!(names.insert(text(alarm, "AlarmName")), "{name}: another has its name");
+        assert!(names.insert(text(alarm, "AlarmName")), "{name}: another alarm has the same name");
         for action in ["AlarmActions", "OKActions"] {
             assert_eq!(alarm.get(action).map(texts), Some(vec!["AlarmTopic"]), "{name}");
         }
@@ -168,11 +168,11 @@ fn lines_of_level_error_and_critical_are_counted_in_every_domains_log() {
 }
 
 #[test]
-fn somebody_hears_of_a_key_that_is_disabled_or_to_be_deleted() {
+fn disabled_or_deleted_key_is_alarmed() {
     let templates = templates();
     let rules = of_type(&templates, "AWS::Events::Rule");
     let (_, rule) = rules.iter().find(|(name, _)| *name == "KeysRule").unwrap();
-    assert!(rule.get("EventBusName").is_none(), "services tell the account's own bus");
+    assert!(rule.get("EventBusName").is_none(), "services publish on the account's default bus");
     let heard = texts(rule.get("EventPattern").unwrap());
     for event in ["DisableKey", "ScheduleKeyDeletion", "DisableKeyRotation", "KMS CMK Deletion", "aws.kms"] {
         assert!(heard.contains(&event), "{event}");
@@ -191,7 +191,7 @@ fn somebody_hears_of_a_key_that_is_disabled_or_to_be_deleted() {
     assert!(texts(publishes).contains(&"events.amazonaws.com"), "the topic is encrypted");
 }
 
-/// Lambda keeps 100 of the account's concurrency for everybody, so that by default nothing is kept.
+/// Lambda keeps 100 of the account's concurrency unreserved, so by default nothing is reserved.
 #[test]
 fn concurrency_is_kept_for_the_authorizer_and_for_those_who_write_the_audit_log() {
     let kept: Vec<_> = function::all().iter().filter_map(|f| Kept::of(f).map(|kept| (f.name, kept))).collect();

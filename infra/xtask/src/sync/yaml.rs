@@ -1,9 +1,9 @@
-//! YAML as CloudFormation reads it: ordered, with its short tags. Only what the templates need.
+//! YAML as CloudFormation reads it: ordered, with its short tags. It supports only what the templates need.
 
 use serde_norway::Value;
 use std::fmt::Write as _;
 
-/// The widest a line may be for a collection to be written on one.
+/// The longest line on which a collection may be written.
 const WIDTH: usize = 128;
 
 /// One value of a template.
@@ -71,7 +71,7 @@ pub(crate) fn sub(text: impl Into<String>) -> Node {
 }
 
 impl Node {
-    /// The members of a map; none of anything else.
+    /// The members of a map; empty for any other node.
     pub(crate) fn members(&self) -> &[(String, Node)] {
         match self {
             Self::Map(members) => members,
@@ -83,10 +83,10 @@ impl Node {
         self.members().iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
-    /// Reads a part of a template, short tags included.
+    /// Reads a part of a template, including short tags.
     ///
     /// # Errors
-    /// For what a template does not have: a key that is no text, a tag of no function.
+    /// For parts that templates do not have: a key that is not a text, an unsupported tag.
     pub(crate) fn from_yaml(value: &Value) -> Result<Self, String> {
         Ok(match value {
             Value::Null => Self::Plain("null".to_owned()),
@@ -96,7 +96,7 @@ impl Node {
             Value::Sequence(items) => Self::List(items.iter().map(Self::from_yaml).collect::<Result<_, _>>()?),
             Value::Mapping(members) => {
                 let member = |(key, value): (&Value, &Value)| {
-                    let key = key.as_str().ok_or_else(|| format!("a key that is no text: {key:?}"))?;
+                    let key = key.as_str().ok_or_else(|| format!("a key that is not a text: {key:?}"))?;
                     Ok::<_, String>((key.to_owned(), Self::from_yaml(value)?))
                 };
                 Self::Map(members.iter().map(member).collect::<Result<_, _>>()?)
@@ -104,10 +104,7 @@ impl Node {
             Value::Tagged(tagged) => {
                 let tag = tagged.tag.to_string();
                 let known = TAGS.iter().find(|known| tag.trim_start_matches('!') == **known);
-                Self::Tag(
-                    known.ok_or_else(|| format!("the tag `{tag}` is not known here"))?,
-                    Box::new(Self::from_yaml(&tagged.value)?),
-                )
+                Self::Tag(known.ok_or_else(|| format!("unsupported tag `{tag}`"))?, Box::new(Self::from_yaml(&tagged.value)?))
             }
         })
     }
@@ -188,7 +185,7 @@ impl Node {
         match self {
             Self::Block(_) => None,
             Self::Plain(_) | Self::Text(_) => Some(self.flow()),
-            // The tag's own value may be long: it stays one scalar.
+            // The tag's value may be long: it stays one scalar.
             Self::Tag(_, inner) if matches!(**inner, Self::Text(_)) => Some(self.flow()),
             _ if self.has_block() => None,
             _ => Some(self.flow()).filter(|line| self.depth() <= 2 && column + 1 + line.len() <= WIDTH),
@@ -254,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn written_yaml_reads_back_unchanged() {
         let node = map! {
             "Short" => map! { "a" => "b c", "Ref" => reference("X") },
             "Condition" => map! { "StringEquals" => map! { "kms:ViaService" => sub("dynamodb.${AWS::Region}.amazonaws.com") } },

@@ -1,4 +1,4 @@
-//! What a consumer is sent: a batch of one message, as its queue has it.
+//! A consumer's event: a batch of one message, as its queue delivers it.
 //!
 //! Source: AWS, "Using Lambda with Amazon SQS".
 
@@ -10,7 +10,7 @@ use common::{
 use emulators::{ACCOUNT, REGION};
 use serde_json::{Value, json};
 
-/// What a consumer that hears everything is sent.
+/// The event for a consumer that receives all events.
 const ANY: &str = "shipment.created";
 
 pub(super) fn batch(consumer: &AnyConsumer) -> Result<Value, String> {
@@ -48,7 +48,7 @@ fn body(consumer: &AnyConsumer) -> Result<Value, String> {
     let first = || consumer.schemas.first().ok_or_else(|| format!("{} hears nothing", consumer.name));
     Ok(match consumer.queue.feed {
         Feed::Events => {
-            // As it is published: a consumer's own view of it may leave something out.
+            // The publisher's schema, because a consumer's own view of the event may leave fields out.
             let heard = first()?;
             by_the_bus(schemas::published()?.get(&(heard.name, heard.version)).map_or(heard, |event| event.schema))
         }
@@ -93,7 +93,7 @@ fn envelope(schema: &Schema) -> Value {
     })
 }
 
-/// What the mail service says of a mail that came back, as its topic has it.
+/// A notification of the mail service's topic about a bounced mail.
 fn notification() -> Value {
     let report = json!({
         "eventType": "Bounce",

@@ -17,7 +17,7 @@ use registry::Trigger;
 use serde_json::{Map, Value, json};
 
 /// # Errors
-/// Where a consumer hears what nothing can be made up for.
+/// If no event can be generated for a consumer.
 pub(crate) fn template(function: &Function) -> Result<String, String> {
     Ok(json_text(&match function.serves {
         Serves::Endpoint(endpoint) => request(endpoint).proxy_event(),
@@ -31,7 +31,7 @@ pub(crate) fn template(function: &Function) -> Result<String, String> {
     }))
 }
 
-/// What the scheduler sends, which is the same for every schedule but for its name.
+/// The scheduler's event, which differs only by the schedule's name.
 fn tick(schedule: &AnySchedule) -> Value {
     let (region, account) = (emulators::REGION, emulators::ACCOUNT);
     json!({
@@ -47,7 +47,7 @@ fn tick(schedule: &AnySchedule) -> Value {
     })
 }
 
-/// What the user pool sends before it issues tokens, version 2.
+/// The user pool's event before it issues tokens, version 2.
 fn before_tokens() -> Value {
     json!({
         "version": "2",
@@ -86,7 +86,7 @@ fn request(endpoint: &AnyEndpoint) -> GatewayRequest {
         headers.push(("Idempotency-Key", "{{idempotency_key}}"));
     }
     if endpoint.if_match == IfMatch::Required {
-        // Whatever version it has: who runs the template may have run it before.
+        // Any version, because an earlier run of the template may have changed it.
         headers.push(("If-Match", "*"));
     }
     let form = carrier.and_then(|carrier| carrier.form);
@@ -115,7 +115,7 @@ fn request(endpoint: &AnyEndpoint) -> GatewayRequest {
     }
 }
 
-/// What stands in a path for a parameter. Whom a request is about is another user than who makes it.
+/// The value of a path parameter. A user in the path is another user than the caller.
 fn in_path(name: &str) -> String {
     match name {
         "user_id" => "{{other_user_id}}".to_owned(),
@@ -128,7 +128,7 @@ fn in_query(name: &str, value: &str) -> String {
     if name == "user_id" { in_path(name) } else { value.to_owned() }
 }
 
-/// What the carrier's pushes come with: its own credentials, and for a token a form.
+/// The headers and bodies of the carrier's pushes: its own credentials, and a form for a token.
 struct Carrier {
     endpoint: &'static str,
     authorization: &'static str,
@@ -144,10 +144,10 @@ const CARRIER: [Carrier; 2] = [
     },
 ];
 
-/// Members of a sample that are worthless unless they are live: a credential, or a number that may be registered once.
+/// Members of a sample that must be live: a credential, or a number that may be registered once.
 const LIVE: [&str; 4] = ["email", "password", "refresh_token", "tracking_number"];
 
-/// A tenant's name is taken once and for good.
+/// A tenant's name can be used only once.
 fn body_of(endpoint: &AnyEndpoint, sample: &str) -> String {
     let body = with_placeholders(sample);
     if endpoint.name == "create_organization" { body.replace("cedar-clinic\"", "{{organization_name}}\"") } else { body }
@@ -158,7 +158,7 @@ fn with_placeholders(sample: &str) -> String {
         match value {
             Value::Object(members) => {
                 for (name, value) in members {
-                    // A patient's own e-mail lies deeper, and is as good as any.
+                    // A patient's e-mail is nested deeper and may be any.
                     if name == "user_id" && top {
                         *value = Value::String(in_path(name));
                     } else if LIVE.contains(&name.as_str()) && (top || name == "tracking_number") {

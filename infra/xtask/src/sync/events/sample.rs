@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// Which live value stands for ids that begin so.
+/// The live value for ids with each prefix.
 const IDS: [(&str, &str); 5] =
     [("ten_", "tenant_id"), ("usr_", "user_id"), ("ses_", "session_id"), ("shp_", "shipment_id"), ("evt_", "event_id")];
 
@@ -17,7 +17,7 @@ fn value(name: &str, schema: &Value) -> Value {
     if let Some(choice) = schema["oneOf"].get(0).or_else(|| schema["anyOf"].get(0)) {
         return value(name, choice);
     }
-    // Of a type or null, the type.
+    // For a type or null, the type.
     let kind = schema["type"].as_str().or_else(|| schema["type"].get(0)?.as_str()).unwrap_or_default();
     match kind {
         "object" => {
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_live_and_the_rest_is_made_up() {
+    fn ids_are_live_and_other_values_are_synthetic() {
         let schema = json!({
             "type": "object",
             "properties": {

@@ -1,55 +1,55 @@
-//! Our events beside AWS's own samples: the same members, of the same types, or a reason.
+//! Compares our events with AWS's own samples: the same members, of the same types, or a listed reason.
 
 use super::super::function::{self, Serves};
 use registry::Trigger;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A difference of a member from the sample, and why it stays.
+/// A member that differs from the sample, and the reason.
 type Listed = &'static [(&'static str, &'static str)];
 
 const PROXY: Listed = &[
-    ("/requestContext/resourceId", "API Gateway's own id of the route; nobody reads it"),
-    ("/requestContext/requestTime", "the clock is ours; the access log has the gateway's time"),
+    ("/requestContext/resourceId", "API Gateway's own id of the route; no function reads it"),
+    ("/requestContext/requestTime", "functions use their own clock; the access log has the gateway's time"),
     ("/requestContext/requestTimeEpoch", "as above"),
-    ("/requestContext/identity/accessKey", "of requests that are signed for AWS, which none is"),
+    ("/requestContext/identity/accessKey", "only in requests with an AWS signature, which the API does not use"),
     ("/requestContext/identity/accountId", "as above"),
     ("/requestContext/identity/caller", "as above"),
     ("/requestContext/identity/user", "as above"),
     ("/requestContext/identity/userArn", "as above"),
-    ("/requestContext/identity/cognitoAuthenticationProvider", "of identity pools, and there is none"),
+    ("/requestContext/identity/cognitoAuthenticationProvider", "only with identity pools, which Cloister does not use"),
     ("/requestContext/identity/cognitoAuthenticationType", "as above"),
     ("/requestContext/identity/cognitoIdentityId", "as above"),
     ("/requestContext/identity/cognitoIdentityPoolId", "as above"),
-    ("/requestContext/authorizer", "the sample has no authorizer; what ours answers stands there as text"),
+    ("/requestContext/authorizer", "the sample has no authorizer; ours returns a context of texts"),
 ];
 
 const AUTHORIZER: Listed = &[
-    ("/requestContext/resourceId", "API Gateway's own id of the route; nobody reads it"),
+    ("/requestContext/resourceId", "API Gateway's own id of the route; no function reads it"),
     ("/requestContext/protocol", "AWS sends it, the sample lacks it"),
-    ("/requestContext/identity/apiKey", "of usage plans, and there is none"),
-    ("/requestContext/identity/clientCert", "of mutual TLS, which the API does not ask for"),
+    ("/requestContext/identity/apiKey", "only with usage plans, which Cloister does not use"),
+    ("/requestContext/identity/clientCert", "only with mutual TLS, which the API does not use"),
     ("/requestContext/identity/userAgent", "AWS sends it, the sample lacks it"),
     ("/multiValueHeaders", "AWS sends it, the sample lacks it"),
     ("/multiValueQueryStringParameters", "as above"),
 ];
 
 const QUEUE: Listed = &[
-    ("/Records/0/md5OfBody", "the body has placeholders, and nobody reads it"),
-    ("/Records/0/attributes/MessageGroupId", "of a FIFO queue, and the sample's is none"),
+    ("/Records/0/md5OfBody", "the body has placeholders; no function reads the hash"),
+    ("/Records/0/attributes/MessageGroupId", "only of a FIFO queue; the sample's is a standard queue"),
     ("/Records/0/attributes/MessageDeduplicationId", "as above"),
     ("/Records/0/attributes/SequenceNumber", "as above"),
 ];
 
 const SCHEDULE: Listed = &[
     ("/version", "AWS sends it, the sample lacks it"),
-    ("/detail", "the sample is a rule's, whose detail is an object; Scheduler's is the text `{}`"),
+    ("/detail", "the sample is of a rule, whose detail is an object; Scheduler's is the text `{}`"),
 ];
 
 /// The queue's message is the topic's notification itself, without Lambda's envelope.
 const TOPIC: Listed = &[
     ("/Subject", "the mail service sets none"),
-    ("/Signature", "SNS is known by the queue's policy"),
+    ("/Signature", "the queue's policy authenticates SNS"),
     ("/SignatureVersion", "as above"),
     ("/SigningCertUrl", "as above"),
     ("/UnsubscribeUrl", "as above"),
@@ -57,22 +57,22 @@ const TOPIC: Listed = &[
 ];
 
 const SOCKET: Listed = &[
-    ("/body", "of a message, and the sample is a disconnect"),
+    ("/body", "only of a message; the sample is a disconnect"),
     ("/requestContext/messageId", "as above"),
     ("/requestContext/disconnectReason", "of a disconnect only"),
     ("/requestContext/disconnectStatusCode", "as above"),
     ("/requestContext/identity/userAgent", "AWS sends it, the sample lacks it"),
-    ("/requestContext/authorizer", "the sample has no authorizer; what ours answers stands there as text"),
-    ("/queryStringParameters", "of a connect, and the sample is a disconnect"),
-    ("/headers", "of a message there are none"),
+    ("/requestContext/authorizer", "the sample has no authorizer; ours returns a context of texts"),
+    ("/queryStringParameters", "only of a connect; the sample is a disconnect"),
+    ("/headers", "a message has none"),
     ("/multiValueHeaders", "as above"),
 ];
 
 const TOKENS: Listed = &[
-    ("/request/clientMetadata", "of callers who send some, and none does"),
+    ("/request/clientMetadata", "only if the caller sends some, which Cloister does not"),
     ("/request/groupConfiguration/groupsToOverride/0", "no user of the event has a group"),
     ("/request/groupConfiguration/iamRolesToOverride/0", "as above"),
-    ("/response/claimsOverrideDetails", "of version 1; version 2 has the next"),
+    ("/response/claimsOverrideDetails", "only in version 1; version 2 has the next member"),
     ("/response/claimsAndScopeOverrideDetails", "as above"),
 ];
 
@@ -89,7 +89,7 @@ const OPEN: [&str; 9] = [
     "/request/userAttributes",
 ];
 
-/// Each member's place, and of which types it is.
+/// Each member's path, and its type.
 fn shape(value: &Value, place: &str, out: &mut BTreeMap<String, &'static str>) {
     let kind = match value {
         Value::Null => "null",
@@ -109,14 +109,14 @@ fn shape(value: &Value, place: &str, out: &mut BTreeMap<String, &'static str>) {
     }
 }
 
-/// Compares an event with a sample; notes which of the listed differences there are.
+/// Compares an event with a sample; records which of the listed differences occur.
 fn compare(name: &str, event: &Value, sample: &str, listed: Listed, used: &mut BTreeSet<&'static str>) {
     let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
     shape(event, "", &mut ours);
     shape(&serde_json::from_str(sample).unwrap(), "", &mut theirs);
     for place in ours.keys().chain(theirs.keys()) {
         let (own, other) = (ours.get(place), theirs.get(place));
-        // A member that can be absent is null where it is: both say so.
+        // A member that can be absent may be null in either.
         let open = own.is_some() && other.is_some() && (own == Some(&"null") || other == Some(&"null"));
         if own == other || open {
             continue;
@@ -128,7 +128,7 @@ fn compare(name: &str, event: &Value, sample: &str, listed: Listed, used: &mut B
 }
 
 #[test]
-fn each_event_has_the_members_and_types_of_awss_sample_or_a_listed_reason() {
+fn each_event_matches_awss_sample_or_has_a_listed_reason() {
     let mut used: BTreeMap<&str, BTreeSet<&'static str>> = BTreeMap::new();
     let mut topics = 0;
     for function in function::all() {
@@ -151,7 +151,7 @@ fn each_event_has_the_members_and_types_of_awss_sample_or_a_listed_reason() {
             topics += 1;
         }
     }
-    assert_eq!(topics, 1, "one consumer hears a topic");
+    assert_eq!(topics, 1, "one consumer reads a topic");
     for (kind, listed) in [
         ("proxy", PROXY),
         ("queue", QUEUE),

@@ -1,4 +1,4 @@
-//! What a function of the socket API is sent.
+//! The event of a function of the socket API.
 //!
 //! Source: AWS, "Amazon API Gateway WebSocket API mapping template and access logging variable reference".
 
@@ -39,7 +39,7 @@ pub(super) fn event(socket: &AnySocket) -> Value {
     match socket.route {
         SocketRoute::Connect => {
             event["headers"] = json!({ "Host": "127.0.0.1", "User-Agent": "cloister-event/1" });
-            // The ticket was taken by the authorizer.
+            // The authorizer has consumed the ticket.
             event["queryStringParameters"] = json!({ "ticket": "synthetic" });
         }
         SocketRoute::Disconnect => {

@@ -1,4 +1,4 @@
-//! What the templates promise to who deploys them: that a first deployment works, can fail, and can be taken away.
+//! Tests what the templates guarantee to operators: a first deployment works, can fail, and can be removed.
 
 use super::super::{api, samconfig, tags, yaml::Node};
 use super::*;
@@ -20,8 +20,8 @@ fn words(value: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn what_is_retained_goes_again_when_its_creation_is_rolled_back() {
-    // Neither has a name that a second try would meet, and the account's setting outlives the stack.
+fn retained_resource_is_deleted_when_its_creation_is_rolled_back() {
+    // Neither has a name with which a second attempt would collide, and the account's setting outlives the stack.
     const KEPT: [&str; 2] = ["ApiAccount", "ApiLogRole"];
     let mut retained = 0;
     for (path, template) in templates() {
@@ -35,7 +35,7 @@ fn what_is_retained_goes_again_when_its_creation_is_rolled_back() {
     assert!(retained >= 20, "{retained}");
 }
 
-/// By `RetainExceptOnCreate` a stack is deleted without these, so a page has to say how they go.
+/// `RetainExceptOnCreate` leaves these when a stack is deleted, so a page has to say how to delete them.
 #[test]
 fn page_on_first_deployment_has_a_command_for_every_type_of_resource_that_a_deleted_stack_leaves() {
     let page = fs::read_to_string(workspace::root().join("docs/first-deployment.md")).unwrap();
@@ -51,7 +51,7 @@ fn page_on_first_deployment_has_a_command_for_every_type_of_resource_that_a_dele
                 "AWS::S3::Bucket" => "aws s3api delete-bucket ",
                 "AWS::S3::BucketPolicy" => "aws s3api delete-bucket-policy",
                 "AWS::SecretsManager::Secret" => "aws secretsmanager delete-secret",
-                other => panic!("{path}: {name}: how does a `{other}` go?"),
+                other => panic!("{path}: {name}: how is a `{other}` deleted?"),
             };
             assert!(page.contains(command), "{name}: no `{command}`");
         }
@@ -68,7 +68,7 @@ fn trial_can_be_deleted_and_production_cannot() {
     assert!(kept > 90, "S3 refuses an expiry before the move to a colder class");
 }
 
-/// The commands of the README's path, in order, without what is said of them.
+/// The commands of the README's deployment, in order.
 fn readmes_path() -> Vec<String> {
     let readme = fs::read_to_string(workspace::root().join("README.md")).unwrap();
     let section = readme.split_once("\n## Deploying\n").unwrap().1.split("\n## ").next().unwrap();
@@ -77,7 +77,8 @@ fn readmes_path() -> Vec<String> {
     commands.filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
 }
 
-/// Each step is run by a test here, or asks AWS. What is named is there: a task, a file, an output, an environment of samconfig.toml.
+/// Each step is run by a test, or calls AWS. Everything that a step names exists: a task, a file, an output, an environment of
+/// samconfig.toml.
 #[test]
 fn every_step_from_the_first_command_to_the_first_operator_is_run_here_or_is_for_aws_alone() {
     let path = readmes_path();
@@ -85,8 +86,8 @@ fn every_step_from_the_first_command_to_the_first_operator_is_run_here_or_is_for
     for command in &path {
         let words: Vec<_> = command.split_whitespace().collect();
         let step = match words.as_slice() {
-            // Parsed as the task's own command line. The tests of sync compare the files that `sync` writes. `build` is only parsed: a
-            // release build for arm64 takes minutes per function.
+            // Parsed as the task's own command line. The tests of sync compare the files that `sync` writes. `build` is only
+            // parsed, because a release build for arm64 takes minutes per function.
             ["cargo", "xtask", ..] => {
                 let words: Vec<_> = ["xtask"].into_iter().chain(words[2..].iter().copied()).collect();
                 assert!(<crate::Task as clap::Parser>::try_parse_from(&words).is_ok(), "{command}");
@@ -96,7 +97,7 @@ fn every_step_from_the_first_command_to_the_first_operator_is_run_here_or_is_for
             ["cargo", "run", "--release", "-p", "cloister", "--", "bootstrap", ..] => "bootstrap".to_owned(),
             ["sam", "deploy"] => "deploy".to_owned(),
             ["aws", service, call, ..] => format!("aws {service} {call}"),
-            _ => panic!("who runs `{command}`?"),
+            _ => panic!("no test covers `{command}`"),
         };
         steps.push(step);
     }
@@ -106,7 +107,7 @@ fn every_step_from_the_first_command_to_the_first_operator_is_run_here_or_is_for
     for step in steps.iter().filter(|step| step.starts_with("aws ")) {
         assert!(page.contains(step.as_str()), "{step} is not in docs/first-deployment.md");
     }
-    // The names that the words beside it use.
+    // The names in the text beside the commands.
     let readme = fs::read_to_string(workspace::root().join("README.md")).unwrap();
     for parameter in ["MailDomain", "AllowedOrigins", "OperatorNetworks", "AlarmEmail", "DeployingRole"] {
         assert!(readme.contains(&format!("`{parameter}`")) && !root()["Parameters"][parameter].is_null(), "{parameter}");
@@ -116,7 +117,7 @@ fn every_step_from_the_first_command_to_the_first_operator_is_run_here_or_is_for
     }
 }
 
-/// Parameters with which a deployment for patients goes through; the origins are those that samconfig.toml would have.
+/// Parameters with which a production deployment succeeds; the origins are those that samconfig.toml would have.
 fn true_values(origins: &str) -> Overrides {
     let mut values: Overrides = overrides("prod").into_iter().collect();
     for (name, value) in [
@@ -131,7 +132,7 @@ fn true_values(origins: &str) -> Overrides {
     values
 }
 
-/// The root template as it is where samconfig.toml sets these origins for production.
+/// The root template that sync writes if samconfig.toml sets these origins for production.
 fn template_for(origins: &str) -> tempfile::NamedTempFile {
     let text = fs::read_to_string(workspace::root().join("template.yaml")).unwrap();
     let rules = api::rules(&[("AllowedOrigins".to_owned(), origins.to_owned())]);
@@ -151,18 +152,22 @@ fn refused(template: &Path, values: &Overrides) -> Vec<String> {
 const ORIGINS: &str = "https://app.acme-health.com,https://admin.acme-health.com";
 
 #[test]
-fn production_as_it_is_committed_is_refused_and_every_value_that_its_owner_must_name_is_named() {
+fn committed_production_is_refused_and_each_missing_value_is_named() {
     let root = workspace::root().join("template.yaml");
     let failed = refused(&root, &overrides("prod").into_iter().collect());
     for name in ["MailDomain", "AllowedOrigins", "OperatorNetworks", "AlarmEmail", "DeployingRole"] {
         assert!(failed.iter().any(|why| why.starts_with(name)), "{name}: {failed:?}");
     }
-    assert_eq!(refused(&root, &overrides("default").into_iter().collect()), Vec::<String>::new(), "a trial takes every default");
+    assert_eq!(
+        refused(&root, &overrides("default").into_iter().collect()),
+        Vec::<String>::new(),
+        "a trial accepts every default"
+    );
     assert_eq!(refused(template_for(ORIGINS).path(), &true_values(ORIGINS)), Vec::<String>::new());
 }
 
 #[test]
-fn production_refuses_each_placeholder_by_itself_and_among_true_values() {
+fn production_refuses_each_placeholder_alone_and_among_real_values() {
     let template = template_for(ORIGINS);
     for (name, value) in [
         ("MailDomain", "cloister.example"),
@@ -191,7 +196,7 @@ fn production_refuses_each_placeholder_by_itself_and_among_true_values() {
 }
 
 #[test]
-fn domain_and_its_certificate_are_given_together_in_any_environment() {
+fn domain_and_certificate_are_required_together_in_any_environment() {
     let root = workspace::root().join("template.yaml");
     let certificate = "arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-0000-0000-0000-000000000000";
     for (domain, certificate, fits) in
@@ -209,20 +214,20 @@ fn names(resources: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn parameter_that_changes_in_samconfig_makes_a_new_snapshot_of_the_api() {
+fn changed_parameter_in_samconfig_makes_a_new_api_snapshot() {
     let samconfig = fs::read_to_string(workspace::root().join("samconfig.toml")).unwrap();
     let other = samconfig.replace("Environment=production", "Environment=production AllowedOrigins=https://app.acme-health.com");
     assert_ne!(samconfig, other);
     let difference: Vec<_> =
         names(&api::resources(&samconfig)).symmetric_difference(&names(&api::resources(&other))).cloned().collect();
     assert!(difference.len() == 2 && difference.iter().all(|name| name.starts_with("ApiDeployment")), "{difference:?}");
-    // What production is allowed is what the snapshot was made for.
+    // Production allows only the values for which the snapshot was made.
     let production = samconfig::parameters(&other, "prod").unwrap();
     assert!(api::rules(&production).contains("[https://app.acme-health.com]"), "{}", api::rules(&production));
 }
 
 #[test]
-fn api_and_sockets_are_deployed_after_every_function_that_they_lead_to() {
+fn api_and_sockets_are_deployed_after_their_functions() {
     let root = root();
     let stacks: BTreeSet<_> = of_type(&root, "AWS::CloudFormation::Stack").map(|(name, _)| name).collect();
     let (_, deployment) = of_type(&root, "AWS::ApiGateway::Deployment").next().unwrap();
@@ -235,7 +240,7 @@ fn api_and_sockets_are_deployed_after_every_function_that_they_lead_to() {
 }
 
 #[test]
-fn no_method_response_is_one_that_api_gateway_does_not_know() {
+fn every_method_response_is_supported_by_api_gateway() {
     let root = root();
     let paths = root["Resources"]["Api"]["Properties"]["Body"]["paths"].as_mapping().unwrap();
     let mut seen = 0;
@@ -252,7 +257,7 @@ fn no_method_response_is_one_that_api_gateway_does_not_know() {
 }
 
 #[test]
-fn gateway_response_of_a_default_names_no_status_and_no_other_responses_status_is_a_wildcard() {
+fn default_gateway_responses_have_no_status_and_others_no_wildcard() {
     let root = root();
     let responses = root["Resources"]["Api"]["Properties"]["Body"]["x-amazon-apigateway-gateway-responses"].as_mapping().unwrap();
     for (name, response) in responses {
@@ -264,7 +269,7 @@ fn gateway_response_of_a_default_names_no_status_and_no_other_responses_status_i
 }
 
 #[test]
-fn api_takes_tls_from_1_2_on_at_every_address_and_logs_what_was_negotiated() {
+fn api_requires_tls_1_2_at_every_address_and_logs_the_version() {
     let root = root();
     let endpoints: Vec<_> =
         of_type(&root, "AWS::ApiGateway::RestApi").chain(of_type(&root, "AWS::ApiGateway::DomainName")).collect();
@@ -278,17 +283,17 @@ fn api_takes_tls_from_1_2_on_at_every_address_and_logs_what_was_negotiated() {
         assert_eq!(endpoint["Properties"]["EndpointAccessMode"], "STRICT", "{name}");
     }
     let api = &root["Resources"]["Api"]["Properties"]["DisableExecuteApiEndpoint"];
-    assert!(!api.is_null(), "a domain of its own would leave the other address open");
+    assert!(!api.is_null(), "a custom domain would leave the other address open");
     let format = root["Resources"]["ApiStage"]["Properties"]["AccessLogSetting"]["Format"].as_str().unwrap();
     assert!(format.contains("$context.tlsVersion") && format.contains("$context.cipherSuite"), "{format}");
 }
 
 #[test]
-fn wall_logs_what_it_stops_and_counts_without_what_lets_somebody_in() {
+fn web_acl_logs_blocked_and_counted_requests_without_credentials() {
     let root = root();
     let logging = &root["Resources"]["WebAclLogging"]["Properties"];
     let group = &root["Resources"]["WebAclLog"]["Properties"];
-    assert!(tagged(&group["LogGroupName"]).starts_with("aws-waf-logs-"), "WAF takes no other");
+    assert!(tagged(&group["LogGroupName"]).starts_with("aws-waf-logs-"), "WAF requires this prefix");
     assert!(!group["KmsKeyId"].is_null() && !group["RetentionInDays"].is_null());
     let redacted = logging["RedactedFields"].as_sequence().unwrap();
     let headers: Vec<_> = redacted.iter().filter_map(|field| field["SingleHeader"]["Name"].as_str()).collect();
@@ -300,7 +305,7 @@ fn wall_logs_what_it_stops_and_counts_without_what_lets_somebody_in() {
 }
 
 #[test]
-fn every_topic_is_encrypted_and_takes_nothing_in_the_clear() {
+fn every_topic_is_encrypted_and_requires_tls() {
     let root = root();
     for (name, _) in of_type(&root, "AWS::SNS::Topic") {
         let own =
@@ -318,7 +323,8 @@ fn every_topic_is_encrypted_and_takes_nothing_in_the_clear() {
     }
 }
 
-/// Only what has a lock of its own is left to S3's: nobody takes an object away, and one role changes what the bucket is.
+/// No principal deletes an object, and only the deploying role changes the bucket's settings. Object Lock protects locked objects
+/// besides.
 #[test]
 fn audit_bucket_is_configured_by_the_deploying_role_and_emptied_by_nobody() {
     let root = root();
@@ -335,12 +341,12 @@ fn audit_bucket_is_configured_by_the_deploying_role_and_emptied_by_nobody() {
         assert!(configures.contains(&&*action), "{action}");
         assert!(!nobody.contains(&&*action), "{action}: CloudFormation is locked out");
     }
-    // CloudFormation makes the policy after the bucket, and the deploying role is not known to it otherwise.
+    // CloudFormation creates the policy after the bucket, and the deploying role is known only by this parameter.
     assert_eq!(root["Parameters"]["DeployingRole"]["Default"], "*");
 }
 
 #[test]
-fn lifecycle_of_the_audit_bucket_expires_segments_only_and_after_their_retention() {
+fn audit_lifecycle_expires_only_segments_after_their_retention() {
     let root = root();
     let bucket = &root["Resources"]["AuditBucket"]["Properties"];
     let rules = bucket["LifecycleConfiguration"]["Rules"].as_sequence().unwrap();
@@ -348,7 +354,7 @@ fn lifecycle_of_the_audit_bucket_expires_segments_only_and_after_their_retention
     assert_eq!((&rules[0]["Prefix"], &rules[0]["Status"]), (&"segments/".into(), &"Enabled".into()));
     let expiration = serde_norway::to_string(&rules[0]["ExpirationInDays"]).unwrap();
     assert!(expiration.contains("AuditLogExpires") && expiration.contains("AuditRetentionDays"), "{expiration}");
-    // A class from which an object is read within the request: the log is read again each hour.
+    // A class with immediate access, because the log is verified each hour.
     assert_eq!(rules[0]["Transitions"][0]["StorageClass"], "GLACIER_IR");
     let log = &root["Resources"][tagged(&bucket["LoggingConfiguration"]["DestinationBucketName"])]["Properties"];
     assert!(log["ObjectLockEnabled"].is_null() && log["ObjectLockConfiguration"].is_null(), "S3 delivers into no locked bucket");
@@ -356,7 +362,7 @@ fn lifecycle_of_the_audit_bucket_expires_segments_only_and_after_their_retention
     assert_eq!(encryption["SSEAlgorithm"], "AES256", "nor under a KMS key");
 }
 
-/// Types of the root template that take no tags, by the schemas of CloudFormation.
+/// Types of the root template that take no tags, by CloudFormation's schemas.
 const WITHOUT_TAGS: [&str; 19] = [
     "AWS::ApiGateway::Account",
     "AWS::ApiGateway::BasePathMapping",
@@ -380,7 +386,7 @@ const WITHOUT_TAGS: [&str; 19] = [
 ];
 
 #[test]
-fn every_resource_that_takes_tags_says_which_deployment_it_is_of() {
+fn every_taggable_resource_has_its_deployments_tag() {
     let root = root();
     for (name, resource) in resources(&root).filter(|(_, resource)| !WITHOUT_TAGS.contains(&resource["Type"].as_str().unwrap())) {
         let properties = &resource["Properties"];
@@ -393,7 +399,7 @@ fn every_resource_that_takes_tags_says_which_deployment_it_is_of() {
     }
 }
 
-/// What an index is, one a line, as the list of the last release has it.
+/// The indexes, one a line, in the form of the last release's list.
 fn indexes(template: &Value) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
     for (_, table) in of_type(template, "AWS::DynamoDB::Table") {
@@ -408,20 +414,20 @@ fn indexes(template: &Value) -> BTreeSet<String> {
     lines
 }
 
-/// The tables on which an update would make or delete more than one index.
+/// The tables on which an update would create or delete more than one index.
 fn too_many_changes(released: &BTreeSet<String>, now: &BTreeSet<String>) -> Vec<String> {
     let table = |line: &String| line.split(' ').next().unwrap_or_default().to_owned();
     let mut changes: BTreeMap<String, u32> = BTreeMap::new();
     for line in released.symmetric_difference(now) {
         *changes.entry(table(line)).or_default() += 1;
     }
-    // A table that was not there is made with all its indexes.
+    // A new table is created with all its indexes.
     let known: BTreeSet<_> = released.iter().map(table).collect();
     changes.into_iter().filter(|(table, count)| *count > 1 && known.contains(table)).map(|(table, _)| table).collect()
 }
 
 #[test]
-fn update_since_the_last_release_makes_or_deletes_at_most_one_index_of_a_table() {
+fn update_since_last_release_changes_at_most_one_index_per_table() {
     let released = fs::read_to_string(workspace::root().join("infra/released-indexes.txt")).unwrap();
     let released: BTreeSet<_> = released.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
     assert!(released.len() >= 8, "{released:?}");
@@ -430,7 +436,7 @@ fn update_since_the_last_release_makes_or_deletes_at_most_one_index_of_a_table()
 }
 
 #[test]
-fn two_index_changes_of_one_table_are_too_many_and_one_of_each_table_is_not() {
+fn two_index_changes_of_one_table_are_refused_and_one_of_each_is_not() {
     let set = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<BTreeSet<_>>();
     let released = set(&["records all a/b ALL", "records due c/d KEYS_ONLY", "ephemera due c/d KEYS_ONLY"]);
     let check = |now: &[&str]| too_many_changes(&released, &set(now));
@@ -452,7 +458,7 @@ fn two_index_changes_of_one_table_are_too_many_and_one_of_each_table_is_not() {
             "ephemera due c/d KEYS_ONLY",
         ][..],
         &["ephemera due c/d KEYS_ONLY"],
-        // Another key or projection is another index.
+        // A different key or projection makes a different index.
         &["records all a/b KEYS_ONLY", "records due c/d KEYS_ONLY", "ephemera due c/d KEYS_ONLY"],
         &["records all a/c ALL", "records due c/d KEYS_ONLY", "ephemera due c/d KEYS_ONLY"],
         &["records all a/b ALL", "records later c/d KEYS_ONLY", "ephemera due c/d KEYS_ONLY"],
@@ -463,7 +469,7 @@ fn two_index_changes_of_one_table_are_too_many_and_one_of_each_table_is_not() {
 }
 
 #[test]
-fn tag_is_added_to_a_resource_that_takes_tags_and_beside_those_that_it_has() {
+fn tag_is_added_to_taggable_resources_besides_existing_tags() {
     let role = |tags: Option<Node>| {
         let mut properties = vec![("RoleName".to_owned(), Node::from("a"))];
         properties.extend(tags.map(|tags| ("Tags".to_owned(), tags)));

@@ -1,15 +1,15 @@
-//! Whether two JSON Schemas of one event get along: an old and a new one, or a publisher's and a hearer's own view.
+//! Checks that two JSON Schemas of one event are compatible: an old and a new one, or a publisher's and a consumer's view.
 //!
-//! They are compared by their shapes, without titles and descriptions. Only what our own types' schemas have is understood;
-//! of anything else, equal is the only thing that gets along.
+//! It compares shapes, without titles and descriptions. It understands only the constructs of our own types' schemas; any other
+//! must be equal.
 
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// What says nothing of a value.
+/// Keywords that do not constrain a value.
 const WORDS: [&str; 7] = ["$schema", "$comment", "title", "description", "examples", "default", "deprecated"];
 
-/// The schema without words. A choice of constants is an enumeration, and a choice of one thing or null is that thing with
+/// The schema without descriptions. A choice of constants is an enumeration. A choice of one thing or null is that thing with
 /// null among its types.
 pub(crate) fn shape(schema: &Value) -> Value {
     match schema {
@@ -19,7 +19,7 @@ pub(crate) fn shape(schema: &Value) -> Value {
                 .filter(|(name, _)| !WORDS.contains(&name.as_str()))
                 .map(|(name, value)| {
                     let value = match (name.as_str(), value) {
-                        // Names of properties are names, whatever they are.
+                        // The keys of `properties` are names, not keywords.
                         ("properties", Value::Object(properties)) => {
                             properties.iter().map(|(name, schema)| (name.clone(), shape(schema))).collect()
                         }
@@ -105,27 +105,27 @@ fn required(shape: &Value) -> BTreeSet<String> {
     shape["required"].as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
-/// Whether messages by either schema can be read by the other, of the same version. A property that need not be there may
-/// come along; nothing else may change.
+/// Whether a reader of one schema understands messages of the other, within one version. An optional property may be added;
+/// nothing else may change.
 ///
 /// # Errors
-/// What somebody would notice.
+/// Names the incompatible change.
 pub(crate) fn with(old: &Value, new: &Value) -> Result<(), String> {
     let (old, new) = (shape(old), shape(new));
     let (was, is) = (properties(&old), properties(&new));
     for (name, before) in &was {
         match is.get(name) {
             None => return Err(format!("`{name}` is gone")),
-            Some(after) if after != before => return Err(format!("`{name}` is not what it was")),
+            Some(after) if after != before => return Err(format!("`{name}` has changed")),
             Some(_) => {}
         }
     }
     let (needed, needs) = (required(&old), required(&new));
     if let Some(name) = needed.difference(&needs).next() {
-        return Err(format!("`{name}` need not be there any more"));
+        return Err(format!("`{name}` is no longer required"));
     }
     if let Some(name) = needs.difference(&needed).next() {
-        return Err(format!("`{name}` must be there now"));
+        return Err(format!("`{name}` is now required"));
     }
     let rest = |shape: &Value| {
         let mut rest = shape.as_object().cloned().unwrap_or_default();
@@ -134,19 +134,19 @@ pub(crate) fn with(old: &Value, new: &Value) -> Result<(), String> {
         rest
     };
     if rest(&old) != rest(&new) {
-        return Err("what holds of it as a whole is not what it was".to_owned());
+        return Err("a rule of the whole object has changed".to_owned());
     }
-    // Who reads by the old schema must not mind what has come along.
+    // Readers of the old schema must ignore unknown properties.
     if was.len() < is.len() && old["additionalProperties"] == false {
-        return Err("it takes no properties that it does not know".to_owned());
+        return Err("it allows no additional properties".to_owned());
     }
     Ok(())
 }
 
-/// Whether who has the one schema for its view of an event can read everything by the other.
+/// Whether a consumer with this view of an event understands every message of the published schema.
 ///
 /// # Errors
-/// What it could not read.
+/// Names the part that it could not read.
 pub(crate) fn reads(view: &Value, published: &Value) -> Result<(), String> {
     accepts(&shape(view), &shape(published), "it")
 }
@@ -155,7 +155,7 @@ fn accepts(view: &Value, published: &Value, at: &str) -> Result<(), String> {
     let (told, always) = (properties(published), required(published));
     for name in required(view) {
         if !always.contains(&name) {
-            return Err(format!("`{name}` of {at} need not be there"));
+            return Err(format!("`{name}` of {at} is optional"));
         }
     }
     for (name, wanted) in properties(view) {
@@ -207,7 +207,7 @@ mod tests {
         )
     }
 
-    /// The committed schema, changed.
+    /// The committed schema, with a change.
     fn changed(change: impl FnOnce(&mut Value)) -> Result<(), String> {
         let mut new = committed();
         change(&mut new);
@@ -215,43 +215,43 @@ mod tests {
     }
 
     #[test]
-    fn words_and_what_need_not_be_there_may_come_along() {
+    fn descriptions_and_optional_properties_may_be_added() {
         assert_eq!(changed(|_| ()), Ok(()));
         assert_eq!(changed(|new| new["properties"]["id"]["description"] = json!("which one")), Ok(()));
         assert_eq!(changed(|new| new["properties"]["note"] = json!({ "type": "string" })), Ok(()));
     }
 
     #[test]
-    fn what_somebody_would_notice_is_named() {
+    fn incompatible_change_is_named() {
         let refused = |change: fn(&mut Value), why: &str| assert_eq!(changed(change), Err(why.to_owned()));
         refused(|new| drop(new["properties"].as_object_mut().unwrap().remove("by")), "`by` is gone");
-        refused(|new| new["properties"]["id"] = json!({ "type": "integer" }), "`id` is not what it was");
-        refused(|new| new["properties"]["status"]["enum"] = json!(["NEW", "OLD", "LOST"]), "`status` is not what it was");
-        refused(|new| new["properties"]["status"]["enum"] = json!(["NEW"]), "`status` is not what it was");
-        refused(|new| new["properties"]["by"]["type"] = json!("string"), "`by` is not what it was");
-        refused(|new| new["required"] = json!(["id"]), "`status` need not be there any more");
-        refused(|new| new["required"] = json!(["id", "status", "by"]), "`by` must be there now");
-        refused(|new| new["additionalProperties"] = json!(false), "what holds of it as a whole is not what it was");
+        refused(|new| new["properties"]["id"] = json!({ "type": "integer" }), "`id` has changed");
+        refused(|new| new["properties"]["status"]["enum"] = json!(["NEW", "OLD", "LOST"]), "`status` has changed");
+        refused(|new| new["properties"]["status"]["enum"] = json!(["NEW"]), "`status` has changed");
+        refused(|new| new["properties"]["by"]["type"] = json!("string"), "`by` has changed");
+        refused(|new| new["required"] = json!(["id"]), "`status` is no longer required");
+        refused(|new| new["required"] = json!(["id", "status", "by"]), "`by` is now required");
+        refused(|new| new["additionalProperties"] = json!(false), "a rule of the whole object has changed");
         refused(
             |new| {
                 new["properties"]["note"] = json!({ "type": "string" });
                 new["required"] = json!(["id", "status", "note"]);
             },
-            "`note` must be there now",
+            "`note` is now required",
         );
     }
 
     #[test]
-    fn a_schema_that_takes_nothing_else_stays_as_it_is() {
+    fn schema_without_additional_properties_cannot_change() {
         let mut old = committed();
         old["additionalProperties"] = json!(false);
         let mut new = old.clone();
         new["properties"]["note"] = json!({ "type": "string" });
-        assert_eq!(with(&old, &new), Err("it takes no properties that it does not know".to_owned()));
+        assert_eq!(with(&old, &new), Err("it allows no additional properties".to_owned()));
     }
 
     #[test]
-    fn a_view_may_leave_out_and_allow_more() {
+    fn view_may_leave_properties_out_and_allow_more_values() {
         let views = [
             event(json!({ "id": { "type": "string" } }), &["id"]),
             event(json!({ "status": { "type": "string", "enum": ["NEW", "OLD", "LOST"] } }), &["status"]),
@@ -264,10 +264,10 @@ mod tests {
     }
 
     #[test]
-    fn a_view_that_wants_what_is_not_promised_is_named() {
+    fn view_that_requires_more_than_is_published_is_named() {
         let cases = [
-            (event(json!({ "by": { "type": ["string", "null"] } }), &["by"]), "`by` of it need not be there"),
-            (event(json!({ "note": { "type": "string" } }), &["note"]), "`note` of it need not be there"),
+            (event(json!({ "by": { "type": ["string", "null"] } }), &["by"]), "`by` of it is optional"),
+            (event(json!({ "note": { "type": "string" } }), &["note"]), "`note` of it is optional"),
             (event(json!({ "id": { "type": "integer" } }), &["id"]), "type of `id` does not fit"),
             (event(json!({ "by": { "type": "string" } }), &[]), "type of `by` does not fit"),
             (event(json!({ "id": { "type": "string", "pattern": "^usr_" } }), &["id"]), "pattern of `id` does not fit"),
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn one_thing_or_null_is_that_thing_with_null_among_its_types() {
+    fn choice_of_a_type_or_null_equals_a_nullable_type() {
         let either = json!({ "anyOf": [{ "type": "string", "enum": ["B", "A"] }, { "type": "null" }] });
         assert_eq!(shape(&either), shape(&json!({ "type": ["null", "string"], "enum": ["A", "B", null] })));
     }

@@ -1,7 +1,7 @@
-//! `docs/events/`: what the domains publish, as JSON Schema, a file an event and version.
+//! `docs/events/`: the domains' events as JSON Schema, a file for each event and version.
 //!
-//! Messages live for days, and functions are deployed one by one: so a version's schema, once committed, may change only in
-//! ways that neither who wrote by the old one nor who reads by it notices. `sync` refuses any other; that takes a new version.
+//! Messages live for days, and functions are deployed one by one. A committed version may therefore change only in ways that
+//! writers and readers of the old schema do not notice. `sync` refuses any other change, which needs a new version.
 
 pub(super) mod compatible;
 
@@ -29,10 +29,10 @@ pub(super) struct Published {
     pub(super) json: Value,
 }
 
-/// Every event that a domain says it publishes, by name and version.
+/// Every event that a domain declares to publish, by name and version.
 ///
 /// # Errors
-/// Names an event that two domains publish differently.
+/// Names an event that two domains declare differently.
 pub(super) fn published() -> Result<BTreeMap<(&'static str, u32), Published>, String> {
     let mut all: BTreeMap<_, Published> = BTreeMap::new();
     for (domain, schema) in registry::DOMAINS.iter().flat_map(|domain| domain.events.iter().map(move |e| (domain.name, e))) {
@@ -40,7 +40,7 @@ pub(super) fn published() -> Result<BTreeMap<(&'static str, u32), Published>, St
         let new = || Published { schema, domains: vec![], json: json.clone() };
         let known = all.entry((schema.name, schema.version)).or_insert_with(new);
         if compatible::shape(&known.json) != compatible::shape(&json) {
-            return Err(format!("`{}` is published by {} and by {domain}, differently", schema.name, known.domains.join(", ")));
+            return Err(format!("`{}` of {} differs from that of {domain}", schema.name, known.domains.join(", ")));
         }
         known.domains.push(domain);
     }
@@ -64,11 +64,10 @@ fn file(schema: &Schema) -> PathBuf {
     Path::new(FOLDER).join(format!("{}.v{}.json", schema.name, schema.version))
 }
 
-/// The files of `docs/events/`, as they should be.
+/// The expected files of `docs/events/`.
 ///
 /// # Errors
-/// Names a committed schema that would change in a way that somebody notices, or a consumer whose own view of an event wants
-/// more than is published.
+/// Names a committed schema with an incompatible change, or a consumer whose view of an event requires more than is published.
 pub(super) fn files(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     let published = published()?;
     understood(&published)?;
@@ -79,7 +78,7 @@ pub(super) fn files(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
             let committed = serde_json::from_str(&committed).map_err(|e| format!("{}: {e}", path.display()))?;
             compatible::with(&committed, &event.json).map_err(|why| {
                 format!(
-                    "{}: {why}; give it a new version instead, and publish both for as long as anybody hears the old one",
+                    "{}: {why}; give it a new version instead, and publish both while a consumer reads the old one",
                     path.display()
                 )
             })?;
@@ -95,14 +94,14 @@ fn understood(published: &BTreeMap<(&'static str, u32), Published>) -> Result<()
         for heard in consumer.schemas {
             if let Some(event) = published.get(&(heard.name, heard.version)) {
                 let reads = compatible::reads(&json_schema(heard), &event.json);
-                reads.map_err(|why| format!("{} cannot hear `{}`: {why}", consumer.name, heard.name))?;
+                reads.map_err(|why| format!("{} cannot read `{}`: {why}", consumer.name, heard.name))?;
             }
         }
     }
     Ok(())
 }
 
-/// Who hears an event, behind the bus or from a queue that is filled directly.
+/// The consumers of an event, through the bus or a queue that is filled directly.
 pub(super) fn hearers<'a>(name: &'a str, version: u32) -> impl Iterator<Item = &'static AnyConsumer> + use<'a> {
     registry::consumers().filter(move |consumer| {
         consumer.queue.feed == Feed::AllEvents || consumer.schemas.iter().any(|s| (s.name, s.version) == (name, version))
@@ -137,7 +136,7 @@ fn index(published: &BTreeMap<(&'static str, u32), Published>) -> String {
     text
 }
 
-/// An example of what every payload travels in.
+/// An example of the envelope of every payload.
 fn envelope() -> Value {
     let members = [
         ("id", json!("evt_019b76da-a800-7000-8000-000000000001")),
@@ -159,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_committed_description_is_of_an_event_that_is_published_or_was_in_an_earlier_version() {
+    fn every_committed_schema_is_of_a_published_or_earlier_event_version() {
         let published = published().unwrap();
         for entry in fs::read_dir(crate::workspace::root().join(FOLDER)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_hears_the_bus_hears_what_somebody_publishes() {
+    fn every_consumer_of_the_bus_reads_published_events() {
         let published = published().unwrap();
         for consumer in registry::consumers().filter(|consumer| consumer.queue.feed == Feed::Events) {
             assert!(!consumer.schemas.is_empty(), "{} hears nothing", consumer.name);
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn sync_refuses_to_change_a_committed_schema_so_that_somebody_notices() {
+    fn sync_refuses_an_incompatible_change_of_a_committed_schema() {
         let root = tempfile::tempdir().unwrap();
         let published = published().unwrap();
         let event = published.values().next().unwrap();
