@@ -1,5 +1,5 @@
-//! What somebody who means harm would try: bodies, headers and numbers that are not as they should be, keys and cursors
-//! of others, and twins that race. None of it may get past the pipeline, and none of it may bring a function down.
+//! An attacker's requests: malformed bodies, headers and numbers, other callers' keys and cursors, and identical requests at
+//! once. None of them may pass the pipeline's checks, and none may crash a function.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -58,10 +58,10 @@ async fn ambiguous_body_is_malformed_json() {
             let call = app.as_role(Tenant::Acme, Role::Marketer).call(endpoint(name)).header("Content-Type", "application/json");
             let answer = call.body(body.to_vec()).await;
             assert_eq!(outcome(&answer), (400, "malformed_json"), "{name}, body {i}: {}", answer.text);
-            // As long as the dearest call takes to be forgiven.
+            // The budget regains the cost of the most expensive call.
             app.clock().advance(std::time::Duration::from_secs(10));
         }
-        // API Gateway puts U+FFFD in the place of bytes that are no UTF-8, so the text is refused, and not the JSON.
+        // API Gateway replaces bytes that are not UTF-8 with U+FFFD, so the function refuses the text, and not the JSON.
         let call = app.as_role(Tenant::Acme, Role::Marketer).call(endpoint(name)).header("Content-Type", "application/json");
         let answer = call.body(b"{\"reference\":\"\xff\"}".to_vec()).await;
         assert_eq!(outcome(&answer), (422, "validation_failed"), "{name}: {}", answer.text);
@@ -123,7 +123,7 @@ async fn repeated_header_is_refused_and_neither_value_is_used() {
     assert_eq!(outcome(&twice), (400, "invalid_idempotency_key"), "{}", twice.text);
     let twice = create(&app, Tenant::Acme, body()).also("Content-Type", "text/plain").await;
     assert_eq!(outcome(&twice), (400, "repeated_header"), "{}", twice.text);
-    // As a proxy joins two headers into one.
+    // A proxy may join two headers into one.
     for (name, value, status, code) in [
         ("Content-Type", "application/json, application/json", 415, "unsupported_media_type"),
         ("Content-Type", "application/json; charset=utf-8, text/plain", 415, "unsupported_media_type"),
@@ -226,7 +226,8 @@ async fn racing_identical_requests_get_one_answer_and_are_done_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn repeat_is_not_refused_while_another_holds_the_record_of_its_key() {
     let app = App::start().await;
-    // As DynamoDB says it to a third twin: the first has taken the number, the second holds the key's record.
+    // DynamoDB's response to a third identical request: the first has taken the tracking number, and the second holds the key's
+    // record.
     let undecided = r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","message":"cancelled","CancellationReasons":[{"Code":"ConditionalCheckFailed"},{"Code":"None"},{"Code":"None"},{"Code":"None"},{"Code":"None"},{"Code":"TransactionConflict"}]}"#;
     let body = body();
     let first = create(&app, Tenant::Acme, body.clone()).key("one").await;
@@ -243,7 +244,7 @@ async fn repeat_that_read_key_before_and_target_after_the_first_is_replayed() {
     let patch = || update(&app, &id, 1, json!({"reference": "x"})).key("one");
     let first = patch().await;
     assert_eq!(first.status, 200, "{}", first.text);
-    // A BatchGetItem is no snapshot: it found no record, and hands the target back to be asked for again.
+    // A BatchGetItem is no snapshot: this one found no record of the key, and returns the target as unprocessed.
     let table = &app.provisioned().tables["RecordsTable"];
     let key = json!({"pk": {"S": format!("{}#SHIPMENT#{id}", app.tenant_id(Tenant::Acme))}, "sk": {"S": "SHIPMENT"}});
     let half = json!({"Responses": {}, "UnprocessedKeys": {table: {"Keys": [key], "ConsistentRead": true}}});
@@ -329,7 +330,7 @@ async fn api_key_used_from_another_network_is_refused_and_recorded() {
             assert_eq!((&event["status"], &event["policy"]["ids"]), (&json!(403), &json!(["guard.network"])), "{ip}");
             assert_eq!((&event["reason"], &event["disclosed"]), (&json!("network_not_allowed"), &json!([])), "{ip}");
         }
-        assert_eq!(list(&free, ip).await.status, 200, "{ip}: a key without networks comes from anywhere");
+        assert_eq!(list(&free, ip).await.status, 200, "{ip}: a key without networks is accepted from any address");
     }
     assert_eq!((list(&theirs, "198.51.100.1").await.status, list(&theirs, "192.0.2.1").await.status), (200, 403));
 }

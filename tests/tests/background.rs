@@ -1,5 +1,5 @@
-//! What must hold of every consumer, shown by one that counts: nothing is lost, nothing is done twice, and what cannot be
-//! handled is given up with a reason.
+//! Rules for every consumer, tested with one that counts: no message is lost, none is handled twice, and a message that cannot be
+//! handled is dead-lettered with a reason.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -30,7 +30,7 @@ async fn create(app: &App, tenant: Tenant, n: usize) {
     }
 }
 
-/// What the counter has counted in a tenant.
+/// The counter's count in a tenant.
 async fn counted(app: &App, tenant: Tenant) -> u64 {
     let pk = format!("{}#COUNT", app.tenant_id(tenant));
     let rows = app.dump("RecordsTable").await;
@@ -111,7 +111,7 @@ async fn message_of_a_consumer_killed_at_any_await_is_handled_once() {
         deliveries.collect().await;
         let (consumer, event) = deliveries.take().unwrap();
         let killed = kill_after(after, consumer.consume(app.deps(), event)).await.is_none();
-        // Lambda tells a message again whose handler did not answer.
+        // SQS delivers a message again if its handler did not answer.
         app.deliveries([&COUNTER]).settle().await;
         let expected = created(&app, Tenant::Acme).await;
         assert_eq!(counted(&app, Tenant::Acme).await, expected, "killed after {after} polls");
@@ -120,7 +120,7 @@ async fn message_of_a_consumer_killed_at_any_await_is_handled_once() {
             return;
         }
     }
-    panic!("it never came to its end");
+    panic!("the handler never finished");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,7 +185,7 @@ async fn set_up_notice_of_a_service_is_acknowledged_and_counted_by_consumers() {
     assert_eq!(state::of_all(&app, &["RecordsTable", "LedgerTable", "EphemeraTable"]).await, before);
 }
 
-/// A Pipe inserts a string of which it finds that it is JSON as an object.
+/// A Pipe that finds JSON in a string inserts it as an object.
 #[tokio::test(flavor = "multi_thread")]
 async fn consumer_handles_an_event_inserted_as_an_object_like_one_in_text() {
     for consumer in registry::consumers() {
@@ -194,7 +194,7 @@ async fn consumer_handles_an_event_inserted_as_an_object_like_one_in_text() {
             let world = samples::world(consumer.name).await;
             let queue = world.app.deliveries([consumer]);
             let mut queue = world.filled(if as_values { queue.as_values() } else { queue }, consumer).await;
-            assert!(!queue.is_empty(), "{}: it hears nothing", consumer.name);
+            assert!(!queue.is_empty(), "{}: it receives nothing", consumer.name);
             world.app.forget_log_lines();
             while queue.step().await {}
             assert_eq!(queue.dead(), [], "{}", consumer.name);
@@ -210,7 +210,7 @@ async fn consumer_handles_an_event_inserted_as_an_object_like_one_in_text() {
     }
 }
 
-/// Its consumer fails until the last try but one, which leaves a reason, and succeeds then.
+/// The consumer fails at each try before the last, which stores a reason, and succeeds at the last.
 #[tokio::test(flavor = "multi_thread")]
 async fn message_handled_at_its_last_try_leaves_no_reason_behind() {
     let app = App::start().await;
@@ -255,14 +255,14 @@ async fn failed_message_stops_its_group_and_no_other() {
     assert_eq!(failed, ["a1", "a2"]);
     let lines = serde_json::to_string(&app.log_lines()).unwrap();
     assert!(lines.contains("\"error.cause\":\"internal: panic\"") && !lines.contains("nobody may see"), "{lines}");
-    // The second of the group was not even tried.
+    // The second message of the group was not tried.
     assert_eq!(app.log_lines().iter().filter(|l| l["function"] == "sleeper" && l["outcome"] == "failed").count(), 1);
 }
 
 const TABLES: [&str; 4] = ["RecordsTable", "LedgerTable", "KeysTable", "EphemeraTable"];
 
-/// What each leaves that is on no record: bookkeeping, the log itself, what stands outside tenants. Every other change is in one
-/// transaction with its audit event.
+/// The kinds of items that each may change without an audit event: bookkeeping, the log itself, items outside tenants. Every
+/// other change is in one transaction with its audit event.
 const ON_NO_RECORD: &[(&str, &[&str])] = &[
     ("send_reset_mail", &["GATE/GATE"]),
     ("release_messages", &["WAITING"]),
@@ -279,7 +279,7 @@ const ON_NO_RECORD: &[(&str, &[&str])] = &[
     ("sweep_outbox", &["AUDIT", "EVENTS", "ROUND/ROUND"]),
 ];
 
-/// Longer than anything that a killed run leaves is held for: a claim, a lease, the gate's probe.
+/// Longer than any claim, lease or circuit breaker's probe of a killed run lasts.
 const HELD: Duration = Duration::from_secs(10 * 60);
 
 #[derive(Clone, Copy)]
@@ -296,20 +296,20 @@ impl Work {
         }
     }
 
-    /// Does it once, and is killed by nobody.
+    /// Does the work once, without a kill.
     async fn once(self, world: &World) {
         match self {
             Self::Hears(consumer) => {
                 let mut queue = world.queue(consumer, 1).await;
-                assert!(!queue.is_empty(), "{}: it hears nothing", consumer.name);
+                assert!(!queue.is_empty(), "{}: it receives nothing", consumer.name);
                 while queue.step().await {}
             }
             Self::Runs(schedule) => drop(schedule.run(world.app.deps()).await.unwrap()),
         }
     }
 
-    /// Does it, is killed after so many polls, and does it again, more often than it has to. What is committed is looked at between.
-    /// Whether it was killed.
+    /// Does the work, is killed after this many polls, and repeats the work more often than necessary. `between` inspects the
+    /// committed items after the kill. True if it was killed.
     async fn killed(self, world: &World, polls: usize, between: impl AsyncFnOnce()) -> bool {
         let deps = world.app.deps();
         match self {
@@ -327,7 +327,7 @@ impl Work {
                 world.app.reset_calls();
                 let killed = kill_after(polls, schedule.run(deps)).await.map(Result::unwrap).is_none();
                 between().await;
-                // The next runs, one of them when what was claimed is free again.
+                // The next runs. At the second, every claim of the killed run has expired.
                 for _ in 0..2 {
                     world.wait(HELD);
                     schedule.run(deps).await.unwrap();
@@ -338,10 +338,10 @@ impl Work {
     }
 }
 
-/// Where an item is: table, partition, sort key.
+/// The place of an item: table, partition key, sort key.
 type Place = (String, String, String);
 
-/// What an item is, by the words in its keys: `SHIPMENT/POLL`.
+/// The kind of an item, from the words in its keys: `SHIPMENT/POLL`.
 fn kind((_, partition, sort): &Place) -> String {
     let words = partition.split('#').chain(sort.split('#'));
     words.filter(|word| word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')).collect::<Vec<_>>().join("/")
@@ -360,7 +360,7 @@ async fn items(app: &App) -> Items {
     items
 }
 
-/// What a transaction writes.
+/// The places that a transaction writes.
 fn written(transaction: &Value) -> Vec<Place> {
     let operations = transaction["TransactItems"].as_array().unwrap().iter().flat_map(|item| item.as_object().unwrap());
     let writes = operations.filter(|(operation, _)| *operation != "ConditionCheck").map(|(_, write)| {
@@ -371,7 +371,8 @@ fn written(transaction: &Value) -> Vec<Place> {
     writes.collect()
 }
 
-/// Asserts that of each transaction with an audit event all is there or nothing. The kinds of what has changed besides.
+/// Asserts that each transaction with an audit event is committed whole or not at all. Returns the kinds of items that changed
+/// outside of these transactions.
 fn besides_whole(app: &App, before: &Items, after: &Items, free: &[&str], when: &str) -> BTreeSet<String> {
     let places: BTreeSet<&Place> = before.keys().chain(after.keys()).collect();
     let changed: BTreeSet<&Place> = places.into_iter().filter(|place| before.get(place) != after.get(place)).collect();
@@ -379,7 +380,7 @@ fn besides_whole(app: &App, before: &Items, after: &Items, free: &[&str], when: 
     for transaction in app.wire().asked("TransactWriteItems") {
         let writes = written(&transaction);
         let audited: Vec<_> = writes.iter().filter(|place| kind(place) == "AUDIT").collect();
-        // Each session that ends has an event of its own besides.
+        // Each session that ends adds an audit event of its own, so the first one stands for all.
         let Some(event) = audited.first() else { continue };
         let there = changed.contains(event);
         for place in writes.iter().filter(|place| !free.contains(&kind(place).as_str())) {
@@ -395,7 +396,7 @@ fn besides_whole(app: &App, before: &Items, after: &Items, free: &[&str], when: 
     besides.into_iter().map(kind).collect()
 }
 
-/// A text without what differs from run to run: ids, times, hashes.
+/// A text without the parts that differ between runs: ids, times, hashes.
 fn plain(text: &str) -> String {
     let mut plain = String::new();
     let in_word = |c: char| c.is_ascii_alphanumeric() || "_-.:+/=".contains(c);
@@ -408,13 +409,14 @@ fn plain(text: &str) -> String {
     plain
 }
 
-/// All that is there in the end: items, and what was sent. What is sent may be sent twice, what is stored may not be.
+/// The final state: all items, and all messages that were sent. Messages are a set, since a repeat may send them twice. Items
+/// must not be stored twice.
 async fn outcome(world: &World) -> Vec<String> {
     let app = &world.app;
     let mut stored = Vec::new();
     for (place, item) in items(app).await {
         let shown = item.iter().filter(|(name, _)| !["pk", "sk"].contains(&name.as_str())).map(|(name, value)| match value {
-            // The stream hears of it, be it once or more often; a run that was cut off had begun a round.
+            // `sweep_outbox` may touch an event more than once, and a killed run has already begun a round.
             _ if ["told_again", "round"].contains(&name.as_str()) => name.clone(),
             AttributeValue::S(text) | AttributeValue::N(text) => format!("{name}={}", plain(text)),
             _ => name.clone(),
@@ -447,7 +449,7 @@ async fn outcome(world: &World) -> Vec<String> {
     stored
 }
 
-/// What is there once two looks in a row see the same: what a killed process had sent may still arrive.
+/// The items after two identical reads in a row, since calls that a killed process had sent may still arrive.
 async fn settled(app: &App) -> Items {
     let mut seen = items(app).await;
     loop {
@@ -460,7 +462,7 @@ async fn settled(app: &App) -> Items {
     }
 }
 
-/// Kills it after each number of polls, until it comes to its end.
+/// Kills the work after each number of polls, until it is finished.
 async fn killed_at_each_await(work: Work) {
     let name = work.name();
     let free = ON_NO_RECORD.iter().find(|(of, _)| *of == name).map_or(&[][..], |(_, kinds)| kinds);
@@ -471,8 +473,8 @@ async fn killed_at_each_await(work: Work) {
     work.once(&world).await;
     let whole = outcome(&world).await;
     assert_ne!(state::difference(&nothing, &whole), [""; 0], "{name}: its sample has no effect");
-    // These take longest: one has a user pool made each time, and its own tests kill it at other awaits; the other reads a log before
-    // its one transaction.
+    // These two take longest. One creates a user pool each time, and its own tests kill it at the other awaits. The other reads a
+    // log before its single transaction.
     let step = if ["mirror_user", "verify_audit"].contains(&name) { 3 } else { 1 };
     for polls in (0..).step_by(step) {
         let when = format!("{name}, killed after {polls} polls");
@@ -485,10 +487,10 @@ async fn killed_at_each_await(work: Work) {
         let killed = killed.await;
         let left = outcome(&world).await;
         assert_eq!(state::difference(&whole, &left), [""; 0], "{when}");
-        assert_eq!(left.len(), whole.len(), "{when}: it was done twice");
+        assert_eq!(left.len(), whole.len(), "{when}: the work was done twice");
         if !killed {
-            assert!(polls > 1, "{name}: it was killed at no await");
-            assert!(besides.iter().eq(free), "{name}: on no record are {besides:?}");
+            assert!(polls > 1, "{name}: no await was killed");
+            assert!(besides.iter().eq(free), "{name}: changed without an audit event: {besides:?}");
             return;
         }
     }
@@ -500,7 +502,7 @@ async fn conflict_of_any_write_changes_no_result_of_a_consumer_or_schedule() {
     let held = |call: &String| ["TransactWriteItems", "PutItem", "UpdateItem", "DeleteItem"].contains(&call.as_str());
     for work in registry::consumers().map(Work::Hears).chain(registry::schedules().map(Work::Runs)) {
         let name = work.name();
-        // It has a pool made each time; its writes are those of the others.
+        // It creates a user pool each time, and its writes are of the same kinds as the others'.
         if name == "mirror_user" {
             continue;
         }
@@ -511,7 +513,7 @@ async fn conflict_of_any_write_changes_no_result_of_a_consumer_or_schedule() {
         for (index, call) in calls.iter().enumerate().filter(|(_, call)| held(call)) {
             let world = samples::world(name).await;
             if let Work::Hears(consumer) = work {
-                // What is heard once is not heard again: it succeeds at the first time.
+                // No message is delivered again, so it must succeed at the first delivery.
                 let mut queue = world.queue(consumer, 1).await;
                 world.app.wire().fail("dynamodb", index, 1, Fault::Conflict);
                 while let Some((consumer, event)) = queue.take() {
@@ -528,17 +530,21 @@ async fn conflict_of_any_write_changes_no_result_of_a_consumer_or_schedule() {
     }
 }
 
-// One thread: no answer comes in the middle of a poll, and every await is one.
+// One thread: no response arrives during a poll, so each await takes a poll of its own.
 #[tokio::test]
 async fn consumer_killed_at_each_await_commits_whole_and_handles_it_once() {
     let listed = ON_NO_RECORD.iter().map(|(name, _)| name);
-    assert_eq!(listed.filter(|name| !registry::names().any(|known| known == **name)).count(), 0, "a list names nobody");
+    assert_eq!(
+        listed.filter(|name| !registry::names().any(|known| known == **name)).count(),
+        0,
+        "a name in the list is of no consumer or schedule"
+    );
     for consumer in registry::consumers() {
         killed_at_each_await(Work::Hears(consumer)).await;
     }
 }
 
-// One thread: no answer comes in the middle of a poll, and every await is one.
+// One thread: no response arrives during a poll, so each await takes a poll of its own.
 #[tokio::test]
 async fn schedule_killed_at_each_await_commits_whole_and_the_next_completes_it() {
     for schedule in registry::schedules() {
@@ -575,5 +581,5 @@ async fn failed_mail_to_an_auditor_is_retried_and_mails_nobody_twice() {
         assert_eq!(mailed(), [1, 1, 1]);
     }
     let told = |event: &Value| event["type"] == "job.mail_checkpoints";
-    assert_eq!(app.audit(Tenant::Acme).await.iter().filter(|event| told(event)).count(), 2, "each mailing is on record");
+    assert_eq!(app.audit(Tenant::Acme).await.iter().filter(|event| told(event)).count(), 2, "each mailing has an audit event");
 }

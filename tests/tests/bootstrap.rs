@@ -1,4 +1,5 @@
-//! The first super_admin, cut at every call to AWS: the next run completes what the last one began, and its password opens.
+//! The bootstrap of the first super_admin, interrupted at every call to AWS. The next run completes it, and the password of that
+//! run works.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -15,28 +16,28 @@ use testing::{
     Tenant::{Acme, Birch},
 };
 
-/// The password of each run: only that of the run that said it was done is good.
+/// The password of each run. Only the password of a run that succeeded works.
 const FIRST: &str = "Synthetic-First-1";
 const SECOND: &str = "Synthetic-Second-2";
-/// More than the SDK repeats a call.
+/// More often than the SDK repeats a call.
 const FOR_GOOD: usize = 20;
 
 fn email(app: &App) -> Email {
     app.email(Acme, Role::SuperAdmin).parse().unwrap()
 }
 
-/// What a sign-in with this password leads to: nothing where it is refused.
+/// The result of a sign-in with this password. `None` if it is refused.
 async fn opens(app: &App, email: &Email, password: &str) -> Option<&'static str> {
     let answer = people::login(app, &email.normalised(), password).await;
     match (answer.status, answer.json["challenge"].as_str()) {
         (200, Some("NEW_PASSWORD_REQUIRED")) => Some("another password"),
-        // Who runs the platform has a second factor to enrol.
+        // A super_admin must enrol a second factor first.
         (200, _) => Some("the platform"),
         _ => None,
     }
 }
 
-/// The services that a bootstrap calls, each with how often.
+/// The services that a bootstrap calls, with the number of calls.
 async fn calls(permanent: bool) -> Vec<(&'static str, usize)> {
     let app = App::empty().await;
     app.operator().bootstrap(&email(&app), FIRST, permanent).await.unwrap();
@@ -50,7 +51,7 @@ async fn bootstrap_interrupted_at_any_call_is_completed_by_the_next_run() {
     let faults = [(Fault::Gone, FOR_GOOD), (Fault::LostAnswer, 1), (Fault::LostAnswer, FOR_GOOD)];
     let mut cuts = 0;
     for permanent in [false, true] {
-        // A password for good is another call of the pool's.
+        // A permanent password takes another call of the user pool.
         for (service, count) in calls(permanent).await.into_iter().filter(|(service, _)| !permanent || *service == "cognito") {
             for call in 0..count {
                 for (fault, times) in faults {
@@ -64,7 +65,7 @@ async fn bootstrap_interrupted_at_any_call_is_completed_by_the_next_run() {
                         FIRST
                     } else {
                         cuts += 1;
-                        // The guards leave a service alone that has just failed.
+                        // The circuit breakers make no calls to a service that has just failed.
                         app.clock().advance(Duration::from_secs(120));
                         let second = app.operator().bootstrap(&email, SECOND, permanent).await;
                         assert!(second.is_ok(), "{at}: {first:?}, then {second:?}");
@@ -74,7 +75,7 @@ async fn bootstrap_interrupted_at_any_call_is_completed_by_the_next_run() {
                     let expected = if permanent { "the platform" } else { "another password" };
                     assert_eq!(opens(&app, &email, good).await, Some(expected), "{at}");
                     let done = async |act| app.audit_of(TenantId::PLATFORM).await.iter().filter(|e| e["type"] == act).count();
-                    // Where its end could not be noted, the next run gives another password, and notes it, after the lease.
+                    // If the end could not be recorded, the next run after the lease sets another password, and records the end.
                     let noted = done("api.finish_bootstrap").await == 1;
                     app.clock().advance(LEASED);
                     let again = app.operator().bootstrap(&email, FIRST, permanent).await;
@@ -133,10 +134,10 @@ async fn bootstrap_without_a_stored_state_is_resumed_until_first_sign_in() {
     assert!(matches!(again, Error::Conflict { code: "bootstrapped", .. }), "{again:?}");
 }
 
-/// Longer than a run keeps others from giving the first user a password.
+/// Longer than the lease that keeps other runs from setting the first user's password.
 const LEASED: Duration = Duration::from_secs(91);
 
-/// How many users the platform has.
+/// The number of users of the platform.
 async fn members(app: &App) -> usize {
     let place = format!("{}#MEMBER#", TenantId::PLATFORM);
     let rows = app.dump("RecordsTable").await;
@@ -150,7 +151,7 @@ fn code<T>(result: &common::base::Result<T>) -> &'static str {
     }
 }
 
-/// What a run may be told while another one is under way, or after it.
+/// The errors that a run may get during or after another run.
 const REFUSED: [&str; 3] = ["bootstrap_in_progress", "bootstrap_pending", "bootstrapped"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,7 +159,7 @@ async fn one_of_two_concurrent_bootstraps_shows_the_password_that_works() {
     let other: fn(&App) -> Email = |app| app.email(Birch, Role::SuperAdmin).parse().unwrap();
     let counts = calls(false).await;
     for second_email in [email as fn(&App) -> Email, other] {
-        // The first stops before each of its calls, while the second runs from its beginning to its end.
+        // The first run is held before each of its calls, while the second runs to its end.
         for (service, count) in counts.iter().copied().filter(|(service, _)| *service != "kms") {
             for call in 0..count {
                 let app = App::empty().await;
@@ -171,7 +172,8 @@ async fn one_of_two_concurrent_bootstraps_shows_the_password_that_works() {
                     done = &mut first => panic!("not held: {at}: {done:?}"),
                     () = held.arrived() => {}
                 }
-                // What the first holds in memory, a key that it is reading say, the second waits for.
+                // Both runs share the process, so the second may wait for the first's read of a key. That read must be released
+                // then.
                 let second = async {
                     let done = operator.bootstrap(&emails[1], SECOND, false).await;
                     held.let_go();
@@ -210,11 +212,11 @@ async fn dead_bootstraps_lease_blocks_others_until_it_expires() {
         assert_eq!(opens(&app, &email, SECOND).await, Some("another password"), "call {call}");
         assert_eq!(code(&operator.bootstrap(&email, FIRST, false).await), "bootstrapped");
         let resumed = app.audit_of(TenantId::PLATFORM).await.into_iter().filter(|event| event["type"] == "api.resume_bootstrap");
-        assert_eq!(resumed.count(), 1, "whoever took it over is on record");
+        assert_eq!(resumed.count(), 1, "the resumption has an audit event");
     }
 }
 
-/// A machine that slept has a lease no longer, and must not set a password in place of the one that was shown since.
+/// A machine that slept has lost its lease. It must not overwrite the password that another run has shown since.
 #[tokio::test(flavor = "multi_thread")]
 async fn bootstrap_resumed_after_its_lease_makes_no_more_pool_calls() {
     let app = App::empty().await;
@@ -250,14 +252,14 @@ async fn interrupted_bootstrap_is_completed_with_its_own_email_only() {
     assert_eq!(opens(&app, &own, SECOND).await, Some("another password"));
 }
 
-/// The pool's history refuses what an attempt has set whose answer was lost.
+/// The pool's password history refuses a password that an earlier attempt has set, although its response was lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn bootstrap_with_a_password_set_by_a_lost_attempt_is_done() {
     for permanent in [false, true] {
         let app = App::empty().await;
         let email = email(&app);
         if !permanent {
-            // A temporary one is set for whom the pool has already.
+            // The run calls AdminSetUserPassword with a temporary password only for a user that the pool already has.
             app.wire().fail("AdminCreateUser", 0, 1, Fault::LostAnswer);
         }
         app.wire().fail("AdminSetUserPassword", 0, 1, Fault::LostAnswer);
@@ -266,7 +268,7 @@ async fn bootstrap_with_a_password_set_by_a_lost_attempt_is_done() {
         app.operator().bootstrap(&email, FIRST, permanent).await.unwrap();
         let expected = if permanent { "the platform" } else { "another password" };
         assert_eq!(opens(&app, &email, FIRST).await, Some(expected));
-        // One that was never set is refused for what it is.
+        // A password in the history that is not the user's current one is refused.
         let app = App::empty().await;
         app.wire().fail("AdminCreateUser", 0, 1, Fault::LostAnswer);
         app.wire().fail("AdminSetUserPassword", 0, 1, Fault::Refused(code));

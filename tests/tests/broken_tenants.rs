@@ -1,4 +1,4 @@
-//! What is broken of one tenant stops no schedule in another, and somebody hears of it.
+//! Broken data of one tenant stops no schedule in another tenant, and raises an alarm.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -20,27 +20,27 @@ use testing::{
 
 const TABLES: [&str; 3] = ["RecordsTable", "LedgerTable", "EphemeraTable"];
 
-/// What is broken of Birch.
+/// The part of Birch that is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Broken {
     Nothing,
-    /// Its settings are no JSON.
+    /// Its settings are not JSON.
     Settings,
-    /// Its status is no text.
+    /// Its status is not a string.
     Status,
-    /// Its wrapped keys do not open.
+    /// Its wrapped keys cannot be unwrapped.
     Keys,
-    /// KMS refuses what is asked for it.
+    /// KMS refuses calls for it.
     Kms,
-    /// What is asked of its lists is refused.
+    /// Queries of its lists are refused.
     Lists,
-    /// Its profile, and every other item, is refused.
+    /// Every call for its items is refused, its profile included.
     Items,
     /// STS gives no session for it.
     Credentials,
-    /// An item is due of it that nobody can make sense of.
+    /// It has a due item that cannot be parsed.
     DueItem,
-    /// The list of tenants has an entry that names none.
+    /// The list of tenants has an entry that names no tenant.
     Entry,
 }
 
@@ -67,7 +67,7 @@ impl Broken {
             Self::Kms => app.wire().fail_about("kms", birch, Fault::Refused("AccessDeniedException")),
             Self::Lists => app.wire().fail_about("Query", birch, Fault::Refused("AccessDeniedException")),
             Self::Items => {
-                // What has a key of the tenant's. A row of the platform's may name it as well.
+                // Only keys of the tenant match. An item of the platform may also contain its id.
                 app.wire().fail_about("dynamodb", format!("{birch}#"), Fault::Refused("AccessDeniedException"));
             }
             Self::Credentials => {
@@ -101,10 +101,10 @@ async fn alter(app: &App, table: &str, partition: &str, name: &str, value: impl 
         put.send().await.unwrap();
         altered += 1;
     }
-    assert!(altered > 0, "nothing is altered");
+    assert!(altered > 0, "no item was changed");
 }
 
-/// Birch's lists of what is due, and an hour before all that is on them.
+/// Birch's lists of due items, with a time before all of their entries.
 async fn due_lists(app: &App) -> BTreeMap<String, String> {
     let rows = app.dump("RecordsTable").await;
     let birch = format!("{}#", app.tenant_id(Birch));
@@ -112,7 +112,7 @@ async fn due_lists(app: &App) -> BTreeMap<String, String> {
     lists.map(|list| (list, "2026-01-01T00:00:00.000Z".to_owned())).collect()
 }
 
-/// What has been done for a tenant so far.
+/// The effects for a tenant so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Work {
     rows: Vec<String>,
@@ -133,21 +133,21 @@ impl Work {
         }
     }
 
-    /// How much more of each than before.
+    /// The increase of each since `before`.
     fn since(&self, before: &Self) -> [usize; 4] {
         let rows = state::difference(&before.rows, &self.rows).len();
         [rows, self.queued - before.queued, self.mails - before.mails, self.objects - before.objects]
     }
 }
 
-/// What our functions have put into queues for one another since this was last asked.
+/// The messages that functions have sent to each other's queues since the last call.
 async fn queued(app: &App) -> Vec<String> {
     let mut queues = app.deliveries(registry::consumers().filter(|consumer| consumer.queue.feed == Feed::Direct));
     queues.collect().await;
     std::iter::from_fn(|| queues.take()).map(|(_, event)| event.records[0].body.clone().unwrap()).collect()
 }
 
-/// What one run of a schedule does for each tenant.
+/// The effects of one run of a schedule for each tenant.
 async fn run(schedule: &AnySchedule, broken: Broken) -> ([[usize; 4]; 2], World) {
     let world = world_in(schedule.name, &[Acme, Birch]).await.afresh();
     broken.break_it(&world.app).await;
@@ -155,7 +155,7 @@ async fn run(schedule: &AnySchedule, broken: Broken) -> ([[usize; 4]; 2], World)
     let _ = queued(app).await;
     let before = [Work::of(app, Acme, &[]).await, Work::of(app, Birch, &[]).await];
     app.forget_log_lines();
-    // That something of Birch's has failed it may say.
+    // The run may return an error because of Birch.
     let _ = schedule.run(app.deps()).await;
     app.wire().heal();
     let queued = queued(app).await;
@@ -163,7 +163,7 @@ async fn run(schedule: &AnySchedule, broken: Broken) -> ([[usize; 4]; 2], World)
     (done, world)
 }
 
-/// Lines that an alarm counts, or that say what failed.
+/// The log lines with an error: those that an alarm counts, and those that state the failure.
 fn lines_about(app: &App, tenant: Option<TenantId>) -> Vec<Value> {
     let tenant = tenant.map_or(Value::Null, |tenant| tenant.to_string().into());
     app.log_lines().into_iter().filter(|line| line["level"] == "error" && line["tenant.id"] == tenant).collect()
@@ -174,20 +174,20 @@ async fn broken_tenant_is_skipped_with_an_alarm_and_others_are_served() {
     let mut skipped = 0;
     for schedule in registry::schedules() {
         let (healthy, world) = run(schedule, Broken::Nothing).await;
-        assert!(healthy.iter().all(|done| done.iter().sum::<usize>() > 0), "{}: nothing is done: {healthy:?}", schedule.name);
+        assert!(healthy.iter().all(|done| done.iter().sum::<usize>() > 0), "{}: it does nothing: {healthy:?}", schedule.name);
         assert!(world.app.log_lines().iter().all(|line| line["level"] != "error"), "{}", schedule.name);
         for broken in Broken::ALL {
             let (done, world) = run(schedule, broken).await;
             let what = format!("{} with broken {broken:?}", schedule.name);
-            assert_eq!(done[0], healthy[0], "{what}: what is done for Acme");
+            assert_eq!(done[0], healthy[0], "{what}: the effects for Acme");
             let birch = (broken != Broken::Entry).then(|| world.app.tenant_id(Birch));
             let lines = lines_about(&world.app, birch);
-            assert!(done[1] == healthy[1] || !lines.is_empty(), "{what}: nobody hears that Birch is left out");
+            assert!(done[1] == healthy[1] || !lines.is_empty(), "{what}: no log line says that Birch was skipped");
             assert!(lines_about(&world.app, Some(world.app.tenant_id(Acme))).is_empty(), "{what}");
             skipped += lines.iter().filter(|line| line["event"] == "tenant.skipped").count();
         }
     }
-    assert!(skipped > 20, "{skipped} tenants are skipped");
+    assert!(skipped > 20, "{skipped} tenants were skipped");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
-//! Each function of a test has caches of its own, as its process on Lambda has: it fetches what it needs with the grants of its own
-//! role, however much other functions have fetched before.
+//! Each function of a test has its own caches, as its process on Lambda has. It fetches session, keys and gate with the
+//! permissions of its own role, even if another function has fetched them before.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -10,7 +10,8 @@ use testing::{
     Tenant::{self, Acme, Birch},
 };
 
-/// What fetches the tenant's session, its gate and its keys: how often STS and KMS were asked, and the gate was read.
+/// Creates a shipment, which needs the tenant's session, gate and keys. Returns the numbers of calls to STS and KMS, and of reads
+/// of the gate.
 async fn creates(app: &App, tenant: Tenant) -> (usize, usize, usize) {
     let create = endpoint("create_shipment");
     app.reset_calls();
@@ -19,7 +20,7 @@ async fn creates(app: &App, tenant: Tenant) -> (usize, usize, usize) {
     fetched(app)
 }
 
-/// What fetches the same as another function.
+/// Searches, which needs the same in another function.
 async fn searches(app: &App, tenant: Tenant) -> (usize, usize, usize) {
     let search = endpoint("search_shipments");
     let body = serde_json::from_str(search.sample.body.unwrap()).unwrap();
@@ -45,12 +46,12 @@ async fn function_fetches_credentials_keys_and_gate_once_for_each_tenant() {
     for tenant in [Acme, Birch] {
         let (sessions, keys, gates) = creates(&app, tenant).await;
         assert!(sessions == 1 && keys > 0 && gates == 1, "{tenant:?}: {sessions} {keys} {gates}");
-        assert_eq!(creates(&app, tenant).await, (0, 0, 0), "{tenant:?}: it is warm");
+        assert_eq!(creates(&app, tenant).await, (0, 0, 0), "{tenant:?}: the caches are warm");
     }
     for tenant in [Acme, Birch] {
         let (sessions, keys, gates) = searches(&app, tenant).await;
         assert!(sessions == 1 && keys > 0 && gates == 1, "{tenant:?}: {sessions} {keys} {gates}");
-        assert_eq!(searches(&app, tenant).await, (0, 0, 0), "{tenant:?}: it is warm");
-        assert_eq!(creates(&app, tenant).await, (0, 0, 0), "{tenant:?}: it still is");
+        assert_eq!(searches(&app, tenant).await, (0, 0, 0), "{tenant:?}: the caches are warm");
+        assert_eq!(creates(&app, tenant).await, (0, 0, 0), "{tenant:?}: the caches are still warm");
     }
 }

@@ -11,14 +11,14 @@ use std::{
     path::Path,
 };
 
-/// What each of our crates may use of ours. Domains never import each other.
+/// The crates of ours that each crate may depend on. Domains never depend on each other.
 fn allowed(name: &str, path: &str) -> BTreeSet<&'static str> {
     let set: &[_] = match name {
         "phi" | "ledger" | "ups" | "emulators" => &[],
         "common" => &["phi", "ledger", "ups"],
         "testing" => &["common", "phi", "emulators"],
         "registry" => &["audit", "common", "identity", "notifications", "organizations", "shipments", "system", "users"],
-        // What an auditor runs: nothing of what it checks but the format.
+        // An auditor runs it, so it shares only the format with the code that it checks.
         "auditor" => &["ledger"],
         "cloister" => &["auditor", "common", "ledger", "phi", "registry"],
         "suite" => {
@@ -30,15 +30,15 @@ fn allowed(name: &str, path: &str) -> BTreeSet<&'static str> {
         _ if path.contains("/infra/") => {
             &["common", "phi", "ledger", "emulators", "registry", "local", "identity", "shipments", "system"]
         }
-        other => panic!("`{other}` is a new crate: say here what it may use"),
+        other => panic!("`{other}` is a new crate: add the crates that it may depend on"),
     };
     set.iter().copied().collect()
 }
 
-/// Only these may name AWS, Lambda or an HTTP client: the crates whose business they are.
+/// Only these crates may depend on AWS SDKs, on Lambda's crates or on an HTTP client.
 const SPEAKS_AWS: [&str; 2] = ["common", "testing"];
 
-/// The workspace's packages, as `cargo metadata` tells them.
+/// The workspace's packages, from `cargo metadata`.
 fn packages() -> Vec<Value> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let output = std::process::Command::new(env!("CARGO"))
@@ -59,7 +59,7 @@ fn crate_depends_only_on_the_crates_that_it_may_use() {
         let allowed = allowed(name, path);
         for dependency in package["dependencies"].as_array().unwrap() {
             let to = dependency["name"].as_str().unwrap();
-            // Null is a dependency of what ships; the others are `dev` and `build`.
+            // Null means a dependency of shipped code. The others are `dev` and `build`.
             let ships = dependency["kind"].is_null();
             if ships && ours.contains_key(to) && !allowed.contains(to) {
                 wrong.push(format!("{name} -> {to}"));
@@ -70,10 +70,10 @@ fn crate_depends_only_on_the_crates_that_it_may_use() {
             let aws = ["aws-sdk", "aws-config", "aws-smithy", "lambda_", "aws_lambda_events"].iter().any(|p| to.starts_with(p));
             let client = ["reqwest", "hyper", "hyper-util", "ureq"].contains(&to);
             if (aws || client) && path.contains("/functions/") && ships {
-                wrong.push(format!("{name} -> {to}: a domain knows neither AWS nor HTTP"));
+                wrong.push(format!("{name} -> {to}: a domain uses neither AWS nor HTTP directly"));
             }
             if aws && path.contains("/shared/") && !SPEAKS_AWS.contains(&name) && ships {
-                wrong.push(format!("{name} -> {to}: AWS is `common`'s business"));
+                wrong.push(format!("{name} -> {to}: only `common` uses AWS"));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Networks and e-mails that look like something else: what two programs read in two ways, and what two people take for one.
+//! Ambiguous networks and e-mails: texts that two programs parse differently, and texts that people confuse.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -18,7 +18,7 @@ async fn admin<'a>(app: &'a App, name: &str) -> Call<'a> {
     admin.call(endpoint(name)).path("tenant_id", app.tenant_id(Tenant::Acme)).header("If-Match", "*")
 }
 
-/// The three ways in which a caller says networks.
+/// Sends the networks to the three endpoints that take some.
 async fn say(app: &App, networks: &Value) -> [(&'static str, Answer); 3] {
     let key = json!({"name": "a", "scopes": ["audit.read"], "purposes": [], "networks": networks});
     [
@@ -75,7 +75,7 @@ async fn ambiguous_network_is_refused_in_every_input() {
             let shown: String = networks.to_string().chars().take(60).collect();
             assert_eq!((answer.status, answer.code()), (422, "validation_failed"), "{shown}: {}", answer.text);
             let errors: Vec<_> = answer.json["errors"].as_array().unwrap().iter().map(|e| &e["field"]).collect();
-            // The last of a list is the one that is wrong; of too many it is their number.
+            // The last element of a short list is the invalid one. A long list is invalid because of its length.
             let field = match networks.as_array() {
                 Some(list) if list.len() <= 2 => format!("{field}.{}", list.len() - 1),
                 _ => field.to_owned(),
@@ -106,7 +106,7 @@ async fn address_in_any_notation_is_matched_to_its_networks() {
         ("2001:DB8:0::7", 200),
         ("198.51.100.1", 403),
         ("::ffff:198.51.100.1", 403),
-        // Not what it looks like: addresses that were once written so are others.
+        // These notations embed an IPv4 address, but are different addresses.
         ("::192.0.2.7", 403),
         ("64:ff9b::192.0.2.7", 403),
         ("2002:c000:207::1", 403),
@@ -138,7 +138,7 @@ async fn ipv4_mapped_address_shares_the_ipv4_budget() {
     assert_eq!(statuses, [[401; 60].as_slice(), &[429; 2]].concat());
 }
 
-/// An e-mail that people, or programs that normalise, would take for `email`, and that is none here.
+/// Texts that people, or programs that normalise, would take for `email`. None is a valid e-mail here.
 fn no_emails(email: &str) -> Vec<String> {
     let (local, domain) = email.split_once('@').unwrap();
     vec![
@@ -171,7 +171,7 @@ fn no_emails(email: &str) -> Vec<String> {
     ]
 }
 
-/// E-mails that are some, and others than `email`.
+/// Valid e-mails that are similar to `email`, and different from it.
 fn other_emails(email: &str) -> Vec<String> {
     let (local, domain) = email.split_once('@').unwrap();
     let (name, tag) = local.split_once('+').unwrap();
@@ -237,15 +237,15 @@ async fn similar_email_is_another_account_and_one_in_capitals_is_the_same() {
         assert_eq!((forgot.status, &forgot.json), (202, &json!({})), "{other}");
     }
     settle(&app).await;
-    assert_eq!(mails_to(&app), [""; 0], "none of them is anybody's");
+    assert_eq!(mails_to(&app), [""; 0], "none of them belongs to an account");
 
-    // In capitals it is the same account, of the same budget, and the mail goes where it always went.
+    // In capitals it is the same account with the same budget, and the mail goes to the stored address.
     let capitals = [email.to_uppercase(), email.replacen('m', "M", 1), format!(" {email}\u{a0}")];
     for same in &capitals {
         let signed_in = login(&app, same, PASSWORD).await;
         assert_eq!(me(&app, &text(&signed_in, "access_token")).await.1["user_id"], json!(user), "{same}");
     }
-    // Four sign-ins have taken less than one of its five tries.
+    // The four sign-ins so far have used less than one of its five tries.
     for (nth, same) in capitals.iter().chain([&email]).enumerate() {
         assert_eq!(login(&app, same, "Not-The-Passw0rd!").await.status, 401, "try {nth}");
     }
@@ -255,7 +255,7 @@ async fn similar_email_is_another_account_and_one_in_capitals_is_the_same() {
     assert_eq!(public(&app, "forgot_password", json!({"email": capitals[0]})).await.status, 202);
     settle(&app).await;
     assert_eq!(mails_to(&app), [&*email]);
-    assert_eq!(me(&app, &text(&known, "access_token")).await.0, 200, "asking ends nothing");
+    assert_eq!(me(&app, &text(&known, "access_token")).await.0, 200, "a reset request ends no session");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -277,8 +277,8 @@ async fn invited_lookalike_is_another_user_and_one_in_capitals_adds_no_user() {
         invite(&same).await;
     }
     let now = app.cognito("ListUsers", json!({})).await;
-    assert_eq!(now["Users"].as_array().unwrap().len(), users, "nobody was made twice");
-    // Whoever has the look-alike resets their own password, and the other stays what it was.
+    assert_eq!(now["Users"].as_array().unwrap().len(), users, "no user was created twice");
+    // The owner of the similar e-mail resets their own password. The other account's password does not change.
     app.clock().advance(Duration::from_secs(1));
     let first = text(&choose(&app, &mallory).await, "access_token");
     assert_eq!(me(&app, &first).await.1["user_id"], json!(theirs));
@@ -293,7 +293,7 @@ async fn invited_lookalike_is_another_user_and_one_in_capitals_adds_no_user() {
     assert_eq!(login(&app, &mallory, "Third-Passw0rd-9!").await.status, 200);
 }
 
-/// Comes with the password that was mailed first, and chooses another.
+/// Signs in with the mailed temporary password, and chooses another.
 async fn choose(app: &App, email: &str) -> Answer {
     let mails = app.mails();
     let mail = mails.iter().find(|mail| mail["Destination"]["ToAddresses"][0] == email).unwrap();

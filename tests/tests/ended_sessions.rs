@@ -1,4 +1,4 @@
-//! However a session ends, what was handed out in it is worth nothing any more, and who was about to have one has none.
+//! When a session ends, for whatever cause, its tokens and tickets are refused, and pending sign-ins of its user are rejected.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -12,7 +12,7 @@ use testing::{App, PASSWORD, Tenant};
 
 const CHOSEN: &str = "Chosen-Passw0rd-7!";
 
-/// How a session comes to its end.
+/// The cause that ends a session.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Logout,
@@ -117,7 +117,7 @@ async fn credentials_of_a_session_are_refused_however_it_ended() {
         }
         assert!(!opens_a_socket(&app, &ticket).await, "{end:?}");
         assert_eq!(refresh(&app, &text(&second, "refresh_token")).await.status, 401, "{end:?}");
-        // One that was used is no better, however often it is shown.
+        // A used refresh token is refused each time.
         for _ in 0..2 {
             assert_eq!(refresh(&app, &text(&first, "refresh_token")).await.status, 401, "{end:?}");
         }
@@ -127,7 +127,7 @@ async fn credentials_of_a_session_are_refused_however_it_ended() {
     assert_eq!(refresh(&app, &text(&neighbour, "refresh_token")).await.status, 200);
 }
 
-/// Whoever has learned a password may have begun to sign in when it is changed because of that.
+/// An attacker who has learned a password may have a pending sign-in when the user changes the password because of that.
 #[tokio::test(flavor = "multi_thread")]
 async fn pending_sign_in_is_rejected_after_password_change_or_sign_out() {
     let app = App::with_cognito().await;
@@ -142,7 +142,7 @@ async fn pending_sign_in_is_rejected_after_password_change_or_sign_out() {
         let late = give_code(&app, &handle, &secret.code_at(app.clock().now())).await;
         assert_eq!((late.status, late.code()), (401, "invalid_credentials"), "{end:?}: {}", late.text);
     }
-    // Nor does it help to have enrolled a second factor of one's own in the meantime.
+    // The pending sign-in is also rejected if the attacker enrols a second factor in the meantime.
     let asked = login(&app, &app.email(Tenant::Acme, Role::TenantAdmin), PASSWORD).await;
     let handle = text(&asked, "session");
     enrol(&app, &app.as_identity(identity(&app, &handle).await.unwrap())).await;
@@ -153,7 +153,7 @@ async fn pending_sign_in_is_rejected_after_password_change_or_sign_out() {
     assert_eq!((late.status, late.code()), (401, "invalid_credentials"), "{}", late.text);
 }
 
-/// Nor does one come in that was under way and asked for no code.
+/// The same for a pending sign-in that needs no code.
 #[tokio::test(flavor = "multi_thread")]
 async fn sign_in_of_a_user_signed_out_meanwhile_opens_no_session() {
     let app = App::with_cognito().await;
@@ -172,10 +172,10 @@ async fn sign_in_of_a_user_signed_out_meanwhile_opens_no_session() {
     let late = signing_in.await;
     assert_eq!((late.status, late.code()), (401, "invalid_credentials"), "{}", late.text);
     assert_eq!(sessions(&app).await, before);
-    assert_eq!(login(&app, &email, PASSWORD).await.status, 200, "whoever begins afterwards comes in");
+    assert_eq!(login(&app, &email, PASSWORD).await.status, 200, "a sign-in that begins afterwards succeeds");
 }
 
-/// Who signs in while somebody looks for the sessions that are to end, or to be rewritten, would be missed.
+/// A sign-in between the query for the sessions to end, or to rewrite, and the commit would be missed. The commit must fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn session_opened_while_others_end_conflicts_and_the_next_try_finds_it() {
     let app = App::with_cognito().await;
@@ -214,7 +214,7 @@ async fn session_opened_while_others_end_conflicts_and_the_next_try_finds_it() {
     }
 }
 
-/// A session that idled out is over by a setting, which may be another tomorrow.
+/// A session is idle by a setting of the tenant. If the setting changes, a session that was not ended would be live again.
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_session_ends_when_the_others_are_ended() {
     let app = App::with_cognito().await;
@@ -231,7 +231,7 @@ async fn idle_session_ends_when_the_others_are_ended() {
     assert_eq!(refresh(&app, &text(&session, "refresh_token")).await.status, 401);
 }
 
-/// Until the temporary password is set, the one that is to be replaced opens sessions.
+/// Until the temporary password is set, the old password still opens sessions.
 #[tokio::test(flavor = "multi_thread")]
 async fn session_by_the_old_password_ends_when_the_temporary_one_is_set() {
     let app = App::with_cognito().await;

@@ -1,5 +1,5 @@
-//! Every role at every endpoint, where it has no business: at another tenant's items, at what its own tenant does not let it
-//! do, and with members in its bodies that are not the caller's to say.
+//! Attempts of every role at every endpoint: at another tenant's items, at actions that its own tenant does not permit, and with
+//! members in bodies that only the backend may set.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -19,8 +19,8 @@ use testing::{Answer, App, Tenant};
 
 const TABLES: [&str; 3] = ["RecordsTable", "LedgerTable", "EphemeraTable"];
 
-/// Those that name an item in their path. A segment is named by its number in the caller's own log, a session by its id in
-/// the caller's own list: there is no naming of another's.
+/// The endpoints with an item in their path. Two are left out: a segment has a number in the caller's own log, and a session has
+/// an id in the caller's own list, so that neither can name another's.
 fn about_an_item() -> impl Iterator<Item = &'static AnyEndpoint> {
     protected().filter(|e| e.route.path.contains('{') && !["get_segment", "end_session"].contains(&e.name))
 }
@@ -29,7 +29,8 @@ fn header_names(answer: &Answer) -> Vec<&str> {
     answer.headers.iter().map(|(name, _)| name.as_str()).collect()
 }
 
-/// A decision refuses types that an action is not declared for: a view that did not fit would hide what the caller sees.
+/// A decision refuses a type that its action is not declared for. With an undeclared view, items that the caller may see would
+/// get a 404.
 #[test]
 fn view_action_is_declared_for_the_type_that_its_endpoint_acts_on() {
     let declared = |view: &str, kind: &str| {
@@ -39,14 +40,14 @@ fn view_action_is_declared_for_the_type_that_its_endpoint_acts_on() {
     for endpoint in protected() {
         let kind = endpoint.resource.unwrap();
         assert!(declared(endpoint.action.unwrap().0, kind), "{} acts on {kind}", endpoint.name);
-        // A role in somebody's hands is seen by whoever sees that somebody.
+        // A caller sees a role grant if they see the user who has it.
         if let Some(view) = endpoint.view.filter(|_| kind != "RoleGrant") {
             assert!(declared(view.0, kind), "{}: {} on {kind}", endpoint.name, view.0);
         }
     }
 }
 
-/// Through the front door: an API key from outside its networks, and for what only users do.
+/// With an API key's session.
 #[tokio::test(flavor = "multi_thread")]
 async fn api_key_is_refused_at_endpoints_for_users_only() {
     let app = App::start().await;
@@ -73,7 +74,7 @@ async fn caller_of_another_tenant_neither_finds_nor_changes_an_item() {
         let row = &matrix[endpoint.action.unwrap().0];
         let before = state::of(&app, acme, &TABLES).await;
         for role in Role::ALL {
-            // Whoever runs the platform looks after the tenants' profiles.
+            // A super_admin manages the profiles of all tenants.
             if role == Role::SuperAdmin && endpoint.kind == Kind::Platform {
                 continue;
             }
@@ -81,7 +82,7 @@ async fn caller_of_another_tenant_neither_finds_nor_changes_an_item() {
             let stranger = app.as_identity(app.open_session(Tenant::Birch, role).await);
             let theirs = fixture.call(&stranger, endpoint).await;
             let none = missing.call(&stranger, endpoint).await;
-            // Who may do it at home looks in vain; who may not is told that, or looks in vain as well.
+            // A role that may do it in its own tenant gets a 404. A role that may not gets a 403 or a 404.
             let expected: &[u16] = if row[role.as_str()] == "-" { &[403, 404] } else { &[404] };
             assert!(expected.contains(&theirs.status), "{} as {role}: {}", endpoint.name, theirs.text);
             assert_eq!(theirs.without_correlation_id(), none.without_correlation_id(), "{} as {role}", endpoint.name);
@@ -93,7 +94,7 @@ async fn caller_of_another_tenant_neither_finds_nor_changes_an_item() {
     }
 }
 
-/// What an endpoint without an item in its path would touch is the caller's own tenant's: it cannot be told another.
+/// An endpoint without an item in its path accesses the caller's own tenant only.
 #[tokio::test(flavor = "multi_thread")]
 async fn endpoint_without_an_item_in_its_path_leaves_other_tenants_alone() {
     let app = App::start().await;
@@ -106,7 +107,7 @@ async fn endpoint_without_an_item_in_its_path_leaves_other_tenants_alone() {
             app.clock().advance(Duration::from_secs(1));
             let stranger = app.as_identity(app.open_session(Tenant::Birch, role).await);
             let answer = fixture.call(&stranger, endpoint).await;
-            // Whoever runs the platform lists the tenants.
+            // A super_admin lists all tenants.
             let operator = role == Role::SuperAdmin && endpoint.kind == Kind::Platform;
             let shown = ids.iter().find(|id| answer.text.contains(**id));
             assert!(operator || shown.is_none(), "{} as {role}: {}", endpoint.name, answer.text);
@@ -145,10 +146,10 @@ async fn action_denied_to_a_role_in_its_own_tenant_changes_nothing() {
     }
 }
 
-/// What a caller would like to say of an item, and the backend says.
+/// Members of items that only the backend sets.
 const NOT_THEIRS: [&str; 8] = ["role", "roles", "tenant_id", "version", "created_by", "user_id", "status", "membership_version"];
 
-/// Every object in a body: where it is, and its schema's own members.
+/// Every object in a body, with its place and its schema's members.
 fn objects(body: &Value, schema: &Value, defs: &Value, at: String, into: &mut Vec<(String, Vec<String>)>) {
     let schema = resolved(schema, defs);
     match body {
@@ -168,7 +169,7 @@ fn objects(body: &Value, schema: &Value, defs: &Value, at: String, into: &mut Ve
     }
 }
 
-/// A schema behind its reference, and without its `null`.
+/// Follows a schema's references, and drops its `null`.
 fn resolved<'a>(mut schema: &'a Value, defs: &'a Value) -> &'a Value {
     loop {
         if let Some(name) = schema["$ref"].as_str() {
@@ -181,7 +182,7 @@ fn resolved<'a>(mut schema: &'a Value, defs: &'a Value) -> &'a Value {
     }
 }
 
-/// As an error names a member: `shipments.0.recipient.role`.
+/// The name of a member in errors: `shipments.0.recipient.role`.
 fn field(pointer: &str, name: &str) -> String {
     pointer.split('/').skip(1).chain([name]).collect::<Vec<_>>().join(".")
 }
@@ -198,7 +199,7 @@ async fn member_that_only_the_backend_sets_is_refused_in_any_body() {
         (seen, app.domain_events(Tenant::Acme).await.len())
     };
     let (mut cases, mut nested) = (0, 0);
-    // The carrier is known by its token, and nothing of a body is looked at without one.
+    // The carrier's endpoints check a token before they read the body.
     for endpoint in registry::all().filter(|e| e.has_body && !e.name.starts_with("ups_webhook")) {
         let mut generator = SchemaGenerator::default();
         let schema = json!(endpoint.schemas(&mut generator).0.body.expect("a body has a schema"));
@@ -226,13 +227,13 @@ async fn member_that_only_the_backend_sets_is_refused_in_any_body() {
         assert!(before == after, "{}: {:#?}", endpoint.name, state::difference(&before.0, &after.0));
         app.forget_log_lines();
     }
-    assert!(cases > 200 && nested > 3, "{cases} cases, {nested} objects that lie in others");
+    assert!(cases > 200 && nested > 3, "{cases} cases, {nested} nested objects");
 }
 
-/// That this member is what was wrong, and nothing else.
+/// Asserts that this member is the only error.
 fn assert_refused_for(answer: &Answer, endpoint: &AnyEndpoint, field: &str) {
     let name = endpoint.name;
-    // An item of a batch is answered by itself, and names its own members.
+    // Each item of a batch has its own error, with paths from the item.
     let (problem, field) = match field.split_once(".0.") {
         Some((_, own)) if endpoint.kind == Kind::Batch => (&answer.json["items"][0]["error"], own),
         _ => (&answer.json, field),
@@ -243,7 +244,7 @@ fn assert_refused_for(answer: &Answer, endpoint: &AnyEndpoint, field: &str) {
     assert_eq!(error["code"], "unknown_field", "{name} with `{field}`: {}", answer.text);
 }
 
-/// So that the helpers above look where they should.
+/// Checks the helpers above.
 #[test]
 fn place_in_a_body_is_named_as_in_errors() {
     let body = fixture::fresh(testing::find(shipments::endpoints::ALL, "create_shipments").sample.body.unwrap());

@@ -1,4 +1,4 @@
-//! A new version of an event is published beside the old one: each consumer gets the versions that it understands, once.
+//! A new version of an event is published beside the old one. Each consumer gets the versions that it understands, once.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use suite::{fixture::Fixture, people::endpoint};
 use testing::{App, Tenant};
 
-/// What makes the publisher publish.
+/// The event that makes the publisher publish.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 struct ShipmentCreated {
     shipment_id: String,
@@ -29,7 +29,7 @@ impl Event for Changed {
     const SCHEMA: &'static str = "test.changed";
 }
 
-/// The same event, of which an old consumer would understand nothing.
+/// The same event in a version that an old consumer cannot parse.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 struct ChangedV2 {
     count: String,
@@ -86,7 +86,7 @@ static OLDER: AnyConsumer = AnyConsumer::of::<Older>("suite", "Older");
 static NEWER: AnyConsumer = AnyConsumer::of::<Newer>("suite", "Newer");
 static BOTH: AnyConsumer = AnyConsumer::of::<Both>("suite", "Both");
 
-/// How often a consumer has handled something of Acme's.
+/// The number of Acme's events that a consumer has handled.
 async fn handled(app: &App, name: &str) -> u64 {
     let pk = format!("{}#COUNT", app.tenant_id(Tenant::Acme));
     let rows = app.dump("RecordsTable").await;
@@ -114,11 +114,11 @@ async fn consumer_gets_each_version_it_understands_once_and_outbox_empties() {
     for (name, expected) in [("older", SHIPMENTS), ("newer", SHIPMENTS), ("both", 2 * SHIPMENTS)] {
         assert_eq!(handled(&app, name).await, expected, "{name}");
     }
-    assert!(app.log_lines().iter().all(|line| line["outcome"] != "passed_over"), "the rules let none through");
+    assert!(app.log_lines().iter().all(|line| line["outcome"] != "passed_over"), "the bus's rules deliver no other version");
     assert_eq!(app.domain_events(Tenant::Acme).await, [serde_json::json!(null); 0], "the outbox is empty");
 }
 
-/// In a roll-out and in a roll-back a queue may hold what the function before or after it understood.
+/// During a deployment or a rollback, a queue may hold versions for the older or the newer function.
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_version_is_passed_over_and_unknown_event_is_dead_lettered() {
     let app = App::start().await;

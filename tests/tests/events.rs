@@ -1,4 +1,4 @@
-//! The templates in `events/` are requests that succeed, once values stand in them.
+//! The templates in `events/` are requests that succeed after their placeholders are filled.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -21,10 +21,10 @@ use std::{cell::Cell, collections::BTreeMap, path::Path};
 use suite::fixture::Fixture;
 use testing::{App, PASSWORD, Tenant};
 
-/// A tenant's administrator may do everything that its members may, and signs in with an authenticator.
+/// A tenant's administrator may do everything that its members may. They sign in with an authenticator.
 const ROLE: Role = Role::TenantAdmin;
 
-/// UPS's own examples of numbers with a right check digit, one a registration.
+/// UPS's own examples of numbers with a valid check digit. Each registration needs another.
 const TRACKING_NUMBERS: [&str; 6] = [
     "1ZCIETST0111111114",
     "1ZCIETST0422222228",
@@ -38,7 +38,7 @@ fn template(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../events").join(format!("{name}.json"))).unwrap()
 }
 
-/// Fixed values, and those that only a running backend has.
+/// Fixed values, and values that only a running backend has.
 struct Values {
     live: BTreeMap<String, String>,
     numbers_used: Cell<usize>,
@@ -73,7 +73,8 @@ fn endpoint(name: &str) -> &'static AnyEndpoint {
     registry::all().find(|endpoint| endpoint.name == name).unwrap()
 }
 
-/// A backend at which somebody has signed in by the template of `login`, and made a shipment by that of `create_shipment`.
+/// A backend with a user who has signed in with the template of `login`, and has created a shipment with that of
+/// `create_shipment`.
 async fn signed_in() -> (App, Values) {
     let app = App::with_cognito().await;
     let mut values = Values { live: BTreeMap::new(), numbers_used: Cell::new(0) };
@@ -91,7 +92,7 @@ async fn signed_in() -> (App, Values) {
     values.set("access_token", &tokens["access_token"]);
     values.set("refresh_token", &tokens["refresh_token"]);
 
-    // The tokens carry the real time, which a busy machine's setup leaves behind.
+    // The tokens carry the real time. On a busy machine the setup takes so long that the test's clock falls behind.
     app.clock().set(SystemClock.now());
     let authorizer = CognitoAuthorizer::new(app.deps().config(), app.aws());
     let event = serde_json::from_value(values.event("authorizer").unwrap()).unwrap();
@@ -119,9 +120,9 @@ async fn signed_in() -> (App, Values) {
 #[tokio::test]
 async fn template_event_is_served_by_its_function() {
     let (app, values) = signed_in().await;
-    // Made on the way here; answers a sign-in that nobody has begun, or shows a token that nobody was mailed; ends the shipment,
-    // the user, the session. The carrier's, which take a credential that only the carrier's secret holds. And what wants the code of
-    // an authenticator, or a password that is known: each has its own tests.
+    // These are left out. Some were called above. Some answer a pending sign-in that does not exist, or take a token that was not
+    // mailed. Some end the shipment, the user or the session. The carrier's take a credential from the carrier's secret. Some
+    // need an authenticator's code, or the current password. Each has its own tests.
     let apart = [
         "login",
         "create_shipment",
@@ -139,7 +140,7 @@ async fn template_event_is_served_by_its_function() {
         "verify_mfa",
         "create_recovery_codes",
         "disable_totp",
-        // Those of the platform's operators, whom no tenant's administrator can stand in for.
+        // Only a super_admin may call these.
         "create_organization",
         "list_organizations",
         "suspend_organization",

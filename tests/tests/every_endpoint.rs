@@ -1,4 +1,4 @@
-//! What must hold of every endpoint, whoever wrote it. New ones are covered unasked: the list is the registry's.
+//! Rules for every endpoint. The registry lists the endpoints, so a new one is tested without a change here.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -22,7 +22,8 @@ fn matrix_file_matches_the_policies() {
     assert_eq!(MATRIX, table, "policies/matrix.txt is stale: read the difference, then write\n{table}");
 }
 
-/// Of the two that no route names, one is asked at the door and one before a field is shown. Shrinks only.
+/// No route names two of the actions: `openSession` is decided at sign-in, and `disclose` before a field is shown. Do not add to
+/// them.
 #[test]
 fn every_action_belongs_to_an_endpoint() {
     let of_routes: std::collections::BTreeSet<_> = registry::all().filter_map(|e| Some(e.action?.0)).collect();
@@ -39,8 +40,8 @@ fn names_and_routes_are_unique_and_follow_the_naming_rules() {
     let mut names = std::collections::BTreeSet::new();
     let mut routes = std::collections::BTreeSet::new();
     for e in registry::all() {
-        assert!(names.insert(e.name), "{} stands twice", e.name);
-        assert!(routes.insert(e.route), "{:?} stands twice", e.route);
+        assert!(names.insert(e.name), "{} is listed twice", e.name);
+        assert!(routes.insert(e.route), "{:?} is listed twice", e.route);
         assert!(e.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{}", e.name);
         assert!(e.route.path.starts_with("/v1/"), "{}", e.route.path);
         let camel: String = e.name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
@@ -59,11 +60,11 @@ fn creating_endpoints_require_an_idempotency_key_and_reads_ignore_it() {
     }
 }
 
-/// Grows only by a decision: whoever adds to it says why nobody needs to sign in.
+/// A new public endpoint needs a reason why its callers need not sign in.
 #[test]
 fn public_endpoints_are_exactly_these() {
     let public: Vec<_> = registry::all().filter(|e| e.kind == Kind::Public).map(|e| (e.name, e.audited)).collect();
-    // UPS has no account with us: its webhook asks for a token of ours, and the other endpoint gives it.
+    // UPS has no account with us. Its webhook requires a token that the other endpoint issues.
     let expected = [
         ("login", true),
         ("challenge", true),
@@ -79,7 +80,7 @@ fn public_endpoints_are_exactly_these() {
     assert!(protected().all(|e| e.audited));
 }
 
-/// The newest event that an endpoint has left in a log.
+/// The newest event of an endpoint in a log.
 fn event_of<'a>(events: &'a [Value], endpoint: &AnyEndpoint) -> &'a Value {
     let kind = format!("api.{}", endpoint.name);
     events
@@ -89,7 +90,7 @@ fn event_of<'a>(events: &'a [Value], endpoint: &AnyEndpoint) -> &'a Value {
         .unwrap_or_else(|| panic!("{} left no event in {events:#?}", endpoint.name))
 }
 
-/// The tenant of whoever may use the endpoint: its own, or the platform.
+/// The tenant of the endpoint's allowed caller: Acme, or the platform.
 fn home(app: &App, endpoint: &AnyEndpoint) -> TenantId {
     if allowed_role(endpoint) == Role::SuperAdmin { TenantId::PLATFORM } else { app.tenant_id(Tenant::Acme) }
 }
@@ -99,13 +100,13 @@ async fn refused(app: &App, endpoint: &AnyEndpoint, answer: &Answer, status: u16
     refused_at(home(app, endpoint), app, endpoint, answer, status, code).await;
 }
 
-/// The same of a caller whose tenant is `home`.
+/// The same for a caller whose tenant is `home`.
 async fn refused_at(home: TenantId, app: &App, endpoint: &AnyEndpoint, answer: &Answer, status: u16, code: &str) {
     assert_eq!((answer.status, answer.code()), (status, code), "{}: {}", endpoint.name, answer.text);
     assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{}", endpoint.name);
     assert_eq!(answer.header("x-correlation-id").unwrap(), answer.json["correlation_id"], "{}", endpoint.name);
     let mut events = app.audit_of(home).await;
-    // A counted event carries its minute's id, and so is not the newest.
+    // A counted event has the id of its minute's first refusal, so it may not be the newest.
     events.retain(|e| e["status"] == json!(status));
     let event = event_of(&events, endpoint);
     assert_eq!(event["outcome"], json!("refused"), "{}", endpoint.name);
@@ -120,7 +121,7 @@ async fn each_role_may_do_what_the_matrix_says_and_each_attempt_is_recorded() {
         let row = &matrix[endpoint.action.unwrap().0];
         let app = fixture::backend(endpoint).await;
         for role in Role::ALL {
-            // Ids of one instant are in order only while there are few of them.
+            // The ids of one millisecond sort by time only while they are few.
             app.clock().advance(Duration::from_secs(1));
             // A logout must not end the session of the next case.
             let fixture = Fixture::of(&app, endpoint).await;
@@ -129,13 +130,13 @@ async fn each_role_may_do_what_the_matrix_says_and_each_attempt_is_recorded() {
             let answer = fixture.call(&app.as_identity(identity), endpoint).await;
             let cell = row[role.as_str()];
             let expected = match cell {
-                // What the roles allow, they allow at home.
+                // A role allows its actions only in its own tenant.
                 _ if home != app.tenant_id(Tenant::Acme) && endpoint.kind == Kind::Tenant && endpoint.view.is_some() => 404,
                 "yes" => endpoint.status,
-                // Its own: the caller itself, or its session. A shipment of the fixture is nobody's.
+                // `own` covers the caller and its session. The fixture's shipment has no assignee.
                 "own" if endpoint.view.is_none() => endpoint.status,
                 _ => match endpoint.view.map(|view| matrix[view.0][role.as_str()]) {
-                    // Nobody's but the fixture's own.
+                    // The role sees only its own items, and this is not one.
                     Some("-" | "own") => 404,
                     _ => 403,
                 },
@@ -144,7 +145,7 @@ async fn each_role_may_do_what_the_matrix_says_and_each_attempt_is_recorded() {
 
             let events = app.audit_of(home).await;
             let event = event_of(&events, endpoint);
-            // A batch leaves an event an item, each of which was created.
+            // A batch writes an event for each item, and each item was created.
             let recorded = if endpoint.kind == Kind::Batch && expected == endpoint.status { 201 } else { expected };
             assert_eq!(event["status"], json!(recorded), "{} as {role}", endpoint.name);
             assert_eq!(event["actor"]["role"], json!(role.as_str()), "{}", endpoint.name);
@@ -157,8 +158,8 @@ async fn each_role_may_do_what_the_matrix_says_and_each_attempt_is_recorded() {
     }
 }
 
-/// Who of another tenant asks in vain. A tenant's profile is looked after from outside by the platform's operators, and by nobody
-/// else, whatever they are at home.
+/// The roles of another tenant that get a 404. Only a super_admin manages tenants' profiles from outside, so for those every
+/// other role does.
 fn strangers(endpoint: &AnyEndpoint) -> Vec<Role> {
     match endpoint.kind {
         Kind::Platform => Role::ALL.into_iter().filter(|role| *role != Role::SuperAdmin).collect(),
@@ -168,8 +169,8 @@ fn strangers(endpoint: &AnyEndpoint) -> Vec<Role> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_tenants_item_gets_the_same_answer_as_a_missing_one() {
-    // A segment is named by its number in the caller's own log, a session by its id in the caller's own list: there is no
-    // naming of another's.
+    // A segment has a number in the caller's own log, and a session has an id in the caller's own list, so that neither can name
+    // another's.
     for endpoint in protected().filter(|e| e.route.path.contains('{') && !["get_segment", "end_session"].contains(&e.name)) {
         let app = App::start().await;
         let fixture = Fixture::new(&app).await;
@@ -188,13 +189,18 @@ async fn another_tenants_item_gets_the_same_answer_as_a_missing_one() {
             assert_eq!(event_of(&app.audit(Tenant::Birch).await, endpoint)["status"], json!(404), "{}", endpoint.name);
         }
         if endpoint.kind == Kind::Platform {
-            // Whoever runs the platform sees every tenant, and none that is not.
+            // A super_admin sees every tenant, and gets a 404 for one that does not exist.
             let operator = app.as_role(Tenant::Birch, Role::SuperAdmin);
             for none in [fixture.missing(&app), Fixture::nonsense()] {
                 assert_eq!(none.call(&operator, endpoint).await.status, 404, "{}", endpoint.name);
             }
         }
-        assert_eq!(app.audit(Tenant::Acme).await.len(), before, "{}: a stranger writes into no other log", endpoint.name);
+        assert_eq!(
+            app.audit(Tenant::Acme).await.len(),
+            before,
+            "{}: the caller writes into no other tenant's log",
+            endpoint.name
+        );
     }
 }
 
@@ -227,11 +233,11 @@ async fn suspended_tenant_is_refused_within_five_seconds() {
     suspend().await;
     app.clock().advance(Duration::from_secs(5));
     for endpoint in protected() {
-        // The other caller of the endpoint before may have made it active again, as an operator.
+        // A super_admin may have called the previous endpoint and made the tenant active again.
         suspend().await;
         let answer = fixture.call(&app.as_identity(app.open_session(Tenant::Acme, Role::TenantAdmin).await), endpoint).await;
         refused_at(app.tenant_id(Tenant::Acme), &app, endpoint, &answer, 403, "tenant_inactive").await;
-        // The other tenant is as it was.
+        // The other tenant is not affected.
         let other = app.as_identity(app.open_session(Tenant::Birch, allowed_role(endpoint)).await);
         assert_ne!(fixture.call(&other, endpoint).await.code(), "tenant_inactive", "{}", endpoint.name);
     }
@@ -247,14 +253,14 @@ async fn phi_is_refused_without_a_purpose_of_use() {
         refused(&app, endpoint, &none, 400, "purpose_of_use_required").await;
         let unknown = fixture.call(&client, endpoint).header("X-Purpose-Of-Use", "CURIOSITY").await;
         refused(&app, endpoint, &unknown, 400, "invalid_purpose_of_use").await;
-        assert!(!unknown.text.contains("ETREAT"), "what is refused is not offered: {}", unknown.text);
-        // Emergency treatment wants an open break-glass grant, which nobody has.
+        assert!(!unknown.text.contains("ETREAT"), "the message names a purpose that is refused: {}", unknown.text);
+        // Emergency treatment needs an open break-glass grant, which nobody has.
         let emergency = fixture.call(&client, endpoint).header("X-Purpose-Of-Use", "ETREAT").await;
         assert!(matches!(emergency.status, 403 | 404), "{}: {}", endpoint.name, emergency.text);
     }
 }
 
-/// Whether any object of an answer has a member of this name.
+/// True if any object of a response has a member of this name.
 fn has_member(answer: &Value, name: &str) -> bool {
     match answer {
         Value::Object(members) => members.contains_key(name) || members.values().any(|value| has_member(value, name)),
@@ -300,7 +306,7 @@ async fn malformed_body_is_refused_with_a_code() {
     let app = App::start().await;
     let fixture = Fixture::new(&app).await;
     for endpoint in protected().filter(|e| e.has_body) {
-        // In a session of its own, since some limits allow three calls an hour.
+        // Each call has a session of its own, since some limits allow three calls an hour.
         let call = async || {
             app.clock().advance(Duration::from_secs(10));
             fixture.call(&app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await), endpoint)
@@ -338,7 +344,7 @@ async fn endpoint_over_its_rate_limit_states_when_to_retry() {
     for endpoint in protected() {
         let identity = app.open_session(Tenant::Acme, allowed_role(endpoint)).await;
         let client = app.as_identity(identity);
-        // What is refused for its form costs a call all the same.
+        // A request that is refused as malformed costs a call as well.
         let cheap = || fixture.call(&client, endpoint).query("no_such_parameter", "1");
         for nth in 1..=endpoint.limit.calls / endpoint.cost {
             let left = endpoint.limit.calls - nth * endpoint.cost;
@@ -352,7 +358,7 @@ async fn endpoint_over_its_rate_limit_states_when_to_retry() {
         let retry_after: u64 = over.header("retry-after").unwrap().parse().unwrap();
         assert_eq!(over.header("ratelimit-remaining"), Some("0"), "{}", endpoint.name);
         app.clock().advance(Duration::from_secs(retry_after));
-        assert_eq!(cheap().await.status, 422, "{}: the promised time is enough", endpoint.name);
+        assert_eq!(cheap().await.status, 422, "{}: waiting for Retry-After is enough", endpoint.name);
     }
 }
 
@@ -361,7 +367,7 @@ async fn stale_version_is_refused_and_changes_nothing() {
     let app = App::start().await;
     for endpoint in protected().filter(|e| e.if_match != IfMatch::Ignored) {
         let fixture = Fixture::of(&app, endpoint).await;
-        // A session of its own, and so a budget.
+        // A session of its own has a full budget.
         let client = app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await);
         let call = || fixture.call(&client, endpoint);
         refused(&app, endpoint, &call().if_match(99).await, 412, "precondition_failed").await;
@@ -379,7 +385,7 @@ async fn stale_version_is_refused_and_changes_nothing() {
         };
         assert_eq!(done.status, endpoint.status, "{}: {}", endpoint.name, done.text);
         if done.status != 204 {
-            // What is already as it is wanted keeps its version.
+            // A request that changes nothing keeps the version.
             let log = app.audit_of(home(&app, endpoint)).await;
             let changed = event_of(&log, endpoint)["changes"] != json!([]);
             assert_eq!(done.json["version"], json!(version + i64::from(changed)), "{}", endpoint.name);
@@ -391,8 +397,8 @@ async fn stale_version_is_refused_and_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn repeated_idempotency_key_gets_the_first_answer_and_changes_nothing() {
     let keyed = protected().filter(|e| e.idempotency != IdempotencyKey::Ignored && e.needs.contains(&Need::Write));
-    // Those that end the caller's own session, or its second factor, end the way to ask again. What is shown once is not shown
-    // twice: `replays.rs`.
+    // The excluded endpoints end the caller's own session or second factor, so the caller cannot repeat them. `replays.rs` tests
+    // secrets that are shown once.
     for endpoint in keyed.filter(|e| !["end_session", "disable_totp"].contains(&e.name) && e.issued_again.is_none()) {
         let app = App::start().await;
         let fixture = Fixture::of(&app, endpoint).await;
@@ -401,7 +407,7 @@ async fn repeated_idempotency_key_gets_the_first_answer_and_changes_nothing() {
         let first = call.clone().await;
         assert_eq!(first.status, endpoint.status, "{}: {}", endpoint.name, first.text);
         let (records, events) = (app.dump("RecordsTable").await, app.domain_events(Tenant::Acme).await);
-        // Ids of one instant are in no order.
+        // The ids of one millisecond do not sort by time.
         app.clock().advance(Duration::from_secs(1));
         let again = call.clone().await;
         assert_eq!((again.status, &again.json), (first.status, &first.json), "{}", endpoint.name);
@@ -433,7 +439,7 @@ async fn repeated_idempotency_key_gets_the_first_answer_and_changes_nothing() {
         let other = other.await;
         refused(&app, endpoint, &other, 422, "idempotency_mismatch").await;
 
-        // The key belongs to its caller: somebody else's is another.
+        // A key belongs to its caller. The same text from another caller is another key.
         let someone = app.as_role(Tenant::Acme, Role::Marketer);
         let theirs = Fixture::new(&app).await.call(&someone, endpoint).key("the-same-key").await;
         assert_eq!(theirs.header("idempotency-replayed"), None, "{}", endpoint.name);
@@ -481,7 +487,7 @@ async fn answer_has_security_headers_and_allows_only_known_origins() {
 #[tokio::test(flavor = "multi_thread")]
 async fn public_endpoint_refuses_malformed_requests_and_records_them() {
     let app = App::start().await;
-    // The carrier is known by its token, and nothing of a body is looked at without one.
+    // The carrier's endpoints check a token before they read the body.
     let bodied = registry::all().filter(|e| e.kind == Kind::Public && e.has_body && !e.name.starts_with("ups_webhook"));
     for (i, endpoint) in bodied.enumerate() {
         let from = |ip: String, body: &[u8]| {
@@ -494,7 +500,7 @@ async fn public_endpoint_refuses_malformed_requests_and_records_them() {
             ("{\"no_such_field\":1}", 422, "validation_failed"),
         ];
         for (j, (body, status, code)) in forms.into_iter().enumerate() {
-            // An address each: their budget is small.
+            // Each request has an address of its own, since their budget is small.
             let answer = from(format!("198.51.100.{}", 10 * i + j), body.as_bytes()).await;
             refused_unknown(&app, endpoint, &answer, status, code).await;
         }
@@ -515,7 +521,7 @@ async fn public_endpoint_refuses_malformed_requests_and_records_them() {
     }
 }
 
-/// As [`refused`], of a caller of whom nothing is known: the platform's log has it.
+/// As [`refused`] for an anonymous caller, whose event is in the platform's log.
 async fn refused_unknown(app: &App, endpoint: &AnyEndpoint, answer: &Answer, status: u16, code: &str) {
     assert_eq!((answer.status, answer.code()), (status, code), "{}: {}", endpoint.name, answer.text);
     let mut events = app.platform_audit().await;

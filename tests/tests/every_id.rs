@@ -1,5 +1,5 @@
-//! Each id that any answer shows is given to every endpoint and every consumer that takes an id: those of API keys, of deleted and
-//! disabled users, of operators and of another tenant among them. No endpoint answers 5xx, and no message becomes a dead letter.
+//! Each id from a response is sent to every endpoint and every consumer that takes an id. Among them are the ids of API keys, of
+//! deleted and disabled users, of operators and of another tenant. No endpoint answers 5xx, and no message becomes a dead letter.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -26,7 +26,7 @@ use testing::{
     Tenant::{self, Acme, Birch},
 };
 
-/// The member that a key acts as, and everybody else whose id is not an ordinary user's.
+/// API keys, a deleted user, and the ids to try.
 struct Cast {
     key: ApiKeyId,
     revoked: ApiKeyId,
@@ -46,7 +46,7 @@ fn ids_in(text: &str) -> BTreeSet<String> {
     marks.filter(|(at, _)| is_id(*at)).map(|(at, _)| text[at - 3..at + 33].to_owned()).collect()
 }
 
-/// How many ids of a kind are given.
+/// The most ids of one kind that are tried.
 const MOST: usize = 9;
 
 const PREFIXES: [&str; 7] = ["evt", "key", "ntf", "ses", "shp", "ten", "usr"];
@@ -72,13 +72,13 @@ async fn api_key(app: &App) -> ApiKeyId {
     text(&made, "key_id").parse().unwrap()
 }
 
-/// A caller that is the key itself, as the authorizer would announce it.
+/// A caller with the key, as the authorizer identifies it.
 async fn as_key(app: &App, key: ApiKeyId) -> testing::Client<'_> {
     let session = app.open_session_with(app.tenant_id(Acme), key.user(), &[Grant::always(Role::ApiUser)]).await;
     app.as_identity(session)
 }
 
-/// Puts somebody of each kind into the backend, and takes the ids that answers, logs and events then show.
+/// Creates a user of each kind, and collects the ids in responses, audit logs and events.
 async fn cast(app: &App) -> Cast {
     let mut seen = String::new();
     let (key, revoked) = (api_key(app).await, api_key(app).await);
@@ -109,7 +109,7 @@ async fn cast(app: &App) -> Cast {
     for tenant in [Acme, Birch] {
         seen += &serde_json::to_string(&app.domain_events(tenant).await).unwrap();
     }
-    // Those that have a part first: where there are many of a kind, they are not among those left out.
+    // These ids come first, so that the limit of ids of one kind leaves none of them out.
     let operator = app.user_id(Acme, Role::SuperAdmin);
     let mut ordered: Vec<String> =
         [key.user().to_string(), revoked.user().to_string(), deleted.clone(), disabled, operator.to_string()].into();
@@ -119,17 +119,18 @@ async fn cast(app: &App) -> Cast {
     ordered.extend(ids_in(&seen));
     let mut ids: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     for id in ordered {
-        let prefix = PREFIXES.into_iter().find(|prefix| id.starts_with(prefix)).unwrap_or_else(|| panic!("what is {id}?"));
+        let prefix =
+            PREFIXES.into_iter().find(|prefix| id.starts_with(prefix)).unwrap_or_else(|| panic!("unknown kind of id: {id}"));
         let of_prefix = ids.entry(prefix).or_default();
         if !of_prefix.contains(&id) && of_prefix.len() < MOST {
             of_prefix.push(id);
         }
     }
-    assert_eq!(ids.keys().copied().collect::<Vec<_>>(), PREFIXES, "every kind of id is shown somewhere");
+    assert_eq!(ids.keys().copied().collect::<Vec<_>>(), PREFIXES, "an id of every kind was collected");
     Cast { key, revoked, deleted, ids }
 }
 
-/// Gives a shipment to somebody whom the API would refuse, as it did not always.
+/// Assigns a shipment to a user whom the API refuses. Earlier versions did not refuse it.
 async fn assign_past_the_check(app: &App, shipment: &str, user: UserId) {
     use aws_sdk_dynamodb::types::AttributeValue::S;
     let update = app.raw().update_item().table_name(&app.provisioned().tables["RecordsTable"]);
@@ -144,7 +145,7 @@ fn resolved<'a>(schema: &'a Value, definitions: &'a Map<String, Value>) -> &'a V
     name.map_or(schema, |name| resolved(&definitions[name], definitions))
 }
 
-/// Where in a value of this schema an id may stand, as JSON pointers, with the id's prefix.
+/// The places of ids in a value of this schema, as JSON pointers, with the id's prefix.
 fn places(schema: &Value, definitions: &Map<String, Value>, at: &str, found: &mut Vec<(String, String)>) {
     let schema = resolved(schema, definitions);
     let id = schema["pattern"].as_str().and_then(|pattern| pattern.strip_prefix('^')?.split_once('_'));
@@ -162,7 +163,7 @@ fn places(schema: &Value, definitions: &Map<String, Value>, at: &str, found: &mu
     }
 }
 
-/// Some value of a schema, with every member that it may have, and the first id of each kind.
+/// A value of a schema, with all its optional members, and the first id of each kind.
 fn some(schema: &Value, definitions: &Map<String, Value>, cast: &Cast, now: &str) -> Value {
     let schema = resolved(schema, definitions);
     if let Some(first) = schema["enum"].as_array().and_then(|values| values.first()) {
@@ -186,7 +187,7 @@ fn some(schema: &Value, definitions: &Map<String, Value>, cast: &Cast, now: &str
         _ if schema["format"] == "date-time" => json!(now),
         _ => {
             let prefix = schema["pattern"].as_str().and_then(|pattern| pattern.strip_prefix('^')?.get(..3));
-            // A shipment's status, where it is one.
+            // `EXCEPTION` fits where the text is a shipment's status.
             prefix.and_then(|prefix| cast.ids.get(prefix)).map_or_else(|| json!("EXCEPTION"), |ids| json!(ids[0]))
         }
     }
@@ -199,7 +200,7 @@ fn schema_of(make: impl FnOnce(&mut SchemaGenerator) -> Schema) -> (Value, Map<S
     (schema.to_value(), definitions)
 }
 
-/// Sets what a JSON pointer names, and makes objects on the way.
+/// Sets the value at a JSON pointer, and creates objects on the path.
 fn set(value: &mut Value, pointer: &str, to: Value) {
     let mut at = value;
     for name in pointer.split('/').skip(1) {
@@ -211,7 +212,7 @@ fn set(value: &mut Value, pointer: &str, to: Value) {
     *at = to;
 }
 
-/// Every way of giving an endpoint an id: what it is called, and how.
+/// Every place of an endpoint's input that takes an id, with the id's prefix.
 fn ways(endpoint: &AnyEndpoint) -> Vec<(Way, String)> {
     let mut schemas = SchemaGenerator::default();
     let (input, _) = endpoint.schemas(&mut schemas);
@@ -233,7 +234,7 @@ fn ways(endpoint: &AnyEndpoint) -> Vec<(Way, String)> {
 }
 
 impl Cast {
-    /// Every id of a kind, and one of each other.
+    /// Every id of a kind, and one of each other kind.
     fn fitting<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a String> {
         self.ids.iter().flat_map(move |(kind, ids)| ids.iter().take(if *kind == prefix { MOST } else { 1 }))
     }
@@ -247,7 +248,7 @@ enum Way {
 }
 
 async fn give(app: &App, fixture: &Fixture, endpoint: &AnyEndpoint, way: &Way, id: &str) -> Answer {
-    // In a session of its own each time: some limits allow ten calls a minute.
+    // Each call has a session of its own, since some limits allow ten calls a minute.
     app.clock().advance(Duration::from_secs(1));
     let client = app.as_identity(app.open_session(Acme, allowed_role(endpoint)).await);
     let call = fixture.call(&client, endpoint);
@@ -262,7 +263,7 @@ async fn give(app: &App, fixture: &Fixture, endpoint: &AnyEndpoint, way: &Way, i
     }
 }
 
-/// Endpoints about users of the tenant: what is no user of it is not there.
+/// The endpoints for a user of the tenant. They answer 404 for an id of anything else.
 fn is_about_users(endpoint: &AnyEndpoint) -> bool {
     endpoint.route.path.starts_with("/v1/users/{user_id}")
 }
@@ -286,7 +287,7 @@ async fn every_id_sent_to_every_endpoint_gets_no_5xx() {
     let (mut given, mut kinds) = (0, BTreeSet::new());
     let ways_of = protected().map(|endpoint| (endpoint, ways(endpoint))).filter(|(_, ways)| !ways.is_empty());
     let (reading, writing): (Vec<_>, Vec<_>) = ways_of.partition(|(endpoint, _)| endpoint.route.method == Method::Get);
-    // What only reads leaves the backend as it was, so one is enough.
+    // Endpoints that only read do not change the backend, so they share one.
     for group in std::iter::once(reading).chain(writing.into_iter().map(|one| vec![one])) {
         let app = fixture::backend(group[0].0).await;
         let fixture = Fixture::new(&app).await;
@@ -304,7 +305,7 @@ async fn every_id_sent_to_every_endpoint_gets_no_5xx() {
             }
             if matches!(way, Way::Body(pointer) if pointer.ends_with("/assigned_to")) {
                 let key = *id == cast.key.user().to_string() || *id == cast.revoked.user().to_string();
-                // A batch answers item by item.
+                // A batch has a result for each item.
                 let answer = answer.json["items"][0]["error"]["errors"][0].as_object().or(answer.json["errors"][0].as_object());
                 assert!(!key || answer.is_some_and(|e| e["field"] == "assigned_to"), "{} with {id}: {answer:?}", endpoint.name);
             }
@@ -341,7 +342,7 @@ async fn every_id_in_a_permission_check_gets_no_5xx() {
             assert_eq!(answer.status, 200, "{id}: {}", answer.text);
         }
     }
-    // A key's id tells no more than one that nobody has.
+    // The id of a key gets the same answer as an id that does not exist.
     let ask_of = async |user: UserId| {
         let body = json!({"checks": [{"action": "viewUser", "resource": {"type": "User", "id": user}}]});
         ask(&app, Acme, Role::Viewer, "check_permissions", &[], Some(body)).await.json["results"].clone()
@@ -352,7 +353,7 @@ async fn every_id_in_a_permission_check_gets_no_5xx() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_id_in_every_message_leaves_no_dead_letter() {
     for consumer in registry::consumers() {
-        // A carrier, or Cognito, where the consumer asks one.
+        // These consumers need the carrier or Cognito.
         let asks = ["poll_tracking", "refresh_tracking", "mirror_user"].contains(&consumer.name);
         let (world, plain) =
             if asks { (Some(samples::world(consumer.name).await), None) } else { (None, Some(App::start().await)) };
@@ -360,7 +361,7 @@ async fn every_id_in_every_message_leaves_no_dead_letter() {
         let cast = cast(app).await;
         let mut messages = messages(app, consumer, &cast);
         let many = messages.len();
-        // What it has to hear besides is the sample's.
+        // The sample's own messages are not delivered here.
         while let Some(message) = messages.pop() {
             let mut queue = app.deliveries([consumer]);
             queue.send(consumer.name, &message);
@@ -378,14 +379,14 @@ async fn every_id_in_every_message_leaves_no_dead_letter() {
     }
 }
 
-/// What a consumer may be sent, each with another id in one of the places where one stands.
+/// The messages for a consumer. Each has another id in one of the places that take an id.
 fn messages(app: &App, consumer: &AnyConsumer, cast: &Cast) -> Vec<Value> {
     if consumer.queue.feed == Feed::WakeUps {
         return cast.ids["ten"].iter().map(|tenant| json!({"wake_up": format!("{tenant}#AUDIT")})).collect();
     }
     let now = app.clock().now();
     let mut messages = Vec::new();
-    // What hears everything takes any payload.
+    // A consumer of all events takes any payload.
     let every: Vec<common::store::Schema> = {
         let all = registry::DOMAINS.iter().flat_map(|domain| domain.events).copied();
         all.filter(|_| consumer.queue.feed == Feed::AllEvents).collect()

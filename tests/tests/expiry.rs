@@ -1,4 +1,4 @@
-//! DynamoDB deletes a row some time after its `expires_at`: that is at or after the last moment at which the row matters.
+//! DynamoDB deletes a row some time after its `expires_at`. It must not be earlier than the last moment at which the row matters.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -21,8 +21,8 @@ use testing::{App, PASSWORD, Tenant};
 
 type Row = HashMap<String, AttributeValue>;
 
-/// A kind of row in `ephemera`: how long it is promised to matter from when it is written, and which of its attributes say until
-/// when it does, with how many of their units are a second.
+/// A kind of row in `ephemera`: its promised lifetime from when it is written, and the attributes with a time until which it
+/// matters, each with its units in a second.
 struct Kind {
     begins: &'static str,
     lives: Duration,
@@ -38,10 +38,10 @@ const DAY: u64 = 24 * HOUR;
 const MS: i64 = 1000;
 const MICROS: i64 = 1_000_000;
 
-/// Every kind: a row of another fails the test.
+/// Every kind. A row of another kind fails the test.
 const KINDS: [Kind; 18] = [
     kind("SESSIONS#", 0, &[("ends_at", MS)]),
-    // A refresh token of a session that has ended is known for what it is.
+    // A refresh token is still recognised after its session has ended.
     kind("REFRESH#", 12 * HOUR, &[]),
     kind("MFA_TRIES#", DAY, &[("locked_until", MS)]),
     // A sign-in waits ten minutes at most.
@@ -61,16 +61,16 @@ const KINDS: [Kind; 18] = [
     kind("WATCH#", 14 * DAY, &[]),
     kind("GATE#", 15 * 60, &[("open_until", MS), ("tat", MICROS)]),
     kind("PENDING#", 300, &[]),
-    // Who has signed in from a network is known there for thirty days.
+    // A network from which a user has signed in counts as known for thirty days.
     kind("KNOWN#", 30 * DAY, &[]),
-    // A round is gone on with by the next runs.
+    // The next runs continue a round.
     kind("ROUND#", DAY, &[]),
 ];
 
-/// Where a test's clock begins.
+/// The start of a test's clock.
 const START: &str = "2026-01-01T12:00:00Z";
 
-/// The sessions that `testing` writes are no code of ours.
+/// The sessions that `testing` writes itself, without our code.
 fn is_made_up(row: &Row) -> bool {
     row.get("user_agent").is_some_and(|agent| agent == &AttributeValue::S("testing/1".to_owned()))
         && row.get("ip").is_some_and(|ip| ip == &AttributeValue::S("192.0.2.7".to_owned()))
@@ -85,7 +85,7 @@ fn number(row: &Row, name: &str) -> Option<i64> {
     row.get(name)?.as_n().ok()?.parse().ok()
 }
 
-/// Looks at each row that was written since it was `began` and the table held `before`.
+/// Checks each row that was written since the time `began`, when the table contained `before`.
 async fn check(app: &App, began: Timestamp, before: &BTreeMap<(String, String), Row>, seen: &mut BTreeSet<&'static str>) {
     for (at, row) in rows(app).await {
         if before.get(&at) == Some(&row) || is_made_up(&row) {
@@ -97,32 +97,32 @@ async fn check(app: &App, began: Timestamp, before: &BTreeMap<(String, String), 
             continue;
         }
         let kind = KINDS.iter().find(|kind| partition.starts_with(kind.begins));
-        let kind = kind.unwrap_or_else(|| panic!("say here until when a row of `{partition}` matters"));
+        let kind = kind.unwrap_or_else(|| panic!("add the time until which a row of `{partition}` matters"));
         let expires = number(&row, "expires_at").unwrap_or_else(|| panic!("`{partition}` does not expire: {row:?}"));
         let promised = began.plus(kind.lives).as_secs();
-        assert!(expires >= promised, "`{partition}` goes {} s too early: {row:?}", promised - expires);
+        assert!(expires >= promised, "`{partition}` expires {} s too early: {row:?}", promised - expires);
         let limits = row.iter().filter(|(name, _)| name.starts_with("tat_")).map(|(name, _)| (name.as_str(), MICROS));
         for (name, units) in kind.until.iter().copied().chain(limits) {
             let Some(until) = number(&row, name) else { continue };
-            assert!(expires * units >= until, "`{partition}` goes before its `{name}`: {row:?}");
+            assert!(expires * units >= until, "`{partition}` expires before its `{name}`: {row:?}");
         }
         if let Some(minute) = partition.strip_prefix("CEILING#").and_then(|minute| minute.parse::<i64>().ok()) {
-            assert!(expires >= (minute + 1) * 60, "`{partition}` goes in its own minute");
+            assert!(expires >= (minute + 1) * 60, "`{partition}` expires within its own minute");
         }
         if kind.begins == "REFRESH#" {
             let session = partition.strip_prefix(kind.begins).unwrap();
             let all = rows(app).await;
             let (_, session) = all.iter().find(|((_, sort), _)| sort == session).unwrap();
-            assert!(expires * MS >= number(session, "ends_at").unwrap(), "a refresh token goes before its session");
+            assert!(expires * MS >= number(session, "ends_at").unwrap(), "a refresh token expires before its session");
         }
         seen.insert(kind.begins);
     }
 }
 
-/// What people do who sign in, try, forget, and ask for things.
+/// The actions of users: they sign in, give wrong passwords and codes, reset a password and call endpoints.
 async fn people_come(seen: &mut BTreeSet<&'static str>) {
     let app = App::with_cognito().await;
-    // Not a whole second: what is rounded down shows.
+    // Not a whole second, so that a time that was rounded down shows.
     app.clock().set(Timestamp::from_millis(app.clock().now().as_millis() / 1000 * 1000 + 1999));
     let (began, before) = (app.clock().now(), rows(&app).await);
     people::sign_in(&app, Tenant::Acme, Role::Marketer).await;
@@ -142,17 +142,17 @@ async fn people_come(seen: &mut BTreeSet<&'static str>) {
         assert!(made.status < 300, "{name}: {}", made.text);
     }
     app.as_identity(app.open_session(Tenant::Acme, Role::Viewer).await).call(endpoint("create_socket_ticket")).await;
-    // Until the budgets of the address and of the e-mail are spent: a limit matters longest then.
+    // Spends the budgets of the address and of the e-mail, since a spent limit matters longest.
     for _ in 0..5 {
         people::login(&app, &app.email(Tenant::Acme, Role::Viewer), "not the password").await;
     }
     check(&app, began, &before, seen).await;
 }
 
-/// What a consumer does with its messages, and with one that nobody can understand.
+/// Runs a consumer with its messages, and with one that it cannot parse.
 async fn consumed(consumer: &'static AnyConsumer, seen: &mut BTreeSet<&'static str>) {
     let world = Box::pin(samples::world(consumer.name)).await;
-    // What its sample has written, from when the test's clock began.
+    // Checks the rows of its sample, from the start of the test's clock.
     check(&world.app, START.parse().unwrap(), &BTreeMap::new(), seen).await;
     let (began, before) = (world.app.clock().now(), rows(&world.app).await);
     let mut queue = world.queue(consumer, 1).await;
@@ -166,7 +166,7 @@ async fn consumed(consumer: &'static AnyConsumer, seen: &mut BTreeSet<&'static s
 async fn scheduled(schedule: &'static AnySchedule, seen: &mut BTreeSet<&'static str>) {
     let world = Box::pin(samples::world(schedule.name)).await;
     let (began, before) = (world.app.clock().now(), rows(&world.app).await);
-    // One of them finds something wrong, and says so.
+    // One of them finds an error, and returns it.
     schedule.run(world.app.deps()).await.ok();
     check(&world.app, began, &before, seen).await;
 }
@@ -175,7 +175,7 @@ async fn scheduled(schedule: &'static AnySchedule, seen: &mut BTreeSet<&'static 
 async fn row_expires_no_earlier_than_the_last_moment_that_it_matters() {
     let mut seen = BTreeSet::new();
     Box::pin(people_come(&mut seen)).await;
-    // That one makes a user pool each time, and writes no rows of its own kind.
+    // `mirror_user` creates a user pool each time, and writes no kind of row that the others do not.
     for consumer in registry::consumers().filter(|consumer| consumer.name != "mirror_user") {
         Box::pin(consumed(consumer, &mut seen)).await;
     }
@@ -183,5 +183,5 @@ async fn row_expires_no_earlier_than_the_last_moment_that_it_matters() {
         Box::pin(scheduled(schedule, &mut seen)).await;
     }
     let unseen: Vec<_> = KINDS.iter().map(|kind| kind.begins).filter(|begins| !seen.contains(begins)).collect();
-    assert_eq!(unseen, [""; 0], "no step above writes these");
+    assert_eq!(unseen, [""; 0], "no step of this test writes these");
 }

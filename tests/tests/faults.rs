@@ -1,5 +1,5 @@
-//! What goes wrong on the way: services that are gone, slow or busy, answers that are lost, a process that dies at any await.
-//! Whatever happens, a shipment and its audit event exist both or neither, and nothing is done twice.
+//! Faults of every kind: services that are unavailable, slow or throttling, responses that are lost, a process that dies at any
+//! await. In each case a shipment and its audit event exist both or neither, and no request is done twice.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -21,13 +21,13 @@ fn endpoint(name: &str) -> &'static AnyEndpoint {
     find(shipments::endpoints::ALL, name)
 }
 
-/// A create with a key of its own and a number of its own.
+/// A create with a new idempotency key and a new tracking number.
 fn create(app: &App) -> Call<'_> {
     let create = endpoint("create_shipment");
     app.as_role(Tenant::Acme, Role::Marketer).call(create).json(fixture::fresh(create.sample.body.unwrap()))
 }
 
-/// Ids of the shipments that exist, and of those whose creation is on record.
+/// The ids of the existing shipments, and of those whose creation has an audit event.
 async fn shipments_and_events(app: &App) -> (BTreeSet<String>, BTreeSet<String>) {
     let text = |item: &std::collections::HashMap<String, _>, name: &str| {
         let value: &AttributeValue = &item[name];
@@ -106,7 +106,7 @@ async fn plaintext_is_withheld_when_the_read_cannot_be_recorded() {
     let app = App::start().await;
     let id = create(&app).await.json["shipment_id"].as_str().unwrap().to_owned();
     let get = || app.as_role(Tenant::Acme, Role::Marketer).call(endpoint("get_shipment")).path("shipment_id", &id);
-    // From now on the function has a block of its tenant's ceiling, and writes nothing for it.
+    // From now on the function has leased a block of its tenant's quota, and makes no call for it.
     assert_eq!(get().await.status, 200);
     // The first UpdateItem is the session's, the second the audit event's.
     app.wire().fail("UpdateItem", 1, 100, Fault::Gone);
@@ -118,12 +118,12 @@ async fn plaintext_is_withheld_when_the_read_cannot_be_recorded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn refusal_that_cannot_be_recorded_is_answered_503() {
     let app = App::start().await;
-    // From now on the function has a block of its tenant's ceiling, and writes nothing for it.
+    // From now on the function has leased a block of its tenant's quota, and makes no call for it.
     create(&app).await;
     app.wire().fail("UpdateItem", 1, 100, Fault::Gone);
     let viewer =
         app.as_role(Tenant::Acme, Role::Viewer).call(endpoint("create_shipment")).json(fixture::fresh("{\"tracking_number\":0}"));
-    unavailable(&viewer.await, "a refusal without a record");
+    unavailable(&viewer.await, "a refusal without an audit event");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,13 +150,13 @@ async fn failing_tables_open_the_circuit_and_are_called_again_after_a_pause() {
     unavailable(&create(&app).await, "gone for a second");
     app.reset_calls();
     let started = std::time::Instant::now();
-    unavailable(&create(&app).await, "left alone");
+    unavailable(&create(&app).await, "circuit open");
     assert!(app.calls().dynamodb.is_empty() && started.elapsed() < Duration::from_secs(1), "at once");
     let line = app.log_lines().pop().unwrap();
     assert_eq!((&line["error.service"], &line["error.cause"]), (&json!("dynamodb"), &json!("circuit open")));
 
     app.wire().heal();
-    unavailable(&create(&app).await, "its pause is not over");
+    unavailable(&create(&app).await, "the circuit's pause is not over");
     app.clock().advance(Duration::from_secs(1));
     assert_eq!(create(&app).await.status, 201);
     assert_eq!(assert_both_or_neither(&app, "and back").await, 2);
@@ -196,7 +196,7 @@ async fn warm_cache_works_without_kms_and_a_cold_one_answers_503() {
     assert_eq!(assert_both_or_neither(&app, "warm").await, 2);
 
     app.clock().advance(common::store::CACHED_FOR);
-    // The session has gone idle meanwhile; a new one it is.
+    // The session is idle by now, so the test opens a new one.
     let identity = app.open_session(Tenant::Acme, Role::Marketer).await;
     let create_shipment = endpoint("create_shipment");
     let call =
@@ -224,7 +224,7 @@ async fn keys_leave_memory_after_fifteen_minutes() {
     assert_eq!(app.calls().kms.len(), 0, "a moment before");
     app.clock().advance(Duration::from_millis(1));
     call(app.open_session(Tenant::Acme, Role::Marketer).await).await;
-    assert!(!app.calls().kms.is_empty(), "unwrapped anew");
+    assert!(!app.calls().kms.is_empty(), "the keys are unwrapped again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -233,23 +233,23 @@ async fn create_killed_at_any_await_is_whole_or_absent() {
     create(&app).await;
     let (answer, all) = polls(create(&app).into_future()).await;
     assert_eq!(answer.status, 201);
-    // A kill after each poll of a request, many times over: where its polls fall is the scheduler's.
+    // The test kills the request after each poll, many times, since the scheduler decides where the polls lie.
     let mut killed = 0;
     for round in 0..20 {
         for after in 0..all {
-            // So that the budget is never what refuses, however many polls a request takes.
+            // Refills the rate limit's budget, so that it refuses no request.
             app.clock().advance(Duration::from_secs(1));
             killed += usize::from(kill_after(after, create(&app).into_future()).await.is_none());
-            // What the killed process had sent may still arrive.
+            // Calls that the killed process had sent may still arrive.
             settle(&app).await;
             assert_both_or_neither(&app, &format!("round {round}, killed after {after} polls")).await;
         }
     }
-    assert!(killed >= 20, "{killed} were killed on the way");
-    assert_eq!(create(&app).await.status, 201, "life goes on");
+    assert!(killed >= 20, "{killed} requests were killed");
+    assert_eq!(create(&app).await.status, 201, "the next request succeeds");
 }
 
-/// Waits until two looks at records and ledger in a row see the same.
+/// Waits until two reads in a row return the same records and ledger.
 async fn settle(app: &App) {
     let look = async || state::of_all(app, &["RecordsTable", "LedgerTable"]).await;
     let mut seen = look().await;
@@ -267,7 +267,7 @@ async fn settle(app: &App) {
 async fn client_that_lost_the_answer_gets_it_again_by_its_key() {
     let app = App::start().await;
     let call = create(&app).key("lost-answer");
-    // Every attempt is carried out, and every answer lost: the caller is told 503 though the shipment is there.
+    // Every attempt is carried out, and every response is lost. The caller gets a 503 although the shipment exists.
     app.wire().fail("TransactWriteItems", 0, 100, Fault::LostAnswer);
     let lost = call.clone().await;
     app.wire().heal();
@@ -375,7 +375,7 @@ async fn platform_endpoint_is_for_operators_only_and_recorded_in_both_logs() {
         let event = log.last().unwrap();
         assert_eq!((&event["type"], &event["actor"]["role"]), (&json!("api.looks_at_tenant"), &json!("super_admin")));
     }
-    // An administrator sees their own tenant, and may not do this to it; another tenant is not there.
+    // An administrator sees their own tenant, and gets a 403 for it. For another tenant they get a 404.
     let admin = app.as_role(Tenant::Acme, Role::TenantAdmin);
     let refused = admin.call(looks).path("tenant_id", app.tenant_id(Tenant::Acme)).await;
     assert_eq!((refused.status, refused.code()), (403, "forbidden"));
@@ -398,7 +398,7 @@ async fn wrapped_key_of_another_tenant_or_purpose_is_refused() {
     let own = of(Tenant::Acme, "branch");
     let table = app.provisioned().tables["KeysTable"].clone();
     for (what, other) in [("tenant", of(Tenant::Birch, "branch")), ("purpose", of(Tenant::Acme, "search"))] {
-        // As somebody would leave it who may write the table of wrapped keys, and nothing else.
+        // As an attacker could write it who may write the table of wrapped keys, and nothing else.
         let mut swapped = own.clone();
         for name in ["wrapped", "kms_key_arn"] {
             swapped.insert(name.to_owned(), other[name].clone());
@@ -434,9 +434,9 @@ async fn lose_each_call(endpoints: impl Iterator<Item = &'static AnyEndpoint>) {
     for (nth, endpoint) in endpoints.enumerate() {
         let app = fixture::backend(endpoint).await;
         let ask = async |fixture: &Fixture| {
-            // Each time in a minute of its own, so that the gate is read and calls are leased each time.
+            // Each request has a minute of its own, so that it reads the gate and leases quota.
             app.clock().advance(Duration::from_secs(60));
-            // A session of its own each time, whose first request is guessed right.
+            // Each request has a new session, whose first touch matches the function's guess.
             let identity = app.open_session(Tenant::Acme, allowed_role(endpoint)).await;
             fixture.call(&app.as_identity(identity), endpoint).await
         };
@@ -447,7 +447,7 @@ async fn lose_each_call(endpoints: impl Iterator<Item = &'static AnyEndpoint>) {
         ask(&fixture).await;
         let calls = app.calls().dynamodb;
         for (index, call) in calls.iter().enumerate() {
-            // Services go in both ways by turns.
+            // The faults alternate.
             let fault = if (nth + index) % 2 == 0 { Fault::Gone } else { Fault::Throttled };
             let when = format!("{}: {fault:?} from {call} (call {index}) on", endpoint.name);
             let fixture = Fixture::of(&app, endpoint).await;
@@ -455,7 +455,7 @@ async fn lose_each_call(endpoints: impl Iterator<Item = &'static AnyEndpoint>) {
             app.wire().fail("dynamodb", index, 1000, fault);
             let answer = ask(&fixture).await;
             app.wire().heal();
-            // The items of a batch are answered for one by one, once it has been let in.
+            // A batch that was admitted has a status for each item.
             match answer.json["items"].as_array() {
                 Some(items) if endpoint.kind == Kind::Batch && index > 3 => {
                     assert!(items.iter().all(|i| i["status"] == 503), "{when}: {}", answer.text);
@@ -470,7 +470,7 @@ async fn lose_each_call(endpoints: impl Iterator<Item = &'static AnyEndpoint>) {
     }
 }
 
-/// What DynamoDB refuses while a transaction includes the item.
+/// The calls that DynamoDB refuses while a transaction includes the item.
 const HELD: [&str; 4] = ["TransactWriteItems", "PutItem", "UpdateItem", "DeleteItem"];
 
 /// DynamoDB refuses a write of an item that a transaction under way includes, and the SDK does not repeat it.
@@ -509,13 +509,13 @@ async fn conflict_of_a_single_write_is_retried_a_bounded_number_of_times() {
     app.reset_calls();
     unavailable(&get().await, "conflicts without end");
     let tries = app.calls().dynamodb.iter().filter(|call| *call == "UpdateItem").count();
-    // The session's, and the refusal's audit event.
+    // Those of the session, and of the refusal's audit event.
     assert!((4..=12).contains(&tries), "{tries} tries");
     app.wire().heal();
     assert_eq!(get().await.status, 200);
 }
 
-/// How often an endpoint's success is on record, and how many domain events are in the outbox, of all tenants.
+/// The number of an endpoint's successes in the audit logs, and of domain events in the outboxes of all tenants.
 async fn on_record(app: &App, endpoint: &AnyEndpoint) -> (usize, usize) {
     let kind = format!("api.{}", endpoint.name);
     let mut successes = 0;
@@ -537,14 +537,14 @@ async fn change_killed_at_any_await_commits_with_its_events_or_not_at_all() {
             let client = app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await);
             (fixture.call(&client, endpoint), records(&app).await, on_record(&app, endpoint).await)
         };
-        // A whole run says what there is to leave; the second, of how many polls, in a process that is warm.
+        // The first run warms the caches. The second, complete run shows the effects and the number of polls.
         fixed().await.0.await;
         let (call, unchanged, before) = fixed().await;
         let (answer, all) = polls(call.into_future()).await;
         assert_eq!(answer.status, endpoint.status, "{}: {}", endpoint.name, answer.text);
         let after = on_record(&app, endpoint).await;
         let whole = (after.0 - before.0, after.1 - before.1);
-        // A ticket, say, is no record.
+        // A socket ticket, for example, is not in the records table.
         let changes_records = records(&app).await != unchanged;
         let mut killed = 0;
         for polls in 0..=all {
@@ -561,11 +561,12 @@ async fn change_killed_at_any_await_commits_with_its_events_or_not_at_all() {
                 assert_eq!(changed, left.0 > 0, "{when}");
                 assert_eq!(left.1 * whole.0, left.0 * whole.1, "{when}: events of each item");
             } else {
-                // Of domain events there may be more with each round: all of somebody's sessions end, and each is told of.
+                // There may be more domain events with each round: the user's sessions become more, and each one that ends has an
+                // event.
                 let all = left.0 == whole.0 && left.1 >= whole.1;
                 assert!(if changed { all } else { left == (0, 0) }, "{when}: {left:?} of {whole:?} audit and domain events");
             }
         }
-        assert!(killed > 0, "{}: none was killed on the way", endpoint.name);
+        assert!(killed > 0, "{}: no request was killed", endpoint.name);
     }
 }

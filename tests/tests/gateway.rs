@@ -1,5 +1,5 @@
-//! What must hold of every endpoint at the gateway, over HTTP: who has no good token comes no further, and pages of other
-//! origins are told nothing.
+//! Rules for every endpoint at the gateway, over HTTP: a request without a valid token goes no further, and CORS allows no
+//! unknown origin.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -42,7 +42,7 @@ async fn protected_endpoint_is_unreachable_without_a_valid_token() {
             assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{}", endpoint.name);
         }
     }
-    // A refused credential is on the platform's record, once for each reason and minute, with a count.
+    // The platform's log has an event for refused credentials, one for each reason and minute, with a count.
     let log = AuditLog::new(
         &stack.env()["AWS_ENDPOINT_URL_DYNAMODB"],
         &stack.env()["CLOISTER_LEDGER_TABLE"],
@@ -70,7 +70,7 @@ async fn preflight_needs_no_token_and_allows_only_known_origins() {
             let answer = send(&stack, "OPTIONS", &path(endpoint), &ask(foreign)).await;
             assert_eq!(answer.header("access-control-allow-origin"), None, "{} from {foreign}", endpoint.name);
         }
-        // The gateway's own refusals as well.
+        // The same for the gateway's own refusals.
         let refused = send(&stack, endpoint.route.method.as_str(), &path(endpoint), &[("origin", "https://evil.example")]).await;
         assert_eq!(refused.header("access-control-allow-origin"), None, "{}", endpoint.name);
     }

@@ -1,5 +1,5 @@
-//! What a caller says in headers, paths and queries of where they come from, what they mean and who they are. API Gateway's own
-//! context is what counts, and nothing of theirs comes back as something that others could read as ours.
+//! Claims in headers, paths and queries about the caller's address, method and identity. Only API Gateway's own context counts,
+//! and no response, log line or audit event contains a caller's text that could pass for ours.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -19,11 +19,11 @@ use suite::{
 use testing::{Answer, App, Call, Tenant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Where a test's callers are, and where they say that they are.
+/// The callers' real address, and the address that they claim.
 const HOME: &str = "192.0.2.7";
 const CLAIMED: &str = "203.0.113.66";
 
-/// What proxies, frameworks and gateways have been known to believe.
+/// Headers that some proxies, frameworks and gateways trust.
 const CLAIMS: [(&str, &str); 21] = [
     ("X-Forwarded-For", CLAIMED),
     ("Forwarded", "for=203.0.113.66;proto=https;host=evil.example"),
@@ -66,7 +66,7 @@ async fn endpoint_uses_the_gateways_context_and_ignores_claims_in_headers() {
         assert_eq!(answer.status, endpoint.status, "{}: {}", endpoint.name, answer.text);
         let line = app.log_lines().pop().unwrap();
         let route = json!([endpoint.name, endpoint.route.method.as_str(), endpoint.route.path, who.tenant]);
-        // The operators' event is about the tenant that they act on.
+        // A super_admin's log line is about the tenant that they act on.
         if endpoint.kind != Kind::Platform {
             assert_eq!(json!([line["function"], line["http.method"], line["http.route"], line["tenant.id"]]), route);
         }
@@ -113,15 +113,15 @@ async fn address_claimed_in_headers_changes_neither_limits_nor_networks() {
             let call = claiming(app.as_identity(who.clone()).call(endpoint("list_audit_events"))).from_ip(address);
             let call = call.header("X-Forwarded-For", says).header("X-Real-IP", says).header("Forwarded", format!("for={says}"));
             let answer = call.await;
-            assert_eq!(answer.status, status, "from {address}, saying {says}: {}", answer.text);
+            assert_eq!(answer.status, status, "from {address}, claiming {says}: {}", answer.text);
         }
     }
 }
 
-/// Stands in whatever is sent where it should not be.
+/// A mark in every injected text.
 const MARK: &str = "injected-7c1";
 
-/// That nothing of it is to be found where others read, and no control character either.
+/// Asserts that the response, the log lines and the audit events contain neither the mark nor a control character.
 fn unseen(what: &str, answer: &Answer, written: &[Value]) {
     assert!(!answer.text.contains(MARK), "{what}: {}", answer.text);
     for (name, value) in &answer.headers {
@@ -158,7 +158,7 @@ async fn line_ends_in_paths_and_queries_are_not_echoed() {
             app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await)
         };
         for name in registry::path_parameters(endpoint.route.path) {
-            // What an id has before its digits, so that a parser that looks there only is found out.
+            // The id's prefix, to find a parser that checks nothing else.
             let prefix = fixture.value(name).unwrap_or("ses_");
             for value in [hostile.clone(), format!("{prefix}{hostile}")] {
                 let answer = fixture.call(&client().await, endpoint).path(name, value).await;
@@ -202,13 +202,13 @@ async fn malformed_header_value_is_not_echoed() {
         assert_eq!(answer.status, status, "{name}: {value:?}: {}", answer.text);
         unseen(name, &answer, &written(&app).await);
     }
-    // A browser may call itself what it likes: on one line.
+    // A user agent may be any text, but its control characters are not kept.
     let viewer = app.as_role(Tenant::Acme, Role::Viewer);
     viewer.call(endpoint("me")).header("User-Agent", "a\tb\u{85}").await;
     assert!(written(&app).await.iter().all(|value| !value.to_string().contains("\\t")));
 }
 
-/// The headers that have one value, one that each of them may have, and the answer to a request that has two.
+/// The headers that take one value: a valid value, and the response to a request with two.
 const ONCE: [(&str, &str, u16, &str); 10] = [
     ("Authorization", "Bearer synthetic", 401, "unauthenticated"),
     ("Content-Length", "7", 400, "repeated_header"),
@@ -236,7 +236,7 @@ async fn repeated_single_value_header_is_refused_before_anything_is_written() {
     let before = stored().await;
     for (i, endpoint) in registry::all().enumerate() {
         for (j, (name, value, status, code)) in ONCE.into_iter().enumerate() {
-            // An address and a session each: their budgets are small.
+            // Each request has its own address and session, since their budgets are small.
             let client = match endpoint.kind {
                 Kind::Public => app.anonymous(),
                 _ => app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await),
@@ -275,7 +275,7 @@ async fn two_tokens_over_http_are_refused_even_if_one_is_valid_and_cached() {
     };
     let (acme, birch) = (token("acme-health").await, token("birch-clinic").await);
     let get = async |path: &str, headers: &[(&str, &str)]| client.send(&"GET".parse().unwrap(), path, headers, "").await.unwrap();
-    // From here on the gateway remembers the authorizer's answer to each.
+    // From here on the gateway caches the authorizer's answer for each token.
     for token in [&acme, &birch] {
         assert_eq!(get("/v1/me", &[("authorization", token)]).await.status, 200);
     }
@@ -291,8 +291,8 @@ async fn two_tokens_over_http_are_refused_even_if_one_is_valid_and_cached() {
     assert_eq!(get("/v1/me", &[("authorization", &joined)]).await.status, 401);
     let purposes = [("authorization", &*acme), ("x-purpose-of-use", "TREAT"), ("x-purpose-of-use", "HPAYMT")];
     assert_eq!(get("/v1/shipments", &purposes).await.code(), "repeated_header");
-    assert_eq!(get("/v1/me", &[("authorization", &acme)]).await.status, 200, "one alone is as good as before");
-    // The authorizer has refused, and it is on the platform's record.
+    assert_eq!(get("/v1/me", &[("authorization", &acme)]).await.status, 200, "one token alone is still accepted");
+    // The platform's log has an event for the authorizer's refusal.
     let log = AuditLog::new(
         &stack.env()["AWS_ENDPOINT_URL_DYNAMODB"],
         &stack.env()["CLOISTER_LEDGER_TABLE"],
@@ -313,13 +313,13 @@ async fn stack() -> Stack {
     Stack::start(Options { data: Data::Ephemeral, ..Options::default() }).await.unwrap()
 }
 
-/// Sends these bytes, and reads what comes back.
+/// Sends these bytes, and reads the response.
 async fn raw(stack: &Stack, request: &str) -> String {
     let address = stack.base_url().strip_prefix("http://").unwrap();
     let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // A peer that hangs up on what is no HTTP has answered, too.
+    // A peer may also close the connection, if the bytes are no HTTP.
     let _ = tokio::time::timeout(Duration::from_secs(10), socket.read_to_end(&mut answer)).await.unwrap();
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -329,7 +329,7 @@ async fn claims_over_http_change_no_address_or_route_and_add_no_header_line() {
     let stack = stack().await;
     let client = Client::new(stack.base_url());
     let viewer = stack.users().iter().find(|u| u.role == Role::Viewer && u.tenant == "acme-health").unwrap();
-    // API Gateway obeys one of them, before anything of ours: the request is then one by the other method.
+    // API Gateway itself obeys one of these headers, and changes the request's method before our code runs.
     let (obeyed, claims): (Vec<_>, Vec<_>) = CLAIMS.into_iter().partition(|(name, _)| *name == "X-HTTP-Method-Override");
     let mut headers = claims.clone();
     headers.push(("content-type", "application/json"));

@@ -1,4 +1,4 @@
-//! Indexes that show a moment late what the tables have: what must reach all of a tenant's members misses none.
+//! Indexes lag behind their tables. Work that must reach all of a tenant's members must miss none.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use suite::people::endpoint;
 use testing::{App, Tenant};
 
-/// A member whom no index shows yet.
+/// A member that no index shows yet.
 async fn newcomer(app: &App, tenant: Tenant, role: Role) -> UserId {
     let email = format!("new.{}", app.email(tenant, role)).parse().unwrap();
     app.as_administrator(app.operator().create_membership(app.tenant_id(tenant), &email, &[role])).await.unwrap()
@@ -54,7 +54,7 @@ async fn member_missing_from_the_index_loses_their_session_on_suspension() {
     for who in sessions {
         seen.push(app.as_identity(who).call(endpoint("me")).await.status);
     }
-    assert_eq!(seen, [200, 401], "it is over, not only its tenant stopped");
+    assert_eq!(seen, [200, 401], "Birch's session has ended, not only its tenant is suspended");
 }
 
 fn told(app: &App, tenant: TenantId) -> Value {
@@ -74,7 +74,7 @@ async fn alarm_reaches_current_role_holders_although_the_index_lags() {
     app.hold_indexes(true);
     let newest = newcomer(&app, Tenant::Acme, Role::Auditor).await;
     let elsewhere = newcomer(&app, Tenant::Birch, Role::Auditor).await;
-    // Somebody else is given the role, and somebody who had it is disabled.
+    // A member is granted the role, and another who had it is disabled.
     let promoted = app.user_id(Tenant::Acme, Role::Viewer);
     let admin = app.as_identity(app.open_session(Tenant::Acme, Role::TenantAdmin).await);
     let answer = admin.call(endpoint("grant_role")).path("user_id", promoted).path("role", "auditor").json(json!({})).await;

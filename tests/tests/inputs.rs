@@ -1,4 +1,5 @@
-//! What every endpoint makes of what is sent, asked of every place in its schema. New endpoints are covered unasked.
+//! Input checks of every endpoint, at every place of its schema. The registry lists the endpoints, so a new one is tested without
+//! a change here.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -16,7 +17,7 @@ use suite::{
 };
 use testing::{App, Tenant};
 
-/// Endpoints with a body of our own form: UPS's push is read when its sender is known.
+/// The endpoints with a body of our own format. UPS's webhook reads its body only after it has checked the sender's token.
 fn bodied() -> impl Iterator<Item = &'static AnyEndpoint> {
     registry::all().filter(|e| e.has_body && e.name != "ups_webhook")
 }
@@ -25,12 +26,12 @@ fn sample(endpoint: &AnyEndpoint) -> Value {
     fixture::fresh(endpoint.sample.body.unwrap())
 }
 
-/// Where a batch's items are read one by one, each is answered by itself.
+/// False for places inside a batch's items, which are read one by one and have a result each.
 fn is_read(endpoint: &AnyEndpoint, place: &Place) -> bool {
     endpoint.kind != Kind::Batch || !place.path.contains('.')
 }
 
-/// What is said of a body that has `value`, which is JSON, at a place.
+/// The errors for a body with `value`, which is JSON, at a place.
 fn said(endpoint: &AnyEndpoint, schemas: &Schemas, path: &str, value: &str) -> Vec<FieldError> {
     let body = with(sample(endpoint), path, json!("$here")).to_string().replace("\"$here\"", value);
     match read(endpoint, schemas, Some(body.as_bytes()), &[]) {
@@ -40,7 +41,7 @@ fn said(endpoint: &AnyEndpoint, schemas: &Schemas, path: &str, value: &str) -> V
     }
 }
 
-/// The one error about a place, and none about what it lies in.
+/// The only error for a place. There must be none for the places that enclose it.
 fn about<'a>(endpoint: &AnyEndpoint, path: &str, value: &str, errors: &'a [FieldError]) -> &'a FieldError {
     let of_it: Vec<_> = errors.iter().filter(|e| e.field == path).collect();
     let [error] = of_it[..] else { panic!("{} with {path} {value}: {errors:?}", endpoint.name) };
@@ -49,7 +50,7 @@ fn about<'a>(endpoint: &AnyEndpoint, path: &str, value: &str, errors: &'a [Field
     error
 }
 
-/// Types, traits and words of Rust's and serde's, as whole words.
+/// True if a message contains a type or a term of Rust or serde, as a whole word.
 fn speaks_rust(message: &str) -> bool {
     const WORDS: [&str; 28] = [
         "i8",
@@ -91,7 +92,7 @@ fn wrong_type_at_any_place_is_reported_by_dotted_path_in_json_terms() {
         let schemas = Schemas::of(endpoint);
         for place in schemas.places(schemas.body.as_ref().unwrap()).iter().filter(|place| is_read(endpoint, place)) {
             let types = schemas.types(&place.schema);
-            // Of a patch it is the domain that says what cannot be cleared.
+            // In a patch, the domain decides which members can be cleared.
             let cleared = |name: &str| name == "null" && (endpoint.name, &*place.path) == ("update_shipment", "recipient");
             for (_, value) in OF_EACH_TYPE.iter().filter(|(name, _)| !types.contains(*name) && !cleared(name)) {
                 let errors = said(endpoint, &schemas, &place.path, value);
@@ -171,7 +172,7 @@ fn example(schemas: &Schemas, schema: &Value) -> Value {
     }
 }
 
-/// What is said about a place of a body or a query that has `value`, which is JSON.
+/// The errors for a place of a body or a query with `value`, which is JSON.
 fn said_at(endpoint: &AnyEndpoint, schemas: &Schemas, path: &str, value: &Value, in_query: bool) -> Vec<FieldError> {
     let said = if in_query {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -241,10 +242,10 @@ fn bounds_and_names_of_a_schema_are_accepted_and_values_beyond_refused() {
     assert!(integers.len() > 15 && names > 30 && members > 5, "{integers:?}, {names} names, {members} members");
 }
 
-/// Texts that may hold what cannot be seen, with the reason. A new text is a `VisibleText`, or is put on this list.
+/// Texts that may contain invisible characters, with the reason. A new text must be a `VisibleText`, or be added here.
 const UNSEEN: &[(&str, &[&str])] = &[
     (
-        "health information is kept as it is written, and a name needs joiners in some scripts",
+        "health information is stored as written, and names need joiners in some scripts",
         &[
             "create_shipment.contents",
             "create_shipment.recipient.address.city",
@@ -263,10 +264,13 @@ const UNSEEN: &[(&str, &[&str])] = &[
             "update_shipment.reference",
         ],
     ),
-    ("a number is kept in E.164's form, without what stands between its digits", &["create_shipment.recipient.phone"]),
-    ("persons' names are sealed as health information is", &["invite_user.name", "put_baa.signatory", "update_user.name"]),
     (
-        "it is compared with what is there, kept nowhere, and shown to nobody",
+        "a phone number is stored in E.164's form, which drops the characters between its digits",
+        &["create_shipment.recipient.phone"],
+    ),
+    ("persons' names are sealed like health information", &["invite_user.name", "put_baa.signatory", "update_user.name"]),
+    (
+        "the text is only compared with stored values, and is neither stored nor shown",
         &[
             "challenge.session",
             "change_password.current_password",
@@ -288,18 +292,18 @@ const UNSEEN: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "a new password is refused with it by the rule of passwords, where it is prepared",
+        "the password rules refuse invisible characters when they prepare a new password",
         &["challenge.new_password", "change_password.new_password", "reset_password.new_password"],
     ),
     (
-        "an authenticator shows digits alone: whatever lies between them is dropped",
+        "an authenticator shows digits only, so other characters between them are dropped",
         &["activate_totp.code", "challenge.code", "verify_mfa.code"],
     ),
 ];
 
 #[test]
 fn invisible_text_is_refused_at_any_place_without_a_stated_exception() {
-    // Cc, Cf, Zl, Zp, a letter without ink, a symbol without ink, a variation selector.
+    // Categories Cc, Cf, Zl and Zp, a blank letter, a blank symbol, a variation selector.
     const HIDDEN: [char; 10] =
         ['\u{7}', '\u{85}', '\u{ad}', '\u{200b}', '\u{202e}', '\u{2028}', '\u{2029}', '\u{3164}', '\u{2800}', '\u{fe0f}'];
     let (mut takes, mut cases) = (std::collections::BTreeSet::new(), 0);
@@ -340,14 +344,14 @@ fn text_with_a_replacement_character_is_refused_in_body_and_query() {
         let places = schemas.places(schemas.body.as_ref().unwrap());
         let texts = places.iter().filter(|place| is_read(endpoint, place) && schemas.types(&place.schema).contains("string"));
         for place in texts {
-            // As API Gateway puts it in the place of bytes that are no UTF-8, and escaped; NUL; a noncharacter.
+            // U+FFFD, with which API Gateway replaces bytes that are not UTF-8, raw and escaped. NUL. A noncharacter.
             for text in ["\"Ad\u{fffd}a\"", r#""Ad\ufffda""#, r#""Ad\u0000a""#, r#""Ad\uffffa""#] {
                 let errors = said(endpoint, &schemas, &place.path, text);
                 let error = about(endpoint, &place.path, text, &errors);
                 assert!(!error.message.contains("Ad"), "{}: {error:?}", endpoint.name);
                 cases += 1;
             }
-            // A surrogate alone is no character, and its body no JSON.
+            // A lone surrogate is no character, so the body is malformed JSON.
             let body = with(sample(endpoint), &place.path, json!("$here")).to_string().replace("$here", r"Ad\ud800a");
             let refused = read(endpoint, &schemas, Some(body.as_bytes()), &[]).unwrap_err();
             assert_eq!((refused.status(), refused.code()), (400, "malformed_json"), "{} with {}", endpoint.name, place.path);
@@ -378,7 +382,7 @@ async fn name_with_invalid_utf_8_is_refused_at_its_field_and_not_stored() {
     assert_eq!((refused.status, &refused.json["errors"][0]["field"]), (422, &json!("name")), "{}", refused.text);
     let after = [state::of(&app, tenants[0], &["RecordsTable"]).await, state::of(&app, tenants[1], &["RecordsTable"]).await];
     assert_eq!(before, after);
-    // Outside a text it is no JSON at all.
+    // Outside of a string the byte makes the body malformed JSON.
     let broken = fixture.call(&admin, update).body(b"\xff{}".to_vec()).await;
     assert_eq!((broken.status, broken.code()), (400, "malformed_json"));
 }
@@ -403,7 +407,7 @@ fn body_is_refused_by_endpoints_without_one_unless_it_is_empty() {
         endpoints += 1;
     }
     assert!(endpoints > 35, "{endpoints} endpoints");
-    // The carrier's token is asked for in a form.
+    // The carrier requests its token with a form.
     let own: Vec<_> = registry::all().filter(|e| e.reads_body && !e.has_body).map(|e| e.name).collect();
     assert_eq!(own, ["ups_webhook_token"]);
     let reads = registry::all().filter(|e| e.reads_body && [Method::Get, Method::Delete].contains(&e.route.method));
@@ -429,8 +433,8 @@ async fn suspension_with_a_body_is_refused_and_suspends_nothing() {
     assert_eq!(done.status, suspend.status, "{}", done.text);
 }
 
-/// How many bytes the longest text of a schema has in JSON, where every character is escaped as a surrogate pair; what has no
-/// bound is named.
+/// The bytes of a schema's largest value in JSON, with every character escaped as a surrogate pair. Adds places without a bound
+/// to `unbounded`.
 fn greatest(schemas: &Schemas, schema: &Value, at: &str, unbounded: &mut Vec<String>) -> usize {
     let lengths = schemas.alternatives(schema).into_iter().map(|one| {
         let of_names =
@@ -479,18 +483,24 @@ fn largest_body_that_a_schema_allows_fits_the_body_limit() {
         let schemas = Schemas::of(endpoint);
         let mut unbounded = Vec::new();
         let bytes = greatest(&schemas, schemas.body.as_ref().unwrap(), endpoint.name, &mut unbounded);
-        assert!(bytes <= endpoint.body_limit, "{}: {bytes} bytes, {} are read", endpoint.name, endpoint.body_limit);
+        assert!(
+            bytes <= endpoint.body_limit,
+            "{}: the largest body has {bytes} bytes, and the limit is {}",
+            endpoint.name,
+            endpoint.body_limit
+        );
         without_bound.extend(unbounded);
-        // What API Gateway and Lambda pass on: the event is JSON, in which a body's quotes and backslashes are escaped once more.
+        // API Gateway and Lambda pass the body on in a JSON event of at most 6 MB, which escapes its quotes and backslashes once
+        // more.
         assert!(endpoint.body_limit * 2 <= 6_000_000, "{}", endpoint.name);
     }
-    // Shrinks only. A set's names may stand twice; a cursor is a name of ours.
+    // Do not add to these. A set may contain a name more than once, and we issue the cursors.
     let expected = ["create_api_key.purposes", "create_api_key.scopes", "search_shipments.cursor"];
     without_bound.sort_unstable();
     assert_eq!(without_bound, expected);
 }
 
-/// Names of what opens something for whoever has it.
+/// True for the names of secrets that give access to whoever has them.
 fn names_a_secret(name: &str) -> bool {
     ["secret", "token", "password", "ticket", "recovery_codes", "api_key", "otpauth_uri", "qr_svg"]
         .iter()
@@ -508,7 +518,12 @@ fn secret_in_an_answer_is_marked_shown_once_with_a_way_to_get_another() {
         for place in &places {
             let name = place.path.rsplit('.').next().unwrap();
             let marked = is_marked(&place.schema) || is_marked(&schemas.resolved(&place.schema)["items"]);
-            assert!(marked || !names_a_secret(name), "{}: is `{}` a secret? Then it is `Issued`", endpoint.name, place.path);
+            assert!(
+                marked || !names_a_secret(name),
+                "{}: `{}` looks like a secret, which must be an `Issued`",
+                endpoint.name,
+                place.path
+            );
         }
         let shows = places.iter().any(|place| is_marked(&place.schema));
         let kept = endpoint.kind != Kind::Public && endpoint.idempotency != common::request::IdempotencyKey::Ignored;
