@@ -74,8 +74,8 @@ impl Graph {
             }
             let outward = module.exports.values().filter(|path| !self.definer(path).0.starts_with(from));
             let named = module.paths.iter().filter_map(|path| self.absolute(from, module, path));
-            let imported = module.imports.values().cloned().filter(|path| !self.modules.contains_key(&self.definer(path).1));
-            for path in outward.cloned().chain(imported).chain(named) {
+            let imported = module.imports.values().filter(|path| !self.modules.contains_key(&self.definer(path).1));
+            for path in outward.chain(imported).cloned().chain(named) {
                 let (to, name) = self.definer(&path);
                 if to != *from && !to.is_empty() {
                     let symbol = name.get(to.len()).cloned().unwrap_or_else(|| "*".to_owned());
