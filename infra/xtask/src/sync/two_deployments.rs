@@ -323,8 +323,8 @@ fn fits(pattern: &str, text: &str) -> bool {
 #[test]
 fn no_pattern_of_one_deployment_matches_anothers_resources() {
     let templates = templates();
-    let one = deployment("cloister", "cloister.example", &templates);
-    let other = deployment("cloister-prod", "prod.cloister.example", &templates);
+    let one = deployment("cloister", "cloister.example", templates);
+    let other = deployment("cloister-prod", "prod.cloister.example", templates);
     let mut bounded = 0;
     for (own, foreign) in [(&one, &other), (&other, &one)] {
         assert!(own.statements.len() > 500 && foreign.arns.len() > 300, "the walk found them");
@@ -367,8 +367,8 @@ fn no_pattern_of_one_deployment_matches_anothers_resources() {
 #[test]
 fn no_two_deployments_share_a_name() {
     let templates = templates();
-    let one = deployment("cloister", "cloister.example", &templates);
-    let other = deployment("cloister-prod", "prod.cloister.example", &templates);
+    let one = deployment("cloister", "cloister.example", templates);
+    let other = deployment("cloister-prod", "prod.cloister.example", templates);
     // Leaves out resources of which an account has one, and names that CloudFormation assigns.
     let named = |arn: &&String| !arn.contains(":of-") && !arn.contains("/of-") && !arn.contains(":other:");
     for arn in one.arns.values().filter(named) {
@@ -381,7 +381,7 @@ fn no_two_deployments_share_a_name() {
 fn lists_of_names_stay_within_what_iam_and_kms_take() {
     let templates = templates();
     // The longest prefix.
-    let longest = deployment("abcdefghijklmnopqrst", "cloister.example", &templates);
+    let longest = deployment("abcdefghijklmnopqrst", "cloister.example", templates);
     let mut lengths: BTreeMap<&str, usize> = BTreeMap::new();
     for statement in &longest.statements {
         let conditions = statement.conditions.iter().map(|(_, value)| value.len() + 3).sum::<usize>();

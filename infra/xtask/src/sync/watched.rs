@@ -62,8 +62,8 @@ fn each_alarm_names_a_runbook_section_and_each_section_has_an_alarm() {
             sections.insert(format!("docs/runbooks/{name}#{}", anchor(heading)));
         }
     }
-    let alarms = of_type(&templates, ALARM).into_iter().map(|(name, alarm)| (name, text(alarm, "AlarmDescription")));
-    let rules = of_type(&templates, "AWS::Events::Rule").into_iter().filter(|(_, rule)| rule.get("EventBusName").is_none());
+    let alarms = of_type(templates, ALARM).into_iter().map(|(name, alarm)| (name, text(alarm, "AlarmDescription")));
+    let rules = of_type(templates, "AWS::Events::Rule").into_iter().filter(|(_, rule)| rule.get("EventBusName").is_none());
     let mut linked = BTreeSet::new();
     for (name, description) in alarms.chain(rules.map(|(name, rule)| (name, text(rule, "Description")))) {
         let (says, section) = description.split_once(". Runbook: ").unwrap_or_else(|| panic!("{name}: {description}"));
@@ -77,7 +77,7 @@ fn each_alarm_names_a_runbook_section_and_each_section_has_an_alarm() {
 fn each_function_queue_and_table_has_its_alarms() {
     let templates = templates();
     let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (_, alarm) in of_type(&templates, ALARM) {
+    for (_, alarm) in of_type(templates, ALARM) {
         for (metric, dimensions, statistic) in metrics(alarm) {
             seen.entry(dimensions.join(" ")).or_default().insert(format!("{metric} {statistic}"));
         }
@@ -90,12 +90,12 @@ fn each_function_queue_and_table_has_its_alarms() {
         }
         assert_eq!(watched.contains("ConcurrentExecutions Maximum"), Kept::of(&function).is_some(), "{}", function.name);
     }
-    for (name, queue) in of_type(&templates, "AWS::SQS::Queue") {
+    for (name, queue) in of_type(templates, "AWS::SQS::Queue") {
         let dead = text(queue, "QueueName").trim_end_matches(".fifo").ends_with("-dead");
         let metric = if dead { "ApproximateNumberOfMessagesVisible Maximum" } else { "ApproximateAgeOfOldestMessage Maximum" };
         assert!(of(&format!("QueueName {name}.QueueName")).contains(metric), "{name}: {metric}");
     }
-    for (name, table) in of_type(&templates, "AWS::DynamoDB::Table") {
+    for (name, table) in of_type(templates, "AWS::DynamoDB::Table") {
         let Node::List(indexes) = table.get("GlobalSecondaryIndexes").cloned().unwrap_or(Node::List(vec![])) else {
             panic!("{name}")
         };
@@ -129,7 +129,7 @@ fn each_function_queue_and_table_has_its_alarms() {
 fn each_alarm_is_one_that_cloudwatch_takes_and_somebody_hears() {
     let templates = templates();
     let mut names = BTreeSet::new();
-    for (name, alarm) in of_type(&templates, ALARM) {
+    for (name, alarm) in of_type(templates, ALARM) {
         assert!(names.insert(text(alarm, "AlarmName")), "{name}: another alarm has the same name");
         for action in ["AlarmActions", "OKActions"] {
             assert_eq!(alarm.get(action).map(texts), Some(vec!["AlarmTopic"]), "{name}");
@@ -170,7 +170,7 @@ fn lines_of_level_error_and_critical_are_counted_in_every_domains_log() {
 #[test]
 fn disabled_or_deleted_key_is_alarmed() {
     let templates = templates();
-    let rules = of_type(&templates, "AWS::Events::Rule");
+    let rules = of_type(templates, "AWS::Events::Rule");
     let (_, rule) = rules.iter().find(|(name, _)| *name == "KeysRule").unwrap();
     assert!(rule.get("EventBusName").is_none(), "services publish on the account's default bus");
     let heard = texts(rule.get("EventPattern").unwrap());
@@ -178,11 +178,11 @@ fn disabled_or_deleted_key_is_alarmed() {
         assert!(heard.contains(&event), "{event}");
     }
     assert_eq!(rule.get("Targets").map(|targets| texts(targets).contains(&"AlarmTopic")), Some(true));
-    let policies = of_type(&templates, "AWS::SNS::TopicPolicy");
+    let policies = of_type(templates, "AWS::SNS::TopicPolicy");
     let (_, policy) = policies.iter().find(|(name, _)| *name == "AlarmTopicPolicy").unwrap();
     let said = texts(policy);
     assert!(said.contains(&"events.amazonaws.com") && said.contains(&"KeysRule.Arn"), "{said:?}");
-    let keys = of_type(&templates, "AWS::KMS::Key");
+    let keys = of_type(templates, "AWS::KMS::Key");
     let (_, data) = keys.iter().find(|(name, _)| *name == "DataKey").unwrap();
     let Some(Node::List(statements)) = data.get("KeyPolicy").and_then(|policy| policy.get("Statement")) else {
         panic!("statements")
@@ -199,7 +199,7 @@ fn concurrency_is_kept_for_the_authorizer_and_for_those_who_write_the_audit_log(
     assert_eq!(kept.iter().copied().collect::<BTreeMap<_, _>>().len(), wanted.len(), "{kept:?}");
     for (name, kept) in wanted {
         let templates = templates();
-        let functions = of_type(&templates, "AWS::Serverless::Function");
+        let functions = of_type(templates, "AWS::Serverless::Function");
         let (_, function) = functions.iter().find(|(_, f)| text(f, "FunctionName") == format!("${{Prefix}}-{name}")).unwrap();
         assert!(
             function.get("ReservedConcurrentExecutions").is_some_and(|kept_for| texts(kept_for).contains(&kept.parameter())),
@@ -207,7 +207,7 @@ fn concurrency_is_kept_for_the_authorizer_and_for_those_who_write_the_audit_log(
         );
     }
     let templates = templates();
-    let mappings = of_type(&templates, "AWS::Lambda::EventSourceMapping");
+    let mappings = of_type(templates, "AWS::Lambda::EventSourceMapping");
     let (_, sealer) = mappings.iter().find(|(name, _)| *name == "SealAuditMessages").unwrap();
     assert!(texts(sealer.get("ScalingConfig").unwrap()).contains(&"AuditConcurrency"));
     let text = fs::read_to_string(workspace::root().join("template.yaml")).unwrap();
