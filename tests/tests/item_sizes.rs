@@ -1,4 +1,4 @@
-//! What an item may grow to, with the most that callers can put into it, is far below what DynamoDB takes: `docs/scale.md`.
+//! The largest items that callers can create are far below DynamoDB's limit. `docs/scale.md` has the sizes.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -15,7 +15,7 @@ use testing::{
     Tenant::{self, Acme, Birch},
 };
 
-/// The longest that a network is written, a hundred times.
+/// A hundred networks in the longest notation.
 fn networks() -> Vec<String> {
     (0..100).map(|n| format!("2001:db8:ffff:ffff:ffff:ffff:ffff:ff{n:02x}/128")).collect()
 }
@@ -30,7 +30,7 @@ async fn done(call: Call<'_>) -> Value {
     answer.json
 }
 
-/// The largest item of a tenant's whose partition and sort key begin like this.
+/// The size of a tenant's largest item whose partition and sort key have these prefixes.
 async fn largest(app: &App, tenant: Tenant, table: &str, partition: &str, sort: &str) -> usize {
     largest_of(app, app.tenant_id(tenant), table, partition, sort).await
 }
@@ -44,17 +44,17 @@ async fn largest_of(app: &App, tenant: TenantId, table: &str, partition: &str, s
     rows.iter().filter(is_it).map(item_size).max().unwrap_or_else(|| panic!("no {partition} {sort}"))
 }
 
-/// `docs/scale.md` says the same of each.
+/// `docs/scale.md` states the same bounds.
 fn assert_below(what: &str, bytes: usize, most: usize) {
-    assert!(bytes <= most, "{what} weighs {bytes} bytes, and is said to have {most} at most");
-    assert!(most * 4 < MOST_ITEM_BYTES, "{what}: {most} bytes are too near to what DynamoDB takes");
+    assert!(bytes <= most, "{what} has {bytes} bytes, more than the stated {most}");
+    assert!(most * 4 < MOST_ITEM_BYTES, "{what}: {most} bytes are too near to DynamoDB's limit");
 }
 
 #[tokio::test]
 async fn item_filled_by_callers_stays_within_its_bound() {
     let app = App::start().await;
     let acme = app.tenant_id(Acme);
-    // The caller's own network, so that nobody is shut out, and 99 others.
+    // The caller's own network, so that the list does not refuse them, and 99 others.
     let own = [networks()[1..].to_vec(), vec!["192.0.2.0/24".to_owned()]].concat();
     let put = call(&app, Role::SuperAdmin, "put_ip_allowlist").await.path("tenant_id", acme);
     done(put.header("If-Match", "*").json(json!({ "networks": own }))).await;
@@ -95,7 +95,7 @@ async fn item_that_grows_by_itself_stays_within_its_bound() {
     let gate = largest_of(&waiting.app, TenantId::PLATFORM, "EphemeraTable", "GATE#", "GATE").await;
     assert_below("a gate", gate, 1024);
     assert_below("a watch", largest_of(&waiting.app, TenantId::PLATFORM, "EphemeraTable", "WATCH#", "").await, 1024);
-    // With the scans that it remembers: `poll_keeps_only_the_newest_scans`.
+    // 12 KiB more for the scans that it keeps: `poll_keeps_only_the_newest_scans` bounds them.
     assert_below("a poll", largest(&polls.app, Acme, "RecordsTable", "SHIPMENT#", "POLL").await + 12 * 1024, 16 * 1024);
     for world in [digests, polls, waiting] {
         for table in ["RecordsTable", "LedgerTable", "KeysTable", "EphemeraTable"] {
@@ -146,7 +146,7 @@ async fn longest_stored_answer_and_leased_minute_stay_within_their_bounds() {
     new["contents"] = long(500).into();
     let create = call(&app, Role::Marketer, "create_shipment").await.key(&"k".repeat(255));
     done(create.json(new)).await;
-    // 100 networks are the longest answer of an endpoint that keeps it.
+    // 100 networks are the longest response that an endpoint stores.
     let own = [networks()[1..].to_vec(), vec!["192.0.2.0/24".to_owned()]].concat();
     let put = call(&app, Role::SuperAdmin, "put_ip_allowlist").await.path("tenant_id", app.tenant_id(Acme));
     done(put.key("k").header("If-Match", "*").json(json!({ "networks": own }))).await;

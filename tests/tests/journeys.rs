@@ -1,5 +1,5 @@
-//! Parcels' journeys with calls that fail, answers that are lost, messages that come three times in any order, and consumers that
-//! die. A few here; `cargo run -p suite --bin journeys` plays as many as one likes.
+//! Parcels' journeys with calls that fail, responses that are lost, messages that are delivered three times in any order, and
+//! consumers that die. This test runs a few. `cargo run -p suite --bin journeys` runs as many as you choose.
 
 use suite::journeys::{Plan, play};
 

@@ -1,4 +1,4 @@
-//! A tenant's keys as a process remembers them: what is there for a quarter of an hour, what is missing not at all.
+//! A process caches a tenant's keys for a quarter of an hour. It does not cache that a key is missing.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -13,7 +13,7 @@ use testing::{
 
 type Item = HashMap<String, AttributeValue>;
 
-/// Takes a tenant's wrapped keys of one purpose out of the table.
+/// Deletes a tenant's wrapped keys of one purpose from the table, and returns them.
 async fn take(app: &App, tenant: Tenant, purpose: &str) -> Vec<Item> {
     let pk = format!("{}#KEYS", app.tenant_id(tenant));
     let is_it = |row: &Item| row["pk"].as_s().unwrap() == &pk && row["purpose"].as_s().unwrap() == purpose;
@@ -33,19 +33,19 @@ async fn put(app: &App, rows: Vec<Item>) {
     }
 }
 
-/// What takes the branch key: members' names and e-mails are opened.
+/// Lists users, which needs the branch key to open names and e-mails.
 async fn opens(app: &App, tenant: Tenant) -> u16 {
     app.as_role(tenant, Role::TenantAdmin).call(endpoint("list_users")).await.status
 }
 
-/// What takes the search key.
+/// Searches shipments, which needs the search key.
 async fn searches(app: &App, tenant: Tenant) -> u16 {
     let search = endpoint("search_shipments");
     let body = serde_json::from_str(search.sample.body.unwrap()).unwrap();
     app.as_role(tenant, Role::Marketer).call(search).json(body).await.status
 }
 
-/// What takes both.
+/// Creates a shipment, which needs both.
 async fn creates(app: &App, tenant: Tenant) -> u16 {
     let create = endpoint("create_shipment");
     app.as_role(tenant, Role::Marketer).call(create).json(fresh(create.sample.body.unwrap())).await.status
@@ -54,7 +54,7 @@ async fn creates(app: &App, tenant: Tenant) -> u16 {
 #[tokio::test]
 async fn key_stored_later_is_found_at_once_by_a_process_with_cached_keys() {
     for purpose in ["search", "branch"] {
-        // A process that remembers nothing.
+        // A new process with empty caches.
         let app = App::start().await.afresh();
         let rows = take(&app, Acme, purpose).await;
         let (with, without) = if purpose == "search" { ((200, 500), "search") } else { ((500, 200), "branch") };
@@ -75,7 +75,7 @@ async fn key_stored_later_is_found_at_once_by_a_process_with_cached_keys() {
             (200, 200, 201),
             "{purpose}"
         );
-        assert!(app.calls().kms.is_empty(), "what is there is remembered: {:?}", app.calls().kms);
+        assert!(app.calls().kms.is_empty(), "the keys are cached: {:?}", app.calls().kms);
     }
 }
 
@@ -84,12 +84,12 @@ async fn key_of_an_unknown_purpose_is_skipped_counted_and_kept() {
     let app = App::start().await;
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let pk = format!("{}#KEYS", app.tenant_id(Acme));
-    // It sorts between the two that are known, has the newest version of all, and nothing else that they have.
+    // It sorts between the two known keys, has the highest version, and none of their other attributes.
     let key = [("pk", text(&pk)), ("sk", text("documents#0000000009"))];
     let item = [("purpose", text("documents")), ("version", AttributeValue::N("9".to_owned())), ("hpke", text("new"))];
     let later: Item = key.into_iter().chain(item).map(|(name, value)| (name.to_owned(), value)).collect();
     put(&app, vec![later.clone()]).await;
-    // A process that remembers nothing.
+    // A new process with empty caches.
     let app = app.afresh();
     for tenant in [Acme, Birch] {
         assert_eq!(
@@ -103,7 +103,7 @@ async fn key_of_an_unknown_purpose_is_skipped_counted_and_kept() {
     assert_eq!(counted, 3, "each of the three functions reads the rows once");
     let rows: Vec<_> = app.dump("KeysTable").await.into_iter().filter(|row| row["pk"].as_s().unwrap() == &pk).collect();
     assert_eq!((rows.len(), rows.contains(&later)), (3, true));
-    // It stands in for none of those that are missing.
+    // It does not replace a missing key.
     let taken = take(&app, Acme, "branch").await;
     let app = app.afresh();
     assert_eq!((opens(&app, Acme).await, searches(&app, Acme).await), (500, 200));

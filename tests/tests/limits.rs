@@ -1,4 +1,4 @@
-//! Limits under load: what many callers at once may take, and what becomes of those who do not stop asking.
+//! Rate limits under load: concurrent callers, and callers who ignore refusals.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -13,7 +13,7 @@ fn endpoint(name: &str) -> &'static AnyEndpoint {
     registry::all().find(|e| e.name == name).unwrap()
 }
 
-/// Sets what a tenant has chosen, and lets the gate forget what it was.
+/// Sets a tenant's settings, and moves the clock until the cached ones have expired.
 async fn settings(app: &App, tenant: Tenant, settings: serde_json::Value) {
     let update = app
         .raw()
@@ -45,7 +45,7 @@ async fn hundred_concurrent_calls_get_exactly_the_limit() {
     let me = endpoint("me");
     let answers = join_all((0..100).map(|_| client.call(me).into_future())).await;
     assert_eq!(passed(&answers), me.limit.calls as usize);
-    // The other tenant's callers have their own.
+    // The other tenant's callers have their own budgets.
     assert_eq!(app.as_role(Tenant::Birch, Role::Viewer).call(me).await.status, 200);
 }
 
@@ -61,10 +61,10 @@ async fn call_that_costs_ten_is_refused_when_fewer_than_ten_are_left() {
     let body = suite::fixture::fresh(batch.sample.body.unwrap());
     let refused = client.call(batch).json(body.clone()).await;
     assert_eq!((refused.status, refused.code()), (429, "rate_limited"));
-    assert_eq!(client.call(endpoint("me")).await.status, 200, "what was refused cost nothing");
+    assert_eq!(client.call(endpoint("me")).await.status, 200, "the refused call cost nothing");
     let wait = refused.header("retry-after").unwrap().parse().unwrap();
     app.clock().advance(Duration::from_secs(wait));
-    // One more has been taken since the promise.
+    // The call to `me` has taken one more since the refusal.
     app.clock().advance(Duration::from_secs(1));
     assert_eq!(client.call(batch).json(body).await.status, batch.status);
 }
@@ -84,9 +84,9 @@ async fn caller_who_ignores_refusals_is_blocked_five_minutes_and_recorded() {
     let blocked = ask().await;
     assert_eq!((blocked.status, blocked.code()), (429, "temporarily_blocked"));
     assert_eq!(blocked.header("retry-after"), Some("300"));
-    // Everything of this session, not only what it asked for.
+    // The block covers all endpoints for this session.
     assert_eq!(client.call(endpoint("me")).await.code(), "temporarily_blocked");
-    // Nobody else.
+    // It covers no other session.
     assert_eq!(app.as_role(Tenant::Acme, Role::Viewer).call(endpoint("me")).await.status, 200);
     let events = app.audit(Tenant::Acme).await;
     let event = events.iter().find(|e| e["reason"] == "temporarily_blocked").unwrap();
@@ -174,7 +174,7 @@ async fn tenant_quota_leased_in_blocks_passes_exactly_its_calls_each_minute() {
     let app = App::start().await;
     settings(&app, Tenant::Acme, json!({"rate_limits": {"tenant": 300}})).await;
     for minute in 1..=2 {
-        // A quarter past the full minute, and some: what is left of it is rounded up.
+        // 15.25 seconds past the full minute, so that the rest of it must be rounded up.
         app.clock().set(common::base::Timestamp::from_millis(1_767_268_800_000 + minute * 60_000 + 15_250));
         for _ in 0..5 {
             let client = app.as_identity(app.open_session(Tenant::Acme, Role::Viewer).await);
@@ -187,7 +187,7 @@ async fn tenant_quota_leased_in_blocks_passes_exactly_its_calls_each_minute() {
             let refused = client.call(endpoint("me")).await;
             assert_eq!(told(&refused), (429, "tenant_rate_limited", 45, (300, 0, 45)), "{}", refused.text);
         }
-        // The other tenant has its own.
+        // The other tenant has its own quota.
         assert_eq!(app.as_role(Tenant::Birch, Role::Viewer).call(endpoint("me")).await.status, 200);
     }
 }
@@ -203,10 +203,10 @@ async fn batch_that_costs_more_than_the_tenant_quota_takes_all_and_passes() {
     assert_eq!(client.call(batch).json(body.clone()).await.status, batch.status);
     assert_eq!(client.call(endpoint("me")).await.code(), "tenant_rate_limited");
     app.clock().advance(Duration::from_secs(60));
-    assert_eq!(client.call(batch).json(body).await.status, batch.status, "with the next minute");
+    assert_eq!(client.call(batch).json(body).await.status, batch.status, "in the next minute");
 }
 
-/// Status and code of a refusal, `Retry-After`, and of the budget: limit, remaining, reset.
+/// A refusal's status, code and `Retry-After`, and its budget: limit, remaining, reset.
 fn told(answer: &Answer) -> (u16, &str, u64, (u64, u64, u64)) {
     let number = |name: &str| answer.header(name).unwrap_or_else(|| panic!("no {name}: {}", answer.text)).parse().unwrap();
     let budget = (number("ratelimit-limit"), number("ratelimit-remaining"), number("ratelimit-reset"));
@@ -217,7 +217,7 @@ fn told(answer: &Answer) -> (u16, &str, u64, (u64, u64, u64)) {
 async fn refusal_of_a_signed_in_caller_states_wait_and_budget_in_seconds() {
     let app = App::start().await;
     let me = endpoint("me");
-    // 60 a minute: one more each second, and all of them in a minute.
+    // 60 a minute: the budget regains one call a second, and is full after a minute.
     let client = app.as_identity(app.open_session(Tenant::Acme, Role::Viewer).await);
     for nth in 1..=60 {
         let answer = client.call(me).await;
@@ -231,7 +231,7 @@ async fn refusal_of_a_signed_in_caller_states_wait_and_budget_in_seconds() {
     app.clock().advance(Duration::from_millis(700));
     assert_eq!(client.call(me).await.status, 200);
 
-    // A call that costs ten, of a budget that has nine left.
+    // A call that costs ten, with a budget of nine left.
     let client = app.as_identity(app.open_session(Tenant::Acme, Role::Marketer).await);
     for _ in 0..51 {
         client.call(me).await;
@@ -240,7 +240,7 @@ async fn refusal_of_a_signed_in_caller_states_wait_and_budget_in_seconds() {
     let body = suite::fixture::fresh(batch.sample.body.unwrap());
     assert_eq!(told(&client.call(batch).json(body).await), (429, "rate_limited", 1, (60, 9, 51)));
 
-    // 10 a minute, and then shut out for five.
+    // 10 a minute, then blocked for five minutes.
     let client = app.as_identity(app.open_session(Tenant::Acme, Role::Marketer).await);
     let ask = || client.call(endpoint("refresh_shipment")).path("shipment_id", "shp_019b76da100070008000000000000001");
     for _ in 0..10 {
@@ -256,7 +256,7 @@ async fn refusal_of_a_signed_in_caller_states_wait_and_budget_in_seconds() {
     app.clock().advance(Duration::from_secs(201));
     assert_eq!(ask().await.status, 404);
 
-    // Of a budget that takes longer to be whole than the door is shut: five in a quarter of an hour.
+    // A budget of five in a quarter of an hour takes longer to refill than the block lasts.
     let client = app.as_identity(app.open_session(Tenant::Acme, Role::Marketer).await);
     let change = || client.call(endpoint("change_password")).query("no_such_parameter", "1");
     for _ in 0..5 {
@@ -267,7 +267,7 @@ async fn refusal_of_a_signed_in_caller_states_wait_and_budget_in_seconds() {
     }
     assert_eq!(told(&change().await), (429, "temporarily_blocked", 300, (5, 0, 900)));
 
-    // Seven a minute do not divide it: 8.571… seconds each.
+    // Seven do not divide a minute: 8.571… seconds each.
     settings(&app, Tenant::Birch, json!({"rate_limits": {"api_default": 7}})).await;
     let client = app.as_identity(app.open_session(Tenant::Birch, Role::Viewer).await);
     for _ in 0..7 {
@@ -287,7 +287,7 @@ async fn refusal_before_sign_in_states_wait_and_budget_in_seconds() {
         let body = json!({"email": email, "password": "Wrong-Synthetic-0!"});
         app.anonymous().call(endpoint("login")).json(body).from_ip(ip)
     };
-    // By network: a hundred failures an hour, whomever they are for.
+    // By network: a hundred failures an hour, for any account.
     for i in 0..100 {
         assert_eq!(login(&format!("nobody{i}@birch-clinic.example"), "203.0.113.5").await.status, 401);
     }
@@ -296,12 +296,12 @@ async fn refusal_before_sign_in_states_wait_and_budget_in_seconds() {
     }
     app.clock().advance(Duration::from_secs(36));
     assert_eq!(login("another@birch-clinic.example", "203.0.113.5").await.status, 401);
-    // By e-mail, from wherever: the budget of the e-mail is the one that refuses, not the address's, which is nearly whole.
+    // By e-mail, from any address: the e-mail's budget refuses, and not the address's, which is nearly full.
     for i in 0..5 {
         assert_eq!(login("somebody@birch-clinic.example", &format!("198.51.100.{i}")).await.status, 401);
     }
     assert_eq!(told(&login("somebody@birch-clinic.example", "198.51.100.9").await), (429, "rate_limited", 180, (5, 0, 900)));
-    // 60 failures a minute; the one that is refused is counted too.
+    // 60 failures a minute. A refused call counts too.
     let body = json!({"challenge": "NEW_PASSWORD_REQUIRED", "session": "invented", "new_password": "Synthetic-Passw0rd!"});
     let challenge = || app.anonymous().call(endpoint("challenge")).json(body.clone());
     for _ in 0..60 {
@@ -323,7 +323,7 @@ async fn process_leases_tenant_quota_once_a_minute() {
     client.call(endpoint("me")).await;
     let steady = ["UpdateItem", "GetItem", "GetItem", "UpdateItem"];
     for _ in 0..4 {
-        // Long enough for the session to be guessed right, and not for the gate to be read again.
+        // Long enough that the guess of the session's state holds, and not so long that the gate is read again.
         app.clock().advance(Duration::from_millis(1100));
         app.reset_calls();
         assert_eq!(client.call(endpoint("me")).await.status, 200);
@@ -332,6 +332,6 @@ async fn process_leases_tenant_quota_once_a_minute() {
     app.clock().advance(Duration::from_secs(60));
     app.reset_calls();
     client.call(endpoint("me")).await;
-    // And the gate, which is five seconds old at most.
+    // One more call reads the gate, which is cached for five seconds.
     assert_eq!(app.calls().dynamodb.len(), steady.len() + 2, "a lease for this minute: {:?}", app.calls().dynamodb);
 }

@@ -1,4 +1,4 @@
-//! A clinic whose people all come from one address, and somebody there who guesses.
+//! A clinic whose users share one address with somebody who guesses passwords.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -15,14 +15,14 @@ use testing::{Answer, App, PASSWORD, Tenant};
 const CLINIC: &str = "203.0.113.20";
 const WRONG: &str = "Not-The-Passw0rd!";
 const PEOPLE: usize = 1_000;
-/// How many come at the same moment.
+/// The number of users who sign in at the same moment.
 const AT_ONCE: usize = 20;
 
 async fn login(app: &App, email: &str, password: &str, ip: &str) -> Answer {
     app.anonymous().call(endpoint("login")).json(json!({"email": email, "password": password})).from_ip(ip).await
 }
 
-/// People of two tenants that share the house.
+/// Users of two tenants in the same building.
 async fn people(app: &App) -> Vec<String> {
     let operator = app.operator();
     let made = stream::iter(0..PEOPLE).map(async |n| {
@@ -36,7 +36,7 @@ async fn people(app: &App) -> Vec<String> {
     app.as_administrator(made.buffered(AT_ONCE).collect()).await
 }
 
-/// Has everybody sign in within ten minutes; `meanwhile` happens before each group.
+/// Lets everybody sign in within ten minutes, in groups. `meanwhile` runs before each group.
 async fn morning(app: &App, people: &[String], mut meanwhile: impl AsyncFnMut(usize)) {
     let began = app.clock().now();
     let pause = Duration::from_secs(600) / u32::try_from(people.len() / AT_ONCE).unwrap();
@@ -59,17 +59,17 @@ async fn thousand_people_behind_one_address_sign_in_while_one_there_guesses() {
     let everybody = people(&app).await;
     let chief = app.email(Tenant::Acme, Role::TenantAdmin);
 
-    // The first morning: nobody is known there. Somebody guesses at one account.
+    // The first morning: no user is known at the address. Somebody guesses one account's password.
     let mut looked_at = 0;
     morning(&app, &everybody, async |_| {
         let guess = login(&app, &chief, WRONG, CLINIC).await;
         looked_at += usize::from(guess.status == 401);
     })
     .await;
-    // Five at once, and one each three minutes; ten at most, for then the account is locked.
-    assert!((5..=9).contains(&looked_at), "{looked_at} guesses were looked at");
+    // Five at once, and one every three minutes. At most ten, since the account is locked then.
+    assert!((5..=9).contains(&looked_at), "{looked_at} guesses were checked");
 
-    // The next morning they try one password on account after account, as fast as they can.
+    // The next morning they try one password on many accounts, as fast as they can.
     app.clock().advance(Duration::from_secs(24 * 3600));
     let mut told = Vec::new();
     let targets = everybody.iter().take(150).map(|email| format!("x{email}"));
@@ -84,7 +84,7 @@ async fn thousand_people_behind_one_address_sign_in_while_one_there_guesses() {
         looked_at += usize::from(guess.status == 401);
     })
     .await;
-    // One more each 36 seconds.
+    // One more every 36 seconds.
     assert!(looked_at <= 9 + 17, "{looked_at}");
 }
 
@@ -99,7 +99,7 @@ async fn failures_of_one_client_lock_out_nobody_behind_its_address() {
     let temporary = app.email(Tenant::Acme, Role::Provider);
     let ask = |name: &str, body: serde_json::Value| app.anonymous().call(endpoint(name)).json(body).from_ip(CLINIC);
     app.clock().advance(Duration::from_secs(5));
-    // Forged ones: of a tenant that there is not, of a user that there is not, and of no form at all.
+    // Forged tokens: two with a changed last character, and one that is malformed.
     let mut forged: Vec<String> = tokens.iter().map(|token| format!("{}A", &token[..token.len() - 1])).collect();
     forged.push("invented".to_owned());
     app.reset_calls();
@@ -114,7 +114,7 @@ async fn failures_of_one_client_lock_out_nobody_behind_its_address() {
         let body = json!({"token": "invented", "new_password": "Chosen-Passw0rd-7!"});
         assert_eq!(ask("reset_password", body).await.status, 429);
     }
-    // Everybody who shows what is right is let in.
+    // Valid tokens and passwords are accepted.
     for token in tokens {
         let next = ask("refresh", json!({"refresh_token": token})).await;
         assert_eq!(next.status, 200, "{}", next.text);
@@ -128,7 +128,7 @@ async fn forged_refresh_token_requests_no_tenant_session() {
     let app = App::with_cognito().await;
     catch_up(&app);
     let token = text(&login(&app, &app.email(Tenant::Acme, Role::Marketer), PASSWORD, CLINIC).await, "refresh_token");
-    // The first sixteen bytes are the tenant's.
+    // The first sixteen bytes are the tenant's id.
     let forged = format!("{}{}", &"A".repeat(20), &token[20..]);
     app.reset_calls();
     let body = json!({"refresh_token": forged});

@@ -1,4 +1,4 @@
-//! To whom a stored answer is given again: to who could get it now, for the same request, and for a day.
+//! A stored response is replayed only to a caller who could get it now, for the same request, and for a day.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -16,17 +16,17 @@ use suite::{
 };
 use testing::{Answer, App, Call, Tenant};
 
-/// Endpoints whose key stands for something that is written.
+/// Endpoints that take an idempotency key.
 fn keyed() -> impl Iterator<Item = &'static AnyEndpoint> {
     protected().filter(|e| e.idempotency != IdempotencyKey::Ignored)
 }
 
-/// Those that a caller can ask again: the others end the caller's own session, or its second factor.
+/// The endpoints that a caller can repeat. The others end the caller's own session, or its second factor.
 fn repeatable() -> impl Iterator<Item = &'static AnyEndpoint> {
     keyed().filter(|e| !["end_session", "disable_totp"].contains(&e.name))
 }
 
-/// A backend, what an endpoint's sample needs, and a caller who may.
+/// A backend, the data for an endpoint's sample, and a caller with permission.
 async fn ready(endpoint: &AnyEndpoint) -> (App, Fixture, Identity) {
     let app = fixture::backend(endpoint).await;
     let fixture = Fixture::of(&app, endpoint).await;
@@ -34,7 +34,7 @@ async fn ready(endpoint: &AnyEndpoint) -> (App, Fixture, Identity) {
     (app, fixture, identity)
 }
 
-/// The newest event that an endpoint has left in its caller's log.
+/// The newest event of an endpoint in its caller's log.
 async fn event(app: &App, who: &Identity, endpoint: &AnyEndpoint) -> Value {
     let kind = format!("api.{}", endpoint.name);
     app.audit_of(who.tenant).await.into_iter().rfind(|e| e["type"] == json!(kind)).unwrap()
@@ -45,7 +45,8 @@ fn mismatch(endpoint: &AnyEndpoint, answer: &Answer) {
     assert_eq!(answer.header("idempotency-replayed"), None, "{}", endpoint.name);
 }
 
-/// That the answer is not given again to a caller of another authority: of one that showed a secret there is none to give.
+/// Asserts that the response is not replayed to a caller with other permissions. A response with a secret is not stored, so the
+/// error is another.
 fn refused(endpoint: &AnyEndpoint, answer: &Answer) {
     if endpoint.issued_again.is_none() {
         return mismatch(endpoint, answer);
@@ -54,7 +55,7 @@ fn refused(endpoint: &AnyEndpoint, answer: &Answer) {
     assert_eq!(answer.json["detail"], json!(endpoint.issued_again), "{}", endpoint.name);
 }
 
-/// Sets attributes of an item as somebody else's write would.
+/// Sets an attribute of an item, as another process's write does.
 async fn set(app: &App, table: &str, (pk, sk): (String, &str), attribute: &str, value: AttributeValue) {
     let update =
         app.raw().update_item().table_name(&app.provisioned().tables[table]).key("pk", S(pk)).key("sk", S(sk.to_owned()));
@@ -67,7 +68,7 @@ async fn set_in_session(app: &App, who: &Identity, attribute: &str, value: Attri
     set(app, "EphemeraTable", key, attribute, value).await;
 }
 
-/// Has the caller's membership changed by somebody: its version, and its copy in the session.
+/// Changes the caller's membership, as an administrator does: its version, and the version's copy in the session.
 async fn change_membership(app: &App, who: &Identity) {
     let rows = app.dump("RecordsTable").await;
     let pk = format!("{}#MEMBER#{}", who.tenant, who.user);
@@ -77,7 +78,7 @@ async fn change_membership(app: &App, who: &Identity) {
     set_in_session(app, who, "membership_version", N(next)).await;
 }
 
-/// Every idempotency record, of batches' items and heads too.
+/// Every idempotency record, those of batches and their items included.
 async fn records(app: &App) -> Vec<HashMap<String, AttributeValue>> {
     let rows = app.dump("EphemeraTable").await;
     rows.into_iter().filter(|row| row["pk"].as_s().unwrap().contains("#IDEMPOTENCY#")).collect()
@@ -107,7 +108,7 @@ async fn replay_for_another_purpose_is_refused_and_discloses_nothing() {
     assert!(endpoints >= 4, "{endpoints}");
 }
 
-/// A provider sees what is in a parcel for treatment, and not for payment.
+/// A provider sees a parcel's contents for treatment, and not for payment.
 #[tokio::test(flavor = "multi_thread")]
 async fn contents_that_a_purpose_withholds_are_not_shown_by_a_replay() {
     let app = App::start().await;
@@ -127,7 +128,8 @@ async fn contents_that_a_purpose_withholds_are_not_shown_by_a_replay() {
     let other = call("HPAYMT").await;
     mismatch(update, &other);
     assert!(!other.text.contains(first.json["contents"].as_str().unwrap()));
-    // For the purpose that withholds them first, and then for the other: nothing of the other's is missing either.
+    // The other order: first for the purpose that withholds the contents, then for treatment. The replay must not withhold them
+    // from the second.
     let call = |purpose: &str| call(purpose).key("two").if_match(2).json(json!({"reference": "a third"}));
     let first = call("HPAYMT").await;
     assert_eq!((first.status, &first.json["contents"], &first.json["redacted"]), (200, &Value::Null, &json!(["contents"])));
@@ -146,7 +148,8 @@ async fn replay_after_the_callers_membership_changed_is_refused_at_every_endpoin
         let call = fixture.call(&app.as_identity(who.clone()), endpoint).key("one");
         let first = call.clone().await;
         assert_eq!(first.status, endpoint.status, "{}: {}", endpoint.name, first.text);
-        // An endpoint that changes its caller's own membership has moved it on by one already, and its twin still fits.
+        // An endpoint that changes its caller's own membership has raised its version by one, which a repeat allows. This raises
+        // it once more.
         change_membership(&app, &who).await;
         refused(endpoint, &call.await);
     }
@@ -199,7 +202,7 @@ async fn replay_after_an_api_keys_bounds_changed_is_refused() {
         set_in_session(&app, &who, "bounds", narrower).await;
         mismatch(create, &call.clone().await);
     }
-    // Without the purpose, or from elsewhere, it is the policy that refuses, before anything is looked at.
+    // Without the purpose in its bounds, the policy refuses before the key is looked up.
     set_in_session(&app, &who, "bounds", bounds(json!(["shipments.write"]), json!(["HPAYMT"]), json!([]))).await;
     assert_eq!(call.clone().await.status, 403);
     set_in_session(&app, &who, "bounds", all).await;
@@ -207,7 +210,7 @@ async fn replay_after_an_api_keys_bounds_changed_is_refused() {
     assert_eq!((again.header("idempotency-replayed"), &again.json), (Some("true"), &first.json));
 }
 
-/// A request that changes its caller's own membership moves on what its twin is compared with.
+/// A request that changes its caller's own membership changes the version that its repeat is compared with.
 #[tokio::test(flavor = "multi_thread")]
 async fn repeated_change_of_own_membership_gets_the_answer_from_any_session() {
     let app = App::start().await;
@@ -242,7 +245,7 @@ async fn key_is_bound_to_the_item_in_its_path() {
         let first = one.call(&client, endpoint).key("one").await;
         assert_eq!(first.status, endpoint.status, "{}: {}", endpoint.name, first.text);
         mismatch(endpoint, &another.call(&client, endpoint).key("one").await);
-        // And to its endpoint: the same key elsewhere is another.
+        // A key is also bound to its endpoint.
         let elsewhere = people::endpoint("read_all_notifications");
         let other =
             app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await).call(elsewhere).key("one").await;
@@ -270,10 +273,10 @@ async fn key_lives_for_24_hours_and_no_longer() {
     app.clock().advance(Duration::from_secs(1));
     let anew = call().await.await;
     assert_eq!((anew.status, anew.header("idempotency-replayed")), (200, None), "{}", anew.text);
-    // And from then on for a day.
+    // The new record also lasts a day.
     app.clock().advance(Duration::from_secs(24 * 60 * 60 - 1));
     assert_eq!(call().await.await.header("idempotency-replayed"), Some("true"));
-    // What a batch's key was used for is known for as long as any of its items is.
+    // A batch's record lasts as long as the records of its items.
     let batch = people::endpoint("create_shipments");
     let body = fixture::fresh(batch.sample.body.unwrap());
     let call = async |body: &Value| {
@@ -289,7 +292,7 @@ async fn key_lives_for_24_hours_and_no_longer() {
     assert_eq!(anew.json["items"][0]["error"]["code"], "duplicate_tracking_number", "{}", anew.text);
 }
 
-/// A record as older functions wrote it, whose hash did not cover purpose and authority.
+/// A record of an older version, whose hash did not cover purpose and permissions.
 #[tokio::test(flavor = "multi_thread")]
 async fn record_of_an_older_version_is_refused_as_a_mismatch() {
     for endpoint in repeatable() {
@@ -318,7 +321,7 @@ async fn secret_shown_once_is_stored_nowhere_and_a_repeat_is_already_issued() {
         let first = call.clone().await;
         assert_eq!(first.status, endpoint.status, "{}: {}", endpoint.name, first.text);
         let rows = records(&app).await;
-        // The fixture's own key was made under a key too.
+        // The fixture's API key was created with an idempotency key too.
         assert!(rows.iter().all(|row| endpoint.name == "rotate_api_key" || !row.contains_key("sealed")), "{rows:?}");
         let before = app.domain_events(Tenant::Acme).await;
         app.clock().advance(Duration::from_secs(1));
@@ -337,7 +340,7 @@ async fn secret_shown_once_is_stored_nowhere_and_a_repeat_is_already_issued() {
             assert_eq!(json!([event["status"], event["reason"], event["outcome"]]), json!([409, "already_issued", "refused"]));
         }
         assert_eq!(app.domain_events(Tenant::Acme).await, before, "{}: nothing happened twice", endpoint.name);
-        // Another request under the key is still another request.
+        // Another request with the same key is a mismatch.
         let mut different = call.clone().if_match(1);
         if endpoint.has_body {
             different = different.body(format!("{} ", fixture.body(endpoint).unwrap()));
@@ -383,7 +386,7 @@ async fn replay_without_a_second_factor_is_refused_by_the_policy() {
     assert!(!refused.text.contains(first.json["recovery_codes"][0].as_str().unwrap()));
 }
 
-/// The session that is there to enrol a factor asks, and the one that follows on it asks again: after a lost answer, say.
+/// The enrolment session sends the request, and the full session that follows repeats it, for example after a lost response.
 #[tokio::test(flavor = "multi_thread")]
 async fn secret_shown_at_enrolment_is_already_issued_for_the_next_session() {
     let app = App::with_cognito().await;
@@ -410,7 +413,7 @@ async fn secret_shown_at_enrolment_is_already_issued_for_the_next_session() {
     let full = app.as_identity(people::identity(&app, &people::text(&done, "access_token")).await.unwrap());
     issued(&full.call(enrol).key("enrol").await);
     issued(&full.call(activate).key("activate").json(code).await);
-    // Another request, another endpoint, and another user are told nothing of it.
+    // Another request, another endpoint and another user get no such error.
     mismatch(activate, &full.call(activate).key("activate").json(json!({"code": "000000"})).await);
     assert_ne!(full.call(enrol).key("activate").await.code(), "already_issued");
     let neighbour = app.as_identity(app.open_session_without_mfa(Tenant::Birch, Role::TenantAdmin).await);

@@ -1,5 +1,5 @@
-//! A caller whose role is taken away, or whose account is disabled, while a request of theirs is under way: the session said at
-//! its beginning what they may do, and the commit says that it is still so.
+//! A caller loses their role, or their account is disabled, during their request. The session stated their permissions at its
+//! beginning, and the commit checks that they still hold.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -18,17 +18,17 @@ use suite::{
 };
 use testing::{Answer, App, Call, Held, Tenant};
 
-/// What happens to the caller meanwhile.
+/// The change to the caller during the request.
 #[derive(Clone, Copy, Debug)]
 enum Blow {
     RoleRevoked,
     Disabled,
 }
 
-/// Where the request is by then.
+/// The progress of the request at that moment.
 #[derive(Clone, Copy, Debug)]
 enum Point {
-    /// It has touched its session, and read nothing.
+    /// It has touched its session, and has read nothing else.
     Touched,
     /// It has been allowed, and is about to commit.
     Commits,
@@ -43,7 +43,7 @@ impl Point {
     }
 }
 
-/// The caller: a viewer who administers the tenant as well, for as long as they are let.
+/// The caller: a viewer who is also an administrator until the role is revoked.
 struct Insider<'a> {
     app: &'a App,
     user: UserId,
@@ -55,7 +55,7 @@ impl Insider<'_> {
         self.app.as_identity(admin).call(endpoint(name)).path("user_id", self.user)
     }
 
-    /// A session of theirs, as a sign-in would open it now.
+    /// Opens a session as a sign-in does, with the administrator's role.
     async fn comes_in(&self) -> Identity {
         let enabled = self.admin("enable_user").await.await;
         assert_eq!(enabled.status, 200, "{}", enabled.text);
@@ -73,14 +73,14 @@ impl Insider<'_> {
         assert_eq!(answer.status, status, "{}", answer.text);
     }
 
-    /// What a write of theirs would change.
+    /// The state that a write of theirs could change.
     async fn sees(&self) -> (Vec<String>, Vec<Value>) {
         let acme = self.app.tenant_id(Tenant::Acme);
         (state::of(self.app, acme, &["RecordsTable"]).await, self.app.domain_events(Tenant::Acme).await)
     }
 
-    /// Sends `call`, and strikes while it is at `point`: its answer, and that nothing has come of it. Nothing where it never
-    /// comes there.
+    /// Sends `call`, and applies `blow` while it is at `point`. Asserts that the call changes nothing, and returns its response.
+    /// `None` if it never reaches `point`.
     async fn struck(&self, blow: Blow, point: Point, call: Call<'_>, name: &str) -> Option<Answer> {
         let mut held = point.hold(self.app);
         let mut call = call.into_future();
@@ -103,12 +103,12 @@ impl Insider<'_> {
     }
 }
 
-/// The status of an answer, or of the batch's only item.
+/// The status of a response, or of the batch's only item.
 fn status(answer: &Answer) -> u64 {
     answer.json["items"][0]["status"].as_u64().unwrap_or(answer.status.into())
 }
 
-/// Holds back mail to a user's address.
+/// Suppresses mail to a user's address.
 async fn suppress(app: &App, user: &str) {
     let platform = common::base::TenantId::PLATFORM;
     let directory = format!("{platform}#DIRECTORY#{user}");
@@ -122,22 +122,22 @@ async fn caller_who_loses_their_role_during_a_request_changes_nothing() {
     let app = App::start().await;
     let insider = Insider { app: &app, user: app.user_id(Tenant::Acme, Role::Viewer) };
     let matrix = matrix();
-    // What is asked of the pool is asked before the commit: there the pool has the last word.
+    // Endpoints for passwords are left out: they call the user pool before the commit, so that call is done already.
     let writes = protected().filter(|e| e.needs.contains(&Need::Write) && !e.needs.contains(&Need::Passwords));
     let theirs = writes.filter(|e| matrix[e.action.unwrap().0]["tenant_admin"] != "-");
     let mut struck = 0;
     for endpoint in theirs {
-        // Nothing comes of any of the cases: one item is enough for all of them.
+        // No case changes anything, so one item is enough for all of them.
         let fixture = Fixture::of(&app, endpoint).await;
         let other = fixture.value("user_id").unwrap();
         for (blow, point) in [Blow::RoleRevoked, Blow::Disabled]
             .into_iter()
             .flat_map(|blow| [Point::Touched, Point::Commits].map(|point| (blow, point)))
         {
-            // Codes that were tried in vain are forgiven by then.
+            // The lock after wrong codes is over by then.
             app.clock().advance(Duration::from_secs(3600));
             let identity = insider.comes_in().await;
-            // So that the function knows the gate: its first call for the insider is the touch of the session.
+            // This caches the gate in the function, so that its first call for the insider is the touch of the session.
             let gone =
                 Identity { session: SessionId::from_uuid(Uuid::from_bytes(common::base::random::bytes())), ..identity.clone() };
             assert_eq!(fixture.call(&app.as_identity(gone), endpoint).await.status, 401, "{}", endpoint.name);
@@ -167,8 +167,8 @@ async fn caller_who_loses_their_role_during_a_request_changes_nothing() {
                 call = call.json(body);
             }
             let answer = insider.struck(blow, point, call, endpoint.name).await;
-            let Some(answer) = answer else { panic!("{} never comes to {point:?}", endpoint.name) };
-            // 401 and 409 where it is their own membership that they would change.
+            let Some(answer) = answer else { panic!("{} never reaches {point:?}", endpoint.name) };
+            // 401 and 409 if the request would change their own membership.
             assert!([401, 403, 409].contains(&status(&answer)), "{}, {blow:?} at {point:?}: {}", endpoint.name, answer.text);
             struck += 1;
         }
@@ -177,13 +177,13 @@ async fn caller_who_loses_their_role_during_a_request_changes_nothing() {
     assert!(struck > 100, "{struck}");
 }
 
-/// Their own membership is what they change: then it is its change that must not be made of what has become of it.
+/// A request that changes the caller's own membership: its write must fail, since the membership has changed meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn disabled_caller_cannot_enable_themselves_by_a_pending_request() {
     let app = App::start().await;
     let insider = Insider { app: &app, user: app.user_id(Tenant::Acme, Role::Viewer) };
     let who = app.as_identity(insider.comes_in().await);
-    // By the time that they are read they are disabled, and there is something to enable.
+    // The request reads their membership after it was disabled, so there is something to enable.
     let enable = who.call(endpoint("enable_user")).path("user_id", insider.user);
     let answer = insider.struck(Blow::Disabled, Point::Touched, enable, "enable_user").await.unwrap();
     assert_eq!((answer.status, answer.code()), (409, "changed"), "{}", answer.text);
@@ -191,7 +191,7 @@ async fn disabled_caller_cannot_enable_themselves_by_a_pending_request() {
     assert_eq!(seen.json["status"], "disabled", "{}", seen.text);
 }
 
-/// Says of an operator's membership, which no endpoint changes, that it is in this state now.
+/// Sets the status of an operator's membership, which no endpoint can change.
 async fn set_operator(app: &App, status: &str) {
     let update = app.raw().update_item().table_name(&app.provisioned().tables["RecordsTable"]);
     let user = app.user_id(Tenant::Acme, Role::SuperAdmin);
@@ -215,7 +215,7 @@ async fn operator_disabled_during_a_request_changes_no_tenant() {
         let fixture = Fixture::of(&app, endpoint).await;
         let operator = app.as_identity(app.open_session(Tenant::Acme, Role::SuperAdmin).await);
         let call = match endpoint.name {
-            // One of two, so that there is something to change.
+            // One of two administrators, so that there is one to remove.
             "remove_admin" => {
                 operator.call(endpoint).path("tenant_id", app.tenant_id(Tenant::Acme)).query("user_id", second.user)
             }
@@ -236,7 +236,7 @@ async fn operator_disabled_during_a_request_changes_no_tenant() {
         held.let_go();
         let answer = call.await;
         assert_eq!((answer.status, answer.code()), (403, "forbidden"), "{}: {}", endpoint.name, answer.text);
-        // What is on record about the tenant is that it was tried.
+        // The only change is the audit event of the refused attempt.
         let after = look().await;
         let new: Vec<_> = state::difference(&before, &after);
         assert!(new.iter().all(|item| item.starts_with('+') && item.contains("#AUDIT")), "{}: {new:#?}", endpoint.name);

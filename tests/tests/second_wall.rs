@@ -1,5 +1,5 @@
-//! The second wall at work: whose credentials each call to the tables bears, how seldom STS is asked, and what happens when it
-//! does not answer. What the credentials may do is the templates' to say, and is tested with `cargo xtask sync`.
+//! Tenant credentials: which credentials sign each call to the tables, how seldom STS is called, and how functions behave without
+//! STS. The templates define the permissions of the credentials, and `cargo xtask sync` tests them.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -12,7 +12,7 @@ use testing::{Answer, App, Call, Fault, PASSWORD, SignedCall, Tenant, find};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A create with a key of its own and a number of its own.
+/// A create with a new idempotency key and a new tracking number.
 fn create(app: &App, who: Identity) -> Call<'_> {
     let create = find(shipments::endpoints::ALL, "create_shipment");
     app.as_identity(who).call(create).json(fixture::fresh(create.sample.body.unwrap()))
@@ -37,8 +37,8 @@ fn tenants_of(call: &SignedCall) -> BTreeSet<TenantId> {
     all.iter().filter_map(|text| text.split_once('#')?.0.parse().ok()).collect()
 }
 
-/// Each call names the tenant whose credentials it bears, and no other; the function's own bear what names the platform. How
-/// many these are.
+/// Asserts that each call names only the tenant whose credentials sign it, and that the function's own credentials sign the calls
+/// that name the platform. Returns the number of the latter.
 fn calls_by_the_function(app: &App) -> usize {
     let sessions = app.tenant_sessions();
     let mut by_function = 0;
@@ -70,7 +70,7 @@ async fn call_bears_the_credentials_of_the_tenant_whose_items_it_names() {
     assert_ne!(sessions[0].token, sessions[1].token);
 }
 
-/// The keys of a tenant's objects name it, as those of its items do.
+/// The keys of a tenant's objects contain its id, as those of its items do.
 #[tokio::test]
 async fn sealed_log_of_a_tenant_is_accessed_with_its_credentials() {
     let app = App::start().await;
@@ -132,7 +132,7 @@ async fn sts_is_called_once_a_tenant_and_hour_for_concurrent_requests() {
     assert_eq!(create(&app, who).await.status, 201);
     let [.., renewed] = app.tenant_sessions().try_into().map_err(|all: Vec<_>| all.len()).map(|all: [_; 3]| all).unwrap();
     assert_eq!((renewed.tenant, app.calls().sts.len()), (app.tenant_id(Tenant::Acme), 1));
-    assert!(app.wire().signed().iter().all(|call| call.access_key == renewed.access_key), "nobody uses the old ones");
+    assert!(app.wire().signed().iter().all(|call| call.access_key == renewed.access_key), "no call uses the old credentials");
 }
 
 #[tokio::test]
@@ -148,13 +148,13 @@ async fn cold_process_without_sts_answers_503_and_writes_nothing() {
         app.reset_calls();
         app.wire().fail("sts", 0, usize::MAX, fault);
         unavailable(&create(&app, who.clone()).await);
-        assert_eq!(app.wire().signed().len(), 0, "{fault:?}: no way around the wall");
+        assert_eq!(app.wire().signed().len(), 0, "{fault:?}: no call uses other credentials");
         app.wire().heal();
     }
     assert_eq!([app.dump("RecordsTable").await, app.dump("LedgerTable").await], before);
     let line = app.log_lines().pop().unwrap().to_string();
     assert!(line.contains("sts") && !line.contains("token-"), "{line}");
-    assert_eq!(create(&app, who).await.status, 201, "a failure is not kept");
+    assert_eq!(create(&app, who).await.status, 201, "a failure is not cached");
 }
 
 #[tokio::test]
@@ -166,22 +166,22 @@ async fn warm_process_works_without_sts_until_its_session_expires() {
     app.reset_calls();
     app.clock().advance(57 * MINUTE);
     let who = marketer(&app, Tenant::Acme).await;
-    assert_eq!(create(&app, who.clone()).await.status, 201, "it is due for renewal, and good");
+    assert_eq!(create(&app, who.clone()).await.status, 201, "the session is due for renewal, and still valid");
     let asked = app.calls().sts.len();
     assert!(asked > 0);
     assert_eq!(create(&app, who).await.status, 201);
-    assert_eq!(app.calls().sts.len(), asked, "not every request waits for who does not answer");
+    assert_eq!(app.calls().sts.len(), asked, "the circuit breaker makes no further call to STS");
 
     app.clock().advance(3 * MINUTE);
     let who = marketer(&app, Tenant::Acme).await;
     unavailable(&create(&app, who.clone()).await);
     app.wire().heal();
-    // The longest that its breaker keeps calls away.
+    // The longest pause of its circuit breaker.
     app.clock().advance(MINUTE / 2);
     assert_eq!(create(&app, who).await.status, 201);
 }
 
-/// The one sign-in endpoint that needs no way around the wall: it stays so.
+/// `refresh` is the only sign-in endpoint that needs no access across tenants. This test keeps it so.
 #[tokio::test(flavor = "multi_thread")]
 async fn refresh_accesses_its_tenant_with_tenant_credentials_alone() {
     let app = App::with_cognito().await;
@@ -196,7 +196,7 @@ async fn refresh_accesses_its_tenant_with_tenant_credentials_alone() {
     assert!(app.wire().signed().len() > 3);
 }
 
-/// A sign-in that waits for a new password lies in the platform's partition, and what follows from it in the tenant's.
+/// A sign-in that waits for a new password is in the platform's partition, and the session that follows is in the tenant's.
 #[tokio::test(flavor = "multi_thread")]
 async fn commit_across_tenants_is_signed_by_the_function_itself() {
     const TEMPORARY: &str = "Temporary-Passw0rd!";

@@ -1,4 +1,4 @@
-//! Every session that ends is announced and recorded, with a reason, however it ends.
+//! Each end of a session is announced by an event and recorded in the audit log, with its reason.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -21,7 +21,7 @@ fn schedule() -> &'static AnySchedule {
     registry::schedules().find(|schedule| schedule.name == "expire_sessions").unwrap()
 }
 
-/// The reasons by which a session's end was announced, and recorded.
+/// The reasons in the announcements of a session's end, and in its audit events.
 async fn ends(app: &App, tenant: TenantId, session: SessionId) -> (Vec<String>, Vec<String>) {
     let id = json!(session);
     let reasons = |event: &Value, at: &str| event[at].as_str().unwrap_or_default().to_owned();
@@ -48,7 +48,7 @@ async fn outbox(app: &App, tenant: TenantId) -> Vec<Value> {
     events.map(|row| serde_json::from_str(row["envelope"].as_s().unwrap()).unwrap()).collect()
 }
 
-/// That a session has ended once, for this reason, and that nothing of it is due any more.
+/// Asserts that a session has ended once, for this reason, and that its due entry is gone.
 async fn assert_ended(app: &App, who: &Identity, reason: &str) {
     let expected = (vec![reason.to_owned()], vec![reason.to_owned()]);
     assert_eq!(ends(app, who.tenant, who.session).await, expected, "{reason}");
@@ -92,7 +92,7 @@ async fn ended_session_is_announced_and_recorded_once_with_its_reason() {
         let (done, ended, reason) = match way {
             "signed_out" => (own("logout").await, who.clone(), way),
             "ended_by_owner" => {
-                // A second time there is nothing to end, and nothing to say.
+                // The second call has nothing to end, and must not announce anything.
                 let elsewhere = app.as_identity(app.open_session(Tenant::Acme, role).await);
                 let end = || elsewhere.call(endpoint("end_session")).path("session_id", who.session);
                 assert_eq!(end().await.status, 204);
@@ -120,7 +120,7 @@ async fn ended_session_is_announced_and_recorded_once_with_its_reason() {
                 let reused = refresh(&app, &text(&first, "refresh_token")).await;
                 assert_eq!(reused.status, 401);
                 let thief = identity(&app, &text(&second, "access_token")).await.unwrap();
-                // However often it is shown, the session has ended once.
+                // The session ends once, even if the token is used again.
                 let again = refresh(&app, &text(&first, "refresh_token")).await;
                 assert_eq!(again.status, 401);
                 assert_ended(&app, &thief, way).await;
@@ -159,14 +159,14 @@ async fn oldest_session_ended_by_the_twenty_first_is_announced_and_recorded() {
     let others = app.dump("EphemeraTable").await.iter().filter(|row| row.get("status") == Some(&S("ended".to_owned()))).count();
     assert_eq!(others, 1);
     let told = app.audit(Tenant::Acme).await.into_iter().find(|e| e["type"] == "api.session_ended").unwrap();
-    assert_eq!(told["actor"]["id"], json!(oldest.user), "the sign-in has ended it");
+    assert_eq!(told["actor"]["id"], json!(oldest.user), "the sign-in's user has ended it");
     assert_lives(&app, &neighbour).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn enrolment_session_ended_by_its_sign_in_is_announced_and_recorded() {
     let app = App::with_cognito().await;
-    // With nineteen others, so that it is the oldest as well, which may not be named twice.
+    // With nineteen others before and after, so that the session may also end as the oldest. It must not be announced twice.
     for _ in 0..19 {
         app.open_session(Tenant::Acme, Role::TenantAdmin).await;
     }
@@ -210,7 +210,7 @@ async fn schedule_ends_announces_and_records_idle_and_old_sessions() {
     app.clock().advance(MINUTE * 14);
     sweep(&app).await;
     assert_ended(&app, &busy, "expired").await;
-    // A second run finds nothing more.
+    // A second run finds nothing to end.
     app.reset_calls();
     sweep(&app).await;
     assert!(!app.calls().dynamodb.iter().any(|call| call == "TransactWriteItems"));
@@ -225,7 +225,7 @@ async fn active_sessions_due_entry_is_moved_by_the_schedule_never_by_requests() 
         app.clock().advance(Duration::from_secs(30));
         let before = item(&app, &who).await["ix_due_at"].clone();
         assert_eq!(app.as_identity(who.clone()).call(endpoint("me")).await.status, 200);
-        assert_eq!(item(&app, &who).await["ix_due_at"], before, "a request moves nothing");
+        assert_eq!(item(&app, &who).await["ix_due_at"], before, "a request does not move the due entry");
         sweep(&app).await;
         entries.push(item(&app, &who).await["ix_due_at"].clone());
     }
@@ -285,7 +285,7 @@ async fn session_used_during_the_schedules_run_is_not_ended() {
         run = &mut sweeping => panic!("not held: {run:?}"),
         () = held.arrived() => {}
     }
-    // As a request leaves it that began a moment before, in another process.
+    // A request of another process, which began a moment before, has touched the session.
     let update = app.raw().update_item().table_name(&app.provisioned().tables["EphemeraTable"]);
     let update = update
         .key("pk", S(format!("{}#SESSIONS#{}", who.tenant, who.user)))
@@ -311,12 +311,12 @@ async fn broken_session_does_not_keep_other_sessions_from_ending() {
         .update_expression("REMOVE last_seen");
     update.send().await.unwrap();
     app.clock().advance(MINUTE * 16);
-    assert!(schedule().run(app.deps()).await.is_err(), "the failure is told");
+    assert!(schedule().run(app.deps()).await.is_err(), "the run fails");
     assert_ended(&app, &colleague, "idle").await;
     assert_ended(&app, &other, "idle").await;
 }
 
-/// A key's session, by its text.
+/// Creates a key. Returns its id, and the identity for its secret.
 async fn key(app: &App, body: Value) -> (String, Identity) {
     let made = admin(app).await.call(endpoint("create_api_key")).key("key").json(body).await;
     assert_eq!(made.status, 201, "{}", made.text);
@@ -370,7 +370,7 @@ async fn end_of_a_suspended_tenants_sessions_is_announced_and_recorded() {
     assert_lives(&app, &other).await;
 }
 
-/// What is announced is committed with the end: of neither is there one without the other.
+/// The end and its announcement are one commit, so neither exists without the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn session_stays_live_when_its_end_cannot_be_announced_and_recorded() {
     let app = App::start().await;
@@ -384,7 +384,7 @@ async fn session_stays_live_when_its_end_cannot_be_announced_and_recorded() {
     assert_ended(&app, &who, "signed_out").await;
 }
 
-/// A second factor that is activated leaves no way in without one.
+/// After a second factor is activated, no pending sign-in may open a session without it.
 #[tokio::test(flavor = "multi_thread")]
 async fn pending_sign_in_without_factor_is_rejected_after_factor_activation() {
     let app = App::with_cognito().await;
@@ -410,7 +410,7 @@ async fn pending_sign_in_without_factor_is_rejected_after_factor_activation() {
     assert_eq!(login(&app, &email, PASSWORD).await.json["challenge"], "TOTP");
 }
 
-/// A sign-in that waits for a code gives a factor: it is not void.
+/// A sign-in that waits for a code gives the second factor, so its activation does not void it.
 #[tokio::test(flavor = "multi_thread")]
 async fn sign_in_that_waits_for_a_code_is_completed_by_the_code() {
     let app = App::with_cognito().await;
@@ -420,7 +420,7 @@ async fn sign_in_that_waits_for_a_code_is_completed_by_the_code() {
     assert_eq!(suite::people::give_code(&app, &handle, &code).await.status, 200);
 }
 
-/// The user of a session whose copy says that a factor is enrolled, and that none was given in it.
+/// A session that states that a second factor is enrolled, and was not given in this session.
 async fn without_factor(app: &App, role: Role) -> (Identity, UserId) {
     let who = app.open_session_without_mfa(Tenant::Acme, role).await;
     let update = app.raw().update_item().table_name(&app.provisioned().tables["EphemeraTable"]);
@@ -442,7 +442,7 @@ async fn enrolled_members_session_without_mfa_is_limited_off_trusted_networks() 
         let refused = app.as_identity(who.clone()).call(endpoint("list_sessions")).await;
         assert_eq!((refused.status, refused.code()), (403, "mfa_required"), "{role}");
         assert_eq!(app.as_identity(who.clone()).call(endpoint("me")).await.status, 200, "{role}");
-        // Nobody's who has enrolled none.
+        // A member without a second factor is not limited.
         let other = app.open_session_without_mfa(Tenant::Birch, role).await;
         assert_eq!(app.as_identity(other).call(endpoint("list_sessions")).await.status, 200, "{role}");
     }
@@ -456,7 +456,7 @@ async fn enrolled_members_session_without_mfa_is_limited_off_trusted_networks() 
     assert_eq!(list().from_ip("198.51.100.7").await.code(), "mfa_required");
 }
 
-/// As a function of before has left it: within the grace its holder is answered a new token, and nobody is signed out.
+/// A token that an older function replaced. Within the grace period its holder gets a new token, and the session does not end.
 #[tokio::test(flavor = "multi_thread")]
 async fn reused_refresh_token_without_stored_successor_gets_one_within_grace() {
     let app = App::with_cognito().await;
@@ -476,7 +476,7 @@ async fn reused_refresh_token_without_stored_successor_gets_one_within_grace() {
     assert_eq!((other.status, text(&other, "refresh_token")), (200, text(&again, "refresh_token")));
 }
 
-/// The sessions from before it have given no factor, as with one that its user activates.
+/// Earlier sessions have not given the new factor, so they end, as when the user activates a factor.
 #[tokio::test(flavor = "multi_thread")]
 async fn authenticator_from_an_operator_ends_sessions_and_pending_sign_ins() {
     let app = App::with_cognito().await;
@@ -498,7 +498,7 @@ async fn authenticator_from_an_operator_ends_sessions_and_pending_sign_ins() {
     let operator = app.operator();
     app.as_administrator(operator.hand_out_authenticator(before[0].tenant, before[0].user, &authenticator)).await.unwrap();
     held.let_go();
-    assert_eq!(signing_in.await.status, 401, "what was under way opens nothing");
+    assert_eq!(signing_in.await.status, 401, "the pending sign-in opens no session");
     for session in &before {
         assert_ended(&app, session, "second_factor_activated").await;
     }

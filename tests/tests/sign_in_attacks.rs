@@ -1,4 +1,4 @@
-//! What is tried at the door: sessions and handles that somebody brings along, and codes that are guessed.
+//! Attacks on sign-in: sessions and handles that the caller presents, and guessed codes.
 
 use common::base::{Clock, Identity, Role, SessionId, Uuid};
 use futures_util::future::join_all;
@@ -22,7 +22,7 @@ async fn sign_in_never_adopts_a_session_that_the_caller_presents() {
     let mut opened = Vec::new();
     for brought in [mallory.session, made_up] {
         people::catch_up(&app);
-        // Whoever shows a token of their own at the door, is announced by it, and says which session they want.
+        // The caller presents their own token, the identity for it, and the session that they want.
         let call = app.as_identity(Identity { session: brought, ..mallory.clone() }).call(endpoint("login"));
         let call = call.header("Cookie", format!("session={brought}; session_id={brought}")).header("X-Session-Id", brought);
         let signed_in = call.header("Authorization", format!("Bearer {brought}")).json(credentials.clone()).await;
@@ -43,11 +43,11 @@ async fn sign_in_never_adopts_a_session_that_the_caller_presents() {
     let now = sessions(&app).await;
     assert_eq!(now.len(), known.len() + 2, "{now:?}");
     assert!(!now.iter().any(|session| session.ends_with(&made_up.to_string())));
-    // Mallory is who she was, and no more.
+    // Mallory's session is unchanged.
     let seen = app.as_identity(mallory.clone()).call(endpoint("me")).await;
     assert_eq!(seen.json["user_id"], json!(mallory.user), "{}", seen.text);
     let other = Identity { session: opened[0], ..mallory };
-    assert_eq!(app.as_identity(other).call(endpoint("me")).await.status, 401, "a session is looked for under its user");
+    assert_eq!(app.as_identity(other).call(endpoint("me")).await.status, 401, "a session is looked up under its user");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,25 +58,25 @@ async fn pending_sign_in_is_completed_by_its_own_user_and_challenge_only() {
     let (hers, theirs) = (waiting(&app, Tenant::Birch, Role::Viewer).await, waiting(&app, Tenant::Acme, Role::Viewer).await);
     let before = sessions(&app).await;
     let now = || app.clock().now();
-    // The victim is talked into answering her sign-in; she answers the victim's.
+    // Mallory makes the victim give a code for her sign-in, and gives hers for the victim's.
     assert_eq!(give_code(&app, &hers, &victims.code_at(now())).await.status, 401);
     assert_eq!(give_code(&app, &theirs, &mallorys.code_at(now())).await.status, 401);
-    // Nor is a handle something else.
+    // A handle is not accepted for another challenge or as a token.
     for (challenge, more) in [("MFA_SETUP", Value::Null), ("NEW_PASSWORD_REQUIRED", json!(CHOSEN))] {
         let body = json!({"challenge": challenge, "session": theirs, "new_password": more});
         assert_eq!(public(&app, "challenge", body).await.status, 401, "{challenge}");
     }
     assert_eq!(refresh(&app, &theirs).await.status, 401);
     assert_eq!(me(&app, &theirs).await.0, 401);
-    assert_eq!(sessions(&app).await, before, "nobody has come in");
-    // Her own code lets her in as herself.
+    assert_eq!(sessions(&app).await, before, "no session was opened");
+    // Her own code signs her in as herself.
     let done = give_code(&app, &hers, &mallorys.code_at(now())).await;
     assert_eq!(done.status, 200, "{}", done.text);
     assert_eq!(me(&app, &text(&done, "access_token")).await.1["user_id"], json!(app.user_id(Tenant::Birch, Role::Viewer)));
-    // And no token is a handle.
+    // A token is not accepted as a handle.
     for token in [text(&done, "access_token"), text(&done, "refresh_token"), text(&done, "id_token"), hers] {
         let refused = give_code(&app, &token, &mallorys.code_at(now())).await;
-        // An access token is too long to be taken for a handle.
+        // An access token is longer than a handle may be, hence the 422.
         assert!([401, 422].contains(&refused.status), "{}", refused.text);
     }
 }
@@ -125,9 +125,9 @@ async fn codes_can_be_guessed_five_times_across_sign_in_and_step_up() {
     }
     let answers = join_all(guesses).await;
     let looked_at = answers.iter().filter(|a| a.status != 429).count();
-    assert!((1..=5).contains(&looked_at), "{looked_at} were looked at");
+    assert!((1..=5).contains(&looked_at), "{looked_at} were checked");
     assert!(answers.iter().filter(|a| a.status == 429).all(|a| a.code() == "second_factor_locked"));
-    // Who is locked at the one is locked at the other, with the right code too; and nobody else is.
+    // The lock holds at sign-in and at step-up, for the right code too. It covers no other user.
     let locked = give_code(&app, &handles[0], &right).await;
     assert_eq!((locked.status, locked.code()), (429, "second_factor_locked"), "{}", locked.text);
     let inside = app.as_identity(app.open_session(Tenant::Acme, Role::Marketer).await);
@@ -157,7 +157,7 @@ async fn recovery_code_given_twenty_times_at_once_is_accepted_once() {
     let answers = join_all(tries).await;
     let through = answers.iter().filter(|a| a.status == 200).count();
     assert_eq!(through, 1, "{:?}", answers.iter().map(|a| (a.status, a.code().to_owned())).collect::<Vec<_>>());
-    // It took that code, and no other.
+    // Only that code is used up.
     app.clock().advance(Duration::from_secs(3600));
     for (code, status) in [(&codes[1], 200), (&codes[0], 403)] {
         let session = app.open_session(Tenant::Acme, Role::Marketer).await;

@@ -1,4 +1,4 @@
-//! One spelling for a value, and names that can be seen, in every input that there is.
+//! Each value has one spelling, and names have no invisible characters, in every input.
 
 use common::{
     base::{Clock, Role},
@@ -21,7 +21,7 @@ fn resolved<'a>(schema: &'a Value, definitions: &'a Map<String, Value>) -> &'a V
     name.map_or(schema, |name| resolved(&definitions[name], definitions))
 }
 
-/// Where a text may stand in a value of this schema, as JSON pointers.
+/// The places of texts in a value of this schema, as JSON pointers.
 fn texts(schema: &Value, definitions: &Map<String, Value>, at: &str, found: &mut BTreeSet<String>) {
     let schema = resolved(schema, definitions);
     let kinds = &schema["type"];
@@ -51,7 +51,7 @@ fn texts_of(endpoint: &AnyEndpoint) -> BTreeSet<String> {
     found
 }
 
-/// Sets what a JSON pointer names, and makes objects on the way.
+/// Sets the value at a JSON pointer, and creates objects on the path.
 fn set(value: &mut Value, pointer: &str, text: &str) {
     let mut at = value;
     for name in pointer.split('/').skip(1) {
@@ -101,7 +101,7 @@ async fn invisible_text_is_refused_in_every_name() {
     }
 }
 
-/// One password, composed in two ways, and with two kinds of space.
+/// One password in two Unicode compositions, and with two kinds of space.
 const COMPOSED: &str = "Caf\u{e9} \u{c5}ngstr\u{f6}m-1";
 const DECOMPOSED: &str = "Cafe\u{301}\u{a0}A\u{30a}ngstro\u{308}m-1";
 
@@ -117,7 +117,7 @@ async fn password_matches_in_any_unicode_composition() {
         let new = NewUser { email: &email, password, permanent, roles: &[Role::Viewer] };
         app.as_administrator(app.operator().create_user(app.tenant_id(Acme), &new)).await
     };
-    // By an operator, and in the place of a temporary one.
+    // An operator sets a temporary password, and the user replaces it.
     let user = set("Temporary-Passw0rd!", false).await.unwrap();
     let waiting = people::login(&app, &email.normalised(), "Temporary-Passw0rd!").await;
     let answer = |password: &str| {
@@ -134,7 +134,7 @@ async fn password_matches_in_any_unicode_composition() {
     }
     assert!(!opens(&app, &email, &COMPOSED.replace('C', "c")).await, "case counts");
 
-    // By its owner, who says the old one in yet another way.
+    // The user changes it, and gives the old one in the other composition.
     let token = people::text(&people::login(&app, &email.normalised(), COMPOSED).await, "access_token");
     let who = app.as_identity(people::identity(&app, &token).await.unwrap());
     let body = json!({"current_password": DECOMPOSED, "new_password": format!("{DECOMPOSED}-b")});
@@ -143,7 +143,7 @@ async fn password_matches_in_any_unicode_composition() {
     app.clock().advance(Duration::from_secs(900));
     assert!(opens(&app, &email, &format!("{COMPOSED}-b")).await && !opens(&app, &email, COMPOSED).await);
 
-    // From before passwords were prepared.
+    // A password from before passwords were normalised.
     let old = json!({"Username": user.to_string(), "Password": DECOMPOSED, "Permanent": true});
     app.cognito("AdminSetUserPassword", old).await;
     app.clock().advance(Duration::from_secs(900));

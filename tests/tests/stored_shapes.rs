@@ -1,5 +1,5 @@
-//! Old and new functions run side by side in a roll-out, and after a roll-back: each reads what the other has written, and
-//! writes it back unharmed.
+//! Old and new functions run side by side during a deployment, and after a rollback. Each reads the other's items, and writes
+//! them back without a loss.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -36,7 +36,7 @@ async fn consumer_handles_items_of_a_later_version_and_keeps_unknown_fields() {
     for consumer in registry::consumers() {
         let world = samples::world(consumer.name).await;
         let mut queue = world.queue(consumer, 1).await;
-        assert!(!queue.is_empty(), "{} has nothing to hear", consumer.name);
+        assert!(!queue.is_empty(), "{} receives nothing", consumer.name);
         let before = later::write_all(&world.app).await;
         while queue.step().await {}
         assert_eq!(queue.dead(), [], "{}", consumer.name);
@@ -146,7 +146,7 @@ async fn member_of_an_unknown_status_is_shown_disabled_and_gets_no_work() {
     assert_eq!(call.json(json!({"assigned_to": provider})).await.status, 422);
 }
 
-/// A role that is not known gives nothing, whatever else is given and taken beside it.
+/// An unknown role gives no permission, whichever other roles are granted and revoked.
 #[tokio::test]
 async fn unknown_role_grants_nothing_and_survives_changes_of_other_roles() {
     let app = App::start().await;
@@ -165,7 +165,7 @@ async fn unknown_role_grants_nothing_and_survives_changes_of_other_roles() {
         serde_json::from_str::<Value>(item["grants"].as_s().unwrap()).unwrap()
     };
     assert_eq!(of(&get(&app, "RecordsTable", item()).await), expected);
-    // Sessions copy all of it.
+    // Sessions copy all grants, unknown ones included.
     let copy = get(&app, "EphemeraTable", at(acme, format!("SESSIONS#{viewer}"), session.session)).await;
     assert_eq!(of(&copy), expected);
     let me = app.as_identity(session).call(endpoint("me")).await;

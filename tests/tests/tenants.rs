@@ -1,4 +1,4 @@
-//! What a tenant's state means to the other domains: whether there is health information, and what waits.
+//! Effects of a tenant's state on the other domains: access to health information, and messages that wait.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 use suite::fixture::fresh;
 use testing::{Answer, App, Call, Deliveries, Tenant};
 
-/// The gate's age.
+/// The time for which a process caches a tenant's status.
 const GATE: Duration = Duration::from_secs(5);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -21,7 +21,7 @@ fn endpoint(name: &str) -> &'static AnyEndpoint {
     registry::all().find(|endpoint| endpoint.name == name).unwrap()
 }
 
-/// What tenants' states concern, without those that ask Cognito and the carrier.
+/// The consumers that depend on a tenant's state, without those that call Cognito or the carrier.
 fn consumers() -> impl Iterator<Item = &'static AnyConsumer> {
     registry::consumers().filter(|consumer| ["organizations", "notifications", "system"].contains(&consumer.domain))
 }
@@ -36,7 +36,7 @@ async fn operator(app: &App, name: &str, tenant: Tenant) {
     app.clock().advance(GATE);
 }
 
-/// Registers a shipment that is the viewer's business.
+/// Registers a shipment that is assigned to the viewer.
 async fn ship(app: &App, tenant: Tenant) -> Answer {
     let create = endpoint("create_shipment");
     let mut body = fresh(create.sample.body.unwrap());
@@ -44,7 +44,7 @@ async fn ship(app: &App, tenant: Tenant) -> Answer {
     call(app, tenant, Role::Marketer, "create_shipment").await.json(body).await
 }
 
-/// How many notifications a tenant's users have.
+/// The number of notifications of a tenant's users.
 async fn notified(app: &App, tenant: Tenant) -> usize {
     count(app, "RecordsTable", app.tenant_id(tenant), "#INBOX#", |sort| sort.starts_with("N#")).await
 }
@@ -94,10 +94,10 @@ async fn phi_is_refused_without_an_agreement_in_force_and_all_else_works() {
     for answer in [read().await, ship(&app, Tenant::Acme).await] {
         assert_eq!((answer.status, answer.code()), (403, "baa_required"), "{}", answer.text);
     }
-    // What is no health information goes on, and the other tenant has an agreement of its own.
+    // Endpoints without health information still work, and the other tenant has an agreement of its own.
     assert_eq!(call(&app, Tenant::Acme, Role::Marketer, "me").await.await.status, 200);
     assert_eq!(ship(&app, Tenant::Birch).await.status, 201);
-    // Nor is the carrier asked about what would be opened to ask.
+    // Polling needs the decrypted tracking number, so the tenant's shipments are not polled either.
     let polls = async || {
         app.clock().advance(MINUTE);
         registry::schedules().find(|schedule| schedule.name == "schedule_tracking").unwrap().run(app.deps()).await.unwrap();
@@ -135,7 +135,7 @@ async fn messages_of_a_suspended_tenant_wait_and_are_handled_once_afterwards() {
         for tenant in [Tenant::Acme, Tenant::Birch] {
             assert_eq!(ship(&app, tenant).await.status, 201);
         }
-        // What was told before, and is still on its way.
+        // The shipment's event was emitted before the suspension, and is not delivered yet.
         operator(&app, "suspend_organization", Tenant::Acme).await;
         let mut queues = app.deliveries(consumers()).copies(3).shuffled(seed);
         run(&mut queues).await;
@@ -143,7 +143,7 @@ async fn messages_of_a_suspended_tenant_wait_and_are_handled_once_afterwards() {
         assert_eq!((notified(&app, Tenant::Birch).await, waiting(&app, Tenant::Birch).await), (1, 0), "seed {seed}");
         operator(&app, "reactivate_organization", Tenant::Acme).await;
         run(&mut queues).await;
-        // The shipment's, its viewer's alone; and that the tenant is back, everybody's.
+        // The viewer alone is notified of the shipment. Everybody is notified that the tenant is active again.
         let shipments = by_kind(&app, Tenant::Acme, "shipment_created").await;
         assert_eq!((shipments, waiting(&app, Tenant::Acme).await), (1, 0), "seed {seed}");
         assert_eq!(notified(&app, Tenant::Birch).await, 1, "seed {seed}");
@@ -176,7 +176,7 @@ async fn waiting_message_survives_kills_at_any_await_and_is_handled_once() {
                 break;
             }
         }
-        // Whoever stored a notification and was killed is waited for: so long it might still be sending.
+        // A killed consumer that stored a notification holds its claim for a minute, as it might still be sending.
         app.clock().advance(Duration::from_secs(61));
         run(&mut queues).await;
         assert_eq!((by_kind(&app, Tenant::Acme, "shipment_created").await, waiting(&app, Tenant::Acme).await), (1, 0), "{after}");

@@ -1,4 +1,4 @@
-//! A person's way from an invitation to being at home: mail, first password, second factor, and out again.
+//! A user's life: invitation by mail, first password, second factor, and removal.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -13,7 +13,7 @@ use testing::{Answer, App, Client, Tenant};
 
 const CHOSEN: &str = "Chosen-Passw0rd-7!";
 
-/// The caller whom the authorizer makes of a token.
+/// A caller with the identity that the authorizer returns for a token.
 async fn caller<'a>(app: &'a App, token: &str) -> Client<'a> {
     app.as_identity(identity(app, token).await.unwrap())
 }
@@ -29,7 +29,7 @@ async fn settle(app: &App) {
     assert_eq!(queues.dead(), []);
 }
 
-/// Invites somebody who reads their mail: their id, e-mail and temporary password.
+/// Invites a user. Returns their id, e-mail and temporary password from the mail.
 async fn invite(app: &App, role: &str) -> (UserId, String, String) {
     let email = app.email(Tenant::Acme, Role::Viewer).replacen("viewer", "ada", 1);
     let answer = admin(app, "invite_user").await.json(json!({"email": email, "roles": [role]})).await;
@@ -65,10 +65,10 @@ async fn invited_marketer_signs_in_works_is_disabled_and_signs_in_again() {
     assert_eq!(status(&app, user).await, json!(["invited", 1]));
     let tokens = choose_password(&app, &email, &temporary, CHOSEN).await;
     assert_eq!(tokens.status, 200, "{}", tokens.text);
-    assert_eq!(status(&app, user).await, json!(["active", 2]), "they have accepted by coming");
+    assert_eq!(status(&app, user).await, json!(["active", 2]), "the first sign-in accepts the invitation");
     let who = caller(&app, tokens.json["access_token"].as_str().unwrap()).await;
     assert_eq!(who.call(endpoint("me")).await.json["roles"], json!(["marketer"]));
-    // A write finds their membership as their session has copied it.
+    // A write checks that the membership is unchanged since the session copied it.
     let create = endpoint("create_shipment");
     let created = who.call(create).json(fresh(create.sample.body.unwrap())).await;
     assert_eq!(created.status, 201, "{}", created.text);
@@ -77,7 +77,7 @@ async fn invited_marketer_signs_in_works_is_disabled_and_signs_in_again() {
 
     assert_eq!(admin(&app, "disable_user").await.path("user_id", user).await.status, 200);
     let refused = public(&app, "login", json!({"email": email, "password": CHOSEN})).await;
-    assert_eq!((refused.status, refused.code()), (401, "invalid_credentials"), "before Cognito has heard of it");
+    assert_eq!((refused.status, refused.code()), (401, "invalid_credentials"), "before Cognito has been updated");
     settle(&app).await;
     assert_eq!(admin(&app, "enable_user").await.path("user_id", user).await.json["status"], "active");
     settle(&app).await;
@@ -96,7 +96,7 @@ async fn invited_marketer_signs_in_works_is_disabled_and_signs_in_again() {
     assert_eq!((refused.status, refused.code()), (401, "invalid_credentials"));
 }
 
-/// The status that a token's request has: the directory may still know whose it is.
+/// The status of a request with a token. The directory may still resolve the token's user.
 async fn caller_is_gone(app: &App, token: &str) -> u16 {
     caller(app, token).await.call(endpoint("me")).await.status
 }
@@ -116,12 +116,12 @@ async fn invited_administrator_counts_once_their_second_factor_is_enrolled() {
 
     let second = caller(&app, done.json["access_token"].as_str().unwrap()).await;
     let disabled = second.call(endpoint("disable_user")).path("user_id", first).await;
-    assert_eq!(disabled.status, 200, "there are two: {}", disabled.text);
+    assert_eq!(disabled.status, 200, "there is another administrator: {}", disabled.text);
     app.clock().advance(Duration::from_secs(1));
     let enabled = second.call(endpoint("enable_user")).path("user_id", first).await;
     assert_eq!(enabled.status, 200, "{}", enabled.text);
     assert_eq!(second.call(endpoint("revoke_role")).path("user_id", first).path("role", "tenant_admin").await.status, 204);
-    // What the first had is gone at the next request, and nobody is left who could take it from the second.
+    // The first administrator has lost the role at their next request, and the second is the only one left.
     let shown = second.call(endpoint("get_user")).path("user_id", user).await;
     assert_eq!((&shown.json["status"], &shown.json["mfa_enrolled"]), (&json!("active"), &json!(true)), "{}", shown.text);
 }
