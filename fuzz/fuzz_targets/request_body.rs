@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// One member of each kind that inputs have.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "it is read, and that is all")]
+#[expect(dead_code, reason = "the fields are only deserialised")]
 struct Shape {
     flag: bool,
     #[serde(default)]

@@ -86,7 +86,7 @@ pub async fn play(plan: Plan, mut played: impl FnMut(Played)) -> Outcome {
         speed: Some(Speed::try_from(1.0).expect("a speed")),
         ..UpsOptions::new(CLIENT, SECRET)
     };
-    let ups = Ups::start(options).expect("the carrier's stand-in starts");
+    let ups = Ups::start(options).expect("the UPS emulator starts");
     app.wire().with_carrier(ups.endpoint(), json!({ "client_id": CLIENT, "client_secret": SECRET }));
     let mut dice = Dice::new(plan.seed);
     if plan.failing > 0 {

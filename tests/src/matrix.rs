@@ -20,7 +20,7 @@ pub fn allowed_role(endpoint: &AnyEndpoint) -> Role {
     let row = &cells[endpoint.action.unwrap().0];
     // The tenant's administrator if permitted, because it may use most endpoints.
     let first = [Role::TenantAdmin].into_iter().chain(Role::ALL).find(|role| row[role.as_str()] != "-");
-    first.expect("somebody may use every endpoint")
+    first.expect("a role may use the endpoint")
 }
 
 /// Each action's row: the cell of each role.

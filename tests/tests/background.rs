@@ -384,7 +384,11 @@ fn besides_whole(app: &App, before: &Items, after: &Items, free: &[&str], when: 
         let Some(event) = audited.first() else { continue };
         let there = changed.contains(event);
         for place in writes.iter().filter(|place| !free.contains(&kind(place).as_str())) {
-            assert_eq!(changed.contains(place), there, "{when}: {place:?}, with its audit event");
+            assert_eq!(
+                changed.contains(place),
+                there,
+                "{when}: {place:?} and its audit event are not both written or both absent"
+            );
         }
         recorded.extend(writes.into_iter().filter(|_| there));
     }

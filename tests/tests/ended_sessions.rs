@@ -81,7 +81,7 @@ fn mailed_token(app: &App) -> String {
     text.split_once("token: ").unwrap().1.split_whitespace().next().unwrap().to_owned()
 }
 
-/// Whether a ticket still opens a socket.
+/// True if a ticket still opens a socket.
 async fn opens_a_socket(app: &App, ticket: &str) -> bool {
     let Ok(context) = app.shake_hands(&people::authorizer(app), Some(ticket), "192.0.2.7").await else { return false };
     let text = |name: &str| context[name].as_str().unwrap();

@@ -180,7 +180,7 @@ async fn transaction_conflict_is_retried_a_bounded_number_of_times() {
     assert_eq!(create(&app).await.status, 201, "three conflicts");
     app.wire().fail("TransactWriteItems", 0, 1000, Fault::Conflict);
     app.reset_calls();
-    unavailable(&create(&app).await, "conflicts without end");
+    unavailable(&create(&app).await, "conflicts that last");
     let tries = app.calls().dynamodb.iter().filter(|c| *c == "TransactWriteItems").count();
     assert!((2..=10).contains(&tries), "{tries} tries");
     app.wire().heal();
@@ -314,7 +314,7 @@ async fn concurrent_calls_of_a_session_get_exactly_the_limit() {
     let answers = futures_util::future::join_all((0..100).map(|_| call())).await;
     let count = |status| answers.iter().filter(|a| a.status == status).count();
     assert_eq!((count(200), count(429)), (60, 40));
-    // One interval later there is room for one.
+    // After one interval the budget has one call.
     app.clock().advance(Duration::from_secs(1));
     assert_eq!((call().await.status, call().await.status), (200, 429));
 }
@@ -507,7 +507,7 @@ async fn conflict_of_a_single_write_is_retried_a_bounded_number_of_times() {
     assert_eq!(get().await.status, 200, "three conflicts");
     app.wire().fail("UpdateItem", 0, 1000, Fault::Conflict);
     app.reset_calls();
-    unavailable(&get().await, "conflicts without end");
+    unavailable(&get().await, "conflicts that last");
     let tries = app.calls().dynamodb.iter().filter(|call| *call == "UpdateItem").count();
     // Those of the session, and of the refusal's audit event.
     assert!((4..=12).contains(&tries), "{tries} tries");

@@ -361,7 +361,7 @@ fn text_with_a_replacement_character_is_refused_in_body_and_query() {
         let schemas = Schemas::of(endpoint);
         for place in schemas.query.iter().flat_map(|query| schemas.places(query)) {
             let Err(Error::Invalid(errors)) = read(endpoint, &schemas, None, &[(&place.path, "Ad\u{fffd}a")]) else {
-                panic!("{} takes it in {}", endpoint.name, place.path)
+                panic!("{} accepts U+FFFD in {}", endpoint.name, place.path)
             };
             about(endpoint, &place.path, "U+FFFD", &errors);
             in_queries += 1;

@@ -95,7 +95,7 @@ async fn caller_who_ignores_refusals_is_blocked_five_minutes_and_recorded() {
     assert_eq!(client.call(endpoint("me")).await.status, 200);
 }
 
-/// The session is deleted before each write that follows its refused step: the count of violations, and the exclusion.
+/// Deletes the session before each write that follows the refused step: the count of violations, and the block.
 #[tokio::test(flavor = "multi_thread")]
 async fn session_deleted_between_two_writes_of_a_refusal_is_not_written_anew() {
     let app = App::start().await;

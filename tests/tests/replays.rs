@@ -142,7 +142,7 @@ async fn contents_that_a_purpose_withholds_are_not_shown_by_a_replay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replay_after_the_callers_membership_changed_is_refused_at_every_endpoint() {
+async fn replay_after_a_membership_change_is_refused_at_every_endpoint() {
     for endpoint in repeatable() {
         let (app, fixture, who) = ready(endpoint).await;
         let call = fixture.call(&app.as_identity(who.clone()), endpoint).key("one");

@@ -96,7 +96,7 @@ impl Insider<'_> {
         held.let_go();
         let answer = call.await;
         let after = self.sees().await;
-        let context = format!("{name}, {blow:?} when it had {point:?}: {}", answer.text);
+        let context = format!("{name}, {blow:?} at {point:?}: {}", answer.text);
         assert!(before.0 == after.0, "{context}: {:#?}", state::difference(&before.0, &after.0));
         assert_eq!(before.1, after.1, "{context}");
         Some(answer)

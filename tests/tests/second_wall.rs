@@ -170,7 +170,7 @@ async fn warm_process_works_without_sts_until_its_session_expires() {
     let asked = app.calls().sts.len();
     assert!(asked > 0);
     assert_eq!(create(&app, who).await.status, 201);
-    assert_eq!(app.calls().sts.len(), asked, "the circuit breaker makes no further call to STS");
+    assert_eq!(app.calls().sts.len(), asked, "after a failed renewal the next one waits for a pause");
 
     app.clock().advance(3 * MINUTE);
     let who = marketer(&app, Tenant::Acme).await;

@@ -147,7 +147,7 @@ async fn password_matches_in_any_unicode_composition() {
     let old = json!({"Username": user.to_string(), "Password": DECOMPOSED, "Permanent": true});
     app.cognito("AdminSetUserPassword", old).await;
     app.clock().advance(Duration::from_secs(900));
-    assert!(opens(&app, &email, DECOMPOSED).await, "as it was typed");
+    assert!(opens(&app, &email, DECOMPOSED).await, "in the composition that was typed");
     assert!(!opens(&app, &email, COMPOSED).await);
     let other = app.email(testing::Tenant::Birch, Role::Viewer).parse().unwrap();
     assert!(opens(&app, &other, PASSWORD).await);
@@ -165,7 +165,7 @@ async fn malformed_code_is_422_and_costs_no_try_and_a_spaced_code_is_accepted() 
         for body in [json!({"code": wrong}), json!({"recovery_code": wrong})] {
             let answer = give(body.clone()).await;
             assert_eq!((answer.status, answer.code()), (422, "validation_failed"), "{body}: {}", answer.text);
-            assert!(wrong.len() < 3 || !answer.text.contains(wrong), "it is not quoted");
+            assert!(wrong.len() < 3 || !answer.text.contains(wrong), "the answer does not quote the code");
         }
     }
     let code = secret.code_at(app.clock().now());

@@ -54,7 +54,7 @@ async fn schedule_handles_items_of_a_later_version_and_keeps_unknown_fields() {
     }
 }
 
-/// Sets an attribute of an item past the wire.
+/// Sets an attribute of an item without the wire.
 async fn set(app: &App, table: &str, (pk, sk): (String, String), name: &str, value: impl ToString) {
     let update = app.raw().update_item().table_name(&app.provisioned().tables[table]).key("pk", S(pk)).key("sk", S(sk));
     let update = update.update_expression("SET #name = :value").condition_expression("attribute_exists(pk)");

@@ -202,7 +202,7 @@ async fn waiting_message_waits_again_if_suspended_again_and_stays_if_archived() 
     assert!(waits >= 1, "{waits}");
     operator(&app, "archive_organization", Tenant::Acme).await;
     settle(&app).await;
-    assert_eq!(waiting(&app, Tenant::Acme).await, waits, "kept");
+    assert_eq!(waiting(&app, Tenant::Acme).await, waits, "archived messages are kept");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -291,9 +291,9 @@ impl App {
     async fn seed(&mut self) {
         let operator = Operator::new(&self.deps, "test");
         let with_cognito = self.provisioned.user_pool_id.is_some();
-        operator.create_platform().await.expect("the platform is made");
+        operator.create_platform().await.expect("the platform is created");
         for tenant in [Tenant::Acme, Tenant::Birch] {
-            let id = operator.create_tenant(tenant.name()).await.expect("a tenant is made");
+            let id = operator.create_tenant(tenant.name()).await.expect("a tenant is created");
             self.tenants.insert(tenant, id);
             for role in Role::ALL {
                 let home = if role == Role::SuperAdmin { TenantId::PLATFORM } else { id };
@@ -304,7 +304,7 @@ impl App {
                 } else {
                     operator.create_membership(home, &email, &[role]).await
                 };
-                self.users.insert((tenant, role), user.expect("a member is made"));
+                self.users.insert((tenant, role), user.expect("a member is created"));
             }
         }
     }

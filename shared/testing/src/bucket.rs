@@ -84,7 +84,7 @@ pub(crate) fn lists_versions(uri: &str) -> bool {
 }
 
 impl App {
-    /// The versions of each object in the audit bucket, oldest first, by key. Only where the test has no S3.
+    /// The versions of each object in the audit bucket, oldest first, by key. Only in a test without S3.
     pub fn objects(&self) -> BTreeMap<String, Vec<ObjectVersion>> {
         self.wire().with_bucket(|bucket| bucket.objects.clone())
     }

@@ -263,7 +263,7 @@ impl Deliveries<'_> {
                 return self;
             }
         }
-        panic!("messages without end");
+        panic!("more than a million messages");
     }
 }
 

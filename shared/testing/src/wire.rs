@@ -56,7 +56,7 @@ impl Held {
     /// If the wire is healed meanwhile.
     pub async fn arrived(&mut self) {
         if let Some(arrived) = self.arrived.take() {
-            arrived.await.expect("the call comes");
+            arrived.await.expect("the call arrives");
         }
     }
     pub fn let_go(self) {
