@@ -1,5 +1,5 @@
-//! Each function of a test has its own caches, as its process on Lambda has. It fetches session, keys and gate with the
-//! permissions of its own role, even if another function has fetched them before.
+//! Each function of a test has its own caches, as its process on Lambda has. It fetches credentials, keys and the tenant's state
+//! with the permissions of its own role, even if another function has fetched them before.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -10,8 +10,8 @@ use testing::{
     Tenant::{self, Acme, Birch},
 };
 
-/// Creates a shipment, which needs the tenant's session, gate and keys. Returns the numbers of calls to STS and KMS, and of reads
-/// of the gate.
+/// Creates a shipment, which needs the tenant's credentials, keys and state. Returns the numbers of calls to STS and KMS, and of
+/// reads of the state.
 async fn creates(app: &App, tenant: Tenant) -> (usize, usize, usize) {
     let create = endpoint("create_shipment");
     app.reset_calls();
@@ -41,7 +41,7 @@ fn fetched(app: &App) -> (usize, usize, usize) {
 }
 
 #[tokio::test]
-async fn function_fetches_credentials_keys_and_gate_once_for_each_tenant() {
+async fn function_fetches_credentials_keys_and_state_once_for_each_tenant() {
     let app = App::start().await;
     for tenant in [Acme, Birch] {
         let (sessions, keys, gates) = creates(&app, tenant).await;

@@ -18,7 +18,7 @@ async fn admin<'a>(app: &'a App, name: &str) -> Call<'a> {
     admin.call(endpoint(name)).path("tenant_id", app.tenant_id(Tenant::Acme)).header("If-Match", "*")
 }
 
-/// Sends the networks to the three endpoints that take some.
+/// Sends the networks to the three endpoints that take networks.
 async fn say(app: &App, networks: &Value) -> [(&'static str, Answer); 3] {
     let key = json!({"name": "a", "scopes": ["audit.read"], "purposes": [], "networks": networks});
     [
@@ -106,7 +106,7 @@ async fn address_in_any_notation_is_matched_to_its_networks() {
         ("2001:DB8:0::7", 200),
         ("198.51.100.1", 403),
         ("::ffff:198.51.100.1", 403),
-        // These notations embed an IPv4 address, but are different addresses.
+        // The first three embed an IPv4 address, but are different addresses. The others are different or malformed.
         ("::192.0.2.7", 403),
         ("64:ff9b::192.0.2.7", 403),
         ("2002:c000:207::1", 403),

@@ -121,8 +121,8 @@ async fn signed_in() -> (App, Values) {
 async fn template_event_is_served_by_its_function() {
     let (app, values) = signed_in().await;
     // These are left out. Some were called above. Some answer a pending sign-in that does not exist, or take a token that was not
-    // mailed. Some end the shipment, the user or the session. The carrier's take a credential from the carrier's secret. Some
-    // need an authenticator's code, or the current password. Each has its own tests.
+    // mailed. Some end the shipment, the user or the session. The carrier's endpoints take a credential from the carrier's
+    // secret. Some need an authenticator's code, or the current password. Each has its own tests.
     let apart = [
         "login",
         "create_shipment",

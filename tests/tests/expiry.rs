@@ -22,7 +22,7 @@ use testing::{App, PASSWORD, Tenant};
 type Row = HashMap<String, AttributeValue>;
 
 /// A kind of row in `ephemera`: its promised lifetime from when it is written, and the attributes with a time until which it
-/// matters, each with its units in a second.
+/// matters, each with the number of its units in a second.
 struct Kind {
     begins: &'static str,
     lives: Duration,

@@ -398,7 +398,7 @@ async fn wrapped_key_of_another_tenant_or_purpose_is_refused() {
     let own = of(Tenant::Acme, "branch");
     let table = app.provisioned().tables["KeysTable"].clone();
     for (what, other) in [("tenant", of(Tenant::Birch, "branch")), ("purpose", of(Tenant::Acme, "search"))] {
-        // As an attacker could write it who may write the table of wrapped keys, and nothing else.
+        // The change of an attacker who may write only the table of wrapped keys.
         let mut swapped = own.clone();
         for name in ["wrapped", "kms_key_arn"] {
             swapped.insert(name.to_owned(), other[name].clone());
@@ -434,7 +434,7 @@ async fn lose_each_call(endpoints: impl Iterator<Item = &'static AnyEndpoint>) {
     for (nth, endpoint) in endpoints.enumerate() {
         let app = fixture::backend(endpoint).await;
         let ask = async |fixture: &Fixture| {
-            // Each request has a minute of its own, so that it reads the gate and leases quota.
+            // Each request has a minute of its own, so that it reads the tenant's state and leases quota.
             app.clock().advance(Duration::from_secs(60));
             // Each request has a new session, whose first touch matches the function's guess.
             let identity = app.open_session(Tenant::Acme, allowed_role(endpoint)).await;
@@ -561,7 +561,7 @@ async fn change_killed_at_any_await_commits_with_its_events_or_not_at_all() {
                 assert_eq!(changed, left.0 > 0, "{when}");
                 assert_eq!(left.1 * whole.0, left.0 * whole.1, "{when}: events of each item");
             } else {
-                // There may be more domain events with each round: the user's sessions become more, and each one that ends has an
+                // Domain events may become more with each round: the user's sessions become more, and each that ends has an
                 // event.
                 let all = left.0 == whole.0 && left.1 >= whole.1;
                 assert!(if changed { all } else { left == (0, 0) }, "{when}: {left:?} of {whole:?} audit and domain events");

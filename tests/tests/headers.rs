@@ -319,7 +319,7 @@ async fn raw(stack: &Stack, request: &str) -> String {
     let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // A peer may also close the connection, if the bytes are no HTTP.
+    // A peer may also close the connection, if the bytes are not HTTP.
     let _ = tokio::time::timeout(Duration::from_secs(10), socket.read_to_end(&mut answer)).await.unwrap();
     String::from_utf8_lossy(&answer).into_owned()
 }

@@ -323,7 +323,7 @@ async fn process_leases_tenant_quota_once_a_minute() {
     client.call(endpoint("me")).await;
     let steady = ["UpdateItem", "GetItem", "GetItem", "UpdateItem"];
     for _ in 0..4 {
-        // Long enough that the guess of the session's state holds, and not so long that the gate is read again.
+        // Long enough that the guess of the session's state holds, and not so long that the tenant's state is read again.
         app.clock().advance(Duration::from_millis(1100));
         app.reset_calls();
         assert_eq!(client.call(endpoint("me")).await.status, 200);
@@ -332,6 +332,6 @@ async fn process_leases_tenant_quota_once_a_minute() {
     app.clock().advance(Duration::from_secs(60));
     app.reset_calls();
     client.call(endpoint("me")).await;
-    // One more call reads the gate, which is cached for five seconds.
+    // One more call reads the tenant's state, which is cached for five seconds.
     assert_eq!(app.calls().dynamodb.len(), steady.len() + 2, "a lease for this minute: {:?}", app.calls().dynamodb);
 }

@@ -128,8 +128,8 @@ async fn contents_that_a_purpose_withholds_are_not_shown_by_a_replay() {
     let other = call("HPAYMT").await;
     mismatch(update, &other);
     assert!(!other.text.contains(first.json["contents"].as_str().unwrap()));
-    // The other order: first for the purpose that withholds the contents, then for treatment. The replay must not withhold them
-    // from the second.
+    // The other order: first for the purpose that withholds the contents, then for treatment. The stored response lacks the
+    // contents, so it must not be replayed for treatment.
     let call = |purpose: &str| call(purpose).key("two").if_match(2).json(json!({"reference": "a third"}));
     let first = call("HPAYMT").await;
     assert_eq!((first.status, &first.json["contents"], &first.json["redacted"]), (200, &Value::Null, &json!(["contents"])));

@@ -137,7 +137,7 @@ async fn caller_who_loses_their_role_during_a_request_changes_nothing() {
             // The lock after wrong codes is over by then.
             app.clock().advance(Duration::from_secs(3600));
             let identity = insider.comes_in().await;
-            // This caches the gate in the function, so that its first call for the insider is the touch of the session.
+            // This caches the tenant's state in the function, so that its first call for the insider is the touch of the session.
             let gone =
                 Identity { session: SessionId::from_uuid(Uuid::from_bytes(common::base::random::bytes())), ..identity.clone() };
             assert_eq!(fixture.call(&app.as_identity(gone), endpoint).await.status, 401, "{}", endpoint.name);

@@ -358,7 +358,7 @@ impl HttpConnector for Wire {
         // IAM judges also a call that does not arrive, so that an injected fault hides no missing permission.
         let if_missing = match self.gate.admit(&request) {
             Ok(if_missing) => if_missing,
-            // The gate answers for STS.
+            // `Gate` answers for STS.
             Err(answer) if answer.status().is_success() => {
                 if !done {
                     return HttpConnectorFuture::ready(faulty(fault));
