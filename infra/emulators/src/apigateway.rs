@@ -1,7 +1,7 @@
-//! API Gateway's events, as a REST API with Lambda proxy integration sends them.
+//! API Gateway's events, in the form of a REST API with Lambda proxy integration.
 //!
-//! Source: AWS, "Set up Lambda proxy integrations in API Gateway", input format; "Binary media types for REST APIs in API Gateway":
-//! an API that has none handles every payload as UTF-8 text. Bytes that are none come as U+FFFD.
+//! Source: AWS, "Set up Lambda proxy integrations in API Gateway", input format; "Binary media types for REST APIs in API
+//! Gateway": an API without binary media types handles every payload as UTF-8 text. Invalid bytes become U+FFFD.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 #[derive(Debug, Clone, Default)]
 pub struct GatewayRequest {
     pub method: String,
-    /// As it was sent, without the stage.
+    /// As sent, without the stage.
     pub path: String,
     /// The route's template, `/v1/shipments/{shipment_id}`.
     pub resource: String,
@@ -22,15 +22,15 @@ pub struct GatewayRequest {
     pub body: Option<Vec<u8>>,
     pub source_ip: String,
     pub request_id: String,
-    /// What the authorizer answered as its context.
+    /// The context that the authorizer returned.
     pub authorizer: Option<Map<String, Value>>,
 }
 
-/// The API's one stage. Paths begin with their version, so the stage is not called by it.
+/// The API's one stage. Paths begin with their version, so the stage's name is not in the URL.
 pub const STAGE: &str = "live";
 
 impl GatewayRequest {
-    /// The event that the route's function gets.
+    /// The event for the route's function.
     pub fn proxy_event(&self) -> Value {
         let body = self.body.as_ref().map(|bytes| String::from_utf8_lossy(bytes));
         json!({
@@ -49,7 +49,7 @@ impl GatewayRequest {
         })
     }
 
-    /// The event that a REQUEST authorizer gets.
+    /// The event for a REQUEST authorizer.
     pub fn authorizer_event(&self) -> Value {
         json!({
             "type": "REQUEST",

@@ -1,4 +1,4 @@
-//! The emulators' clock: AWS's own time is nobody's parameter.
+//! The emulators' clock. AWS's own time is not a parameter of the code under test.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

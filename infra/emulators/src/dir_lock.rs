@@ -3,14 +3,14 @@ use std::path::Path;
 
 use crate::Error;
 
-/// Holds a folder for one process. The lock is the operating system's: it ends with the process, however that ends.
+/// Locks a folder for one process. The operating system releases the lock when the process ends, for any reason.
 #[derive(Debug)]
 pub struct DirLock {
     _file: File,
 }
 
 impl DirLock {
-    /// Takes the folder, which is made if missing, or says that it is taken.
+    /// Creates the folder if it is missing, and locks it; fails if it is locked.
     ///
     /// # Errors
     /// [`Error::InUse`] while another process holds it; [`Error::Io`] if the folder cannot be written.
@@ -23,7 +23,7 @@ impl DirLock {
         }
     }
 
-    /// Takes the folder, waiting for as long as another process holds it.
+    /// Locks the folder, and waits while another process holds the lock.
     ///
     /// # Errors
     /// [`Error::Io`] if the folder cannot be written.
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_held_folder_is_refused_until_it_is_let_go() {
+    fn locked_folder_is_refused_until_it_is_released() {
         let dir = tempfile::tempdir().unwrap();
         let held = DirLock::try_take(dir.path()).unwrap();
         assert!(matches!(DirLock::try_take(dir.path()), Err(Error::InUse(_))));

@@ -9,8 +9,8 @@ use crate::Error;
 use crate::lag::Lag;
 use crate::server::Server;
 
-/// It finds a stream's next sequence number, and where a reader goes on, by reading the whole stream: after ten thousand
-/// records every write would take tens of milliseconds. An index answers both at once, and nothing else changes.
+/// dynoxide reads the whole stream to find its next sequence number and a reader's position: after ten thousand records every
+/// write would take tens of milliseconds. This index speeds up both queries and changes nothing else.
 const INDEXES: &str = "
     CREATE INDEX IF NOT EXISTS stream_last ON _stream_records (table_name, CAST(sequence_number AS INTEGER));
     CREATE INDEX IF NOT EXISTS stream_order ON _stream_records (table_name, shard_id, CAST(sequence_number AS INTEGER));
@@ -19,20 +19,20 @@ const INDEXES: &str = "
 /// Where the tables are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Storage {
-    /// In memory: gone when stopped.
+    /// In memory; lost when stopped.
     Memory,
-    /// In one SQLite file, made if missing. Its folder must exist.
+    /// In one SQLite file, created if missing. Its folder must exist.
     File(PathBuf),
 }
 
 /// DynamoDB and its streams, in this process.
 ///
-/// Differs from AWS in four ways that callers must know: there are no backups or point-in-time recovery, a stream has one
-/// shard, expired items stay until [`Dynamo::delete_expired`] is called, and a transaction never conflicts with another.
+/// Differs from AWS in four ways that callers must know: there are no backups or point-in-time recovery, a stream has one shard,
+/// expired items stay until [`Dynamo::delete_expired`] is called, and transactions never conflict.
 pub struct Dynamo {
     server: Server,
     database: Database,
-    /// What makes its indexes late, and what answers for them.
+    /// The delay of the indexes, and the database that answers their queries.
     late: Option<(Lag, Box<Dynamo>)>,
 }
 
@@ -46,10 +46,10 @@ impl Dynamo {
     /// Opens the storage and serves it on a free loopback port.
     ///
     /// # Errors
-    /// [`Error::Storage`] if the file cannot be opened; [`Error::Io`] if no port can be had.
+    /// [`Error::Storage`] if the file cannot be opened; [`Error::Io`] if no port is free.
     pub fn start(storage: Storage) -> Result<Self, Error> {
         let path = match storage {
-            // Under a name by which this process can open it twice. <https://www.sqlite.org/inmemorydb.html>
+            // A shared name lets this process open it twice. <https://www.sqlite.org/inmemorydb.html>
             Storage::Memory => {
                 static NEXT: AtomicU64 = AtomicU64::new(0);
                 let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -70,7 +70,7 @@ impl Dynamo {
         Ok(Self { server, database, late: None })
     }
 
-    /// The same, whose indexes show a write so long after it.
+    /// The same, but indexes show a write after this delay.
     ///
     /// # Errors
     /// As [`Dynamo::start`].
@@ -85,7 +85,7 @@ impl Dynamo {
         Ok(dynamo)
     }
 
-    /// Has indexes show what was there until now, and nothing newer, until it is told otherwise. Only where they are late.
+    /// Freezes the indexes at their current state until they are released. Only if they are delayed.
     pub fn hold_indexes(&self, held: bool) {
         if let Some((lag, _)) = &self.late {
             lag.hold(held);
@@ -98,7 +98,7 @@ impl Dynamo {
         self.late.as_ref().map_or_else(|| self.server.endpoint(), |(lag, _)| lag.endpoint())
     }
 
-    /// Deletes what has expired, as AWS does on its own within a few days; answers how many items that were.
+    /// Deletes expired items, as AWS does within a few days. Returns their number.
     ///
     /// # Errors
     /// [`Error::Storage`] if the storage fails.
@@ -106,7 +106,7 @@ impl Dynamo {
         self.database.sweep_ttl().map_err(|error| Error::Storage(error.to_string()))
     }
 
-    /// Finishes what was asked so far, for two seconds at most, and frees the port and the file.
+    /// Finishes open requests, for two seconds at most, and frees the port and the file.
     pub fn stop(self) {
         if let Some((lag, indexes)) = self.late {
             lag.stop();
@@ -116,7 +116,7 @@ impl Dynamo {
     }
 }
 
-/// A copy of the storage beside it, in place of an older one: what the indexes know at first.
+/// Copies the storage and replaces an older copy. The copy is the indexes' first state.
 fn copy(path: &std::path::Path) -> Result<PathBuf, Error> {
     let storage = |error: std::io::Error| Error::Storage(error.to_string());
     let named = |path: &std::path::Path, end: &str| PathBuf::from(format!("{}{end}", path.display()));
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_emulator_asks_is_answered_by_the_index() {
+    fn emulators_stream_queries_use_the_index() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tables.sqlite");
         Dynamo::start(Storage::File(path.clone())).unwrap().stop();

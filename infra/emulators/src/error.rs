@@ -2,46 +2,46 @@ use std::path::PathBuf;
 
 use crate::template::TemplateError;
 
-/// Why an emulator did not start, or a resource was not made.
+/// Why an emulator did not start, or a resource was not created.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused something.
+    /// The operating system returned an error.
     #[error("cannot {doing}: {source}")]
     Io {
-        /// What was being done.
+        /// The action that failed.
         doing: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The database file could not be opened.
     #[error("cannot open the table storage: {0}")]
     Storage(String),
-    /// A kept state file is not what this version writes.
+    /// A state file that this version does not read.
     #[error("cannot read the state in `{}`: {message}", path.display())]
     State {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault in it.
         message: String,
     },
     /// Another process holds the folder.
     #[error("`{}` is in use by another running instance", .0.display())]
     InUse(PathBuf),
-    /// Making the Python environment failed.
+    /// Creating the Python environment failed.
     #[error("cannot set up the AWS emulator: {message}\n{output}")]
     Setup {
-        /// Which step.
+        /// The step.
         message: String,
-        /// What the step printed last.
+        /// The step's last output.
         output: String,
     },
     /// The child process ended, or did not answer in time.
     #[error("the AWS emulator did not start: {message}\n{output}")]
     NotHealthy {
-        /// What happened.
+        /// The failure.
         message: String,
-        /// What the process printed last.
+        /// The process's last output.
         output: String,
     },
     /// The template cannot be read or resolved.

@@ -1,4 +1,4 @@
-//! Hands a request on to another listener on this machine, and its answer back.
+//! Forwards a request to another listener on this machine, and its answer back.
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
@@ -8,7 +8,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-/// Headers of the one connection, which the next has of its own.
+/// Headers of a single connection, which must not be forwarded.
 const OWN: [&str; 4] = ["host", "content-length", "transfer-encoding", "connection"];
 
 #[derive(Clone, Debug)]
@@ -21,10 +21,10 @@ impl Forward {
         Self { client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
-    /// The answer of `url`, read whole.
+    /// The complete answer of `url`.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why there is no answer.
     pub(crate) async fn send(&self, method: &Method, url: &str, headers: &HeaderMap, body: Bytes) -> Result<Response, String> {
         let mut request = Request::builder().method(method).uri(url);
         for (name, value) in headers.iter().filter(|(name, _)| !OWN.contains(&name.as_str())) {

@@ -1,4 +1,4 @@
-//! The little HTTP that provisioning needs: AWS's JSON protocol and bare requests, over loopback.
+//! A minimal HTTP client for provisioning: AWS's JSON protocol and bare requests, over loopback.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use serde_json::Value;
 
 use crate::REGION;
 
-/// A call that takes longer than this on one machine is stuck.
+/// The time limit of a call. On one machine, a slower call hangs.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 type Body = Full<axum::body::Bytes>;
 
-/// An AWS error: its code (`ResourceInUseException`), or what kept the call from being answered.
+/// An AWS error code (`ResourceInUseException`), or the reason why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CallError {
     pub(crate) code: String,
@@ -29,14 +29,14 @@ impl std::fmt::Display for CallError {
     }
 }
 
-/// One of the services that speak the JSON protocol.
+/// A service with the JSON protocol.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Service {
-    /// What goes before the action in `X-Amz-Target`.
+    /// The prefix of the action in `X-Amz-Target`.
     target: &'static str,
     /// The version in the content type.
     version: &'static str,
-    /// The name in the credential scope, by which an emulator of many services routes.
+    /// The name in the credential scope, by which MiniStack routes.
     scope: &'static str,
 }
 
@@ -57,7 +57,7 @@ impl Client {
         Self { hyper: Hyper::builder(TokioExecutor::new()).build_http() }
     }
 
-    /// Calls `action` and answers its JSON.
+    /// Calls `action` and returns its JSON.
     pub(crate) async fn call(&self, endpoint: &str, service: Service, action: &str, input: &Value) -> Result<Value, CallError> {
         let request = Request::post(endpoint)
             .header("content-type", format!("application/x-amz-json-{}", service.version))
@@ -98,7 +98,7 @@ impl Client {
         if status.is_success() || status == StatusCode::NOT_FOUND { Ok(status) } else { Err(garbled(status, &body)) }
     }
 
-    /// Calls SES v2, which speaks JSON over REST; `path` begins behind `/v2/email`.
+    /// Calls SES v2, which uses JSON over REST; `path` begins after `/v2/email`.
     pub(crate) async fn ses(&self, endpoint: &str, path: &str, input: &Value) -> Result<(), CallError> {
         let request = Request::post(format!("{endpoint}/v2/email{path}"))
             .header("content-type", "application/json")
@@ -110,12 +110,12 @@ impl Client {
             return Ok(());
         }
         let json: Value = serde_json::from_slice(&body).map_err(|_| garbled(status, &body))?;
-        // AWS names the error in a header, the emulator in the body.
+        // AWS names the error in a header, MiniStack in the body.
         let code = json["name"].as_str().ok_or_else(|| garbled(status, &body))?;
         Err(CallError { code: code.to_owned(), message: json["message"].as_str().unwrap_or_default().to_owned() })
     }
 
-    /// Calls SNS, which takes a form and answers XML; answers the text of the element `wanted`.
+    /// Calls SNS, which takes a form and answers XML. Returns the text of the element `wanted`.
     pub(crate) async fn sns(&self, endpoint: &str, input: &[(&str, &str)], wanted: &str) -> Result<String, CallError> {
         let mut form = String::from("Version=2010-03-31");
         for (name, value) in input {
@@ -147,12 +147,12 @@ impl Client {
     }
 }
 
-/// A byte as a form's value has it.
+/// A percent-encoded byte of a form's value.
 fn escaped(byte: u8) -> String {
     if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
 }
 
-/// The emulators want a signature's form but do not check it.
+/// The emulators require a signature's form but do not check it.
 fn authorization(scope: &str) -> String {
     format!(
         "AWS4-HMAC-SHA256 Credential=local/20000101/{REGION}/{scope}/aws4_request, SignedHeaders=host;x-amz-date, Signature=00"

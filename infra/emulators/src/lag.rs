@@ -1,7 +1,7 @@
-//! Indexes that show a moment late what the tables have, as AWS's do and the emulator's do not.
+//! Indexes that show writes with a delay, as AWS's do and the emulator's do not.
 //!
-//! A second DynamoDB is written what the first has taken, in the same order, and later. Queries of an index are answered by the second,
-//! all else by the first. Writes go one at a time, so that their order is one.
+//! A second DynamoDB receives the writes of the first in the same order, after a delay. The second answers queries of an index,
+//! and the first all other calls. Writes are serialised, so that both have the same order.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex as Lock, PoisonError};
@@ -19,12 +19,12 @@ use crate::forward::Forward;
 use crate::server::Server;
 
 const TARGET: &str = "x-amz-target";
-/// What changes items.
+/// Actions that change items.
 const WRITES: [&str; 5] = ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"];
-/// What both must have.
+/// Actions that both databases need.
 const TABLES: [&str; 3] = ["CreateTable", "UpdateTable", "DeleteTable"];
 
-/// The front of two.
+/// The proxy before both databases.
 pub(crate) struct Lag {
     server: Server,
     front: Arc<Front>,
@@ -34,9 +34,9 @@ struct Front {
     table: String,
     indexes: String,
     forward: Forward,
-    /// How long after a write an index shows it.
+    /// The delay between a write and its appearance in an index.
     after: Duration,
-    /// Since when indexes show nothing newer.
+    /// Since when the indexes are frozen.
     held: Lock<Option<Instant>>,
     unseen: Mutex<VecDeque<(Instant, Call)>>,
 }
@@ -48,7 +48,7 @@ struct Call {
 }
 
 impl Lag {
-    /// Before the DynamoDB at `table`; the one at `indexes` has what that has.
+    /// A proxy for the DynamoDB at `table`; the one at `indexes` has the same content.
     pub(crate) fn start(table: String, indexes: String, after: Duration) -> Result<Self, Error> {
         let forward = Forward::new();
         let front = Arc::new(Front { table, indexes, forward, after, held: Lock::default(), unseen: Mutex::default() });
@@ -65,7 +65,7 @@ impl Lag {
         self.server.endpoint()
     }
 
-    /// Has indexes show what was there until now, and nothing newer; or what there is, as late as they are.
+    /// Freezes the indexes at their current state, or releases them.
     pub(crate) fn hold(&self, held: bool) {
         *self.front.held.lock().unwrap_or_else(PoisonError::into_inner) = held.then(Instant::now);
     }
@@ -99,7 +99,7 @@ impl Call {
 }
 
 impl Front {
-    /// Lets the second one see what has been long enough ago, and asks it.
+    /// Applies the writes that are older than the delay to the second database, and queries it.
     async fn query(&self, call: Call) -> Result<Response, String> {
         let mut unseen = self.unseen.lock().await;
         let held = *self.held.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,13 +1,13 @@
-//! AWS and UPS on one machine, with neither an account nor Docker.
+//! AWS and UPS on one machine, without an account and without Docker.
 //!
-//! Four emulators, each for what it does faithfully:
+//! Four emulators:
 //! - [`Dynamo`]: DynamoDB, linked in (dynoxide).
-//! - [`Kms`]: KMS, a stand-in of our own with real cryptography.
+//! - [`Kms`]: KMS, our own, with real cryptography.
 //! - [`MiniStack`]: everything else of AWS, a child process.
-//! - [`Ups`]: UPS, a stand-in of our own, which can be told what happens and what goes wrong.
+//! - [`Ups`]: UPS, our own; tests control its packages and faults.
 //!
-//! [`provision()`] then makes in them the resources that `template.yaml` declares. Everything listens on loopback only, and
-//! each emulator runs on a thread or process of its own: it outlives the async runtime that started it.
+//! [`provision()`] then creates the resources that `template.yaml` declares. Everything listens on loopback only. Each emulator
+//! runs on its own thread or process, so it outlives the async runtime that started it.
 
 pub mod apigateway;
 mod clock;
@@ -36,8 +36,8 @@ pub use template::{Overrides, Template, TemplateError};
 pub use ups::{Options as UpsOptions, Ups};
 pub use venv::Venv;
 
-/// The region that every emulated resource is in.
+/// The Region of every emulated resource.
 pub const REGION: &str = "us-east-1";
 
-/// The account that every emulated resource belongs to. It is the one MiniStack uses.
+/// The account of every emulated resource. MiniStack uses the same.
 pub const ACCOUNT: &str = "000000000000";

@@ -7,10 +7,10 @@ use tokio::sync::oneshot;
 
 use crate::Error;
 
-/// How long open requests may take to finish once a server is told to stop.
+/// How long open requests may take after a server is stopped.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A server on a thread and runtime of its own: a test's runtime may end, or block, without taking the server along.
+/// A server on its own thread and runtime: a test's runtime may end or block without affecting it.
 #[derive(Debug)]
 pub(crate) struct Server {
     address: SocketAddr,
@@ -45,7 +45,7 @@ impl Server {
                 runtime.block_on(async {
                     let (draining, drained) = oneshot::channel();
                     let shutdown = async move {
-                        // A dropped sender means the same as a message: nobody needs the server any more.
+                        // A dropped sender also stops the server.
                         let _ = stopped.await;
                         let _ = draining.send(());
                     };
@@ -66,11 +66,11 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// Lets open requests finish, for a bounded time, and returns once the port is free.
+    /// Lets open requests finish, for a bounded time, and returns when the port is free.
     pub(crate) fn stop(mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {
-            // A panic of the server's was reported by the panic hook; there is nothing to add.
+            // The panic hook has already reported a panic of the server.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! Python environments for tools that are Python packages: each made once, from pinned and hashed packages.
+//! Python environments for tools: each is created once, from pinned and hashed packages.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,38 +9,38 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::{DirLock, Error};
 
-/// What this process is installing: one environment is made at a time.
+/// The installation of this process: one environment is created at a time.
 static AT: Mutex<At> = Mutex::new(At::Rest);
 
 enum At {
     Rest,
-    /// A step, by its process id.
+    /// A running step, by its process id.
     Step(u32),
-    /// Nothing is begun any more.
+    /// No further step may start.
     Abandoned,
 }
 
-/// Written last, and holds what the environment was made from: without it the environment is half made or out of date.
+/// Written last, with the inputs of the environment: without it the environment is incomplete or out of date.
 const MARKER: &str = "made-from";
 
-/// An environment, which need not be there yet.
+/// An environment, which may not exist yet.
 #[derive(Debug, Clone)]
 pub struct Venv {
     pub dir: PathBuf,
-    /// The packages with their versions and hashes, as pip reads them.
+    /// The packages with their versions and hashes, in pip's format.
     pub requirements: &'static str,
-    /// What is installed, in words.
+    /// A description of the packages.
     pub what: &'static str,
-    /// The oldest Python that the pinned packages are for.
+    /// The oldest Python that the pinned packages support.
     pub oldest: (u32, u32),
 }
 
 impl Venv {
-    /// The environment's interpreter. Makes the environment first where it is missing or outdated, with `CLOISTER_PYTHON` or
-    /// `python3`, which takes up to a minute; another process that wants the same waits for it. Blocks the thread.
+    /// The environment's interpreter. Creates the environment first if it is missing or outdated, with `CLOISTER_PYTHON` or
+    /// `python3`, which takes up to a minute. Another process that needs the same waits for it. Blocks the thread.
     ///
     /// # Errors
-    /// [`Error::Setup`] if it cannot be made.
+    /// [`Error::Setup`] if it cannot be created.
     pub fn python(&self, progress: fn(&str)) -> Result<PathBuf, Error> {
         let python = self.dir.join("bin").join("python");
         if self.is_current() {
@@ -54,8 +54,8 @@ impl Venv {
         Ok(python)
     }
 
-    /// Ends what this process is installing, for one that is told to end: whoever waits for it hears that it failed, and the next
-    /// to ask begins again.
+    /// Ends this process's installation when the process is interrupted: waiting callers get an error, and the next call starts
+    /// again.
     pub fn abandon() {
         let mut at = AT.lock().unwrap_or_else(PoisonError::into_inner);
         if let At::Step(child) = *at {
@@ -80,8 +80,8 @@ impl Venv {
         if dir.exists() {
             fs::remove_dir_all(dir).map_err(Error::io(format!("remove `{}`", dir.display())))?;
         }
-        progress(&format!("first run: making a Python environment in {}", dir.display()));
-        run(Command::new(&system).args(["-m", "venv"]).arg(dir), "making the Python environment")?;
+        progress(&format!("first run: creating a Python environment in {}", dir.display()));
+        run(Command::new(&system).args(["-m", "venv"]).arg(dir), "creating the Python environment")?;
         let list = dir.join("requirements.txt");
         let marker = dir.join(MARKER);
         let write = |path: &Path, text: &str| fs::write(path, text).map_err(Error::io(format!("write `{}`", path.display())));
@@ -118,14 +118,14 @@ fn check_version(python: &str, oldest: (u32, u32)) -> Result<(), Error> {
     })
 }
 
-/// Runs a step to its end; answers what it printed.
+/// Runs a step to its end. Returns its output.
 fn run(command: &mut Command, step: &str) -> Result<String, Error> {
     let failed = |how: String, output: String| Error::Setup { message: format!("{step}: {how}"), output };
     let told = |error: std::io::Error| failed(error.to_string(), String::new());
     let child = {
         let mut at = AT.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*at, At::Abandoned) {
-            return Err(failed("told to end".to_owned(), String::new()));
+            return Err(failed("interrupted".to_owned(), String::new()));
         }
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(told)?;
         *at = At::Step(child.id());

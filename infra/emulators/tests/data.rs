@@ -1,4 +1,4 @@
-//! Tables and keys, made from the project's own template in the in-process emulators.
+//! Tables and keys of the project's own template in the in-process emulators.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -77,7 +77,7 @@ async fn every_table_of_the_template_exists_with_its_indexes_stream_and_expiry()
 }
 
 #[tokio::test]
-async fn the_environment_is_the_templates_and_names_what_was_made() {
+async fn environment_is_the_templates_and_names_created_resources() {
     let dynamo = Dynamo::start(Storage::Memory).unwrap();
     let kms = Kms::start(None).unwrap();
     let overrides = Overrides::from([
@@ -110,7 +110,7 @@ async fn the_environment_is_the_templates_and_names_what_was_made() {
 }
 
 #[tokio::test]
-async fn a_kept_data_folder_is_found_again_and_nothing_is_made_twice() {
+async fn data_folder_is_reused_and_nothing_is_created_twice() {
     let dir = tempfile::tempdir().unwrap();
     let template = Template::load(template_file()).unwrap();
     let start = || {
@@ -141,7 +141,7 @@ async fn a_kept_data_folder_is_found_again_and_nothing_is_made_twice() {
 }
 
 #[tokio::test]
-async fn expired_items_go_when_told_to() {
+async fn expired_items_are_deleted_on_request() {
     let dynamo = Dynamo::start(Storage::Memory).unwrap();
     let kms = Kms::start(None).unwrap();
     let template = Template::load(template_file()).unwrap();
@@ -163,7 +163,7 @@ async fn expired_items_go_when_told_to() {
 }
 
 #[tokio::test]
-async fn what_the_local_stack_does_not_know_is_refused_not_ignored() {
+async fn unsupported_resource_or_property_is_refused() {
     let dynamo = Dynamo::start(Storage::Memory).unwrap();
     let kms = Kms::start(None).unwrap();
     let dir = tempfile::tempdir().unwrap();
@@ -171,11 +171,11 @@ async fn what_the_local_stack_does_not_know_is_refused_not_ignored() {
     let cases = [
         (
             "Resources: { Odd: { Type: AWS::Neptune::DBCluster } }",
-            "resource `Odd`: `AWS::Neptune::DBCluster` is neither made locally nor known to need no counterpart",
+            "resource `Odd`: `AWS::Neptune::DBCluster` is neither created locally nor listed as without a counterpart",
         ),
         (
             "Resources: { Table: { Type: AWS::DynamoDB::Table, Properties: { TableName: t, Odd: 1 } } }",
-            "resource `Table`: property `Odd` is not known to the local stack",
+            "resource `Table`: the local stack does not support the property `Odd`",
         ),
         ("Resources: { Key: { Type: AWS::KMS::Key } }", "resource `Key`: a key without an alias could not be found again"),
         (
@@ -192,7 +192,7 @@ async fn what_the_local_stack_does_not_know_is_refused_not_ignored() {
 }
 
 #[tokio::test]
-async fn a_stopped_emulator_frees_its_port() {
+async fn stopped_emulator_frees_its_port() {
     let dynamo = Dynamo::start(Storage::Memory).unwrap();
     let kms = Kms::start(None).unwrap();
     let address = |url: String| url.trim_start_matches("http://").to_owned();
@@ -205,7 +205,7 @@ async fn a_stopped_emulator_frees_its_port() {
 }
 
 #[test]
-fn a_parameter_that_the_template_does_not_have_is_refused() {
+fn absent_parameter_and_invalid_value_are_refused() {
     let overrides = Overrides::from([("Prefx".to_owned(), "x".to_owned())]);
     let error = Template::load_with(template_file(), &overrides).unwrap_err();
     assert_eq!(error.to_string(), "parameter `Prefx`: the template has no such parameter");
@@ -219,7 +219,7 @@ fn a_parameter_that_the_template_does_not_have_is_refused() {
         ("Prefix", "Cloister", "`Cloister` does not match the allowed pattern"),
         ("DeployingRole", "deployer", "`deployer` does not match the allowed pattern"),
         ("SessionIdleSeconds", "59", "`59` is out of its bounds"),
-        ("SessionIdleSeconds", "soon", "`soon` is no number"),
+        ("SessionIdleSeconds", "soon", "`soon` is not a number"),
     ] {
         let overrides = Overrides::from([(name.to_owned(), value.to_owned())]);
         let error = Template::load_with(template_file(), &overrides).unwrap_err();
@@ -228,7 +228,7 @@ fn a_parameter_that_the_template_does_not_have_is_refused() {
 }
 
 #[tokio::test]
-async fn a_state_file_that_is_none_stops_the_start() {
+async fn invalid_state_file_prevents_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("kms.json");
     std::fs::write(&file, "[]").unwrap();

@@ -1,4 +1,4 @@
-//! The whole template, made in all three emulators.
+//! The whole template, created in all three emulators.
 
 #![expect(clippy::unwrap_used, reason = "a helper's failure is the test's")]
 
@@ -63,7 +63,7 @@ impl Stack {
     }
 }
 
-/// Made of parts, so that no scanner takes it for anybody's.
+/// Concatenated, so that secret scanners do not report it.
 fn password() -> String {
     ["Aa1!", "synthetic", "test"].concat()
 }
@@ -99,7 +99,7 @@ async fn access_token_claims(client: &cognito::Client, made: &Provisioned, email
 }
 
 #[tokio::test]
-async fn a_user_of_the_templates_pool_signs_in_by_email_and_gets_an_origin_jti() {
+async fn user_signs_in_by_email_and_gets_an_origin_jti() {
     let stack = Stack::start(None);
     let made = stack.provision().await;
     let client = stack.cognito();
@@ -122,7 +122,7 @@ async fn a_user_of_the_templates_pool_signs_in_by_email_and_gets_an_origin_jti()
 }
 
 #[tokio::test]
-async fn everything_is_found_again_after_a_restart_with_the_same_data_folder() {
+async fn restart_with_the_same_data_folder_finds_everything() {
     let dir = tempfile::tempdir().unwrap();
     let stack = Stack::start(Some(dir.path()));
     let first = stack.provision().await;
@@ -147,7 +147,7 @@ async fn everything_is_found_again_after_a_restart_with_the_same_data_folder() {
 }
 
 #[tokio::test]
-async fn the_audit_bucket_has_object_lock_as_the_template_says() {
+async fn audit_bucket_has_the_templates_object_lock() {
     let stack = Stack::start(None);
     let made = stack.provision().await;
     let bucket = &made.buckets["AuditBucket"];
@@ -163,7 +163,7 @@ async fn the_audit_bucket_has_object_lock_as_the_template_says() {
 }
 
 #[tokio::test]
-async fn every_pipe_of_the_template_leads_from_the_ledger_to_what_was_made() {
+async fn every_pipe_leads_from_the_ledger_to_a_created_resource() {
     let stack = Stack::start(None);
     let made = stack.provision().await;
     let targets: BTreeMap<_, _> = made.pipes.iter().map(|pipe| (pipe.name.as_str(), &pipe.target)).collect();
@@ -179,7 +179,7 @@ async fn every_pipe_of_the_template_leads_from_the_ledger_to_what_was_made() {
     stack.stop();
 }
 
-/// The parent is this same test, run again as a process of its own.
+/// The parent is this same test, run again as its own process.
 #[test]
 fn a_killed_parent_takes_ministack_along() {
     const CHILD: &str = "CLOISTER_TEST_HOLDS_MINISTACK";
@@ -202,7 +202,7 @@ fn a_killed_parent_takes_ministack_along() {
         .map(|line| line.unwrap())
         .find_map(|line| Some(line.strip_prefix("listens http://")?.to_owned()))
         .unwrap();
-    // Open and idle: it ends when the server does, so there is no need to ask again and again.
+    // An open idle connection ends with the server, so that the test need not poll.
     let mut connection = TcpStream::connect(&address).unwrap();
     connection.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     parent.kill().unwrap();
@@ -213,7 +213,7 @@ fn a_killed_parent_takes_ministack_along() {
 }
 
 #[tokio::test]
-async fn queues_are_made_with_their_attributes_and_found_again() {
+async fn queues_are_created_with_their_attributes_and_found_again() {
     let ministack = MiniStack::start(&MiniStackOptions::default()).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("template.yaml");

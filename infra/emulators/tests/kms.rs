@@ -1,4 +1,4 @@
-//! The KMS stand-in, by AWS's own client over HTTP.
+//! Tests the KMS emulator with AWS's own client over HTTP.
 
 #![expect(clippy::unwrap_used, reason = "a helper's failure is the test's")]
 
@@ -22,7 +22,7 @@ fn client(kms: &Kms) -> Client {
     )
 }
 
-/// The error's code, as callers tell errors apart.
+/// The error's code.
 fn code<T: std::fmt::Debug, E: ProvideErrorMetadata, R>(result: Result<T, SdkError<E, R>>) -> String {
     let error = result.map(|output| format!("{output:?}")).err().unwrap();
     error.code().unwrap_or_default().to_owned()
@@ -55,7 +55,7 @@ async fn decrypted(
 }
 
 #[tokio::test]
-async fn a_ciphertext_opens_under_its_own_context_only() {
+async fn ciphertext_opens_with_its_own_context_only() {
     let kms = Kms::start(None).unwrap();
     let client = client(&kms);
     let key = symmetric(&client).await;
@@ -68,7 +68,7 @@ async fn a_ciphertext_opens_under_its_own_context_only() {
 }
 
 #[tokio::test]
-async fn a_tampered_ciphertext_is_refused_wherever_it_was_changed() {
+async fn ciphertext_changed_at_any_byte_is_refused() {
     let kms = Kms::start(None).unwrap();
     let client = client(&kms);
     let key = symmetric(&client).await;
@@ -81,7 +81,7 @@ async fn a_tampered_ciphertext_is_refused_wherever_it_was_changed() {
 }
 
 #[tokio::test]
-async fn another_key_than_the_ciphertexts_is_refused() {
+async fn decryption_with_another_key_is_refused() {
     let kms = Kms::start(None).unwrap();
     let client = client(&kms);
     let (own, other) = (symmetric(&client).await, symmetric(&client).await);
@@ -94,14 +94,14 @@ async fn another_key_than_the_ciphertexts_is_refused() {
 }
 
 #[tokio::test]
-async fn an_old_ciphertext_opens_after_rotation_and_new_ones_take_the_new_material() {
+async fn old_ciphertext_opens_after_rotation_and_new_ones_use_new_material() {
     let kms = Kms::start(None).unwrap();
     let client = client(&kms);
     let key = symmetric(&client).await;
     let before = encrypted(&client, &key).await;
     client.rotate_key_on_demand().key_id(&key).send().await.unwrap();
     let after = encrypted(&client, &key).await;
-    // The header names the material's version, so it differs where the key's id does not.
+    // The header contains the material's version, so it differs after the key's id.
     assert_eq!(before.as_ref()[..17], after.as_ref()[..17]);
     assert_ne!(before.as_ref()[17..21], after.as_ref()[17..21]);
     for blob in [before, after] {
@@ -113,7 +113,7 @@ async fn an_old_ciphertext_opens_after_rotation_and_new_ones_take_the_new_materi
 }
 
 #[tokio::test]
-async fn a_disabled_key_refuses_until_it_is_enabled() {
+async fn disabled_key_refuses_until_it_is_enabled() {
     let kms = Kms::start(None).unwrap();
     let client = client(&kms);
     let key = symmetric(&client).await;
@@ -127,7 +127,7 @@ async fn a_disabled_key_refuses_until_it_is_enabled() {
 }
 
 #[tokio::test]
-async fn a_key_pending_deletion_refuses_and_can_be_saved() {
+async fn key_pending_deletion_refuses_and_deletion_can_be_cancelled() {
     let kms = Kms::start(None).unwrap();
     let client = client(&kms);
     let key = symmetric(&client).await;
@@ -151,7 +151,7 @@ async fn a_key_pending_deletion_refuses_and_can_be_saved() {
 }
 
 #[tokio::test]
-async fn a_data_key_opens_to_the_plaintext_that_came_with_it() {
+async fn data_key_decrypts_to_its_plaintext() {
     let kms = Kms::start(None).unwrap();
     let client = client(&kms);
     let key = symmetric(&client).await;
@@ -185,7 +185,7 @@ async fn a_data_key_opens_to_the_plaintext_that_came_with_it() {
 }
 
 #[tokio::test]
-async fn re_encryption_moves_a_ciphertext_to_another_key_and_context() {
+async fn re_encryption_moves_ciphertext_to_another_key_and_context() {
     let kms = Kms::start(None).unwrap();
     let client = client(&kms);
     let (from, to) = (symmetric(&client).await, symmetric(&client).await);
@@ -209,7 +209,7 @@ async fn re_encryption_moves_a_ciphertext_to_another_key_and_context() {
 }
 
 #[tokio::test]
-async fn signatures_verify_here_and_under_the_public_key() {
+async fn signatures_verify_by_kms_and_with_the_public_key() {
     use aws_lc_rs::digest::{SHA256, digest};
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey, VerificationAlgorithm};
 
@@ -254,7 +254,7 @@ async fn signatures_verify_here_and_under_the_public_key() {
 }
 
 #[tokio::test]
-async fn a_mac_verifies_for_its_message_only() {
+async fn mac_verifies_for_its_message_only() {
     let kms = Kms::start(None).unwrap();
     let client = client(&kms);
     let key = create(&client, KeySpec::Hmac256, KeyUsageType::GenerateVerifyMac).await;
@@ -270,7 +270,7 @@ async fn a_mac_verifies_for_its_message_only() {
 }
 
 #[tokio::test]
-async fn a_key_does_only_what_it_is_for() {
+async fn key_refuses_other_usages_than_its_own() {
     let kms = Kms::start(None).unwrap();
     let client = client(&kms);
     let key = create(&client, KeySpec::EccNistEdwards25519, KeyUsageType::SignVerify).await;
@@ -309,7 +309,7 @@ async fn aliases_and_tags_name_a_key() {
 }
 
 #[tokio::test]
-async fn a_kept_state_opens_what_was_sealed_before_the_restart() {
+async fn ciphertext_opens_after_a_restart_with_the_state_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("kms.json");
     let kms = Kms::start(Some(file.clone())).unwrap();
@@ -328,7 +328,7 @@ async fn a_kept_state_opens_what_was_sealed_before_the_restart() {
 }
 
 #[tokio::test]
-async fn a_key_whose_deletion_came_due_is_gone_for_its_ciphertexts_too() {
+async fn deleted_key_no_longer_opens_its_ciphertexts() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("kms.json");
     let kms = Kms::start(Some(file.clone())).unwrap();
@@ -339,7 +339,7 @@ async fn a_key_whose_deletion_came_due_is_gone_for_its_ciphertexts_too() {
     let at = call.send().await.unwrap().deletion_date.unwrap().secs();
     kms.stop();
 
-    // The waiting period is days; the kept state lets the test end it.
+    // The waiting period is days; the test ends it in the state file.
     let state = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, state.replace(&at.to_string(), "1000000000")).unwrap();
     let kms = Kms::start(Some(file)).unwrap();
@@ -349,7 +349,7 @@ async fn a_key_whose_deletion_came_due_is_gone_for_its_ciphertexts_too() {
 }
 
 #[tokio::test]
-async fn random_bytes_are_as_many_as_asked_for() {
+async fn random_bytes_have_the_requested_length() {
     let kms = Kms::start(None).unwrap();
     let client = client(&kms);
     let ask = |count| client.generate_random().number_of_bytes(count).send();

@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn unknown_status_is_refused_before_a_request_is_sent() {
         let refused = parsed("advance 1ZCIETST0111111114 LOST").unwrap_err().to_string();
-        assert!(refused.contains("`LOST` is no status: give LABEL_CREATED"), "{refused}");
+        assert!(refused.contains("`LOST` is not a status: give LABEL_CREATED"), "{refused}");
         assert!(parsed("--port 8787 advance 1ZCIETST0111111114 DELIVERED").is_ok());
         assert!(parsed("advance 1ZCIETST0111111114 ZZ/Q9 --port 8787").is_ok());
     }

@@ -14,7 +14,7 @@ use crate::{ACCOUNT, Error, REGION, Venv};
 
 const LAUNCHER: &str = include_str!("launch.py");
 
-/// A start on a busy machine takes a few seconds; one that takes this long never ends.
+/// The time limit of a start. A start on a busy machine takes a few seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long saving the state may take.
@@ -22,10 +22,10 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 const POLL: Duration = Duration::from_millis(10);
 
-/// Another process may take the port between our asking for a free one and the child's listening.
+/// Another process may take the free port before the child listens on it.
 const ATTEMPTS: usize = 3;
 
-/// The Python environment that it runs in: `CLOISTER_VENV`, or `.cloister/venv` in the workspace.
+/// Its Python environment: `CLOISTER_VENV`, or `.cloister/venv` in the workspace.
 fn environment() -> Venv {
     let dir = match std::env::var_os("CLOISTER_VENV") {
         Some(dir) => PathBuf::from(dir),
@@ -35,27 +35,27 @@ fn environment() -> Venv {
     Venv { dir, requirements, what: "the AWS emulator, 130 MB", oldest: (3, 10) }
 }
 
-/// How MiniStack is started.
+/// Options of a start.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where state is kept between runs; it is read at the start, and saved by [`MiniStack::stop`] only. Without it nothing is
+    /// The directory of its state, which is read at the start and saved only by [`MiniStack::stop`]. Without it, no state is
     /// kept.
     pub data_dir: Option<PathBuf>,
-    /// Is told, in a sentence, what a first run is busy with.
+    /// Receives the steps of a first run, a sentence each.
     pub progress: fn(&str),
 }
 
 impl Default for Options {
-    /// Keeps nothing, and tells its progress on standard error.
+    /// Keeps no state, and prints progress to standard error.
     fn default() -> Self {
         Self { data_dir: None, progress: |line| eprintln!("{line}") }
     }
 }
 
-/// A running MiniStack. It ends with this value, and with this process, however that ends.
+/// A running MiniStack. The process ends when this value is dropped or this process ends, for any reason.
 ///
-/// Where it is laxer than AWS, so that no test may rely on it: Cognito checks no secret hash, refuses no flow that the client
-/// has not enabled, lets a disabled user refresh and an immutable attribute change; no IAM or bucket policy is enforced.
+/// It is less strict than AWS, so no test may rely on these: Cognito checks no secret hash, refuses no flow that the client has
+/// not enabled, lets a disabled user refresh and an immutable attribute change; no IAM or bucket policy is enforced.
 #[derive(Debug)]
 pub struct MiniStack {
     port: u16,
@@ -65,11 +65,11 @@ pub struct MiniStack {
 }
 
 impl MiniStack {
-    /// Starts it on a free loopback port and waits until it answers. The first start on a machine makes its Python
-    /// environment, in `CLOISTER_VENV` or `.cloister/venv`, with `CLOISTER_PYTHON` or `python3`. Blocks the thread.
+    /// Starts it on a free loopback port and waits until it answers. The first start on a machine creates its Python environment
+    /// in `CLOISTER_VENV` or `.cloister/venv`, with `CLOISTER_PYTHON` or `python3`. Blocks the thread.
     ///
     /// # Errors
-    /// [`Error::Setup`] if the environment cannot be made; [`Error::NotHealthy`] with the process's last words if it does not
+    /// [`Error::Setup`] if the environment cannot be created; [`Error::NotHealthy`] with the process's last output if it does not
     /// answer within a minute; [`Error::Io`] if it cannot be run.
     pub fn start(options: &Options) -> Result<Self, Error> {
         let python = environment().python(options.progress)?;
@@ -96,7 +96,7 @@ impl MiniStack {
         self.child.id()
     }
 
-    /// Saves the state, where it is kept, and ends the process: by force after five seconds. Blocks the thread.
+    /// Saves the state, if it is kept, and ends the process, by force after five seconds. Blocks the thread.
     ///
     /// # Errors
     /// [`Error::Io`] if the process cannot be waited for.
@@ -132,15 +132,15 @@ impl MiniStack {
             .env("LOG_LEVEL", "WARNING")
             .env("IOT_MTLS_ENABLED", "0")
             .env("SFTP_ENABLED", "0")
-            // There may be a Docker here; nothing must depend on it.
+            // Docker may be installed here, but the emulator must not use it.
             .env("DOCKER_HOST", "unix:///nonexistent")
-            // Told back by the health answer: by it we know our own child from a stranger on the port.
+            // The health answer returns it, which distinguishes our child from another process on the port.
             .env("MINISTACK_EDITION", &token)
             .env("PYTHONUNBUFFERED", "1")
             .env_remove("AWS_ENDPOINT_URL")
             .env_remove("PYTHONPATH")
             .env_remove("PYTHONHOME")
-            // Ctrl-C is for us: we end the child when everything else has ended.
+            // Ctrl-C must not reach the child: this process ends it after everything else.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(output()?)
@@ -192,7 +192,7 @@ fn token() -> Result<String, Error> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The child's output: in the data folder, or in a file without a name.
+/// The child's output: in the data folder, or in an unnamed file.
 fn log_file(data_dir: Option<&Path>) -> Result<File, Error> {
     let opened = match data_dir {
         None => tempfile::tempfile(),
@@ -229,8 +229,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_child_that_ends_at_once_is_reported_with_its_last_words() {
-        // It prints the launcher's text, and ends.
+    fn child_that_ends_at_once_is_reported_with_its_last_output() {
+        // `echo` prints the launcher's text and ends.
         let error = MiniStack::launch(Path::new("echo"), None).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("did not start: it ended with exit status: 0"), "{text}");

@@ -6,7 +6,7 @@ use crate::Error;
 /// The methods that a path of an OpenAPI document may have.
 const METHODS: [&str; 8] = ["delete", "get", "head", "options", "patch", "post", "put", "x-amazon-apigateway-any-method"];
 
-/// Refuses a body that API Gateway would import with a warning, where the template says that a warning fails: the whole stack would be
+/// Refuses a body that API Gateway would import with a warning if the template sets `FailOnWarnings`: the whole stack would be
 /// rolled back.
 ///
 /// Source: AWS, "Errors and warnings from importing your API into API Gateway"; `PutMethodResponse`, whose status code is `[1-5]\d\d`.
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn body_that_api_gateway_would_import_with_a_warning_is_refused() {
+    fn body_with_an_import_warning_is_refused() {
         let integration = json!({ "type": "aws_proxy" });
         let good = json!({ "responses": { "200": {} }, "security": [{ "authorizer": [] }], "x-amazon-apigateway-integration": integration });
         assert_eq!(imported(&good), Ok(()));

@@ -28,8 +28,8 @@ impl Run<'_> {
                 "UsernameConfiguration",
             ],
         );
-        // Triggers are functions, and those run behind the local gateway, where the pool cannot reach them: its tokens keep the
-        // scope that `pre_token_generation` takes away on AWS.
+        // The pool cannot call triggers, because functions run behind the local gateway. Its tokens therefore keep the scope that
+        // `pre_token_generation` removes on AWS.
         properties.ignore(&["LambdaConfig"]);
         properties.finish()?;
 

@@ -53,7 +53,7 @@ impl Run<'_> {
         Ok(made)
     }
 
-    /// Turns expiry on, unless it is: AWS refuses a second time.
+    /// Enables expiry unless it is enabled: AWS refuses a second time.
     async fn expiry(&self, name: &str, table: &str, wanted: &Value) -> Result<(), Error> {
         let endpoint = &self.endpoints.dynamodb;
         let described = self

@@ -29,11 +29,11 @@ impl Run<'_> {
         Ok(attributes(&bus, [("Arn", arn), ("Name", bus.clone())]))
     }
 
-    /// A rule and its targets; a second run says the same again.
+    /// A rule and its targets; repeating it changes nothing.
     pub(super) async fn rule(&mut self, name: &str, mut properties: Properties) -> Result<Attributes, Error> {
         let rule = properties.text("Name")?;
         let Some(bus) = properties.take("EventBusName").as_ref().and_then(Value::as_str).map(str::to_owned) else {
-            // On the account's own bus services tell of themselves, and none here does.
+            // AWS services publish on the account's default bus, and no local service does.
             let arn = format!("arn:aws:events:{REGION}:{ACCOUNT}:rule/{rule}");
             return Ok(attributes(rule, [("Arn", arn)]));
         };

@@ -7,7 +7,7 @@ use crate::http_client::KMS;
 use crate::template::Attributes;
 
 impl Run<'_> {
-    /// Keys have no names: one made before is found by the alias that the template gives it.
+    /// Keys have no names: an existing one is found by the alias that the template gives it.
     pub(super) async fn key(&mut self, name: &str, mut properties: Properties) -> Result<Attributes, Error> {
         let mut input = json!({});
         properties.move_to(&mut input, &["Description", "KeySpec", "KeyUsage"]);
@@ -18,7 +18,7 @@ impl Run<'_> {
             input["Policy"] = Value::String(policy.to_string());
         }
         let rotates = properties.take("EnableKeyRotation").is_some_and(|value| flag(&value));
-        // Deletion's waiting period matters when a stack is deleted, which never happens here.
+        // A waiting period applies only when a stack is deleted, which never happens locally.
         properties.ignore(&["PendingWindowInDays", "RotationPeriodInDays"]);
         properties.finish()?;
 

@@ -24,7 +24,7 @@ impl Run<'_> {
         if let Some(set) = properties.take("ConfigurationSetAttributes") {
             input["ConfigurationSetName"] = set["ConfigurationSetName"].clone();
         }
-        // No mail leaves the machine, so none is signed and none comes back.
+        // No mail leaves the machine, so none is signed and none bounces.
         properties.ignore(&["DkimAttributes", "DkimSigningAttributes", "FeedbackAttributes", "Tags"]);
         properties.finish()?;
         let made = self.client.ses(self.other(name)?, "/identities", &input).await;

@@ -1,4 +1,4 @@
-//! Makes what the template declares.
+//! Creates the template's resources in the emulators.
 
 mod api;
 mod cognito;
@@ -26,27 +26,27 @@ use crate::template::{Attributes, Resolver, Resource};
 use crate::{Error, Template, TemplateError};
 use properties::Properties;
 
-/// Where the emulators listen.
+/// The emulators' addresses.
 #[derive(Debug, Clone)]
 pub struct Endpoints {
     /// DynamoDB's URL.
     pub dynamodb: String,
     /// KMS's URL.
     pub kms: String,
-    /// The URL of everything else; needed for [`Which::Everything`].
+    /// The URL of MiniStack; needed for [`Which::Everything`].
     pub other: Option<String>,
 }
 
-/// How much of the template to make.
+/// How much of the template to create.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
-    /// Tables, KMS keys and their aliases: what the in-process emulators serve, in a few milliseconds.
+    /// Tables, KMS keys and their aliases: the resources of the in-process emulators, within a few milliseconds.
     DataOnly,
     /// Every resource.
     Everything,
 }
 
-/// What exists now. The maps' keys are the resources' logical names.
+/// The created resources. The maps' keys are the resources' logical names.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Provisioned {
@@ -56,8 +56,8 @@ pub struct Provisioned {
     pub keys: BTreeMap<String, String>,
     /// Queue URLs.
     pub queues: BTreeMap<String, String>,
-    /// The same URLs by what the functions call the queues: `deliver-notification` of `cloister-deliver-notification`, and
-    /// `seal-audit` of `cloister-seal-audit.fifo`.
+    /// The same URLs by the names that functions use: `deliver-notification` of `cloister-deliver-notification`, and `seal-audit`
+    /// of `cloister-seal-audit.fifo`.
     pub queues_by_name: BTreeMap<String, String>,
     /// Bucket names.
     pub buckets: BTreeMap<String, String>,
@@ -65,61 +65,61 @@ pub struct Provisioned {
     pub topics: BTreeMap<String, String>,
     /// Secret ARNs.
     pub secrets: BTreeMap<String, String>,
-    /// Names of event buses. The emulator moves what is put on one through its rules into queues.
+    /// Names of event buses. MiniStack delivers their events by the rules into queues.
     pub buses: BTreeMap<String, String>,
-    /// The pipes, resolved. No emulator runs them: whoever reads the tables' streams does.
+    /// The resolved pipes. No emulator runs them; the reader of the tables' streams does.
     pub pipes: Vec<Pipe>,
     /// The user pool's id.
     pub user_pool_id: Option<String>,
     /// The app client's id.
     pub user_pool_client_id: Option<String>,
-    /// The app client's secret. Functions never get it by environment: they ask Cognito for it at start.
+    /// The app client's secret. Functions do not get it from the environment; they fetch it from Cognito at start.
     pub user_pool_client_secret: Option<String>,
-    /// `Globals.Function.Environment.Variables`, evaluated, without those that name a resource which was not made: one of a
-    /// type that has no local counterpart, and with [`Which::DataOnly`] any but tables and keys.
+    /// `Globals.Function.Environment.Variables`, evaluated, without those that refer to a resource which was not created: of a
+    /// type without a local counterpart, or with [`Which::DataOnly`] any other than tables and keys.
     pub env: BTreeMap<String, String>,
-    /// What each resource answers to `Ref` and `GetAtt`.
+    /// The values of `Ref` and `GetAtt` of each resource.
     pub(crate) made: BTreeMap<String, Attributes>,
 }
 
-/// Resource types that need no local counterpart, and why.
+/// Resource types without a local counterpart, and the reason.
 const NOT_EMULATED: &[(&str, &str)] = &[
-    ("AWS::ApiGateway::Account", "nobody's account is set up here"),
+    ("AWS::ApiGateway::Account", "there is no account to set up"),
     ("AWS::ApiGateway::BasePathMapping", "the local gateway has one address"),
-    ("AWS::ApiGateway::Deployment", "the local gateway serves what is compiled in"),
+    ("AWS::ApiGateway::Deployment", "the local gateway serves the compiled routes"),
     ("AWS::ApiGateway::DomainName", "the local gateway has one address"),
     ("AWS::ApiGateway::RestApi", "the local gateway serves the same routes"),
     ("AWS::ApiGateway::Stage", "the local gateway is the one stage"),
     ("AWS::ApiGatewayV2::Api", "the local gateway serves the sockets too"),
-    ("AWS::ApiGatewayV2::Authorizer", "the local gateway asks the function itself"),
+    ("AWS::ApiGatewayV2::Authorizer", "the local gateway calls the function itself"),
     ("AWS::ApiGatewayV2::Integration", "the local gateway calls the functions in its own process"),
-    ("AWS::ApiGatewayV2::Route", "the local gateway serves what is compiled in"),
+    ("AWS::ApiGatewayV2::Route", "the local gateway serves the compiled routes"),
     ("AWS::ApiGatewayV2::RouteResponse", "the local gateway sends every answer back"),
     ("AWS::ApiGatewayV2::Stage", "the local gateway is the one stage"),
     ("AWS::CloudFormation::Stack", "its functions run in the local stack's own process"),
-    ("AWS::CloudWatch::Alarm", "whoever runs the local stack sees its terminal"),
-    ("AWS::IAM::Role", "no emulator here checks IAM; each call is judged on its way"),
+    ("AWS::CloudWatch::Alarm", "errors are shown in the terminal"),
+    ("AWS::IAM::Role", "a proxy evaluates IAM for each call"),
     ("AWS::Logs::LogGroup", "functions log to the terminal"),
     ("AWS::Logs::MetricFilter", "functions log to the terminal"),
-    ("AWS::S3::BucketPolicy", "the emulator enforces none; each call is judged on its way"),
+    ("AWS::S3::BucketPolicy", "a proxy evaluates the policy for each call"),
     (
         "AWS::SES::ConfigurationSetEventDestination",
         "the emulator's mail never bounces; a test puts its own feedback on the topic",
     ),
-    ("AWS::SNS::TopicPolicy", "the emulator enforces none; each call is judged on its way"),
-    ("AWS::SQS::QueuePolicy", "the emulator enforces none; each call is judged on its way"),
+    ("AWS::SNS::TopicPolicy", "a proxy evaluates the policy for each call"),
+    ("AWS::SQS::QueuePolicy", "a proxy evaluates the policy for each call"),
     ("AWS::WAFv2::LoggingConfiguration", "there is no edge on one machine"),
     ("AWS::WAFv2::WebACL", "there is no edge on one machine"),
     ("AWS::WAFv2::WebACLAssociation", "there is no edge on one machine"),
 ];
 
-/// Makes what the template declares, or finds it where it exists: a second run changes nothing.
+/// Creates the template's resources that do not exist yet: a second run changes nothing.
 ///
-/// A resource of a type, or with a property, that is neither made nor known to need no local counterpart is an error: the
-/// template stays the only list of what exists.
+/// A resource type or property that is neither supported nor listed as without a local counterpart is an error, so that the
+/// template stays the only list of resources.
 ///
 /// # Errors
-/// [`Error::Template`] if the template cannot be resolved or asks for something unknown; [`Error::Call`] if an emulator
+/// [`Error::Template`] if the template cannot be resolved or contains something unsupported; [`Error::Call`] if an emulator
 /// refuses.
 pub async fn provision(template: &Template, endpoints: &Endpoints, which: Which) -> Result<Provisioned, Error> {
     let mut run =
@@ -130,7 +130,7 @@ pub async fn provision(template: &Template, endpoints: &Endpoints, which: Which)
             waiting.push((name.as_str(), resource));
         }
     }
-    // A resource waits for those it refers to: rounds go on for as long as each makes one at least.
+    // A resource waits for those to which it refers. Each round must create at least one.
     while !waiting.is_empty() {
         let before = waiting.len();
         let mut postponed = Vec::new();
@@ -189,7 +189,7 @@ impl Run<'_> {
                 | "AWS::SecretsManager::Secret"
         );
         if !data && !other && !is_not_emulated(kind) {
-            return Err(unsupported(name, format!("`{kind}` is neither made locally nor known to need no counterpart")));
+            return Err(unsupported(name, format!("`{kind}` is neither created locally nor listed as without a counterpart")));
         }
         if kind == "AWS::ApiGateway::RestApi" {
             api::import(name, &resource.properties)?;
@@ -216,17 +216,17 @@ impl Run<'_> {
             "AWS::SNS::Topic" => self.topic(name, properties).await?,
             "AWS::SQS::Queue" => self.queue(name, properties).await?,
             "AWS::SecretsManager::Secret" => self.secret(name, properties).await?,
-            other => return Err(unsupported(name, format!("`{other}` cannot be made"))),
+            other => return Err(unsupported(name, format!("`{other}` cannot be created"))),
         };
         self.resolver.made(name, attributes);
         Ok(())
     }
 
     fn other(&self, name: &str) -> Result<&str, Error> {
-        self.endpoints.other.as_deref().ok_or_else(|| unsupported(name, "no endpoint is given that could make it"))
+        self.endpoints.other.as_deref().ok_or_else(|| unsupported(name, "no endpoint is given that could create it"))
     }
 
-    /// Whether what an expression named, `Api` or `Api.RootResourceId`, is a resource of a type that nobody makes here.
+    /// Whether an expression refers to a resource that is not created here: `Api` or `Api.RootResourceId`.
     fn has_no_counterpart(&self, path: &str) -> bool {
         let name = path.split('.').next().unwrap_or(path);
         self.template.resources().get(name).is_some_and(|resource| is_not_emulated(&resource.kind))
@@ -254,7 +254,7 @@ fn is_not_emulated(kind: &str) -> bool {
     NOT_EMULATED.iter().any(|(known, _)| *known == kind)
 }
 
-/// A resource's properties without its role, which could not be resolved: roles are not made.
+/// A resource's properties without its role: roles are not created, so the reference could not be resolved.
 fn read_of(resource: &Resource) -> Value {
     let mut properties = resource.properties.clone();
     if let Some(properties) = properties.as_object_mut() {
@@ -267,12 +267,12 @@ fn unsupported(resource: &str, message: impl Into<String>) -> Error {
     Error::Template(TemplateError::Unsupported { resource: resource.to_owned(), message: message.into() })
 }
 
-/// Turns a refused call into the error that names the resource.
+/// Converts a refused call into an error that names the resource.
 fn refused<'a>(resource: &'a str, call: &'a str) -> impl FnOnce(CallError) -> Error + use<'a> {
     move |error| Error::Call { call: call.to_owned(), resource: resource.to_owned(), message: error.to_string() }
 }
 
-/// A member of an answer that AWS documents to be there.
+/// A member of an answer that AWS documents as always present.
 fn member(resource: &str, call: &str, answer: &Value, pointer: &str) -> Result<String, Error> {
     answer.pointer(pointer).and_then(Value::as_str).map(str::to_owned).ok_or_else(|| Error::Call {
         call: call.to_owned(),

@@ -5,33 +5,33 @@ use super::{Run, attributes, unsupported};
 use crate::template::Attributes;
 use crate::{ACCOUNT, Error, REGION};
 
-/// A pipe from a table's stream, with everything that the template says of it resolved.
+/// A pipe from a table's stream, with all its properties resolved.
 ///
 /// Source: AWS, "Amazon EventBridge Pipes".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pipe {
     /// Its name, with the deployment's prefix.
     pub name: String,
-    /// The name of the table whose stream it reads.
+    /// The table whose stream it reads.
     pub table: String,
-    /// Event patterns over the stream's records as `GetRecords` gives them. A record that matches one of them goes on; with
-    /// no pattern, each does.
+    /// Event patterns for the stream's records in the form of `GetRecords`. It forwards a record that matches at least one, or
+    /// every record if there are no patterns.
     pub filters: Vec<Value>,
-    /// How many records it takes at once.
+    /// The most records in a batch.
     pub batch_size: usize,
-    /// How often it tries again what its target refused; without, for as long as the stream keeps the record.
+    /// How often it retries if the target refuses; `None` while the stream keeps the record.
     pub retries: Option<u32>,
-    /// The URL of the queue that is told where it gave up.
+    /// The URL of the queue that receives the position of records that were given up.
     pub dead_letters: Option<String>,
-    /// What it makes of a record: JSON in which `<$.path>` stands for the record's value there, quotes and escapes included.
+    /// The input template: JSON in which `<$.path>` is replaced by the record's value, quotes and escapes included.
     pub input_template: String,
     pub target: PipeTarget,
 }
 
-/// Where a pipe's messages go. A setting that begins with `$.` is a path into the record.
+/// The target of a pipe. A setting that begins with `$.` is a path into the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PipeTarget {
-    /// A queue, by its URL; FIFO where it has a group.
+    /// A queue, by its URL; FIFO if it has a group.
     Queue {
         url: String,
         /// `MessageGroupId`.
@@ -50,7 +50,7 @@ pub enum PipeTarget {
 }
 
 impl Run<'_> {
-    /// Nothing is made: what it says is handed on.
+    /// Creates nothing; returns the pipe's resolved properties.
     pub(super) fn pipe(&mut self, name: &str, mut properties: Properties) -> Result<Attributes, Error> {
         let pipe = properties.text("Name")?;
         let stream = properties.text("Source")?;
@@ -62,18 +62,20 @@ impl Run<'_> {
 
         // `arn:aws:dynamodb:<region>:<account>:table/<table>/stream/<label>`
         let table = stream.split('/').nth(1).filter(|_| stream.contains(":dynamodb:"));
-        let table = table.ok_or_else(|| unsupported(name, "its source is no table's stream"))?.to_owned();
+        let table = table.ok_or_else(|| unsupported(name, "its source is not a table's stream"))?.to_owned();
         let reads = &source["DynamoDBStreamParameters"];
         let patterns = source["FilterCriteria"]["Filters"].as_array().map(Vec::as_slice).unwrap_or_default();
         let filters = patterns.iter().map(|filter| {
             let pattern = filter["Pattern"].as_str().and_then(|pattern| serde_json::from_str(pattern).ok());
-            pattern.ok_or_else(|| unsupported(name, "a filter's pattern is no JSON"))
+            pattern.ok_or_else(|| unsupported(name, "a filter's pattern is not JSON"))
         });
         let filters = filters.collect::<Result<_, _>>()?;
         let batch_size = reads["BatchSize"].as_u64().and_then(|size| usize::try_from(size).ok()).unwrap_or(1);
         let retries = reads["MaximumRetryAttempts"].as_u64().and_then(|retries| u32::try_from(retries).ok());
         let dead_letters = match reads["DeadLetterConfig"]["Arn"].as_str() {
-            Some(arn) => Some(self.queue_url(arn).ok_or_else(|| unsupported(name, "its dead letters go to no queue of ours"))?),
+            Some(arn) => {
+                Some(self.queue_url(arn).ok_or_else(|| unsupported(name, "its dead-letter queue is not in the template"))?)
+            }
             None => None,
         };
         let input_template = parameters["InputTemplate"].as_str();
@@ -106,7 +108,7 @@ impl Run<'_> {
         }
         let bus = arn.split_once(":event-bus/").filter(|_| arn.contains(":events:"));
         let (_, bus) =
-            bus.ok_or_else(|| unsupported(name, format!("its target `{arn}` is neither a queue of ours nor a bus")))?;
+            bus.ok_or_else(|| unsupported(name, format!("its target `{arn}` is neither a queue nor a bus of the template")))?;
         let event = &parameters["EventBridgeEventBusParameters"];
         match (text(&event["Source"]), text(&event["DetailType"])) {
             (Some(source), Some(detail_type)) => Ok(PipeTarget::Bus { name: bus.to_owned(), source, detail_type }),

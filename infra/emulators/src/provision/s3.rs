@@ -12,7 +12,7 @@ impl Run<'_> {
         let locked = properties.take("ObjectLockEnabled").is_some_and(|value| flag(&value));
         let lock = properties.take("ObjectLockConfiguration");
         let versioned = properties.take("VersioningConfiguration");
-        // Encryption, ownership, public access, life cycle and access logs change nothing that can be seen on one machine.
+        // Encryption, ownership, public access, life cycle and access logs have no visible effect locally.
         properties.ignore(&[
             "BucketEncryption",
             "LifecycleConfiguration",

@@ -7,7 +7,7 @@ use crate::http_client::SECRETS;
 use crate::template::Attributes;
 
 impl Run<'_> {
-    /// A secret with a value of its own, as CloudFormation would generate it; one that exists keeps its value.
+    /// A secret with a generated value, as in CloudFormation; an existing one keeps its value.
     pub(super) async fn secret(&mut self, name: &str, mut properties: Properties) -> Result<Attributes, Error> {
         let secret = properties.text("Name")?;
         let mut input = json!({ "Name": secret });

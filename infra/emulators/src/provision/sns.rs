@@ -4,10 +4,10 @@ use crate::Error;
 use crate::template::Attributes;
 
 impl Run<'_> {
-    /// Calling `CreateTopic` for a topic that exists answers its ARN.
+    /// `CreateTopic` returns the ARN of an existing topic.
     pub(super) async fn topic(&mut self, name: &str, mut properties: Properties) -> Result<Attributes, Error> {
         let topic = properties.text("TopicName")?;
-        // The emulator keeps nothing on a disk that a key would protect.
+        // MiniStack stores nothing that a key would protect.
         properties.ignore(&["KmsMasterKeyId", "Tags"]);
         properties.finish()?;
 
@@ -17,13 +17,13 @@ impl Run<'_> {
         Ok(attributes(&arn, [("TopicArn", arn.clone()), ("TopicName", topic)]))
     }
 
-    /// Calling `Subscribe` for a subscription that exists answers its ARN.
+    /// `Subscribe` returns the ARN of an existing subscription.
     pub(super) async fn subscription(&mut self, name: &str, mut properties: Properties) -> Result<Attributes, Error> {
         let topic = properties.text("TopicArn")?;
         let protocol = properties.text("Protocol")?;
         let endpoint = properties.text("Endpoint")?;
         if protocol != "sqs" {
-            return Err(unsupported(name, format!("a subscription by `{protocol}` is not known to the local stack")));
+            return Err(unsupported(name, format!("the local stack does not support subscriptions by `{protocol}`")));
         }
         // Deliveries within one process do not fail.
         properties.ignore(&["RedrivePolicy"]);

@@ -25,7 +25,7 @@ const ATTRIBUTES: &[&str] = &[
 ];
 
 impl Run<'_> {
-    /// What the functions call the queue: without the deployment's prefix, and without what all FIFO queues end with.
+    /// The queue's name in the functions: without the deployment's prefix, and without `.fifo`.
     fn short_name(&self, queue: &str) -> String {
         let prefix = self.template.parameter("Prefix").map(|prefix| format!("{prefix}-")).unwrap_or_default();
         let name = queue.strip_prefix(&prefix).unwrap_or(queue);

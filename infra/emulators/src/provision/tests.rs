@@ -1,4 +1,4 @@
-//! Messages that the emulators move by themselves, and what they cannot move and hand on instead.
+//! Tests the messages that MiniStack delivers, and the pipes that it cannot run.
 
 use serde_json::{Value, json};
 
@@ -112,7 +112,7 @@ impl World {
         self.client.call(&self.ministack.endpoint(), service, action, &input).await.unwrap()
     }
 
-    /// The body of the one message that the queue has, or gets within a few seconds; it is then gone from the queue.
+    /// The body of the queue's one message, which may take a few seconds to arrive; it is deleted from the queue.
     async fn only_message(&self, url: &str) -> Value {
         let receive = json!({ "QueueUrl": url, "WaitTimeSeconds": 5, "MaxNumberOfMessages": 10 });
         let received = self.call(SQS, "ReceiveMessage", receive).await;
@@ -130,7 +130,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn what_is_put_on_the_bus_reaches_the_queues_whose_rules_match_and_no_others() {
+async fn bus_event_reaches_the_queues_of_matching_rules_only() {
     let world = World::start();
     let made = world.provision(Which::Everything).await;
     let entry = |schema: &str| {
@@ -147,7 +147,7 @@ async fn what_is_put_on_the_bus_reaches_the_queues_whose_rules_match_and_no_othe
 }
 
 #[tokio::test]
-async fn what_is_published_on_a_topic_reaches_its_queue_in_an_envelope_of_snss() {
+async fn topic_message_reaches_its_queue_in_snss_envelope() {
     let world = World::start();
     let made = world.provision(Which::Everything).await;
     let publish = [("Action", "Publish"), ("TopicArn", made.topics["Topic"].as_str()), ("Message", "{\"eventType\":\"Bounce\"}")];
@@ -158,7 +158,7 @@ async fn what_is_published_on_a_topic_reaches_its_queue_in_an_envelope_of_snss()
 }
 
 #[tokio::test]
-async fn pipes_are_handed_on_as_the_template_says() {
+async fn pipes_are_returned_with_resolved_properties() {
     let world = World::start();
     let made = world.provision(Which::Everything).await;
     let tell = Pipe {
@@ -193,7 +193,7 @@ async fn pipes_are_handed_on_as_the_template_says() {
     world.stop();
 }
 
-/// Functions know a queue's address on AWS; the emulator goes by the name at its end.
+/// On AWS functions use the queue's URL; MiniStack uses only the name at its end.
 #[tokio::test]
 async fn a_queue_answers_to_its_address_on_aws() {
     let world = World::start();
@@ -210,7 +210,7 @@ async fn a_queue_answers_to_its_address_on_aws() {
 }
 
 #[tokio::test]
-async fn a_second_run_finds_everything_and_a_secret_keeps_its_value() {
+async fn second_run_creates_nothing_and_keeps_the_secrets_value() {
     let world = World::start();
     let first = world.provision(Which::Everything).await;
     let id = json!({ "SecretId": first.env["SECRET"] });
@@ -225,7 +225,7 @@ async fn a_second_run_finds_everything_and_a_secret_keeps_its_value() {
 }
 
 #[tokio::test]
-async fn the_environment_leaves_out_what_is_not_made() {
+async fn environment_leaves_out_resources_that_are_not_created() {
     let world = World::start();
     let names = |made: &Provisioned| made.env.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&world.provision(Which::DataOnly).await), ["LEDGER", "QUEUES"]);

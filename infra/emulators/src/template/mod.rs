@@ -1,4 +1,4 @@
-//! Reads a CloudFormation template and resolves what its resources refer to.
+//! Reads a CloudFormation template and resolves the references of its resources.
 
 mod resolve;
 mod rules;
@@ -12,10 +12,10 @@ use serde_json::{Map, Value};
 
 pub(crate) use resolve::{Attributes, Resolver, text};
 
-/// Parameter values that replace the template's defaults, by parameter name.
+/// Parameter values that override the template's defaults, by parameter name.
 pub type Overrides = BTreeMap<String, String>;
 
-/// What is wrong with a template.
+/// A fault of a template.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TemplateError {
@@ -24,7 +24,7 @@ pub enum TemplateError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// The file is not YAML, or not a template.
@@ -32,53 +32,53 @@ pub enum TemplateError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         message: String,
     },
-    /// A parameter is given that the template does not have, or has no value.
+    /// An override of an absent parameter, or a parameter without a value.
     #[error("parameter `{name}`: {message}")]
     Parameter {
         /// The parameter.
         name: String,
-        /// What is wrong.
+        /// The fault.
         message: String,
     },
-    /// The template's `Rules` do not allow the parameters together.
+    /// The template's `Rules` refuse the parameters' values.
     #[error("the template's rules refuse the parameters: {}", failed.join("; "))]
     Rule {
-        /// What each failed assertion says.
+        /// The description of each failed assertion.
         failed: Vec<String>,
     },
-    /// An expression names something that the template does not have.
+    /// An expression refers to a name that the template does not contain.
     #[error("{at}: `{name}` is not in the template")]
     Unknown {
-        /// Where the expression stands.
+        /// The place of the expression.
         at: String,
         /// The name.
         name: String,
     },
-    /// An expression names a resource that does not exist yet, or is not made locally.
+    /// An expression refers to a resource that does not exist yet, or that is not created locally.
     #[error("{at}: `{name}` is not made")]
     Unresolved {
-        /// Where the expression stands.
+        /// The place of the expression.
         at: String,
         /// The resource's logical name, or that and the attribute's.
         name: String,
     },
-    /// An intrinsic function is used in a way that is not understood here.
+    /// An unsupported use of an intrinsic function.
     #[error("{at}: cannot evaluate {message}")]
     Expression {
-        /// Where the expression stands.
+        /// The place of the expression.
         at: String,
-        /// The function and what it was given.
+        /// The function and its argument.
         message: String,
     },
-    /// A resource, or one of its properties, is of a kind that the local stack does not know.
+    /// An unsupported resource type or property.
     #[error("resource `{resource}`: {message}")]
     Unsupported {
         /// The resource's logical name.
         resource: String,
-        /// What is not known.
+        /// The type or property.
         message: String,
     },
 }
@@ -90,13 +90,13 @@ pub struct Template {
     conditions: Map<String, Value>,
     mappings: Value,
     resources: Arc<BTreeMap<String, Resource>>,
-    /// Where the file lies, from which nested templates are found.
+    /// The file's directory, which contains the nested templates.
     directory: PathBuf,
     environment: Map<String, Value>,
     outputs: Map<String, Value>,
 }
 
-/// One entry of `Resources`, its expressions not evaluated yet.
+/// One entry of `Resources`, with unevaluated expressions.
 #[derive(Debug, Clone)]
 pub(crate) struct Resource {
     pub(crate) kind: String,
@@ -105,10 +105,10 @@ pub(crate) struct Resource {
 }
 
 impl Template {
-    /// Reads the file; every parameter has its default.
+    /// Reads the file, with each parameter's default.
     ///
     /// # Errors
-    /// If the file is unreadable or no template, or a parameter has no default.
+    /// If the file is unreadable or not a template, or a parameter has no default.
     pub fn load(path: &Path) -> Result<Self, TemplateError> {
         Self::load_with(path, &Overrides::new())
     }
@@ -116,7 +116,7 @@ impl Template {
     /// Reads the file; parameters not overridden have their defaults.
     ///
     /// # Errors
-    /// As [`Template::load`]; also if an override names no parameter, or is not a value that the parameter allows.
+    /// As [`Template::load`]; also if an override has no parameter, or its value is not allowed.
     pub fn load_with(path: &Path, overrides: &Overrides) -> Result<Self, TemplateError> {
         let text = std::fs::read_to_string(path).map_err(|source| TemplateError::Unreadable { path: path.to_owned(), source })?;
         let document = Document::read(text).map_err(|message| TemplateError::Malformed { path: path.to_owned(), message })?;
@@ -124,7 +124,7 @@ impl Template {
         Self::from_document(&document, directory, overrides)
     }
 
-    /// A nested stack's template, at its place beside this one, with the parameters that the stack gives it.
+    /// A nested stack's template, relative to this one, with the parameters of the stack.
     pub(crate) fn nested(&self, url: &str, given: &Overrides) -> Result<Self, TemplateError> {
         Self::load_with(&self.directory.join(url), given)
     }
@@ -157,7 +157,7 @@ impl Template {
         })
     }
 
-    /// The value of a parameter that is one string.
+    /// The value of a string parameter.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.get(name)?.as_str()
     }
@@ -166,18 +166,18 @@ impl Template {
         &self.resources
     }
 
-    /// The value of an output, not evaluated yet.
+    /// The unevaluated value of an output.
     pub(crate) fn output(&self, name: &str) -> Option<&Value> {
         self.outputs.get(name)?.get("Value")
     }
 
-    /// `Globals.Function.Environment.Variables`, not evaluated yet.
+    /// `Globals.Function.Environment.Variables`, unevaluated.
     pub(crate) fn environment(&self) -> &Map<String, Value> {
         &self.environment
     }
 }
 
-/// A template's text, read: the same for all who load it, whatever their parameters.
+/// A parsed template, shared by all who load it with different parameters.
 #[derive(Debug)]
 struct Document {
     value: Value,
@@ -185,7 +185,7 @@ struct Document {
 }
 
 impl Document {
-    /// Reads a text once a process: each test loads the same templates.
+    /// Parses a text once a process, because each test loads the same templates.
     fn read(text: String) -> Result<Arc<Self>, String> {
         static READ: Mutex<Option<HashMap<String, Arc<Document>>>> = Mutex::new(None);
         let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
@@ -215,7 +215,7 @@ fn section(document: &Value, name: &str) -> Map<String, Value> {
     document[name].as_object().cloned().unwrap_or_default()
 }
 
-/// A parameter's value: a string, or a list of strings for the types whose names say list.
+/// A parameter's value: a string, or a list of strings for list types.
 fn parameter(name: &str, declaration: &Value, given: Option<&String>) -> Result<Value, TemplateError> {
     let wrong = |message: String| TemplateError::Parameter { name: name.to_owned(), message };
     let default = declaration.get("Default").map(resolve::text);
@@ -229,14 +229,14 @@ fn parameter(name: &str, declaration: &Value, given: Option<&String>) -> Result<
     let is_list = kind == "CommaDelimitedList" || kind.starts_with("List<");
     let values: Vec<&str> = if is_list { value.split(',').map(str::trim).collect() } else { vec![&value] };
     if let Some(pattern) = declaration["AllowedPattern"].as_str() {
-        // The whole of a string, and the whole of each string of a list.
+        // It matches the whole string, and each whole string of a list.
         let pattern = regex::Regex::new(&format!("^(?:{pattern})$")).map_err(|error| wrong(error.to_string()))?;
         if let Some(value) = values.iter().find(|value| !pattern.is_match(value)) {
             return Err(wrong(format!("`{value}` does not match the allowed pattern")));
         }
     }
     if kind == "Number" {
-        let number: f64 = value.parse().map_err(|_| wrong(format!("`{value}` is no number")))?;
+        let number: f64 = value.parse().map_err(|_| wrong(format!("`{value}` is not a number")))?;
         let bound = |name: &str| declaration.get(name).and_then(Value::as_f64);
         if bound("MinValue").is_some_and(|least| number < least) || bound("MaxValue").is_some_and(|most| number > most) {
             return Err(wrong(format!("`{value}` is out of its bounds")));

@@ -9,21 +9,21 @@ use serde_json::{Map, Value};
 use super::{Template, TemplateError};
 use crate::{ACCOUNT, REGION};
 
-/// What an existing resource answers to `Ref` and `GetAtt`.
+/// The values of `Ref` and `GetAtt` of an existing resource.
 #[derive(Debug, Clone)]
 pub(crate) struct Attributes {
     pub(crate) reference: String,
     pub(crate) attributes: BTreeMap<&'static str, String>,
 }
 
-/// Evaluates expressions of one template against the resources that exist so far.
+/// Evaluates expressions of one template with the resources that exist so far.
 #[derive(Debug)]
 pub(crate) struct Resolver<'a> {
     template: &'a Template,
     made: Arc<BTreeMap<String, Attributes>>,
 }
 
-/// An expression's value; `None` is `AWS::NoValue`, which removes the property that holds it.
+/// An expression's value; `None` is `AWS::NoValue`, which removes the property.
 type Evaluated = Result<Option<Value>, TemplateError>;
 
 impl<'a> Resolver<'a> {
@@ -31,27 +31,27 @@ impl<'a> Resolver<'a> {
         Self::with(template, Arc::default())
     }
 
-    /// The same with resources that exist.
+    /// The same with existing resources.
     pub(crate) fn with(template: &'a Template, made: Arc<BTreeMap<String, Attributes>>) -> Self {
         Self { template, made }
     }
 
-    /// What exists so far.
+    /// The existing resources.
     pub(crate) fn existing_so_far(&self) -> &BTreeMap<String, Attributes> {
         &self.made
     }
 
-    /// Notes that a resource exists.
+    /// Adds a resource.
     pub(crate) fn made(&mut self, name: &str, attributes: Attributes) {
         Arc::make_mut(&mut self.made).insert(name.to_owned(), attributes);
     }
 
-    /// The value of an expression that stands at `at`; a removed one is null.
+    /// The value of an expression at `at`; a removed one is null.
     pub(crate) fn evaluate(&self, at: &str, value: &Value) -> Result<Value, TemplateError> {
         Ok(self.value(at, value)?.unwrap_or_default())
     }
 
-    /// Whether a named condition holds.
+    /// Whether a named condition is true.
     pub(crate) fn condition(&self, at: &str, name: &str) -> Result<bool, TemplateError> {
         let condition = self
             .template
@@ -229,7 +229,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// The function that a map with a single key stands for.
+/// The function of a map with a single key.
 pub(super) fn function(map: &Map<String, Value>) -> Option<(&str, &Value)> {
     let mut pairs = map.iter();
     let (name, argument) = pairs.next()?;
@@ -237,7 +237,7 @@ pub(super) fn function(map: &Map<String, Value>) -> Option<(&str, &Value)> {
     (is_function && pairs.next().is_none()).then_some((name.as_str(), argument))
 }
 
-/// A scalar as CloudFormation writes it into a string.
+/// A scalar's text, as CloudFormation converts it.
 pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -283,7 +283,7 @@ Resources:
     }
 
     #[test]
-    fn every_intrinsic_function_gives_what_cloudformation_gives() {
+    fn every_intrinsic_function_evaluates_as_in_cloudformation() {
         let cases = [
             ("!Ref Stage", json!("test")),
             ("!Ref Names", json!(["a", "b"])),
@@ -307,7 +307,7 @@ Resources:
     }
 
     #[test]
-    fn what_cannot_be_evaluated_is_named() {
+    fn expression_that_cannot_be_evaluated_is_named() {
         let cases = [
             ("!Ref Nobody", "here: `Nobody` is not in the template"),
             ("!GetAtt Table.Odd", "here: `Table.Odd` is not in the template"),

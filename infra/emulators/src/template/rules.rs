@@ -1,6 +1,6 @@
-//! `Rules`: what a template asserts of its parameters before anything is made.
+//! `Rules`: assertions of a template about its parameters, which are checked before any resource is created.
 //!
-//! Source: AWS, "Rule functions". A function that is not known here is an error, so that no assertion passes unread.
+//! Source: AWS, "Rule functions". An unsupported function is an error, so that no assertion passes unevaluated.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use super::TemplateError;
 use super::resolve::{function, text};
 use crate::{ACCOUNT, REGION};
 
-/// CloudFormation takes so many conditions in one `Fn::And` or `Fn::Or`.
+/// The most conditions in one `Fn::And` or `Fn::Or`.
 const MOST: usize = 10;
 
-/// Refuses parameters that a rule does not allow, with every assertion that fails.
+/// Refuses parameters that a rule does not allow, and names every failed assertion.
 pub(super) fn check(rules: &Map<String, Value>, parameters: &BTreeMap<String, Value>) -> Result<(), TemplateError> {
     let mut failed = Vec::new();
     for (name, rule) in rules {
@@ -45,7 +45,7 @@ impl Parameters<'_> {
         let arguments = argument.as_array().ok_or_else(wrong)?;
         match (name, arguments.as_slice()) {
             ("Fn::Not", [of]) => self.holds(of).map(|holds| !holds),
-            // Each is evaluated, so that nothing unknown hides behind one that decides.
+            // Evaluates each, so that an unsupported one cannot hide behind one that decides.
             ("Fn::And", of) if (2..=MOST).contains(&of.len()) => self.each(of).map(|each| each.into_iter().all(|holds| holds)),
             ("Fn::Or", of) if (2..=MOST).contains(&of.len()) => self.each(of).map(|each| each.into_iter().any(|holds| holds)),
             ("Fn::Equals", [left, right]) => Ok(self.string(left)? == self.string(right)?),
@@ -68,7 +68,7 @@ impl Parameters<'_> {
 
     fn string(&self, value: &Value) -> Result<String, TemplateError> {
         match self.value(value)? {
-            Value::Array(_) | Value::Object(_) => Err(self.wrong(&format!("{value}, which is no string"))),
+            Value::Array(_) | Value::Object(_) => Err(self.wrong(&format!("{value}, which is not a string"))),
             scalar => Ok(text(&scalar)),
         }
     }
@@ -76,11 +76,11 @@ impl Parameters<'_> {
     fn strings(&self, value: &Value) -> Result<Vec<String>, TemplateError> {
         match self.value(value)? {
             Value::Array(items) => items.iter().map(|item| self.string(item)).collect(),
-            _ => Err(self.wrong(&format!("{value}, which is no list"))),
+            _ => Err(self.wrong(&format!("{value}, which is not a list"))),
         }
     }
 
-    /// The value itself, or the parameter's that it refers to: nothing else is there before there are resources.
+    /// The value itself, or that of the referenced parameter: no resources exist yet.
     fn value(&self, value: &Value) -> Result<Value, TemplateError> {
         match value.as_object().and_then(function) {
             None => Ok(value.clone()),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn every_rule_function_decides_as_cloudformation_documents_it() {
+    fn every_rule_function_evaluates_as_documented() {
         for (condition, expected) in [
             ("!Equals [!Ref Stage, production]", true),
             ("!Equals [!Ref Stage, trial]", false),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_whose_condition_does_not_hold_asserts_nothing_and_every_failed_assertion_is_named() {
+    fn rule_with_a_false_condition_is_skipped_and_failed_assertions_are_named() {
         let rule = |stage: &str| {
             let assertions = "[{ Assert: !Equals [a, b], AssertDescription: one }, { Assert: !Equals [a, a], AssertDescription: two }, \
                               { Assert: !Equals [b, c], AssertDescription: three }]";
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_rule_cannot_say_is_an_error_and_does_not_pass() {
+    fn unsupported_rule_element_is_an_error() {
         for condition in [
             "!Equals [!Ref Nobody, x]",
             "!Equals [!GetAtt Table.Arn, x]",

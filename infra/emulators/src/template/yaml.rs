@@ -1,4 +1,4 @@
-//! YAML with CloudFormation's short tags, as the JSON that the long forms would be.
+//! Converts YAML with CloudFormation's short tags into the JSON of the long forms.
 
 use serde_json::{Map, Value};
 use serde_norway::Value as Yaml;

@@ -1,7 +1,7 @@
 //! Subscriptions to Track Alert, version 2: <https://developer.ups.com>, Track Alert.
 //!
-//! In this version the request names no destination: the webhook and its credentials are kept with the account
-//! ([`Webhook`](super::Webhook)). The order in which UPS looks for mistakes is not documented.
+//! In this version the request contains no destination: the account has the webhook and its credentials
+//! ([`Webhook`](super::Webhook)). UPS does not document in which order it checks a request.
 
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use super::reply::Reply;
 use super::server::header_text;
 use super::world::{SUBSCRIBED_FOR, Subscription, World, is_1z};
 
-/// In one call.
+/// The most numbers in one call.
 const NUMBERS_MAX: usize = 100;
 const TYPES: [&str; 2] = ["standard", "enhanced"];
 const PREFERENCES: [&str; 4] = ["D", "I", "M", "X"];
@@ -26,7 +26,7 @@ pub(super) fn subscribe(world: &mut World, kind: &str, headers: &HeaderMap, body
                 world.subscriptions.insert(number.clone(), subscription);
             }
             let mut answer = json!({ "validTrackingNumbers": valid });
-            // Absent where there is none, in UPS's own example.
+            // UPS's own example omits an empty list.
             if !invalid.is_empty() {
                 answer["invalidTrackingNumbers"] = invalid.into();
             }
@@ -76,7 +76,7 @@ fn parse(kind: &str, headers: &HeaderMap, body: &[u8]) -> Result<Request, Reply>
         let refusal = rejected("VSS210", "The Subscription request should have at least one valid tracking number.");
         return Err(refusal.with("invalidTrackingNumbers", invalid.into()));
     }
-    // A standard subscription has no preferences, whatever it says.
+    // A standard subscription ignores preferences.
     let preferences = match request["eventPreferences"].as_array() {
         Some(kinds) if kind == "enhanced" => kinds.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         _ => Vec::new(),

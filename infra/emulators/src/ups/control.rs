@@ -1,4 +1,5 @@
-//! The stand-in's own routes, below `/_control/`: no part of UPS. Each is as [`Ups`](super::Ups)'s method of that name.
+//! The emulator's own routes, below `/_control/`, which UPS does not have. Each corresponds to the method of [`Ups`](super::Ups)
+//! with that name.
 //!
 //! ```text
 //! POST   advance     {"tracking_number": "1Z…", "status": "DELIVERED"}      what UPS says now

@@ -1,12 +1,12 @@
-//! Chance that falls the same way in every run.
+//! Reproducible random numbers.
 
-/// Draws of one purpose: the same seed, purpose and number give the same draws.
+/// Random numbers for one purpose: the same seed, purpose and number give the same values.
 #[derive(Debug, Clone)]
 pub(super) struct Dice(u64);
 
 impl Dice {
     pub(super) fn new(seed: u64, purpose: &str, number: u64) -> Self {
-        // FNV-1a, so that purposes differ; splitmix64 below does the mixing.
+        // FNV-1a makes the purposes differ; splitmix64 below does the mixing.
         let hashed =
             purpose.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         let mut dice = Self(seed ^ hashed);
@@ -28,9 +28,9 @@ impl Dice {
         self.draw() % limit
     }
 
-    /// True in a share `p` of all draws.
+    /// True with probability `p`.
     pub(super) fn hits(&mut self, p: f64) -> bool {
-        // 53 bits: what a double holds exactly.
+        // 53 bits: a double holds them exactly.
         ((self.draw() >> 11) as f64) < p * (1_u64 << 53) as f64
     }
 }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_drawn_about_as_often_as_it_says() {
+    fn share_is_drawn_about_as_often_as_given() {
         for (p, around) in [(0.0, 0..=0), (0.3, 2_850..=3_150), (1.0, 10_000..=10_000)] {
             let hits = (0..10_000).filter(|n| Dice::new(7, "test", *n).hits(p)).count();
             assert!(around.contains(&hits), "{hits} of 10000 for {p}");

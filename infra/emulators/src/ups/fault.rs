@@ -1,10 +1,10 @@
-//! What goes wrong on request.
+//! Injected faults.
 
 use serde::{Deserialize, Serialize};
 
 use super::dice::Dice;
 
-/// Which calls, for faults and statistics.
+/// An endpoint, for faults and statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {
@@ -16,29 +16,29 @@ pub enum Endpoint {
     Subscribe,
 }
 
-/// One thing that goes wrong. The first three answer instead of UPS, so that nothing has happened; the next five spoil or hold
-/// the answer to a call that was carried out; the last four are a Track Alert's.
+/// A fault. The first three answer instead of UPS, so nothing is changed. The next five corrupt or delay the answer to a call
+/// that was carried out. The last four concern Track Alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fault", rename_all = "snake_case")]
 pub enum Fault {
-    /// 401: `UJ0001`, or 250002 where a token was asked for.
+    /// 401: `UJ0001`, or 250002 for a token request.
     Unauthorized,
     /// 429 with 10429.
     RateLimited {
-        /// Seconds in `Retry-After`; without, no such header, which is the common case.
+        /// Seconds in `Retry-After`; without it the header is absent, which is the common case.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after: Option<u32>,
     },
     /// 500 with 10004.
     ServerError,
-    /// The answer is held for so many milliseconds of the wall's time.
+    /// The answer is delayed by so many milliseconds of real time.
     Slow {
-        /// For how long.
+        /// The delay.
         millis: u64,
     },
-    /// 200, and a whole body that is no JSON.
+    /// 200, and a complete body that is not JSON.
     MalformedJson,
-    /// 200 and a `Content-Length`, of which half comes before the connection ends.
+    /// 200 and a `Content-Length`, of which half arrives before the connection ends.
     TruncatedBody,
     /// 200 and a gateway's HTML page.
     WrongContentType,
@@ -46,9 +46,9 @@ pub enum Fault {
     Dropped,
     /// The push comes twice.
     PushTwice,
-    /// The push comes so many milliseconds of the wall's time late.
+    /// The push is delayed by so many milliseconds of real time.
     PushLate {
-        /// How late.
+        /// The delay.
         millis: u64,
     },
     /// The push comes after the next one.
@@ -63,11 +63,11 @@ impl Fault {
     }
 }
 
-/// How often.
+/// The calls that a fault concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum When {
-    /// So many calls from now, one after the other.
+    /// So many consecutive calls from now.
     Next(u32),
     /// This share of all calls, from 0 to 1, chosen by the seed.
     Fraction(f64),
@@ -76,18 +76,18 @@ pub enum When {
 /// A fault and its calls. As JSON: `{"fault": "slow", "millis": 500, "next": 3, "on": "track"}`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
-    /// What goes wrong.
+    /// The fault.
     #[serde(flatten)]
     pub fault: Fault,
-    /// How often.
+    /// Its calls.
     #[serde(flatten)]
     pub when: When,
-    /// At which endpoint; everywhere where it is not said. A push's faults know no endpoint.
+    /// Its endpoint; all if it is absent. Faults of pushes ignore it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<Endpoint>,
 }
 
-/// A fraction that is none.
+/// The number is not a fraction.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("a fraction is between 0 and 1, not {0}")]
 pub struct NotAFraction(pub f64);
@@ -130,12 +130,12 @@ impl Faults {
         self.armed.iter().map(|armed| armed.rule).collect()
     }
 
-    /// What goes wrong with this call: the first rule that says so.
+    /// The fault of this call: the first rule that applies.
     pub(super) fn of_call(&mut self, endpoint: Endpoint) -> Option<Fault> {
         self.first(|rule| !rule.fault.is_of_a_push() && rule.on.is_none_or(|on| on == endpoint))
     }
 
-    /// What goes wrong with this push.
+    /// The fault of this push.
     pub(super) fn of_push(&mut self) -> Option<Fault> {
         self.first(|rule| rule.fault.is_of_a_push())
     }
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_next_calls_are_counted_at_their_endpoint() {
+    fn next_calls_are_counted_per_endpoint() {
         let mut faults = Faults::new(1);
         faults.add(Rule { fault: Fault::ServerError, when: When::Next(2), on: Some(Endpoint::Track) }).unwrap();
         assert_eq!(faults.of_call(Endpoint::Token), None);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fraction_falls_the_same_way_for_the_same_seed_only() {
+    fn fraction_selects_the_same_calls_for_the_same_seed_only() {
         let struck = |seed| {
             let mut faults = Faults::new(seed);
             faults.add(Rule { fault: Fault::Dropped, when: When::Fraction(0.3), on: None }).unwrap();
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_is_written_flat() {
+    fn rule_serializes_without_nesting() {
         let json = r#"{"fault":"slow","millis":500,"next":3,"on":"track"}"#;
         let rule: Rule = serde_json::from_str(json).unwrap();
         assert_eq!(rule, Rule { fault: Fault::Slow { millis: 500 }, when: When::Next(3), on: Some(Endpoint::Track) });

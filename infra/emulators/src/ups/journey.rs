@@ -1,24 +1,24 @@
-//! What usually happens to a package, from its label to its end.
+//! The typical journey of a package, from its label to its end.
 
 use std::time::Duration;
 
 use super::dice::Dice;
 use super::status::{Milestone, Status};
 
-/// Where a scan happened.
+/// The place of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// As UPS writes it.
+    /// The city in UPS's spelling.
     pub city: &'static str,
-    /// Two letters; empty where UPS names the country only.
+    /// Two letters; empty if UPS names the country only.
     pub state: &'static str,
-    /// Five digits; empty where UPS names the country only.
+    /// Five digits; empty if UPS names the country only.
     pub postal_code: &'static str,
     /// Minutes east of Greenwich.
     pub offset_minutes: i64,
 }
 
-/// A label is made on paper, in a country.
+/// A label has no place but a country.
 pub(super) const COUNTRY_ONLY: Place = Place { city: "", state: "", postal_code: "", offset_minutes: -300 };
 const ORIGIN: Place = Place { city: "Columbus", state: "OH", postal_code: "43004", offset_minutes: -300 };
 const HUBS: [Place; 3] = [
@@ -26,40 +26,40 @@ const HUBS: [Place; 3] = [
     Place { city: "Indianapolis", state: "IN", postal_code: "46241", offset_minutes: -300 },
     Place { city: "Hodgkins", state: "IL", postal_code: "60525", offset_minutes: -360 },
 ];
-/// Where every synthetic receiver lives.
+/// The place of every synthetic receiver.
 pub(super) const DESTINATION: Place = Place { city: "Springfield", state: "IL", postal_code: "62701", offset_minutes: -360 };
 
 /// One scan of a journey.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leg {
-    /// Since the scan before it.
+    /// The time since the previous scan.
     pub after: Duration,
-    /// What UPS says then.
+    /// The status.
     pub status: Status,
-    /// Where.
+    /// The place.
     pub place: Place,
 }
 
-/// How a journey goes.
+/// The course of a journey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Course {
     /// Without incident: about three days.
     Smooth,
     /// Delayed on the way, and rescheduled: about four days.
     Delayed,
-    /// Refused at the door and sent back.
+    /// Refused by the receiver and sent back.
     SentBack,
 }
 
-/// A plausible list of scans, the first of which is the label's. Delays are those of real life.
+/// A plausible list of scans, of which the first is the label's. Delays are realistic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Journey {
-    /// In the order in which they happen.
+    /// In chronological order.
     pub legs: Vec<Leg>,
 }
 
 impl Journey {
-    /// The journey of this package: always the same for the same seed. Three in twenty are delayed, one in twenty comes back.
+    /// The journey of this package, always the same for the same seed. Three in twenty are delayed, one in twenty is sent back.
     #[must_use]
     pub fn seeded(seed: u64, tracking_number: &str) -> Self {
         let course = match Dice::new(seed, tracking_number, 0).below(20) {
@@ -79,7 +79,7 @@ impl Journey {
         let (departed, arrived) = (scan("DP", "Departed from Facility"), scan("AR", "Arrived at Facility"));
         let mut legs = Vec::new();
         let mut leg = |minutes: u64, status: Status, place: Place| {
-            // A fifth more or less, and never at a round minute.
+            // Varied by a fifth, and never at a full minute.
             let seconds = minutes * 60;
             let after = if seconds == 0 { 0 } else { seconds * 4 / 5 + dice.below(seconds * 2 / 5) };
             legs.push(Leg { after: Duration::from_secs(after), status, place });
@@ -116,7 +116,7 @@ impl Journey {
     }
 }
 
-/// Where somebody who is told to be in that status is likely to be.
+/// A plausible place for a package with that status.
 pub(super) fn place_of(status: &Status) -> Place {
     match status.kind.as_str() {
         "M" | "MV" => COUNTRY_ONLY,
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_journey_begins_at_its_label_and_has_one_end() {
+    fn journey_begins_at_its_label_and_has_one_end() {
         for (course, last, days) in [(Course::Smooth, "D", 2..4), (Course::Delayed, "D", 3..5), (Course::SentBack, "RS", 3..5)] {
             for n in 0..200_u64 {
                 let journey = Journey::of(course, n, "1ZCIETST0111111114");

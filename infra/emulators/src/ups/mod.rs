@@ -1,9 +1,9 @@
-//! UPS as it really answers: OAuth, Tracking, and Track Alert with its pushes.
+//! An emulator of UPS's real behaviour: OAuth, Tracking, and Track Alert with its pushes.
 //!
-//! The shapes are those of UPS's OpenAPI documents (<https://github.com/UPS-API/api-documentation>); what those leave out or get
-//! wrong is as the wire has it: numbers are strings, lists may be null, times have three forms, `currentStatus` may lag, an
-//! unknown number is a 200 with a warning. Every draw comes from a seed and time is a parameter, so a run can be repeated; only
-//! pauses on the wire (a held answer, a late push) are the wall's.
+//! The shapes are those of UPS's OpenAPI documents (<https://github.com/UPS-API/api-documentation>). Where the documents are
+//! incomplete or wrong, it follows the observed behaviour: numbers are strings, lists may be null, times have three forms,
+//! `currentStatus` may lag, an unknown number is a 200 with a warning. Random values come from a seed and time is a parameter, so
+//! a run can be repeated; only delays on the wire (a slow answer, a late push) use real time.
 //!
 //! Left out: tracking by reference, account subscriptions, version 1 of Track Alert, and locales other than `en_US`.
 
@@ -41,18 +41,18 @@ pub use world::{Refused, Seen};
 use server::Shared;
 use world::World;
 
-/// The stand-in's clock: milliseconds since the Unix epoch.
+/// The emulator's clock: milliseconds since the Unix epoch.
 #[derive(Clone)]
 pub struct Now(Arc<dyn Fn() -> i64 + Send + Sync>);
 
 impl Now {
-    /// The wall's.
+    /// The real time.
     #[must_use]
     pub fn wall() -> Self {
         Self::by(unix_millis)
     }
 
-    /// A test's. It is called while the stand-in's state is held: it may not call the stand-in.
+    /// A test's clock. It is called while the emulator's state is locked, so it must not call the emulator.
     #[must_use]
     pub fn by(millis: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         Self(Arc::new(millis))
@@ -69,27 +69,27 @@ impl std::fmt::Debug for Now {
     }
 }
 
-/// How the stand-in behaves.
+/// The emulator's settings.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Whom it gives tokens to.
+    /// The client's id.
     pub client_id: String,
-    /// With which secret.
+    /// The client's secret.
     pub client_secret: String,
-    /// What every draw comes from.
+    /// The seed of all random values.
     pub seed: u64,
-    /// What time it is.
+    /// The clock.
     pub now: Now,
-    /// Whether a 1Z number has a package, with a label, as soon as somebody asks for it. Otherwise it has one once it is advanced.
+    /// Whether a request creates the package of an unknown 1Z number, with a label. Otherwise only `advance` creates it.
     pub auto_create: bool,
-    /// Whether packages travel by themselves, and how much faster than real; implies `auto_create`.
+    /// The speed at which packages move automatically, if they do; implies `auto_create`.
     pub speed: Option<Speed>,
-    /// Where Track Alerts go.
+    /// The webhook of Track Alerts.
     pub webhook: Option<Webhook>,
 }
 
 impl Options {
-    /// The wall's clock, seed 1, and nothing by itself.
+    /// Real time, seed 1, and no automatic moves.
     #[must_use]
     pub fn new(client_id: impl Into<String>, client_secret: impl Into<String>) -> Self {
         Self {
@@ -112,10 +112,10 @@ pub struct Ups {
 }
 
 impl Ups {
-    /// Answers on a free loopback port.
+    /// Listens on a free loopback port.
     ///
     /// # Errors
-    /// [`Error::Io`] if no port can be had.
+    /// [`Error::Io`] if no port is free.
     pub fn start(options: Options) -> Result<Self, Error> {
         let (post, posted) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared(Mutex::new(World::new(options, post.clone()))));
@@ -124,22 +124,22 @@ impl Ups {
         Ok(Self { shared, server })
     }
 
-    /// What stands for `https://onlinetools.ups.com`. The control routes are below it, at `/_control/`.
+    /// The base URL, in place of `https://onlinetools.ups.com`. The control routes are below it, at `/_control/`.
     #[must_use]
     pub fn endpoint(&self) -> String {
         self.server.endpoint()
     }
 
-    /// Finishes what was asked so far, for two seconds at most, and frees the port.
+    /// Finishes open requests, for two seconds at most, and frees the port.
     pub fn stop(self) {
         self.server.stop();
     }
 
-    /// Moves a package by hand, to a [`Milestone`]'s name or to `TYPE/CODE`: UPS has scanned it now. An unknown number gets a
-    /// package, and that a label first; a package that moved by itself does not any more.
+    /// Moves a package to a [`Milestone`]'s name or to `TYPE/CODE`, as a scan at this moment. It creates an unknown package with
+    /// a label first. The package no longer moves automatically.
     ///
     /// # Errors
-    /// [`Refused`] if it is no 1Z number, or the status is unknown.
+    /// [`Refused`] if the number is not a 1Z number, or the status is unknown.
     pub fn advance(&self, tracking_number: &str, status: &str) -> Result<Seen, Refused> {
         self.shared.world().advance(tracking_number, status)
     }
@@ -150,46 +150,46 @@ impl Ups {
         self.shared.world().seen_all()
     }
 
-    /// What is to go wrong.
+    /// The injected faults.
     #[must_use]
     pub fn faults(&self) -> Script<'_> {
         Script(&self.shared)
     }
 
-    /// Ends every token's life: the next call that shows one gets 401 and 251004.
+    /// Revokes every token: the next call with one gets 401 and 251004.
     pub fn revoke_tokens(&self) {
         self.shared.world().tokens.revoke();
     }
 
-    /// Refuses the old secret from now on; tokens live on.
+    /// Refuses the old secret from now on; tokens stay valid.
     pub fn rotate_secret(&self, secret: impl Into<String>) {
         self.shared.world().tokens.rotate(secret.into());
     }
 
-    /// Where Track Alerts go from now on.
+    /// Sets the webhook of Track Alerts.
     pub fn set_webhook(&self, webhook: Option<Webhook>) {
         self.shared.world().webhook = webhook;
     }
 
-    /// From now on packages travel by themselves, each from the moment it becomes known; those that have more than a label stay
-    /// in your hands.
+    /// Moves packages automatically from now on, each from its creation. Packages with more than a label still move by `advance`
+    /// only.
     pub fn play(&self, speed: Speed) {
         self.shared.world().play(speed);
     }
 
-    /// Lets happen what the clock says is due. It happens by itself too, within a tenth of a second of the wall's time.
+    /// Performs scans and pushes that are due. A timer does so every tenth of a second of real time too.
     pub fn tick(&self) {
         self.shared.world().tick();
     }
 
-    /// What was asked so far.
+    /// The counters of calls so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.shared.world().counters.totals.clone()
     }
 }
 
-/// The list of faults that are to come; the first that concerns a call strikes it.
+/// The rules of faults; the first rule that applies to a call is used.
 #[derive(Clone, Copy, Debug)]
 pub struct Script<'a>(&'a Shared);
 
@@ -202,24 +202,24 @@ impl Script<'_> {
         self.0.world().faults.add(rule)
     }
 
-    /// Strikes the next calls of an endpoint.
+    /// Injects a fault into the next calls of an endpoint.
     pub fn next(self, calls: u32, on: Endpoint, fault: Fault) {
         let rule = Rule { fault, when: When::Next(calls), on: Some(on) };
-        // Only a fraction can be refused.
+        // Only a fraction can be invalid.
         let _ = self.arm(rule);
     }
 
-    /// Strikes the next pushes.
+    /// Injects a fault into the next pushes.
     pub fn next_pushes(self, pushes: u32, fault: Fault) {
         let _ = self.arm(Rule { fault, when: When::Next(pushes), on: None });
     }
 
-    /// Forgets every rule.
+    /// Removes every rule.
     pub fn clear(self) {
         self.0.world().faults.clear();
     }
 
-    /// The rules that can still strike.
+    /// The rules that still apply.
     #[must_use]
     pub fn rules(self) -> Vec<Rule> {
         self.0.world().faults.rules()

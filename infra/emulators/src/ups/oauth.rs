@@ -10,7 +10,7 @@ use serde_json::json;
 use super::dice::Dice;
 use super::reply::Reply;
 
-/// In seconds: 4 hours, all but one second.
+/// In seconds: 4 hours minus one second.
 const LIFE: i64 = 14_399;
 
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(super) struct Tokens {
     secret: String,
     seed: u64,
     issued: u64,
-    /// The live ones, and when each ends, in milliseconds since the epoch.
+    /// The valid tokens and their expiry, in milliseconds since the epoch.
     ends: BTreeMap<String, i64>,
 }
 
@@ -28,19 +28,19 @@ impl Tokens {
         Self { client_id, secret, seed, issued: 0, ends: BTreeMap::new() }
     }
 
-    /// The old secret is refused from now on; tokens that were got with it live on.
+    /// Refuses the old secret from now on; tokens that it obtained stay valid.
     pub(super) fn rotate(&mut self, secret: String) {
         self.secret = secret;
     }
 
-    /// Every token has expired.
+    /// Expires every token.
     pub(super) fn revoke(&mut self) {
         for end in self.ends.values_mut() {
             *end = i64::MIN;
         }
     }
 
-    /// Answers a request for a token.
+    /// Answers a token request.
     pub(super) fn issue(&mut self, headers: &HeaderMap, form: &[u8], now: i64) -> Reply {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let pair = given.strip_prefix("Basic ").and_then(|encoded| STANDARD.decode(encoded).ok());
@@ -48,7 +48,7 @@ impl Tokens {
             return refused_client();
         }
         if !form_urlencoded::parse(form).any(|(name, value)| name == "grant_type" && value == "client_credentials") {
-            // The contract has a 400 here but names no code for it.
+            // The contract has a 400 here but no code for it.
             return Reply::error(StatusCode::BAD_REQUEST, "10400", "Invalid/Missing grant_type");
         }
         self.issued += 1;
@@ -66,7 +66,7 @@ impl Tokens {
         }))
     }
 
-    /// Refuses a call without a live token.
+    /// Refuses a call without a valid token.
     pub(super) fn check(&self, headers: &HeaderMap, now: i64) -> Result<(), Reply> {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         match given.strip_prefix("Bearer ").and_then(|token| self.ends.get(token)) {

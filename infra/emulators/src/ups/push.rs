@@ -1,7 +1,7 @@
-//! Track Alert's other half: UPS calls its customer.
+//! Track Alert's pushes: UPS calls its customer.
 //!
-//! One sender, one push after the other, so that their order is what it was told to be. A push has three attempts; then it is
-//! forgotten, as UPS keeps no history.
+//! One sender sends one push after the other, so that their order is kept. A push has three attempts and is then dropped, because
+//! UPS keeps no history.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -21,26 +21,26 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::server::Shared;
 
-/// How UPS names itself to a webhook.
+/// UPS's user agent.
 pub const USER_AGENT: &str = "UPSPubSubTrackingService";
 
 const ATTEMPTS: u32 = 3;
-/// After the first refusal; twice as long after the second. UPS's own pauses are not documented.
+/// The pause after the first refusal; twice as long after the second. UPS does not document its own.
 const PAUSE: Duration = Duration::from_millis(50);
-/// For a token, and for a push.
+/// The time limit of a token request, and of a push.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where pushes go. UPS's customers enter this in the portal, not in a request.
+/// The destination of pushes. UPS's customers enter it in the portal, not in a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
-    /// Takes the pushes.
+    /// The URL that receives pushes.
     pub url: LocalUrl,
-    /// What UPS shows there.
+    /// The credential that UPS sends.
     #[serde(flatten)]
     pub credential: Credential,
 }
 
-/// A webhook's credential. There is no signature in either.
+/// A webhook's credential. UPS signs neither kind.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "credentialType")]
 pub enum Credential {
@@ -49,13 +49,13 @@ pub enum Credential {
         /// The token.
         credential: String,
     },
-    /// A token that UPS fetches, by client credentials and HTTP Basic, and uses until it ends.
+    /// A token that UPS obtains by client credentials and HTTP Basic, and uses until it expires.
     OAuth {
-        /// Gives the token.
+        /// The token endpoint.
         token_url: LocalUrl,
         /// Also sent as `x-api-key`.
         client_id: String,
-        /// What proves the client.
+        /// The client's secret.
         client_secret: String,
     },
 }
@@ -71,14 +71,14 @@ impl std::fmt::Debug for Credential {
     }
 }
 
-/// `http` to this machine: the stand-in calls nobody else.
+/// An `http` URL of this machine: the emulator calls no other host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct LocalUrl(Uri);
 
-/// The text is no such URL.
+/// The text is not such a URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no http URL of this machine")]
+#[error("`{0}` is not an http URL of this machine")]
 pub struct NotLocal(pub String);
 
 impl FromStr for LocalUrl {
@@ -104,17 +104,17 @@ impl From<LocalUrl> for String {
     }
 }
 
-/// A push on its way.
+/// A pending push.
 #[derive(Debug, Clone)]
 pub(super) struct Posted {
-    /// The one that was entered when it was posted.
+    /// The webhook at the time of the event.
     pub(super) webhook: Webhook,
     pub(super) body: Value,
-    /// Before the first attempt.
+    /// The delay before the first attempt.
     pub(super) delay: Duration,
 }
 
-/// Sends what is posted, until nobody can post any more.
+/// Sends pushes until all senders are dropped.
 pub(super) async fn deliver(shared: Arc<Shared>, mut posted: UnboundedReceiver<Posted>, again: UnboundedSender<Posted>) {
     let mut sender = Sender { shared, hyper: Hyper::builder(TokioExecutor::new()).build_http(), token: None };
     while let Some(push) = posted.recv().await {
@@ -125,7 +125,7 @@ pub(super) async fn deliver(shared: Arc<Shared>, mut posted: UnboundedReceiver<P
         let again = again.clone();
         tokio::spawn(async move {
             tokio::time::sleep(push.delay).await;
-            // A stand-in that has stopped pushes no more.
+            // A stopped emulator sends no more.
             let _ = again.send(Posted { delay: Duration::ZERO, ..push });
         });
     }
@@ -134,7 +134,7 @@ pub(super) async fn deliver(shared: Arc<Shared>, mut posted: UnboundedReceiver<P
 struct Sender {
     shared: Arc<Shared>,
     hyper: Hyper<HttpConnector, Full<Bytes>>,
-    /// Of which webhook, and until when on the stand-in's clock.
+    /// The webhook, its token, and the token's expiry on the emulator's clock.
     token: Option<(Webhook, String, i64)>,
 }
 
@@ -153,7 +153,7 @@ impl Sender {
         self.shared.world().counters.totals.pushes_given_up += 1;
     }
 
-    /// `None` where it was not taken, for whatever reason: UPS does not tell anybody either.
+    /// `None` if it was refused for any reason: UPS reports no reason either.
     async fn attempt(&mut self, webhook: &Webhook, body: &Value) -> Option<()> {
         let token = self.token(webhook).await?;
         let mut request = Request::post(&webhook.url.0)
@@ -191,7 +191,7 @@ impl Sender {
         let (status, answer) = self.send(request.ok()?).await?;
         let answer: Value = serde_json::from_slice(&answer).ok().filter(|_| status.is_success())?;
         let token = answer["access_token"].as_str()?.to_owned();
-        // A number by RFC 6749; a string where somebody copies UPS.
+        // A number by RFC 6749; a string from servers that copy UPS.
         let lives = answer["expires_in"].as_i64().or_else(|| answer["expires_in"].as_str()?.parse().ok()).unwrap_or(0);
         self.token = Some((webhook.clone(), token.clone(), now.saturating_add(lives.saturating_mul(1000))));
         self.shared.world().counters.totals.webhook_tokens += 1;
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_webhook_elsewhere_is_refused() {
+    fn webhook_on_another_host_is_refused() {
         for elsewhere in ["https://127.0.0.1/x", "http://example.com/", "http://127.0.0.1.example.com/", "/path", ""] {
             assert_eq!(elsewhere.parse::<LocalUrl>(), Err(NotLocal(elsewhere.to_owned())));
         }

@@ -1,4 +1,4 @@
-//! Answers, whole and spoilt.
+//! Answers, complete and corrupted.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -33,13 +33,13 @@ impl Reply {
         Self::new(status, json!({ "response": { "errors": [{ "code": code, "message": message }] } }))
     }
 
-    /// Adds a field beside `response`.
+    /// Adds a field next to `response`.
     pub(super) fn with(mut self, name: &str, value: Value) -> Self {
         self.body[name] = value;
         self
     }
 
-    /// What a fault answers instead of UPS, if it does.
+    /// The answer of a fault that answers instead of UPS.
     pub(super) fn instead(fault: Option<Fault>, endpoint: Endpoint) -> Option<Self> {
         match fault? {
             Fault::Unauthorized if endpoint == Endpoint::Token => Some(oauth::refused_client()),
@@ -56,7 +56,7 @@ impl Reply {
         }
     }
 
-    /// The answer as it goes out, spoilt by a fault that spoils answers.
+    /// The final answer, corrupted if the fault says so.
     pub(super) fn respond(self, fault: Option<Fault>) -> Response {
         let Self { status, body, retry_after } = self;
         let body = body.to_string();
@@ -86,11 +86,11 @@ impl Reply {
 
 const JSON: &str = "application/json;charset=UTF-8";
 
-/// A body that breaks off, and the connection with it. Where it breaks at once, hyper has sent nothing of the head yet either.
+/// A body that breaks off, together with the connection. If it breaks off at once, hyper has not sent the headers either.
 #[derive(Debug)]
 enum Torn {
     After(Bytes),
-    /// Once more to be asked, so that what came before is on the wire by then.
+    /// One more poll, so that earlier bytes are sent by then.
     Flushing,
     AtOnce,
 }

@@ -1,4 +1,4 @@
-//! The listener: UPS's routes, and ours beside them.
+//! The listener: UPS's routes, and the control routes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,9 +20,9 @@ use super::world::World;
 use super::{alert, control};
 use crate::server::Shutdown;
 
-/// How often what is due happens unasked.
+/// How often due events are performed.
 const TICK: Duration = Duration::from_millis(100);
-/// What UPS allows an inquiry number to be long.
+/// The longest inquiry number that UPS allows.
 const NUMBER_LENGTHS: std::ops::RangeInclusive<usize> = 7..=34;
 
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct Shared(pub(super) Mutex<World>);
 
 impl Shared {
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
-        // INVARIANT: nothing here panics between two changes that belong together.
+        // INVARIANT: no code panics between two changes that belong together.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -130,7 +130,7 @@ fn carry_out(world: &mut World, route: &Route<'_>, head: &Parts, body: &[u8]) ->
 fn track(world: &mut World, number: &str, head: &Parts) -> Reply {
     for name in ["transId", "transactionSrc"] {
         if header_text(&head.headers, name).is_empty() {
-            // The contract has a 400 here but names no code for it.
+            // The contract has a 400 here but no code for it.
             return Reply::error(StatusCode::BAD_REQUEST, "400", &format!("Missing {name}"));
         }
     }
@@ -151,12 +151,12 @@ fn track(world: &mut World, number: &str, head: &Parts) -> Reply {
     Reply::ok(&told.unwrap_or_else(|| wire::not_found(number)))
 }
 
-/// A header, or nothing.
+/// A header, or an empty text.
 pub(super) fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim()
 }
 
-/// A call that is being answered. A caller who leaves ends it too.
+/// A call in progress. A disconnected caller ends it too.
 struct UnderWay<'a> {
     shared: &'a Shared,
     endpoint: Endpoint,

@@ -1,17 +1,17 @@
-//! How much faster than real.
+//! A speed relative to real time.
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A finite number above 0: 600 makes a three days' journey of seven minutes.
+/// A finite number above 0: at 600 a journey of three days takes seven minutes.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Speed(f64);
 
-/// The number is no speed.
+/// The number is not a speed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no speed: give a number above 0")]
+#[error("`{0}` is not a speed: give a number above 0")]
 pub struct NotASpeed(String);
 
 impl Speed {
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_speed_is_above_zero() {
+    fn speed_must_be_above_zero() {
         assert_eq!("600".parse(), Speed::try_from(600.0));
         for wrong in ["0", "-1", "NaN", "inf", "fast", ""] {
             assert!(wrong.parse::<Speed>().is_err(), "{wrong}");

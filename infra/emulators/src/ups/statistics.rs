@@ -1,4 +1,4 @@
-//! What was asked of the stand-in, for tests that count.
+//! Counters of the emulator's calls, for tests.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,25 +6,25 @@ use serde::Serialize;
 
 use super::fault::Endpoint;
 
-/// What happened since the start.
+/// The counters since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Statistics {
-    /// Calls, whatever their answer.
+    /// Calls with any answer.
     pub calls: BTreeMap<Endpoint, u64>,
-    /// Calls that were being answered at the same time, at most. A token's endpoint with more than one here was not asked in
-    /// single flight.
+    /// The most calls in progress at the same time. More than one at the token endpoint means that the caller has no single
+    /// flight.
     pub max_concurrent: BTreeMap<Endpoint, u64>,
-    /// Calls answered by each HTTP status; a dropped connection counts as the answer that was lost.
+    /// Calls by the HTTP status of their answer; a dropped connection counts as the answer that was lost.
     pub answers: BTreeMap<u16, u64>,
-    /// The most calls within any one second of the stand-in's clock.
+    /// The most calls within any one second of the emulator's clock.
     pub busiest_second: u64,
-    /// Track Alerts that the webhook took.
+    /// Track Alerts that the webhook accepted.
     pub pushes_taken: u64,
-    /// Times that a Track Alert was sent and not taken.
+    /// Attempts to send a Track Alert that failed.
     pub pushes_refused: u64,
-    /// Track Alerts given up, after every attempt was refused.
+    /// Track Alerts that were dropped after every attempt failed.
     pub pushes_given_up: u64,
-    /// Tokens fetched from the webhook's side.
+    /// Tokens obtained from the webhook's token endpoint.
     pub webhook_tokens: u64,
 }
 
@@ -35,7 +35,7 @@ impl Statistics {
         self.calls.get(&endpoint).copied().unwrap_or(0)
     }
 
-    /// Calls of one endpoint that overlapped, at most.
+    /// The most overlapping calls of one endpoint.
     #[must_use]
     pub fn max_concurrent(&self, endpoint: Endpoint) -> u64 {
         self.max_concurrent.get(&endpoint).copied().unwrap_or(0)
@@ -53,7 +53,7 @@ impl Statistics {
 pub(super) struct Counters {
     pub(super) totals: Statistics,
     under_way: BTreeMap<Endpoint, u64>,
-    /// The clock's times of the calls of the last second, oldest first.
+    /// The times of the last second's calls by the emulator's clock, oldest first.
     last_second: VecDeque<i64>,
 }
 
@@ -65,7 +65,7 @@ impl Counters {
         let most = self.totals.max_concurrent.entry(endpoint).or_default();
         *most = (*most).max(*under_way);
         if self.last_second.back().is_some_and(|last| now < *last) {
-            // A clock that went back starts anew.
+            // If the clock went back, start again.
             self.last_second.clear();
         }
         while self.last_second.pop_front_if(|at| now - *at >= 1000).is_some() {}
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_is_any_second() {
+    fn busiest_second_may_begin_at_any_time() {
         let mut counters = Counters::default();
         for at in [0, 900, 1_000, 1_100, 1_899, 5_000] {
             counters.begin(Endpoint::Track, at);
@@ -101,7 +101,7 @@ mod tests {
         for at in [0, 500, 999, 1_000] {
             counters.begin(Endpoint::Token, at);
         }
-        assert_eq!(counters.totals.busiest_second, 4, "a clock that went back starts anew");
+        assert_eq!(counters.totals.busiest_second, 4, "a clock that went back starts again");
         assert_eq!(counters.totals.max_concurrent(Endpoint::Token), 4);
     }
 }

@@ -1,39 +1,39 @@
-//! What UPS says of a package, and the names by which it can be told to say it.
+//! Statuses in UPS's form, and the names with which tests set them.
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A status in UPS's words.
+/// A status in UPS's form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// `M`, `P`, `I`, `O`, `U`, `D`, `X`, `RS`, `MV`, or one that nobody has documented.
+    /// `M`, `P`, `I`, `O`, `U`, `D`, `X`, `RS`, `MV`, or an undocumented one.
     #[serde(rename = "type")]
     pub kind: String,
     /// The scan's code, as `FS`.
     pub code: String,
     /// The three-digit detail code, as `011`.
     pub status_code: String,
-    /// For people.
+    /// The description for people.
     pub description: String,
 }
 
-/// The platform's names for the statuses that it knows. Where UPS's page names no code for one, the code here is a plausible
-/// one: what is read of a status is its type, and for `OUT_FOR_DELIVERY` its detail code.
+/// The platform's names for the statuses that it supports. If UPS documents no code, the code here is plausible: readers use only
+/// a status's type, and for `OUT_FOR_DELIVERY` its detail code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Milestone {
-    /// The shipper has made a label.
+    /// The shipper has created a label.
     LabelCreated,
-    /// UPS has the package.
+    /// UPS has received the package.
     PickedUp,
-    /// The package is under way.
+    /// The package is on its way.
     InTransit,
     /// The package is on the last vehicle.
     OutForDelivery,
-    /// The package is with its receiver.
+    /// The package is delivered.
     Delivered,
-    /// Something is in the way.
+    /// The delivery has a problem.
     Exception,
     /// The package goes back to its sender.
     Returned,
@@ -65,14 +65,14 @@ impl Milestone {
         }
     }
 
-    /// What UPS usually says at this point.
+    /// UPS's usual status at this point.
     #[must_use]
     pub fn status(self) -> Status {
         match self {
             Self::LabelCreated => Status::new("M", "MP", "003", "Shipper created a label, UPS has not received the package yet."),
             Self::PickedUp => Status::new("P", "PU", "038", "Pickup Scan"),
             Self::InTransit => Status::new("I", "DP", "005", "Departed from Facility"),
-            // The type `O` exists, but the common answer is `I` with the detail code 021.
+            // The type `O` exists, but UPS usually sends `I` with the detail code 021.
             Self::OutForDelivery => Status::new("I", "OT", "021", "Out For Delivery Today"),
             Self::Delivered => Status::new("D", "FS", "011", "DELIVERED"),
             Self::Exception => Status::new("X", "7W", "052", "Severe weather conditions have delayed delivery."),
@@ -86,7 +86,7 @@ impl Status {
         Self { kind: kind.into(), code: code.into(), status_code: status_code.into(), description: description.into() }
     }
 
-    /// The one word or two that UPS shows on a phone.
+    /// The short text that UPS shows on a phone.
     pub(super) fn simplified(&self) -> &str {
         match self.kind.as_str() {
             "M" => "Label Created",
@@ -107,7 +107,7 @@ impl Status {
 /// The text is neither a [`Milestone`]'s name nor `TYPE/CODE`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no status: give LABEL_CREATED, PICKED_UP, IN_TRANSIT, OUT_FOR_DELIVERY, DELIVERED, EXCEPTION, RETURNED, \
+    "`{0}` is not a status: give LABEL_CREATED, PICKED_UP, IN_TRANSIT, OUT_FOR_DELIVERY, DELIVERED, EXCEPTION, RETURNED, \
      or one of UPS's own as `TYPE/CODE` or `TYPE/CODE/STATUSCODE`"
 )]
 pub struct NotAStatus(pub String);
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_raw_codes_are_statuses_and_nothing_else_is() {
+    fn only_names_and_raw_codes_are_statuses() {
         assert_eq!("DELIVERED".parse::<Status>().unwrap().code, "FS");
         assert_eq!("ZZ/Q9".parse::<Status>().unwrap(), Status::new("ZZ", "Q9", "", "Synthetic status ZZ Q9"));
         assert_eq!("I/OT/021".parse::<Status>().unwrap().simplified(), "Out for Delivery");

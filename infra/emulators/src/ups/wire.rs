@@ -1,7 +1,7 @@
-//! Packages in UPS's shape, with what makes it hard to read: <https://developer.ups.com>, Tracking and Track Alert.
+//! Packages in UPS's form, including its irregularities: <https://developer.ups.com>, Tracking and Track Alert.
 //!
-//! Which oddity an answer has is drawn from the seed and the number, so that it does not change from one poll to the next.
-//! Names, addresses and pictures are made up, and say so.
+//! The seed and the number select an answer's irregularities, so that they are the same in each poll. Names, addresses and
+//! pictures are synthetic, and contain that word.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +16,7 @@ use super::world::{Activity, Package};
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
-/// What a caller asked for beyond the plain answer.
+/// Options of a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Wanted {
     pub(super) signature: bool,
@@ -24,7 +24,7 @@ pub(super) struct Wanted {
     pub(super) proof_of_delivery: bool,
 }
 
-/// The answer about a package that is known.
+/// The answer for an existing package.
 pub(super) fn found(package: &Package, seed: u64, wanted: Wanted) -> Value {
     json!({ "trackResponse": { "shipment": [{
         "inquiryNumber": package.number,
@@ -33,7 +33,7 @@ pub(super) fn found(package: &Package, seed: u64, wanted: Wanted) -> Value {
     }] } })
 }
 
-/// The answer about any other: 200, a warning, and no package.
+/// The answer for any other number: 200, a warning, and no package.
 pub(super) fn not_found(number: &str) -> Value {
     json!({ "trackResponse": { "shipment": [{
         "inquiryNumber": number,
@@ -41,7 +41,7 @@ pub(super) fn not_found(number: &str) -> Value {
     }] } })
 }
 
-/// The status that UPS calls current: in a third of all cases, that of the activity before the newest.
+/// The status that UPS gives as current: in a third of all cases that of the second newest activity.
 pub(super) fn current(package: &Package, seed: u64) -> Option<&Status> {
     let count = package.activities.len();
     let lags = count > 1 && oddity(package, seed, "lag", count, 3) == 0;
@@ -52,7 +52,7 @@ fn told(package: &Package, seed: u64, wanted: Wanted) -> Value {
     let odd = |what, of| oddity(package, seed, what, 0, of);
     let newest_first = package.activities.iter().enumerate().rev().map(|(n, one)| activity(package, seed, n, one));
     let activities: Vec<Value> = newest_first.collect();
-    // A label that nobody has scanned yet may have no list at all.
+    // A label without a scan may have no list at all.
     let label_only = activities.len() == 1 && odd("no activities", 3) == 0;
     let current = current(package, seed).map(status);
     let mut told = json!({
@@ -68,7 +68,7 @@ fn told(package: &Package, seed: u64, wanted: Wanted) -> Value {
         "suppressionIndicators": [],
         "ucixStatus": "O",
         "isSmartPackage": false,
-        // What no page of UPS's names: a reader that refuses what it does not know fails here.
+        // An undocumented field: a reader that refuses unknown fields fails here.
         "synthetic": true,
         "networkHints": { "revision": 3, "lanes": ["A", null] },
     });
@@ -117,13 +117,13 @@ fn status(status: &Status) -> Value {
         "type": status.kind,
         "code": status.code,
         "statusCode": status.status_code,
-        // With the space that UPS leaves at its end.
+        // UPS's descriptions end with a space.
         "description": format!("{} ", status.description),
         "simplifiedTextDescription": status.simplified(),
     })
 }
 
-/// Dates and times of the delivery, and who took it.
+/// Dates and times of the delivery, and the receiver.
 fn delivery(fields: &mut Map<String, Value>, package: &Package, seed: u64, wanted: Wanted) {
     let scheduled = scheduled(package);
     let (dates, time) = match delivered(package) {
@@ -151,7 +151,7 @@ fn delivery(fields: &mut Map<String, Value>, package: &Package, seed: u64, wante
     fields.insert("deliveryTime".to_owned(), time);
 }
 
-/// What must not be kept in the clear. UPS gives the signature and the proof to who asks for them only.
+/// Data that must not be stored in plain text. UPS returns the signature and the proof only on request.
 fn handed_over(wanted: Wanted) -> Value {
     let picture = |text: &str| STANDARD.encode(text);
     let mut information = json!({
@@ -208,7 +208,7 @@ fn milestones(package: &Package) -> Value {
     listed.collect()
 }
 
-/// A Track Alert's body: other names than a poll's for the same things, and blanks for what is not known.
+/// A Track Alert's body: other field names than in a poll, and empty texts for unknown values.
 pub(super) fn tracking_event(package: &Package, one: &Activity, enhanced: bool) -> Value {
     let (local, gmt) = (civil(one.at, one.place), civil(one.at, UTC));
     let delivered = one.status.kind == "D";
@@ -248,12 +248,12 @@ pub(super) fn tracking_event(package: &Package, one: &Activity, enhanced: bool) 
 const UTC: Place = Place { city: "", state: "", postal_code: "", offset_minutes: 0 };
 
 fn delivered(package: &Package) -> Option<&Activity> {
-    // UPS files under D what was left at an access point and what went back, too.
+    // UPS also files under D what was left at an access point or returned.
     let handed_over = |status: &Status| status.kind == "D" && !["034", "040"].contains(&status.status_code.as_str());
     package.activities.iter().rev().find(|activity| handed_over(&activity.status))
 }
 
-/// The day that UPS promised when the label was made.
+/// The delivery date that UPS promised at the label's creation.
 fn scheduled(package: &Package) -> String {
     day(civil(package.created + 3 * DAY, DESTINATION))
 }
@@ -263,10 +263,10 @@ fn oddity(package: &Package, seed: u64, what: &str, n: usize, of: u64) -> u64 {
     Dice::new(seed, &format!("{what} {}", package.number), n).below(of)
 }
 
-/// The wall's time at a place that never saves daylight.
+/// Local time at a place without daylight saving.
 fn civil(millis: i64, place: Place) -> DateTime {
     let shifted = millis.saturating_add(place.offset_minutes * 60_000);
-    // A clock beyond jiff's years shows the epoch: no test is about that.
+    // A clock outside jiff's range shows the epoch; no test depends on it.
     Offset::UTC.to_datetime(jiff::Timestamp::from_millisecond(shifted).unwrap_or_default())
 }
 
@@ -283,7 +283,7 @@ fn offset(place: Place, separator: char) -> String {
     format!("{sign}{:02}{separator}{:02}", minutes / 60, minutes % 60)
 }
 
-/// To the second, as UPS has it.
+/// In whole seconds, as UPS sends it.
 pub(super) fn rfc3339(millis: i64) -> String {
     jiff::Timestamp::from_second(millis.div_euclid(1000)).unwrap_or_default().to_string()
 }

@@ -1,4 +1,4 @@
-//! What UPS knows: packages, tokens, subscriptions, and what is to go wrong.
+//! The emulator's state: packages, tokens, subscriptions and faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,13 +17,13 @@ use super::status::{Milestone, NotAStatus, Status};
 use super::wire;
 use super::{Now, Options};
 
-/// UPS forgets a package after so many days.
+/// UPS deletes a package after so many days.
 const KEPT_DAYS: i64 = 120;
 const DAY: i64 = 24 * 60 * 60 * 1000;
-/// A subscription's life.
+/// The lifetime of a subscription.
 pub(super) const SUBSCRIBED_FOR: i64 = 14 * DAY;
 
-/// One scan that has happened.
+/// One past scan.
 #[derive(Debug, Clone)]
 pub(super) struct Activity {
     /// Milliseconds since the epoch.
@@ -38,28 +38,28 @@ pub(super) struct Package {
     pub(super) created: i64,
     /// Oldest first, and never empty.
     pub(super) activities: Vec<Activity>,
-    /// What is still to happen by itself: when, and what. The next is the last.
+    /// Future automatic scans, each with its time. They are in reverse order.
     ahead: Vec<(i64, Leg)>,
 }
 
-/// A package, as the control routes tell of it.
+/// A package in the control routes' form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// Which package.
+    /// The tracking number.
     pub tracking_number: String,
     /// The newest activity's status.
     pub newest: Status,
-    /// Where that was; empty where only the country is known.
+    /// Its place; empty if only the country is known.
     pub city: String,
-    /// When that was: RFC 3339, UTC, in whole seconds.
+    /// Its time: RFC 3339, UTC, in whole seconds.
     pub at: String,
-    /// How many activities there are.
+    /// The number of activities.
     pub activities: usize,
-    /// What UPS gives as `currentStatus`: the activity before, sometimes.
+    /// UPS's `currentStatus`, which is sometimes that of the previous activity.
     pub current: Status,
-    /// Whether it will move by itself.
+    /// Whether it will move automatically.
     pub playing: bool,
-    /// Whether somebody has subscribed to it now.
+    /// Whether it has a subscription now.
     pub subscribed: bool,
 }
 
@@ -67,7 +67,7 @@ pub struct Seen {
 pub(super) struct Subscription {
     pub(super) until: i64,
     pub(super) enhanced: bool,
-    /// Empty: every kind.
+    /// Empty means every kind.
     pub(super) preferences: Vec<String>,
 }
 
@@ -75,7 +75,7 @@ pub(super) struct Subscription {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// Only numbers of the form `1Z` and 16 capital letters and digits have packages here.
-    #[error("`{0}` is no 1Z tracking number")]
+    #[error("`{0}` is not a 1Z tracking number")]
     NotATrackingNumber(String),
     /// The status is unknown.
     #[error(transparent)]
@@ -89,7 +89,7 @@ pub(super) struct World {
     auto_create: bool,
     speed: Option<Speed>,
     packages: BTreeMap<String, Package>,
-    /// When each package's next scan is due: one entry a package that moves by itself, and some that are out of date.
+    /// The time of each package's next automatic scan. Some entries are out of date.
     agenda: BTreeSet<(i64, String)>,
     pub(super) tokens: Tokens,
     pub(super) subscriptions: BTreeMap<String, Subscription>,
@@ -97,7 +97,7 @@ pub(super) struct World {
     pub(super) faults: Faults,
     pub(super) counters: Counters,
     pushes: UnboundedSender<Posted>,
-    /// A push that waits for the next one to overtake it.
+    /// A push that waits until the next one overtakes it.
     overtaken: Option<Posted>,
 }
 
@@ -125,7 +125,7 @@ impl World {
         self.now.millis()
     }
 
-    /// From now on, packages travel by themselves: those that are not known yet, and those that have a label only.
+    /// Moves packages automatically from now on: unknown ones, and those with only a label.
     pub(super) fn play(&mut self, speed: Speed) {
         self.speed = Some(speed);
         for package in self.packages.values_mut().filter(|package| package.activities.len() == 1) {
@@ -134,14 +134,14 @@ impl World {
         }
     }
 
-    /// What is known of a package at this moment. Somebody who asks may be what makes it known.
+    /// The package at this moment. The request may create it.
     pub(super) fn track(&mut self, number: &str) -> Option<&Package> {
         self.meet(number);
         let oldest = self.now() - KEPT_DAYS * DAY;
         self.packages.get(number).filter(|package| package.created >= oldest)
     }
 
-    /// Makes the package known, if packages are made by being asked for.
+    /// Creates the package if requests create packages.
     pub(super) fn meet(&mut self, number: &str) {
         if (self.auto_create || self.speed.is_some()) && is_1z(number) {
             self.create(number);
@@ -149,7 +149,7 @@ impl World {
         self.tick();
     }
 
-    /// Moves a package by hand, which ends its journey by itself.
+    /// Moves a package by hand, which ends its automatic moves.
     pub(super) fn advance(&mut self, number: &str, status: &str) -> Result<Seen, Refused> {
         let status: Status = status.parse()?;
         if !is_1z(number) {
@@ -159,7 +159,7 @@ impl World {
         let created = self.create(number);
         if !created || status.kind != "M" {
             let place = place_of(&status);
-            // A part of all packages has the other way of being out for delivery.
+            // Some packages are out for delivery with the alternative status.
             let other_way = status == Milestone::OutForDelivery.status() && Dice::new(self.seed, number, 2).below(4) == 0;
             let status = if other_way { Status { kind: "O".to_owned(), ..status } } else { status };
             let at = self.now();
@@ -191,7 +191,7 @@ impl World {
         })
     }
 
-    /// Lets everything happen that is due.
+    /// Performs everything that is due.
     pub(super) fn tick(&mut self) {
         let now = self.now();
         while let Some((at, number)) = self.agenda.pop_first() {
@@ -210,7 +210,7 @@ impl World {
         }
     }
 
-    /// Makes a package with a label, and says whether there was none.
+    /// Creates a package with a label if there is none. Returns whether it did.
     fn create(&mut self, number: &str) -> bool {
         if self.packages.contains_key(number) {
             return false;
@@ -245,7 +245,7 @@ impl World {
     fn post(&mut self, posted: Posted) {
         let fault = self.faults.of_push();
         if fault == Some(Fault::PushSwapped) {
-            // One waits at a time: another that is to be overtaken goes at once, which overtakes the first.
+            // Only one push waits at a time: a second one is sent at once, which overtakes the first.
             if let Some(first) = self.overtaken.replace(posted) {
                 self.send(first);
             }
@@ -268,19 +268,19 @@ impl World {
     }
 
     fn send(&self, posted: Posted) {
-        // Nobody receives while the stand-in stops: then there is nobody to be told either.
+        // The receiver is gone while the emulator stops.
         let _ = self.pushes.send(posted);
     }
 }
 
 impl Subscription {
-    /// Whether the preferences name that kind: <https://developer.ups.com>, Track Alert, `EventPreferences`.
+    /// Whether the preferences include that kind: <https://developer.ups.com>, Track Alert, `EventPreferences`.
     fn wants(&self, status: &Status) -> bool {
         let preference = match status.kind.as_str() {
             "M" | "MV" => "M",
             "P" | "I" | "O" => "I",
             "X" | "RS" => "X",
-            // Updates come with deliveries and with exceptions.
+            // Updates are sent with deliveries and with exceptions.
             "D" | "U" => "D",
             _ => return true,
         };
@@ -288,7 +288,7 @@ impl Subscription {
     }
 }
 
-/// A journey's scans after the label, with their times; the next is the last.
+/// A journey's scans after the label, with their times, in reverse order.
 fn planned(seed: u64, speed: Speed, number: &str, created: i64) -> Vec<(i64, Leg)> {
     let mut since = 0.0;
     let legs = Journey::seeded(seed, number).legs.into_iter().skip(1).map(|leg| {
@@ -301,7 +301,7 @@ fn planned(seed: u64, speed: Speed, number: &str, created: i64) -> Vec<(i64, Leg
     legs
 }
 
-/// `1Z` and 16 capital letters and digits. The check digit is not looked at: UPS's own examples have wrong ones.
+/// `1Z` and 16 capital letters and digits. The check digit is not verified, because UPS's own examples have wrong ones.
 pub(super) fn is_1z(number: &str) -> bool {
     number.len() == 18
         && number.starts_with("1Z")

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use crate::rig::{DAY, NUMBER, OTHER, Rig};
 
 #[tokio::test]
-async fn numbers_are_sorted_into_valid_and_invalid_ones() {
+async fn numbers_are_divided_into_valid_and_invalid_ones() {
     let rig = Rig::plain();
     let roadie = "1R12345678912345";
     let body = json!({ "locale": "en_US", "countryCode": "US", "trackingNumberList": [NUMBER, "1Z1234567$8", roadie] });
@@ -16,7 +16,7 @@ async fn numbers_are_sorted_into_valid_and_invalid_ones() {
 }
 
 #[tokio::test]
-async fn a_hundred_numbers_are_taken_and_one_more_refuses_them_all() {
+async fn hundred_numbers_are_accepted_and_one_more_refuses_all() {
     let rig = Rig::plain();
     let numbers = |count: u64| (0..count).map(|n| format!("1Z{n:016}")).collect::<Vec<_>>();
     let body = |count| json!({ "locale": "en_US", "trackingNumberList": numbers(count) });
@@ -62,7 +62,7 @@ async fn each_mistake_has_its_code() {
 }
 
 #[tokio::test]
-async fn a_push_shows_a_token_that_was_fetched_for_it() {
+async fn push_sends_a_token_from_the_webhooks_token_endpoint() {
     let rig = Rig::plain();
     let mut receiver = rig.subscribed("standard").await;
     rig.ups.advance(NUMBER, "PICKED_UP").unwrap();
@@ -88,7 +88,7 @@ async fn a_push_shows_a_token_that_was_fetched_for_it() {
 }
 
 #[tokio::test]
-async fn a_fixed_token_is_shown_as_it_is() {
+async fn fixed_token_is_sent_unchanged() {
     let rig = Rig::plain();
     let mut receiver = rig.subscribed("standard").await;
     let credential = Credential::Bearer { credential: "fixed".to_owned() };
@@ -100,7 +100,7 @@ async fn a_fixed_token_is_shown_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_push_says_what_it_knows_and_leaves_the_rest_blank() {
+async fn push_has_empty_texts_for_unknown_values() {
     let rig = Rig::plain();
     let mut receiver = rig.subscribed("enhanced").await;
     rig.ups.advance(NUMBER, "OUT_FOR_DELIVERY").unwrap();
@@ -122,7 +122,7 @@ async fn a_push_says_what_it_knows_and_leaves_the_rest_blank() {
 }
 
 #[tokio::test]
-async fn an_enhanced_subscription_has_the_kinds_that_it_wants() {
+async fn enhanced_subscription_gets_its_preferred_kinds() {
     let rig = Rig::plain();
     let mut receiver = rig.subscribed("standard").await;
     let body = json!({ "locale": "en_US", "trackingNumberList": [NUMBER], "eventPreferences": ["D"] });
@@ -136,7 +136,7 @@ async fn an_enhanced_subscription_has_the_kinds_that_it_wants() {
 }
 
 #[tokio::test]
-async fn a_subscription_ends_after_fourteen_days() {
+async fn subscription_ends_after_fourteen_days() {
     let rig = Rig::plain();
     let mut receiver = rig.subscribed("standard").await;
     rig.pass(14 * DAY - 1);
@@ -151,7 +151,7 @@ async fn a_subscription_ends_after_fourteen_days() {
 }
 
 #[tokio::test]
-async fn a_push_that_is_refused_three_times_is_forgotten() {
+async fn push_that_is_refused_three_times_is_dropped() {
     let rig = Rig::plain();
     let mut receiver = rig.subscribed("standard").await;
     receiver.answers(&[500, 200, 503, 404, 500]);
@@ -168,7 +168,7 @@ async fn a_push_that_is_refused_three_times_is_forgotten() {
 }
 
 #[tokio::test]
-async fn a_push_may_come_twice_late_out_of_order_or_never() {
+async fn push_faults_repeat_delay_swap_and_lose_pushes() {
     let rig = Rig::plain();
     let mut receiver = rig.subscribed("standard").await;
     rig.ups.faults().next_pushes(1, Fault::PushTwice);

@@ -19,16 +19,16 @@ async fn packages_are_moved_and_listed() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused_with_a_reason() {
+async fn invalid_request_is_refused_with_a_reason() {
     let rig = Rig::plain();
     for (what, body, reason) in [
-        ("advance", json!({ "tracking_number": NUMBER, "status": "LOST" }), "`LOST` is no status"),
-        ("advance", json!({ "tracking_number": "123", "status": "DELIVERED" }), "`123` is no 1Z tracking number"),
+        ("advance", json!({ "tracking_number": NUMBER, "status": "LOST" }), "`LOST` is not a status"),
+        ("advance", json!({ "tracking_number": "123", "status": "DELIVERED" }), "`123` is not a 1Z tracking number"),
         ("advance", json!({ "status": "DELIVERED" }), "missing field `tracking_number`"),
         ("faults", json!({ "fault": "dropped", "fraction": 2 }), "a fraction is between 0 and 1, not 2"),
         ("faults", json!({ "fault": "bored", "next": 1 }), "unknown variant `bored`"),
-        ("play", json!({ "speed": 0 }), "`0` is no speed"),
-        ("webhook", json!({ "url": "http://example.com/", "credentialType": "Bearer", "credential": "x" }), "no http URL"),
+        ("play", json!({ "speed": 0 }), "`0` is not a speed"),
+        ("webhook", json!({ "url": "http://example.com/", "credentialType": "Bearer", "credential": "x" }), "not an http URL"),
     ] {
         let answer = rig.caller.control(Method::POST, what, body).await;
         assert_eq!(answer.status, 400);
@@ -40,7 +40,7 @@ async fn what_makes_no_sense_is_refused_with_a_reason() {
 }
 
 #[tokio::test]
-async fn faults_are_scripted_and_cleared() {
+async fn faults_are_added_and_cleared() {
     let rig = Rig::plain();
     let token = rig.caller.token().await;
     let rule = json!({ "fault": "rate_limited", "retry_after": 2, "next": 5, "on": "track" });
@@ -56,7 +56,7 @@ async fn faults_are_scripted_and_cleared() {
 }
 
 #[tokio::test]
-async fn a_webhook_is_set_and_taken_away() {
+async fn webhook_is_set_and_removed() {
     let rig = Rig::plain();
     let mut receiver = rig.subscribed("standard").await;
     let webhook = serde_json::to_value(receiver.oauth()).unwrap();
@@ -69,7 +69,7 @@ async fn a_webhook_is_set_and_taken_away() {
 }
 
 #[tokio::test]
-async fn statistics_count_upss_calls_and_not_ours() {
+async fn statistics_do_not_count_control_calls() {
     let rig = Rig::plain();
     let token = rig.caller.token().await;
     rig.caller.track(&token, NUMBER, "").await.unwrap();

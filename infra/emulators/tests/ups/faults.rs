@@ -5,13 +5,13 @@ use serde_json::json;
 
 use crate::rig::{NUMBER, OTHER, Rig, SECRET};
 
-/// A call that succeeds unless something is wrong.
+/// A call that succeeds unless a fault is injected.
 async fn track(rig: &Rig, token: &str) -> Result<crate::rig::Answer, hyper_util::client::legacy::Error> {
     rig.caller.track(token, NUMBER, "").await
 }
 
 #[tokio::test]
-async fn refusals_come_with_upss_codes_and_then_stop() {
+async fn error_faults_have_upss_codes_and_end_after_their_count() {
     let rig = Rig::plain();
     let token = rig.caller.token().await;
     let limited = |retry_after| Fault::RateLimited { retry_after };
@@ -36,7 +36,7 @@ async fn refusals_come_with_upss_codes_and_then_stop() {
 }
 
 #[tokio::test]
-async fn answers_are_spoilt_in_each_way() {
+async fn answers_are_corrupted_in_each_way() {
     let rig = Rig::plain();
     let token = rig.caller.token().await;
     let whole = track(&rig, &token).await.unwrap();
@@ -56,7 +56,7 @@ async fn answers_are_spoilt_in_each_way() {
     assert_eq!(answer.header("content-length"), Some(&*whole.text.len().to_string()));
     assert!(answer.text.starts_with("broken off"), "{}", answer.text);
 
-    // On a connection of its own: a client may repeat by itself what failed on a used one.
+    // On its own connection: a client may retry a failure on a reused connection by itself.
     let fresh = Rig::plain();
     fresh.ups.faults().next(1, Endpoint::Track, Fault::Dropped);
     assert!(track(&fresh, "any").await.is_err());
@@ -65,7 +65,7 @@ async fn answers_are_spoilt_in_each_way() {
 }
 
 #[tokio::test]
-async fn a_held_answer_outlasts_the_callers_patience() {
+async fn slow_answer_exceeds_the_callers_timeout() {
     let rig = Rig::plain();
     let token = rig.caller.token().await;
     rig.ups.faults().next(1, Endpoint::Track, Fault::Slow { millis: 60_000 });
@@ -79,7 +79,7 @@ async fn a_held_answer_outlasts_the_callers_patience() {
 }
 
 #[tokio::test]
-async fn a_subscription_whose_answer_is_lost_was_made() {
+async fn subscription_with_a_lost_answer_is_created() {
     let rig = Rig::plain();
     rig.ups.faults().next(1, Endpoint::Subscribe, Fault::MalformedJson);
     let answer = rig.subscribe("standard", json!({ "locale": "en_US", "trackingNumberList": [NUMBER] })).await;
@@ -93,7 +93,7 @@ async fn a_subscription_whose_answer_is_lost_was_made() {
 }
 
 #[tokio::test]
-async fn a_fraction_of_calls_fails_the_same_way_in_every_run() {
+async fn fraction_of_calls_fails_equally_in_every_run() {
     async fn statuses(seed: u64) -> Vec<u16> {
         let rig = Rig::start(|options| emulators::ups::Options { seed, ..options });
         let token = rig.caller.token().await;

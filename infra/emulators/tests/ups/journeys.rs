@@ -14,7 +14,7 @@ fn codes(package: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_package_travels_once_somebody_has_asked_for_it() {
+async fn package_moves_after_its_first_request() {
     let rig = Rig::start(|options| Options { speed: Some(speed(100.0)), ..options });
     let journey = Journey::seeded(1, NUMBER);
     assert_eq!(rig.package(NUMBER).await["trackingNumber"], NUMBER);
@@ -33,7 +33,7 @@ async fn a_package_travels_once_somebody_has_asked_for_it() {
 }
 
 #[tokio::test]
-async fn a_travelling_package_pushes_its_scans_in_order() {
+async fn moving_package_pushes_its_scans_in_order() {
     let rig = Rig::plain();
     let mut receiver = rig.subscribed("standard").await;
     rig.ups.play(speed(1000.0));
@@ -48,7 +48,7 @@ async fn a_travelling_package_pushes_its_scans_in_order() {
 }
 
 #[tokio::test]
-async fn scans_that_were_slept_through_are_pushed_in_the_order_of_their_times() {
+async fn scans_due_at_once_are_pushed_in_chronological_order() {
     let rig = Rig::plain();
     let mut receiver = rig.subscribed("standard").await;
     rig.ups.play(speed(1000.0));
@@ -69,7 +69,7 @@ async fn scans_that_were_slept_through_are_pushed_in_the_order_of_their_times() 
 }
 
 #[tokio::test]
-async fn a_package_moved_by_hand_stays_in_that_hand() {
+async fn package_moved_by_hand_does_not_move_automatically() {
     let rig = Rig::start(|options| Options { speed: Some(speed(100.0)), ..options });
     rig.package(NUMBER).await;
     rig.package(OTHER).await;
@@ -81,7 +81,7 @@ async fn a_package_moved_by_hand_stays_in_that_hand() {
 }
 
 #[tokio::test]
-async fn play_takes_along_what_has_only_a_label() {
+async fn play_moves_packages_with_only_a_label() {
     let rig = Rig::plain();
     rig.ups.advance(NUMBER, "LABEL_CREATED").unwrap();
     rig.ups.advance(OTHER, "PICKED_UP").unwrap();

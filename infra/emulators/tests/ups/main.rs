@@ -1,4 +1,4 @@
-//! The stand-in for UPS, by HTTP.
+//! Tests the UPS emulator by HTTP.
 
 #![expect(clippy::unwrap_used, reason = "a helper's failure is the test's")]
 

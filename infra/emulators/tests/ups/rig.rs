@@ -1,4 +1,4 @@
-//! A stand-in on a clock of the test's, somebody who calls it, and a webhook that it calls.
+//! An emulator with a test's clock, a client, and a webhook.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -23,7 +23,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 /// 2026-01-31T09:30:00Z.
 pub(crate) const MORNING: i64 = 1_769_851_800_000;
 pub(crate) const DAY: i64 = 24 * 60 * 60 * 1000;
-/// Nothing on one machine takes longer, however busy it is.
+/// The time limit of all waits, also on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) const CLIENT: &str = "synthetic-client";
@@ -55,7 +55,7 @@ impl Rig {
         self.clock.fetch_add(millis, Ordering::SeqCst);
     }
 
-    /// What UPS's answer says of the package; null where there is none.
+    /// UPS's package in the answer; null if there is none.
     pub(crate) async fn package(&self, number: &str) -> Value {
         let token = self.caller.token().await;
         let answer = self.caller.track(&token, number, "").await.unwrap();
@@ -71,7 +71,7 @@ impl Rig {
         self.caller.send(Method::POST, &path, &headers, body.to_string()).await.unwrap()
     }
 
-    /// A subscription to both numbers, whose pushes go to a webhook that takes everything unless told otherwise.
+    /// Subscribes to both numbers with a webhook that accepts every push by default.
     pub(crate) async fn subscribed(&self, kind: &str) -> Receiver {
         let receiver = Receiver::start().await;
         self.ups.set_webhook(Some(receiver.oauth()));
@@ -81,13 +81,13 @@ impl Rig {
     }
 }
 
-/// An answer, read whole.
+/// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
-    /// Null where the text is no JSON.
+    /// Null if the text is not JSON.
     pub(crate) json: Value,
 }
 
@@ -110,7 +110,7 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// # Errors
-    /// What kept the answer from being read whole.
+    /// Why the answer could not be read completely.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -161,7 +161,7 @@ impl Caller {
     }
 }
 
-/// What a webhook was sent.
+/// A request to the webhook.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) path: String,
@@ -192,7 +192,7 @@ type Statuses = Arc<Mutex<VecDeque<u16>>>;
 pub(crate) struct Receiver {
     base: String,
     received: UnboundedReceiver<Received>,
-    /// Of the coming pushes; 200 after the last.
+    /// The statuses of the coming pushes; 200 after the last.
     statuses: Statuses,
 }
 
@@ -226,7 +226,7 @@ impl Receiver {
         tokio::time::timeout(PATIENCE, self.received.recv()).await.unwrap().unwrap()
     }
 
-    /// The next push, past tokens' requests.
+    /// The next push, without token requests.
     pub(crate) async fn push(&mut self) -> Received {
         loop {
             let received = self.next().await;

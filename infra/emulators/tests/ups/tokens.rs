@@ -19,7 +19,7 @@ async fn every_field_of_a_token_is_a_string() {
 }
 
 #[tokio::test]
-async fn a_wrong_client_gets_no_token() {
+async fn wrong_client_gets_no_token() {
     let rig = Rig::plain();
     let answer = rig.caller.ask_token("wrong", GRANT).await;
     assert_eq!((answer.status, answer.code()), (401, "250002"));
@@ -31,7 +31,7 @@ async fn a_wrong_client_gets_no_token() {
 }
 
 #[tokio::test]
-async fn a_call_without_a_token_of_ups_is_refused() {
+async fn call_without_a_valid_token_is_refused() {
     let rig = Rig::plain();
     let answer = rig.caller.track("invented", NUMBER, "").await.unwrap();
     assert_eq!((answer.status, answer.code()), (401, "UJ0001"));
@@ -42,7 +42,7 @@ async fn a_call_without_a_token_of_ups_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_ends_after_four_hours_or_when_it_is_revoked() {
+async fn token_ends_after_four_hours_or_when_revoked() {
     let rig = Rig::plain();
     let token = rig.caller.token().await;
     rig.pass(14_398_999);
@@ -61,7 +61,7 @@ async fn a_token_ends_after_four_hours_or_when_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn a_rotated_secret_ends_the_old_one_but_no_token() {
+async fn rotated_secret_replaces_the_old_one_and_keeps_tokens() {
     let rig = Rig::plain();
     let token = rig.caller.token().await;
     rig.ups.rotate_secret("newer");
@@ -71,7 +71,7 @@ async fn a_rotated_secret_ends_the_old_one_but_no_token() {
 }
 
 #[tokio::test]
-async fn token_calls_that_overlap_are_told_from_those_that_do_not() {
+async fn overlapping_token_calls_are_counted() {
     let rig = Rig::plain();
     rig.caller.token().await;
     rig.caller.token().await;

@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::rig::{DAY, NUMBER, OTHER, Rig};
 
 fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("`{value}` is no text"))
+    value.as_str().unwrap_or_else(|| panic!("`{value}` is not a text"))
 }
 
-/// The types of all activities, as they lie in the answer.
+/// The types of all activities, in the answer's order.
 fn types(package: &Value) -> Vec<&str> {
     package["activity"].as_array().unwrap().iter().map(|activity| text(&activity["status"]["type"])).collect()
 }
@@ -29,7 +29,7 @@ async fn both_headers_are_required() {
 }
 
 #[tokio::test]
-async fn an_unknown_number_is_a_warning_and_no_error() {
+async fn unknown_number_is_a_warning_and_no_error() {
     let rig = Rig::plain();
     let token = rig.caller.token().await;
     let answer = rig.caller.track(&token, NUMBER, "").await.unwrap();
@@ -41,7 +41,7 @@ async fn an_unknown_number_is_a_warning_and_no_error() {
 }
 
 #[tokio::test]
-async fn a_package_is_forgotten_after_120_days() {
+async fn package_is_deleted_after_120_days() {
     let rig = Rig::plain();
     rig.ups.advance(NUMBER, "DELIVERED").unwrap();
     rig.pass(120 * DAY);
@@ -51,7 +51,7 @@ async fn a_package_is_forgotten_after_120_days() {
 }
 
 #[tokio::test]
-async fn asking_makes_a_package_only_where_that_is_wanted() {
+async fn request_creates_a_package_only_with_auto_create() {
     let rig = Rig::start(|options| Options { auto_create: true, ..options });
     assert_eq!(rig.package(NUMBER).await["currentStatus"]["type"], "M");
     assert!(rig.package("7777777777").await.is_null(), "no 1Z number");
@@ -59,7 +59,7 @@ async fn asking_makes_a_package_only_where_that_is_wanted() {
 }
 
 #[tokio::test]
-async fn the_first_advance_makes_the_label_too_and_the_newest_comes_first() {
+async fn first_advance_creates_the_label_and_newest_comes_first() {
     let rig = Rig::plain();
     rig.ups.advance(NUMBER, "IN_TRANSIT").unwrap();
     rig.pass(DAY);
@@ -75,7 +75,7 @@ async fn the_first_advance_makes_the_label_too_and_the_newest_comes_first() {
 }
 
 #[tokio::test]
-async fn a_code_that_nobody_knows_comes_as_it_was_given() {
+async fn unknown_code_is_returned_as_given() {
     let rig = Rig::plain();
     rig.ups.advance(NUMBER, "ZZ/Q9").unwrap();
     let package = rig.package(NUMBER).await;
@@ -83,7 +83,7 @@ async fn a_code_that_nobody_knows_comes_as_it_was_given() {
     assert_eq!((text(&newest["type"]), text(&newest["code"])), ("ZZ", "Q9"));
 }
 
-/// Minutes since midnight, UTC, of each form that UPS has been seen to use.
+/// Minutes since midnight, UTC, of each time format of UPS.
 fn minutes(time: &str) -> (&'static str, u32) {
     let number = |text: &str| text.parse::<u32>().unwrap();
     match time.split_once(':') {
@@ -96,7 +96,7 @@ fn minutes(time: &str) -> (&'static str, u32) {
 }
 
 #[tokio::test]
-async fn every_oddity_of_the_wire_occurs() {
+async fn every_irregularity_of_the_format_occurs() {
     let rig = Rig::plain();
     let mut seen = BTreeSet::new();
     for n in 0..60 {
@@ -144,12 +144,12 @@ async fn every_oddity_of_the_wire_occurs() {
         "type I",
         "type O",
     ];
-    // Half past nine has five digits only where the zero is left out.
+    // Half past nine has five digits only without the leading zero.
     assert_eq!(seen, BTreeSet::from(all));
 }
 
 #[tokio::test]
-async fn all_that_a_date_or_status_is_made_of_is_text_or_null() {
+async fn parts_of_dates_and_statuses_are_texts_or_null() {
     fn check(value: &Value) {
         match value {
             Value::Array(items) => items.iter().for_each(check),
@@ -172,7 +172,7 @@ async fn all_that_a_date_or_status_is_made_of_is_text_or_null() {
 }
 
 #[tokio::test]
-async fn what_must_not_be_kept_is_there_to_be_dropped() {
+async fn answer_contains_data_that_must_not_be_stored() {
     let rig = Rig::plain();
     rig.ups.advance(NUMBER, "OUT_FOR_DELIVERY").unwrap();
     assert!(rig.package(NUMBER).await.get("deliveryInformation").is_none());
@@ -181,7 +181,7 @@ async fn what_must_not_be_kept_is_there_to_be_dropped() {
     let information = &package["deliveryInformation"];
     assert_eq!(information["receivedBy"], "SYNTHETIC RECEIVER");
     assert!(!text(&information["deliveryPhoto"]["photo"]).is_empty());
-    assert!(information.get("signature").is_none(), "for those who ask only");
+    assert!(information.get("signature").is_none(), "only on request");
     assert_eq!(package["packageAddress"][1]["attentionName"], "SYNTHETIC RECEIVER");
     assert_eq!(package["referenceNumber"][0]["number"], "SYNTHETIC-REFERENCE");
 
@@ -197,7 +197,7 @@ async fn what_must_not_be_kept_is_there_to_be_dropped() {
 }
 
 #[tokio::test]
-async fn an_answer_depends_on_the_seed_and_on_nothing_else() {
+async fn answer_depends_only_on_the_seed() {
     async fn all(seed: u64) -> Vec<Value> {
         let rig = Rig::start(|options| Options { seed, ..options });
         let mut packages = Vec::new();
