@@ -1,4 +1,4 @@
-//! AWS's JSON protocol, for the little that the stack itself asks of the emulators: streams, queues, the bus, secrets.
+//! AWS's JSON protocol, as far as the stack itself needs it: streams, queues, the bus, secrets.
 
 use crate::client::Client;
 use axum::http::Method;
@@ -6,13 +6,13 @@ use emulators::iam::{ADMINISTRATOR, Gate, function_key};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// A service that speaks the JSON protocol.
+/// A service with the JSON protocol.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Service {
-    /// What goes before the action in `X-Amz-Target`.
+    /// The prefix of the action in `X-Amz-Target`.
     target: &'static str,
     content_type: &'static str,
-    /// The name in the credential scope, by which an emulator of many services routes.
+    /// The name in the credential scope, by which MiniStack routes.
     scope: &'static str,
 }
 
@@ -25,7 +25,7 @@ pub(crate) const EVENTS: Service = Service { target: "AWSEvents", content_type: 
 pub(crate) const SECRETS: Service =
     Service { target: "secretsmanager", content_type: "application/x-amz-json-1.1", scope: "secretsmanager" };
 
-/// Why a call gave nothing: the service's refusal, or that there was no answer.
+/// Why a call failed: the service's error, or that there was no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{action}: {why}")]
 pub(crate) struct CallFailed {
@@ -37,7 +37,7 @@ pub(crate) struct CallFailed {
 #[derive(Clone, Debug)]
 pub(crate) struct Calls {
     client: Client,
-    /// In whose place calls are made, where AWS makes them with a function's role.
+    /// The function on whose behalf calls are made, if AWS makes them with the function's role.
     of: Option<(Arc<Gate>, String)>,
 }
 
@@ -46,14 +46,14 @@ impl Calls {
         Self { client: Client::new(endpoint), of: None }
     }
 
-    /// The same in the place of a function, as Lambda polls a queue: IAM judges each call.
+    /// The same on behalf of a function, as Lambda polls a queue: IAM is evaluated for each call.
     pub(crate) fn in_place_of(&self, gate: &Arc<Gate>, function: &str) -> Self {
         Self { client: self.client.clone(), of: Some((gate.clone(), function_key(function))) }
     }
 
     pub(crate) async fn call(&self, service: Service, action: &'static str, input: &Value) -> Result<Value, CallFailed> {
         let failed = |why: String| CallFailed { action, why };
-        // The emulators want a signature's form, and check nothing about it.
+        // The emulators require a signature's form, and do not check it.
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential={}/20000101/{}/{}/aws4_request, SignedHeaders=host, Signature=0",
             self.of.as_ref().map_or(ADMINISTRATOR, |(_, access_key)| access_key),

@@ -1,4 +1,4 @@
-//! UPS: the stand-in on this machine, or UPS itself with an account of yours.
+//! UPS: the emulator on this machine, or UPS itself with a real account.
 
 use crate::{
     Error,
@@ -20,12 +20,12 @@ use emulators::{
 use serde_json::{Value, json};
 use std::{fmt, net::SocketAddr};
 
-/// Who answers for UPS.
+/// The provider of UPS's API.
 #[derive(Clone, Debug)]
 pub enum Carrier {
-    /// The stand-in. With a speed packages travel by themselves, so many times faster than real.
+    /// The emulator. With a speed, packages move automatically, so many times faster than real.
     StandIn { speed: Option<Speed> },
-    /// UPS. Nothing stands in for it, and what it says is real: have only numbers of your own followed.
+    /// UPS itself, with real data: track only your own numbers.
     Real(Account),
 }
 
@@ -34,7 +34,7 @@ pub enum Carrier {
 pub struct Account {
     pub client_id: String,
     pub client_secret: String,
-    /// UPS's production, or `https://wwwcie.ups.com`, where it tests.
+    /// UPS's production URL, or `https://wwwcie.ups.com`, its test environment.
     pub base_url: String,
 }
 
@@ -44,11 +44,11 @@ impl fmt::Debug for Account {
     }
 }
 
-/// UPS, as the stack has it.
+/// The running provider.
 #[derive(Debug)]
 pub(crate) enum Running {
     StandIn(Ups),
-    /// The account is in the emulated secret for as long as the stack runs.
+    /// The account is in the emulated secret while the stack runs.
     Real {
         aws: Box<Calls>,
         secret: String,
@@ -56,11 +56,11 @@ pub(crate) enum Running {
 }
 
 impl Running {
-    /// Fills the secret that the functions read, and starts the stand-in where it is wanted. `gateway` takes its pushes. Also
-    /// gives UPS's URL.
+    /// Writes the secret that the functions read, and starts the emulator if it is used. `gateway` receives its pushes. Also
+    /// returns UPS's URL.
     ///
     /// # Errors
-    /// [`Error::Config`] if the secret cannot be read or written; [`Error::Emulator`] if the stand-in has no port.
+    /// [`Error::Config`] if the secret cannot be read or written; [`Error::Emulator`] if no port is free.
     pub(crate) async fn start(
         carrier: &Carrier,
         aws: &Calls,
@@ -102,7 +102,7 @@ impl Running {
         Ok((Self::StandIn(ups), endpoint))
     }
 
-    /// The stand-in's control routes, below `/_ups/`.
+    /// The emulator's control routes, below `/_ups/`.
     pub(crate) fn router(&self) -> Router {
         match self {
             Self::StandIn(ups) => Router::new().route("/_ups/{what}", any(forward)).with_state(Client::new(ups.endpoint())),
@@ -110,7 +110,7 @@ impl Running {
         }
     }
 
-    /// Takes a real account out of what is kept.
+    /// Removes a real account from the stored secret.
     pub(crate) async fn forget_account(&self) {
         let Self::Real { aws, secret } = self else { return };
         if let Err(error) = fill(aws, secret, &json!({ "client_id": "not-set", "client_secret": "not-set" })).await {
@@ -118,10 +118,10 @@ impl Running {
         }
     }
 
-    /// Ends the stand-in, which may wait for its open connections.
+    /// Stops the emulator, which may wait for its open connections.
     pub(crate) async fn stop(self) {
         if let Self::StandIn(ups) = self {
-            // Its end has no outcome.
+            // Nothing depends on how it ends.
             let _ = tokio::task::spawn_blocking(|| ups.stop()).await;
         }
     }

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-/// One machine answers sooner.
+/// The time limit of a request on loopback.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Sends requests to one base URL.
@@ -29,13 +29,13 @@ pub struct NoAnswer {
     pub why: String,
 }
 
-/// An answer, read whole.
+/// A complete answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub text: String,
-    /// [`Value::Null`] where the body is no JSON.
+    /// [`Value::Null`] if the body is not JSON.
     pub json: Value,
 }
 
@@ -43,7 +43,7 @@ impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
-    /// The problem's code, or nothing.
+    /// The problem's code, or an empty text.
     pub fn code(&self) -> &str {
         self.json["code"].as_str().unwrap_or_default()
     }
@@ -55,7 +55,7 @@ impl Client {
         Self::from_address(base, Ipv4Addr::LOCALHOST)
     }
 
-    /// The same, from another address of 127.0.0.0/8: to the stack, another caller. Where the system has no such address,
+    /// The same from another address of 127.0.0.0/8, which the stack treats as another caller. If the system has no such address,
     /// requests fail.
     pub fn from_address(base: impl Into<String>, address: Ipv4Addr) -> Self {
         let mut connector = HttpConnector::new();
@@ -63,10 +63,10 @@ impl Client {
         Self { base: base.into(), hyper: Hyper::builder(TokioExecutor::new()).build(connector) }
     }
 
-    /// Sends a request; a body is sent as it is, with no header of its own.
+    /// Sends a request; the body is sent unchanged, without extra headers.
     ///
     /// # Errors
-    /// [`NoAnswer`] where nobody listens, or no whole answer comes in time.
+    /// [`NoAnswer`] if there is no listener, or no complete answer in time.
     pub async fn send(
         &self,
         method: &Method,

@@ -1,4 +1,4 @@
-//! `POST /_digests`: each digest that waits for its hour is due, and is sent. Nobody who tries this out waits until eight o'clock.
+//! `POST /_digests`: makes every pending digest due, and sends it. A developer then need not wait for the digest's hour.
 
 use crate::{
     background::{Ground, schedule},
@@ -27,7 +27,7 @@ pub(crate) fn router(ground: Ground, dynamodb: Calls) -> Router {
     Router::new().route("/_digests", post(send)).with_state(Digests { ground, dynamodb })
 }
 
-/// How many are due now.
+/// Returns the number of digests that are due.
 async fn send(State(digests): State<Digests>) -> Response {
     let due = match digests.make_due().await {
         Ok(due) => due,
@@ -40,7 +40,7 @@ async fn send(State(digests): State<Digests>) -> Response {
 }
 
 impl Digests {
-    /// All that wait and that nobody is sending, of all tenants.
+    /// All pending digests of all tenants that are not being sent.
     async fn make_due(&self) -> Result<usize, CallFailed> {
         let table = &self.ground.deps.config().tables.records;
         let mut from = Value::Null;
@@ -65,7 +65,7 @@ impl Digests {
                 });
                 match self.dynamodb.call(DYNAMODB, "UpdateItem", &update).await {
                     Ok(_) => due += 1,
-                    // One that is due, or being sent by now, needs no help.
+                    // This one is already due or being sent.
                     Err(refused) if refused.to_string().contains("ConditionalCheckFailed") => {}
                     Err(failed) => return Err(failed),
                 }

@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, path::PathBuf};
 
-/// Why the stack did not start, or did not end well.
+/// Why the stack did not start, or stopped with an error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,14 +16,14 @@ pub enum Error {
     Config(String),
     #[error("seeding {what}: {source}")]
     Seed { what: String, source: common::base::Error },
-    /// The kept data was seeded under another password.
+    /// The stored users have another password.
     #[error("the users in `{}` were made with another password than CLOISTER_DEMO_PASSWORD: unset it, or use another --data-dir", .0.display())]
     OtherPassword(PathBuf),
     #[error("cannot read `{}`: {message}", path.display())]
     Handover { path: PathBuf, message: String },
     #[error("IAM would have refused calls:\n{0}")]
     Refused(String),
-    /// Something that ran beside the start failed without a word of its own.
+    /// A background task of the start failed without an error of its own.
     #[error("{0} ended unexpectedly")]
     Ended(&'static str),
 }

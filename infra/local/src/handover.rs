@@ -1,5 +1,5 @@
-//! What a running stack tells other tools, in its data directory: `dev.json` for programs, `env` and `operator` for shells. All end with
-//! the stack; all hold synthetic credentials only.
+//! Files for other tools in a running stack's data directory: `dev.json` for programs, `env` and `operator` for shells. They are
+//! deleted when the stack stops, and contain only synthetic credentials.
 
 use crate::{Error, User};
 use serde::{Deserialize, Serialize};
@@ -14,14 +14,14 @@ use std::{
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Handover {
     pub base_url: String,
-    /// Every seeded user's.
+    /// The password of every seeded user.
     pub password: Option<String>,
-    /// Tenants' ids by name, the platform's among them.
+    /// Tenants' ids by name, including the platform's.
     pub tenants: BTreeMap<String, String>,
     pub users: Vec<User>,
-    /// What a function's environment holds: `CLOISTER_…` and `AWS_…`.
+    /// A function's environment: `CLOISTER_…` and `AWS_…`.
     pub env: BTreeMap<String, String>,
-    /// What an operator's `cloister` is given, whose calls IAM judges.
+    /// The environment of an operator's `cloister`, whose calls are evaluated by IAM.
     pub operator: BTreeMap<String, String>,
 }
 
@@ -31,7 +31,7 @@ const OPERATOR: &str = "operator";
 
 impl Handover {
     /// # Errors
-    /// [`Error::Handover`] where no stack runs on `data_dir`.
+    /// [`Error::Handover`] if no stack runs on `data_dir`.
     pub fn read(data_dir: &Path) -> Result<Self, Error> {
         let path = data_dir.join(JSON);
         let wrong = |message: String| Error::Handover { path: path.clone(), message };
@@ -39,12 +39,12 @@ impl Handover {
         serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))
     }
 
-    /// The file to be sourced by a shell.
+    /// A file for `source` in a shell.
     pub fn shell_file(data_dir: &Path) -> PathBuf {
         data_dir.join(SHELL)
     }
 
-    /// The file to be sourced by who operates the stack.
+    /// A file for `source` in an operator's shell.
     pub fn operator_file(data_dir: &Path) -> PathBuf {
         data_dir.join(OPERATOR)
     }
@@ -61,18 +61,18 @@ impl Handover {
 
     pub(crate) fn remove(data_dir: &Path) {
         for name in [JSON, SHELL, OPERATOR] {
-            // What is not there need not be removed.
+            // The file may be absent already.
             let _ = std::fs::remove_file(data_dir.join(name));
         }
     }
 }
 
-/// A word of POSIX shell.
+/// A quoted word of a POSIX shell.
 fn quoted(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
 }
 
-/// Writes a file that only its owner reads; an old one is replaced whole.
+/// Writes a file that only its owner can read; an old one is replaced completely.
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
     let writing = || Error::io(format!("write `{}`", path.display()));
     let fresh = path.with_extension("new");
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quote_in_a_value_stays_inside_its_word() {
+    fn quote_in_a_value_stays_inside_its_word() {
         assert_eq!(quoted("a'b $HOME"), r"'a'\''b $HOME'");
     }
 }

@@ -1,4 +1,4 @@
-//! A tenant's audit events, read past the API from the tables of a running stack: a view for whoever develops on it.
+//! Reads a tenant's audit events directly from the tables of a running stack, for developers.
 
 use crate::{
     calls::{CallFailed, Calls, DYNAMODB},
@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub id: String,
-    /// As the ledger's format 1 writes it.
+    /// In the ledger's format 1.
     pub event: Value,
-    /// How often it happened in its minute; more than once for refusals that anybody can repeat.
+    /// How often it happened in its minute; more than 1 only for refusals that any caller can repeat.
     pub count: u64,
 }
 
@@ -30,10 +30,10 @@ impl AuditLog {
         Self { tables: Calls::new(endpoint), table: table.to_owned(), partition: format!("{tenant}#AUDIT") }
     }
 
-    /// Those after `id`, oldest first.
+    /// The events after `id`, oldest first.
     ///
     /// # Errors
-    /// [`NoAnswer`] where the stack is gone or refuses.
+    /// [`NoAnswer`] if the stack has stopped or refuses.
     pub async fn after(&self, id: Option<&str>) -> Result<Vec<Seen>, NoAnswer> {
         let mut found = Vec::new();
         let mut after = id.unwrap_or(" ").to_owned();

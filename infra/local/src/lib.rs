@@ -1,8 +1,7 @@
-//! The platform on one machine: every function in this process, behind a gateway that sends it the events which API Gateway
-//! would, beside the pipes, queues and schedules that run by themselves, over emulators of AWS.
+//! The platform on one machine. Every function runs in this process, behind a gateway that sends it API Gateway's events. Pipes,
+//! queues and schedules run in the background, over emulators of AWS.
 //!
-//! Handlers cannot tell it from AWS: they get the same events and read the same settings. It listens on loopback only, and
-//! holds synthetic data only.
+//! Handlers get the same events and settings as on AWS. It listens on loopback only, and contains only synthetic data.
 
 mod background;
 mod calls;

@@ -1,5 +1,5 @@
-//! What the stack has just done: one [`Served`] a request and one [`Ran`] a run of another function, put together from what the
-//! stack and the function know of it.
+//! Reports the stack's work: one [`Served`] per request and one [`Ran`] per run of another function, combined from the stack's
+//! data and the function's log lines.
 
 use common::base::telemetry::{LogSink, WideEvent};
 use serde_json::Value;
@@ -11,58 +11,58 @@ use std::{
     time::Duration,
 };
 
-/// A request that has been answered.
+/// A completed request.
 #[derive(Clone, Debug)]
 pub struct Served {
     pub method: String,
-    /// The route's template; the path where there is no such route.
+    /// The route's template, or the path if there is no route.
     pub route: String,
     pub status: u16,
     pub took: Duration,
-    /// The function's own log line, where one was asked.
+    /// The function's own log line, if a function was called.
     pub line: Option<Value>,
 }
 
-/// What woke a function that nobody has called.
+/// The trigger of a function that has no route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Messages of its queue.
+    /// A queue's messages.
     Consumer,
     /// The clock.
     Schedule,
-    /// An open socket, or one that opens or closes.
+    /// A socket's connect, message or disconnect.
     Socket,
 }
 
-/// A run that is over.
+/// A completed run.
 #[derive(Clone, Debug)]
 pub struct Ran {
     pub kind: Kind,
     pub domain: &'static str,
     pub name: &'static str,
-    /// Messages that it was given, or parts that were due.
+    /// The number of messages in the batch, or of parts that were due.
     pub items: usize,
-    /// How many of them are to come again.
+    /// The number that will be retried.
     pub failed: usize,
     pub took: Duration,
-    /// What went wrong beside what the lines say.
+    /// An error that the lines do not contain.
     pub error: Option<String>,
     /// The function's own log lines.
     pub lines: Vec<Value>,
 }
 
-/// Is told of each request once it is answered, and of each other run once it is over.
+/// Receives each request after its answer, and each other run after its end.
 pub trait Observer: Send + Sync + fmt::Debug {
     fn served(&self, request: &Served);
     fn ran(&self, run: &Ran);
 }
 
 tokio::task_local! {
-    /// The lines of the run that this task is in.
+    /// The log lines of this task's run.
     static HEARD: RefCell<Vec<Value>>;
 }
 
-/// Takes the functions' log lines and keeps each until its request is answered, or its run is over.
+/// Collects the functions' log lines until the request is answered or the run has ended.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     waiting: Mutex<HashMap<String, Value>>,
@@ -74,7 +74,7 @@ impl Lines {
         Self { waiting: Mutex::default(), observer }
     }
 
-    /// `request_id` was given to the function with the request.
+    /// `request_id` is the one in the function's event.
     pub(crate) fn served(&self, request_id: &str, mut served: Served) {
         served.line = self.lock().remove(request_id);
         if let Some(observer) = &self.observer {
@@ -82,7 +82,7 @@ impl Lines {
         }
     }
 
-    /// Does the work, and gives what it logged in this task.
+    /// Runs the work, and returns the log lines of this task.
     pub(crate) async fn heard<T>(&self, work: impl Future<Output = T>) -> (T, Vec<Value>) {
         let listening = async {
             let done = work.await;
@@ -108,7 +108,7 @@ impl LogSink for Lines {
         if HEARD.try_with(|heard| heard.borrow_mut().push(line.clone())).is_ok() {
             return;
         }
-        // The authorizer's lines have no request's id; what it refused is seen in the answer.
+        // The authorizer's lines have no request id; its refusals are visible in the answer.
         if let Some(id) = line["request_id"].as_str() {
             self.lock().insert(id.to_owned(), line.clone());
         }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_run_hears_its_own_lines_and_nobody_elses() {
+    async fn run_collects_only_its_own_lines() {
         let lines = Lines::default();
         let run = |name| {
             let lines = &lines;

@@ -1,4 +1,4 @@
-//! `GET /_mail`: what was e-mailed. No mail leaves this machine; the emulator keeps each, and here they can be read.
+//! `GET /_mail`: shows sent mails. No mail leaves this machine; the emulator stores each.
 
 use crate::client::Client;
 use axum::{
@@ -12,14 +12,14 @@ use common::{base::Timestamp, capabilities::escaped};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// A mail may style itself; it runs nothing and fetches nothing.
+/// A mail may contain styles, but no scripts and no external resources.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
 #[derive(Clone, Debug)]
 struct Mailbox(Client);
 
-/// A mail that would have been sent.
+/// A mail that AWS would have sent.
 #[derive(Clone, Debug)]
 struct Mail {
     id: String,
@@ -31,7 +31,7 @@ struct Mail {
     at: Timestamp,
 }
 
-/// The routes; `endpoint` is the emulator's of SES.
+/// The routes; `endpoint` is that of the SES emulator.
 pub(crate) fn router(endpoint: &str) -> Router {
     Router::new().route("/_mail", get(list)).route("/_mail/{id}", get(one)).with_state(Mailbox(Client::new(endpoint)))
 }
@@ -70,12 +70,12 @@ impl Mail {
     }
 }
 
-/// Seconds with a fraction, which is left out.
+/// Seconds; the fraction is dropped.
 fn seconds(value: &Value) -> Option<i64> {
     value.to_string().split('.').next()?.parse().ok()
 }
 
-/// A page; to whoever asks for JSON, a list.
+/// A page, or a list if the client requests JSON.
 async fn list(State(mailbox): State<Mailbox>, headers: HeaderMap) -> Response {
     let mails = match mailbox.mails().await {
         Ok(mails) => mails,
@@ -88,7 +88,7 @@ async fn list(State(mailbox): State<Mailbox>, headers: HeaderMap) -> Response {
     with_policy(Html(page(&mails)))
 }
 
-/// A mail as its reader sees it.
+/// A mail as its recipient sees it.
 async fn one(State(mailbox): State<Mailbox>, Path(id): Path<String>) -> Response {
     let mails = match mailbox.mails().await {
         Ok(mails) => mails,
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mail_is_shown_as_text_and_cannot_add_to_the_page() {
+    fn mail_is_escaped_and_cannot_change_the_page() {
         let mail = Mail::of(&json!({
             "MessageId": "m-1", "Source": "no-reply@cloister.example", "To": ["a@acme-health.example"], "CC": [], "BCC": [],
             "Subject": "<script>", "BodyText": "2 updates & more", "BodyHtml": "<p>2</p>", "Timestamp": 1_768_857_206.25,

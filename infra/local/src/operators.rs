@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 /// The template's output with the settings.
 const OUTPUT: &str = "OperatorEnvironment";
-/// Settings whose AWS values are of no use here.
+/// Settings whose AWS values do not work locally.
 const LOCAL: [&str; 3] = ["CLOISTER_PUBLIC_URL", "CLOISTER_SOCKETS_URL", "CLOISTER_UPS_URL"];
 
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(crate) struct Operators {
 }
 
 impl Operators {
-    /// `function` is a function's environment here.
+    /// `function` is the environment of a function here.
     pub(crate) fn start(gate: &Arc<Gate>, to: &Endpoints, function: &BTreeMap<String, String>) -> Result<Self, Error> {
         let output = gate.output(OUTPUT).map_err(|e| Error::Config(e.to_string()))?;
         let lines = output.lines().filter_map(|line| line.split_once('='));
@@ -42,7 +42,7 @@ impl Operators {
         if let Some(queues) = function.get("CLOISTER_QUEUES") {
             env.insert("CLOISTER_QUEUES".to_owned(), queues.replace(other, &env["AWS_ENDPOINT_URL"]));
         }
-        // The credentials that `aws sts assume-role` prints.
+        // The variables of the credentials that `aws sts assume-role` prints.
         for (name, value) in [("AWS_ACCESS_KEY_ID", OPERATOR), ("AWS_SECRET_ACCESS_KEY", "local"), ("AWS_SESSION_TOKEN", "local")]
         {
             env.insert(name.to_owned(), value.to_owned());
@@ -51,7 +51,7 @@ impl Operators {
     }
 
     pub(crate) async fn stop(self) {
-        // A front waits for calls under way, for a bounded time.
+        // A proxy waits for calls in progress, for a bounded time.
         let _ = tokio::task::spawn_blocking(|| {
             std::thread::scope(|threads| self.fronts.into_iter().for_each(|front| drop(threads.spawn(|| front.stop()))));
         })

@@ -1,5 +1,5 @@
-//! Who each function is to AWS: it signs with a key of its own, and IAM judges each of its calls on the way. What the stack itself
-//! does, as its seed, nobody judges.
+//! Gives each function its own access key, with which the gate evaluates IAM for each of its calls. Calls of the stack itself,
+//! such as the seed's, are not evaluated.
 
 use emulators::iam::{ADMINISTRATOR, Gate, function_key};
 use std::sync::Arc;

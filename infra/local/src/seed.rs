@@ -1,4 +1,4 @@
-//! Two tenants and a user for every role in each, made the way an operator makes them.
+//! Creates two tenants and a user for every role in each, as an operator does.
 
 use crate::{Error, handover::write_private};
 use common::{
@@ -14,50 +14,50 @@ use std::{collections::BTreeMap, path::Path};
 /// The seeded tenants.
 pub const TENANTS: [&str; 2] = ["acme-health", "birch-clinic"];
 
-/// The name under which the platform's own tenant is listed.
+/// The name of the platform's own tenant.
 pub const PLATFORM: &str = "platform";
 
-/// Somebody who can sign in.
+/// A user who can sign in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     pub tenant: String,
     pub role: Role,
     pub email: String,
     pub user_id: String,
-    /// The secret of their authenticator, in base32, where their role signs in with one.
+    /// The secret of the user's authenticator in base32, if the role requires one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authenticator: Option<String>,
 }
 
 impl User {
-    /// What their authenticator shows at a moment, where they have one.
+    /// The authenticator's code at some time, if there is one.
     pub fn code_at(&self, now: Timestamp) -> Option<String> {
         let secret: TotpSecret = serde_json::from_value(self.authenticator.clone()?.into()).ok()?;
         Some(secret.code_at(now))
     }
 }
 
-/// What there is once the seed is in.
+/// The result of the seed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Seeded {
     pub(crate) tenants: BTreeMap<String, String>,
     pub(crate) users: Vec<User>,
     pub(crate) password: String,
-    /// The user pool that the users sign in at: another one has lost them.
+    /// The users' pool. In another pool the users do not exist.
     pool: String,
 }
 
 const FILE: &str = "seed.json";
 
 impl Seeded {
-    /// What an earlier run left in `dir`, if that holds for `pool`.
+    /// The result of an earlier run in `dir`, if it belongs to `pool`.
     fn kept(dir: &Path, pool: &str) -> Option<Self> {
         let text = std::fs::read_to_string(dir.join(FILE)).ok()?;
         serde_json::from_str(&text).ok().filter(|kept: &Self| kept.pool == pool)
     }
 }
 
-/// Seeds what is missing, or finds that nothing is. `dir` is where the outcome is kept.
+/// Creates the missing parts. `dir` stores the result.
 pub(crate) async fn seed(deps: &Deps, dir: &Path, wanted: Option<&str>, progress: fn(&str)) -> Result<Seeded, Error> {
     let pool = &deps.config().user_pool_id;
     if let Some(kept) = Seeded::kept(dir, pool) {
@@ -66,7 +66,7 @@ pub(crate) async fn seed(deps: &Deps, dir: &Path, wanted: Option<&str>, progress
             _ => Ok(kept),
         };
     }
-    progress("making the tenants acme-health and birch-clinic, with a user for every role");
+    progress("creating the tenants acme-health and birch-clinic, with a user for every role");
     let mut seeded =
         Seeded { pool: pool.clone(), password: wanted.map_or_else(generated_password, str::to_owned), ..Seeded::default() };
     let operator = Operator::new(deps, "local-stack");
@@ -92,12 +92,12 @@ pub(crate) async fn seed(deps: &Deps, dir: &Path, wanted: Option<&str>, progress
 }
 
 async fn user(operator: &Operator<'_>, tenant: TenantId, name: &str, role: Role, password: &str) -> Result<User, Error> {
-    // Whoever runs the platform belongs to no clinic.
+    // Operators belong to the platform's tenant.
     let (home, home_name) = if role == Role::SuperAdmin { (TenantId::PLATFORM, PLATFORM) } else { (tenant, name) };
     join(operator, (home_name, home), role, &format!("{role}@{name}.example"), password).await
 }
 
-/// Makes a user of a tenant, with an authenticator where the role signs in with one.
+/// Creates a user of a tenant, with an authenticator if the role requires one.
 ///
 /// # Errors
 /// [`Error::Seed`].
@@ -122,7 +122,7 @@ pub async fn join(
     Ok(User { tenant, role, email, user_id: user.to_string(), authenticator })
 }
 
-/// One that the pool's policy takes, easy to paste, and never the same twice.
+/// A random password that the pool's policy accepts and that is easy to paste.
 fn generated_password() -> String {
     let letters: String =
         random::bytes::<12>().iter().map(|b| char::from(b"abcdefghjkmnpqrstuvwxyz23456789"[usize::from(*b) % 31])).collect();

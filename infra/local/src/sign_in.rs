@@ -1,4 +1,4 @@
-//! Signing in at a running stack, as a seeded user does: by password, and with the authenticator that the seed has given them.
+//! Signs in at a running stack as a seeded user: with the password, and with the seed's authenticator.
 
 use crate::{
     User,
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
 
-/// Signs in: the answer with the tokens, or what was said instead.
+/// Signs in. Returns the answer with the tokens, or the error answer.
 ///
 /// # Errors
 /// [`NoAnswer`].
@@ -23,7 +23,7 @@ pub async fn sign_in(client: &Client, users: &[User], email: &str, password: &st
         return Ok(answer);
     }
     let session = answer.json["session"].clone();
-    // A code works once: where that of this step was used a moment ago, the next one's is taken already.
+    // A code works once: if this step's code was just used, the next step's is already accepted.
     for ahead in [0, 30] {
         let Some(code) = user.and_then(|user| user.code_at(SystemClock.now().plus(Duration::from_secs(ahead)))) else { break };
         let body = json!({ "challenge": "TOTP", "session": session, "code": code }).to_string();

@@ -8,20 +8,20 @@ use tokio_tungstenite::{
     tungstenite::{Error, Message, client::IntoClientRequest, http::HeaderValue},
 };
 
-/// One machine answers sooner.
+/// The time limit of an answer on loopback.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An open socket.
 #[derive(Debug)]
 pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
-/// What comes from the other side.
+/// The next input of the socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
     Text(String),
-    /// It was closed, with RFC 6455's code where one was said.
+    /// It was closed, with RFC 6455's code if there was one.
     Closed(Option<u16>),
-    /// Nothing, for as long as was waited.
+    /// No frame within the time.
     Nothing,
 }
 
@@ -53,12 +53,12 @@ impl Socket {
     }
 
     /// # Errors
-    /// [`NoSocket::NoAnswer`] where it is closed.
+    /// [`NoSocket::NoAnswer`] if it is closed.
     pub async fn say(&mut self, text: impl Into<String>) -> Result<(), NoSocket> {
         self.0.send(Message::text(text.into())).await.map_err(|e| NoSocket::NoAnswer(e.to_string()))
     }
 
-    /// Waits for the next frame; pings are answered on the way.
+    /// Waits for the next frame, and answers pings meanwhile.
     pub async fn hear(&mut self, patience: Duration) -> Heard {
         let next = async {
             loop {
@@ -73,9 +73,9 @@ impl Socket {
         timeout(patience, next).await.unwrap_or(Heard::Nothing)
     }
 
-    /// Says goodbye, and waits until the other side has heard it.
+    /// Closes the socket, and waits for the other side's close frame.
     pub async fn close(mut self) {
-        // Where it is closed already, there is nobody to say it to.
+        // It may be closed already.
         let _ = self.0.close(None).await;
         let _ = timeout(TIMEOUT, async { while let Some(Ok(_)) = self.0.next().await {} }).await;
     }

@@ -1,4 +1,4 @@
-//! Starts everything, and ends it.
+//! Starts and stops the stack.
 
 use crate::{
     Carrier, Error, Handover, User,
@@ -35,44 +35,44 @@ use std::{
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-/// How long open requests may take to finish once the stack is told to stop.
+/// How long open requests may take after a stop.
 const GRACE: Duration = Duration::from_millis(500);
-/// AWS deletes expired items within days; here it is done this often.
+/// AWS deletes expired items within days; here it happens at this interval.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// Where the stack keeps what it is told.
+/// The place of the stack's data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
-    /// In this directory, made if missing, for the next run.
+    /// In this directory, created if missing, for the next run.
     Kept(PathBuf),
-    /// Nowhere: all is gone when stopped.
+    /// In memory; lost when stopped.
     Ephemeral,
 }
 
-/// How a stack is started.
+/// Options of a stack.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// On 127.0.0.1; 0 is any free one.
+    /// The port on 127.0.0.1; 0 is any free one.
     pub port: u16,
     pub data: Data,
-    /// Whether there are to be tenants and users.
+    /// Whether to create tenants and users.
     pub seed: bool,
-    /// The users' password. By default the kept one, or a generated one.
+    /// The users' password. By default the stored one, or a generated one.
     pub password: Option<String>,
-    /// Origins whose pages may call, instead of the template's.
+    /// Origins of pages that may call, instead of the template's.
     pub origins: Vec<String>,
-    /// Is told, in a sentence, what a start is busy with.
+    /// Receives the steps of the start, a sentence each.
     pub progress: fn(&str),
     pub observer: Option<Arc<dyn Observer>>,
     pub carrier: Carrier,
-    /// How much faster than elsewhere schedules come round, sockets grow old and failed messages come again; 1 or more.
+    /// The speed of schedules, sockets' ages and retries relative to real time; 1 or more.
     pub time_scale: u32,
-    /// How long after a write the tables' indexes show it.
+    /// The delay of the tables' indexes after a write.
     pub index_lag: Duration,
 }
 
 impl Default for Options {
-    /// For tests: any port, nothing kept, seeded, silent but for a first run's progress.
+    /// For tests: any port, no stored data, seeded, silent except for a first run's progress.
     fn default() -> Self {
         Self {
             port: 0,
@@ -89,7 +89,7 @@ impl Default for Options {
     }
 }
 
-/// A running stack. Dropping it ends it too, less gently: end it with [`Stack::stop`].
+/// A running stack. Dropping it stops it too, without waiting: prefer [`Stack::stop`].
 #[derive(Debug)]
 pub struct Stack {
     address: SocketAddr,
@@ -98,11 +98,11 @@ pub struct Stack {
     running: Running,
     gateway: Serving,
     sweeper: JoinHandle<()>,
-    /// Given back last.
+    /// Released last.
     _held: Held,
 }
 
-/// What runs on the emulators, beside the gateway.
+/// The parts that run besides the gateway.
 #[derive(Debug)]
 struct Running {
     handover: Handover,
@@ -113,7 +113,7 @@ struct Running {
     gate: Arc<Gate>,
 }
 
-/// The directory, for this process alone.
+/// Locks the directory for this process.
 #[derive(Debug)]
 enum Held {
     Kept { _lock: DirLock },
@@ -121,10 +121,10 @@ enum Held {
 }
 
 impl Stack {
-    /// Starts the emulators, makes what the template declares, seeds, and serves.
+    /// Starts the emulators, creates the template's resources, seeds, and serves.
     ///
     /// # Errors
-    /// [`Error::PortInUse`] and [`Error::DataDirInUse`], before anything is started; otherwise what failed.
+    /// [`Error::PortInUse`] and [`Error::DataDirInUse`], before anything is started; otherwise the failure.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let listener = listen(options.port).await?;
         let address = listener.local_addr().map_err(Error::io("read the port"))?;
@@ -133,7 +133,7 @@ impl Stack {
         let (running, routes) = match emulators.open(&options, &dir, address).await {
             Ok(ready) => ready,
             Err(error) => {
-                // What the emulators keep is whole again before the directory is let go.
+                // Release the directory only after the emulators have saved their data.
                 stop(emulators).await?;
                 return Err(error);
             }
@@ -147,32 +147,32 @@ impl Stack {
     pub fn base_url(&self) -> &str {
         &self.running.handover.base_url
     }
-    /// Whether UPS itself is asked, not its stand-in.
+    /// Whether UPS itself is called, not the emulator.
     pub fn asks_ups(&self) -> bool {
         matches!(self.running.carrier, carrier::Running::Real { .. })
     }
     pub fn address(&self) -> SocketAddr {
         self.address
     }
-    /// The environment of a function: where the emulators are, and what the template says.
+    /// The environment of a function: the emulators' addresses, and the template's settings.
     pub fn env(&self) -> &BTreeMap<String, String> {
         &self.running.handover.env
     }
     pub fn users(&self) -> &[User] {
         &self.running.handover.users
     }
-    /// The users' password; nothing where there was no seed.
+    /// The users' password; `None` without a seed.
     pub fn password(&self) -> Option<&str> {
         self.running.handover.password.as_deref()
     }
-    /// Where `dev.json` and `env` are, and the data while it is kept.
+    /// The directory of `dev.json` and `env`, and of stored data.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
     pub fn handover(&self) -> &Handover {
         &self.running.handover
     }
-    /// What the template puts out under a name, as a deployed stack does.
+    /// An output of the root template.
     ///
     /// # Errors
     /// [`Error::Config`] if there is no such output.
@@ -184,15 +184,15 @@ impl Stack {
         self.emulators.ministack.id()
     }
 
-    /// Ends everything that was started, within five seconds, and saves what is kept.
+    /// Stops all parts within five seconds, and saves stored data.
     ///
     /// # Errors
     /// [`Error::Emulator`] if the child process cannot be waited for; [`Error::Refused`] if IAM would have refused a call of a function.
     pub async fn stop(self) -> Result<(), Error> {
         self.sweeper.abort();
-        // It holds the tables open.
+        // It uses the tables.
         let _ = self.sweeper.await;
-        // Sockets tell their functions that they close, and functions still call the gateway: it ends last of these.
+        // Closing sockets call their functions, and functions still call the gateway, which therefore ends last of these.
         let Running { background, sockets, carrier, operators, gate, .. } = self.running;
         tokio::join!(background.stop(), sockets.stop());
         tokio::join!(self.gateway.stop(), carrier.forget_account());
@@ -207,7 +207,7 @@ async fn stop(emulators: Emulators) -> Result<(), Error> {
     tokio::task::spawn_blocking(|| emulators.stop()).await.map_err(|_| Error::Ended("the emulators' end"))?
 }
 
-/// The port comes first: a second instance is told before it has started anything.
+/// The port comes first, so that a second instance fails before it has started anything.
 async fn listen(port: u16) -> Result<TcpListener, Error> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     TcpListener::bind(address).await.map_err(|source| match source.kind() {
@@ -252,7 +252,7 @@ struct Emulators {
 }
 
 impl Emulators {
-    /// The child process takes longest, so the others start beside it.
+    /// The child process takes longest, so the others start concurrently.
     async fn start(dir: &Path, options: &Options) -> Result<Self, Error> {
         let kept = matches!(options.data, Data::Kept(_)).then(|| dir.to_owned());
         let ministack = MiniStackOptions { data_dir: kept.as_ref().map(|dir| dir.join("aws")), progress: options.progress };
@@ -267,7 +267,7 @@ impl Emulators {
         Ok(Self { dynamo: Arc::new(dynamo?), kms: kms?, ministack })
     }
 
-    /// Makes what the template declares, seeds, starts what runs by itself, and tells the other tools; what is left is to serve.
+    /// Creates the template's resources, seeds, starts background work, and writes the handover files. Only serving is left.
     async fn open(&self, options: &Options, dir: &Path, address: SocketAddr) -> Result<(Running, Router), Error> {
         let (made, gate) = self.provision(options).await?;
         let other = Calls::new(self.ministack.endpoint().as_str());
@@ -310,7 +310,7 @@ impl Emulators {
         Endpoints { dynamodb: self.dynamo.endpoint(), kms: self.kms.endpoint(), other: Some(self.ministack.endpoint()) }
     }
 
-    /// What was made, and who may do what with it.
+    /// The created resources, and the gate with their policies.
     async fn provision(&self, options: &Options) -> Result<(Provisioned, Arc<Gate>), Error> {
         let mut overrides = Overrides::new();
         if !options.origins.is_empty() {
@@ -338,7 +338,7 @@ impl Emulators {
         })
     }
 
-    /// All at the same time: each may take a while to let go of open connections, or to save.
+    /// Concurrently: each may take a while to close open connections, or to save.
     fn stop(self) -> Result<(), Error> {
         let Self { dynamo, kms, ministack } = self;
         let ended = std::thread::scope(|threads| {
@@ -350,7 +350,7 @@ impl Emulators {
     }
 }
 
-/// What every request shares.
+/// The state that requests share.
 fn wire(
     env: &BTreeMap<String, String>,
     lines: &Arc<Lines>,
@@ -364,7 +364,7 @@ fn wire(
     Ok((Arc::new(deps.with_everything(&aws)), Arc::new(authorizer)))
 }
 
-/// A function's environment. The emulators take any credentials.
+/// A function's environment. The emulators accept any credentials.
 fn environment(made: &Provisioned, endpoints: &Endpoints, gateway: SocketAddr, ups_url: String) -> BTreeMap<String, String> {
     let mut env = made.env.clone();
     let mut set = |name: &str, value: String| drop(env.insert(name.to_owned(), value));
@@ -378,14 +378,14 @@ fn environment(made: &Provisioned, endpoints: &Endpoints, gateway: SocketAddr, u
     set("CLOISTER_UPS_URL", ups_url);
     if let Some(other) = &endpoints.other {
         set("AWS_ENDPOINT_URL", other.clone());
-        // Only the host differs from AWS's: `https://sqs.<region>.<suffix>/<account>/<prefix>-`.
+        // Only the host differs from that on AWS: `https://sqs.<region>.<suffix>/<account>/<prefix>-`.
         let path = made.env.get("CLOISTER_QUEUES").and_then(|url| url.splitn(4, '/').nth(3)).unwrap_or_default();
         set("CLOISTER_QUEUES", format!("{other}/{path}"));
     }
     env
 }
 
-/// The gateway, being served.
+/// The running gateway.
 #[derive(Debug)]
 struct Serving {
     stop: oneshot::Sender<()>,
@@ -398,7 +398,7 @@ impl Serving {
         let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         let task = tokio::spawn(async move {
             let until = async move {
-                // A dropped sender means the same as a message.
+                // A dropped sender also stops the server.
                 let _ = stopped.await;
             };
             if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(until).await {
@@ -409,7 +409,7 @@ impl Serving {
     }
 
     async fn stop(mut self) {
-        // Where nobody hears it, the server has ended already.
+        // If the receiver is gone, the server has ended already.
         let _ = self.stop.send(());
         if tokio::time::timeout(GRACE, &mut self.task).await.is_err() {
             self.task.abort();

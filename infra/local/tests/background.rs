@@ -1,5 +1,5 @@
-//! What runs by itself, as the stack's users meet it: events that find their consumers, messages that nobody can handle,
-//! sockets, and a stop in the middle of it all.
+//! Tests background work from outside: events that reach their consumers, messages that no consumer understands, sockets, and a
+//! stop during work.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper's failure is the test's")]
 
@@ -18,18 +18,18 @@ use tokio::{
     time::timeout,
 };
 
-/// Failed messages come again, and schedules come round, so many times sooner.
+/// The speed of retries and schedules.
 const TIME_SCALE: u32 = 600;
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Tells the test of every run.
+/// Sends every run to the test.
 #[derive(Debug)]
 struct Watch(UnboundedSender<Ran>);
 
 impl Observer for Watch {
     fn served(&self, _: &Served) {}
     fn ran(&self, run: &Ran) {
-        // The test may have seen enough.
+        // The test may have ended.
         let _ = self.0.send(run.clone());
     }
 }
@@ -73,7 +73,7 @@ impl Running {
         assert_eq!(created.status, 201, "{}", created.text);
     }
 
-    /// Waits for a run that the test is after, and gives it.
+    /// Waits for a matching run, and returns it.
     #[expect(clippy::await_holding_lock, reason = "one test, one waiter")]
     async fn ran(&self, wanted: impl Fn(&Ran) -> bool) -> Ran {
         let mut runs = self.runs.lock().unwrap();
@@ -108,7 +108,7 @@ impl Running {
         }
     }
 
-    /// Moves the end of every ticket that nobody has used yet into the past.
+    /// Moves the expiry of every unused ticket into the past.
     async fn expire_tickets(&self) {
         let (endpoint, table) = (&self.stack.env()["AWS_ENDPOINT_URL_DYNAMODB"], &self.stack.env()["CLOISTER_EPHEMERA_TABLE"]);
         let scan = json!({
@@ -162,7 +162,7 @@ async fn aws(endpoint: &str, target: &str, scope: &str, input: &Value) -> Value 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_reaches_its_consumers_and_leaves_the_outbox() {
+async fn event_reaches_its_consumers_and_leaves_the_outbox() {
     let running = start(Data::Ephemeral).await;
     let acme = running.sign_in("marketer@acme-health.example").await;
     let birch = running.sign_in("marketer@birch-clinic.example").await;
@@ -179,13 +179,13 @@ async fn an_event_reaches_its_consumers_and_leaves_the_outbox() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_committed_before_a_stop_is_told_after_it() {
+async fn event_committed_before_a_stop_is_delivered_after_it() {
     let dir = tempfile::tempdir().unwrap();
     let kept = || Data::Kept(dir.path().to_owned());
     let running = start(kept()).await;
     let token = running.sign_in("marketer@acme-health.example").await;
     running.register(&token, "1ZCIETST0111111114").await;
-    // Wherever it is now: in the stream, on the bus, in a queue or in a function's hands.
+    // It may be in the stream, on the bus, in a queue or in a running function.
     running.stack.stop().await.unwrap();
 
     let running = start(kept()).await;
@@ -194,7 +194,7 @@ async fn what_was_committed_before_a_stop_is_told_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_nobody_understands_ends_in_the_dead_letter_queue_and_holds_up_no_other() {
+async fn unknown_message_reaches_the_dlq_and_delays_no_other() {
     let running = start(Data::Ephemeral).await;
     let poison = json!({ "QueueUrl": running.queue("settle-outbox"), "MessageBody": "{\"synthetic\": \"poison\"}" });
     running.sqs("SendMessage", poison).await;
@@ -203,7 +203,7 @@ async fn a_message_that_nobody_understands_ends_in_the_dead_letter_queue_and_hol
     let token = running.sign_in("marketer@acme-health.example").await;
     running.register(&token, "1ZCIETST0111111114").await;
     running.outbox_empties("acme-health").await;
-    // Five tries, of which each waits until its window is over; then the queue moves it, when it is next asked.
+    // Five tries, each of which waits until its window has passed; then the queue moves it at the next poll.
     let moved = async { while running.waiting("settle-outbox-dead").await == 0 {} };
     timeout(2 * PATIENCE, moved).await.unwrap();
     assert_eq!(running.waiting("settle-outbox").await, 0);
@@ -211,7 +211,7 @@ async fn a_message_that_nobody_understands_ends_in_the_dead_letter_queue_and_hol
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_opens_one_socket_and_one_that_is_used_late_or_made_up_opens_none() {
+async fn ticket_opens_one_socket_and_used_expired_or_forged_ones_open_none() {
     let running = start(Data::Ephemeral).await;
     let token = running.sign_in("marketer@acme-health.example").await;
     let ticket = running.ask(Method::POST, "/v1/notifications/tickets", &token, None).await;
@@ -235,7 +235,7 @@ async fn a_ticket_opens_one_socket_and_one_that_is_used_late_or_made_up_opens_no
     let url = late.json["url"].as_str().unwrap();
     assert_eq!(Socket::open(url).await.unwrap_err(), NoSocket::Refused(401));
 
-    // The other tenant's ticket opens the other tenant's socket, and the first goes on.
+    // The other tenant's ticket opens the other tenant's socket, and the first stays open.
     let other = running.sign_in("marketer@birch-clinic.example").await;
     let ticket = running.ask(Method::POST, "/v1/notifications/tickets", &other, None).await;
     let second = Socket::open(ticket.json["url"].as_str().unwrap()).await.unwrap();
@@ -248,7 +248,7 @@ async fn a_ticket_opens_one_socket_and_one_that_is_used_late_or_made_up_opens_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_stack_stops_within_five_seconds_with_sockets_open_and_work_under_way() {
+async fn stack_stops_within_five_seconds_with_open_sockets_and_running_work() {
     let running = start(Data::Ephemeral).await;
     let token = running.sign_in("marketer@acme-health.example").await;
     let ticket = running.ask(Method::POST, "/v1/notifications/tickets", &token, None).await;
@@ -268,7 +268,7 @@ async fn the_stack_stops_within_five_seconds_with_sockets_open_and_work_under_wa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ups_is_played_through_its_own_routes() {
+async fn ups_emulator_is_controlled_through_its_routes() {
     let running = start(Data::Ephemeral).await;
     let client = Client::new(running.stack.base_url());
     let json = [("content-type", "application/json")];

@@ -1,4 +1,4 @@
-//! `/docs`, and a page of another origin, in a real browser.
+//! Tests `/docs`, and a page of another origin, in a real browser.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper's failure is the test's")]
 
@@ -16,13 +16,13 @@ fn browser() -> &'static str {
     )
 }
 
-/// The browser shows a page until it is quiet: what came of the page, and what the console said.
+/// Loads a page until its network is idle. Returns the page, and the console's output.
 fn shown(url: &str, profile: &Path, more: &[&str]) -> (String, String) {
     let output = Command::new(browser())
         .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"])
         .args(["--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-extensions"])
         .args(["--window-size=1400,20000", "--dump-dom", "--virtual-time-budget=20000", "--enable-logging=stderr"])
-        // Nobody listens there: but for loopback, this browser is alone.
+        // Nothing listens there, so that the browser reaches only loopback.
         .arg("--proxy-server=127.0.0.1:9")
         .arg(format!("--user-data-dir={}", profile.display()))
         .args(more)
@@ -34,8 +34,8 @@ fn shown(url: &str, profile: &Path, more: &[&str]) -> (String, String) {
     (page.into_owned(), console.into_owned())
 }
 
-/// Whom the page asked, by the browser's own record. What the browser asks for itself (its updates, its maker's services) has
-/// no page as its initiator.
+/// The hosts that the page requested, by the browser's own record. The browser's own requests (updates, its maker's services)
+/// have no page as their initiator.
 fn asked_by(origin: &str, record: &Path) -> Vec<String> {
     let record: Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
     let events = record["events"].as_array().unwrap().iter().map(|event| &event["params"]);
@@ -44,7 +44,7 @@ fn asked_by(origin: &str, record: &Path) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_reference_shows_every_endpoint_and_asks_nobody_else() {
+async fn reference_shows_every_endpoint_and_requests_no_other_host() {
     let stack = Stack::start(Options { seed: false, ..Options::default() }).await.unwrap();
     let origin = stack.base_url();
     let profile = tempfile::tempdir().unwrap();
@@ -56,13 +56,13 @@ async fn the_reference_shows_every_endpoint_and_asks_nobody_else() {
     let asked = asked_by(origin, &record);
     assert!(asked.contains(&format!("{origin}/v1/openapi.json")), "{asked:?}");
     assert!(asked.iter().all(|url| url.starts_with(&format!("{origin}/")) || url.starts_with("data:")), "{asked:?}");
-    // Nor did it try: the policy would have stopped it, and said so.
+    // It did not try either: the content security policy would have blocked and reported it.
     assert!(!console.contains("Content Security Policy"), "{console}");
     stack.stop().await.unwrap();
 }
 
-/// Signs in, registers a shipment, changes it under the version that it has read, and asks without a token. What it may read of
-/// the answers is its text.
+/// Signs in, registers a shipment, updates the version that it has read, and sends a request without a token. The page's text
+/// contains the parts of the answers that it may read.
 const PAGE: &str = r#"<!doctype html><title>A page of another origin</title><pre id="told">nothing</pre><script>
 const told = document.getElementById("told");
 const json = { "content-type": "application/json" };
@@ -81,7 +81,7 @@ const json = { "content-type": "application/json" };
 })().catch((error) => told.textContent = "refused: " + error.name);
 </script>"#;
 
-/// Serves one page to whoever asks, on a port of its own.
+/// Serves one page on its own port.
 async fn serve(page: std::sync::Arc<std::sync::OnceLock<String>>) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -101,7 +101,7 @@ async fn serve(page: std::sync::Arc<std::sync::OnceLock<String>>) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_of_an_allowed_origin_uses_the_api_and_one_of_another_origin_cannot() {
+async fn page_of_an_allowed_origin_uses_the_api_and_another_cannot() {
     let page = std::sync::Arc::default();
     let (allowed, other) = (serve(std::sync::Arc::clone(&page)).await, serve(std::sync::Arc::clone(&page)).await);
     let stack = Stack::start(Options { origins: vec![allowed.clone()], ..Options::default() }).await.unwrap();
@@ -121,7 +121,7 @@ async fn a_page_of_an_allowed_origin_uses_the_api_and_one_of_another_origin_cann
 }
 
 #[test]
-fn the_vendored_script_is_the_one_that_the_notice_names() {
+fn vendored_script_is_the_one_in_the_notice() {
     let script = include_bytes!("../assets/scalar.js");
     let sum: String =
         aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, script).as_ref().iter().map(|b| format!("{b:02x}")).collect();

@@ -1,4 +1,4 @@
-//! The stack as its users meet it: over HTTP, on free ports, with real tokens.
+//! Tests the stack from outside: over HTTP, on free ports, with real tokens.
 
 #![expect(clippy::unwrap_used, reason = "a helper's failure is the test's")]
 
@@ -45,7 +45,7 @@ fn registration() -> Value {
     json!({"tracking_number": NUMBER, "recipient": {"name": "Ada Sample", "address": address}})
 }
 
-/// A process that is gone, or that nobody has waited for yet.
+/// Whether a process has ended, or waits to be reaped.
 fn is_gone(pid: u32) -> bool {
     !Path::new("/proc").join(pid.to_string()).exists()
 }
@@ -57,7 +57,7 @@ async fn create(stack: &Stack, token: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shipment_is_its_tenants_own_and_is_found_again_after_a_restart() {
+async fn shipment_is_visible_to_its_tenant_only_also_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let kept = || Data::Kept(dir.path().to_owned());
     let stack = start(kept()).await;
@@ -89,7 +89,7 @@ async fn a_shipment_is_its_tenants_own_and_is_found_again_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_gateway_refuses_in_the_same_words_as_api_gateway() {
+async fn gateways_refusals_equal_those_of_api_gateway() {
     let stack = start(Data::Ephemeral).await;
     let client = Client::new(stack.base_url());
     let problem = |answer: &Answer| {
@@ -110,11 +110,12 @@ async fn the_gateway_refuses_in_the_same_words_as_api_gateway() {
         assert_eq!(problem(&unknown), (404, "not_found".to_owned()), "{method} {path}");
     }
     let large = client.send(&Method::POST, "/v1/shipments", &[], vec![b' '; 10 * 1024 * 1024 + 1]).await;
-    // The gateway answers before it has read so much; some systems then lose the answer. AWS lets nobody word it.
+    // The gateway answers before it has read the whole body, and some systems then lose the answer. On AWS this answer cannot be
+    // customized.
     let in_its_own_words = |answer: &Answer| (answer.status, answer.json["message"].as_str().unwrap_or_default().to_owned());
     let too_long = (413, "Request Too Long".to_owned());
     assert!(large.is_err() || large.as_ref().is_ok_and(|a| in_its_own_words(a) == too_long), "{large:?}");
-    // Lambda takes 6 MB.
+    // Lambda's limit is 6 MB.
     let six =
         client.send(&Method::POST, "/v1/auth/login", &[("content-type", "application/json")], vec![b'x'; 6 * 1024 * 1024]).await;
     assert!(six.is_err() || six.as_ref().is_ok_and(|a| in_its_own_words(a) == too_long), "{six:?}");
@@ -126,14 +127,14 @@ async fn the_gateway_refuses_in_the_same_words_as_api_gateway() {
     let arn = format!("/v1/shipments/{}", "a".repeat(1_600));
     let guarded = client.send(&Method::GET, &arn, &[("authorization", "Bearer x")], "").await.unwrap();
     assert_eq!(in_its_own_words(&guarded), (414, "Request URI too long".to_owned()));
-    // What the caller says the method is, it is.
+    // The method override header is ignored.
     let overridden = client.send(&Method::GET, "/v1/health", &[("x-http-method-override", "DELETE")], "").await.unwrap();
     assert_eq!(problem(&overridden), (404, "not_found".to_owned()));
     stack.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_pages_of_an_allowed_origin_may_call() {
+async fn only_pages_of_an_allowed_origin_may_call() {
     let stack = start(Data::Ephemeral).await;
     let client = Client::new(stack.base_url());
     let allowed = |answer: &Answer| answer.header("access-control-allow-origin").map(str::to_owned);
@@ -162,7 +163,7 @@ async fn only_the_pages_of_an_allowed_origin_may_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_that_is_taken_is_named_before_anything_is_started() {
+async fn port_in_use_is_named_before_anything_is_started() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
     let dir = tempfile::tempdir().unwrap();
@@ -173,7 +174,7 @@ async fn a_port_that_is_taken_is_named_before_anything_is_started() {
     assert!(!data.exists());
 }
 
-/// A call on the wire, as somebody with this access key signs it.
+/// Sends a read with this access key as its signer.
 async fn read_item(endpoint: &str, access_key: Option<&str>, table: &str, pk: &str) -> Answer {
     let key = json!({"pk": {"S": pk}, "sk": {"S": "TENANT"}});
     let signed = access_key.map(|key| {
@@ -190,11 +191,11 @@ async fn read_item(endpoint: &str, access_key: Option<&str>, table: &str, pk: &s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operators_call_that_the_role_does_not_allow_is_refused_on_its_way_and_told_when_the_stack_ends() {
+async fn operators_call_beyond_its_role_is_refused_and_reported_at_stop() {
     let stack = start(Data::Ephemeral).await;
     let (operator, function) = (stack.handover().operator.clone(), stack.env());
     for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_KMS"] {
-        assert_ne!(operator[name], function[name], "{name} leads past IAM");
+        assert_ne!(operator[name], function[name], "{name} bypasses IAM");
     }
     let (endpoint, table) = (&operator["AWS_ENDPOINT_URL_DYNAMODB"], &operator["CLOISTER_RECORDS_TABLE"]);
     let of_the_platform = format!("{}#TENANT", stack.handover().tenants[local::PLATFORM]);
@@ -210,6 +211,6 @@ async fn operators_call_that_the_role_does_not_allow_is_refused_on_its_way_and_t
         let answer = read_item(endpoint, who, table, pk).await;
         assert!(answer.status == 400 && answer.text.contains(code), "{who:?}: {} {}", answer.status, answer.text);
     }
-    let Err(Error::Refused(told)) = stack.stop().await else { panic!("nobody is told") };
+    let Err(Error::Refused(told)) = stack.stop().await else { panic!("the refusal is not reported") };
     assert!(told.contains("cloister-operator") && told.contains("dynamodb:GetItem"), "{told}");
 }

@@ -1,4 +1,4 @@
-//! The account as it is once the templates are deployed: its roles, and the policies of what they act on.
+//! The account after the templates are deployed: its roles, and the resource policies.
 
 use super::{Kind, Malformed, Principal, policy::Policy};
 use crate::{
@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// A template with what its resources are called.
+/// A template with the names of its resources.
 #[derive(Clone, Debug)]
 struct Stack {
     template: Template,
@@ -40,7 +40,7 @@ impl From<TemplateError> for Malformed {
     }
 }
 
-/// The one policy of AWS's own that a role here has, for API Gateway itself: none of the calls that are judged is of that role.
+/// The only AWS-managed policy of a role here. It is API Gateway's own role, which makes none of the evaluated calls.
 const MANAGED: &str = ":policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs";
 
 /// A resource of a stack, by the stack's place and its logical name.
@@ -50,10 +50,10 @@ type Place = (usize, String);
 #[derive(Debug)]
 pub(crate) struct Role {
     pub(crate) principal: Principal,
-    /// What the role is called in every deployment.
+    /// The role's name without parts that differ between deployments.
     pub(crate) title: String,
     pub(crate) policy: Policy,
-    /// The policy's statements, as they are deployed.
+    /// The policy's statements, as deployed.
     pub(crate) document: Value,
     pub(crate) trust: Policy,
     pub(crate) trust_document: Value,
@@ -68,7 +68,7 @@ pub(crate) struct Guard {
     pub(crate) document: Value,
 }
 
-/// A table, as calls are about it.
+/// A table, in the form that calls refer to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     pub(crate) hash: String,
@@ -125,7 +125,7 @@ impl Account {
         Ok(account)
     }
 
-    /// Notes what there is, by its name; what it says is read when it is asked for.
+    /// Adds each resource by name; its policies are read when they are needed.
     fn list(&mut self) -> Result<(), Malformed> {
         let stacks = self.stacks.clone();
         for (at, stack) in stacks.iter().enumerate() {
@@ -200,12 +200,12 @@ impl Account {
         self.functions.get(function).map(|function| function.role.as_str())
     }
 
-    /// The ARN of the role whose sessions a function asks for.
+    /// The ARN of the tenant role that a function assumes.
     pub(crate) fn tenant_role_of(&self, function: &str) -> Option<&str> {
         self.functions.get(function)?.tenant_role.as_deref()
     }
 
-    /// The functions that ask for sessions of a role.
+    /// The functions that assume a tenant role.
     pub(crate) fn functions_of(&self, tenant_role: &str) -> impl Iterator<Item = &str> {
         let end = format!("/{tenant_role}");
         let of = move |function: &Function| function.tenant_role.as_ref().is_some_and(|arn| arn.ends_with(&end));
@@ -228,7 +228,7 @@ impl Account {
         &self.prefix
     }
 
-    /// What `Ref` says of a resource of the root template.
+    /// The value of `Ref` for a resource of the root template.
     pub(crate) fn reference(&self, name: &str) -> Option<&str> {
         self.stacks[0].made.get(name).map(|made| made.reference.as_str())
     }
@@ -236,19 +236,19 @@ impl Account {
     /// An output of the root template, evaluated.
     ///
     /// # Errors
-    /// If there is none of that name, or it cannot be evaluated.
+    /// If there is no output of that name, or it cannot be evaluated.
     pub(crate) fn output(&self, name: &str) -> Result<String, Malformed> {
         let root = &self.stacks[0];
         let value = root.template.output(name).ok_or_else(|| Malformed(format!("the template has no output `{name}`")))?;
         Ok(crate::template::text(&root.resolver().evaluate(name, value)?))
     }
 
-    /// A text among the properties of a resource of the root template.
+    /// A text property of a resource of the root template.
     pub(crate) fn property(&self, name: &str, property: &str) -> Option<String> {
         self.stacks[0].property(name, property).ok()?.as_str().map(str::to_owned)
     }
 
-    /// One property of a resource of the root template that is of a kind and is called so.
+    /// One property of the root template's resource with that type and name.
     pub(crate) fn property_of(&self, kind: &str, reference: &str, property: &str) -> Option<Value> {
         let root = &self.stacks[0];
         let is = |(name, resource): &(&String, &Resource)| {
@@ -260,7 +260,7 @@ impl Account {
     /// A role by its name.
     ///
     /// # Errors
-    /// If a policy of it is not understood.
+    /// If one of its policies is not supported.
     pub(crate) fn role(&self, name: &str) -> Result<Option<Arc<Role>>, Malformed> {
         let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(role) = parsed.get(name) {
@@ -272,7 +272,7 @@ impl Account {
         let unknown =
             managed.as_array().into_iter().flatten().find(|arn| !arn.as_str().is_some_and(|arn| arn.ends_with(MANAGED)));
         if unknown.is_some() || !stack.property(logical, "PermissionsBoundary")?.is_null() {
-            return Err(Malformed(format!("{logical} has policies that nobody here evaluates")));
+            return Err(Malformed(format!("{logical} has policies that are not supported here")));
         }
         let mut statements = Vec::new();
         for policy in stack.property(logical, "Policies")?.as_array().into_iter().flatten() {
@@ -305,7 +305,8 @@ impl Account {
         Ok(Some(role))
     }
 
-    /// A role as it is called in every deployment; a tenant role by the first function that it is for, since its name is a hash.
+    /// A role's name without parts that differ between deployments. A tenant role's name is a hash, so it is named after its
+    /// first function.
     pub(crate) fn title(&self, role: &str) -> String {
         let own = role.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix('-')).unwrap_or(role);
         if !own.starts_with("tenant-") {
@@ -314,10 +315,10 @@ impl Account {
         format!("tenant role of {}", self.functions_of(role).next().unwrap_or("nobody"))
     }
 
-    /// The policy of a resource, by its ARN, where the templates give it one.
+    /// The policy of a resource by its ARN, if the templates define one.
     ///
     /// # Errors
-    /// If it is not understood.
+    /// If it is not supported.
     pub(crate) fn guard(&self, arn: &str) -> Result<Option<Arc<Guard>>, Malformed> {
         let mut guarded = self.guarded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(guard) = guarded.get(arn) {
@@ -333,7 +334,7 @@ impl Account {
     }
 }
 
-/// The policy that KMS gives a key which is made without one: the account's own policies decide.
+/// The policy of a KMS key that is created without one: the account's IAM policies decide.
 pub(crate) fn default_key_policy() -> Value {
     json!({ "Version": "2012-10-17", "Statement": [{
         "Sid": "Enable IAM User Permissions", "Effect": "Allow",
@@ -341,11 +342,11 @@ pub(crate) fn default_key_policy() -> Value {
     }] })
 }
 
-/// What each resource is called: as it was made, or, where nobody makes it here, as AWS would call it.
+/// The name of each resource: as created, or, for a resource that is not created here, as on AWS.
 fn named(template: &Template, mut made: BTreeMap<String, Attributes>) -> Result<BTreeMap<String, Attributes>, Malformed> {
     for (logical, resource) in template.resources() {
         if let Some(made) = made.get_mut(logical) {
-            // The emulator of tables puts them into an account and a Region of its own.
+            // The DynamoDB emulator has its own account and Region.
             if resource.kind == "AWS::DynamoDB::Table" {
                 let arn = format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{}", made.reference);
                 made.attributes.insert("Arn", arn);
@@ -407,7 +408,7 @@ fn named(template: &Template, mut made: BTreeMap<String, Attributes>) -> Result<
 }
 
 impl Account {
-    /// The key that encrypts a queue, by the queue's ARN.
+    /// The key of a queue, by the queue's ARN.
     pub(crate) fn queue_key(&self, queue: &str) -> Option<String> {
         let root = &self.stacks[0];
         let is = |(name, resource): &(&String, &Resource)| {
@@ -418,7 +419,7 @@ impl Account {
         root.property(name, "KmsMasterKeyId").ok()?.as_str().map(str::to_owned)
     }
 
-    /// A policy's resource as it is the same in every deployment: what is named at random by what the templates call it.
+    /// A resource of a policy in the form that all deployments share: generated names are replaced by logical names.
     pub(crate) fn general(&self, resource: &str) -> String {
         let root = &self.stacks[0];
         for (name, made) in root.made.iter() {

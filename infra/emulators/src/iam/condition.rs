@@ -1,12 +1,12 @@
-//! Conditions: every operator of IAM's, and every key that this module gives a request. Another key would never have a value here,
-//! so that it is an error, as an operator is that does not exist.
+//! Conditions: every operator of IAM, and every key that this module sets. Any other key would never have a value here, so it is
+//! an error, like an operator that does not exist.
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html>
 
 use super::{Context, Malformed, pattern::Pattern};
 use serde_json::Value;
 use std::net::IpAddr;
 
-/// Keys that a request is given here, where it has them; of those that end with `*`, what begins so.
+/// The keys that a request may have here. A trailing `*` matches any text.
 const KEYS: [&str; 40] = [
     "aws:multifactorauthage",
     "aws:multifactorauthpresent",
@@ -51,18 +51,18 @@ const KEYS: [&str; 40] = [
 ];
 
 /// # Errors
-/// If no request is ever given the key here.
+/// If no request here has the key.
 pub(super) fn known(key: &str) -> Result<(), Malformed> {
     let key = key.to_ascii_lowercase();
     let is =
         |known: &&str| known.strip_suffix('*').map_or(key == **known, |start| key.len() > start.len() && key.starts_with(start));
-    if KEYS.iter().any(is) { Ok(()) } else { Err(Malformed(format!("the condition key `{key}` is not known here"))) }
+    if KEYS.iter().any(is) { Ok(()) } else { Err(Malformed(format!("unsupported condition key `{key}`"))) }
 }
 
-/// How the values of a key that may have several are compared.
+/// How the values of a multi-valued key are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Set {
-    /// The key has one value.
+    /// The key has a single value.
     None,
     All,
     Any,
@@ -110,7 +110,7 @@ enum Operator {
 
 impl Operator {
     fn parse(text: &str) -> Result<Self, Malformed> {
-        let unknown = || Malformed(format!("`{text}` is no condition operator"));
+        let unknown = || Malformed(format!("`{text}` is not a condition operator"));
         if text == "Null" {
             return Ok(Self::Null);
         }
@@ -152,19 +152,19 @@ impl Operator {
     }
 }
 
-/// One operator with one key and the values that it wants.
+/// One operator with one key and its wanted values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Condition {
     operator: Operator,
-    /// In lower case: keys are not told apart by case.
+    /// In lower case: keys are case-insensitive.
     key: String,
     wanted: Vec<String>,
 }
 
 impl Condition {
-    /// All conditions of a statement's `Condition`: each must hold.
+    /// All conditions of a statement, each of which must be true.
     pub(super) fn parse(block: &Value) -> Result<Vec<Self>, Malformed> {
-        let wrong = || Malformed(format!("a condition is no map of maps: {block}"));
+        let wrong = || Malformed(format!("a condition is not a map of maps: {block}"));
         let mut conditions = Vec::new();
         for (operator, keys) in block.as_object().ok_or_else(wrong)? {
             let operator = Operator::parse(operator)?;
@@ -172,7 +172,7 @@ impl Condition {
                 known(key)?;
                 let wanted = super::policy::texts(wanted)?;
                 if wanted.is_empty() {
-                    return Err(Malformed(format!("the condition of `{key}` wants no value")));
+                    return Err(Malformed(format!("the condition of `{key}` has no value")));
                 }
                 if operator == Operator::Null && wanted.iter().any(|null| null != "true" && null != "false") {
                     return Err(Malformed(format!("`Null` of `{key}` is neither true nor false")));
@@ -189,7 +189,7 @@ impl Condition {
             return Ok(self.wanted.iter().any(|null| (null == "true") == values.is_empty()));
         };
         if values.is_empty() {
-            // Of no values all are as wanted, and none is; what must differ differs from what is not there.
+            // An absent key satisfies `ForAllValues`, `…IfExists`, and a negated operator without a set.
             return Ok(match set {
                 Set::None => negated || if_exists,
                 Set::All => true,
@@ -205,7 +205,7 @@ impl Condition {
         };
         match (set, values) {
             (Set::None, [value]) => one(value),
-            (Set::None, _) => Err(Malformed(format!("`{}` has several values, and its operator is for one", self.key))),
+            (Set::None, _) => Err(Malformed(format!("`{}` has several values, but its operator takes one", self.key))),
             (Set::All, _) => values.iter().try_fold(true, |all, value| Ok(all && one(value)?)),
             (Set::Any, _) => values.iter().try_fold(false, |any, value| Ok(any || one(value)?)),
         }
@@ -222,17 +222,17 @@ fn matches(by: Compare, value: &str, wanted: &str, variables: bool, context: &Co
         Compare::Bool => pattern.text().eq_ignore_ascii_case(value),
         Compare::Number(order) => {
             let number = |text: &str| text.trim().parse::<f64>().ok();
-            let wanted = number(&pattern.text()).ok_or_else(|| Malformed(format!("`{wanted}` is no number")))?;
+            let wanted = number(&pattern.text()).ok_or_else(|| Malformed(format!("`{wanted}` is not a number")))?;
             number(value).is_some_and(|value| order.holds(&value, &wanted))
         }
         Compare::Date(order) => {
-            let wanted = date(&pattern.text()).ok_or_else(|| Malformed(format!("`{wanted}` is no date")))?;
+            let wanted = date(&pattern.text()).ok_or_else(|| Malformed(format!("`{wanted}` is not a date")))?;
             date(value).is_some_and(|value| order.holds(&value, &wanted))
         }
         Compare::Ip => {
             let network = pattern.text();
             let (network, bits) = network.split_once('/').map_or((network.as_str(), None), |(n, bits)| (n, Some(bits)));
-            let wrong = || Malformed(format!("`{wanted}` is no network"));
+            let wrong = || Malformed(format!("`{wanted}` is not a network"));
             let network: IpAddr = network.parse().map_err(|_| wrong())?;
             let most: u32 = if network.is_ipv4() { 32 } else { 128 };
             let bits = bits.map_or(Ok(most), str::parse).ok().filter(|bits| *bits <= most).ok_or_else(wrong)?;
@@ -241,7 +241,7 @@ fn matches(by: Compare, value: &str, wanted: &str, variables: bool, context: &Co
     })
 }
 
-/// A date as ISO 8601 has it, or seconds since 1970.
+/// A date in ISO 8601, or seconds since 1970.
 fn date(text: &str) -> Option<jiff::Timestamp> {
     let whole = |text: &str| format!("{text}T00:00:00Z");
     text.parse().ok().or_else(|| whole(text).parse().ok()).or_else(|| jiff::Timestamp::from_second(text.parse().ok()?).ok())

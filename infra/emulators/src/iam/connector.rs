@@ -1,4 +1,4 @@
-//! A connection to AWS past the gate.
+//! An HTTP connector to AWS that evaluates IAM for each request.
 
 use super::{
     calls::Call,
@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::body::SdkBody;
 use std::sync::Arc;
 
-/// A connector whose calls are judged first.
+/// A connector that evaluates each call first.
 #[derive(Clone, Debug)]
 pub struct Guarded {
     inner: SharedHttpConnector,
@@ -27,11 +27,10 @@ impl Guarded {
 }
 
 impl Gate {
-    /// Judges a request: the answer, where that is not the service's to give; and the one that is given in the place of "there is no
-    /// such object".
+    /// Evaluates a request. Returns the answer if the service must not give it, and the answer that replaces "no such object".
     ///
     /// # Errors
-    /// The answer of IAM, or of STS.
+    /// The error answer of IAM or STS.
     pub fn admit(&self, request: &HttpRequest) -> Result<Option<HttpResponse>, Box<HttpResponse>> {
         let headers = request.headers().iter().collect();
         let body = request.body().bytes().unwrap_or_default();
@@ -59,7 +58,7 @@ impl HttpConnector for Guarded {
     }
 }
 
-/// S3's answer, or that of who may not know.
+/// S3's answer, or the one for a caller who may not learn that the object is absent.
 pub fn missing(answer: HttpResponse, if_missing: Option<HttpResponse>) -> HttpResponse {
     match if_missing {
         Some(denied) if answer.status().as_u16() == 404 => denied,
@@ -73,7 +72,7 @@ fn respond(answer: Answer) -> HttpResponse {
         response = response.header(name, value);
     }
     let response = response.body(SdkBody::from(answer.body)).map_err(|_| ()).and_then(|answer| answer.try_into().map_err(|_| ()));
-    // INVARIANT: statuses and headers are those of `refusal`, which are well-formed.
+    // INVARIANT: statuses and headers come from `refusal`, where they are well-formed.
     response.unwrap_or_else(|()| HttpResponse::new(server_error(), SdkBody::empty()))
 }
 

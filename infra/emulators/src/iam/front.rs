@@ -1,4 +1,4 @@
-//! A listener before an emulator that judges each call: for callers in a process of their own, such as an operator's `cloister`.
+//! A proxy before an emulator that evaluates IAM for each call, for callers in another process, such as an operator's `cloister`.
 
 use super::{
     calls::Call,
@@ -15,7 +15,7 @@ use axum::{
 use http::{StatusCode, header};
 use std::sync::Arc;
 
-/// No call of AWS's is larger than an object that is put whole; none here is near that.
+/// The largest request is an object of one PUT; none here comes near this.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 /// The listener.
@@ -32,7 +32,7 @@ struct Guard {
 }
 
 impl Front {
-    /// Listens on a free port, before the emulator at that URL.
+    /// Listens on a free port and forwards to the emulator at that URL.
     ///
     /// # Errors
     /// [`Error`] if it cannot listen.
@@ -53,7 +53,7 @@ impl Front {
         self.server.endpoint()
     }
 
-    /// Ends it.
+    /// Stops it.
     pub fn stop(self) {
         self.server.stop();
     }

@@ -1,4 +1,4 @@
-//! Judges each call on its way, by who signed it.
+//! Evaluates IAM for each call, by its signer.
 
 use super::{
     Ask, Kind, Malformed, Principal, Verdict, Why,
@@ -17,21 +17,21 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// The access key of who sets a test up, and looks into it: nobody judges what it does.
+/// The access key of test setup and inspection, whose calls are not evaluated.
 pub const ADMINISTRATOR: &str = "administrator";
-/// The access key of who operates a deployment: `cloister`.
+/// The access key of a deployment's operator: `cloister`.
 pub const OPERATOR: &str = "operator";
 
-/// The access key of a function: in a process that runs them all, each signs with its own.
+/// A function's access key. In a process that runs all functions, each signs with its own.
 #[must_use]
 pub fn function_key(function: &str) -> String {
     format!("function.{function}")
 }
 
-/// Operations that anybody may call: what they do is between a user and Cognito.
+/// Operations without IAM: Cognito authorizes the user itself.
 const UNSIGNED: [&str; 2] = ["InitiateAuth", "RevokeToken"];
 
-/// A call that was not allowed: who, what, and why.
+/// A refused call: the role, the action and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     pub role: String,
@@ -47,10 +47,10 @@ impl std::fmt::Display for Refused {
     }
 }
 
-/// What becomes of a call.
+/// The decision about a call.
 #[derive(Debug)]
 pub(crate) enum Decision {
-    /// It goes its way; if it is about an object that is not there, this is the answer in the place of that.
+    /// It is forwarded. If its object is absent, this answer replaces the service's.
     Passes {
         if_missing: Option<Answer>,
     },
@@ -64,13 +64,13 @@ pub struct Gate {
     default_key: Policy,
     sessions: Mutex<BTreeMap<String, Session>>,
     refused: Mutex<Vec<Refused>>,
-    /// By role, the actions and resources that have served.
+    /// The actions and resources that were used, by role.
     seen: Mutex<BTreeMap<String, BTreeSet<(String, String)>>>,
     records: Records,
 }
 
 impl Gate {
-    /// The policies of what was made of a template. `keys` says what KMS's keys are called, where it is a stand-in of ours.
+    /// Reads the policies of a provisioned template. `keys` contains the names of KMS keys if the KMS emulator is used.
     ///
     /// # Errors
     /// If a template cannot be read or resolved.
@@ -89,7 +89,7 @@ impl Gate {
     /// Reads every policy of the templates.
     ///
     /// # Errors
-    /// The first thing that is not understood.
+    /// The first part that is not supported.
     pub fn understand(&self) -> Result<(), Malformed> {
         for role in self.account.roles() {
             self.account.role(role)?;
@@ -100,7 +100,7 @@ impl Gate {
         Ok(())
     }
 
-    /// The ARN of the role whose sessions a function asks for; none where tenants are not separated, or it sees no table.
+    /// The ARN of the tenant role that a function assumes; `None` if tenants are not separated, or the function uses no table.
     #[must_use]
     pub fn tenant_role_of(&self, function: &str) -> Option<&str> {
         self.account.tenant_role_of(function)
@@ -112,13 +112,13 @@ impl Gate {
         self.account.role_of(function).is_some()
     }
 
-    /// What `Ref` says of a resource of the root template, also of one that nobody makes here.
+    /// The value of `Ref` for a resource of the root template, also for one that is not created here.
     #[must_use]
     pub fn reference(&self, resource: &str) -> Option<&str> {
         self.account.reference(resource)
     }
 
-    /// What the root template puts out under a name, as the deployed stack does.
+    /// An output of the root template.
     ///
     /// # Errors
     /// If there is no such output, or it cannot be evaluated.
@@ -126,20 +126,20 @@ impl Gate {
         self.account.output(name)
     }
 
-    /// Takes the calls that were refused since this was last asked.
+    /// Takes the calls that were refused since the last `take`.
     pub fn take_refused(&self) -> Vec<Refused> {
         std::mem::take(&mut self.refused.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The call that was refused last.
+    /// The last refused call.
     pub(crate) fn last_refused(&self) -> Option<Refused> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).last().cloned()
     }
 
-    /// Every grant of every role: role, action and resource, as they are the same in every deployment.
+    /// Every grant of every role: role, action and resource, in the form that all deployments share.
     ///
     /// # Errors
-    /// If a policy is not understood.
+    /// If a policy is not supported.
     pub fn grants(&self) -> Result<Vec<super::Grant>, Malformed> {
         let mut grants = Vec::new();
         for name in self.account.roles() {
@@ -159,10 +159,10 @@ impl Gate {
         Ok(grants)
     }
 
-    /// Judges a call that is made without the SDK.
+    /// Evaluates a call that is made without the SDK.
     ///
     /// # Errors
-    /// The answer of IAM.
+    /// The error answer of IAM.
     pub fn allow(&self, method: &str, uri: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<(), String> {
         match self.judge(&Call::new(method, uri, headers.to_vec(), body)) {
             Decision::Passes { .. } => Ok(()),
@@ -170,7 +170,7 @@ impl Gate {
         }
     }
 
-    /// Judges a call to AWS; one to anybody else goes its way.
+    /// Evaluates a call to AWS; a call to another host passes.
     pub(crate) fn judge(&self, call: &Call<'_>) -> Decision {
         let Some(signature) = call.signature() else { return self.unsigned(call) };
         let who = match self.who(signature.access_key, call.header("x-amz-security-token")) {
@@ -203,7 +203,7 @@ impl Gate {
         Decision::Passes { if_missing: None }
     }
 
-    /// Who has an access key; nothing where it is one whom nobody judges.
+    /// The principal of an access key; `None` if its calls are not evaluated.
     fn who(&self, access_key: &str, token: Option<&str>) -> Result<Option<Principal>, Malformed> {
         let role = |name: &str| {
             let role = self.account.role(name)?.ok_or_else(|| Malformed(format!("the templates have no role `{name}`")))?;
@@ -223,7 +223,7 @@ impl Gate {
         let session = sessions.get(access_key).filter(|session| token == Some(&session.token));
         session
             .map(|session| Some(session.principal.clone()))
-            .ok_or_else(|| Malformed(format!("nobody has the access key `{access_key}`")))
+            .ok_or_else(|| Malformed(format!("unknown access key `{access_key}`")))
     }
 
     fn judge_as(&self, who: &Principal, service: &str, call: &Call<'_>) -> Result<Decision, Malformed> {
@@ -247,9 +247,9 @@ impl Gate {
         Ok(Decision::Passes { if_missing })
     }
 
-    /// Why the call is not allowed, in AWS's words; nothing where it is.
+    /// Why the call is refused, in AWS's words; `None` if it is allowed.
     fn denied(&self, who: &Principal, ask: &Ask) -> Result<Option<String>, Malformed> {
-        let none = || Malformed(format!("the role `{}` is not there", who.name));
+        let none = || Malformed(format!("there is no role `{}`", who.name));
         let role = self.account.role(&who.name)?.ok_or_else(none)?;
         let own = format!("arn:aws:kms:{REGION}:{ACCOUNT}:key/");
         let guard = self.account.guard(&guarding(&ask.resource))?;
@@ -285,7 +285,7 @@ impl Gate {
             Verdict::Allowed(statements) => {
                 for place in statements {
                     for (action, granted) in role.policy.statements[*place].used(role.policy.has_variables(), ask) {
-                        // Which index it was, also where all of them are granted.
+                        // Record which index was queried, also if the grant includes all.
                         let used = (action, if granted.ends_with("/index/*") { ask.resource.clone() } else { granted });
                         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
                         let title = who.of.as_deref().map_or_else(|| role.title.clone(), in_a_tenant);
@@ -309,9 +309,9 @@ impl Gate {
 
     fn assume(&self, who: &Principal, wanted: AssumeRole) -> Result<Answer, Malformed> {
         let role = self.account.role(&wanted.role)?.ok_or_else(|| Malformed(format!("there is no role `{}`", wanted.role)))?;
-        // A role that was assumed assumes another for an hour at most.
+        // A session of a role may assume another role for one hour at most.
         if !(900..=role.most_seconds.min(3600)).contains(&wanted.seconds) {
-            return Err(Malformed(format!("{} asks for a session of {} seconds", who.name, wanted.seconds)));
+            return Err(Malformed(format!("{} requested a session of {} seconds", who.name, wanted.seconds)));
         }
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let number = sessions.len();
@@ -336,12 +336,12 @@ impl Gate {
     }
 }
 
-/// A function where it acts in a tenant, by a session of its tenant role: several functions may share the role.
+/// A function in a tenant's session. Several functions may share the tenant role.
 fn in_a_tenant(function: &str) -> String {
     format!("{function} in a tenant")
 }
 
-/// The resource whose policy is asked about another: a bucket's about its objects.
+/// The resource whose policy applies: for an object, the bucket.
 fn guarding(resource: &str) -> String {
     match resource.strip_prefix("arn:aws:s3:::").and_then(|rest| rest.split_once('/')) {
         Some((bucket, _)) => format!("arn:aws:s3:::{bucket}"),
@@ -349,7 +349,7 @@ fn guarding(resource: &str) -> String {
     }
 }
 
-/// The question with the keys that every request has.
+/// Adds the condition keys that every request has.
 fn of(mut ask: Ask, who: &Principal) -> Ask {
     let mut set = |key: String, value: String| {
         ask.context.entry(key).or_insert_with(|| vec![value]);
@@ -360,7 +360,7 @@ fn of(mut ask: Ask, who: &Principal) -> Ask {
     set("aws:userid".to_owned(), format!("{}:{}", who.name, who.session.rsplit('/').next().unwrap_or_default()));
     set("aws:requestedregion".to_owned(), REGION.to_owned());
     set("aws:resourceaccount".to_owned(), ACCOUNT.to_owned());
-    // What is plain HTTP on one machine is TLS to AWS.
+    // Plain HTTP on this machine stands for TLS on AWS.
     set("aws:securetransport".to_owned(), "true".to_owned());
     set("aws:viaawsservice".to_owned(), "false".to_owned());
     for (name, value) in &who.tags {

@@ -1,8 +1,8 @@
-//! IAM, as far as the templates ask it: whether AWS would let a call through.
+//! An evaluator of IAM for the templates' policies: whether AWS would allow a call.
 //!
-//! No emulator here evaluates all that the templates say. So each call that functions and operators make is judged on its way, by the
-//! policies that are deployed: of the role that signed it, of a tenant's session, and of the key, bucket, queue or topic that it is
-//! about. Whatever is not understood (an operator, a key, an element, an operation) is an error and never leave.
+//! The emulators do not evaluate all policies of the templates. So each call of functions and operators is evaluated before it is
+//! forwarded, with the deployed policies: of the role that signed it, of a tenant's session, and of the key, bucket, queue or
+//! topic. Anything that is not supported (an operator, a key, an element, an operation) is an error and never allowed.
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>
 
 mod account;
@@ -27,7 +27,7 @@ pub use record::{Grant, Judged, Records, directory};
 use policy::{Effect, Meant, Policy};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is not understood.
+/// The part that is not supported.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("IAM: {0}")]
 pub struct Malformed(pub(crate) String);
@@ -35,7 +35,7 @@ pub struct Malformed(pub(crate) String);
 /// A request's condition keys, in lower case, each with its values.
 pub(crate) type Context = BTreeMap<String, Vec<String>>;
 
-/// Somebody who signs calls: a role's session.
+/// A principal that signs calls: a role's session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Principal {
     /// The role's name.
@@ -47,11 +47,11 @@ pub(crate) struct Principal {
     pub(crate) account: String,
     /// The role's tags and, over these, the session's.
     pub(crate) tags: BTreeMap<String, String>,
-    /// The role that asked for the session, as it is called in every deployment, where one did.
+    /// The role that assumed this one, if any, in the form that all deployments share.
     pub(crate) of: Option<String>,
 }
 
-/// One action of which a call needs leave.
+/// One action that needs permission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ask {
     pub(crate) action: String,
@@ -59,34 +59,34 @@ pub(crate) struct Ask {
     pub(crate) context: Context,
 }
 
-/// What the policy of a resource means for those of its account.
+/// The effect of a resource's policy on principals of the same account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A KMS key's, or a role's trust: without it nobody may, whatever his own policies say.
+    /// A KMS key's policy, or a role's trust policy: it must allow the call, in addition to the principal's own policies.
     Needed,
-    /// Any other's: it lets in besides who is let in by his own.
+    /// Any other resource policy: it suffices to allow the call, like the principal's own policies.
     Enough,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// By which statements of the identity's policy.
+    /// By these statements of the identity's policy.
     Allowed(BTreeSet<usize>),
     Denied(Why),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// A statement denies it.
+    /// A statement denies the call.
     Explicit,
-    /// The identity's policy allows no such thing.
+    /// The identity's policy does not allow the call.
     Identity,
-    /// The policy of the resource does not let him in.
+    /// The resource's policy does not allow the call.
     Resource,
 }
 
-/// AWS's logic within one account: who is denied by anything is denied; otherwise the identity's policy or the resource's allows; a key
-/// and a role want their own policy to do so, which may leave it to the account's.
+/// AWS's logic within one account: any deny wins. Otherwise the identity's or the resource's policy must allow the call. A key's
+/// or a role's own policy must allow it too, and may delegate to the account's policies.
 pub(crate) fn evaluate(
     who: &Principal,
     identity: &Policy,

@@ -1,4 +1,4 @@
-//! Wildcards, variables and ARNs in a policy's texts.
+//! Wildcards, variables and ARNs in policies.
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html>
 
 use super::{Context, Malformed};
@@ -13,12 +13,12 @@ enum Glob {
     Any,
 }
 
-/// A text of a policy with its variables' values filled in. What a value brings is never a wildcard.
+/// A text of a policy with its variables replaced. A `*` in a variable's value is not a wildcard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern(Vec<Glob>);
 
 impl Pattern {
-    /// Reads a text; nothing where a variable of it has no value in this request, and then the text matches nothing.
+    /// Reads a text; `None` if a variable has no value in this request, because then the text matches nothing.
     pub(super) fn of(text: &str, variables: bool, context: &Context) -> Result<Option<Self>, Malformed> {
         let mut globs = Vec::with_capacity(text.len());
         let mut rest = text;
@@ -35,12 +35,12 @@ impl Pattern {
         Ok(Some(Self(globs)))
     }
 
-    /// Whether the pattern stands for exactly this text.
+    /// Whether the pattern matches exactly this text.
     pub(super) fn like(&self, text: &str) -> bool {
         like(&self.0, &text.chars().collect::<Vec<_>>())
     }
 
-    /// The text without the meaning of wildcards, for operators that compare.
+    /// The text without wildcards, for operators that compare literally.
     pub(super) fn text(&self) -> String {
         let char = |glob: &Glob| match glob {
             Glob::Char(char) => *char,
@@ -50,8 +50,8 @@ impl Pattern {
         self.0.iter().map(char).collect()
     }
 
-    /// Whether the pattern stands for this ARN: part by part, for a wildcard does not reach over a colon of the first five. `*` alone
-    /// stands for every resource.
+    /// Whether the pattern matches this ARN, part by part: a wildcard does not match one of the first five colons. `*` alone
+    /// matches every resource.
     pub(super) fn like_arn(&self, arn: &str) -> bool {
         if self.0 == [Glob::Any] {
             return true;
@@ -71,7 +71,7 @@ fn glob(char: char) -> Glob {
     }
 }
 
-/// A variable's value in a request; of `${key, 'default'}` the default where it has none. `${*}`, `${?}` and `${$}` are the characters.
+/// A variable's value in a request, or the default of `${key, 'default'}`. `${*}`, `${?}` and `${$}` are the literal characters.
 fn value(variable: &str, context: &Context) -> Result<Option<String>, Malformed> {
     if matches!(variable, "*" | "?" | "$") {
         return Ok(Some(variable.to_owned()));
@@ -80,7 +80,7 @@ fn value(variable: &str, context: &Context) -> Result<Option<String>, Malformed>
         None => (variable.trim(), None),
         Some((key, default)) => {
             let quoted = default.trim().strip_prefix('\'').and_then(|default| default.strip_suffix('\''));
-            let default = quoted.ok_or_else(|| Malformed(format!("`${{{variable}}}` has no default in quotes")))?;
+            let default = quoted.ok_or_else(|| Malformed(format!("`${{{variable}}}` has no quoted default")))?;
             (key.trim(), Some(default.to_owned()))
         }
     };
@@ -88,13 +88,13 @@ fn value(variable: &str, context: &Context) -> Result<Option<String>, Malformed>
     match context.get(&key.to_ascii_lowercase()).map(Vec::as_slice) {
         Some([value]) => Ok(Some(value.clone())),
         Some([]) | None => Ok(default),
-        Some(_) => Err(Malformed(format!("`{key}` has several values, and a variable stands for one"))),
+        Some(_) => Err(Malformed(format!("`{key}` has several values, but a variable takes one"))),
     }
 }
 
 fn like(pattern: &[Glob], text: &[char]) -> bool {
     let (mut p, mut t) = (0, 0);
-    // Where the last `*` stands, and how far it has reached.
+    // The position of the last `*`, and the text that it has matched so far.
     let mut last: Option<(usize, usize)> = None;
     while t < text.len() {
         match pattern.get(p) {

@@ -1,4 +1,4 @@
-//! A policy document, read strictly: an element that is not known here is an error.
+//! A policy document. An unsupported element is an error.
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html>
 
 use super::{Ask, Malformed, Principal, condition::Condition, pattern::Pattern};
@@ -17,22 +17,22 @@ enum Choice<T> {
     Not(Vec<T>),
 }
 
-/// Whom a resource's policy is about.
+/// The principal of a resource's policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Named {
     Everybody,
-    /// An account, by its number: whoever in it has a policy of his own that says so.
+    /// An account, by its number: its principals whose own policies allow the call.
     Account(String),
     /// A role or a session of one, by its ARN.
     Arn(String),
-    /// A service of AWS's. None is ever asked for here.
+    /// An AWS service. Calls of services are not evaluated here.
     Service,
 }
 
-/// How a resource's policy means somebody.
+/// How a resource's policy matches a principal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Meant {
-    /// By his account only, which leaves it to his own policies.
+    /// By its account only, which delegates to the principal's own policies.
     ByAccount,
     Himself,
 }
@@ -43,24 +43,24 @@ pub(crate) struct Statement {
     pub(super) effect: Effect,
     principals: Option<Choice<Named>>,
     actions: Choice<String>,
-    /// Nothing in a trust policy: the role itself.
+    /// `None` in a trust policy, whose resource is the role.
     resources: Option<Choice<String>>,
     conditions: Vec<Condition>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Policy {
-    /// Whether `${…}` is a variable: since the version of 2012.
+    /// Whether `${…}` is a variable, which it is since version 2012-10-17.
     variables: bool,
     pub(super) statements: Vec<Statement>,
 }
 
-/// A text, or a list of texts; numbers and truths are texts too.
+/// A text, or a list of texts; numbers and booleans are converted.
 pub(super) fn texts(value: &Value) -> Result<Vec<String>, Malformed> {
     let one = |value: &Value| match value {
         Value::String(text) => Ok(text.clone()),
         Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
-        other => Err(Malformed(format!("a policy has {other} where a text belongs"))),
+        other => Err(Malformed(format!("a policy has {other} instead of a text"))),
     };
     match value {
         Value::Array(items) => items.iter().map(one).collect(),
@@ -71,9 +71,9 @@ pub(super) fn texts(value: &Value) -> Result<Vec<String>, Malformed> {
 impl Policy {
     pub(super) fn parse(document: &Value) -> Result<Self, Malformed> {
         let wrong = |what: &str| Malformed(format!("a policy {what}: {document}"));
-        let members = document.as_object().ok_or_else(|| wrong("is no map"))?;
+        let members = document.as_object().ok_or_else(|| wrong("is not a map"))?;
         if let Some(name) = members.keys().find(|name| !["Version", "Id", "Statement"].contains(&name.as_str())) {
-            return Err(wrong(&format!("has an element `{name}`")));
+            return Err(wrong(&format!("has an unsupported element `{name}`")));
         }
         let variables = match document["Version"].as_str() {
             Some("2012-10-17") => true,
@@ -88,7 +88,7 @@ impl Policy {
         Ok(Self { variables, statements })
     }
 
-    /// The statements that speak of the request, by their place, and how a resource's policy means who asks.
+    /// The statements that match the request, by index, and how they match the principal.
     pub(super) fn speaking(&self, ask: &Ask, who: &Principal) -> Result<Vec<(usize, &Statement, Meant)>, Malformed> {
         let mut speaking = Vec::new();
         for (place, statement) in self.statements.iter().enumerate() {
@@ -103,10 +103,10 @@ impl Policy {
 impl Statement {
     fn parse(value: &Value) -> Result<Self, Malformed> {
         let wrong = |what: &str| Malformed(format!("a statement {what}: {value}"));
-        let members = value.as_object().ok_or_else(|| wrong("is no map"))?;
+        let members = value.as_object().ok_or_else(|| wrong("is not a map"))?;
         let known = ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
         if let Some(name) = members.keys().find(|name| !known.contains(&name.as_str())) {
-            return Err(wrong(&format!("has an element `{name}`")));
+            return Err(wrong(&format!("has an unsupported element `{name}`")));
         }
         let choice = |name: &str| -> Result<Option<Choice<String>>, Malformed> {
             match (members.get(name), members.get(&format!("Not{name}"))) {
@@ -124,13 +124,13 @@ impl Statement {
         let actions = choice("Action")?.ok_or_else(|| wrong("names no action"))?;
         let (Choice::Of(names) | Choice::Not(names)) = &actions;
         if let Some(action) = names.iter().find(|action| *action != "*" && !action.contains(':')) {
-            return Err(wrong(&format!("names `{action}`, which is no action")));
+            return Err(wrong(&format!("names `{action}`, which is not an action")));
         }
         let resources = choice("Resource")?;
         if let Some(Choice::Of(names) | Choice::Not(names)) = &resources
             && let Some(resource) = names.iter().find(|resource| *resource != "*" && resource.splitn(6, ':').count() < 6)
         {
-            return Err(wrong(&format!("names `{resource}`, which is no resource")));
+            return Err(wrong(&format!("names `{resource}`, which is not a resource")));
         }
         let principals = match (members.get("Principal"), members.get("NotPrincipal")) {
             (None, None) => None,
@@ -143,7 +143,7 @@ impl Statement {
         Ok(Self { sid, effect, principals, actions, resources, conditions })
     }
 
-    /// Whether the statement speaks of the request; how it means who asks.
+    /// Whether the statement matches the request, and how it matches the principal.
     fn speaks(&self, variables: bool, ask: &Ask, who: &Principal) -> Result<Option<Meant>, Malformed> {
         if !self.is_about(&ask.action) {
             return Ok(None);
@@ -181,7 +181,7 @@ impl Statement {
         }
     }
 
-    /// An identity's policy means its identity.
+    /// An identity's policy always matches its own identity.
     fn means(&self, who: &Principal) -> Option<Meant> {
         let best = |named: &[Named]| named.iter().filter_map(|named| named.means(who)).max();
         match &self.principals {
@@ -191,7 +191,7 @@ impl Statement {
         }
     }
 
-    /// The action and the resource, as the statement writes them, that a request matched: what is in use of a grant.
+    /// The action and the resource, as written in the statement, that matched a request. It records that the grant is used.
     pub(super) fn used(&self, variables: bool, ask: &Ask) -> Vec<(String, String)> {
         let (Choice::Of(actions), Some(Choice::Of(resources))) = (&self.actions, &self.resources) else { return Vec::new() };
         let covers = |name: &&String| {
@@ -211,7 +211,7 @@ impl Statement {
     }
 }
 
-/// Whether an action's name, with wildcards and in any case, is the one that is asked for.
+/// Whether an action's name with wildcards matches the requested action; case is ignored.
 fn is_action(name: &str, action: &str) -> bool {
     if !name.contains(['*', '?']) {
         return name.eq_ignore_ascii_case(action);
@@ -221,7 +221,7 @@ fn is_action(name: &str, action: &str) -> bool {
 }
 
 fn named(value: &Value) -> Result<Vec<Named>, Malformed> {
-    let wrong = |what: &Value| Malformed(format!("{what} is no principal that is known here"));
+    let wrong = |what: &Value| Malformed(format!("unsupported principal {what}"));
     if value == "*" {
         return Ok(vec![Named::Everybody]);
     }

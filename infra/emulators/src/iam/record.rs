@@ -1,4 +1,4 @@
-//! What was judged, and which grants served: written while the tests run, one file a process, for whoever asks afterwards.
+//! Records of evaluated calls and of used grants. Each test process writes one file, which later tools read.
 
 use super::{Ask, Context};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-/// An action on a resource that a role allows, as they are the same in every deployment.
+/// An action on a resource that a role allows, in the form that all deployments share.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Grant {
     pub role: String,
@@ -19,7 +19,7 @@ pub struct Grant {
     pub resource: String,
 }
 
-/// One question, its policies and the verdict: enough for another evaluator.
+/// One question with its policies and the verdict, which is enough for a second evaluator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Judged {
     pub role: String,
@@ -28,13 +28,13 @@ pub struct Judged {
     pub resource: String,
     pub context: Context,
     pub identity: Value,
-    /// Null where the resource has none.
+    /// Null if the resource has no policy.
     pub resource_policy: Value,
     pub allowed: bool,
 }
 
 impl Judged {
-    /// What questions of the same kind have in common: all but ids and values.
+    /// The kind of a question: everything but ids and values.
     #[must_use]
     pub fn kind(&self) -> String {
         kind(&self.role, &self.action, &self.resource, self.allowed, &self.context)
@@ -58,7 +58,7 @@ struct Written {
     kinds: BTreeSet<String>,
 }
 
-/// Where records are kept: `iam` in the directory that this program was built into.
+/// The directory of records: `iam` in the directory into which this program was built.
 #[must_use]
 pub fn directory() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
@@ -80,7 +80,7 @@ impl Records {
         }
     }
 
-    /// Notes a question, once of a kind.
+    /// Records a question, once per kind.
     pub(crate) fn note(&self, role: &str, ask: &Ask, allowed: bool, judged: impl FnOnce() -> Judged) {
         let kind = kind(role, &ask.action, &ask.resource, allowed, &ask.context);
         let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,7 +91,7 @@ impl Records {
 }
 
 impl Written {
-    /// A process that cannot write its records judges all the same.
+    /// A process that cannot write its records evaluates all the same.
     fn open() -> Self {
         let Some(directory) = directory().filter(|directory| fs::create_dir_all(directory).is_ok()) else {
             return Self::default();
@@ -104,7 +104,7 @@ impl Written {
 
 fn random() -> [u8; 16] {
     let mut bytes = [0; 16];
-    // Without randomness the process's number tells the files apart.
+    // Without randomness the process id distinguishes the files.
     let _ = aws_lc_rs::rand::fill(&mut bytes);
     bytes
 }
@@ -113,12 +113,12 @@ fn line(file: &mut Option<File>, of: &impl Serialize) {
     if let Some(file) = file
         && let Ok(json) = serde_json::to_string(of)
     {
-        // What is not written is found missing by whoever reads the records.
+        // If the write fails, the tools that read the records report a missing grant.
         let _ = writeln!(file, "{json}");
     }
 }
 
-/// A text with each run of hexadecimal digits and hyphens, of eight at least, as one `#`.
+/// Replaces each run of at least eight hexadecimal digits and hyphens by `#`.
 fn without_ids(text: &str) -> String {
     let mut out = String::new();
     let mut run = String::new();

@@ -1,4 +1,4 @@
-//! How each service says that a call is not allowed.
+//! The error answers of each service for a refused call.
 
 /// An answer in a service's own protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,12 +8,12 @@ pub(crate) struct Answer {
     pub body: String,
 }
 
-/// The answer to a call that is refused.
+/// The answer to a refused call.
 pub(crate) fn denied(service: &str, message: &str) -> Answer {
     says(service, "AccessDeniedException", "AccessDenied", message)
 }
 
-/// The answer to a call whose signer nobody knows.
+/// The answer to a call of an unknown signer.
 pub(crate) fn unknown_signer(service: &str) -> Answer {
     says(service, "UnrecognizedClientException", "InvalidClientTokenId", "The security token included in the request is invalid.")
 }

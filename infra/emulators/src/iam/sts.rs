@@ -1,16 +1,17 @@
-//! STS, where nobody else is: it hands out sessions of roles, and each call that is signed by one is judged as that session.
+//! STS for a local stack without another one: it issues sessions of roles, and each call that a session signs is evaluated as
+//! that session.
 
 use super::Principal;
 use std::collections::BTreeMap;
 
-/// A session that was handed out.
+/// An issued session.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     pub(crate) principal: Principal,
     pub(crate) token: String,
 }
 
-/// What is asked for.
+/// A requested session.
 #[derive(Clone, Debug)]
 pub(crate) struct AssumeRole {
     pub(crate) role: String,

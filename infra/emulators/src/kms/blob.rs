@@ -1,4 +1,4 @@
-//! The ciphertext blob, and the bytes that an encryption context is bound by.
+//! The ciphertext blob, and the associated data of an encryption context.
 //!
 //! ```text
 //! 0      1 byte    format, 1
@@ -8,8 +8,8 @@
 //! 33     n bytes   AES-256-GCM ciphertext
 //! 33+n  16 bytes   tag
 //! ```
-//! Associated data: bytes 0 to 20, then the context's pairs in the order of their names, each name and value preceded by
-//! its length (4 bytes, big-endian). AWS documents no format of its own; nobody may look inside.
+//! Associated data: bytes 0 to 20, then the context's pairs in the order of their names, each name and value preceded by its
+//! length (4 bytes, big-endian). AWS documents no format; callers treat the blob as opaque.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::error::{KmsError, Result};
 
-/// An encryption context: sorted, so that the caller's order never matters.
+/// An encryption context. It is sorted, so that the caller's order does not matter.
 pub(super) type Context = BTreeMap<String, String>;
 
 const FORMAT: u8 = 1;
@@ -71,7 +71,7 @@ pub(super) fn seal(header: Header, material: &[u8], context: &Context, plaintext
     Ok(blob)
 }
 
-/// Opens a blob whose header was read before. Every failure is the same error.
+/// Decrypts a blob whose header has been read. Every failure gives the same error.
 pub(super) fn open(material: &[u8], context: &Context, blob: &[u8]) -> Result<Vec<u8>> {
     let refused = KmsError::invalid_ciphertext;
     let (header, rest) = blob.split_at_checked(HEADER_LEN).ok_or_else(refused)?;
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn contexts_that_concatenate_alike_are_different() {
+    fn contexts_with_equal_concatenations_are_different() {
         let header = Header { key: Uuid::from_bytes([7; 16]), version: 0 };
         let material = [9; 32];
         let blob = seal(header, &material, &context(&[("ab", "c")]), b"text").unwrap();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_blob_is_refused() {
+    fn truncated_blob_is_refused() {
         let header = Header { key: Uuid::from_bytes([7; 16]), version: 0 };
         let blob = seal(header, &[9; 32], &Context::new(), b"").unwrap();
         for length in 0..blob.len() {

@@ -1,6 +1,6 @@
 use axum::http::StatusCode;
 
-/// An error as KMS names it. <https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html> and each action's page.
+/// An error with KMS's name. <https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html> and each action's page.
 #[derive(Debug)]
 pub(super) struct KmsError {
     pub(super) code: &'static str,

@@ -1,4 +1,4 @@
-//! One KMS key: what it may do, which state it is in, and its secret material.
+//! One KMS key: its usage, its state, and its secret material.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::error::{KmsError, Result};
 use crate::{ACCOUNT, REGION};
 
-/// What a key is, as `KeySpec` names it.
+/// The key's type, as in `KeySpec`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) enum Spec {
     #[default]
@@ -31,7 +31,7 @@ pub(super) enum Spec {
     Hmac256,
 }
 
-/// What a key is for, as `KeyUsage` names it. Each spec here has one usage only.
+/// The key's usage, as in `KeyUsage`. Each spec here has only one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Usage {
     #[serde(rename = "ENCRYPT_DECRYPT")]
@@ -51,7 +51,7 @@ impl Spec {
         }
     }
 
-    /// The field that lists the key's algorithms in its metadata, and the list.
+    /// The metadata field with the key's algorithms, and the algorithms.
     pub(super) fn algorithms(self) -> (&'static str, &'static [&'static str]) {
         match self {
             Self::Symmetric => ("EncryptionAlgorithms", &["SYMMETRIC_DEFAULT"]),
@@ -117,7 +117,7 @@ impl Material {
     }
 }
 
-/// What is signed: the message, or its SHA-256 digest.
+/// The data to sign: the message, or its SHA-256 digest.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Signed<'a> {
     Raw(&'a [u8]),
@@ -132,13 +132,13 @@ pub(super) struct Key {
     pub(super) state: KeyState,
     /// Seconds since the epoch.
     pub(super) created: u64,
-    /// Seconds since the epoch; set exactly while the state is `PendingDeletion`.
+    /// Seconds since the epoch; set if and only if the state is `PendingDeletion`.
     pub(super) deletion: Option<u64>,
     pub(super) rotates_yearly: bool,
     pub(super) tags: BTreeMap<String, String>,
-    /// Oldest first. The last one encrypts; a ciphertext names the one that opens it.
+    /// Oldest first. The last one encrypts; a ciphertext contains the version that decrypts it.
     pub(super) materials: Vec<Material>,
-    /// When each material after the first was made, in seconds since the epoch.
+    /// The creation time of each material after the first, in seconds since the epoch.
     pub(super) rotations: Vec<u64>,
 }
 
@@ -147,7 +147,7 @@ impl Key {
         format!("arn:aws:kms:{REGION}:{ACCOUNT}:key/{}", self.id)
     }
 
-    /// The material in use, and its version.
+    /// The current material, and its version.
     pub(super) fn current(&self) -> Result<(u32, &Material)> {
         let missing = || KmsError::internal("the key has no material");
         let material = self.materials.last().ok_or_else(missing)?;

@@ -1,8 +1,8 @@
-//! KMS's JSON protocol over real cryptography.
+//! An emulator of KMS's JSON protocol with real cryptography.
 //!
-//! Why not another emulator's: a tampered ciphertext, a wrong encryption context and a wrong key must be refused as AWS
-//! refuses them, or the tests above this prove nothing. Keys lie in plain memory, or in a plain file: this protects nobody.
-//! Left out: grants, key policies and aliases' moves, imported material, multi-Region keys, RSA, and rotation by date.
+//! Other emulators do not refuse a tampered ciphertext, a wrong encryption context or a wrong key as AWS does, so tests with them
+//! would prove nothing. Keys are in plain memory or in a plain file, without any protection. Not supported: grants, key policies,
+//! moving aliases, imported material, multi-Region keys, RSA, and scheduled rotation.
 
 mod actions;
 mod blob;
@@ -33,12 +33,12 @@ pub struct Kms {
     keys: Keys,
 }
 
-/// What the keys are called, for whoever judges calls about them.
+/// The keys' names, for the evaluation of IAM.
 #[derive(Clone, Debug)]
 pub struct Keys(Arc<Mutex<Store>>);
 
 impl Keys {
-    /// The ARN and the tags of the key that an id, an ARN or an alias names.
+    /// The ARN and the tags of the key with an id, an ARN or an alias.
     pub(crate) fn find(&self, named: &str) -> Option<(String, BTreeMap<String, String>)> {
         let store = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = store.key(named).ok()?;
@@ -47,11 +47,11 @@ impl Keys {
 }
 
 impl Kms {
-    /// Serves KMS on a free loopback port. With a path, keys are kept in that file, which is made if missing and replaced
-    /// whole by every call that changes a key.
+    /// Serves KMS on a free loopback port. With a path, keys are stored in that file, which is created if missing and replaced by
+    /// every call that changes a key.
     ///
     /// # Errors
-    /// [`Error::State`] if the file is not such a state; [`Error::Io`] if it cannot be read, or no port can be had.
+    /// [`Error::State`] if the file is not such a state; [`Error::Io`] if it cannot be read, or no port is free.
     pub fn start(state: Option<PathBuf>) -> Result<Self, Error> {
         let store = Arc::new(Mutex::new(Store::open(state)?));
         let keys = Keys(store.clone());
@@ -71,13 +71,13 @@ impl Kms {
         self.server.endpoint()
     }
 
-    /// What the keys are called.
+    /// The keys' names.
     #[must_use]
     pub fn keys(&self) -> Keys {
         self.keys.clone()
     }
 
-    /// Finishes what was asked so far, for two seconds at most, and frees the port.
+    /// Finishes open requests, for two seconds at most, and frees the port.
     pub fn stop(self) {
         self.server.stop();
     }
@@ -89,7 +89,7 @@ async fn answer(Shared(store): Shared<Arc<Mutex<Store>>>, headers: HeaderMap, bo
         .and_then(|target| target.to_str().ok())
         .and_then(|target| target.strip_prefix("TrentService."))
         .unwrap_or_default();
-    // INVARIANT: an action that panics has changed nothing that the next one may not see: each checks before it changes.
+    // INVARIANT: an action that panics leaves a consistent state, because each checks its input before it changes anything.
     let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
     match actions::run(&mut store, action, &body) {
         Ok(output) => json(StatusCode::OK, output.to_string()),

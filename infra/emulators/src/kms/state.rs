@@ -1,4 +1,4 @@
-//! All keys and aliases, and the file that keeps them.
+//! All keys and aliases, and their file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -16,9 +16,9 @@ use crate::{ACCOUNT, Error, REGION};
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct State {
     pub(super) keys: BTreeMap<Uuid, Key>,
-    /// Without the `alias/` that every name begins with.
+    /// Without the prefix `alias/`.
     pub(super) aliases: BTreeMap<String, Uuid>,
-    /// Ids of keys whose deletion came due: a ciphertext of theirs is known, but nothing opens it.
+    /// Ids of deleted keys: nothing decrypts their ciphertexts.
     pub(super) deleted: BTreeSet<Uuid>,
 }
 
@@ -37,7 +37,7 @@ impl Store {
         Ok(Self { path, state })
     }
 
-    /// Replaces the file by what is in memory now.
+    /// Replaces the file with the state in memory.
     pub(super) fn save(&self) -> Result<()> {
         let Some(path) = &self.path else {
             return Ok(());
@@ -53,7 +53,7 @@ impl Store {
         written().map_err(|error| KmsError::internal(&format!("cannot keep the state: {error}")))
     }
 
-    /// Deletes the keys whose waiting period is over.
+    /// Deletes the keys whose waiting period has ended.
     pub(super) fn delete_due(&mut self) {
         let now = unix_seconds();
         let due = self.state.keys.extract_if(.., |_, key| key.deletion.is_some_and(|at| at <= now));
@@ -64,7 +64,7 @@ impl Store {
         }
     }
 
-    /// Finds the key that an id, a key ARN, an alias or an alias ARN names.
+    /// Finds a key by id, key ARN, alias or alias ARN.
     pub(super) fn id(&self, name: &str) -> Result<Uuid> {
         let own = format!("arn:aws:kms:{REGION}:{ACCOUNT}:");
         let local = match name.strip_prefix(&own) {
@@ -94,7 +94,7 @@ impl Store {
         self.state.keys.get_mut(&id).ok_or_else(|| KmsError::not_found(&format!("Key '{name}'")))
     }
 
-    /// The key, if its state and usage let it do cryptography of that kind.
+    /// The key, if its state and usage allow that kind of cryptography.
     pub(super) fn usable(&self, name: &str, usage: Usage, action: &str) -> Result<&Key> {
         let key = self.key(name)?;
         check_enabled(key)?;
@@ -102,7 +102,7 @@ impl Store {
     }
 }
 
-/// Refuses a key that is not enabled, with the error that AWS gives for its state.
+/// Refuses a key that is not enabled, with AWS's error for its state.
 pub(super) fn check_enabled(key: &Key) -> Result<()> {
     match key.state {
         KeyState::Enabled => Ok(()),
@@ -111,7 +111,7 @@ pub(super) fn check_enabled(key: &Key) -> Result<()> {
     }
 }
 
-/// Refuses a key that waits for its deletion.
+/// Refuses a key that is pending deletion.
 pub(super) fn check_not_pending(key: &Key) -> Result<()> {
     if key.state == KeyState::PendingDeletion { Err(pending(key)) } else { Ok(()) }
 }

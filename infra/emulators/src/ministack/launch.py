@@ -27,7 +27,7 @@ def stop_at_end_of_input():
 
 
 threading.Thread(target=stop_at_end_of_input, daemon=True).start()
-# Until MiniStack has handlers of its own, SIGTERM still runs the clean-up below.
+# SIGTERM runs the clean-up below also before MiniStack has installed its own handlers.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 try:
     from ministack.app import main

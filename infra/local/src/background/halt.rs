@@ -1,4 +1,4 @@
-//! How things that run for ever are woken, and ended.
+//! Wakes and stops background tasks.
 
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -6,17 +6,17 @@ use tokio::sync::watch;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Running,
-    /// Nothing new is begun.
+    /// No new work starts.
     Stopping,
-    /// Nothing goes on.
+    /// Running work is dropped.
     Cut,
 }
 
-/// Ends all who hold its [`Halt`]. Dropped, it ends them at once.
+/// Stops all holders of its [`Halt`]. Dropping it stops them at once.
 #[derive(Debug)]
 pub(crate) struct Halter(watch::Sender<Phase>);
 
-/// Whether, and when, to end.
+/// The current phase of stopping.
 #[derive(Clone, Debug)]
 pub(crate) struct Halt(watch::Receiver<Phase>);
 
@@ -25,11 +25,11 @@ impl Halter {
         let (sender, receiver) = watch::channel(Phase::Running);
         (Self(sender), Halt(receiver))
     }
-    /// Begin nothing new.
+    /// Start no new work.
     pub(crate) fn stop(&self) {
         self.0.send_replace(Phase::Stopping);
     }
-    /// Drop what is going on.
+    /// Drop running work.
     pub(crate) fn cut(&self) {
         self.0.send_replace(Phase::Cut);
     }
@@ -39,26 +39,26 @@ impl Halt {
     pub(crate) fn stopping(&self) -> bool {
         *self.0.borrow() >= Phase::Stopping || self.0.has_changed().is_err()
     }
-    /// Resolves when nothing new is to be begun.
+    /// Resolves when no new work may start.
     pub(crate) async fn stopped(&self) {
         self.reached(Phase::Stopping).await;
     }
-    /// Resolves when what goes on is to be dropped.
+    /// Resolves when running work must be dropped.
     pub(crate) async fn cut(&self) {
         self.reached(Phase::Cut).await;
     }
 
     async fn reached(&self, phase: Phase) {
-        // Without a halter there is nothing to run for.
+        // If the halter is gone, the stack has stopped.
         let _ = self.0.clone().wait_for(|now| *now >= phase).await;
     }
 }
 
-/// Wakes everybody who waits, and whoever was not looking: a ring is never missed, though several may be heard as one.
+/// Wakes all waiting tasks, and tasks that will wait next: no ring is lost, but several rings may wake a task only once.
 #[derive(Clone, Debug)]
 pub(crate) struct Bell(Arc<watch::Sender<u64>>);
 
-/// One who hears a [`Bell`].
+/// A receiver of a [`Bell`].
 #[derive(Debug)]
 pub(crate) struct Ear(watch::Receiver<u64>);
 
@@ -75,7 +75,7 @@ impl Bell {
 }
 
 impl Ear {
-    /// Resolves at the first ring since it was last asked.
+    /// Resolves at the first ring since the last call.
     pub(crate) async fn rung(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending::<()>().await;
@@ -92,7 +92,7 @@ mod tests {
     const SOON: Duration = Duration::from_millis(20);
 
     #[tokio::test]
-    async fn a_ring_while_nobody_listens_is_heard_once() {
+    async fn ring_before_a_wait_wakes_it_once() {
         let bell = Bell::new();
         let mut ear = bell.ear();
         bell.ring();
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn stopping_comes_before_cutting_and_a_lost_halter_is_both() {
+    async fn stopping_precedes_cutting_and_a_dropped_halter_is_both() {
         let (halter, halt) = Halter::new();
         assert!(!halt.stopping() && timeout(SOON, halt.stopped()).await.is_err());
         halter.stop();

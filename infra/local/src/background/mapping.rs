@@ -1,4 +1,4 @@
-//! Event-source mappings: what Lambda's poller does for a queue and its function.
+//! Event-source mappings: polls a queue and invokes its function, as Lambda does.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>
 
 use super::{Ground, Halt, message};
@@ -21,19 +21,19 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// SQS gives, and deletes, this many at once.
+/// The most messages that SQS receives or deletes in one call.
 const MOST: usize = 10;
-/// How often an empty queue is asked while no bell rings: what is delayed or was hidden comes by itself. Lambda asks with long
-/// polls; here a bell brings the news sooner, and no poll is open when the stack stops.
+/// How often an idle queue is polled without a ring, because delayed and hidden messages appear without one. Lambda uses long
+/// polls. Here a bell wakes the poller sooner, and no poll is open when the stack stops.
 const ASK_EVERY: Duration = Duration::from_millis(400);
-/// How often a batch that waits for its window asks for more.
+/// How often the queue is polled again while a batch waits for its window.
 const FILL_EVERY: Duration = Duration::from_millis(100);
-/// Runs at the same time of a consumer that sets no limit. Lambda would go on to a thousand.
+/// The concurrency of a consumer without its own limit. Lambda would scale to a thousand.
 const RUNS: usize = 5;
-/// The pause after the queue did not answer.
+/// The pause after a failed call to the queue.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// One queue and its function.
+/// A queue and its function.
 #[derive(Clone, Debug)]
 pub(super) struct Mapping {
     ground: Ground,
@@ -41,18 +41,18 @@ pub(super) struct Mapping {
     queue: Arc<Source>,
 }
 
-/// The queue, as SQS describes it.
+/// The queue's attributes in SQS.
 #[derive(Debug)]
 struct Source {
     url: String,
     arn: String,
-    /// For how long a message that was received is hidden, in seconds.
+    /// The visibility timeout in seconds.
     hidden_secs: u32,
 }
 
 impl Mapping {
     /// # Errors
-    /// [`Error::Config`] where the consumer's queue is not among `queues`, URLs by short name, or does not say what it is.
+    /// [`Error::Config`] if the consumer's queue is not among `queues` (URLs by short name), or its attributes cannot be read.
     pub(super) async fn new(
         ground: Ground,
         consumer: &'static AnyConsumer,
@@ -73,7 +73,7 @@ impl Mapping {
         Ok(Self { ground, consumer, queue: Arc::new(source) })
     }
 
-    /// Polls until told to stop, then waits for what runs.
+    /// Polls until stopped, then waits for running batches.
     pub(super) async fn run(self, halt: Halt) {
         let at_once = self.consumer.queue.most_at_once.map_or(RUNS, usize::from);
         let permits = Arc::new(Semaphore::new(at_once));
@@ -97,8 +97,8 @@ impl Mapping {
         while runs.join_next().await.is_some() {}
     }
 
-    /// Waits for messages, then for more of them until the batch is full or its window is over. When told to stop, it gives
-    /// what it has, so that none is left hidden in nobody's hands: nothing, where it has none.
+    /// Waits for messages, and then for more until the batch is full or its window has passed. When stopped, it returns its
+    /// messages so far, which may be none, so that none stays hidden without a function.
     async fn batch(&self, halt: &Halt) -> Vec<Value> {
         let most = usize::from(self.consumer.queue.batch.max(1));
         let window = Duration::from_secs(self.consumer.queue.window_secs.into());
@@ -114,7 +114,7 @@ impl Mapping {
                 Err(error) => {
                     wait = PAUSE;
                     if told.as_ref() != Some(&error) {
-                        eprintln!("{}: {error}; it tries again", self.consumer.name);
+                        eprintln!("{}: {error}; retrying", self.consumer.name);
                         told = Some(error);
                     }
                 }
@@ -178,9 +178,9 @@ impl Mapping {
         self.ground.lines.ran(&ran);
     }
 
-    /// Which messages are to come again, or why all are.
+    /// The messages that must be retried, or the reason why all must.
     async fn result(&self, batch: &[Value], halt: &Halt) -> Result<BTreeSet<String>, &'static str> {
-        // Through JSON text, as a function gets it.
+        // Through JSON text, as to a real function.
         let event = message::event(batch, &self.queue.arn).to_string();
         let event: SqsEvent = serde_json::from_str(&event).map_err(|_| "an event that does not parse")?;
         let limit = Duration::from_secs(self.consumer.timeout_secs.into());
@@ -191,8 +191,8 @@ impl Mapping {
         Ok(reported(&response, batch))
     }
 
-    /// Deletes what is settled. What failed stays hidden until its time is up, which comes sooner where the clock goes faster;
-    /// what was cut off can be had at once.
+    /// Deletes handled messages. Failed ones stay hidden until their timeout, which is shorter with a faster clock. Messages of a
+    /// dropped run become visible at once.
     async fn settle(&self, settled: &[&Value], failed: &[&Value], cut: bool) -> Option<String> {
         let entries = |messages: &[&Value], seconds: Option<u32>| {
             let entries = messages.iter().enumerate().map(|(n, message)| {
@@ -206,7 +206,7 @@ impl Mapping {
         };
         let mut problem = None;
         for chunk in settled.chunks(MOST) {
-            // What could not be deleted comes again, and is known.
+            // A message that could not be deleted comes again, and the consumer recognises it.
             let deleted = self.ground.other.call(SQS, "DeleteMessageBatch", &entries(chunk, None)).await;
             problem = problem.or(deleted.err());
         }
@@ -226,7 +226,7 @@ impl Mapping {
     }
 }
 
-const CUT: &str = "cut off: the stack is stopping";
+const CUT: &str = "interrupted: the stack is stopping";
 
 fn id(message: &Value) -> &str {
     message["MessageId"].as_str().unwrap_or_default()
@@ -236,7 +236,7 @@ fn ids(batch: &[Value]) -> BTreeSet<String> {
     batch.iter().map(|message| id(message).to_owned()).collect()
 }
 
-/// Lambda takes an answer that names a message which was not in the batch for a failure of the whole.
+/// Lambda treats an answer that names a message outside the batch as a failure of the whole batch.
 fn reported(response: &SqsBatchResponse, batch: &[Value]) -> BTreeSet<String> {
     let all = ids(batch);
     let failed: BTreeSet<_> = response.batch_item_failures.iter().map(|failure| failure.item_identifier.clone()).collect();
@@ -249,7 +249,7 @@ mod tests {
     use aws_lambda_events::sqs::BatchItemFailure;
 
     #[test]
-    fn an_answer_about_somebody_elses_message_fails_the_whole_batch() {
+    fn answer_with_a_message_outside_the_batch_fails_the_whole_batch() {
         let batch = [json!({ "MessageId": "a" }), json!({ "MessageId": "b" })];
         let naming = |ids: &[&str]| {
             let mut response = SqsBatchResponse::default();

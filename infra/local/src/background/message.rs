@@ -1,9 +1,9 @@
-//! The event that Lambda makes of a queue's messages.
+//! The event that Lambda makes from a queue's messages.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
 
 use serde_json::{Map, Value, json};
 
-/// A batch as a function gets it; `messages` are ReceiveMessage's.
+/// The event for a batch; `messages` are in ReceiveMessage's form.
 pub(super) fn event(messages: &[Value], queue_arn: &str) -> Value {
     json!({ "Records": messages.iter().map(|message| record(message, queue_arn)).collect::<Vec<_>>() })
 }
@@ -46,7 +46,7 @@ mod tests {
     use aws_lambda_events::sqs::SqsEvent;
 
     #[test]
-    fn a_message_becomes_the_record_that_lambda_sends() {
+    fn message_becomes_the_record_that_lambda_sends() {
         let received = json!({
             "MessageId": "m-1", "ReceiptHandle": "r-1", "Body": "{}", "MD5OfBody": "0",
             "Attributes": { "ApproximateReceiveCount": "2", "SentTimestamp": "1", "MessageGroupId": "g", "SequenceNumber": "7" },

@@ -1,4 +1,4 @@
-//! What runs by itself: the pipes, a queue's messages into its consumer, and schedules.
+//! Background work: the pipes, the delivery of queues' messages to consumers, and schedules.
 
 mod halt;
 mod mapping;
@@ -19,25 +19,25 @@ use mapping::Mapping;
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
-/// How long what is running may take to finish once it is told to stop. After that it is cut off: it is made to bear that, and
-/// its messages go back to their queues.
+/// How long running work may take after a stop. Then it is dropped, which consumers and schedules must tolerate, and its messages
+/// return to their queues.
 const GRACE: Duration = Duration::from_millis(1500);
 
-/// What all of it shares.
+/// The state that background tasks share.
 #[derive(Clone, Debug)]
 pub(crate) struct Ground {
     pub(crate) deps: Arc<Deps>,
     pub(crate) lines: Arc<Lines>,
     pub(crate) gate: Arc<Gate>,
-    /// The emulator of queues.
+    /// The URL of the queue emulator.
     pub(crate) other: Calls,
-    /// How much faster than elsewhere the clock of schedules and retries goes; 1 or more.
+    /// The speed of schedules and retries relative to real time; 1 or more.
     pub(crate) time_scale: u32,
     /// Rings when a function may have written or sent something.
     pub(crate) bell: Bell,
 }
 
-/// The pipes, mappings and schedules, running.
+/// The running pipes, mappings and schedules.
 #[derive(Debug)]
 pub(crate) struct Background {
     tasks: JoinSet<()>,
@@ -45,10 +45,10 @@ pub(crate) struct Background {
 }
 
 impl Background {
-    /// Starts them all, on what the template declares.
+    /// Starts all of the template's.
     ///
     /// # Errors
-    /// Names a pipe or a queue that cannot be made out.
+    /// Names an invalid pipe or queue.
     pub(crate) async fn start(ground: Ground, dynamodb: Calls, dir: &Path, made: &Provisioned) -> Result<Self, Error> {
         let mut tasks = JoinSet::new();
         let (halter, halt) = Halter::new();
@@ -73,14 +73,14 @@ impl Background {
         Ok(Self { tasks, halter })
     }
 
-    /// Lets what runs finish, for a bounded time, and starts nothing new.
+    /// Lets running work finish, for a bounded time, and starts no new work.
     pub(crate) async fn stop(mut self) {
         self.halter.stop();
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, ended).await.is_err() {
             self.halter.cut();
             let ended = async { while self.tasks.join_next().await.is_some() {} };
-            // A queue that does not answer keeps nobody: its messages are seen again when their time is up.
+            // If a queue does not answer, do not wait: its messages become visible again after their timeout.
             let _ = tokio::time::timeout(GRACE, ended).await;
         }
     }

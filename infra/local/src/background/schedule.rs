@@ -1,4 +1,4 @@
-//! EventBridge's schedules: each function every so many minutes, and never twice at once.
+//! EventBridge's schedules: each function runs at its interval, and never twice at once.
 
 use super::{Ground, Halt};
 use crate::live::{Kind, Ran};
@@ -6,14 +6,14 @@ use common::background::AnySchedule;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
-/// The first run comes soon after the start, and each schedule's a little later than the one before it.
+/// The first run comes soon after the start, and each schedule's a little later than the previous one's.
 const FIRST: Duration = Duration::from_secs(2);
 const APART: Duration = Duration::from_millis(300);
 
-/// Runs `schedule` until told to stop.
+/// Runs `schedule` until stopped.
 pub(super) async fn run(ground: Ground, schedule: &'static AnySchedule, place: u32, halt: Halt) {
     let mut clock = interval_at(Instant::now() + FIRST + APART * place, period(schedule.every_minutes, ground.time_scale));
-    // A run that takes longer than its period is followed by the next one, not by all that it has missed.
+    // After a run that takes longer than its interval, only one follows, not every one that was missed.
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -24,7 +24,7 @@ pub(super) async fn run(ground: Ground, schedule: &'static AnySchedule, place: u
     }
 }
 
-/// One run, which is given up when it is `cut`.
+/// One run, which is dropped on `cut`.
 pub(crate) async fn once(ground: &Ground, schedule: &'static AnySchedule, cut: impl Future<Output = ()>) {
     let began = Instant::now();
     let limit = Duration::from_secs(schedule.timeout_secs.into());
@@ -35,7 +35,7 @@ pub(crate) async fn once(ground: &Ground, schedule: &'static AnySchedule, cut: i
                 Ok(Err(error)) => Err(error.to_string()),
                 Err(_) => Err("timed out".to_owned()),
             },
-            () = cut => Err("cut off: the stack is stopping".to_owned()),
+            () = cut => Err("interrupted: the stack is stopping".to_owned()),
         }
     };
     let (outcome, lines) = ground.lines.heard(work).await;
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_faster_clock_shortens_the_period() {
+    fn faster_clock_shortens_the_period() {
         assert_eq!(period(1, 1), Duration::from_secs(60));
         assert_eq!(period(60, 600), Duration::from_secs(6));
     }

@@ -1,4 +1,4 @@
-//! Asks the authorizer, and remembers its answer for as long as API Gateway would.
+//! Calls the authorizer, and caches its answer as API Gateway does.
 
 use super::event;
 use aws_lambda_events::apigw::{
@@ -29,7 +29,7 @@ pub(crate) struct Guard<A> {
     answers: Mutex<HashMap<String, (Instant, Policy)>>,
 }
 
-/// What an authorizer has answered.
+/// An answer of the authorizer.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
     document: ApiGatewayCustomAuthorizerPolicy,
@@ -41,7 +41,7 @@ pub(crate) enum Access {
     Granted(Map<String, Value>),
     Unauthorized,
     Denied,
-    /// It failed with another word than `Unauthorized`.
+    /// It failed with an error other than `Unauthorized`.
     Unavailable,
 }
 
@@ -52,9 +52,9 @@ impl<A: Authorizer> Guard<A> {
 
     pub(crate) async fn ask(&self, deps: &Deps, request: &GatewayRequest) -> Access {
         let mut tokens = request.headers.iter().filter(|(name, _)| name == "authorization").map(|(_, value)| value.as_str());
-        // API Gateway refuses by itself where the identity source is missing or empty.
+        // API Gateway itself answers 401 if the identity source is missing or empty.
         let Some(token) = tokens.next().filter(|token| !token.is_empty()) else { return Access::Unauthorized };
-        // No answer is remembered for two tokens: AWS does not say by which of them it would be looked up.
+        // An answer for two tokens is not cached: AWS does not document which of them would be the key.
         let key = Some(token).filter(|_| tokens.next().is_none());
         let event = request.authorizer_event();
         let method = event["methodArn"].as_str().unwrap_or_default();
@@ -92,7 +92,7 @@ impl<A: Authorizer> Guard<A> {
 }
 
 impl Policy {
-    /// Nothing where API Gateway would call the answer malformed.
+    /// `None` if API Gateway would reject the answer as malformed.
     pub(crate) fn of(answer: ApiGatewayCustomAuthorizerResponse) -> Option<Self> {
         match answer.context {
             Value::Object(context) => Some(Self { document: answer.policy_document, context }),
@@ -104,7 +104,7 @@ impl Policy {
         self.context_for(method).map_or(Access::Denied, Access::Granted)
     }
 
-    /// The context, if the policy allows the method. A statement that denies wins; what no statement allows is denied.
+    /// The context, if the policy allows the method. Any deny wins, and without an allow the method is denied.
     pub(crate) fn context_for(self, method: &str) -> Option<Map<String, Value>> {
         let applies = |effect: IamPolicyEffect| {
             let statements = self.document.statement.iter().filter(move |s| s.effect == effect);
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_number_of_characters() {
+    fn star_matches_any_number_of_characters() {
         for (pattern, text, expected) in [
             ("arn:api/v1/*", "arn:api/v1/GET/v1/shipments", true),
             ("arn:api/v1/*", "arn:other/v1/GET", false),

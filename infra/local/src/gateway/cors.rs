@@ -1,4 +1,4 @@
-//! Which pages may call: exact origins, as `AllowedOrigins` in the template lists them.
+//! The origins that may call: exact origins, as in the template's `AllowedOrigins`.
 
 use axum::{
     body::Body,
@@ -17,7 +17,7 @@ impl Cors {
         Self { origins }
     }
 
-    /// The answer to OPTIONS: the same whatever was asked for, so that it is not about the caller.
+    /// The answer to OPTIONS. It does not depend on the requested method or headers.
     pub(crate) fn preflight(&self, methods: &[&'static str]) -> Response<Body> {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;

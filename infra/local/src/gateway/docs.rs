@@ -1,4 +1,4 @@
-//! `GET /docs`: the API's reference, to read and to try. Everything it loads comes from here.
+//! `GET /docs`: the API's interactive reference. It loads everything from this server.
 
 use axum::{
     Router,
@@ -11,7 +11,7 @@ const SCALAR: &str = include_str!("../../assets/scalar.js");
 const PAGE: &str = include_str!("../../assets/docs.html");
 const START: &str = include_str!("../../assets/docs.js");
 
-/// Only ourselves: no other host, no inline script, no frame. The reference styles itself with inline styles.
+/// Allows only this server: no other host, no inline script, no frame. The reference needs inline styles.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

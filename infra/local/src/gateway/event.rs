@@ -1,5 +1,5 @@
-//! Between HTTP and the events that functions get. They travel as JSON text, as they do to a real function, so that what
-//! JSON cannot carry is found here too.
+//! Converts between HTTP and functions' events. Events pass through JSON text, as to a real function, so that tests find values
+//! that JSON cannot represent.
 
 use super::headers;
 use aws_lambda_events::{apigw::ApiGatewayProxyResponse, encodings};
@@ -24,7 +24,7 @@ pub(crate) fn request(
     let passed = head.headers.iter().filter(|(name, value)| headers::is_passed(name, value) && *name != "x-forwarded-for");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut given: Vec<_> = passed.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
-    // What the caller claims of earlier hops stays in front, and the address that we see comes last.
+    // The caller's own claims about earlier hops come first, and the address of the connection last.
     let hops = head.headers.get_all("x-forwarded-for").iter().map(|value| text(value.as_bytes()));
     let hops: Vec<_> = hops.chain([peer.to_string()]).collect();
     given.push(("x-forwarded-for".to_owned(), hops.join(", ")));
@@ -34,7 +34,7 @@ pub(crate) fn request(
         path: head.uri.path().to_owned(),
         resource: route.to_owned(),
         path_parameters: parameters.into_iter().collect(),
-        // A semicolon splits the query as well: "Amazon API Gateway important notes".
+        // API Gateway also splits the query at semicolons: "Amazon API Gateway important notes".
         query: form_urlencoded::parse(head.uri.query().unwrap_or_default().replace(';', "&").as_bytes()).into_owned().collect(),
         headers: given,
         body: (!body.is_empty()).then(|| body.to_vec()),
@@ -49,7 +49,7 @@ pub(crate) fn parsed<T: DeserializeOwned>(event: &Value) -> Option<T> {
     serde_json::from_str(&event.to_string()).ok()
 }
 
-/// A function's answer, or nothing where API Gateway would call it malformed.
+/// A function's answer, or `None` if API Gateway would reject it as malformed.
 pub(crate) fn response(answer: ApiGatewayProxyResponse) -> Option<Response<Body>> {
     let body = match answer.body {
         None | Some(encodings::Body::Empty) => Vec::new(),
@@ -60,7 +60,7 @@ pub(crate) fn response(answer: ApiGatewayProxyResponse) -> Option<Response<Body>
     };
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(u16::try_from(answer.status_code).ok()?).ok()?;
-    // What both name, both give: a value that is in each comes once, as from API Gateway.
+    // Merges both members: a value that is in each is sent once, as by API Gateway.
     let mut given = answer.headers;
     for (name, value) in &answer.multi_value_headers {
         if !given.get_all(name).iter().any(|known| known == value) {
@@ -81,7 +81,7 @@ mod tests {
     use axum::http::Request;
 
     #[test]
-    fn the_callers_own_forwarding_claims_never_become_the_source() {
+    fn callers_forwarding_headers_never_become_the_source_address() {
         let (head, ()) =
             Request::get("/v1/x?a=1&a=b%20c").header("x-forwarded-for", "203.0.113.9").body(()).unwrap().into_parts();
         let request = request("/v1/x", vec![], &head, b"", [127, 0, 0, 1].into(), "id");
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(event.body, None);
     }
 
-    /// No media type of ours is binary, and so API Gateway handles every payload as text.
+    /// The API has no binary media type, so API Gateway handles every payload as text.
     #[test]
     fn body_that_is_not_utf_8_comes_with_replacement_characters_as_api_gateway_delivers_it() {
         let (head, ()) = Request::post("/").body(()).unwrap().into_parts();
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_no_ascii_survives_the_way_through_json() {
+    fn non_ascii_header_survives_json() {
         let (head, ()) = Request::get("/").header("x-note", "é").body(()).unwrap().into_parts();
         let event: ApiGatewayProxyRequest =
             parsed(&request("/", vec![], &head, b"", [127, 0, 0, 1].into(), "id").proxy_event()).unwrap();

@@ -1,10 +1,11 @@
-//! What API Gateway does to headers, on the way to a Lambda function and back.
+//! Changes headers as API Gateway does, on the way to a Lambda function and back.
 //!
 //! Source: AWS, "Amazon API Gateway important notes", REST APIs: the table of headers that may be dropped or remapped, its column `lambda`.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Headers of a request that no function sees. `keep-alive` and `proxy-connection` are the connection's own, and the table does not name them.
+/// Request headers that no function gets. `keep-alive` and `proxy-connection` concern the connection, and AWS's table does not
+/// list them.
 const DROPPED_FROM_REQUESTS: [&str; 13] = [
     "connection",
     "content-md5",
@@ -21,7 +22,7 @@ const DROPPED_FROM_REQUESTS: [&str; 13] = [
     "www-authenticate",
 ];
 
-/// Headers of a function's answer that no client sees. The length is the gateway's to say.
+/// Headers of a function's answer that no client gets. The gateway sets the length itself.
 const DROPPED_FROM_ANSWERS: [&str; 10] = [
     "content-length",
     "expect",
@@ -35,24 +36,24 @@ const DROPPED_FROM_ANSWERS: [&str; 10] = [
     "via",
 ];
 
-/// Headers of a function's answer that come to the client under another name.
+/// Headers of a function's answer that the client gets under another name.
 const REMAPPED_IN_ANSWERS: [&str; 8] =
     ["authorization", "connection", "content-md5", "date", "max-forwards", "server", "user-agent", "www-authenticate"];
 
-/// By which the caller asks for another method than the request's.
+/// The header that requests another method.
 pub(crate) const METHOD_OVERRIDE: &str = "x-http-method-override";
 
-/// Whether a function sees the header. A request that is signed for AWS keeps its signature from it.
+/// Whether a function gets the header. The signature of a signed AWS request is removed.
 pub(crate) fn is_passed(name: &HeaderName, value: &HeaderValue) -> bool {
     let signed = name == "authorization" && value.as_bytes().starts_with(b"AWS4-HMAC-SHA256");
     !signed && name != METHOD_OVERRIDE && !DROPPED_FROM_REQUESTS.contains(&name.as_str())
 }
 
-/// What is left of a function's headers, under the names that they have for the client.
+/// The remaining headers of a function's answer, under their names for the client.
 pub(crate) fn of_answer(given: HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let mut last = None;
-    // A name that repeats is given once.
+    // A repeated name is sent once.
     for (name, value) in given {
         last = name.or(last);
         let Some(name) = &last else { continue };
@@ -77,7 +78,7 @@ mod tests {
         HeaderValue::from_str(text).unwrap()
     }
 
-    /// The table, row by row: what becomes of a header in a request, and in an answer.
+    /// AWS's table, row by row: the result for a header in a request, and in an answer.
     const TABLE: &[(&str, Fate, Fate)] = &[
         ("age", Fate::Passes, Fate::Passes),
         ("accept", Fate::Passes, Fate::Passes),
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn each_header_of_awss_table_has_its_fate() {
+    fn each_header_of_awss_table_is_treated_as_documented() {
         for (name, in_requests, in_answers) in TABLE {
             let header = HeaderName::from_static(name);
             assert_eq!(is_passed(&header, &value("x")), *in_requests == Fate::Passes, "{name} of a request");
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn signature_for_aws_and_the_method_override_are_kept_from_functions() {
+    fn aws_signature_and_method_override_do_not_reach_functions() {
         let authorization = HeaderName::from_static("authorization");
         assert!(is_passed(&authorization, &value("Bearer synthetic")));
         assert!(!is_passed(&authorization, &value("AWS4-HMAC-SHA256 Credential=synthetic")));

@@ -1,4 +1,4 @@
-//! API Gateway's sizes, and Lambda's. No request or answer that is larger gets through.
+//! The size limits of API Gateway and of Lambda. A larger request or answer is refused.
 //!
 //! Sources: AWS, "Quotas for configuring and running a REST API in API Gateway" and "Amazon API Gateway quotas"; "Lambda quotas".
 
@@ -6,18 +6,18 @@ use super::refusal::Refusal;
 use axum::http::request::Parts;
 use serde_json::Value;
 
-/// The largest body that API Gateway passes on.
+/// The largest body that API Gateway forwards.
 pub(crate) const BODY: usize = 10 * 1024 * 1024;
-/// Request line and header values together, in bytes.
+/// The size of the request line and all header values, in bytes.
 const HEAD: usize = 10_240;
 /// A regional API's URL, in characters.
 const URL: usize = 10_240;
-/// The ARN of a method that an authorizer guards, with the request's path, in bytes.
+/// The ARN of an authorized method, with the request's path, in bytes.
 const METHOD_ARN: usize = 1_600;
-/// What Lambda takes, and what a function may answer.
+/// The largest event that Lambda accepts, and the largest answer.
 const PAYLOAD: usize = 6 * 1024 * 1024;
 
-/// Refuses what comes no further than API Gateway's own door.
+/// Refuses a request that API Gateway would not accept.
 pub(crate) fn head(head: &Parts) -> Result<(), Refusal> {
     let url = head.uri.path_and_query().map_or(1, |url| url.as_str().len());
     if url > URL {
@@ -28,18 +28,18 @@ pub(crate) fn head(head: &Parts) -> Result<(), Refusal> {
     if line + values > HEAD { Err(Refusal::HeadTooLarge) } else { Ok(()) }
 }
 
-/// Refuses a guarded path that would make its method's ARN too long.
+/// Refuses an authorized path that would make its method's ARN too long.
 pub(crate) fn method_arn(authorizer_event: &Value) -> Result<(), Refusal> {
     let arn = authorizer_event["methodArn"].as_str().unwrap_or_default();
     if arn.len() > METHOD_ARN { Err(Refusal::UrlTooLong) } else { Ok(()) }
 }
 
-/// Refuses an event that Lambda would not take.
+/// Refuses an event that Lambda would not accept.
 pub(crate) fn event(event: &Value) -> Result<(), Refusal> {
     if event.to_string().len() > PAYLOAD { Err(Refusal::TooLarge) } else { Ok(()) }
 }
 
-/// Refuses a function's answer that Lambda would not hand on, as it refuses a function that fails.
+/// Refuses a function's answer that Lambda would not return, as it refuses a failed function.
 pub(crate) fn answer(answer: &impl serde::Serialize) -> Result<(), Refusal> {
     let length = serde_json::to_string(answer).map_or(usize::MAX, |text| text.len());
     if length > PAYLOAD { Err(Refusal::Failed) } else { Ok(()) }
@@ -65,12 +65,12 @@ mod tests {
     }
 
     #[test]
-    fn url_that_is_too_long_is_refused_before_its_headers_are_looked_at() {
+    fn url_that_is_too_long_is_refused_before_its_headers() {
         assert_eq!(head(&parts(&format!("/{}", "a".repeat(URL)), 0)), Err(Refusal::UrlTooLong));
     }
 
     #[test]
-    fn arn_of_a_guarded_method_is_1600_bytes_at_most() {
+    fn arn_of_an_authorized_method_is_1600_bytes_at_most() {
         let event = |length: usize| json!({ "methodArn": "a".repeat(length) });
         assert_eq!(method_arn(&event(METHOD_ARN)), Ok(()));
         assert_eq!(method_arn(&event(METHOD_ARN + 1)), Err(Refusal::UrlTooLong));

@@ -1,4 +1,4 @@
-//! API Gateway's part: routes, the authorizer and its cache, CORS, and the answers that no function gives.
+//! API Gateway's part: routes, the authorizer and its cache, CORS, and the gateway's own answers.
 
 mod authorizer;
 mod cors;
@@ -32,7 +32,7 @@ use routes::{Found, Routes};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// A function that is not done then is ended.
+/// A function is ended after this time.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(common::request::FUNCTION_TIMEOUT_SECS as u64);
 
 /// The gateway, in front of `A` and the functions.
@@ -43,7 +43,7 @@ pub(crate) struct Gateway<A> {
     guard: Guard<A>,
     cors: Cors,
     lines: Arc<Lines>,
-    /// Is rung when a function may have written something.
+    /// Rings when a function may have written something.
     bell: Bell,
 }
 
@@ -72,7 +72,7 @@ impl<A: Authorizer> Gateway<A> {
     async fn serve(&self, peer: SocketAddr, request: Request, request_id: &str) -> (String, Response<Body>) {
         let path = request.uri().path().to_owned();
         let (head, body) = request.into_parts();
-        // Neither route nor stage is known there yet, and so no header of ours.
+        // API Gateway has not determined route and stage yet, so it adds none of our headers.
         if let Err(refusal) = limits::head(&head) {
             return (path, refusal.response(request_id));
         }
@@ -93,13 +93,13 @@ impl<A: Authorizer> Gateway<A> {
                 let route = endpoint.route.path.to_owned();
                 match self.invoke(endpoint, parameters, peer, request, request_id).await {
                     Ok(response) => (route, response, true),
-                    // No page can read it, whose origin ever it is: it has no header of ours.
+                    // No page can read it, whatever its origin, because it has none of our headers.
                     Err(refusal @ (Refusal::TooLarge | Refusal::UrlTooLong)) => (route, refusal.response(request_id), true),
                     Err(refusal) => (route, refusal.response(request_id), false),
                 }
             }
         };
-        // A function's answer carries its own CORS headers.
+        // A function's answer contains its own CORS headers.
         if !by_function {
             self.cors.allow(origin.as_ref(), response.headers_mut());
         }
@@ -134,7 +134,7 @@ impl<A: Authorizer> Gateway<A> {
         let event = event.proxy_event();
         limits::event(&event)?;
         let event = event::parsed(&event).ok_or(Refusal::Failed)?;
-        // On a task of its own: like a function, it goes on when the caller hangs up.
+        // In its own task: like a real function, it continues if the caller disconnects.
         let deps = self.deps.clone();
         let work = tokio::spawn(async move { endpoint.serve(&deps, event).await });
         let done = tokio::time::timeout(FUNCTION_TIMEOUT, work).await;

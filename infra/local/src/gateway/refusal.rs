@@ -4,11 +4,11 @@ use axum::{
 };
 use registry::{GATEWAY_HEADERS, GatewayResponse};
 
-/// Why no function was asked, or none gave an answer.
+/// Why the gateway answered instead of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     NoRoute,
-    /// The body, or the event that it makes.
+    /// The body, or the resulting event.
     TooLarge,
     HeadTooLarge,
     UrlTooLong,
@@ -19,10 +19,10 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// What API Gateway answers in words of its own, which no gateway response changes: status and message.
+    /// API Gateway's fixed answers, which no gateway response changes: status and message.
     ///
-    /// Sources: AWS, "Amazon API Gateway important notes" (413 cannot be customized), "Amazon API Gateway quotas" (414). Of a head that is too
-    /// large no page says what is answered.
+    /// Sources: AWS, "Amazon API Gateway important notes" (413 cannot be customized), "Amazon API Gateway quotas" (414). AWS does
+    /// not document the answer to a request head that is too large.
     const fn in_its_own_words(self) -> Option<(u16, &'static str)> {
         match self {
             Self::TooLarge => Some((413, "Request Too Long")),
@@ -43,14 +43,14 @@ impl Refusal {
         }
     }
 
-    /// What API Gateway would answer.
+    /// The answer of API Gateway.
     pub(crate) fn response(self, request_id: &str) -> Response<Body> {
         if let Some((status, message)) = self.in_its_own_words() {
             return in_its_own_words(status, message, request_id);
         }
         let Some(answer) = GatewayResponse::of(self.response_type()) else { return empty() };
         let mut response = Response::new(Body::from(answer.body_for(request_id)));
-        // A function that fails is 502 on API Gateway, whose own status a default keeps.
+        // A failed function is 502 on API Gateway, and a default response keeps that status.
         let status = answer.status.and_then(|status| StatusCode::from_u16(status).ok());
         *response.status_mut() = status.unwrap_or(StatusCode::BAD_GATEWAY);
         for (name, value) in GATEWAY_HEADERS.iter().chain(answer.headers).chain(&[("x-correlation-id", request_id)]) {

@@ -1,4 +1,4 @@
-//! Which endpoint a method and path mean. A fixed segment wins over a parameter, as in API Gateway.
+//! Finds the endpoint of a method and path. A fixed segment takes precedence over a parameter, as in API Gateway.
 
 use axum::http::Method;
 use common::request::AnyEndpoint;
@@ -11,7 +11,7 @@ pub(crate) struct Routes(BTreeMap<&'static str, BTreeMap<&'static str, &'static 
 #[derive(Debug)]
 pub(crate) enum Found {
     Nothing,
-    /// There is such a path, but not with this method.
+    /// The path exists, but not with this method.
     Path {
         path: &'static str,
         methods: Vec<&'static str>,
@@ -33,7 +33,7 @@ impl Routes {
 
     pub(crate) fn find(&self, method: &Method, path: &str) -> Found {
         let candidates = self.0.iter().filter_map(|(template, methods)| Some((template, methods, parameters(template, path)?)));
-        // The fewest parameters first.
+        // The template with the fewest parameters.
         let Some((path, methods, parameters)) = candidates.min_by_key(|(.., parameters)| parameters.len()) else {
             return Found::Nothing;
         };
@@ -44,7 +44,7 @@ impl Routes {
     }
 }
 
-/// The parameters' values, if `path` fits the template.
+/// The parameters' values if `path` matches the template.
 fn parameters(template: &str, path: &str) -> Option<Vec<(String, String)>> {
     let (mut wanted, mut given) = (template.split('/'), path.split('/'));
     let mut found = Vec::new();
@@ -61,7 +61,7 @@ fn parameters(template: &str, path: &str) -> Option<Vec<(String, String)>> {
     }
 }
 
-/// Percent-decoded; a plus sign stays one.
+/// Percent-decoded; a plus sign is unchanged.
 fn decoded(segment: &str) -> String {
     let escaped = segment.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
     form_urlencoded::parse(escaped.as_bytes()).map(|(name, _)| name.into_owned()).collect()
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_fits_its_template_segment_by_segment() {
+    fn path_matches_its_template_segment_by_segment() {
         let fits = |template, path| parameters(template, path).map(|p| p.into_iter().map(|(_, v)| v).collect::<Vec<_>>());
         assert_eq!(fits("/v1/shipments", "/v1/shipments"), Some(vec![]));
         assert_eq!(fits("/v1/shipments/{id}", "/v1/shipments/shp_1"), Some(vec!["shp_1".to_owned()]));

@@ -1,7 +1,7 @@
-//! EventBridge Pipes: each reads a table's stream, keeps what its filter lets through, and hands that to its target.
+//! EventBridge Pipes: each reads a table's stream, filters the records, and sends them to its target.
 //!
-//! As in AWS a pipe goes on only when its target has taken what came before, and may send again what the target took just
-//! before a crash: twice is possible, never is not. Filter, input template and target parameters are the template's own.
+//! As on AWS, a pipe advances only after its target has accepted the previous records, and may resend records that the target
+//! accepted just before a crash: delivery is at least once. Filter, input template and target parameters are the template's own.
 
 mod pattern;
 mod position;
@@ -23,48 +23,48 @@ use std::{sync::Arc, time::Duration};
 use target::{MOST, Target};
 use template::InputTemplate;
 
-/// How often the stream is looked at while nobody says that something was written.
+/// How often the stream is polled without a ring.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// The pause after a failure: it doubles, up to the second figure.
+/// The pause after a failure, which doubles up to the second value.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// A pipe, understood whole.
+/// A parsed pipe.
 #[derive(Clone, Debug)]
 pub(crate) struct Pipe {
     name: String,
-    /// The emulator's streams are known by their table.
+    /// The emulator identifies streams by their table.
     stream_arn: String,
     batch: usize,
     retries: Option<u32>,
     dead_letters: Option<String>,
-    /// A record passes where any fits; all pass where there is none.
+    /// A record passes if any matches, or if there are none.
     filters: Vec<Pattern>,
     template: InputTemplate,
     target: Target,
 }
 
-/// What pipes run on.
+/// The resources of pipes.
 #[derive(Clone, Debug)]
 pub(crate) struct Plumbing {
     pub(crate) dynamodb: Calls,
     pub(crate) other: Calls,
     pub(crate) positions: Arc<Positions>,
-    /// Rings when something may have been written, and is rung when something was sent.
+    /// Rings when records may have been written; the pipe rings it when it has sent some.
     pub(crate) bell: Bell,
 }
 
-/// Where a pipe is in its stream.
+/// A pipe's position in its stream.
 #[derive(Debug, Default)]
 struct Reader {
     iterator: Option<String>,
-    /// How often in a row what comes next was not taken.
+    /// How often in a row the next records were refused.
     failures: u32,
     told: Option<String>,
 }
 
 impl Pipe {
     /// # Errors
-    /// [`Error::Config`] names what the local stack does not know.
+    /// [`Error::Config`] names an unsupported part.
     pub(crate) fn new(declared: &emulators::Pipe) -> Result<Self, Error> {
         let wrong = |what: String| Error::Config(format!("pipe `{}`: {what}", declared.name));
         Ok(Self {
@@ -84,14 +84,14 @@ impl Pipe {
         })
     }
 
-    /// Carries on until told to stop.
+    /// Runs until stopped.
     pub(crate) async fn run(self, on: Plumbing, halt: Halt) {
         let mut reader = Reader::default();
         let mut ear = on.bell.ear();
         while !halt.stopping() {
             let wait = tokio::select! {
                 wait = self.step(&on, &mut reader) => wait,
-                // What the target took and is not noted yet is sent again by the next run.
+                // Records that the target has accepted but whose position is not stored are sent again by the next run.
                 () = halt.stopped() => return,
             };
             let quiet = reader.failures == 0;
@@ -103,7 +103,7 @@ impl Pipe {
         }
     }
 
-    /// One batch; answers how long to wait for the next.
+    /// One batch. Returns the time to wait before the next.
     async fn step(&self, on: &Plumbing, reader: &mut Reader) -> Duration {
         let why = match self.carry(on, reader).await {
             Ok(0) => return LOOK_EVERY,
@@ -113,17 +113,17 @@ impl Pipe {
             }
             Err(why) => why,
         };
-        // From where it has come to.
+        // Continue from the stored position.
         reader.iterator = None;
         reader.failures = reader.failures.saturating_add(1);
         if reader.told.as_ref() != Some(&why) {
-            eprintln!("pipe {}: {why}; it tries again", self.name);
+            eprintln!("pipe {}: {why}; retrying", self.name);
             reader.told = Some(why);
         }
         PAUSE.1.min(PAUSE.0 * 2_u32.saturating_pow(reader.failures.min(10)))
     }
 
-    /// Answers how many records were read; an error leaves the rest of them to the next attempt.
+    /// Returns the number of records that were read. After an error the next attempt continues with the others.
     async fn carry(&self, on: &Plumbing, reader: &mut Reader) -> Result<usize, String> {
         let at = match reader.iterator.take() {
             Some(iterator) => iterator,
@@ -169,7 +169,7 @@ impl Pipe {
         on.positions.advance(&self.name, sequence_number(record)).map_err(|e| e.to_string())
     }
 
-    /// Says which records it gives up, not what is in them: they are in the stream for a day.
+    /// Sends the records' positions, not their contents; the stream keeps them for a day.
     async fn give_up(&self, on: &Plumbing, queue: &str, records: &[Value]) -> Result<(), String> {
         let (first, last) = (records.first().map(sequence_number), records.last().map(sequence_number));
         let body = json!({
@@ -192,7 +192,7 @@ impl Pipe {
 
     async fn iterator(&self, on: &Plumbing) -> Result<String, String> {
         let described = on.call(STREAMS, "DescribeStream", &json!({ "StreamArn": self.stream_arn })).await?;
-        // The emulator's streams have one shard, for ever.
+        // The emulator's streams have one shard that never closes.
         let shard = &described["StreamDescription"]["Shards"][0]["ShardId"];
         let mut input = json!({ "StreamArn": self.stream_arn, "ShardId": shard });
         match on.positions.of(&self.name) {
@@ -200,7 +200,8 @@ impl Pipe {
                 input["ShardIteratorType"] = "AFTER_SEQUENCE_NUMBER".into();
                 input["SequenceNumber"] = sequence_number.into();
             }
-            // A pipe may start at its stream's end in AWS. Here both are made together, and all that is in it is new.
+            // On AWS a new pipe may start at the stream's end. Here stream and pipe are created together, so the pipe reads all
+            // of it.
             None => input["ShardIteratorType"] = "TRIM_HORIZON".into(),
         }
         let answer = on.call(STREAMS, "GetShardIterator", &input).await?;

@@ -1,10 +1,9 @@
-//! Event patterns, as a pipe's filter criteria write them.
+//! Event patterns of a pipe's filter criteria.
 //! <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-event-filtering.html>
 
 use serde_json::Value;
 
-/// A filter that has been understood whole: an operator which is not known here is refused when the stack starts, rather than
-/// matching nothing.
+/// A parsed filter. An unsupported operator is refused when the stack starts; otherwise it would match nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Pattern(Vec<(String, Node)>);
 
@@ -25,15 +24,15 @@ enum Matcher {
 
 impl Pattern {
     /// # Errors
-    /// Names what is not understood.
+    /// Names the unsupported part.
     pub(crate) fn parse(pattern: &Value) -> Result<Self, String> {
-        let map = pattern.as_object().ok_or_else(|| format!("the pattern {pattern} is no object"))?;
+        let map = pattern.as_object().ok_or_else(|| format!("the pattern {pattern} is not an object"))?;
         let nodes = map.iter().map(|(name, value)| match value {
             Value::Object(_) => Ok((name.clone(), Node::Object(Self::parse(value)?))),
             Value::Array(items) if name != "$or" => {
                 Ok((name.clone(), Node::AnyOf(items.iter().map(Matcher::parse).collect::<Result<_, _>>()?)))
             }
-            _ => Err(format!("the local stack does not know `{name}` in a pattern")),
+            _ => Err(format!("the local stack does not support `{name}` in a pattern")),
         });
         nodes.collect::<Result<_, _>>().map(Self)
     }
@@ -52,7 +51,7 @@ impl Pattern {
 impl Matcher {
     fn parse(value: &Value) -> Result<Self, String> {
         let Value::Object(map) = value else { return Ok(Self::Exactly(value.clone())) };
-        let unknown = || format!("the local stack does not know the filter {value}");
+        let unknown = || format!("the local stack does not support the filter {value}");
         let mut pairs = map.iter();
         let (Some((operator, operand)), None) = (pairs.next(), pairs.next()) else { return Err(unknown()) };
         match (operator.as_str(), operand) {
@@ -83,7 +82,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_record_fits_where_every_named_field_fits_one_of_its_values() {
+    fn record_matches_if_every_named_field_has_one_of_its_values() {
         let record =
             json!({ "eventName": "MODIFY", "dynamodb": { "NewImage": { "kind": { "S": "audit" } } }, "list": ["a", "b"] });
         for (pattern, fits) in [
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_that_is_not_known_here_is_refused() {
+    fn unsupported_operator_is_refused() {
         for pattern in [
             json!({ "a": [{ "cidr": "10.0.0.0/8" }] }),
             json!({ "a": [{ "prefix": "x", "suffix": "y" }] }),

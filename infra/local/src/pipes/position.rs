@@ -1,5 +1,4 @@
-//! How far each pipe has come in its stream, kept beside the data: what a target has taken is not sent again after a restart,
-//! and nothing between is left out.
+//! Stores each pipe's position in its stream: after a restart, no accepted record is sent again, and none is skipped.
 
 use crate::{Error, handover::write_private};
 use std::{
@@ -10,7 +9,7 @@ use std::{
 
 const FILE: &str = "pipes.json";
 
-/// The last sequence number that each pipe is done with, by the pipe's name.
+/// The last sequence number that each pipe has finished, by the pipe's name.
 #[derive(Debug)]
 pub(crate) struct Positions {
     file: PathBuf,
@@ -18,10 +17,10 @@ pub(crate) struct Positions {
 }
 
 impl Positions {
-    /// Those of an earlier run on `dir`, if there was one.
+    /// The positions of an earlier run on `dir`, if any.
     ///
     /// # Errors
-    /// [`Error::Config`] if they cannot be read: to begin anew would be to tell everything again.
+    /// [`Error::Config`] if they cannot be read: starting again would resend everything.
     pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
         let file = dir.join(FILE);
         let known = match std::fs::read_to_string(&file) {
@@ -37,7 +36,7 @@ impl Positions {
     }
 
     /// # Errors
-    /// [`Error::Io`] if it cannot be kept; it holds for this run all the same.
+    /// [`Error::Io`] if it cannot be stored; it is used for this run all the same.
     pub(crate) fn advance(&self, pipe: &str, sequence_number: &str) -> Result<(), Error> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(pipe.to_owned(), sequence_number.to_owned());
@@ -51,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_outlives_the_run_that_reached_it() {
+    fn position_outlives_its_run() {
         let dir = tempfile::tempdir().unwrap();
         let first = Positions::open(dir.path()).unwrap();
         assert_eq!(first.of("a"), None);

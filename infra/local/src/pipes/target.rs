@@ -1,11 +1,11 @@
-//! Where a pipe sends: a FIFO or standard queue, or an event bus.
+//! A pipe's target: a FIFO or standard queue, or an event bus.
 
 use super::template::Parameter;
 use crate::calls::{Calls, EVENTS, SQS};
 use emulators::PipeTarget;
 use serde_json::{Value, json};
 
-/// SQS and EventBridge take this many at once.
+/// The most entries in one call to SQS or EventBridge.
 pub(super) const MOST: usize = 10;
 
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub(super) enum Target {
     Bus { name: String, source: Parameter, detail_type: Parameter },
 }
 
-/// A record as its target gets it.
+/// A record in its target's form.
 #[derive(Clone, Debug)]
 pub(super) struct Parcel(Value);
 
@@ -33,7 +33,7 @@ impl Target {
     }
 
     /// # Errors
-    /// Names what the record lacks.
+    /// Names the field that the record lacks.
     pub(super) fn parcel(&self, record: &Value, body: String) -> Result<Parcel, String> {
         match self {
             Self::Queue { group, deduplication, .. } => {
@@ -52,11 +52,11 @@ impl Target {
         }
     }
 
-    /// Sends the parcels, [`MOST`] at most, and answers how many of the first were taken: in order, so that a later one of a
-    /// group never overtakes an earlier one that was refused.
+    /// Sends at most [`MOST`] parcels. Returns how many from the start were accepted, in order, so that a later parcel of a group
+    /// never overtakes an earlier one that was refused.
     ///
     /// # Errors
-    /// Says why none was.
+    /// Why none was accepted.
     pub(super) async fn send(&self, aws: &Calls, parcels: &[Parcel]) -> Result<usize, String> {
         let entries = parcels.iter().map(|parcel| parcel.0.clone());
         let taken = match self {

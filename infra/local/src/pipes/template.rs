@@ -1,9 +1,9 @@
-//! What a pipe makes of a record: its input template, and its target's dynamic parameters.
+//! Transforms a record: a pipe's input template, and its target's dynamic parameters.
 //! <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-input-transformation.html>
 
 use serde_json::Value;
 
-/// Text with `<$.a.b>` in it. Between quotes a variable's text is put in; elsewhere its JSON is.
+/// A text with `<$.a.b>` in it. Between quotes a variable is replaced by its text, elsewhere by its JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InputTemplate(Vec<Piece>);
 
@@ -16,12 +16,13 @@ enum Piece {
 
 impl InputTemplate {
     /// # Errors
-    /// Names a variable that is not known here, such as `<aws.pipes.pipe-name>`.
+    /// Names an unsupported variable, such as `<aws.pipes.pipe-name>`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (mut pieces, mut rest, mut quoted) = (Vec::new(), text, false);
         while let Some((before, after)) = rest.split_once('<') {
             let (variable, after) = after.split_once('>').ok_or_else(|| format!("`{text}`: a variable has no end"))?;
-            let path = Path::parse(variable).ok_or_else(|| format!("the local stack does not know the variable `{variable}`"))?;
+            let path =
+                Path::parse(variable).ok_or_else(|| format!("the local stack does not support the variable `{variable}`"))?;
             quoted ^= before.replace(r#"\""#, "").matches('"').count() % 2 == 1;
             pieces.push(Piece::Text(before.to_owned()));
             pieces.push(if quoted { Piece::Quoted(path) } else { Piece::Json(path) });
@@ -32,7 +33,7 @@ impl InputTemplate {
     }
 
     /// # Errors
-    /// Names the path that the record does not have.
+    /// Names a path that the record does not have.
     pub(crate) fn fill(&self, record: &Value) -> Result<String, String> {
         let mut filled = String::new();
         for piece in &self.0 {
@@ -40,7 +41,7 @@ impl InputTemplate {
                 Piece::Text(text) => filled.push_str(text),
                 Piece::Json(path) => filled.push_str(&path.find(record)?.to_string()),
                 Piece::Quoted(path) => match path.find(record)? {
-                    // Without the quotes that the template has already.
+                    // Without quotes, which are in the template.
                     text @ Value::String(_) => {
                         let json = text.to_string();
                         filled.push_str(json.get(1..json.len() - 1).unwrap_or_default());
@@ -66,7 +67,7 @@ impl Parameter {
     }
 
     /// # Errors
-    /// Names the path that the record does not have.
+    /// Names a path that the record does not have.
     pub(crate) fn of(&self, record: &Value) -> Result<String, String> {
         match self {
             Self::Constant(text) => Ok(text.clone()),
@@ -100,7 +101,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_variable_is_json_outside_of_quotes_and_text_inside() {
+    fn variable_is_json_outside_of_quotes_and_text_inside() {
         let record = json!({ "a": { "S": "say \"hi\"" }, "n": 7 });
         let filled = |template| InputTemplate::parse(template).unwrap().fill(&record).unwrap();
         assert_eq!(filled(r#"{"x": <$.a.S>, "n": <$.n>}"#), r#"{"x": "say \"hi\"", "n": 7}"#);
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_or_not_known_is_named() {
+    fn missing_path_or_unsupported_variable_is_named() {
         let missing = InputTemplate::parse("<$.a.b>").unwrap().fill(&json!({ "a": 1 })).unwrap_err();
         assert!(missing.contains("$.a.b"), "{missing}");
         for bad in ["<aws.pipes.pipe-name>", "<$.a", "<a>"] {
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_is_a_path_only_where_it_looks_like_one() {
+    fn parameter_is_a_path_only_with_the_prefix() {
         let record = json!({ "pk": "ten_1#AUDIT" });
         assert_eq!(Parameter::parse("cloister").of(&record), Ok("cloister".to_owned()));
         assert_eq!(Parameter::parse("$.pk").of(&record), Ok("ten_1#AUDIT".to_owned()));

@@ -1,4 +1,4 @@
-//! A pipe over a real stream, into a queue that can be taken away.
+//! A pipe over a real stream, with a queue that can fail.
 
 use super::*;
 use crate::{background::Halter, calls::DYNAMODB};
@@ -19,14 +19,14 @@ use tokio::{
 const TABLE: &str = "synthetic-ledger";
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A queue that takes what it is sent, but for the first few calls.
+/// A queue that refuses its first few calls and accepts all later ones.
 #[derive(Clone, Debug, Default)]
 struct Queue(Arc<Held>);
 
 #[derive(Debug, Default)]
 struct Held {
     refusals: Mutex<u32>,
-    /// Of each message its group and its body.
+    /// The group and the body of each message.
     taken: Mutex<Vec<(String, String)>>,
     more: Notify,
 }
@@ -106,7 +106,7 @@ fn pipe() -> Pipe {
     .unwrap()
 }
 
-/// Runs the pipe until the queue holds that much, and stops it.
+/// Runs the pipe until the queue has so many messages, and stops it.
 async fn until(tables: &Calls, at: SocketAddr, dir: &Path, queue: &Queue, count: usize) {
     let (halter, halt) = Halter::new();
     let plumbing = Plumbing {
@@ -118,7 +118,7 @@ async fn until(tables: &Calls, at: SocketAddr, dir: &Path, queue: &Queue, count:
     let (mut ear, before) = (plumbing.bell.ear(), plumbing.positions.of("synthetic"));
     let running = tokio::spawn(pipe().run(plumbing.clone(), halt));
     queue.holds(count).await;
-    // What it has not noted yet when it is stopped would come again.
+    // Otherwise records whose position is not stored would be sent again.
     let noted = async {
         while plumbing.positions.of("synthetic") == before {
             ear.rung().await;
@@ -134,7 +134,7 @@ fn bodies(numbers: impl IntoIterator<Item = u32>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_target_that_is_down_or_refuses_gets_everything_in_order_once_it_is_back() {
+async fn target_gets_everything_in_order_after_a_failure() {
     let dynamo = Dynamo::start(Storage::Memory).unwrap();
     let (tables, dir) = (Calls::new(&dynamo.endpoint()), tempfile::tempdir().unwrap());
     table(&tables).await;
@@ -147,7 +147,7 @@ async fn a_target_that_is_down_or_refuses_gets_everything_in_order_once_it_is_ba
     let queue = Queue::refusing(3);
     let back_up = async {
         for _ in 0..2 {
-            // It hangs up.
+            // It closes the connection.
             drop(listener.accept().await.unwrap());
         }
         queue.serve(listener).await
@@ -162,7 +162,7 @@ async fn a_target_that_is_down_or_refuses_gets_everything_in_order_once_it_is_ba
 }
 
 #[tokio::test]
-async fn the_next_run_goes_on_where_the_last_one_stopped() {
+async fn next_run_continues_where_the_last_one_stopped() {
     let dynamo = Dynamo::start(Storage::Memory).unwrap();
     let (tables, dir) = (Calls::new(&dynamo.endpoint()), tempfile::tempdir().unwrap());
     table(&tables).await;

@@ -1,4 +1,4 @@
-//! One socket's life.
+//! Runs one socket from its start to its end.
 
 use super::{
     Functions, Sockets,
@@ -13,19 +13,19 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// Frames of one socket that functions work on at once; the next is read when one of them is done.
+/// Frames of one socket that functions handle at once; the next is read when one of them is done.
 const AT_ONCE: u32 = 8;
-/// How long a frame may take to be taken.
+/// The time limit for sending a frame.
 const SENDING: Duration = Duration::from_secs(10);
-/// How long a farewell may take, and the other side's answer to it.
+/// The time limit for sending a close frame, and for the other side's.
 const CLOSING: Duration = Duration::from_millis(500);
 
-/// How a socket ended: RFC 6455's code, and words for the disconnect function.
+/// How a socket ended: RFC 6455's code, and a reason for the disconnect function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Ended {
     code: u16,
     reason: String,
-    /// Whether it was we who ended it, so that the other side is to be told.
+    /// Whether the gateway ended it, so that the client must get a close frame.
     by_us: bool,
 }
 
@@ -38,7 +38,7 @@ impl Ended {
     }
 }
 
-/// Serves the socket until it ends, and tells the disconnect function.
+/// Serves the socket until it ends, and calls the disconnect function.
 pub(super) async fn serve<F: Functions>(sockets: &Arc<Sockets<F>>, client: Client, mut socket: WebSocket) {
     let (queue, end) = sockets.connections.add(&client);
     let client = Arc::new(client);
@@ -107,9 +107,9 @@ impl<F: Functions> Talk<'_, F> {
         }
     }
 
-    /// Hands a frame to its function, which goes on when the client hangs up. Its reply takes its turn with all that is sent.
+    /// Passes a frame to its function, which continues if the client disconnects. Its reply is queued with all other frames.
     async fn work(&self, body: String) {
-        // INVARIANT: nobody closes the semaphore.
+        // INVARIANT: no code closes the semaphore.
         let permit = self.working.clone().acquire_owned().await;
         let (sockets, client) = (self.sockets.clone(), self.client.clone());
         tokio::spawn(async move {
@@ -141,12 +141,12 @@ fn stopping() -> Ended {
     Ended::by_us(1012, "Service restart")
 }
 
-/// The library says so in words only.
+/// The library reports this only as a text.
 fn is_too_large(error: &axum::Error) -> bool {
     error.to_string().contains("too long") || error.to_string().contains("too big")
 }
 
-/// A reader that has stopped reading does not take this either: then the connection just ends.
+/// A client that has stopped reading does not read this either: then the connection is dropped.
 async fn farewell(socket: &mut WebSocket, ended: &Ended) {
     let frame = CloseFrame { code: ended.code, reason: ended.reason.as_str().into() };
     let closing = async {

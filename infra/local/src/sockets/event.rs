@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 const API: &str = "local-sockets";
 const STAGE: &str = emulators::apigateway::STAGE;
 
-/// A client, and what it said when it came.
+/// A client, and its handshake request.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     pub(crate) connection_id: String,
@@ -19,7 +19,7 @@ pub(crate) struct Client {
     domain: String,
     headers: Vec<(String, String)>,
     query: Vec<(String, String)>,
-    /// The authorizer's context, once it has let the client in.
+    /// The authorizer's context, after it has accepted the client.
     pub(crate) authorizer: Map<String, Value>,
 }
 
@@ -50,7 +50,7 @@ impl Client {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// What the authorizer is asked, and about which method.
+    /// The authorizer's event and the method's ARN.
     pub(crate) fn authorizer_event(&self) -> (Value, String) {
         let method = format!("arn:aws:execute-api:{}:{}:{API}/{STAGE}/$connect", emulators::REGION, emulators::ACCOUNT);
         let mut event = self.with_headers(self.context("$connect", "CONNECT"));
@@ -116,7 +116,7 @@ impl Client {
     }
 }
 
-/// Like API Gateway's: base64 with its equals sign, so that whoever forgets to encode it in a path finds out here.
+/// As API Gateway's: base64 with an equals sign, so that code which does not encode it in a path fails here too.
 fn connection_id() -> String {
     use base64::{Engine, engine::general_purpose::URL_SAFE};
     URL_SAFE.encode(random::bytes::<11>())
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authorizer_hears_the_ticket_and_where_it_comes_from() {
+    fn authorizer_gets_the_ticket_and_the_source_address() {
         let (event, method) = client().authorizer_event();
         let event: ApiGatewayCustomAuthorizerRequestTypeRequest = serde_json::from_str(&event.to_string()).unwrap();
         assert_eq!(event.query_string_parameters.first("ticket"), Some("t+1"));

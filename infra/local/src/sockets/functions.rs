@@ -1,4 +1,4 @@
-//! Who answers for the sockets' routes: in the stack the registry's functions.
+//! The functions of the sockets' routes: in the stack, those of the registry.
 
 use super::event::Client;
 use crate::{
@@ -17,13 +17,13 @@ use tokio::time::{Instant, timeout};
 
 /// The functions behind the routes.
 pub(crate) trait Functions: Send + Sync + 'static {
-    /// The context for a client that may connect, or nothing for one that may not.
+    /// The context of an accepted client, or `None` for a refused one.
     fn authorize(&self, client: &Client) -> impl Future<Output = Result<Option<Map<String, Value>>, Refused>> + Send;
-    /// The answer of the route's function; nothing where it gave none.
+    /// The answer of the route's function; `None` if it failed.
     fn serve(&self, route: &'static str, event: Value) -> impl Future<Output = Option<ApiGatewayProxyResponse>> + Send;
 }
 
-/// Those of the registry.
+/// The registry's functions.
 #[derive(Debug)]
 pub(crate) struct Registered<A> {
     deps: Arc<Deps>,
@@ -56,7 +56,7 @@ impl<A: Authorizer> Functions for Registered<A> {
         let socket = registry::sockets().find(|socket| socket.route_key == route)?;
         let event = serde_json::from_str(&event.to_string()).ok()?;
         let (began, limit) = (Instant::now(), Duration::from_secs(socket.timeout_secs.into()));
-        // On a task of its own: like a function, it goes on when the client hangs up.
+        // In its own task: like a real function, it continues if the caller disconnects.
         let (deps, lines) = (self.deps.clone(), self.lines.clone());
         let work = async move { lines.heard(timeout(limit, socket.serve(&deps, event))).await };
         let (answer, lines) = match tokio::spawn(work).await {
@@ -81,7 +81,7 @@ impl<A: Authorizer> Functions for Registered<A> {
     }
 }
 
-/// What an answer says to the client, if anything.
+/// The frame for the client in an answer, if any.
 pub(super) fn text(answer: ApiGatewayProxyResponse) -> Option<String> {
     match answer.body {
         Some(encodings::Body::Text(text)) if !text.is_empty() => Some(text),

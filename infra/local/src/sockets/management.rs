@@ -1,4 +1,4 @@
-//! `@connections`: what servers do with a connection. As in API Gateway, a connection that is gone is 410.
+//! `@connections`: the management API for servers. As in API Gateway, it answers 410 for a closed connection.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-how-to-call-websocket-api-connections.html>
 
 use super::{Functions, MESSAGE, Sockets, open::Sent};

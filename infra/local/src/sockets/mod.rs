@@ -1,7 +1,7 @@
-//! API Gateway's WebSocket part: the handshake, the routes, and what servers send through the management API.
+//! API Gateway's WebSocket part: the handshake, the routes, and the management API.
 //!
-//! A client that the authorizer or the connect function refuses never gets a socket: the handshake is answered with an error.
-//! Every socket ends: when it idles, when it is old, when its reader cannot keep up, when somebody deletes it, and with the stack.
+//! If the authorizer or the connect function refuses a client, the handshake is answered with an error and no socket opens. A
+//! socket ends when it is idle or too old, when its client reads too slowly, when it is deleted, and when the stack stops.
 
 mod connection;
 mod event;
@@ -28,9 +28,9 @@ use serde_json::json;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
-/// Where clients connect; connections are managed below it.
+/// The path for clients; the management API is below it.
 pub(crate) const PATH: &str = "/ws";
-/// API Gateway's limits: a frame, a message, a socket without a word, and any socket.
+/// API Gateway's limits: the size of a frame and of a message, the idle time, and the lifetime.
 const FRAME: usize = 32 * 1024;
 const MESSAGE: usize = 128 * 1024;
 const IDLE: Duration = Duration::from_secs(10 * 60);
@@ -45,7 +45,7 @@ pub(crate) struct Sockets<F> {
     connections: Connections,
     limits: Limits,
     halt: Halt,
-    /// Held by every connection, so that the end of all can be waited for.
+    /// Each connection holds a sender, so that the stack can wait until all have ended.
     alive: mpsc::WeakSender<()>,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Ending {
     gone: mpsc::Receiver<()>,
 }
 
-/// How long sockets live.
+/// The lifetimes of sockets.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     idle: Duration,
@@ -65,7 +65,7 @@ struct Limits {
 }
 
 impl<F: Functions> Sockets<F> {
-    /// Where the clock goes faster, sockets live shorter.
+    /// A faster clock shortens their lives.
     pub(crate) fn new(functions: F, time_scale: u32) -> (Arc<Self>, Ending) {
         let (halter, halt) = Halter::new();
         let (alive, gone) = mpsc::channel(1);
@@ -87,9 +87,9 @@ impl<F: Functions> Sockets<F> {
             .with_state(self)
     }
 
-    /// Asks whoever must be asked; a refusal is what the client is answered in place of a socket.
+    /// Calls the authorizer and the connect function. An error is the answer to the handshake.
     async fn admit(&self, client: &mut Client) -> Result<(), Response> {
-        // API Gateway refuses by itself where the identity source is missing or empty.
+        // API Gateway itself answers 401 if the identity source is missing or empty.
         if client.query("ticket").is_none_or(str::is_empty) {
             return Err(refusal(StatusCode::UNAUTHORIZED, "Unauthorized", client));
         }
@@ -140,7 +140,7 @@ fn refusal(status: StatusCode, message: &str, client: &Client) -> Response {
 }
 
 impl Ending {
-    /// Closes all sockets, for a bounded time; their disconnect functions have run then.
+    /// Closes all sockets, for a bounded time, and runs their disconnect functions.
     pub(crate) async fn stop(self) {
         let Self { halter, alive, mut gone } = self;
         halter.stop();

@@ -1,4 +1,4 @@
-//! The open sockets, by their ids, each with a queue of what is to be sent.
+//! The open sockets by id, each with its queue of frames.
 
 use super::event::Client;
 use common::base::{Clock, SystemClock, Timestamp};
@@ -8,7 +8,7 @@ use std::{
 };
 use tokio::sync::{Notify, mpsc};
 
-/// Frames that wait for a slow reader. One more, and it is cut off.
+/// The most frames that wait for a slow client. With one more, the socket is closed.
 pub(super) const WAITING: usize = 64;
 
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ struct Connection {
     seen: Seen,
 }
 
-/// What the management API says of a connection.
+/// A connection's data in the management API.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) connected_at: Timestamp,
@@ -30,7 +30,7 @@ pub(super) struct Seen {
     pub(super) user_agent: String,
 }
 
-/// Tells a connection to end, and why.
+/// Ends a connection with a reason.
 #[derive(Debug, Default)]
 pub(super) struct End {
     why: Mutex<Option<Why>>,
@@ -41,11 +41,11 @@ pub(super) struct End {
 pub(super) enum Why {
     /// Its queue was full.
     TooSlow,
-    /// Somebody deleted it.
+    /// The management API deleted it.
     Deleted,
 }
 
-/// What became of a frame.
+/// The result of sending a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
     Queued,
@@ -54,7 +54,7 @@ pub(super) enum Sent {
 }
 
 impl Connections {
-    /// Gives what the connection sends from, and what ends it.
+    /// Returns the receiver of frames, and the signal to end.
     pub(super) fn add(&self, client: &Client) -> (mpsc::Receiver<String>, Arc<End>) {
         let (frames, queue) = mpsc::channel(WAITING);
         let end = Arc::new(End::default());
@@ -109,7 +109,7 @@ impl Connections {
 impl End {
     fn tell(&self, why: Why) {
         self.why.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
-        // Kept for a connection that is not waiting at the moment.
+        // It is stored if the connection is not waiting at the moment.
         self.told.notify_one();
     }
 

@@ -1,4 +1,4 @@
-//! The WebSocket gateway in front of functions of the test's own.
+//! The WebSocket gateway with test functions.
 
 use super::*;
 use crate::{
@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, sync::mpsc::UnboundedSender, task::JoinHandle};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Knows one good ticket, answers `echo`, and tells of every event.
+/// Accepts one ticket, answers `echo`, and reports every event.
 #[derive(Debug)]
 struct Echo(UnboundedSender<(&'static str, Value)>);
 
@@ -92,7 +92,7 @@ fn text(text: &str) -> Heard {
 }
 
 #[tokio::test]
-async fn whoever_may_not_connect_gets_no_socket() {
+async fn refused_client_gets_no_socket() {
     let gateway = Gateway::start(1).await;
     for (query, status) in [
         ("", 401),
@@ -109,7 +109,7 @@ async fn whoever_may_not_connect_gets_no_socket() {
 }
 
 #[tokio::test]
-async fn a_frame_runs_its_function_and_its_answer_comes_back() {
+async fn frame_runs_its_function_and_its_answer_is_sent_back() {
     let mut gateway = Gateway::start(1).await;
     let (mut socket, id) = gateway.connected().await;
     socket.say("echo").await.unwrap();
@@ -128,7 +128,7 @@ async fn a_frame_runs_its_function_and_its_answer_comes_back() {
 }
 
 #[tokio::test]
-async fn servers_reach_a_connection_until_it_is_gone() {
+async fn management_api_reaches_a_connection_until_it_closes() {
     let mut gateway = Gateway::start(1).await;
     let (mut socket, id) = gateway.connected().await;
     assert_eq!(gateway.manage(Method::POST, &id, "hello").await.status, 200);
@@ -150,7 +150,7 @@ async fn servers_reach_a_connection_until_it_is_gone() {
 }
 
 #[tokio::test]
-async fn a_frame_that_is_too_large_ends_its_socket() {
+async fn frame_that_is_too_large_ends_its_socket() {
     let mut gateway = Gateway::start(1).await;
     let (mut socket, _) = gateway.connected().await;
     socket.say("x".repeat(FRAME + 1)).await.unwrap();
@@ -160,7 +160,7 @@ async fn a_frame_that_is_too_large_ends_its_socket() {
 }
 
 #[tokio::test]
-async fn a_socket_without_a_word_ends_when_it_has_idled() {
+async fn idle_socket_ends_after_its_timeout() {
     // Ten minutes become twenty milliseconds.
     let mut gateway = Gateway::start(30_000).await;
     let (mut socket, _) = gateway.connected().await;
@@ -170,7 +170,7 @@ async fn a_socket_without_a_word_ends_when_it_has_idled() {
 }
 
 #[tokio::test]
-async fn a_reader_that_does_not_read_is_cut_off_and_holds_up_nobody() {
+async fn client_that_does_not_read_is_closed_and_delays_no_other() {
     let mut gateway = Gateway::start(1).await;
     let (slow, id) = gateway.connected().await;
     let (mut quick, other) = gateway.connected().await;
@@ -181,7 +181,7 @@ async fn a_reader_that_does_not_read_is_cut_off_and_holds_up_nobody() {
             200 => accepted += 1,
             status => break status,
         }
-        assert!(accepted < 1000, "nothing bounds what waits for a reader");
+        assert!(accepted < 1000, "the queue of frames is unbounded");
     };
     assert_eq!(refused, 429);
     assert_eq!(gateway.manage(Method::POST, &id, "x").await.status, 410);
@@ -193,7 +193,7 @@ async fn a_reader_that_does_not_read_is_cut_off_and_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn when_the_stack_stops_every_socket_is_told_and_every_function_has_run() {
+async fn stopping_stack_closes_every_socket_and_runs_every_function() {
     let mut gateway = Gateway::start(1).await;
     let (mut one, _) = gateway.connected().await;
     let (mut two, _) = gateway.connected().await;

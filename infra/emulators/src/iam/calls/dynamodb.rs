@@ -1,4 +1,4 @@
-//! DynamoDB. A transaction, or a batch, needs what each of its items would need.
+//! DynamoDB. A transaction or a batch needs the permissions for each of its items.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html>
 
 use super::{Ask, Malformed, arn, ask, at_rest};
@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 pub(super) fn asks(operation: &str, body: &Value, account: &Account) -> Result<Vec<Ask>, Malformed> {
-    let wrong = || Malformed(format!("DynamoDB's {operation} is not understood: {body}"));
+    let wrong = || Malformed(format!("DynamoDB's {operation} is not supported: {body}"));
     let mut of = Of { account, tables: BTreeSet::new(), asks: Vec::new() };
     let list = |name: &str| body[name].as_array().ok_or_else(wrong);
     match operation {
         "GetItem" | "DeleteItem" | "UpdateItem" => of.item(operation, body, &body["Key"], None)?,
         "PutItem" => of.item(operation, body, &body["Item"], None)?,
         "Query" => of.query(body)?,
-        // It names no key.
+        // A Scan has no key.
         "Scan" => of.push("Scan", text(&body["TableName"])?, body["IndexName"].as_str(), BTreeSet::new(), None),
         "BatchGetItem" | "BatchWriteItem" => {
             for (table, asked) in body["RequestItems"].as_object().ok_or_else(wrong)? {
@@ -73,8 +73,7 @@ impl Of<'_> {
         let pairs = condition.split(" AND ").filter_map(|term| term.split_once('='));
         let mut values = pairs.filter(|(left, _)| name(left.trim()) == hash).map(|(_, right)| right.trim());
         let wanted = values.next().map(|value| &body["ExpressionAttributeValues"][value]);
-        let leading =
-            wanted.and_then(scalar).ok_or_else(|| Malformed(format!("a Query names no value of {hash}: {condition}")))?;
+        let leading = wanted.and_then(scalar).ok_or_else(|| Malformed(format!("a Query has no value of {hash}: {condition}")))?;
         self.push("Query", table, index, [leading].into(), None);
         Ok(())
     }
@@ -88,7 +87,7 @@ impl Of<'_> {
         })
     }
 
-    /// The partition's key in an item or a key.
+    /// The partition key of an item or a key.
     fn leading(&self, table: &str, key: &Value) -> Result<String, Malformed> {
         let hash = self.hash(table, None)?;
         scalar(&key[&hash]).ok_or_else(|| Malformed(format!("an item of {table} has no key `{hash}`")))
@@ -108,7 +107,7 @@ impl Of<'_> {
         self.asks.push(ask);
     }
 
-    /// The tables' keys last, each once.
+    /// Adds each key of the tables once, at the end.
     fn finish(mut self) -> Vec<Ask> {
         for name in &self.tables {
             if let Some(key) = self.account.table(name).and_then(|table| table.key.as_ref()) {
@@ -120,7 +119,7 @@ impl Of<'_> {
     }
 }
 
-/// A table may be named by its ARN.
+/// A table may be given by its ARN.
 fn table_name(name: &str) -> &str {
     name.rsplit_once(":table/").map_or(name, |(_, name)| name)
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 pub(super) fn asks(operation: &str, body: &Value, keys: Option<&Keys>) -> Result<Vec<Ask>, Malformed> {
-    let wrong = || Malformed(format!("KMS's {operation} is not understood"));
+    let wrong = || Malformed(format!("KMS's {operation} is not supported"));
     let of = |name: &str, action: &str| -> Vec<Ask> {
         let named = body[name].as_str().unwrap_or_default();
         resolve(named, keys).map(|(key, tags)| about_key(action, named, &key, &tags)).into_iter().collect()
@@ -16,7 +16,7 @@ pub(super) fn asks(operation: &str, body: &Value, keys: Option<&Keys>) -> Result
         |asks: Vec<Ask>, name: &str| -> Vec<Ask> { asks.into_iter().map(|ask| context(ask, &body[name])).collect() };
     Ok(match operation {
         "Encrypt" | "Decrypt" | "GenerateDataKey" | "GenerateDataKeyWithoutPlaintext" => {
-            // A ciphertext names its key, so that Decrypt need not.
+            // A ciphertext contains its key's id, so Decrypt may omit it.
             if !body["KeyId"].is_string() {
                 return Err(wrong());
             }
@@ -51,9 +51,9 @@ pub(super) fn asks(operation: &str, body: &Value, keys: Option<&Keys>) -> Result
         | "CancelKeyDeletion" => of("KeyId", operation),
         "CreateKey" => {
             if !body["Policy"].is_null() {
-                return Err(Malformed("a key is made with a policy of its own, which nobody here keeps".to_owned()));
+                return Err(Malformed("a key is created with its own policy, which is not supported".to_owned()));
             }
-            // A key has no ARN before it is made. With tags, tagging is asked for too.
+            // A key has no ARN before it is created. Tags need the permission to tag, too.
             let text = |name: &str, default: &str| [body[name].as_str().unwrap_or(default).to_owned()];
             let made = ask("kms:CreateKey", "*")
                 .with("kms:KeySpec", text("KeySpec", "SYMMETRIC_DEFAULT"))
@@ -82,7 +82,7 @@ pub(super) fn asks(operation: &str, body: &Value, keys: Option<&Keys>) -> Result
 
 type Tags = BTreeMap<String, String>;
 
-/// The key's ARN and tags; nothing where no key has the name, which is answered before anybody asks who may.
+/// The key's ARN and tags; `None` if there is no such key, because AWS reports that before it checks permissions.
 fn resolve(named: &str, keys: Option<&Keys>) -> Option<(String, Tags)> {
     match keys {
         Some(keys) => keys.find(named),

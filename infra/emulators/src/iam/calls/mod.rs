@@ -1,5 +1,5 @@
-//! What a call on the wire asks of IAM: actions, each of a resource, with the condition keys that AWS's service authorization
-//! reference gives them. An operation that is not known here is an error.
+//! The permissions that a call needs: actions, each with a resource and the condition keys of AWS's service authorization
+//! reference. An unsupported operation is an error.
 //! <https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>
 
 mod dynamodb;
@@ -16,25 +16,25 @@ use serde_json::Value;
 pub(crate) struct Call<'a> {
     pub(crate) method: &'a str,
     pub(crate) host: &'a str,
-    /// As it is sent, escaped.
+    /// As sent, percent-encoded.
     pub(crate) path: &'a str,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) headers: Vec<(&'a str, &'a str)>,
     pub(crate) body: &'a [u8],
 }
 
-/// Who signed a call, and for which service.
+/// The signer of a call, and the service.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Signature<'a> {
     pub(crate) access_key: &'a str,
     pub(crate) service: &'a str,
 }
 
-/// What a call needs leave for.
+/// The permissions that a call needs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) asks: Vec<Ask>,
-    /// Of an object that is not there: whether the caller may know that.
+    /// For an absent object: whether the caller may learn that it is absent.
     pub(crate) if_missing: Option<Ask>,
 }
 
@@ -55,25 +55,25 @@ impl<'a> Call<'a> {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Who signed it; nobody where there is no signature of version 4.
+    /// The signer; `None` without a signature of version 4.
     pub(crate) fn signature(&self) -> Option<Signature<'a>> {
         let (_, credential) = self.header("authorization")?.strip_prefix("AWS4-HMAC-SHA256 ")?.split_once("Credential=")?;
         let credential = credential.split(',').next()?;
-        // An access key of ours has no slash.
+        // Access keys of the local stack contain no slash.
         let parts: Vec<_> = credential.split('/').collect();
         let [access_key, _, _, service, "aws4_request"] = parts.as_slice() else { return None };
         Some(Signature { access_key, service })
     }
 
-    /// The operation's name, of services that speak AWS's JSON protocol.
+    /// The operation's name, for services with AWS's JSON protocol.
     pub(crate) fn operation(&self) -> Option<(&'a str, &'a str)> {
         self.header("x-amz-target")?.rsplit_once('.')
     }
 
-    /// What the call asks of a service.
+    /// The permissions that the call needs.
     ///
     /// # Errors
-    /// If the operation, or something about it, is not known here.
+    /// If the operation, or a part of it, is not supported.
     pub(crate) fn asked(&self, service: &str, account: &Account, keys: Option<&Keys>) -> Result<Asked, Malformed> {
         let operation = || {
             let (_, operation) = self.operation().ok_or_else(|| self.unknown(service))?;
@@ -112,7 +112,7 @@ impl<'a> Call<'a> {
 
     fn unknown(&self, service: &str) -> Malformed {
         let operation = self.operation().map(|(_, operation)| operation).unwrap_or_default();
-        Malformed(format!("a call to {service} is not known here: {} {} {operation}", self.method, self.path))
+        Malformed(format!("unsupported call to {service}: {} {} {operation}", self.method, self.path))
     }
 }
 
@@ -121,7 +121,7 @@ fn ask(action: impl Into<String>, resource: impl Into<String>) -> Ask {
 }
 
 impl Ask {
-    /// With a key, in any case, and its values.
+    /// Adds a condition key, in any case, and its values.
     fn with<V: Into<String>>(mut self, key: &str, values: impl IntoIterator<Item = V>) -> Self {
         self.context.insert(key.to_ascii_lowercase(), values.into_iter().map(Into::into).collect());
         self
@@ -132,7 +132,7 @@ fn arn(service: &str, rest: impl std::fmt::Display) -> String {
     format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{rest}")
 }
 
-/// What a storage service asks of the key of what it stores, on its caller's behalf.
+/// The permission that a storage service needs for its key, on behalf of its caller.
 fn at_rest(key: &str, service: &str, action: &str, context: &[(&str, &str)]) -> Ask {
     let mut ask = ask(format!("kms:{action}"), key)
         .with("kms:ViaService", [format!("{service}.{REGION}.amazonaws.com")])

@@ -1,11 +1,11 @@
-//! The services of which the code calls a few operations only.
+//! The services of which the code uses only a few operations.
 
 use super::{Ask, Call, Malformed, arn, ask, at_rest};
 use crate::iam::account::Account;
 use serde_json::Value;
 
 fn not_understood(service: &str, operation: &str) -> Malformed {
-    Malformed(format!("{service}'s {operation} is not understood"))
+    Malformed(format!("{service}'s {operation} is not supported"))
 }
 
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html>
@@ -29,7 +29,7 @@ pub(super) fn sqs(operation: &str, body: &Value, account: &Account) -> Result<Ve
     Ok([ask(format!("sqs:{action}"), &queue)].into_iter().chain(of_key).collect())
 }
 
-/// Those of the operations that need credentials of AWS.
+/// The operations that need AWS credentials.
 pub(super) fn cognito(operation: &str, body: &Value) -> Result<Vec<Ask>, Malformed> {
     let known = operation.starts_with("Admin") || operation == "DescribeUserPoolClient";
     let pool = body["UserPoolId"].as_str().filter(|_| known).ok_or_else(|| not_understood("Cognito", operation))?;
@@ -44,7 +44,7 @@ pub(super) fn secrets(operation: &str, body: &Value, account: &Account) -> Resul
     Ok([ask("secretsmanager:GetSecretValue", secret)].into_iter().chain(key).collect())
 }
 
-/// A mail is sent as an identity, and by a configuration set: the one that it names, or the identity's.
+/// A mail is sent from an identity and with a configuration set, either the given or the identity's.
 /// <https://docs.aws.amazon.com/ses/latest/dg/control-user-access.html>
 pub(super) fn ses(call: &Call<'_>, account: &Account) -> Result<Vec<Ask>, Malformed> {
     let unknown = || not_understood("SES", call.path);
@@ -80,7 +80,7 @@ pub(super) fn sockets(call: &Call<'_>, account: &Account) -> Result<Vec<Ask>, Ma
     let (before, id) = path.split_once("/@connections/").ok_or_else(unknown)?;
     let (api, stage) = match call.host.split_once(".execute-api.") {
         Some((api, _)) => (api, before.trim_start_matches('/').to_owned()),
-        // An emulator has a place of its own for the one socket API and its stage.
+        // The local socket API and its stage have their own address.
         None => (
             account.reference("SocketApi").ok_or_else(unknown)?,
             account.property("SocketStage", "StageName").ok_or_else(unknown)?,
@@ -95,7 +95,7 @@ pub(super) fn sts(call: &Call<'_>) -> Result<Vec<Ask>, Malformed> {
     let form: std::collections::BTreeMap<String, String> = form_urlencoded::parse(call.body).into_owned().collect();
     let get = |name: &str| form.get(name).map(String::as_str);
     match get("Action") {
-        // Nobody needs leave to ask who he is.
+        // This operation needs no permission.
         Some("GetCallerIdentity") => return Ok(Vec::new()),
         Some("AssumeRole") => {}
         other => return Err(not_understood("STS", other.unwrap_or_default())),

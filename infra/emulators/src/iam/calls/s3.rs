@@ -4,7 +4,7 @@
 use super::{Ask, Asked, Call, Malformed, ask, at_rest};
 use crate::iam::account::Account;
 
-/// Parameters of a query that ask for nothing else.
+/// Query parameters that need no other permission.
 const HARMLESS: [&str; 9] = [
     "x-id",
     "versionId",
@@ -29,7 +29,7 @@ pub(super) fn asked(call: &Call<'_>, account: &Account) -> Result<Asked, Malform
             path.split_once('/').map_or((path.to_owned(), String::new()), |(bucket, key)| (bucket.to_owned(), key.to_owned()))
         }
     };
-    let unknown = |what: &str| Malformed(format!("S3's {} of {what} is not known here", call.method));
+    let unknown = |what: &str| Malformed(format!("S3's {} of {what} is not supported", call.method));
     let asks_for = call.query.iter().map(|(name, _)| name.as_str()).find(|name| !HARMLESS.contains(name));
     let object = format!("arn:aws:s3:::{bucket}/{key}");
     let of_key = |action: &str| -> Option<Ask> {
@@ -55,7 +55,7 @@ pub(super) fn asked(call: &Call<'_>, account: &Account) -> Result<Asked, Malform
                 Some(version) => ask("s3:GetObjectVersion", &object).with("s3:VersionId", [version]),
                 None => ask("s3:GetObject", &object),
             };
-            // Who may not list is not told that there is no such object.
+            // A caller without permission to list gets 403 for an absent object.
             let list = if call.parameter("versionId").is_some() { "ListBucketVersions" } else { "ListBucket" };
             let if_missing = Some(ask(format!("s3:{list}"), format!("arn:aws:s3:::{bucket}")).with("s3:prefix", [key.as_str()]));
             return Ok(Asked { asks: [asks].into_iter().chain(of_key("Decrypt")).collect(), if_missing });

@@ -1,4 +1,4 @@
-//! After the examples of IAM's documentation: policy elements, condition operators, and how policies are evaluated together.
+//! The examples of IAM's documentation: policy elements, condition operators, and the evaluation of several policies.
 
 use super::{
     super::{Kind, Verdict, Why, condition::Condition, evaluate, policy::Policy},
@@ -56,7 +56,7 @@ fn resources_match_part_by_part() {
         ("arn:aws:s3:::bucket/", false),
         ("arn:aws:s3:::Bucket/*", false),
         ("arn:aws:s3:::bucket/folder/file?", false),
-        // A wildcard of one part does not reach into the next.
+        // A wildcard does not match a colon between parts.
         ("arn:aws:*:bucket/folder/file:::", false),
         ("arn:*:bucket/folder/file::::", false),
     ];
@@ -69,7 +69,7 @@ fn resources_match_part_by_part() {
 }
 
 #[test]
-fn a_variable_stands_for_its_value_and_without_one_its_text_matches_nothing() {
+fn variable_is_replaced_and_text_without_its_value_matches_nothing() {
     let by = |version: &str, resource: &str, tag: Option<&str>| {
         let document = json!({ "Version": version, "Statement": { "Effect": "Allow", "Action": "*", "Resource": resource } });
         let values = tag.map(|tag| [tag]);
@@ -82,17 +82,17 @@ fn a_variable_stands_for_its_value_and_without_one_its_text_matches_nothing() {
     assert!(by(NOW, own, Some("folder")));
     assert!(!by(NOW, own, Some("other")));
     assert!(!by(NOW, own, None), "no value");
-    // A value is never a pattern.
+    // A variable's value is never a pattern.
     assert!(!by(NOW, own, Some("*")));
     assert!(!by(NOW, own, Some("fol???")));
-    assert!(!by("2008-10-17", own, Some("folder")), "variables came with the version of 2012");
+    assert!(!by("2008-10-17", own, Some("folder")), "older policies have no variables");
     let default = "arn:aws:s3:::bucket/${aws:PrincipalTag/team, 'folder'}/file";
     assert!(by(NOW, default, None) && !by(NOW, default, Some("other")));
     assert!(!by(NOW, "arn:aws:s3:::bucket/folder/fil${*}", None), "a character, not a wildcard");
     assert!(!by(NOW, "arn:aws:s3:::bucket/folder/fil${?}", None));
 }
 
-/// Each operator with what it wants, the key's values, and whether it holds.
+/// Each operator with its wanted values, the key's values, and the result.
 const OPERATORS: &[(&str, &str, &[&str], bool)] = &[
     ("StringEquals", "a", &["a"], true),
     ("StringEquals", "a", &["A"], false),
@@ -158,7 +158,7 @@ const OPERATORS: &[(&str, &str, &[&str], bool)] = &[
 ];
 
 #[test]
-fn each_operator_holds_as_documented() {
+fn each_operator_evaluates_as_documented() {
     for (operator, wanted, values, expected) in OPERATORS {
         let conditions = Condition::parse(&json!({ *operator: { "aws:PrincipalTag/x": wanted } })).unwrap();
         let asked = ask("s3:GetObject", OBJECT, &[("AWS:PrincipalTag/X", values)]);
@@ -167,7 +167,7 @@ fn each_operator_holds_as_documented() {
 }
 
 #[test]
-fn of_several_wanted_values_one_is_enough_and_of_several_conditions_all_must_hold() {
+fn one_of_several_values_and_all_of_several_conditions_must_match() {
     let allow = |condition: Value| json!([{ "Effect": "Allow", "Action": "*", "Resource": "*", "Condition": condition }]);
     let context: &[(&str, &[&str])] = &[("s3:prefix", &["b"]), ("s3:delimiter", &["/"])];
     let holds = |condition| matches!(verdict(allow(condition), None, context), Verdict::Allowed(_));
@@ -179,7 +179,7 @@ fn of_several_wanted_values_one_is_enough_and_of_several_conditions_all_must_hol
 }
 
 #[test]
-fn what_is_not_understood_is_an_error() {
+fn unsupported_element_is_an_error() {
     let statement = |extra: Value| {
         let mut statement = json!({ "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*" });
         statement.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
@@ -257,7 +257,7 @@ fn identity_and_resource_are_evaluated_together() {
         (&none, Some((Kind::Enough, &service)), implicit),
         (&yes, Some((Kind::Enough, &denied)), explicit),
         (&deny, Some((Kind::Enough, &himself)), explicit),
-        // A key's policy must say so itself.
+        // A key's policy must allow the call itself.
         (&yes, Some((Kind::Needed, &none)), closed),
         (&yes, Some((Kind::Needed, &other)), closed),
         (&yes, Some((Kind::Needed, &elsewhere)), closed),
@@ -279,7 +279,7 @@ fn identity_and_resource_are_evaluated_together() {
 }
 
 #[test]
-fn a_denial_of_all_but_some_spares_these() {
+fn deny_with_not_action_does_not_deny_the_listed_actions() {
     let but =
         |principal: &str| json!([{ "Effect": "Deny", "NotPrincipal": { "AWS": principal }, "Action": "*", "Resource": "*" }]);
     let yes = || json!([{ "Effect": "Allow", "Action": "*", "Resource": "*" }]);
@@ -288,7 +288,7 @@ fn a_denial_of_all_but_some_spares_these() {
     assert_eq!(verdict(yes(), Some((Kind::Enough, but(other))), &[]), Verdict::Denied(Why::Explicit));
 }
 
-/// A statement among few, so that they often speak of the same.
+/// One of a few statements, so that several often match the same request.
 fn statement(effect: &'static str) -> impl Strategy<Value = Value> {
     let actions = prop::sample::select(vec!["s3:GetObject", "s3:Get*", "s3:PutObject", "*", "sqs:*"]);
     let resources = prop::sample::select(vec!["*", OBJECT, "arn:aws:s3:::bucket/*", "arn:aws:s3:::other/*"]);
@@ -311,7 +311,7 @@ fn statements() -> impl Strategy<Value = Vec<Value>> {
 
 proptest! {
     #[test]
-    fn one_more_permission_takes_nothing_away_and_one_more_denial_gives_nothing(
+    fn added_allow_removes_nothing_and_added_deny_grants_nothing(
         all in statements(),
         allow in statement("Allow"),
         deny in statement("Deny"),
@@ -323,9 +323,9 @@ proptest! {
         let with = |one: &Value| all.iter().chain([one]).cloned().collect::<Vec<_>>();
         prop_assert!(!may(all.clone()) || may(with(&allow)));
         prop_assert!(may(all.clone()) || !may(with(&deny)));
-        // Their order is of no consequence.
+        // Their order does not matter.
         prop_assert_eq!(may(all.clone()), may(all.iter().rev().cloned().collect()));
-        // What a statement denies, no other allows.
+        // No other statement allows a denied call.
         let everything = json!({ "Effect": "Allow", "Action": "*", "Resource": "*" });
         if !may(vec![everything.clone(), deny.clone()]) {
             prop_assert!(!may(with(&deny)) && !may(all.iter().chain([&deny, &everything]).cloned().collect()));

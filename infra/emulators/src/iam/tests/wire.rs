@@ -1,4 +1,4 @@
-//! Requests as they are on the wire: what each asks, who signed it, and what is answered where that is not allowed.
+//! Requests as sent: the permissions that each needs, its signer, and the answer if it is refused.
 
 use super::{
     super::{
@@ -45,7 +45,7 @@ fn key(pk: &str) -> Value {
 const OPEN: (&str, &str) = ("kms:Decrypt", "kms:key/DataKey");
 
 #[test]
-fn dynamodb_is_asked_for_each_item_of_a_transaction_and_each_table_of_a_batch() {
+fn dynamodb_needs_permission_for_each_item_and_table() {
     let dynamodb = |operation: &str, body: Value| asked("dynamodb", &format!("DynamoDB_20120810.{operation}"), &body);
     let (records, ledger) = ("dynamodb:table/cloister-records", "dynamodb:table/cloister-ledger");
     for operation in ["GetItem", "UpdateItem", "DeleteItem"] {
@@ -107,7 +107,7 @@ fn dynamodb_is_asked_for_each_item_of_a_transaction_and_each_table_of_a_batch() 
 }
 
 #[test]
-fn other_services_are_asked_for_what_the_operation_needs() {
+fn other_services_need_the_operations_permissions() {
     let account = account();
     let queue = "sqs:cloister-release-messages";
     let sent = texts(&[("sqs:SendMessage", queue), ("kms:GenerateDataKey", "kms:key/DataKey"), OPEN]);
@@ -163,7 +163,7 @@ fn other_services_are_asked_for_what_the_operation_needs() {
     assert!(rest("POST", "https://sts.example/", vec![], "sts", "Action=GetFederationToken").is_err());
 }
 
-/// A GetItem of the records table, signed; its answer, if it is not let through.
+/// Sends a signed GetItem of the records table. Returns the answer if it is refused.
 fn get(gate: &Gate, access_key: &str, token: Option<&str>, table: &str, pk: &str) -> Option<(u16, String)> {
     let credential =
         format!("AWS4-HMAC-SHA256 Credential={access_key}/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=h");
@@ -183,7 +183,7 @@ fn assume(gate: &Gate, access_key: &str, role: &str, tenant: &str) -> (u16, Stri
     form.append_pair("Tags.member.1.Key", "tenant").append_pair("Tags.member.1.Value", tenant);
     let body = form.finish();
     match gate.judge(&Call::new("POST", "http://127.0.0.1:1/", vec![("authorization", &credential)], body.as_bytes())) {
-        Decision::Passes { .. } => panic!("STS is the gate"),
+        Decision::Passes { .. } => panic!("the gate itself answers for STS"),
         Decision::Answered(answer) => (answer.status, answer.body),
     }
 }
@@ -200,7 +200,7 @@ fn function_reads_the_platforms_partition_and_with_a_session_its_tenants_and_no_
     }
     let [refused] = gate.take_refused().try_into().unwrap();
     assert_eq!((refused.role.as_str(), refused.action.as_str()), ("get_shipment", "dynamodb:GetItem"));
-    assert!(get(&gate, &own, None, "cloister-keys", &format!("{PLATFORM}#KEYS")).is_some(), "it queries keys only");
+    assert!(get(&gate, &own, None, "cloister-keys", &format!("{PLATFORM}#KEYS")).is_some(), "it may only query keys");
 
     let role = gate.tenant_role_of("get_shipment").unwrap().to_owned();
     let (status, session) = assume(&gate, &own, &role, TENANT);
@@ -211,8 +211,8 @@ fn function_reads_the_platforms_partition_and_with_a_session_its_tenants_and_no_
     assert!(by(Some(&token), format!("{TENANT}#TENANT")));
     assert!(!by(Some(&token), format!("{OTHER}#TENANT")));
     assert!(!by(Some(&token), format!("{PLATFORM}#TENANT")));
-    assert!(!by(Some(&token), format!("{TENANT}0#TENANT")), "an id that begins alike");
-    assert!(!by(Some("another"), format!("{TENANT}#TENANT")), "a token of somebody else's");
+    assert!(!by(Some(&token), format!("{TENANT}0#TENANT")), "an id with the same prefix");
+    assert!(!by(Some("another"), format!("{TENANT}#TENANT")), "a token of another session");
     assert!(!by(None, format!("{TENANT}#TENANT")), "no token");
 
     let another = gate.tenant_role_of("seal_audit").unwrap().to_owned();
@@ -222,7 +222,7 @@ fn function_reads_the_platforms_partition_and_with_a_session_its_tenants_and_no_
 }
 
 #[test]
-fn nobody_calls_whom_the_templates_do_not_know() {
+fn unknown_signer_is_refused() {
     let gate = gate();
     let pk = format!("{PLATFORM}#TENANT");
     assert_eq!(get(&gate, ADMINISTRATOR, None, "cloister-records", &pk), None);
@@ -237,5 +237,5 @@ fn nobody_calls_whom_the_templates_do_not_know() {
     assert!(matches!(unsigned(target("DynamoDB_20120810.GetItem")), Decision::Answered(_)));
     assert!(matches!(unsigned(target("AWSCognitoIdentityProviderService.RevokeToken")), Decision::Passes { .. }));
     assert!(matches!(unsigned(target("AWSCognitoIdentityProviderService.AdminGetUser")), Decision::Answered(_)));
-    assert!(matches!(unsigned(vec![]), Decision::Passes { .. }), "it is not AWS that is called");
+    assert!(matches!(unsigned(vec![]), Decision::Passes { .. }), "the call is not to AWS");
 }

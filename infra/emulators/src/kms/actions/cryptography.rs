@@ -1,4 +1,4 @@
-//! Actions that use keys.
+//! Cryptographic actions.
 
 use aws_lc_rs::rand;
 use serde::Deserialize;
@@ -10,10 +10,10 @@ use super::super::key::{Key, Signed, Usage};
 use super::super::state::Store;
 use super::Blob;
 
-/// What Encrypt, Sign and GenerateMac take at most, in bytes.
+/// The longest input of Encrypt, Sign and GenerateMac, in bytes.
 const MESSAGE_MAX: usize = 4096;
 
-/// What GenerateDataKey and GenerateRandom give at most, in bytes.
+/// The longest output of GenerateDataKey and GenerateRandom, in bytes.
 const RANDOM_MAX: usize = 1024;
 
 #[derive(Debug, Deserialize)]
@@ -253,7 +253,7 @@ fn seal(key: &Key, context: &Context, plaintext: &[u8]) -> Result<Blob> {
     blob::seal(header, material.bytes(), context, plaintext).map(Blob)
 }
 
-/// Opens a ciphertext with the key it names, which must be the caller's `expected` one if there is such.
+/// Decrypts a ciphertext with the key that it names, which must be the `expected` one if the caller gives one.
 fn open<'a>(store: &'a Store, ciphertext: &Blob, expected: Option<&str>, context: &Context) -> Result<(&'a Key, Blob)> {
     let expected = expected.map(|name| store.id(name)).transpose()?;
     let header = Header::read(&ciphertext.0)?;
@@ -301,7 +301,7 @@ fn check_message(what: &str, bytes: &[u8]) -> Result<()> {
 fn check_symmetric(algorithm: Option<&str>) -> Result<()> {
     match algorithm {
         None | Some("SYMMETRIC_DEFAULT") => Ok(()),
-        Some(other) => Err(KmsError::validation(format!("`{other}` is not an encryption algorithm of this stand-in"))),
+        Some(other) => Err(KmsError::validation(format!("`{other}` is not an encryption algorithm of this emulator"))),
     }
 }
 

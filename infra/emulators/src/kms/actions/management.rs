@@ -13,7 +13,7 @@ use super::KeyOnly;
 use super::metadata::metadata;
 use crate::clock::unix_seconds;
 
-/// AWS allows this many rotations on demand over a key's life.
+/// AWS allows this many on-demand rotations of a key.
 const ON_DEMAND_ROTATIONS: usize = 25;
 
 const DAY: u64 = 24 * 60 * 60;
@@ -35,10 +35,10 @@ pub(super) struct CreateKey {
     key_usage: Option<Usage>,
     #[serde(default)]
     tags: Vec<Tag>,
-    /// Taken and not enforced: every caller on this machine may do everything.
+    /// Accepted and not enforced.
     #[serde(rename = "Policy")]
     _policy: Option<String>,
-    /// Taken: a lock-out is not possible here.
+    /// Accepted: a lock-out is not possible here.
     #[serde(rename = "BypassPolicyLockoutSafetyCheck")]
     _bypass: Option<bool>,
 }
@@ -150,7 +150,7 @@ pub(super) fn disable_key_rotation(store: &mut Store, input: KeyOnly) -> Result<
     Ok(json!({}))
 }
 
-/// By its id or ARN: these actions take no alias.
+/// Takes a key's id or ARN: these actions accept no alias.
 fn rotatable<'a>(store: &'a mut Store, name: &str) -> Result<&'a mut Key> {
     if name.contains("alias/") {
         return Err(KmsError::new("InvalidArnException", format!("Invalid keyId '{name}'")));

@@ -1,4 +1,4 @@
-//! Actions that only tell about keys.
+//! Actions that only return data about keys.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::super::state::{Store, check_enabled, check_not_pending};
 use super::{Blob, KeyOnly};
 use crate::{ACCOUNT, REGION};
 
-/// A page of a list. Every list here is one page: `Limit` bounds what AWS returns, not what exists.
+/// A list's only page. `Limit` affects how AWS divides a list, not its contents.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct List {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::error::{KmsError, Result};
 use super::state::Store;
 
-/// Runs one call. What it changed is in the file before its answer is given.
+/// Runs one call. Its changes are written to the file before it is answered.
 pub(super) fn run(store: &mut Store, action: &str, body: &[u8]) -> Result<Value> {
     use cryptography as c;
     use management as m;
@@ -51,7 +51,7 @@ pub(super) fn run(store: &mut Store, action: &str, body: &[u8]) -> Result<Value>
         "Verify" => c::verify(store, parse(body)?),
         "GenerateMac" => c::generate_mac(store, parse(body)?),
         "VerifyMac" => c::verify_mac(store, parse(body)?),
-        _ => Err(KmsError::new("UnknownOperationException", format!("`{action}` is not an action of this stand-in"))),
+        _ => Err(KmsError::new("UnknownOperationException", format!("`{action}` is not an action of this emulator"))),
     }
 }
 
@@ -61,12 +61,12 @@ fn saved<Input>(store: &mut Store, input: Input, action: fn(&mut Store, Input) -
     Ok(output)
 }
 
-/// A member that no input type has is refused: silence would make a test pass that AWS fails.
+/// Unknown members are refused: if they were ignored, a call that AWS refuses would pass a test.
 fn parse<Input: DeserializeOwned>(body: &[u8]) -> Result<Input> {
     serde_json::from_slice(body).map_err(|error| KmsError::validation(error.to_string()))
 }
 
-/// A call that names a key and nothing else.
+/// A call whose only parameter is a key.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct KeyOnly {
