@@ -1,4 +1,4 @@
-//! Makes a bundle of synthetic events, to see how long it takes to verify and in how much memory:
+//! Writes a bundle of synthetic events, to measure the time and memory of a verification:
 //!
 //! ```text
 //! cargo run -p auditor --example million --profile fast -- DIR 1000000
@@ -28,7 +28,7 @@ fn main() {
         let segment = Segment::seal(&head, (head.size()..count).map(event)).unwrap().unwrap();
         head = head.extend(&segment).unwrap();
         writer.segment(&segment, Word::literal("synthetic")).unwrap();
-        // As many as a busy tenant has: one a minute.
+        // About the number of checkpoints of a busy tenant, which gets one a minute.
         if head.size().is_multiple_of(10_000) || head.size() == count {
             let unsigned = Unsigned::new(&Checkpoint::of("cloister.example", &head).unwrap(), key.clone()).unwrap();
             let signature = pair.sign(unsigned.bytes());

@@ -12,7 +12,7 @@ use std::{
     process::ExitCode,
 };
 
-/// The exit code of a command that was not understood, which is clap's too.
+/// The exit code of an invalid command, which is clap's too.
 const USAGE: u8 = 2;
 
 /// `verify`, of a bundle on disk.
@@ -26,32 +26,32 @@ pub struct VerifyArgs {
     pub checks: Checks,
 }
 
-/// What the command's exit codes mean, for its help.
+/// The exit codes in the command's help.
 pub const EXIT_CODES: &str = "Exit codes: 0 verified, 2 not understood, 10 modified, 11 missing, 12 reordered, 13 truncated, \
     14 bad signature, 15 unreadable, 16 inconsistent with a signed checkpoint, 17 inserted.";
 
-/// What to prove, of whatever source.
+/// The options of a verification, for any source.
 #[derive(Debug, Default, Args)]
 pub struct Checks {
-    /// A checkpoint that you kept: prove that this is the same log
+    /// A checkpoint that you kept: verify that this is the same log
     #[arg(long, value_name = "FILE")]
     pub since: Option<PathBuf>,
-    /// The log's verifier key, which you got another way than this log
+    /// The log's verifier key, which you got through another channel than this log
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
-    /// Sequence from which on nothing may be missing
+    /// First sequence of a range that must be complete
     #[arg(long, value_name = "N")]
     pub from: Option<u64>,
-    /// Sequence up to and with which nothing may be missing
+    /// Last sequence of a range that must be complete
     #[arg(long, value_name = "N")]
     pub to: Option<u64>,
-    /// Answer as JSON
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
 
 impl Checks {
-    /// Reads the files that were named.
+    /// Reads the given files.
     fn wanted(&self) -> Result<Wanted, String> {
         let &Self { from, to, .. } = self;
         if let (Some(from), Some(to)) = (from, to)
@@ -71,7 +71,7 @@ fn key(path: &Path) -> Result<VerifierKey, String> {
     VerifierKey::parse(text.trim_end()).map_err(|why| format!("`{}`: {why}", path.display()))
 }
 
-/// A note as it was signed, though it was pasted from a mail: with an editor's line ends, and blank lines around it.
+/// A signed note, also if it was pasted from a mail: with other line ends, and blank lines around it.
 fn as_signed(kept: Vec<u8>) -> Vec<u8> {
     match String::from_utf8(kept) {
         Ok(text) => format!("{}\n", text.replace("\r\n", "\n").trim()).into_bytes(),
@@ -90,12 +90,12 @@ pub fn run(args: &VerifyArgs) -> ExitCode {
     verify_source(&mut Directory::new(&args.offline), &args.checks)
 }
 
-/// The command, of any source: verifies, prints, and answers the exit code.
+/// Verifies any source, prints the report, and returns the exit code.
 pub fn verify_source(source: &mut dyn Source, checks: &Checks) -> ExitCode {
     let wanted = match checks.wanted() {
         Ok(wanted) => wanted,
         Err(why) => {
-            // Where nobody reads, nothing is left to be said.
+            // Standard error may be closed.
             let _ = writeln!(io::stderr(), "error: {why}");
             return ExitCode::from(USAGE);
         }

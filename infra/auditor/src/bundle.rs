@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a bundle says of itself: `bundle.json`. None of it is signed; what can be is compared with what is.
+/// A bundle's own description: `bundle.json`. It is not signed, so the verifier compares it with the signed parts where it can.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -14,9 +14,9 @@ pub struct Manifest {
     pub deployment: String,
     pub tenant_id: Word,
     pub range: Range,
-    /// When the bundle was made; a statement.
+    /// When the bundle was made; not verifiable.
     pub made_at: OccurredAt,
-    /// Where the log stood before the first event of the bundle: `null` for a bundle that begins with the log.
+    /// The head of the log before the bundle's first event: `null` for a bundle that begins with the log.
     pub start: Option<Head>,
     /// In the order of their events.
     pub segments: Vec<Listed>,
@@ -37,12 +37,12 @@ pub struct Listed {
     /// Sequence of its first event.
     pub first: u64,
     pub events: usize,
-    /// Which version of the object in the bucket it is; a statement.
+    /// The version of the object in the bucket; not verifiable.
     pub version_id: Word,
     pub sha256: Hash,
 }
 
-/// The text is not that of a manifest, or its parts do not fit together.
+/// The text is not a manifest, or its parts are inconsistent.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidManifest {
     #[error("not a bundle's manifest: {0}")]
@@ -54,7 +54,7 @@ pub enum InvalidManifest {
 }
 
 impl Manifest {
-    /// Reads what [`to_json`](Self::to_json) wrote, and nothing else.
+    /// Reads only the output of [`to_json`](Self::to_json).
     ///
     /// # Errors
     /// [`InvalidManifest`].
@@ -64,13 +64,13 @@ impl Manifest {
             return Err(InvalidManifest::NotCanonical);
         }
         if Origin::new(manifest.deployment.as_str(), manifest.tenant_id.clone()).is_err() {
-            return Err(InvalidManifest::Parts("deployment and tenant make no origin"));
+            return Err(InvalidManifest::Parts("deployment and tenant do not form an origin"));
         }
         if manifest.start.as_ref().is_some_and(|start| *start.tenant_id() != manifest.tenant_id || start.size() == 0) {
-            return Err(InvalidManifest::Parts("it starts in another tenant's log, or as if there were a start"));
+            return Err(InvalidManifest::Parts("its start is of another tenant's log or has no events"));
         }
         if manifest.range.from != manifest.head().size() || manifest.range.to < manifest.range.from {
-            return Err(InvalidManifest::Parts("its range does not begin where it starts"));
+            return Err(InvalidManifest::Parts("its range does not begin at its start"));
         }
         Ok(manifest)
     }
@@ -85,13 +85,13 @@ impl Manifest {
         Ok(json)
     }
 
-    /// The head that the first segment follows.
+    /// The head before the first segment.
     pub fn head(&self) -> Head {
         self.start.clone().unwrap_or_else(|| Head::empty(self.tenant_id.clone()))
     }
 }
 
-/// Makes a bundle in a directory, file after file; `bundle.json` comes last, so that one without it is not whole.
+/// Writes a bundle into a directory, file by file. `bundle.json` comes last, so that an incomplete bundle has none.
 #[derive(Debug)]
 pub struct Writer {
     directory: PathBuf,
@@ -102,10 +102,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// In `directory`, which is made and must be empty. `start` is the head before the first segment, `None` from the log's beginning on.
+    /// In `directory`, which is created and must be empty. `start` is the head before the first segment, `None` at the log's
+    /// beginning.
     ///
     /// # Errors
-    /// The file system's.
+    /// Errors of the file system.
     pub fn create(directory: impl Into<PathBuf>, origin: Origin, start: Option<Head>) -> io::Result<Self> {
         let directory = directory.into();
         for folder in [paths::SEGMENTS, paths::CHECKPOINTS, paths::KEYS] {
@@ -119,16 +120,16 @@ impl Writer {
     }
 
     /// # Errors
-    /// The file system's.
+    /// Errors of the file system.
     pub fn segment(&mut self, segment: &Segment, version_id: Word) -> io::Result<()> {
         let listed = Listed { first: segment.first(), events: segment.len(), version_id, sha256: segment.sha256() };
         self.put(listed, segment.body())
     }
 
-    /// A segment as it came, with what was said of it: whether it stands, and is what was said, the verifier finds.
+    /// A segment as received, with its description. The verifier checks both.
     ///
     /// # Errors
-    /// The file system's.
+    /// Errors of the file system.
     pub fn put(&mut self, listed: Listed, body: &[u8]) -> io::Result<()> {
         self.write(paths::segment(listed.first), body)?;
         self.next = listed.first.saturating_add(listed.events as u64);
@@ -136,22 +137,22 @@ impl Writer {
         Ok(())
     }
 
-    /// `signed` is a checkpoint's note, of a tree of `size` leaves.
+    /// `signed` is the note of a checkpoint over `size` leaves.
     ///
     /// # Errors
-    /// The file system's.
+    /// Errors of the file system.
     pub fn checkpoint(&mut self, size: u64, signed: &[u8]) -> io::Result<()> {
         self.write(paths::checkpoint(size), signed)
     }
 
     /// # Errors
-    /// The file system's.
+    /// Errors of the file system.
     pub fn key(&mut self, key: &VerifierKey) -> io::Result<()> {
         self.write(paths::KEY, format!("{key}\n").as_bytes())
     }
 
     /// # Errors
-    /// The file system's; `InvalidInput` for a bundle without events.
+    /// Errors of the file system; `InvalidInput` for a bundle without events.
     pub fn finish(self, made_at: OccurredAt) -> io::Result<()> {
         let from = self.start.as_ref().map_or(0, Head::size);
         let empty = || io::Error::new(io::ErrorKind::InvalidInput, "there are no events to bundle");

@@ -1,25 +1,26 @@
 use serde::Serialize;
 use std::fmt;
 
-/// What is wrong. Each has an exit code of its own, which is part of the command's interface.
+/// The kind of a finding. Each has its own exit code, which is part of the command's interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// An event's text is not what was sealed.
+    /// An event differs from the sealed one.
     Modified,
-    /// Events are not there, while later ones are.
+    /// Events are missing, while later ones are present.
     Missing,
-    /// Events are there, out of their order.
+    /// Events are present in another order.
     Reordered,
-    /// Events at the end are not there, though something says that they were.
+    /// Events at the end are missing, although the list or a checkpoint includes them.
     Truncated,
-    /// A checkpoint is not signed by the log's key, or none is there.
+    /// A checkpoint is not signed by the log's key, or there is none.
     BadSignature,
-    /// What the bundle has to say of itself cannot be read.
+    /// The bundle's own description cannot be read.
     Unreadable,
-    /// A signed checkpoint is of another tree than that of these events: they were replaced and hashed anew, or the log was forked.
+    /// A signed checkpoint does not match the tree of these events: the events were replaced and hashed again, or the log was
+    /// forked.
     Inconsistent,
-    /// Something is there twice, or that was never listed.
+    /// An event or a file is present twice, or was never listed.
     Inserted,
 }
 
@@ -54,16 +55,16 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Something wrong, and where.
+/// A fault, and its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub kind: Kind,
-    /// Within the bundle; of a checkpoint that the auditor kept, as they named it.
+    /// A path within the bundle; for a checkpoint that the auditor kept, its own name.
     pub file: String,
     /// From 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
-    /// The first event that is concerned.
+    /// The first event concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u64>,
     pub detail: String,

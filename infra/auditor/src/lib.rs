@@ -1,12 +1,12 @@
-//! What an auditor runs: proves that a tenant's audit log is complete and unaltered, from a bundle of files, with no account, no
-//! network and no other crate of this workspace than the log's format.
+//! The auditor's verifier. It proves from a bundle of files that a tenant's audit log is complete and unaltered, without an
+//! account or a network. Of this workspace's crates it uses only the log's format.
 //!
-//! [`verify`] walks a [`Source`] segment by segment and holds one at a time, so that memory does not grow with the log. [`Directory`]
-//! is a bundle on disk; [`Writer`] makes one. `docs/audit-format.md` has the bundle's layout, the findings and the exit codes, for
-//! those who verify with a program of their own.
+//! [`verify`] reads a [`Source`] segment by segment and keeps one in memory, so that memory use does not grow with the log.
+//! [`Directory`] is a bundle on disk; [`Writer`] makes one. `docs/audit-format.md` describes the bundle's layout, the findings
+//! and the exit codes, for auditors who write their own verifier.
 //!
-//! What a verified log does NOT show: that its events are true, that there are none which were not sealed, and, without a checkpoint
-//! that the auditor kept from before, that nobody was ever shown another one. [`Report`] says so each time.
+//! A verified log does NOT prove that its events are true, or that every event was sealed. Without a checkpoint that the auditor
+//! kept from before, it does not prove that all auditors were shown the same log. [`Report`] says so each time.
 
 mod args;
 mod bundle;

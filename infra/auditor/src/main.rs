@@ -1,11 +1,11 @@
-//! `cloister-audit`: the auditor's command by itself.
+//! `cloister-audit`: the auditor's command without the rest of `cloister`.
 
 use auditor::VerifyArgs;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
-#[command(name = "cloister-audit", version, about = "Prove a Cloister audit log")]
+#[command(name = "cloister-audit", version, about = "Verify a Cloister audit log")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -13,7 +13,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Prove that a log is complete and unaltered
+    /// Verify that a log is complete and unaltered
     Verify(VerifyArgs),
 }
 

@@ -1,6 +1,6 @@
 use std::io::{self, IsTerminal, Write};
 
-/// How far a walk is, on standard error, for who looks at a terminal; nothing otherwise.
+/// The progress of a verification on standard error, if that is a terminal.
 #[derive(Debug)]
 pub struct Progress {
     shown: Option<u64>,
@@ -15,7 +15,7 @@ impl Progress {
         Self { shown: None, tty: wanted && io::stderr().is_terminal() }
     }
 
-    /// Drawn once for each whole percent.
+    /// Redraws once for each whole percent.
     pub fn at(&mut self, done: u64, of: u64) {
         let percent = done.saturating_mul(100) / of.max(1);
         if !self.tty || self.shown == Some(percent) {
@@ -24,11 +24,11 @@ impl Progress {
         self.shown = Some(percent);
         let full = (percent * WIDTH / 100).min(WIDTH) as usize;
         let bar = format!("{}{}", "█".repeat(full), "░".repeat(WIDTH as usize - full));
-        // Where nobody reads, nothing is left to be said.
+        // Standard error may be closed.
         let _ = write!(io::stderr(), "\r{bar} {percent:>3} %  {done} of {of} events");
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn end(&mut self) {
         if self.tty && self.shown.take().is_some() {
             let _ = write!(io::stderr(), "\r\x1b[K");

@@ -2,30 +2,30 @@ use crate::{Finding, Manifest};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// What a walk found, and what it proves.
+/// The result of a verification: its findings, and what it proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// `<deployment>/<tenant>`.
     pub origin: String,
     /// Sequence of the bundle's first event.
     pub from: u64,
-    /// Events that stand.
+    /// The number of verified events.
     pub events: u64,
-    /// Segments that stand.
+    /// The number of verified segments.
     pub segments: u64,
-    /// Checkpoints that are signed by the key and of the tree of these events.
+    /// Checkpoints that are signed by the key and match the tree of these events.
     pub checkpoints: u64,
-    /// Checkpoints of before the first event, of which nothing can be said.
+    /// Checkpoints before the first event, which cannot be verified.
     pub checkpoints_before: u64,
-    /// The last sequence that a checkpoint vouches for.
+    /// The last sequence that a checkpoint covers.
     pub signed: Option<u64>,
-    /// Size of the checkpoint that the auditor kept, where it agrees.
+    /// Size of the checkpoint that the auditor kept, if it matches.
     pub since: Option<u64>,
     /// `<name>+<id>`.
     pub key: String,
-    /// Whether the auditor brought the key.
+    /// Whether the auditor provided the key.
     pub pinned: bool,
-    /// Empty when all stands.
+    /// Empty if everything is verified.
     pub findings: Vec<Finding>,
 }
 
@@ -46,41 +46,41 @@ impl Report {
         }
     }
 
-    /// 0 when all stands; otherwise that of the first finding.
+    /// 0 if everything is verified; otherwise the code of the first finding.
     pub fn exit_code(&self) -> u8 {
         self.findings.first().map_or(0, |finding| finding.kind.exit_code())
     }
 
-    /// Sequence of the last event that stands.
+    /// Sequence of the last verified event.
     fn last(&self) -> Option<u64> {
         self.events.checked_sub(1).map(|events| self.from + events)
     }
 
-    /// What an auditor might take for proven and is not.
+    /// Statements that an auditor might take for proven but are not.
     pub fn not_proven(&self) -> Vec<String> {
         let mut not = Vec::new();
         if !self.pinned {
             not.push(format!(
-                "who signed: the key `{}` came with the bundle; get it another way, and pass it with --key",
+                "the signer's identity: the key `{}` came with the bundle; get it through another channel, and pass it with --key",
                 self.key
             ));
         }
         if self.since.is_none() {
-            not.push("that nobody was shown another log: pass a checkpoint that you kept with --since".to_owned());
+            not.push("that every auditor was shown the same log: pass a checkpoint that you kept with --since".to_owned());
         }
         if let (Some(last), Some(signed)) = (self.last(), self.signed)
             && last > signed
         {
-            not.push(format!("sequences {} to {last}: they are chained, but no checkpoint vouches for them yet", signed + 1));
+            not.push(format!("sequences {} to {last}: they are chained, but no checkpoint covers them yet", signed + 1));
         }
         if self.from > 0 {
-            not.push(format!("anything of the events before sequence {}", self.from));
+            not.push(format!("anything about the events before sequence {}", self.from));
         }
-        not.push("that the events are true, and that there were none which were never sealed".to_owned());
+        not.push("that the events are true, and that every event was sealed".to_owned());
         not
     }
 
-    /// For programs: one object.
+    /// The report as a JSON object, for programs.
     pub fn to_json(&self) -> Value {
         json!({
             "verified": self.findings.is_empty(),
@@ -99,7 +99,7 @@ impl Report {
         })
     }
 
-    /// For people: what stands, what does not, and what was not shown. `paint` colours a text, or leaves it.
+    /// The report for people: verified parts, findings, and what is not proven. `paint` colours a text or returns it unchanged.
     pub fn to_text(&self, paint: impl Fn(Colour, &str) -> String) -> String {
         let mut text = String::new();
         let mut line = |line: String| {
@@ -118,13 +118,13 @@ impl Report {
             Some(last) => {
                 let Self { from, events, segments, .. } = self;
                 line(format!(
-                    "  {events} events ({segments} segments), sequence {from} to {last}: each as it was sealed, none missing between"
+                    "  {events} events ({segments} segments), sequence {from} to {last}: each unaltered, none missing between"
                 ));
             }
         }
         if let Some(signed) = self.signed {
             line(format!(
-                "  {} checkpoints signed by `{}` are of their tree, the newest to sequence {signed}",
+                "  {} checkpoints signed by `{}` match the tree, the newest to sequence {signed}",
                 self.checkpoints, self.key
             ));
         }
@@ -137,7 +137,7 @@ impl Report {
     }
 }
 
-/// A text that may hold what a bundle's maker wrote, without what a terminal would obey.
+/// A text of the bundle's author without control characters, which a terminal would execute.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
         if matches!(c, '"' | '\'' | '\\') {
@@ -149,7 +149,7 @@ pub(crate) fn printable(text: &str) -> String {
     })
 }
 
-/// How a text stands out on a terminal.
+/// The colour of a text on a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
     Green,

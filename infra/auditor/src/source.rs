@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where a bundle's files are, within it.
+/// The paths of a bundle's files.
 pub mod paths {
     pub const MANIFEST: &str = "bundle.json";
     pub const SEGMENTS: &str = "segments";
@@ -14,18 +14,18 @@ pub mod paths {
     pub const KEYS: &str = "keys";
     pub const KEY: &str = "keys/checkpoint.pub";
 
-    /// Of the segment whose first event has sequence `first`.
+    /// The segment whose first event has sequence `first`.
     pub fn segment(first: u64) -> String {
         format!("{SEGMENTS}/{first:012}.jsonl")
     }
 
-    /// Of the checkpoint of a tree of `size` leaves.
+    /// The checkpoint of a tree of `size` leaves.
     pub fn checkpoint(size: u64) -> String {
         format!("{CHECKPOINTS}/{size:012}.txt")
     }
 }
 
-/// Why something cannot be judged at all.
+/// Why a source cannot be verified at all.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
     #[error("`{file}`: {why}")]
@@ -37,7 +37,7 @@ pub enum Unreadable {
 }
 
 impl Unreadable {
-    /// For errors of whatever a source reads from.
+    /// An error of the source itself, such as of its file system.
     pub fn io(file: impl Into<String>, why: io::Error) -> Self {
         Self::Io { file: file.into(), why }
     }
@@ -50,27 +50,27 @@ impl Unreadable {
     }
 }
 
-/// Where a log is read from: a bundle on disk, or a deployment that still has it. What is read is not trusted.
+/// The source of a log: a bundle on disk, or a running deployment. Its data is not trusted.
 ///
-/// Files are named as in a bundle, whatever they come from.
+/// Files have the same names as in a bundle, for any source.
 pub trait Source {
     /// # Errors
     /// [`Unreadable`].
     fn manifest(&mut self) -> Result<Manifest, Unreadable>;
 
-    /// The segments that are there, listed or not, by the sequence of their first event, ascending.
+    /// The present segments, listed or not, by the sequence of their first event, ascending.
     ///
     /// # Errors
     /// [`Unreadable`].
     fn segments(&mut self) -> Result<Vec<u64>, Unreadable>;
 
-    /// Puts a segment's bytes, [`Segment::MAX_LEN`] and one at most, in place of what `body` held.
+    /// Replaces `body` by a segment's bytes, at most [`Segment::MAX_LEN`] plus one.
     ///
     /// # Errors
     /// [`Unreadable`].
     fn segment(&mut self, first: u64, body: &mut Vec<u8>) -> Result<(), Unreadable>;
 
-    /// The checkpoints that are there, by their size, ascending.
+    /// The present checkpoints by size, ascending.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -82,7 +82,7 @@ pub trait Source {
     /// [`Unreadable`].
     fn checkpoint(&mut self, size: u64) -> Result<Vec<u8>, Unreadable>;
 
-    /// The verifier key that the source itself offers, as one line.
+    /// The source's own verifier key, as one line.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -104,7 +104,7 @@ impl Directory {
         Ok(bytes)
     }
 
-    /// The numbers of a folder's files, of which `name` says how each is named; other files are none of ours.
+    /// The numbers of a folder's files whose names are those of `name`; other files are ignored.
     fn numbers(&self, folder: &str, name: impl Fn(u64) -> String) -> Result<Vec<u64>, Unreadable> {
         let unreadable = |why| Unreadable::io(folder, why);
         let mut numbers = Vec::new();
@@ -119,7 +119,7 @@ impl Directory {
     }
 }
 
-/// Some 600 bytes a segment of a thousand events: two billion events.
+/// About 600 bytes for a segment of a thousand events: two billion events.
 const MAX_MANIFEST: usize = 1 << 30;
 const MAX_KEY: usize = 4096;
 
@@ -151,7 +151,7 @@ impl Source for Directory {
     }
 }
 
-/// At most `limit` bytes of a file, in place of what `bytes` held.
+/// Replaces `bytes` by at most `limit` bytes of a file.
 fn read(path: &Path, limit: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
     bytes.clear();
     File::open(path)?.take(limit as u64).read_to_end(bytes).map(drop)

@@ -3,14 +3,14 @@ use crate::{Finding, Kind, Listed, Manifest, Range, Report};
 use ledger::checkpoint::{Checkpoint, Signed};
 use ledger::{Breach, Broken, Head, Origin, Segment, VerifierKey};
 
-/// What an auditor brings, and asks for.
+/// The auditor's inputs.
 #[derive(Debug, Default)]
 pub struct Wanted {
-    /// The log's key, had by another way than the source; without it the source's own is taken.
+    /// The log's key from another channel than the source; without it the source's own is used.
     pub key: Option<VerifierKey>,
     /// A checkpoint from before.
     pub since: Option<Kept>,
-    /// Sequences that must be there and under a checkpoint.
+    /// Sequences that must be present and covered by a checkpoint.
     pub from: Option<u64>,
     pub to: Option<u64>,
 }
@@ -18,17 +18,17 @@ pub struct Wanted {
 /// A checkpoint that the auditor kept.
 #[derive(Debug)]
 pub struct Kept {
-    /// How the auditor calls it.
+    /// The auditor's name for it.
     pub name: String,
     pub signed: Vec<u8>,
 }
 
-/// Proves what `source` has: every event, their order, and every checkpoint. What is wrong is in the report.
+/// Verifies `source`: every event, their order, and every checkpoint. The report contains the findings.
 ///
-/// `progress` is told how many events were read, of how many.
+/// `progress` gets the number of events read so far, and of all.
 ///
 /// # Errors
-/// [`Unreadable`] for what cannot be judged at all.
+/// [`Unreadable`] if the source cannot be verified at all.
 pub fn verify(source: &mut dyn Source, wanted: &Wanted, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, Unreadable> {
     let manifest = source.manifest()?;
     let key = match &wanted.key {
@@ -36,7 +36,7 @@ pub fn verify(source: &mut dyn Source, wanted: &Wanted, progress: &mut dyn FnMut
         None => source_key(source)?,
     };
     let origin = Origin::new(manifest.deployment.as_str(), manifest.tenant_id.clone())
-        .map_err(|_| Unreadable::Manifest(crate::InvalidManifest::Parts("deployment and tenant make no origin")))?;
+        .map_err(|_| Unreadable::Manifest(crate::InvalidManifest::Parts("deployment and tenant do not form an origin")))?;
     let report = Report::new(origin.to_string(), &manifest, key.label(), wanted.key.is_some());
     let present = source.segments()?;
     let head = manifest.head();
@@ -61,24 +61,24 @@ struct Walk<'a> {
     origin: Origin,
     key: VerifierKey,
     report: Report,
-    /// Segments that are there, ascending.
+    /// The present segments, ascending.
     present: Vec<u64>,
-    /// After what was read and stands.
+    /// The head after the verified events.
     head: Head,
-    /// Checkpoints not met yet, the smallest last.
+    /// Checkpoints not reached yet, the smallest last.
     due: Vec<Due>,
-    /// Size of the largest checkpoint that was met.
+    /// Size of the largest checkpoint that was reached.
     met: Option<u64>,
 }
 
-/// A checkpoint that is to be compared with the tree when it has that size.
+/// A checkpoint to compare with the tree at that size.
 struct Due {
     size: u64,
-    /// What the auditor kept; of the source's own, the note is read when it is due.
+    /// The auditor's checkpoint. The note of the source's own checkpoint is read when it is due.
     kept: Option<(String, Checkpoint)>,
 }
 
-/// Why a walk goes no further.
+/// Why the verification stops.
 enum Stop {
     Finding(Box<Finding>),
     Unreadable(Unreadable),
@@ -108,7 +108,7 @@ impl Walk<'_> {
         Ok(due)
     }
 
-    /// What a checkpoint says, when the log signed it; otherwise that is a finding, and the walk goes on.
+    /// A checkpoint's contents, if the log signed it. Otherwise it is a finding, and the verification continues.
     fn open(&mut self, file: &str, signed: &[u8]) -> Option<Checkpoint> {
         let verified = Signed::parse(signed).map_err(Into::into);
         match verified.and_then(|signed| signed.verify(std::slice::from_ref(&self.key), &self.origin)) {
@@ -141,11 +141,11 @@ impl Walk<'_> {
         self.present.binary_search(&listed.first).is_ok()
     }
 
-    /// Checkpoints of before the first event that is there: nothing can be said of them.
+    /// Checkpoints before the first event cannot be verified.
     fn before(&mut self, start: u64) -> Result<(), Stop> {
         while let Some(due) = self.due.pop_if(|due| due.size < start) {
             if let Some((name, _)) = due.kept {
-                let detail = format!("it is of {} events; the bundle begins at sequence {start} and cannot lead back", due.size);
+                let detail = format!("it is of {} events; the bundle begins at sequence {start}, after it", due.size);
                 return Err(Finding::new(Kind::Missing, name, detail).at(due.size).into());
             }
             self.report.checkpoints_before += 1;
@@ -153,7 +153,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Reads and proves the next segment; gives `body` back, to be filled again.
+    /// Reads and verifies the next segment. Returns `body` for reuse.
     fn segment(&mut self, listed: &Listed, last: bool, mut body: Vec<u8>) -> Result<Vec<u8>, Stop> {
         let (file, due) = (paths::segment(listed.first), self.head.size());
         let end = listed.first.saturating_add(listed.events as u64).saturating_sub(1);
@@ -167,17 +167,17 @@ impl Walk<'_> {
         }
         let gone = if last { Kind::Truncated } else { Kind::Missing };
         if !self.is_present(listed) {
-            let detail = format!("the file with sequences {due} to {end} is not there");
+            let detail = format!("the file with sequences {due} to {end} is missing");
             return Err(Finding::new(gone, file, detail).at(due).into());
         }
         self.source.segment(listed.first, &mut body)?;
         if body.is_empty() {
-            return Err(Finding::new(gone, file, format!("sequences {due} to {end} are not there")).at(due).into());
+            return Err(Finding::new(gone, file, format!("sequences {due} to {end} are missing")).at(due).into());
         }
         let segment = Segment::parse_after(&self.head, body).map_err(|broken| named(&file, last, &broken))?;
         self.extend(&file, &segment)?;
         if segment.len() < listed.events {
-            let detail = format!("sequences {} to {end} are not there", segment.next());
+            let detail = format!("sequences {} to {end} are missing", segment.next());
             return Err(Finding::new(gone, file, detail).at(segment.next()).into());
         }
         if segment.len() > listed.events {
@@ -185,14 +185,14 @@ impl Walk<'_> {
             return Err(Finding::new(Kind::Inserted, file, detail).at(end + 1).into());
         }
         if segment.sha256() != listed.sha256 {
-            let detail = format!("it lists another SHA-256 for {file}, whose events stand");
+            let detail = format!("it lists another SHA-256 for {file}, whose events are intact");
             return Err(Finding::new(Kind::Modified, paths::MANIFEST, detail).at(due).into());
         }
         self.report.segments += 1;
         Ok(segment.into_body())
     }
 
-    /// Adds a segment's leaves, comparing the tree with each checkpoint on the way.
+    /// Adds a segment's leaves, and compares the tree with each checkpoint at its size.
     fn extend(&mut self, file: &str, segment: &Segment) -> Result<(), Stop> {
         let mut frontier = self.head.frontier().clone();
         for leaf in segment.leaves() {
@@ -213,7 +213,7 @@ impl Walk<'_> {
             let Some((file, checkpoint)) = self.read(due)? else { continue };
             if checkpoint.root != tree.root() {
                 let from = self.met.unwrap_or_default();
-                let what = "it is signed, and of another tree: events were replaced and hashed anew, or the log was forked";
+                let what = "it is signed, but of another tree: events were replaced and hashed again, or the log was forked";
                 let detail = format!("{what}, from sequence {from} on");
                 return Err(Finding::new(Kind::Inconsistent, file, detail).at(from).into());
             }
@@ -240,7 +240,7 @@ impl Walk<'_> {
         Ok(Some((file, checkpoint)))
     }
 
-    /// Whether the events end where the bundle says, and nothing else is there.
+    /// Whether the events end where the bundle says, and no other file is present.
     fn ends(&mut self, manifest: &Manifest) -> Result<(), Stop> {
         let (size, to) = (self.head.size(), manifest.range.to);
         if size <= to {
@@ -251,7 +251,7 @@ impl Walk<'_> {
             let detail = format!("the bundle's range ends with {to}, its segments with {}", size - 1);
             return Err(Finding::new(Kind::Inserted, paths::MANIFEST, detail).at(to + 1).into());
         }
-        // Both are ascending, and every listed one is there.
+        // Both are ascending, and every listed segment is present.
         let listed = |first: &u64| manifest.segments.binary_search_by_key(first, |listed| listed.first).is_ok();
         match self.present.iter().find(|first| !listed(first)) {
             None => Ok(()),
@@ -262,7 +262,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Checkpoints of more events than there are.
+    /// Checkpoints of more events than are present.
     fn ahead(&mut self) -> Result<(), Stop> {
         let (size, mut newest) = (self.head.size(), None);
         while let Some(due) = self.due.pop() {
@@ -271,13 +271,13 @@ impl Walk<'_> {
         match newest {
             None => Ok(()),
             Some((file, checkpoint)) => {
-                let detail = format!("it is signed, of {} events; there are {size}", checkpoint.size);
+                let detail = format!("it is signed and of {} events, but there are {size}", checkpoint.size);
                 Err(Finding::new(Kind::Truncated, file, detail).at(size).into())
             }
         }
     }
 
-    /// Whether a checkpoint vouches for what was asked for.
+    /// Whether a checkpoint covers the requested range.
     fn covers(&mut self, start: u64, wanted: &Wanted) -> Result<(), Stop> {
         if let Some(from) = wanted.from.filter(|from| *from < start) {
             let detail = format!("the bundle begins with sequence {start}");
@@ -286,7 +286,7 @@ impl Walk<'_> {
         let signed = self.met.filter(|size| *size > start).map(|size| size - 1);
         let Some(signed) = signed else {
             if self.report.findings.is_empty() {
-                let detail = "no checkpoint of these events is there: nothing ties them to the log's key";
+                let detail = "there is no checkpoint of these events: nothing binds them to the log's key";
                 return Err(Finding::new(Kind::BadSignature, paths::CHECKPOINTS, detail).into());
             }
             return Ok(());
@@ -300,7 +300,7 @@ impl Walk<'_> {
     }
 }
 
-/// What it means for the whole log that a segment does not stand. `last`: no later one is there.
+/// The kind of finding if a segment is damaged. `last`: no later one is present.
 fn named(file: &str, last: bool, broken: &Broken) -> Finding {
     let kind = match &broken.how {
         Breach::CutOff if last => Kind::Truncated,

@@ -1,4 +1,4 @@
-//! `cloister bootstrap`: the platform's tenant and its first super_admin, once.
+//! `cloister bootstrap`: creates the platform's tenant and its first super_admin, once.
 
 use crate::{Outcome, password};
 use clap::Args;
@@ -15,13 +15,13 @@ pub(crate) struct Bootstrap {
     /// Sign-in e-mail of the first super_admin
     #[arg(long)]
     email: Email,
-    /// Take the password from standard input, for good; otherwise a temporary one is made and printed
+    /// Read a permanent password from standard input; otherwise a temporary one is generated and printed
     #[arg(long)]
     password_stdin: bool,
-    /// Answer as JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Who does this, for the audit log
+    /// Your name, for the audit log
     #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "operator")]
     operator: String,
 }
@@ -72,7 +72,7 @@ fn as_text(user: &str, temporary: Option<&String>) -> String {
     match temporary {
         None => made,
         Some(password) => format!(
-            "{made}\n\n    Temporary password: {password}\n\nIt is shown this once, is good for one sign-in within three days, and is replaced there."
+            "{made}\n\n    Temporary password: {password}\n\nIt is shown only once and is valid for one sign-in within three days, which asks for a new password."
         ),
     }
 }
@@ -91,11 +91,11 @@ mod tests {
     }
 
     fn nothing() -> io::Result<String> {
-        Err(io::Error::other("nobody is asked"))
+        Err(io::Error::other("standard input must not be read"))
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn the_first_run_makes_the_platform_and_the_second_is_refused() {
+    async fn first_run_creates_the_platform_and_second_is_refused() {
         let app = App::empty().await;
         let first = command(&app, false).run(app.deps(), nothing).await;
         assert_eq!(first.exit, 0, "{}", first.text);
@@ -104,7 +104,7 @@ mod tests {
         let password = answer["temporary_password"].as_str().unwrap();
 
         let events = app.platform_audit().await;
-        // Ids of one millisecond do not stand in the order of time.
+        // Ids of the same millisecond are not in chronological order.
         for act in ["api.bootstrap", "api.create_user", "api.finish_bootstrap"] {
             let done = |e: &&Value| e["type"] == act && e["actor"]["type"] == "operator" && e["actor"]["id"] == "ada";
             assert_eq!(events.iter().filter(done).count(), 1, "{act}: {events:?}");
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_run_that_was_cut_off_is_completed_by_the_next() {
+    async fn interrupted_run_is_completed_by_the_next() {
         let app = App::empty().await;
         app.wire().fail("AdminCreateUser", 0, 1, Fault::Refused("InvalidPasswordException"));
         let weak = command(&app, true).run(app.deps(), || Ok("weak".to_owned())).await;
@@ -133,14 +133,14 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_platform_that_has_somebody_is_not_bootstrapped_again() {
+    async fn platform_with_a_user_is_not_bootstrapped_again() {
         let app = App::with_cognito().await;
         let again = command(&app, false).run(app.deps(), nothing).await;
         assert_eq!(again.exit, DONE_BEFORE, "{}", again.text);
         assert_eq!(app.audit_of(TenantId::PLATFORM).await.iter().filter(|e| e["type"] == "api.bootstrap").count(), 1);
     }
 
-    /// The line as it stands there; only the address is this test's.
+    /// The README's command; only the e-mail is this test's.
     #[tokio::test(flavor = "multi_thread")]
     async fn command_of_the_readmes_path_makes_the_first_operator_of_an_empty_account() {
         let readme = include_str!("../../../README.md");
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn without_a_password_on_standard_input_nothing_is_made() {
+    async fn missing_password_on_standard_input_creates_nothing() {
         let app = App::empty().await;
         assert_eq!(command(&app, true).run(app.deps(), || Ok(String::new())).await.exit, 1);
         assert!(app.dump("RecordsTable").await.is_empty());

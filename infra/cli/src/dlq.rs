@@ -1,4 +1,4 @@
-//! `cloister dlq`: what was given up, why, and its way back, or its end.
+//! `cloister dlq`: lists messages that were given up with their reasons, and moves them back or deletes them.
 
 use crate::Outcome;
 use clap::{Args, Subcommand};
@@ -15,24 +15,24 @@ use std::fmt::Write;
 pub(crate) struct Dlq {
     #[command(subcommand)]
     command: Command,
-    /// Answer as JSON
+    /// Print JSON
     #[arg(long, global = true)]
     json: bool,
-    /// Who does this, for the audit log
+    /// Your name, for the audit log
     #[arg(long = "as", value_name = "NAME", env = "USER", global = true, default_value = "operator")]
     operator: String,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// What lies in the dead-letter queues, and why
+    /// List the messages in the dead-letter queues, with their reasons
     List {
-        /// Only this queue's, as `deliver-notification`
+        /// Only this queue's, such as `deliver-notification`
         queue: Option<String>,
     },
-    /// One message, whole
+    /// Show one complete message
     Show { queue: String, message_id: String },
-    /// Put messages back into the queue that they came from
+    /// Move messages back to their queue
     Redrive {
         queue: String,
         #[arg(required_unless_present = "all")]
@@ -41,7 +41,7 @@ enum Command {
         #[arg(long, conflicts_with = "message_ids")]
         all: bool,
     },
-    /// Delete messages for good
+    /// Delete messages permanently
     Discard {
         queue: String,
         #[arg(required_unless_present = "all")]
@@ -49,13 +49,13 @@ enum Command {
         /// Every message of the queue
         #[arg(long, conflicts_with = "message_ids")]
         all: bool,
-        /// Why, as a code for the audit log: `setup-notice`, `handled-by-hand`
+        /// The reason, as a code for the audit log: `setup-notice`, `handled-by-hand`
         #[arg(long, value_name = "CODE")]
         reason: String,
     },
 }
 
-/// What is listed of a queue at most.
+/// The most messages that are listed per queue.
 const MOST: usize = 100;
 
 impl Dlq {
@@ -92,20 +92,20 @@ impl Dlq {
             return Ok(Value::Array(found.iter().map(|(queue, dead)| as_json(queue, dead)).collect()).to_string());
         }
         if found.is_empty() {
-            return Ok("Nothing was given up.".to_owned());
+            return Ok("No message was given up.".to_owned());
         }
         let mut out = format!("{:<24} {:<38} {:<24} {:<26} {}\n", "queue", "message", "failed at", "schema", "reason");
         for (queue, Dead { message_id, why, .. }) in &found {
             let (at, schema, reason) = match why {
                 Some(why) => (why.failed_at.to_string(), why.schema.as_deref().unwrap_or("-"), why.reason.as_str()),
-                None => ("-".to_owned(), "-", "not known: it left none"),
+                None => ("-".to_owned(), "-", "unknown: none was recorded"),
             };
             // Writing to a string cannot fail.
             let _ = writeln!(out, "{:<24} {message_id:<38} {at:<24} {schema:<26} {reason}", queue.name);
         }
-        let _ = write!(out, "\n{} in all. Put back with: cloister dlq redrive QUEUE MESSAGE", found.len());
+        let _ = write!(out, "\n{} in all. To move one back: cloister dlq redrive QUEUE MESSAGE", found.len());
         if found.iter().any(|(_, dead)| dead.body.is_none()) {
-            let _ = write!(out, "\nSome lie behind others of their group, and can be put back once those are.");
+            let _ = write!(out, "\nSome wait behind others of their group: move those back first.");
         }
         Ok(out)
     }
@@ -119,15 +119,15 @@ impl Dlq {
 
     async fn redrive(&self, operator: &Operator<'_>, name: &str, wanted: &[String]) -> Result<String> {
         let moved = operator.redrive(&queue(name)?, wanted).await?;
-        Ok(self.taken(("moved", &format!("put back into {name}")), &moved, wanted))
+        Ok(self.taken(("moved", &format!("moved back to {name}")), &moved, wanted))
     }
 
     async fn discard(&self, operator: &Operator<'_>, name: &str, wanted: &[String], reason: &str) -> Result<String> {
         let gone = operator.discard(&queue(name)?, wanted, reason).await?;
-        Ok(self.taken(("discarded", &format!("discarded of {name}")), &gone, wanted))
+        Ok(self.taken(("discarded", &format!("discarded from {name}")), &gone, wanted))
     }
 
-    /// Which messages were taken out, and which of those that were wanted are left.
+    /// The message ids that were removed, and those that were requested but are left.
     fn taken(&self, (member, done): (&str, &str), taken: &[String], wanted: &[String]) -> String {
         let left: Vec<_> = wanted.iter().filter(|id| !taken.contains(id)).map(String::as_str).collect();
         match (self.json, left.is_empty()) {
@@ -135,7 +135,7 @@ impl Dlq {
             (true, false) => json!({ member: taken, "left": left }).to_string(),
             (false, true) => format!("{} {done}.", taken.len()),
             (false, false) => {
-                format!("{} {done}. Not there, or behind others of its group: {}.", taken.len(), left.join(", "))
+                format!("{} {done}. Absent, or behind others of its group: {}.", taken.len(), left.join(", "))
             }
         }
     }
@@ -180,7 +180,7 @@ mod tests {
         Dlq { operator: "tester".to_owned(), ..line.dlq }.run(app.deps()).await
     }
 
-    /// A message of Acme's that cannot be understood has had its last try, and lies in the dead-letter queue.
+    /// A message of Acme with an unknown schema has used all its tries and is in the dead-letter queue.
     async fn given_up() -> App {
         let app = App::start().await;
         let now = common::base::Clock::now(app.clock());
@@ -199,7 +199,7 @@ mod tests {
         app
     }
 
-    /// SQS hands it out once more, and then nothing.
+    /// SQS returns it once more, and then nothing.
     fn lies_there(app: &App) {
         let message = r#"{"Messages": [{"MessageId": "m1", "ReceiptHandle": "r1", "Body": "{}",
             "Attributes": {"MessageGroupId": "g1", "MessageDeduplicationId": "d1"}}]}"#;
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_given_up_is_listed_with_its_reason_and_that_is_on_record() {
+    async fn given_up_message_is_listed_with_its_reason_and_audited() {
         let app = given_up().await;
         let listed = run(&app, "list deliver-notification").await;
         assert!(listed.exit == 0 && listed.text.contains("m1") && listed.text.contains("does_not_fit"), "{listed:?}");
@@ -245,7 +245,7 @@ mod tests {
         }
     }
 
-    /// The reason that a consumer left of a message.
+    /// Stores the reason that a consumer records for a message.
     async fn left(app: &App, queue: &str, message_id: &str, tenant: Tenant) {
         let pk = format!("{}#DEAD_LETTERS#{queue}", common::base::TenantId::PLATFORM);
         let tenant = app.tenant_id(tenant).to_string();
@@ -259,14 +259,14 @@ mod tests {
         update.expression_attribute_values(":five", five).send().await.unwrap();
     }
 
-    /// Of a group of 25 messages a FIFO queue hands out ten, and then nothing, until those are gone.
+    /// From a group of 25 messages a FIFO queue returns ten, and then nothing until those are deleted.
     async fn a_group_was_given_up() -> App {
         let app = App::start().await;
         let group = format!("{}#AUDIT", app.tenant_id(Tenant::Acme));
         for n in 0..25 {
             left(&app, "seal-audit", &format!("m{n:02}"), Tenant::Acme).await;
         }
-        // Its message was put back by other means.
+        // Its message was moved back by other means.
         left(&app, "seal-audit", "old", Tenant::Birch).await;
         ten_of(&app, &group);
         app
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_message_of_a_fifo_queues_group_is_listed_and_shown() {
+    async fn every_message_of_a_fifo_group_is_listed_and_shown() {
         let app = a_group_was_given_up().await;
         let listed = run(&app, "list seal-audit --json").await;
         let listed: Vec<Value> = serde_json::from_str(&listed.text).unwrap();
@@ -306,7 +306,7 @@ mod tests {
         assert_eq!((&shown["message_id"], &shown["body"]), (&json!("m20"), &Value::Null));
     }
 
-    /// As SQS hands them out: ten of a group at most, each for the last time.
+    /// As SQS returns them: ten of a group at most, each for the last time.
     async fn last_tries(app: &App, tenants: &[(Tenant, std::ops::Range<usize>)]) -> usize {
         let consumer = registry::consumers().find(|consumer| consumer.name == "seal_audit").unwrap();
         let records = tenants.iter().flat_map(|(tenant, numbers)| {
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn message_that_was_not_tried_behind_a_failed_one_of_its_group_is_listed_with_the_reason_of_that_one() {
+    async fn untried_message_is_listed_with_the_reason_of_the_failed_one_before_it() {
         let app = App::start().await;
         let acme = app.tenant_id(Tenant::Acme);
         app.wire().fail_about("TransactWriteItems", format!("{acme}#HEAD"), Fault::Refused("AccessDenied"));
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_behind_others_of_its_group_is_not_moved_and_that_is_said() {
+    async fn message_behind_others_of_its_group_is_not_moved_and_reported() {
         let app = a_group_was_given_up().await;
         for words in ["redrive seal-audit m20", "discard seal-audit m20 --reason handled-by-hand"] {
             ten_of(&app, &format!("{}#AUDIT", app.tenant_id(Tenant::Acme)));
@@ -357,14 +357,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn messages_that_are_left_behind_others_or_unknown_are_named_beside_those_that_were_moved() {
-        for (command, done) in [("redrive", "put back into"), ("discard", "discarded of")] {
+    async fn unmoved_and_unknown_messages_are_named_with_the_moved_ones() {
+        for (command, done) in [("redrive", "moved back to"), ("discard", "discarded from")] {
             let app = a_group_was_given_up().await;
             app.wire().fail("SendMessage", 0, 100, Fault::Says(200, r#"{"MessageId": "m99", "MD5OfMessageBody": ""}"#));
             let reason = if command == "discard" { " --reason handled-by-hand" } else { "" };
             let words = format!("{command} seal-audit m20 m03 unknown{reason}");
             let text = run(&app, &words).await;
-            let expected = format!("1 {done} seal-audit. Not there, or behind others of its group: m20, unknown.");
+            let expected = format!("1 {done} seal-audit. Absent, or behind others of its group: m20, unknown.");
             assert_eq!((text.exit, text.text), (0, expected));
             let acme = app.tenant_id(Tenant::Acme).to_string();
             assert_eq!(acts(&app, &acme).await.len(), 1);
@@ -378,7 +378,7 @@ mod tests {
         }
     }
 
-    /// SQS takes ids of 128 characters at most, so an id must not grow each time that its message is put back.
+    /// SQS allows ids of 128 characters, so an id must not grow each time its message is moved back.
     #[tokio::test]
     async fn message_is_put_back_under_an_id_of_its_own_however_long_the_one_was_that_it_had() {
         let app = a_group_was_given_up().await;
@@ -389,15 +389,15 @@ mod tests {
         app.wire().fail("ReceiveMessage", 0, 1, Fault::Says(200, json!({ "Messages": [message] }).to_string().leak()));
         app.wire().fail("ReceiveMessage", 0, 100, Fault::Says(200, "{}"));
         app.wire().fail("DeleteMessage", 0, 100, Fault::Says(200, "{}"));
-        // Nobody answers a message of another id.
+        // SQS answers with the id of another message.
         let sent = Fault::Says(200, r#"{"MessageId": "m99", "MD5OfMessageBody": ""}"#);
         app.wire().fail_about("SendMessage", r#""MessageDeduplicationId":"again-m03""#, sent);
         let moved = run(&app, "redrive seal-audit m03").await;
-        assert_eq!((moved.exit, moved.text.as_str()), (0, "1 put back into seal-audit."));
+        assert_eq!((moved.exit, moved.text.as_str()), (0, "1 moved back to seal-audit."));
     }
 
     #[tokio::test]
-    async fn what_is_discarded_is_gone_and_on_its_tenants_record_with_the_reason() {
+    async fn discarded_message_is_deleted_and_audited_with_the_reason() {
         let app = a_group_was_given_up().await;
         let acme = app.tenant_id(Tenant::Acme).to_string();
         for reason in ["x", "no free text", "Ada", "", &"x".repeat(65)] {
@@ -407,15 +407,15 @@ mod tests {
             assert!(refused.exit == 1 && refused.text.contains("a reason is a code"), "{refused:?}");
         }
         assert_eq!((acts(&app, &acme).await, app.calls().sqs), (Vec::<String>::new(), Vec::<String>::new()));
-        assert!(Line::try_parse_from(["dlq", "discard", "seal-audit", "m03"]).is_err(), "a reason is asked for");
+        assert!(Line::try_parse_from(["dlq", "discard", "seal-audit", "m03"]).is_err(), "a reason is required");
 
         let discarded = run(&app, "discard seal-audit m03 m04 --reason setup-notice").await;
-        assert_eq!((discarded.exit, discarded.text.as_str()), (0, "2 discarded of seal-audit."));
+        assert_eq!((discarded.exit, discarded.text.as_str()), (0, "2 discarded from seal-audit."));
         assert_eq!(acts(&app, &acme).await, ["api.discard_dead_letter", "api.discard_dead_letter"]);
         let events = app.audit(Tenant::Acme).await;
         let event = events.iter().find(|event| event["type"] == "api.discard_dead_letter").unwrap();
         assert_eq!((&event["reason"], &event["resources"][0]["id"]), (&json!("setup-notice"), &json!("m03")));
-        assert!(!app.calls().sqs.iter().any(|call| call == "SendMessage"), "nothing is put back");
+        assert!(!app.calls().sqs.iter().any(|call| call == "SendMessage"), "nothing is moved back");
         let left = app.dump("EphemeraTable").await;
         let of_queue = |row: &&_| {
             let row: &std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue> = row;
@@ -426,25 +426,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_put_back_is_on_its_tenants_record_first() {
+    async fn redrive_is_audited_before_the_message_is_moved() {
         let app = given_up().await;
         let acme = app.tenant_id(Tenant::Acme).to_string();
         app.wire().fail("TransactWriteItems", 0, 100, Fault::Gone);
         assert_eq!(run(&app, "redrive deliver-notification m1").await.exit, 1);
-        assert_eq!(app.calls().sqs, ["ReceiveMessage", "ChangeMessageVisibilityBatch"], "what was not moved shows again");
+        assert_eq!(
+            app.calls().sqs,
+            ["ReceiveMessage", "ChangeMessageVisibilityBatch"],
+            "messages that were not moved become visible again"
+        );
         assert_eq!(acts(&app, &acme).await, [""; 0]);
 
         app.wire().heal();
         lies_there(&app);
         let moved = run(&app, "redrive deliver-notification m1").await;
-        assert_eq!((moved.exit, moved.text.as_str()), (0, "1 put back into deliver-notification."));
+        assert_eq!((moved.exit, moved.text.as_str()), (0, "1 moved back to deliver-notification."));
         assert_eq!(acts(&app, &acme).await, ["api.redrive_dead_letter"]);
         let left = app.dump("EphemeraTable").await;
         assert!(!left.iter().any(|row| row["pk"].as_s().unwrap().contains("DEAD_LETTERS#")));
     }
 }
 
-/// The same over queues that are really there.
+/// The same with real queues.
 #[cfg(test)]
 mod over_queues {
     use super::*;
@@ -475,7 +479,7 @@ mod over_queues {
         serde_json::from_str(&outcome.text).unwrap()
     }
 
-    /// A message in the dead-letter queue, with the reason that its consumer left: its id.
+    /// A message in the dead-letter queue with its consumer's reason. Returns its id.
     async fn given_up(app: &App, body: &Value) -> String {
         let sent = app.sqs("SendMessage", "deliver-notification-dead", json!({ "MessageBody": body.to_string() })).await;
         let id = sent["MessageId"].as_str().unwrap().to_owned();
@@ -496,7 +500,7 @@ mod over_queues {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_was_given_up_is_shown_with_its_reason_and_put_back_on_record() {
+    async fn given_up_message_is_shown_with_its_reason_and_redrive_is_audited() {
         let app = App::with_cognito().await;
         let id = given_up(&app, &json!({ "synthetic": 1 })).await;
 
@@ -518,7 +522,7 @@ mod over_queues {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_message_behind_a_hundred_others_is_shown_and_put_back_and_they_stay() {
+    async fn message_behind_a_hundred_others_is_shown_and_moved_alone() {
         let app = App::with_cognito().await;
         for _ in 0..12 {
             let entries: Vec<_> = (0..10).map(|i| json!({ "Id": i.to_string(), "MessageBody": "{}" })).collect();
@@ -533,7 +537,7 @@ mod over_queues {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_pipes_and_schedules_gave_up_is_listed_shown_not_put_back_and_discarded() {
+    async fn failures_of_pipes_and_schedules_are_listed_and_discarded_not_moved() {
         let app = App::with_cognito().await;
         for name in ["pipes", "schedules"] {
             let sent = app.sqs("SendMessage", &format!("{name}-dead"), json!({ "MessageBody": r#"{"synthetic":1}"# })).await;

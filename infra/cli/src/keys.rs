@@ -1,4 +1,4 @@
-//! `cloister keys`: what is done to all tenants' KMS keys at once.
+//! `cloister keys`: changes the KMS keys of all tenants.
 
 use crate::Outcome;
 use clap::{Args, Subcommand};
@@ -8,14 +8,14 @@ use common::{base::Error, request::Deps, run::operator::Operator};
 pub(crate) struct Keys {
     #[command(subcommand)]
     command: Command,
-    /// Who does this, for the audit log
+    /// Your name, for the audit log
     #[arg(long = "as", value_name = "NAME", env = "USER", global = true, default_value = "operator")]
     operator: String,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Have each tenant's own KMS key rotate by itself once a year: for keys that were made before keys did so from the start
+    /// Enable yearly automatic rotation of each tenant's own KMS key: new keys have it from the start, older ones may not
     Rotate,
 }
 
@@ -23,7 +23,7 @@ impl Keys {
     pub(crate) async fn run(&self, deps: &Deps) -> Outcome {
         let Command::Rotate = self.command;
         match Operator::new(deps, &self.operator).rotate_tenant_keys().await {
-            Ok(keys) => Outcome::done(format!("{keys} tenants have a KMS key of their own; each rotates by itself.")),
+            Ok(keys) => Outcome::done(format!("{keys} tenants have their own KMS key; each rotates automatically.")),
             Err(Error::Unavailable { service, cause }) => {
                 Outcome::failed(format!("`{service}` is unavailable: {}", cause.as_str()))
             }
@@ -42,13 +42,13 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn each_tenants_key_that_did_not_rotate_does_and_is_on_its_record() {
+    async fn rotation_is_enabled_for_each_tenants_key_and_audited() {
         let app = App::start().await;
         for tenant in [Tenant::Acme, Tenant::Birch] {
             let key = app.own_key(app.tenant_id(tenant)).await.expect("a key of its own");
             app.kms("DisableKeyRotation", &serde_json::json!({"KeyId": key})).await;
         }
-        // One key is turned over before the run is cut off.
+        // Rotation of one key is enabled before the run is interrupted.
         app.wire().fail("EnableKeyRotation", 1, 100, Fault::Throttled);
         assert_eq!(rotate().run(app.deps()).await.exit, 1);
         app.wire().heal();

@@ -1,8 +1,8 @@
-//! `cloister`: what is done by a person at a keyboard: with the cloud's credentials, to operate a deployment; with an auditor's
-//! token, to fetch and prove an audit log.
+//! `cloister`: the command for operators, who use AWS credentials, and for auditors, who fetch and verify an audit log with a
+//! token.
 //!
-//! To operate, it reads the settings and credentials that a function has (`CLOISTER_…`, `AWS_…`) from the environment. Exit
-//! codes: 0 done, 1 failed, 2 not understood, 3 refused because it was done before; of `audit verify`, see its help.
+//! To operate, it reads a function's settings and credentials (`CLOISTER_…`, `AWS_…`) from the environment. Exit codes: 0
+//! success, 1 failure, 2 invalid command, 3 refused because it was done before; for `audit verify`, see its help.
 
 mod audit;
 mod bootstrap;
@@ -30,20 +30,20 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the platform's tenant and its first super_admin, once
+    /// Create the platform's tenant and its first super_admin, once
     Bootstrap(Bootstrap),
-    /// Fetch a tenant's audit log, and prove it
+    /// Fetch and verify a tenant's audit log
     Audit(Audit),
-    /// Look at messages that were given up, and put them back
+    /// List messages that were given up, and move them back
     Dlq(Dlq),
-    /// Look after tenants' KMS keys
+    /// Manage tenants' KMS keys
     Keys(Keys),
 }
 
-/// What a command has come to.
+/// The result of a command.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
-    /// For standard output where it worked, for standard error otherwise.
+    /// For standard output on success, else for standard error.
     text: String,
     exit: u8,
 }
@@ -74,7 +74,7 @@ async fn main() -> ExitCode {
             Err(why) => Outcome::failed(why),
         },
     };
-    // Where nobody reads, nothing is left to be said.
+    // The output may be closed; there is no other place for a message.
     let _ = if outcome.exit == 0 {
         writeln!(io::stdout(), "{}", outcome.text)
     } else {

@@ -1,6 +1,6 @@
 //! One-time passwords.
 
-/// Without those that look alike in a terminal (0 O, 1 l I).
+/// Without characters that look alike in a terminal (0 O, 1 l I).
 const ALPHABET: &[u8; 57] = b"23456789abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ";
 
 const GROUPS: usize = 4;
@@ -18,7 +18,7 @@ pub(crate) fn temporary() -> String {
 }
 
 fn random() -> String {
-    // Bytes beyond the last whole multiple would favour the alphabet's beginning.
+    // Bytes beyond the last whole multiple would favour the first characters of the alphabet.
     let fair = |byte: &u8| usize::from(*byte) < 256 / ALPHABET.len() * ALPHABET.len();
     let mut characters = std::iter::repeat_with(common::base::random::bytes::<32>)
         .flatten()
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_temporary_password_meets_the_pools_rules_and_is_never_the_same() {
+    fn temporary_password_meets_the_pools_rules_and_is_unique() {
         let passwords: std::collections::HashSet<String> = (0..100).map(|_| temporary()).collect();
         assert_eq!(passwords.len(), 100);
         for password in passwords {

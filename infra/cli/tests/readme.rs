@@ -1,5 +1,5 @@
-//! The README's path to a first operator, as far as it can be walked on one machine: the settings that the stack puts out, the
-//! operator's role, whose calls IAM judges, and the README's command in a process of its own.
+//! Follows the README to the first operator, as far as possible on one machine: with the stack's settings, the operator's role,
+//! which IAM evaluates, and the README's command in its own process.
 
 #![expect(clippy::unwrap_used, reason = "a helper's failure is the test's")]
 
@@ -15,7 +15,7 @@ use std::process::{Command, Output};
 const EMAIL: &str = "you@your-company.example";
 const PASSWORD: &str = "A-synthetic-passw0rd";
 
-/// The words of the README's command after `cargo run --release -p cloister --`.
+/// The arguments of the README's command after `cargo run --release -p cloister --`.
 fn line_of_the_readme() -> Vec<&'static str> {
     let readme = include_str!("../../../README.md");
     let section = readme.split_once("\n## Deploying\n").unwrap().1.split("\n## ").next().unwrap();
@@ -23,7 +23,7 @@ fn line_of_the_readme() -> Vec<&'static str> {
     line.split_whitespace().collect()
 }
 
-/// Runs `cloister` with the variables that the README exports, and no others: each line of the output, the three credentials of
+/// Runs `cloister` with only the variables that the README exports: each line of the output, the three credentials of
 /// `assume-role` and the Region; and, in place of AWS, the endpoints of the local stack.
 async fn cloister(stack: &Stack, words: &[&str]) -> Output {
     let settings = stack.output("OperatorEnvironment").unwrap();
@@ -45,13 +45,13 @@ async fn post(client: &Client, path: &str, token: Option<&str>, body: Value) -> 
     client.send(&Method::POST, path, &headers, body.to_string()).await.unwrap()
 }
 
-/// A member of an answer that has to be there.
+/// A required member of an answer.
 fn member<'a>(answer: &'a Answer, name: &str) -> &'a str {
     answer.json[name].as_str().unwrap_or_else(|| panic!("no `{name}`: {}", answer.text))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_that_the_stack_puts_out_and_the_readmes_command_make_an_operator_who_signs_in() {
+async fn stack_output_and_readmes_command_create_an_operator_who_signs_in() {
     let stack = Stack::start(Options { seed: false, ..Options::default() }).await.unwrap();
     let words = line_of_the_readme();
     assert_eq!(words, ["bootstrap", "--email", EMAIL]);
@@ -59,7 +59,7 @@ async fn settings_that_the_stack_puts_out_and_the_readmes_command_make_an_operat
     assert!(made.status.success(), "{}", said(&made));
     let temporary = said(&made).split_once("Temporary password: ").unwrap().1.lines().next().unwrap().to_owned();
 
-    // The first sign-in: another password, and a second factor.
+    // The first sign-in sets another password and a second factor.
     let client = Client::new(stack.base_url());
     let login = post(&client, "/v1/auth/login", None, json!({"email": EMAIL, "password": temporary})).await;
     assert_eq!(member(&login, "challenge"), "NEW_PASSWORD_REQUIRED");
@@ -89,7 +89,7 @@ async fn settings_that_the_stack_puts_out_and_the_readmes_command_make_an_operat
 
     let again = cloister(&stack, &words).await;
     assert_eq!(again.status.code(), Some(3), "{}", said(&again));
-    // Nothing that was asked for was refused by the operator's role.
+    // The operator's role refused no call.
     stack.stop().await.unwrap();
 }
 
@@ -103,5 +103,5 @@ async fn operator_of_the_local_stack_lists_dead_letters_with_the_file_that_it_is
     let listed = listed.await.unwrap().unwrap();
     assert!(listed.status.success(), "{}", said(&listed));
     stack.stop().await.unwrap();
-    assert!(!file.exists(), "the credentials end with the stack");
+    assert!(!file.exists(), "the credentials are deleted with the stack");
 }

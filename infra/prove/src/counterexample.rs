@@ -1,13 +1,13 @@
-//! A request that should not be allowed and is, for a person to read.
+//! Prints a request that a property forbids and the policies allow.
 
 use cedar_policy::{Authorizer, Entities, EntityUid, PolicySet};
 use cedar_policy_symcc::Env;
 use std::fmt::Write;
 
-/// Who, on what, in which circumstances; and by which policies. The solver names things by the shortest name that does, `""`.
+/// The principal, resource, context and deciding policies. The solver chooses the shortest ids, such as `""`.
 pub(crate) fn written(name: &str, found: &Env, policies: &PolicySet) -> String {
     let (request, entities) = (&found.request, &found.entities);
-    // Cedar itself decides it once more: what the solver found is no artefact of the translation.
+    // Cedar itself evaluates the request again, to exclude errors of the translation.
     let answer = Authorizer::new().is_authorized(request, policies, entities);
     let mut by: Vec<_> = answer.diagnostics().reason().map(ToString::to_string).collect();
     by.sort();

@@ -1,5 +1,5 @@
 //! `prove <solver> [argument]…`: reads the question from standard input and writes the answer to standard output, both as JSON.
-//! `cargo xtask prove` asks, and shows the answer.
+//! `cargo xtask prove` calls it and prints the answer.
 
 use prove::{Question, prove};
 use std::{error::Error, io, process::ExitCode};

@@ -1,4 +1,4 @@
-//! Puts the question, property by property and environment by environment.
+//! Proves the properties one by one, in each environment.
 
 use crate::{Answer, Finding, Question, Unanswered, counterexample, question::Property};
 use cedar_policy::RequestEnv;
@@ -8,15 +8,15 @@ use tokio::process::Command;
 
 pub(crate) struct Prover(CedarSymCompiler<LocalSolver>);
 
-/// Where a property could be violated, and whether it is.
+/// Whether a property applies to an environment, and whether it is violated.
 enum Verdict {
-    /// It says nothing about this environment.
+    /// It does not apply to this environment.
     Silent,
     Proven,
     Refuted(String),
 }
 
-/// An environment, with what is asked of it.
+/// An environment, with its policies.
 struct Place<'a> {
     name: String,
     env: RequestEnv,
@@ -25,7 +25,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Says where, and over what, the compiler or the solver gave up.
+    /// The error that names the place at which the compiler or the solver gave up.
     fn neither<'a>(&'a self, asked: &'a str) -> impl Fn(err::Error) -> Unanswered + 'a {
         neither(&self.name, asked)
     }
@@ -85,7 +85,7 @@ impl Prover {
         })
     }
 
-    /// Whether any policy fails for any request here. One that fails is passed over, and might have been a guard.
+    /// Whether any policy fails to evaluate for some request. A decision skips such a policy, which might be a guard.
     async fn fails(&mut self, at: &Place<'_>) -> Result<Verdict, err::Error> {
         let properties = at.question.properties.iter().map(|property| &property.forbid);
         for policy in at.question.policies.policies().chain(properties) {

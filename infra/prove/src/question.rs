@@ -1,4 +1,4 @@
-//! What is asked: the policies, their schema, the properties.
+//! The inputs of a proof: the policies, their schema and the properties.
 
 use crate::Unanswered;
 use cedar_policy::{Effect, Policy, PolicyId, PolicySet, RequestEnv, Schema, ValidationMode, Validator};
@@ -8,16 +8,16 @@ use std::{
     str::FromStr,
 };
 
-/// Valid policies, and valid properties of theirs.
+/// Validated policies and properties.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Texts")]
 pub struct Question {
     pub(crate) schema: Schema,
     pub(crate) policies: PolicySet,
     pub(crate) properties: Vec<Property>,
-    /// How many combinations of a type of principal, an action and a type of resource are refused by their types.
+    /// The number of combinations of a type of principal, an action and a type of resource that are refused by their types.
     pub(crate) refused: usize,
-    /// Whether it is also asked that no policy fails, and that everything may be done by somebody.
+    /// Whether to prove also that no policy fails, and that each action is possible for some request.
     pub(crate) whole: bool,
 }
 
@@ -28,18 +28,18 @@ pub(crate) struct Property {
     /// The property in words, its `@says`.
     pub(crate) says: String,
     pub(crate) forbid: Policy,
-    /// Allows everything but what it forbids.
+    /// Allows everything that it does not forbid.
     pub(crate) only: PolicySet,
 }
 
-/// The texts, as files have them.
+/// The files' texts.
 #[derive(Debug, Deserialize)]
 struct Texts {
-    /// Each file's name, and what is in it.
+    /// Each file's name and contents.
     policies: Vec<(String, String)>,
     schema: String,
     properties: String,
-    /// The lists by which a decision refuses types, each line as `action: Type Type`.
+    /// The lists by which a decision refuses types, each line in the form `action: Type Type`.
     principals: String,
     resources: String,
 }
@@ -53,13 +53,12 @@ impl TryFrom<Texts> for Question {
 }
 
 impl Question {
-    /// Of policies by their files' names, and of properties. Each policy has an `@id` of its own, and so has each property, which
-    /// also `@says` what it is. `types` lists the types of principals, and of resources, that each action is decided about: a
-    /// decision refuses all others before it asks a policy.
+    /// Each policy has its own `@id`, and so has each property, which also has a `@says`. `types` lists the types of principals,
+    /// and of resources, for each action: a decision refuses all others before it evaluates a policy.
     ///
     /// # Errors
-    /// Where a text does not parse, or is not valid in strict mode; where `types` lets a combination through that the schema does
-    /// not declare, since nothing is proven about it, or refuses one that it declares.
+    /// If a text does not parse, or is invalid in strict mode; if `types` allows a combination that the schema does not declare,
+    /// since nothing is proven about it, or refuses one that it declares.
     pub fn new(policies: &[(String, String)], schema: &str, properties: &str, types: [&str; 2]) -> Result<Self, Unanswered> {
         let schema = Schema::from_cedarschema_str(schema).map_err(|e| wrong(format!("schema: {e}")))?.0;
         let mut all = Vec::new();
@@ -85,26 +84,26 @@ impl Question {
         self.policies.policies().map(|policy| policy.id().to_string())
     }
 
-    /// The same without one of the policies.
+    /// The question without one of the policies.
     ///
     /// # Errors
-    /// Where there is none of this `@id`.
+    /// If there is no policy with this `@id`.
     pub fn without(mut self, id: &str) -> Result<Self, Unanswered> {
         self.policies.remove_static(PolicyId::new(id)).map_err(|e| wrong(e.to_string()))?;
         Ok(self)
     }
 
-    /// The same about one property, and nothing else.
+    /// The question about only one property.
     ///
     /// # Errors
-    /// Where there is none of this `@id`.
+    /// If there is no property with this `@id`.
     pub fn only(mut self, id: &str) -> Result<Self, Unanswered> {
         self.properties.retain(|property| property.id == id);
         self.whole = false;
         if self.properties.is_empty() { Err(wrong(format!("there is no property {id}"))) } else { Ok(self) }
     }
 
-    /// Every environment that the schema lets there be with its name, by name.
+    /// Every environment of the schema, sorted by name.
     pub(crate) fn environments(&self) -> Vec<(String, RequestEnv)> {
         let name = |env: &RequestEnv| format!("{} by {} on {}", env.action().id().unescaped(), env.principal(), env.resource());
         let mut all: Vec<_> = self.schema.request_envs().map(|env| (name(&env), env)).collect();
@@ -126,8 +125,8 @@ impl Property {
     }
 }
 
-/// Looks at every type as a principal, every action, groups included, and every type as a resource: either the schema declares the
-/// combination, and it is an environment, or the decision refuses it. How many are refused.
+/// Checks every combination of a type of principal, an action (groups included) and a type of resource: either the schema
+/// declares it, and it is an environment, or the decision refuses it. Returns the number of refused ones.
 fn refused(schema: &Schema, [principals, resources]: [&str; 2]) -> Result<usize, Unanswered> {
     let (principals, resources) = (lists(principals), lists(resources));
     let env =
@@ -153,16 +152,16 @@ fn refused(schema: &Schema, [principals, resources]: [&str; 2]) -> Result<usize,
     Ok(refused)
 }
 
-/// Lines as `name: one other`.
+/// Parses lines of the form `name: one other`.
 fn lists(lines: &str) -> HashMap<String, HashSet<String>> {
     let line = |(name, list): (&str, &str)| (name.to_owned(), list.split_whitespace().map(str::to_owned).collect());
     lines.lines().filter_map(|line| line.split_once(':')).map(line).collect()
 }
 
-/// A file's policies, each by its `@id`, in the order in which they are written.
+/// A file's policies by `@id`, in the order of the file.
 fn parse(file: &str, text: &str) -> Result<Vec<Policy>, Unanswered> {
     let parsed = PolicySet::from_str(text).map_err(|e| wrong(format!("{file}: {e}")))?;
-    // Cedar numbers them: `policy0`, `policy1`. The set itself has no order.
+    // Cedar numbers them `policy0`, `policy1` and so on; the set itself is not ordered.
     let number = |policy: &&Policy| policy.id().to_string().trim_start_matches("policy").parse().unwrap_or(usize::MAX);
     let mut policies: Vec<_> = parsed.policies().collect();
     policies.sort_by_key(number);

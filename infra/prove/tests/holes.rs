@@ -1,4 +1,4 @@
-//! Each proof can fail: policies with a hole, and what is found in them. They ask the solver that `CVC5` names, or `cvc5`.
+//! Tests that each proof can fail: a policy set with a hole has a counterexample. They use the solver of `CVC5`, or `cvc5`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -6,7 +6,7 @@ use prove::{Answer, Question, prove};
 use std::{collections::BTreeSet, env, fs, path::Path};
 use tokio::process::Command;
 
-/// Each guard, and what is no longer so without it.
+/// Each guard, and the property that is violated without it.
 const GUARDS: &[(&str, &str)] = &[
     ("guard.own_tenant", "own_tenant"),
     ("guard.active_tenant", "active_tenant"),
@@ -48,7 +48,7 @@ async fn answer(question: &Question) -> Answer {
     prove(question, solver).await.unwrap()
 }
 
-/// The counterexamples to a property of policies: there are some.
+/// The counterexamples to a property, of which there must be some.
 async fn refuted(question: Question, property: &str) -> Vec<String> {
     let mut answer = answer(&question.only(property).unwrap()).await;
     let finding = answer.findings.remove(0);
@@ -62,7 +62,7 @@ fn alone(text: &str) -> Question {
 }
 
 #[tokio::test]
-async fn without_any_one_guard_something_is_no_longer_so() {
+async fn each_removed_guard_violates_its_property() {
     let policies = policies();
     let guards: BTreeSet<_> = ask_about(&policies).policies().filter(|id| id.starts_with("guard.")).collect();
     let known = GUARDS.iter().map(|(guard, _)| *guard).map(str::to_owned);
@@ -73,10 +73,10 @@ async fn without_any_one_guard_something_is_no_longer_so() {
 }
 
 #[tokio::test]
-async fn a_permit_that_crosses_tenants_is_found_with_two_tenants() {
+async fn permit_across_tenants_has_a_counterexample_with_two_tenants() {
     let hole = r#"@id("hole") permit (principal in Role::"analyst", action == Action::"listShipments", resource);"#;
     let found = refuted(alone(hole), "own_tenant.phi").await;
-    assert_eq!(found.len(), 2, "of a user, and of a key");
+    assert_eq!(found.len(), 2, "one of a user, and one of a key");
     for found in found {
         assert!(found.starts_with("listShipments by ") && found.contains("Allow by hole"), "{found}");
         let tenants: Vec<_> = found.split("tenant: ").skip(1).map(|rest| rest.split(['}', ',']).next()).collect();
@@ -85,7 +85,7 @@ async fn a_permit_that_crosses_tenants_is_found_with_two_tenants() {
 }
 
 #[tokio::test]
-async fn a_purpose_that_is_only_demanded_of_some_is_found() {
+async fn purpose_that_is_required_of_some_roles_only_is_found() {
     let hole = r#"
         @id("read") permit (principal in Role::"provider", action in Action::"readShipments", resource);
         @id("hole") forbid (principal, action in Action::"phi", resource)
@@ -96,7 +96,7 @@ async fn a_purpose_that_is_only_demanded_of_some_is_found() {
 }
 
 #[tokio::test]
-async fn whoever_may_give_themselves_a_role_is_found() {
+async fn policy_that_allows_self_grant_is_found() {
     let hole = r#"
         @id("hole") permit (principal in Role::"tenant_admin", action in Action::"grants", resource)
         unless { resource.user == principal && action == Action::"revokeRole" };
@@ -107,13 +107,13 @@ async fn whoever_may_give_themselves_a_role_is_found() {
 }
 
 #[tokio::test]
-async fn what_asks_for_no_role_is_found() {
+async fn permit_without_a_role_is_found() {
     let found = refuted(alone(r#"@id("hole") permit (principal, action == Action::"listUsers", resource);"#), "no_role").await;
     assert!(found.len() == 1 && !found[0].contains("Role::"), "{found:?}");
 }
 
 #[tokio::test]
-async fn a_policy_that_may_fail_is_found() {
+async fn policy_that_may_fail_is_found() {
     let hole = r#"
         @id("hole") permit (principal, action == Action::"viewMe", resource)
         when { context has mfa_age && context.mfa_age * 1000 < 600000 };
@@ -122,12 +122,12 @@ async fn a_policy_that_may_fail_is_found() {
     let errors = answer.findings.last().unwrap();
     assert_eq!((errors.id.as_str(), errors.counterexamples.len()), ("no_error", 2));
     assert!(errors.counterexamples[0].contains("where hole fails"), "{errors:?}");
-    // Nobody may do anything else: there is nothing to prove about it, which is said.
+    // All other requests are refused: there is nothing to prove about them, which the answer reports.
     assert_eq!(answer.impossible.len(), answer.environments - 2);
 }
 
 #[test]
-fn lists_of_types_that_are_not_the_schemas_prove_nothing() {
+fn lists_of_types_that_differ_from_the_schemas_are_refused() {
     let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
     let (principals, resources) = (read("policies/principals.txt"), read("policies/resources.txt"));
     let ask = |types: [&str; 2]| {

@@ -1,4 +1,4 @@
-//! What the gateway answers by itself, here and on AWS: preflights, and refusals of requests that reach no function.
+//! The gateway's own answers, here and on AWS: preflights, and refusals of requests that reach no function.
 
 /// One of API Gateway's own answers.
 ///
@@ -7,16 +7,16 @@
 pub struct GatewayResponse {
     /// API Gateway's name for it.
     pub response_type: &'static str,
-    /// None keeps the status that API Gateway has for the error. A default that names one gives it to every type that falls back to it.
+    /// `None` keeps API Gateway's status for the error. A status of a default applies to every type that falls back to it.
     pub status: Option<u16>,
-    /// `application/problem+json`, with [`REQUEST_ID`] where the request's id belongs. It repeats `status`, where there is one.
+    /// `application/problem+json`, with [`REQUEST_ID`] in place of the request's id. It repeats `status`, if there is one.
     pub body: &'static str,
     /// Headers besides [`GATEWAY_HEADERS`].
     pub headers: &'static [(&'static str, &'static str)],
 }
 
 impl GatewayResponse {
-    /// The answer of a type that [`GATEWAY_RESPONSES`] has.
+    /// The answer of a type in [`GATEWAY_RESPONSES`].
     pub fn of(response_type: &str) -> Option<&'static Self> {
         GATEWAY_RESPONSES.iter().find(|response| response.response_type == response_type)
     }
@@ -26,7 +26,7 @@ impl GatewayResponse {
     }
 }
 
-/// What stands in a body for the request's id: the variable that API Gateway replaces.
+/// The placeholder of the request's id: a variable that API Gateway replaces.
 pub const REQUEST_ID: &str = "$context.requestId";
 
 macro_rules! problem {
@@ -48,7 +48,7 @@ macro_rules! problem {
     ($status:literal, $title:literal, $code:literal, $detail:literal) => {
         problem!(@ $title, $code, $detail, r#","status":"#, $status)
     };
-    // Without `status`, which the body of a default cannot know: API Gateway puts no variable for it into a body.
+    // Without `status`: a default applies to several statuses, and API Gateway has no variable for the status in a body.
     ($title:literal, $code:literal, $detail:literal) => {
         problem!(@ $title, $code, $detail,)
     };
@@ -56,7 +56,7 @@ macro_rules! problem {
 
 const RETRY: &[(&str, &str)] = &[("Retry-After", "1")];
 
-/// Each of the gateway's answers: every type that there is, so that each body states its own status.
+/// The gateway's answers: an entry for every type, so that each body contains its own status.
 pub const GATEWAY_RESPONSES: &[GatewayResponse] = &[
     GatewayResponse {
         response_type: "DEFAULT_4XX",
@@ -64,7 +64,7 @@ pub const GATEWAY_RESPONSES: &[GatewayResponse] = &[
         body: problem!("Client Error", "bad_request", "the request was refused by the gateway"),
         headers: &[],
     },
-    // A function that fails, or answers something that is no response, is 502 by this.
+    // This makes a failed function, or an invalid answer of one, a 502.
     GatewayResponse {
         response_type: "DEFAULT_5XX",
         status: None,
@@ -77,7 +77,7 @@ pub const GATEWAY_RESPONSES: &[GatewayResponse] = &[
         body: problem!(401, "Unauthorized", "unauthenticated", "credentials are missing or not valid"),
         headers: &[("WWW-Authenticate", "Bearer")],
     },
-    // The authorizer could not tell: its keys or its table are out of reach.
+    // The authorizer could not decide, because its keys or its table are unavailable.
     GatewayResponse {
         response_type: "AUTHORIZER_FAILURE",
         status: Some(503),
@@ -137,7 +137,7 @@ pub const GATEWAY_RESPONSES: &[GatewayResponse] = &[
         body: problem!(403, "Forbidden", "forbidden", "this request is not allowed"),
         headers: &[],
     },
-    // API Gateway's word for a route that does not exist.
+    // API Gateway's type for a route that does not exist.
     GatewayResponse {
         response_type: "MISSING_AUTHENTICATION_TOKEN",
         status: Some(404),
@@ -194,8 +194,7 @@ pub const GATEWAY_RESPONSES: &[GatewayResponse] = &[
     },
 ];
 
-/// Headers of every answer of the gateway's own. Beside them it sends `X-Correlation-Id` with the request's id, and CORS
-/// headers.
+/// Headers of all the gateway's own answers. The gateway also sends `X-Correlation-Id` with the request's id, and CORS headers.
 pub const GATEWAY_HEADERS: &[(&str, &str)] = &[
     ("Content-Type", "application/problem+json"),
     ("Cache-Control", "no-store"),
@@ -204,17 +203,17 @@ pub const GATEWAY_HEADERS: &[(&str, &str)] = &[
     ("Vary", "Origin"),
 ];
 
-/// What a page of another origin may send: the answer to a preflight.
+/// The methods and headers that a page of another origin may send, as a preflight answers.
 pub const CORS_ALLOWED_HEADERS: &str = "Authorization,Content-Type,Idempotency-Key,If-Match,X-Correlation-Id,X-Purpose-Of-Use";
 
-/// How long a browser may keep the answer to a preflight.
+/// How long a browser may cache the answer to a preflight.
 pub const CORS_MAX_AGE_SECONDS: u32 = 600;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// AWS, "Gateway response types for API Gateway": each type and its default status code; of the two defaults it is null.
+    /// AWS, "Gateway response types for API Gateway": each type and its default status code; null for the two defaults.
     const OF_AWS: &[(&str, Option<u16>)] = &[
         ("ACCESS_DENIED", Some(403)),
         ("API_CONFIGURATION_ERROR", Some(500)),
@@ -239,11 +238,11 @@ mod tests {
         ("WAF_FILTERED", Some(403)),
     ];
 
-    /// A route that does not exist is 404, and an authorizer that cannot decide may be asked again.
+    /// A route that does not exist is 404, and an authorizer that cannot decide is 503, so that clients retry.
     const OURS: [(&str, Option<u16>); 2] = [("AUTHORIZER_FAILURE", Some(503)), ("MISSING_AUTHENTICATION_TOKEN", Some(404))];
 
     #[test]
-    fn every_gateway_response_keeps_the_status_that_aws_gives_it_but_for_two() {
+    fn all_but_two_gateway_responses_keep_awss_status() {
         let mut found: Vec<_> = GATEWAY_RESPONSES.iter().map(|r| (r.response_type, r.status)).collect();
         found.sort_unstable();
         let ours = |&(name, status): &(&'static str, Option<u16>)| {
@@ -253,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn every_body_states_its_own_status_if_it_has_one_and_has_room_for_the_requests_id() {
+    fn every_body_has_its_own_status_and_the_requests_id() {
         for response in GATEWAY_RESPONSES {
             let stated = response.status.map(|status| format!("\"status\":{status},"));
             match stated {
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn body_too_large_for_the_gateway_is_refused_with_the_gateways_own_limit() {
+    fn refusal_of_a_large_body_names_the_gateways_limit() {
         let refused = GatewayResponse::of("REQUEST_TOO_LARGE").unwrap();
         // API Gateway's quota for a payload, which no integration can raise.
         assert!(refused.body.contains(&(10 * 1024 * 1024).to_string()));

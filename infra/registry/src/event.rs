@@ -1,19 +1,19 @@
-//! The templates in `events/`: an event a function, with `{{name}}` where a live value belongs.
+//! The templates in `events/`: a function's event with `{{name}}` in place of live values.
 
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
-/// What is wrong with a template, or with what is to stand in it.
+/// A fault in a template or in its values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FillError {
     #[error("the template is not JSON")]
     NotJson,
-    #[error("nothing is known to stand for `{0}`")]
+    #[error("there is no value for `{0}`")]
     NoValue(String),
 }
 
-/// The event that a template is once every `{{name}}` has its value. `value` is asked once for each name, so that a header has one value in
-/// `headers` and `multiValueHeaders`. A body, which is JSON inside a string, is filled as JSON.
+/// Replaces every `{{name}}` of a template. `value` is called once for each name, so that a header has the same value in
+/// `headers` and `multiValueHeaders`. A body is JSON inside a string, and is filled as JSON.
 ///
 /// # Errors
 /// [`FillError`]: the first name without a value.
@@ -67,7 +67,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn values_take_their_places_in_the_event_and_in_its_body_and_are_the_same_wherever_a_name_stands() {
+    fn each_name_gets_one_value_in_the_event_and_its_body() {
         let template = json!({ "path": "/v1/{{id}}/{{id}}", "body": r#"{"password":"{{password}}"}"#, "null": null }).to_string();
         let mut asked = 0;
         let filled = fill(&template, |name| {
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_a_value_is_named() {
+    fn name_without_a_value_is_reported() {
         assert_eq!(fill(r#"["{{tenant_id}}"]"#, |_| None), Err(FillError::NoValue("tenant_id".into())));
         assert_eq!(fill("{", |_| None), Err(FillError::NotJson));
     }

@@ -1,5 +1,5 @@
-//! The one list of functions. The gateways, the templates, the API's description and the tests that quantify all read it;
-//! nothing else says which functions there are.
+//! The list of all functions. The gateways, the templates, the API's description and the tests over all endpoints read it; there
+//! is no other list.
 
 mod edge;
 pub mod event;
@@ -23,20 +23,20 @@ pub struct Domain {
     /// One line for the API's readers.
     pub summary: &'static str,
     pub endpoints: &'static [AnyEndpoint],
-    /// What its queues run.
+    /// Its consumers.
     pub consumers: &'static [AnyConsumer],
-    /// What the clock runs.
+    /// Its schedules.
     pub schedules: &'static [AnySchedule],
-    /// What its sockets run.
+    /// The functions of its sockets.
     pub sockets: &'static [AnySocket],
-    /// What it publishes.
+    /// The events that it publishes.
     pub events: &'static [Schema],
 }
 
 pub const DOMAINS: &[Domain] = &[
     Domain {
         name: "identity",
-        summary: "Signing in, sessions and who one is",
+        summary: "Sign-in, sessions and the caller's identity",
         endpoints: identity::endpoints::ALL,
         consumers: identity::consumers::CONSUMERS,
         schedules: identity::schedules::SCHEDULES,
@@ -45,7 +45,7 @@ pub const DOMAINS: &[Domain] = &[
     },
     Domain {
         name: "organizations",
-        summary: "Tenants: what was agreed with each, what it has chosen, who administers it",
+        summary: "Tenants: their agreements, settings and administrators",
         endpoints: organizations::endpoints::ALL,
         consumers: organizations::consumers::CONSUMERS,
         schedules: organizations::schedules::SCHEDULES,
@@ -54,7 +54,7 @@ pub const DOMAINS: &[Domain] = &[
     },
     Domain {
         name: "users",
-        summary: "Users, their roles, and what the policies let somebody do",
+        summary: "Users, their roles and their permissions",
         endpoints: users::endpoints::ALL,
         consumers: users::consumers::CONSUMERS,
         schedules: &[],
@@ -72,7 +72,7 @@ pub const DOMAINS: &[Domain] = &[
     },
     Domain {
         name: "notifications",
-        summary: "What has happened, told to those whom it concerns",
+        summary: "Notifications of events to the users concerned",
         endpoints: notifications::endpoints::ALL,
         consumers: notifications::consumers::CONSUMERS,
         schedules: notifications::schedules::SCHEDULES,
@@ -81,7 +81,7 @@ pub const DOMAINS: &[Domain] = &[
     },
     Domain {
         name: "audit",
-        summary: "The audit log: sealed, signed, and shown to those who may see it",
+        summary: "The audit log: its events, sealed segments and signed checkpoints",
         endpoints: audit::endpoints::ALL,
         consumers: audit::consumers::CONSUMERS,
         schedules: audit::schedules::SCHEDULES,
@@ -109,7 +109,7 @@ pub fn consumers() -> impl Iterator<Item = &'static AnyConsumer> {
     DOMAINS.iter().flat_map(|domain| domain.consumers)
 }
 
-/// Every queue that has one for what is given up: the consumers', domain by domain, then the others.
+/// Every queue with a dead-letter queue: the consumers', domain by domain, then the others.
 pub fn queues() -> impl Iterator<Item = Queue> {
     consumers().map(|consumer| consumer.queue).chain(Dead::OTHERS)
 }
@@ -124,14 +124,14 @@ pub fn sockets() -> impl Iterator<Item = &'static AnySocket> {
     DOMAINS.iter().flat_map(|domain| domain.sockets)
 }
 
-/// Every function's name: the endpoints', what runs by itself, the sockets', then the others'.
+/// Every function's name: the endpoints', the background functions', the sockets', then the others'.
 pub fn names() -> impl Iterator<Item = &'static str> {
     let background = consumers().map(|consumer| consumer.name).chain(schedules().map(|schedule| schedule.name));
     let background = background.chain(sockets().map(|socket| socket.name));
     all().map(|endpoint| endpoint.name).chain(background).chain(OTHERS.iter().map(|function| function.name))
 }
 
-/// Whether whoever calls it need not have signed in.
+/// Whether a caller needs no session.
 pub fn is_public(endpoint: &AnyEndpoint) -> bool {
     endpoint.kind == Kind::Public
 }

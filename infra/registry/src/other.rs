@@ -1,8 +1,8 @@
-//! Functions that are no endpoint: what they are called, what runs them, and what they may do.
+//! Functions that are not endpoints: their names, triggers and needs.
 
 use common::base::Need;
 
-/// A function that the API's callers do not call.
+/// A function that the API's callers cannot call.
 #[derive(Clone, Copy, Debug)]
 pub struct OtherFunction {
     pub domain: &'static str,
@@ -11,14 +11,14 @@ pub struct OtherFunction {
     /// The type that its binary names, with its module, as `authorizer::CognitoAuthorizer`.
     pub type_name: &'static str,
     pub trigger: Trigger,
-    /// What its role may do besides what its trigger implies.
+    /// Its needs besides those of its trigger.
     pub needs: &'static [Need],
 }
 
-/// What runs a function.
+/// The trigger of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// API Gateway, with the headers of a request whose caller it does not know yet.
+    /// API Gateway, with the headers of a request that is not authenticated yet.
     Authorizer,
     /// The user pool, before it issues tokens.
     PreTokenGeneration,

@@ -1,4 +1,4 @@
-//! The binary: exit codes, and what it says.
+//! Tests the binary: exit codes and output.
 
 use crate::made::*;
 use auditor::paths;
@@ -14,7 +14,7 @@ fn run(bundle: &Bundle, args: &[&str]) -> (i32, String, String) {
 }
 
 #[test]
-fn a_verified_bundle_is_0_and_says_what_was_not_proven() {
+fn verified_bundle_exits_0_and_lists_what_is_not_proven() {
     let (code, out, err) = run(&Bundle::new(), &[]);
     assert_eq!((code, err.as_str()), (0, ""));
     assert!(out.starts_with("VERIFIED  cloister.example/ten_01997a2e51a07cc2a3a9a1f0c7b1d2e4\n"), "{out}");
@@ -52,7 +52,7 @@ fn each_finding_has_its_exit_code() {
 }
 
 #[test]
-fn what_the_auditor_brings_is_read_from_files() {
+fn key_and_checkpoint_are_read_from_files() {
     let bundle = Bundle::new();
     let (key, kept) = (bundle.path(paths::KEY), bundle.path(CHECKPOINTS[0]));
     let args = ["--key", key.to_str().unwrap(), "--since", kept.to_str().unwrap(), "--from", "3", "--to", "20", "--json"];
@@ -63,7 +63,7 @@ fn what_the_auditor_brings_is_read_from_files() {
 }
 
 #[test]
-fn a_checkpoint_may_be_pasted_from_a_mail() {
+fn checkpoint_may_be_pasted_from_a_mail() {
     let bundle = Bundle::new();
     let note = std::fs::read_to_string(bundle.path(CHECKPOINTS[0])).unwrap();
     let pasted = bundle.path("pasted.txt");
@@ -71,13 +71,13 @@ fn a_checkpoint_may_be_pasted_from_a_mail() {
     let (code, out, _) = run(&bundle, &["--since", pasted.to_str().unwrap(), "--json"]);
     let answer: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, answer["since"].as_u64()), (0, Some(10)));
-    // Other words are other words.
+    // A changed text is refused.
     std::fs::write(&pasted, note.replacen("10\n", "11\n", 1)).unwrap();
     assert_ne!(run(&bundle, &["--since", pasted.to_str().unwrap()]).0, 0);
 }
 
 #[test]
-fn what_a_bundle_says_does_not_reach_the_terminal_as_more_than_text() {
+fn control_characters_of_a_bundle_do_not_reach_the_terminal() {
     let bundle = Bundle::new();
     let manifest = String::from_utf8(bundle.get(paths::MANIFEST)).unwrap();
     bundle.put(paths::MANIFEST, manifest.replacen('{', r#"{"\u001b[2J\u202e":1,"#, 1));
@@ -93,7 +93,7 @@ fn what_a_bundle_says_does_not_reach_the_terminal_as_more_than_text() {
 }
 
 #[test]
-fn what_is_not_understood_is_2() {
+fn invalid_command_exits_2() {
     let bundle = Bundle::new();
     for args in
         [&["--from", "9", "--to", "3"][..], &["--key", "nowhere"], &["--since", "nowhere"], &["--frob"], &["--from", "-1"]]

@@ -1,4 +1,4 @@
-//! `tests/example`, the bundle that docs/audit-format.md goes through: what is written and what is accepted, for ever.
+//! Tests `tests/example`, the bundle of docs/audit-format.md: its bytes and its verification must never change.
 
 use crate::made::*;
 use auditor::{Directory, Wanted, paths, verify};
@@ -15,7 +15,7 @@ const FILES: [&str; 6] = [
 ];
 
 #[test]
-fn the_example_is_written_and_proven_for_ever() {
+fn example_bundle_is_written_and_verified_unchanged() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/example");
     let made = TempDir::new().unwrap();
     write(&made, None, &[events(0..2), events(2..3)]);

@@ -1,4 +1,4 @@
-//! Synthetic bundles: nobody's events, signed by a key that is made of a constant.
+//! Synthetic bundles, signed by a key that is derived from a constant.
 
 use auditor::{Directory, Finding, Kept, Kind, Manifest, Report, Unreadable, Wanted, Writer, paths, verify};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
@@ -26,7 +26,7 @@ pub(crate) fn key(pair: &Ed25519KeyPair, tenant: Word) -> VerifierKey {
     origin(tenant).key(pair.public_key().as_ref().try_into().unwrap())
 }
 
-/// The `n`th event of a log; `salt` tells logs apart.
+/// The `n`th event of a log; `salt` makes different logs.
 pub(crate) fn event(tenant: Word, n: u64, salt: &str) -> Event {
     let text = include_str!("../../../../shared/ledger/tests/golden.json");
     let golden = Event::parse(text.trim_end().as_bytes()).unwrap();
@@ -100,7 +100,7 @@ impl Bundle {
         self.get(file).split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
     }
 
-    /// Replaces a file's lines by these of its own.
+    /// Replaces a file's lines.
     pub(crate) fn reorder(&self, file: &str, order: impl IntoIterator<Item = usize>) {
         let lines = self.lines(file);
         self.put(file, order.into_iter().flat_map(|n| lines[n].clone()).collect::<Vec<_>>());
@@ -120,7 +120,7 @@ impl Bundle {
         self.verify(&Wanted::default()).unwrap()
     }
 
-    /// The one thing that is wrong.
+    /// The only finding.
     pub(crate) fn finding(&self) -> Finding {
         self.finding_of(&Wanted::default())
     }

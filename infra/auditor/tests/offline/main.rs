@@ -1,4 +1,4 @@
-//! The auditor's command over bundles on disk: what stands is proven, and whatever was done to one is caught, named and placed.
+//! Tests the auditor's command with bundles on disk: an intact bundle is verified, and each manipulation is detected and located.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod command;

@@ -8,7 +8,7 @@ fn wanted(from: impl Into<Option<u64>>, to: impl Into<Option<u64>>) -> Wanted {
 }
 
 #[test]
-fn a_key_that_came_with_the_bundle_is_said_to_have() {
+fn key_from_the_bundle_is_reported_as_such() {
     let bundle = Bundle::new();
     assert!(bundle.report().not_proven()[0].contains("came with the bundle"));
     let pinned = Wanted { key: Some(key(&pair(), TENANT)), ..Wanted::default() };
@@ -18,7 +18,7 @@ fn a_key_that_came_with_the_bundle_is_said_to_have() {
 }
 
 #[test]
-fn a_bundle_signed_by_another_key_than_the_auditors_is_not_believed() {
+fn bundle_signed_by_another_key_is_refused() {
     let bundle = Bundle::new();
     let pinned = Wanted { key: Some(key(&other_pair(), TENANT)), ..Wanted::default() };
     let report = bundle.verify(&pinned).unwrap();
@@ -26,19 +26,19 @@ fn a_bundle_signed_by_another_key_than_the_auditors_is_not_believed() {
     assert!(report.findings.iter().all(|finding| finding.kind == Kind::BadSignature));
     assert_eq!(report.signed, None);
 
-    // The same key, of another tenant's log.
+    // The same key, but of another tenant's log.
     let theirs = Wanted { key: Some(key(&pair(), OTHER_TENANT)), ..Wanted::default() };
     assert_eq!(bundle.verify(&theirs).unwrap().exit_code(), 14);
 }
 
 #[test]
-fn a_checkpoint_that_was_kept_is_proven_to_be_of_the_same_log() {
+fn kept_checkpoint_is_verified_against_the_log() {
     let bundle = Bundle::new();
     let report = bundle.verify(&since(bundle.get(CHECKPOINTS[0]))).unwrap();
     assert_eq!((report.exit_code(), report.since, report.checkpoints), (0, Some(10), 3));
     assert!(!report.not_proven().iter().any(|not| not.contains("another log")));
 
-    // One that the bundle does not have, in the middle of a segment.
+    // A checkpoint that is not in the bundle, in the middle of a segment.
     let mut head = Head::empty(TENANT);
     seal(&mut head, events(0..7));
     assert_eq!(bundle.verify(&since(signed(&head, &pair()))).unwrap().since, Some(7));
@@ -48,7 +48,7 @@ fn a_checkpoint_that_was_kept_is_proven_to_be_of_the_same_log() {
 }
 
 #[test]
-fn a_range_is_complete_when_checkpoints_reach_over_it() {
+fn range_is_complete_if_a_checkpoint_covers_it() {
     let bundle = Bundle::new();
     for range in [wanted(0, 24), wanted(7, 13), wanted(24, None), wanted(None, 0)] {
         assert_eq!(bundle.verify(&range).unwrap().exit_code(), 0, "{range:?}");
@@ -62,7 +62,7 @@ fn a_range_is_complete_when_checkpoints_reach_over_it() {
 }
 
 #[test]
-fn events_that_no_checkpoint_vouches_for_yet_are_said_to_be_so() {
+fn events_without_a_checkpoint_are_reported() {
     let bundle = Bundle::new();
     bundle.remove(CHECKPOINTS[2]);
     let report = bundle.report();
@@ -74,7 +74,7 @@ fn events_that_no_checkpoint_vouches_for_yet_are_said_to_be_so() {
 }
 
 #[test]
-fn a_bundle_may_begin_within_the_log() {
+fn bundle_may_begin_within_the_log() {
     let mut head = Head::empty(TENANT);
     seal(&mut head, events(0..10));
     let at_ten = head.clone();
@@ -97,7 +97,7 @@ fn a_bundle_may_begin_within_the_log() {
 }
 
 #[test]
-fn a_bundle_that_begins_after_another_log_is_inconsistent() {
+fn bundle_that_begins_after_another_log_is_inconsistent() {
     let mut other = Head::empty(TENANT);
     seal(&mut other, (0..10).map(|n| event(TENANT, n, "other")).collect());
     let mut honest = Head::empty(TENANT);
@@ -111,7 +111,7 @@ fn a_bundle_that_begins_after_another_log_is_inconsistent() {
 }
 
 #[test]
-fn what_cannot_be_read_is_said_to_be_unreadable() {
+fn unreadable_source_is_reported_as_unreadable() {
     let bundle = Bundle::new();
     bundle.put(paths::KEY, "not a key\n");
     assert!(bundle.is_unreadable());
@@ -138,7 +138,7 @@ fn what_cannot_be_read_is_said_to_be_unreadable() {
 }
 
 #[test]
-fn progress_is_told_of_every_segment() {
+fn progress_is_reported_for_every_segment() {
     let bundle = Bundle::new();
     let mut told = Vec::new();
     verify(&mut Directory::new(bundle.0.path()), &Wanted::default(), &mut |done, of| told.push((done, of))).unwrap();
@@ -146,7 +146,7 @@ fn progress_is_told_of_every_segment() {
 }
 
 #[test]
-fn files_that_are_none_of_a_bundles_are_passed_over() {
+fn files_outside_a_bundles_layout_are_ignored() {
     let bundle = Bundle::new();
     for file in ["segments/.keep", "segments/0.jsonl", "segments/000000000010.txt", "checkpoints/README", "notes.txt"] {
         bundle.put(file, "x");

@@ -4,14 +4,14 @@ use ledger::{Head, OccurredAt, Segment, Word};
 use proptest::prelude::*;
 
 #[test]
-fn an_intact_bundle_is_proven() {
+fn intact_bundle_is_verified() {
     let report = Bundle::new().report();
     assert_eq!(report.findings, []);
     assert_eq!((report.events, report.segments, report.checkpoints, report.signed), (25, 3, 3, Some(24)));
 }
 
 #[test]
-fn what_was_fetched_altered_is_put_into_the_bundle_and_named_by_the_verifier() {
+fn altered_segment_is_written_and_reported_by_the_verifier() {
     let (dir, mut head) = (tempfile::TempDir::new().unwrap(), Head::empty(TENANT));
     let segment = seal(&mut head, events(0..3));
     let altered = String::from_utf8(segment.body().to_vec()).unwrap().replacen("evt_1", "evt_9", 1);
@@ -26,7 +26,7 @@ fn what_was_fetched_altered_is_put_into_the_bundle_and_named_by_the_verifier() {
 }
 
 #[test]
-fn a_removed_line_is_missing() {
+fn removed_line_is_missing() {
     let bundle = Bundle::new();
     bundle.reorder(SECOND, [0, 1, 2, 4, 5, 6, 7, 8, 9]);
     assert_eq!(place(&bundle.finding()), (Kind::Missing, SECOND, Some(4), Some(13)));
@@ -45,7 +45,7 @@ fn a_removed_line_is_missing() {
 }
 
 #[test]
-fn a_removed_last_line_is_truncated() {
+fn removed_last_line_is_truncated() {
     let bundle = Bundle::new();
     bundle.reorder(LAST, 0..4);
     assert_eq!(place(&bundle.finding()), (Kind::Truncated, LAST, None, Some(24)));
@@ -57,7 +57,7 @@ fn a_removed_last_line_is_truncated() {
 }
 
 #[test]
-fn a_swapped_pair_is_reordered() {
+fn swapped_pair_is_reordered() {
     let bundle = Bundle::new();
     bundle.reorder(FIRST, [0, 1, 2, 3, 5, 4, 6, 7, 8, 9]);
     assert_eq!(place(&bundle.finding()), (Kind::Reordered, FIRST, Some(5), Some(4)));
@@ -76,7 +76,7 @@ fn a_swapped_pair_is_reordered() {
 }
 
 #[test]
-fn a_removed_segment_in_the_middle_is_missing() {
+fn removed_middle_segment_is_missing() {
     let bundle = Bundle::new();
     bundle.remove(SECOND);
     let finding = bundle.finding();
@@ -90,7 +90,7 @@ fn a_removed_segment_in_the_middle_is_missing() {
 }
 
 #[test]
-fn a_removed_last_segment_is_truncated() {
+fn removed_last_segment_is_truncated() {
     let bundle = Bundle::new();
     bundle.remove(LAST);
     assert_eq!(place(&bundle.finding()), (Kind::Truncated, LAST, None, Some(20)));
@@ -98,11 +98,11 @@ fn a_removed_last_segment_is_truncated() {
     bundle.edit(|manifest| drop(manifest.segments.pop()));
     assert_eq!(place(&bundle.finding()), (Kind::Truncated, paths::MANIFEST, None, Some(20)));
 
-    // With the list and the range in order, the checkpoint still says more.
+    // With an adjusted list and range, the checkpoint still shows it.
     bundle.edit(|manifest| manifest.range.to = 19);
     assert_eq!(place(&bundle.finding()), (Kind::Truncated, CHECKPOINTS[2], None, Some(20)));
 
-    // Without it, only a checkpoint that was kept does.
+    // Without that checkpoint, only a kept one does.
     let kept = bundle.get(CHECKPOINTS[2]);
     bundle.remove(CHECKPOINTS[2]);
     assert_eq!(bundle.report().findings, []);
@@ -110,7 +110,7 @@ fn a_removed_last_segment_is_truncated() {
 }
 
 #[test]
-fn a_line_that_is_there_twice_is_inserted() {
+fn repeated_line_is_inserted() {
     let bundle = Bundle::new();
     bundle.reorder(SECOND, [0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9]);
     assert_eq!(place(&bundle.finding()), (Kind::Inserted, SECOND, Some(4), Some(13)));
@@ -121,7 +121,7 @@ fn a_line_that_is_there_twice_is_inserted() {
 }
 
 #[test]
-fn a_line_of_somebodys_own_is_inserted_before_the_event_whose_place_it_takes() {
+fn foreign_line_is_inserted_before_the_displaced_event() {
     let bundle = Bundle::new();
     let mut lines = bundle.lines(FIRST);
     let before = Segment::parse(lines[..4].concat()).unwrap().last_hash();
@@ -131,14 +131,14 @@ fn a_line_of_somebodys_own_is_inserted_before_the_event_whose_place_it_takes() {
     bundle.put(FIRST, lines.concat());
     assert_eq!(place(&bundle.finding()), (Kind::Inserted, FIRST, Some(6), Some(5)));
 
-    // In place of the event, the next one tells.
+    // If it replaces the event, the next event shows it.
     lines.remove(5);
     bundle.put(FIRST, lines.concat());
     assert_eq!(place(&bundle.finding()), (Kind::Modified, FIRST, Some(6), Some(5)));
 }
 
 #[test]
-fn another_event_at_the_end_is_inserted() {
+fn additional_event_at_the_end_is_inserted() {
     let bundle = Bundle::new();
     let mut head = Head::empty(TENANT);
     [0..10, 10..20, 20..25].into_iter().for_each(|range| drop(seal(&mut head, events(range))));
@@ -164,7 +164,7 @@ fn another_tenants_segment_is_inserted() {
     assert_eq!(place(&bundle.finding()), (Kind::Inserted, FIRST, Some(1), Some(0)));
 }
 
-/// The log with its thirteenth event another, and all after it hashed anew.
+/// The log with another thirteenth event, and all later events hashed again.
 fn rewritten() -> Bundle {
     let bundle = Bundle::new();
     let mut head = Head::empty(TENANT);
@@ -183,7 +183,7 @@ fn rewritten() -> Bundle {
 }
 
 #[test]
-fn a_log_that_was_rewritten_in_full_is_not_that_of_its_checkpoints() {
+fn fully_rewritten_log_does_not_match_its_checkpoints() {
     let bundle = rewritten();
     let finding = bundle.finding();
     assert_eq!(place(&finding), (Kind::Inconsistent, CHECKPOINTS[1], None, Some(10)));
@@ -191,7 +191,7 @@ fn a_log_that_was_rewritten_in_full_is_not_that_of_its_checkpoints() {
 }
 
 #[test]
-fn a_log_that_was_forked_by_who_has_the_key_is_not_that_of_a_checkpoint_that_was_kept() {
+fn log_forked_with_the_key_does_not_match_a_kept_checkpoint() {
     let (bundle, honest) = (rewritten(), Bundle::new());
     let mut head = Head::empty(TENANT);
     for (file, checkpoint) in [FIRST, SECOND, LAST].iter().zip(CHECKPOINTS) {
@@ -207,7 +207,7 @@ fn a_log_that_was_forked_by_who_has_the_key_is_not_that_of_a_checkpoint_that_was
 }
 
 #[test]
-fn a_replaced_checkpoint_is_caught() {
+fn replaced_checkpoint_is_detected() {
     let bundle = Bundle::new();
     let mut other = Head::empty(TENANT);
     seal(&mut other, (0..20).map(|n| event(TENANT, n, "other")).collect());
@@ -229,7 +229,7 @@ fn a_replaced_checkpoint_is_caught() {
 }
 
 #[test]
-fn a_list_that_is_of_other_files_is_modified() {
+fn list_of_other_files_is_modified() {
     let bundle = Bundle::new();
     bundle.edit(|manifest| manifest.segments[1].sha256 = manifest.segments[0].sha256);
     assert_eq!(place(&bundle.finding()), (Kind::Modified, paths::MANIFEST, None, Some(10)));
@@ -239,7 +239,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_byte_of_a_segment_that_is_changed_is_placed(which in 0..3_usize, at: prop::sample::Index, flip in 1..=255_u8) {
+    fn changed_byte_of_a_segment_is_located(which in 0..3_usize, at: prop::sample::Index, flip in 1..=255_u8) {
         let (bundle, file) = (Bundle::new(), [FIRST, SECOND, LAST][which]);
         let mut body = bundle.get(file);
         let at = at.index(body.len());
@@ -253,7 +253,7 @@ proptest! {
     }
 
     #[test]
-    fn any_byte_of_a_segment_that_is_taken_out_is_placed(which in 0..3_usize, at: prop::sample::Index) {
+    fn removed_byte_of_a_segment_is_located(which in 0..3_usize, at: prop::sample::Index) {
         let (bundle, file) = (Bundle::new(), [FIRST, SECOND, LAST][which]);
         let mut body = bundle.get(file);
         let at = at.index(body.len());
@@ -265,7 +265,7 @@ proptest! {
     }
 
     #[test]
-    fn any_byte_of_a_checkpoint_that_is_changed_is_a_bad_signature(which in 0..3_usize, at: prop::sample::Index, flip in 1..=255_u8) {
+    fn changed_byte_of_a_checkpoint_is_a_bad_signature(which in 0..3_usize, at: prop::sample::Index, flip in 1..=255_u8) {
         let (bundle, file) = (Bundle::new(), CHECKPOINTS[which]);
         let mut note = bundle.get(file);
         let at = at.index(note.len());
@@ -276,12 +276,12 @@ proptest! {
     }
 
     #[test]
-    fn any_byte_of_the_list_or_the_key_that_is_changed_shows(key: bool, at: prop::sample::Index, flip in 1..=255_u8) {
+    fn changed_byte_of_the_list_or_the_key_is_detected(key: bool, at: prop::sample::Index, flip in 1..=255_u8) {
         let (bundle, file) = (Bundle::new(), if key { paths::KEY } else { paths::MANIFEST });
         let mut bytes = bundle.get(file);
         let at = at.index(bytes.len());
         bytes[at] ^= flip;
-        // What is only stated, and says so: when it was made, and versions of objects.
+        // Not verifiable, and reported as such: the time of creation, and the versions of objects.
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let stated = !text.contains("2026-02-01T00:00:00.000Z") || text.matches("3HL4kqtJlcpXroDTDmJ").count() < 3;
         bundle.put(file, bytes);

@@ -1,4 +1,4 @@
-//! The least that a function can be: it answers, and calls nobody.
+//! A minimal function: it answers, and makes no calls.
 
 use lambda_http::{Body, Error, Request, Response, run, service_fn};
 

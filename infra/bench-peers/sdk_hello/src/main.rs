@@ -1,6 +1,6 @@
-//! A function as the SDK's guide writes one: the default configuration, two clients made in init, and in each request
-//! the AWS calls that `create_shipment` makes, in the same order and of the same shape. It does nothing else: no policy,
-//! no sealing, no parsing of the body.
+//! A function in the style of the SDK's guide: default configuration, two clients created in init, and in each request the AWS
+//! calls of `create_shipment`, in the same order and of the same shape. It does nothing else: no policy, no encryption, no
+//! parsing of the body.
 
 use aws_sdk_dynamodb::types::{
     AttributeValue as Value, ConditionCheck, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
@@ -14,7 +14,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// About what a shipment, its audit event, its domain event and its idempotency record weigh, see docs/scale.md.
+/// About the sizes of a shipment, its audit event, its domain event and its idempotency record; see docs/scale.md.
 const SEALED: usize = 800;
 const AUDIT: usize = 880;
 const EVENT: usize = 530;
@@ -27,7 +27,7 @@ struct App {
     ledger: String,
     keys: String,
     ephemera: String,
-    /// Whether the tenant's gate and keys have been read, which the functions keep too.
+    /// Whether the tenant's gate and keys have been read, which functions cache too.
     warm: AtomicBool,
     next: AtomicU64,
 }

@@ -1,4 +1,4 @@
-//! Fetches a log into a directory. What comes is not trusted: it is written as it came, and judged by who verifies.
+//! Fetches a log into a directory. The files are written as received and not trusted: the verifier checks them.
 
 use super::Remote;
 use auditor::{Listed, Progress, Writer};
@@ -7,7 +7,7 @@ use ledger::{Hash, OccurredAt, Origin, VerifierKey, Word};
 use serde::Deserialize;
 use std::{fmt, io, path::Path};
 
-/// `GET /v1/audit/checkpoint`, as much of it as a bundle needs.
+/// The part of `GET /v1/audit/checkpoint` that a bundle needs.
 #[derive(Deserialize)]
 struct Checkpoint {
     checkpoint: Option<String>,
@@ -36,7 +36,7 @@ struct Text {
     lines: Vec<String>,
 }
 
-/// What was fetched, for who fetched it.
+/// The summary of a fetched log, for the user.
 #[derive(Debug)]
 pub(super) struct Fetched {
     events: u64,
@@ -46,17 +46,17 @@ pub(super) struct Fetched {
 
 impl fmt::Display for Fetched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} events in {} segments, of which a checkpoint signs {}.", self.events, self.segments, self.signed)
+        write!(f, "{} events in {} segments, of which a checkpoint covers {}.", self.events, self.segments, self.signed)
     }
 }
 
-/// The checkpoint comes first, so that the segments reach as far as it does, or farther.
+/// The checkpoint is fetched first, so that the segments contain at least its events.
 pub(super) async fn fetch(endpoint: &str, out: &Path) -> Result<Fetched, String> {
     let remote = Remote::new(endpoint)?;
     eprintln!("Fetching the log of {endpoint} …");
     let Checkpoint { checkpoint, size, public_key } = remote.get("/v1/audit/checkpoint").await?;
     let key = VerifierKey::parse(&public_key).map_err(|e| format!("the deployment's verifier key: {e}"))?;
-    let note = checkpoint.ok_or("nothing is signed yet: a checkpoint comes within a minute of the first sealed event")?;
+    let note = checkpoint.ok_or("no checkpoint exists yet: the first is signed within a minute of the first sealed event")?;
     let origin = Origin::parse(key.name()).map_err(|e| format!("the verifier key's name: {e}"))?;
 
     let io = |e: io::Error| format!("`{}`: {e}", out.display());
@@ -79,7 +79,7 @@ pub(super) async fn fetch(endpoint: &str, out: &Path) -> Result<Fetched, String>
             progress.at(fetched.events, size.max(fetched.events));
         }
         match page.next_cursor {
-            // Cursors are of the alphabet of base64url, which needs no escaping.
+            // Cursors are base64url, which needs no percent-encoding.
             Some(next) => cursor = format!("&cursor={next}"),
             None => break,
         }

@@ -1,5 +1,5 @@
-//! `cloister audit`: a tenant's audit log, fetched and proven. It needs a token of somebody who may read the log, and nothing of
-//! the cloud's; proving a bundle needs nothing at all, and `cloister-audit` does it without the rest of this command.
+//! `cloister audit`: fetches and verifies a tenant's audit log. It needs the token of a user who may read the log, and no AWS
+//! credentials. Verifying a bundle needs neither; `cloister-audit` does it without the rest of this command.
 
 mod bundle;
 mod remote;
@@ -17,21 +17,21 @@ pub(crate) struct Audit {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Fetch the log into a directory that can be verified anywhere
+    /// Fetch the log into a directory that can be verified offline
     Bundle {
         #[command(flatten)]
         from: Deployment,
-        /// Where to put it; made if missing
+        /// The directory; created if missing
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
-    /// Prove that the log is complete and unaltered
+    /// Verify that the log is complete and unaltered
     #[command(after_help = auditor::EXIT_CODES)]
     Verify {
-        /// A bundle on disk; otherwise the log is fetched from the deployment first
+        /// A bundle on disk; by default the log is fetched from the deployment first
         #[arg(long, value_name = "DIR", conflicts_with = "endpoint", required_unless_present = "endpoint")]
         offline: Option<PathBuf>,
-        /// The deployment's API, as `https://api.example/live`; the token is in CLOISTER_TOKEN
+        /// The deployment's API, such as `https://api.example/live`; the token is in CLOISTER_TOKEN
         #[arg(long, value_name = "URL")]
         endpoint: Option<String>,
         #[command(flatten)]
@@ -39,15 +39,15 @@ enum Command {
     },
 }
 
-/// Where the log is, and who asks.
+/// The options for fetching a log.
 #[derive(Debug, Args)]
 struct Deployment {
-    /// The deployment's API, as `https://api.example/live`
+    /// The deployment's API, such as `https://api.example/live`
     #[arg(long, value_name = "URL")]
     endpoint: String,
 }
 
-/// The exit code of a log that could not be fetched.
+/// The exit code if the log could not be fetched.
 const NOT_FETCHED: u8 = 1;
 
 impl Audit {
@@ -56,7 +56,7 @@ impl Audit {
             Command::Bundle { from, out } => match bundle::fetch(&from.endpoint, &out).await {
                 Ok(fetched) => {
                     println!("{fetched}");
-                    println!("Prove it: cloister audit verify --offline {}", out.display());
+                    println!("Verify it: cloister audit verify --offline {}", out.display());
                     ExitCode::SUCCESS
                 }
                 Err(why) => failed(&why),
@@ -70,7 +70,7 @@ impl Audit {
     }
 }
 
-/// The same as a bundle that is thrown away.
+/// Verifies a bundle in a temporary directory.
 async fn online(endpoint: &str, checks: &Checks) -> Result<ExitCode, String> {
     let folder =
         tempfile::Builder::new().prefix("cloister-audit-").tempdir().map_err(|e| format!("a temporary directory: {e}"))?;

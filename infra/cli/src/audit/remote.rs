@@ -1,19 +1,19 @@
-//! The API of a deployment, as an auditor calls it: with a token and one request at a time. A deployment that answers is waited for
-//! with patience; one that is not reached at all is given up within seconds. Each wait is told on standard error.
+//! A client of a deployment's API: it uses a token and sends one request at a time. It retries a deployment that answers for
+//! longer, and gives up within seconds if there is no answer at all. It reports each wait on standard error.
 
 use common::aws::Aws;
 use serde::de::DeserializeOwned;
 use std::{cell::Cell, pin::Pin, time::Duration};
 
-/// What an answer may weigh: a segment, with what JSON adds.
+/// The largest answer: a segment, plus the overhead of JSON.
 const MOST: usize = 12 << 20;
-/// How often a request is tried that was refused for its being one too many, or for want of something that is away for a moment.
+/// The most tries of a request that is rate-limited or that finds a dependency unavailable.
 const TRIES: u32 = 8;
-/// How often one is tried that gets no answer: before anything has answered, each try is a second for the connection; later, the
-/// network is believed to come back.
+/// The most tries of a request without an answer. Before the first answer, each try waits one second for the connection; later,
+/// the network may recover.
 const TRIES_BEFORE_THE_FIRST_ANSWER: u32 = 3;
 const TRIES_WITHOUT_ANSWER: u32 = 6;
-/// The longest that is waited before the next try.
+/// The longest wait before the next try.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 pub(super) struct Remote {
@@ -26,14 +26,14 @@ pub(super) struct Remote {
 
 type Sleep = Box<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()>>>>;
 
-/// What came of one try.
+/// The result of one try.
 enum Tried {
     Nothing,
-    /// Come again, after so many seconds where it says so.
+    /// Retry, after so many seconds if the answer says so.
     Later(Option<u64>),
 }
 
-/// How long to wait after try number `attempt`, counted from 1; nothing where that was the last.
+/// The wait after try number `attempt`, counted from 1; `None` after the last.
 fn wait(tried: &Tried, attempt: u32, has_answered: bool) -> Option<Duration> {
     let (tries, wait) = match tried {
         Tried::Nothing if !has_answered => (TRIES_BEFORE_THE_FIRST_ANSWER, Duration::from_millis(500 << attempt.min(5))),
@@ -44,13 +44,11 @@ fn wait(tried: &Tried, attempt: u32, has_answered: bool) -> Option<Duration> {
 }
 
 impl Remote {
-    /// With the token in `CLOISTER_TOKEN`.
+    /// Reads the token from `CLOISTER_TOKEN`.
     pub(super) fn new(endpoint: &str) -> Result<Self, String> {
         let token = std::env::var("CLOISTER_TOKEN").unwrap_or_default();
         if token.is_empty() {
-            return Err(
-                "CLOISTER_TOKEN holds no access token: sign in as an auditor, and put the `access_token` there".to_owned()
-            );
+            return Err("CLOISTER_TOKEN has no access token: sign in as an auditor, and set it to the `access_token`".to_owned());
         }
         if !may_have_the_token(endpoint) {
             return Err(format!("`{endpoint}` is not an https address"));
@@ -62,7 +60,7 @@ impl Remote {
         Self { client, endpoint: endpoint.trim_end_matches('/').to_owned(), token, has_answered: Cell::new(false), sleep }
     }
 
-    /// An answer of `path`, once it is 200.
+    /// An answer of `path` with status 200.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, String> {
         let mut attempt = 0;
         loop {
@@ -76,7 +74,7 @@ impl Remote {
                 Ok(answer) if answer.status() == 200 => {
                     self.has_answered.set(true);
                     return serde_json::from_slice(answer.body())
-                        .map_err(|e| format!("the answer of {path} is not understood: {e}"));
+                        .map_err(|e| format!("the answer of {path} cannot be parsed: {e}"));
                 }
                 Ok(answer) => {
                     self.has_answered.set(true);
@@ -86,7 +84,7 @@ impl Remote {
                     }
                     (why, Tried::Later(answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok())))
                 }
-                Err(word) => (format!("`{}` is not reached: {word}", self.endpoint), Tried::Nothing),
+                Err(word) => (format!("`{}` cannot be reached: {word}", self.endpoint), Tried::Nothing),
             };
             match wait(&tried, attempt, self.has_answered.get()) {
                 Some(wait) => {
@@ -94,7 +92,7 @@ impl Remote {
                     (self.sleep)(wait).await;
                 }
                 None if matches!(tried, Tried::Nothing) => {
-                    return Err(format!("{why}, {attempt} times. Look at the address and at the network"));
+                    return Err(format!("{why}, {attempt} times. Check the address and the network"));
                 }
                 None => return Err(why),
             }
@@ -102,7 +100,7 @@ impl Remote {
     }
 }
 
-/// Whether nobody between here and there can read along: the host is ours, not one whose name begins like it.
+/// Whether the connection is encrypted or local. The host must be equal, because other hosts may begin with the same text.
 fn may_have_the_token(endpoint: &str) -> bool {
     let Ok(address) = endpoint.parse::<http::Uri>() else { return false };
     let plain = address.authority().is_some_and(|authority| !authority.as_str().contains('@')) && address.query().is_none();
@@ -140,7 +138,7 @@ mod tests {
         sync::{Arc, Mutex},
     };
 
-    /// A network that answers with these statuses in turn, and with none once they are used up; and what was waited for it.
+    /// A fake network that answers these statuses in turn and then nothing. It records the waits.
     #[derive(Clone, Debug, Default)]
     struct Network {
         statuses: Arc<Mutex<VecDeque<u16>>>,
@@ -166,7 +164,7 @@ mod tests {
         }
     }
 
-    /// It notes what it would wait.
+    /// Records the wait.
     fn remote(statuses: impl Into<VecDeque<u16>>) -> (Remote, Network) {
         let network = Network { statuses: Arc::new(Mutex::new(statuses.into())), ..Network::default() };
         let (client, waited) = (Aws::with_connector([], SharedHttpConnector::new(network.clone())), network.waited.clone());
@@ -178,19 +176,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_deployment_that_is_not_reached_is_given_up_within_seconds_with_a_clear_error() {
+    async fn unreachable_deployment_is_an_error_within_seconds() {
         let (remote, network) = remote([]);
         let why = remote.get::<Value>("/v1/audit/checkpoint").await.unwrap_err();
         assert_eq!(
             why,
-            "`https://api.example/live` is not reached: no connection, 3 times. Look at the address and at the network"
+            "`https://api.example/live` cannot be reached: no connection, 3 times. Check the address and the network"
         );
-        // And a second a try, where nothing comes at all.
+        // Plus one second a try, if there is no answer at all.
         assert_eq!(network.seen(), (3, Duration::from_secs(3)));
     }
 
     #[tokio::test]
-    async fn a_deployment_that_has_answered_is_waited_for_longer_and_not_for_ever() {
+    async fn deployment_that_has_answered_is_retried_longer_but_bounded() {
         let (remote, network) = remote([200]);
         remote.get::<Value>("/v1/audit/checkpoint").await.unwrap();
         assert!(remote.get::<Value>("/v1/audit/segments").await.unwrap_err().contains("6 times"));
@@ -198,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_deployment_that_is_busy_is_asked_again_when_it_says() {
+    async fn busy_deployment_is_retried_after_its_retry_after() {
         let (busy, network) = remote([429, 503, 200]);
         busy.get::<Value>("/v1/audit/checkpoint").await.unwrap();
         assert_eq!(network.seen(), (3, Duration::from_secs(14)));
@@ -207,10 +205,10 @@ mod tests {
         assert_eq!(network.seen().0, TRIES);
         let (refusing, network) = remote([401, 200]);
         assert!(refusing.get::<Value>("/v1/audit/checkpoint").await.unwrap_err().contains("401"));
-        assert_eq!(network.seen().0, 1, "whoever may not is not helped by asking again");
+        assert_eq!(network.seen().0, 1, "a refusal for lack of permission is not retried");
     }
 
-    /// A name that does not resolve (RFC 2606), and a port that nobody listens to.
+    /// A name that does not resolve (RFC 2606), and a port without a listener.
     #[tokio::test]
     async fn a_name_that_does_not_resolve_and_a_closed_port_are_not_reached() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -218,12 +216,12 @@ mod tests {
             let sleep: Sleep = Box::new(|_| Box::pin(std::future::ready(())));
             let remote = Remote::over(Aws::from_env([]), &endpoint, "synthetic".to_owned(), sleep);
             let why = remote.get::<Value>("/v1/audit/checkpoint").await.unwrap_err();
-            assert!(why.contains("is not reached: ") && why.contains("3 times"), "{why}");
+            assert!(why.contains("cannot be reached: ") && why.contains("3 times"), "{why}");
         }
     }
 
     #[test]
-    fn the_token_goes_nowhere_in_the_clear_but_to_this_machine() {
+    fn token_is_sent_unencrypted_to_this_machine_only() {
         for good in ["https://api.example/live", "http://127.0.0.1:9000", "http://localhost:9000/live", "http://[::1]:9000"] {
             assert!(may_have_the_token(good), "{good}");
         }
