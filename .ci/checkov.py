@@ -1,4 +1,4 @@
-"""Compares what checkov finds in the transformed templates with the committed exceptions; fails where they differ.
+"""Compares checkov's findings in the transformed templates with the committed exceptions; fails if they differ.
 
 Usage: checkov.py RESULTS.json EXCEPTIONS
 """
@@ -42,6 +42,6 @@ for line in others:
     print(line)
 unneeded = [exception for exception, count in needed.items() if not count]
 for check, file, resource, reason in unneeded:
-    print(f"no finding needs this exception any more: {check} {file} {resource}")
-print(f"{len(found)} findings, {len(found) - len(others)} of them excepted by {len(listed)} lines, {len(others)} beside them")
+    print(f"this exception has no finding: {check} {file} {resource}")
+print(f"{len(found)} findings: {len(found) - len(others)} accepted by {len(listed)} lines, {len(others)} others")
 sys.exit(1 if others or unneeded or not found else 0)

@@ -1,7 +1,7 @@
 """Counts the function binaries that a build linked, from cargo's JSON messages; fails above the ceiling.
 
-There is a binary for every endpoint, each with the whole AWS SDK in it: linking them all for every change would
-take longer than all tests. A domain crate with a `tests` folder, or a `[[bin]]` without `test = false`, does that.
+Every endpoint has a binary that contains the whole AWS SDK. Linking them all for every change would take longer than all tests.
+A domain crate with a `tests` folder, or a `[[bin]]` without `test = false`, causes that.
 """
 
 import json
@@ -28,7 +28,7 @@ def main(messages):
     for name, is_test in sorted(linked):
         print(f"  {name}{' (as a test)' if is_test else ''}")
     if executables == 0:
-        sys.exit("no executable at all: not the messages of a test build")
+        sys.exit("no executables: these are not the messages of a test build")
     if len(linked) > CEILING:
         sys.exit("too many function binaries: see the first lines of .ci/linked_functions.py")
 

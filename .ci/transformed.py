@@ -1,6 +1,6 @@
-"""Writes the templates as CloudFormation gets them: SAM's short forms expanded, one JSON file each, into a directory.
+"""Writes the templates as CloudFormation receives them, with SAM's short forms expanded: one JSON file each, into a directory.
 
-It asks AWS nothing. Usage: transformed.py DIRECTORY TEMPLATE...
+It does not call AWS. Usage: transformed.py DIRECTORY TEMPLATE...
 """
 
 import json
@@ -14,7 +14,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 
 def artifact(value):
-    """A package in the place that `sam package` would have put it: the code is not looked at."""
+    """The place of a package as `sam package` would set it; the code is not read."""
     return {"Bucket": "artifacts", "Key": value} if isinstance(value, str) else value
 
 

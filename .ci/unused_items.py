@@ -23,7 +23,7 @@ def files(pattern):
 
 
 def code(path):
-    """Without comments: a link in a doc comment uses nothing."""
+    """Without comments, because a link in a doc comment is not a use."""
     return re.sub(r"^\s*//.*$|\s//[^\"\n]*$", "", pathlib.Path(path).read_text(encoding="utf-8"), flags=re.MULTILINE)
 
 

@@ -1,10 +1,10 @@
-// Judges recorded questions by @cloud-copilot/iam-simulate, and compares its verdicts with ours: one JSON object a line on standard
-// input, as `infra/emulators` records them. Prints each that differs, and how many were judged; exits with 1 where one differs.
+// Evaluates recorded IAM questions with @cloud-copilot/iam-simulate, and compares its verdicts with ours. Standard input has one
+// JSON object a line, as `infra/emulators` records them. Prints each difference and the counts; exits with 1 if there is a difference.
 
 import { runSimulation } from '@cloud-copilot/iam-simulate'
 import { createInterface } from 'node:readline'
 
-// It passes over the one kind of key that ends in a name of the caller's and is no tag. So it is asked of a tag in its place.
+// The simulator ignores `kms:EncryptionContext:<name>`, so a principal tag replaces that key.
 const known = (value) => JSON.parse(JSON.stringify(value).replaceAll(/kms:encryptioncontext:/gi, 'aws:PrincipalTag/encryption-context.'))
 
 let judged = 0

@@ -1,7 +1,7 @@
-"""cvc5 as a process that reads SMT-LIB 2 and answers, which the Python package `cvc5` does not bring along.
+"""Runs cvc5 as a process that reads SMT-LIB 2 and answers. The Python package `cvc5` contains no such executable.
 
-The parser and the solver are the package's, which is cvc5 itself; what is here is the loop around them that the executable
-has in C++: a command at a time, and a new solver after `(reset)`.
+The parser and the solver are the package's, which is cvc5 itself. This is only the loop around them that the executable has in
+C++: it runs one command at a time, and creates a new solver after `(reset)`.
 
     python solver.py --version
     python solver.py --lang smt [--option=value]...
@@ -13,7 +13,7 @@ import cvc5
 
 
 class Session:
-    """A solver, and the symbols that were declared to it."""
+    """A solver, and its declared symbols."""
 
     def __init__(self, options):
         self.options = options
@@ -25,7 +25,7 @@ class Session:
         self.symbols = cvc5.SymbolManager(terms)
 
     def run(self, text):
-        """The session that goes on after these commands. Writes what they answer."""
+        """Runs the commands and prints their answers. Returns the session for the next ones."""
         parser = cvc5.InputParser(self.solver, self.symbols)
         parser.setStringInput(cvc5.InputLanguage.SMT_LIB_2_6, text, "stdin")
         while not (command := parser.nextCommand()).isNull():
@@ -37,7 +37,7 @@ class Session:
 
 
 def complete(text):
-    """Whether no command is open at the end of it: brackets count outside of strings, quoted symbols and comments."""
+    """Whether every command is complete: counts brackets outside of strings, quoted symbols and comments."""
     depth, inside = 0, None
     for character in text:
         if inside:

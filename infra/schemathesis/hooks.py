@@ -1,5 +1,5 @@
-"""What schemathesis cannot read in the API's description: who calls, which items there are, and that another tenant has none of
-them. `cargo xtask schemathesis` runs it; the people come from its reception."""
+"""Adds what the API's description does not contain: the callers, existing items, and the check that another tenant cannot see them.
+`cargo xtask schemathesis` runs it; its reception creates the users."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TENANT, OTHER_TENANT = "acme-health", "birch-clinic"
 
 
 class At(requests.adapters.HTTPAdapter):
-    """Connects from an address of 127.0.0.0/8: to the stack, each is another caller."""
+    """Connects from an address of 127.0.0.0/8. The stack treats each address as another caller."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -52,7 +52,7 @@ def elsewhere() -> At:
     return At(f"127.2.{number // 250}.{1 + number % 250}")
 
 
-# Schemathesis makes its sessions by itself; all that they send goes through here.
+# Schemathesis creates its own HTTP sessions, whose requests must use this adapter.
 requests.Session.get_adapter = lambda self, url: HOME if url.startswith(RECEPTION) else _seat
 
 
@@ -63,7 +63,7 @@ class Person:
     def __init__(self, tenant: str, role: str) -> None:
         answer = requests.post(f"{RECEPTION}/people", params={"tenant": tenant, "role": role}, timeout=60)
         if not answer.ok:
-            raise RuntimeError(f"nobody came from the reception: {answer.text}")
+            raise RuntimeError(f"the reception created no user: {answer.text}")
         self.__dict__.update(answer.json())
         self.done = False
         self.came = time.monotonic()
@@ -73,7 +73,7 @@ class Person:
         return f"Bearer {self.access_token}"
 
     def call(self, method: str, path: str, status: int, **kwargs) -> requests.Response:
-        """Asks for what a test stands on, which has to succeed."""
+        """Sends a request that prepares a test and must succeed."""
         headers = {
             "Authorization": self.bearer,
             "Idempotency-Key": secrets.token_hex(16),
@@ -83,11 +83,11 @@ class Person:
         answer = requests.request(method, STACK + path, headers=headers, timeout=30, **kwargs)
         self.heard(answer.status_code, answer.headers)
         if answer.status_code != status:
-            raise RuntimeError(f"{method} {path} was to answer {status}: {answer.status_code} {answer.text}")
+            raise RuntimeError(f"{method} {path} should have answered {status}: {answer.status_code} {answer.text}")
         return answer
 
     def heard(self, status: int, headers) -> None:
-        """Whoever's session is over, or budget nearly spent, is followed by somebody else: nobody waits, no limit is lifted."""
+        """Marks a user as done if their session has ended or their rate limit is nearly reached. Another user follows, without waiting."""
         limit, left = (int(first(headers.get(name, "1000000"))) for name in ("ratelimit-limit", "ratelimit-remaining"))
         if status in (401, 429) or left < min(12, limit / 4):
             self.done = True
@@ -102,21 +102,21 @@ BY_BEARER: dict[str, tuple[Person, tuple[str, str, str]]] = {}
 
 
 def person(tenant: str, role: str, apart: str = "") -> Person:
-    """Whose turn it is. `apart` keeps those who are changed by what they do from those who are not."""
+    """The current user with a role. `apart` separates users whom an operation changes from the others."""
     place = (tenant, role, apart)
     found = PEOPLE.get(place)
-    # What is sensitive wants a second factor of the last ten minutes.
+    # Sensitive operations need a second factor of the last ten minutes.
     if found is None or found.done or time.monotonic() - found.came > 8 * 60:
         found = PEOPLE[place] = Person(tenant, role)
         BY_BEARER[found.bearer] = found, place
     return found
 
 
-# Done by the platform's own people, to tenants that are made for it: what they set and stop is nobody's here.
+# Operators call these, on tenants that are created for the purpose, so that no other test is affected.
 PLATFORM = re.compile(r"^/v1/organizations\b")
 
-# What ends the caller's session or changes how they sign in: done by people who do nothing else, and are followed by others
-# once it has succeeded.
+# Operations that end the caller's session or change their sign-in. Separate users call them, and another user follows after a
+# success.
 CHANGES_ITS_CALLER = {
     "logout": "marketer",
     "end_session": "marketer",
@@ -163,14 +163,14 @@ _numbers = itertools.count(1)
 
 
 def tracking_number() -> str:
-    """A number that is nobody's yet, with its check digit: letters count as their place, every second digit twice."""
+    """An unregistered number with its check digit: letters count by their position, and every second digit twice."""
     body = f"SCHEMA01{next(_numbers):07}"
     values = [int(c) if c.isdigit() else (ord(c) - 63) % 10 for c in body]
     return f"1Z{body}{-(sum(values[::2]) + 2 * sum(values[1::2])) % 10}"
 
 
 def keeper() -> Person:
-    """Makes what the tests ask about."""
+    """The user who creates the items of the tests."""
     return person(TENANT, "tenant_admin", "keeper")
 
 
@@ -197,19 +197,19 @@ def api_key(_) -> str:
 
 
 def organization(name: str) -> str:
-    """One that is made for this: its settings are nobody's who signs in here."""
+    """A separate organization, so that its settings affect no user of the tests."""
     if name in ("add_admin", "remove_admin"):
         return keeper().call("GET", "/v1/me", 200).json()["tenant_id"]
     clinic = f"clinic-{next(_numbers)}"
     body = {"name": clinic, "display_name": "Clinic", "admin_email": f"admin@{clinic}.example"}
     made = operator().call("POST", "/v1/organizations", 201, json=body).json()["tenant_id"]
-    # Its keys are made behind the answer.
+    # Its keys are created after the answer.
     eventually(lambda: operator().call("GET", f"/v1/organizations/{made}", 200).json()["status"] == "active")
     return made
 
 
 def notification(_) -> str:
-    """One of the reader's, who is told of a shipment that is given to them."""
+    """A notification of the reader, caused by a shipment that is assigned to them."""
     shipment(None, person(TENANT, "marketer", "read_notification").user_id)
     inbox = lambda: person(TENANT, "marketer", "read_notification").call("GET", "/v1/notifications", 200).json()["items"]
     return eventually(inbox)[0]["notification_id"]
@@ -224,12 +224,12 @@ def eventually(look):
     until = time.monotonic() + 60
     while not (found := look()):
         if time.monotonic() > until:
-            raise RuntimeError("what happens by itself has not happened")
+            raise RuntimeError("the background work did not finish in time")
         time.sleep(0.2)
     return found
 
 
-# By path parameter. What is not here names no item of one tenant: a role, a place in every tenant's log.
+# By path parameter. Other parameters identify no item of one tenant: a role, or a position in every tenant's log.
 ITEMS = {
     "shipment_id": shipment,
     "user_id": member,
@@ -239,13 +239,13 @@ ITEMS = {
     "session_id": own_session,
 }
 
-# What belongs to its caller, and goes with them.
+# Items that belong to their caller, and end with the caller's turn.
 OWN = {"notification_id", "session_id"}
 
-# Whose item is used up by it: the next request gets another.
+# Operations that use up their item: the next request needs another.
 USES_UP = {"archive_organization", "delete_user", "end_session", "revoke_api_key", "rotate_api_key", "void_shipment"}
 
-# In what state an item has to be for it, and by what an item in another comes into that.
+# The state that an operation requires of its item, and the operation that sets this state.
 STATES = {
     "enable_user": ("/v1/users", "disabled", "disable"),
     "disable_user": ("/v1/users", "active", "enable"),
@@ -258,7 +258,7 @@ _held: dict[str, tuple[Person | None, str]] = {}
 
 
 def item(name: str, parameter: str) -> str:
-    """An item for this operation, in the state that it asks for."""
+    """An item for this operation, in the required state."""
     owner = person(TENANT, CHANGES_ITS_CALLER.get(name, "marketer"), name) if parameter in OWN else None
     if name not in _held or _held[name][0] is not owner:
         _held[name] = owner, ITEMS[parameter](name)
@@ -314,7 +314,7 @@ def old_admin(query: dict) -> None:
     query["user_id"] = Person(TENANT, "tenant_admin").user_id
 
 
-# By operation: what a body, or a query, has to name so that it can be done. Every second one that fits the description gets it.
+# By operation: the values with which a valid request can succeed. Every second valid request gets them.
 FIELDS = {
     "add_admin": new_admin,
     "remove_admin": old_admin,
@@ -333,13 +333,13 @@ KEY = re.compile(r"^[!-~]{1,255}\Z")
 
 
 def fits(case, location: ParameterLocation) -> bool:
-    """Whether that part of the request is as the description says."""
+    """Whether that part of the request is valid by the description."""
     part = case.meta.components.get(location) if case.meta else None
     return part is None or part.mode.is_positive
 
 
 def with_digits_only(value):
-    """JSON Schema takes 5.0 for an integer, and the API does not."""
+    """Converts 5.0 to 5: JSON Schema accepts 5.0 as an integer, and the API does not."""
     match value:
         case float() if value.is_integer():
             return int(value)
@@ -353,14 +353,14 @@ def with_digits_only(value):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     operation, name = case.operation, name_of(case.operation)
-    # The limits before sign-in are by address.
+    # The limits before sign-in are per address.
     sit(elsewhere() if is_public(operation) else HOME)
     known = BY_BEARER.get(case.headers.get("Authorization"))
     if known is not None:
-        # Whoever it was made for may have been followed by somebody.
+        # Another user may have followed the one for whom the request was generated.
         case.headers["Authorization"] = person(*known[1]).bearer
     positive = all(fits(case, location) for location in ParameterLocation)
-    # Whatever else is wrong with the request, no version is stale and no key has been used.
+    # No generated request should fail because of a stale version or a used key.
     for header, form, value in (("If-Match", VERSION, "*"), ("Idempotency-Key", KEY, secrets.token_hex(16))):
         if form.match(case.headers.get(header, "")):
             case.headers[header] = value
@@ -390,60 +390,60 @@ def after_call(context, case, response):
             known[0].done = True
 
 
-# What no schema says ------------------------------------------------------------------------------------------------------
+# Rules outside the schemas ------------------------------------------------------------------------------------------------
 
-# By a field's code, and where the code says too little its name: what 422 may say of a request that fits the description.
+# The errors of 422 that a valid request may get, by code, or by field and code if the code alone is ambiguous.
 RULES = {
-    "bad_check_digit": "the last digit follows from the others",
-    "empty_range": "of two values that each are right, the second is to come after the first",
-    "filter_combination": "of filters that each are right, one at a time",
-    "invalid_cursor": "a cursor is what an earlier page has handed out",
+    "bad_check_digit": "the last digit depends on the others",
+    "empty_range": "the second of two valid values must be after the first",
+    "filter_combination": "only one of these valid filters is allowed at a time",
+    "invalid_cursor": "a cursor must come from an earlier page",
     "in_the_future": "it depends on the time",
     "in_the_past": "it depends on the time",
-    "needs_in_app": "what is pushed or mailed is in the list too",
-    "no_such_member": "a member is who is one",
-    "not_both": "of two fields, one",
-    "not_for_people": "which roles there are is one list, and who is given which another",
-    "one_of": "of two fields, one",
-    "not_with_this_challenge": "which fields there are depends on another's value",
+    "needs_in_app": "`push` and `email` require `in_app`",
+    "no_such_member": "the user must be a member",
+    "not_both": "only one of two fields is allowed",
+    "not_for_people": "not every role can be granted to users",
+    "one_of": "exactly one of two fields is required",
+    "not_with_this_challenge": "the required fields depend on another field's value",
     "out_of_range": "a profile's bounds depend on the profile",
     "required_channel": "an alarm cannot be switched off",
     "too_far": "it depends on the time",
-    "unknown_action": "an action is what the policies know",
-    "unknown_member": "a member is who is one",
+    "unknown_action": "an action must be in the policies",
+    "unknown_member": "the user must be a member",
     "would_lock_out": "it depends on where the caller is",
-    "code:required": "of two fields, one",
-    "new_password:required": "which fields there are depends on another's value",
-    "expires_at:invalid": "it depends on the time, and there is none before 1970",
-    "networks:invalid": "an address has no bits behind its network's",
-    "purposes:invalid": "no key states an emergency",
-    "recipient.address.country:invalid": "ISO 3166-1 assigns some pairs of letters",
-    "recipient.address.postal_code:invalid": "which form it has depends on the country",
+    "code:required": "exactly one of two fields is required",
+    "new_password:required": "the required fields depend on another field's value",
+    "expires_at:invalid": "it depends on the time, and times before 1970 are refused",
+    "networks:invalid": "a network has no host bits",
+    "purposes:invalid": "an API key cannot have the purpose of an emergency",
+    "recipient.address.country:invalid": "ISO 3166-1 assigns only some pairs of letters",
+    "recipient.address.postal_code:invalid": "its form depends on the country",
     "recipient.address.postal_code:required": "whether there is one depends on the country",
-    "recipient.phone:invalid": "which numbers there are depends on the country",
-    "created_after:invalid": "there is no time before 1970",
-    "created_before:invalid": "there is no time before 1970",
-    "signed_at:invalid": "there is no time before 1970",
-    "time_zone:invalid": "the tz database has some names and not others",
-    "trusted_networks:invalid": "an address has no bits behind its network's",
-    "valid_from:invalid": "there is no time before 1970",
-    "valid_until:invalid": "there is no time before 1970",
+    "recipient.phone:invalid": "valid numbers depend on the country",
+    "created_after:invalid": "times before 1970 are refused",
+    "created_before:invalid": "times before 1970 are refused",
+    "signed_at:invalid": "times before 1970 are refused",
+    "time_zone:invalid": "it must be in the tz database",
+    "trusted_networks:invalid": "a network has no host bits",
+    "valid_from:invalid": "times before 1970 are refused",
+    "valid_until:invalid": "times before 1970 are refused",
 }
 
 
-# An item's place in its list: a rule is the same for each.
+# An item's index in its list: a rule applies to every index.
 INDEX = re.compile(r"\.[0-9]+")
 
 
 def has_unseen(body, field: str) -> bool:
-    """Whether that text has a character that nobody sees: one that Unicode has not assigned, left to private use, or formats with."""
+    """Whether that text has an invisible character: unassigned, for private use, or for formatting."""
     text = body.get(field) if isinstance(body, dict) else None
     return isinstance(text, str) and any(unicodedata.category(c) in ("Cf", "Cn", "Co") for c in text)
 
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Drops what is no failure: a rule that no schema says, and a list that is there still, and empty, once it was emptied."""
+    """Drops reports that are no failures: a rule outside the schemas, and a list that still exists, but is empty, after its deletion."""
     if isinstance(failure, UseAfterFree):
         return not (failure.free.endswith("/sessions") and response.json() == {"items": []})
     if not isinstance(failure, RejectedPositiveData) or response.status_code != 422:
@@ -460,7 +460,7 @@ def filter_failure(context, failure, case, response):
 
 # Another tenant's items ---------------------------------------------------------------------------------------------------
 
-# What another tenant's user was told of the item, and of one that nobody has, before the item's own tenant asked.
+# The answers to another tenant's user for the item and for an absent one, before the item's own tenant sent the request.
 ASKED: dict[str, tuple[requests.Response, requests.Response]] = {}
 
 
@@ -484,7 +484,7 @@ def ask_as_another(case, parameter: str) -> tuple[requests.Response, requests.Re
 
 
 def told(answer: requests.Response):
-    """All of an answer but what differs between any two: its id, its time, and what is left of a budget."""
+    """An answer without the parts that differ between any two: its id, its time, and the rest of a rate limit."""
     body = answer.text
     if "json" in answer.headers.get("content-type", ""):
         body = {name: value for name, value in answer.json().items() if name != "correlation_id"}
@@ -493,7 +493,7 @@ def told(answer: requests.Response):
 
 @schemathesis.check
 class another_tenants_item_is_missing:
-    """To a user of another tenant, with the same role, an item that is there looks as one that is not."""
+    """A user of another tenant with the same role gets the same answer for an existing item and for an absent one."""
 
     def __init__(self) -> None:
         self.tried: set[str] = set()
@@ -511,10 +511,10 @@ class another_tenants_item_is_missing:
         if theirs.ok:
             raise AssertionError(f"{where}, an item of {TENANT}: {theirs.status_code}\n{theirs.text}")
         if response.status_code >= 300:
-            # Their own tenant was not told either that it is there.
+            # The item's own tenant got no success either.
             return True
         if told(theirs) != told(missing):
-            raise AssertionError(f"{where}:\n{told(theirs)}\nof an item that nobody has:\n{told(missing)}")
+            raise AssertionError(f"{where}:\n{told(theirs)}\nfor an absent item:\n{told(missing)}")
         if theirs.status_code != 404 and not PLATFORM.match(case.operation.path):
             raise AssertionError(f"{where}: {theirs.status_code}, expected 404")
         self.held.add(case.operation.label)
@@ -522,4 +522,4 @@ class another_tenants_item_is_missing:
 
     def after_run(self, ctx):
         if untried := self.tried - self.held:
-            raise AssertionError("no request succeeded, so that nothing was shown of: " + ", ".join(sorted(untried)))
+            raise AssertionError("no request succeeded, so these were not checked: " + ", ".join(sorted(untried)))

@@ -56,7 +56,7 @@ async fn refuted(question: Question, property: &str) -> Vec<String> {
     finding.counterexamples
 }
 
-/// Policies of a test's own, with neither guards nor anything else.
+/// A test's own policies only, without guards.
 fn alone(text: &str) -> Question {
     ask_about(&[("hole.cedar".to_owned(), text.to_owned())])
 }

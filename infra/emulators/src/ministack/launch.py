@@ -1,7 +1,7 @@
-"""Runs MiniStack for exactly as long as somebody holds the other end of standard input.
+"""Runs MiniStack until standard input is closed.
 
-A parent that is killed cannot end its children, but the system closes its pipes: end of input is the sign to stop. The
-state is saved by a clean shutdown only, so this asks for one, and insists after five seconds.
+A parent that is killed cannot end its children, but the system closes its pipes, so end of input means stop. Only a clean
+shutdown saves the state. This requests one, and ends the process by force after five seconds.
 """
 
 import os
