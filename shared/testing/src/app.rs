@@ -590,7 +590,10 @@ impl Drop for App {
     fn drop(&mut self) {
         let refused = self.take_refused();
         let lines: Vec<_> = refused.iter().map(ToString::to_string).collect();
-        let lines = format!("IAM has refused calls:\n{}", lines.join("\n"));
+        let lines = format!(
+            "IAM has refused calls (add a new call of a table to policies/calls.txt and run `cargo xtask sync`):\n{}",
+            lines.join("\n")
+        );
         match (refused.is_empty(), std::thread::panicking()) {
             (true, _) => {}
             (false, true) => eprintln!("{lines}"),
