@@ -235,7 +235,7 @@ impl Stack {
         match json["error"].as_str() {
             _ if status == 200 => Ok(json),
             Some(error) => Err(error.into()),
-            None => Err(format!("the stack at {} answered {status}, not as UPS's stand-in does: {text}", self.base).into()),
+            None => Err(format!("the stack at {} answered {status}, not as the UPS emulator does: {text}", self.base).into()),
         }
     }
 }

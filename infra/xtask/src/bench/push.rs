@@ -109,7 +109,7 @@ async fn measure(stack: &Stack, args: &Args) -> Result<(), Failed> {
     let most = usize::from(args.connections.iter().copied().max().unwrap_or_default());
     let mut listeners = listeners(&world, most.div_ceil(args.per_user.into())).await?;
     // Warm up: the first run of each function and the first key of each process are not steady state.
-    phase(&writer, vec![listen(&world, listeners.pop().ok_or("nobody listens")?, 1).await?], 10).await?;
+    phase(&writer, vec![listen(&world, listeners.pop().ok_or("there is no listener")?, 1).await?], 10).await?;
 
     let bare = bare(stack, events).await?;
     println!("{:<34} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9}", "what, in ms", "samples", "p50", "p95", "p99", "most", "p50 ratio");
@@ -180,7 +180,7 @@ async fn run_phase(writer: Arc<Writer>, listeners: Vec<Listener>, events: usize)
 async fn phase(writer: &Writer, mut listeners: Vec<Listener>, events: usize) -> Result<(Seen, Vec<Listener>), Failed> {
     let (mut seen, many) = (Seen::default(), listeners.len().max(1));
     for n in 0..events {
-        let listener = listeners.get_mut(n % many).ok_or("nobody listens")?;
+        let listener = listeners.get_mut(n % many).ok_or("there is no listener")?;
         let asked = Instant::now();
         writer.assign(listener.user).await?;
         let answered = Instant::now();

@@ -121,7 +121,7 @@ fn show(answer: &Answer) {
     println!("of {} environments: an action by a type of principal on a type of resource", answer.environments);
     println!("and {} other combinations, which are refused because of their types", answer.refused);
     for environment in &answer.impossible {
-        println!("{} {environment}", paint.odd("nobody may:"));
+        println!("{} {environment}", paint.odd("no caller may:"));
     }
     for finding in answer.findings.iter().filter(|finding| !finding.counterexamples.is_empty()) {
         println!("\n{} {}", paint.bad("not so:"), finding.says);

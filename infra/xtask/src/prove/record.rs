@@ -62,12 +62,12 @@ pub(super) fn text(basis: &Basis, root: &Path, solver: &str, answer: &Answer) ->
         "The other {} combinations of these types are refused by a decision, before any policy is asked.\n",
         answer.refused
     );
-    text += "Counted are those in which a property could be violated at all.\n\n";
+    text += "Only environments in which a property could be violated are counted.\n\n";
     let width = answer.findings.iter().map(|finding| finding.id.len()).max().unwrap_or(0);
     for finding in &answer.findings {
         text += &format!("{:<width$}  proven in {:>3}  {}\n", finding.id, finding.proven, finding.says);
     }
-    text += "\nWhat nobody may, so that nothing is said by proving it:\n";
+    text += "\nNo caller may do these, so the properties hold for them trivially:\n";
     for environment in &answer.impossible {
         text += &format!("{environment}\n");
     }

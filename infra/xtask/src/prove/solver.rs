@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-/// Where the Python package is, if somebody installed it.
+/// The path of the Python package, if it is installed.
 const PACKAGE: &str = ".cloister/cvc5";
 
 const MISSING: &str = "cvc5 is missing, the solver that proves. One of these brings it:

@@ -290,7 +290,7 @@ pub(crate) fn rows(size: &Size) -> Vec<Row> {
         ),
         by_aws("Event bus: domain events", PUT_EVENTS, "a second", Shipments, |size| size.registered_per_second() * EVENTS),
         row(
-            "Outbox: a day's events of a tenth of all shipments, told again",
+            "Outbox: a day's events of a tenth of all shipments, sent again",
             scale::EVENTS_SWEPT as f64 * 60.0 * 24.0,
             "a day",
             "own: the sweep",

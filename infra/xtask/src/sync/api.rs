@@ -66,8 +66,8 @@ pub(crate) fn resources(samconfig: &str) -> String {
     let deployment = format!("ApiDeployment{}", fingerprint(&api, samconfig));
     add("", vec![("Api".into(), api)]);
     add(
-        "A deployment is a snapshot and never changes: its name holds a hash of the API above, and of the parameters in samconfig.toml.\n\
-         It comes after the functions, so that no route leads to one that is not there yet.",
+        "A deployment is an immutable snapshot. Its name contains a hash of the API above and of the parameters in samconfig.toml. It is\n\
+         created after the functions, so that no route leads to a missing one.",
         vec![(
             deployment.clone(),
             map! {
@@ -96,8 +96,8 @@ pub(crate) fn resources(samconfig: &str) -> String {
         ],
     );
     add(
-        "The wall before the API. Bodies may be larger than its rule likes: ours have a limit of their own. Its log keeps what it stopped or\n\
-         counted, without the headers and the query that could say who somebody is.",
+        "The web ACL of the API. AWS's rule for large bodies only counts, because functions limit bodies themselves. The log has blocked and\n\
+         counted requests, without the headers and queries that could identify a person.",
         vec![
             ("WebAcl".into(), web_acl()),
             (

@@ -379,8 +379,8 @@ async fn remember(ground: &Ground<'_>, key: &Key) -> Result<()> {
 /// Commits business changes, bookkeeping, audit event, domain events and deduplication record in one transaction. Bookkeeping
 /// alone is one update for each item and is not audited.
 async fn commit(ground: &Ground<'_>, name: &str, changes: Changes, handled: Option<&Key>) -> Result<Done> {
-    const OVERTAKEN: Error = Error::conflict("overtaken", "somebody else was faster");
-    const BEFORE: Error = Error::conflict("handled", "it has been handled before");
+    const OVERTAKEN: Error = Error::conflict("overtaken", "another request changed this first");
+    const BEFORE: Error = Error::conflict("handled", "this message was already processed");
     let Ground { deps, tenant, now, envelope, .. } = ground;
     if changes.is_empty() {
         let mut done = Done::Nothing;

@@ -32,7 +32,7 @@ const RECENT: usize = 32 + 8;
 /// The error for a request with a token that a concurrent request used.
 const IN_PROGRESS: Error = Error::conflict(
     "refresh_in_progress",
-    "another request has just used this refresh token: use the token that it was answered, or send this one again",
+    "another request has just used this refresh token: use the token from its answer, or repeat this request",
 );
 
 /// The state of a token in its session.

@@ -55,7 +55,7 @@ fn body(consumer: &AnyConsumer) -> Result<Value, String> {
         Feed::AllEvents => {
             let published = schemas::published()?;
             let any = published.iter().find(|((name, _), _)| *name == ANY).or_else(|| published.iter().next());
-            by_the_bus(any.ok_or("nobody publishes anything")?.1.schema)
+            by_the_bus(any.ok_or("no event is published")?.1.schema)
         }
         Feed::Direct => envelope(first()?),
         Feed::WakeUps => json!({ "wake_up": "{{tenant_id}}#AUDIT" }),

@@ -112,25 +112,25 @@ fn index(published: &BTreeMap<(&'static str, u32), Published>) -> String {
     let mut text = String::from(
         "<!-- Written by `cargo xtask sync` from the domains' lists of events: change those, not this. -->\n\
          # Events\n\n\
-         What happened, told once it is committed. A payload is ids, codes and names of fields; it travels in an envelope that says whose\n\
-         tenant it is about, who did it, in whose name and why:\n\n\
+         Domain events, published once they are committed. A payload contains ids, codes and names of fields. Its envelope contains the\n\
+         tenant, the actor, the user on whose behalf they acted, and the cause:\n\n\
          ```json\n",
     );
     text.push_str(&json_text(&envelope()));
     text.push_str(
         "```\n\n\
-         Everything is told at least once, in no order: whoever hears it remembers the `id`. `cause` is the audit event of what caused it.\n\
-         A schema may gain what nobody has to send; anything else is a new version, published beside the old one.\n\n\
-         A rule names an event by `detail.schema`: `shipment.voided` is version 1, `shipment.voided.v2` version 2. So a consumer gets the\n\
-         versions that it understands, and what comes to it all the same of another version (it was in the queue when the function\n\
-         changed) it passes over; its log line says `passed_over`. To move to a new version: publish both; deploy a consumer that\n\
-         understands both and handles each happening once (by what it is about, not by the event's id, which differs); then one that\n\
-         understands the new one only; then stop publishing the old one.\n\n\
-         | Event | Version | Published by | Heard by |\n|---|---|---|---|\n",
+         Events are delivered at least once and in no particular order, so consumers must remember the `id`. `cause` is the id of the audit\n\
+         event that caused the event. A schema may gain optional fields. Any other change needs a new version, published beside the old one.\n\n\
+         A rule selects events by `detail.schema`: `shipment.voided` is version 1, `shipment.voided.v2` version 2. So a consumer gets only\n\
+         the versions that it understands. If another version was in the queue when the function changed, the consumer skips it, and its log\n\
+         line has `passed_over`. To move to a new version: publish both; deploy a consumer that understands both and handles each change once\n\
+         (by the item, not by the event's id, which differs); then deploy one that understands only the new version; then stop publishing the\n\
+         old one.\n\n\
+         | Event | Version | Published by | Consumers |\n|---|---|---|---|\n",
     );
     for ((name, version), event) in published {
         let heard: Vec<_> = hearers(name, *version).map(|consumer| format!("`{}`", consumer.name)).collect();
-        let heard = if heard.is_empty() { "nobody".to_owned() } else { heard.join(", ") };
+        let heard = if heard.is_empty() { "none".to_owned() } else { heard.join(", ") };
         let _ = writeln!(text, "| [`{name}`]({name}.v{version}.json) | {version} | {} | {heard} |", event.domains.join(", "));
     }
     text
