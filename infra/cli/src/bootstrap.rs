@@ -142,7 +142,7 @@ mod tests {
 
     /// The README's command; only the e-mail is this test's.
     #[tokio::test(flavor = "multi_thread")]
-    async fn command_of_the_readmes_path_makes_the_first_operator_of_an_empty_account() {
+    async fn readmes_command_creates_the_first_operator_of_an_empty_account() {
         let readme = include_str!("../../../README.md");
         let path = readme.split_once("\n## Deploying\n").and_then(|(_, rest)| rest.split("\n## ").next()).unwrap();
         let line = path.lines().find_map(|line| line.strip_prefix("cargo run --release -p cloister -- ")).unwrap();

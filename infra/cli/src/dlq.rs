@@ -380,7 +380,7 @@ mod tests {
 
     /// SQS allows ids of 128 characters, so an id must not grow each time its message is moved back.
     #[tokio::test]
-    async fn message_is_put_back_under_an_id_of_its_own_however_long_the_one_was_that_it_had() {
+    async fn redriven_message_gets_an_id_of_bounded_length() {
         let app = a_group_was_given_up().await;
         let group = format!("{}#AUDIT", app.tenant_id(Tenant::Acme));
         let attributes = json!({"MessageGroupId": group, "MessageDeduplicationId": "x".repeat(128)});

@@ -95,7 +95,7 @@ async fn stack_output_and_readmes_command_create_an_operator_who_signs_in() {
 
 /// A shell sources the file that `cargo dev` names, and runs `cloister`.
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_of_the_local_stack_lists_dead_letters_with_the_file_that_it_is_given() {
+async fn operator_of_the_local_stack_lists_dead_letters_with_its_file() {
     let stack = Stack::start(Options { seed: false, ..Options::default() }).await.unwrap();
     let file = local::Handover::operator_file(stack.dir());
     let script = format!(". '{}' && exec '{}' dlq list", file.display(), env!("CARGO_BIN_EXE_cloister"));

@@ -181,7 +181,7 @@ async fn every_pipe_leads_from_the_ledger_to_a_created_resource() {
 
 /// The parent is this same test, run again as its own process.
 #[test]
-fn a_killed_parent_takes_ministack_along() {
+fn ministack_ends_with_a_killed_parent() {
     const CHILD: &str = "CLOISTER_TEST_HOLDS_MINISTACK";
     if std::env::var_os(CHILD).is_some() {
         let ministack = MiniStack::start(&MiniStackOptions::default()).unwrap();
@@ -191,7 +191,7 @@ fn a_killed_parent_takes_ministack_along() {
         return;
     }
     let mut parent = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_killed_parent_takes_ministack_along", "--nocapture"])
+        .args(["--exact", "ministack_ends_with_a_killed_parent", "--nocapture"])
         .env(CHILD, "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

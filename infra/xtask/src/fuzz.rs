@@ -59,7 +59,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     }
     if let Some(unknown) = args.targets.iter().find(|name| !targets.iter().any(|target| target.name == **name)) {
         let known: Vec<_> = targets.iter().map(|target| target.name.as_str()).collect();
-        return Err(format!("`{unknown}` is no fuzz target; there are: {}", known.join(", ")).into());
+        return Err(format!("`{unknown}` is not a fuzz target; there are: {}", known.join(", ")).into());
     }
     targets.retain(|target| args.targets.is_empty() || args.targets.contains(&target.name));
     let failed = Mutex::new(0);

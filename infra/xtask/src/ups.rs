@@ -209,7 +209,7 @@ fn line(seen: &Seen, paint: Paint) -> String {
 fn notes(seen: &Seen) -> String {
     let mut notes = vec![if seen.activities == 1 { "1 scan".to_owned() } else { format!("{} scans", seen.activities) }];
     if seen.playing {
-        notes.push("moving by itself".to_owned());
+        notes.push("moving automatically".to_owned());
     }
     if seen.subscribed {
         notes.push("alerts on".to_owned());
@@ -305,6 +305,6 @@ mod tests {
         };
         assert_eq!(notes(&seen), "(2 scans, alerts on, its current status still says M)");
         let newest = Seen { current: seen.newest.clone(), subscribed: false, playing: true, ..seen };
-        assert_eq!(notes(&newest), "(2 scans, moving by itself)");
+        assert_eq!(notes(&newest), "(2 scans, moving automatically)");
     }
 }

@@ -210,7 +210,7 @@ mod tests {
 
     /// A name that does not resolve (RFC 2606), and a port without a listener.
     #[tokio::test]
-    async fn a_name_that_does_not_resolve_and_a_closed_port_are_not_reached() {
+    async fn unresolvable_name_and_closed_port_cannot_be_reached() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         for endpoint in ["https://api.invalid".to_owned(), format!("http://127.0.0.1:{port}")] {
             let sleep: Sleep = Box::new(|_| Box::pin(std::future::ready(())));

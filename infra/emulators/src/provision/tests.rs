@@ -195,7 +195,7 @@ async fn pipes_are_returned_with_resolved_properties() {
 
 /// On AWS functions use the queue's URL; MiniStack uses only the name at its end.
 #[tokio::test]
-async fn a_queue_answers_to_its_address_on_aws() {
+async fn queue_is_reachable_by_its_aws_url() {
     let world = World::start();
     let made = world.provision(Which::Everything).await;
     let url = format!("{}woken.fifo", made.env["QUEUES"]);

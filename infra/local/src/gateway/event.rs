@@ -95,7 +95,7 @@ mod tests {
 
     /// The API has no binary media type, so API Gateway handles every payload as text.
     #[test]
-    fn body_that_is_not_utf_8_comes_with_replacement_characters_as_api_gateway_delivers_it() {
+    fn body_with_invalid_utf_8_gets_replacement_characters() {
         let (head, ()) = Request::post("/").body(()).unwrap().into_parts();
         let event = request("/", vec![], &head, b"{\"name\":\"Zo\xff\"}", [127, 0, 0, 1].into(), "id").proxy_event();
         let event: ApiGatewayProxyRequest = parsed(&event).unwrap();

@@ -177,7 +177,7 @@ async fn one_run(world: &World, subject: &mut Subject, warm: u16, quota: Option<
 fn succeeded(answer: &[u8]) -> Result<(), Failed> {
     let answer: Value = serde_json::from_slice(answer)?;
     let status = answer["statusCode"].as_u64().unwrap_or_default();
-    if (200..300).contains(&status) { Ok(()) } else { Err(format!("the answer is no success: {answer}").into()) }
+    if (200..300).contains(&status) { Ok(()) } else { Err(format!("the answer is not a success: {answer}").into()) }
 }
 
 /// A function's process; dropping this value ends it.

@@ -97,7 +97,7 @@ impl Seen {
 }
 
 pub(crate) async fn run(args: Args) -> Outcome {
-    println!("starting a stack of its own, with {} users who sign in {SIGN_INS} times each", args.users);
+    println!("starting a stack with {} users who sign in {SIGN_INS} times each", args.users);
     let stack = Stack::start(Options::default()).await?;
     let outcome = measure(&stack, &args).await;
     stack.stop().await?;

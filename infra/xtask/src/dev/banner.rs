@@ -17,7 +17,7 @@ fn write(out: &mut String, stack: &Stack, data: &Data, took: Duration, paint: Pa
     let base = stack.base_url();
     let kept = match data {
         Data::Kept(dir) => format!("{}, kept for the next run; delete it to start afresh", short(dir)),
-        Data::Ephemeral => "in memory, gone when stopped".to_owned(),
+        Data::Ephemeral => "in memory, lost when stopped".to_owned(),
     };
     let env = short(&Handover::shell_file(stack.dir()));
     writeln!(

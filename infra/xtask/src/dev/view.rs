@@ -73,7 +73,7 @@ impl View {
             said.push(format!("{} {noun}{}", run.items, if run.items == 1 { "" } else { "s" }));
         }
         if bad && run.failed > 0 && run.kind == Kind::Consumer {
-            said.push(format!("{} to come again", run.failed));
+            said.push(format!("{} to be retried", run.failed));
         }
         said.extend(outcomes(&run.lines));
         out.push_str(&said.join(", "));
@@ -253,7 +253,7 @@ mod tests {
         let line =
             json!({"tenant.id": "ten_2", "outcome": "failed", "code": "internal", "error.cause": "message unknown_schema"});
         let shown = view().run(&ran(Kind::Consumer, 1, vec![line]));
-        for part in ["bad", "ten_2", "1 message, 1 to come again", "failed internal", "message unknown_schema"] {
+        for part in ["bad", "ten_2", "1 message, 1 to be retried", "failed internal", "message unknown_schema"] {
             assert!(shown.contains(part), "{shown}");
         }
     }

@@ -1,4 +1,4 @@
-//! Where cvc5 is: what `CVC5` names, else the Python package in `.cloister/cvc5`, else what is on the `PATH`.
+//! Finds cvc5: the command of `CVC5`, else the Python package in `.cloister/cvc5`, else the one on the `PATH`.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -23,10 +23,10 @@ pub(super) struct Solver {
 
 impl Solver {
     /// # Errors
-    /// Says what is missing, and how to get it.
+    /// Names the missing part, and how to install it.
     pub(super) fn find(root: &Path) -> Result<Self, String> {
         if let Some(named) = std::env::var_os("CVC5") {
-            return Self::running(vec![named.clone()]).ok_or_else(|| format!("`CVC5` is {}, which is no cvc5", named.display()));
+            return Self::running(vec![named.clone()]).ok_or_else(|| format!("`CVC5` is {}, which is not cvc5", named.display()));
         }
         let python = root.join(PACKAGE).join("bin/python");
         let package = python.exists().then(|| vec![python.into(), root.join("infra/prove/solver.py").into()]);
@@ -34,10 +34,10 @@ impl Solver {
         found.ok_or_else(|| MISSING.to_owned())
     }
 
-    /// The solver that this command runs, if it is one.
+    /// The solver that this command runs, if it is cvc5.
     fn running(mut command: Vec<OsString>) -> Option<Self> {
         let (program, arguments) = command.split_first_mut()?;
-        // It is run from another folder. A name alone is looked for on the PATH.
+        // It runs in another folder. A name without a folder is looked up on the PATH.
         if Path::new(program).components().count() > 1 {
             *program = std::path::absolute(&program).ok()?.into();
         }
@@ -47,7 +47,7 @@ impl Solver {
     }
 }
 
-/// The version in what `cvc5 --version` says: `This is cvc5 version 1.3.1 [git …]`.
+/// The version in the output of `cvc5 --version`: `This is cvc5 version 1.3.1 [git …]`.
 fn version(said: &str) -> Option<&str> {
     said.split_once("cvc5 version ")?.1.split_whitespace().next()
 }

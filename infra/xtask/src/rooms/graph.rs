@@ -22,7 +22,7 @@ type Name = Vec<String>;
 /// The contents of one file.
 #[derive(Debug, Default)]
 struct Module {
-    /// Paths that it names outside `use`, as they stand.
+    /// Paths outside `use`, as written.
     paths: Vec<Name>,
     /// Local name → path, of each private `use`.
     imports: BTreeMap<String, Name>,
@@ -30,13 +30,13 @@ struct Module {
     exports: BTreeMap<String, Name>,
 }
 
-/// The modules of a crate, and what each uses.
+/// The modules of a crate, and the uses of each.
 #[derive(Debug)]
 pub(crate) struct Graph {
     modules: BTreeMap<Name, Module>,
-    /// `#[macro_export]`ed macros, which the root holds wherever they are written.
+    /// `#[macro_export]`ed macros, which belong to the root wherever they are written.
     macros: BTreeMap<String, Name>,
-    /// From, to → the names that are used.
+    /// From, to → the used names.
     uses: BTreeMap<(Name, Name), BTreeSet<String>>,
 }
 
@@ -44,7 +44,7 @@ impl Graph {
     /// Reads the crate whose root is `src/lib.rs`.
     ///
     /// # Errors
-    /// A file is not there, or is not Rust.
+    /// A file is missing, or is not Rust.
     pub(crate) fn read(src: &Path) -> Result<Self, String> {
         let mut graph = Self { modules: BTreeMap::new(), macros: BTreeMap::new(), uses: BTreeMap::new() };
         let mut waiting = vec![(Name::new(), src.join("lib.rs"))];
@@ -86,7 +86,7 @@ impl Graph {
         self.uses = uses;
     }
 
-    /// A path outside `use`, from the root on; nothing where it begins with a name from elsewhere.
+    /// A path outside `use`, from the root; `None` if it begins with a name from elsewhere.
     fn absolute(&self, from: &[String], module: &Module, path: &[String]) -> Option<Name> {
         let (first, rest) = path.split_first()?;
         if first.is_empty() {
@@ -99,10 +99,10 @@ impl Graph {
         self.modules.contains_key(&child).then(|| [child.as_slice(), rest].concat())
     }
 
-    /// The module that defines what a path from the root names, and that path itself once re-exports are followed.
+    /// The module that defines the item of a path from the root, and the item's own path after re-exports are followed.
     fn definer(&self, path: &[String]) -> (Name, Name) {
         let (mut path, mut at) = (path.to_vec(), 0);
-        // Re-exports of a crate that compiles end; the bound is for one that does not.
+        // Re-exports of a crate that compiles end; the bound is for one that does not compile.
         for _ in 0..1000 {
             if at == path.len() {
                 return (path.clone(), path);
@@ -281,7 +281,7 @@ impl Reader<'_> {
             at += 2;
         }
         match self.anchored(&path, depth) {
-            // An empty first segment says that the path begins at the root.
+            // An empty first segment means that the path begins at the root.
             Some(path) => self.module.paths.push([vec![String::new()], path].concat()),
             None => self.module.paths.push(path),
         }
@@ -294,7 +294,7 @@ impl Reader<'_> {
         let mut base = match first.as_str() {
             "crate" => return Some(rest.to_vec()),
             "self" => self.name.to_vec(),
-            // Out of an inline module it is this file.
+            // `super` of an inline module is this file.
             "super" if depth > 0 => self.name.to_vec(),
             "super" => self.name.split_last()?.1.to_vec(),
             _ => return None,
@@ -353,7 +353,7 @@ fn attribute(tokens: &[TokenTree]) -> Option<String> {
     (punct(tokens.first()?) == Some('#')).then(|| group(tokens, 1, Delimiter::Bracket)).flatten().map(|inner| inner.to_string())
 }
 
-/// Where the item that begins at `at` ends: behind its `;` or its body.
+/// The end of the item that begins at `at`: after its `;` or its body.
 fn item_end(tokens: &[TokenTree], mut at: usize) -> usize {
     while attribute(&tokens[at..]).is_some() {
         at += 2;

@@ -1,6 +1,6 @@
 use super::graph::Graph;
 
-/// A crate of these files, and what is wrong with it.
+/// A crate of these files, and its violations.
 fn faults(files: &[(&str, &str)]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     for (path, text) in files {

@@ -198,7 +198,7 @@ fn names_with_the_longest_prefix_are_within_what_each_service_takes() {
 
 /// "CloudFormation quotas": 200 parameters and outputs, and 4,096 bytes a parameter's value.
 #[test]
-fn no_template_has_more_parameters_or_outputs_than_cloudformation_takes() {
+fn no_template_exceeds_cloudformations_parameters_or_outputs() {
     for (path, template) in templates() {
         for section in ["Parameters", "Outputs", "Mappings"] {
             assert!(template[section].as_mapping().is_none_or(|members| members.len() <= 200), "{path}: {section}");

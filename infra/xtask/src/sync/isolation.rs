@@ -337,7 +337,7 @@ fn each_function_gets_its_tenant_role_and_depends_on_it() {
 
 /// IAM allows 2,048 characters of a trust policy without white space, 10,240 of a role's inline policies, and 64 of a name.
 #[test]
-fn the_tenant_roles_are_few_and_within_what_iam_takes() {
+fn tenant_roles_are_few_and_within_iams_quotas() {
     let roles: BTreeSet<_> = function::all().iter().filter_map(second_wall::logical).collect();
     // Each role is a resource of the root template, which has room for 400.
     assert!((2..=64).contains(&roles.len()), "{} roles: is a capability too fine?", roles.len());

@@ -128,7 +128,7 @@ fn gateways_own_refusals_are_problems_with_the_requests_id() {
         "REQUEST_TOO_LARGE",
         "WAF_FILTERED",
     ] {
-        let response = responses.get(wanted).unwrap_or_else(|| panic!("{wanted} has no answer of ours"));
+        let response = responses.get(wanted).unwrap_or_else(|| panic!("{wanted} has no response in the template"));
         let text = serde_norway::to_string(response).unwrap();
         assert!(text.contains("application/problem+json") && text.contains("$context.requestId"), "{wanted}: {text}");
     }
@@ -139,7 +139,7 @@ fn gateways_own_refusals_are_problems_with_the_requests_id() {
 }
 
 #[test]
-fn nobody_deletes_an_audit_segment_or_its_lock() {
+fn audit_segment_and_its_lock_cannot_be_deleted() {
     let root = root();
     assert_eq!(root["Resources"]["AuditBucket"]["Properties"]["ObjectLockEnabled"], true);
     let statements = root["Resources"]["AuditBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"].as_sequence().unwrap();
@@ -156,7 +156,7 @@ fn nobody_deletes_an_audit_segment_or_its_lock() {
 /// of a multipart upload lack it. An exemption by `s3:ObjectCreationOperation` would allow them, and Cloister uploads nothing in
 /// parts.
 #[test]
-fn nobody_puts_an_object_over_another_nor_replicates_into_the_audit_bucket() {
+fn audit_object_cannot_be_overwritten_or_replicated() {
     let root = root();
     let statements = root["Resources"]["AuditBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"].as_sequence().unwrap();
     let denied = |sid: &str| statements.iter().find(|s| s["Sid"] == sid).unwrap();
@@ -190,7 +190,7 @@ fn production_retains_its_audit_log_for_seven_years_unalterably() {
     assert_eq!((&template["Parameters"]["TenantSessions"]["Default"], prod.get("TenantSessions")), (&"on".into(), None));
     for (name, value) in &prod {
         let parameter = &template["Parameters"][&**name];
-        assert!(!parameter.is_null(), "`{name}` is no parameter of template.yaml");
+        assert!(!parameter.is_null(), "`{name}` is not a parameter of template.yaml");
         if let Some(allowed) = parameter["AllowedValues"].as_sequence() {
             let fits = |a: &Value| a.as_str() == Some(value) || a.as_u64().is_some_and(|n| n.to_string() == *value);
             assert!(allowed.iter().any(fits), "{name}={value}");

@@ -193,7 +193,7 @@ fn disabled_or_deleted_key_is_alarmed() {
 
 /// Lambda keeps 100 of the account's concurrency unreserved, so by default nothing is reserved.
 #[test]
-fn concurrency_is_kept_for_the_authorizer_and_for_those_who_write_the_audit_log() {
+fn concurrency_is_reserved_for_the_authorizer_and_the_audit_functions() {
     let kept: Vec<_> = function::all().iter().filter_map(|f| Kept::of(f).map(|kept| (f.name, kept))).collect();
     let wanted = [("sign_checkpoint", Kept::Audit), ("seal_audit", Kept::Audit), ("authorizer", Kept::Authorizer)];
     assert_eq!(kept.iter().copied().collect::<BTreeMap<_, _>>().len(), wanted.len(), "{kept:?}");

@@ -189,7 +189,7 @@ fn assume(gate: &Gate, access_key: &str, role: &str, tenant: &str) -> (u16, Stri
 }
 
 #[test]
-fn function_reads_the_platforms_partition_and_with_a_session_its_tenants_and_no_others() {
+fn function_reads_only_the_platforms_and_its_sessions_partition() {
     let gate = gate();
     let own = function_key("get_shipment");
     assert_eq!(get(&gate, &own, None, "cloister-records", &format!("{PLATFORM}#TENANT")), None);

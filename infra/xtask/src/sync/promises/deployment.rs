@@ -37,7 +37,7 @@ fn retained_resource_is_deleted_when_its_creation_is_rolled_back() {
 
 /// `RetainExceptOnCreate` leaves these when a stack is deleted, so a page has to say how to delete them.
 #[test]
-fn page_on_first_deployment_has_a_command_for_every_type_of_resource_that_a_deleted_stack_leaves() {
+fn page_has_a_delete_command_for_every_retained_resource_type() {
     let page = fs::read_to_string(workspace::root().join("docs/first-deployment.md")).unwrap();
     for (path, template) in templates() {
         for (name, resource) in resources(&template).filter(|(_, resource)| !resource["DeletionPolicy"].is_null()) {
@@ -80,7 +80,7 @@ fn readmes_path() -> Vec<String> {
 /// Each step is run by a test, or calls AWS. Everything that a step names exists: a task, a file, an output, an environment of
 /// samconfig.toml.
 #[test]
-fn every_step_from_the_first_command_to_the_first_operator_is_run_here_or_is_for_aws_alone() {
+fn every_step_of_the_readmes_deployment_is_tested_or_calls_aws() {
     let path = readmes_path();
     let mut steps = Vec::new();
     for command in &path {
