@@ -204,13 +204,13 @@ pub(crate) fn rows(size: &Size) -> Vec<Row> {
     use Grows::{Largest, Shipments, Tenants};
     vec![
         by_aws("AssumeRole by schedules", ASSUME_ROLE, "a second", Tenants, sessions_by_schedules),
-        by_aws("AssumeRole by requests, at most one each", ASSUME_ROLE, "a second", Tenants, requests),
+        by_aws("AssumeRole by requests, at most one per request", ASSUME_ROLE, "a second", Tenants, requests),
         row("API requests", f64::from(REQUESTS_PER_SECOND), "a second", "own: the stage's throttle", Tenants, requests),
         by_aws("API requests", API_REQUESTS, "a second", Tenants, requests),
-        by_aws("Lambda: requests under way", LAMBDA_AT_ONCE, "at once", Tenants, |size| requests(size) * REQUEST_SECONDS),
-        by_aws("Cognito: everybody signs in within an hour, and refreshes", COGNITO_SIGN_INS, "a second", Tenants, sign_ins),
+        by_aws("Lambda: requests in progress", LAMBDA_AT_ONCE, "at once", Tenants, |size| requests(size) * REQUEST_SECONDS),
+        by_aws("Cognito: all users sign in within an hour, and refresh", COGNITO_SIGN_INS, "a second", Tenants, sign_ins),
         by_aws(
-            "Cognito: the client's secret, where all that sign people in start at once",
+            "Cognito: the client's secret, if all sign-in functions start at once",
             COGNITO_CLIENT_READS,
             "a second",
             Tenants,
@@ -219,7 +219,7 @@ pub(crate) fn rows(size: &Size) -> Vec<Row> {
         by_aws("KMS: keys unwrapped, at most two a request", KMS_SYMMETRIC, "a second", Tenants, |size| 2.0 * requests(size)),
         by_aws("KMS: checkpoints signed, of all tenants", KMS_ECC, "a second", Tenants, checkpoints),
         row(
-            "Mail: daily digests of one time zone, in their hour",
+            "Mail: daily digests of one time zone, within their hour",
             f64::from(scale::MAILS_PER_MINUTE) * 60.0,
             "an hour",
             "own: the mail gate",
@@ -243,7 +243,7 @@ pub(crate) fn rows(size: &Size) -> Vec<Row> {
             |size| size.largest as f64 * MISTYPES,
         ),
         row(
-            "One address: requests, everybody at work",
+            "One address: requests of all active users",
             five_minutes(REQUESTS_PER_ADDRESS),
             "in 5 minutes",
             "own: WAF",
@@ -251,7 +251,7 @@ pub(crate) fn rows(size: &Size) -> Vec<Row> {
             |size| size.largest as f64 / REQUEST_EACH_SECONDS * 300.0,
         ),
         row(
-            "One tenant: requests, everybody at work",
+            "One tenant: requests of all active users",
             f64::from(scale::TENANT_CALLS_PER_MINUTE),
             "a minute",
             "own: the tenant's ceiling",
@@ -269,9 +269,14 @@ pub(crate) fn rows(size: &Size) -> Vec<Row> {
             Shipments,
             |size| size.registered_per_second() * 60.0 * polls_of_a_parcel(),
         ),
-        row("Poller: polls under way", runs * scale::PARTS_AT_ONCE as f64, "at once", "own: `most_at_once`", Shipments, |size| {
-            size.registered_per_second() * polls_of_a_parcel() * CARRIER_SECONDS
-        }),
+        row(
+            "Poller: polls in progress",
+            runs * scale::PARTS_AT_ONCE as f64,
+            "at once",
+            "own: `most_at_once`",
+            Shipments,
+            |size| size.registered_per_second() * polls_of_a_parcel() * CARRIER_SECONDS,
+        ),
         row(
             "Carrier's pushes from one address",
             five_minutes(PUSHES_PER_ADDRESS),
