@@ -119,6 +119,9 @@ async fn request_writes_nothing_if_its_role_is_revoked_meanwhile() {
     let who = app.open_session_with(app.tenant_id(Acme), marketer, &[Grant::always(Role::TenantAdmin)]).await;
     at_version(&app, &who, 2).await;
     let viewer = app.user_id(Acme, Role::Viewer);
+    // A colleague's call caches the tenant's state in the function, so that its first read for the caller is the target's.
+    let colleague = app.open_session(Acme, Role::Analyst).await;
+    assert!(as_who(&app, colleague, "disable_user").path("user_id", viewer).await.status >= 400);
     app.reset_calls();
     let mut change = pin!(as_who(&app, who, "disable_user").path("user_id", viewer).into_future());
     // Runs the request until its session has been read and updated and its target has been read.
