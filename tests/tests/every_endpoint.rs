@@ -133,10 +133,10 @@ async fn each_role_may_do_what_the_matrix_says_and_each_attempt_is_recorded() {
                     let operator = app.operator();
                     app.as_administrator(operator.set_status(home, status)).await.unwrap();
                 };
-                set(common::TenantStatus::Active).await;
+                set(common::identity::TenantStatus::Active).await;
                 app.clock().advance(Duration::from_secs(5));
                 fixture.call(&app.as_identity(identity.clone()), endpoint).await;
-                set(common::TenantStatus::Suspended).await;
+                set(common::identity::TenantStatus::Suspended).await;
             }
             let answer = fixture.call(&app.as_identity(identity), endpoint).await;
             let cell = row[role.as_str()];

@@ -13,16 +13,20 @@ static LIST: LazyLock<List> = LazyLock::new(|| List::read(TEXT));
 pub(crate) enum With {
     /// The function's own role: the platform's partition, or every tenant's where one transaction names several.
     OwnRole,
+    /// The same, for a call that the tests make in a tenant only: for users, messages and items of the platform's own tenant the
+    /// function makes it by its own role.
+    OwnRoleInPlatform,
     /// A session of its tenant role: one tenant's partition.
     TenantSession,
 }
 
 impl With {
-    const ALL: [Self; 2] = [Self::OwnRole, Self::TenantSession];
+    const ALL: [Self; 3] = [Self::OwnRole, Self::OwnRoleInPlatform, Self::TenantSession];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::OwnRole => "own",
+            Self::OwnRoleInPlatform => "platform",
             Self::TenantSession => "tenant",
         }
     }
@@ -36,7 +40,7 @@ struct List(BTreeSet<(&'static str, With, Call)>);
 
 impl List {
     /// # Panics
-    /// If a line is not a function, `own` or `tenant`, a resource and its actions: the list is part of this program.
+    /// If a line is not a function, `own`, `platform` or `tenant`, a resource and its actions: the list is part of this program.
     fn read(text: &'static str) -> Self {
         let mut list = BTreeSet::new();
         for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -63,7 +67,7 @@ pub(crate) enum Calls {
 impl Calls {
     /// By its own role if tenants are separated.
     pub(crate) fn own(function: &str) -> Self {
-        Self::of(function, &[With::OwnRole])
+        Self::of(function, &[With::OwnRole, With::OwnRoleInPlatform])
     }
 
     pub(crate) fn in_a_tenant(function: &str) -> Self {
