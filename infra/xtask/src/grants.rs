@@ -146,11 +146,13 @@ fn list_of_calls(grants: &[Grant], used: &BTreeSet<Grant>, list: &List, text: &s
     for (role, with, (resource, action)) in calls::all().filter(|_| more) {
         calls.entry((role, with, resource)).or_default().insert(action);
     }
-    let mut add = |(role, with, resource, action)| calls.entry((role, with, resource)).or_default().insert(action);
+    let mut add = |(role, with, resource, action)| {
+        calls.entry((role, with, resource)).or_default().insert(action);
+    };
     // Only some resources are decided by the list of calls. Other grants are in one list.
     let decided = |grant: &&Grant| calls::DECIDED_BY_LIST.iter().any(|decided| as_call(grant).2.starts_with(decided));
-    used.iter().filter(|grant| !list.has(grant) || decided(grant)).for_each(|grant| drop(add(as_call(grant))));
-    grants.iter().filter(|grant| list.has(grant)).filter(decided).for_each(|grant| drop(add(as_call(grant))));
+    used.iter().filter(|grant| !list.has(grant) || decided(grant)).for_each(|grant| add(as_call(grant)));
+    grants.iter().filter(|grant| list.has(grant)).filter(decided).for_each(|grant| add(as_call(grant)));
     for grant in used {
         let (role, with, resource, action) = as_call(grant);
         let own = || used.iter().any(|other| as_call(other) == (role, With::OwnRole, resource, action));
