@@ -79,7 +79,38 @@ pub(crate) struct Record<'a> {
     pub(crate) changes: &'a [&'static str],
 }
 
-impl Record<'_> {
+impl<'a> Record<'a> {
+    /// A successful action, without details. Callers set the fields that differ.
+    pub(crate) fn of(
+        id: EventId,
+        tenant: TenantId,
+        now: Timestamp,
+        name: &'a str,
+        who: Who,
+        policy_set_hash: &'a str,
+        correlation_id: &'a CorrelationId,
+    ) -> Self {
+        Self {
+            id,
+            tenant,
+            now,
+            name,
+            who,
+            action: None,
+            resources: Vec::new(),
+            disclosed: Vec::new(),
+            redacted: Vec::new(),
+            purpose: None,
+            status: 200,
+            reason: None,
+            decided: None,
+            on_behalf_of: None,
+            policy_set_hash,
+            correlation_id,
+            changes: &[],
+        }
+    }
+
     /// Adds the data that the request collected.
     pub(crate) fn gathered(mut self, traced: &Traced) -> Self {
         self.resources.extend(traced.aimed_at.iter().chain(&traced.touched).cloned());

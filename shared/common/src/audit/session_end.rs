@@ -54,21 +54,13 @@ pub(crate) fn end(unit: &mut Unit, tenant: TenantId, endings: Vec<(Ending, Error
         ended.push(("Session".to_owned(), ending.session.to_string()));
     }
     for (reason, resources) in resources {
+        let (who, hash) = (cause.who.clone(), cause.policy_set_hash);
         let record = Record {
-            id: EventId::new(cause.now),
-            tenant,
-            name: RECORD,
-            who: cause.who.clone(),
-            action: None,
             resources,
-            disclosed: Vec::new(),
-            redacted: Vec::new(),
-            purpose: None,
-            status: 200,
             reason: Some(reason),
-            decided: None,
+            on_behalf_of: cause.on_behalf_of,
             changes: &["status"],
-            ..*cause
+            ..Record::of(EventId::new(cause.now), tenant, cause.now, RECORD, who, hash, cause.correlation_id)
         };
         unit.push(tenant, record.op()?, Error::internal("audit event exists"));
     }

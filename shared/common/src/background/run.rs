@@ -432,25 +432,9 @@ async fn commit(ground: &Ground<'_>, name: &str, changes: Changes, handled: Opti
 }
 
 fn record<'a>(ground: &'a Ground<'_>, name: &'a str, on_behalf_of: Option<&'a str>, changes: &'a [&'static str]) -> Record<'a> {
-    Record {
-        id: ground.audit_id,
-        tenant: ground.tenant,
-        now: ground.now,
-        name,
-        who: Who::service(name),
-        action: None,
-        resources: Vec::new(),
-        disclosed: Vec::new(),
-        redacted: Vec::new(),
-        purpose: None,
-        status: 200,
-        reason: None,
-        decided: None,
-        on_behalf_of,
-        policy_set_hash: ground.deps.policies.hash(),
-        correlation_id: &ground.correlation_id,
-        changes,
-    }
+    let (who, hash) = (Who::service(name), ground.deps.policies.hash());
+    let of = Record::of(ground.audit_id, ground.tenant, ground.now, name, who, hash, &ground.correlation_id);
+    Record { on_behalf_of, changes, ..of }
 }
 
 fn line<B: Background>(ground: &Ground<'_>, part: &str, result: &Result<Done>) {

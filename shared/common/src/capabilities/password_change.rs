@@ -159,25 +159,8 @@ fn unit(ops: Vec<(TenantId, Op, Error)>) -> Unit {
 }
 
 fn begun<'a>(deps: &'a Deps, tenant: TenantId, who: Who, correlation_id: &'a CorrelationId, now: Timestamp) -> Record<'a> {
-    Record {
-        id: EventId::new(now),
-        tenant,
-        now,
-        name: BEGUN,
-        who,
-        action: None,
-        resources: Vec::new(),
-        disclosed: Vec::new(),
-        redacted: Vec::new(),
-        purpose: None,
-        status: 202,
-        reason: None,
-        decided: None,
-        on_behalf_of: None,
-        policy_set_hash: deps.policies.hash(),
-        correlation_id,
-        changes: &[],
-    }
+    let hash = deps.policies.hash();
+    Record { status: 202, ..Record::of(EventId::new(now), tenant, now, BEGUN, who, hash, correlation_id) }
 }
 
 impl<E: PublicEndpoint> Public<'_, E> {

@@ -205,25 +205,8 @@ impl<E: PublicEndpoint> Public<'_, E> {
     /// Ends the session of a reused token, whatever the result of this request.
     async fn end_for_reuse(&self, token: &RefreshToken) -> Result<()> {
         let RefreshToken { tenant, user, session, .. } = *token;
-        let cause = Record {
-            id: self.audit_id,
-            tenant,
-            now: self.now,
-            name: E::NAME,
-            who: self.known_user(),
-            action: None,
-            resources: Vec::new(),
-            disclosed: Vec::new(),
-            redacted: Vec::new(),
-            purpose: None,
-            status: 200,
-            reason: None,
-            decided: None,
-            on_behalf_of: None,
-            policy_set_hash: self.deps.policies.hash(),
-            correlation_id: &self.correlation_id,
-            changes: &[],
-        };
+        let hash = self.deps.policies.hash();
+        let cause = Record::of(self.audit_id, tenant, self.now, E::NAME, self.known_user(), hash, &self.correlation_id);
         let mut unit = Unit::default();
         let ending = Ending::of(user, session, EndReason::RefreshTokenReuse);
         session_end::end(&mut unit, tenant, vec![(ending, Error::internal("session"))], &cause)?;

@@ -107,29 +107,14 @@ async fn answer<A: Authorizer>(
         Err(TokenRefused::Because(reason)) => {
             line.set("code", *reason);
             let ip = source_ip(&event).to_owned();
-            let record = Record {
-                id: EventId::new(now),
-                tenant: TenantId::PLATFORM,
-                now,
-                name: FUNCTION,
-                who: Who {
-                    ip: ip.clone(),
-                    user_agent: headers.text(Header::UserAgent).unwrap_or_default().to_owned(),
-                    ..Who::default()
-                },
-                action: None,
-                resources: Vec::new(),
-                disclosed: Vec::new(),
-                redacted: Vec::new(),
-                purpose: None,
-                status: 401,
-                reason: Some(reason),
-                decided: None,
-                on_behalf_of: None,
-                policy_set_hash: deps.policies.hash(),
-                correlation_id: &correlation_id,
-                changes: &[],
+            let who = Who {
+                ip: ip.clone(),
+                user_agent: headers.text(Header::UserAgent).unwrap_or_default().to_owned(),
+                ..Who::default()
             };
+            let hash = deps.policies.hash();
+            let of = Record::of(EventId::new(now), TenantId::PLATFORM, now, FUNCTION, who, hash, &correlation_id);
+            let record = Record { status: 401, reason: Some(reason), ..of };
             match record.count(&deps.db, &format!("{}|authorizer|{reason}", network(&ip))).await {
                 Ok(()) => Err(Refused::Unauthorized),
                 Err(_) => Err(Refused::Unavailable),

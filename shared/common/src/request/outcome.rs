@@ -89,23 +89,21 @@ impl Story {
 
     pub(crate) fn record<'a>(&'a self, deps: &'a Deps, status: u16, changes: &'a [&'static str]) -> Record<'a> {
         Record {
-            id: EventId::new(self.now),
-            tenant: self.tenant,
-            now: self.now,
-            name: self.name,
-            who: self.who.clone(),
             action: self.action.map(|a| a.0),
-            resources: Vec::new(),
-            disclosed: Vec::new(),
-            redacted: Vec::new(),
             purpose: self.purpose,
             status,
             reason: self.reason,
             decided: self.decided.as_ref(),
-            on_behalf_of: None,
-            policy_set_hash: deps.policies.hash(),
-            correlation_id: &self.correlation_id,
             changes,
+            ..Record::of(
+                EventId::new(self.now),
+                self.tenant,
+                self.now,
+                self.name,
+                self.who.clone(),
+                deps.policies.hash(),
+                &self.correlation_id,
+            )
         }
     }
 

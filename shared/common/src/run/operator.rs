@@ -391,25 +391,9 @@ impl<'a> Operator<'a> {
         correlation_id: &'e CorrelationId,
     ) -> Record<'e> {
         let now = self.now();
-        Record {
-            id: EventId::new(now),
-            tenant,
-            now,
-            name: act,
-            who: Who { kind: Some(ActorType::Operator), id: Some(self.name.clone()), ..Who::default() },
-            action: None,
-            resources,
-            disclosed: Vec::new(),
-            redacted: Vec::new(),
-            purpose: None,
-            status: 200,
-            reason,
-            decided: None,
-            on_behalf_of: None,
-            policy_set_hash: self.deps.policies.hash(),
-            correlation_id,
-            changes: &[],
-        }
+        let who = Who { kind: Some(ActorType::Operator), id: Some(self.name.clone()), ..Who::default() };
+        let hash = self.deps.policies.hash();
+        Record { resources, reason, ..Record::of(EventId::new(now), tenant, now, act, who, hash, correlation_id) }
     }
 
     async fn commit(&self, unit: &Unit) -> Result<()> {

@@ -229,25 +229,9 @@ async fn on_record<S: Socket>(deps: &Deps, heard: &Heard, correlation_id: &Corre
     let status = result.as_ref().map_or_else(Error::status, |()| 200);
     let reason = result.as_ref().err().map(Error::reason);
     let Heard { who, tenant, now, .. } = heard;
-    let record = Record {
-        id: EventId::new(*now),
-        tenant: *tenant,
-        now: *now,
-        name: S::NAME,
-        who: who.clone(),
-        action: None,
-        resources: Vec::new(),
-        disclosed: Vec::new(),
-        redacted: Vec::new(),
-        purpose: None,
-        status,
-        reason,
-        decided: None,
-        on_behalf_of: None,
-        policy_set_hash: deps.policies.hash(),
-        correlation_id,
-        changes: &[],
-    };
+    let hash = deps.policies.hash();
+    let of = Record::of(EventId::new(*now), *tenant, *now, S::NAME, who.clone(), hash, correlation_id);
+    let record = Record { status, reason, ..of };
     let source = || format!("{}|{}|{status}|{}", network(&who.ip), S::NAME, reason.unwrap_or_default());
     match status {
         401 | 429 => record.count(&deps.db, &source()).await?,

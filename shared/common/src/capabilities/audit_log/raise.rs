@@ -175,24 +175,12 @@ impl AuditLog<'_> {
     }
 
     fn record<'r>(&'r self, by: &'r str, (kind, at): (&str, String), reason: Option<&'r str>) -> Record<'r> {
+        let hash = self.deps.policies.hash();
         Record {
-            id: EventId::new(self.now),
-            tenant: self.tenant,
-            now: self.now,
-            name: by,
-            who: Who::service(by),
-            action: None,
             resources: vec![(kind.to_owned(), at)],
-            disclosed: Vec::new(),
-            redacted: Vec::new(),
-            purpose: None,
             status: if reason.is_some() { 500 } else { 200 },
             reason,
-            decided: None,
-            on_behalf_of: None,
-            policy_set_hash: self.deps.policies.hash(),
-            correlation_id: self.correlation_id,
-            changes: &[],
+            ..Record::of(EventId::new(self.now), self.tenant, self.now, by, Who::service(by), hash, self.correlation_id)
         }
     }
 
