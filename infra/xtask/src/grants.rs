@@ -15,7 +15,7 @@ use common::{
 };
 use emulators::{
     Provisioned, Template,
-    iam::{Gate, Grant, directory},
+    iam::{Gate, Grant, IN_A_TENANT, directory},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,8 +29,6 @@ const LIST: &str = "policies/unused_grants.txt";
 
 /// The calls from which roles are generated.
 const CALLS: &str = "policies/calls.txt";
-/// The suffix of a role's name in the records if it is a session of the function's tenant role.
-const IN_A_TENANT: &str = " in a tenant";
 /// The actions of each role.
 const MATRIX: &str = include_str!("../../../policies/matrix.txt");
 
@@ -63,7 +61,6 @@ pub(crate) fn run(args: Args) -> Outcome {
     let (grants, path) = (granted()?, workspace::root().join(LIST));
     let text = fs::read_to_string(&path)?;
     let list = List::read(&text)?;
-    let unlisted: Vec<_> = grants.iter().filter(|grant| !serves(&used, grant) && !list.has(grant)).collect();
     if args.add || args.write {
         let path = workspace::root().join(CALLS);
         let text = list_of_calls(&grants, &used, &list, &fs::read_to_string(&path)?, args.add);
@@ -71,6 +68,8 @@ pub(crate) fn run(args: Args) -> Outcome {
         println!("wrote {CALLS}: now run `cargo xtask sync`");
         return Ok(ExitCode::SUCCESS);
     }
+    let made: BTreeSet<_> = used.iter().map(as_call).collect();
+    let unlisted: Vec<_> = grants.iter().filter(|grant| !serves(&made, grant) && !list.has(grant)).collect();
     unlisted.iter().for_each(|grant| println!("{}: no call used it: remove it, or list it with a reason", line(grant)));
     println!("{} grants; {} used, {} listed in {LIST}", grants.len(), used.len(), list.0.len());
     Ok(if unlisted.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -91,10 +90,10 @@ fn used(records: &std::path::Path) -> Result<BTreeSet<Grant>, Box<dyn Error>> {
 
 /// Whether a call used the grant, or the same grant in a tenant: for users, messages and items of the platform's own tenant the
 /// function makes the same calls by its own role.
-fn serves(used: &BTreeSet<Grant>, grant: &Grant) -> bool {
-    let (role, _, resource, action) = as_call(grant);
-    let by_twin = || used.iter().any(|other| as_call(other) == (role, With::TenantSession, resource, action));
-    used.contains(grant) || (works_for_the_platform(&grant.role) && by_twin())
+fn serves(made: &BTreeSet<(&str, With, &str, &str)>, grant: &Grant) -> bool {
+    let call = as_call(grant);
+    let (role, _, resource, action) = call;
+    made.contains(&call) || (works_for_the_platform(role) && made.contains(&(role, With::TenantSession, resource, action)))
 }
 
 /// Whether the function also works for the platform's own tenant. All functions do, except endpoints that no role of the platform
@@ -153,10 +152,10 @@ fn list_of_calls(grants: &[Grant], used: &BTreeSet<Grant>, list: &List, text: &s
     let decided = |grant: &&Grant| calls::DECIDED_BY_LIST.iter().any(|decided| as_call(grant).2.starts_with(decided));
     used.iter().filter(|grant| !list.has(grant) || decided(grant)).for_each(|grant| add(as_call(grant)));
     grants.iter().filter(|grant| list.has(grant)).filter(decided).for_each(|grant| add(as_call(grant)));
-    for grant in used {
-        let (role, with, resource, action) = as_call(grant);
-        let own = || used.iter().any(|other| as_call(other) == (role, With::OwnRole, resource, action));
-        if with == With::TenantSession && works_for_the_platform(role) && !own() {
+    let made: BTreeSet<_> = used.iter().map(as_call).collect();
+    for &(role, with, resource, action) in &made {
+        let own = made.contains(&(role, With::OwnRole, resource, action));
+        if with == With::TenantSession && !own && works_for_the_platform(role) {
             add((role, With::OwnRoleInPlatform, resource, action));
         }
     }

@@ -336,9 +336,11 @@ impl Gate {
     }
 }
 
-/// A function in a tenant's session. Several functions may share the tenant role.
+/// The end of a grant's role in a tenant's session, after the function's name. Several functions may share the tenant role.
+pub const IN_A_TENANT: &str = " in a tenant";
+
 fn in_a_tenant(function: &str) -> String {
-    format!("{function} in a tenant")
+    format!("{function}{IN_A_TENANT}")
 }
 
 /// The resource whose policy applies: for an object, the bucket.

@@ -21,7 +21,7 @@ mod tests;
 
 pub use connector::{Guarded, missing};
 pub use front::Front;
-pub use gate::{ADMINISTRATOR, Gate, OPERATOR, Refused, function_key};
+pub use gate::{ADMINISTRATOR, Gate, IN_A_TENANT, OPERATOR, Refused, function_key};
 pub use record::{Grant, Judged, Records, directory};
 
 use policy::{Effect, Meant, Policy};

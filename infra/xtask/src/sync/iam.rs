@@ -31,19 +31,9 @@ struct Grants {
 }
 
 impl Grants {
-    /// The calls by the function's own role, if tenants are separated.
-    fn own(function: &Function) -> Self {
-        Self::needed(function).listed(&Calls::own(function.name))
-    }
-
-    /// The calls in a tenant's session.
-    fn in_a_tenant(function: &Function) -> Self {
-        Self::needed(function).listed(&Calls::in_a_tenant(function.name))
-    }
-
-    /// The calls by the function's own role if tenants are not separated: all of them.
-    fn everywhere(function: &Function) -> Self {
-        Self::needed(function).listed(&Calls::everywhere(function.name))
+    /// The calls that the function's needs allow and that are listed.
+    fn of(function: &Function, calls: &Calls) -> Self {
+        Self::needed(function).listed(calls)
     }
 
     /// Keeps only the listed calls.
@@ -270,7 +260,7 @@ fn log(function: &Function) -> bool {
 
 /// The statements of a function's role.
 pub(crate) fn statements(function: &Function) -> Node {
-    let grants = Grants::everywhere(function);
+    let grants = Grants::of(function, &Calls::everywhere(function.name));
     let mut statements = vec![
         map! {
             "Sid" => "Log", "Effect" => "Allow", "Action" => list!["logs:CreateLogStream", "logs:PutLogEvents"],
@@ -311,20 +301,20 @@ pub(crate) fn statements(function: &Function) -> Node {
 
 /// Whether the function wraps or unwraps branch keys.
 pub(crate) fn uses_branch_keys(function: &Function) -> bool {
-    !Grants::everywhere(function).purposes.is_empty() || function.needs(Need::TenantKeys)
+    !Grants::of(function, &Calls::everywhere(function.name)).purposes.is_empty() || function.needs(Need::TenantKeys)
 }
 
 /// The function's table calls in a tenant, limited by a condition.
 pub(crate) fn tables(function: &Function, data_key: &Node, within: &Node) -> Vec<Node> {
-    of_tables(&Grants::in_a_tenant(function), data_key, Some(within))
+    of_tables(&Grants::of(function, &Calls::in_a_tenant(function.name)), data_key, Some(within))
 }
 
 /// The function's table calls by its own role: in every tenant if tenants are not separated.
 fn own_tables(function: &Function) -> Vec<Node> {
     let key = reference("DataKeyArn");
     let bounds = second_wall::bounds(function);
-    let separated = of_tables(&Grants::own(function), &key, bounds.as_ref());
-    let together = of_tables(&Grants::everywhere(function), &key, bounds.as_ref());
+    let separated = of_tables(&Grants::of(function, &Calls::own(function.name)), &key, bounds.as_ref());
+    let together = of_tables(&Grants::of(function, &Calls::everywhere(function.name)), &key, bounds.as_ref());
     either(&separated, together)
 }
 
