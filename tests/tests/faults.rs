@@ -149,9 +149,8 @@ async fn failing_tables_open_the_circuit_and_are_called_again_after_a_pause() {
     app.clock().advance(Duration::from_secs(1));
     unavailable(&create(&app).await, "gone for a second");
     app.reset_calls();
-    let started = std::time::Instant::now();
     unavailable(&create(&app).await, "circuit open");
-    assert!(app.calls().dynamodb.is_empty() && started.elapsed() < Duration::from_secs(1), "at once");
+    assert!(app.calls().dynamodb.is_empty(), "at once");
     let line = app.log_lines().pop().unwrap();
     assert_eq!((&line["error.service"], &line["error.cause"]), (&json!("dynamodb"), &json!("circuit open")));
 

@@ -154,8 +154,8 @@ impl Wire {
         state.holds.clear();
         state.chaos = None;
     }
-    /// Holds the next call of `to`, after `after` of them have passed, before it is carried out. Hold it for less than a second:
-    /// otherwise the caller's attempt times out.
+    /// Holds the next call of `to`, after `after` of them have passed, before it is carried out. Do little while you hold it:
+    /// the attempt's timeout goes on (2 seconds for AWS, 8 for the carrier).
     pub fn hold(&self, to: &str, after: usize) -> Held {
         let ((arrived, seen), (go, gone)) = (oneshot::channel(), oneshot::channel());
         self.state.lock().unwrap().holds.push(Hold { to: to.to_owned(), after, arrived, go: gone });

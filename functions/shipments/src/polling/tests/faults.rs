@@ -175,12 +175,15 @@ async fn update_during_a_poll_keeps_both_changes() {
     let mut deliveries = world.deliveries();
     deliveries.send("poll_tracking", &message(&world, Acme, &id).await);
     let (consumer, event) = deliveries.take().unwrap();
-    world.app.wire().fail("track", 0, 1, WireFault::Slow(Duration::from_millis(500)));
-    let (polled, patched) = tokio::join!(
-        consumer.consume(world.app.deps(), event.clone()),
-        update(&world.app, Role::Marketer, &id, 1, json!({"reference": "Sentinel Other"})),
-    );
-    assert_eq!((patched.status, polled.batch_item_failures.len()), (200, 1));
+    let mut held = world.app.wire().hold("track", 0);
+    let mut polling = Box::pin(consumer.consume(world.app.deps(), event.clone()));
+    tokio::select! {
+        _ = &mut polling => panic!("the carrier is not polled"),
+        () = held.arrived() => {}
+    }
+    let updated = update(&world.app, Role::Marketer, &id, 1, json!({"reference": "Sentinel Other"})).await;
+    held.let_go();
+    assert_eq!((updated.status, polling.await.batch_item_failures.len()), (200, 1));
     assert!(consumer.consume(world.app.deps(), event).await.batch_item_failures.is_empty());
     let seen = world.get(Acme, &id).await;
     assert_eq!((&seen.json["status"], &seen.json["reference"]), (&json!("LABEL_CREATED"), &json!("Sentinel Other")));
