@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 /// The part of a new shipment's event that it reads.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Heard {
+pub struct CounterEvent {
     shipment_id: String,
 }
 
-impl Event for Heard {
+impl Event for CounterEvent {
     const SCHEMA: &'static str = "shipment.created";
 }
 
@@ -77,9 +77,9 @@ impl Background for Counter {
 
 impl Consumer for Counter {
     const QUEUE: Queue = Queue::new("counter", Feed::Events);
-    type Message = Heard;
+    type Message = CounterEvent;
 
-    async fn parts(cx: &Incoming<'_, Self>, Heard { shipment_id }: Heard) -> Result<Vec<Half>> {
+    async fn parts(cx: &Incoming<'_, Self>, CounterEvent { shipment_id }: CounterEvent) -> Result<Vec<Half>> {
         cx.about("Shipment", &shipment_id);
         Ok(vec![Half::Counts(shipment_id.clone()), Half::Tells(shipment_id)])
     }

@@ -16,7 +16,7 @@ use suite::{
     people::endpoint,
     state,
 };
-use testing::{Answer, App, Call, Held, Tenant};
+use testing::{Answer, App, Call, HeldCall, Tenant};
 
 /// The change to the caller during the request.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ enum Point {
 }
 
 impl Point {
-    fn hold(self, app: &App) -> Held {
+    fn hold(self, app: &App) -> HeldCall {
         match self {
             Self::Touched => app.wire().hold("dynamodb", 1),
             Self::Commits => app.wire().hold("TransactWriteItems", 0),

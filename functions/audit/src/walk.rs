@@ -94,8 +94,8 @@ pub(crate) async fn newer(log: &AuditLog<'_>, signed: &Head, size: u64) -> Resul
     let noted =
         known.as_ref().is_some_and(|known| known.head.size() > signed.size()) && signed_head(log, known.as_ref()).await?.is_ok();
     // A note that was signed after the head was read may not have its row yet.
-    let under_way = newest > size && log.head().await?.head.size() >= newest;
-    Ok(if noted || under_way { Ok(Newer::Overtaken) } else { Err(newer_finding(newest)) })
+    let overtaken = newest > size && log.head().await?.head.size() >= newest;
+    Ok(if noted || overtaken { Ok(Newer::Overtaken) } else { Err(newer_finding(newest)) })
 }
 
 /// The note of this version, if it is a checkpoint of the log that continues from `signed`.

@@ -65,20 +65,20 @@ pub enum KeyError {
 /// The keys of one user pool.
 pub struct Jwks<F> {
     fetcher: F,
-    known: RwLock<Arc<Known>>,
+    known: RwLock<Arc<FetchedKeys>>,
     /// Held during a fetch, so that only one runs at a time. Its content is the time at which the last one started.
     fetching: Mutex<Option<i64>>,
 }
 
 /// The cached keys of the pool. Replaced as a whole.
 #[derive(Debug, Clone, Default)]
-struct Known {
+struct FetchedKeys {
     keys: HashMap<String, Arc<PublicKey>>,
     fetched_at: Option<i64>,
     failure: Option<RefreshError>,
 }
 
-impl Known {
+impl FetchedKeys {
     fn is_stale(&self, now: i64) -> bool {
         self.fetched_at.is_none_or(|at| at.abs_diff(now) >= STALE_AFTER)
     }
@@ -134,7 +134,7 @@ impl<F: FetchJwks> Jwks<F> {
         // Stored before the fetch, in case the caller is dropped during it.
         self.keep_after(RefreshError::Fetch(FetchError("not finished".to_owned())));
         match self.fetched().await {
-            Ok(keys) => self.replace(Known { keys, fetched_at: Some(now), failure: None }),
+            Ok(keys) => self.replace(FetchedKeys { keys, fetched_at: Some(now), failure: None }),
             Err(why) => self.keep_after(why),
         }
     }
@@ -146,14 +146,14 @@ impl<F: FetchJwks> Jwks<F> {
 
     fn keep_after(&self, failure: RefreshError) {
         let known = self.known();
-        self.replace(Known { failure: Some(failure), ..Known::clone(&known) });
+        self.replace(FetchedKeys { failure: Some(failure), ..FetchedKeys::clone(&known) });
     }
 
-    fn known(&self) -> Arc<Known> {
+    fn known(&self) -> Arc<FetchedKeys> {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn replace(&self, known: Known) {
+    fn replace(&self, known: FetchedKeys) {
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
     }
 }

@@ -4,7 +4,7 @@ use common::{
     aws::cognito::Tokens,
     base::{AuthFailure, Error, Refusal, Result, Timestamp},
     identity::{Membership, PendingSignIn, RefreshToken},
-    request::{Issued, Leave, Public, PublicEndpoint},
+    request::{Issued, Public, PublicEndpoint, SignInStep},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -89,12 +89,12 @@ impl TokenSet {
 pub(crate) async fn after_password<E: PublicEndpoint>(cx: &mut Public<'_, E>, tokens: Tokens) -> Result<SignedIn> {
     let member = member(cx, &tokens).await?;
     match cx.may_open_session(&member, None).await? {
-        Leave::Open => Box::pin(open(cx, &member, tokens, None)).await,
-        Leave::AfterSecondFactor => {
+        SignInStep::Open => Box::pin(open(cx, &member, tokens, None)).await,
+        SignInStep::AfterSecondFactor => {
             let pending = PendingSignIn::of_tokens(ChallengeName::Totp.as_str(), member.user, tokens)?;
             Ok(ChallengeName::Totp.answer(Box::pin(cx.suspend(&pending)).await?))
         }
-        Leave::AfterEnrolment => {
+        SignInStep::AfterEnrolment => {
             let pending = PendingSignIn::of_tokens(ChallengeName::MfaSetup.as_str(), member.user, tokens)?;
             Ok(ChallengeName::MfaSetup.answer(Box::pin(cx.suspend_to_enrol(&member, pending)).await?))
         }
@@ -120,7 +120,7 @@ pub(crate) async fn open<E: PublicEndpoint>(
     tokens: Tokens,
     mfa_at: Option<Timestamp>,
 ) -> Result<SignedIn> {
-    if cx.may_open_session(member, mfa_at).await? != Leave::Open {
+    if cx.may_open_session(member, mfa_at).await? != SignInStep::Open {
         return Err(Error::Forbidden(Refusal::SignIn));
     }
     let session = tokens.subject()?.session;

@@ -73,7 +73,7 @@ impl Event for OrganizationReactivated {
 
 common::messages! {
     /// The events that become notifications.
-    pub enum Heard {
+    pub enum TriggerEvent {
         Created(ShipmentCreated),
         Updated(ShipmentUpdated),
         Voided(ShipmentVoided),

@@ -14,13 +14,13 @@ pub(crate) use testing::Tenant::{Acme, Birch};
 
 /// A domain event as the bus delivers it, with its own id.
 #[derive(Clone, Debug)]
-pub(crate) struct Told {
+pub(crate) struct BusMessage {
     pub(crate) id: EventId,
     pub(crate) body: Value,
 }
 
 /// An event `schema` with `payload` in `tenant`, whose actor is `actor`.
-pub(crate) fn told(app: &App, tenant: TenantId, actor: &str, schema: &str, payload: Value) -> Told {
+pub(crate) fn told(app: &App, tenant: TenantId, actor: &str, schema: &str, payload: Value) -> BusMessage {
     let now = app.clock().now();
     let id = EventId::new(now);
     let envelope = json!({
@@ -36,7 +36,7 @@ pub(crate) fn told(app: &App, tenant: TenantId, actor: &str, schema: &str, paylo
         "payload": payload,
     });
     let detail = json!({"schema": schema, "envelope": envelope.to_string()});
-    Told { id, body: json!({"version": "0", "source": "cloister", "detail-type": "domain-event", "detail": detail}) }
+    BusMessage { id, body: json!({"version": "0", "source": "cloister", "detail-type": "domain-event", "detail": detail}) }
 }
 
 pub(crate) fn shipment(app: &App) -> String {
@@ -44,7 +44,7 @@ pub(crate) fn shipment(app: &App) -> String {
 }
 
 /// A status change of a shipment that belongs to Acme's marketer.
-pub(crate) fn status_changed(app: &App, to: &str) -> Told {
+pub(crate) fn status_changed(app: &App, to: &str) -> BusMessage {
     let payload = json!({
         "shipment_id": shipment(app),
         "from": "IN_TRANSIT",
@@ -62,7 +62,7 @@ pub(crate) fn queues(app: &App) -> Deliveries<'_> {
 }
 
 /// Delivers events once each, in order.
-pub(crate) async fn deliver(app: &App, events: &[Told]) {
+pub(crate) async fn deliver(app: &App, events: &[BusMessage]) {
     let mut queues = queues(app);
     for event in events {
         queues.send("deliver_notification", &event.body);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// A frame from the server.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(crate) enum Told {
+pub(crate) enum ServerFrame {
     Notification {
         seq: Seq,
         notification_id: NotificationId,
@@ -24,7 +24,7 @@ pub(crate) enum Told {
     },
 }
 
-impl From<&Notification> for Told {
+impl From<&Notification> for ServerFrame {
     fn from(notification: &Notification) -> Self {
         Self::Notification { seq: notification.seq(), notification_id: notification.id, kind: notification.kind }
     }
@@ -33,7 +33,7 @@ impl From<&Notification> for Told {
 /// A frame from a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Asked {
+pub enum ClientFrame {
     /// Keeps the connection alive.
     Ping {},
     /// Requests the notifications after this number.
@@ -47,9 +47,9 @@ mod tests {
 
     #[test]
     fn client_frame_is_ping_or_replay() {
-        let read = |frame| serde_json::from_value::<Asked>(frame).ok();
-        assert_eq!(read(json!({"type": "ping"})), Some(Asked::Ping {}));
-        assert_eq!(read(json!({"type": "replay", "from": 41})), Some(Asked::Replay { from: Seq(41) }));
+        let read = |frame| serde_json::from_value::<ClientFrame>(frame).ok();
+        assert_eq!(read(json!({"type": "ping"})), Some(ClientFrame::Ping {}));
+        assert_eq!(read(json!({"type": "replay", "from": 41})), Some(ClientFrame::Replay { from: Seq(41) }));
         for wrong in
             [json!(null), json!({}), json!({"type": "subscribe"}), json!({"type": "replay"}), json!({"type": "ping", "x": 1})]
         {
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn server_frames_contain_only_numbers_ids_and_kinds() {
         let id = NotificationId::of(Seq(7), common::base::Timestamp::from_millis(1_767_268_800_000));
-        let frame = Told::Notification { seq: Seq(7), notification_id: id, kind: Kind::ShipmentVoided };
+        let frame = ServerFrame::Notification { seq: Seq(7), notification_id: id, kind: Kind::ShipmentVoided };
         let expected = json!({"type": "notification", "seq": 7, "notification_id": id, "kind": "shipment_voided"});
         assert_eq!(serde_json::to_value(frame).unwrap(), expected);
     }

@@ -4,8 +4,8 @@
 use crate::{
     domain::{Kind, Subject},
     events::{
-        AuditTamperDetected, BaaExpiring, Heard, OrganizationReactivated, ShipmentCreated, ShipmentStatusChanged,
-        ShipmentUpdated, ShipmentVoided,
+        AuditTamperDetected, BaaExpiring, OrganizationReactivated, ShipmentCreated, ShipmentStatusChanged, ShipmentUpdated,
+        ShipmentVoided, TriggerEvent,
     },
 };
 use common::{
@@ -94,7 +94,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    pub(crate) fn of(heard: Heard, tenant: TenantId) -> Self {
+    pub(crate) fn of(event: TriggerEvent, tenant: TenantId) -> Self {
         let shipment = |event, id: crate::events::ShipmentId, assignee| Self {
             event,
             subject: Subject { kind: "Shipment".to_owned(), id: id.to_string() },
@@ -109,24 +109,24 @@ impl Facts {
             creator: None,
             status: None,
         };
-        match heard {
-            Heard::Created(ShipmentCreated { shipment_id, created_by, assigned_to }) => {
+        match event {
+            TriggerEvent::Created(ShipmentCreated { shipment_id, created_by, assigned_to }) => {
                 Self { creator: Some(created_by), ..shipment(ShipmentCreated::SCHEMA, shipment_id, assigned_to) }
             }
-            Heard::Updated(ShipmentUpdated { shipment_id, assigned_to }) => {
+            TriggerEvent::Updated(ShipmentUpdated { shipment_id, assigned_to }) => {
                 shipment(ShipmentUpdated::SCHEMA, shipment_id, assigned_to)
             }
-            Heard::Voided(ShipmentVoided { shipment_id, assigned_to }) => {
+            TriggerEvent::Voided(ShipmentVoided { shipment_id, assigned_to }) => {
                 shipment(ShipmentVoided::SCHEMA, shipment_id, assigned_to)
             }
-            Heard::StatusChanged(ShipmentStatusChanged { shipment_id, to, created_by, assigned_to }) => Self {
+            TriggerEvent::StatusChanged(ShipmentStatusChanged { shipment_id, to, created_by, assigned_to }) => Self {
                 creator: Some(created_by),
                 status: Some(to),
                 ..shipment(ShipmentStatusChanged::SCHEMA, shipment_id, assigned_to)
             },
-            Heard::Tampered(AuditTamperDetected {}) => of_tenant(AuditTamperDetected::SCHEMA, "Tenant"),
-            Heard::BaaExpiring(BaaExpiring {}) => of_tenant(BaaExpiring::SCHEMA, "Organization"),
-            Heard::Reactivated(OrganizationReactivated {}) => of_tenant(OrganizationReactivated::SCHEMA, "Organization"),
+            TriggerEvent::Tampered(AuditTamperDetected {}) => of_tenant(AuditTamperDetected::SCHEMA, "Tenant"),
+            TriggerEvent::BaaExpiring(BaaExpiring {}) => of_tenant(BaaExpiring::SCHEMA, "Organization"),
+            TriggerEvent::Reactivated(OrganizationReactivated {}) => of_tenant(OrganizationReactivated::SCHEMA, "Organization"),
         }
     }
 
@@ -197,7 +197,7 @@ mod tests {
             created_by: user(1),
             assigned_to: Some(user(2)),
         };
-        Facts::of(Heard::StatusChanged(event), TenantId::PLATFORM)
+        Facts::of(TriggerEvent::StatusChanged(event), TenantId::PLATFORM)
     }
     fn told(facts: &Facts, actors: &[&str]) -> Vec<(UserId, Kind)> {
         recipients(&pulled(TRIGGERS, facts), facts, &[], actors, NOW)
@@ -205,11 +205,11 @@ mod tests {
 
     #[test]
     fn every_consumed_event_has_a_trigger_and_the_reverse() {
-        let heard: Vec<_> = Heard::SCHEMAS.iter().map(|schema| schema.name).collect();
-        for name in &heard {
+        let schemas: Vec<_> = TriggerEvent::SCHEMAS.iter().map(|schema| schema.name).collect();
+        for name in &schemas {
             assert!(TRIGGERS.iter().any(|trigger| trigger.event == *name), "{name}");
         }
-        assert!(TRIGGERS.iter().all(|trigger| heard.contains(&trigger.event)));
+        assert!(TRIGGERS.iter().all(|trigger| schemas.contains(&trigger.event)));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::{
     carrier,
     domain::{
         Estimate, Facts, LastScan, NewsPhi, Report, Shipment, ShipmentId, ShipmentStatusChanged,
-        cadence::{self, Heard, Jitter, Parcel},
+        cadence::{self, Jitter, Parcel, PollOutcome},
         destination,
     },
     store::{self, Poll, Stored, Watch},
@@ -12,7 +12,7 @@ use crate::{
 use common::{
     background::{Background, Delivery, Part},
     base::{Error, Result, Timestamp},
-    capabilities::Asked,
+    capabilities::CarrierReply,
     policy::Resource,
 };
 use jiff::tz::TimeZone;
@@ -44,7 +44,7 @@ pub(crate) enum Turn {
     /// The shipment is due, and in its tenant's share of the carrier's quota.
     Share,
     /// A user requested it. Such polls belong to no tenant's share, and leave capacity for the due ones.
-    Asked,
+    Requested,
 }
 
 /// Makes one Query, and one update if nothing changed or one transaction if something did. If the due time has changed in the
@@ -74,27 +74,27 @@ pub(crate) async fn poll<B: Background>(cx: &mut Delivery<'_, B>, due: &Due, tur
     let number = Number::parse(shipment.phi.tracking_number.as_str()).map_err(|_| Error::internal("tracking number"))?;
     let carrier = match turn {
         Turn::Share => cx.carrier()?,
-        Turn::Asked => cx.carrier()?.yielding(),
+        Turn::Requested => cx.carrier()?.yielding(),
     };
     let asked = carrier.track(&number).await?;
     let answered = Poll { failures: 0, last_polled_at: Some(cx.now()), ..poll.clone() };
     match asked {
         // The shipment stays due, and is polled when the circuit breaker closes again.
-        Asked::Shut(until) => {
+        CarrierReply::Shut(until) => {
             cx.log("poll.outcome", "shut");
             cx.log("carrier.shut_until", until);
         }
-        Asked::Failed(cause) => {
+        CarrierReply::Failed(cause) => {
             cx.log("poll.outcome", "failed");
             cx.log("carrier.cause", cause);
             put_off(cx, due, &parcel_of(&shipment), poll);
         }
-        Asked::Answered(Tracked::NotFound) => {
+        CarrierReply::Answered(Tracked::NotFound) => {
             cx.log("poll.outcome", "not_found");
-            let poll = Poll { due_at: next(&parcel_of(&shipment), Heard::NotFound, cx.now()), ..answered };
+            let poll = Poll { due_at: next(&parcel_of(&shipment), PollOutcome::NotFound, cx.now()), ..answered };
             cx.changes().note(poll.edit(due.id, due.at));
         }
-        Asked::Answered(Tracked::Found(tracking)) => {
+        CarrierReply::Answered(Tracked::Found(tracking)) => {
             found(cx, due, shipment, answered, stored.sealed_news.as_ref(), &tracking).await?;
         }
     }
@@ -116,7 +116,7 @@ async fn found<B: Background>(
     let answer = cx.search_token("shipment.answer", &said(&report)).await?.to_string();
     if poll.answer.as_ref() == Some(&answer) {
         cx.log("poll.outcome", "unchanged");
-        poll.due_at = next(&parcel_of(&shipment), Heard::Known, now);
+        poll.due_at = next(&parcel_of(&shipment), PollOutcome::Known, now);
         cx.changes().note(poll.edit(due.id, due.at));
         return Ok(());
     }
@@ -132,7 +132,7 @@ async fn found<B: Background>(
     }
     // The next poll stores the scans that did not fit into this transaction.
     poll.answer = whole.then_some(answer);
-    poll.due_at = if whole { next(&parcel_of(&shipment), Heard::Known, now) } else { Some(now.plus(THE_REST_AFTER)) };
+    poll.due_at = if whole { next(&parcel_of(&shipment), PollOutcome::Known, now) } else { Some(now.plus(THE_REST_AFTER)) };
     let bookkeeping = poll.edit_with_answer(due.id, due.at);
     if changed.is_empty() && new.is_empty() {
         // The carrier reported the same facts in another form.
@@ -186,12 +186,12 @@ async fn open<B: Background>(cx: &Delivery<'_, B>, stored: &Stored) -> Result<Sh
 /// Postpones the next poll. The delay grows with the number of failures.
 fn put_off<B: Background>(cx: &mut Delivery<'_, B>, due: &Due, parcel: &Parcel, poll: Poll) {
     let failures = poll.failures.saturating_add(1);
-    let poll = Poll { failures, due_at: next(parcel, Heard::Failed(failures), cx.now()), ..poll };
+    let poll = Poll { failures, due_at: next(parcel, PollOutcome::Failed(failures), cx.now()), ..poll };
     cx.changes().note(poll.edit(due.id, due.at));
 }
 
-fn next(parcel: &Parcel, heard: Heard, now: Timestamp) -> Option<Timestamp> {
-    cadence::next_poll(parcel, heard, now, Jitter::of(common::base::random::bytes()))
+fn next(parcel: &Parcel, outcome: PollOutcome, now: Timestamp) -> Option<Timestamp> {
+    cadence::next_poll(parcel, outcome, now, Jitter::of(common::base::random::bytes()))
 }
 
 fn parcel_of(Shipment { facts, phi, news }: &Shipment) -> Parcel {

@@ -124,32 +124,32 @@ impl Resource for Stored {
 
 /// The stored form of a shipment's PHI.
 #[derive(Debug)]
-pub(crate) struct AtRest {
+pub(crate) struct SealedShipment {
     pub(crate) sealed: Sealed<ShipmentPhi>,
     pub(crate) number: SearchToken,
     pub(crate) reference: Option<SearchToken>,
 }
 
 /// Stores a new shipment and claims its number. The carrier is polled from `first_poll` on.
-pub(crate) fn create(changes: &mut Changes, facts: &Facts, at_rest: AtRest, first_poll: Timestamp) {
-    let claim = Item::new(claim_key(&at_rest.number)).text("shipment_id", facts.id);
+pub(crate) fn create(changes: &mut Changes, facts: &Facts, sealed_shipment: SealedShipment, first_poll: Timestamp) {
+    let claim = Item::new(claim_key(&sealed_shipment.number)).text("shipment_id", facts.id);
     changes.create(claim, DUPLICATE);
     let taken = || Error::internal("shipment id is taken");
-    changes.create(item(facts, at_rest), taken());
+    changes.create(item(facts, sealed_shipment), taken());
     changes.create(poll::new_poll(facts.id, first_poll), taken());
     changes.create(poll::new_alert(facts.id, facts.updated_at), taken());
 }
 
 /// Stores a caller's changes of a shipment that was read before. The carrier's data stays.
-pub(crate) fn update(changes: &mut Changes, facts: &Facts, before: &Stored, at_rest: AtRest) {
+pub(crate) fn update(changes: &mut Changes, facts: &Facts, before: &Stored, sealed_shipment: SealedShipment) {
     let Facts { id, assigned_to, .. } = *facts;
     let status = if facts.status == before.facts.status { &before.status } else { facts.status.as_str() };
-    let mut edit = status_edit(facts, status, before.facts.version).bytes("sealed", at_rest.sealed.into_bytes());
+    let mut edit = status_edit(facts, status, before.facts.version).bytes("sealed", sealed_shipment.sealed.into_bytes());
     edit = match assigned_to {
         Some(user) => edit.text("assigned_to", user).indexed(Index::Assignee, part(user), id),
         None => edit.remove("assigned_to").unindexed(Index::Assignee).unindexed(Index::StatusAssignee),
     };
-    edit = match at_rest.reference {
+    edit = match sealed_shipment.reference {
         Some(token) => edit.indexed(Index::Token2, part(token), id),
         None => edit.unindexed(Index::Token2),
     };
@@ -204,7 +204,7 @@ pub(crate) fn free_number(changes: &mut Changes, id: ShipmentId, number: &Search
     changes.delete(claim_key(number), own, Error::internal("claim"));
 }
 
-fn item(facts: &Facts, at_rest: AtRest) -> Item {
+fn item(facts: &Facts, sealed_shipment: SealedShipment) -> Item {
     let Facts { id, status, created_by, assigned_to, updated_at, version } = facts;
     let mut item = Item::new(key(*id))
         .text("shipment_id", id)
@@ -213,14 +213,14 @@ fn item(facts: &Facts, at_rest: AtRest) -> Item {
         .maybe("assigned_to", assigned_to.as_ref())
         .text("updated_at", updated_at)
         .version(*version)
-        .bytes("sealed", at_rest.sealed.into_bytes())
+        .bytes("sealed", sealed_shipment.sealed.into_bytes())
         .indexed(Index::All, LIST, id)
         .indexed(Index::Status, part(status), id)
-        .indexed(Index::Token1, part(at_rest.number), id);
+        .indexed(Index::Token1, part(sealed_shipment.number), id);
     if let Some(user) = assigned_to {
         item = item.indexed(Index::Assignee, part(user), id).indexed(Index::StatusAssignee, both(*status, *user), id);
     }
-    match at_rest.reference {
+    match sealed_shipment.reference {
         Some(token) => item.indexed(Index::Token2, part(token), id),
         None => item,
     }

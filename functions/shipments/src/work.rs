@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{Registration, Shipment, ShipmentCreated, ShipmentPhi},
-    store::{self, AtRest, Stored},
+    store::{self, SealedShipment, Stored},
     tracking_number::TrackingNumber,
     view::{ShipmentPage, ShipmentView},
 };
@@ -93,12 +93,12 @@ work!(Batch, BatchEndpoint);
 pub(crate) async fn register(cx: &mut impl Work, new: Registration) -> Result<Shipment> {
     let shipment = Shipment::register(new, cx.user(), cx.time());
     cx.note(&shipment);
-    let at_rest = put_to_rest(cx, &shipment, None).await?;
+    let sealed_shipment = seal_for_storage(cx, &shipment, None).await?;
     assign(cx.unit(), shipment.facts.assigned_to);
     // The shipments of a batch are due at slightly different times, so that they are not polled in the same moment.
     let first_poll =
         cx.time().plus(Duration::from_millis(u64::from(u16::from_le_bytes(common::base::random::bytes())) % FIRST_POLL_MS));
-    store::create(cx.unit(), &shipment.facts, at_rest, first_poll);
+    store::create(cx.unit(), &shipment.facts, sealed_shipment, first_poll);
     cx.unit().emit(ShipmentCreated::from(&shipment.facts).into());
     Ok(shipment)
 }
@@ -112,7 +112,11 @@ pub(crate) fn assign(changes: &mut Changes, to: Option<UserId>) {
 }
 
 /// Seals all of a shipment's PHI under a fresh record key, and makes its search tokens.
-pub(crate) async fn put_to_rest(cx: &impl Work, shipment: &Shipment, before: Option<&Sealed<ShipmentPhi>>) -> Result<AtRest> {
+pub(crate) async fn seal_for_storage(
+    cx: &impl Work,
+    shipment: &Shipment,
+    before: Option<&Sealed<ShipmentPhi>>,
+) -> Result<SealedShipment> {
     let Shipment { facts, phi, .. } = shipment;
     let sealed = cx.seal_phi(store::key(facts.id).place(), phi, before).await?;
     let number = number_token(cx, &phi.tracking_number).await?;
@@ -120,7 +124,7 @@ pub(crate) async fn put_to_rest(cx: &impl Work, shipment: &Shipment, before: Opt
         Some(reference) => Some(reference_token(cx, reference).await?),
         None => None,
     };
-    Ok(AtRest { sealed, number, reference })
+    Ok(SealedShipment { sealed, number, reference })
 }
 
 pub(crate) async fn number_token(cx: &impl Work, number: &TrackingNumber) -> Result<SearchToken> {

@@ -1,6 +1,6 @@
 use crate::report::{Colour, printable};
 use crate::source::{Directory, Source, Unreadable};
-use crate::{Finding, Kept, Kind, Progress, Report, Wanted, verify};
+use crate::{EarlierCheckpoint, Finding, Kind, Progress, Report, VerifyOptions, verify};
 use clap::Args;
 use ledger::VerifierKey;
 use ledger::note::Note;
@@ -52,7 +52,7 @@ pub struct Checks {
 
 impl Checks {
     /// Reads the given files.
-    fn wanted(&self) -> Result<Wanted, String> {
+    fn wanted(&self) -> Result<VerifyOptions, String> {
         let &Self { from, to, .. } = self;
         if let (Some(from), Some(to)) = (from, to)
             && from > to
@@ -60,9 +60,11 @@ impl Checks {
             return Err(format!("--from {from} is after --to {to}"));
         }
         let key = self.key.as_deref().map(key).transpose()?;
-        let kept = |path: &PathBuf| Ok::<_, String>(Kept { name: path.display().to_string(), signed: as_signed(read(path)?) });
+        let kept = |path: &PathBuf| {
+            Ok::<_, String>(EarlierCheckpoint { name: path.display().to_string(), signed: as_signed(read(path)?) })
+        };
         let since = self.since.as_ref().map(kept).transpose()?;
-        Ok(Wanted { key, since, from, to })
+        Ok(VerifyOptions { key, since, from, to })
     }
 }
 

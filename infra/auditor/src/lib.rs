@@ -22,4 +22,4 @@ pub use finding::{Finding, Kind};
 pub use progress::Progress;
 pub use report::{Colour, Report};
 pub use source::{Directory, Source, Unreadable, paths};
-pub use verify::{Kept, Wanted, verify};
+pub use verify::{EarlierCheckpoint, VerifyOptions, verify};

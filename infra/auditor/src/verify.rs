@@ -5,11 +5,11 @@ use ledger::{Breach, Broken, Head, Origin, Segment, VerifierKey};
 
 /// The auditor's inputs.
 #[derive(Debug, Default)]
-pub struct Wanted {
+pub struct VerifyOptions {
     /// The log's key from another channel than the source; without it the source's own is used.
     pub key: Option<VerifierKey>,
     /// A checkpoint from before.
-    pub since: Option<Kept>,
+    pub since: Option<EarlierCheckpoint>,
     /// Sequences that must be present and covered by a checkpoint.
     pub from: Option<u64>,
     pub to: Option<u64>,
@@ -17,7 +17,7 @@ pub struct Wanted {
 
 /// A checkpoint that the auditor kept.
 #[derive(Debug)]
-pub struct Kept {
+pub struct EarlierCheckpoint {
     /// The auditor's name for it.
     pub name: String,
     pub signed: Vec<u8>,
@@ -29,20 +29,24 @@ pub struct Kept {
 ///
 /// # Errors
 /// [`Unreadable`] if the source cannot be verified at all.
-pub fn verify(source: &mut dyn Source, wanted: &Wanted, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, Unreadable> {
+pub fn verify(
+    source: &mut dyn Source,
+    options: &VerifyOptions,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Report, Unreadable> {
     let manifest = source.manifest()?;
-    let key = match &wanted.key {
+    let key = match &options.key {
         Some(key) => key.clone(),
         None => source_key(source)?,
     };
     let origin = Origin::new(manifest.deployment.as_str(), manifest.tenant_id.clone())
         .map_err(|_| Unreadable::Manifest(crate::InvalidManifest::Parts("deployment and tenant do not form an origin")))?;
-    let report = Report::new(origin.to_string(), &manifest, key.label(), wanted.key.is_some());
+    let report = Report::new(origin.to_string(), &manifest, key.label(), options.key.is_some());
     let present = source.segments()?;
     let head = manifest.head();
     let mut walk = Walk { source, origin, key, report, present, head, due: Vec::new(), met: None };
-    walk.due = walk.checkpoints(wanted)?;
-    match walk.all(&manifest, wanted, progress) {
+    walk.due = walk.checkpoints(options)?;
+    match walk.all(&manifest, options, progress) {
         Ok(()) => {}
         Err(Stop::Finding(finding)) => walk.report.findings.push(*finding),
         Err(Stop::Unreadable(why)) => return Err(why),
@@ -97,9 +101,9 @@ impl From<Unreadable> for Stop {
 }
 
 impl Walk<'_> {
-    fn checkpoints(&mut self, wanted: &Wanted) -> Result<Vec<Due>, Unreadable> {
+    fn checkpoints(&mut self, options: &VerifyOptions) -> Result<Vec<Due>, Unreadable> {
         let mut due: Vec<_> = self.source.checkpoints()?.into_iter().map(|size| Due { size, kept: None }).collect();
-        if let Some(Kept { name, signed }) = &wanted.since
+        if let Some(EarlierCheckpoint { name, signed }) = &options.since
             && let Some(checkpoint) = self.open(name, signed)
         {
             due.push(Due { size: checkpoint.size, kept: Some((name.clone(), checkpoint)) });
@@ -120,7 +124,7 @@ impl Walk<'_> {
         }
     }
 
-    fn all(&mut self, manifest: &Manifest, wanted: &Wanted, progress: &mut dyn FnMut(u64, u64)) -> Result<(), Stop> {
+    fn all(&mut self, manifest: &Manifest, options: &VerifyOptions, progress: &mut dyn FnMut(u64, u64)) -> Result<(), Stop> {
         let start = self.head.size();
         self.before(start)?;
         self.meet_all(&self.head.frontier().clone())?;
@@ -134,7 +138,7 @@ impl Walk<'_> {
         }
         self.ends(manifest)?;
         self.ahead()?;
-        self.covers(start, wanted)
+        self.covers(start, options)
     }
 
     fn is_present(&self, listed: &Listed) -> bool {
@@ -278,8 +282,8 @@ impl Walk<'_> {
     }
 
     /// Whether a checkpoint covers the requested range.
-    fn covers(&mut self, start: u64, wanted: &Wanted) -> Result<(), Stop> {
-        if let Some(from) = wanted.from.filter(|from| *from < start) {
+    fn covers(&mut self, start: u64, options: &VerifyOptions) -> Result<(), Stop> {
+        if let Some(from) = options.from.filter(|from| *from < start) {
             let detail = format!("the bundle begins with sequence {start}");
             return Err(Finding::new(Kind::Missing, paths::MANIFEST, detail).at(from).into());
         }
@@ -291,7 +295,7 @@ impl Walk<'_> {
             }
             return Ok(());
         };
-        let beyond = wanted.from.max(wanted.to).filter(|to| *to > signed);
+        let beyond = options.from.max(options.to).filter(|to| *to > signed);
         if let Some(to) = beyond {
             let detail = format!("the newest checkpoint reaches to sequence {signed}, not to {to}");
             return Err(Finding::new(Kind::Truncated, paths::checkpoint(signed + 1), detail).at(signed + 1).into());

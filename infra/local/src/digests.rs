@@ -1,7 +1,7 @@
 //! `POST /_digests`: makes every pending digest due, and sends it. A developer then need not wait for the digest's hour.
 
 use crate::{
-    background::{Ground, schedule},
+    background::{TaskContext, schedule},
     calls::{CallFailed, Calls, DYNAMODB},
 };
 use axum::{
@@ -19,12 +19,12 @@ const SENDER: &str = "send_digests";
 
 #[derive(Clone, Debug)]
 struct Digests {
-    ground: Ground,
+    context: TaskContext,
     dynamodb: Calls,
 }
 
-pub(crate) fn router(ground: Ground, dynamodb: Calls) -> Router {
-    Router::new().route("/_digests", post(send)).with_state(Digests { ground, dynamodb })
+pub(crate) fn router(context: TaskContext, dynamodb: Calls) -> Router {
+    Router::new().route("/_digests", post(send)).with_state(Digests { context, dynamodb })
 }
 
 /// Returns the number of digests that are due.
@@ -34,7 +34,7 @@ async fn send(State(digests): State<Digests>) -> Response {
         Err(failed) => return (StatusCode::BAD_GATEWAY, failed.to_string()).into_response(),
     };
     if let Some(sender) = registry::schedules().find(|schedule| schedule.name == SENDER) {
-        schedule::once(&digests.ground, sender, future::pending()).await;
+        schedule::once(&digests.context, sender, future::pending()).await;
     }
     Json(json!({ "due": due })).into_response()
 }
@@ -42,7 +42,7 @@ async fn send(State(digests): State<Digests>) -> Response {
 impl Digests {
     /// All pending digests of all tenants that are not being sent.
     async fn make_due(&self) -> Result<usize, CallFailed> {
-        let table = &self.ground.deps.config().tables.records;
+        let table = &self.context.deps.config().tables.records;
         let mut from = Value::Null;
         let mut due = 0;
         loop {

@@ -30,5 +30,5 @@ pub use ledger::{AuditLog, Seen};
 pub use live::{Kind, Observer, Ran, Served};
 pub use seed::{PLATFORM, TENANTS, User, join};
 pub use sign_in::sign_in;
-pub use socket_client::{Heard, NoSocket, Socket};
+pub use socket_client::{NoSocket, Socket, SocketInput};
 pub use stack::{Data, Options, Stack};

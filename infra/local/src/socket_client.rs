@@ -17,7 +17,7 @@ pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 /// The next input of the socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum SocketInput {
     Text(String),
     /// It was closed, with RFC 6455's code if there was one.
     Closed(Option<u16>),
@@ -59,18 +59,18 @@ impl Socket {
     }
 
     /// Waits for the next frame, and answers pings meanwhile.
-    pub async fn hear(&mut self, patience: Duration) -> Heard {
+    pub async fn hear(&mut self, patience: Duration) -> SocketInput {
         let next = async {
             loop {
                 match self.0.next().await {
-                    Some(Ok(Message::Text(text))) => return Heard::Text(text.as_str().to_owned()),
-                    Some(Ok(Message::Close(frame))) => return Heard::Closed(frame.map(|frame| frame.code.into())),
+                    Some(Ok(Message::Text(text))) => return SocketInput::Text(text.as_str().to_owned()),
+                    Some(Ok(Message::Close(frame))) => return SocketInput::Closed(frame.map(|frame| frame.code.into())),
                     Some(Ok(_)) => {}
-                    Some(Err(_)) | None => return Heard::Closed(None),
+                    Some(Err(_)) | None => return SocketInput::Closed(None),
                 }
             }
         };
-        timeout(patience, next).await.unwrap_or(Heard::Nothing)
+        timeout(patience, next).await.unwrap_or(SocketInput::Nothing)
     }
 
     /// Closes the socket, and waits for the other side's close frame.

@@ -99,7 +99,7 @@ pub struct Stack {
     gateway: Serving,
     sweeper: JoinHandle<()>,
     /// Released last.
-    _held: Held,
+    _held: DataDir,
 }
 
 /// The parts that run besides the gateway.
@@ -115,7 +115,7 @@ struct Running {
 
 /// Locks the directory for this process.
 #[derive(Debug)]
-enum Held {
+enum DataDir {
     Kept { _lock: DirLock },
     Ephemeral { _dir: tempfile::TempDir },
 }
@@ -216,16 +216,16 @@ async fn listen(port: u16) -> Result<TcpListener, Error> {
     })
 }
 
-fn hold(data: &Data) -> Result<(PathBuf, Held), Error> {
+fn hold(data: &Data) -> Result<(PathBuf, DataDir), Error> {
     match data {
         Data::Kept(dir) => match DirLock::try_take(dir) {
-            Ok(lock) => Ok((dir.clone(), Held::Kept { _lock: lock })),
+            Ok(lock) => Ok((dir.clone(), DataDir::Kept { _lock: lock })),
             Err(emulators::Error::InUse(dir)) => Err(Error::DataDirInUse(dir)),
             Err(other) => Err(other.into()),
         },
         Data::Ephemeral => {
             let dir = tempfile::Builder::new().prefix("cloister-").tempdir().map_err(Error::io("make a temporary directory"))?;
-            Ok((dir.path().to_owned(), Held::Ephemeral { _dir: dir }))
+            Ok((dir.path().to_owned(), DataDir::Ephemeral { _dir: dir }))
         }
     }
 }
@@ -285,7 +285,7 @@ impl Emulators {
         let bell = Bell::new();
         let (sockets, ending) =
             Sockets::new(Registered::new(deps.clone(), authorizer.clone(), lines.clone(), bell.clone()), options.time_scale);
-        let ground = background::Ground {
+        let context = background::TaskContext {
             deps: deps.clone(),
             lines: lines.clone(),
             gate: gate.clone(),
@@ -294,14 +294,14 @@ impl Emulators {
             bell: bell.clone(),
         };
         let dynamodb = Calls::new(&self.dynamo.endpoint());
-        let background = Background::start(ground.clone(), dynamodb.clone(), dir, &made).await?;
+        let background = Background::start(context.clone(), dynamodb.clone(), dir, &made).await?;
         handover.write(dir)?;
         let gateway = Gateway::new(deps, authorizer, registry::all(), lines, bell);
         let routes = Router::new()
             .merge(sockets.router())
             .merge(carrier.router())
             .merge(mailbox::router(&self.ministack.endpoint()))
-            .merge(digests::router(ground, dynamodb))
+            .merge(digests::router(context, dynamodb))
             .merge(gateway.into_router());
         Ok((Running { handover, background, sockets: ending, carrier, operators, gate }, routes))
     }

@@ -5,7 +5,7 @@
 
 use axum::http::Method;
 use local::{
-    Data, Heard, Kind, NoSocket, Observer, Options, Ran, Served, Socket, Stack,
+    Data, Kind, NoSocket, Observer, Options, Ran, Served, Socket, SocketInput, Stack,
     client::{Answer, Client},
 };
 use serde_json::{Value, json};
@@ -224,7 +224,7 @@ async fn ticket_opens_one_socket_and_used_expired_or_forged_ones_open_none() {
     assert_eq!(running.ran(|run| run.kind == Kind::Socket).await.name, "connect");
     socket.say(r#"{"type":"synthetic"}"#).await.unwrap();
     match socket.hear(PATIENCE).await {
-        Heard::Text(text) => assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["type"], "error", "{text}"),
+        SocketInput::Text(text) => assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["type"], "error", "{text}"),
         other => panic!("{other:?}"),
     }
     for refused in [url.to_owned(), format!("{base}?ticket=made-up"), base.clone()] {
@@ -257,9 +257,9 @@ async fn stack_stops_within_five_seconds_with_open_sockets_and_running_work() {
     let heard = tokio::spawn(async move {
         loop {
             match socket.hear(PATIENCE).await {
-                Heard::Closed(code) => return code,
-                Heard::Nothing => panic!("the socket was left open"),
-                Heard::Text(_) => {}
+                SocketInput::Closed(code) => return code,
+                SocketInput::Nothing => panic!("the socket was left open"),
+                SocketInput::Text(_) => {}
             }
         }
     });

@@ -20,7 +20,7 @@ use tokio::process::Command;
 
 /// The result.
 #[derive(Debug, Serialize)]
-pub struct Answer {
+pub struct Proofs {
     /// The number of environments.
     pub environments: usize,
     /// The number of other combinations of an action, a type of principal and a type of resource. A decision refuses each.
@@ -71,6 +71,6 @@ pub enum Unanswered {
 ///
 /// # Errors
 /// If it can neither prove nor refute a property.
-pub async fn prove(question: &Question, solver: Command) -> Result<Answer, Unanswered> {
+pub async fn prove(question: &Question, solver: Command) -> Result<Proofs, Unanswered> {
     prover::Prover::start(solver)?.answer(question).await
 }

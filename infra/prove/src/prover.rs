@@ -1,6 +1,6 @@
 //! Proves the properties one by one, in each environment.
 
-use crate::{Answer, Finding, Question, Unanswered, counterexample, question::Property};
+use crate::{Finding, Proofs, Question, Unanswered, counterexample, question::Property};
 use cedar_policy::RequestEnv;
 use cedar_policy_symcc::{CedarSymCompiler, CompiledPolicy, CompiledPolicySet, err, solver::LocalSolver};
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ impl Prover {
         Ok(Self(CedarSymCompiler::new(solver).map_err(neither("any environment", "anything"))?))
     }
 
-    pub(crate) async fn answer(&mut self, question: &Question) -> Result<Answer, Unanswered> {
+    pub(crate) async fn answer(&mut self, question: &Question) -> Result<Proofs, Unanswered> {
         let mut findings: Vec<_> = question.properties.iter().map(|p| finding(&p.id, &p.says)).collect();
         let mut errors = finding("no_error", "no policy, and none of these properties, fails for any request");
         let mut impossible = Vec::new();
@@ -70,7 +70,7 @@ impl Prover {
         if let Some(idle) = findings.iter().find(|finding| finding.about == 0) {
             return Err(Unanswered::Question(format!("property {}: there is nothing that it could forbid", idle.id)));
         }
-        Ok(Answer { environments: environments.len(), refused: question.refused, impossible, findings })
+        Ok(Proofs { environments: environments.len(), refused: question.refused, impossible, findings })
     }
 
     async fn ask(&mut self, at: &Place<'_>, property: &Property) -> Result<Verdict, err::Error> {

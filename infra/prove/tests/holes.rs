@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use prove::{Answer, Question, prove};
+use prove::{Proofs, Question, prove};
 use std::{collections::BTreeSet, env, fs, path::Path};
 use tokio::process::Command;
 
@@ -42,7 +42,7 @@ fn ask_about(policies: &[(String, String)]) -> Question {
     Question::new(policies, &schema, &properties, [&principals, &resources]).unwrap()
 }
 
-async fn answer(question: &Question) -> Answer {
+async fn answer(question: &Question) -> Proofs {
     let mut solver = Command::new(env::var_os("CVC5").unwrap_or_else(|| "cvc5".into()));
     solver.args(["--lang", "smt", "--tlimit-per=60000"]);
     prove(question, solver).await.unwrap()

@@ -2,6 +2,7 @@
 //! sealing the audit log. All runs are on loopback, bounded in requests and seconds, and compared with a yardstick that shows
 //! what the machine can do.
 
+mod backend;
 mod cold_start;
 mod counter;
 mod events;
@@ -11,7 +12,6 @@ mod push;
 mod quota;
 mod runtime_api;
 mod seal;
-mod world;
 
 use crate::{Outcome, build};
 use std::{error::Error, process::ExitCode};

@@ -8,7 +8,7 @@ use crate::{
         Data, Operation, Route, Sample,
         http::Request,
         idempotency::Claim,
-        if_match::Wanted,
+        if_match::ExpectedVersion,
         input::{self, FromJson, Input, Json, Limit, Query, strict_json},
     },
     store::{TableQuery, Version, cursor, dynamodb::Position, item::Index},
@@ -127,8 +127,10 @@ fn altered_or_cut_cursor_is_refused() {
 
 #[test]
 fn if_match_is_a_quoted_or_bare_version_or_any() {
-    for (text, expected) in [("*", Wanted::Any), ("\"3\"", Wanted::Is(Version(3))), (" 3 ", Wanted::Is(Version(3)))] {
-        assert_eq!(Wanted::parse(text), Ok(expected), "{text}");
+    for (text, expected) in
+        [("*", ExpectedVersion::Any), ("\"3\"", ExpectedVersion::Is(Version(3))), (" 3 ", ExpectedVersion::Is(Version(3)))]
+    {
+        assert_eq!(ExpectedVersion::parse(text), Ok(expected), "{text}");
     }
     for text in [
         "\"01\"",
@@ -145,11 +147,11 @@ fn if_match_is_a_quoted_or_bare_version_or_any() {
         "\"3.0\"",
         "\"3e0\"",
     ] {
-        assert_eq!(Wanted::parse(text).map_err(|e| e.status()), Err(400), "{text}");
+        assert_eq!(ExpectedVersion::parse(text).map_err(|e| e.status()), Err(400), "{text}");
     }
     for text in ["", "\"", "\"\"", "\"3", "3\"", "\"\"3\"\"", "W/\"3\"", "\"3\", \"4\"", "-1", "+1", "٣", "99999999999999999999"]
     {
-        assert_eq!(Wanted::parse(text).map_err(|e| e.status()), Err(400), "{text}");
+        assert_eq!(ExpectedVersion::parse(text).map_err(|e| e.status()), Err(400), "{text}");
     }
 }
 
@@ -213,7 +215,7 @@ proptest! {
 
     #[test]
     fn arbitrary_if_match_is_accepted_or_refused(text in any::<String>()) {
-        if let Err(e) = Wanted::parse(&text) {
+        if let Err(e) = ExpectedVersion::parse(&text) {
             prop_assert_eq!(e.status(), 400);
         }
     }

@@ -201,14 +201,14 @@ impl Deliveries<'_> {
     /// Delivers all messages that wait, `at_once` at the same time. For each, `dies` returns the number of polls after which its
     /// consumer dies, if it does. Returns the number of consumers that died.
     pub async fn run_at_once(&mut self, at_once: usize, mut dies: impl FnMut() -> Option<usize>) -> usize {
-        let (mut died, mut under_way) = (0, FuturesUnordered::new());
+        let (mut died, mut running) = (0, FuturesUnordered::new());
         loop {
-            while under_way.len() < at_once
+            while running.len() < at_once
                 && let Some(message) = self.receive()
             {
-                under_way.push(handle(self.app.deps(), message, dies()));
+                running.push(handle(self.app.deps(), message, dies()));
             }
-            let Some(handled) = under_way.next().await else { return died };
+            let Some(handled) = running.next().await else { return died };
             died += usize::from(self.done(handled));
         }
     }

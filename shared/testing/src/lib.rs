@@ -24,4 +24,4 @@ pub use deliveries::Deliveries;
 pub use dice::Dice;
 pub use kill::{kill_after, polls};
 pub use sts::{SignedCall, TenantSession};
-pub use wire::{Calls, Fault, Held, Wire};
+pub use wire::{Calls, Fault, HeldCall, Wire};

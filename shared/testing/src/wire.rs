@@ -44,12 +44,12 @@ pub enum Fault {
 
 /// A call that is held until the test calls [`let_go`](Self::let_go) or drops this.
 #[derive(Debug)]
-pub struct Held {
+pub struct HeldCall {
     arrived: Option<oneshot::Receiver<()>>,
     go: oneshot::Sender<()>,
 }
 
-impl Held {
+impl HeldCall {
     /// Waits until the call has arrived.
     ///
     /// # Panics
@@ -64,7 +64,7 @@ impl Held {
     }
 }
 
-/// The other end of [`Held`]: the call to hold, and the number of calls that pass before it.
+/// The other end of [`HeldCall`]: the call to hold, and the number of calls that pass before it.
 #[derive(Debug)]
 struct Hold {
     to: String,
@@ -156,10 +156,10 @@ impl Wire {
     }
     /// Holds the next call of `to`, after `after` of them have passed, before it is carried out. Do little while you hold it:
     /// the attempt's timeout goes on (2 seconds for AWS, 8 for the carrier).
-    pub fn hold(&self, to: &str, after: usize) -> Held {
+    pub fn hold(&self, to: &str, after: usize) -> HeldCall {
         let ((arrived, seen), (go, gone)) = (oneshot::channel(), oneshot::channel());
         self.state.lock().unwrap().holds.push(Hold { to: to.to_owned(), after, arrived, go: gone });
-        Held { arrived: Some(seen), go }
+        HeldCall { arrived: Some(seen), go }
     }
     /// Lets `percent` of all calls fail. `seed` decides which calls fail, and how.
     pub fn chaos(&self, percent: u8, seed: u64) {

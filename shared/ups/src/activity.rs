@@ -6,7 +6,7 @@ use std::fmt;
 use crate::{
     Reading, When, codes,
     lax::{Lax, Object, Text},
-    when::Told,
+    when::TimeFields,
 };
 
 /// One activity as UPS reports it, without names, addresses and pictures. `Debug` hides its place and UPS's text.
@@ -153,7 +153,7 @@ pub(crate) struct WireStatus {
 
 impl From<WireActivity> for Activity {
     fn from(wire: WireActivity) -> Self {
-        let when = When::read(&Told {
+        let when = When::read(&TimeFields {
             date: &wire.date.0,
             time: &wire.time.0,
             gmt_date: &wire.gmt_date.0,

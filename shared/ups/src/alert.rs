@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::{
     Malformed, Number, Reading, When,
     lax::{self, Lax, Text},
-    when::Told,
+    when::TimeFields,
 };
 
 /// The largest push that is read, in bytes: 64 KiB. Only a delivery photo makes a push larger, and we do not subscribe to photos.
@@ -60,7 +60,7 @@ impl TrackAlert {
         }
         let push: Push = lax::object(body)?;
         let number = Number::parse(&push.tracking_number.0).map_err(|_| Malformed("the push has no tracking number"))?;
-        let when = When::read(&Told {
+        let when = When::read(&TimeFields {
             date: &push.local_activity_date.0,
             time: &push.local_activity_time.0,
             gmt_date: &push.gmt_activity_date.0,

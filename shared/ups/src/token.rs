@@ -35,7 +35,8 @@ impl Token {
     /// and `issued_at` (Unix time in milliseconds); numbers are accepted too. If `issued_at` is in the future, or so long ago
     /// that the token would have expired, one of the two clocks is wrong, and the lifetime is counted from `now`.
     pub(crate) fn parse(body: &[u8], now: Timestamp) -> Result<Self, Malformed> {
-        let answer: Answer = serde_json::from_slice(body).map_err(|_| Malformed("the token answer is not as documented"))?;
+        let answer: TokenResponse =
+            serde_json::from_slice(body).map_err(|_| Malformed("the token answer is not as documented"))?;
         let life = answer.expires_in.0.parse().ok().filter(|seconds| *seconds > 0);
         let life = SignedDuration::from_secs(life.ok_or(Malformed("the token has no lifetime"))?).min(MAX_LIFE);
         let issued = answer.issued_at.0.parse().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
@@ -66,7 +67,7 @@ impl fmt::Debug for Token {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct TokenResponse {
     access_token: lax::SecretText,
     #[serde(default)]
     expires_in: lax::Text,

@@ -105,7 +105,7 @@ pub struct Eta {
 /// weight, services and payments.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Answer {
+struct TrackingBody {
     track_response: Lax<TrackResponse>,
 }
 
@@ -167,7 +167,7 @@ struct DeliveryTime {
 
 /// Reads an answer that is not an error. "Not found" arrives as a success with a warning (TW0001) and no package.
 pub(crate) fn parse(body: &[u8], asked: &Number) -> Result<Tracked, Malformed> {
-    let answer: Answer = lax::object(body)?;
+    let answer: TrackingBody = lax::object(body)?;
     let response = answer.track_response.0.ok_or(Malformed("the answer has no track response"))?;
     let packages: Vec<Package> = response.shipment.0.into_iter().flat_map(|shipment| shipment.package.0).collect();
     if packages.is_empty() {

@@ -22,7 +22,7 @@ pub enum When {
 }
 
 /// The members of an activity or alert that give its time.
-pub(crate) struct Told<'a> {
+pub(crate) struct TimeFields<'a> {
     pub(crate) date: &'a str,
     pub(crate) time: &'a str,
     pub(crate) gmt_date: &'a str,
@@ -31,19 +31,19 @@ pub(crate) struct Told<'a> {
 }
 
 impl When {
-    pub(crate) fn read(told: &Told<'_>) -> Self {
+    pub(crate) fn read(fields: &TimeFields<'_>) -> Self {
         let at = |date, time| Some(DateTime::from_parts(date?, time?));
-        if let Some(instant) = at(date(told.gmt_date), time(told.gmt_time)).and_then(|gmt| instant(gmt, Offset::UTC)) {
+        if let Some(instant) = at(date(fields.gmt_date), time(fields.gmt_time)).and_then(|gmt| instant(gmt, Offset::UTC)) {
             return Self::Instant(instant);
         }
-        match (date(told.date), time(told.time)) {
+        match (date(fields.date), time(fields.time)) {
             (Some(date), Some(time)) => {
                 let local = DateTime::from_parts(date, time);
-                let known = offset(told.gmt_offset).and_then(|offset| instant(local, offset));
+                let known = offset(fields.gmt_offset).and_then(|offset| instant(local, offset));
                 known.map_or(Self::Local(local), Self::Instant)
             }
             (Some(date), None) => Self::Day(date),
-            (None, _) => Self::Unread(clean(&format!("{} {}", told.date, told.time), 32)),
+            (None, _) => Self::Unread(clean(&format!("{} {}", fields.date, fields.time), 32)),
         }
     }
 
@@ -137,8 +137,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn told<'a>(date: &'a str, time: &'a str, gmt_date: &'a str, gmt_time: &'a str, gmt_offset: &'a str) -> When {
-        When::read(&Told { date, time, gmt_date, gmt_time, gmt_offset })
+    fn when<'a>(date: &'a str, time: &'a str, gmt_date: &'a str, gmt_time: &'a str, gmt_offset: &'a str) -> When {
+        When::read(&TimeFields { date, time, gmt_date, gmt_time, gmt_offset })
     }
 
     fn instant(text: &str) -> When {
@@ -148,39 +148,39 @@ mod tests {
     #[test]
     fn gmt_time_in_any_form_is_the_same_instant() {
         for (written, read) in [("74700", "07:47:00"), ("074700", "07:47:00"), ("18:06:22", "18:06:22"), ("131519", "13:15:19")] {
-            assert_eq!(told("", "", "20240423", written, ""), instant(&format!("2024-04-23T{read}Z")), "`{written}`");
+            assert_eq!(when("", "", "20240423", written, ""), instant(&format!("2024-04-23T{read}Z")), "`{written}`");
         }
-        assert_eq!(told("", "", "2024-04-23 ", " 7:47:00", ""), instant("2024-04-23T07:47:00Z"));
-        assert_eq!(told("", "", "20240423", "0", ""), instant("2024-04-23T00:00:00Z"));
-        assert_eq!(told("", "", "20240423", "18:06", ""), instant("2024-04-23T18:06:00Z"));
+        assert_eq!(when("", "", "2024-04-23 ", " 7:47:00", ""), instant("2024-04-23T07:47:00Z"));
+        assert_eq!(when("", "", "20240423", "0", ""), instant("2024-04-23T00:00:00Z"));
+        assert_eq!(when("", "", "20240423", "18:06", ""), instant("2024-04-23T18:06:00Z"));
         assert_eq!(instant("2024-04-23T18:06:00Z").instant(), "2024-04-23T18:06:00Z".parse().ok());
     }
 
     #[test]
     fn local_time_with_offset_in_any_form_is_an_instant() {
         for offset in ["-04:00", "-04.00", "-0400", "-04.00 "] {
-            assert_eq!(told("20240423", "091519", "", "", offset), instant("2024-04-23T13:15:19Z"), "`{offset}`");
+            assert_eq!(when("20240423", "091519", "", "", offset), instant("2024-04-23T13:15:19Z"), "`{offset}`");
         }
-        assert_eq!(told("20240423", "091519", "20240423", "", "+05:30"), instant("2024-04-23T03:45:19Z"));
-        assert_eq!(told("20240423", "091519", "", "", "-00:59"), instant("2024-04-23T10:14:19Z"));
-        assert_eq!(told("20240423", "091519", "", "", "+14:00"), instant("2024-04-22T19:15:19Z"));
+        assert_eq!(when("20240423", "091519", "20240423", "", "+05:30"), instant("2024-04-23T03:45:19Z"));
+        assert_eq!(when("20240423", "091519", "", "", "-00:59"), instant("2024-04-23T10:14:19Z"));
+        assert_eq!(when("20240423", "091519", "", "", "+14:00"), instant("2024-04-22T19:15:19Z"));
     }
 
     #[test]
     fn time_without_readable_offset_stays_local() {
         let local = When::Local("2024-04-23T09:15:19".parse().unwrap());
         for offset in ["", "EST", "-5", "-99:00", "-04:61", "04:00", "-é0:00"] {
-            assert_eq!(told("20240423", "091519", "", "", offset), local, "`{offset}`");
+            assert_eq!(when("20240423", "091519", "", "", offset), local, "`{offset}`");
         }
         assert_eq!(local.instant(), None);
     }
 
     #[test]
     fn empty_and_unreadable_dates_are_kept_unchanged() {
-        assert_eq!(told("", "", "", "", ""), When::Unread(String::new()));
-        assert_eq!(told("soon", "091519", "", "", ""), When::Unread("soon 091519".to_owned()));
-        assert_eq!(told("20240423", "", "", "131519", "-04:00"), When::Day("2024-04-23".parse().unwrap()));
-        assert_eq!(told("20240230", "", "20241301", "000000", ""), When::Unread("20240230".to_owned()));
+        assert_eq!(when("", "", "", "", ""), When::Unread(String::new()));
+        assert_eq!(when("soon", "091519", "", "", ""), When::Unread("soon 091519".to_owned()));
+        assert_eq!(when("20240423", "", "", "131519", "-04:00"), When::Day("2024-04-23".parse().unwrap()));
+        assert_eq!(when("20240230", "", "20241301", "000000", ""), When::Unread("20240230".to_owned()));
         for time in [
             "240000",
             "236000",
@@ -200,16 +200,16 @@ mod tests {
 
     #[test]
     fn unreadable_date_is_ordered_first() {
-        let order = ["", "20240422", "20240423"].map(|date| told(date, "", "", "", "").position());
+        let order = ["", "20240422", "20240423"].map(|date| when(date, "", "", "", "").position());
         assert!(order.is_sorted_by(|a, b| a < b), "{order:?}");
     }
 
     proptest! {
         #[test]
         fn arbitrary_text_is_read_without_panic(d in any::<String>(), t in any::<String>(), o in any::<String>()) {
-            let _ = told(&d, &t, &t, &d, &o).position();
-            let _ = told(&d, &t, &d, &t, &o).canonical();
-            let _ = told("20240423", "091519", "", "", &o);
+            let _ = when(&d, &t, &t, &d, &o).position();
+            let _ = when(&d, &t, &d, &t, &o).canonical();
+            let _ = when("20240423", "091519", "", "", &o);
         }
 
         #[test]
@@ -220,7 +220,7 @@ mod tests {
             let (date, time) = (local.strftime("%Y%m%d").to_string(), local.strftime("%H%M%S").to_string());
             let offset = format!("{}{:02}.00", if hours < 0 { '-' } else { '+' }, hours.abs());
             let as_a_number = gmt.strftime("%H%M%S").to_string().parse::<u32>().unwrap().to_string();
-            prop_assert_eq!(told(&date, &time, "", "", &offset), told("", "", "20240423", &as_a_number, ""));
+            prop_assert_eq!(when(&date, &time, "", "", &offset), when("", "", "20240423", &as_a_number, ""));
         }
     }
 }

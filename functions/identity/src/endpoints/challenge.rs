@@ -31,14 +31,14 @@ common::input! {
 }
 
 /// The parsed answer to a challenge.
-enum Answer {
+enum ChallengeAnswer {
     NewPassword(Secret),
     Code(Given),
     /// The second factor has been enrolled, in a separate session.
     Enrolled,
 }
 
-impl Answer {
+impl ChallengeAnswer {
     fn of(given: Response) -> Result<Self> {
         let foreign =
             |field: &str| Err(Error::invalid(field, "not_with_this_challenge", "this challenge does not accept this member"));
@@ -79,15 +79,15 @@ impl PublicEndpoint for Challenge {
 
     async fn handle(cx: &mut Public<'_, Self>, Json(given): Json<Response>) -> Result<SignedIn> {
         let (challenge, handle) = (given.challenge, given.session.expose().to_owned());
-        let answer = Answer::of(given)?;
+        let answer = ChallengeAnswer::of(given)?;
         let pending = cx.resume(&handle).await?;
         if pending.challenge.0 != challenge.as_str() {
             return Err(invalid());
         }
         let signed_in = match answer {
-            Answer::NewPassword(password) => Box::pin(new_password(cx, &pending, &password)).await?,
-            Answer::Code(code) => Box::pin(second_factor(cx, &pending, &code)).await?,
-            Answer::Enrolled => Box::pin(enrolled(cx, &pending)).await?,
+            ChallengeAnswer::NewPassword(password) => Box::pin(new_password(cx, &pending, &password)).await?,
+            ChallengeAnswer::Code(code) => Box::pin(second_factor(cx, &pending, &code)).await?,
+            ChallengeAnswer::Enrolled => Box::pin(enrolled(cx, &pending)).await?,
         };
         cx.resumed(&handle);
         Ok(signed_in)

@@ -43,9 +43,9 @@ impl PublicEndpoint for Login {
     async fn handle(cx: &mut Public<'_, Self>, Json(given): Json<Credentials>) -> Result<SignedIn> {
         let email = given.email.normalised();
         let subject = cx.platform_token("login.email", &email).await?;
-        let door = cx.door(&subject).await?;
-        let signed_in = Box::pin(try_password(cx, &given, door.account(&email, &subject))).await;
-        let signed_in = signed_in.map_err(|error| door.refusal(error))?;
+        let guard = cx.sign_in_guard(&subject).await?;
+        let signed_in = Box::pin(try_password(cx, &given, guard.account(&email, &subject))).await;
+        let signed_in = signed_in.map_err(|error| guard.refusal(error))?;
         cx.came_in(Self::LIMIT, &subject).await;
         Ok(signed_in)
     }

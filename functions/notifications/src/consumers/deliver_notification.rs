@@ -2,8 +2,8 @@
 
 use crate::{
     domain::{Channels, Kind, Notification, NotificationId, Preferences, Subject},
-    events::Heard,
-    frames::Told,
+    events::TriggerEvent,
+    frames::ServerFrame,
     store,
     triggers::{self, Facts, TRIGGERS},
 };
@@ -107,7 +107,7 @@ impl Background for DeliverNotification {
             // ended.
             return Err(Error::Unavailable { service: "sockets", cause: Cause::code("another run is sending") });
         }
-        let pushed = cx.sockets()?.push(part.user, &Told::from(&notification)).await?;
+        let pushed = cx.sockets()?.push(part.user, &ServerFrame::from(&notification)).await?;
         cx.log("push.sent", pushed.sent);
         cx.log("push.gone", pushed.gone);
         cx.log("push.failed", pushed.failed);
@@ -143,10 +143,10 @@ fn event(envelope: Option<&Envelope>) -> Result<EventId> {
 
 impl Consumer for DeliverNotification {
     const QUEUE: Queue = Queue::new("deliver-notification", Feed::Events);
-    type Message = Heard;
+    type Message = TriggerEvent;
 
-    async fn parts(cx: &Incoming<'_, Self>, heard: Heard) -> Result<Vec<Recipient>> {
-        let facts = Facts::of(heard, cx.tenant());
+    async fn parts(cx: &Incoming<'_, Self>, event: TriggerEvent) -> Result<Vec<Recipient>> {
+        let facts = Facts::of(event, cx.tenant());
         cx.about(&facts.subject.kind, &facts.subject.id);
         let pulled = triggers::pulled(TRIGGERS, &facts);
         let members = if triggers::need_members(&pulled) { cx.members().await? } else { Vec::new() };

@@ -2,7 +2,7 @@
 
 use crate::{
     domain::Seq,
-    frames::{Asked, Told},
+    frames::{ClientFrame, ServerFrame},
     store::{self, State},
 };
 use common::{
@@ -22,15 +22,15 @@ impl Socket for Message {
     const SUMMARY: &'static str = "Answer a ping, or replay notifications that a client missed";
     const ROUTE: SocketRoute = SocketRoute::Message;
     const NEEDS: &'static [Need] = &[Need::Read, Need::Push];
-    type Frame = Asked;
+    type Frame = ClientFrame;
 
-    async fn handle(cx: &mut Caller<'_, Self>, asked: Asked) -> Result<()> {
-        match asked {
-            Asked::Ping {} => {
+    async fn handle(cx: &mut Caller<'_, Self>, frame: ClientFrame) -> Result<()> {
+        match frame {
+            ClientFrame::Ping {} => {
                 let State { seq, .. } = State::read(cx.reader(), cx.user()).await?;
-                cx.reply(&Told::Pong { latest_seq: seq }).await.map(drop)
+                cx.reply(&ServerFrame::Pong { latest_seq: seq }).await.map(drop)
             }
-            Asked::Replay { from } => replay(cx, from).await,
+            ClientFrame::Replay { from } => replay(cx, from).await,
         }
     }
 }
@@ -46,12 +46,12 @@ async fn replay(cx: &Caller<'_, Message>, from: Seq) -> Result<()> {
             break;
         }
         if let Some(notification) = store::notification(row)?
-            && !cx.reply(&Told::from(&notification)).await?
+            && !cx.reply(&ServerFrame::from(&notification)).await?
         {
             return Ok(());
         }
         up_to = store::seq(row)?;
     }
     cx.log("replay.up_to", up_to.0);
-    cx.reply(&Told::Replayed { up_to, more }).await.map(drop)
+    cx.reply(&ServerFrame::Replayed { up_to, more }).await.map(drop)
 }

@@ -139,7 +139,7 @@ async fn concurrent_events_for_one_user_are_numbered_without_a_gap() {
 #[tokio::test]
 async fn delivery_killed_at_any_await_is_stored_once() {
     let app = App::start().await;
-    let run = |event: &Told| {
+    let run = |event: &BusMessage| {
         let mut queues = queues(&app);
         queues.send("deliver_notification", &event.body);
         queues.take().unwrap()

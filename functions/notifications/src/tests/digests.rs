@@ -113,7 +113,7 @@ async fn notification_after_a_digest_is_in_the_next_one() {
 }
 
 /// Runs the schedule with one digest due. `event` is delivered after the claim and before the inbox is read again.
-async fn tick_with_one_before_the_look(app: &App, event: Told) {
+async fn tick_with_one_before_the_look(app: &App, event: BusMessage) {
     // The first update reserves mail capacity.
     let mut claims = app.wire().hold("UpdateItem", 1);
     let meanwhile = async {
@@ -128,7 +128,7 @@ async fn tick_with_one_before_the_look(app: &App, event: Told) {
 }
 
 /// Like the function above, but `event` is delivered after the inbox was read again and before the digest is settled.
-async fn tick_with_one_after_the_look(app: &App, event: Told) {
+async fn tick_with_one_after_the_look(app: &App, event: BusMessage) {
     let mut settles = app.wire().hold("UpdateItem", 2);
     let meanwhile = async {
         settles.arrived().await;
@@ -216,7 +216,7 @@ fn texts(app: &App) -> Vec<String> {
     texts.map(|mail| mail["Content"]["Simple"]["Body"]["Text"]["Data"].as_str().unwrap().to_owned()).collect()
 }
 
-fn alarm(app: &App) -> Told {
+fn alarm(app: &App) -> BusMessage {
     told(app, app.tenant_id(Acme), "verify_audit", "audit.tamper_detected", json!({}))
 }
 

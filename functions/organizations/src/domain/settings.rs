@@ -4,7 +4,7 @@ use common::{
     base::{FieldError, Role, network::AllowList},
     identity::Settings,
     request::input::{self, FromJson, Integer},
-    store::{CEILING, RateLimit},
+    store::{RateLimit, TENANT_QUOTA},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
@@ -20,7 +20,7 @@ const WIDEST_TRUSTED: (u8, u8) = (16, 32);
 /// The largest factor by which a tenant may raise a rate-limit profile.
 const MOST_TIMES: u32 = 10;
 /// Calls a minute of all of a tenant's callers together.
-const CEILINGS: (u32, u32) = (600, 60_000);
+const TENANT_QUOTA_BOUNDS: (u32, u32) = (600, 60_000);
 
 common::input! {
     /// All of a tenant's settings. An absent setting has the default of the deployment.
@@ -101,7 +101,10 @@ pub(super) struct Limits(BTreeMap<String, u32>);
 impl Limits {
     /// The names that may have a limit, and the bounds of each.
     fn bounds() -> impl Iterator<Item = (&'static str, (u32, u32))> {
-        RateLimit::PROFILES.iter().map(|profile| (profile.name, (1, profile.calls * MOST_TIMES))).chain([(CEILING, CEILINGS)])
+        RateLimit::PROFILES
+            .iter()
+            .map(|profile| (profile.name, (1, profile.calls * MOST_TIMES)))
+            .chain([(TENANT_QUOTA, TENANT_QUOTA_BOUNDS)])
     }
 }
 

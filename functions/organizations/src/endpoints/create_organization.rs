@@ -63,9 +63,9 @@ impl PlatformEndpoint for CreateOrganization {
         let tenant = Tenant::new(name.as_str().to_owned(), TenantStatus::Pending, now);
         let item = store::founded(tenant.name.clone(), display_name.clone(), admin.clone(), now)?;
         cx.directory().create(name_claim(name.as_str(), id), NAME_TAKEN);
-        let founding = cx.founding(id);
-        founding.create(item, Error::internal("tenant id"));
-        founding.emit(OrganizationCreated {}.into());
+        let new_tenant = cx.new_tenant(id);
+        new_tenant.create(item, Error::internal("tenant id"));
+        new_tenant.emit(OrganizationCreated {}.into());
         cx.log("organization.id", id);
         cx.touched("Organization", id);
         cx.location(format!("/v1/organizations/{id}"));

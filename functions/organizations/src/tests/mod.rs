@@ -2,6 +2,6 @@
 
 mod admins;
 mod agreement;
-mod founding;
+mod creation;
 mod profile;
 mod states;

@@ -20,7 +20,7 @@ impl Background for RefreshTracking {
     type Part = Due;
 
     async fn handle(cx: &mut Delivery<'_, Self>, due: &Due) -> Result<()> {
-        polling::poll(cx, due, Turn::Asked).await
+        polling::poll(cx, due, Turn::Requested).await
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Parcel {
 
 /// The result of the last call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum PollOutcome {
     /// The carrier knows the parcel.
     Known,
     /// The carrier does not know the parcel yet.
@@ -58,19 +58,19 @@ impl Jitter {
 }
 
 /// The time of the next poll; `None` if the carrier will report nothing more.
-pub fn next_poll(parcel: &Parcel, heard: Heard, now: Timestamp, jitter: Jitter) -> Option<Timestamp> {
+pub fn next_poll(parcel: &Parcel, outcome: PollOutcome, now: Timestamp, jitter: Jitter) -> Option<Timestamp> {
     if is_final(parcel.status) || now.since(parcel.registered_at) >= KEPT_FOR {
         return None;
     }
-    let interval = match heard {
-        Heard::Failed(times) => backoff(times),
-        Heard::NotFound => unseen(now.since(parcel.registered_at)),
-        Heard::Known => interval(parcel, now),
+    let interval = match outcome {
+        PollOutcome::Failed(times) => backoff(times),
+        PollOutcome::NotFound => unseen(now.since(parcel.registered_at)),
+        PollOutcome::Known => interval(parcel, now),
     };
     let at = Timestamp::from_millis(now.as_millis() + millis(interval) + jitter.vary(interval));
     let sleeps = matches!(parcel.status, Status::OutForDelivery | Status::LabelCreated | Status::Unknown);
     match &parcel.zone {
-        Some(zone) if sleeps && !matches!(heard, Heard::Failed(_)) => Some(not_at_night(at, zone)),
+        Some(zone) if sleeps && !matches!(outcome, PollOutcome::Failed(_)) => Some(not_at_night(at, zone)),
         _ => Some(at),
     }
 }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn after(parcel: Parcel) -> Option<Duration> {
-        next_poll(&parcel, Heard::Known, now(), STEADY).map(|t| t.since(now()))
+        next_poll(&parcel, PollOutcome::Known, now(), STEADY).map(|t| t.since(now()))
     }
 
     #[test]
@@ -177,18 +177,18 @@ mod tests {
         assert_eq!([label(0), label(3), label(14)], [4, 12, 24].map(|h| Some(hours(h))));
         let unknown = Parcel { last_event_at: None, ..parcel(Status::Unknown) };
         assert_eq!(after(unknown.clone()), Some(hours(4)));
-        assert_eq!(next_poll(&unknown, Heard::NotFound, now(), STEADY), Some(now().plus(hours(4))));
+        assert_eq!(next_poll(&unknown, PollOutcome::NotFound, now(), STEADY), Some(now().plus(hours(4))));
     }
 
     #[test]
     fn final_or_120_days_old_parcel_is_not_polled() {
         for status in [Status::Delivered, Status::Returned, Status::Voided] {
             assert_eq!(after(parcel(status)), None, "{status}");
-            assert_eq!(next_poll(&parcel(status), Heard::Failed(1), now(), STEADY), None);
+            assert_eq!(next_poll(&parcel(status), PollOutcome::Failed(1), now(), STEADY), None);
         }
         let old = Parcel { registered_at: now().minus(KEPT_FOR), ..parcel(Status::InTransit) };
-        for heard in [Heard::Known, Heard::NotFound, Heard::Failed(3)] {
-            assert_eq!(next_poll(&old, heard, now(), STEADY), None);
+        for outcome in [PollOutcome::Known, PollOutcome::NotFound, PollOutcome::Failed(3)] {
+            assert_eq!(next_poll(&old, outcome, now(), STEADY), None);
         }
         assert!(after(Parcel { registered_at: now().minus(KEPT_FOR - hours(1)), ..parcel(Status::InTransit) }).is_some());
     }
@@ -210,26 +210,27 @@ mod tests {
         let evening = at("2026-01-03T02:55:00Z");
         let new_york = || TimeZone::get("America/New_York").ok();
         let out = Parcel { zone: new_york(), ..parcel(Status::OutForDelivery) };
-        assert_eq!(next_poll(&out, Heard::Known, evening, STEADY), Some(at("2026-01-03T11:05:00Z")));
+        assert_eq!(next_poll(&out, PollOutcome::Known, evening, STEADY), Some(at("2026-01-03T11:05:00Z")));
         let small_hours = at("2026-01-03T06:00:00Z");
-        assert_eq!(next_poll(&out, Heard::Known, small_hours, STEADY), Some(at("2026-01-03T11:10:00Z")));
+        assert_eq!(next_poll(&out, PollOutcome::Known, small_hours, STEADY), Some(at("2026-01-03T11:10:00Z")));
         // In summer it is an hour later there: 22:05.
         let registered_at = at("2026-07-01T12:00:00Z");
         let summer = Parcel { registered_at, ..out.clone() };
-        assert_eq!(next_poll(&summer, Heard::Known, at("2026-07-03T01:55:00Z"), STEADY), Some(at("2026-07-03T10:05:00Z")));
+        assert_eq!(next_poll(&summer, PollOutcome::Known, at("2026-07-03T01:55:00Z"), STEADY), Some(at("2026-07-03T10:05:00Z")));
         // The night in which the clocks go forward also ends in a morning.
         let march = at("2026-03-08T04:00:00Z");
         let spring = Parcel { registered_at: march, ..out.clone() };
-        assert_eq!(next_poll(&spring, Heard::Known, march, STEADY), Some(at("2026-03-08T10:10:00Z")));
+        assert_eq!(next_poll(&spring, PollOutcome::Known, march, STEADY), Some(at("2026-03-08T10:10:00Z")));
         // The carrier's hubs work at night, so parcels in transit are polled at night, and so are parcels whose last call failed.
         let moving = Parcel { zone: new_york(), ..parcel(Status::InTransit) };
-        assert_eq!(next_poll(&moving, Heard::Known, evening, STEADY), Some(evening.plus(hours(1))));
-        assert_eq!(next_poll(&out, Heard::Failed(1), evening, STEADY), Some(evening.plus(minutes(2))));
+        assert_eq!(next_poll(&moving, PollOutcome::Known, evening, STEADY), Some(evening.plus(hours(1))));
+        assert_eq!(next_poll(&out, PollOutcome::Failed(1), evening, STEADY), Some(evening.plus(minutes(2))));
     }
 
     #[test]
     fn interval_doubles_with_each_failure_up_to_its_maximum() {
-        let failed = |n| next_poll(&parcel(Status::OutForDelivery), Heard::Failed(n), now(), STEADY).map(|t| t.since(now()));
+        let failed =
+            |n| next_poll(&parcel(Status::OutForDelivery), PollOutcome::Failed(n), now(), STEADY).map(|t| t.since(now()));
         assert_eq!([1, 2, 3, 7, 8, 100].map(failed), [2, 4, 8, 128, 240, 240].map(|m| Some(minutes(m))));
     }
 
@@ -243,8 +244,8 @@ mod tests {
             let eta = eta.map(|h| Timestamp::from_millis(millis + h * 3_600_000));
             let zone = zone.map(|hours| TimeZone::fixed(jiff::tz::offset(hours)));
             let parcel = Parcel { status, eta, zone, registered_at: now.minus(hours(30)), last_event_at: None };
-            let heard = if failed == 0 { Heard::Known } else { Heard::Failed(failed) };
-            let next = next_poll(&parcel, heard, now, Jitter::of(random));
+            let outcome = if failed == 0 { PollOutcome::Known } else { PollOutcome::Failed(failed) };
+            let next = next_poll(&parcel, outcome, now, Jitter::of(random));
             prop_assert_eq!(next.is_none(), is_final(status));
             if let Some(next) = next {
                 let steady = if failed == 0 { interval(&parcel, now) } else { backoff(failed) };

@@ -43,12 +43,12 @@ impl Endpoint for UpdateShipment {
         let mut shipment = work::open(cx, before).await?;
         let changed = shipment.change(patch, cx.now())?;
         if !changed.is_empty() {
-            let at_rest = work::put_to_rest(cx, &shipment, Some(&before.sealed)).await?;
+            let sealed_shipment = work::seal_for_storage(cx, &shipment, Some(&before.sealed)).await?;
             let changes = cx.changes();
             if changed.contains(&"assigned_to") {
                 work::assign(changes, shipment.facts.assigned_to);
             }
-            store::update(changes, &shipment.facts, before, at_rest);
+            store::update(changes, &shipment.facts, before, sealed_shipment);
             changes.changed(changed.iter().copied());
             changes.emit(ShipmentUpdated::new(&shipment.facts, changed).into());
         }

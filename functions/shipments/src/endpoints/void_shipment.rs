@@ -42,10 +42,10 @@ impl Endpoint for VoidShipment {
         before.facts.may_be_voided()?;
         let mut shipment = work::open(cx, before).await?;
         shipment.void(cx.now())?;
-        let at_rest = work::put_to_rest(cx, &shipment, Some(&before.sealed)).await?;
-        let number = at_rest.number;
+        let sealed_shipment = work::seal_for_storage(cx, &shipment, Some(&before.sealed)).await?;
+        let number = sealed_shipment.number;
         let changes = cx.changes();
-        store::update(changes, &shipment.facts, before, at_rest);
+        store::update(changes, &shipment.facts, before, sealed_shipment);
         store::free_number(changes, id, &number);
         for edit in store::never_due(id) {
             changes.edit(edit, Error::internal("bookkeeping"));

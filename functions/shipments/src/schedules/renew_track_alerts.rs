@@ -9,7 +9,7 @@ use crate::{
 use common::{
     background::{Background, Delivery, DueItem, Part, Schedule, Tick},
     base::{Error, Need, Result, TenantId, Timestamp},
-    capabilities::{Asked, Watched},
+    capabilities::{CarrierReply, Watched},
 };
 use phi::PhiText;
 use std::time::Duration;
@@ -66,12 +66,12 @@ impl Background for RenewTrackAlerts {
         // The watch entries are stored before the subscription, because a push may arrive before the carrier's answer.
         carrier.watch(cx.tenant(), &watched, now).await?;
         let valid = match carrier.subscribe(&numbers).await? {
-            Asked::Answered(answer) => answer.valid,
-            Asked::Shut(until) => {
+            CarrierReply::Answered(answer) => answer.valid,
+            CarrierReply::Shut(until) => {
                 cx.log("carrier.shut_until", until);
                 return Ok(());
             }
-            Asked::Failed(cause) => {
+            CarrierReply::Failed(cause) => {
                 cx.log("carrier.cause", cause);
                 Vec::new()
             }

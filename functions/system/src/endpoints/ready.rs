@@ -1,6 +1,6 @@
 use common::{
     base::{Error, Need, Result},
-    capabilities::Vitals,
+    capabilities::ProcessHealth,
     policy::{Action, PlatformResource},
     request::{Data, Endpoint, Operation, Permit, Route, Sample, Scope},
 };
@@ -13,7 +13,7 @@ pub struct Readiness {
     pub status: Status,
     pub dependencies: Dependencies,
     /// The process that answered, which is one of many, and the circuit breakers that all processes share.
-    pub process: Vitals,
+    pub process: ProcessHealth,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -48,7 +48,7 @@ impl Operation for Ready {
     const SUMMARY: &'static str = "Check that the platform is ready";
     const ROUTE: Route = Route::get("/v1/ready");
     const DATA: Data = Data::NoPhi;
-    const NEEDS: &'static [Need] = &[Need::Gates, Need::Seal];
+    const NEEDS: &'static [Need] = &[Need::Breakers, Need::Seal];
     const SAMPLE: Sample = Sample::NONE;
     type Input = ();
     type Output = Readiness;
@@ -68,7 +68,7 @@ impl Endpoint for Ready {
             Err(Error::Unavailable { service: "kms", .. }) => State::Unavailable,
             Err(other) => return Err(other),
         };
-        let process = cx.vitals().await?;
+        let process = cx.health().await?;
         let status = if kms == State::Ok && !process.is_cut_off() { Status::Ready } else { Status::Degraded };
         Ok(Readiness { status, dependencies: Dependencies { dynamodb: State::Ok, kms }, process })
     }

@@ -23,7 +23,7 @@ const TRIES: u32 = 5;
 
 common::messages! {
     /// The events that this consumer handles.
-    pub enum Heard {
+    pub enum UserEvent {
         Invited(UserInvited),
         Resent(InvitationResent),
         Disabled(UserDisabled),
@@ -35,7 +35,7 @@ common::messages! {
     }
 }
 
-impl Heard {
+impl UserEvent {
     const fn user(&self) -> UserId {
         match self {
             Self::Invited(UserInvited { user_id })
@@ -68,9 +68,9 @@ pub struct MirrorUser;
 
 /// A user, and the event about them.
 #[derive(Debug)]
-pub struct Told(Heard);
+pub struct ChangedUser(UserEvent);
 
-impl common::background::Part for Told {
+impl common::background::Part for ChangedUser {
     fn name(&self) -> String {
         self.0.user().to_string()
     }
@@ -81,36 +81,36 @@ impl Background for MirrorUser {
     const SUMMARY: &'static str = "Keep Cognito and the directory in line with a user's membership and mail temporary passwords";
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search, Need::Mail, Need::Directory, Need::Sessions];
     const WAITS: bool = false;
-    type Part = Told;
+    type Part = ChangedUser;
 
-    async fn handle(_: &mut Delivery<'_, Self>, _: &Told) -> Result<()> {
+    async fn handle(_: &mut Delivery<'_, Self>, _: &ChangedUser) -> Result<()> {
         Ok(())
     }
 
-    async fn after(cx: &mut Delivery<'_, Self>, Told(heard): &Told) -> Result<()> {
-        let (directory, user) = (cx.directory()?, heard.user());
+    async fn after(cx: &mut Delivery<'_, Self>, ChangedUser(change): &ChangedUser) -> Result<()> {
+        let (directory, user) = (cx.directory()?, change.user());
         let Some(standing) = bring_in_line(cx, &directory, user).await? else {
             cx.log("user", "gone");
             return directory.forget(user).await;
         };
-        if standing.own && heard.signs_out() {
+        if standing.own && change.signs_out() {
             directory.sign_out(user).await?;
         }
         let noted = Noted::read(cx, user).await?;
         let event = cx.envelope().ok_or(Error::internal("no envelope"))?.id.to_string();
-        let wanted = match heard.letter() {
+        let wanted = match change.letter() {
             // Ids are ordered by time: the mail of a later event is newer than the one that this event would send.
             Some(_) if noted.last.as_ref().is_some_and(|last| *last >= event) => None,
             Some(letter) if !standing.member.active => return noted.owe(cx, letter, &standing.member),
             Some(letter) => Some(letter),
-            None if matches!(heard, Heard::Enabled(_)) && standing.member.active => noted.due(&standing.member),
+            None if matches!(change, UserEvent::Enabled(_)) && standing.member.active => noted.due(&standing.member),
             None => None,
         };
         let Some(wanted) = wanted.filter(|letter| *letter != Letter::Invitation || standing.member.invited) else {
             return Ok(());
         };
         // If the e-mail belongs to another user, its owner gets one mail at the first invitation, and none for repeated ones.
-        let once = (matches!(heard, Heard::Invited(_)) || noted.last.is_none()).then_some(Letter::Taken);
+        let once = (matches!(change, UserEvent::Invited(_)) || noted.last.is_none()).then_some(Letter::Taken);
         let letter = if standing.own { Some(wanted) } else { once };
         write(cx, &directory, standing, letter, &noted, event).await
     }
@@ -237,10 +237,10 @@ async fn send(
 
 impl Consumer for MirrorUser {
     const QUEUE: Queue = Queue::new("mirror-user", Feed::Events);
-    type Message = Heard;
+    type Message = UserEvent;
 
-    async fn parts(cx: &Incoming<'_, Self>, heard: Heard) -> Result<Vec<Told>> {
-        cx.about(Person::TYPE, heard.user());
-        Ok(vec![Told(heard)])
+    async fn parts(cx: &Incoming<'_, Self>, change: UserEvent) -> Result<Vec<ChangedUser>> {
+        cx.about(Person::TYPE, change.user());
+        Ok(vec![ChangedUser(change)])
     }
 }

@@ -85,8 +85,8 @@ impl JsonSchema for NamedRole {
 pub fn granted(grants: &[Grant], role: Role, term: Term) -> Option<Vec<Grant>> {
     let new = Grant { role, valid_from: term.from, valid_until: term.until };
     let others: Vec<_> = grants.iter().filter(|grant| grant.role != role).cloned().collect();
-    let as_it_is = others.len() + 1 == grants.len() && grants.contains(&new);
-    (!as_it_is).then(|| others.into_iter().chain([new]).collect())
+    let unchanged = others.len() + 1 == grants.len() && grants.contains(&new);
+    (!unchanged).then(|| others.into_iter().chain([new]).collect())
 }
 
 /// `grants` without this role; `None` if it is not among them.

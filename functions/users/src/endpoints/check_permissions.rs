@@ -6,7 +6,7 @@
 use crate::work::{Myself, Person};
 use common::{
     base::{Error, FieldError, Need, Result, UserId},
-    policy::{Action, Answer, Asked, Resource},
+    policy::{Action, PermissionAnswer, PermissionQuestion, Resource},
     request::{Data, Endpoint, IdempotencyKey, Json, List, Operation, Permit, Route, Sample, Scope, input::FromJson},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -86,7 +86,7 @@ impl JsonSchema for Checks {
 /// One answer for each question, in the same order.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Answers {
-    pub results: Vec<Answer>,
+    pub results: Vec<PermissionAnswer>,
 }
 
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl Endpoint for CheckPermissions {
         for (i, Check { action: Name(action), resource: Thing { r#type: Name(kind), id } }) in checks.into_iter().enumerate() {
             let id = id.map(|Name(id)| id);
             let department = department(cx, &kind, id.as_deref()).await?;
-            match cx.may(&Asked { action, resource: kind, id, department })? {
+            match cx.may(&PermissionQuestion { action, resource: kind, id, department })? {
                 Some(answer) => results.push(answer),
                 None => {
                     let message = "the action does not exist, or does not apply to this type of resource".to_owned();

@@ -1,7 +1,7 @@
 //! Tests `tests/example`, the bundle of docs/audit-format.md: its bytes and its verification must never change.
 
 use crate::made::*;
-use auditor::{Directory, Wanted, paths, verify};
+use auditor::{Directory, VerifyOptions, paths, verify};
 use std::{fs, path::Path};
 use tempfile::TempDir;
 
@@ -26,7 +26,7 @@ fn example_bundle_is_written_and_verified_unchanged() {
             "{file}"
         );
     }
-    let wanted = Wanted { key: Some(key(&pair(), TENANT)), ..since(fs::read(example.join(FILES[4])).unwrap()) };
+    let wanted = VerifyOptions { key: Some(key(&pair(), TENANT)), ..since(fs::read(example.join(FILES[4])).unwrap()) };
     let report = verify(&mut Directory::new(example), &wanted, &mut |_, _| {}).unwrap();
     assert_eq!((report.exit_code(), report.events, report.since), (0, 3, Some(2)));
 }

@@ -1,6 +1,6 @@
 //! Synthetic bundles, signed by a key that is derived from a constant.
 
-use auditor::{Directory, Finding, Kept, Kind, Manifest, Report, Unreadable, Wanted, Writer, paths, verify};
+use auditor::{Directory, EarlierCheckpoint, Finding, Kind, Manifest, Report, Unreadable, VerifyOptions, Writer, paths, verify};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use ledger::checkpoint::Unsigned;
 use ledger::{Checkpoint, Event, Head, OccurredAt, Origin, Segment, VerifierKey, Word};
@@ -112,20 +112,20 @@ impl Bundle {
         self.put(paths::MANIFEST, manifest.to_json().unwrap());
     }
 
-    pub(crate) fn verify(&self, wanted: &Wanted) -> Result<Report, Unreadable> {
+    pub(crate) fn verify(&self, wanted: &VerifyOptions) -> Result<Report, Unreadable> {
         verify(&mut Directory::new(self.0.path()), wanted, &mut |_, _| {})
     }
 
     pub(crate) fn report(&self) -> Report {
-        self.verify(&Wanted::default()).unwrap()
+        self.verify(&VerifyOptions::default()).unwrap()
     }
 
     /// The only finding.
     pub(crate) fn finding(&self) -> Finding {
-        self.finding_of(&Wanted::default())
+        self.finding_of(&VerifyOptions::default())
     }
 
-    pub(crate) fn finding_of(&self, wanted: &Wanted) -> Finding {
+    pub(crate) fn finding_of(&self, wanted: &VerifyOptions) -> Finding {
         let report = self.verify(wanted).unwrap();
         assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
         assert_eq!(report.exit_code(), report.findings[0].kind.exit_code());
@@ -133,12 +133,12 @@ impl Bundle {
     }
 
     pub(crate) fn is_unreadable(&self) -> bool {
-        self.verify(&Wanted::default()).is_err()
+        self.verify(&VerifyOptions::default()).is_err()
     }
 }
 
-pub(crate) fn since(signed: Vec<u8>) -> Wanted {
-    Wanted { since: Some(Kept { name: "kept.txt".to_owned(), signed }), ..Wanted::default() }
+pub(crate) fn since(signed: Vec<u8>) -> VerifyOptions {
+    VerifyOptions { since: Some(EarlierCheckpoint { name: "kept.txt".to_owned(), signed }), ..VerifyOptions::default() }
 }
 
 /// Kind, file, line and sequence.

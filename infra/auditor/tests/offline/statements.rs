@@ -1,17 +1,17 @@
 use crate::made::*;
-use auditor::{Directory, Kind, Wanted, paths, verify};
+use auditor::{Directory, Kind, VerifyOptions, paths, verify};
 use ledger::Head;
 use tempfile::TempDir;
 
-fn wanted(from: impl Into<Option<u64>>, to: impl Into<Option<u64>>) -> Wanted {
-    Wanted { from: from.into(), to: to.into(), ..Wanted::default() }
+fn wanted(from: impl Into<Option<u64>>, to: impl Into<Option<u64>>) -> VerifyOptions {
+    VerifyOptions { from: from.into(), to: to.into(), ..VerifyOptions::default() }
 }
 
 #[test]
 fn key_from_the_bundle_is_reported_as_such() {
     let bundle = Bundle::new();
     assert!(bundle.report().not_proven()[0].contains("came with the bundle"));
-    let pinned = Wanted { key: Some(key(&pair(), TENANT)), ..Wanted::default() };
+    let pinned = VerifyOptions { key: Some(key(&pair(), TENANT)), ..VerifyOptions::default() };
     let report = bundle.verify(&pinned).unwrap();
     assert_eq!((report.exit_code(), report.pinned), (0, true));
     assert!(!report.not_proven().iter().any(|not| not.contains("came with the bundle")));
@@ -20,14 +20,14 @@ fn key_from_the_bundle_is_reported_as_such() {
 #[test]
 fn bundle_signed_by_another_key_is_refused() {
     let bundle = Bundle::new();
-    let pinned = Wanted { key: Some(key(&other_pair(), TENANT)), ..Wanted::default() };
+    let pinned = VerifyOptions { key: Some(key(&other_pair(), TENANT)), ..VerifyOptions::default() };
     let report = bundle.verify(&pinned).unwrap();
     assert_eq!(report.findings.len(), 3);
     assert!(report.findings.iter().all(|finding| finding.kind == Kind::BadSignature));
     assert_eq!(report.signed, None);
 
     // The same key, but of another tenant's log.
-    let theirs = Wanted { key: Some(key(&pair(), OTHER_TENANT)), ..Wanted::default() };
+    let theirs = VerifyOptions { key: Some(key(&pair(), OTHER_TENANT)), ..VerifyOptions::default() };
     assert_eq!(bundle.verify(&theirs).unwrap().exit_code(), 14);
 }
 
@@ -141,7 +141,7 @@ fn unreadable_source_is_reported_as_unreadable() {
 fn progress_is_reported_for_every_segment() {
     let bundle = Bundle::new();
     let mut told = Vec::new();
-    verify(&mut Directory::new(bundle.0.path()), &Wanted::default(), &mut |done, of| told.push((done, of))).unwrap();
+    verify(&mut Directory::new(bundle.0.path()), &VerifyOptions::default(), &mut |done, of| told.push((done, of))).unwrap();
     assert_eq!(told, [(10, 25), (20, 25), (25, 25)]);
 }
 

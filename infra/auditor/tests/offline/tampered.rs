@@ -1,5 +1,5 @@
 use crate::made::*;
-use auditor::{Directory, Kind, Listed, Wanted, Writer, paths, verify};
+use auditor::{Directory, Kind, Listed, VerifyOptions, Writer, paths, verify};
 use ledger::{Head, OccurredAt, Segment, Word};
 use proptest::prelude::*;
 
@@ -21,7 +21,7 @@ fn altered_segment_is_written_and_reported_by_the_verifier() {
     writer.checkpoint(head.size(), &signed(&head, &pair())).unwrap();
     writer.key(&key(&pair(), TENANT)).unwrap();
     writer.finish(OccurredAt::parse("2026-02-01T00:00:00.000Z").unwrap()).unwrap();
-    let report = verify(&mut Directory::new(dir.path()), &Wanted::default(), &mut |_, _| {}).unwrap();
+    let report = verify(&mut Directory::new(dir.path()), &VerifyOptions::default(), &mut |_, _| {}).unwrap();
     assert_eq!(place(&report.findings[0]), (Kind::Modified, FIRST, Some(2), Some(1)));
 }
 
@@ -285,7 +285,7 @@ proptest! {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let stated = !text.contains("2026-02-01T00:00:00.000Z") || text.matches("3HL4kqtJlcpXroDTDmJ").count() < 3;
         bundle.put(file, bytes);
-        let caught = bundle.verify(&Wanted::default()).map_or(true, |report| report.exit_code() != 0);
+        let caught = bundle.verify(&VerifyOptions::default()).map_or(true, |report| report.exit_code() != 0);
         prop_assert!(caught || (stated && !key), "{}", text);
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     calls::Call,
     gate::{Decision, Gate},
-    refusal::Answer,
+    refusal::ServiceAnswer,
 };
 use aws_smithy_runtime_api::client::{
     http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector},
@@ -66,7 +66,7 @@ pub fn missing(answer: HttpResponse, if_missing: Option<HttpResponse>) -> HttpRe
     }
 }
 
-fn respond(answer: Answer) -> HttpResponse {
+fn respond(answer: ServiceAnswer) -> HttpResponse {
     let mut response = http::Response::builder().status(answer.status);
     for (name, value) in answer.headers {
         response = response.header(name, value);

@@ -3,7 +3,7 @@
 use super::{
     calls::Call,
     gate::{Decision, Gate},
-    refusal::Answer,
+    refusal::ServiceAnswer,
 };
 use crate::{Error, forward::Forward, server::Server};
 use axum::{
@@ -89,7 +89,7 @@ impl Guard {
     }
 }
 
-fn respond(answer: Answer) -> Result<Response, String> {
+fn respond(answer: ServiceAnswer) -> Result<Response, String> {
     let mut response = Response::builder().status(answer.status);
     for (name, value) in answer.headers {
         response = response.header(name, value);

@@ -7,7 +7,7 @@ use super::{
     evaluate,
     policy::Policy,
     record::{Judged, Records},
-    refusal::{self, Answer},
+    refusal::{self, ServiceAnswer},
     sts::{self, AssumeRole, Session},
 };
 use crate::{ACCOUNT, Keys, Provisioned, REGION, Template};
@@ -52,9 +52,9 @@ impl std::fmt::Display for Refused {
 pub(crate) enum Decision {
     /// It is forwarded. If its object is absent, this answer replaces the service's.
     Passes {
-        if_missing: Option<Answer>,
+        if_missing: Option<ServiceAnswer>,
     },
-    Answered(Answer),
+    Answered(ServiceAnswer),
 }
 
 #[derive(Debug)]
@@ -307,7 +307,7 @@ impl Gate {
         )))
     }
 
-    fn assume(&self, who: &Principal, wanted: AssumeRole) -> Result<Answer, Malformed> {
+    fn assume(&self, who: &Principal, wanted: AssumeRole) -> Result<ServiceAnswer, Malformed> {
         let role = self.account.role(&wanted.role)?.ok_or_else(|| Malformed(format!("there is no role `{}`", wanted.role)))?;
         // A session of a role may assume another role for one hour at most.
         if !(900..=role.most_seconds.min(3600)).contains(&wanted.seconds) {
@@ -322,7 +322,7 @@ impl Gate {
         principal.of = Some(self.account.title(&who.name));
         let answer = sts::answer(&access_key, &token);
         sessions.insert(access_key, Session { principal, token });
-        Ok(Answer { status: 200, headers: vec![("content-type", "text/xml")], body: answer })
+        Ok(ServiceAnswer { status: 200, headers: vec![("content-type", "text/xml")], body: answer })
     }
 
     fn refuse(&self, role: &str, action: &str, resource: &str, why: &str) {

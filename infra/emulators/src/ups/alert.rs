@@ -8,22 +8,22 @@ use serde_json::{Value, json};
 
 use super::reply::Reply;
 use super::server::header_text;
-use super::world::{SUBSCRIBED_FOR, Subscription, World, is_1z};
+use super::simulation::{SUBSCRIBED_FOR, Simulation, Subscription, is_1z};
 
 /// The most numbers in one call.
 const NUMBERS_MAX: usize = 100;
 const TYPES: [&str; 2] = ["standard", "enhanced"];
 const PREFERENCES: [&str; 4] = ["D", "I", "M", "X"];
 
-pub(super) fn subscribe(world: &mut World, kind: &str, headers: &HeaderMap, body: &[u8]) -> Reply {
+pub(super) fn subscribe(simulation: &mut Simulation, kind: &str, headers: &HeaderMap, body: &[u8]) -> Reply {
     match parse(kind, headers, body) {
         Err(refusal) => refusal,
         Ok(Request { valid, invalid, preferences }) => {
-            let until = world.now() + SUBSCRIBED_FOR;
+            let until = simulation.now() + SUBSCRIBED_FOR;
             for number in &valid {
-                world.meet(number);
+                simulation.meet(number);
                 let subscription = Subscription { until, enhanced: kind == "enhanced", preferences: preferences.clone() };
-                world.subscriptions.insert(number.clone(), subscription);
+                simulation.subscriptions.insert(number.clone(), subscription);
             }
             let mut answer = json!({ "validTrackingNumbers": valid });
             // UPS's own example omits an empty list.

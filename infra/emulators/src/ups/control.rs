@@ -24,8 +24,8 @@ use super::fault::Rule;
 use super::push::Webhook;
 use super::reply::Reply;
 use super::server::Shared;
+use super::simulation::Simulation;
 use super::speed::Speed;
-use super::world::World;
 
 #[derive(Debug, Deserialize)]
 struct Advance {
@@ -39,32 +39,32 @@ struct Play {
 }
 
 pub(super) fn answer(shared: &Shared, method: &Method, what: &str, body: &[u8]) -> Reply {
-    match carry_out(&mut shared.world(), method, what, body) {
+    match carry_out(&mut shared.simulation(), method, what, body) {
         Ok(Some(answer)) => Reply::ok(&answer),
         Ok(None) => Reply::new(StatusCode::NOT_FOUND, json!({ "error": format!("there is no `{method} {what}`") })),
         Err(error) => Reply::new(StatusCode::BAD_REQUEST, json!({ "error": error })),
     }
 }
 
-fn carry_out(world: &mut World, method: &Method, what: &str, body: &[u8]) -> Result<Option<Value>, String> {
+fn carry_out(simulation: &mut Simulation, method: &Method, what: &str, body: &[u8]) -> Result<Option<Value>, String> {
     match (method.as_str(), what) {
         ("POST", "advance") => {
             let Advance { tracking_number, status } = parse(body)?;
-            let seen = world.advance(&tracking_number, &status).map_err(|refused| refused.to_string())?;
+            let seen = simulation.advance(&tracking_number, &status).map_err(|refused| refused.to_string())?;
             return Ok(Some(json!(seen)));
         }
-        ("GET", "packages") => return Ok(Some(json!({ "packages": world.seen_all() }))),
-        ("GET", "statistics") => return Ok(Some(json!(world.counters.totals))),
-        ("POST", "faults") => world.faults.add(parse::<Rule>(body)?).map_err(|refused| refused.to_string())?,
-        ("DELETE", "faults") => world.faults.clear(),
+        ("GET", "packages") => return Ok(Some(json!({ "packages": simulation.seen_all() }))),
+        ("GET", "statistics") => return Ok(Some(json!(simulation.counters.totals))),
+        ("POST", "faults") => simulation.faults.add(parse::<Rule>(body)?).map_err(|refused| refused.to_string())?,
+        ("DELETE", "faults") => simulation.faults.clear(),
         ("GET", "faults") => {}
-        ("POST", "revoke") => world.tokens.revoke(),
-        ("POST", "webhook") => world.webhook = Some(parse::<Webhook>(body)?),
-        ("DELETE", "webhook") => world.webhook = None,
-        ("POST", "play") => world.play(parse::<Play>(body)?.speed),
+        ("POST", "revoke") => simulation.tokens.revoke(),
+        ("POST", "webhook") => simulation.webhook = Some(parse::<Webhook>(body)?),
+        ("DELETE", "webhook") => simulation.webhook = None,
+        ("POST", "play") => simulation.play(parse::<Play>(body)?.speed),
         _ => return Ok(None),
     }
-    Ok(Some(if what == "faults" { json!({ "faults": world.faults.rules() }) } else { json!({}) }))
+    Ok(Some(if what == "faults" { json!({ "faults": simulation.faults.rules() }) } else { json!({}) }))
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {

@@ -16,11 +16,11 @@ mod oauth;
 mod push;
 mod reply;
 mod server;
+mod simulation;
 mod speed;
 mod statistics;
 mod status;
 mod wire;
-mod world;
 
 use std::sync::{Arc, Mutex};
 
@@ -33,13 +33,13 @@ use crate::server::Server;
 pub use fault::{Endpoint, Fault, NotAFraction, Rule, When};
 pub use journey::{Course, Journey, Leg, Place};
 pub use push::{Credential, LocalUrl, NotLocal, USER_AGENT, Webhook};
+pub use simulation::{Refused, Seen};
 pub use speed::{NotASpeed, Speed};
 pub use statistics::Statistics;
 pub use status::{Milestone, NotAStatus, Status};
-pub use world::{Refused, Seen};
 
 use server::Shared;
-use world::World;
+use simulation::Simulation;
 
 /// The emulator's clock: milliseconds since the Unix epoch.
 #[derive(Clone)]
@@ -118,7 +118,7 @@ impl Ups {
     /// [`Error::Io`] if no port is free.
     pub fn start(options: Options) -> Result<Self, Error> {
         let (post, posted) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared(Mutex::new(World::new(options, post.clone()))));
+        let shared = Arc::new(Shared(Mutex::new(Simulation::new(options, post.clone()))));
         let served = shared.clone();
         let server = Server::spawn("ups", |listener, shutdown| server::serve(served, (post, posted), listener, shutdown))?;
         Ok(Self { shared, server })
@@ -141,13 +141,13 @@ impl Ups {
     /// # Errors
     /// [`Refused`] if the number is not a 1Z number, or the status is unknown.
     pub fn advance(&self, tracking_number: &str, status: &str) -> Result<Seen, Refused> {
-        self.shared.world().advance(tracking_number, status)
+        self.shared.simulation().advance(tracking_number, status)
     }
 
     /// All packages, by their numbers.
     #[must_use]
     pub fn packages(&self) -> Vec<Seen> {
-        self.shared.world().seen_all()
+        self.shared.simulation().seen_all()
     }
 
     /// The injected faults.
@@ -158,34 +158,34 @@ impl Ups {
 
     /// Revokes every token: the next call with one gets 401 and 251004.
     pub fn revoke_tokens(&self) {
-        self.shared.world().tokens.revoke();
+        self.shared.simulation().tokens.revoke();
     }
 
     /// Refuses the old secret from now on; tokens stay valid.
     pub fn rotate_secret(&self, secret: impl Into<String>) {
-        self.shared.world().tokens.rotate(secret.into());
+        self.shared.simulation().tokens.rotate(secret.into());
     }
 
     /// Sets the webhook of Track Alerts.
     pub fn set_webhook(&self, webhook: Option<Webhook>) {
-        self.shared.world().webhook = webhook;
+        self.shared.simulation().webhook = webhook;
     }
 
     /// Moves packages automatically from now on, each from its creation. Packages with more than a label still move by `advance`
     /// only.
     pub fn play(&self, speed: Speed) {
-        self.shared.world().play(speed);
+        self.shared.simulation().play(speed);
     }
 
     /// Performs scans and pushes that are due. A timer does so every tenth of a second of real time too.
     pub fn tick(&self) {
-        self.shared.world().tick();
+        self.shared.simulation().tick();
     }
 
     /// The counters of calls so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        self.shared.world().counters.totals.clone()
+        self.shared.simulation().counters.totals.clone()
     }
 }
 
@@ -199,7 +199,7 @@ impl Script<'_> {
     /// # Errors
     /// [`NotAFraction`] if a fraction is not between 0 and 1.
     pub fn arm(self, rule: Rule) -> Result<(), NotAFraction> {
-        self.0.world().faults.add(rule)
+        self.0.simulation().faults.add(rule)
     }
 
     /// Injects a fault into the next calls of an endpoint.
@@ -216,12 +216,12 @@ impl Script<'_> {
 
     /// Removes every rule.
     pub fn clear(self) {
-        self.0.world().faults.clear();
+        self.0.simulation().faults.clear();
     }
 
     /// The rules that still apply.
     #[must_use]
     pub fn rules(self) -> Vec<Rule> {
-        self.0.world().faults.rules()
+        self.0.simulation().faults.rules()
     }
 }

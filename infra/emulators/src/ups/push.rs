@@ -145,12 +145,12 @@ impl Sender {
                 tokio::time::sleep(PAUSE * attempt).await;
             }
             if self.attempt(webhook, body).await.is_some() {
-                self.shared.world().counters.totals.pushes_taken += 1;
+                self.shared.simulation().counters.totals.pushes_taken += 1;
                 return;
             }
-            self.shared.world().counters.totals.pushes_refused += 1;
+            self.shared.simulation().counters.totals.pushes_refused += 1;
         }
-        self.shared.world().counters.totals.pushes_given_up += 1;
+        self.shared.simulation().counters.totals.pushes_given_up += 1;
     }
 
     /// `None` if it was refused for any reason: UPS reports no reason either.
@@ -175,7 +175,7 @@ impl Sender {
             Credential::Bearer { credential } => return Some(credential.clone()),
             Credential::OAuth { token_url, client_id, client_secret } => (token_url, client_id, client_secret),
         };
-        let now = self.shared.world().now();
+        let now = self.shared.simulation().now();
         if let Some((of, token, until)) = &self.token
             && of == webhook
             && now < *until
@@ -194,7 +194,7 @@ impl Sender {
         // A number by RFC 6749; a string from servers that copy UPS.
         let lives = answer["expires_in"].as_i64().or_else(|| answer["expires_in"].as_str()?.parse().ok()).unwrap_or(0);
         self.token = Some((webhook.clone(), token.clone(), now.saturating_add(lives.saturating_mul(1000))));
-        self.shared.world().counters.totals.webhook_tokens += 1;
+        self.shared.simulation().counters.totals.webhook_tokens += 1;
         Some(token)
     }
 

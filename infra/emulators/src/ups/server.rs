@@ -15,8 +15,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::fault::{Endpoint, Fault};
 use super::push::{self, Posted};
 use super::reply::Reply;
-use super::wire::{self, Wanted};
-use super::world::World;
+use super::simulation::Simulation;
+use super::wire::{self, TrackOptions};
 use super::{alert, control};
 use crate::server::Shutdown;
 
@@ -26,10 +26,10 @@ const TICK: Duration = Duration::from_millis(100);
 const NUMBER_LENGTHS: std::ops::RangeInclusive<usize> = 7..=34;
 
 #[derive(Debug)]
-pub(super) struct Shared(pub(super) Mutex<World>);
+pub(super) struct Shared(pub(super) Mutex<Simulation>);
 
 impl Shared {
-    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+    pub(super) fn simulation(&self) -> MutexGuard<'_, Simulation> {
         // INVARIANT: no code panics between two changes that belong together.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -56,7 +56,7 @@ async fn tick(shared: Arc<Shared>) {
     let mut interval = tokio::time::interval(TICK);
     loop {
         interval.tick().await;
-        shared.world().tick();
+        shared.simulation().tick();
     }
 }
 
@@ -103,31 +103,32 @@ async fn answer(State(shared): State<Arc<Shared>>, head: Parts, body: Bytes) -> 
         Err(refusal) => return refusal.respond(None),
     };
     let _under_way = UnderWay::begin(&shared, route.endpoint());
-    let fault = shared.world().faults.of_call(route.endpoint());
-    let reply = Reply::instead(fault, route.endpoint()).unwrap_or_else(|| carry_out(&mut shared.world(), &route, &head, &body));
+    let fault = shared.simulation().faults.of_call(route.endpoint());
+    let reply =
+        Reply::instead(fault, route.endpoint()).unwrap_or_else(|| carry_out(&mut shared.simulation(), &route, &head, &body));
     if let Some(Fault::Slow { millis }) = fault {
         tokio::time::sleep(Duration::from_millis(millis)).await;
     }
-    shared.world().counters.answered(reply.status.as_u16());
+    shared.simulation().counters.answered(reply.status.as_u16());
     reply.respond(fault)
 }
 
-fn carry_out(world: &mut World, route: &Route<'_>, head: &Parts, body: &[u8]) -> Reply {
-    let now = world.now();
+fn carry_out(simulation: &mut Simulation, route: &Route<'_>, head: &Parts, body: &[u8]) -> Reply {
+    let now = simulation.now();
     if let Route::Token = route {
-        return world.tokens.issue(&head.headers, body, now);
+        return simulation.tokens.issue(&head.headers, body, now);
     }
-    if let Err(refusal) = world.tokens.check(&head.headers, now) {
+    if let Err(refusal) = simulation.tokens.check(&head.headers, now) {
         return refusal;
     }
     match route {
-        Route::Track(number) => track(world, number, head),
-        Route::Subscribe(kind) => alert::subscribe(world, kind, &head.headers, body),
-        Route::Token => world.tokens.issue(&head.headers, body, now),
+        Route::Track(number) => track(simulation, number, head),
+        Route::Subscribe(kind) => alert::subscribe(simulation, kind, &head.headers, body),
+        Route::Token => simulation.tokens.issue(&head.headers, body, now),
     }
 }
 
-fn track(world: &mut World, number: &str, head: &Parts) -> Reply {
+fn track(simulation: &mut Simulation, number: &str, head: &Parts) -> Reply {
     for name in ["transId", "transactionSrc"] {
         if header_text(&head.headers, name).is_empty() {
             // The contract has a 400 here but no code for it.
@@ -141,13 +142,13 @@ fn track(world: &mut World, number: &str, head: &Parts) -> Reply {
         let query = head.uri.query().unwrap_or_default().as_bytes();
         form_urlencoded::parse(query).any(|(key, value)| key == name && value == "true")
     };
-    let wanted = Wanted {
+    let wanted = TrackOptions {
         signature: asked("returnSignature"),
         milestones: asked("returnMilestones"),
         proof_of_delivery: asked("returnPOD"),
     };
-    let seed = world.seed;
-    let told = world.track(number).map(|package| wire::found(package, seed, wanted));
+    let seed = simulation.seed;
+    let told = simulation.track(number).map(|package| wire::found(package, seed, wanted));
     Reply::ok(&told.unwrap_or_else(|| wire::not_found(number)))
 }
 
@@ -164,15 +165,15 @@ struct UnderWay<'a> {
 
 impl<'a> UnderWay<'a> {
     fn begin(shared: &'a Shared, endpoint: Endpoint) -> Self {
-        let mut world = shared.world();
-        let now = world.now();
-        world.counters.begin(endpoint, now);
+        let mut simulation = shared.simulation();
+        let now = simulation.now();
+        simulation.counters.begin(endpoint, now);
         Self { shared, endpoint }
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.shared.world().counters.end(self.endpoint);
+        self.shared.simulation().counters.end(self.endpoint);
     }
 }

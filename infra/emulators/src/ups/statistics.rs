@@ -52,7 +52,7 @@ impl Statistics {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) totals: Statistics,
-    under_way: BTreeMap<Endpoint, u64>,
+    running: BTreeMap<Endpoint, u64>,
     /// The times of the last second's calls by the emulator's clock, oldest first.
     last_second: VecDeque<i64>,
 }
@@ -60,10 +60,10 @@ pub(super) struct Counters {
 impl Counters {
     pub(super) fn begin(&mut self, endpoint: Endpoint, now: i64) {
         *self.totals.calls.entry(endpoint).or_default() += 1;
-        let under_way = self.under_way.entry(endpoint).or_default();
-        *under_way += 1;
+        let running = self.running.entry(endpoint).or_default();
+        *running += 1;
         let most = self.totals.max_concurrent.entry(endpoint).or_default();
-        *most = (*most).max(*under_way);
+        *most = (*most).max(*running);
         if self.last_second.back().is_some_and(|last| now < *last) {
             // If the clock went back, start again.
             self.last_second.clear();
@@ -79,8 +79,8 @@ impl Counters {
     }
 
     pub(super) fn end(&mut self, endpoint: Endpoint) {
-        if let Some(under_way) = self.under_way.get_mut(&endpoint) {
-            *under_way = under_way.saturating_sub(1);
+        if let Some(running) = self.running.get_mut(&endpoint) {
+            *running = running.saturating_sub(1);
         }
     }
 }

@@ -11,24 +11,24 @@ use serde_json::{Map, Value, json};
 
 use super::dice::Dice;
 use super::journey::{DESTINATION, Place};
+use super::simulation::{Activity, Package};
 use super::status::{Milestone, Status};
-use super::world::{Activity, Package};
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// Options of a request.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Wanted {
+pub(super) struct TrackOptions {
     pub(super) signature: bool,
     pub(super) milestones: bool,
     pub(super) proof_of_delivery: bool,
 }
 
 /// The answer for an existing package.
-pub(super) fn found(package: &Package, seed: u64, wanted: Wanted) -> Value {
+pub(super) fn found(package: &Package, seed: u64, options: TrackOptions) -> Value {
     json!({ "trackResponse": { "shipment": [{
         "inquiryNumber": package.number,
-        "package": [told(package, seed, wanted)],
+        "package": [told(package, seed, options)],
         "userRelation": ["SHIPPER"],
     }] } })
 }
@@ -48,7 +48,7 @@ pub(super) fn current(package: &Package, seed: u64) -> Option<&Status> {
     package.activities.get(count.checked_sub(if lags { 2 } else { 1 })?).map(|activity| &activity.status)
 }
 
-fn told(package: &Package, seed: u64, wanted: Wanted) -> Value {
+fn told(package: &Package, seed: u64, options: TrackOptions) -> Value {
     let odd = |what, of| oddity(package, seed, what, 0, of);
     let newest_first = package.activities.iter().enumerate().rev().map(|(n, one)| activity(package, seed, n, one));
     let activities: Vec<Value> = newest_first.collect();
@@ -73,11 +73,11 @@ fn told(package: &Package, seed: u64, wanted: Wanted) -> Value {
         "networkHints": { "revision": 3, "lanes": ["A", null] },
     });
     if let Value::Object(fields) = &mut told {
-        delivery(fields, package, seed, wanted);
+        delivery(fields, package, seed, options);
         if odd("alternate", 2) == 0 {
             fields.insert("alternateTrackingNumber".to_owned(), Value::Null);
         }
-        if wanted.milestones {
+        if options.milestones {
             fields.insert("milestones".to_owned(), milestones(package));
         } else if odd("milestones", 2) == 0 {
             fields.insert("milestones".to_owned(), Value::Null);
@@ -124,12 +124,12 @@ fn status(status: &Status) -> Value {
 }
 
 /// Dates and times of the delivery, and the receiver.
-fn delivery(fields: &mut Map<String, Value>, package: &Package, seed: u64, wanted: Wanted) {
+fn delivery(fields: &mut Map<String, Value>, package: &Package, seed: u64, options: TrackOptions) {
     let scheduled = scheduled(package);
     let (dates, time) = match delivered(package) {
         Some(end) => {
             let local = civil(end.at, end.place);
-            fields.insert("deliveryInformation".to_owned(), handed_over(wanted));
+            fields.insert("deliveryInformation".to_owned(), handed_over(options));
             let times = json!({ "type": "DEL", "startTime": null, "endTime": clock(local) });
             (json!([{ "type": "DEL", "date": day(local) }]), times)
         }
@@ -152,7 +152,7 @@ fn delivery(fields: &mut Map<String, Value>, package: &Package, seed: u64, wante
 }
 
 /// Data that must not be stored in plain text. UPS returns the signature and the proof only on request.
-fn handed_over(wanted: Wanted) -> Value {
+fn handed_over(options: TrackOptions) -> Value {
     let picture = |text: &str| STANDARD.encode(text);
     let mut information = json!({
         "location": "Front Door ",
@@ -164,10 +164,10 @@ fn handed_over(wanted: Wanted) -> Value {
             "photoDispositionCode": "V",
         },
     });
-    if wanted.signature {
+    if options.signature {
         information["signature"] = json!({ "image": picture("SYNTHETIC SIGNATURE, NO PICTURE") });
     }
-    if wanted.proof_of_delivery {
+    if options.proof_of_delivery {
         information["pod"] = json!({ "content": picture("SYNTHETIC PROOF OF DELIVERY") });
     }
     information

@@ -1,7 +1,7 @@
 //! Event-source mappings: polls a queue and invokes its function, as Lambda does.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>
 
-use super::{Ground, Halt, message};
+use super::{Halt, TaskContext, message};
 use crate::{
     Error,
     calls::{CallFailed, SQS},
@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A queue and its function.
 #[derive(Clone, Debug)]
 pub(super) struct Mapping {
-    ground: Ground,
+    context: TaskContext,
     consumer: &'static AnyConsumer,
     queue: Arc<Source>,
 }
@@ -54,23 +54,23 @@ impl Mapping {
     /// # Errors
     /// [`Error::Config`] if the consumer's queue is not among `queues` (URLs by short name), or its attributes cannot be read.
     pub(super) async fn new(
-        ground: Ground,
+        context: TaskContext,
         consumer: &'static AnyConsumer,
         queues: &BTreeMap<String, String>,
     ) -> Result<Self, Error> {
         let name = consumer.queue.name;
-        let ground = Ground { other: ground.other.in_place_of(&ground.gate, consumer.name), ..ground };
+        let context = TaskContext { other: context.other.in_place_of(&context.gate, consumer.name), ..context };
         let missing = || Error::Config(format!("the template has no queue `{name}` for `{}`", consumer.name));
         let url = queues.get(name).ok_or_else(missing)?.clone();
         let input = json!({ "QueueUrl": url, "AttributeNames": ["QueueArn", "VisibilityTimeout"] });
-        let described = ground.other.call(SQS, "GetQueueAttributes", &input).await.map_err(|e| Error::Config(e.to_string()))?;
+        let described = context.other.call(SQS, "GetQueueAttributes", &input).await.map_err(|e| Error::Config(e.to_string()))?;
         let attribute = |name: &str| described["Attributes"][name].as_str().unwrap_or_default();
         let source = Source {
             arn: attribute("QueueArn").to_owned(),
             hidden_secs: attribute("VisibilityTimeout").parse().unwrap_or(30),
             url,
         };
-        Ok(Self { ground, consumer, queue: Arc::new(source) })
+        Ok(Self { context, consumer, queue: Arc::new(source) })
     }
 
     /// Polls until stopped, then waits for running batches.
@@ -102,7 +102,7 @@ impl Mapping {
     async fn batch(&self, halt: &Halt) -> Vec<Value> {
         let most = usize::from(self.consumer.queue.batch.max(1));
         let window = Duration::from_secs(self.consumer.queue.window_secs.into());
-        let mut ear = self.ground.bell.ear();
+        let mut ear = self.context.bell.ear();
         let (mut batch, mut until, mut told) = (Vec::new(), None, None);
         while !halt.stopping() {
             let mut wait = ASK_EVERY;
@@ -147,7 +147,7 @@ impl Mapping {
             "AttributeNames": ["All"],
             "MessageAttributeNames": ["All"],
         });
-        let mut answer = self.ground.other.call(SQS, "ReceiveMessage", &input).await?;
+        let mut answer = self.context.other.call(SQS, "ReceiveMessage", &input).await?;
         Ok(match answer["Messages"].take() {
             Value::Array(messages) => messages,
             _ => Vec::new(),
@@ -156,7 +156,7 @@ impl Mapping {
 
     async fn invoke(&self, batch: Vec<Value>, halt: &Halt) {
         let began = Instant::now();
-        let (done, lines) = self.ground.lines.heard(self.result(&batch, halt)).await;
+        let (done, lines) = self.context.lines.heard(self.result(&batch, halt)).await;
         let (failed, error) = match done {
             Ok(failed) => (failed, None),
             Err(why) => (ids(&batch), Some(why)),
@@ -164,7 +164,7 @@ impl Mapping {
         let (failed, settled): (Vec<_>, Vec<_>) = batch.iter().partition(|message| failed.contains(id(message)));
         let cut = error == Some(CUT);
         let kept = self.settle(&settled, &failed, cut).await;
-        self.ground.bell.ring();
+        self.context.bell.ring();
         let ran = Ran {
             kind: Kind::Consumer,
             domain: self.consumer.domain,
@@ -175,7 +175,7 @@ impl Mapping {
             error: error.map(str::to_owned).or(kept),
             lines,
         };
-        self.ground.lines.ran(&ran);
+        self.context.lines.ran(&ran);
     }
 
     /// The messages that must be retried, or the reason why all must.
@@ -185,7 +185,7 @@ impl Mapping {
         let event: SqsEvent = serde_json::from_str(&event).map_err(|_| "an event that does not parse")?;
         let limit = Duration::from_secs(self.consumer.timeout_secs.into());
         let response = tokio::select! {
-            response = timeout(limit, self.consumer.consume(&self.ground.deps, event)) => response.map_err(|_| "timed out")?,
+            response = timeout(limit, self.consumer.consume(&self.context.deps, event)) => response.map_err(|_| "timed out")?,
             () = halt.cut() => return Err(CUT),
         };
         Ok(reported(&response, batch))
@@ -207,10 +207,10 @@ impl Mapping {
         let mut problem = None;
         for chunk in settled.chunks(MOST) {
             // A message that could not be deleted comes again, and the consumer recognises it.
-            let deleted = self.ground.other.call(SQS, "DeleteMessageBatch", &entries(chunk, None)).await;
+            let deleted = self.context.other.call(SQS, "DeleteMessageBatch", &entries(chunk, None)).await;
             problem = problem.or(deleted.err());
         }
-        let hidden = match (cut, self.ground.time_scale) {
+        let hidden = match (cut, self.context.time_scale) {
             (true, _) => Some(0),
             (false, 0 | 1) => None,
             (false, scale) => Some(self.queue.hidden_secs / scale),
@@ -218,7 +218,7 @@ impl Mapping {
         if let Some(seconds) = hidden {
             for chunk in failed.chunks(MOST) {
                 let input = entries(chunk, Some(seconds));
-                let changed = self.ground.other.call(SQS, "ChangeMessageVisibilityBatch", &input).await;
+                let changed = self.context.other.call(SQS, "ChangeMessageVisibilityBatch", &input).await;
                 problem = problem.or(changed.err());
             }
         }

@@ -25,7 +25,7 @@ const GRACE: Duration = Duration::from_millis(1500);
 
 /// The state that background tasks share.
 #[derive(Clone, Debug)]
-pub(crate) struct Ground {
+pub(crate) struct TaskContext {
     pub(crate) deps: Arc<Deps>,
     pub(crate) lines: Arc<Lines>,
     pub(crate) gate: Arc<Gate>,
@@ -49,7 +49,7 @@ impl Background {
     ///
     /// # Errors
     /// Names an invalid pipe or queue.
-    pub(crate) async fn start(ground: Ground, dynamodb: Calls, dir: &Path, made: &Provisioned) -> Result<Self, Error> {
+    pub(crate) async fn start(context: TaskContext, dynamodb: Calls, dir: &Path, made: &Provisioned) -> Result<Self, Error> {
         let mut tasks = JoinSet::new();
         let (halter, halt) = Halter::new();
         let positions = Arc::new(Positions::open(dir)?);
@@ -57,18 +57,18 @@ impl Background {
         for pipe in pipes {
             let plumbing = Plumbing {
                 dynamodb: dynamodb.clone(),
-                other: ground.other.clone(),
+                other: context.other.clone(),
                 positions: positions.clone(),
-                bell: ground.bell.clone(),
+                bell: context.bell.clone(),
             };
             tasks.spawn(pipe.run(plumbing, halt.clone()));
         }
         for consumer in registry::consumers() {
-            let mapping = Mapping::new(ground.clone(), consumer, &made.queues_by_name).await?;
+            let mapping = Mapping::new(context.clone(), consumer, &made.queues_by_name).await?;
             tasks.spawn(mapping.run(halt.clone()));
         }
         for (place, schedule) in (0..).zip(registry::schedules()) {
-            tasks.spawn(schedule::run(ground.clone(), schedule, place, halt.clone()));
+            tasks.spawn(schedule::run(context.clone(), schedule, place, halt.clone()));
         }
         Ok(Self { tasks, halter })
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     client,
-    socket_client::{Heard, NoSocket, Socket},
+    socket_client::{NoSocket, Socket, SocketInput},
 };
 use aws_lambda_events::{apigw::ApiGatewayProxyResponse, encodings::Body};
 use axum::http::Method;
@@ -87,8 +87,8 @@ impl Gateway {
     }
 }
 
-fn text(text: &str) -> Heard {
-    Heard::Text(text.to_owned())
+fn text(text: &str) -> SocketInput {
+    SocketInput::Text(text.to_owned())
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn frame_runs_its_function_and_its_answer_is_sent_back() {
 
     socket.say("fail").await.unwrap();
     match socket.hear(PATIENCE).await {
-        Heard::Text(text) => assert!(text.contains("Internal server error"), "{text}"),
+        SocketInput::Text(text) => assert!(text.contains("Internal server error"), "{text}"),
         other => panic!("{other:?}"),
     }
     socket.close().await;
@@ -139,7 +139,7 @@ async fn management_api_reaches_a_connection_until_it_closes() {
     assert_eq!(gateway.manage(Method::POST, &id, vec![b'x'; 128 * 1024 + 1]).await.status, 413);
 
     assert_eq!(gateway.manage(Method::DELETE, &id, "").await.status, 204);
-    assert_eq!(socket.hear(PATIENCE).await, Heard::Closed(Some(1000)));
+    assert_eq!(socket.hear(PATIENCE).await, SocketInput::Closed(Some(1000)));
     for method in [Method::POST, Method::GET, Method::DELETE] {
         let gone = gateway.manage(method, &id, "").await;
         assert_eq!((gone.status, gone.header("x-amzn-errortype")), (410, Some("GoneException")));
@@ -154,7 +154,7 @@ async fn frame_that_is_too_large_ends_its_socket() {
     let mut gateway = Gateway::start(1).await;
     let (mut socket, _) = gateway.connected().await;
     socket.say("x".repeat(FRAME + 1)).await.unwrap();
-    assert_eq!(socket.hear(PATIENCE).await, Heard::Closed(Some(1009)));
+    assert_eq!(socket.hear(PATIENCE).await, SocketInput::Closed(Some(1009)));
     assert_eq!(gateway.event("$disconnect").await["disconnectStatusCode"], 1009);
     gateway.serving.abort();
 }
@@ -164,7 +164,7 @@ async fn idle_socket_ends_after_its_timeout() {
     // Ten minutes become twenty milliseconds.
     let mut gateway = Gateway::start(30_000).await;
     let (mut socket, _) = gateway.connected().await;
-    assert_eq!(socket.hear(PATIENCE).await, Heard::Closed(Some(1001)));
+    assert_eq!(socket.hear(PATIENCE).await, SocketInput::Closed(Some(1001)));
     assert_eq!(gateway.event("$disconnect").await["disconnectStatusCode"], 1001);
     gateway.serving.abort();
 }
@@ -199,7 +199,7 @@ async fn stopping_stack_closes_every_socket_and_runs_every_function() {
     let (mut two, _) = gateway.connected().await;
     let Gateway { ending, mut events, serving, .. } = gateway;
     let (first, second, ()) = tokio::join!(one.hear(PATIENCE), two.hear(PATIENCE), ending.stop());
-    assert_eq!((first, second), (Heard::Closed(Some(1012)), Heard::Closed(Some(1012))));
+    assert_eq!((first, second), (SocketInput::Closed(Some(1012)), SocketInput::Closed(Some(1012))));
     let routes: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).map(|(route, _)| route).collect();
     assert_eq!(routes, ["$disconnect", "$disconnect"]);
     serving.abort();

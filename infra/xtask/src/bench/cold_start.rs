@@ -2,11 +2,12 @@
 //! one that only makes the same calls.
 
 use super::{
-    Failed, events,
+    Failed,
+    backend::Backend,
+    events,
     figures::{median, ms, ratio},
     quota::Quota,
     runtime_api::RuntimeApi,
-    world::World,
 };
 use crate::{
     Outcome,
@@ -78,15 +79,15 @@ pub(crate) async fn run(args: Args) -> Outcome {
         Err(why) => println!("a quarter CPU after the first poll: not measured, {why}"),
     }
     let quota = quota.ok();
-    let world = World::start().await?;
-    let mut subjects = subjects(&args, &world).await?;
+    let backend = Backend::start().await?;
+    let mut subjects = subjects(&args, &backend).await?;
     // In turns, so that other load on the machine affects all alike.
     for round in 0..args.runs {
         for subject in &mut subjects {
             let warm = if round + 1 == args.runs { args.warm } else { 0 };
-            one_run(&world, subject, warm, None).await.map_err(|e| format!("{}: {e}", subject.name))?;
+            one_run(&backend, subject, warm, None).await.map_err(|e| format!("{}: {e}", subject.name))?;
             if let Some(quota) = &quota {
-                one_run(&world, subject, 0, Some(quota)).await.map_err(|e| format!("{}: {e}", subject.name))?;
+                one_run(&backend, subject, 0, Some(quota)).await.map_err(|e| format!("{}: {e}", subject.name))?;
             }
         }
     }
@@ -95,7 +96,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
 }
 
 /// The peers first, then the functions, all for this machine's architecture and built with the same profile.
-async fn subjects(args: &Args, world: &World) -> Result<Vec<Subject>, Failed> {
+async fn subjects(args: &Args, backend: &Backend) -> Result<Vec<Subject>, Failed> {
     let all: Vec<_> = registry::names().map(str::to_owned).collect();
     let functions = if args.functions.is_empty() { &all } else { &args.functions };
     let built = match &args.built {
@@ -110,7 +111,7 @@ async fn subjects(args: &Args, world: &World) -> Result<Vec<Subject>, Failed> {
     let mut subjects = vec![subject(BARE, Some(held))?, subject(SDK, Some(held))?];
     for name in functions {
         let endpoint = match registry::all().find(|endpoint| endpoint.name == name) {
-            Some(endpoint) if events::possible(world, endpoint).await => Some(endpoint),
+            Some(endpoint) if events::possible(backend, endpoint).await => Some(endpoint),
             _ => None,
         };
         subjects.push(subject(name, endpoint)?);
@@ -134,11 +135,11 @@ fn peers() -> Command {
     cargo
 }
 
-async fn one_run(world: &World, subject: &mut Subject, warm: u16, quota: Option<&Quota>) -> Result<(), Failed> {
+async fn one_run(backend: &Backend, subject: &mut Subject, warm: u16, quota: Option<&Quota>) -> Result<(), Failed> {
     let mut events = Vec::new();
     if let Some(endpoint) = subject.endpoint {
         for _ in 0..=warm {
-            events.push(events::fresh(world, endpoint).await?.to_string());
+            events.push(events::fresh(backend, endpoint).await?.to_string());
         }
     }
     let mut api = RuntimeApi::start().await?;
@@ -150,7 +151,7 @@ async fn one_run(world: &World, subject: &mut Subject, warm: u16, quota: Option<
         ("AWS_LAMBDA_LOG_GROUP_NAME", "bench".to_owned()),
         ("AWS_LAMBDA_LOG_STREAM_NAME", "bench".to_owned()),
     ];
-    let env = world.env().iter().map(|(name, value)| (name.as_str(), value.clone())).chain(variables);
+    let env = backend.env().iter().map(|(name, value)| (name.as_str(), value.clone())).chain(variables);
     let started = Instant::now();
     let process = Process::start(&subject.path, env)?;
     let first_poll = api.polled().await? - started;

@@ -1,7 +1,7 @@
 //! Requests that do not repeat: each has a fresh idempotency key, an unregistered number and its own session, so that neither a
 //! claim nor a rate limit refuses it.
 
-use super::{Failed, world::World};
+use super::{Failed, backend::Backend};
 use common::{
     base::{Identity, Role},
     policy::Policies,
@@ -16,11 +16,11 @@ use std::sync::{
 
 /// Whether consecutive requests to `endpoint` can succeed here. Endpoints that call Cognito cannot, nor those that need an item
 /// that does not exist here.
-pub(crate) async fn possible(world: &World, endpoint: &AnyEndpoint) -> bool {
+pub(crate) async fn possible(backend: &Backend, endpoint: &AnyEndpoint) -> bool {
     for _ in 0..2 {
-        let Ok(event) = Box::pin(fresh(world, endpoint)).await else { return false };
+        let Ok(event) = Box::pin(fresh(backend, endpoint)).await else { return false };
         let Ok(event) = serde_json::from_value(event) else { return false };
-        let answer = Box::pin(endpoint.serve(world.deps(), event)).await;
+        let answer = Box::pin(endpoint.serve(backend.deps(), event)).await;
         if !(200..300).contains(&answer.status_code) {
             return false;
         }
@@ -39,18 +39,18 @@ fn role(endpoint: &AnyEndpoint) -> Role {
 }
 
 /// API Gateway's event for one more request to `endpoint`.
-pub(crate) async fn fresh(world: &World, endpoint: &AnyEndpoint) -> Result<Value, Failed> {
+pub(crate) async fn fresh(backend: &Backend, endpoint: &AnyEndpoint) -> Result<Value, Failed> {
     let mut request = request(endpoint);
     if endpoint.kind != Kind::Public {
-        request.authorizer = Some(authorizer(&world.open_session(role(endpoint)).await?));
+        request.authorizer = Some(authorizer(&backend.open_session(role(endpoint)).await?));
     }
     if endpoint.route.path.contains("{shipment_id}") {
-        let id = shipment(world).await?;
+        let id = shipment(backend).await?;
         request.path = request.path.replace("{shipment_id}", &id);
         request.path_parameters.insert("shipment_id".to_owned(), id);
     }
     if endpoint.route.path.contains("{tenant_id}") {
-        let id = world.tenant().to_string();
+        let id = backend.tenant().to_string();
         request.path = request.path.replace("{tenant_id}", &id);
         request.path_parameters.insert("tenant_id".to_owned(), id);
     }
@@ -61,10 +61,10 @@ pub(crate) async fn fresh(world: &World, endpoint: &AnyEndpoint) -> Result<Value
 ///
 /// # Errors
 /// The answer, unless it is a success.
-pub(crate) async fn ask(world: &World, endpoint: &AnyEndpoint, caller: &Identity) -> Result<Value, Failed> {
+pub(crate) async fn ask(backend: &Backend, endpoint: &AnyEndpoint, caller: &Identity) -> Result<Value, Failed> {
     let request = GatewayRequest { authorizer: Some(authorizer(caller)), ..request(endpoint) };
     let event = serde_json::from_value(request.proxy_event())?;
-    let answer = serde_json::to_value(endpoint.serve(world.deps(), event).await)?;
+    let answer = serde_json::to_value(endpoint.serve(backend.deps(), event).await)?;
     let status = answer["statusCode"].as_u64().unwrap_or_default();
     if !(200..300).contains(&status) {
         return Err(format!("{}: {answer}", endpoint.name).into());
@@ -82,10 +82,10 @@ pub(crate) fn endpoint(name: &str) -> Result<&'static AnyEndpoint, Failed> {
 }
 
 /// A new shipment.
-async fn shipment(world: &World) -> Result<String, Failed> {
+async fn shipment(backend: &Backend) -> Result<String, Failed> {
     let create = endpoint("create_shipment")?;
-    let event = Box::pin(fresh(world, create)).await?;
-    let answer = serde_json::to_value(create.serve(world.deps(), serde_json::from_value(event)?).await)?;
+    let event = Box::pin(fresh(backend, create)).await?;
+    let answer = serde_json::to_value(create.serve(backend.deps(), serde_json::from_value(event)?).await)?;
     let body: Value = serde_json::from_str(answer["body"].as_str().unwrap_or_default())?;
     body["shipment_id"].as_str().map(str::to_owned).ok_or_else(|| format!("no shipment was made: {answer}").into())
 }
@@ -157,14 +157,14 @@ mod tests {
 
     #[tokio::test]
     async fn bench_requests_succeed() {
-        let world = World::start().await.unwrap();
+        let backend = Backend::start().await.unwrap();
         for name in
             ["create_shipment", "get_shipment", "list_shipments", "update_shipment", "list_users", "get_settings", "health"]
         {
-            assert!(possible(&world, endpoint(name).unwrap()).await, "{name}");
+            assert!(possible(&backend, endpoint(name).unwrap()).await, "{name}");
         }
         for name in ["login", "delete_user"] {
-            assert!(!possible(&world, endpoint(name).unwrap()).await, "{name}");
+            assert!(!possible(&backend, endpoint(name).unwrap()).await, "{name}");
         }
     }
 }

@@ -6,9 +6,10 @@
 //! request comes within its interval, so touching it takes two UpdateItems instead of one for a person.
 
 use super::{
-    Failed, events,
+    Failed,
+    backend::DynamoDb,
+    events,
     figures::{ms, percentile, ratio},
-    world::DynamoDb,
 };
 use crate::Outcome;
 use axum::http::Method;

@@ -5,10 +5,11 @@
 //! A user's events come one after the other, so a frame's number identifies its event.
 
 use super::{
-    Failed, events,
+    Failed,
+    backend::{Backend, Sqs},
+    events,
     figures::{ms, percentile, ratio},
     load::{PER_SESSION, sign_in},
-    world::{Sqs, World},
 };
 use crate::Outcome;
 use axum::http::Method;
@@ -18,7 +19,7 @@ use common::{
     request::Deps,
     run::operator::Operator,
 };
-use local::{Heard, Options, Socket, Stack, client::Client};
+use local::{Options, Socket, SocketInput, Stack, client::Client};
 use phi::{Email, PhiText};
 use serde_json::{Value, json};
 use std::{
@@ -100,16 +101,16 @@ pub(crate) async fn run(args: Args) -> Outcome {
 }
 
 async fn measure(stack: &Stack, args: &Args) -> Result<(), Failed> {
-    let world = World::of_stack(stack)?;
+    let backend = Backend::of_stack(stack)?;
     let events = usize::from(args.events);
     let phases = args.connections.len() + 1;
     let sessions = (events * phases).div_ceil(PER_SESSION);
-    let tokens = sign_in(stack, world.tenant(), u8::try_from(sessions.div_ceil(5))?).await?;
+    let tokens = sign_in(stack, backend.tenant(), u8::try_from(sessions.div_ceil(5))?).await?;
     let writer = Arc::new(Writer { http: Client::new(stack.base_url()), tokens, requests: AtomicUsize::new(0) });
     let most = usize::from(args.connections.iter().copied().max().unwrap_or_default());
-    let mut listeners = listeners(&world, most.div_ceil(args.per_user.into())).await?;
+    let mut listeners = listeners(&backend, most.div_ceil(args.per_user.into())).await?;
     // Warm up: the first run of each function and the first key of each process are not steady state.
-    phase(&writer, vec![listen(&world, listeners.pop().ok_or("there is no listener")?, 1).await?], 10).await?;
+    phase(&writer, vec![listen(&backend, listeners.pop().ok_or("there is no listener")?, 1).await?], 10).await?;
 
     let bare = bare(stack, events).await?;
     println!("{:<34} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9}", "what, in ms", "samples", "p50", "p95", "p99", "most", "p50 ratio");
@@ -122,7 +123,7 @@ async fn measure(stack: &Stack, args: &Args) -> Result<(), Failed> {
             left -= wanted;
             if wanted > listener.sockets {
                 let more = wanted - listener.sockets;
-                listener = listen(&world, listener, more).await?;
+                listener = listen(&backend, listener, more).await?;
             }
             all.push(listener);
         }
@@ -234,15 +235,15 @@ impl Writer {
 }
 
 /// Members without a socket.
-async fn listeners(world: &World, count: usize) -> Result<Vec<Listener>, Failed> {
-    let aws = Aws::from_env(world.env().clone());
-    let deps = Deps::new(Config::from_env(world.env().clone())?, &aws, Arc::new(SystemClock), Arc::new(Stdout))?;
+async fn listeners(backend: &Backend, count: usize) -> Result<Vec<Listener>, Failed> {
+    let aws = Aws::from_env(backend.env().clone());
+    let deps = Deps::new(Config::from_env(backend.env().clone())?, &aws, Arc::new(SystemClock), Arc::new(Stdout))?;
     let operator = Operator::new(&deps, "bench");
     let mut all = Vec::new();
     // One more than are measured: the one for the warm-up.
     for n in 0..=count {
         let email = Email::parse(&format!("listener{n}@acme-health.example"))?;
-        let user = operator.create_membership(world.tenant(), &email, &[Role::Provider]).await?;
+        let user = operator.create_membership(backend.tenant(), &email, &[Role::Provider]).await?;
         let (tell, heard) = unbounded_channel();
         all.push(Listener { user, sockets: 0, told: 0, tell, heard });
     }
@@ -250,15 +251,15 @@ async fn listeners(world: &World, count: usize) -> Result<Vec<Listener>, Failed>
 }
 
 /// Opens so many more sockets in one session, each with its own ticket.
-async fn listen(world: &World, mut listener: Listener, more: usize) -> Result<Listener, Failed> {
-    let session = world.open_session_of(listener.user, Role::Provider).await?;
+async fn listen(backend: &Backend, mut listener: Listener, more: usize) -> Result<Listener, Failed> {
+    let session = backend.open_session_of(listener.user, Role::Provider).await?;
     let tickets = events::endpoint("create_socket_ticket")?;
     for _ in 0..more {
-        let ticket = events::ask(world, tickets, &session).await?;
+        let ticket = events::ask(backend, tickets, &session).await?;
         let mut socket = Socket::open(ticket["url"].as_str().ok_or("the ticket has no URL")?).await?;
         let tell = listener.tell.clone();
         tokio::spawn(async move {
-            while let Heard::Text(text) = socket.hear(LISTENING).await {
+            while let SocketInput::Text(text) = socket.hear(LISTENING).await {
                 let at = Instant::now();
                 let frame: Value = serde_json::from_str(&text).unwrap_or_default();
                 if let (Some("notification"), Some(seq)) = (frame["type"].as_str(), frame["seq"].as_i64()) {

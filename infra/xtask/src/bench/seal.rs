@@ -5,10 +5,10 @@
 
 use super::{
     Failed,
+    backend::Backend,
     counter::{Calls, Counter},
     events,
     figures::{ms, percentile},
-    world::World,
 };
 use crate::Outcome;
 use common::base::{
@@ -96,18 +96,18 @@ async fn in_the_stack(args: &Args) -> Result<(), Failed> {
 }
 
 async fn watch(stack: &Stack, sealer: &Sealer, args: &Args) -> Result<(), Failed> {
-    let world = Arc::new(World::of_stack(stack)?);
+    let backend = Arc::new(Backend::of_stack(stack)?);
     // The seed's events are not part of the measurement.
-    until_sealed(&world, Instant::now()).await?;
+    until_sealed(&backend, Instant::now()).await?;
     sealer.take();
     let began = Instant::now();
-    write(&world, args).await?;
+    write(&backend, args).await?;
     let written = began.elapsed();
-    until_sealed(&world, Instant::now()).await?;
+    until_sealed(&backend, Instant::now()).await?;
     let all = began.elapsed();
     let mut total = Total::default();
     for (line, took) in sealer.take() {
-        total.add(&world.tenant(), &line, took);
+        total.add(&backend.tenant(), &line, took);
     }
     let per_second = |n: u64, time: Duration| n as f64 / time.as_secs_f64();
     println!(
@@ -161,12 +161,12 @@ impl Total {
 
 async fn by_itself(args: &Args) -> Result<(), Failed> {
     let (counter, sealer) = (Counter::new(), Arc::new(Sealer::default()));
-    let world = Arc::new(World::with_everything(&counter, sealer.clone()).await?);
+    let backend = Arc::new(Backend::with_everything(&counter, sealer.clone()).await?);
     let consumer = registry::consumers().find(|consumer| consumer.name == SEALER).ok_or("there is no sealer")?;
     let wake = async || {
-        let tenant = world.tenant();
+        let tenant = backend.tenant();
         let began = Instant::now();
-        let response = consumer.consume(world.deps(), serde_json::from_value(wake_up(tenant))?).await;
+        let response = consumer.consume(backend.deps(), serde_json::from_value(wake_up(tenant))?).await;
         let took = began.elapsed();
         if !response.batch_item_failures.is_empty() {
             return Err(Failed::from(format!("the sealer failed: {:?}", sealer.take())));
@@ -179,7 +179,7 @@ async fn by_itself(args: &Args) -> Result<(), Failed> {
     };
     // Seal the events of the tenant's creation first.
     wake().await?;
-    write(&world, args).await?;
+    write(&backend, args).await?;
     tokio::time::sleep(SETTLED).await;
     counter.take();
     let total = wake().await?;
@@ -228,12 +228,12 @@ fn wake_up(tenant: TenantId) -> Value {
 }
 
 /// Makes so many events: each is a request for a list, in a tenant that has no shipment.
-async fn write(world: &Arc<World>, args: &Args) -> Result<(), Failed> {
+async fn write(backend: &Arc<Backend>, args: &Args) -> Result<(), Failed> {
     let (events, writers) = (usize::from(args.events), usize::from(args.writers));
     let tasks = (0..writers).map(|n| {
-        let world = world.clone();
+        let backend = backend.clone();
         let own = events / writers + usize::from(n < events % writers);
-        tokio::spawn(async move { write_some(&world, own).await.map_err(|e| e.to_string()) })
+        tokio::spawn(async move { write_some(&backend, own).await.map_err(|e| e.to_string()) })
     });
     for task in tasks.collect::<Vec<_>>() {
         task.await??;
@@ -241,12 +241,12 @@ async fn write(world: &Arc<World>, args: &Args) -> Result<(), Failed> {
     Ok(())
 }
 
-async fn write_some(world: &World, mut left: usize) -> Result<(), Failed> {
+async fn write_some(backend: &Backend, mut left: usize) -> Result<(), Failed> {
     let list = events::endpoint("list_shipments")?;
     while left > 0 {
-        let session = world.open_session(Role::Marketer).await?;
+        let session = backend.open_session(Role::Marketer).await?;
         for _ in 0..left.min(PER_SESSION) {
-            events::ask(world, list, &session).await?;
+            events::ask(backend, list, &session).await?;
         }
         left = left.saturating_sub(PER_SESSION);
     }
@@ -254,15 +254,15 @@ async fn write_some(world: &World, mut left: usize) -> Result<(), Failed> {
 }
 
 /// Waits until none of the tenant's events is unsealed.
-async fn until_sealed(world: &World, began: Instant) -> Result<(), Failed> {
+async fn until_sealed(backend: &Backend, began: Instant) -> Result<(), Failed> {
     let query = json!({
-        "TableName": world.deps().config().tables.ledger,
+        "TableName": backend.deps().config().tables.ledger,
         "KeyConditionExpression": "pk = :pk",
-        "ExpressionAttributeValues": { ":pk": { "S": format!("{}#AUDIT", world.tenant()) } },
+        "ExpressionAttributeValues": { ":pk": { "S": format!("{}#AUDIT", backend.tenant()) } },
         "Select": "COUNT",
         "ConsistentRead": true,
     });
-    while world.dynamodb().call("Query", &query).await?.json["Count"] != 0 {
+    while backend.dynamodb().call("Query", &query).await?.json["Count"] != 0 {
         if began.elapsed() > PATIENCE {
             return Err("the events were not sealed in time".into());
         }

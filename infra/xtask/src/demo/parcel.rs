@@ -2,7 +2,7 @@
 
 use super::{Step, Tour, text};
 use axum::http::Method;
-use local::{Heard, NoSocket, Socket, TENANTS, client::NoAnswer};
+use local::{NoSocket, Socket, SocketInput, TENANTS, client::NoAnswer};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -50,7 +50,7 @@ pub(super) async fn open_socket(tour: &mut Tour, People { marketer, .. }: People
     let mut socket = Socket::open(&url).await.map_err(failed)?;
     socket.say(r#"{"type":"ping"}"#).await.map_err(failed)?;
     match socket.hear(PATIENCE).await {
-        Heard::Text(frame) => {
+        SocketInput::Text(frame) => {
             tour.came(&frame, "");
             tour.check(frame.contains(r#""pong""#), "the socket answers a ping");
         }
@@ -130,12 +130,12 @@ async fn moves(
         let frame = socket.hear(A_MOMENT).await;
         let after = format!("on her socket, {:.1} s later", began.elapsed().as_secs_f64());
         match frame {
-            Heard::Text(frame) => tour.came(&frame, &after),
-            Heard::Closed(code) => {
+            SocketInput::Text(frame) => tour.came(&frame, &after),
+            SocketInput::Closed(code) => {
                 tour.check(false, &format!("the socket stays open, and is not closed with {code:?}"));
                 return Ok(());
             }
-            Heard::Nothing => tour.note("nothing on the socket yet"),
+            SocketInput::Nothing => tour.note("nothing on the socket yet"),
         }
         seen = text(&tour.quietly(Step::get(path, 200).by(marketer).phi()).await?.json, "status");
         if reached(&seen, status) {
@@ -199,13 +199,13 @@ pub(super) async fn closes(tour: &mut Tour, mut socket: Socket) {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
         match socket.hear(A_MOMENT).await {
-            Heard::Closed(code) => {
+            SocketInput::Closed(code) => {
                 let code = code.map(|code| format!(" with {code}")).unwrap_or_default();
                 tour.came(&format!("closed{code}"), &format!("{:.1} s later", began.elapsed().as_secs_f64()));
                 return;
             }
-            Heard::Text(frame) => tour.came(&frame, ""),
-            Heard::Nothing => {}
+            SocketInput::Text(frame) => tour.came(&frame, ""),
+            SocketInput::Nothing => {}
         }
     }
     tour.check(false, "the socket is closed");

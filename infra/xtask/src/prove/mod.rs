@@ -36,7 +36,7 @@ pub(crate) struct Args {
 
 /// The output of `infra/prove`.
 #[derive(Debug, Deserialize)]
-struct Answer {
+struct Proofs {
     environments: usize,
     refused: usize,
     impossible: Vec<String>,
@@ -85,7 +85,7 @@ pub(crate) fn run(args: Args) -> Outcome {
 }
 
 /// Builds and runs `infra/prove` with the solver.
-fn ask(solver: &Solver) -> Result<Answer, Box<dyn Error>> {
+fn ask(solver: &Solver) -> Result<Proofs, Box<dyn Error>> {
     let root = workspace::root();
     let mut cargo = build::cargo(["run", "--locked", "--manifest-path", "infra/prove/Cargo.toml"]);
     if std::env::var_os("CARGO_TARGET_DIR").is_none() {
@@ -108,7 +108,7 @@ fn ask(solver: &Solver) -> Result<Answer, Box<dyn Error>> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-fn show(answer: &Answer) {
+fn show(answer: &Proofs) {
     let paint = Paint::of_stdout();
     let width = answer.findings.iter().map(|finding| finding.id.len()).max().unwrap_or(0);
     println!("{:<width$}  environments      time", "property");

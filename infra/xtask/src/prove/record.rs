@@ -1,6 +1,6 @@
 //! The record of a proof: the properties, and the versions for which they are proven.
 
-use super::{Answer, PROPERTIES, SCHEMA};
+use super::{PROPERTIES, Proofs, SCHEMA};
 use aws_lc_rs::digest::{SHA256, digest};
 use common::policy::Policies;
 use std::{fmt, fs, path::Path};
@@ -54,7 +54,7 @@ impl fmt::Display for Basis {
 }
 
 /// The record of an answer that proves every property.
-pub(super) fn text(basis: &Basis, root: &Path, solver: &str, answer: &Answer) -> Result<String, String> {
+pub(super) fn text(basis: &Basis, root: &Path, solver: &str, answer: &Proofs) -> Result<String, String> {
     let symcc = locked(&root.join("infra/prove/Cargo.lock"), "cedar-policy-symcc")?;
     let mut text = format!("{HEAD}{basis}\nBy cedar-policy-symcc {symcc} and cvc5 {solver}, in ");
     text += &format!("{} environments: an action by a type of principal on a type of resource.\n", answer.environments);
@@ -120,7 +120,7 @@ mod tests {
         let finding =
             Finding { id: "p".into(), says: "so it is".into(), about: 2, proven: 2, millis: 3, counterexamples: Vec::new() };
         let answer =
-            Answer { environments: 5, refused: 7, impossible: vec!["fly by User on Carpet".into()], findings: vec![finding] };
+            Proofs { environments: 5, refused: 7, impossible: vec!["fly by User on Carpet".into()], findings: vec![finding] };
         let text = text(&basis(), root.path(), "1.3.1", &answer).unwrap();
         assert!(text.contains("p  proven in   2  so it is\n") && text.ends_with("fly by User on Carpet\n"), "{text}");
         fs::write(root.path().join(RECORD), text).unwrap();

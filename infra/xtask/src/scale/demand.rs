@@ -13,7 +13,7 @@ use common::{
 };
 use shipments::domain::{
     Status,
-    cadence::{Heard, Jitter, Parcel, next_poll},
+    cadence::{Jitter, Parcel, PollOutcome, next_poll},
 };
 use std::time::Duration;
 
@@ -165,7 +165,7 @@ fn polls_of_a_parcel() -> f64 {
         polls += 1.0;
         let parcel =
             Parcel { status, registered_at: began, eta: Some(began.plus(hours(104))), last_event_at: Some(now), zone: None };
-        match next_poll(&parcel, Heard::Known, now, jitter) {
+        match next_poll(&parcel, PollOutcome::Known, now, jitter) {
             Some(next) => now = next,
             None => return polls,
         }
@@ -254,7 +254,7 @@ pub(crate) fn rows(size: &Size) -> Vec<Row> {
             "One tenant: requests of all active users",
             f64::from(scale::TENANT_CALLS_PER_MINUTE),
             "a minute",
-            "own: the tenant's ceiling",
+            "own: the tenant's quota",
             Largest,
             |size| size.largest as f64 / REQUEST_EACH_SECONDS * 60.0,
         ),

@@ -51,7 +51,7 @@ struct Desk {
 
 /// The user that a request asks for.
 #[derive(Debug, Deserialize)]
-struct Wanted {
+struct NewcomerQuery {
     tenant: String,
     role: Role,
 }
@@ -92,7 +92,7 @@ impl Reception {
 
     /// The token of a new user.
     pub(super) async fn token(&self, tenant: &str, role: Role) -> Result<String, Box<dyn Error>> {
-        let newcomer = self.desk.newcomer(&Wanted { tenant: tenant.to_owned(), role }).await.map_err(|e| e.to_string())?;
+        let newcomer = self.desk.newcomer(&NewcomerQuery { tenant: tenant.to_owned(), role }).await.map_err(|e| e.to_string())?;
         Ok(newcomer["access_token"].as_str().unwrap_or_default().to_owned())
     }
 
@@ -108,13 +108,13 @@ impl Drop for Reception {
     }
 }
 
-async fn come(State(desk): State<Arc<Desk>>, Query(wanted): Query<Wanted>) -> Result<Json<Value>, (StatusCode, String)> {
+async fn come(State(desk): State<Arc<Desk>>, Query(wanted): Query<NewcomerQuery>) -> Result<Json<Value>, (StatusCode, String)> {
     desk.newcomer(&wanted).await.map(Json).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }
 
 impl Desk {
-    async fn newcomer(&self, wanted: &Wanted) -> Result<Value, Box<dyn Error + Send + Sync>> {
-        let Wanted { tenant, role } = wanted;
+    async fn newcomer(&self, wanted: &NewcomerQuery) -> Result<Value, Box<dyn Error + Send + Sync>> {
+        let NewcomerQuery { tenant, role } = wanted;
         let id: TenantId = self.tenants.get(tenant).ok_or("no such tenant")?.parse().map_err(|_| "not the id of a tenant")?;
         let number = self.people.fetch_add(1, Ordering::Relaxed);
         let operator = Operator::new(&self.deps, "schemathesis");

@@ -5,7 +5,7 @@ use super::{
     background::SCHEDULES_DEAD,
     calls::Calls,
     function::{Function, Serves},
-    queues, second_wall,
+    queues, tenant_credentials,
     yaml::{Node, attribute, list, map, reference, sub},
 };
 use common::{
@@ -227,7 +227,7 @@ impl Grants {
             // The gate.
             self.ephemera.insert("UpdateItem");
         }
-        if function.needs(Need::Gates) {
+        if function.needs(Need::Breakers) {
             self.ephemera.insert("GetItem");
         }
         if function.needs(Need::TenantKeys) {
@@ -273,7 +273,7 @@ pub(crate) fn statements(function: &Function) -> Node {
         },
     ];
     statements.extend(own_tables(function));
-    statements.extend(second_wall::enter(function));
+    statements.extend(tenant_credentials::enter(function));
     if !grants.purposes.is_empty() {
         statements.push(map! {
             "Sid" => "Unwrap", "Effect" => "Allow", "Action" => "kms:Decrypt",
@@ -312,7 +312,7 @@ pub(crate) fn tables(function: &Function, data_key: &Node, within: &Node) -> Vec
 /// The function's table calls by its own role: in every tenant if tenants are not separated.
 fn own_tables(function: &Function) -> Vec<Node> {
     let key = reference("DataKeyArn");
-    let bounds = second_wall::bounds(function);
+    let bounds = tenant_credentials::bounds(function);
     let separated = of_tables(&Grants::of(function, &Calls::own(function.name)), &key, bounds.as_ref());
     let together = of_tables(&Grants::of(function, &Calls::everywhere(function.name)), &key, bounds.as_ref());
     either(&separated, together)
@@ -323,7 +323,7 @@ fn either(separated: &[Node], together: Vec<Node>) -> Vec<Node> {
     let own = |statement: &Node| separated.iter().find(|own| own.get("Sid") == statement.get("Sid")).cloned();
     let merged = together.into_iter().map(|statement| match own(&statement) {
         Some(own) if own == statement => own,
-        own => second_wall::if_on(own.unwrap_or_else(second_wall::nothing), statement),
+        own => tenant_credentials::if_on(own.unwrap_or_else(tenant_credentials::nothing), statement),
     });
     merged.collect()
 }
@@ -612,7 +612,9 @@ fn objects(
 
 /// The sealed log: its objects, and its signature.
 fn of_log(function: &Function) -> Vec<Node> {
-    let own = |calls: &Calls| objects(function, calls, &reference("DataKeyArn"), second_wall::folder, second_wall::listed);
+    let own = |calls: &Calls| {
+        objects(function, calls, &reference("DataKeyArn"), tenant_credentials::folder, tenant_credentials::listed)
+    };
     let mut statements = either(&own(&Calls::own(function.name)), own(&Calls::everywhere(function.name)));
     if !log(function) {
         return statements;

@@ -3,7 +3,7 @@
 use super::{
     evaluate::{Context, allows, decided},
     function::{self, Function},
-    iam, second_wall, stack,
+    iam, stack, tenant_credentials,
     yaml::{Node, reference},
 };
 use crate::workspace;
@@ -38,7 +38,7 @@ fn of_tables(statements: &Node) -> Vec<(String, String)> {
 }
 
 fn with_tables() -> Vec<Function> {
-    function::all().into_iter().filter(|function| second_wall::logical(function).is_some()).collect()
+    function::all().into_iter().filter(|function| tenant_credentials::logical(function).is_some()).collect()
 }
 
 /// The function's own role's statements, where tenants are separated or are not.
@@ -52,7 +52,7 @@ static TEMPLATE: LazyLock<serde_norway::Value> =
 
 /// The policies of the function's tenant role in the root template: its trust policy, and its permissions.
 fn tenant_role(function: &Function) -> (Node, Node) {
-    let role = Node::from_yaml(&TEMPLATE["Resources"][second_wall::logical(function).unwrap()]).unwrap();
+    let role = Node::from_yaml(&TEMPLATE["Resources"][tenant_credentials::logical(function).unwrap()]).unwrap();
     assert!(role.get("Condition").is_none(), "the stacks depend on it");
     let properties = role.get("Properties").unwrap();
     let Some(Node::List(policies)) = properties.get("Policies") else { panic!("policies are a list") };
@@ -130,9 +130,9 @@ fn function_without_a_session_reaches_the_platforms_partition_only() {
             let may = |role: &Node, key: &str| allows(role, &action, &resource, &[keys(&[key])].into());
             let (tenants, platforms) = (format!("{OWN}#AUDIT"), format!("{}#AUDIT", TenantId::PLATFORM));
             assert!(may(&on, &platforms) && may(&off, &platforms) && may(&off, &tenants), "{} {action}", function.name);
-            assert_eq!(may(&on, &tenants), second_wall::is_across_tenants(&function), "{} {action}", function.name);
+            assert_eq!(may(&on, &tenants), tenant_credentials::is_across_tenants(&function), "{} {action}", function.name);
         }
-        if second_wall::is_across_tenants(&function) {
+        if tenant_credentials::is_across_tenants(&function) {
             across.push(function.name);
         }
     }
@@ -271,7 +271,7 @@ fn function_assumes_only_its_own_tenant_role_for_one_tenant() {
     for function in &functions {
         let (trust, _) = tenant_role(function);
         let set = |function: &Function| {
-            let tags = second_wall::tags(function).unwrap();
+            let tags = tenant_credentials::tags(function).unwrap();
             super::tests::texts(&tags).last().unwrap().trim_start_matches("${Prefix}-").to_owned()
         };
         let role = set(function);
@@ -322,7 +322,7 @@ fn each_function_gets_its_tenant_role_and_depends_on_it() {
         for function in &functions {
             let told = Node::from_yaml(&stack["Resources"][function.logical()]["Properties"]["Environment"]).unwrap();
             let told = |on: bool| super::tests::texts(&decided(&told, on)).into_iter().map(str::to_owned).collect::<Vec<_>>();
-            match second_wall::logical(function) {
+            match tenant_credentials::logical(function) {
                 Some(role) => {
                     assert!(awaited.contains(&role.as_str()), "{}", function.name);
                     let arn = told(true);
@@ -338,7 +338,7 @@ fn each_function_gets_its_tenant_role_and_depends_on_it() {
 /// IAM allows 2,048 characters of a trust policy without white space, 10,240 of a role's inline policies, and 64 of a name.
 #[test]
 fn tenant_roles_are_few_and_within_iams_quotas() {
-    let roles: BTreeSet<_> = function::all().iter().filter_map(second_wall::logical).collect();
+    let roles: BTreeSet<_> = function::all().iter().filter_map(tenant_credentials::logical).collect();
     // Each role is a resource of the root template, which has room for 400.
     assert!((2..=64).contains(&roles.len()), "{} roles: is a capability too fine?", roles.len());
     let length = |node: &Node| super::tests::texts(node).iter().map(|text| text.len() + 3).sum::<usize>();

@@ -15,16 +15,16 @@ mod iam;
 mod isolation;
 mod keys;
 mod manifest;
-#[cfg(test)]
-mod promises;
 mod queues;
 mod regions;
 mod samconfig;
 mod schemas;
-mod second_wall;
 mod sockets;
 mod stack;
 mod tags;
+#[cfg(test)]
+mod template_assertions;
+mod tenant_credentials;
 #[cfg(test)]
 mod tests;
 mod triggers;
@@ -141,7 +141,7 @@ fn plan(root: &Path) -> Result<BTreeMap<PathBuf, String>, String> {
     let template = in_template(&template, "sockets", &sockets::resources())?;
     let template = in_template(&template, "alarms", &alarms::resources(&nested.tables))?;
     let template = in_template(&template, "api", &api::resources(&samconfig))?;
-    let template = in_template(&template, "walls", &second_wall::resources(&functions))?;
+    let template = in_template(&template, "walls", &tenant_credentials::resources(&functions))?;
     let template = in_template(&template, "stacks", &tags::write(stacks))?;
     let template = in_template(&template, "outputs", &api::outputs(&nested))?;
     files.insert("template.yaml".into(), template);

@@ -3,7 +3,7 @@
 use super::{
     background,
     function::{Function, Serves, pascal},
-    iam, queues, second_wall, triggers, watch,
+    iam, queues, tenant_credentials, triggers, watch,
     yaml::{Node, attribute, list, map, reference, sub},
 };
 use common::base::Need;
@@ -23,7 +23,7 @@ pub(crate) struct Root {
 /// Parameters besides the environment's: the nested stack's parameter, and the value that the root passes for it.
 fn besides(functions: &[Function]) -> Vec<(&'static str, Node)> {
     let mut parameters = vec![("DataKeyArn", attribute("DataKey.Arn")), ("LogRetentionDays", reference("LogRetentionDays"))];
-    parameters.push(second_wall::parameter());
+    parameters.push(tenant_credentials::parameter());
     parameters.push(("AlarmTopic", reference("AlarmTopic")));
     parameters.extend(watch::kept(functions).into_iter().map(|kept| (kept.parameter(), reference(kept.parameter()))));
     if functions.iter().any(|function| function.needs(Need::Push)) {
@@ -61,7 +61,7 @@ impl Root {
         parameters.extend(besides(functions).into_iter().map(|(name, value)| (name.to_owned(), value)));
         let mut stack = vec![("Type".to_owned(), "AWS::CloudFormation::Stack".into())];
         // The stack refers to queues and tenant roles by name, so CloudFormation does not see the dependency.
-        let roles: BTreeSet<_> = functions.iter().filter_map(second_wall::logical).collect();
+        let roles: BTreeSet<_> = functions.iter().filter_map(tenant_credentials::logical).collect();
         let named: Vec<_> = named_queues(functions).into_iter().chain(roles).collect();
         if !named.is_empty() {
             stack.push(("DependsOn".to_owned(), named.into_iter().collect()));
@@ -104,7 +104,7 @@ impl Root {
         }
         resources.extend(watch::of_log());
         resources.extend(background::clock_role(domain, functions));
-        let mut conditions = second_wall::conditions().members().to_vec();
+        let mut conditions = tenant_credentials::conditions().members().to_vec();
         conditions.extend(watch::kept(functions).into_iter().map(watch::Kept::conditions));
         let template = map! {
             "AWSTemplateFormatVersion" => "2010-09-09",
@@ -163,14 +163,14 @@ fn resource(function: &Function) -> Node {
     ];
     properties.extend(function.timeout().map(|secs| ("Timeout".to_owned(), u32::from(secs).into())));
     properties.extend(watch::reserved(function));
-    properties.extend(second_wall::environment(function).map(|environment| ("Environment".to_owned(), environment)));
+    properties.extend(tenant_credentials::environment(function).map(|environment| ("Environment".to_owned(), environment)));
     properties.push(("LoggingConfig".to_owned(), map! { "LogGroup" => reference("Logs"), "LogFormat" => "JSON" }));
     map! { "Type" => "AWS::Serverless::Function", "Properties" => Node::Map(properties) }
 }
 
 fn role(function: &Function) -> Node {
     let mut properties = vec![("RoleName".to_owned(), sub(format!("${{Prefix}}-{}", function.name)))];
-    properties.extend(second_wall::tags(function).map(|tags| ("Tags".to_owned(), tags)));
+    properties.extend(tenant_credentials::tags(function).map(|tags| ("Tags".to_owned(), tags)));
     let trust = map! {
         "Version" => "2012-10-17",
         "Statement" => list![map! {

@@ -26,9 +26,9 @@ pub(crate) struct Carrier {
     secret_id: String,
     /// Whether the last call found the token bucket in use. It determines the branch that is tried first.
     pub(crate) busy: AtomicBool,
-    secret: Mutex<Option<(Timestamp, Arc<Known>)>>,
+    secret: Mutex<Option<(Timestamp, Arc<CarrierSecret>)>>,
     /// Locked during a search for the token, so that a process searches once.
-    pub(crate) token: tokio::sync::Mutex<Option<Held>>,
+    pub(crate) token: tokio::sync::Mutex<Option<CarrierToken>>,
 }
 
 impl fmt::Debug for Carrier {
@@ -38,12 +38,12 @@ impl fmt::Debug for Carrier {
 }
 
 /// The content of the secret: our credentials at UPS, and UPS's credentials for its pushes.
-pub(crate) struct Known {
+pub(crate) struct CarrierSecret {
     ups: ups::Secret,
     webhook: Option<(String, Zeroizing<String>)>,
 }
 
-impl Known {
+impl CarrierSecret {
     /// A JSON object: the members of [`ups::Secret`], and `webhook_client_id` and `webhook_client_secret` if UPS was given some.
     fn parse(text: &str) -> Result<Self> {
         let refused = || Error::Internal { what: "carrier secret", cause: Cause::code("not the json object expected") };
@@ -66,7 +66,7 @@ impl Known {
 
 /// A token and its generation, which counts the fetched tokens.
 #[derive(Clone)]
-pub(crate) struct Held {
+pub(crate) struct CarrierToken {
     pub(crate) token: Token,
     pub(crate) generation: i64,
 }
@@ -87,7 +87,7 @@ impl Carrier {
     }
 
     /// The secret, and whether it was read just now.
-    pub(crate) async fn known(&self, now: Timestamp, anew: bool) -> Result<(Arc<Known>, bool)> {
+    pub(crate) async fn known(&self, now: Timestamp, anew: bool) -> Result<(Arc<CarrierSecret>, bool)> {
         let lock = || self.secret.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = |read: &Timestamp| *read <= now && now.since(*read) < SECRET_FOR;
         if let Some((_, known)) = lock().as_ref().filter(|(read, _)| !anew && fresh(read)) {
@@ -95,7 +95,7 @@ impl Carrier {
         }
         let answer = self.secrets.get_secret_value().secret_id(&self.secret_id).send().await.map_err(unavailable(SERVICE))?;
         let text = Zeroizing::new(answer.secret_string.ok_or(Error::internal("carrier secret"))?);
-        let known = Arc::new(Known::parse(&text)?);
+        let known = Arc::new(CarrierSecret::parse(&text)?);
         *lock() = Some((now, known.clone()));
         Ok((known, true))
     }
@@ -148,14 +148,15 @@ mod tests {
     #[test]
     fn secret_contains_both_sides_credentials() {
         let both = r#"{"client_id":"a","client_secret":"b","webhook_client_id":"ups","webhook_client_secret":"c"}"#;
-        let known = Known::parse(both).unwrap();
+        let known = CarrierSecret::parse(both).unwrap();
         assert!(known.is_the_carrier("ups", "c"));
         for (id, secret) in [("ups", "b"), ("a", "c"), ("", ""), ("ups", "cc")] {
             assert!(!known.is_the_carrier(id, secret), "{id}:{secret}");
         }
-        let one_side = Known::parse(r#"{"client_id":"a","client_secret":"b","webhook_client_id":"","webhook_client_secret":""}"#);
+        let one_side =
+            CarrierSecret::parse(r#"{"client_id":"a","client_secret":"b","webhook_client_id":"","webhook_client_secret":""}"#);
         assert!(!one_side.unwrap().is_the_carrier("", ""));
-        assert!(Known::parse(r#"{"client_id":"a"}"#).is_err());
-        assert!(Known::parse("not json").is_err());
+        assert!(CarrierSecret::parse(r#"{"client_id":"a"}"#).is_err());
+        assert!(CarrierSecret::parse("not json").is_err());
     }
 }

@@ -5,7 +5,7 @@
 //! that is read by its version.
 
 use crate::{
-    aws::{errors::cause, tenant_credentials::SecondWall},
+    aws::{errors::cause, tenant_credentials::TenantCredentials},
     base::{Error, Result, TenantId, error::Cause, random::backoff},
 };
 use aws_sdk_s3::{
@@ -70,20 +70,20 @@ pub(crate) enum Created {
 #[derive(Debug)]
 pub(crate) struct Objects {
     own: aws_sdk_s3::Client,
-    wall: Option<Arc<SecondWall>>,
+    tenant_credentials: Option<Arc<TenantCredentials>>,
     bucket: String,
 }
 
 impl Objects {
-    pub(crate) const fn new(own: aws_sdk_s3::Client, wall: Option<Arc<SecondWall>>, bucket: String) -> Self {
-        Self { own, wall, bucket }
+    pub(crate) const fn new(own: aws_sdk_s3::Client, tenant_credentials: Option<Arc<TenantCredentials>>, bucket: String) -> Self {
+        Self { own, tenant_credentials, bucket }
     }
 
     /// The client for `tenant`'s objects: with tenant credentials, a session of that tenant. The platform's objects belong to the
     /// function's own role.
     async fn client(&self, tenant: TenantId) -> Result<aws_sdk_s3::Client> {
-        match SecondWall::before(self.wall.as_ref(), tenant) {
-            Some(wall) => wall.objects(tenant).await,
+        match TenantCredentials::needed_for(self.tenant_credentials.as_ref(), tenant) {
+            Some(tenant_credentials) => tenant_credentials.objects(tenant).await,
             None => Ok(self.own.clone()),
         }
     }

@@ -43,7 +43,7 @@ const LONGEST_NAME: usize = 64;
 
 /// Provides clients of the tables and of the audit bucket, each for one tenant.
 #[derive(Debug)]
-pub(crate) struct SecondWall {
+pub(crate) struct TenantCredentials {
     aws: Aws,
     sts: aws_sdk_sts::Client,
     /// `None` in a process that runs every function, because there each function has its own.
@@ -51,7 +51,7 @@ pub(crate) struct SecondWall {
     session_name: String,
     clock: Arc<dyn Clock>,
     /// By role; a function has one.
-    doors: Mutex<HashMap<(String, TenantId), Arc<Door>>>,
+    entries: Mutex<HashMap<(String, TenantId), Arc<TenantEntry>>>,
     clients: Mutex<HashMap<(String, TenantId), (Timestamp, aws_sdk_dynamodb::Client)>>,
     /// Counts the uses of sessions, to find the least recently used one.
     passed: AtomicU64,
@@ -59,7 +59,7 @@ pub(crate) struct SecondWall {
 
 /// One tenant's credentials. A caller without a valid session requests one while others wait for it.
 #[derive(Debug)]
-struct Door {
+struct TenantEntry {
     used: AtomicU64,
     session: tokio::sync::Mutex<Option<Session>>,
 }
@@ -80,7 +80,7 @@ impl Session {
     }
 }
 
-impl SecondWall {
+impl TenantCredentials {
     /// Sessions of `role_arn`, with the function's name, so that CloudTrail shows which function acted.
     pub(crate) fn new(aws: &Aws, role_arn: Option<String>, deployment: &str, clock: Arc<dyn Clock>) -> Self {
         let mut session_name = aws.function().map_or_else(|| format!("{deployment}-process"), str::to_owned);
@@ -91,7 +91,7 @@ impl SecondWall {
             role_arn,
             session_name,
             clock,
-            doors: Mutex::default(),
+            entries: Mutex::default(),
             clients: Mutex::default(),
             passed: AtomicU64::new(0),
         }
@@ -99,8 +99,8 @@ impl SecondWall {
 
     /// The tenant credentials for a call about `tenant`; `None` if the function's own role is used: if tenant credentials are
     /// switched off, and for the platform.
-    pub(crate) fn before(wall: Option<&Arc<Self>>, tenant: TenantId) -> Option<&Self> {
-        wall.filter(|wall| tenant != TenantId::PLATFORM && wall.role().is_some()).map(Arc::as_ref)
+    pub(crate) fn needed_for(all: Option<&Arc<Self>>, tenant: TenantId) -> Option<&Self> {
+        all.filter(|all| tenant != TenantId::PLATFORM && all.role().is_some()).map(Arc::as_ref)
     }
 
     /// The role of the requested sessions.
@@ -113,7 +113,7 @@ impl SecondWall {
     /// # Errors
     /// 503 if STS does not answer or refuses, and no valid session is left. Failures are not cached: the next call tries again.
     pub(crate) async fn tables(&self, tenant: TenantId) -> Result<aws_sdk_dynamodb::Client> {
-        let (credentials, asked_at) = self.inside(tenant).await?;
+        let (credentials, asked_at) = self.credentials_of(tenant).await?;
         let of = (self.role().unwrap_or_default(), tenant);
         // If a panic happened while the lock was held, the map is still valid.
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,14 +133,14 @@ impl SecondWall {
     /// # Errors
     /// Like [`tables`](Self::tables).
     pub(crate) async fn objects(&self, tenant: TenantId) -> Result<aws_sdk_s3::Client> {
-        Ok(self.aws.signed_by(self.inside(tenant).await?.0).s3())
+        Ok(self.aws.signed_by(self.credentials_of(tenant).await?.0).s3())
     }
 
     /// A tenant's credentials, and the time at which they were issued.
-    async fn inside(&self, tenant: TenantId) -> Result<(Credentials, Timestamp)> {
+    async fn credentials_of(&self, tenant: TenantId) -> Result<(Credentials, Timestamp)> {
         let role = self.role().ok_or(Error::internal("no tenant role"))?;
-        let door = self.door((role.clone(), tenant));
-        let mut session = door.session.lock().await;
+        let entry = self.entry_of((role.clone(), tenant));
+        let mut session = entry.session.lock().await;
         let now = self.clock.now();
         if let Some(session) = session.as_ref().filter(|session| session.is_fresh(now)) {
             return Ok((session.credentials.clone(), session.asked_at));
@@ -170,16 +170,16 @@ impl SecondWall {
         Ok(Credentials::new(given.access_key_id, given.secret_access_key, Some(given.session_token), None, "tenant session"))
     }
 
-    fn door(&self, of: (String, TenantId)) -> Arc<Door> {
-        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
-        if doors.len() >= SESSIONS_HELD && !doors.contains_key(&of) {
-            let unused = doors.iter().min_by_key(|(_, door)| door.used.load(Ordering::Relaxed)).map(|(of, _)| of.clone());
-            unused.map(|of| doors.remove(&of));
+    fn entry_of(&self, of: (String, TenantId)) -> Arc<TenantEntry> {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() >= SESSIONS_HELD && !entries.contains_key(&of) {
+            let unused = entries.iter().min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed)).map(|(of, _)| of.clone());
+            unused.map(|of| entries.remove(&of));
         }
-        let made = || Arc::new(Door { used: AtomicU64::new(0), session: tokio::sync::Mutex::default() });
-        let door = doors.entry(of).or_insert_with(made).clone();
-        door.used.store(self.passed.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        door
+        let made = || Arc::new(TenantEntry { used: AtomicU64::new(0), session: tokio::sync::Mutex::default() });
+        let entry = entries.entry(of).or_insert_with(made).clone();
+        entry.used.store(self.passed.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        entry
     }
 }
 
@@ -236,18 +236,18 @@ mod tests {
         }
     }
 
-    fn wall(variables: &[(&str, &str)]) -> (SecondWall, Sts) {
-        let (wall, _, sts) = wall_and_own(variables);
-        (wall, sts)
+    fn tenant_credentials(variables: &[(&str, &str)]) -> (TenantCredentials, Sts) {
+        let (tenant_credentials, _, sts) = credentials_and_own(variables);
+        (tenant_credentials, sts)
     }
 
-    fn wall_and_own(variables: &[(&str, &str)]) -> (SecondWall, aws_sdk_dynamodb::Client, Sts) {
+    fn credentials_and_own(variables: &[(&str, &str)]) -> (TenantCredentials, aws_sdk_dynamodb::Client, Sts) {
         let sts = Sts::default();
         let own = [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "own"), ("AWS_SECRET_ACCESS_KEY", "synthetic")];
         let variables = own.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let aws = Aws::with_connector(variables, SharedHttpConnector::new(sts.clone()));
         let role = "arn:aws:iam::000000000000:role/test-tenant-00c0ffee".to_owned();
-        (SecondWall::new(&aws, Some(role), "test", Arc::new(Always)), aws.dynamodb(), sts)
+        (TenantCredentials::new(&aws, Some(role), "test", Arc::new(Always)), aws.dynamodb(), sts)
     }
 
     fn tenant(number: usize) -> TenantId {
@@ -256,42 +256,42 @@ mod tests {
 
     #[tokio::test]
     async fn schedule_over_ten_thousand_tenants_assumes_each_role_once() {
-        let (wall, sts) = wall(&[]);
+        let (tenant_credentials, sts) = tenant_credentials(&[]);
         let asked = || sts.0.lock().unwrap().len();
         for _ in 0..3 {
             for number in 0..10_000 {
-                wall.inside(tenant(number)).await.unwrap();
+                tenant_credentials.credentials_of(tenant(number)).await.unwrap();
             }
         }
         assert_eq!(asked(), 10_000);
         for number in 0..CLIENTS_HELD + 8 {
-            wall.tables(tenant(number)).await.unwrap();
+            tenant_credentials.tables(tenant(number)).await.unwrap();
         }
-        assert!(wall.clients.lock().unwrap().len() <= CLIENTS_HELD);
+        assert!(tenant_credentials.clients.lock().unwrap().len() <= CLIENTS_HELD);
         assert_eq!(asked(), 10_000);
     }
 
     #[tokio::test]
     async fn full_process_drops_the_least_recently_used_session() {
-        let (wall, sts) = wall(&[]);
+        let (tenant_credentials, sts) = tenant_credentials(&[]);
         let asked = || sts.0.lock().unwrap().len();
         for number in 0..SESSIONS_HELD {
-            wall.inside(tenant(number)).await.unwrap();
+            tenant_credentials.credentials_of(tenant(number)).await.unwrap();
         }
-        wall.inside(tenant(0)).await.unwrap();
+        tenant_credentials.credentials_of(tenant(0)).await.unwrap();
         assert_eq!(asked(), SESSIONS_HELD);
-        wall.inside(tenant(SESSIONS_HELD)).await.unwrap();
-        wall.inside(tenant(0)).await.unwrap();
-        assert_eq!((wall.doors.lock().unwrap().len(), asked()), (SESSIONS_HELD, SESSIONS_HELD + 1));
-        wall.inside(tenant(1)).await.unwrap();
+        tenant_credentials.credentials_of(tenant(SESSIONS_HELD)).await.unwrap();
+        tenant_credentials.credentials_of(tenant(0)).await.unwrap();
+        assert_eq!((tenant_credentials.entries.lock().unwrap().len(), asked()), (SESSIONS_HELD, SESSIONS_HELD + 1));
+        tenant_credentials.credentials_of(tenant(1)).await.unwrap();
         assert_eq!(asked(), SESSIONS_HELD + 2);
     }
 
     #[tokio::test]
     async fn transaction_of_several_tenants_uses_the_functions_own_role() {
-        let (wall, own, sts) = wall_and_own(&[]);
+        let (tenant_credentials, own, sts) = credentials_and_own(&[]);
         let [records, ledger, keys, ephemera] = ["r", "l", "k", "e"].map(str::to_owned);
-        let db = Db::new(own, Some(wall), TableNames { records, ledger, keys, ephemera }, Arc::new(Always));
+        let db = Db::new(own, Some(tenant_credentials), TableNames { records, ledger, keys, ephemera }, Arc::new(Always));
         let check = |(n, of): (usize, TenantId)| {
             let key = Key::new("P", format!("S{n}"));
             (of, Op::Check { table: Table::Records, key, condition: Condition::Present })
@@ -316,11 +316,11 @@ mod tests {
     #[tokio::test]
     async fn session_has_the_functions_name_and_its_debug_is_redacted() {
         let function = "a-deployment-of-twent-a_function_whose_name_is_longer_than_names_may_be";
-        let (wall, sts) = wall(&[("AWS_LAMBDA_FUNCTION_NAME", function)]);
-        wall.tables(tenant(1)).await.unwrap();
+        let (tenant_credentials, sts) = tenant_credentials(&[("AWS_LAMBDA_FUNCTION_NAME", function)]);
+        tenant_credentials.tables(tenant(1)).await.unwrap();
         let asked = sts.0.lock().unwrap().pop().unwrap();
         assert!(asked.contains(&format!("RoleSessionName={}&", &function[..LONGEST_NAME])), "{asked}");
-        let printed = format!("{wall:?}");
+        let printed = format!("{tenant_credentials:?}");
         assert!(!printed.contains("very secret") && !printed.contains("quite secret"), "{printed}");
     }
 }

@@ -29,7 +29,7 @@ const TENANT_SKIPPED: &str = "tenant.skipped";
 
 /// The context of one piece of work in one tenant.
 #[derive(Clone, Debug)]
-pub(crate) struct Ground<'a> {
+pub(crate) struct JobContext<'a> {
     pub(crate) deps: &'a Deps,
     pub(crate) tenant: TenantId,
     pub(crate) now: Timestamp,
@@ -41,7 +41,7 @@ pub(crate) struct Ground<'a> {
     pub(crate) trace: &'a Trace,
 }
 
-impl<'a> Ground<'a> {
+impl<'a> JobContext<'a> {
     fn reader(&self) -> Reader<'a> {
         Reader { deps: self.deps, tenant: self.tenant, context: None }
     }
@@ -50,7 +50,7 @@ impl<'a> Ground<'a> {
 /// A message, before its parts are determined.
 #[derive(Debug)]
 pub struct Incoming<'a, C> {
-    pub(crate) ground: &'a Ground<'a>,
+    pub(crate) job: &'a JobContext<'a>,
     pub(crate) of: PhantomData<fn() -> C>,
 }
 
@@ -63,12 +63,12 @@ pub struct Incoming<'a, C> {
 /// ```
 /// ```compile_fail,E0451
 /// fn forge<'a, B: common::background::Background>() -> common::background::Delivery<'a, B> {
-///     common::background::Delivery { ground: unreachable!(), changes: unreachable!(), of: unreachable!() }
+///     common::background::Delivery { job: unreachable!(), changes: unreachable!(), of: unreachable!() }
 /// }
 /// ```
 #[derive(Debug)]
 pub struct Delivery<'a, B> {
-    pub(crate) ground: &'a Ground<'a>,
+    pub(crate) job: &'a JobContext<'a>,
     pub(crate) changes: Changes,
     pub(crate) of: PhantomData<fn() -> B>,
 }
@@ -76,7 +76,7 @@ pub struct Delivery<'a, B> {
 /// One run of a schedule, before it works in any tenant. It reads the lists of tenants and of due items, and no items.
 #[derive(Debug)]
 pub struct Tick<'a, S> {
-    pub(crate) ground: &'a Ground<'a>,
+    pub(crate) job: &'a JobContext<'a>,
     /// The tenants of this part of a round.
     pub(crate) only: Option<&'a [TenantId]>,
     pub(crate) of: PhantomData<fn() -> S>,
@@ -93,18 +93,18 @@ macro_rules! scoped {
     ($Type:ident) => {
         impl<'a, B: Background> $Type<'a, B> {
             pub fn tenant(&self) -> TenantId {
-                self.ground.tenant
+                self.job.tenant
             }
             pub fn now(&self) -> Timestamp {
-                self.ground.now
+                self.job.now
             }
             /// The message; a schedule's work has none.
             pub fn envelope(&self) -> Option<&'a Envelope> {
-                self.ground.envelope
+                self.job.envelope
             }
             pub fn reader(&self) -> Reader<'a> {
                 const { assert!(declares(B::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
-                self.ground.reader()
+                self.job.reader()
             }
             /// All members of the tenant, including disabled ones.
             ///
@@ -112,11 +112,11 @@ macro_rules! scoped {
             /// 503 if DynamoDB does not answer.
             pub async fn members(&self) -> Result<Vec<Membership>> {
                 const { assert!(declares(B::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
-                membership::all(&self.ground.deps.db, self.ground.tenant).await
+                membership::all(&self.job.deps.db, self.job.tenant).await
             }
             /// A field of the log line.
             pub fn log(&self, name: &'static str, value: impl LogValue) {
-                self.ground.trace.with(|t| t.line.set(name, value));
+                self.job.trace.with(|t| t.line.set(name, value));
             }
             /// The search token of a normalised value of `field`.
             ///
@@ -124,7 +124,7 @@ macro_rules! scoped {
             /// 503 if the tenant's key is not in memory and KMS does not answer.
             pub async fn search_token(&self, field: &'static str, normalised: &str) -> Result<SearchToken> {
                 const { assert!(declares(B::NEEDS, Need::Search), "makes search tokens: add Need::Search to NEEDS") }
-                let Ground { deps, tenant, .. } = self.ground;
+                let JobContext { deps, tenant, .. } = self.job;
                 deps.keyring.of(*tenant).search_token(field, normalised).await
             }
         }
@@ -136,13 +136,13 @@ scoped!(Delivery);
 impl<C: Consumer> Incoming<'_, C> {
     /// Adds the message's subject to the audit event.
     pub fn about(&self, kind: &str, id: impl ToString) {
-        self.ground.trace.with(|t| t.aimed_at.push((kind.to_owned(), id.to_string())));
+        self.job.trace.with(|t| t.aimed_at.push((kind.to_owned(), id.to_string())));
     }
 }
 
 impl<'a, B: Background> Delivery<'a, B> {
-    pub(crate) fn new(ground: &'a Ground<'a>) -> Self {
-        Self { ground, changes: Changes::default(), of: PhantomData }
+    pub(crate) fn new(job: &'a JobContext<'a>) -> Self {
+        Self { job, changes: Changes::default(), of: PhantomData }
     }
     /// The changes. The pipeline commits them, in one transaction with the audit event.
     pub fn changes(&mut self) -> &mut Changes {
@@ -155,7 +155,7 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// 503 if the tenant's key is not in memory and KMS does not answer.
     pub async fn seal<T: SealedFields>(&self, record: &str, fields: &T) -> Result<Sealed<T>> {
         const { assert!(declares(B::NEEDS, Need::Seal), "seals PHI: add Need::Seal to NEEDS") }
-        self.ground.deps.keyring.of(self.ground.tenant).seal(record, fields).await
+        self.job.deps.keyring.of(self.job.tenant).seal(record, fields).await
     }
     /// Seals a record's PHI in place of the record `before`, which may contain data that this version does not know.
     ///
@@ -163,7 +163,7 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// 503 as [`seal`](Self::seal); internal if the previous record does not open.
     pub async fn reseal<T: SealedFields>(&self, record: &str, fields: &T, before: &Sealed<T>) -> Result<Sealed<T>> {
         const { assert!(declares(B::NEEDS, Need::Seal), "seals PHI: add Need::Seal to NEEDS") }
-        self.ground.deps.keyring.of(self.ground.tenant).reseal(record, fields, before).await
+        self.job.deps.keyring.of(self.job.tenant).reseal(record, fields, before).await
     }
     /// Opens a record's PHI. It stays in the system, so nothing is disclosed.
     ///
@@ -171,7 +171,7 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// 503 as [`seal`](Self::seal); internal if the record does not open.
     pub async fn open<T: SealedFields>(&self, record: &str, sealed: &Sealed<T>) -> Result<T> {
         const { assert!(declares(B::NEEDS, Need::Seal), "opens PHI: add Need::Seal to NEEDS") }
-        self.ground.deps.keyring.of(self.ground.tenant).open(record, sealed).await
+        self.job.deps.keyring.of(self.job.tenant).open(record, sealed).await
     }
     /// A member of the tenant, if there is one with that id.
     ///
@@ -179,15 +179,15 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// 503 if DynamoDB does not answer.
     pub async fn member(&self, user: crate::base::UserId) -> Result<Option<Membership>> {
         const { assert!(declares(B::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
-        membership::of(&self.ground.deps.db, self.ground.tenant, user).await
+        membership::of(&self.job.deps.db, self.job.tenant, user).await
     }
     /// Adds an item to the audit event as changed.
     pub fn touched(&self, kind: &str, id: impl ToString) {
-        self.ground.trace.with(|t| t.touched.push((kind.to_owned(), id.to_string())));
+        self.job.trace.with(|t| t.touched.push((kind.to_owned(), id.to_string())));
     }
     /// A message to one of our consumers, about this tenant.
     pub fn message<E: Event>(&self, event: E) -> Envelope {
-        to_ourselves::<B, E>(self.ground, self.ground.tenant, event)
+        to_ourselves::<B, E>(self.job, self.job.tenant, event)
     }
     /// Sends messages to a consumer's queue at once, so call it in [`Background::after`].
     ///
@@ -195,18 +195,18 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// 503 if SQS did not accept all of them.
     pub async fn enqueue(&self, queue: &Queue, messages: &[Envelope]) -> Result<()> {
         const { assert!(declares(B::NEEDS, Need::Enqueue), "puts messages into queues: add Need::Enqueue to NEEDS") }
-        self.ground.deps.services.queues()?.send(queue, messages).await
+        self.job.deps.services.queues()?.send(queue, messages).await
     }
 }
 
 impl<S: Schedule> Tick<'_, S> {
     pub fn now(&self) -> Timestamp {
-        self.ground.now
+        self.job.now
     }
 
     /// A field of the log line.
     pub fn log(&self, name: &'static str, value: impl LogValue) {
-        self.ground.trace.with(|t| t.line.set(name, value));
+        self.job.trace.with(|t| t.line.set(name, value));
     }
 
     /// Every tenant, including the platform's own, in the order of creation. For a schedule that [waits](Background::WAITS), only
@@ -223,8 +223,8 @@ impl<S: Schedule> Tick<'_, S> {
         if !S::WAITS {
             return Ok(tenants);
         }
-        let agreed = |gate: &tenant::Tenant| gate.baa.is_some_and(|baa| baa.in_force_at(self.ground.now));
-        let active = async |tenant| match self.ground.deps.gates.enter(tenant).await {
+        let agreed = |gate: &tenant::Tenant| gate.baa.is_some_and(|baa| baa.in_force_at(self.job.now));
+        let active = async |tenant| match self.job.deps.gates.enter(tenant).await {
             Ok(gate) => Ok((!S::UNDER_AGREEMENT || agreed(&gate)).then_some(tenant)),
             Err(Error::Forbidden(Refusal::TenantInactive)) => Ok(None),
             Err(error) => Err(error),
@@ -238,7 +238,7 @@ impl<S: Schedule> Tick<'_, S> {
     pub(crate) async fn listed(&self) -> Result<Vec<TenantId>> {
         const { assert!(declares(S::NEEDS, Need::Tenants), "looks over all tenants: add Need::Tenants to NEEDS") }
         let query = Query { newest_first: false, ..TableQuery::index(Index::All, tenant::LIST).limit(1000) };
-        let rows = self.ground.deps.db.query_all(TenantId::PLATFORM, &query).await?;
+        let rows = self.job.deps.db.query_all(TenantId::PLATFORM, &query).await?;
         let listed: Vec<_> = rows.iter().map(|row| (None, row.parse("tenant_id").map(Some))).collect();
         self.without_failed(listed)
     }
@@ -270,7 +270,7 @@ impl<S: Schedule> Tick<'_, S> {
     }
 
     fn skipped(&self, tenant: Option<TenantId>, error: &Error) {
-        let Ground { deps, now, correlation_id, .. } = self.ground;
+        let JobContext { deps, now, correlation_id, .. } = self.job;
         let mut line = WideEvent::default();
         line.set("level", "error");
         line.set("event", TENANT_SKIPPED);
@@ -302,16 +302,16 @@ impl<S: Schedule> Tick<'_, S> {
     }
 
     async fn due_of(&self, tenant: TenantId, table: Table, list: &str, most: u32) -> Result<Vec<DueItem>> {
-        let query = TableQuery::index(Index::Due, list).between("0", self.ground.now).limit(most);
+        let query = TableQuery::index(Index::Due, list).between("0", self.job.now).limit(most);
         let query = Query { table, newest_first: false, ..query };
-        let page = self.ground.deps.db.query(tenant, &query, None).await?;
+        let page = self.job.deps.db.query(tenant, &query, None).await?;
         let item = |row: &Row| Ok(DueItem { key: row.key()?, at: row.parse(Index::Due.sort_attribute())? });
         Ok(page.rows.iter().filter_map(|row| item(row).inspect_err(|error| self.skip(tenant, error)).ok()).collect())
     }
 
     /// A message to one of our consumers, about a tenant.
     pub fn message<E: Event>(&self, tenant: TenantId, event: E) -> Envelope {
-        to_ourselves::<S, E>(self.ground, tenant, event)
+        to_ourselves::<S, E>(self.job, tenant, event)
     }
 
     /// The approximate number of messages in a consumer's queue.
@@ -320,7 +320,7 @@ impl<S: Schedule> Tick<'_, S> {
     /// 503 if SQS does not answer.
     pub async fn depth(&self, queue: &Queue) -> Result<u64> {
         const { assert!(declares(S::NEEDS, Need::Enqueue), "looks at queues: add Need::Enqueue to NEEDS") }
-        self.ground.deps.services.queues()?.depth(queue).await
+        self.job.deps.services.queues()?.depth(queue).await
     }
 
     /// Sends messages to a consumer's queue.
@@ -329,19 +329,19 @@ impl<S: Schedule> Tick<'_, S> {
     /// 503 if SQS did not accept all of them.
     pub async fn enqueue(&self, queue: &Queue, messages: &[Envelope]) -> Result<()> {
         const { assert!(declares(S::NEEDS, Need::Enqueue), "puts messages into queues: add Need::Enqueue to NEEDS") }
-        self.ground.deps.services.queues()?.send(queue, messages).await
+        self.job.deps.services.queues()?.send(queue, messages).await
     }
 }
 
-fn to_ourselves<B: Background, E: Event>(ground: &Ground<'_>, tenant: TenantId, event: E) -> Envelope {
+fn to_ourselves<B: Background, E: Event>(job: &JobContext<'_>, tenant: TenantId, event: E) -> Envelope {
     let payload = serde_json::to_value(event).unwrap_or_default();
-    let on_behalf_of = ground.envelope.and_then(|e| e.on_behalf_of.clone());
+    let on_behalf_of = job.envelope.and_then(|e| e.on_behalf_of.clone());
     Envelope {
         actor: B::NAME.to_owned(),
         on_behalf_of,
-        cause: ground.audit_id,
-        correlation_id: ground.correlation_id.clone(),
+        cause: job.audit_id,
+        correlation_id: job.correlation_id.clone(),
         version: E::VERSION,
-        ..message::of_ours(E::SCHEMA, tenant, payload, ground.now)
+        ..message::of_ours(E::SCHEMA, tenant, payload, job.now)
     }
 }

@@ -18,7 +18,7 @@ mod waiting;
 
 pub use dead_letter::DeadLetter;
 pub use delivery::{Delivery, DueItem, Incoming, Tick};
-pub(crate) use delivery::{Ground, TENANTS_AT_ONCE};
+pub(crate) use delivery::{JobContext, TENANTS_AT_ONCE};
 pub use message::WakeUp;
 pub use queue::{Feed, Queue};
 pub(crate) use run::{IN_FLIGHT, consume, tick};

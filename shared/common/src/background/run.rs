@@ -2,7 +2,7 @@
 //! same without a message.
 
 use super::{
-    Background, Consumer, DeadLetter, Delivery, Ground, Incoming, Part, Schedule, Tick,
+    Background, Consumer, DeadLetter, Delivery, Incoming, JobContext, Part, Schedule, Tick,
     message::{self, Received},
     queue::tenant_of_group,
     round::Round,
@@ -83,19 +83,19 @@ pub(crate) async fn consume<C: Consumer>(deps: &Deps, event: SqsEvent, deadline:
         groups.entry(group).or_default().push(message);
     }
     let failed = stream::iter(groups.into_values()).map(async |group| {
-        let mut failed: Vec<(String, Given, String)> = Vec::new();
+        let mut failed: Vec<(String, QueueMessage, String)> = Vec::new();
         for message in group {
-            let (id, given) = (message.message_id.clone().unwrap_or_default(), Given::of(&message, deps.clock.now()));
+            let (id, queued) = (message.message_id.clone().unwrap_or_default(), QueueMessage::of(&message, deps.clock.now()));
             let reason = match failed.first() {
-                None => match one_message::<C>(deps, &id, &given, deadline).await {
+                None => match one_message::<C>(deps, &id, &queued, deadline).await {
                     Ok(()) => continue,
                     Err(error) => error.said(),
                 },
                 Some((first, _, reason)) => format!("behind {first}: {reason}"),
             };
-            failed.push((id, given, reason));
+            failed.push((id, queued, reason));
         }
-        join_all(failed.iter().map(|(id, given, reason)| leave_reason::<C>(deps, id, given, reason))).await;
+        join_all(failed.iter().map(|(id, queued, reason)| leave_reason::<C>(deps, id, queued, reason))).await;
         failed.into_iter().map(|(id, ..)| id).collect::<Vec<_>>()
     });
     let failed: Vec<Vec<String>> = failed.buffer_unordered(IN_FLIGHT).collect().await;
@@ -113,7 +113,7 @@ pub(crate) async fn consume<C: Consumer>(deps: &Deps, event: SqsEvent, deadline:
 }
 
 /// A message as its queue delivered it.
-struct Given {
+struct QueueMessage {
     now: Timestamp,
     receives: i64,
     received: std::result::Result<Received, Undecodable>,
@@ -121,7 +121,7 @@ struct Given {
     group: Option<TenantId>,
 }
 
-impl Given {
+impl QueueMessage {
     fn of(message: &SqsMessage, now: Timestamp) -> Self {
         let attribute = |name: &str| message.attributes.get(name);
         Self {
@@ -141,14 +141,14 @@ impl Given {
 }
 
 /// Handles a single message.
-async fn one_message<C: Consumer>(deps: &Deps, id: &str, given: &Given, deadline: Option<Timestamp>) -> Result<()> {
-    let now = given.now;
-    match &given.received {
+async fn one_message<C: Consumer>(deps: &Deps, id: &str, queued: &QueueMessage, deadline: Option<Timestamp>) -> Result<()> {
+    let now = queued.now;
+    match &queued.received {
         Ok(Received::Notice(name)) => pass_over::<C>(deps, name, now),
         Ok(Received::Envelope(envelope)) => unwind(one_envelope::<C>(deps, envelope, now, end::<C>(now, deadline))).await?,
         Err(undecodable) => return Err(poison(*undecodable)),
     }
-    if given.receives >= i64::from(C::QUEUE.receives) {
+    if queued.receives >= i64::from(C::QUEUE.receives) {
         // The previous try has stored a reason. It would only mislead its reader, so this write may fail.
         let _ = DeadLetter::write_handled(&deps.db, &C::QUEUE, id, now).await;
     }
@@ -156,20 +156,20 @@ async fn one_message<C: Consumer>(deps: &Deps, id: &str, given: &Given, deadline
 }
 
 /// Stores the reason of a message that will not be redelivered: its own reason, or that of an earlier message in its group.
-async fn leave_reason<C: Consumer>(deps: &Deps, id: &str, given: &Given, reason: &str) {
+async fn leave_reason<C: Consumer>(deps: &Deps, id: &str, queued: &QueueMessage, reason: &str) {
     // Also before the last try, because that may end without any output.
-    if given.receives + 1 < i64::from(C::QUEUE.receives) {
+    if queued.receives + 1 < i64::from(C::QUEUE.receives) {
         return;
     }
-    let envelope = given.envelope();
+    let envelope = queued.envelope();
     let letter = DeadLetter {
         message_id: id.to_owned(),
-        tenant: envelope.map(|e| e.tenant_id).or(given.group),
+        tenant: envelope.map(|e| e.tenant_id).or(queued.group),
         event_id: envelope.map(|e| e.id),
         schema: envelope.map(|e| e.schema.clone()),
         reason: reason.to_owned(),
-        failed_at: given.now,
-        receives: given.receives,
+        failed_at: queued.now,
+        receives: queued.receives,
     };
     // Best effort: the queue moves the message, with or without a stored reason.
     if letter.write(&deps.db, &C::QUEUE).await.is_err() {
@@ -194,7 +194,7 @@ fn pass_over<C: Consumer>(deps: &Deps, name: &'static str, now: Timestamp) {
 
 async fn one_envelope<C: Consumer>(deps: &Deps, envelope: &Envelope, now: Timestamp, deadline: Timestamp) -> Result<()> {
     let trace = Trace::default();
-    let ground = Ground {
+    let job = JobContext {
         deps,
         tenant: envelope.tenant_id,
         now,
@@ -218,22 +218,22 @@ async fn one_envelope<C: Consumer>(deps: &Deps, envelope: &Envelope, now: Timest
         if C::WAITS && Box::pin(waiting::put_aside(deps, &C::QUEUE, envelope, deadline)).await? {
             return Ok(Err(Done::Waits));
         }
-        C::parts(&Incoming { ground: &ground, of: PhantomData }, message).await.map(Ok)
+        C::parts(&Incoming { job: &job, of: PhantomData }, message).await.map(Ok)
     };
     let parts = match parts.await {
         Ok(Ok(parts)) => parts,
         Ok(Err(done)) => {
-            line::<C>(&ground, "", &Ok(done));
+            line::<C>(&job, "", &Ok(done));
             return Ok(());
         }
         Err(error) => {
-            line::<C>(&ground, "", &Err(error.clone()));
+            line::<C>(&job, "", &Err(error.clone()));
             return Err(error);
         }
     };
     let about = trace.with(|t| std::mem::take(&mut t.aimed_at));
-    let (ground, about) = (&ground, about.as_slice());
-    let work = stream::iter(parts).map(async |part| one_part::<C>(ground, about, &part).await);
+    let (job, about) = (&job, about.as_slice());
+    let work = stream::iter(parts).map(async |part| one_part::<C>(job, about, &part).await);
     first_error(work.buffer_unordered(IN_FLIGHT).collect::<Vec<_>>().await)
 }
 
@@ -241,7 +241,7 @@ async fn one_envelope<C: Consumer>(deps: &Deps, envelope: &Envelope, now: Timest
 pub(crate) async fn tick<S: Schedule>(deps: &Deps, deadline: Option<Timestamp>) -> Result<usize> {
     let now = deps.clock.now();
     let trace = Trace::default();
-    let ground = Ground {
+    let job = JobContext {
         deps,
         tenant: TenantId::PLATFORM,
         now,
@@ -252,22 +252,22 @@ pub(crate) async fn tick<S: Schedule>(deps: &Deps, deadline: Option<Timestamp>) 
         trace: &trace,
     };
     let Some(most) = S::IN_ROUNDS_OF else {
-        let (parts, done) = some_tenants::<S>(&ground, None).await?;
+        let (parts, done) = some_tenants::<S>(&job, None).await?;
         return done.map(|()| parts);
     };
-    let tenants = Tick::<S> { ground: &ground, only: None, of: PhantomData }.listed().await;
-    line::<S>(&ground, "due", &tenants.as_ref().map(|_| Done::Nothing).map_err(Clone::clone));
+    let tenants = Tick::<S> { job: &job, only: None, of: PhantomData }.listed().await;
+    line::<S>(&job, "due", &tenants.as_ref().map(|_| Done::Nothing).map_err(Clone::clone));
     let mut tenants = tenants?;
     tenants.sort_unstable();
     // The last slice must have time to finish as well.
-    let until = ground.deadline.minus(Duration::from_secs(S::TIMEOUT_SECS.into()) / 3);
+    let until = job.deadline.minus(Duration::from_secs(S::TIMEOUT_SECS.into()) / 3);
     let mut round = Round { db: &deps.db, schedule: S::NAME, tenants, joined: None };
     let (mut parts, mut done) = (0, Ok(()));
     loop {
         let at = deps.clock.now();
         let taken = if at < until { round.take(most, at).await? } else { None };
         let Some(taken) = taken else { return done.map(|()| parts) };
-        match some_tenants::<S>(&ground, Some(&taken)).await {
+        match some_tenants::<S>(&job, Some(&taken)).await {
             Ok((some, result)) => {
                 parts += some;
                 done = done.and(result);
@@ -278,44 +278,44 @@ pub(crate) async fn tick<S: Schedule>(deps: &Deps, deadline: Option<Timestamp>) 
 }
 
 /// Does the due work in all tenants, or in the given ones. Returns the number of parts, and their results.
-async fn some_tenants<S: Schedule>(ground: &Ground<'_>, only: Option<&[TenantId]>) -> Result<(usize, Result<()>)> {
-    let due = unwind(S::due(&Tick { ground, only, of: PhantomData })).await;
+async fn some_tenants<S: Schedule>(job: &JobContext<'_>, only: Option<&[TenantId]>) -> Result<(usize, Result<()>)> {
+    let due = unwind(S::due(&Tick { job, only, of: PhantomData })).await;
     if only.is_none() || due.is_err() {
-        line::<S>(ground, "due", &due.as_ref().map(|_| Done::Nothing).map_err(Clone::clone));
+        line::<S>(job, "due", &due.as_ref().map(|_| Done::Nothing).map_err(Clone::clone));
     }
     let due = due?;
     let parts = due.len();
     let work = stream::iter(due).map(async |(tenant, part)| {
-        let ground = Ground { tenant, ..ground.clone() };
-        one_part::<S>(&ground, &[], &part).await
+        let job = JobContext { tenant, ..job.clone() };
+        one_part::<S>(&job, &[], &part).await
     });
     Ok((parts, first_error(work.buffer_unordered(IN_FLIGHT).collect::<Vec<_>>().await)))
 }
 
 /// One part: its own trace, audit event, deduplication record and transaction, and then its sends.
-async fn one_part<B: Background>(ground: &Ground<'_>, about: &[(String, String)], part: &B::Part) -> Result<()> {
+async fn one_part<B: Background>(job: &JobContext<'_>, about: &[(String, String)], part: &B::Part) -> Result<()> {
     let name = part.name();
     let trace = Trace::default();
     trace.with(|t| t.aimed_at = about.to_vec());
-    let ground = Ground { audit_id: EventId::new(ground.now), trace: &trace, ..ground.clone() };
-    let result = unwind(work::<B>(&ground, &name, part)).await;
-    line::<B>(&ground, &name, &result);
+    let job = JobContext { audit_id: EventId::new(job.now), trace: &trace, ..job.clone() };
+    let result = unwind(work::<B>(&job, &name, part)).await;
+    line::<B>(&job, &name, &result);
     result.map(drop)
 }
 
-async fn work<B: Background>(ground: &Ground<'_>, name: &str, part: &B::Part) -> Result<Done> {
-    let handled = ground.envelope.map(|envelope| handled_key(B::NAME, envelope.id, name));
+async fn work<B: Background>(job: &JobContext<'_>, name: &str, part: &B::Part) -> Result<Done> {
+    let handled = job.envelope.map(|envelope| handled_key(B::NAME, envelope.id, name));
     let mut attempt = 1;
     let worked = loop {
-        let mut delivery = Delivery::<B>::new(ground);
+        let mut delivery = Delivery::<B>::new(job);
         let worked = match B::handle(&mut delivery, part).await {
-            Ok(()) => commit(ground, B::NAME, delivery.changes, handled.as_ref()).await,
+            Ok(()) => commit(job, B::NAME, delivery.changes, handled.as_ref()).await,
             Err(refused) => Err(refused),
         };
         if attempt == ATTEMPTS || !matches!(worked, Err(super::CONTENDED)) {
             break worked;
         }
-        ground.trace.with(|t| t.touched.clear());
+        job.trace.with(|t| t.touched.clear());
         tokio::time::sleep(backoff(attempt)).await;
         attempt += 1;
     };
@@ -323,25 +323,25 @@ async fn work<B: Background>(ground: &Ground<'_>, name: &str, part: &B::Part) ->
         Ok(done) => done,
         // The refusal may be the effect of its own earlier success.
         Err(refused) if refused.status() < 500 => match &handled {
-            Some(key) if is_handled(ground, key).await? => Done::Before,
+            Some(key) if is_handled(job, key).await? => Done::Before,
             _ => return Err(refused),
         },
         Err(error) => return Err(error),
     };
-    if let (Done::Before, Some(key), Some(envelope)) = (done, &handled, ground.envelope)
-        && ground.now.since(envelope.occurred_at) > PUT_BACK
+    if let (Done::Before, Some(key), Some(envelope)) = (done, &handled, job.envelope)
+        && job.now.since(envelope.occurred_at) > PUT_BACK
     {
-        remember(ground, key).await?;
+        remember(job, key).await?;
     }
     let mut attempt = 1;
     loop {
         // The touched resources belong to its own event; its log fields belong to the same line.
         let trace = Trace::default();
-        let sends = Ground { audit_id: EventId::new(ground.now), trace: &trace, ..ground.clone() };
+        let sends = JobContext { audit_id: EventId::new(job.now), trace: &trace, ..job.clone() };
         let mut delivery = Delivery::<B>::new(&sends);
         let sent = B::after(&mut delivery, part).await;
         let logged = trace.with(|t| std::mem::take(&mut t.line));
-        ground.trace.with(|t| t.line.take_over(logged));
+        job.trace.with(|t| t.line.take_over(logged));
         let sent = match sent {
             Ok(()) => commit(&sends, B::NAME, delivery.changes, None).await,
             Err(error) => Err(error),
@@ -359,29 +359,29 @@ fn handled_key(function: &str, event: EventId, part: &str) -> Key {
     Key::new(format!("HANDLED#{function}#{event}"), format!("PART#{part}"))
 }
 
-async fn is_handled(ground: &Ground<'_>, key: &Key) -> Result<bool> {
-    let row = ground.deps.db.get(ground.tenant, Table::Ephemera, key).await?;
-    Ok(row.is_some_and(|row| row.maybe_number("expires_at").is_some_and(|at| at >= ground.now.as_secs())))
+async fn is_handled(job: &JobContext<'_>, key: &Key) -> Result<bool> {
+    let row = job.deps.db.get(job.tenant, Table::Ephemera, key).await?;
+    Ok(row.is_some_and(|row| row.maybe_number("expires_at").is_some_and(|at| at >= job.now.as_secs())))
 }
 
 /// Extends the record that a part was handled.
-async fn remember(ground: &Ground<'_>, key: &Key) -> Result<()> {
-    let expires = AttributeValue::N(ground.now.plus(REMEMBERED).as_secs().to_string());
+async fn remember(job: &JobContext<'_>, key: &Key) -> Result<()> {
+    let expires = AttributeValue::N(job.now.plus(REMEMBERED).as_secs().to_string());
     let update = dynamodb::Update {
         expression: "SET expires_at = :expires",
         condition: Some("attribute_exists(pk)"),
         values: vec![(":expires", expires)],
         ..dynamodb::Update::default()
     };
-    ground.deps.db.update(ground.tenant, Table::Ephemera, key, update).await.map(drop)
+    job.deps.db.update(job.tenant, Table::Ephemera, key, update).await.map(drop)
 }
 
 /// Commits business changes, bookkeeping, audit event, domain events and deduplication record in one transaction. Bookkeeping
 /// alone is one update for each item and is not audited.
-async fn commit(ground: &Ground<'_>, name: &str, changes: Changes, handled: Option<&Key>) -> Result<Done> {
+async fn commit(job: &JobContext<'_>, name: &str, changes: Changes, handled: Option<&Key>) -> Result<Done> {
     const OVERTAKEN: Error = Error::conflict("overtaken", "another request changed this first");
     const BEFORE: Error = Error::conflict("handled", "this message was already processed");
-    let Ground { deps, tenant, now, envelope, .. } = ground;
+    let JobContext { deps, tenant, now, envelope, .. } = job;
     if changes.is_empty() {
         let mut done = Done::Nothing;
         for note in &changes.notes {
@@ -398,7 +398,7 @@ async fn commit(ground: &Ground<'_>, name: &str, changes: Changes, handled: Opti
     }
     let on_behalf_of =
         envelope.and_then(|e| e.on_behalf_of.as_deref().or_else(|| e.actor.starts_with("usr_").then_some(&e.actor)));
-    let record = ground.trace.with(|traced| record(ground, name, on_behalf_of, &changes.changed).gathered(traced));
+    let record = job.trace.with(|traced| record(job, name, on_behalf_of, &changes.changed).gathered(traced));
     unit.push(*tenant, record.op()?, Error::internal("audit event exists"));
     session_end::end(&mut unit, *tenant, changes.endings, &record)?;
     for event in changes.events {
@@ -407,8 +407,8 @@ async fn commit(ground: &Ground<'_>, name: &str, changes: Changes, handled: Opti
             tenant_id: *tenant,
             actor: name.to_owned(),
             on_behalf_of: on_behalf_of.map(str::to_owned),
-            cause: ground.audit_id,
-            correlation_id: ground.correlation_id.clone(),
+            cause: job.audit_id,
+            correlation_id: job.correlation_id.clone(),
             schema: event.schema.to_owned(),
             version: event.version,
             occurred_at: *now,
@@ -423,7 +423,7 @@ async fn commit(ground: &Ground<'_>, name: &str, changes: Changes, handled: Opti
         let condition = Some(Condition::AbsentOrExpired { now_secs: now.as_secs() });
         unit.push(*tenant, Op::Put { table: Table::Ephemera, item, condition }, BEFORE);
     }
-    match unit.commit(&deps.db, ground.deadline).await {
+    match unit.commit(&deps.db, job.deadline).await {
         Ok(()) => Ok(Done::Committed),
         Err((_, _, BEFORE)) => Ok(Done::Before),
         Err((_, _, OVERTAKEN)) => Ok(Done::Overtaken),
@@ -431,25 +431,25 @@ async fn commit(ground: &Ground<'_>, name: &str, changes: Changes, handled: Opti
     }
 }
 
-fn record<'a>(ground: &'a Ground<'_>, name: &'a str, on_behalf_of: Option<&'a str>, changes: &'a [&'static str]) -> Record<'a> {
-    let (who, hash) = (Who::service(name), ground.deps.policies.hash());
-    let of = Record::of(ground.audit_id, ground.tenant, ground.now, name, who, hash, &ground.correlation_id);
+fn record<'a>(job: &'a JobContext<'_>, name: &'a str, on_behalf_of: Option<&'a str>, changes: &'a [&'static str]) -> Record<'a> {
+    let (who, hash) = (Who::service(name), job.deps.policies.hash());
+    let of = Record::of(job.audit_id, job.tenant, job.now, name, who, hash, &job.correlation_id);
     Record { on_behalf_of, changes, ..of }
 }
 
-fn line<B: Background>(ground: &Ground<'_>, part: &str, result: &Result<Done>) {
-    ground.trace.with(|t| {
+fn line<B: Background>(job: &JobContext<'_>, part: &str, result: &Result<Done>) {
+    job.trace.with(|t| {
         let line = &mut t.line;
         line.set("level", if result.is_err() { "error" } else { "info" });
-        line.set("timestamp", ground.now);
+        line.set("timestamp", job.now);
         line.set("function", B::NAME);
-        line.set("tenant.id", ground.tenant);
-        line.set("correlation_id", ground.correlation_id.clone());
-        if let Some(envelope) = ground.envelope {
+        line.set("tenant.id", job.tenant);
+        line.set("correlation_id", job.correlation_id.clone());
+        if let Some(envelope) = job.envelope {
             line.set("event.id", envelope.id);
             line.set("event.schema", Cause::code(&envelope.schema));
             line.set("event.version", envelope.version);
-            let age = ground.now.since(envelope.occurred_at).as_millis();
+            let age = job.now.since(envelope.occurred_at).as_millis();
             line.set("event.age_ms", u64::try_from(age).unwrap_or(u64::MAX));
         }
         if !part.is_empty() {
@@ -463,10 +463,10 @@ fn line<B: Background>(ground: &Ground<'_>, part: &str, result: &Result<Done>) {
                 line.set("error.cause", Cause::code(&error.said()));
             }
         }
-        line.set("stored.unknown", ground.deps.db.take_unknown());
-        let took = ground.deps.clock.now().since(ground.now).as_millis();
+        line.set("stored.unknown", job.deps.db.take_unknown());
+        let took = job.deps.clock.now().since(job.now).as_millis();
         line.set("duration_ms", u64::try_from(took).unwrap_or(u64::MAX));
-        ground.deps.log.write(line);
+        job.deps.log.write(line);
     });
 }
 

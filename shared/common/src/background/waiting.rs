@@ -74,14 +74,14 @@ impl<B: Background> Delivery<'_, B> {
     /// 503 if SQS or DynamoDB does not answer, or the time did not suffice for all.
     pub async fn release_waiting(&self) -> Result<usize> {
         const { assert!(declares(B::NEEDS, Need::Waiting), "puts messages back: add Need::Waiting to NEEDS") }
-        let (deps, tenant) = (self.ground.deps, self.ground.tenant);
+        let (deps, tenant) = (self.job.deps, self.job.tenant);
         let queues = deps.services.queues()?;
         let mut released = 0;
         loop {
             if tenant::profile(&deps.db, tenant).await?.is_none_or(|profile| profile.status.is_stopped()) {
                 return Ok(released);
             }
-            if deps.clock.now() >= self.ground.deadline.minus(MARGIN) {
+            if deps.clock.now() >= self.job.deadline.minus(MARGIN) {
                 return Err(Error::Unavailable { service: "sqs", cause: Cause::code("more waits") });
             }
             // On the heap, because it is the innermost of many futures.

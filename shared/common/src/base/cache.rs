@@ -46,24 +46,24 @@ impl CacheClass {
 pub(crate) struct Cache<K, V> {
     class: CacheClass,
     clock: Arc<dyn Clock>,
-    held: moka::future::Cache<K, Held<V>>,
+    held: moka::future::Cache<K, CachedValue<V>>,
     counts: Counts,
 }
 
 /// The result of one load.
-struct Held<V> {
+struct CachedValue<V> {
     /// The time at which the load began, because it may have read data that was current at that time.
     at: Timestamp,
     what: Result<Option<Arc<V>>>,
 }
 
-impl<V> Clone for Held<V> {
+impl<V> Clone for CachedValue<V> {
     fn clone(&self) -> Self {
         Self { at: self.at, what: self.what.clone() }
     }
 }
 
-impl<V> Held<V> {
+impl<V> CachedValue<V> {
     fn is_fresh(&self, class: CacheClass, now: Timestamp) -> bool {
         let lasts = match &self.what {
             Ok(Some(_)) => class.fresh_for,
@@ -98,9 +98,9 @@ where
         let load = async {
             let at = self.clock.now();
             let what = self.counts.load(load).await.map(|value| value.map(Arc::new));
-            Held { at, what }
+            CachedValue { at, what }
         };
-        let stale = |held: &Held<V>| !held.is_fresh(self.class, self.clock.now());
+        let stale = |held: &CachedValue<V>| !held.is_fresh(self.class, self.clock.now());
         self.held.entry(key).or_insert_with_if(load, stale).await.into_value().what
     }
 

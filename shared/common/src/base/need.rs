@@ -104,7 +104,7 @@ pub enum Need {
     /// Delete events from the outbox, or let the stream emit them again.
     Outbox,
     /// Show the state of the circuit breakers that all functions share.
-    Gates,
+    Breakers,
     /// Create a tenant's keys.
     TenantKeys,
     /// Put messages that waited for a stopped tenant back into their queues.

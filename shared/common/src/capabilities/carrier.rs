@@ -13,7 +13,7 @@
 //! Nothing here logs. Not protected: a caller of the function can use up the quota of all tenants.
 
 use crate::{
-    aws::carrier::{Carrier, Failure, Held, instant},
+    aws::carrier::{Carrier, CarrierToken, Failure, instant},
     background::{Background, Delivery, Schedule, Tick},
     base::{Config, Error, Need, Result, TenantId, Timestamp, error::Cause, need::declares},
     identity::PoolSecret,
@@ -21,7 +21,7 @@ use crate::{
     store::{
         dynamodb::{Db, Update},
         item::{Key, Row, Table},
-        shared_breaker::{Gate, Pass, Shut},
+        shared_breaker::{Pass, SharedBreaker, Shut},
     },
 };
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
@@ -39,7 +39,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// The result of a call to the carrier.
 #[derive(Debug)]
-pub enum Asked<T> {
+pub enum CarrierReply<T> {
     Answered(T),
     /// No call was made, or UPS answered that there are too many: no calls before that time.
     Shut(Timestamp),
@@ -49,7 +49,7 @@ pub enum Asked<T> {
 
 phi::sealed_fields! {
     /// The stored form of the carrier's token.
-    struct TokenAtRest in "carrier_tokens" {
+    struct SealedToken in "carrier_tokens" {
         1 => token: PoolSecret,
     }
 }
@@ -63,7 +63,7 @@ fn token_key() -> Key {
 pub struct AskCarrier<'a> {
     deps: &'a Deps,
     carrier: &'a Carrier,
-    gate: Gate,
+    breaker: SharedBreaker,
 }
 
 impl<B: Background> Delivery<'_, B> {
@@ -74,8 +74,8 @@ impl<B: Background> Delivery<'_, B> {
     pub fn carrier(&self) -> Result<AskCarrier<'_>> {
         const { assert!(declares(B::NEEDS, Need::Carrier), "asks the carrier: add Need::Carrier to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Seal), "keeps the carrier's token: add Need::Seal to NEEDS") }
-        let (deps, carrier) = (self.ground.deps, self.ground.deps.services.carrier()?);
-        Ok(AskCarrier { deps, carrier, gate: gate(&deps.config) })
+        let (deps, carrier) = (self.job.deps, self.job.deps.services.carrier()?);
+        Ok(AskCarrier { deps, carrier, breaker: breaker(&deps.config) })
     }
 }
 
@@ -86,31 +86,31 @@ impl<S: Schedule> Tick<'_, S> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn carrier_budget(&self) -> Result<u32> {
-        const { assert!(declares(S::NEEDS, Need::Carrier), "looks at the carrier's gate: add Need::Carrier to NEEDS") }
-        let deps = self.ground.deps;
-        gate(&deps.config).outlook(&deps.db, self.now()).await
+        const { assert!(declares(S::NEEDS, Need::Carrier), "looks at the carrier's breaker: add Need::Carrier to NEEDS") }
+        let deps = self.job.deps;
+        breaker(&deps.config).outlook(&deps.db, self.now()).await
     }
 }
 
-pub(crate) const fn gate(config: &Config) -> Gate {
-    Gate::new("ups", config.ups_per_minute)
+pub(crate) const fn breaker(config: &Config) -> SharedBreaker {
+    SharedBreaker::new("ups", config.ups_per_minute)
 }
 
 impl AskCarrier<'_> {
     /// For calls outside the tenants' shares: half of a minute's calls are reserved for those.
     #[must_use]
     pub fn yielding(self) -> Self {
-        Self { gate: self.gate.yielding(), ..self }
+        Self { breaker: self.breaker.yielding(), ..self }
     }
 
     /// The tracking history of a parcel.
     ///
     /// # Errors
     /// 503 if one of our services does not answer; the result is unknown then.
-    pub async fn track(&self, number: &Number) -> Result<Asked<Tracked>> {
+    pub async fn track(&self, number: &Number) -> Result<CarrierReply<Tracked>> {
         let pass = match self.enter().await? {
             Ok(pass) => pass,
-            Err(shut) => return Ok(Asked::Shut(shut.until)),
+            Err(shut) => return Ok(CarrierReply::Shut(shut.until)),
         };
         let mut refused = None;
         let answer = loop {
@@ -127,7 +127,7 @@ impl AskCarrier<'_> {
         self.leave(pass, answer).await
     }
 
-    async fn track_by(&self, held: &Held, number: &Number) -> Result<Tracked, ups::Error> {
+    async fn track_by(&self, held: &CarrierToken, number: &Number) -> Result<Tracked, ups::Error> {
         let Carrier { client, aws, .. } = self.carrier;
         client.track(aws, &held.token, number, &transaction(), instant(self.now())).await
     }
@@ -137,13 +137,13 @@ impl AskCarrier<'_> {
     ///
     /// # Errors
     /// 503 if one of our services does not answer.
-    pub async fn subscribe(&self, numbers: &[Number]) -> Result<Asked<Subscribed>> {
+    pub async fn subscribe(&self, numbers: &[Number]) -> Result<CarrierReply<Subscribed>> {
         let mut all = Subscribed { valid: Vec::new(), invalid: Vec::new(), unanswered: Vec::new() };
         let mut left: Vec<Batch<'_>> = Batch::split(numbers).collect();
         while let Some(batch) = left.pop() {
             let pass = match self.enter().await? {
                 Ok(pass) => pass,
-                Err(shut) => return Ok(Asked::Shut(shut.until)),
+                Err(shut) => return Ok(CarrierReply::Shut(shut.until)),
             };
             let mut refused = None;
             let answer = loop {
@@ -158,23 +158,23 @@ impl AskCarrier<'_> {
             };
             let too_many = answer.as_ref().is_err_and(|failure| failure.is("VSS220"));
             match self.leave(pass, answer).await? {
-                Asked::Answered(some) => {
+                CarrierReply::Answered(some) => {
                     all.valid.extend(some.valid);
                     all.invalid.extend(some.invalid);
                     all.unanswered.extend(some.unanswered);
                 }
-                Asked::Failed(_) if too_many && batch.numbers().len() > 1 => {
+                CarrierReply::Failed(_) if too_many && batch.numbers().len() > 1 => {
                     let (a, b) = batch.numbers().split_at(batch.numbers().len() / 2);
                     left.extend([a, b].into_iter().filter_map(Batch::new));
                 }
-                Asked::Failed(cause) => return Ok(Asked::Failed(cause)),
-                Asked::Shut(until) => return Ok(Asked::Shut(until)),
+                CarrierReply::Failed(cause) => return Ok(CarrierReply::Failed(cause)),
+                CarrierReply::Shut(until) => return Ok(CarrierReply::Shut(until)),
             }
         }
-        Ok(Asked::Answered(all))
+        Ok(CarrierReply::Answered(all))
     }
 
-    async fn subscribe_by(&self, held: &Held, batch: Batch<'_>) -> Result<Subscribed, ups::Error> {
+    async fn subscribe_by(&self, held: &CarrierToken, batch: Batch<'_>) -> Result<Subscribed, ups::Error> {
         let Carrier { client, aws, .. } = self.carrier;
         client.subscribe(aws, &held.token, batch, &transaction(), instant(self.now())).await
     }
@@ -188,47 +188,49 @@ impl AskCarrier<'_> {
     }
 
     async fn enter(&self) -> Result<Result<Pass, Shut>> {
-        self.gate.enter(&self.deps.db, self.now(), &self.carrier.busy).await
+        self.breaker.enter(&self.deps.db, self.now(), &self.carrier.busy).await
     }
 
     /// Reports the result of a call to the circuit breaker.
-    async fn leave<T>(&self, pass: Pass, answer: Result<T, Failure>) -> Result<Asked<T>> {
-        let (gate, db, now) = (self.gate, &self.deps.db, self.now());
+    async fn leave<T>(&self, pass: Pass, answer: Result<T, Failure>) -> Result<CarrierReply<T>> {
+        let (breaker, db, now) = (self.breaker, &self.deps.db, self.now());
         let error = match answer {
             Ok(answer) => {
-                gate.succeeded(db, pass).await?;
-                return Ok(Asked::Answered(answer));
+                breaker.succeeded(db, pass).await?;
+                return Ok(CarrierReply::Answered(answer));
             }
             Err(Failure::Ups(error)) => error,
             Err(Failure::Secret(cause)) => {
-                gate.failed(db, pass, now).await?;
-                return Ok(Asked::Failed(cause));
+                breaker.failed(db, pass, now).await?;
+                return Ok(CarrierReply::Failed(cause));
             }
         };
         let cause = Cause::code(&error.to_string());
         match error {
-            ups::Error::RateLimited { retry_after, .. } => Ok(Asked::Shut(gate.refused(db, pass, now, retry_after).await?.until)),
+            ups::Error::RateLimited { retry_after, .. } => {
+                Ok(CarrierReply::Shut(breaker.refused(db, pass, now, retry_after).await?.until))
+            }
             ups::Error::Unavailable { retry_after: Some(wait), .. } => {
-                Ok(Asked::Shut(gate.refused(db, pass, now, Some(wait)).await?.until))
+                Ok(CarrierReply::Shut(breaker.refused(db, pass, now, Some(wait)).await?.until))
             }
             // Refused credentials are refused for every call, so this counts as a failure of the service.
             ups::Error::Unavailable { .. } | ups::Error::Unauthorized { .. } => {
-                gate.failed(db, pass, now).await?;
-                Ok(Asked::Failed(cause))
+                breaker.failed(db, pass, now).await?;
+                Ok(CarrierReply::Failed(cause))
             }
             // UPS works; only this call has no result.
             ups::Error::Rejected { .. } | ups::Error::Malformed(_) => {
-                gate.succeeded(db, pass).await?;
-                Ok(Asked::Failed(cause))
+                breaker.succeeded(db, pass).await?;
+                Ok(CarrierReply::Failed(cause))
             }
         }
     }
 
     /// A token other than the one that was `refused`.
-    async fn token(&self, refused: Option<i64>) -> Result<Result<Held, Failure>> {
+    async fn token(&self, refused: Option<i64>) -> Result<Result<CarrierToken, Failure>> {
         let mut cached = self.carrier.token.lock().await;
-        let usable = |held: &&Held| Some(held.generation) != refused;
-        let lasts = |held: &&Held, now| !held.token.ends_within(margin(), instant(now));
+        let usable = |held: &&CarrierToken| Some(held.generation) != refused;
+        let lasts = |held: &&CarrierToken, now| !held.token.ends_within(margin(), instant(now));
         if let Some(held) = cached.as_ref().filter(usable).filter(|held| lasts(held, self.now())) {
             return Ok(Ok(held.clone()));
         }
@@ -250,7 +252,7 @@ impl AskCarrier<'_> {
             if lease(db, generation, now).await? {
                 return match self.carrier.fetch(now).await {
                     Ok(token) => {
-                        let held = Held { token, generation: generation + 1 };
+                        let held = CarrierToken { token, generation: generation + 1 };
                         self.store(&held).await?;
                         Ok(Ok(cached.insert(held).clone()))
                     }
@@ -269,16 +271,16 @@ impl AskCarrier<'_> {
         Ok(Err(Failure::Ups(ups::Error::Unavailable { status: None, code: None, retry_after: None })))
     }
 
-    async fn open(&self, row: &Row, generation: i64) -> Result<Option<Held>> {
+    async fn open(&self, row: &Row, generation: i64) -> Result<Option<CarrierToken>> {
         let sealed =
-            Sealed::<TokenAtRest>::from_bytes(row.bytes("sealed")?.to_vec()).map_err(|_| Error::internal("carrier token"))?;
+            Sealed::<SealedToken>::from_bytes(row.bytes("sealed")?.to_vec()).map_err(|_| Error::internal("carrier token"))?;
         let opened = self.deps.keyring.of(TenantId::PLATFORM).open(token_key().place(), &sealed).await?;
         let ends_at = instant(Timestamp::from_millis(row.number("ends_at")?));
-        Ok(Token::new(opened.token.0.into(), ends_at).ok().map(|token| Held { token, generation }))
+        Ok(Token::new(opened.token.0.into(), ends_at).ok().map(|token| CarrierToken { token, generation }))
     }
 
-    async fn store(&self, held: &Held) -> Result<()> {
-        let secret = TokenAtRest { token: PoolSecret(held.token.expose().to_owned()) };
+    async fn store(&self, held: &CarrierToken) -> Result<()> {
+        let secret = SealedToken { token: PoolSecret(held.token.expose().to_owned()) };
         let sealed = self.deps.keyring.of(TenantId::PLATFORM).seal(token_key().place(), &secret).await?;
         let ends_at = held.token.expires_at().as_millisecond();
         let update = Update {

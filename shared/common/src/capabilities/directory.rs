@@ -62,9 +62,9 @@ impl<'a, B: Background> Delivery<'a, B> {
         const { assert!(declares(B::NEEDS, Need::Directory), "keeps users in line: add Need::Directory to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Write), "changes the directory: add Need::Write to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Search), "makes e-mails' tokens: add Need::Search to NEEDS") }
-        let ground = self.ground;
-        let pool = ground.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))?;
-        Ok(Directory { deps: ground.deps, pool, tenant: ground.tenant, deadline: ground.deadline })
+        let job = self.job;
+        let pool = job.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))?;
+        Ok(Directory { deps: job.deps, pool, tenant: job.tenant, deadline: job.deadline })
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     base::{CacheStats, Need, Result, need::declares},
     capabilities::{carrier, mail},
     request::{Endpoint, Permit},
-    store::GateState,
+    store::BreakerState,
 };
 use futures_util::future::try_join;
 use schemars::JsonSchema;
@@ -14,19 +14,20 @@ use serde::Serialize;
 /// The counters of the answering process since it began; each process has its own. Also the circuit breakers that all processes
 /// share.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Vitals {
+#[schemars(rename = "Vitals")]
+pub struct ProcessHealth {
     /// The called services.
     pub services: Vec<ServiceState>,
     /// The services that all processes call through a shared circuit breaker.
-    pub gates: Vec<GateState>,
+    pub gates: Vec<BreakerState>,
     pub caches: Vec<CacheStats>,
 }
 
-impl Vitals {
+impl ProcessHealth {
     /// Whether any service is not called at the moment.
     pub fn is_cut_off(&self) -> bool {
         let services = self.services.iter().filter_map(|service| service.circuit);
-        services.chain(self.gates.iter().map(|gate| gate.circuit)).any(|circuit| circuit != CircuitState::Closed)
+        services.chain(self.gates.iter().map(|breaker| breaker.circuit)).any(|circuit| circuit != CircuitState::Closed)
     }
 }
 
@@ -35,12 +36,12 @@ impl<E: Endpoint> Permit<'_, E> {
     ///
     /// # Errors
     /// 503 if DynamoDB does not answer.
-    pub async fn vitals(&self) -> Result<Vitals> {
-        const { assert!(declares(E::NEEDS, Need::Gates), "looks at the shared gates: add Need::Gates to NEEDS") }
+    pub async fn health(&self) -> Result<ProcessHealth> {
+        const { assert!(declares(E::NEEDS, Need::Breakers), "looks at the shared breakers: add Need::Breakers to NEEDS") }
         let (deps, now) = (self.inner.context.deps, self.now());
-        let (ups, ses) = (carrier::gate(&deps.config), mail::GATE);
+        let (ups, ses) = (carrier::breaker(&deps.config), mail::BREAKER);
         let (ups, ses) = try_join(ups.look(&deps.db, now), ses.look(&deps.db, now)).await?;
-        Ok(Vitals {
+        Ok(ProcessHealth {
             services: deps.resilience.states(),
             gates: vec![ups, ses],
             caches: vec![deps.gates.stats().await, deps.keyring.stats()],

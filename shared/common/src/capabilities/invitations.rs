@@ -89,7 +89,7 @@ impl<B: Background> Delivery<'_, B> {
     pub async fn invite(&mut self, invitation: Invitation) -> Result<Membership> {
         const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Seal), "seals the e-mail: add Need::Seal to NEEDS") }
-        let ground = self.ground;
-        invite(ground.deps, ground.tenant, ground.now, &mut self.changes, invitation).await
+        let job = self.job;
+        invite(job.deps, job.tenant, job.now, &mut self.changes, invitation).await
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     base::{Error, Need, Result, error::Cause, need::declares},
     capabilities::{MailKind, mail_suppression},
     request::Deps,
-    store::shared_breaker::{Gate, Pass},
+    store::shared_breaker::{Pass, SharedBreaker},
 };
 use aws_sdk_sesv2::{
     error::ProvideErrorMetadata,
@@ -16,7 +16,7 @@ use phi::{Email, PhiText};
 
 const SERVICE: &str = "ses";
 /// Ten a second: SES lets a new account send fourteen, and answers with an error above its limit.
-pub(crate) const GATE: Gate = Gate::new(SERVICE, PER_MINUTE);
+pub(crate) const BREAKER: SharedBreaker = SharedBreaker::new(SERVICE, PER_MINUTE);
 /// The number of mails a minute, of all functions together.
 pub(crate) const PER_MINUTE: u32 = 600;
 
@@ -30,10 +30,10 @@ pub enum Turn {
 }
 
 impl Turn {
-    const fn gate(self) -> Gate {
+    const fn breaker(self) -> SharedBreaker {
         match self {
-            Self::First => GATE,
-            Self::Yields => GATE.yielding(),
+            Self::First => BREAKER,
+            Self::Yields => BREAKER.yielding(),
         }
     }
 }
@@ -163,7 +163,7 @@ impl Post<'_> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn place(&self, turn: Turn) -> Result<Option<Place>> {
-        let entered = turn.gate().enter(&self.deps.db, self.deps.clock.now(), &self.mailer.busy).await?;
+        let entered = turn.breaker().enter(&self.deps.db, self.deps.clock.now(), &self.mailer.busy).await?;
         Ok(entered.ok().map(Place))
     }
 
@@ -181,14 +181,14 @@ impl Post<'_> {
     async fn sent(&self, mail: &Mail<'_>, Place(pass): Place) -> Result<Mailed> {
         let db = &self.deps.db;
         match self.mailer.send(mail).await? {
-            Sent::Taken => GATE.succeeded(db, pass).await.map(|()| Mailed::Sent),
-            Sent::Rejected => GATE.succeeded(db, pass).await.map(|()| Mailed::Rejected),
+            Sent::Taken => BREAKER.succeeded(db, pass).await.map(|()| Mailed::Sent),
+            Sent::Rejected => BREAKER.succeeded(db, pass).await.map(|()| Mailed::Rejected),
             Sent::Throttled(error) => {
-                let _shut = GATE.refused(db, pass, self.deps.clock.now(), None).await?;
+                let _shut = BREAKER.refused(db, pass, self.deps.clock.now(), None).await?;
                 Err(error)
             }
             Sent::Failed(error) => {
-                GATE.failed(db, pass, self.deps.clock.now()).await?;
+                BREAKER.failed(db, pass, self.deps.clock.now()).await?;
                 Err(error)
             }
         }
@@ -204,7 +204,7 @@ impl<'a, B: Background> Delivery<'a, B> {
         const { assert!(declares(B::NEEDS, Need::Mail), "sends mail: add Need::Mail to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Read), "asks who is suppressed: add Need::Read to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Search), "makes addresses' tokens: add Need::Search to NEEDS") }
-        let deps = self.ground.deps;
+        let deps = self.job.deps;
         Ok(Post { deps, mailer: deps.services.mailer()? })
     }
 }

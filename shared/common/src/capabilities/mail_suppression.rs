@@ -103,8 +103,8 @@ impl<B: Background> Delivery<'_, B> {
         if self.tenant() != TenantId::PLATFORM {
             return Err(Error::internal("suppression in a tenant"));
         }
-        let key = key(&token(self.ground.deps, address).await?);
-        let row = self.ground.deps.db.get(TenantId::PLATFORM, Table::Records, &key).await?;
+        let key = key(&token(self.job.deps, address).await?);
+        let row = self.job.deps.db.get(TenantId::PLATFORM, Table::Records, &key).await?;
         let before = row.as_ref().and_then(|row| row.maybe_text("because"));
         if before == Some(SuppressedBecause::Bounced.as_str()) {
             return Ok(());

@@ -2,7 +2,7 @@
 //! takes effect at the next request, and of two concurrent changes one gets an error.
 
 use crate::{
-    background::{Background, CONTENDED, Delivery, Ground},
+    background::{Background, CONTENDED, Delivery, JobContext},
     base::{Error, Grant, Need, Result, SessionId, SessionKind, Timestamp, UserId, need::declares},
     identity::{
         EndReason, Membership, admin_count, membership,
@@ -154,7 +154,7 @@ impl Work<'_> {
         let opened = sign_in_epoch::opened(&deps.db, tenant, user).await?;
         let now = deps.clock.now();
         let sessions = unended(&deps.db, tenant, user, now).await?;
-        let op = if end { sign_in_epoch::void(user, now, opened) } else { sign_in_epoch::unchanged(user, opened) };
+        let op = if end { sign_in_epoch::invalidate(user, now, opened) } else { sign_in_epoch::unchanged(user, opened) };
         self.effects.changes.ops.push((op, CHANGED));
         Ok(sessions)
     }
@@ -169,7 +169,7 @@ impl<B: Background> Delivery<'_, B> {
     pub async fn end_sessions_before(&mut self, user: UserId, moment: Timestamp, reason: EndReason) -> Result<usize> {
         const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
-        let Ground { deps, tenant, now, .. } = self.ground;
+        let JobContext { deps, tenant, now, .. } = self.job;
         let mut ended = 0;
         let before = |open: &&OpenSession| open.kind != SessionKind::ApiKey && open.created_at < moment;
         for open in unended(&deps.db, *tenant, user, *now).await?.iter().filter(before) {
@@ -184,11 +184,11 @@ impl<B: Background> Delivery<'_, B> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn shut_out(&mut self, user: UserId) -> Result<()> {
-        let Ground { deps, tenant, .. } = self.ground;
+        let JobContext { deps, tenant, .. } = self.job;
         let now = deps.clock.now();
         let opened = sign_in_epoch::opened(&deps.db, *tenant, user).await?;
         self.end_sessions_before(user, now, EndReason::PasswordReset).await?;
-        self.changes.ops.push((sign_in_epoch::void(user, now, opened), CONTENDED));
+        self.changes.ops.push((sign_in_epoch::invalidate(user, now, opened), CONTENDED));
         Ok(())
     }
 }

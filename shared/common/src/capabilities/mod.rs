@@ -24,10 +24,10 @@ pub use audit_log::{
     AuditLog, AuditSealer, AuditSigner, Backlog, Begun, Direction, Finding, FindingPlace, LogHead, NewerNotes, OpenFinding, Put,
     SegmentEntry, StoredCheckpoint, Unsealed,
 };
-pub use carrier::{AskCarrier, Asked};
+pub use carrier::{AskCarrier, CarrierReply};
 pub use carrier_webhook::{CarrierToken, HINTED_AT, PushBody, TokenRequest, Watched};
 pub use directory::{Directory, TemporaryPassword};
-pub use health::Vitals;
+pub use health::ProcessHealth;
 pub use invitations::{Invitation, UserInvited};
 pub use mail::{Mail, Mailed, Place, Post, Turn, escaped};
 pub use mail_suppression::{MailKind, SuppressedBecause, Suppression};

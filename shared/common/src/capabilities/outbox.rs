@@ -2,7 +2,7 @@
 
 use crate::{
     audit::event,
-    background::{Background, Delivery, Ground},
+    background::{Background, Delivery, JobContext},
     base::{EventId, Need, Result, Timestamp, need::declares},
     store::{
         changes::Edit,
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// A tenant's outbox, for the functions that empty it.
 #[derive(Debug)]
 pub struct Outbox<'a> {
-    ground: &'a Ground<'a>,
+    job: &'a JobContext<'a>,
 }
 
 /// The number of a tenant's events that one sweep emits again, besides urgent ones. The next sweep handles the rest.
@@ -37,7 +37,7 @@ fn is_urgent(schema: &str) -> bool {
 impl<B: Background> Delivery<'_, B> {
     pub fn outbox(&self) -> Outbox<'_> {
         const { assert!(declares(B::NEEDS, Need::Outbox), "keeps the outbox: add Need::Outbox to NEEDS") }
-        Outbox { ground: self.ground }
+        Outbox { job: self.job }
     }
 }
 
@@ -47,7 +47,7 @@ impl Outbox<'_> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn settle(&self, id: EventId) -> Result<()> {
-        let Ground { deps, tenant, .. } = self.ground;
+        let JobContext { deps, tenant, .. } = self.job;
         deps.db.delete(*tenant, Table::Ledger, &Key::new(OUTBOX, id.to_string())).await
     }
 
@@ -58,7 +58,7 @@ impl Outbox<'_> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn tell_again(&self, then: Timestamp) -> Result<usize> {
-        let Ground { deps, tenant, now, .. } = self.ground;
+        let JobContext { deps, tenant, now, .. } = self.job;
         let unsealed = deps.db.query(*tenant, &missed(event::UNSEALED, then, 1), None).await?.rows;
         for row in &unsealed {
             let wake = event::wake(*tenant, *now);
@@ -72,7 +72,7 @@ impl Outbox<'_> {
     }
 
     async fn tell(&self, then: Timestamp, urgent: bool) -> Result<usize> {
-        let Ground { deps, tenant, now, deadline, .. } = self.ground;
+        let JobContext { deps, tenant, now, deadline, .. } = self.job;
         let most = if urgent { usize::MAX } else { SWEPT };
         let waits = |row: &Row| {
             let told_lately = row.maybe_number("told_at").is_some_and(|at| at > then.as_millis());

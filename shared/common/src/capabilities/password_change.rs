@@ -17,7 +17,7 @@
 use crate::{
     audit::event::{Record, Who},
     aws::cognito::Cognito,
-    background::{Background, CONTENDED, Delivery, Ground, Schedule, Tick},
+    background::{Background, CONTENDED, Delivery, JobContext, Schedule, Tick},
     base::{
         AuthFailure, Error, EventId, Need, Result, SessionId, TenantId, Timestamp, UserId, Uuid, need::declares,
         telemetry::CorrelationId,
@@ -286,7 +286,7 @@ impl<B: Background> Delivery<'_, B> {
     pub async fn settle_password_change(&mut self, user: UserId) -> Result<usize> {
         const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
-        let Ground { deps, tenant, now, .. } = *self.ground;
+        let JobContext { deps, tenant, now, .. } = *self.job;
         let row = deps.db.get(tenant, Table::Ephemera, &key(user)).await?;
         let cut_off = |row: &Row| row.maybe_number("until").is_some_and(|until| until <= now.as_millis());
         let Some(row) = row.filter(|row| cut_off(row) && is_unsettled(row)) else {
@@ -301,7 +301,7 @@ impl<B: Background> Delivery<'_, B> {
             self.changes.end_session(Ending::of(user, open.session, reason), CONTENDED);
             ended += 1;
         }
-        self.changes.ops.push((sign_in_epoch::void(user, until, opened), CONTENDED));
+        self.changes.ops.push((sign_in_epoch::invalidate(user, until, opened), CONTENDED));
         let settled = Edit::of(key(user)).not_due().when(Condition::Is("claim", row.text("claim")?.to_owned()));
         self.changes.ops.push((Op::Edit { table: Table::Ephemera, edit: settled }, CONTENDED));
         Ok(ended)

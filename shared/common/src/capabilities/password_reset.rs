@@ -43,7 +43,7 @@ impl<B: Background> Delivery<'_, B> {
     /// 503.
     pub async fn addressee(&self, email_token: &str) -> Result<Option<Addressee>> {
         const { assert!(declares(B::NEEDS, Need::Passwords), "looks for an account: add Need::Passwords to NEEDS") }
-        let deps = self.ground.deps;
+        let deps = self.job.deps;
         let claim = deps.db.get(TenantId::PLATFORM, Table::Records, &membership::email_key(email_token)).await?;
         let Some(claim) = claim else { return Ok(None) };
         let (tenant, user) = (claim.parse("tenant_id")?, claim.parse("user_id")?);
@@ -87,7 +87,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
             let ending = Ending::of(member.user, session.session, EndReason::PasswordReset);
             self.endings.push((ending, Error::internal("session")));
         }
-        self.ops.push((member.tenant, sign_in_epoch::void(member.user, now, opened), members::CHANGED));
+        self.ops.push((member.tenant, sign_in_epoch::invalidate(member.user, now, opened), members::CHANGED));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     base::Result,
-    policy::{Answer, Asked, Permission},
+    policy::{Permission, PermissionAnswer, PermissionQuestion},
     request::{Endpoint, Permit},
 };
 
@@ -20,7 +20,7 @@ impl<E: Endpoint> Permit<'_, E> {
     ///
     /// # Errors
     /// Internal if a policy cannot be evaluated.
-    pub fn may(&self, asked: &Asked) -> Result<Option<Answer>> {
+    pub fn may(&self, asked: &PermissionQuestion) -> Result<Option<PermissionAnswer>> {
         let context = self.inner.context;
         context.deps.policies.answer(&context.principal, asked, &context.circumstances)
     }

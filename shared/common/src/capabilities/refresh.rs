@@ -10,7 +10,7 @@ use crate::{
         refresh_token::GRACE,
         session,
     },
-    request::{Operation, Public, PublicEndpoint, pipeline, public::Known},
+    request::{Operation, Public, PublicEndpoint, pipeline, public::KnownMember},
     store::{
         changes::Ending,
         dynamodb::Update,
@@ -119,7 +119,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
         }
         let live = self.deps.db.get(tenant, Table::Ephemera, &session::key(user, session)).await?.ok_or_else(refused)?;
         let grants = live.listed("grants")?;
-        self.member = Some(Known { tenant, user, session: Some(session), grants });
+        self.member = Some(KnownMember { tenant, user, session: Some(session), grants });
         let repeated = standing == Standing::Recent && same(row.bytes("device_hash")?, &self.device());
         // Before checking whether the session is live: if its end succeeded and the event failed, the next attempt still writes
         // the event.

@@ -1,7 +1,7 @@
 //! Ending sessions that are idle or too old.
 
 use crate::{
-    background::{Background, CONTENDED, Delivery, Ground, Schedule, Tick},
+    background::{Background, CONTENDED, Delivery, JobContext, Schedule, Tick},
     base::{AuthFailure, Need, Result, SessionId, TenantId, UserId, need::declares},
     identity::{
         EndReason, refresh_token,
@@ -43,7 +43,7 @@ impl<B: Background> Delivery<'_, B> {
     pub async fn expire_session(&mut self, user: UserId, session: SessionId) -> Result<Option<EndReason>> {
         const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Sessions), "ends a session: add Need::Sessions to NEEDS") }
-        let Ground { deps, tenant, now, .. } = *self.ground;
+        let JobContext { deps, tenant, now, .. } = *self.job;
         let key = session::key(user, session);
         // The list may be stale.
         let Some(row) = deps.db.get(tenant, Table::Ephemera, &key).await? else { return Ok(None) };
@@ -75,7 +75,7 @@ impl<B: Background> Delivery<'_, B> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub(crate) async fn see_ended(&self, user: UserId, session: SessionId) -> Result<()> {
-        let Ground { deps, tenant, .. } = *self.ground;
+        let JobContext { deps, tenant, .. } = *self.job;
         // Older versions published an end first, and stored it afterwards.
         let end = Edit::of(session::key(user, session)).text("status", session::ENDED).not_due();
         deps.db.edit(tenant, Table::Ephemera, &end).await?;

@@ -14,7 +14,7 @@ impl<B: Background> Delivery<'_, B> {
     pub async fn make_keys(&mut self) -> Result<()> {
         const { assert!(declares(B::NEEDS, Need::TenantKeys), "makes keys: add Need::TenantKeys to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Write), "stores them: add Need::Write to NEEDS") }
-        let (deps, tenant) = (self.ground.deps, self.ground.tenant);
+        let (deps, tenant) = (self.job.deps, self.job.tenant);
         if deps.keyring.has_keys(tenant).await? {
             return Ok(());
         }
@@ -35,6 +35,6 @@ impl<B: Background> Delivery<'_, B> {
     pub async fn open_platforms<T: SealedFields>(&self, record: &str, sealed: &Sealed<T>) -> Result<T> {
         const { assert!(declares(B::NEEDS, Need::TenantKeys), "founds a tenant: add Need::TenantKeys to NEEDS") }
         const { assert!(declares(B::NEEDS, Need::Seal), "opens records: add Need::Seal to NEEDS") }
-        self.ground.deps.keyring.of(TenantId::PLATFORM).open(record, sealed).await
+        self.job.deps.keyring.of(TenantId::PLATFORM).open(record, sealed).await
     }
 }

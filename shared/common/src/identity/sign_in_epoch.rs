@@ -39,13 +39,13 @@ pub(crate) fn unchanged(user: UserId, opened: i64) -> Op {
 }
 
 /// Like `unchanged`, and invalidates the pending sign-ins.
-pub(crate) fn void(user: UserId, now: Timestamp, opened: i64) -> Op {
+pub(crate) fn invalidate(user: UserId, now: Timestamp, opened: i64) -> Op {
     let edit = Edit::of(key(user)).number("before", now.as_millis()).number("expires_at", now.plus(REMEMBERED).as_secs());
     Op::Edit { table: Table::Ephemera, edit: edit.when(no_more_than(opened)) }
 }
 
 /// The condition that a sign-in from `began` is still valid, and counts the session that it opens.
-pub(crate) fn opens(user: UserId, began: Timestamp, now: Timestamp) -> Op {
+pub(crate) fn open(user: UserId, began: Timestamp, now: Timestamp) -> Op {
     let leads = Condition::Any(vec![Condition::Missing("before"), Condition::AtMost("before", began.as_millis())]);
     let edit = Edit::of(key(user)).add("opened", 1).number("expires_at", now.plus(REMEMBERED).as_secs());
     Op::Edit { table: Table::Ephemera, edit: edit.when(leads) }

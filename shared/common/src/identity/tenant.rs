@@ -113,8 +113,8 @@ impl Settings {
     }
 
     /// The number of calls a minute for all of the tenant's callers together, if it is set.
-    pub(crate) fn ceiling(&self) -> Option<u32> {
-        self.rate_limits.get(crate::store::CEILING).copied()
+    pub(crate) fn tenant_quota(&self) -> Option<u32> {
+        self.rate_limits.get(crate::store::TENANT_QUOTA).copied()
     }
 
     /// The longest life of a session.

@@ -37,7 +37,7 @@ pub struct Permission {
 
 /// A question: whether the caller may do `action` on the resource.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct PermissionQuestion {
     pub action: String,
     pub resource: String,
     /// The id of the resource. If absent, any resource of the tenant that is assigned to nobody.
@@ -48,7 +48,8 @@ pub struct Asked {
 
 /// The answer, and the policies that determined it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Answer {
+#[schemars(rename = "Answer")]
+pub struct PermissionAnswer {
     pub allowed: bool,
     /// The `@id`s of the determining policies: those that permitted, or those that forbade. Empty if none permitted.
     pub policies: Vec<String>,
@@ -104,7 +105,12 @@ impl Policies {
 
     /// # Errors
     /// Internal if a policy cannot be evaluated.
-    pub(crate) fn answer(&self, who: &Principal, asked: &Asked, circumstances: &Circumstances) -> Result<Option<Answer>> {
+    pub(crate) fn answer(
+        &self,
+        who: &Principal,
+        asked: &PermissionQuestion,
+        circumstances: &Circumstances,
+    ) -> Result<Option<PermissionAnswer>> {
         let known = actions().find(|(action, kind)| *action == asked.action && *kind == asked.resource);
         let Some((action, kind)) = known else { return Ok(None) };
         let mut on = Thing::imagined(kind, stranger(), stranger(), who.tenant());
@@ -116,7 +122,7 @@ impl Policies {
         }
         let Decided { allowed, policies, refusal } =
             self.ask(who, action, on, circumstances).map_err(|_| Error::internal("policy"))?;
-        Ok(Some(Answer { allowed, policies, code: refusal.map(Refusal::code) }))
+        Ok(Some(PermissionAnswer { allowed, policies, code: refusal.map(Refusal::code) }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     circumstances::Circumstances,
-    policy_set::{KnownAction, Laws},
+    policy_set::{IndexedPolicies, KnownAction},
     shape,
 };
 use crate::base::{Error, Principal, Result, Role, SessionKind, TenantId, UserId, error::Refusal};
@@ -148,7 +148,7 @@ pub struct Decided {
 
 /// The policies, ready for decisions.
 pub struct Policies {
-    pub(super) laws: Laws,
+    pub(super) indexed: IndexedPolicies,
     authorizer: Authorizer,
     names: Names,
     hash: String,
@@ -185,7 +185,7 @@ impl Policies {
             text.update(policies.as_bytes());
         }
         let hash = text.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect();
-        Ok(Self { laws: Laws::load(type_name("Action")?)?, authorizer: Authorizer::new(), names, hash })
+        Ok(Self { indexed: IndexedPolicies::load(type_name("Action")?)?, authorizer: Authorizer::new(), names, hash })
     }
 
     /// SHA-256 of the policies' text, which identifies the policy set of a decision.
@@ -229,7 +229,7 @@ impl Policies {
         on: Thing,
         circumstances: &Circumstances,
     ) -> Result<Decided, Box<dyn std::error::Error>> {
-        let known = self.laws.of(action)?;
+        let known = self.indexed.of(action)?;
         if !known.applies_to(kind_of(who), on.kind) {
             // Nothing permits it: policies are never evaluated for types for which the action is not declared.
             return Ok(Decided { allowed: false, policies: Vec::new(), refusal: None });
@@ -310,7 +310,7 @@ impl Policies {
     /// # Errors
     /// Names the policy that does not parse. A test proves that the shipped ones parse.
     pub(crate) fn warm_up(&self, action: Action) -> Result<(), String> {
-        let Some(kind) = self.laws.of(action.0)?.a_resource() else { return Ok(()) };
+        let Some(kind) = self.indexed.of(action.0)?.a_resource() else { return Ok(()) };
         let user = crate::base::UserId::first_at(crate::base::Timestamp::from_millis(0));
         let nobody = Principal::imagined(TenantId::PLATFORM, user, Vec::new());
         let on = Thing::imagined(kind, user, user, TenantId::PLATFORM);
@@ -385,7 +385,7 @@ mod tests {
 
         let (schema, warnings) = Schema::from_cedarschema_str(SCHEMA).unwrap();
         assert_eq!(warnings.count(), 0);
-        let answer = Validator::new(schema).validate(&Policies::load().unwrap().laws.all().unwrap(), ValidationMode::Strict);
+        let answer = Validator::new(schema).validate(&Policies::load().unwrap().indexed.all().unwrap(), ValidationMode::Strict);
         assert!(answer.validation_passed_without_warnings(), "{answer}");
     }
 
@@ -401,7 +401,7 @@ mod tests {
     #[test]
     fn policies_of_an_action_decide_like_all_policies() {
         let policies = Policies::load().unwrap();
-        let every = policies.laws.all().unwrap();
+        let every = policies.indexed.all().unwrap();
         let at = crate::base::Timestamp::from_millis(0);
         let (tenant, me) = (TenantId::new(at), UserId::new(at));
         let worst = Circumstances {
@@ -416,7 +416,7 @@ mod tests {
         };
         let (mut asked, mut left_out) = (0, 0);
         for (action, kinds) in RESOURCES.lines().map(|line| line.split_once(": ").unwrap()) {
-            let known = policies.laws.of(action).unwrap();
+            let known = policies.indexed.of(action).unwrap();
             left_out += every.policies().count() - known.policies.policies().count();
             for (kind, role) in kinds.split(' ').flat_map(|kind| Role::ALL.map(|role| (kind, role))) {
                 let who = Principal::imagined(tenant, me, vec![role]);

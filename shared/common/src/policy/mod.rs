@@ -7,7 +7,7 @@ mod matrix;
 mod policy_set;
 mod shape;
 
-pub use answers::{Answer, Asked, Permission, Reach};
+pub use answers::{Permission, PermissionAnswer, PermissionQuestion, Reach};
 pub(crate) use circumstances::Circumstances;
 pub use decision::{
     ACTIONS, Action, Attribute, Decided, INDEX, Organization, POLICIES, PRINCIPALS, PlatformResource, Policies, RESOURCES,

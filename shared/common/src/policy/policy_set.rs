@@ -13,14 +13,14 @@ use std::{
 const BEGINS: &str = "@id(\"";
 
 /// All policies, and the actions of the schema.
-pub(super) struct Laws {
-    laws: Vec<Law>,
+pub(super) struct IndexedPolicies {
+    policies: Vec<IndexedPolicy>,
     actions: HashMap<&'static str, Declared>,
     action: EntityTypeName,
 }
 
 /// One policy.
-struct Law {
+struct IndexedPolicy {
     file: &'static str,
     id: &'static str,
     text: &'static str,
@@ -73,17 +73,17 @@ impl KnownAction {
     }
 }
 
-impl Laws {
+impl IndexedPolicies {
     /// # Errors
     /// Names the policy that is missing in the index.
     pub(super) fn load(action: EntityTypeName) -> Result<Self, String> {
         let index: HashMap<_, _> = lists(INDEX).collect();
-        let law = |(file, id, text)| {
+        let policy = |(file, id, text)| {
             let named = index.get(id).ok_or_else(|| format!("{file}: index.txt does not name `{id}`: run `cargo xtask sync`"))?;
             let speaks_of = if *named == ["*"] { SpeaksOf::Every } else { SpeaksOf::Named(named.clone()) };
-            Ok::<_, String>(Law { file, id, text, speaks_of, parsed: OnceLock::new() })
+            Ok::<_, String>(IndexedPolicy { file, id, text, speaks_of, parsed: OnceLock::new() })
         };
-        let laws = POLICIES.iter().flat_map(|(file, text)| policies_of(file, text)).map(law).collect::<Result<_, _>>()?;
+        let policies = POLICIES.iter().flat_map(|(file, text)| policies_of(file, text)).map(policy).collect::<Result<_, _>>()?;
         let (principals, resources): (HashMap<_, _>, HashMap<_, _>) = (lists(PRINCIPALS).collect(), lists(RESOURCES).collect());
         let types = |of: &HashMap<_, Vec<_>>, name| of.get(name).cloned().unwrap_or_default();
         let declared = |(name, groups)| {
@@ -91,7 +91,7 @@ impl Laws {
             (name, Declared { groups, applies_to, known: OnceLock::new() })
         };
         let actions = lists(ACTIONS).map(declared).collect();
-        Ok(Self { laws, actions, action })
+        Ok(Self { policies, actions, action })
     }
 
     /// The action with its policies, ready for decisions.
@@ -103,7 +103,7 @@ impl Laws {
         if let Some(known) = declared.known.get() {
             return Ok(known);
         }
-        let own: Vec<_> = self.laws.iter().filter(|law| law.speaks_of(name, &declared.groups)).collect();
+        let own: Vec<_> = self.policies.iter().filter(|policy| policy.speaks_of(name, &declared.groups)).collect();
         let known = KnownAction {
             uid: uid(&self.action, name),
             groups: declared.groups.iter().map(|group| uid(&self.action, group)).collect(),
@@ -116,11 +116,11 @@ impl Laws {
     /// All policies, for any action.
     #[cfg(test)]
     pub(super) fn all(&self) -> Result<PolicySet, String> {
-        set_of(&self.laws.iter().collect::<Vec<_>>())
+        set_of(&self.policies.iter().collect::<Vec<_>>())
     }
 }
 
-impl Law {
+impl IndexedPolicy {
     fn speaks_of(&self, action: &str, groups: &[&str]) -> bool {
         match &self.speaks_of {
             SpeaksOf::Every => true,
@@ -130,25 +130,28 @@ impl Law {
 }
 
 /// Parses these policies. One call parses all that are not parsed yet, because Cedar's parser has a setup cost for each call.
-fn set_of(laws: &[&Law]) -> Result<PolicySet, String> {
-    let text: String = laws.iter().filter(|law| law.parsed.get().is_none()).map(|law| law.text).collect();
-    let parsed: PolicySet = text.parse().map_err(|e| format!("{}: {e}", files(laws)))?;
+fn set_of(policies: &[&IndexedPolicy]) -> Result<PolicySet, String> {
+    let text: String = policies.iter().filter(|policy| policy.parsed.get().is_none()).map(|policy| policy.text).collect();
+    let parsed: PolicySet = text.parse().map_err(|e| format!("{}: {e}", files(policies)))?;
     for policy in parsed.policies() {
-        let id = policy.annotation("id").ok_or_else(|| format!("{}: a policy has no @id", files(laws)))?;
-        let law = laws.iter().find(|law| law.id == id).ok_or_else(|| format!("{}: `{id}` is not looked for", files(laws)))?;
+        let id = policy.annotation("id").ok_or_else(|| format!("{}: a policy has no @id", files(policies)))?;
+        let indexed = policies.iter().find(|indexed| indexed.id == id);
+        let indexed = indexed.ok_or_else(|| format!("{}: `{id}` is not looked for", files(policies)))?;
         if let Some(code) = policy.annotation("code")
             && Refusal::of_policy(code).is_none()
         {
-            return Err(format!("{}: `{code}` is no refusal", law.file));
+            return Err(format!("{}: `{code}` is no refusal", indexed.file));
         }
-        law.parsed.get_or_init(|| policy.new_id(PolicyId::new(id)));
+        indexed.parsed.get_or_init(|| policy.new_id(PolicyId::new(id)));
     }
-    let each = |law: &&Law| law.parsed.get().cloned().ok_or_else(|| format!("{}: `{}` is no policy", law.file, law.id));
-    PolicySet::from_policies(laws.iter().map(each).collect::<Result<Vec<_>, _>>()?).map_err(|e| e.to_string())
+    let each = |policy: &&IndexedPolicy| {
+        policy.parsed.get().cloned().ok_or_else(|| format!("{}: `{}` is no policy", policy.file, policy.id))
+    };
+    PolicySet::from_policies(policies.iter().map(each).collect::<Result<Vec<_>, _>>()?).map_err(|e| e.to_string())
 }
 
-fn files(laws: &[&Law]) -> String {
-    let mut files: Vec<_> = laws.iter().map(|law| law.file).collect();
+fn files(policies: &[&IndexedPolicy]) -> String {
+    let mut files: Vec<_> = policies.iter().map(|policy| policy.file).collect();
     files.dedup();
     files.join(", ")
 }
@@ -207,8 +210,8 @@ mod tests {
 
     #[test]
     fn action_outside_the_schema_is_an_error() {
-        let laws = Laws::load("Action".parse().unwrap()).unwrap();
-        assert!(laws.of("doEverything").is_err_and(|e| e.contains("doEverything")));
-        assert!(laws.of("").is_err());
+        let policies = IndexedPolicies::load("Action".parse().unwrap()).unwrap();
+        assert!(policies.of("doEverything").is_err_and(|e| e.contains("doEverything")));
+        assert!(policies.of("").is_err());
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     request::{
         Deps,
         http::{Request, Response},
-        outcome::Story,
+        outcome::RequestOutcome,
         permit::Effects,
         scope::Context,
     },
@@ -30,7 +30,7 @@ pub(crate) enum Committed {
 
 pub(crate) async fn changes(
     context: &Context<'_>,
-    story: &mut Story,
+    outcome: &mut RequestOutcome,
     effects: Effects,
     response: &Response,
 ) -> Result<Committed> {
@@ -70,7 +70,7 @@ pub(crate) async fn changes(
         unit.push(principal.tenant(), check, Error::Forbidden(Refusal::Policy));
     }
 
-    let record = context.trace.with(|traced| story.record(deps, response.status, &changed).gathered(traced));
+    let record = context.trace.with(|traced| outcome.record(deps, response.status, &changed).gathered(traced));
     let event = crate::audit::event::Record { id: context.audit_id, tenant: *tenant, ..record };
     unit.push(*tenant, event.op()?, Error::internal("audit event exists"));
     for (at, endings) in endings {
@@ -101,10 +101,10 @@ pub(crate) async fn changes(
     if let Some(claim) = &context.claim {
         unit.push(principal.tenant(), claim.store(context, response, own_changes).await?, Error::internal("idempotency"));
     }
-    let outcome = unit.commit(&deps.db, context.deadline).await;
-    match outcome {
+    let committed = unit.commit(&deps.db, context.deadline).await;
+    match committed {
         Ok(()) => {
-            story.recorded = true;
+            outcome.recorded = true;
             Ok(Committed::Done)
         }
         Err((index, Some(row), _)) if context.claim.is_some() && index == unit.ops.len() - 1 => Ok(Committed::Twin(row)),
@@ -118,13 +118,13 @@ type Ops = Vec<(TenantId, Op, Error)>;
 /// Writes the changes of a public endpoint, with its event.
 pub(crate) async fn public(
     deps: &Deps,
-    story: &mut Story,
+    outcome: &mut RequestOutcome,
     trace: &Trace,
     (id, ops, endings): (EventId, Ops, Vec<(Ending, Error)>),
     response: &Response,
     deadline: Timestamp,
 ) -> Result<()> {
-    if !story.audited {
+    if !outcome.audited {
         return Ok(());
     }
     let mut unit = Unit::default();
@@ -132,35 +132,41 @@ pub(crate) async fn public(
         unit.push(tenant, op, or);
     }
     let event =
-        trace.with(|traced| crate::audit::event::Record { id, ..story.record(deps, response.status, &[]) }.gathered(traced));
+        trace.with(|traced| crate::audit::event::Record { id, ..outcome.record(deps, response.status, &[]) }.gathered(traced));
     unit.push(event.tenant, event.op()?, Error::internal("audit event exists"));
     session_end::end(&mut unit, event.tenant, endings, &event)?;
     unit.commit(&deps.db, deadline).await.map_err(|(_, _, error)| error)?;
-    story.recorded = true;
+    outcome.recorded = true;
     Ok(())
 }
 
 /// Counts a request of a public endpoint in the event of its network and minute.
-pub(crate) async fn counted(deps: &Deps, story: &mut Story, trace: &Trace, request: &Request, response: &Response) -> Result<()> {
-    let record = trace.with(|traced| story.record(deps, response.status, &[]).gathered(traced));
-    record.count(&deps.db, &story.source(request, response.status)).await?;
-    story.recorded = true;
+pub(crate) async fn counted(
+    deps: &Deps,
+    outcome: &mut RequestOutcome,
+    trace: &Trace,
+    request: &Request,
+    response: &Response,
+) -> Result<()> {
+    let record = trace.with(|traced| outcome.record(deps, response.status, &[]).gathered(traced));
+    record.count(&deps.db, &outcome.source(request, response.status)).await?;
+    outcome.recorded = true;
     Ok(())
 }
 
 /// Writes the event of a request without changes. Its answer is returned afterwards.
 pub(crate) async fn write_event(
     context: &Context<'_>,
-    story: &mut Story,
+    outcome: &mut RequestOutcome,
     response: &Response,
     changed: &[&'static str],
 ) -> Result<()> {
-    let record = context.trace.with(|traced| story.record(context.deps, response.status, changed).gathered(traced));
+    let record = context.trace.with(|traced| outcome.record(context.deps, response.status, changed).gathered(traced));
     let event = crate::audit::event::Record { id: context.audit_id, tenant: context.tenant, ..record };
     event.write(&context.deps.db).await?;
     if context.tenant != context.principal.tenant() {
         crate::audit::event::Record { tenant: context.principal.tenant(), ..event }.write(&context.deps.db).await?;
     }
-    story.recorded = true;
+    outcome.recorded = true;
     Ok(())
 }

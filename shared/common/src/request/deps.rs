@@ -8,7 +8,7 @@ use crate::{
     base::{Clock, Config, Error, Result, telemetry::LogSink},
     identity::tenant::Gates,
     policy::Policies,
-    store::{dynamodb::Db, keyring::Keyring, tenant_quota::Ceilings},
+    store::{dynamodb::Db, keyring::Keyring, tenant_quota::TenantQuotas},
 };
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ pub struct Deps {
     pub(crate) db: Db,
     pub(crate) keyring: Keyring,
     pub(crate) gates: Gates,
-    pub(crate) ceilings: Ceilings,
+    pub(crate) tenant_quotas: TenantQuotas,
     pub(crate) policies: Arc<Policies>,
     pub(crate) cognito: Option<Arc<Cognito>>,
     pub(crate) services: Services,

@@ -7,7 +7,7 @@
 
 use crate::{
     base::{Error, Result, error::AuthFailure},
-    request::if_match::Wanted,
+    request::if_match::ExpectedVersion,
 };
 use http::{HeaderMap, HeaderValue};
 
@@ -64,7 +64,7 @@ impl Header {
         let detail = match self {
             Self::Authorization => return Error::Unauthenticated(AuthFailure::RepeatedCredentials),
             Self::IdempotencyKey => return INVALID_KEY,
-            Self::IfMatch => return Wanted::INVALID,
+            Self::IfMatch => return ExpectedVersion::INVALID,
             Self::ContentLength => "the request has more than one `Content-Length`",
             Self::ContentType => "the request has more than one `Content-Type`",
             Self::CorrelationId => "the request has more than one `X-Correlation-Id`",

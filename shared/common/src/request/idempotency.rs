@@ -52,7 +52,7 @@ const ISSUED_AGAIN: &str = "the answer was shown once and is not kept: send the 
 
 /// The stored parts of an answer, which make the repeated answer equal.
 #[derive(Debug, Serialize, Deserialize)]
-struct Answer {
+struct StoredAnswer {
     status: u16,
     headers: Vec<(String, String)>,
     body: String,
@@ -137,7 +137,7 @@ impl Claim {
     async fn seal(&self, context: &Context<'_>, response: &Response) -> Result<Vec<u8>> {
         let (deps, tenant) = (context.deps, context.principal.tenant());
         let headers = KEPT.iter().filter_map(|name| response.headers.get(*name).map(|v| (*name, v)));
-        let answer = Answer {
+        let answer = StoredAnswer {
             status: response.status,
             headers: headers.filter_map(|(name, v)| Some((name.to_owned(), v.to_str().ok()?.to_owned()))).collect(),
             body: String::from_utf8(response.body.clone()).map_err(|_| Error::internal("idempotency"))?,
@@ -176,7 +176,7 @@ impl Claim {
         let Some(sealed) = row.maybe_bytes("sealed") else { return Err(Error::conflict("already_issued", self.issued_again)) };
         let sealed = SealedBytes::parse(sealed.to_vec()).map_err(|_| Error::internal("idempotency"))?;
         let bytes = deps.keyring.of(tenant).open_bytes(TABLE, self.key.place(), ANSWER, &sealed).await?;
-        let answer: Answer = serde_json::from_slice(&bytes).map_err(|_| Error::internal("idempotency"))?;
+        let answer: StoredAnswer = serde_json::from_slice(&bytes).map_err(|_| Error::internal("idempotency"))?;
         context.trace.with(|t| {
             t.aimed_at.clear();
             t.touched = answer.resources;

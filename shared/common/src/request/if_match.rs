@@ -7,12 +7,12 @@ use crate::{
 
 /// The value of `If-Match`: any version, or one, such as `"3"`.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum ExpectedVersion {
     Any,
     Is(Version),
 }
 
-impl Wanted {
+impl ExpectedVersion {
     pub(crate) const INVALID: Error =
         Error::BadRequest { code: "invalid_if_match", detail: "`If-Match` must be a version such as \"3\"" };
 

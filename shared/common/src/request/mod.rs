@@ -29,8 +29,8 @@ pub use endpoint::{BatchEndpoint, Endpoint, PlatformEndpoint, PublicEndpoint, Su
 pub use http::{BODY_LIMIT, EXPOSED_HEADERS};
 pub use input::{Entries, Input, Json, Limit, List, PageSize, Patch, Path, PathId, Query};
 pub use issued::Issued;
-pub use network_limit::{Door, PerNetwork};
+pub use network_limit::{PerNetwork, SignInGuard};
 pub use operation::{Data, FUNCTION_TIMEOUT_SECS, IdempotencyKey, IfMatch, Method, Operation, Route, Sample, SocketRoute};
 pub use permit::{Batch, Permit, Platform};
-pub use public::{Leave, Public};
+pub use public::{Public, SignInStep};
 pub use scope::{FoundMember, Reader, Scope};

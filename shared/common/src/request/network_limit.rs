@@ -39,7 +39,7 @@ pub enum PerNetwork {
     /// Every request. Only for endpoints that few addresses call, or whose requests cannot be recognised as wrong.
     Requests(RateLimit),
     /// Refused requests. A request with valid credentials passes, whatever others behind the same address send; unless the
-    /// endpoint uses the [`Door`].
+    /// endpoint uses the [`SignInGuard`].
     Failures(RateLimit),
 }
 
@@ -107,16 +107,16 @@ pub(crate) async fn failed(db: &Db, limit: RateLimit, caller: &str, now: Timesta
 
 /// Protects the password of an account that a caller names.
 #[derive(Debug)]
-pub struct Door {
+pub struct SignInGuard {
     /// The error for this network, if its budget is spent.
     spent: Option<Spent>,
-    lets_in: bool,
+    admits: bool,
 }
 
-impl Door {
+impl SignInGuard {
     /// The account to check; if this network is refused for it, a name that nobody has.
     pub fn account<'a>(&self, email: &'a str, subject: &'a str) -> (Cow<'a, str>, Cow<'a, str>) {
-        if self.lets_in {
+        if self.admits {
             return (email.into(), subject.into());
         }
         let decoy = URL_SAFE_NO_PAD.encode(hash(&[b"door", subject.as_bytes()]));
@@ -138,12 +138,12 @@ impl<E: PublicEndpoint> Public<'_, E> {
     ///
     /// # Errors
     /// 503.
-    pub async fn door(&self, subject: &str) -> Result<Door> {
-        let Some(spent) = self.spent else { return Ok(Door { spent: None, lets_in: true }) };
+    pub async fn sign_in_guard(&self, subject: &str) -> Result<SignInGuard> {
+        let Some(spent) = self.spent else { return Ok(SignInGuard { spent: None, admits: true }) };
         let known = self.deps.db.get(TenantId::PLATFORM, Table::Ephemera, &self.known_key(subject)).await?;
         let quiet = rate_limit::no_wrong_password(&self.deps.db, subject, self.now).await?;
         let known = known.and_then(|row| row.maybe_number("expires_at")).is_some_and(|at| at > self.now.as_secs());
-        Ok(Door { spent: Some(spent), lets_in: known && quiet })
+        Ok(SignInGuard { spent: Some(spent), admits: known && quiet })
     }
 
     /// Records, in this request's transaction, that the e-mail has signed in from this network, and returns most of the try's

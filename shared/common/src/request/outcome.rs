@@ -19,14 +19,14 @@ use crate::{
         Deps, Operation,
         headers::Header,
         http::{EXPOSED_HEADERS, Request, Response, SECURITY_HEADERS},
-        public::Known,
+        public::KnownMember,
     },
     store::rate_limit::RateLimit,
 };
 use ledger::ActorType;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Story {
+pub(crate) struct RequestOutcome {
     pub(crate) now: Timestamp,
     pub(crate) correlation_id: CorrelationId,
     pub(crate) budget: Option<Budget>,
@@ -47,7 +47,7 @@ pub(crate) struct Story {
     action: Option<Action>,
 }
 
-impl Story {
+impl RequestOutcome {
     pub(crate) fn begin<E: Operation>(deps: &Deps, request: &Request, action: Option<Action>) -> Self {
         let now = deps.clock.now();
         Self {
@@ -82,7 +82,7 @@ impl Story {
     }
 
     /// The caller whom a public endpoint has recognised.
-    pub(crate) fn recognise(&mut self, known: &Known, request: &Request) {
+    pub(crate) fn recognise(&mut self, known: &KnownMember, request: &Request) {
         self.tenant = known.tenant;
         self.who = known.who(request, self.now);
     }

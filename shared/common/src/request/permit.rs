@@ -8,7 +8,7 @@ use crate::{
     request::{
         IfMatch, Operation,
         headers::Header,
-        if_match::Wanted,
+        if_match::ExpectedVersion,
         scope::{Context, Reader},
     },
     store::{
@@ -251,11 +251,11 @@ work!(Platform, PlatformEndpoint);
 impl<E: crate::request::PlatformEndpoint> Platform<'_, E> {
     /// Changes in the platform's own partitions: its directories of tenants, names and users.
     pub fn directory(&mut self) -> &mut Changes {
-        self.founding(TenantId::PLATFORM)
+        self.new_tenant(TenantId::PLATFORM)
     }
 
     /// Changes in a tenant that this request creates.
-    pub fn founding(&mut self, tenant: TenantId) -> &mut Changes {
+    pub fn new_tenant(&mut self, tenant: TenantId) -> &mut Changes {
         const { assert!(declares(E::NEEDS, Need::Tenants), "changes what the platform knows of tenants: add Need::Tenants to NEEDS") }
         self.inner.effects.elsewhere(tenant)
     }
@@ -365,7 +365,7 @@ impl Work<'_> {
         match self.context.request.headers.value(Header::IfMatch) {
             None if E::IF_MATCH == IfMatch::Required => Err(Error::VersionRequired),
             None => Ok(()),
-            Some(value) => Wanted::parse(value.to_str().unwrap_or_default())?.check(current),
+            Some(value) => ExpectedVersion::parse(value.to_str().unwrap_or_default())?.check(current),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
         input,
         issued::body_of,
         network_limit::{self, PerNetwork, Standing},
-        outcome::Story,
+        outcome::RequestOutcome,
         permit::{Effects, Work},
         scope::Context,
     },
@@ -41,31 +41,31 @@ const IN_FLIGHT: usize = 8;
 
 pub(crate) async fn run<E: Endpoint>(deps: &Deps, request: Request) -> Response {
     let trace = Trace::default();
-    let mut story = Story::begin::<E>(deps, &request, Some(E::ACTION));
-    let result = unwind(attempt::<E>(deps, &request, &mut story, &trace)).await;
-    story.end(deps, &request, &trace, result).await
+    let mut outcome = RequestOutcome::begin::<E>(deps, &request, Some(E::ACTION));
+    let result = unwind(attempt::<E>(deps, &request, &mut outcome, &trace)).await;
+    outcome.end(deps, &request, &trace, result).await
 }
 
 pub(crate) async fn run_platform<E: PlatformEndpoint>(deps: &Deps, request: Request) -> Response {
     let trace = Trace::default();
-    let mut story = Story::begin::<E>(deps, &request, Some(E::ACTION));
-    let result = unwind(attempt_platform::<E>(deps, &request, &mut story, &trace)).await;
-    story.end(deps, &request, &trace, result).await
+    let mut outcome = RequestOutcome::begin::<E>(deps, &request, Some(E::ACTION));
+    let result = unwind(attempt_platform::<E>(deps, &request, &mut outcome, &trace)).await;
+    outcome.end(deps, &request, &trace, result).await
 }
 
 pub(crate) async fn run_batch<E: BatchEndpoint>(deps: &Deps, request: Request) -> Response {
     let trace = Trace::default();
-    let mut story = Story::begin::<E>(deps, &request, Some(E::ACTION));
-    let result = unwind(attempt_batch::<E>(deps, &request, &mut story, &trace)).await;
-    story.end(deps, &request, &trace, result).await
+    let mut outcome = RequestOutcome::begin::<E>(deps, &request, Some(E::ACTION));
+    let result = unwind(attempt_batch::<E>(deps, &request, &mut outcome, &trace)).await;
+    outcome.end(deps, &request, &trace, result).await
 }
 
 pub(crate) async fn run_public<E: PublicEndpoint>(deps: &Deps, request: Request) -> Response {
     let trace = Trace::default();
-    let mut story = Story::begin::<E>(deps, &request, None);
-    story.audited = E::AUDITED;
-    let result = unwind(attempt_public::<E>(deps, &request, &mut story, &trace)).await;
-    story.end(deps, &request, &trace, result).await
+    let mut outcome = RequestOutcome::begin::<E>(deps, &request, None);
+    outcome.audited = E::AUDITED;
+    let result = unwind(attempt_public::<E>(deps, &request, &mut outcome, &trace)).await;
+    outcome.end(deps, &request, &trace, result).await
 }
 
 /// Converts a panic to an internal error. The process continues: no data that outlives a request can be half changed by a panic.
@@ -73,38 +73,38 @@ pub(crate) async fn unwind<T>(work: impl Future<Output = Result<T>>) -> Result<T
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(Error::internal("panic")))
 }
 
-async fn attempt<E: Endpoint>(deps: &Deps, request: &Request, story: &mut Story, trace: &Trace) -> Result<Response> {
-    let (context, input) = enter::<E>(deps, request, story, trace).await?;
+async fn attempt<E: Endpoint>(deps: &Deps, request: &Request, outcome: &mut RequestOutcome, trace: &Trace) -> Result<Response> {
+    let (context, input) = enter::<E>(deps, request, outcome, trace).await?;
     let context = &context;
     let target = E::target(&Scope::new(context), &input).await.inspect_err(|_| name_wanted(context))?;
-    authorize(context, story, E::ACTION, &target)?;
+    authorize(context, outcome, E::ACTION, &target)?;
     if let Some(response) = replay_read(context).await? {
-        return replayed(context, story, response).await;
+        return replayed(context, outcome, response).await;
     }
     let mut permit = Permit { inner: Work { context, effects: Effects::default() }, target: &target };
     let output = match E::handle(&mut permit, input).await {
         Ok(output) => output,
-        Err(refused) => return twin_or(context, story, refused).await,
+        Err(refused) => return twin_or(context, outcome, refused).await,
     };
     let effects = permit.inner.effects;
     let response = answer::<E>(&output, &effects)?;
-    commit(context, story, effects, response).await
+    commit(context, outcome, effects, response).await
 }
 
 async fn attempt_platform<E: PlatformEndpoint>(
     deps: &Deps,
     request: &Request,
-    story: &mut Story,
+    outcome: &mut RequestOutcome,
     trace: &Trace,
 ) -> Result<Response> {
-    let (context, input) = enter::<E>(deps, request, story, trace).await?;
+    let (context, input) = enter::<E>(deps, request, outcome, trace).await?;
     let tenant = match E::subject(&input) {
         Subject::Platform => {
-            authorize(&context, story, E::ACTION, &PlatformResource(deps.config.deployment.clone()))?;
+            authorize(&context, outcome, E::ACTION, &PlatformResource(deps.config.deployment.clone()))?;
             TenantId::PLATFORM
         }
         Subject::Tenant(tenant) => {
-            authorize(&context, story, E::ACTION, &Organization(tenant))?;
+            authorize(&context, outcome, E::ACTION, &Organization(tenant))?;
             tenant
         }
     };
@@ -113,62 +113,72 @@ async fn attempt_platform<E: PlatformEndpoint>(
     let mut platform = Platform { inner: Work { context: &context, effects: Effects::default() }, of: PhantomData };
     let output = match E::handle(&mut platform, input).await {
         Ok(output) => output,
-        Err(refused) => return twin_or(&context, story, refused).await,
+        Err(refused) => return twin_or(&context, outcome, refused).await,
     };
     let effects = platform.inner.effects;
     let response = answer::<E>(&output, &effects)?;
-    commit(&context, story, effects, response).await
+    commit(&context, outcome, effects, response).await
 }
 
-async fn attempt_batch<E: BatchEndpoint>(deps: &Deps, request: &Request, story: &mut Story, trace: &Trace) -> Result<Response> {
-    let (context, input) = enter::<E>(deps, request, story, trace).await?;
+async fn attempt_batch<E: BatchEndpoint>(
+    deps: &Deps,
+    request: &Request,
+    outcome: &mut RequestOutcome,
+    trace: &Trace,
+) -> Result<Response> {
+    let (context, input) = enter::<E>(deps, request, outcome, trace).await?;
     let context = &context;
     let target = E::target(&Scope::new(context), &input).await?;
-    authorize(context, story, E::ACTION, &target)?;
+    authorize(context, outcome, E::ACTION, &target)?;
     if let Some(claim) = &context.claim {
         Head::claim(context, claim).await?;
     }
-    let shared: &Story = story;
+    let shared: &RequestOutcome = outcome;
     let items = futures_util::stream::iter(E::items(input).into_iter().enumerate());
     let results: Vec<_> = items.map(|(i, item)| one_item::<E>(context, shared, i, item)).buffered(IN_FLIGHT).collect().await;
     // Every item has written its own event.
-    story.recorded = true;
+    outcome.recorded = true;
     answer::<E>(&BatchOutput::<E::Done>::of(results)?, &Effects::default())
 }
 
 /// One item: it has its own trace, audit event, idempotency record and transaction.
-async fn one_item<E: BatchEndpoint>(context: &Context<'_>, story: &Story, index: usize, item: E::Item) -> ItemResult {
+async fn one_item<E: BatchEndpoint>(context: &Context<'_>, outcome: &RequestOutcome, index: usize, item: E::Item) -> ItemResult {
     let trace = Trace::default();
     let claim = context.claim.as_ref().map(|claim| claim.item(index));
     let context = Context { trace: &trace, claim, audit_id: EventId::new(context.now), ..context.clone() };
-    let mut story = story.for_item();
+    let mut outcome = outcome.for_item();
     let work = async {
         let mut batch = Batch::<E> { inner: Work { context: &context, effects: Effects::default() }, of: PhantomData };
         let output = E::handle(&mut batch, item).await?;
         let (body, issues) = body_of(&output)?;
         let response = Response { issues, ..Response::json(201, body) };
-        commit(&context, &mut story, batch.inner.effects, response).await
+        commit(&context, &mut outcome, batch.inner.effects, response).await
     };
     let result = unwind(work).await;
-    let response = story.settle(context.deps, context.request, &trace, result).await;
+    let response = outcome.settle(context.deps, context.request, &trace, result).await;
     ItemResult { index, response }
 }
 
-async fn attempt_public<E: PublicEndpoint>(deps: &Deps, request: &Request, story: &mut Story, trace: &Trace) -> Result<Response> {
-    let (caller, now) = (network_limit::caller(request), story.now);
+async fn attempt_public<E: PublicEndpoint>(
+    deps: &Deps,
+    request: &Request,
+    outcome: &mut RequestOutcome,
+    trace: &Trace,
+) -> Result<Response> {
+    let (caller, now) = (network_limit::caller(request), outcome.now);
     let limit = match E::PER_NETWORK {
-        _ if !E::AUDITED => return serve_public::<E>(deps, request, story, trace, None).await.0,
+        _ if !E::AUDITED => return serve_public::<E>(deps, request, outcome, trace, None).await.0,
         PerNetwork::Requests(limit) => {
-            story.budget = Some(rate_limit::before_sign_in(&deps.db, limit, &caller, now).await?);
-            return serve_public::<E>(deps, request, story, trace, None).await.0;
+            outcome.budget = Some(rate_limit::before_sign_in(&deps.db, limit, &caller, now).await?);
+            return serve_public::<E>(deps, request, outcome, trace, None).await.0;
         }
         PerNetwork::Failures(limit) => limit,
     };
     let Standing { budget, spent } = network_limit::standing(&deps.db, limit, &caller, now).await?;
-    story.budget = Some(budget);
-    match serve_public::<E>(deps, request, story, trace, spent).await {
+    outcome.budget = Some(budget);
+    match serve_public::<E>(deps, request, outcome, trace, spent).await {
         (Err(error), false) if matches!(error.status(), 400 | 401 | 413 | 415 | 422) => {
-            story.budget = Some(network_limit::failed(&deps.db, limit, &caller, now).await?);
+            outcome.budget = Some(network_limit::failed(&deps.db, limit, &caller, now).await?);
             Err(error)
         }
         (result, _) => result,
@@ -179,7 +189,7 @@ async fn attempt_public<E: PublicEndpoint>(deps: &Deps, request: &Request, story
 async fn serve_public<E: PublicEndpoint>(
     deps: &Deps,
     request: &Request,
-    story: &mut Story,
+    outcome: &mut RequestOutcome,
     trace: &Trace,
     spent: Option<rate_limit::Spent>,
 ) -> (Result<Response>, bool) {
@@ -194,11 +204,11 @@ async fn serve_public<E: PublicEndpoint>(
     let mut public = Public::<E> {
         deps,
         request,
-        now: story.now,
-        began: story.now,
+        now: outcome.now,
+        began: outcome.now,
         trace,
-        audit_id: EventId::new(story.now),
-        correlation_id: story.correlation_id.clone(),
+        audit_id: EventId::new(outcome.now),
+        correlation_id: outcome.correlation_id.clone(),
         spent,
         vouched: false,
         member: None,
@@ -211,7 +221,7 @@ async fn serve_public<E: PublicEndpoint>(
     let Public { audit_id, member, vouched, ops, endings, .. } = public;
     let known = vouched || member.is_some();
     if let Some(member) = member {
-        story.recognise(&member, request);
+        outcome.recognise(&member, request);
     }
     // The endpoint determines the name of the invalid credential; the checks are the same for all endpoints.
     let called = |error| match error {
@@ -220,11 +230,11 @@ async fn serve_public<E: PublicEndpoint>(
     };
     let written = async {
         let response = answer::<E>(&result.map_err(called)?, &Effects::default())?;
-        let deadline = deadline(request, story.now);
+        let deadline = deadline(request, outcome.now);
         if E::COUNTED && ops.is_empty() && endings.is_empty() {
-            commit::counted(deps, story, trace, request, &response).await?;
+            commit::counted(deps, outcome, trace, request, &response).await?;
         } else {
-            commit::public(deps, story, trace, (audit_id, ops, endings), &response, deadline).await.map_err(called)?;
+            commit::public(deps, outcome, trace, (audit_id, ops, endings), &response, deadline).await.map_err(called)?;
         }
         Ok(response)
     };
@@ -235,47 +245,47 @@ async fn serve_public<E: PublicEndpoint>(
 async fn enter<'a, E: Operation>(
     deps: &'a Deps,
     request: &'a Request,
-    story: &mut Story,
+    outcome: &mut RequestOutcome,
     trace: &'a Trace,
 ) -> Result<(Context<'a>, E::Input)> {
     // The authorizer's answer may be cached, so it does not show to whom the other credential belongs.
     request.headers.one_credential()?;
     let identity = Identity::from_context(|name| request.authorizer(name))?;
-    story.claimed(&identity);
+    outcome.claimed(&identity);
     let gate = deps.gates.of(identity.tenant).await?;
     let idle = gate.settings.idle(deps.config.session_idle);
-    story.limit = gate.settings.limit(E::LIMIT);
-    let touched = session::touch(&deps.db, identity, (story.limit, E::COST), idle, story.now, Activity::Person).await;
+    outcome.limit = gate.settings.limit(E::LIMIT);
+    let touched = session::touch(&deps.db, identity, (outcome.limit, E::COST), idle, outcome.now, Activity::Person).await;
     let (principal, budget) = touched?;
-    story.budget = Some(budget);
-    story.who = Who::user(&principal, request);
+    outcome.budget = Some(budget);
+    outcome.who = Who::user(&principal, request);
     gate.enter()?;
-    deps.ceilings.take(principal.tenant(), gate.settings.ceiling(), E::COST, story.now).await?;
+    deps.tenant_quotas.take(principal.tenant(), gate.settings.tenant_quota(), E::COST, outcome.now).await?;
     request.headers.one_of_each()?;
     request.body.as_ref().map_err(Clone::clone)?;
-    story.purpose = purpose::<E>(request)?;
+    outcome.purpose = purpose::<E>(request)?;
     let claim = match E::IDEMPOTENCY {
         IdempotencyKey::Ignored => None,
-        IdempotencyKey::Optional => Claim::of::<E>(request, &principal, story.purpose)?,
+        IdempotencyKey::Optional => Claim::of::<E>(request, &principal, outcome.purpose)?,
         IdempotencyKey::Required => {
             let missing =
                 Error::bad_request("idempotency_key_required", "this request creates something: send an `Idempotency-Key`");
-            Some(Claim::of::<E>(request, &principal, story.purpose)?.ok_or(missing)?)
+            Some(Claim::of::<E>(request, &principal, outcome.purpose)?.ok_or(missing)?)
         }
     };
     let input = input::parse(request)?;
     let operators = &deps.config.operator_networks;
-    let circumstances = Circumstances::of(&principal, &gate, operators, &request.source_ip, story.purpose, story.now);
+    let circumstances = Circumstances::of(&principal, &gate, operators, &request.source_ip, outcome.purpose, outcome.now);
     let context = Context {
         deps,
         request,
         tenant: principal.tenant(),
         principal,
         circumstances,
-        now: story.now,
-        deadline: deadline(request, story.now),
-        correlation_id: story.correlation_id.clone(),
-        audit_id: EventId::new(story.now),
+        now: outcome.now,
+        deadline: deadline(request, outcome.now),
+        correlation_id: outcome.correlation_id.clone(),
+        audit_id: EventId::new(outcome.now),
         claim,
         trace,
     };
@@ -302,7 +312,7 @@ fn purpose<E: Operation>(request: &Request) -> Result<Option<Purpose>> {
 }
 
 /// Evaluates the policy. A resource that the caller may not see is not found.
-fn authorize<R: Resource>(context: &Context<'_>, story: &mut Story, action: Action, target: &R) -> Result<()> {
+fn authorize<R: Resource>(context: &Context<'_>, outcome: &mut RequestOutcome, action: Action, target: &R) -> Result<()> {
     if target.is_item() {
         context.trace.with(|t| t.aimed_at.push((R::TYPE.to_owned(), target.id())));
     }
@@ -310,7 +320,7 @@ fn authorize<R: Resource>(context: &Context<'_>, story: &mut Story, action: Acti
     let may = |action, circumstances: &Circumstances| deps.policies.decide(principal, action, target, circumstances);
     let decided = may(action, circumstances)?;
     let (allowed, refusal) = (decided.allowed, decided.refusal);
-    story.decided = Some(decided);
+    outcome.decided = Some(decided);
     if allowed {
         return Ok(());
     }
@@ -330,7 +340,7 @@ fn authorize<R: Resource>(context: &Context<'_>, story: &mut Story, action: Acti
     if seen {
         return Err(Error::Forbidden(refusal));
     }
-    story.reason = Some("forbidden");
+    outcome.reason = Some("forbidden");
     Err(Error::NotFound)
 }
 
@@ -349,17 +359,17 @@ async fn replay_read(context: &Context<'_>) -> Result<Option<Response>> {
 
 /// The handler's refusal, unless the first request with this key has just caused it: the record and the target are read by one
 /// call, but not at one instant.
-async fn twin_or(context: &Context<'_>, story: &mut Story, refused: Error) -> Result<Response> {
+async fn twin_or(context: &Context<'_>, outcome: &mut RequestOutcome, refused: Error) -> Result<Response> {
     let Some(claim) = context.claim.as_ref().filter(|_| refused.status() < 500) else { return Err(refused) };
     let [row] = context.deps.db.get_each(context.principal.tenant(), [(Table::Ephemera, claim.key())]).await?;
     let row = row.ok_or(refused.clone())?;
     let twin = claim.replay(context, &row).await?.ok_or(refused)?;
-    replayed(context, story, twin).await
+    replayed(context, outcome, twin).await
 }
 
-async fn replayed(context: &Context<'_>, story: &mut Story, twin: Response) -> Result<Response> {
-    story.reason = Some(REPLAYED);
-    commit::write_event(context, story, &twin, &[]).await?;
+async fn replayed(context: &Context<'_>, outcome: &mut RequestOutcome, twin: Response) -> Result<Response> {
+    outcome.reason = Some(REPLAYED);
+    commit::write_event(context, outcome, &twin, &[]).await?;
     Ok(twin)
 }
 
@@ -377,17 +387,17 @@ fn answer<E: Operation>(output: &impl Serialize, effects: &Effects) -> Result<Re
 
 /// Commits the changes with their event; a read's event is written before its answer is returned. An idempotency key is stored
 /// even without changes, because a repetition might find something to change.
-async fn commit(context: &Context<'_>, story: &mut Story, effects: Effects, response: Response) -> Result<Response> {
+async fn commit(context: &Context<'_>, outcome: &mut RequestOutcome, effects: Effects, response: Response) -> Result<Response> {
     if effects.is_empty() && context.claim.is_none() {
-        commit::write_event(context, story, &response, &effects.changes.changed).await?;
+        commit::write_event(context, outcome, &response, &effects.changes.changed).await?;
         return Ok(response);
     }
-    match commit::changes(context, story, effects, &response).await? {
+    match commit::changes(context, outcome, effects, &response).await? {
         Committed::Done => Ok(response),
         Committed::Twin(row) => {
             let claim = context.claim.as_ref().ok_or(Error::internal("twin"))?;
             let twin = claim.replay(context, &row).await?.ok_or(Error::internal("twin"))?;
-            replayed(context, story, twin).await
+            replayed(context, outcome, twin).await
         }
     }
 }

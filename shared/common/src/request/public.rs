@@ -57,7 +57,7 @@ pub struct Public<'a, E> {
     /// Whether it has presented a secret that cannot be guessed. Then other errors do not count against its network.
     pub(crate) vouched: bool,
     /// The member who was recognised.
-    pub(crate) member: Option<Known>,
+    pub(crate) member: Option<KnownMember>,
     pub(crate) ops: Vec<(TenantId, Op, Error)>,
     /// Sessions of the member that end in its transaction.
     pub(crate) endings: Vec<(Ending, Error)>,
@@ -66,7 +66,7 @@ pub struct Public<'a, E> {
 
 /// The condition for opening a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leave {
+pub enum SignInStep {
     Open,
     /// After a second factor is given.
     AfterSecondFactor,
@@ -92,14 +92,14 @@ impl Resource for Account {
 
 /// A member whom a public endpoint has recognised. Its audit event goes to that tenant's log.
 #[derive(Clone, Debug)]
-pub(crate) struct Known {
+pub(crate) struct KnownMember {
     pub(crate) tenant: TenantId,
     pub(crate) user: UserId,
     pub(crate) session: Option<SessionId>,
     pub(crate) grants: Listed<Grant>,
 }
 
-impl Known {
+impl KnownMember {
     /// The actor of an audit event.
     pub(crate) fn who(&self, request: &Request, now: Timestamp) -> Who {
         Who {
@@ -186,7 +186,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         const { assert!(declares(<E as Operation>::NEEDS, Need::Read), "reads memberships: add Need::Read to NEEDS") }
         let tenant = membership::tenant_of(&self.deps.db, user).await?;
         let member = membership::active(&self.deps.db, tenant, user).await?;
-        self.member = Some(Known { tenant, user, session: None, grants: member.grants.clone() });
+        self.member = Some(KnownMember { tenant, user, session: None, grants: member.grants.clone() });
         self.deps.gates.enter(tenant).await?;
         Ok(member)
     }
@@ -207,7 +207,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
     ///
     /// # Errors
     /// 403 if they may not sign in from this network, or now.
-    pub async fn may_open_session(&self, member: &Membership, mfa_at: Option<Timestamp>) -> Result<Leave> {
+    pub async fn may_open_session(&self, member: &Membership, mfa_at: Option<Timestamp>) -> Result<SignInStep> {
         let (deps, now) = (self.deps, self.now);
         let gate = deps.gates.enter(member.tenant).await?;
         let who = Principal::of_member(member, mfa_at, now);
@@ -216,10 +216,10 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         let target = Account { user: member.user, tenant: member.tenant };
         let decided = deps.policies.decide(&who, OPEN_SESSION, &target, &circumstances)?;
         match decided.refusal {
-            _ if decided.allowed => Ok(Leave::Open),
+            _ if decided.allowed => Ok(SignInStep::Open),
             Some(refusal) if refusal != Refusal::MfaRequired => Err(Error::Forbidden(refusal)),
-            _ if member.mfa_enrolled => Ok(Leave::AfterSecondFactor),
-            Some(_) => Ok(Leave::AfterEnrolment),
+            _ if member.mfa_enrolled => Ok(SignInStep::AfterSecondFactor),
+            Some(_) => Ok(SignInStep::AfterEnrolment),
             None => Err(Error::Forbidden(Refusal::SignIn)),
         }
     }
@@ -255,8 +255,8 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
             let op = Op::Put { table: Table::Ephemera, item, condition: Some(Condition::Absent) };
             self.ops.push((member.tenant, op, again.clone()));
         }
-        self.ops.push((member.tenant, sign_in_epoch::opens(member.user, self.began, self.now), again.clone()));
-        self.as_it_is(member, again);
+        self.ops.push((member.tenant, sign_in_epoch::open(member.user, self.began, self.now), again.clone()));
+        self.check_unchanged(member, again);
         // Makes room for it among the user's sessions.
         let others = open_sessions::unended(&self.deps.db, member.tenant, member.user, self.now).await?;
         let ends_already =
@@ -290,7 +290,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         };
         let op = Op::Put { table: Table::Ephemera, item: session.into_item(), condition: Some(Condition::Absent) };
         self.ops.push((member.tenant, op, Error::internal("session")));
-        self.as_it_is(member, Error::Unauthenticated(AuthFailure::InvalidCredentials));
+        self.check_unchanged(member, Error::Unauthenticated(AuthFailure::InvalidCredentials));
         let (tenant, user) = (member.tenant, member.user);
         let handle = format!("{ENROLMENT_PREFIX}{}", random_text());
         self.keep(&secret, handle, ENROLMENT_FOR, |item| {
@@ -322,7 +322,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
 
     /// A concurrent change of the membership does not see the session that is being opened, which has copied the old membership.
     /// So the membership must be unchanged. The first sign-in changes it itself.
-    fn as_it_is(&mut self, member: &Membership, or: Error) {
+    fn check_unchanged(&mut self, member: &Membership, or: Error) {
         if member.invited {
             let edits = invitation::accepted(member).into_iter();
             self.ops.extend(edits.map(|edit| (member.tenant, Op::Edit { table: Table::Records, edit }, or.clone())));

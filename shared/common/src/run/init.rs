@@ -10,7 +10,7 @@ use crate::{
         objects::Objects,
         push::{self, Push},
         queues::Queues,
-        tenant_credentials::SecondWall,
+        tenant_credentials::TenantCredentials,
     },
     background::{Background, Socket},
     base::{
@@ -25,7 +25,7 @@ use crate::{
         Deps, Operation,
         deps::{Functions, Services},
     },
-    store::{dynamodb::Db, item::Table, keyring::Keyring, tenant_quota::Ceilings},
+    store::{dynamodb::Db, item::Table, keyring::Keyring, tenant_quota::TenantQuotas},
 };
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
@@ -63,13 +63,14 @@ impl Deps {
     }
 
     fn with_policies(policies: Arc<Policies>, config: Config, aws: &Aws, clock: Arc<dyn Clock>, log: Arc<dyn LogSink>) -> Self {
-        let walled = config.tenant_role_arn.is_some() || aws.acting().is_some();
-        let wall = walled.then(|| SecondWall::new(aws, config.tenant_role_arn.clone(), &config.deployment, clock.clone()));
-        let db = Db::new(aws.dynamodb(), wall, config.tables.clone(), clock.clone());
+        let is_used = config.tenant_role_arn.is_some() || aws.acting().is_some();
+        let tenant_credentials =
+            is_used.then(|| TenantCredentials::new(aws, config.tenant_role_arn.clone(), &config.deployment, clock.clone()));
+        let db = Db::new(aws.dynamodb(), tenant_credentials, config.tables.clone(), clock.clone());
         Self {
             keyring: Keyring::new(aws.kms(), db.clone(), clock.clone()),
             gates: Gates::new(db.clone(), clock.clone()),
-            ceilings: Ceilings::new(db.clone()),
+            tenant_quotas: TenantQuotas::new(db.clone()),
             policies,
             cognito: None,
             services: Services::default(),
@@ -132,7 +133,8 @@ impl Deps {
     }
 
     fn with_audit_log(mut self, aws: &Aws) -> Self {
-        self.services.objects = Some(Arc::new(Objects::new(aws.s3(), self.db.wall(), self.config.audit_bucket.clone())));
+        self.services.objects =
+            Some(Arc::new(Objects::new(aws.s3(), self.db.tenant_credentials(), self.config.audit_bucket.clone())));
         self.services.checkpoint_key = Some(Arc::new(CheckpointKey::new(aws.kms(), self.config.checkpoint_key_arn.clone())));
         self
     }

@@ -288,7 +288,7 @@ impl<'a> Operator<'a> {
         unit.push(tenant, Op::Put { table: Table::Records, item, condition: None }, Error::internal("second factor"));
         let edit = Edit::of(membership::key(user)).number("mfa_enrolled", true).add("version", 1);
         unit.push(tenant, Op::Edit { table: Table::Records, edit }, Error::NotFound);
-        unit.push(tenant, sign_in_epoch::void(user, now, opened), members::CHANGED);
+        unit.push(tenant, sign_in_epoch::invalidate(user, now, opened), members::CHANGED);
         let correlation_id = CorrelationId::from_header(None, now);
         let resources = vec![("User".to_owned(), user.to_string())];
         let record = self.event(tenant, "hand_out_authenticator", resources, None, &correlation_id);

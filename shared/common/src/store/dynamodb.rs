@@ -4,7 +4,7 @@ use crate::{
     aws::{
         errors::{cause, unavailable},
         resilience,
-        tenant_credentials::SecondWall,
+        tenant_credentials::TenantCredentials,
     },
     base::{Clock, Error, Result, TenantId, config::TableNames, error::Cause, random::backoff, stored::Unknown},
     store::{
@@ -36,7 +36,7 @@ const MOST_BATCHED: usize = 25;
 #[derive(Clone, Debug)]
 pub(crate) struct Db {
     own: Client,
-    wall: Option<Arc<SecondWall>>,
+    tenant_credentials: Option<Arc<TenantCredentials>>,
     names: Arc<TableNames>,
     clock: Arc<dyn Clock>,
     unknown: Unknown,
@@ -120,8 +120,19 @@ pub(crate) enum Refused {
 }
 
 impl Db {
-    pub(crate) fn new(own: Client, wall: Option<SecondWall>, names: TableNames, clock: Arc<dyn Clock>) -> Self {
-        Self { own, wall: wall.map(Arc::new), names: Arc::new(names), clock, unknown: Unknown::default() }
+    pub(crate) fn new(
+        own: Client,
+        tenant_credentials: Option<TenantCredentials>,
+        names: TableNames,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            own,
+            tenant_credentials: tenant_credentials.map(Arc::new),
+            names: Arc::new(names),
+            clock,
+            unknown: Unknown::default(),
+        }
     }
 
     fn row(&self, attributes: Attributes) -> Row {
@@ -133,15 +144,15 @@ impl Db {
         self.unknown.take()
     }
 
-    pub(crate) fn wall(&self) -> Option<Arc<SecondWall>> {
-        self.wall.clone()
+    pub(crate) fn tenant_credentials(&self) -> Option<Arc<TenantCredentials>> {
+        self.tenant_credentials.clone()
     }
 
     /// The client for `tenant`'s items: with tenant credentials, a session of that tenant. The platform's partition belongs to
     /// the function's own role.
     async fn client(&self, tenant: TenantId) -> Result<Client> {
-        match SecondWall::before(self.wall.as_ref(), tenant) {
-            Some(wall) => wall.tables(tenant).await,
+        match TenantCredentials::needed_for(self.tenant_credentials.as_ref(), tenant) {
+            Some(tenant_credentials) => tenant_credentials.tables(tenant).await,
             None => Ok(self.own.clone()),
         }
     }

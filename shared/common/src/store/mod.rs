@@ -20,5 +20,5 @@ pub use keyring::CACHED_FOR;
 pub use outbox::{AnyEvent, DomainEvent, Envelope, Event, Message, Schema, Undecodable};
 pub use quotas::{MOST_ITEM_BYTES, size as item_size};
 pub use rate_limit::RateLimit;
-pub use shared_breaker::GateState;
-pub use tenant_quota::CEILING;
+pub use shared_breaker::BreakerState;
+pub use tenant_quota::TENANT_QUOTA;

@@ -99,7 +99,7 @@ impl<E: Event> Message for E {
     }
 }
 
-/// Declares the messages of a consumer: `messages! { pub enum Heard { Created(ShipmentCreated), Voided(ShipmentVoided) } }`.
+/// Declares the messages of a consumer: `messages! { pub enum ShipmentEvent { Created(ShipmentCreated), Voided(ShipmentVoided) } }`.
 #[macro_export]
 macro_rules! messages {
     ($(#[$doc:meta])* $vis:vis enum $Name:ident { $($Variant:ident($Event:ty)),+ $(,)? }) => {

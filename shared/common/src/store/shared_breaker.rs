@@ -48,7 +48,7 @@ const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The protection of one service.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Gate {
+pub(crate) struct SharedBreaker {
     name: &'static str,
     per_minute: u32,
     /// The number of calls that may be made at the same time.
@@ -71,7 +71,7 @@ pub(crate) struct Shut {
     pub(crate) until: Timestamp,
 }
 
-impl Gate {
+impl SharedBreaker {
     pub(crate) const fn new(name: &'static str, per_minute: u32) -> Self {
         let per_minute = if per_minute == 0 { 1 } else { per_minute };
         // A whole minute's calls may be made at the same time, because they come from a queue.
@@ -175,12 +175,12 @@ impl Gate {
     }
 
     /// The state, for display.
-    pub(crate) async fn look(self, db: &Db, now: Timestamp) -> Result<GateState> {
+    pub(crate) async fn look(self, db: &Db, now: Timestamp) -> Result<BreakerState> {
         let row = db.get(TenantId::PLATFORM, Table::Ephemera, &self.key()).await?;
         Ok(self.stands(row.as_ref(), now))
     }
 
-    fn stands(self, row: Option<&Row>, now: Timestamp) -> GateState {
+    fn stands(self, row: Option<&Row>, now: Timestamp) -> BreakerState {
         let judged = self.judge(row, now);
         let circuit = match (&judged, row.and_then(|row| row.maybe_number("open_until"))) {
             (Err(_), Some(_)) => CircuitState::Open,
@@ -197,7 +197,7 @@ impl Gate {
                 u32::try_from((micros + self.tolerance() - tat) / self.interval() + 1).unwrap_or(0).min(self.per_minute)
             }
         };
-        GateState { name: self.name, circuit, calls_left }
+        BreakerState { name: self.name, circuit, calls_left }
     }
 
     /// Records that the service answered. Earlier failures are removed, unless the circuit has been opened, or its pause
@@ -270,7 +270,8 @@ impl Gate {
 
 /// The protection of an external service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct GateState {
+#[schemars(rename = "GateState")]
+pub struct BreakerState {
     pub name: &'static str,
     pub circuit: CircuitState,
     /// The number of calls that all functions together may make now.
@@ -307,14 +308,14 @@ fn seconds(t: Timestamp) -> AttributeValue {
 mod tests {
     use super::*;
 
-    const GATE: Gate = Gate::new("test", 60);
+    const BREAKER: SharedBreaker = SharedBreaker::new("test", 60);
 
     fn row(attributes: &[(&str, i64)]) -> Row {
         Row::new(attributes.iter().map(|(name, n)| ((*name).to_owned(), number(*n))).collect())
     }
 
     fn judged(attributes: &[(&str, i64)]) -> Result<Branch, Shut> {
-        GATE.judge(Some(&row(attributes)), Timestamp::from_millis(1_000_000))
+        BREAKER.judge(Some(&row(attributes)), Timestamp::from_millis(1_000_000))
     }
 
     #[test]
@@ -333,13 +334,13 @@ mod tests {
     fn yielding_calls_leave_half_of_a_minute_to_the_others() {
         let now = Timestamp::from_millis(1_000_000);
         let ahead = |seconds: i64| row(&[("tat", 1_000_000_000 + seconds * 1_000_000)]);
-        let yielding = |seconds| GATE.yielding().judge(Some(&ahead(seconds)), now);
+        let yielding = |seconds| BREAKER.yielding().judge(Some(&ahead(seconds)), now);
         assert!(matches!(yielding(29), Ok(Branch::Busy)));
         assert_eq!(yielding(30).unwrap_err().until, Timestamp::from_millis(1_001_001));
-        assert_eq!(GATE.stands(Some(&ahead(30)), now).calls_left, 30);
+        assert_eq!(BREAKER.stands(Some(&ahead(30)), now).calls_left, 30);
         // Tokens that others have spent do not mean that the clock went back.
         assert!(yielding(60).is_err());
-        assert_eq!(Gate::new("one", 1).yielding().burst, 1);
+        assert_eq!(SharedBreaker::new("one", 1).yielding().burst, 1);
     }
 
     #[test]
@@ -354,7 +355,8 @@ mod tests {
     fn state_shows_an_open_circuit_or_an_empty_bucket() {
         let now = 1_000_000_000;
         let shown = |attributes: &[(&str, i64)]| {
-            let GateState { circuit, calls_left, .. } = GATE.stands(Some(&row(attributes)), Timestamp::from_millis(1_000_000));
+            let BreakerState { circuit, calls_left, .. } =
+                BREAKER.stands(Some(&row(attributes)), Timestamp::from_millis(1_000_000));
             (circuit, calls_left)
         };
         assert_eq!(shown(&[]), (CircuitState::Closed, 60));

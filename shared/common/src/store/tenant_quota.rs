@@ -23,7 +23,7 @@ use std::{
 /// The calls a minute of a tenant that has set no other number.
 pub(crate) const CALLS: u32 = 6000;
 /// The name of the quota in a tenant's settings.
-pub const CEILING: &str = "tenant";
+pub const TENANT_QUOTA: &str = "tenant";
 /// The largest number of tenants whose leases a process keeps.
 const MOST: usize = 4096;
 
@@ -40,7 +40,7 @@ struct Lease {
 
 /// The leases of a process.
 #[derive(Debug)]
-pub(crate) struct Ceilings<M = Db> {
+pub(crate) struct TenantQuotas<M = Db> {
     minutes: M,
     leases: Mutex<HashMap<TenantId, Lease>>,
     leasing: tokio::sync::Mutex<()>,
@@ -52,7 +52,7 @@ pub(crate) trait Minutes {
     async fn lease(&self, tenant: TenantId, minute: i64, block: u32, calls: u32) -> Result<bool>;
 }
 
-impl<M: Minutes> Ceilings<M> {
+impl<M: Minutes> TenantQuotas<M> {
     pub(crate) fn new(minutes: M) -> Self {
         Self { minutes, leases: Mutex::default(), leasing: tokio::sync::Mutex::default() }
     }

@@ -32,7 +32,7 @@ pub(crate) struct Signature<'a> {
 
 /// The permissions that a call needs.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct RequiredPermissions {
     pub(crate) asks: Vec<Ask>,
     /// For an absent object: whether the caller may learn that it is absent.
     pub(crate) if_missing: Option<Ask>,
@@ -74,7 +74,7 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// If the operation, or a part of it, is not supported.
-    pub(crate) fn asked(&self, service: &str, account: &Account, keys: Option<&Keys>) -> Result<Asked, Malformed> {
+    pub(crate) fn asked(&self, service: &str, account: &Account, keys: Option<&Keys>) -> Result<RequiredPermissions, Malformed> {
         let operation = || {
             let (_, operation) = self.operation().ok_or_else(|| self.unknown(service))?;
             let body: Value = serde_json::from_slice(self.body).map_err(|_| self.unknown(service))?;
@@ -107,7 +107,7 @@ impl<'a> Call<'a> {
             "s3" => return s3::asked(self, account),
             _ => return Err(self.unknown(service)),
         };
-        Ok(Asked { asks, if_missing: None })
+        Ok(RequiredPermissions { asks, if_missing: None })
     }
 
     fn unknown(&self, service: &str) -> Malformed {

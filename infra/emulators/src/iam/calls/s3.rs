@@ -1,7 +1,7 @@
 //! S3.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>
 
-use super::{Ask, Asked, Call, Malformed, ask, at_rest};
+use super::{Ask, Call, Malformed, RequiredPermissions, ask, at_rest};
 use crate::iam::account::Account;
 
 /// Query parameters that need no other permission.
@@ -17,7 +17,7 @@ const HARMLESS: [&str; 9] = [
     "start-after",
 ];
 
-pub(super) fn asked(call: &Call<'_>, account: &Account) -> Result<Asked, Malformed> {
+pub(super) fn asked(call: &Call<'_>, account: &Account) -> Result<RequiredPermissions, Malformed> {
     let path = form_urlencoded::parse(format!("p={}", call.path.replace('+', "%2B")).as_bytes())
         .map(|(_, path)| path.into_owned())
         .next()
@@ -58,7 +58,7 @@ pub(super) fn asked(call: &Call<'_>, account: &Account) -> Result<Asked, Malform
             // A caller without permission to list gets 403 for an absent object.
             let list = if call.parameter("versionId").is_some() { "ListBucketVersions" } else { "ListBucket" };
             let if_missing = Some(ask(format!("s3:{list}"), format!("arn:aws:s3:::{bucket}")).with("s3:prefix", [key.as_str()]));
-            return Ok(Asked { asks: [asks].into_iter().chain(of_key("Decrypt")).collect(), if_missing });
+            return Ok(RequiredPermissions { asks: [asks].into_iter().chain(of_key("Decrypt")).collect(), if_missing });
         }
         ("PUT", None, false) => {
             let also =
@@ -78,5 +78,5 @@ pub(super) fn asked(call: &Call<'_>, account: &Account) -> Result<Asked, Malform
         }
         (_, asks_for, _) => return Err(unknown(asks_for.unwrap_or(call.path))),
     };
-    Ok(Asked { asks, if_missing: None })
+    Ok(RequiredPermissions { asks, if_missing: None })
 }

@@ -4,7 +4,7 @@ use super::{
     super::{
         ADMINISTRATOR, OPERATOR,
         account::Account,
-        calls::{Asked, Call},
+        calls::{Call, RequiredPermissions},
         function_key,
         gate::{Decision, Gate},
     },
@@ -29,7 +29,7 @@ fn asked(service: &str, target: &str, body: &Value) -> Result<Vec<(String, Strin
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "its callers compare results")]
-fn pairs(asked: Asked) -> Result<Vec<(String, String)>, String> {
+fn pairs(asked: RequiredPermissions) -> Result<Vec<(String, String)>, String> {
     let short = |resource: String| resource.replace("arn:aws:", "").replace(":us-east-1:000000000000:", ":");
     Ok(asked.asks.into_iter().map(|ask| (ask.action, short(ask.resource))).collect())
 }

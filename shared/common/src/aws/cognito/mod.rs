@@ -131,16 +131,16 @@ impl Cognito {
     /// 503 if Cognito does not answer.
     pub async fn password(&self, email: &str, given: &str) -> Result<SignIn> {
         match password::prepared(given) {
-            Ok(prepared) if prepared.as_str() == given => self.as_it_is(email, given).await,
-            Ok(prepared) => match self.as_it_is(email, &prepared).await? {
-                SignIn::Refused => self.as_it_is(email, given).await,
+            Ok(prepared) if prepared.as_str() == given => self.try_password(email, given).await,
+            Ok(prepared) => match self.try_password(email, &prepared).await? {
+                SignIn::Refused => self.try_password(email, given).await,
                 said => Ok(said),
             },
-            Err(NotAPassword) => self.as_it_is(email, given).await,
+            Err(NotAPassword) => self.try_password(email, given).await,
         }
     }
 
-    async fn as_it_is(&self, email: &str, password: &str) -> Result<SignIn> {
+    async fn try_password(&self, email: &str, password: &str) -> Result<SignIn> {
         let sent = self
             .client
             .admin_initiate_auth()

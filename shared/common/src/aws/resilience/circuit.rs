@@ -37,7 +37,7 @@ pub enum CircuitState {
 
 /// The result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum CallOutcome {
     Answered,
     Failed,
     /// The caller was dropped before the end of the call.
@@ -46,7 +46,7 @@ pub(super) enum Outcome {
 
 /// The permission to make a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leave {
+pub(super) enum Admission {
     Call,
     /// Its result decides whether the circuit closes.
     Probe,
@@ -72,27 +72,27 @@ impl Circuit {
         }
     }
 
-    pub(super) fn admit(&mut self, now: Timestamp) -> Option<Leave> {
+    pub(super) fn admit(&mut self, now: Timestamp) -> Option<Admission> {
         match self.state(now) {
-            CircuitState::Closed => Some(Leave::Call),
+            CircuitState::Closed => Some(Admission::Call),
             CircuitState::HalfOpen if !self.probing => {
                 self.probing = true;
-                Some(Leave::Probe)
+                Some(Admission::Probe)
             }
             CircuitState::HalfOpen | CircuitState::Open => None,
         }
     }
 
-    pub(super) fn ended(&mut self, leave: Leave, outcome: Outcome, now: Timestamp) {
-        match (leave, outcome) {
-            (Leave::Probe, Outcome::Unknown) => self.probing = false,
-            (Leave::Probe, Outcome::Answered) => *self = Self::default(),
-            (Leave::Probe, Outcome::Failed) => self.open(now),
+    pub(super) fn ended(&mut self, admission: Admission, outcome: CallOutcome, now: Timestamp) {
+        match (admission, outcome) {
+            (Admission::Probe, CallOutcome::Unknown) => self.probing = false,
+            (Admission::Probe, CallOutcome::Answered) => *self = Self::default(),
+            (Admission::Probe, CallOutcome::Failed) => self.open(now),
             // The call began before the circuit opened.
-            (Leave::Call, _) if self.open_until.is_some() => {}
-            (Leave::Call, Outcome::Unknown) => {}
-            (Leave::Call, Outcome::Answered) => (self.failures, self.since) = (0, None),
-            (Leave::Call, Outcome::Failed) => {
+            (Admission::Call, _) if self.open_until.is_some() => {}
+            (Admission::Call, CallOutcome::Unknown) => {}
+            (Admission::Call, CallOutcome::Answered) => (self.failures, self.since) = (0, None),
+            (Admission::Call, CallOutcome::Failed) => {
                 self.failures = self.failures.saturating_add(1);
                 let since = self.since.map_or(now, |since| since.min(now));
                 self.since = Some(since);
@@ -128,8 +128,8 @@ mod tests {
     fn opened() -> Circuit {
         let mut circuit = Circuit::default();
         for ms in [0, 10, 20, 30, 1000] {
-            assert_eq!(circuit.admit(at(ms)), Some(Leave::Call), "{ms}");
-            circuit.ended(Leave::Call, Outcome::Failed, at(ms));
+            assert_eq!(circuit.admit(at(ms)), Some(Admission::Call), "{ms}");
+            circuit.ended(Admission::Call, CallOutcome::Failed, at(ms));
         }
         circuit
     }
@@ -145,7 +145,7 @@ mod tests {
     fn many_simultaneous_failures_do_not_open_the_circuit() {
         let mut circuit = Circuit::default();
         for _ in 0..1000 {
-            circuit.ended(Leave::Call, Outcome::Failed, at(999));
+            circuit.ended(Admission::Call, CallOutcome::Failed, at(999));
         }
         assert_eq!(circuit.state(at(999)), CircuitState::Closed);
     }
@@ -154,12 +154,12 @@ mod tests {
     fn few_or_interrupted_failures_do_not_open_the_circuit() {
         let mut circuit = Circuit::default();
         for n in 0..4 {
-            circuit.ended(Leave::Call, Outcome::Failed, at(n * 60_000));
+            circuit.ended(Admission::Call, CallOutcome::Failed, at(n * 60_000));
         }
         assert_eq!(circuit.state(at(240_000)), CircuitState::Closed);
-        circuit.ended(Leave::Call, Outcome::Answered, at(240_000));
+        circuit.ended(Admission::Call, CallOutcome::Answered, at(240_000));
         for n in 5..9 {
-            circuit.ended(Leave::Call, Outcome::Failed, at(n * 60_000));
+            circuit.ended(Admission::Call, CallOutcome::Failed, at(n * 60_000));
         }
         assert_eq!(circuit.state(at(540_000)), CircuitState::Closed);
     }
@@ -168,11 +168,11 @@ mod tests {
     fn successful_probe_after_the_pause_closes_the_circuit() {
         let mut circuit = opened();
         assert_eq!(circuit.state(at(2000)), CircuitState::HalfOpen);
-        assert_eq!(circuit.admit(at(2000)), Some(Leave::Probe));
+        assert_eq!(circuit.admit(at(2000)), Some(Admission::Probe));
         assert_eq!(circuit.admit(at(2000)), None, "one at a time");
-        circuit.ended(Leave::Probe, Outcome::Answered, at(2001));
+        circuit.ended(Admission::Probe, CallOutcome::Answered, at(2001));
         assert_eq!(circuit.state(at(2001)), CircuitState::Closed);
-        circuit.ended(Leave::Call, Outcome::Failed, at(2002));
+        circuit.ended(Admission::Call, CallOutcome::Failed, at(2002));
         assert_eq!(circuit.state(at(2002)), CircuitState::Closed, "what was before is forgotten");
     }
 
@@ -181,8 +181,8 @@ mod tests {
         let mut circuit = opened();
         let mut now = 2000;
         for pause in [2000, 4000, 8000, 16_000, 30_000, 30_000] {
-            assert_eq!(circuit.admit(at(now)), Some(Leave::Probe));
-            circuit.ended(Leave::Probe, Outcome::Failed, at(now));
+            assert_eq!(circuit.admit(at(now)), Some(Admission::Probe));
+            circuit.ended(Admission::Probe, CallOutcome::Failed, at(now));
             assert_eq!(circuit.admit(at(now + pause - 1)), None, "{pause}");
             now += pause;
         }
@@ -191,23 +191,23 @@ mod tests {
     #[test]
     fn dropped_probe_allows_another_probe() {
         let mut circuit = opened();
-        assert_eq!(circuit.admit(at(2000)), Some(Leave::Probe));
-        circuit.ended(Leave::Probe, Outcome::Unknown, at(2000));
-        assert_eq!(circuit.admit(at(2000)), Some(Leave::Probe));
+        assert_eq!(circuit.admit(at(2000)), Some(Admission::Probe));
+        circuit.ended(Admission::Probe, CallOutcome::Unknown, at(2000));
+        assert_eq!(circuit.admit(at(2000)), Some(Admission::Probe));
     }
 
     #[test]
     fn calls_from_before_the_opening_are_ignored() {
         let mut circuit = opened();
-        circuit.ended(Leave::Call, Outcome::Answered, at(1100));
+        circuit.ended(Admission::Call, CallOutcome::Answered, at(1100));
         assert_eq!(circuit.state(at(1100)), CircuitState::Open);
-        circuit.ended(Leave::Call, Outcome::Failed, at(1900));
+        circuit.ended(Admission::Call, CallOutcome::Failed, at(1900));
         assert_eq!(circuit.state(at(2000)), CircuitState::HalfOpen, "no later than it was");
     }
 
     #[test]
     fn clock_set_back_does_not_keep_the_circuit_open() {
         let mut circuit = opened();
-        assert_eq!(circuit.admit(at(-3_600_000)), Some(Leave::Probe));
+        assert_eq!(circuit.admit(at(-3_600_000)), Some(Admission::Probe));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Resilience, Service,
-    circuit::Outcome,
+    circuit::CallOutcome,
     deadline,
     guard::{Guard, Refused},
 };
@@ -44,13 +44,13 @@ impl HttpConnector for Guarded {
             match tokio::time::timeout(time, inner.call(request)).await {
                 Ok(answer) => {
                     let failed = answer.as_ref().map_or_else(|e| !e.is_user(), |answer| answer.status().is_server_error());
-                    entered.ended(if failed { Outcome::Failed } else { Outcome::Answered });
+                    entered.ended(if failed { CallOutcome::Failed } else { CallOutcome::Answered });
                     answer
                 }
                 // The attempt had less time than the service's policy grants.
                 Err(_) if is_cut => Err(refused(Refused::Late)),
                 Err(slow) => {
-                    entered.ended(Outcome::Failed);
+                    entered.ended(CallOutcome::Failed);
                     Err(ConnectorError::timeout(slow.into()))
                 }
             }

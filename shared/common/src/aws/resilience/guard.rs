@@ -3,7 +3,7 @@
 use super::{
     Breaker, CircuitState, Policy,
     budget::Budget,
-    circuit::{Circuit, Leave, Outcome},
+    circuit::{Admission, CallOutcome, Circuit},
 };
 use crate::base::{Clock, Timestamp};
 use schemars::JsonSchema;
@@ -105,25 +105,25 @@ impl Guard {
         if !in_time() {
             return Err(Refused::Late);
         }
-        let leave = self.leave(is_retry)?;
-        Ok(Entered { guard: self, leave, outcome: Outcome::Unknown, _place: place })
+        let admission = self.admit(is_retry)?;
+        Ok(Entered { guard: self, admission, outcome: CallOutcome::Unknown, _place: place })
     }
 
-    fn leave(&self, is_retry: bool) -> Result<Leave, Refused> {
+    fn admit(&self, is_retry: bool) -> Result<Admission, Refused> {
         let mut state = self.lock();
         if is_retry && state.budget.left() == 0 {
             return Err(Refused::Spent);
         }
-        let leave = match self.policy.circuit {
+        let admission = match self.policy.circuit {
             Breaker::Process => state.circuit.admit(self.clock.now()).ok_or(Refused::Open)?,
-            Breaker::Shared => Leave::Call,
+            Breaker::Shared => Admission::Call,
         };
         if is_retry {
             let _ = state.budget.spend();
         } else {
             state.budget.earn();
         }
-        Ok(leave)
+        Ok(admission)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -136,13 +136,13 @@ impl Guard {
 #[derive(Debug)]
 pub(super) struct Entered {
     guard: Arc<Guard>,
-    leave: Leave,
-    outcome: Outcome,
+    admission: Admission,
+    outcome: CallOutcome,
     _place: OwnedSemaphorePermit,
 }
 
 impl Entered {
-    pub(super) fn ended(mut self, outcome: Outcome) {
+    pub(super) fn ended(mut self, outcome: CallOutcome) {
         self.outcome = outcome;
     }
 }
@@ -150,6 +150,6 @@ impl Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         let now = self.guard.clock.now();
-        self.guard.lock().circuit.ended(self.leave, self.outcome, now);
+        self.guard.lock().circuit.ended(self.admission, self.outcome, now);
     }
 }

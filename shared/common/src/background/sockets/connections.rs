@@ -258,8 +258,8 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// Internal if the function was not given the client.
     pub fn sockets(&self) -> Result<Sockets<'a>> {
         const { assert!(declares(B::NEEDS, Need::Push), "sends to sockets: add Need::Push to NEEDS") }
-        let ground = self.ground;
-        Ok(Sockets { deps: ground.deps, push: ground.deps.services.sockets()?, tenant: ground.tenant, now: ground.now })
+        let job = self.job;
+        Ok(Sockets { deps: job.deps, push: job.deps.services.sockets()?, tenant: job.tenant, now: job.now })
     }
 
     /// Ends a session whose end was published, and closes its connections; returns their number. The session ends before the

@@ -133,7 +133,7 @@ pub(crate) async fn serve<S: Socket>(
     let context = event.request_context;
     let authorizer = context.authorizer.fields;
     let identity = Identity::from_context(|name| authorizer.get(name).and_then(|v| v.as_str()));
-    let heard = Heard {
+    let request = SocketRequest {
         connection: context.connection_id.unwrap_or_default(),
         body: event.body.unwrap_or_default(),
         who: Who {
@@ -148,12 +148,12 @@ pub(crate) async fn serve<S: Socket>(
         deadline: end.map_or(now.plus(TIME), |end| end.minus(MARGIN)),
         now,
     };
-    let work = AssertUnwindSafe(attempt::<S>(deps, &heard, identity.as_ref(), &trace)).catch_unwind();
+    let work = AssertUnwindSafe(attempt::<S>(deps, &request, identity.as_ref(), &trace)).catch_unwind();
     let mut result = work.await.unwrap_or_else(|_| Err(Error::internal("panic")));
     if matches!(S::ROUTE, SocketRoute::Connect) {
-        result = on_record::<S>(deps, &heard, &correlation_id, result).await;
+        result = audited::<S>(deps, &request, &correlation_id, result).await;
     }
-    write_line::<S>(deps, &heard, &trace, &correlation_id, &result);
+    write_line::<S>(deps, &request, &trace, &correlation_id, &result);
     let mut response = ApiGatewayProxyResponse::default();
     // A connected client gets a refusal as a frame; for API Gateway its message was handled.
     response.status_code = match (S::ROUTE, &result) {
@@ -164,7 +164,7 @@ pub(crate) async fn serve<S: Socket>(
 }
 
 /// The parts of API Gateway's event that are used.
-struct Heard {
+struct SocketRequest {
     connection: String,
     body: String,
     who: Who,
@@ -173,10 +173,15 @@ struct Heard {
     deadline: Timestamp,
 }
 
-async fn attempt<S: Socket>(deps: &Deps, heard: &Heard, identity: Result<&Identity, &Error>, trace: &Trace) -> Result<()> {
+async fn attempt<S: Socket>(
+    deps: &Deps,
+    request: &SocketRequest,
+    identity: Result<&Identity, &Error>,
+    trace: &Trace,
+) -> Result<()> {
     let identity = identity.map_err(Clone::clone)?;
-    let Heard { connection, body, now, deadline, .. } = heard;
-    let ip = &heard.who.ip;
+    let SocketRequest { connection, body, now, deadline, .. } = request;
+    let ip = &request.who.ip;
     let mut caller = Caller::<S> { deps, identity, connection, ip, now: *now, deadline: *deadline, trace, of: PhantomData };
     let result = async {
         if !matches!(S::ROUTE, SocketRoute::Disconnect) {
@@ -225,10 +230,15 @@ fn frame<S: Socket>(body: &str) -> Result<S::Frame> {
 }
 
 /// Audits a connection or its refusal. A connection that cannot be audited is refused.
-async fn on_record<S: Socket>(deps: &Deps, heard: &Heard, correlation_id: &CorrelationId, result: Result<()>) -> Result<()> {
+async fn audited<S: Socket>(
+    deps: &Deps,
+    request: &SocketRequest,
+    correlation_id: &CorrelationId,
+    result: Result<()>,
+) -> Result<()> {
     let status = result.as_ref().map_or_else(Error::status, |()| 200);
     let reason = result.as_ref().err().map(Error::reason);
-    let Heard { who, tenant, now, .. } = heard;
+    let SocketRequest { who, tenant, now, .. } = request;
     let hash = deps.policies.hash();
     let of = Record::of(EventId::new(*now), *tenant, *now, S::NAME, who.clone(), hash, correlation_id);
     let record = Record { status, reason, ..of };
@@ -240,19 +250,25 @@ async fn on_record<S: Socket>(deps: &Deps, heard: &Heard, correlation_id: &Corre
     result
 }
 
-fn write_line<S: Socket>(deps: &Deps, heard: &Heard, trace: &Trace, correlation_id: &CorrelationId, result: &Result<()>) {
+fn write_line<S: Socket>(
+    deps: &Deps,
+    request: &SocketRequest,
+    trace: &Trace,
+    correlation_id: &CorrelationId,
+    result: &Result<()>,
+) {
     trace.with(|t| {
         let line = &mut t.line;
         let failed = result.as_ref().is_err_and(|e| e.status() >= 500);
         line.set("level", if failed { "error" } else { "info" });
-        line.set("timestamp", heard.now);
+        line.set("timestamp", request.now);
         line.set("function", S::NAME);
         line.set("correlation_id", correlation_id.clone());
-        line.set("tenant.id", heard.tenant);
-        line.set("user.id", heard.who.id.as_deref().map(crate::base::error::Cause::code));
-        line.set("session.id", heard.who.session);
+        line.set("tenant.id", request.tenant);
+        line.set("user.id", request.who.id.as_deref().map(crate::base::error::Cause::code));
+        line.set("session.id", request.who.session);
         line.set("code", result.as_ref().err().map(Error::reason));
-        let took = deps.clock.now().since(heard.now).as_millis();
+        let took = deps.clock.now().since(request.now).as_millis();
         line.set("duration_ms", u64::try_from(took).unwrap_or(u64::MAX));
         deps.log.write(line);
     });

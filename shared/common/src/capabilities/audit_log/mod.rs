@@ -14,7 +14,7 @@
 
 use crate::{
     aws::{ObjectVersion, checkpoint_key::CheckpointKey, objects::Objects},
-    background::{Background, Delivery, Ground},
+    background::{Background, Delivery, JobContext},
     base::{Error, EventId, Need, Result, TenantId, Timestamp, need::declares, telemetry::CorrelationId},
     request::{Deps, Endpoint, Permit, scope::Context},
     store::{
@@ -118,7 +118,7 @@ impl<'a, B: Background> Delivery<'a, B> {
     }
 
     fn log_of_tenant(&self) -> AuditLog<'a> {
-        let Ground { deps, tenant, now, deadline, correlation_id, .. } = self.ground;
+        let JobContext { deps, tenant, now, deadline, correlation_id, .. } = self.job;
         AuditLog { deps, tenant: *tenant, now: *now, deadline: *deadline, correlation_id }
     }
 }

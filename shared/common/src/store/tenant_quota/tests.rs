@@ -81,7 +81,7 @@ fn wire() -> impl Strategy<Value = Wire> {
 
 /// Makes all calls concurrently. Returns the granted calls of each minute, and the number of refusals.
 fn granted(quota: u32, processes: usize, calls: &[Call], counters: &Counters) -> (BTreeMap<i64, u32>, usize) {
-    let processes: Vec<_> = (0..processes).map(|_| Ceilings::new(counters.clone())).collect();
+    let processes: Vec<_> = (0..processes).map(|_| TenantQuotas::new(counters.clone())).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let answers = runtime.block_on(join_all(calls.iter().map(async |(process, second, cost)| {
         let now = Timestamp::from_millis(second * 1000 + 999);
@@ -181,7 +181,7 @@ impl Minutes for Generous {
 
 #[test]
 fn old_leases_are_dropped_when_there_are_many() {
-    let process = Ceilings::new(Generous);
+    let process = TenantQuotas::new(Generous);
     let tenant = |n: u128| TenantId::from_uuid(crate::base::id::Uuid::from_u128(n));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let take = |n: u128, second: i64| {
@@ -200,7 +200,7 @@ fn old_leases_are_dropped_when_there_are_many() {
 #[test]
 fn busy_process_updates_the_table_about_a_hundred_times_a_minute() {
     let counters = Counters::default();
-    let process = Ceilings::new(counters.clone());
+    let process = TenantQuotas::new(counters.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         for _ in 0..6000 {

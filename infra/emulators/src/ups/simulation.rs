@@ -83,7 +83,7 @@ pub enum Refused {
 }
 
 #[derive(Debug)]
-pub(super) struct World {
+pub(super) struct Simulation {
     pub(super) seed: u64,
     pub(super) now: Now,
     auto_create: bool,
@@ -101,7 +101,7 @@ pub(super) struct World {
     overtaken: Option<Posted>,
 }
 
-impl World {
+impl Simulation {
     pub(super) fn new(options: Options, pushes: UnboundedSender<Posted>) -> Self {
         let Options { client_id, client_secret, seed, now, auto_create, speed, webhook } = options;
         Self {

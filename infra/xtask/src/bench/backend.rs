@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc};
 
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct Backend {
     deps: Deps,
     /// A function's environment.
     env: BTreeMap<String, String>,
@@ -60,7 +60,7 @@ impl LogSink for Unheard {
     fn write(&self, _: &WideEvent) {}
 }
 
-impl World {
+impl Backend {
     /// Starts tables and keys only.
     pub(crate) async fn start() -> Result<Self, Failed> {
         Self::of_emulators(None, &Counter::new(), Arc::new(Unheard)).await
