@@ -167,6 +167,12 @@ impl Fixture {
         }
     }
 
+    /// The same with the platform's own tenant.
+    #[must_use]
+    pub fn of_platform(&self) -> Self {
+        Self { tenant_id: TenantId::PLATFORM.to_string(), ..self.clone() }
+    }
+
     /// Values that are no ids.
     pub fn nonsense() -> Self {
         Self {

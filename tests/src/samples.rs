@@ -225,7 +225,11 @@ async fn done(call: Call<'_>) -> Value {
     answer.json
 }
 
-async fn operator(app: &App, tenant: Tenant, name: &str) {
+/// Calls an operator's endpoint about a tenant, and waits until every process knows the tenant's new state.
+///
+/// # Panics
+/// If it is refused.
+pub async fn operator(app: &App, tenant: Tenant, name: &str) {
     done(call(app, tenant, Role::SuperAdmin, name).await.path("tenant_id", app.tenant_id(tenant))).await;
     app.clock().advance(GATE);
 }

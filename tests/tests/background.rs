@@ -167,6 +167,58 @@ async fn unreadable_message_is_dead_lettered_with_a_reason_and_blocks_no_other()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_consumer_stores_the_reason_of_its_dead_letter() {
+    let app = App::start().await;
+    for consumer in registry::consumers() {
+        let mut deliveries = app.deliveries([consumer]);
+        deliveries.send(consumer.name, &json!("no envelope"));
+        while deliveries.step().await {}
+        assert_eq!(deliveries.dead().len(), 1, "{}", consumer.name);
+        let partition = format!("#DEAD_LETTERS#{}", consumer.queue.name);
+        let rows = app.dump("EphemeraTable").await;
+        let reasons: Vec<_> =
+            rows.iter().filter(|row| row["pk"].as_s().unwrap().ends_with(&partition)).map(|row| &row["reason"]).collect();
+        assert!(matches!(reasons[..], [AttributeValue::S(_)]), "{}: {reasons:?}", consumer.name);
+    }
+}
+
+/// A consumer that waits for its tenant stores its messages. They are sent to the consumer's own queue again afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn message_of_a_stopped_tenant_waits_and_is_released_to_its_queue() {
+    let mut waiting = 0;
+    for consumer in registry::consumers().filter(|consumer| consumer.waits) {
+        let world = samples::world_in(consumer.name, &[Tenant::Acme, Tenant::Birch]).await;
+        let (app, acme) = (&world.app, world.app.tenant_id(Tenant::Acme).to_string());
+        let stored = async |tenant: Tenant| {
+            let partition = format!("{}#WAITING", app.tenant_id(tenant));
+            app.dump("RecordsTable").await.iter().filter(|row| row["pk"].as_s() == Ok(&partition)).count()
+        };
+        // The outcomes of Acme's messages.
+        let outcomes = || {
+            let lines = app.log_lines().into_iter().filter(|line| line["function"] == consumer.name);
+            lines.filter(|line| line["tenant.id"] == acme).map(|line| line["outcome"].clone()).collect::<Vec<_>>()
+        };
+        let queues = app.deliveries(registry::consumers().filter(|c| [consumer.name, "release_messages"].contains(&c.name)));
+        let mut queues = world.filled(queues, consumer).await;
+        samples::operator(app, Tenant::Acme, "suspend_organization").await;
+        app.forget_log_lines();
+        while queues.step().await {}
+        let first = stored(Tenant::Acme).await;
+        assert!(first > 0, "{}", consumer.name);
+        assert_eq!(outcomes(), vec![json!("waits"); first], "{}", consumer.name);
+        assert_eq!(stored(Tenant::Birch).await, 0, "{}", consumer.name);
+        samples::operator(app, Tenant::Acme, "reactivate_organization").await;
+        app.forget_log_lines();
+        queues.settle().await;
+        assert_eq!((stored(Tenant::Acme).await, queues.dead().len()), (0, 0), "{}", consumer.name);
+        let after = outcomes();
+        assert!(after.len() >= first && !after.contains(&json!("waits")), "{}: {after:?}", consumer.name);
+        waiting += 1;
+    }
+    assert_eq!(waiting, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn set_up_notice_of_a_service_is_acknowledged_and_counted_by_consumers() {
     let app = App::start().await;
     let before = state::of_all(&app, &["RecordsTable", "LedgerTable", "EphemeraTable"]).await;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use suite::{
     fixture::{self, Fixture},
     matrix::{MATRIX, allowed_role, matrix, protected},
+    schema::Schemas,
 };
 use testing::{Answer, App, Tenant};
 
@@ -455,6 +456,78 @@ async fn repeated_idempotency_key_gets_the_first_answer_and_changes_nothing() {
         let theirs = Fixture::new(&app).await.call(&someone, endpoint).key("the-same-key").await;
         assert_eq!(theirs.header("idempotency-replayed"), None, "{}", endpoint.name);
     }
+}
+
+/// The first request raises the version, so its repetition comes with a stale one.
+#[tokio::test(flavor = "multi_thread")]
+async fn request_repeated_with_its_idempotency_key_and_its_version_gets_the_first_answer() {
+    let keyed = protected().filter(|e| e.idempotency != IdempotencyKey::Ignored && e.if_match != IfMatch::Ignored);
+    for endpoint in keyed.filter(|e| e.name != "disable_totp" && e.issued_again.is_none()) {
+        let app = fixture::backend(endpoint).await;
+        let fixture = Fixture::of(&app, endpoint).await;
+        let client = app.as_role(Tenant::Acme, allowed_role(endpoint));
+        let mut version = 0;
+        let (call, first) = loop {
+            let call = fixture.call(&client, endpoint).key(&format!("for-version-{version}")).if_match(version);
+            let answer = call.clone().await;
+            if answer.status != 412 || version == 9 {
+                break (call, answer);
+            }
+            version += 1;
+        };
+        assert_eq!(first.status, endpoint.status, "{}: {}", endpoint.name, first.text);
+        app.clock().advance(Duration::from_secs(1));
+        let again = call.await;
+        assert_eq!((again.status, &again.json), (first.status, &first.json), "{}: {}", endpoint.name, again.text);
+        assert_eq!(again.header("idempotency-replayed"), Some("true"), "{}", endpoint.name);
+    }
+}
+
+/// The target is read together with the record of the key, before the policies decide.
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_request_gets_the_same_answer_with_an_idempotency_key() {
+    let app = App::start().await;
+    let fixture = Fixture::new(&app).await;
+    let (missing, platform) = (fixture.missing(&app), fixture.of_platform());
+    let (matrix, mut cases) = (matrix(), 0);
+    // Requests to creating endpoints always have a key.
+    for endpoint in protected().filter(|e| e.idempotency == IdempotencyKey::Optional) {
+        let (allowed, row) = (allowed_role(endpoint), &matrix[endpoint.action.unwrap().0]);
+        let denied = Role::ALL.into_iter().filter(|role| row[role.as_str()] == "-").map(|role| (role, &fixture));
+        let has_id = endpoint.route.path.contains('{') && !endpoint.route.path.contains("{session_id}");
+        let absent = has_id.then_some((allowed, &missing)).into_iter();
+        let of_platform = (endpoint.kind == Kind::Platform && has_id).then_some((allowed, &platform));
+        for (role, fixture) in denied.chain(absent).chain(of_platform) {
+            // A session of its own has a full budget.
+            let client = app.as_identity(app.open_session(Tenant::Acme, role).await);
+            let plain = fixture.call(&client, endpoint).await;
+            assert!((400..500).contains(&plain.status), "{} as {role}: {}", endpoint.name, plain.text);
+            let keyed = fixture.call(&client, endpoint).key("a-key").await;
+            assert_eq!((keyed.status, keyed.code()), (plain.status, plain.code()), "{} as {role}: {}", endpoint.name, keyed.text);
+            cases += 1;
+        }
+    }
+    assert!(cases > 100, "{cases}");
+}
+
+/// The cursor is sealed for its list, so it is opened with the tenant's keys before it is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn cursor_of_another_list_is_refused_by_every_list() {
+    let app = App::start().await;
+    let fixture = Fixture::new(&app).await;
+    let users = protected().find(|e| e.name == "list_users").unwrap();
+    let page = app.as_role(Tenant::Acme, Role::TenantAdmin).call(users).query("limit", "1").await;
+    let cursor = page.json["next_cursor"].as_str().unwrap();
+    let pages = |e: &AnyEndpoint| Schemas::of(e).query.is_some_and(|query| query["properties"]["cursor"].is_object());
+    let mut lists = 0;
+    for endpoint in protected().filter(|e| e.name != "list_users" && pages(e)) {
+        let client = app.as_identity(app.open_session(Tenant::Acme, allowed_role(endpoint)).await);
+        let refused = fixture.call(&client, endpoint).query("cursor", cursor).await;
+        assert_eq!((refused.status, refused.code()), (422, "validation_failed"), "{}: {}", endpoint.name, refused.text);
+        assert_eq!(refused.json["errors"][0]["field"], "cursor", "{}", endpoint.name);
+        lists += 1;
+    }
+    assert!(lists >= 7, "{lists}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use suite::{
     fixture::fresh,
     people::{endpoint, enrol, identity, public},
 };
-use testing::{Answer, App, Client, Tenant};
+use testing::{Answer, App, Client, Fault, Tenant};
 
 const CHOSEN: &str = "Chosen-Passw0rd-7!";
 
@@ -94,6 +94,26 @@ async fn invited_marketer_signs_in_works_is_disabled_and_signs_in_again() {
     settle(&app).await;
     let refused = public(&app, "login", json!({"email": email, "password": "Another-Passw0rd-8!"})).await;
     assert_eq!((refused.status, refused.code()), (401, "invalid_credentials"));
+}
+
+/// Cognito has the new password, but the request was interrupted before the sign-in was committed.
+#[tokio::test(flavor = "multi_thread")]
+async fn invitation_is_accepted_at_login_after_an_interrupted_first_sign_in() {
+    let app = App::with_cognito().await;
+    for (role, waits_for) in [("marketer", Value::Null), ("tenant_admin", json!("MFA_SETUP"))] {
+        let (user, email, temporary) = invite(&app, role).await;
+        app.wire().fail("TransactWriteItems", 1, 100, Fault::Gone);
+        let interrupted = choose_password(&app, &email, &temporary, CHOSEN).await;
+        app.wire().heal();
+        assert_eq!(interrupted.status, 503, "{}", interrupted.text);
+        assert_eq!(status(&app, user).await, json!(["invited", 1]));
+        app.clock().advance(Duration::from_secs(60));
+        let tokens = public(&app, "login", json!({"email": email, "password": CHOSEN})).await;
+        assert_eq!((tokens.status, &tokens.json["challenge"]), (200, &waits_for), "{role}: {}", tokens.text);
+        assert_eq!(status(&app, user).await, json!(["active", 2]), "{role}");
+        assert_eq!(admin(&app, "delete_user").await.path("user_id", user).await.status, 204);
+        settle(&app).await;
+    }
 }
 
 /// The status of a request with a token. The directory may still resolve the token's user.

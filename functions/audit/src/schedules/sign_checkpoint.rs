@@ -19,7 +19,7 @@ pub struct SignCheckpoint;
 impl Background for SignCheckpoint {
     const NAME: &'static str = "sign_checkpoint";
     const SUMMARY: &'static str = "Sign a checkpoint of each tenant's audit log";
-    const NEEDS: &'static [Need] = &[Need::Tenants, Need::SignLog, Need::ListLog];
+    const NEEDS: &'static [Need] = &[Need::Tenants, Need::SignLog];
     const TIMEOUT_SECS: u16 = 300;
     const WAITS: bool = false;
     type Part = Log;

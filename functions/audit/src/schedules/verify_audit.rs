@@ -30,7 +30,7 @@ pub struct VerifyAudit;
 impl Background for VerifyAudit {
     const NAME: &'static str = "verify_audit";
     const SUMMARY: &'static str = "Verify samples of the sealed audit log";
-    const NEEDS: &'static [Need] = &[Need::Tenants, Need::ReadLog, Need::ListLog];
+    const NEEDS: &'static [Need] = &[Need::Tenants, Need::ReadLog];
     const TIMEOUT_SECS: u16 = 300;
     const WAITS: bool = false;
     type Part = Log;

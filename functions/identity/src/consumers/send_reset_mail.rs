@@ -27,6 +27,8 @@ impl Background for SendResetMail {
     const NAME: &'static str = "send_reset_mail";
     const SUMMARY: &'static str = "Mail a password reset token";
     const NEEDS: &'static [Need] = &[Need::Write, Need::Seal, Need::Search, Need::Passwords, Need::Mail];
+    /// Its messages are the platform's.
+    const WAITS: bool = false;
     type Part = Account;
 
     async fn handle(cx: &mut Delivery<'_, Self>, Account(email_token): &Account) -> Result<()> {

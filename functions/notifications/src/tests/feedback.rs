@@ -111,6 +111,19 @@ async fn each_report_has_its_documented_effect() {
 }
 
 #[tokio::test]
+async fn complaint_redelivered_days_later_is_handled_once() {
+    let app = App::start().await;
+    let report = complaint(Some("abuse"), None, &app.email(Acme, Role::Marketer));
+    assert_eq!(hear(&app, std::slice::from_ref(&report)).await, 0);
+    let heard = app.platform_audit().await;
+    for _ in 0..3 {
+        app.clock().advance(std::time::Duration::from_secs(10 * 24 * 60 * 60));
+        assert_eq!(hear(&app, std::slice::from_ref(&report)).await, 0);
+    }
+    assert_eq!(app.platform_audit().await, heard);
+}
+
+#[tokio::test]
 async fn bounce_overrides_a_complaint_in_any_order() {
     for reports in [[0, 1], [1, 0]] {
         let app = App::start().await;

@@ -38,7 +38,7 @@ impl Part for Alerts {
 impl Background for RenewTrackAlerts {
     const NAME: &'static str = "renew_track_alerts";
     const SUMMARY: &'static str = "Subscribe to the carrier's pushes for shipments";
-    const NEEDS: &'static [Need] = &[Need::Tenants, Need::Write, Need::Seal, Need::Search, Need::Carrier];
+    const NEEDS: &'static [Need] = &[Need::Tenants, Need::Write, Need::Seal, Need::Search, Need::Carrier, Need::Breakers];
     const TIMEOUT_SECS: u16 = 120;
     type Part = Alerts;
 

@@ -17,7 +17,7 @@ pub struct ScheduleTracking;
 impl Background for ScheduleTracking {
     const NAME: &'static str = "schedule_tracking";
     const SUMMARY: &'static str = "Queue the shipments that are due for a carrier poll";
-    const NEEDS: &'static [Need] = &[Need::Tenants, Need::Enqueue, Need::Carrier];
+    const NEEDS: &'static [Need] = &[Need::Tenants, Need::Enqueue, Need::Breakers];
     const TIMEOUT_SECS: u16 = 50;
     type Part = ();
 

@@ -55,6 +55,20 @@ async fn suppression_is_shown_and_lifted_and_both_are_audited() {
 }
 
 #[tokio::test]
+async fn suppression_lifted_with_an_idempotency_key_is_lifted_once() {
+    let app = App::start().await;
+    let viewer = app.user_id(Acme, Role::Viewer);
+    suppress(&app, viewer, "bounced").await;
+    let lift = async || admin(&app, "lift_mail_suppression").await.path("user_id", viewer).key("lift").await;
+    let lifted = lift().await;
+    assert_eq!(lifted.status, 200, "{}", lifted.text);
+    suppress(&app, viewer, "complained").await;
+    let again = lift().await;
+    assert_eq!((&again.json, again.header("idempotency-replayed")), (&lifted.json, Some("true")), "{}", again.text);
+    assert!(suppression(&app, viewer).await.is_some(), "the repetition lifts nothing");
+}
+
+#[tokio::test]
 async fn suppression_of_an_unknown_reason_is_shown_as_complaint_and_lifted() {
     let app = App::start().await;
     let viewer = app.user_id(Acme, Role::Viewer);

@@ -60,6 +60,19 @@ async fn repeated_and_reordered_events_make_one_user_and_one_mail_each() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn revoked_role_is_removed_from_the_pools_groups() {
+    let app = App::with_cognito().await;
+    let user = invited(&app, Acme, &fresh(&app, "ada")).await;
+    settle(&app).await;
+    assert_eq!(grant(&app, user, "auditor", json!({})).await.status, 200);
+    settle(&app).await;
+    assert_eq!(groups(&app, user).await, ["auditor", "marketer"]);
+    assert_eq!(revoke(&app, user, "marketer").await.status, 204);
+    settle(&app).await;
+    assert_eq!(groups(&app, user).await, ["auditor"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn delivery_killed_at_any_await_is_completed_by_the_next() {
     let app = App::with_cognito().await;
     let (mut twice, mut deaths) = (0, 0);

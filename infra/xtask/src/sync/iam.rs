@@ -294,7 +294,9 @@ pub(crate) fn statements(function: &Function) -> Node {
     statements.extend(of_queues(function));
     statements.extend(function.needs(Need::Carrier).then(carrier).into_iter().flatten());
     statements.extend(function.needs(Need::Mail).then(mail));
-    statements.extend(function.needs(Need::Push).then(push));
+    // A connection that has ended gets no message.
+    let has_ended = matches!(function.serves, Serves::Socket(socket) if matches!(socket.route, SocketRoute::Disconnect));
+    statements.extend((function.needs(Need::Push) && !has_ended).then(push));
     statements.extend(of_log(function));
     Node::List(statements)
 }

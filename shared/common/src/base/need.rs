@@ -99,11 +99,9 @@ pub enum Need {
     ReadLog,
     /// Sign the audit log's checkpoints.
     SignLog,
-    /// List the checkpoints in the bucket, independently of the table.
-    ListLog,
     /// Delete events from the outbox, or let the stream emit them again.
     Outbox,
-    /// Show the state of the circuit breakers that all functions share.
+    /// Read the state of the circuit breakers that all functions share.
     Breakers,
     /// Create a tenant's keys.
     TenantKeys,

@@ -86,7 +86,7 @@ impl<S: Schedule> Tick<'_, S> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn carrier_budget(&self) -> Result<u32> {
-        const { assert!(declares(S::NEEDS, Need::Carrier), "looks at the carrier's breaker: add Need::Carrier to NEEDS") }
+        const { assert!(declares(S::NEEDS, Need::Breakers), "reads the carrier's breaker: add Need::Breakers to NEEDS") }
         let deps = self.job.deps;
         breaker(&deps.config).outlook(&deps.db, self.now()).await
     }

@@ -109,5 +109,9 @@ async fn requested_refresh_polls_the_carrier_and_checks_permission() {
     let theirs = world.app.as_role(Birch, Role::Marketer).call(endpoint("refresh_shipment")).path("shipment_id", &id).await;
     assert_eq!(theirs.status, 404);
     assert_eq!(void(&world.app, &id).await.status, 200);
-    assert_eq!(refresh(Role::Marketer, &id).await.code(), "shipment_final");
+    for key in [None, Some("refresh")] {
+        let call = refresh(Role::Marketer, &id);
+        let refused = if let Some(key) = key { call.key(key).await } else { call.await };
+        assert_eq!((refused.status, refused.code()), (409, "shipment_final"), "{key:?}: {}", refused.text);
+    }
 }

@@ -170,10 +170,19 @@ async fn update_and_poll_do_not_overwrite_each_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn update_during_a_poll_keeps_both_changes() {
+    update_during("poll_tracking").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn update_during_a_requested_poll_keeps_both_changes() {
+    update_during("refresh_tracking").await;
+}
+
+async fn update_during(consumer: &str) {
     let world = world().await;
     let id = world.shipment(Acme, 1).await;
     let mut deliveries = world.deliveries();
-    deliveries.send("poll_tracking", &message(&world, Acme, &id).await);
+    deliveries.send(consumer, &message(&world, Acme, &id).await);
     let (consumer, event) = deliveries.take().unwrap();
     let mut held = world.app.wire().hold("track", 0);
     let mut polling = Box::pin(consumer.consume(world.app.deps(), event.clone()));
