@@ -5,10 +5,10 @@ use crate::{
         Carrier, Estimate, Facts, LastScan, News, NewsPhi, Recipient, Shipment, ShipmentId, ShipmentPhi, Status, destination,
     },
     tracking_number::TrackingNumber,
-    work::Work,
 };
 use common::{
     base::{Result, Timestamp, UserId},
+    request::{Operation, Work},
     store::Version,
 };
 use jiff::civil::{Date, Time};
@@ -81,8 +81,8 @@ pub struct LastEvent {
 
 impl ShipmentView {
     /// The part of a shipment that the policy shows to the caller. Every answer, to reads and to writes, is made here.
-    pub(crate) fn shown(Shipment { facts, phi, news }: Shipment, cx: &impl Work) -> Result<Self> {
-        let shows_contents = cx.shows(CONTENTS)?;
+    pub(crate) fn shown<E: Operation>(Shipment { facts, phi, news }: Shipment, cx: &Work<'_, E>) -> Result<Self> {
+        let shows_contents = cx.shows("shipments", CONTENTS)?;
         let Facts { id, status, created_by, assigned_to, updated_at, version } = facts;
         let News { eta, estimate, last_event, phi: NewsPhi { status_description, last_event_description } } = news;
         let ShipmentPhi { tracking_number, reference, recipient, contents } = phi;

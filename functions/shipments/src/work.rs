@@ -7,13 +7,13 @@ use crate::{
     view::{ShipmentPage, ShipmentView},
 };
 use common::{
-    base::{Error, Result, TenantId, Timestamp, UserId},
+    base::{Error, Result, TenantId, UserId},
     policy::Resource,
-    request::{Batch, BatchEndpoint, Endpoint, Limit, Permit},
+    request::{Endpoint, Limit, Operation, Permit, Work},
     store::{Changes, TableQuery},
 };
 use phi::{PhiText, Sealed, SearchToken, ShortText};
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 /// A new shipment is due for its first poll within this number of milliseconds.
 const FIRST_POLL_MS: u64 = 30_000;
@@ -32,74 +32,18 @@ impl Resource for Shipments {
     }
 }
 
-/// The part of a permit that writing a shipment needs.
-pub(crate) trait Work: Sync {
-    fn user(&self) -> UserId;
-    fn time(&self) -> Timestamp;
-    fn unit(&mut self) -> &mut Changes;
-    fn note(&self, shipment: &Shipment);
-    /// Whether the policy shows the caller this field of shipments.
-    fn shows(&self, field: &'static str) -> Result<bool>;
-    /// Seals in place of the previous record, if there is one.
-    fn seal_phi(
-        &self,
-        place: &str,
-        phi: &ShipmentPhi,
-        before: Option<&Sealed<ShipmentPhi>>,
-    ) -> impl Future<Output = Result<Sealed<ShipmentPhi>>> + Send;
-    fn token(&self, field: &'static str, normalised: &str) -> impl Future<Output = Result<SearchToken>> + Send;
-}
-
-macro_rules! work {
-    ($Permit:ident, $Kind:ident) => {
-        impl<E: $Kind> Work for $Permit<'_, E> {
-            fn user(&self) -> UserId {
-                self.principal().user()
-            }
-            fn time(&self) -> Timestamp {
-                self.now()
-            }
-            fn unit(&mut self) -> &mut Changes {
-                self.changes()
-            }
-            fn note(&self, shipment: &Shipment) {
-                self.touched(Stored::TYPE, shipment.facts.id);
-                self.log("shipment.id", shipment.facts.id);
-            }
-            fn shows(&self, field: &'static str) -> Result<bool> {
-                self.shows("shipments", field)
-            }
-            async fn seal_phi(
-                &self,
-                place: &str,
-                phi: &ShipmentPhi,
-                before: Option<&Sealed<ShipmentPhi>>,
-            ) -> Result<Sealed<ShipmentPhi>> {
-                match before {
-                    Some(before) => self.reseal(place, phi, before).await,
-                    None => self.seal(place, phi).await,
-                }
-            }
-            async fn token(&self, field: &'static str, normalised: &str) -> Result<SearchToken> {
-                self.search_token(field, normalised).await
-            }
-        }
-    };
-}
-work!(Permit, Endpoint);
-work!(Batch, BatchEndpoint);
-
 /// Registers a shipment. The caller only has to build the answer.
-pub(crate) async fn register(cx: &mut impl Work, new: Registration) -> Result<Shipment> {
-    let shipment = Shipment::register(new, cx.user(), cx.time());
-    cx.note(&shipment);
+pub(crate) async fn register<E: Operation>(cx: &mut Work<'_, E>, new: Registration) -> Result<Shipment> {
+    let shipment = Shipment::register(new, cx.principal().user(), cx.now());
+    cx.touched(Stored::TYPE, shipment.facts.id);
+    cx.log("shipment.id", shipment.facts.id);
     let sealed_shipment = seal_for_storage(cx, &shipment, None).await?;
-    assign(cx.unit(), shipment.facts.assigned_to);
+    assign(cx.changes(), shipment.facts.assigned_to);
     // The shipments of a batch are due at slightly different times, so that they are not polled in the same moment.
     let first_poll =
-        cx.time().plus(Duration::from_millis(u64::from(u16::from_le_bytes(common::base::random::bytes())) % FIRST_POLL_MS));
-    store::create(cx.unit(), &shipment.facts, sealed_shipment, first_poll);
-    cx.unit().emit(ShipmentCreated::from(&shipment.facts).into());
+        cx.now().plus(Duration::from_millis(u64::from(u16::from_le_bytes(common::base::random::bytes())) % FIRST_POLL_MS));
+    store::create(cx.changes(), &shipment.facts, sealed_shipment, first_poll);
+    cx.changes().emit(ShipmentCreated::from(&shipment.facts).into());
     Ok(shipment)
 }
 
@@ -111,14 +55,19 @@ pub(crate) fn assign(changes: &mut Changes, to: Option<UserId>) {
     }
 }
 
-/// Seals all of a shipment's PHI under a fresh record key, and makes its search tokens.
-pub(crate) async fn seal_for_storage(
-    cx: &impl Work,
+/// Seals all of a shipment's PHI under a fresh record key, in place of the record `before` if there is one, and makes its search
+/// tokens.
+pub(crate) async fn seal_for_storage<E: Operation>(
+    cx: &Work<'_, E>,
     shipment: &Shipment,
     before: Option<&Sealed<ShipmentPhi>>,
 ) -> Result<SealedShipment> {
     let Shipment { facts, phi, .. } = shipment;
-    let sealed = cx.seal_phi(store::key(facts.id).place(), phi, before).await?;
+    let key = store::key(facts.id);
+    let sealed = match before {
+        Some(before) => cx.reseal(key.place(), phi, before).await?,
+        None => cx.seal(key.place(), phi).await?,
+    };
     let number = number_token(cx, &phi.tracking_number).await?;
     let reference = match &phi.reference {
         Some(reference) => Some(reference_token(cx, reference).await?),
@@ -127,18 +76,18 @@ pub(crate) async fn seal_for_storage(
     Ok(SealedShipment { sealed, number, reference })
 }
 
-pub(crate) async fn number_token(cx: &impl Work, number: &TrackingNumber) -> Result<SearchToken> {
-    cx.token("tracking_number", number.as_str()).await
+pub(crate) async fn number_token<E: Operation>(cx: &Work<'_, E>, number: &TrackingNumber) -> Result<SearchToken> {
+    cx.search_token("tracking_number", number.as_str()).await
 }
 
-pub(crate) async fn reference_token(cx: &impl Work, reference: &ShortText) -> Result<SearchToken> {
-    cx.token("reference", &reference.normalised()).await
+pub(crate) async fn reference_token<E: Operation>(cx: &Work<'_, E>, reference: &ShortText) -> Result<SearchToken> {
+    cx.search_token("reference", &reference.normalised()).await
 }
 
 /// Every token under which a shipment with this reference may be stored, the current one first. Most texts have one.
-pub(crate) async fn reference_tokens(cx: &impl Work, reference: &ShortText) -> Result<Vec<SearchToken>> {
+pub(crate) async fn reference_tokens<E: Operation>(cx: &Work<'_, E>, reference: &ShortText) -> Result<Vec<SearchToken>> {
     let mut tokens = vec![reference_token(cx, reference).await?];
-    let before = cx.token("reference", &reference.normalised_v1()).await?;
+    let before = cx.search_token("reference", &reference.normalised_v1()).await?;
     if !tokens.contains(&before) {
         tokens.push(before);
     }

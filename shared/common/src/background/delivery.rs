@@ -4,9 +4,9 @@ use super::{Background, Consumer, Queue, Schedule, message};
 use crate::{
     audit::trace::Trace,
     base::{
-        Error, EventId, Need, Result, TenantId, Timestamp,
+        Error, EventId, Result, TenantId, Timestamp,
         error::{Cause, Refusal},
-        need::declares,
+        need::needs,
         telemetry::{CorrelationId, LogValue, WideEvent},
     },
     identity::{Membership, membership, tenant},
@@ -20,7 +20,7 @@ use crate::{
 };
 use futures_util::{StreamExt, stream};
 use phi::{Sealed, SealedFields, SearchToken};
-use std::marker::PhantomData;
+use std::{marker::PhantomData, ops::Deref};
 
 /// The number of tenants whose profiles or lists one run reads concurrently.
 pub(crate) const TENANTS_AT_ONCE: usize = 16;
@@ -47,12 +47,15 @@ impl<'a> JobContext<'a> {
     }
 }
 
-/// A message, before its parts are determined.
+/// Background work in one tenant, which only reads: a message before its parts are determined, and the base of a [`Delivery`].
 #[derive(Debug)]
-pub struct Incoming<'a, C> {
+pub struct JobScope<'a, B> {
     pub(crate) job: &'a JobContext<'a>,
-    pub(crate) of: PhantomData<fn() -> C>,
+    pub(crate) of: PhantomData<fn() -> B>,
 }
+
+/// A message, before its parts are determined.
+pub type Incoming<'a, C> = JobScope<'a, C>;
 
 /// One part of background work, in one tenant. It reads, seals, opens and collects changes; it cannot commit.
 ///
@@ -63,14 +66,20 @@ pub struct Incoming<'a, C> {
 /// ```
 /// ```compile_fail,E0451
 /// fn forge<'a, B: common::background::Background>() -> common::background::Delivery<'a, B> {
-///     common::background::Delivery { job: unreachable!(), changes: unreachable!(), of: unreachable!() }
+///     common::background::Delivery { scope: unreachable!(), changes: unreachable!() }
 /// }
 /// ```
 #[derive(Debug)]
 pub struct Delivery<'a, B> {
-    pub(crate) job: &'a JobContext<'a>,
+    scope: JobScope<'a, B>,
     pub(crate) changes: Changes,
-    pub(crate) of: PhantomData<fn() -> B>,
+}
+
+impl<'a, B> Deref for Delivery<'a, B> {
+    type Target = JobScope<'a, B>;
+    fn deref(&self) -> &JobScope<'a, B> {
+        &self.scope
+    }
 }
 
 /// One run of a schedule, before it works in any tenant. It reads the lists of tenants and of due items, and no items.
@@ -89,51 +98,45 @@ pub struct DueItem {
     pub at: Timestamp,
 }
 
-macro_rules! scoped {
-    ($Type:ident) => {
-        impl<'a, B: Background> $Type<'a, B> {
-            pub fn tenant(&self) -> TenantId {
-                self.job.tenant
-            }
-            pub fn now(&self) -> Timestamp {
-                self.job.now
-            }
-            /// The message; a schedule's work has none.
-            pub fn envelope(&self) -> Option<&'a Envelope> {
-                self.job.envelope
-            }
-            pub fn reader(&self) -> Reader<'a> {
-                const { assert!(declares(B::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
-                self.job.reader()
-            }
-            /// All members of the tenant, including disabled ones.
-            ///
-            /// # Errors
-            /// 503 if DynamoDB does not answer.
-            pub async fn members(&self) -> Result<Vec<Membership>> {
-                const { assert!(declares(B::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
-                membership::all(&self.job.deps.db, self.job.tenant).await
-            }
-            /// A field of the log line.
-            pub fn log(&self, name: &'static str, value: impl LogValue) {
-                self.job.trace.with(|t| t.line.set(name, value));
-            }
-            /// The search token of a normalised value of `field`.
-            ///
-            /// # Errors
-            /// 503 if the tenant's key is not in memory and KMS does not answer.
-            pub async fn search_token(&self, field: &'static str, normalised: &str) -> Result<SearchToken> {
-                const { assert!(declares(B::NEEDS, Need::Search), "makes search tokens: add Need::Search to NEEDS") }
-                let JobContext { deps, tenant, .. } = self.job;
-                deps.keyring.of(*tenant).search_token(field, normalised).await
-            }
-        }
-    };
+impl<'a, B: Background> JobScope<'a, B> {
+    pub fn tenant(&self) -> TenantId {
+        self.job.tenant
+    }
+    pub fn now(&self) -> Timestamp {
+        self.job.now
+    }
+    /// The message; a schedule's work has none.
+    pub fn envelope(&self) -> Option<&'a Envelope> {
+        self.job.envelope
+    }
+    pub fn reader(&self) -> Reader<'a> {
+        needs!(B, Read);
+        self.job.reader()
+    }
+    /// All members of the tenant, including disabled ones.
+    ///
+    /// # Errors
+    /// 503 if DynamoDB does not answer.
+    pub async fn members(&self) -> Result<Vec<Membership>> {
+        needs!(B, Read);
+        membership::all(&self.job.deps.db, self.job.tenant).await
+    }
+    /// A field of the log line.
+    pub fn log(&self, name: &'static str, value: impl LogValue) {
+        self.job.trace.with(|t| t.line.set(name, value));
+    }
+    /// The search token of a normalised value of `field`.
+    ///
+    /// # Errors
+    /// 503 if the tenant's key is not in memory and KMS does not answer.
+    pub async fn search_token(&self, field: &'static str, normalised: &str) -> Result<SearchToken> {
+        needs!(B, Search);
+        let JobContext { deps, tenant, .. } = self.job;
+        deps.keyring.of(*tenant).search_token(field, normalised).await
+    }
 }
-scoped!(Incoming);
-scoped!(Delivery);
 
-impl<C: Consumer> Incoming<'_, C> {
+impl<C: Consumer> JobScope<'_, C> {
     /// Adds the message's subject to the audit event.
     pub fn about(&self, kind: &str, id: impl ToString) {
         self.job.trace.with(|t| t.aimed_at.push((kind.to_owned(), id.to_string())));
@@ -142,11 +145,11 @@ impl<C: Consumer> Incoming<'_, C> {
 
 impl<'a, B: Background> Delivery<'a, B> {
     pub(crate) fn new(job: &'a JobContext<'a>) -> Self {
-        Self { job, changes: Changes::default(), of: PhantomData }
+        Self { scope: JobScope { job, of: PhantomData }, changes: Changes::default() }
     }
     /// The changes. The pipeline commits them, in one transaction with the audit event.
     pub fn changes(&mut self) -> &mut Changes {
-        const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
+        needs!(B, Write);
         &mut self.changes
     }
     /// Seals a record's PHI under a fresh record key, bound to `record`.
@@ -154,7 +157,7 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// # Errors
     /// 503 if the tenant's key is not in memory and KMS does not answer.
     pub async fn seal<T: SealedFields>(&self, record: &str, fields: &T) -> Result<Sealed<T>> {
-        const { assert!(declares(B::NEEDS, Need::Seal), "seals PHI: add Need::Seal to NEEDS") }
+        needs!(B, Seal);
         self.job.deps.keyring.of(self.job.tenant).seal(record, fields).await
     }
     /// Seals a record's PHI in place of the record `before`, which may contain data that this version does not know.
@@ -162,7 +165,7 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// # Errors
     /// 503 as [`seal`](Self::seal); internal if the previous record does not open.
     pub async fn reseal<T: SealedFields>(&self, record: &str, fields: &T, before: &Sealed<T>) -> Result<Sealed<T>> {
-        const { assert!(declares(B::NEEDS, Need::Seal), "seals PHI: add Need::Seal to NEEDS") }
+        needs!(B, Seal);
         self.job.deps.keyring.of(self.job.tenant).reseal(record, fields, before).await
     }
     /// Opens a record's PHI. It stays in the system, so nothing is disclosed.
@@ -170,7 +173,7 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// # Errors
     /// 503 as [`seal`](Self::seal); internal if the record does not open.
     pub async fn open<T: SealedFields>(&self, record: &str, sealed: &Sealed<T>) -> Result<T> {
-        const { assert!(declares(B::NEEDS, Need::Seal), "opens PHI: add Need::Seal to NEEDS") }
+        needs!(B, Seal);
         self.job.deps.keyring.of(self.job.tenant).open(record, sealed).await
     }
     /// A member of the tenant, if there is one with that id.
@@ -178,7 +181,7 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn member(&self, user: crate::base::UserId) -> Result<Option<Membership>> {
-        const { assert!(declares(B::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
+        needs!(B, Read);
         membership::of(&self.job.deps.db, self.job.tenant, user).await
     }
     /// Adds an item to the audit event as changed.
@@ -194,7 +197,7 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// # Errors
     /// 503 if SQS did not accept all of them.
     pub async fn enqueue(&self, queue: &Queue, messages: &[Envelope]) -> Result<()> {
-        const { assert!(declares(B::NEEDS, Need::Enqueue), "puts messages into queues: add Need::Enqueue to NEEDS") }
+        needs!(B, Enqueue);
         self.job.deps.services.queues()?.send(queue, messages).await
     }
 }
@@ -236,7 +239,7 @@ impl<S: Schedule> Tick<'_, S> {
 
     /// All tenants.
     pub(crate) async fn listed(&self) -> Result<Vec<TenantId>> {
-        const { assert!(declares(S::NEEDS, Need::Tenants), "looks over all tenants: add Need::Tenants to NEEDS") }
+        needs!(S, Tenants);
         let query = Query { newest_first: false, ..TableQuery::index(Index::All, tenant::LIST).limit(1000) };
         let rows = self.job.deps.db.query_all(TenantId::PLATFORM, &query).await?;
         let listed: Vec<_> = rows.iter().map(|row| (None, row.parse("tenant_id").map(Some))).collect();
@@ -319,7 +322,7 @@ impl<S: Schedule> Tick<'_, S> {
     /// # Errors
     /// 503 if SQS does not answer.
     pub async fn depth(&self, queue: &Queue) -> Result<u64> {
-        const { assert!(declares(S::NEEDS, Need::Enqueue), "looks at queues: add Need::Enqueue to NEEDS") }
+        needs!(S, Enqueue);
         self.job.deps.services.queues()?.depth(queue).await
     }
 
@@ -328,7 +331,7 @@ impl<S: Schedule> Tick<'_, S> {
     /// # Errors
     /// 503 if SQS did not accept all of them.
     pub async fn enqueue(&self, queue: &Queue, messages: &[Envelope]) -> Result<()> {
-        const { assert!(declares(S::NEEDS, Need::Enqueue), "puts messages into queues: add Need::Enqueue to NEEDS") }
+        needs!(S, Enqueue);
         self.job.deps.services.queues()?.send(queue, messages).await
     }
 }

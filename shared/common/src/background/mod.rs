@@ -17,7 +17,7 @@ pub(crate) mod sockets;
 mod waiting;
 
 pub use dead_letter::DeadLetter;
-pub use delivery::{Delivery, DueItem, Incoming, Tick};
+pub use delivery::{Delivery, DueItem, Incoming, JobScope, Tick};
 pub(crate) use delivery::{JobContext, TENANTS_AT_ONCE};
 pub use message::WakeUp;
 pub use queue::{Feed, Queue};

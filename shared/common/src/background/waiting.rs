@@ -9,9 +9,9 @@ use super::{Background, Delivery, Queue};
 use crate::{
     aws::queues::Queues,
     base::{
-        Error, Need, Result, TenantId, Timestamp, Uuid,
+        Error, Result, TenantId, Timestamp, Uuid,
         error::{Cause, Refusal},
-        need::declares,
+        need::needs,
     },
     identity::tenant::{self, TenantStatus},
     request::Deps,
@@ -73,7 +73,7 @@ impl<B: Background> Delivery<'_, B> {
     /// # Errors
     /// 503 if SQS or DynamoDB does not answer, or the time did not suffice for all.
     pub async fn release_waiting(&self) -> Result<usize> {
-        const { assert!(declares(B::NEEDS, Need::Waiting), "puts messages back: add Need::Waiting to NEEDS") }
+        needs!(B, Waiting);
         let (deps, tenant) = (self.job.deps, self.job.tenant);
         let queues = deps.services.queues()?;
         let mut released = 0;

@@ -109,6 +109,20 @@ pub enum Need {
     Waiting,
 }
 
+/// Fails the build of a function that calls the enclosing method and does not declare its needs: `needs!(E, Write, Sessions);`.
+macro_rules! needs {
+    ($Function:ident, $($need:ident),+) => {
+        const {
+            $(assert!(
+                $crate::base::need::declares($Function::NEEDS, $crate::base::Need::$need),
+                concat!("this function uses `Need::", stringify!($need), "`: add it to NEEDS")
+            );)+
+        }
+    };
+}
+pub(crate) use needs;
+
+/// Whether `needs` includes `wanted`. `Write` includes `Read`.
 pub(crate) const fn declares(needs: &[Need], wanted: Need) -> bool {
     let mut i = 0;
     while i < needs.len() {

@@ -1,7 +1,7 @@
 //! Creating, rotating and revoking API keys.
 
 use crate::{
-    base::{Error, Grant, Need, Result, Role, SessionId, SessionKind, TenantId, Timestamp, Uuid, need::declares, random},
+    base::{Error, Grant, Result, Role, SessionId, SessionKind, TenantId, Timestamp, Uuid, need::needs, random},
     identity::{
         ApiKeyId, ApiKeyText, EndReason, KeyTerms, membership,
         session::{self, Session},
@@ -26,7 +26,7 @@ impl<E: Endpoint> Permit<'_, E> {
     /// # Errors
     /// Internal if the session cannot be serialised.
     pub fn issue_api_key(&mut self, id: ApiKeyId, terms: KeyTerms) -> Result<(ApiKeyText, SessionId)> {
-        const { assert!(declares(E::NEEDS, Need::Sessions), "opens a session: add Need::Sessions to NEEDS") }
+        needs!(E, Sessions);
         let (tenant, now) = (self.tenant(), self.now());
         let text = ApiKeyText::new(id);
         let session = SessionId::from_uuid(Uuid::from_bytes(random::bytes()));
@@ -51,13 +51,13 @@ impl<E: Endpoint> Permit<'_, E> {
             .text("tenant_id", tenant)
             .text("session_id", session)
             .number("ends_at", terms.expires_at.as_millis());
-        self.inner.effects.elsewhere(TenantId::PLATFORM).create(secret, Error::internal("secret exists"));
+        self.effects.elsewhere(TenantId::PLATFORM).create(secret, Error::internal("secret exists"));
         Ok((text, session))
     }
 
     /// Ends a secret of a key at `at`, which may be now.
     pub fn end_api_key_secret(&mut self, id: ApiKeyId, session: SessionId, at: Timestamp) {
-        const { assert!(declares(E::NEEDS, Need::Sessions), "ends a session: add Need::Sessions to NEEDS") }
+        needs!(E, Sessions);
         let changed = Error::conflict("changed", "the key has just been changed by somebody else");
         if at <= self.now() {
             self.changes().end_session(Ending::of(id.user(), session, EndReason::KeyRotated), changed);

@@ -15,7 +15,7 @@
 use crate::{
     aws::carrier::{Carrier, CarrierToken, Failure, instant},
     background::{Background, Delivery, Schedule, Tick},
-    base::{Config, Error, Need, Result, TenantId, Timestamp, error::Cause, need::declares},
+    base::{Config, Error, Result, TenantId, Timestamp, error::Cause, need::needs},
     identity::PoolSecret,
     request::Deps,
     store::{
@@ -72,8 +72,7 @@ impl<B: Background> Delivery<'_, B> {
     /// # Errors
     /// Internal if the function was not given the client.
     pub fn carrier(&self) -> Result<AskCarrier<'_>> {
-        const { assert!(declares(B::NEEDS, Need::Carrier), "asks the carrier: add Need::Carrier to NEEDS") }
-        const { assert!(declares(B::NEEDS, Need::Seal), "keeps the carrier's token: add Need::Seal to NEEDS") }
+        needs!(B, Carrier, Seal);
         let (deps, carrier) = (self.job.deps, self.job.deps.services.carrier()?);
         Ok(AskCarrier { deps, carrier, breaker: breaker(&deps.config) })
     }
@@ -86,7 +85,7 @@ impl<S: Schedule> Tick<'_, S> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn carrier_budget(&self) -> Result<u32> {
-        const { assert!(declares(S::NEEDS, Need::Breakers), "reads the carrier's breaker: add Need::Breakers to NEEDS") }
+        needs!(S, Breakers);
         let deps = self.job.deps;
         breaker(&deps.config).outlook(&deps.db, self.now()).await
     }

@@ -9,10 +9,10 @@
 //! UPS presents a token that it has fetched from us with the credentials that it was given. The token is stored as a hash.
 
 use crate::{
-    base::{Error, Need, Result, TenantId, Timestamp, digest::hash, error::AuthFailure, need::declares, network::network},
+    base::{Error, Result, TenantId, Timestamp, digest::hash, error::AuthFailure, need::needs, network::network},
     capabilities::AskCarrier,
     request::{
-        Issued, Operation, Public, PublicEndpoint,
+        Issued, Public, PublicEndpoint,
         deps::Deps,
         headers::Header,
         http::Request,
@@ -91,7 +91,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
     /// # Errors
     /// 401 for other credentials, and 429 for an address with too many wrong ones; 503 if the secret cannot be read.
     pub async fn admit_carrier(&mut self, request: &TokenRequest) -> Result<CarrierToken> {
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Carrier), "reads the carrier's secret: add Need::Carrier to NEEDS") }
+        needs!(E, Carrier);
         let Some((id, secret)) = request.client.as_ref() else { return Err(self.wrong_credentials().await) };
         let (known, _) = self.deps.services.carrier()?.known(self.now, false).await?;
         if !known.is_the_carrier(id, secret) {
@@ -110,8 +110,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
     /// 401 without a valid token, and 429 for an address without one too often; 400 if it is not a push; 503 if DynamoDB or KMS
     /// does not answer.
     pub async fn take_hint(&mut self, body: &PushBody) -> Result<usize> {
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Search), "makes search tokens: add Need::Search to NEEDS") }
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Write), "makes items due: add Need::Write to NEEDS") }
+        needs!(E, Search, Write);
         let Some(token) = self.request.header(Header::Authorization).and_then(|value| credentials(value, "Bearer")) else {
             return Err(self.wrong_credentials().await);
         };

@@ -5,7 +5,7 @@
 use crate::{
     aws::cognito::Cognito,
     background::{Background, CONTENDED, Delivery},
-    base::{Error, Need, Result, Role, TenantId, Timestamp, UserId, config::EMAIL_FIELD, need::declares},
+    base::{Error, Result, Role, TenantId, Timestamp, UserId, config::EMAIL_FIELD, need::needs},
     identity::{Membership, membership},
     request::Deps,
     store::{
@@ -59,9 +59,7 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// # Errors
     /// Internal if the function was not given Cognito.
     pub fn directory(&self) -> Result<Directory<'a>> {
-        const { assert!(declares(B::NEEDS, Need::Directory), "keeps users in line: add Need::Directory to NEEDS") }
-        const { assert!(declares(B::NEEDS, Need::Write), "changes the directory: add Need::Write to NEEDS") }
-        const { assert!(declares(B::NEEDS, Need::Search), "makes e-mails' tokens: add Need::Search to NEEDS") }
+        needs!(B, Directory, Write, Search);
         let job = self.job;
         let pool = job.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))?;
         Ok(Directory { deps: job.deps, pool, tenant: job.tenant, deadline: job.deadline })

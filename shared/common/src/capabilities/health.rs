@@ -2,7 +2,7 @@
 
 use crate::{
     aws::{CircuitState, ServiceState},
-    base::{CacheStats, Need, Result, need::declares},
+    base::{CacheStats, Result, need::needs},
     capabilities::{carrier, mail},
     request::{Endpoint, Permit},
     store::BreakerState,
@@ -37,8 +37,8 @@ impl<E: Endpoint> Permit<'_, E> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn health(&self) -> Result<ProcessHealth> {
-        const { assert!(declares(E::NEEDS, Need::Breakers), "looks at the shared breakers: add Need::Breakers to NEEDS") }
-        let (deps, now) = (self.inner.context.deps, self.now());
+        needs!(E, Breakers);
+        let (deps, now) = (self.context.deps, self.now());
         let (ups, ses) = (carrier::breaker(&deps.config), mail::BREAKER);
         let (ups, ses) = try_join(ups.look(&deps.db, now), ses.look(&deps.db, now)).await?;
         Ok(ProcessHealth {

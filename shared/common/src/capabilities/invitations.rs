@@ -3,12 +3,12 @@
 
 use crate::{
     background::{Background, Delivery},
-    base::{Error, Grant, Need, Result, TenantId, Timestamp, UserId, need::declares},
+    base::{Error, Grant, Result, TenantId, Timestamp, UserId, need::needs},
     identity::{
         Membership,
         membership::{self, MemberPii},
     },
-    request::{Deps, Permit, Platform},
+    request::{Deps, Operation, Work},
     store::{
         Event,
         changes::Changes,
@@ -61,25 +61,18 @@ async fn invite(deps: &Deps, tenant: TenantId, now: Timestamp, changes: &mut Cha
     Ok(member)
 }
 
-macro_rules! invites {
-    ($Permit:ident, $Bound:ident) => {
-        impl<E: crate::request::$Bound> $Permit<'_, E> {
-            /// Invites a user into the scope's tenant. The commit creates the member. A mail with their first password follows,
-            /// unless the e-mail belongs to another user; then only that user gets a mail.
-            ///
-            /// # Errors
-            /// 503 if the tenant's key is not in memory and KMS does not answer.
-            pub async fn invite(&mut self, invitation: Invitation) -> Result<Membership> {
-                const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
-                const { assert!(declares(E::NEEDS, Need::Seal), "seals the e-mail: add Need::Seal to NEEDS") }
-                let context = self.inner.context;
-                invite(context.deps, context.tenant, context.now, &mut self.inner.effects.changes, invitation).await
-            }
-        }
-    };
+impl<E: Operation> Work<'_, E> {
+    /// Invites a user into the scope's tenant. The commit creates the member. A mail with their first password follows,
+    /// unless the e-mail belongs to another user; then only that user gets a mail.
+    ///
+    /// # Errors
+    /// 503 if the tenant's key is not in memory and KMS does not answer.
+    pub async fn invite(&mut self, invitation: Invitation) -> Result<Membership> {
+        needs!(E, Write, Seal);
+        let context = self.context;
+        invite(context.deps, context.tenant, context.now, &mut self.effects.changes, invitation).await
+    }
 }
-invites!(Permit, Endpoint);
-invites!(Platform, PlatformEndpoint);
 
 impl<B: Background> Delivery<'_, B> {
     /// Invites a user into the scope's tenant, like a request.
@@ -87,8 +80,7 @@ impl<B: Background> Delivery<'_, B> {
     /// # Errors
     /// 503 if the tenant's key is not in memory and KMS does not answer.
     pub async fn invite(&mut self, invitation: Invitation) -> Result<Membership> {
-        const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
-        const { assert!(declares(B::NEEDS, Need::Seal), "seals the e-mail: add Need::Seal to NEEDS") }
+        needs!(B, Write, Seal);
         let job = self.job;
         invite(job.deps, job.tenant, job.now, &mut self.changes, invitation).await
     }

@@ -3,7 +3,7 @@
 use crate::{
     aws::{errors::cause, mailer::Mailer},
     background::{Background, Delivery},
-    base::{Error, Need, Result, error::Cause, need::declares},
+    base::{Error, Result, error::Cause, need::needs},
     capabilities::{MailKind, mail_suppression},
     request::Deps,
     store::shared_breaker::{Pass, SharedBreaker},
@@ -201,9 +201,7 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// # Errors
     /// Internal if the function was not given the client.
     pub fn mailer(&self) -> Result<Post<'a>> {
-        const { assert!(declares(B::NEEDS, Need::Mail), "sends mail: add Need::Mail to NEEDS") }
-        const { assert!(declares(B::NEEDS, Need::Read), "asks who is suppressed: add Need::Read to NEEDS") }
-        const { assert!(declares(B::NEEDS, Need::Search), "makes addresses' tokens: add Need::Search to NEEDS") }
+        needs!(B, Mail, Read, Search);
         let deps = self.job.deps;
         Ok(Post { deps, mailer: deps.services.mailer()? })
     }

@@ -9,7 +9,7 @@
 
 use crate::{
     background::{Background, CONTENDED, Delivery},
-    base::{Error, Need, Result, TenantId, Timestamp, config::EMAIL_FIELD, need::declares},
+    base::{Error, Result, TenantId, Timestamp, config::EMAIL_FIELD, need::needs},
     identity::{Membership, membership},
     request::{Deps, Endpoint, Permit},
     store::{
@@ -99,7 +99,7 @@ impl<B: Background> Delivery<'_, B> {
     /// # Errors
     /// Internal outside the platform's own scope, which contains the suppressions; 503 if DynamoDB or KMS does not answer.
     pub async fn suppress(&mut self, address: &Email, because: SuppressedBecause, at: Timestamp) -> Result<()> {
-        const { assert!(declares(B::NEEDS, Need::Search), "makes addresses' tokens: add Need::Search to NEEDS") }
+        needs!(B, Search);
         if self.tenant() != TenantId::PLATFORM {
             return Err(Error::internal("suppression in a tenant"));
         }
@@ -133,10 +133,10 @@ impl<E: Endpoint> Permit<'_, E> {
     /// # Errors
     /// As [`mail_suppression`](Self::mail_suppression).
     pub async fn lift_mail_suppression(&mut self, member: &Membership, address: &Email) -> Result<Option<Suppression>> {
-        const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
+        needs!(E, Write);
         const CHANGED: Error = Error::conflict("changed", "the suppression has just been changed");
         let Some((token, suppression, because)) = self.suppressed(member, address).await? else { return Ok(None) };
-        let elsewhere = self.inner.effects.elsewhere(TenantId::PLATFORM);
+        let elsewhere = self.effects.elsewhere(TenantId::PLATFORM);
         elsewhere.delete(key(&token), Condition::Is("because", because), CHANGED);
         let own = Condition::Is("user_id", member.user.to_string());
         elsewhere.ops.push((Op::Check { table: Table::Records, key: membership::email_key(token), condition: own }, CHANGED));
@@ -144,9 +144,9 @@ impl<E: Endpoint> Permit<'_, E> {
     }
 
     async fn suppressed(&self, member: &Membership, address: &Email) -> Result<Option<(SearchToken, Suppression, String)>> {
-        const { assert!(declares(E::NEEDS, Need::Search), "makes addresses' tokens: add Need::Search to NEEDS") }
-        const { assert!(declares(E::NEEDS, Need::Read) || declares(E::NEEDS, Need::Write), "reads items: add Need::Read to NEEDS") }
-        let deps = self.inner.context.deps;
+        needs!(E, Search);
+        needs!(E, Read);
+        let deps = self.context.deps;
         let token = token(deps, address).await?;
         let get = async |key: &Key| deps.db.get(TenantId::PLATFORM, Table::Records, key).await;
         let claim = get(&membership::email_key(token)).await?;

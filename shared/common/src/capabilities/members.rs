@@ -3,13 +3,13 @@
 
 use crate::{
     background::{Background, CONTENDED, Delivery, JobContext},
-    base::{Error, Grant, Need, Result, SessionId, SessionKind, Timestamp, UserId, need::declares},
+    base::{Error, Grant, Result, SessionId, SessionKind, Timestamp, UserId, need::needs},
     identity::{
         EndReason, Membership, admin_count, membership,
         open_sessions::{OpenSession, unended},
         second_factor, session, sign_in_epoch,
     },
-    request::{Permit, Platform, permit::Work, scope::Context},
+    request::{Operation, Work, scope::Context},
     store::{
         changes::{Condition, Edit, Ending, Op},
         item::{Table, Version},
@@ -34,7 +34,7 @@ pub struct MemberChange {
 }
 
 /// A user's live sessions, newest first, without idle ones.
-pub(crate) async fn live(work: &Work<'_>, user: UserId) -> Result<Vec<OpenSession>> {
+pub(crate) async fn live<E: Operation>(work: &Work<'_, E>, user: UserId) -> Result<Vec<OpenSession>> {
     let context = work.context;
     let (deps, now) = (context.deps, context.now);
     let idle = deps.gates.of(context.tenant).await?.settings.idle(deps.config.session_idle);
@@ -44,8 +44,32 @@ pub(crate) async fn live(work: &Work<'_>, user: UserId) -> Result<Vec<OpenSessio
     Ok(live)
 }
 
-impl Work<'_> {
-    async fn change_member(&mut self, member: &Membership, change: MemberChange) -> Result<Version> {
+impl<E: Operation> Work<'_, E> {
+    /// A member of the scope's tenant, active or not.
+    ///
+    /// # Errors
+    /// 503 if DynamoDB does not answer.
+    pub async fn member(&self, user: UserId) -> Result<Option<Membership>> {
+        needs!(E, Read);
+        membership::of(&self.context.deps.db, self.context.tenant, user).await
+    }
+
+    /// A user's live sessions, newest first.
+    ///
+    /// # Errors
+    /// 503 if DynamoDB does not answer.
+    pub async fn sessions(&self, user: UserId) -> Result<Vec<OpenSession>> {
+        needs!(E, Sessions);
+        live(self, user).await
+    }
+
+    /// Changes a member that was read before, and the copies in their sessions. If the member is no longer active, the
+    /// sessions end. Returns the membership's next version.
+    ///
+    /// # Errors
+    /// 503 if DynamoDB does not answer. The commit is 409 `changed` if another request was faster.
+    pub async fn change_member(&mut self, member: &Membership, change: MemberChange) -> Result<Version> {
+        needs!(E, Write, Sessions);
         let next = Version(member.version).next();
         let mut edit = Edit::of(membership::key(member.user))
             .number("version", next.0)
@@ -108,7 +132,14 @@ impl Work<'_> {
         Ok(next)
     }
 
-    async fn remove_member(&mut self, member: &Membership) -> Result<()> {
+    /// Deletes a member that was read before; only an empty item remains. Their sessions end. A consumer of the event
+    /// deletes their data outside the tenant.
+    ///
+    /// # Errors
+    /// 503 if DynamoDB does not answer. The commit is 409 `changed` if another request was faster, 409 `last_admin` if no
+    /// administrator would remain.
+    pub async fn remove_member(&mut self, member: &Membership) -> Result<()> {
+        needs!(E, Write, Sessions);
         let version = Version(member.version);
         let as_it_was = Condition::All(vec![Condition::Present, Condition::VersionIs(version)]);
         self.effects.changes.edit(membership::tombstone(member.user, version.next(), self.context.now).when(as_it_was), CHANGED);
@@ -125,7 +156,12 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn end_sessions(&mut self, user: UserId, except: Option<SessionId>, reason: EndReason) -> Result<usize> {
+    /// Ends a user's sessions except one, and pending sign-ins; returns the number of sessions.
+    ///
+    /// # Errors
+    /// 503 if DynamoDB does not answer.
+    pub async fn end_sessions(&mut self, user: UserId, except: Option<SessionId>, reason: EndReason) -> Result<usize> {
+        needs!(E, Write, Sessions);
         let sessions = self.all_sessions(user, true).await?;
         let ending: Vec<_> = sessions.iter().map(|session| session.session).filter(|id| Some(*id) != except).collect();
         for session in &ending {
@@ -134,7 +170,12 @@ impl Work<'_> {
         Ok(ending.len())
     }
 
-    async fn end_session_of(&mut self, user: UserId, session: SessionId, reason: EndReason) -> Result<()> {
+    /// Ends one session of a user. An ended session is unchanged.
+    ///
+    /// # Errors
+    /// 404 if there is none; 503.
+    pub async fn end_session_of(&mut self, user: UserId, session: SessionId, reason: EndReason) -> Result<()> {
+        needs!(E, Write, Sessions);
         let Context { deps, tenant, .. } = *self.context;
         let row = deps.db.get(tenant, Table::Ephemera, &session::key(user, session)).await?.ok_or(Error::NotFound)?;
         if session::has_ended(&row)? {
@@ -167,8 +208,7 @@ impl<B: Background> Delivery<'_, B> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn end_sessions_before(&mut self, user: UserId, moment: Timestamp, reason: EndReason) -> Result<usize> {
-        const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
-        const { assert!(declares(B::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
+        needs!(B, Write, Sessions);
         let JobContext { deps, tenant, now, .. } = self.job;
         let mut ended = 0;
         let before = |open: &&OpenSession| open.kind != SessionKind::ApiKey && open.created_at < moment;
@@ -192,72 +232,3 @@ impl<B: Background> Delivery<'_, B> {
         Ok(())
     }
 }
-
-macro_rules! members {
-    ($Permit:ident, $Bound:ident) => {
-        impl<E: crate::request::$Bound> $Permit<'_, E> {
-            /// A member of the scope's tenant, active or not.
-            ///
-            /// # Errors
-            /// 503 if DynamoDB does not answer.
-            pub async fn member(&self, user: UserId) -> Result<Option<Membership>> {
-                const { assert!(declares(E::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
-                membership::of(&self.inner.context.deps.db, self.inner.context.tenant, user).await
-            }
-
-            /// A user's live sessions, newest first.
-            ///
-            /// # Errors
-            /// 503 if DynamoDB does not answer.
-            pub async fn sessions(&self, user: UserId) -> Result<Vec<OpenSession>> {
-                const { assert!(declares(E::NEEDS, Need::Sessions), "reads sessions: add Need::Sessions to NEEDS") }
-                live(&self.inner, user).await
-            }
-
-            /// Changes a member that was read before, and the copies in their sessions. If the member is no longer active, the
-            /// sessions end. Returns the membership's next version.
-            ///
-            /// # Errors
-            /// 503 if DynamoDB does not answer. The commit is 409 `changed` if another request was faster.
-            pub async fn change_member(&mut self, member: &Membership, change: MemberChange) -> Result<Version> {
-                const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
-                const { assert!(declares(E::NEEDS, Need::Sessions), "changes sessions: add Need::Sessions to NEEDS") }
-                self.inner.change_member(member, change).await
-            }
-
-            /// Deletes a member that was read before; only an empty item remains. Their sessions end. A consumer of the event
-            /// deletes their data outside the tenant.
-            ///
-            /// # Errors
-            /// 503 if DynamoDB does not answer. The commit is 409 `changed` if another request was faster, 409 `last_admin` if no
-            /// administrator would remain.
-            pub async fn remove_member(&mut self, member: &Membership) -> Result<()> {
-                const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
-                const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
-                self.inner.remove_member(member).await
-            }
-
-            /// Ends a user's sessions except one, and pending sign-ins; returns the number of sessions.
-            ///
-            /// # Errors
-            /// 503 if DynamoDB does not answer.
-            pub async fn end_sessions(&mut self, user: UserId, except: Option<SessionId>, reason: EndReason) -> Result<usize> {
-                const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
-                const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
-                self.inner.end_sessions(user, except, reason).await
-            }
-
-            /// Ends one session of a user. An ended session is unchanged.
-            ///
-            /// # Errors
-            /// 404 if there is none; 503.
-            pub async fn end_session_of(&mut self, user: UserId, session: SessionId, reason: EndReason) -> Result<()> {
-                const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
-                const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
-                self.inner.end_session_of(user, session, reason).await
-            }
-        }
-    };
-}
-members!(Permit, Endpoint);
-members!(Platform, PlatformEndpoint);

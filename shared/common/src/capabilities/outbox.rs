@@ -3,7 +3,7 @@
 use crate::{
     audit::event,
     background::{Background, Delivery, JobContext},
-    base::{EventId, Need, Result, Timestamp, need::declares},
+    base::{EventId, Result, Timestamp, need::needs},
     store::{
         changes::Edit,
         dynamodb::Query,
@@ -36,7 +36,7 @@ fn is_urgent(schema: &str) -> bool {
 
 impl<B: Background> Delivery<'_, B> {
     pub fn outbox(&self) -> Outbox<'_> {
-        const { assert!(declares(B::NEEDS, Need::Outbox), "keeps the outbox: add Need::Outbox to NEEDS") }
+        needs!(B, Outbox);
         Outbox { job: self.job }
     }
 }

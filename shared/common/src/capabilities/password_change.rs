@@ -19,8 +19,7 @@ use crate::{
     aws::cognito::Cognito,
     background::{Background, CONTENDED, Delivery, JobContext, Schedule, Tick},
     base::{
-        AuthFailure, Error, EventId, Need, Result, SessionId, TenantId, Timestamp, UserId, Uuid, need::declares,
-        telemetry::CorrelationId,
+        AuthFailure, Error, EventId, Result, SessionId, TenantId, Timestamp, UserId, Uuid, need::needs, telemetry::CorrelationId,
     },
     capabilities::{members::CHANGED, password_reset},
     identity::{EndReason, Membership, open_sessions, sign_in_epoch},
@@ -171,8 +170,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
     /// 401 if the token is invalid, used or expired, or the user is not an active member any more; 403 if their tenant is not
     /// active; 409 while another request sets it; 503. After a 503 the same request completes the change.
     pub async fn reset_password(&mut self, token: &str, new: &str) -> Result<bool> {
-        const { assert!(declares(E::NEEDS, Need::Passwords), "resets a password: add Need::Passwords to NEEDS") }
-        const { assert!(declares(E::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
+        needs!(E, Passwords, Sessions);
         let (member, token, tried) = self.find_reset(token).await?;
         let (tenant, user) = (member.tenant, member.user);
         let (deps, deadline) = (self.deps, pipeline::deadline(self.request, self.now));
@@ -235,7 +233,7 @@ impl<E: Endpoint> Permit<'_, E> {
     /// 401 if `current` is wrong; 409 while another request sets it; 503. After a 503 the same request completes the change.
     pub async fn change_password(&mut self, current: &str, new: &str) -> Result<bool> {
         let cognito = self.cognito()?;
-        let context = self.inner.context;
+        let context = self.context;
         let (deps, tenant, user) = (context.deps, context.principal.tenant(), context.principal.user());
         let session = context.principal.session();
         let before = deps.db.get(tenant, Table::Ephemera, &key(user)).await?;
@@ -268,7 +266,7 @@ impl<S: Schedule> Tick<'_, S> {
     /// # Errors
     /// As [`due`](Self::due).
     pub async fn password_changes_due(&self, most: u32) -> Result<Vec<(TenantId, UserId)>> {
-        const { assert!(declares(S::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
+        needs!(S, Sessions);
         let due = self.due_in(Table::Ephemera, LIST, most).await?;
         let user = |key: &Key| key.place().strip_prefix("PASSWORD#")?.parse().ok();
         let users = |(tenant, items): (TenantId, Vec<crate::background::DueItem>)| {
@@ -284,8 +282,7 @@ impl<B: Background> Delivery<'_, B> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn settle_password_change(&mut self, user: UserId) -> Result<usize> {
-        const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
-        const { assert!(declares(B::NEEDS, Need::Sessions), "ends sessions: add Need::Sessions to NEEDS") }
+        needs!(B, Write, Sessions);
         let JobContext { deps, tenant, now, .. } = *self.job;
         let row = deps.db.get(tenant, Table::Ephemera, &key(user)).await?;
         let cut_off = |row: &Row| row.maybe_number("until").is_some_and(|until| until <= now.as_millis());

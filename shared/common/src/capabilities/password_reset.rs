@@ -8,7 +8,7 @@
 
 use crate::{
     background::{Background, Delivery},
-    base::{Error, Need, Result, TenantId, UserId, digest::hash, need::declares},
+    base::{Error, Result, TenantId, UserId, digest::hash, need::needs},
     capabilities::members,
     identity::{EndReason, MemberPii, Membership, membership, open_sessions, sign_in_epoch},
     request::{Public, PublicEndpoint},
@@ -42,7 +42,7 @@ impl<B: Background> Delivery<'_, B> {
     /// # Errors
     /// 503.
     pub async fn addressee(&self, email_token: &str) -> Result<Option<Addressee>> {
-        const { assert!(declares(B::NEEDS, Need::Passwords), "looks for an account: add Need::Passwords to NEEDS") }
+        needs!(B, Passwords);
         let deps = self.job.deps;
         let claim = deps.db.get(TenantId::PLATFORM, Table::Records, &membership::email_key(email_token)).await?;
         let Some(claim) = claim else { return Ok(None) };

@@ -12,7 +12,7 @@ impl<E: Endpoint> Permit<'_, E> {
     /// # Errors
     /// Internal if a policy cannot be evaluated.
     pub fn permissions(&self) -> Result<Vec<Permission>> {
-        let context = self.inner.context;
+        let context = self.context;
         context.deps.policies.permissions(&context.principal, &context.circumstances)
     }
 
@@ -21,7 +21,7 @@ impl<E: Endpoint> Permit<'_, E> {
     /// # Errors
     /// Internal if a policy cannot be evaluated.
     pub fn may(&self, asked: &PermissionQuestion) -> Result<Option<PermissionAnswer>> {
-        let context = self.inner.context;
+        let context = self.context;
         context.deps.policies.answer(&context.principal, asked, &context.circumstances)
     }
 }

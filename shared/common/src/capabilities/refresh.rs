@@ -3,14 +3,14 @@
 use crate::{
     audit::event::Record,
     audit::session_end,
-    base::{AuthFailure, Error, Need, Result, SessionId, TenantId, Timestamp, UserId, need::declares},
+    base::{AuthFailure, Error, Result, SessionId, TenantId, Timestamp, UserId, need::needs},
     identity::{
         EndReason, RefreshToken, membership,
         pending_sign_in::{PoolSecret, PoolToken, Successor},
         refresh_token::GRACE,
         session,
     },
-    request::{Operation, Public, PublicEndpoint, pipeline, public::KnownMember},
+    request::{Public, PublicEndpoint, pipeline, public::KnownMember},
     store::{
         changes::Ending,
         dynamodb::Update,
@@ -101,9 +101,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
     /// # Errors
     /// 401. A token that was used before ends its session, and causes a security event in the audit log.
     pub async fn present(&mut self, token: &RefreshToken) -> Result<Presented> {
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "reads a session: add Need::Sessions to NEEDS") }
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Read), "reads memberships: add Need::Read to NEEDS") }
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "opens the pool's token: add Need::Seal to NEEDS") }
+        needs!(E, Sessions, Read, Seal);
         let refused = || Error::Unauthenticated(AuthFailure::InvalidRefreshToken);
         let RefreshToken { tenant, user, session, .. } = *token;
         // Invented tenants must not cause calls to STS for tenant credentials.
@@ -155,7 +153,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
     /// # Errors
     /// 409 if the token was replaced meanwhile, 401 if the session is over.
     pub async fn rotate(&mut self, presented: &Presented, pool_refresh: Option<&str>) -> Result<RefreshToken> {
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "rotates a token: add Need::Sessions to NEEDS") }
+        needs!(E, Sessions);
         let Presented { tenant, user, session, row, successor, .. } = presented;
         let (key, old) = (session::refresh_key(*session), row.bytes("refresh_hash")?);
         session::used(&self.deps.db, *tenant, *user, *session, self.now).await?;

@@ -1,7 +1,7 @@
 //! Using, enrolling and removing a second factor.
 
 use crate::{
-    base::{Error, Need, Result, SessionId, Timestamp, need::declares},
+    base::{Error, Result, SessionId, Timestamp, need::needs},
     identity::{
         EndReason, Membership, SecondFactor, Spent,
         second_factor::{ACTIVE, PENDING, forgive, key, pending, take_try},
@@ -21,8 +21,8 @@ impl<E: crate::request::Endpoint> Permit<'_, E> {
     /// # Errors
     /// 429 `second_factor_locked` after five wrong codes in a row; 503.
     pub async fn try_second_factor(&self) -> Result<Option<SecondFactor>> {
-        const { assert!(declares(E::NEEDS, Need::SecondFactor), "takes a try: add Need::SecondFactor to NEEDS") }
-        let context = self.inner.context;
+        needs!(E, SecondFactor);
+        let context = self.context;
         take_try(&context.deps.db, context.principal.tenant(), context.principal.user(), context.now).await
     }
 
@@ -31,8 +31,8 @@ impl<E: crate::request::Endpoint> Permit<'_, E> {
     /// # Errors
     /// 503 if the tenant's key is not in memory and KMS does not answer.
     pub async fn open_second_factor<T: SealedFields>(&self, factor: &SecondFactor) -> Result<T> {
-        const { assert!(declares(E::NEEDS, Need::Seal), "opens a second factor: add Need::Seal to NEEDS") }
-        self.inner.context.deps.keyring.of(factor.tenant).open(key(factor.user).place(), &factor.read_sealed()?).await
+        needs!(E, Seal);
+        self.context.deps.keyring.of(factor.tenant).open(key(factor.user).place(), &factor.read_sealed()?).await
     }
 
     /// Begins to enrol: stores an authenticator that is inactive until its first code. The commit is 409 `totp_enrolled` if an
@@ -77,7 +77,7 @@ impl<E: crate::request::Endpoint> Permit<'_, E> {
 
     /// Records in the caller's session that a second factor was given now.
     pub fn stamp_second_factor(&mut self) {
-        const { assert!(declares(E::NEEDS, Need::Sessions), "changes a session: add Need::Sessions to NEEDS") }
+        needs!(E, Sessions);
         let (user, session, now) = (self.principal().user(), self.principal().session(), self.now());
         let edit = Edit::of(session::key(user, session)).text("mfa_at", now);
         self.changes().ops.push((Op::Edit { table: Table::Ephemera, edit }, raced()));
@@ -90,7 +90,7 @@ impl<E: crate::request::PublicEndpoint> Public<'_, E> {
     /// # Errors
     /// 429 `second_factor_locked` after five wrong codes in a row; 503.
     pub async fn try_second_factor(&self, member: &Membership) -> Result<Option<SecondFactor>> {
-        const { assert!(declares(E::NEEDS, Need::SecondFactor), "takes a try: add Need::SecondFactor to NEEDS") }
+        needs!(E, SecondFactor);
         take_try(&self.deps.db, member.tenant, member.user, self.now).await.map(|factor| factor.filter(|f| f.active))
     }
 
@@ -99,7 +99,7 @@ impl<E: crate::request::PublicEndpoint> Public<'_, E> {
     /// # Errors
     /// 503 if the tenant's key is not in memory and KMS does not answer.
     pub async fn open_second_factor<T: SealedFields>(&self, factor: &SecondFactor) -> Result<T> {
-        const { assert!(declares(E::NEEDS, Need::Seal), "opens a second factor: add Need::Seal to NEEDS") }
+        needs!(E, Seal);
         self.deps.keyring.of(factor.tenant).open(key(factor.user).place(), &factor.read_sealed()?).await
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     background::{Background, CONTENDED, Delivery, JobContext, Schedule, Tick},
-    base::{AuthFailure, Need, Result, SessionId, TenantId, UserId, need::declares},
+    base::{AuthFailure, Result, SessionId, TenantId, UserId, need::needs},
     identity::{
         EndReason, refresh_token,
         session::{self},
@@ -21,7 +21,7 @@ impl<S: Schedule> Tick<'_, S> {
     /// # Errors
     /// As [`due`](Self::due).
     pub async fn sessions_due(&self, most: u32) -> Result<Vec<(TenantId, UserId, SessionId)>> {
-        const { assert!(declares(S::NEEDS, Need::Sessions), "looks at sessions: add Need::Sessions to NEEDS") }
+        needs!(S, Sessions);
         let due = self.due_in(Table::Ephemera, LIST, most).await?;
         let of_item = |key: &crate::store::Key| {
             let user = key.place().strip_prefix("SESSIONS#")?.parse().ok()?;
@@ -41,8 +41,7 @@ impl<B: Background> Delivery<'_, B> {
     /// # Errors
     /// 503 if DynamoDB does not answer. The commit is contended if the session was used meanwhile.
     pub async fn expire_session(&mut self, user: UserId, session: SessionId) -> Result<Option<EndReason>> {
-        const { assert!(declares(B::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
-        const { assert!(declares(B::NEEDS, Need::Sessions), "ends a session: add Need::Sessions to NEEDS") }
+        needs!(B, Write, Sessions);
         let JobContext { deps, tenant, now, .. } = *self.job;
         let key = session::key(user, session);
         // The list may be stale.

@@ -1,7 +1,7 @@
 //! Issues a ticket for a socket.
 
 use crate::{
-    base::{Error, Need, need::declares, network::network, random},
+    base::{Error, need::needs, network::network, random},
     identity::ticket::{GOOD_FOR, Ticket, ends_at, key},
     request::{Endpoint, Permit},
     store::{
@@ -13,9 +13,8 @@ use crate::{
 impl<E: Endpoint> Permit<'_, E> {
     /// A ticket for the caller's own session and network, written with this request's audit event.
     pub fn socket_ticket(&mut self) -> Ticket {
-        const { assert!(declares(E::NEEDS, Need::Write), "writes a ticket: add Need::Write to NEEDS") }
-        const { assert!(declares(E::NEEDS, Need::Sessions), "lets a session open sockets: add Need::Sessions to NEEDS") }
-        let context = self.inner.context;
+        needs!(E, Write, Sessions);
+        let context = self.context;
         let (who, now) = (&context.principal, context.now);
         let ticket = Ticket {
             tenant: context.tenant,
@@ -30,7 +29,7 @@ impl<E: Endpoint> Permit<'_, E> {
             .number("good_until", ticket.expires_at.as_millis())
             .number("socket_until", ends_at(now, who.session_ends_at()).as_millis())
             .number("expires_at", ticket.expires_at.as_secs() + 1);
-        self.inner.effects.changes.put(Table::Ephemera, item, Condition::Absent, Error::internal("ticket exists"));
+        self.effects.changes.put(Table::Ephemera, item, Condition::Absent, Error::internal("ticket exists"));
         ticket
     }
 }

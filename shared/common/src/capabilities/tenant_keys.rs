@@ -2,7 +2,7 @@
 
 use crate::{
     background::{Background, CONTENDED, Delivery},
-    base::{Need, Result, TenantId, TenantKeyMode, need::declares},
+    base::{Result, TenantId, TenantKeyMode, need::needs},
 };
 use phi::{Sealed, SealedFields};
 
@@ -12,8 +12,7 @@ impl<B: Background> Delivery<'_, B> {
     /// # Errors
     /// 503 if KMS or DynamoDB does not answer.
     pub async fn make_keys(&mut self) -> Result<()> {
-        const { assert!(declares(B::NEEDS, Need::TenantKeys), "makes keys: add Need::TenantKeys to NEEDS") }
-        const { assert!(declares(B::NEEDS, Need::Write), "stores them: add Need::Write to NEEDS") }
+        needs!(B, TenantKeys, Write);
         let (deps, tenant) = (self.job.deps, self.job.tenant);
         if deps.keyring.has_keys(tenant).await? {
             return Ok(());
@@ -33,8 +32,7 @@ impl<B: Background> Delivery<'_, B> {
     /// # Errors
     /// 503 if the platform's key is not in memory and KMS does not answer; internal if the record does not open.
     pub async fn open_platforms<T: SealedFields>(&self, record: &str, sealed: &Sealed<T>) -> Result<T> {
-        const { assert!(declares(B::NEEDS, Need::TenantKeys), "founds a tenant: add Need::TenantKeys to NEEDS") }
-        const { assert!(declares(B::NEEDS, Need::Seal), "opens records: add Need::Seal to NEEDS") }
+        needs!(B, TenantKeys, Seal);
         self.job.deps.keyring.of(TenantId::PLATFORM).open(record, sealed).await
     }
 }

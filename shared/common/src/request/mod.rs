@@ -31,6 +31,6 @@ pub use input::{Entries, Input, Json, Limit, List, PageSize, Patch, Path, PathId
 pub use issued::Issued;
 pub use network_limit::{PerNetwork, SignInGuard};
 pub use operation::{Data, FUNCTION_TIMEOUT_SECS, IdempotencyKey, IfMatch, Method, Operation, Route, Sample, SocketRoute};
-pub use permit::{Batch, Permit, Platform};
+pub use permit::{Batch, Permit, Platform, Work};
 pub use public::{Public, SignInStep};
 pub use scope::{FoundMember, Reader, Scope};

@@ -2,11 +2,11 @@
 //! cannot commit.
 
 use crate::{
-    base::{Error, Need, Principal, Result, TenantId, Timestamp, error::AuthFailure, need::declares, telemetry::LogValue},
+    base::{Error, Principal, Result, TenantId, Timestamp, error::AuthFailure, need::needs, telemetry::LogValue},
     identity::{Membership, Tenant, membership, session_end::EndReason, tenant},
     policy::{Action, Resource},
     request::{
-        IfMatch, Operation,
+        Endpoint, IfMatch, Operation, PlatformEndpoint,
         headers::Header,
         if_match::ExpectedVersion,
         scope::{Context, Reader},
@@ -20,7 +20,10 @@ use crate::{
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use phi::{Sealed, SealedFields, SearchToken};
-use std::marker::PhantomData;
+use std::{
+    marker::PhantomData,
+    ops::{Deref, DerefMut},
+};
 
 /// The number of profiles that a list of tenants reads concurrently.
 const PROFILES_AT_ONCE: usize = 8;
@@ -45,7 +48,7 @@ pub(crate) struct Effects {
 /// ```
 /// ```compile_fail,E0451
 /// fn forge<'a, E: common::request::Endpoint>(target: &'a E::Target) -> common::request::Permit<'a, E> {
-///     common::request::Permit { inner: unreachable!(), target }
+///     common::request::Permit { work: unreachable!(), target }
 /// }
 /// ```
 /// A text cannot be logged, and so no PHI can, but an id can:
@@ -65,43 +68,48 @@ pub(crate) struct Effects {
 /// }
 /// ```
 #[derive(Debug)]
-pub struct Permit<'a, E: crate::request::Endpoint> {
-    pub(crate) inner: Work<'a>,
+pub struct Permit<'a, E: Endpoint> {
+    pub(crate) work: Work<'a, E>,
     pub(crate) target: &'a E::Target,
 }
 
-/// Like `Permit`, for one item of a batch.
+/// A caller's permitted work in one tenant. Every kind of permit has its operations.
+///
+/// Only the pipeline creates one:
+/// ```compile_fail,E0451
+/// fn forge<'a, E>() -> common::request::Work<'a, E> {
+///     common::request::Work { context: unreachable!(), effects: unreachable!(), of: unreachable!() }
+/// }
+/// ```
 #[derive(Debug)]
-pub struct Batch<'a, E: crate::request::BatchEndpoint> {
-    pub(crate) inner: Work<'a>,
-    pub(crate) of: PhantomData<fn() -> E>,
-}
-
-/// Like `Permit`, for the platform's operators, in the tenant of the request.
-#[derive(Debug)]
-pub struct Platform<'a, E: crate::request::PlatformEndpoint> {
-    pub(crate) inner: Work<'a>,
-    pub(crate) of: PhantomData<fn() -> E>,
-}
-
-/// A caller's work in their tenant.
-#[derive(Debug)]
-pub(crate) struct Work<'a> {
+pub struct Work<'a, E> {
     pub(crate) context: &'a Context<'a>,
     pub(crate) effects: Effects,
+    of: PhantomData<fn() -> E>,
 }
 
-impl<'a, E: crate::request::Endpoint> Permit<'a, E> {
+/// The permit for one item of a batch.
+pub type Batch<'a, E> = Work<'a, E>;
+
+/// The permit of the platform's operators, in the tenant of the request.
+pub type Platform<'a, E> = Work<'a, E>;
+
+impl<'a, E: Endpoint> Deref for Permit<'a, E> {
+    type Target = Work<'a, E>;
+    fn deref(&self) -> &Work<'a, E> {
+        &self.work
+    }
+}
+
+impl<'a, E: Endpoint> DerefMut for Permit<'a, E> {
+    fn deref_mut(&mut self) -> &mut Work<'a, E> {
+        &mut self.work
+    }
+}
+
+impl<'a, E: Endpoint> Permit<'a, E> {
     pub fn target(&self) -> &'a E::Target {
         self.target
-    }
-
-    /// Checks `If-Match` against the target's version.
-    ///
-    /// # Errors
-    /// 412 for another version, 400 for a text that is not a version, 428 if it is missing and required.
-    pub fn check_version(&self, current: Version) -> Result<()> {
-        self.inner.check_version::<E>(current)
     }
 
     /// The caller's own membership and tenant, in their current state.
@@ -109,8 +117,8 @@ impl<'a, E: crate::request::Endpoint> Permit<'a, E> {
     /// # Errors
     /// 401 if the membership was deleted or disabled; 503 if DynamoDB does not answer.
     pub async fn own_membership(&self) -> Result<(Membership, Tenant)> {
-        const { assert!(declares(E::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
-        let Context { deps, principal, .. } = self.inner.context;
+        needs!(E, Read);
+        let Context { deps, principal, .. } = self.context;
         let home = principal.tenant();
         let member = membership::active(&deps.db, home, principal.user());
         let (member, tenant) = futures_util::future::try_join(member, tenant::profile(&deps.db, home)).await?;
@@ -122,26 +130,16 @@ impl<'a, E: crate::request::Endpoint> Permit<'a, E> {
     /// # Errors
     /// Internal if the function was not given it.
     pub fn cognito(&self) -> Result<&'a crate::aws::cognito::Cognito> {
-        const { assert!(declares(E::NEEDS, Need::SignIn), "asks Cognito: add Need::SignIn to NEEDS") }
-        const { assert!(declares(E::NEEDS, Need::Passwords), "sets a password: add Need::Passwords to NEEDS") }
-        self.inner.context.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))
+        needs!(E, SignIn, Passwords);
+        self.context.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))
     }
 
     /// Ends the caller's own session.
     pub fn sign_out(&mut self) {
-        const { assert!(declares(E::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
-        const { assert!(declares(E::NEEDS, Need::Sessions), "ends a session: add Need::Sessions to NEEDS") }
-        let who = &self.inner.context.principal;
+        needs!(E, Write, Sessions);
+        let who = &self.context.principal;
         let ending = Ending::of(who.user(), who.session(), EndReason::SignedOut);
-        self.inner.effects.changes.end_session(ending, Error::unauthenticated());
-    }
-    /// The version in the answer, as its ETag.
-    pub fn etag(&mut self, version: Version) {
-        self.inner.effects.etag = Some(version);
-    }
-    /// The path of the created item.
-    pub fn location(&mut self, path: String) {
-        self.inner.effects.location = Some(path);
+        self.effects.changes.end_session(ending, Error::unauthenticated());
     }
 }
 
@@ -161,94 +159,129 @@ impl Resource for Field {
     }
 }
 
-/// The operations of every kind of permit.
-macro_rules! work {
-    ($Permit:ident, $Bound:ident) => {
-        impl<'a, E: crate::request::$Bound> $Permit<'a, E> {
-            pub fn principal(&self) -> &'a Principal {
-                &self.inner.context.principal
+impl<'a, E: Operation> Work<'a, E> {
+    pub(crate) fn new(context: &'a Context<'a>) -> Self {
+        Self { context, effects: Effects::default(), of: PhantomData }
+    }
+    pub fn principal(&self) -> &'a Principal {
+        &self.context.principal
+    }
+    pub fn tenant(&self) -> TenantId {
+        self.context.tenant
+    }
+    pub fn now(&self) -> Timestamp {
+        self.context.now
+    }
+    pub fn reader(&self) -> Reader<'a> {
+        needs!(E, Read);
+        Reader::of(self.context)
+    }
+    /// The changes. The pipeline commits them, in one transaction with the audit event.
+    pub fn changes(&mut self) -> &mut Changes {
+        needs!(E, Write);
+        &mut self.effects.changes
+    }
+    /// Seals a record's PHI under a fresh record key, bound to `record`.
+    ///
+    /// # Errors
+    /// 503 if the tenant's key is not in memory and KMS does not answer.
+    pub async fn seal<T: SealedFields>(&self, record: &str, fields: &T) -> Result<Sealed<T>> {
+        needs!(E, Seal);
+        self.context.deps.keyring.of(self.context.tenant).seal(record, fields).await
+    }
+    /// Seals a record's PHI in place of the record `before`. Data in it that this version of the code does not know is
+    /// kept.
+    ///
+    /// # Errors
+    /// 503 as [`seal`](Self::seal); internal if the previous record does not open.
+    pub async fn reseal<T: SealedFields>(&self, record: &str, fields: &T, before: &Sealed<T>) -> Result<Sealed<T>> {
+        needs!(E, Seal);
+        self.context.deps.keyring.of(self.context.tenant).reseal(record, fields, before).await
+    }
+    /// Opens a record's PHI, and adds its fields to the audit event as disclosed.
+    ///
+    /// # Errors
+    /// 503 as [`seal`](Self::seal); internal if the record does not open.
+    pub async fn open<T: SealedFields>(&self, record: &str, sealed: &Sealed<T>) -> Result<T> {
+        needs!(E, Seal);
+        let opened = self.context.deps.keyring.of(self.context.tenant).open(record, sealed).await?;
+        self.context.trace.with(|t| {
+            for field in T::FIELDS {
+                if !t.disclosed.iter().any(|name| name == field.name) {
+                    t.disclosed.push(field.name.into());
+                }
             }
-            pub fn tenant(&self) -> TenantId {
-                self.inner.context.tenant
-            }
-            pub fn now(&self) -> Timestamp {
-                self.inner.context.now
-            }
-            pub fn reader(&self) -> Reader<'a> {
-                const { assert!(declares(<E as Operation>::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
-                Reader::of(self.inner.context)
-            }
-            /// The changes. The pipeline commits them, in one transaction with the audit event.
-            pub fn changes(&mut self) -> &mut Changes {
-                const { assert!(declares(<E as Operation>::NEEDS, Need::Write), "changes items: add Need::Write to NEEDS") }
-                &mut self.inner.effects.changes
-            }
-            /// Seals a record's PHI under a fresh record key, bound to `record`.
-            ///
-            /// # Errors
-            /// 503 if the tenant's key is not in memory and KMS does not answer.
-            pub async fn seal<T: SealedFields>(&self, record: &str, fields: &T) -> Result<Sealed<T>> {
-                const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "seals PHI: add Need::Seal to NEEDS") }
-                self.inner.seal(record, fields).await
-            }
-            /// Seals a record's PHI in place of the record `before`. Data in it that this version of the code does not know is
-            /// kept.
-            ///
-            /// # Errors
-            /// 503 as [`seal`](Self::seal); internal if the previous record does not open.
-            pub async fn reseal<T: SealedFields>(&self, record: &str, fields: &T, before: &Sealed<T>) -> Result<Sealed<T>> {
-                const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "seals PHI: add Need::Seal to NEEDS") }
-                self.inner.context.deps.keyring.of(self.inner.context.tenant).reseal(record, fields, before).await
-            }
-            /// Opens a record's PHI, and adds its fields to the audit event as disclosed.
-            ///
-            /// # Errors
-            /// 503 as [`seal`](Self::seal); internal if the record does not open.
-            pub async fn open<T: SealedFields>(&self, record: &str, sealed: &Sealed<T>) -> Result<T> {
-                const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "opens PHI: add Need::Seal to NEEDS") }
-                self.inner.open(record, sealed).await
-            }
-            /// Whether the policy shows the caller a field of a kind of record, such as `shipments` and `contents`, for the
-            /// stated purpose of use. If not, the field is added to the audit event as redacted, and must be omitted from the
-            /// answer.
-            ///
-            /// # Errors
-            /// Internal if the policy cannot be evaluated.
-            pub fn shows(&self, records: &str, field: &'static str) -> Result<bool> {
-                self.inner.shows(records, field)
-            }
-            /// Verifies that the tenant's branch key is available: it is in memory, or KMS unwraps it now.
-            ///
-            /// # Errors
-            /// 503 as [`seal`](Self::seal).
-            pub async fn unlock(&self) -> Result<()> {
-                const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "unwraps the branch key: add Need::Seal to NEEDS") }
-                self.inner.context.deps.keyring.of(self.inner.context.tenant).unlock().await
-            }
-            /// The search token of a normalised value of `field`.
-            ///
-            /// # Errors
-            /// 503 as [`seal`](Self::seal).
-            pub async fn search_token(&self, field: &'static str, normalised: &str) -> Result<SearchToken> {
-                const { assert!(declares(<E as Operation>::NEEDS, Need::Search), "makes search tokens: add Need::Search to NEEDS") }
-                self.inner.search_token(field, normalised).await
-            }
-            /// Adds an item to the audit event as read or changed.
-            pub fn touched(&self, kind: &str, id: impl ToString) {
-                self.inner.context.trace.with(|t| t.touched.push((kind.to_owned(), id.to_string())));
-            }
-            /// A field of the log line.
-            pub fn log(&self, name: &'static str, value: impl LogValue) {
-                self.inner.context.trace.with(|t| t.line.set(name, value));
-            }
+        });
+        Ok(opened)
+    }
+    /// Whether the policy shows the caller a field of a kind of record, such as `shipments` and `contents`, for the
+    /// stated purpose of use. If not, the field is added to the audit event as redacted, and must be omitted from the
+    /// answer.
+    ///
+    /// # Errors
+    /// Internal if the policy cannot be evaluated.
+    pub fn shows(&self, records: &str, field: &'static str) -> Result<bool> {
+        let Context { deps, principal, circumstances, tenant, trace, .. } = self.context;
+        let asked = Field { tenant: *tenant, name: format!("{records}.{field}") };
+        let shown = deps.policies.decide(principal, Action("disclose"), &asked, circumstances)?.allowed;
+        if !shown {
+            trace.with(|t| {
+                t.disclosed.retain(|name| name != field);
+                if !t.redacted.iter().any(|name| name == field) {
+                    t.redacted.push(field.into());
+                }
+            });
         }
-    };
+        Ok(shown)
+    }
+    /// Verifies that the tenant's branch key is available: it is in memory, or KMS unwraps it now.
+    ///
+    /// # Errors
+    /// 503 as [`seal`](Self::seal).
+    pub async fn unlock(&self) -> Result<()> {
+        needs!(E, Seal);
+        self.context.deps.keyring.of(self.context.tenant).unlock().await
+    }
+    /// The search token of a normalised value of `field`.
+    ///
+    /// # Errors
+    /// 503 as [`seal`](Self::seal).
+    pub async fn search_token(&self, field: &'static str, normalised: &str) -> Result<SearchToken> {
+        needs!(E, Search);
+        let Context { deps, tenant, .. } = self.context;
+        deps.keyring.of(*tenant).search_token(field, normalised).await
+    }
+    /// Adds an item to the audit event as read or changed.
+    pub fn touched(&self, kind: &str, id: impl ToString) {
+        self.context.trace.with(|t| t.touched.push((kind.to_owned(), id.to_string())));
+    }
+    /// A field of the log line.
+    pub fn log(&self, name: &'static str, value: impl LogValue) {
+        self.context.trace.with(|t| t.line.set(name, value));
+    }
+    /// Checks `If-Match` against the version of the target.
+    ///
+    /// # Errors
+    /// 412 for another version, 400 for a text that is not a version, 428 if it is missing and required.
+    pub fn check_version(&self, current: Version) -> Result<()> {
+        const { assert!(!matches!(E::IF_MATCH, IfMatch::Ignored), "looks at `If-Match`: say so in IF_MATCH") }
+        match self.context.request.headers.value(Header::IfMatch) {
+            None if E::IF_MATCH == IfMatch::Required => Err(Error::VersionRequired),
+            None => Ok(()),
+            Some(value) => ExpectedVersion::parse(value.to_str().unwrap_or_default())?.check(current),
+        }
+    }
+    /// The version in the answer, as its ETag.
+    pub fn etag(&mut self, version: Version) {
+        self.effects.etag = Some(version);
+    }
+    /// The path of the created item.
+    pub fn location(&mut self, path: String) {
+        self.effects.location = Some(path);
+    }
 }
-work!(Permit, Endpoint);
-work!(Batch, BatchEndpoint);
-work!(Platform, PlatformEndpoint);
 
-impl<E: crate::request::PlatformEndpoint> Platform<'_, E> {
+impl<E: PlatformEndpoint> Work<'_, E> {
     /// Changes in the platform's own partitions: its directories of tenants, names and users.
     pub fn directory(&mut self) -> &mut Changes {
         self.new_tenant(TenantId::PLATFORM)
@@ -256,31 +289,13 @@ impl<E: crate::request::PlatformEndpoint> Platform<'_, E> {
 
     /// Changes in a tenant that this request creates.
     pub fn new_tenant(&mut self, tenant: TenantId) -> &mut Changes {
-        const { assert!(declares(E::NEEDS, Need::Tenants), "changes what the platform knows of tenants: add Need::Tenants to NEEDS") }
-        self.inner.effects.elsewhere(tenant)
-    }
-
-    /// Checks `If-Match` against the version of the tenant's profile.
-    ///
-    /// # Errors
-    /// 412 for another version, 400 for a text that is not a version, 428 if it is missing and required.
-    pub fn check_version(&self, current: Version) -> Result<()> {
-        self.inner.check_version::<E>(current)
-    }
-
-    /// The version in the answer, as its ETag.
-    pub fn etag(&mut self, version: Version) {
-        self.inner.effects.etag = Some(version);
-    }
-
-    /// The path of the created item.
-    pub fn location(&mut self, path: String) {
-        self.inner.effects.location = Some(path);
+        needs!(E, Tenants);
+        self.effects.elsewhere(tenant)
     }
 
     /// The address of the request, according to API Gateway.
     pub fn source_ip(&self) -> &str {
-        &self.inner.context.request.source_ip
+        &self.context.request.source_ip
     }
 
     /// One page of tenants, newest first, each with its profile's current item.
@@ -288,10 +303,8 @@ impl<E: crate::request::PlatformEndpoint> Platform<'_, E> {
     /// # Errors
     /// 422 `invalid_cursor`; 503 if DynamoDB or, for a first cursor, KMS does not answer.
     pub async fn tenants(&self, limit: u32, cursor: Option<&str>) -> Result<(Vec<(TenantId, Row)>, Option<String>)> {
-        const { assert!(declares(E::NEEDS, Need::Tenants), "looks over all tenants: add Need::Tenants to NEEDS") }
-        const { assert!(declares(E::NEEDS, Need::Read), "reads profiles: add Need::Read to NEEDS") }
-        const { assert!(declares(E::NEEDS, Need::Search), "seals cursors: add Need::Search to NEEDS") }
-        let deps = self.inner.context.deps;
+        needs!(E, Tenants, Read, Search);
+        let deps = self.context.deps;
         let directory = Reader { deps, tenant: TenantId::PLATFORM, context: None };
         let (entries, next) = directory.page(&Query::index(Index::All, tenant::LIST).limit(limit), cursor).await?;
         let profile = async |entry: Row| {
@@ -320,52 +333,5 @@ impl Effects {
     /// Whether there are no changes except bookkeeping.
     pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.elsewhere.iter().all(|(_, changes)| changes.is_empty())
-    }
-}
-
-impl Work<'_> {
-    async fn seal<T: SealedFields>(&self, record: &str, fields: &T) -> Result<Sealed<T>> {
-        self.context.deps.keyring.of(self.context.tenant).seal(record, fields).await
-    }
-
-    async fn open<T: SealedFields>(&self, record: &str, sealed: &Sealed<T>) -> Result<T> {
-        let opened = self.context.deps.keyring.of(self.context.tenant).open(record, sealed).await?;
-        self.context.trace.with(|t| {
-            for field in T::FIELDS {
-                if !t.disclosed.iter().any(|name| name == field.name) {
-                    t.disclosed.push(field.name.into());
-                }
-            }
-        });
-        Ok(opened)
-    }
-
-    fn shows(&self, records: &str, field: &'static str) -> Result<bool> {
-        let Context { deps, principal, circumstances, tenant, trace, .. } = self.context;
-        let asked = Field { tenant: *tenant, name: format!("{records}.{field}") };
-        let shown = deps.policies.decide(principal, Action("disclose"), &asked, circumstances)?.allowed;
-        if !shown {
-            trace.with(|t| {
-                t.disclosed.retain(|name| name != field);
-                if !t.redacted.iter().any(|name| name == field) {
-                    t.redacted.push(field.into());
-                }
-            });
-        }
-        Ok(shown)
-    }
-
-    async fn search_token(&self, field: &'static str, normalised: &str) -> Result<SearchToken> {
-        let Context { deps, tenant, .. } = self.context;
-        deps.keyring.of(*tenant).search_token(field, normalised).await
-    }
-
-    fn check_version<E: Operation>(&self, current: Version) -> Result<()> {
-        const { assert!(!matches!(E::IF_MATCH, IfMatch::Ignored), "looks at `If-Match`: say so in IF_MATCH") }
-        match self.context.request.headers.value(Header::IfMatch) {
-            None if E::IF_MATCH == IfMatch::Required => Err(Error::VersionRequired),
-            None => Ok(()),
-            Some(value) => ExpectedVersion::parse(value.to_str().unwrap_or_default())?.check(current),
-        }
     }
 }

@@ -81,12 +81,12 @@ async fn attempt<E: Endpoint>(deps: &Deps, request: &Request, outcome: &mut Requ
     if let Some(response) = replay_read(context).await? {
         return replayed(context, outcome, response).await;
     }
-    let mut permit = Permit { inner: Work { context, effects: Effects::default() }, target: &target };
+    let mut permit = Permit { work: Work::new(context), target: &target };
     let output = match E::handle(&mut permit, input).await {
         Ok(output) => output,
         Err(refused) => return twin_or(context, outcome, refused).await,
     };
-    let effects = permit.inner.effects;
+    let effects = permit.work.effects;
     let response = answer::<E>(&output, &effects)?;
     commit(context, outcome, effects, response).await
 }
@@ -110,12 +110,12 @@ async fn attempt_platform<E: PlatformEndpoint>(
     };
     // The scope opens here, in the tenant of the request.
     let context = Context { tenant, ..context };
-    let mut platform = Platform { inner: Work { context: &context, effects: Effects::default() }, of: PhantomData };
+    let mut platform = Platform::new(&context);
     let output = match E::handle(&mut platform, input).await {
         Ok(output) => output,
         Err(refused) => return twin_or(&context, outcome, refused).await,
     };
-    let effects = platform.inner.effects;
+    let effects = platform.effects;
     let response = answer::<E>(&output, &effects)?;
     commit(&context, outcome, effects, response).await
 }
@@ -148,11 +148,11 @@ async fn one_item<E: BatchEndpoint>(context: &Context<'_>, outcome: &RequestOutc
     let context = Context { trace: &trace, claim, audit_id: EventId::new(context.now), ..context.clone() };
     let mut outcome = outcome.for_item();
     let work = async {
-        let mut batch = Batch::<E> { inner: Work { context: &context, effects: Effects::default() }, of: PhantomData };
+        let mut batch = Batch::<E>::new(&context);
         let output = E::handle(&mut batch, item).await?;
         let (body, issues) = body_of(&output)?;
         let response = Response { issues, ..Response::json(201, body) };
-        commit(&context, &mut outcome, batch.inner.effects, response).await
+        commit(&context, &mut outcome, batch.effects, response).await
     };
     let result = unwind(work).await;
     let response = outcome.settle(context.deps, context.request, &trace, result).await;

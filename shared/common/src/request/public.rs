@@ -5,11 +5,11 @@ use crate::{
     audit::{event::Who, trace::Trace},
     aws::cognito::Cognito,
     base::{
-        Error, EventId, Grant, Identity, Listed, Need, Principal, Result, SessionId, SessionKind, TenantId, Timestamp, UserId,
+        Error, EventId, Grant, Identity, Listed, Principal, Result, SessionId, SessionKind, TenantId, Timestamp, UserId,
         config::EMAIL_FIELD,
         digest::hash,
         error::{AuthFailure, Refusal},
-        need::declares,
+        need::needs,
         telemetry::{CorrelationId, LogValue},
     },
     identity::{
@@ -22,7 +22,7 @@ use crate::{
         session_end, sign_in_epoch,
     },
     policy::{Action, Circumstances, Resource},
-    request::{Deps, Operation, PublicEndpoint, http::Request, network_limit},
+    request::{Deps, PublicEndpoint, http::Request, network_limit},
     store::{
         RateLimit,
         changes::{Condition, Ending, Op},
@@ -167,14 +167,14 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
     /// # Errors
     /// 503 if the key is not in memory and KMS does not answer.
     pub async fn platform_token(&self, field: &'static str, normalised: &str) -> Result<String> {
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Search), "makes search tokens: add Need::Search to NEEDS") }
+        needs!(E, Search);
         Ok(self.deps.keyring.of(TenantId::PLATFORM).search_token(field, normalised).await?.to_string())
     }
 
     /// # Errors
     /// Internal if the function was not given Cognito.
     pub fn cognito(&self) -> Result<&'a Cognito> {
-        const { assert!(declares(<E as Operation>::NEEDS, Need::SignIn), "asks Cognito: add Need::SignIn to NEEDS") }
+        needs!(E, SignIn);
         self.deps.cognito.as_deref().ok_or(Error::internal("no cognito"))
     }
 
@@ -183,7 +183,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
     /// # Errors
     /// 401 if there is none, 403 if the tenant is not active.
     pub async fn member(&mut self, user: UserId) -> Result<Membership> {
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Read), "reads memberships: add Need::Read to NEEDS") }
+        needs!(E, Read);
         let tenant = membership::tenant_of(&self.deps.db, user).await?;
         let member = membership::active(&self.deps.db, tenant, user).await?;
         self.member = Some(KnownMember { tenant, user, session: None, grants: member.grants.clone() });
@@ -234,8 +234,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         pool_refresh: &str,
         mfa_at: Option<Timestamp>,
     ) -> Result<RefreshToken> {
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "opens a session: add Need::Sessions to NEEDS") }
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "seals the pool's token: add Need::Seal to NEEDS") }
+        needs!(E, Sessions, Seal);
         let gate = self.deps.gates.of(member.tenant).await?;
         let lifetime = gate.settings.lifetime();
         let token = RefreshToken::new(member.tenant, member.user, id);
@@ -306,8 +305,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         lasts: Duration,
         with: impl FnOnce(Item) -> Item,
     ) -> Result<String> {
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "keeps a pending sign-in: add Need::Sessions to NEEDS") }
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "seals a pending sign-in: add Need::Seal to NEEDS") }
+        needs!(E, Sessions, Seal);
         let key = pending_key(&handle);
         let sealed = self.deps.keyring.of(TenantId::PLATFORM).seal(key.place(), secret).await?;
         let item = Item::new(key)
@@ -384,8 +382,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
     /// # Errors
     /// 401 if there is none with that handle, or its time or tries are spent.
     pub async fn resume(&mut self, handle: &str) -> Result<PendingSignIn> {
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Sessions), "reads a pending sign-in: add Need::Sessions to NEEDS") }
-        const { assert!(declares(<E as Operation>::NEEDS, Need::Seal), "opens a pending sign-in: add Need::Seal to NEEDS") }
+        needs!(E, Sessions, Seal);
         let key = pending_key(handle);
         let update = Update {
             expression: "SET tries = tries + :one",

@@ -4,8 +4,8 @@
 use crate::{
     audit::trace::{Earlier, Trace},
     base::{
-        EventId, Need, Principal, Result, TenantId, Timestamp, UserId,
-        need::declares,
+        EventId, Principal, Result, TenantId, Timestamp, UserId,
+        need::needs,
         telemetry::{CorrelationId, LogValue},
     },
     identity::{
@@ -68,7 +68,7 @@ impl<'a, E: crate::request::Operation> Scope<'a, E> {
         self.context.tenant
     }
     pub fn reader(&self) -> Reader<'a> {
-        const { assert!(declares(E::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
+        needs!(E, Read);
         Reader::of(self.context)
     }
     /// The deployment itself, for requests that concern no tenant.

@@ -15,9 +15,9 @@ use crate::{
     aws::push::{Push, Sent},
     background::{Background, Delivery},
     base::{
-        Error, Identity, Need, Principal, Result, Role, SessionId, TenantId, Timestamp, UserId,
+        Error, Identity, Principal, Result, Role, SessionId, TenantId, Timestamp, UserId,
         error::{Cause, Refusal},
-        need::declares,
+        need::needs,
         network::AllowList,
     },
     identity::{session, tenant::Tenant, ticket::LONGEST},
@@ -257,7 +257,7 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// # Errors
     /// Internal if the function was not given the client.
     pub fn sockets(&self) -> Result<Sockets<'a>> {
-        const { assert!(declares(B::NEEDS, Need::Push), "sends to sockets: add Need::Push to NEEDS") }
+        needs!(B, Push);
         let job = self.job;
         Ok(Sockets { deps: job.deps, push: job.deps.services.sockets()?, tenant: job.tenant, now: job.now })
     }
@@ -269,7 +269,7 @@ impl<'a, B: Background> Delivery<'a, B> {
     /// 503 if DynamoDB or API Gateway does not answer, or a connection may still be opening; connections that were not closed are
     /// still stored then.
     pub async fn close_session(&self, user: UserId, session: SessionId) -> Result<usize> {
-        const { assert!(declares(B::NEEDS, Need::Sessions), "ends a session: add Need::Sessions to NEEDS") }
+        needs!(B, Sessions);
         self.see_ended(user, session).await?;
         self.sockets()?.close_session(user, session).await
     }

@@ -11,8 +11,8 @@ use crate::{
     },
     aws::push::Sent,
     base::{
-        Error, EventId, Need, Result, TenantId, Timestamp, UserId, budget,
-        need::declares,
+        Error, EventId, Result, TenantId, Timestamp, UserId, budget,
+        need::needs,
         network::network,
         principal::Identity,
         telemetry::{CorrelationId, LogValue},
@@ -62,7 +62,7 @@ impl<'a, S: Socket> Caller<'a, S> {
         self.deps.clock.now() < self.deadline
     }
     pub fn reader(&self) -> Reader<'a> {
-        const { assert!(declares(S::NEEDS, Need::Read), "reads items: add Need::Read to NEEDS") }
+        needs!(S, Read);
         Reader { deps: self.deps, tenant: self.identity.tenant, context: None }
     }
     /// A field of the log line.
@@ -107,7 +107,7 @@ impl<'a, S: Socket> Caller<'a, S> {
     }
 
     fn sockets(&self) -> Result<Sockets<'a>> {
-        const { assert!(declares(S::NEEDS, Need::Push), "sends to sockets: add Need::Push to NEEDS") }
+        needs!(S, Push);
         let push = self.deps.services.sockets()?;
         Ok(Sockets { deps: self.deps, push, tenant: self.identity.tenant, now: self.now })
     }

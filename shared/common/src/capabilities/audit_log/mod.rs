@@ -15,7 +15,11 @@
 use crate::{
     aws::{ObjectVersion, checkpoint_key::CheckpointKey, objects::Objects},
     background::{Background, Delivery, JobContext},
-    base::{Error, EventId, Need, Result, TenantId, Timestamp, need::declares, telemetry::CorrelationId},
+    base::{
+        Error, EventId, Need, Result, TenantId, Timestamp,
+        need::{declares, needs},
+        telemetry::CorrelationId,
+    },
     request::{Deps, Endpoint, Permit, scope::Context},
     store::{
         Row,
@@ -71,8 +75,8 @@ pub struct NewerNotes {
 impl<'a, E: Endpoint> Permit<'a, E> {
     /// The caller's tenant's sealed log.
     pub fn audit_log(&self) -> AuditLog<'a> {
-        const { assert!(declares(E::NEEDS, Need::ReadLog), "reads the sealed log: add Need::ReadLog to NEEDS") }
-        let Context { deps, tenant, now, deadline, correlation_id, .. } = self.inner.context;
+        needs!(E, ReadLog);
+        let Context { deps, tenant, now, deadline, correlation_id, .. } = self.context;
         AuditLog { deps, tenant: *tenant, now: *now, deadline: *deadline, correlation_id }
     }
 
@@ -81,8 +85,8 @@ impl<'a, E: Endpoint> Permit<'a, E> {
     /// # Errors
     /// 503 if the tenant's search key is not in memory and KMS does not answer.
     pub async fn audit_cursor(&self, name: &str, sequence: u64) -> Result<String> {
-        const { assert!(declares(E::NEEDS, Need::Search), "seals cursors: add Need::Search to NEEDS") }
-        let Context { deps, tenant, .. } = self.inner.context;
+        needs!(E, Search);
+        let Context { deps, tenant, .. } = self.context;
         let position = Position(name.to_owned(), sequence.to_string(), String::new());
         deps.keyring.of(*tenant).seal_cursor(&position, &Query::partition(Table::Ledger, name)).await
     }
@@ -92,8 +96,8 @@ impl<'a, E: Endpoint> Permit<'a, E> {
     /// # Errors
     /// 422 `invalid_cursor`; 503 as [`audit_cursor`](Self::audit_cursor).
     pub async fn audit_position(&self, name: &str, cursor: &str) -> Result<u64> {
-        const { assert!(declares(E::NEEDS, Need::Search), "opens cursors: add Need::Search to NEEDS") }
-        let Context { deps, tenant, .. } = self.inner.context;
+        needs!(E, Search);
+        let Context { deps, tenant, .. } = self.context;
         let query = Query::partition(Table::Ledger, name);
         let Position(_, sequence, _) = deps.keyring.of(*tenant).open_cursor(cursor, &query).await?;
         sequence.parse().map_err(|_| Error::internal("cursor"))
@@ -103,17 +107,17 @@ impl<'a, E: Endpoint> Permit<'a, E> {
 impl<'a, B: Background> Delivery<'a, B> {
     /// The tenant's sealed log, for reading.
     pub fn audit_log(&self) -> AuditLog<'a> {
-        const { assert!(declares(B::NEEDS, Need::ReadLog), "reads the sealed log: add Need::ReadLog to NEEDS") }
+        needs!(B, ReadLog);
         self.log_of_tenant()
     }
     /// The tenant's log, for sealing.
     pub fn audit_sealer(&self) -> AuditSealer<'a> {
-        const { assert!(declares(B::NEEDS, Need::SealLog), "seals the log: add Need::SealLog to NEEDS") }
+        needs!(B, SealLog);
         AuditSealer(self.log_of_tenant())
     }
     /// The tenant's log, for signing.
     pub fn audit_signer(&self) -> AuditSigner<'a> {
-        const { assert!(declares(B::NEEDS, Need::SignLog), "signs the log: add Need::SignLog to NEEDS") }
+        needs!(B, SignLog);
         AuditSigner(self.log_of_tenant())
     }
 
