@@ -45,7 +45,7 @@ impl PublicEndpoint for ForgotPassword {
     async fn handle(cx: &mut Public<'_, Self>, Json(given): Json<Forgotten>) -> Result<Accepted> {
         let email_token = cx.platform_token(EMAIL_TOKEN_FIELD, &given.email.normalised()).await?;
         cx.limit_email(Self::LIMIT, &email_token).await?;
-        cx.emit_to_platform(PasswordResetRequested { email_token }.into())?;
+        cx.emit_to_platform(PasswordResetRequested { email_token }.into());
         Ok(Accepted {})
     }
 }

@@ -5,13 +5,14 @@
 //! could fill a log that is kept for seven years.
 
 use crate::{
-    audit::trace::Traced,
-    base::{Error, EventId, Purpose, Result, Role, SessionId, TenantId, Timestamp, error::Cause, telemetry::CorrelationId},
+    audit::{activity::Activity, trace::Traced},
+    base::{Error, EventId, Purpose, Result, Role, SessionId, TenantId, Timestamp, error::Cause},
     policy::Decided,
     store::{
         changes::{Condition, Op},
         dynamodb::{Db, Update},
         item::{Item, Key, Table},
+        outbox::{DomainEvent, Envelope},
     },
 };
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -58,9 +59,9 @@ impl Who {
 /// One event before serialisation.
 #[derive(Debug)]
 pub(crate) struct Record<'a> {
+    pub(crate) activity: &'a Activity<'a>,
     pub(crate) id: EventId,
     pub(crate) tenant: TenantId,
-    pub(crate) now: Timestamp,
     /// The endpoint, such as `create_shipment`.
     pub(crate) name: &'a str,
     pub(crate) who: Who,
@@ -74,26 +75,16 @@ pub(crate) struct Record<'a> {
     pub(crate) decided: Option<&'a Decided>,
     /// The principal on whose behalf it acted, if not its own.
     pub(crate) on_behalf_of: Option<&'a str>,
-    pub(crate) policy_set_hash: &'a str,
-    pub(crate) correlation_id: &'a CorrelationId,
     pub(crate) changes: &'a [&'static str],
 }
 
 impl<'a> Record<'a> {
-    /// A successful action, without details. Callers set the fields that differ.
-    pub(crate) fn of(
-        id: EventId,
-        tenant: TenantId,
-        now: Timestamp,
-        name: &'a str,
-        who: Who,
-        policy_set_hash: &'a str,
-        correlation_id: &'a CorrelationId,
-    ) -> Self {
+    /// The event of a successful activity, without details. Callers set the fields that differ.
+    pub(crate) fn of(activity: &'a Activity<'a>, name: &'a str, who: Who) -> Self {
         Self {
-            id,
-            tenant,
-            now,
+            activity,
+            id: activity.audit_id,
+            tenant: activity.tenant,
             name,
             who,
             action: None,
@@ -105,8 +96,6 @@ impl<'a> Record<'a> {
             reason: None,
             decided: None,
             on_behalf_of: None,
-            policy_set_hash,
-            correlation_id,
             changes: &[],
         }
     }
@@ -133,7 +122,7 @@ impl<'a> Record<'a> {
                 decision: if decided.allowed { Decision::Allow } else { Decision::Deny },
                 ids: AtMost::try_from(decided.policies.iter().map(|id| Word::clean(id)).collect::<Vec<_>>())
                     .map_err(|_| fail("policies"))?,
-                policy_set_hash: ledger::Hash::parse(self.policy_set_hash).map_err(|_| fail("policy hash"))?,
+                policy_set_hash: ledger::Hash::parse(self.activity.policies.hash()).map_err(|_| fail("policy hash"))?,
             })
         });
         Ok(ledger::Event {
@@ -141,7 +130,7 @@ impl<'a> Record<'a> {
             event_id: Word::clean(&self.id.to_string()),
             tenant_id: Word::clean(&self.tenant.to_string()),
             sequence: None,
-            occurred_at: ledger::OccurredAt::from_unix_millis(self.now.as_millis()).map_err(|_| fail("time"))?,
+            occurred_at: ledger::OccurredAt::from_unix_millis(self.activity.now.as_millis()).map_err(|_| fail("time"))?,
             event_type: EventType::parse(format!("{}.{}", self.who.area(), self.name)).map_err(|_| fail("type"))?,
             severity: severity(self.status, self.reason),
             actor: Actor {
@@ -174,7 +163,7 @@ impl<'a> Record<'a> {
             policy: policy.transpose()?,
             // The item's count may still increase; the sealer writes the final count.
             count: std::num::NonZeroU32::MIN,
-            correlation_id: Word::clean(self.correlation_id.as_str()),
+            correlation_id: Word::clean(self.activity.correlation_id.as_str()),
             changes: AtMost::try_from(changes).map_err(|_| fail("changes"))?,
             previous_hash: None,
             hash: None,
@@ -200,8 +189,11 @@ impl<'a> Record<'a> {
     /// The operation that writes the event with a change.
     pub(crate) fn op(&self) -> Result<Op> {
         let item = Item::new(key(self.id));
-        let item =
-            item.text("event", self.text()?).number("count", 1).text("kind", KIND).text("wake", wake(self.tenant, self.now));
+        let item = item
+            .text("event", self.text()?)
+            .number("count", 1)
+            .text("kind", KIND)
+            .text("wake", wake(self.tenant, self.activity.now));
         Ok(Op::Put { table: Table::Ledger, item, condition: Some(Condition::Absent) })
     }
 
@@ -233,6 +225,30 @@ impl<'a> Record<'a> {
             values: self.values(written, minute_end(written).plus(SETTLES))?,
         };
         db.update(self.tenant, Table::Ledger, &key(self.id), update).await.map(drop)
+    }
+}
+
+impl Envelope {
+    /// A domain event in `tenant`, which the action of the audit event `cause` has caused.
+    pub(crate) fn of(cause: &Record<'_>, tenant: TenantId, event: DomainEvent) -> Self {
+        let Record { activity, id, name, who, on_behalf_of, .. } = cause;
+        Self {
+            id: EventId::new(activity.now),
+            tenant_id: tenant,
+            actor: who.id.as_deref().unwrap_or(name).to_owned(),
+            on_behalf_of: on_behalf_of.map(str::to_owned),
+            cause: *id,
+            correlation_id: activity.correlation_id.clone(),
+            schema: event.schema.to_owned(),
+            version: event.version,
+            occurred_at: activity.now,
+            payload: event.payload,
+        }
+    }
+
+    /// The operation that writes it with the change.
+    pub(crate) fn op(self) -> Result<Op> {
+        Ok(Op::Put { table: Table::Ledger, item: self.into_item()?, condition: Some(Condition::Absent) })
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     base::{Error, EventId, Result, TenantId},
     identity::{SessionEnded, session},
     store::{
-        changes::{Condition, Edit, Ending, Op},
+        changes::{Edit, Ending, Op},
         item::Table,
         outbox::{DomainEvent, Envelope},
         transaction::Unit,
@@ -20,25 +20,10 @@ impl Ending {
     /// The end and its domain event, for the transaction whose audit event is `cause`.
     fn ops(&self, tenant: TenantId, cause: &Record<'_>) -> Result<[Op; 2]> {
         let reason = self.reason.to_owned();
-        let told = DomainEvent::from(SessionEnded { user_id: self.user, session_id: self.session, reason: Some(reason) });
-        let envelope = Envelope {
-            id: EventId::new(cause.now),
-            tenant_id: tenant,
-            actor: cause.who.id.clone().unwrap_or_else(|| cause.name.to_owned()),
-            on_behalf_of: cause.on_behalf_of.map(str::to_owned),
-            cause: cause.id,
-            correlation_id: cause.correlation_id.clone(),
-            schema: told.schema.to_owned(),
-            version: told.version,
-            occurred_at: cause.now,
-            payload: told.payload,
-        };
+        let event = DomainEvent::from(SessionEnded { user_id: self.user, session_id: self.session, reason: Some(reason) });
         let end =
             Edit::of(session::key(self.user, self.session)).text("status", session::ENDED).not_due().when(self.when.clone());
-        Ok([
-            Op::Edit { table: Table::Ephemera, edit: end },
-            Op::Put { table: Table::Ledger, item: envelope.into_item()?, condition: Some(Condition::Absent) },
-        ])
+        Ok([Op::Edit { table: Table::Ephemera, edit: end }, Envelope::of(cause, tenant, event).op()?])
     }
 }
 
@@ -54,13 +39,14 @@ pub(crate) fn end(unit: &mut Unit, tenant: TenantId, endings: Vec<(Ending, Error
         ended.push(("Session".to_owned(), ending.session.to_string()));
     }
     for (reason, resources) in resources {
-        let (who, hash) = (cause.who.clone(), cause.policy_set_hash);
         let record = Record {
+            id: EventId::new(cause.activity.now),
+            tenant,
             resources,
             reason: Some(reason),
             on_behalf_of: cause.on_behalf_of,
             changes: &["status"],
-            ..Record::of(EventId::new(cause.now), tenant, cause.now, RECORD, who, hash, cause.correlation_id)
+            ..Record::of(cause.activity, RECORD, cause.who.clone())
         };
         unit.push(tenant, record.op()?, Error::internal("audit event exists"));
     }

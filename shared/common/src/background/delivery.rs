@@ -2,7 +2,7 @@
 
 use super::{Background, Consumer, Queue, Schedule, message};
 use crate::{
-    audit::trace::Trace,
+    audit::{activity::Activity, trace::Trace},
     base::{
         Error, EventId, Result, TenantId, Timestamp,
         error::{Cause, Refusal},
@@ -27,21 +27,38 @@ pub(crate) const TENANTS_AT_ONCE: usize = 16;
 /// The log line that an alarm counts.
 const TENANT_SKIPPED: &str = "tenant.skipped";
 
-/// The context of one piece of work in one tenant.
+/// The context of a job: background work in one tenant.
 #[derive(Clone, Debug)]
 pub(crate) struct JobContext<'a> {
     pub(crate) deps: &'a Deps,
-    pub(crate) tenant: TenantId,
-    pub(crate) now: Timestamp,
-    pub(crate) deadline: Timestamp,
-    pub(crate) correlation_id: CorrelationId,
-    /// The id of this work's audit event.
-    pub(crate) audit_id: EventId,
+    pub(crate) activity: Activity<'a>,
     pub(crate) envelope: Option<&'a Envelope>,
-    pub(crate) trace: &'a Trace,
+}
+
+impl<'a> Deref for JobContext<'a> {
+    type Target = Activity<'a>;
+    fn deref(&self) -> &Activity<'a> {
+        &self.activity
+    }
 }
 
 impl<'a> JobContext<'a> {
+    /// A job of `deps` that begins at `now`.
+    pub(crate) fn new(
+        deps: &'a Deps,
+        tenant: TenantId,
+        envelope: Option<&'a Envelope>,
+        (now, deadline): (Timestamp, Timestamp),
+        trace: &'a Trace,
+    ) -> Self {
+        let correlation_id = envelope.map_or_else(|| CorrelationId::new(now), |envelope| envelope.correlation_id.clone());
+        let (audit_id, policies) = (EventId::new(now), &*deps.policies);
+        Self { deps, activity: Activity { tenant, now, deadline, correlation_id, audit_id, policies, trace }, envelope }
+    }
+    /// A part of it that has its own trace and audit event.
+    pub(crate) fn part(&self, trace: &'a Trace) -> Self {
+        Self { activity: self.activity.part(trace), ..self.clone() }
+    }
     fn reader(&self) -> Reader<'a> {
         Reader { deps: self.deps, tenant: self.tenant, context: None }
     }
@@ -131,8 +148,7 @@ impl<'a, B: Background> JobScope<'a, B> {
     /// 503 if the tenant's key is not in memory and KMS does not answer.
     pub async fn search_token(&self, field: &'static str, normalised: &str) -> Result<SearchToken> {
         needs!(B, Search);
-        let JobContext { deps, tenant, .. } = self.job;
-        deps.keyring.of(*tenant).search_token(field, normalised).await
+        self.job.deps.keyring.of(self.job.tenant).search_token(field, normalised).await
     }
 }
 
@@ -273,17 +289,16 @@ impl<S: Schedule> Tick<'_, S> {
     }
 
     fn skipped(&self, tenant: Option<TenantId>, error: &Error) {
-        let JobContext { deps, now, correlation_id, .. } = self.job;
         let mut line = WideEvent::default();
         line.set("level", "error");
         line.set("event", TENANT_SKIPPED);
-        line.set("timestamp", *now);
+        line.set("timestamp", self.job.now);
         line.set("function", S::NAME);
         line.set("tenant.id", tenant);
         line.set("code", error.reason());
         line.set("error.cause", Cause::code(&error.said()));
-        line.set("correlation_id", correlation_id.clone());
-        deps.log.write(&line);
+        line.set("correlation_id", self.job.correlation_id.clone());
+        self.job.deps.log.write(&line);
     }
 
     /// The results of tenants, without those that failed; an error if all failed.

@@ -10,16 +10,12 @@ use super::{
 };
 use crate::{
     audit::{
+        activity::Activity,
         event::{Record, Who},
         session_end,
         trace::Trace,
     },
-    base::{
-        Error, EventId, Result, TenantId, Timestamp,
-        error::Cause,
-        random::backoff,
-        telemetry::{CorrelationId, WideEvent},
-    },
+    base::{Error, EventId, Result, TenantId, Timestamp, error::Cause, random::backoff, telemetry::WideEvent},
     request::{Deps, pipeline::unwind},
     store::{
         Envelope, Message, Undecodable,
@@ -194,16 +190,7 @@ fn pass_over<C: Consumer>(deps: &Deps, name: &'static str, now: Timestamp) {
 
 async fn one_envelope<C: Consumer>(deps: &Deps, envelope: &Envelope, now: Timestamp, deadline: Timestamp) -> Result<()> {
     let trace = Trace::default();
-    let job = JobContext {
-        deps,
-        tenant: envelope.tenant_id,
-        now,
-        deadline,
-        correlation_id: envelope.correlation_id.clone(),
-        audit_id: EventId::new(now),
-        envelope: Some(envelope),
-        trace: &trace,
-    };
+    let job = JobContext::new(deps, envelope.tenant_id, Some(envelope), (now, deadline), &trace);
     let parts = async {
         let message = match C::Message::decode(envelope) {
             Ok(message) => message,
@@ -241,16 +228,7 @@ async fn one_envelope<C: Consumer>(deps: &Deps, envelope: &Envelope, now: Timest
 pub(crate) async fn tick<S: Schedule>(deps: &Deps, deadline: Option<Timestamp>) -> Result<usize> {
     let now = deps.clock.now();
     let trace = Trace::default();
-    let job = JobContext {
-        deps,
-        tenant: TenantId::PLATFORM,
-        now,
-        deadline: end::<S>(now, deadline),
-        correlation_id: CorrelationId::new(now),
-        audit_id: EventId::new(now),
-        envelope: None,
-        trace: &trace,
-    };
+    let job = JobContext::new(deps, TenantId::PLATFORM, None, (now, end::<S>(now, deadline)), &trace);
     let Some(most) = S::IN_ROUNDS_OF else {
         let (parts, done) = some_tenants::<S>(&job, None).await?;
         return done.map(|()| parts);
@@ -286,7 +264,7 @@ async fn some_tenants<S: Schedule>(job: &JobContext<'_>, only: Option<&[TenantId
     let due = due?;
     let parts = due.len();
     let work = stream::iter(due).map(async |(tenant, part)| {
-        let job = JobContext { tenant, ..job.clone() };
+        let job = JobContext { activity: Activity { tenant, ..job.activity.clone() }, ..job.clone() };
         one_part::<S>(&job, &[], &part).await
     });
     Ok((parts, first_error(work.buffer_unordered(IN_FLIGHT).collect::<Vec<_>>().await)))
@@ -297,7 +275,7 @@ async fn one_part<B: Background>(job: &JobContext<'_>, about: &[(String, String)
     let name = part.name();
     let trace = Trace::default();
     trace.with(|t| t.aimed_at = about.to_vec());
-    let job = JobContext { audit_id: EventId::new(job.now), trace: &trace, ..job.clone() };
+    let job = job.part(&trace);
     let result = unwind(work::<B>(&job, &name, part)).await;
     line::<B>(&job, &name, &result);
     result.map(drop)
@@ -337,7 +315,7 @@ async fn work<B: Background>(job: &JobContext<'_>, name: &str, part: &B::Part) -
     loop {
         // The touched resources belong to its own event; its log fields belong to the same line.
         let trace = Trace::default();
-        let sends = JobContext { audit_id: EventId::new(job.now), trace: &trace, ..job.clone() };
+        let sends = job.part(&trace);
         let mut delivery = Delivery::<B>::new(&sends);
         let sent = B::after(&mut delivery, part).await;
         let logged = trace.with(|t| std::mem::take(&mut t.line));
@@ -381,47 +359,36 @@ async fn remember(job: &JobContext<'_>, key: &Key) -> Result<()> {
 async fn commit(job: &JobContext<'_>, name: &str, changes: Changes, handled: Option<&Key>) -> Result<Done> {
     const OVERTAKEN: Error = Error::conflict("overtaken", "another request changed this first");
     const BEFORE: Error = Error::conflict("handled", "this message was already processed");
-    let JobContext { deps, tenant, now, envelope, .. } = job;
+    let (deps, tenant, now) = (job.deps, job.tenant, job.now);
     if changes.is_empty() {
         let mut done = Done::Nothing;
         for note in &changes.notes {
-            done = if deps.db.edit(*tenant, Table::Records, note).await? { Done::Committed } else { Done::Overtaken };
+            done = if deps.db.edit(tenant, Table::Records, note).await? { Done::Committed } else { Done::Overtaken };
         }
         return Ok(done);
     }
     let mut unit = Unit::default();
     for (op, or) in changes.ops {
-        unit.push(*tenant, op, or);
+        unit.push(tenant, op, or);
     }
     for note in changes.notes {
-        unit.push(*tenant, Op::Edit { table: Table::Records, edit: note }, OVERTAKEN);
+        unit.push(tenant, Op::Edit { table: Table::Records, edit: note }, OVERTAKEN);
     }
     let on_behalf_of =
-        envelope.and_then(|e| e.on_behalf_of.as_deref().or_else(|| e.actor.starts_with("usr_").then_some(&e.actor)));
-    let record = job.trace.with(|traced| record(job, name, on_behalf_of, &changes.changed).gathered(traced));
-    unit.push(*tenant, record.op()?, Error::internal("audit event exists"));
-    session_end::end(&mut unit, *tenant, changes.endings, &record)?;
+        job.envelope.and_then(|e| e.on_behalf_of.as_deref().or_else(|| e.actor.starts_with("usr_").then_some(&e.actor)));
+    let of = Record::of(&job.activity, name, Who::service(name));
+    let record = Record { on_behalf_of, changes: &changes.changed, ..of };
+    let record = job.trace.with(|traced| record.gathered(traced));
+    unit.push(tenant, record.op()?, Error::internal("audit event exists"));
+    session_end::end(&mut unit, tenant, changes.endings, &record)?;
     for event in changes.events {
-        let envelope = Envelope {
-            id: EventId::new(*now),
-            tenant_id: *tenant,
-            actor: name.to_owned(),
-            on_behalf_of: on_behalf_of.map(str::to_owned),
-            cause: job.audit_id,
-            correlation_id: job.correlation_id.clone(),
-            schema: event.schema.to_owned(),
-            version: event.version,
-            occurred_at: *now,
-            payload: event.payload,
-        };
-        let op = Op::Put { table: Table::Ledger, item: envelope.into_item()?, condition: Some(Condition::Absent) };
-        unit.push(*tenant, op, Error::internal("domain event"));
+        unit.push(tenant, Envelope::of(&record, tenant, event).op()?, Error::internal("domain event"));
     }
     if let Some(key) = handled {
         // The last operation, because its failure takes precedence over any other condition's.
         let item = Item::new(key.clone()).number("expires_at", now.plus(REMEMBERED).as_secs());
         let condition = Some(Condition::AbsentOrExpired { now_secs: now.as_secs() });
-        unit.push(*tenant, Op::Put { table: Table::Ephemera, item, condition }, BEFORE);
+        unit.push(tenant, Op::Put { table: Table::Ephemera, item, condition }, BEFORE);
     }
     match unit.commit(&deps.db, job.deadline).await {
         Ok(()) => Ok(Done::Committed),
@@ -429,12 +396,6 @@ async fn commit(job: &JobContext<'_>, name: &str, changes: Changes, handled: Opt
         Err((_, _, OVERTAKEN)) => Ok(Done::Overtaken),
         Err((_, _, error)) => Err(error),
     }
-}
-
-fn record<'a>(job: &'a JobContext<'_>, name: &'a str, on_behalf_of: Option<&'a str>, changes: &'a [&'static str]) -> Record<'a> {
-    let (who, hash) = (Who::service(name), job.deps.policies.hash());
-    let of = Record::of(job.audit_id, job.tenant, job.now, name, who, hash, &job.correlation_id);
-    Record { on_behalf_of, changes, ..of }
 }
 
 fn line<B: Background>(job: &JobContext<'_>, part: &str, result: &Result<Done>) {

@@ -93,14 +93,14 @@ impl<E: PublicEndpoint> Public<'_, E> {
     pub async fn admit_carrier(&mut self, request: &TokenRequest) -> Result<CarrierToken> {
         needs!(E, Carrier);
         let Some((id, secret)) = request.client.as_ref() else { return Err(self.wrong_credentials().await) };
-        let (known, _) = self.deps.services.carrier()?.known(self.now, false).await?;
+        let (known, _) = self.deps.services.carrier()?.known(self.now(), false).await?;
         if !known.is_the_carrier(id, secret) {
             return Err(self.wrong_credentials().await);
         }
         let token = URL_SAFE_NO_PAD.encode(crate::base::random::bytes::<32>());
-        let item = Item::new(token_key(&token)).number("expires_at", self.now.plus(TOKEN_FOR).as_secs());
+        let item = Item::new(token_key(&token)).number("expires_at", self.now().plus(TOKEN_FOR).as_secs());
         let op = Op::Put { table: Table::Ephemera, item, condition: Some(Condition::Absent) };
-        self.ops.push((TenantId::PLATFORM, op, Error::internal("token is taken")));
+        self.writes.ops.push((TenantId::PLATFORM, op, Error::internal("token is taken")));
         Ok(CarrierToken { access_token: Issued::new(token), token_type: "Bearer", expires_in: TOKEN_FOR.as_secs() })
     }
 
@@ -115,7 +115,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
             return Err(self.wrong_credentials().await);
         };
         let shown = self.deps.db.get(TenantId::PLATFORM, Table::Ephemera, &token_key(token)).await?;
-        let live = shown.and_then(|row| row.maybe_number("expires_at")).is_some_and(|at| at > self.now.as_secs());
+        let live = shown.and_then(|row| row.maybe_number("expires_at")).is_some_and(|at| at > self.now().as_secs());
         if !live {
             return Err(self.wrong_credentials().await);
         }
@@ -124,9 +124,9 @@ impl<E: PublicEndpoint> Public<'_, E> {
         let watchers = Query::partition(Table::Ephemera, partition(self.deps, &push.number).await?).limit(MOST_WATCHERS);
         let mut hinted = 0;
         for row in self.deps.db.query(TenantId::PLATFORM, &watchers, None).await?.rows {
-            if row.number("expires_at")? > self.now.as_secs() {
+            if row.number("expires_at")? > self.now().as_secs() {
                 let key = Key::new(row.text("partition")?, row.text("sort")?);
-                let due = make_due(&self.deps.db, row.parse("tenant_id")?, &key, row.text("list")?, self.now).await?;
+                let due = make_due(&self.deps.db, row.parse("tenant_id")?, &key, row.text("list")?, self.now()).await?;
                 hinted += usize::from(due);
             }
         }

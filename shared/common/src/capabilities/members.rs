@@ -2,14 +2,14 @@
 //! takes effect at the next request, and of two concurrent changes one gets an error.
 
 use crate::{
-    background::{Background, CONTENDED, Delivery, JobContext},
+    background::{Background, CONTENDED, Delivery},
     base::{Error, Grant, Result, SessionId, SessionKind, Timestamp, UserId, need::needs},
     identity::{
         EndReason, Membership, admin_count, membership,
         open_sessions::{OpenSession, unended},
         second_factor, session, sign_in_epoch,
     },
-    request::{Operation, Work, scope::Context},
+    request::{Operation, Work},
     store::{
         changes::{Condition, Edit, Ending, Op},
         item::{Table, Version},
@@ -176,7 +176,7 @@ impl<E: Operation> Work<'_, E> {
     /// 404 if there is none; 503.
     pub async fn end_session_of(&mut self, user: UserId, session: SessionId, reason: EndReason) -> Result<()> {
         needs!(E, Write, Sessions);
-        let Context { deps, tenant, .. } = *self.context;
+        let (deps, tenant) = (self.context.deps, self.context.tenant);
         let row = deps.db.get(tenant, Table::Ephemera, &session::key(user, session)).await?.ok_or(Error::NotFound)?;
         if session::has_ended(&row)? {
             // Nothing changes, but the commit still checks that the caller is permitted.
@@ -191,7 +191,7 @@ impl<E: Operation> Work<'_, E> {
     /// All of a user's sessions at the time of the commit: a session that is opened meanwhile makes the commit fail. If they
     /// `end`, pending sign-ins become invalid.
     async fn all_sessions(&mut self, user: UserId, end: bool) -> Result<Vec<OpenSession>> {
-        let Context { deps, tenant, .. } = *self.context;
+        let (deps, tenant) = (self.context.deps, self.context.tenant);
         let opened = sign_in_epoch::opened(&deps.db, tenant, user).await?;
         let now = deps.clock.now();
         let sessions = unended(&deps.db, tenant, user, now).await?;
@@ -209,10 +209,10 @@ impl<B: Background> Delivery<'_, B> {
     /// 503 if DynamoDB does not answer.
     pub async fn end_sessions_before(&mut self, user: UserId, moment: Timestamp, reason: EndReason) -> Result<usize> {
         needs!(B, Write, Sessions);
-        let JobContext { deps, tenant, now, .. } = self.job;
+        let (deps, tenant, now) = (self.job.deps, self.job.tenant, self.job.now);
         let mut ended = 0;
         let before = |open: &&OpenSession| open.kind != SessionKind::ApiKey && open.created_at < moment;
-        for open in unended(&deps.db, *tenant, user, *now).await?.iter().filter(before) {
+        for open in unended(&deps.db, tenant, user, now).await?.iter().filter(before) {
             self.changes.end_session(Ending::of(user, open.session, reason), CONTENDED);
             ended += 1;
         }
@@ -224,9 +224,9 @@ impl<B: Background> Delivery<'_, B> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn shut_out(&mut self, user: UserId) -> Result<()> {
-        let JobContext { deps, tenant, .. } = self.job;
+        let (deps, tenant) = (self.job.deps, self.job.tenant);
         let now = deps.clock.now();
-        let opened = sign_in_epoch::opened(&deps.db, *tenant, user).await?;
+        let opened = sign_in_epoch::opened(&deps.db, tenant, user).await?;
         self.end_sessions_before(user, now, EndReason::PasswordReset).await?;
         self.changes.ops.push((sign_in_epoch::invalidate(user, now, opened), CONTENDED));
         Ok(())

@@ -47,8 +47,8 @@ impl Outbox<'_> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn settle(&self, id: EventId) -> Result<()> {
-        let JobContext { deps, tenant, .. } = self.job;
-        deps.db.delete(*tenant, Table::Ledger, &Key::new(OUTBOX, id.to_string())).await
+        let (deps, tenant) = (self.job.deps, self.job.tenant);
+        deps.db.delete(tenant, Table::Ledger, &Key::new(OUTBOX, id.to_string())).await
     }
 
     /// Rewrites events that were committed before `then` and still exist, and the oldest unsealed audit event, so that the stream
@@ -58,11 +58,11 @@ impl Outbox<'_> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn tell_again(&self, then: Timestamp) -> Result<usize> {
-        let JobContext { deps, tenant, now, .. } = self.job;
-        let unsealed = deps.db.query(*tenant, &missed(event::UNSEALED, then, 1), None).await?.rows;
+        let (deps, tenant, now) = (self.job.deps, self.job.tenant, self.job.now);
+        let unsealed = deps.db.query(tenant, &missed(event::UNSEALED, then, 1), None).await?.rows;
         for row in &unsealed {
-            let wake = event::wake(*tenant, *now);
-            deps.db.edit(*tenant, Table::Ledger, &Edit::of(row.key()?).text("wake", wake)).await?;
+            let wake = event::wake(tenant, now);
+            deps.db.edit(tenant, Table::Ledger, &Edit::of(row.key()?).text("wake", wake)).await?;
         }
         let mut told = unsealed.len();
         for urgent in [true, false] {
@@ -72,7 +72,7 @@ impl Outbox<'_> {
     }
 
     async fn tell(&self, then: Timestamp, urgent: bool) -> Result<usize> {
-        let JobContext { deps, tenant, now, deadline, .. } = self.job;
+        let (deps, tenant, now, deadline) = (self.job.deps, self.job.tenant, self.job.now, self.job.deadline);
         let most = if urgent { usize::MAX } else { SWEPT };
         let waits = |row: &Row| {
             let told_lately = row.maybe_number("told_at").is_some_and(|at| at > then.as_millis());
@@ -80,11 +80,11 @@ impl Outbox<'_> {
         };
         let tell = async |row: Row| {
             let edit = Edit::of(row.key()?).add("told_again", 1).number("told_at", now.as_millis());
-            deps.db.edit(*tenant, Table::Ledger, &edit).await
+            deps.db.edit(tenant, Table::Ledger, &edit).await
         };
         let (mut told, mut from) = (0, None);
         while told < most && deps.clock.now() < deadline.minus(SWEEP_ENDS) {
-            let page = deps.db.query(*tenant, &missed(OUTBOX, then, PAGE), from).await?;
+            let page = deps.db.query(tenant, &missed(OUTBOX, then, PAGE), from).await?;
             let waiting = page.rows.into_iter().filter(waits).take(most - told);
             let done: Vec<_> = stream::iter(waiting).map(tell).buffer_unordered(TOLD_AT_ONCE).collect().await;
             told += done.len();

@@ -15,15 +15,16 @@
 //! the reason why others end |
 
 use crate::{
-    audit::event::{Record, Who},
-    aws::cognito::Cognito,
-    background::{Background, CONTENDED, Delivery, JobContext, Schedule, Tick},
-    base::{
-        AuthFailure, Error, EventId, Result, SessionId, TenantId, Timestamp, UserId, Uuid, need::needs, telemetry::CorrelationId,
+    audit::{
+        activity::Activity,
+        event::{Record, Who},
     },
+    aws::cognito::Cognito,
+    background::{Background, CONTENDED, Delivery, Schedule, Tick},
+    base::{AuthFailure, Error, EventId, Result, SessionId, TenantId, Timestamp, UserId, Uuid, need::needs},
     capabilities::{members::CHANGED, password_reset},
     identity::{EndReason, Membership, open_sessions, sign_in_epoch},
-    request::{Deps, Endpoint, Permit, Public, PublicEndpoint, pipeline},
+    request::{Deps, Endpoint, Permit, Public, PublicEndpoint},
     store::{
         changes::{Condition, Edit, Ending, Op},
         item::{Item, Key, Row, Table},
@@ -157,9 +158,9 @@ fn unit(ops: Vec<(TenantId, Op, Error)>) -> Unit {
     unit
 }
 
-fn begun<'a>(deps: &'a Deps, tenant: TenantId, who: Who, correlation_id: &'a CorrelationId, now: Timestamp) -> Record<'a> {
-    let hash = deps.policies.hash();
-    Record { status: 202, ..Record::of(EventId::new(now), tenant, now, BEGUN, who, hash, correlation_id) }
+/// The audit event of the first step, which is not the event of the request.
+fn begun<'a>(activity: &'a Activity<'a>, tenant: TenantId, who: Who) -> Record<'a> {
+    Record { id: EventId::new(activity.now), tenant, status: 202, ..Record::of(activity, BEGUN, who) }
 }
 
 impl<E: PublicEndpoint> Public<'_, E> {
@@ -173,20 +174,20 @@ impl<E: PublicEndpoint> Public<'_, E> {
         needs!(E, Passwords, Sessions);
         let (member, token, tried) = self.find_reset(token).await?;
         let (tenant, user) = (member.tenant, member.user);
-        let (deps, deadline) = (self.deps, pipeline::deadline(self.request, self.now));
+        let (deps, deadline) = (self.deps, self.activity.deadline);
         let before = deps.db.get(tenant, Table::Ephemera, &key(user)).await?;
         let unsettled = before.as_ref().is_some_and(is_unsettled);
         let reason = reason_of(before.as_ref(), EndReason::PasswordReset);
         let claim = Claim { tenant, user, id: claim_id(), reason, token: Some(token), resumed: tried || unsettled, unsettled };
-        let mut begin = unit(claim.take(None, self.now));
+        let mut begin = unit(claim.take(None, self.now()));
         let who = self.known_user();
-        let record = begun(deps, tenant, who, &self.correlation_id, self.now);
+        let record = begun(&self.activity, tenant, who);
         begin.push(tenant, record.op()?, Error::internal("audit event exists"));
         begin.commit(&deps.db, deadline).await.map_err(|(_, _, error)| error)?;
         let cognito = self.cognito()?;
         let undone = match claim.set(cognito, None, new).await {
             Ok(Set::Done) => {
-                self.ops.extend(claim.settle());
+                self.writes.ops.extend(claim.settle());
                 self.shut_out(&member).await?;
                 return Ok(true);
             }
@@ -242,7 +243,7 @@ impl<E: Endpoint> Permit<'_, E> {
         let claim = Claim { tenant, user, id: claim_id(), reason, token: None, resumed: before.is_some(), unsettled };
         let mut begin = unit(claim.take(Some(session), context.now));
         let who = Who::user(&context.principal, context.request);
-        let record = begun(deps, tenant, who, &context.correlation_id, context.now);
+        let record = begun(&context.activity, tenant, who);
         begin.push(tenant, record.op()?, Error::internal("audit event exists"));
         begin.commit(&deps.db, context.deadline).await.map_err(|(_, _, error)| error)?;
         let undone = match claim.set(cognito, Some(current), new).await {
@@ -283,7 +284,7 @@ impl<B: Background> Delivery<'_, B> {
     /// 503 if DynamoDB does not answer.
     pub async fn settle_password_change(&mut self, user: UserId) -> Result<usize> {
         needs!(B, Write, Sessions);
-        let JobContext { deps, tenant, now, .. } = *self.job;
+        let (deps, tenant, now) = (self.job.deps, self.job.tenant, self.job.now);
         let row = deps.db.get(tenant, Table::Ephemera, &key(user)).await?;
         let cut_off = |row: &Row| row.maybe_number("until").is_some_and(|until| until <= now.as_millis());
         let Some(row) = row.filter(|row| cut_off(row) && is_unsettled(row)) else {
@@ -311,7 +312,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
         let refused = || Error::Unauthenticated(AuthFailure::InvalidCredentials);
         let key = password_reset::key(token);
         let row = self.deps.db.get(TenantId::PLATFORM, Table::Ephemera, &key).await?.ok_or_else(refused)?;
-        if row.number("good_until")? <= self.now.as_millis() {
+        if row.number("good_until")? <= self.now().as_millis() {
             return Err(refused());
         }
         let member = self.member(row.parse("user_id")?).await?;

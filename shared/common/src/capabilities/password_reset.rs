@@ -85,17 +85,14 @@ impl<E: PublicEndpoint> Public<'_, E> {
         let opened = sign_in_epoch::opened(&self.deps.db, member.tenant, member.user).await?;
         for session in open_sessions::unended(&self.deps.db, member.tenant, member.user, now).await? {
             let ending = Ending::of(member.user, session.session, EndReason::PasswordReset);
-            self.endings.push((ending, Error::internal("session")));
+            self.writes.endings.push((ending, Error::internal("session")));
         }
-        self.ops.push((member.tenant, sign_in_epoch::invalidate(member.user, now, opened), members::CHANGED));
+        self.writes.ops.push((member.tenant, sign_in_epoch::invalidate(member.user, now, opened), members::CHANGED));
         Ok(())
     }
 
     /// Emits an event to a consumer of the platform's own tenant.
-    ///
-    /// # Errors
-    /// Internal if the event cannot be serialised.
-    pub fn emit_to_platform(&mut self, event: DomainEvent) -> Result<()> {
-        self.emit(TenantId::PLATFORM, event)
+    pub fn emit_to_platform(&mut self, event: DomainEvent) {
+        self.writes.events.push((TenantId::PLATFORM, event));
     }
 }

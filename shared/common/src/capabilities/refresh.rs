@@ -10,7 +10,7 @@ use crate::{
         refresh_token::GRACE,
         session,
     },
-    request::{Public, PublicEndpoint, pipeline, public::KnownMember},
+    request::{Public, PublicEndpoint, public::KnownMember},
     store::{
         changes::Ending,
         dynamodb::Update,
@@ -111,7 +111,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
             Err(error) => return Err(error),
         }
         let row = self.deps.db.get(tenant, Table::Ephemera, &session::refresh_key(session)).await?.ok_or_else(refused)?;
-        let standing = standing(&row, &token.hash(), self.now);
+        let standing = standing(&row, &token.hash(), self.now());
         if standing == Standing::Unknown {
             return Err(refused());
         }
@@ -128,7 +128,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
             return Err(Error::Unauthenticated(AuthFailure::RefreshTokenReused));
         }
         let gate = self.deps.gates.of(tenant).await?;
-        if let Some(failure) = session::ended(&live, gate.settings.idle(self.deps.config.session_idle), self.now)? {
+        if let Some(failure) = session::ended(&live, gate.settings.idle(self.deps.config.session_idle), self.now())? {
             return Err(Error::Unauthenticated(failure));
         }
         gate.enter()?;
@@ -156,7 +156,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
         needs!(E, Sessions);
         let Presented { tenant, user, session, row, successor, .. } = presented;
         let (key, old) = (session::refresh_key(*session), row.bytes("refresh_hash")?);
-        session::used(&self.deps.db, *tenant, *user, *session, self.now).await?;
+        session::used(&self.deps.db, *tenant, *user, *session, self.now()).await?;
         let bytes = |b: &[u8]| AttributeValue::B(Blob::new(b));
         let mut values = vec![(":old", bytes(old))];
         let mut set = Vec::new();
@@ -176,7 +176,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
             None => {
                 let token = RefreshToken::new(*tenant, *user, *session);
                 let sealed = self.seal_beside(*tenant, *session, &Successor { secret: PoolSecret(token.secret_text()) }).await?;
-                let now = self.now.as_millis();
+                let now = self.now().as_millis();
                 let used = old.try_into().map_err(|_| Error::internal("refresh item"))?;
                 set.extend(["refresh_hash = :new", "successor = :successor", "recent = :recent", "used_hashes = :used"]);
                 // For older versions that run concurrently.
@@ -184,7 +184,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
                 values.extend([
                     (":new", bytes(&token.hash())),
                     (":successor", bytes(&sealed)),
-                    (":recent", bytes(&recent_with(row, used, self.now))),
+                    (":recent", bytes(&recent_with(row, used, self.now()))),
                     (":used", bytes(&with_last(row.maybe_bytes("used_hashes"), old, 32, USED_KEPT))),
                     (":now", AttributeValue::N(now.to_string())),
                 ]);
@@ -203,12 +203,11 @@ impl<E: PublicEndpoint> Public<'_, E> {
     /// Ends the session of a reused token, whatever the result of this request.
     async fn end_for_reuse(&self, token: &RefreshToken) -> Result<()> {
         let RefreshToken { tenant, user, session, .. } = *token;
-        let hash = self.deps.policies.hash();
-        let cause = Record::of(self.audit_id, tenant, self.now, E::NAME, self.known_user(), hash, &self.correlation_id);
+        let cause = Record { tenant, ..Record::of(&self.activity, E::NAME, self.known_user()) };
         let mut unit = Unit::default();
         let ending = Ending::of(user, session, EndReason::RefreshTokenReuse);
         session_end::end(&mut unit, tenant, vec![(ending, Error::internal("session"))], &cause)?;
-        unit.commit(&self.deps.db, pipeline::deadline(self.request, self.now)).await.map_err(|(_, _, error)| error)
+        unit.commit(&self.deps.db, self.activity.deadline).await.map_err(|(_, _, error)| error)
     }
 
     async fn open_beside<T: SealedFields>(&self, token: &RefreshToken, sealed: &[u8]) -> Result<T> {

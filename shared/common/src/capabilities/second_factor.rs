@@ -91,7 +91,7 @@ impl<E: crate::request::PublicEndpoint> Public<'_, E> {
     /// 429 `second_factor_locked` after five wrong codes in a row; 503.
     pub async fn try_second_factor(&self, member: &Membership) -> Result<Option<SecondFactor>> {
         needs!(E, SecondFactor);
-        take_try(&self.deps.db, member.tenant, member.user, self.now).await.map(|factor| factor.filter(|f| f.active))
+        take_try(&self.deps.db, member.tenant, member.user, self.now()).await.map(|factor| factor.filter(|f| f.active))
     }
 
     /// Opens its sealed data.
@@ -107,7 +107,7 @@ impl<E: crate::request::PublicEndpoint> Public<'_, E> {
     pub fn spend_second_factor(&mut self, factor: &SecondFactor, spent: Spent) {
         let raced = Error::Unauthenticated(crate::base::AuthFailure::InvalidCredentials);
         let ops = [factor.spend(spent), forgive(factor.user)];
-        self.ops.extend(ops.map(|op| (factor.tenant, op, raced.clone())));
+        self.writes.ops.extend(ops.map(|op| (factor.tenant, op, raced.clone())));
     }
 
     /// The time at which a second factor was enrolled in a session for enrolment. The session ends.
@@ -118,7 +118,7 @@ impl<E: crate::request::PublicEndpoint> Public<'_, E> {
         let row = self.deps.db.get(member.tenant, Table::Ephemera, &session::key(member.user, session)).await?;
         let Some(at) = row.and_then(|row| row.maybe("mfa_at").transpose()).transpose()? else { return Ok(None) };
         let ending = Ending::of(member.user, session, EndReason::Enrolled);
-        self.endings.push((ending, Error::internal("session")));
+        self.writes.endings.push((ending, Error::internal("session")));
         Ok(Some(at))
     }
 }

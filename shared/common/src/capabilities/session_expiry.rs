@@ -1,7 +1,7 @@
 //! Ending sessions that are idle or too old.
 
 use crate::{
-    background::{Background, CONTENDED, Delivery, JobContext, Schedule, Tick},
+    background::{Background, CONTENDED, Delivery, Schedule, Tick},
     base::{AuthFailure, Result, SessionId, TenantId, UserId, need::needs},
     identity::{
         EndReason, refresh_token,
@@ -42,7 +42,7 @@ impl<B: Background> Delivery<'_, B> {
     /// 503 if DynamoDB does not answer. The commit is contended if the session was used meanwhile.
     pub async fn expire_session(&mut self, user: UserId, session: SessionId) -> Result<Option<EndReason>> {
         needs!(B, Write, Sessions);
-        let JobContext { deps, tenant, now, .. } = *self.job;
+        let (deps, tenant, now) = (self.job.deps, self.job.tenant, self.job.now);
         let key = session::key(user, session);
         // The list may be stale.
         let Some(row) = deps.db.get(tenant, Table::Ephemera, &key).await? else { return Ok(None) };
@@ -74,7 +74,7 @@ impl<B: Background> Delivery<'_, B> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub(crate) async fn see_ended(&self, user: UserId, session: SessionId) -> Result<()> {
-        let JobContext { deps, tenant, .. } = *self.job;
+        let (deps, tenant) = (self.job.deps, self.job.tenant);
         // Older versions published an end first, and stored it afterwards.
         let end = Edit::of(session::key(user, session)).text("status", session::ENDED).not_due();
         deps.db.edit(tenant, Table::Ephemera, &end).await?;

@@ -123,7 +123,7 @@ impl Session {
 
 /// The origin of a request. Only requests by a person keep a session from becoming idle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Activity {
+pub(crate) enum Presence {
     Person,
     Machine,
 }
@@ -138,7 +138,7 @@ pub(crate) async fn touch(
     (limit, cost): (RateLimit, u32),
     idle: Duration,
     now: Timestamp,
-    by: Activity,
+    by: Presence,
 ) -> Result<(Principal, Budget)> {
     if identity.expires_at <= now {
         return Err(Error::Unauthenticated(AuthFailure::TokenExpired));
@@ -163,8 +163,8 @@ pub(crate) async fn touch(
         let listed = "#due = if_not_exists(#due, :list), #due_at = if_not_exists(#due_at, :look_at)";
         let update = Update {
             expression: &match by {
-                Activity::Person => format!("SET last_seen = :now, {listed}, {}", step.set),
-                Activity::Machine => format!("SET {listed}, {}", step.set),
+                Presence::Person => format!("SET last_seen = :now, {listed}, {}", step.set),
+                Presence::Machine => format!("SET {listed}, {}", step.set),
             },
             condition: Some(&format!(
                 "#status = :live AND ends_at > :now AND (last_seen > :idle_since OR #kind = :api_key) AND {}",

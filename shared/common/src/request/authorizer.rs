@@ -3,7 +3,11 @@
 
 pub use crate::base::error::TokenRefused;
 use crate::{
-    audit::event::{Record, Who},
+    audit::{
+        activity::Activity,
+        event::{Record, Who},
+        trace::Trace,
+    },
     aws::{Aws, acting::as_function},
     base::{
         Config, Error, EventId, SessionId, TenantId, Timestamp, UserId,
@@ -112,9 +116,17 @@ async fn answer<A: Authorizer>(
                 user_agent: headers.text(Header::UserAgent).unwrap_or_default().to_owned(),
                 ..Who::default()
             };
-            let hash = deps.policies.hash();
-            let of = Record::of(EventId::new(now), TenantId::PLATFORM, now, FUNCTION, who, hash, &correlation_id);
-            let record = Record { status: 401, reason: Some(reason), ..of };
+            let activity = Activity {
+                tenant: TenantId::PLATFORM,
+                now,
+                // It commits nothing.
+                deadline: now,
+                correlation_id,
+                audit_id: EventId::new(now),
+                policies: &deps.policies,
+                trace: &Trace::default(),
+            };
+            let record = Record { status: 401, reason: Some(reason), ..Record::of(&activity, FUNCTION, who) };
             match record.count(&deps.db, &format!("{}|authorizer|{reason}", network(&ip))).await {
                 Ok(()) => Err(Refused::Unauthorized),
                 Err(_) => Err(Refused::Unavailable),

@@ -1,18 +1,19 @@
 //! The commit: business changes, membership check, audit event, domain events and idempotency record in ONE transaction.
 
 use crate::{
-    audit::{session_end, trace::Trace},
-    base::{Error, EventId, Result, SessionKind, TenantId, Timestamp, error::Refusal},
+    audit::{event::Record, session_end},
+    base::{Error, Result, SessionKind, error::Refusal},
     identity::membership,
     request::{
         Deps,
         http::{Request, Response},
         outcome::RequestOutcome,
         permit::Effects,
+        public::Writes,
         scope::Context,
     },
     store::{
-        changes::{Ending, Op},
+        changes::Op,
         item::{Row, Table},
         outbox::Envelope,
         transaction::Unit,
@@ -30,11 +31,11 @@ pub(crate) enum Committed {
 
 pub(crate) async fn changes(
     context: &Context<'_>,
-    outcome: &mut RequestOutcome,
+    outcome: &mut RequestOutcome<'_>,
     effects: Effects,
     response: &Response,
 ) -> Result<Committed> {
-    let Context { deps, tenant, principal, now, .. } = context;
+    let (deps, tenant, principal) = (context.deps, context.tenant, &context.principal);
     let mut unit = Unit::default();
     let own_membership = membership::key(principal.user());
     let Effects { changes, elsewhere, .. } = effects;
@@ -45,7 +46,7 @@ pub(crate) async fn changes(
     // version is checked.
     let as_copied = membership::unchanged(principal.membership_version);
     let mut own_changes = false;
-    for (at, changes) in [(*tenant, changes)].into_iter().chain(elsewhere) {
+    for (at, changes) in [(tenant, changes)].into_iter().chain(elsewhere) {
         for (op, or) in changes.ops {
             let own = at == principal.tenant() && op.table() == Table::Records && op.key() == &own_membership;
             match op {
@@ -70,33 +71,20 @@ pub(crate) async fn changes(
         unit.push(principal.tenant(), check, Error::Forbidden(Refusal::Policy));
     }
 
-    let record = context.trace.with(|traced| outcome.record(deps, response.status, &changed).gathered(traced));
-    let event = crate::audit::event::Record { id: context.audit_id, tenant: *tenant, ..record };
-    unit.push(*tenant, event.op()?, Error::internal("audit event exists"));
+    let event = Record { tenant, ..outcome.record(response.status, &changed) };
+    unit.push(tenant, event.op()?, Error::internal("audit event exists"));
     for (at, endings) in endings {
         session_end::end(&mut unit, at, endings, &event)?;
     }
-    if *tenant != principal.tenant() {
-        // A platform request about a tenant is audited in both logs.
-        let own = crate::audit::event::Record { tenant: principal.tenant(), ..event };
-        unit.push(principal.tenant(), own.op()?, Error::internal("audit event exists"));
+    for (at, domain_event) in events {
+        // The audit event of an API key names the key, and its domain events name the key's user.
+        let envelope = Envelope { actor: principal.user().to_string(), ..Envelope::of(&event, at, domain_event) };
+        unit.push(at, envelope.op()?, Error::internal("domain event"));
     }
-    let actor = principal.user().to_string();
-    for (at, event) in events {
-        let envelope = Envelope {
-            id: EventId::new(*now),
-            tenant_id: at,
-            actor: actor.clone(),
-            on_behalf_of: None,
-            cause: context.audit_id,
-            correlation_id: context.correlation_id.clone(),
-            schema: event.schema.to_owned(),
-            version: event.version,
-            occurred_at: *now,
-            payload: event.payload,
-        };
-        let op = Op::Put { table: Table::Ledger, item: envelope.into_item()?, condition: None };
-        unit.push(at, op, Error::internal("domain event"));
+    if tenant != principal.tenant() {
+        // A platform request about a tenant is audited in both logs.
+        let own = Record { tenant: principal.tenant(), ..event };
+        unit.push(principal.tenant(), own.op()?, Error::internal("audit event exists"));
     }
     if let Some(claim) = &context.claim {
         unit.push(principal.tenant(), claim.store(context, response, own_changes).await?, Error::internal("idempotency"));
@@ -112,17 +100,12 @@ pub(crate) async fn changes(
     }
 }
 
-/// Operations, each with its tenant and the error for its failed condition.
-type Ops = Vec<(TenantId, Op, Error)>;
-
 /// Writes the changes of a public endpoint, with its event.
 pub(crate) async fn public(
     deps: &Deps,
-    outcome: &mut RequestOutcome,
-    trace: &Trace,
-    (id, ops, endings): (EventId, Ops, Vec<(Ending, Error)>),
+    outcome: &mut RequestOutcome<'_>,
+    Writes { ops, events, endings }: Writes,
     response: &Response,
-    deadline: Timestamp,
 ) -> Result<()> {
     if !outcome.audited {
         return Ok(());
@@ -131,25 +114,20 @@ pub(crate) async fn public(
     for (tenant, op, or) in ops {
         unit.push(tenant, op, or);
     }
-    let event =
-        trace.with(|traced| crate::audit::event::Record { id, ..outcome.record(deps, response.status, &[]) }.gathered(traced));
+    let event = outcome.record(response.status, &[]);
     unit.push(event.tenant, event.op()?, Error::internal("audit event exists"));
     session_end::end(&mut unit, event.tenant, endings, &event)?;
-    unit.commit(&deps.db, deadline).await.map_err(|(_, _, error)| error)?;
+    for (at, domain_event) in events {
+        unit.push(at, Envelope::of(&event, at, domain_event).op()?, Error::internal("domain event"));
+    }
+    unit.commit(&deps.db, outcome.activity.deadline).await.map_err(|(_, _, error)| error)?;
     outcome.recorded = true;
     Ok(())
 }
 
 /// Counts a request of a public endpoint in the event of its network and minute.
-pub(crate) async fn counted(
-    deps: &Deps,
-    outcome: &mut RequestOutcome,
-    trace: &Trace,
-    request: &Request,
-    response: &Response,
-) -> Result<()> {
-    let record = trace.with(|traced| outcome.record(deps, response.status, &[]).gathered(traced));
-    record.count(&deps.db, &outcome.source(request, response.status)).await?;
+pub(crate) async fn counted(deps: &Deps, outcome: &mut RequestOutcome<'_>, request: &Request, response: &Response) -> Result<()> {
+    outcome.record(response.status, &[]).count(&deps.db, &outcome.source(request, response.status)).await?;
     outcome.recorded = true;
     Ok(())
 }
@@ -157,15 +135,14 @@ pub(crate) async fn counted(
 /// Writes the event of a request without changes. Its answer is returned afterwards.
 pub(crate) async fn write_event(
     context: &Context<'_>,
-    outcome: &mut RequestOutcome,
+    outcome: &mut RequestOutcome<'_>,
     response: &Response,
     changed: &[&'static str],
 ) -> Result<()> {
-    let record = context.trace.with(|traced| outcome.record(context.deps, response.status, changed).gathered(traced));
-    let event = crate::audit::event::Record { id: context.audit_id, tenant: context.tenant, ..record };
+    let event = Record { tenant: context.tenant, ..outcome.record(response.status, changed) };
     event.write(&context.deps.db).await?;
     if context.tenant != context.principal.tenant() {
-        crate::audit::event::Record { tenant: context.principal.tenant(), ..event }.write(&context.deps.db).await?;
+        Record { tenant: context.principal.tenant(), ..event }.write(&context.deps.db).await?;
     }
     outcome.recorded = true;
     Ok(())

@@ -141,8 +141,8 @@ impl<E: PublicEndpoint> Public<'_, E> {
     pub async fn sign_in_guard(&self, subject: &str) -> Result<SignInGuard> {
         let Some(spent) = self.spent else { return Ok(SignInGuard { spent: None, admits: true }) };
         let known = self.deps.db.get(TenantId::PLATFORM, Table::Ephemera, &self.known_key(subject)).await?;
-        let quiet = rate_limit::no_wrong_password(&self.deps.db, subject, self.now).await?;
-        let known = known.and_then(|row| row.maybe_number("expires_at")).is_some_and(|at| at > self.now.as_secs());
+        let quiet = rate_limit::no_wrong_password(&self.deps.db, subject, self.now()).await?;
+        let known = known.and_then(|row| row.maybe_number("expires_at")).is_some_and(|at| at > self.now().as_secs());
         Ok(SignInGuard { spent: Some(spent), admits: known && quiet })
     }
 
@@ -150,10 +150,10 @@ impl<E: PublicEndpoint> Public<'_, E> {
     /// cost to its account: a right password costs a sixth of a wrong one.
     pub async fn came_in(&mut self, limit: RateLimit, subject: &str) {
         // If this fails, the account has one try less.
-        let _ = rate_limit::give_back(&self.deps.db, limit, &of_email(subject), self.now).await;
-        let item = Item::new(self.known_key(subject)).number("expires_at", self.now.plus(KNOWN_FOR).as_secs());
+        let _ = rate_limit::give_back(&self.deps.db, limit, &of_email(subject), self.now()).await;
+        let item = Item::new(self.known_key(subject)).number("expires_at", self.now().plus(KNOWN_FOR).as_secs());
         let op = Op::Put { table: Table::Ephemera, item, condition: None };
-        self.ops.push((TenantId::PLATFORM, op, Error::internal("known e-mail")));
+        self.writes.ops.push((TenantId::PLATFORM, op, Error::internal("known e-mail")));
     }
 
     fn known_key(&self, subject: &str) -> Key {

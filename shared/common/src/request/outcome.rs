@@ -2,11 +2,12 @@
 
 use crate::{
     audit::{
+        activity::Activity,
         event::{Record, Who},
         trace::Trace,
     },
     base::{
-        Error, EventId, Principal, Purpose, Result, SessionKind, TenantId, Timestamp,
+        Error, EventId, Principal, Purpose, Result, SessionKind, TenantId,
         budget::{self, Budget},
         error::Cause,
         network::network,
@@ -24,16 +25,20 @@ use crate::{
     store::rate_limit::RateLimit,
 };
 use ledger::ActorType;
+use std::time::Duration;
+
+/// The time limit of a request, if the end of its function is unknown.
+const TIME: Duration = Duration::from_secs(9);
+/// The time before a function's end at which it must have answered.
+const MARGIN: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Debug)]
-pub(crate) struct RequestOutcome {
-    pub(crate) now: Timestamp,
-    pub(crate) correlation_id: CorrelationId,
+pub(crate) struct RequestOutcome<'a> {
+    /// Its tenant is the caller's.
+    pub(crate) activity: Activity<'a>,
     pub(crate) budget: Option<Budget>,
     pub(crate) decided: Option<Decided>,
     pub(crate) who: Who,
-    /// The tenant whose log gets its event.
-    pub(crate) tenant: TenantId,
     pub(crate) purpose: Option<Purpose>,
     /// The reason of the refusal, if the answer does not contain it.
     pub(crate) reason: Option<&'static str>,
@@ -47,16 +52,22 @@ pub(crate) struct RequestOutcome {
     action: Option<Action>,
 }
 
-impl RequestOutcome {
-    pub(crate) fn begin<E: Operation>(deps: &Deps, request: &Request, action: Option<Action>) -> Self {
+impl<'a> RequestOutcome<'a> {
+    pub(crate) fn begin<E: Operation>(deps: &'a Deps, request: &Request, trace: &'a Trace, action: Option<Action>) -> Self {
         let now = deps.clock.now();
         Self {
-            now,
-            correlation_id: CorrelationId::from_header(request.header(Header::CorrelationId), now),
+            activity: Activity {
+                tenant: TenantId::PLATFORM,
+                now,
+                deadline: request.deadline.map_or(now.plus(TIME), |end| end.minus(MARGIN)),
+                correlation_id: CorrelationId::from_header(request.header(Header::CorrelationId), now),
+                audit_id: EventId::new(now),
+                policies: &deps.policies,
+                trace,
+            },
             budget: None,
             decided: None,
             who: Who::anonymous(request),
-            tenant: TenantId::PLATFORM,
             purpose: None,
             reason: None,
             recorded: false,
@@ -69,13 +80,13 @@ impl RequestOutcome {
     }
 
     /// An item of a batch has its own event.
-    pub(crate) fn for_item(&self) -> Self {
-        Self { recorded: false, reason: None, ..self.clone() }
+    pub(crate) fn for_item(&self, trace: &'a Trace) -> Self {
+        Self { activity: self.activity.part(trace), recorded: false, reason: None, ..self.clone() }
     }
 
     /// The caller according to the authorizer, before the session is checked.
     pub(crate) fn claimed(&mut self, identity: &Identity) {
-        self.tenant = identity.tenant;
+        self.activity.tenant = identity.tenant;
         self.who.kind = Some(ActorType::User);
         self.who.id = Some(identity.user.to_string());
         self.who.session = Some(identity.session);
@@ -83,63 +94,58 @@ impl RequestOutcome {
 
     /// The caller whom a public endpoint has recognised.
     pub(crate) fn recognise(&mut self, known: &KnownMember, request: &Request) {
-        self.tenant = known.tenant;
-        self.who = known.who(request, self.now);
+        self.activity.tenant = known.tenant;
+        self.who = known.who(request, self.activity.now);
     }
 
-    pub(crate) fn record<'a>(&'a self, deps: &'a Deps, status: u16, changes: &'a [&'static str]) -> Record<'a> {
-        Record {
+    /// Its audit event, with the data that it has collected.
+    pub(crate) fn record<'r>(&'r self, status: u16, changes: &'r [&'static str]) -> Record<'r> {
+        let record = Record {
             action: self.action.map(|a| a.0),
             purpose: self.purpose,
             status,
             reason: self.reason,
             decided: self.decided.as_ref(),
             changes,
-            ..Record::of(
-                EventId::new(self.now),
-                self.tenant,
-                self.now,
-                self.name,
-                self.who.clone(),
-                deps.policies.hash(),
-                &self.correlation_id,
-            )
-        }
+            ..Record::of(&self.activity, self.name, self.who.clone())
+        };
+        self.activity.trace.with(|traced| record.gathered(traced))
     }
 
     /// Converts an error to its answer, and audits it. If a refusal cannot be audited, the answer is 503 instead.
-    pub(crate) async fn settle(&mut self, deps: &Deps, request: &Request, trace: &Trace, result: Result<Response>) -> Response {
+    pub(crate) async fn settle(&mut self, deps: &Deps, request: &Request, result: Result<Response>) -> Response {
         let error = match result {
             Ok(response) => return response,
             Err(error) => error,
         };
         self.reason = self.reason.or(Some(error.reason()));
-        self.log_cause(trace, &error);
+        self.log_cause(&error);
         if let Error::RateLimited { budget, .. } = &error {
             // The budget of the limit that refused, which may differ from the one that this request has passed before.
             self.budget = Some(*budget);
         }
-        let response = Response::problem(&error, &self.correlation_id);
+        let response = Response::problem(&error, &self.activity.correlation_id);
         if self.recorded || !self.audited {
             return response;
         }
-        match self.record_refusal(deps, request, trace, response.status).await {
+        match self.record_refusal(deps, request, response.status).await {
             Ok(()) => response,
             Err(unavailable) => {
-                self.log_cause(trace, &unavailable);
-                Response::problem(&unavailable, &self.correlation_id)
+                self.log_cause(&unavailable);
+                Response::problem(&unavailable, &self.activity.correlation_id)
             }
         }
     }
 
-    async fn record_refusal(&self, deps: &Deps, request: &Request, trace: &Trace, status: u16) -> Result<()> {
-        let record = trace.with(|traced| {
-            // The opened data was not returned, and the changes were not made.
+    async fn record_refusal(&self, deps: &Deps, request: &Request, status: u16) -> Result<()> {
+        // The opened data was not returned, and the changes were not made.
+        self.activity.trace.with(|traced| {
             traced.disclosed.clear();
             traced.redacted.clear();
             traced.touched.clear();
-            self.record(deps, status, &[]).gathered(traced)
         });
+        // A failed commit may have succeeded after all, so the refusal must not replace its event.
+        let record = Record { id: EventId::new(self.activity.now), ..self.record(status, &[]) };
         match status {
             401 | 429 => {
                 let source = self.source(request, status);
@@ -156,8 +162,8 @@ impl RequestOutcome {
         format!("{from}|{who}|{}|{status}|{}", self.name, self.reason.unwrap_or_default())
     }
 
-    fn log_cause(&self, trace: &Trace, error: &Error) {
-        trace.with(|t| match error {
+    fn log_cause(&self, error: &Error) {
+        self.activity.trace.with(|t| match error {
             Error::Internal { what, cause } => {
                 t.line.set("error.what", *what);
                 t.line.set("error.cause", cause.clone());
@@ -171,35 +177,36 @@ impl RequestOutcome {
     }
 
     /// The answer with the headers of every answer, and the log line.
-    pub(crate) async fn end(mut self, deps: &Deps, request: &Request, trace: &Trace, result: Result<Response>) -> Response {
-        let mut response = self.settle(deps, request, trace, result).await;
+    pub(crate) async fn end(mut self, deps: &Deps, request: &Request, result: Result<Response>) -> Response {
+        let mut response = self.settle(deps, request, result).await;
         for (name, value) in SECURITY_HEADERS {
             response.set(name, value);
         }
-        response.set("x-correlation-id", self.correlation_id.as_str());
+        response.set("x-correlation-id", self.activity.correlation_id.as_str());
         if let Some(budget) = self.budget {
             response.set("ratelimit-limit", &budget.limit.to_string());
             response.set("ratelimit-remaining", &budget.remaining.to_string());
             response.set("ratelimit-reset", &budget::whole_seconds(budget.reset).to_string());
         }
         allow_origin(deps, request, &mut response);
-        self.write_line(deps, request, trace, &response);
+        self.write_line(deps, request, &response);
         response
     }
 
-    fn write_line(&self, deps: &Deps, request: &Request, trace: &Trace, response: &Response) {
+    fn write_line(&self, deps: &Deps, request: &Request, response: &Response) {
+        let Activity { tenant, now, correlation_id, trace, .. } = &self.activity;
         trace.with(|t| {
             let line = &mut t.line;
             line.set("level", if response.status >= 500 { "error" } else { "info" });
-            line.set("timestamp", self.now);
+            line.set("timestamp", *now);
             line.set("function", self.name);
             line.set("http.method", self.route.method.as_str());
             line.set("http.route", self.route.path);
             line.set("http.status", response.status);
-            line.set("duration_ms", u64::try_from(deps.clock.now().since(self.now).as_millis()).unwrap_or(u64::MAX));
-            line.set("correlation_id", self.correlation_id.clone());
+            line.set("duration_ms", u64::try_from(deps.clock.now().since(*now).as_millis()).unwrap_or(u64::MAX));
+            line.set("correlation_id", correlation_id.clone());
             line.set("request_id", Cause::code(&request.request_id));
-            line.set("tenant.id", self.tenant);
+            line.set("tenant.id", *tenant);
             line.set("user.id", self.who.id.as_deref().map(Cause::code));
             line.set("session.id", self.who.session);
             line.set("code", self.reason);

@@ -118,7 +118,7 @@ impl<'a, E: Endpoint> Permit<'a, E> {
     /// 401 if the membership was deleted or disabled; 503 if DynamoDB does not answer.
     pub async fn own_membership(&self) -> Result<(Membership, Tenant)> {
         needs!(E, Read);
-        let Context { deps, principal, .. } = self.context;
+        let (deps, principal) = (self.context.deps, &self.context.principal);
         let home = principal.tenant();
         let member = membership::active(&deps.db, home, principal.user());
         let (member, tenant) = futures_util::future::try_join(member, tenant::profile(&deps.db, home)).await?;
@@ -221,8 +221,9 @@ impl<'a, E: Operation> Work<'a, E> {
     /// # Errors
     /// Internal if the policy cannot be evaluated.
     pub fn shows(&self, records: &str, field: &'static str) -> Result<bool> {
-        let Context { deps, principal, circumstances, tenant, trace, .. } = self.context;
-        let asked = Field { tenant: *tenant, name: format!("{records}.{field}") };
+        let (deps, principal, circumstances, tenant, trace) =
+            (self.context.deps, &self.context.principal, &self.context.circumstances, self.context.tenant, self.context.trace);
+        let asked = Field { tenant, name: format!("{records}.{field}") };
         let shown = deps.policies.decide(principal, Action("disclose"), &asked, circumstances)?.allowed;
         if !shown {
             trace.with(|t| {
@@ -248,8 +249,8 @@ impl<'a, E: Operation> Work<'a, E> {
     /// 503 as [`seal`](Self::seal).
     pub async fn search_token(&self, field: &'static str, normalised: &str) -> Result<SearchToken> {
         needs!(E, Search);
-        let Context { deps, tenant, .. } = self.context;
-        deps.keyring.of(*tenant).search_token(field, normalised).await
+        let (deps, tenant) = (self.context.deps, self.context.tenant);
+        deps.keyring.of(tenant).search_token(field, normalised).await
     }
     /// Adds an item to the audit event as read or changed.
     pub fn touched(&self, kind: &str, id: impl ToString) {

@@ -3,11 +3,12 @@
 
 use crate::{
     audit::{
+        activity::Activity,
         event::Who,
         trace::{Earlier, Trace},
     },
-    base::{AuthFailure, Error, EventId, Purpose, Result, TenantId, Timestamp, error::Refusal, principal::Identity},
-    identity::session::{self, Activity},
+    base::{AuthFailure, Error, Purpose, Result, TenantId, error::Refusal, principal::Identity},
+    identity::session::{self, Presence},
     policy::{Action, Circumstances, Organization, PlatformResource, Resource},
     request::{
         Batch, BatchEndpoint, BatchOutput, Data, Deps, Endpoint, IdempotencyKey, Operation, Permit, Platform, PlatformEndpoint,
@@ -22,18 +23,15 @@ use crate::{
         network_limit::{self, PerNetwork, Standing},
         outcome::RequestOutcome,
         permit::{Effects, Work},
+        public::Writes,
         scope::Context,
     },
     store::{item::Table, rate_limit},
 };
 use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
-use std::{marker::PhantomData, panic::AssertUnwindSafe, time::Duration};
+use std::{marker::PhantomData, panic::AssertUnwindSafe};
 
-/// The time limit of a request, if the end of its function is unknown.
-const TIME: Duration = Duration::from_secs(9);
-/// The time before a function's end at which it must have answered.
-const MARGIN: Duration = Duration::from_millis(500);
 /// The reason in the audit event of a request that was answered from an idempotency record.
 const REPLAYED: &str = "idempotent_replay";
 /// The number of items of a batch that run concurrently.
@@ -41,31 +39,31 @@ const IN_FLIGHT: usize = 8;
 
 pub(crate) async fn run<E: Endpoint>(deps: &Deps, request: Request) -> Response {
     let trace = Trace::default();
-    let mut outcome = RequestOutcome::begin::<E>(deps, &request, Some(E::ACTION));
-    let result = unwind(attempt::<E>(deps, &request, &mut outcome, &trace)).await;
-    outcome.end(deps, &request, &trace, result).await
+    let mut outcome = RequestOutcome::begin::<E>(deps, &request, &trace, Some(E::ACTION));
+    let result = unwind(attempt::<E>(deps, &request, &mut outcome)).await;
+    outcome.end(deps, &request, result).await
 }
 
 pub(crate) async fn run_platform<E: PlatformEndpoint>(deps: &Deps, request: Request) -> Response {
     let trace = Trace::default();
-    let mut outcome = RequestOutcome::begin::<E>(deps, &request, Some(E::ACTION));
-    let result = unwind(attempt_platform::<E>(deps, &request, &mut outcome, &trace)).await;
-    outcome.end(deps, &request, &trace, result).await
+    let mut outcome = RequestOutcome::begin::<E>(deps, &request, &trace, Some(E::ACTION));
+    let result = unwind(attempt_platform::<E>(deps, &request, &mut outcome)).await;
+    outcome.end(deps, &request, result).await
 }
 
 pub(crate) async fn run_batch<E: BatchEndpoint>(deps: &Deps, request: Request) -> Response {
     let trace = Trace::default();
-    let mut outcome = RequestOutcome::begin::<E>(deps, &request, Some(E::ACTION));
-    let result = unwind(attempt_batch::<E>(deps, &request, &mut outcome, &trace)).await;
-    outcome.end(deps, &request, &trace, result).await
+    let mut outcome = RequestOutcome::begin::<E>(deps, &request, &trace, Some(E::ACTION));
+    let result = unwind(attempt_batch::<E>(deps, &request, &mut outcome)).await;
+    outcome.end(deps, &request, result).await
 }
 
 pub(crate) async fn run_public<E: PublicEndpoint>(deps: &Deps, request: Request) -> Response {
     let trace = Trace::default();
-    let mut outcome = RequestOutcome::begin::<E>(deps, &request, None);
+    let mut outcome = RequestOutcome::begin::<E>(deps, &request, &trace, None);
     outcome.audited = E::AUDITED;
-    let result = unwind(attempt_public::<E>(deps, &request, &mut outcome, &trace)).await;
-    outcome.end(deps, &request, &trace, result).await
+    let result = unwind(attempt_public::<E>(deps, &request, &mut outcome)).await;
+    outcome.end(deps, &request, result).await
 }
 
 /// Converts a panic to an internal error. The process continues: no data that outlives a request can be half changed by a panic.
@@ -73,8 +71,8 @@ pub(crate) async fn unwind<T>(work: impl Future<Output = Result<T>>) -> Result<T
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(Error::internal("panic")))
 }
 
-async fn attempt<E: Endpoint>(deps: &Deps, request: &Request, outcome: &mut RequestOutcome, trace: &Trace) -> Result<Response> {
-    let (context, input) = enter::<E>(deps, request, outcome, trace).await?;
+async fn attempt<'a, E: Endpoint>(deps: &'a Deps, request: &'a Request, outcome: &mut RequestOutcome<'a>) -> Result<Response> {
+    let (context, input) = enter::<E>(deps, request, outcome).await?;
     let context = &context;
     let target = E::target(&Scope::new(context), &input).await.inspect_err(|_| name_wanted(context))?;
     authorize(context, outcome, E::ACTION, &target)?;
@@ -91,13 +89,12 @@ async fn attempt<E: Endpoint>(deps: &Deps, request: &Request, outcome: &mut Requ
     commit(context, outcome, effects, response).await
 }
 
-async fn attempt_platform<E: PlatformEndpoint>(
-    deps: &Deps,
-    request: &Request,
-    outcome: &mut RequestOutcome,
-    trace: &Trace,
+async fn attempt_platform<'a, E: PlatformEndpoint>(
+    deps: &'a Deps,
+    request: &'a Request,
+    outcome: &mut RequestOutcome<'a>,
 ) -> Result<Response> {
-    let (context, input) = enter::<E>(deps, request, outcome, trace).await?;
+    let (context, input) = enter::<E>(deps, request, outcome).await?;
     let tenant = match E::subject(&input) {
         Subject::Platform => {
             authorize(&context, outcome, E::ACTION, &PlatformResource(deps.config.deployment.clone()))?;
@@ -109,7 +106,7 @@ async fn attempt_platform<E: PlatformEndpoint>(
         }
     };
     // The scope opens here, in the tenant of the request.
-    let context = Context { tenant, ..context };
+    let context = Context { activity: Activity { tenant, ..context.activity.clone() }, ..context };
     let mut platform = Platform::new(&context);
     let output = match E::handle(&mut platform, input).await {
         Ok(output) => output,
@@ -120,20 +117,19 @@ async fn attempt_platform<E: PlatformEndpoint>(
     commit(&context, outcome, effects, response).await
 }
 
-async fn attempt_batch<E: BatchEndpoint>(
-    deps: &Deps,
-    request: &Request,
-    outcome: &mut RequestOutcome,
-    trace: &Trace,
+async fn attempt_batch<'a, E: BatchEndpoint>(
+    deps: &'a Deps,
+    request: &'a Request,
+    outcome: &mut RequestOutcome<'a>,
 ) -> Result<Response> {
-    let (context, input) = enter::<E>(deps, request, outcome, trace).await?;
+    let (context, input) = enter::<E>(deps, request, outcome).await?;
     let context = &context;
     let target = E::target(&Scope::new(context), &input).await?;
     authorize(context, outcome, E::ACTION, &target)?;
     if let Some(claim) = &context.claim {
         Head::claim(context, claim).await?;
     }
-    let shared: &RequestOutcome = outcome;
+    let shared: &RequestOutcome<'_> = outcome;
     let items = futures_util::stream::iter(E::items(input).into_iter().enumerate());
     let results: Vec<_> = items.map(|(i, item)| one_item::<E>(context, shared, i, item)).buffered(IN_FLIGHT).collect().await;
     // Every item has written its own event.
@@ -142,11 +138,16 @@ async fn attempt_batch<E: BatchEndpoint>(
 }
 
 /// One item: it has its own trace, audit event, idempotency record and transaction.
-async fn one_item<E: BatchEndpoint>(context: &Context<'_>, outcome: &RequestOutcome, index: usize, item: E::Item) -> ItemResult {
+async fn one_item<E: BatchEndpoint>(
+    context: &Context<'_>,
+    outcome: &RequestOutcome<'_>,
+    index: usize,
+    item: E::Item,
+) -> ItemResult {
     let trace = Trace::default();
     let claim = context.claim.as_ref().map(|claim| claim.item(index));
-    let context = Context { trace: &trace, claim, audit_id: EventId::new(context.now), ..context.clone() };
-    let mut outcome = outcome.for_item();
+    let mut outcome = outcome.for_item(&trace);
+    let context = Context { activity: outcome.activity.clone(), claim, ..context.clone() };
     let work = async {
         let mut batch = Batch::<E>::new(&context);
         let output = E::handle(&mut batch, item).await?;
@@ -155,28 +156,27 @@ async fn one_item<E: BatchEndpoint>(context: &Context<'_>, outcome: &RequestOutc
         commit(&context, &mut outcome, batch.effects, response).await
     };
     let result = unwind(work).await;
-    let response = outcome.settle(context.deps, context.request, &trace, result).await;
+    let response = outcome.settle(context.deps, context.request, result).await;
     ItemResult { index, response }
 }
 
-async fn attempt_public<E: PublicEndpoint>(
-    deps: &Deps,
-    request: &Request,
-    outcome: &mut RequestOutcome,
-    trace: &Trace,
+async fn attempt_public<'a, E: PublicEndpoint>(
+    deps: &'a Deps,
+    request: &'a Request,
+    outcome: &mut RequestOutcome<'a>,
 ) -> Result<Response> {
-    let (caller, now) = (network_limit::caller(request), outcome.now);
+    let (caller, now) = (network_limit::caller(request), outcome.activity.now);
     let limit = match E::PER_NETWORK {
-        _ if !E::AUDITED => return serve_public::<E>(deps, request, outcome, trace, None).await.0,
+        _ if !E::AUDITED => return serve_public::<E>(deps, request, outcome, None).await.0,
         PerNetwork::Requests(limit) => {
             outcome.budget = Some(rate_limit::before_sign_in(&deps.db, limit, &caller, now).await?);
-            return serve_public::<E>(deps, request, outcome, trace, None).await.0;
+            return serve_public::<E>(deps, request, outcome, None).await.0;
         }
         PerNetwork::Failures(limit) => limit,
     };
     let Standing { budget, spent } = network_limit::standing(&deps.db, limit, &caller, now).await?;
     outcome.budget = Some(budget);
-    match serve_public::<E>(deps, request, outcome, trace, spent).await {
+    match serve_public::<E>(deps, request, outcome, spent).await {
         (Err(error), false) if matches!(error.status(), 400 | 401 | 413 | 415 | 422) => {
             outcome.budget = Some(network_limit::failed(&deps.db, limit, &caller, now).await?);
             Err(error)
@@ -186,11 +186,10 @@ async fn attempt_public<E: PublicEndpoint>(
 }
 
 /// The answer, and whether the caller was recognised or has presented a secret.
-async fn serve_public<E: PublicEndpoint>(
-    deps: &Deps,
-    request: &Request,
-    outcome: &mut RequestOutcome,
-    trace: &Trace,
+async fn serve_public<'a, E: PublicEndpoint>(
+    deps: &'a Deps,
+    request: &'a Request,
+    outcome: &mut RequestOutcome<'a>,
     spent: Option<rate_limit::Spent>,
 ) -> (Result<Response>, bool) {
     let input = request.headers.one_of_each().and_then(|()| {
@@ -204,21 +203,17 @@ async fn serve_public<E: PublicEndpoint>(
     let mut public = Public::<E> {
         deps,
         request,
-        now: outcome.now,
-        began: outcome.now,
-        trace,
-        audit_id: EventId::new(outcome.now),
-        correlation_id: outcome.correlation_id.clone(),
+        activity: outcome.activity.clone(),
+        began: outcome.activity.now,
         spent,
         vouched: false,
         member: None,
-        ops: Vec::new(),
-        endings: Vec::new(),
+        writes: Writes::default(),
         of: PhantomData,
     };
     // On the heap, because a sign-in's future is the largest of all.
     let result = Box::pin(E::handle(&mut public, input)).await;
-    let Public { audit_id, member, vouched, ops, endings, .. } = public;
+    let Public { member, vouched, writes, .. } = public;
     let known = vouched || member.is_some();
     if let Some(member) = member {
         outcome.recognise(&member, request);
@@ -230,11 +225,10 @@ async fn serve_public<E: PublicEndpoint>(
     };
     let written = async {
         let response = answer::<E>(&result.map_err(called)?, &Effects::default())?;
-        let deadline = deadline(request, outcome.now);
-        if E::COUNTED && ops.is_empty() && endings.is_empty() {
-            commit::counted(deps, outcome, trace, request, &response).await?;
+        if E::COUNTED && writes.is_empty() {
+            commit::counted(deps, outcome, request, &response).await?;
         } else {
-            commit::public(deps, outcome, trace, (audit_id, ops, endings), &response, deadline).await.map_err(called)?;
+            commit::public(deps, outcome, writes, &response).await.map_err(called)?;
         }
         Ok(response)
     };
@@ -245,8 +239,7 @@ async fn serve_public<E: PublicEndpoint>(
 async fn enter<'a, E: Operation>(
     deps: &'a Deps,
     request: &'a Request,
-    outcome: &mut RequestOutcome,
-    trace: &'a Trace,
+    outcome: &mut RequestOutcome<'a>,
 ) -> Result<(Context<'a>, E::Input)> {
     // The authorizer's answer may be cached, so it does not show to whom the other credential belongs.
     request.headers.one_credential()?;
@@ -255,12 +248,13 @@ async fn enter<'a, E: Operation>(
     let gate = deps.gates.of(identity.tenant).await?;
     let idle = gate.settings.idle(deps.config.session_idle);
     outcome.limit = gate.settings.limit(E::LIMIT);
-    let touched = session::touch(&deps.db, identity, (outcome.limit, E::COST), idle, outcome.now, Activity::Person).await;
+    let touched =
+        session::touch(&deps.db, identity, (outcome.limit, E::COST), idle, outcome.activity.now, Presence::Person).await;
     let (principal, budget) = touched?;
     outcome.budget = Some(budget);
     outcome.who = Who::user(&principal, request);
     gate.enter()?;
-    deps.tenant_quotas.take(principal.tenant(), gate.settings.tenant_quota(), E::COST, outcome.now).await?;
+    deps.tenant_quotas.take(principal.tenant(), gate.settings.tenant_quota(), E::COST, outcome.activity.now).await?;
     request.headers.one_of_each()?;
     request.body.as_ref().map_err(Clone::clone)?;
     outcome.purpose = purpose::<E>(request)?;
@@ -275,26 +269,17 @@ async fn enter<'a, E: Operation>(
     };
     let input = input::parse(request)?;
     let operators = &deps.config.operator_networks;
-    let circumstances = Circumstances::of(&principal, &gate, operators, &request.source_ip, outcome.purpose, outcome.now);
+    let circumstances =
+        Circumstances::of(&principal, &gate, operators, &request.source_ip, outcome.purpose, outcome.activity.now);
     let context = Context {
         deps,
         request,
-        tenant: principal.tenant(),
+        activity: Activity { tenant: principal.tenant(), ..outcome.activity.clone() },
         principal,
         circumstances,
-        now: outcome.now,
-        deadline: deadline(request, outcome.now),
-        correlation_id: outcome.correlation_id.clone(),
-        audit_id: EventId::new(outcome.now),
         claim,
-        trace,
     };
     Ok((context, input))
-}
-
-/// The time until which a request that began at `began` must have committed.
-pub(crate) fn deadline(request: &Request, began: Timestamp) -> Timestamp {
-    request.deadline.map_or(began.plus(TIME), |end| end.minus(MARGIN))
 }
 
 /// A request for PHI needs a purpose; for other requests the header is ignored.
@@ -312,7 +297,7 @@ fn purpose<E: Operation>(request: &Request) -> Result<Option<Purpose>> {
 }
 
 /// Evaluates the policy. A resource that the caller may not see is not found.
-fn authorize<R: Resource>(context: &Context<'_>, outcome: &mut RequestOutcome, action: Action, target: &R) -> Result<()> {
+fn authorize<R: Resource>(context: &Context<'_>, outcome: &mut RequestOutcome<'_>, action: Action, target: &R) -> Result<()> {
     if target.is_item() {
         context.trace.with(|t| t.aimed_at.push((R::TYPE.to_owned(), target.id())));
     }
@@ -359,7 +344,7 @@ async fn replay_read(context: &Context<'_>) -> Result<Option<Response>> {
 
 /// The handler's refusal, unless the first request with this key has just caused it: the record and the target are read by one
 /// call, but not at one instant.
-async fn twin_or(context: &Context<'_>, outcome: &mut RequestOutcome, refused: Error) -> Result<Response> {
+async fn twin_or(context: &Context<'_>, outcome: &mut RequestOutcome<'_>, refused: Error) -> Result<Response> {
     let Some(claim) = context.claim.as_ref().filter(|_| refused.status() < 500) else { return Err(refused) };
     let [row] = context.deps.db.get_each(context.principal.tenant(), [(Table::Ephemera, claim.key())]).await?;
     let row = row.ok_or(refused.clone())?;
@@ -367,7 +352,7 @@ async fn twin_or(context: &Context<'_>, outcome: &mut RequestOutcome, refused: E
     replayed(context, outcome, twin).await
 }
 
-async fn replayed(context: &Context<'_>, outcome: &mut RequestOutcome, twin: Response) -> Result<Response> {
+async fn replayed(context: &Context<'_>, outcome: &mut RequestOutcome<'_>, twin: Response) -> Result<Response> {
     outcome.reason = Some(REPLAYED);
     commit::write_event(context, outcome, &twin, &[]).await?;
     Ok(twin)
@@ -387,7 +372,12 @@ fn answer<E: Operation>(output: &impl Serialize, effects: &Effects) -> Result<Re
 
 /// Commits the changes with their event; a read's event is written before its answer is returned. An idempotency key is stored
 /// even without changes, because a repetition might find something to change.
-async fn commit(context: &Context<'_>, outcome: &mut RequestOutcome, effects: Effects, response: Response) -> Result<Response> {
+async fn commit(
+    context: &Context<'_>,
+    outcome: &mut RequestOutcome<'_>,
+    effects: Effects,
+    response: Response,
+) -> Result<Response> {
     if effects.is_empty() && context.claim.is_none() {
         commit::write_event(context, outcome, &response, &effects.changes.changed).await?;
         return Ok(response);

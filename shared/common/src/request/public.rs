@@ -2,15 +2,15 @@
 //! in needs.
 
 use crate::{
-    audit::{event::Who, trace::Trace},
+    audit::{activity::Activity, event::Who},
     aws::cognito::Cognito,
     base::{
-        Error, EventId, Grant, Identity, Listed, Principal, Result, SessionId, SessionKind, TenantId, Timestamp, UserId,
+        Error, Grant, Identity, Listed, Principal, Result, SessionId, SessionKind, TenantId, Timestamp, UserId,
         config::EMAIL_FIELD,
         digest::hash,
         error::{AuthFailure, Refusal},
         need::needs,
-        telemetry::{CorrelationId, LogValue},
+        telemetry::LogValue,
     },
     identity::{
         EndReason, invitation,
@@ -28,7 +28,7 @@ use crate::{
         changes::{Condition, Ending, Op},
         dynamodb::{Db, Update},
         item::{Item, Key, Table},
-        outbox::{DomainEvent, Envelope},
+        outbox::DomainEvent,
         rate_limit,
     },
 };
@@ -45,23 +45,33 @@ pub(crate) const OPEN_SESSION: Action = Action("openSession");
 pub struct Public<'a, E> {
     pub(crate) deps: &'a Deps,
     pub(crate) request: &'a Request,
-    pub(crate) now: Timestamp,
+    pub(crate) activity: Activity<'a>,
     /// The beginning of the sign-in that this request continues.
     pub(crate) began: Timestamp,
-    pub(crate) trace: &'a Trace,
-    /// The id of this request's audit event.
-    pub(crate) audit_id: EventId,
-    pub(crate) correlation_id: CorrelationId,
     /// The error for its network, if the network's budget of failures is spent.
     pub(crate) spent: Option<rate_limit::Spent>,
     /// Whether it has presented a secret that cannot be guessed. Then other errors do not count against its network.
     pub(crate) vouched: bool,
     /// The member who was recognised.
     pub(crate) member: Option<KnownMember>,
-    pub(crate) ops: Vec<(TenantId, Op, Error)>,
-    /// Sessions of the member that end in its transaction.
-    pub(crate) endings: Vec<(Ending, Error)>,
+    pub(crate) writes: Writes,
     pub(crate) of: PhantomData<fn() -> E>,
+}
+
+/// The writes of a public endpoint's transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    /// Operations, each with its tenant and the error for its failed condition.
+    pub(crate) ops: Vec<(TenantId, Op, Error)>,
+    pub(crate) events: Vec<(TenantId, DomainEvent)>,
+    /// Sessions of the recognised member that end.
+    pub(crate) endings: Vec<(Ending, Error)>,
+}
+
+impl Writes {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ops.is_empty() && self.events.is_empty() && self.endings.is_empty()
+    }
 }
 
 /// The condition for opening a session.
@@ -115,17 +125,17 @@ impl KnownMember {
 impl<'a, E: PublicEndpoint> Public<'a, E> {
     /// The recognised member, for a separate audit event.
     pub(crate) fn known_user(&self) -> Who {
-        self.member.as_ref().map_or_else(|| Who::anonymous(self.request), |known| known.who(self.request, self.now))
+        self.member.as_ref().map_or_else(|| Who::anonymous(self.request), |known| known.who(self.request, self.now()))
     }
 
     pub fn now(&self) -> Timestamp {
-        self.now
+        self.activity.now
     }
     pub fn source_ip(&self) -> &str {
         &self.request.source_ip
     }
     pub fn log(&self, name: &'static str, value: impl LogValue) {
-        self.trace.with(|t| t.line.set(name, value));
+        self.activity.trace.with(|t| t.line.set(name, value));
     }
     /// The deployment's name.
     pub fn deployment(&self) -> &'a str {
@@ -142,13 +152,13 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
 
     /// Takes one call from the budget of `subject`, in addition to the network's.
     pub(crate) async fn limit(&self, limit: RateLimit, subject: &str) -> Result<()> {
-        rate_limit::before_sign_in(&self.deps.db, limit, subject, self.now).await.map(drop)
+        rate_limit::before_sign_in(&self.deps.db, limit, subject, self.now()).await.map(drop)
     }
 
     /// # Errors
     /// 401 if the account of this e-mail is locked. Unknown e-mails get the same error as locked accounts.
     pub async fn unless_locked(&self, email_token: &str) -> Result<()> {
-        if rate_limit::is_locked(&self.deps.db, email_token, self.now).await? {
+        if rate_limit::is_locked(&self.deps.db, email_token, self.now()).await? {
             return Err(Error::Unauthenticated(AuthFailure::AccountLocked));
         }
         Ok(())
@@ -159,7 +169,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
     /// # Errors
     /// 503.
     pub async fn wrong_password(&self, email_token: &str) -> Result<()> {
-        rate_limit::wrong_password(&self.deps.db, email_token, self.now).await
+        rate_limit::wrong_password(&self.deps.db, email_token, self.now()).await
     }
 
     /// A search token under the platform's own key, so that a limit can refer to an e-mail without storing it.
@@ -208,7 +218,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
     /// # Errors
     /// 403 if they may not sign in from this network, or now.
     pub async fn may_open_session(&self, member: &Membership, mfa_at: Option<Timestamp>) -> Result<SignInStep> {
-        let (deps, now) = (self.deps, self.now);
+        let (deps, now) = (self.deps, self.now());
         let gate = deps.gates.enter(member.tenant).await?;
         let who = Principal::of_member(member, mfa_at, now);
         let ip = &self.request.source_ip;
@@ -252,19 +262,19 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         let again = Error::Unauthenticated(AuthFailure::InvalidCredentials);
         for item in [session.into_item(), refresh.into_item()] {
             let op = Op::Put { table: Table::Ephemera, item, condition: Some(Condition::Absent) };
-            self.ops.push((member.tenant, op, again.clone()));
+            self.writes.ops.push((member.tenant, op, again.clone()));
         }
-        self.ops.push((member.tenant, sign_in_epoch::open(member.user, self.began, self.now), again.clone()));
+        self.writes.ops.push((member.tenant, sign_in_epoch::open(member.user, self.began, self.now()), again.clone()));
         self.check_unchanged(member, again);
         // Makes room for it among the user's sessions.
-        let others = open_sessions::unended(&self.deps.db, member.tenant, member.user, self.now).await?;
+        let others = open_sessions::unended(&self.deps.db, member.tenant, member.user, self.now()).await?;
         let ends_already =
-            |other: &&open_sessions::OpenSession| self.endings.iter().any(|(ending, _)| ending.session == other.session);
+            |other: &&open_sessions::OpenSession| self.writes.endings.iter().any(|(ending, _)| ending.session == other.session);
         let too_many: Vec<_> =
             others.iter().filter(|other| !ends_already(other)).skip(open_sessions::MOST_SESSIONS - 1).collect();
         for oldest in too_many {
             let ending = Ending::of(member.user, oldest.session, EndReason::TooManySessions);
-            self.endings.push((ending, Error::internal("session")));
+            self.writes.endings.push((ending, Error::internal("session")));
         }
         if let Some(known) = &mut self.member {
             known.session = Some(id);
@@ -281,14 +291,14 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
     pub async fn suspend_to_enrol(&mut self, member: &Membership, mut secret: PendingSignIn) -> Result<String> {
         let id = SessionId::from_uuid(crate::base::Uuid::from_bytes(crate::base::random::bytes()));
         secret.enrolment = Some(PoolSecret(id.to_string()));
-        let until = self.now.plus(ENROLMENT_FOR);
+        let until = self.now().plus(ENROLMENT_FOR);
         let session = Session {
             kind: SessionKind::Enrolment,
             expires_at: until,
             ..self.session(member, id, None, (ENROLMENT_FOR, ENROLMENT_FOR))
         };
         let op = Op::Put { table: Table::Ephemera, item: session.into_item(), condition: Some(Condition::Absent) };
-        self.ops.push((member.tenant, op, Error::internal("session")));
+        self.writes.ops.push((member.tenant, op, Error::internal("session")));
         self.check_unchanged(member, Error::Unauthenticated(AuthFailure::InvalidCredentials));
         let (tenant, user) = (member.tenant, member.user);
         let handle = format!("{ENROLMENT_PREFIX}{}", random_text());
@@ -312,9 +322,9 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
             .bytes("sealed", sealed.into_bytes())
             .number("tries", 0)
             .number("began", self.began.as_millis())
-            .number("expires_at", self.now.plus(lasts).as_secs());
+            .number("expires_at", self.now().plus(lasts).as_secs());
         let op = Op::Put { table: Table::Ephemera, item: with(item), condition: Some(Condition::Absent) };
-        self.ops.push((TenantId::PLATFORM, op, Error::internal("pending sign-in")));
+        self.writes.ops.push((TenantId::PLATFORM, op, Error::internal("pending sign-in")));
         Ok(handle)
     }
 
@@ -323,11 +333,11 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
     fn check_unchanged(&mut self, member: &Membership, or: Error) {
         if member.invited {
             let edits = invitation::accepted(member).into_iter();
-            self.ops.extend(edits.map(|edit| (member.tenant, Op::Edit { table: Table::Records, edit }, or.clone())));
+            self.writes.ops.extend(edits.map(|edit| (member.tenant, Op::Edit { table: Table::Records, edit }, or.clone())));
         } else {
             let condition = membership::unchanged(member.version);
             let check = Op::Check { table: Table::Records, key: membership::key(member.user), condition };
-            self.ops.push((member.tenant, check, or));
+            self.writes.ops.push((member.tenant, check, or));
         }
     }
 
@@ -352,29 +362,10 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
             bounds: None,
             ip: self.request.source_ip.clone(),
             user_agent: self.request.user_agent().chars().take(session::USER_AGENT).collect(),
-            created_at: self.now,
-            expires_at: self.now.plus(lifetime),
-            look_at: session_end::first_look(idle, self.now),
+            created_at: self.now(),
+            expires_at: self.now().plus(lifetime),
+            look_at: session_end::first_look(idle, self.now()),
         }
-    }
-
-    /// Emits an event in a tenant, in this request's transaction.
-    pub(crate) fn emit(&mut self, tenant: TenantId, event: DomainEvent) -> Result<()> {
-        let envelope = Envelope {
-            id: EventId::new(self.now),
-            tenant_id: tenant,
-            actor: self.member.as_ref().map_or_else(|| E::NAME.to_owned(), |known| known.user.to_string()),
-            on_behalf_of: None,
-            cause: self.audit_id,
-            correlation_id: self.correlation_id.clone(),
-            schema: event.schema.to_owned(),
-            version: event.version,
-            occurred_at: self.now,
-            payload: event.payload,
-        };
-        let op = Op::Put { table: Table::Ledger, item: envelope.into_item()?, condition: None };
-        self.ops.push((tenant, op, Error::internal("domain event")));
-        Ok(())
     }
 
     /// Takes one try at a pending sign-in.
@@ -391,7 +382,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
             values: vec![
                 (":one", AttributeValue::N("1".to_owned())),
                 (":most", AttributeValue::N(PENDING_TRIES.to_string())),
-                (":now", AttributeValue::N(self.now.as_secs().to_string())),
+                (":now", AttributeValue::N(self.now().as_secs().to_string())),
             ],
         };
         let refused = Error::Unauthenticated(AuthFailure::InvalidCredentials);
@@ -406,7 +397,11 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
     pub fn resumed(&mut self, handle: &str) {
         let twice = Error::Unauthenticated(AuthFailure::InvalidCredentials);
         let condition = Some(Condition::Present);
-        self.ops.push((TenantId::PLATFORM, Op::Delete { table: Table::Ephemera, key: pending_key(handle), condition }, twice));
+        self.writes.ops.push((
+            TenantId::PLATFORM,
+            Op::Delete { table: Table::Ephemera, key: pending_key(handle), condition },
+            twice,
+        ));
     }
 
     pub(crate) fn device(&self) -> [u8; 32] {

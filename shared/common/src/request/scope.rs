@@ -2,12 +2,8 @@
 //! reader that it shares with the permit.
 
 use crate::{
-    audit::trace::{Earlier, Trace},
-    base::{
-        EventId, Principal, Result, TenantId, Timestamp, UserId,
-        need::needs,
-        telemetry::{CorrelationId, LogValue},
-    },
+    audit::{activity::Activity, trace::Earlier},
+    base::{Principal, Result, TenantId, UserId, need::needs, telemetry::LogValue},
     identity::{
         Membership,
         membership::{self, MemberItem},
@@ -19,23 +15,25 @@ use crate::{
         item::{Key, Row, Table},
     },
 };
-use std::marker::PhantomData;
+use std::{marker::PhantomData, ops::Deref};
 
 /// The context of a request after its caller is known.
 #[derive(Clone, Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) deps: &'a Deps,
     pub(crate) request: &'a Request,
+    /// Its tenant is the one on whose data the request works.
+    pub(crate) activity: Activity<'a>,
     pub(crate) principal: Principal,
-    pub(crate) tenant: TenantId,
     pub(crate) circumstances: Circumstances,
-    pub(crate) now: Timestamp,
-    pub(crate) deadline: Timestamp,
-    pub(crate) correlation_id: CorrelationId,
-    /// The id of this request's audit event.
-    pub(crate) audit_id: EventId,
     pub(crate) claim: Option<Claim>,
-    pub(crate) trace: &'a Trace,
+}
+
+impl<'a> Deref for Context<'a> {
+    type Target = Activity<'a>;
+    fn deref(&self) -> &Activity<'a> {
+        &self.activity
+    }
 }
 
 /// A request for endpoint `E` by one caller of one tenant, before the policy is evaluated. It only reads.
@@ -111,13 +109,13 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn get(&self, key: &Key) -> Result<Option<Row>> {
-        if let Some(Context { claim: Some(claim), principal, trace, .. }) = self.context
+        if let Some(Context { claim: Some(claim), principal, activity, .. }) = self.context
             && self.tenant == principal.tenant()
-            && trace.with(|t| matches!(t.earlier, Earlier::NotRead))
+            && activity.trace.with(|t| matches!(t.earlier, Earlier::NotRead))
         {
             let wanted = [(Table::Records, key), (Table::Ephemera, claim.key())];
             let [row, earlier] = self.deps.db.get_each(self.tenant, wanted).await?;
-            trace.with(|t| t.earlier = Earlier::Read(earlier));
+            activity.trace.with(|t| t.earlier = Earlier::Read(earlier));
             return Ok(row);
         }
         self.deps.db.get(self.tenant, Table::Records, key).await

@@ -3,8 +3,10 @@
 
 use crate::{
     audit::{
+        activity::Activity,
         event::{Record, Who},
         session_end,
+        trace::Trace,
     },
     aws::{
         cognito::{Cognito, IfThere},
@@ -289,9 +291,10 @@ impl<'a> Operator<'a> {
         let edit = Edit::of(membership::key(user)).number("mfa_enrolled", true).add("version", 1);
         unit.push(tenant, Op::Edit { table: Table::Records, edit }, Error::NotFound);
         unit.push(tenant, sign_in_epoch::invalidate(user, now, opened), members::CHANGED);
-        let correlation_id = CorrelationId::from_header(None, now);
+        let trace = Trace::default();
+        let activity = self.activity(tenant, &trace);
         let resources = vec![("User".to_owned(), user.to_string())];
-        let record = self.event(tenant, "hand_out_authenticator", resources, None, &correlation_id);
+        let record = Record { resources, ..Record::of(&activity, "hand_out_authenticator", self.who()) };
         unit.push(tenant, record.op()?, Error::internal("audit event exists"));
         let endings = open.iter().map(|open| Ending::of(user, open.session, EndReason::SecondFactorActivated));
         session_end::end(&mut unit, tenant, endings.map(|ending| (ending, members::CHANGED)).collect(), &record)?;
@@ -376,24 +379,21 @@ impl<'a> Operator<'a> {
         resources: Vec<(String, String)>,
         reason: Option<&str>,
     ) -> Result<()> {
-        let correlation_id = CorrelationId::from_header(None, self.now());
-        let record = self.event(tenant, act, resources, reason, &correlation_id);
+        let trace = Trace::default();
+        let activity = self.activity(tenant, &trace);
+        let record = Record { resources, reason, ..Record::of(&activity, act, self.who()) };
         unit.push(tenant, record.op()?, Error::internal("audit event exists"));
         Ok(())
     }
 
-    fn event<'e>(
-        &'e self,
-        tenant: TenantId,
-        act: &'static str,
-        resources: Vec<(String, String)>,
-        reason: Option<&'e str>,
-        correlation_id: &'e CorrelationId,
-    ) -> Record<'e> {
-        let now = self.now();
-        let who = Who { kind: Some(ActorType::Operator), id: Some(self.name.clone()), ..Who::default() };
-        let hash = self.deps.policies.hash();
-        Record { resources, reason, ..Record::of(EventId::new(now), tenant, now, act, who, hash, correlation_id) }
+    fn activity<'t>(&'t self, tenant: TenantId, trace: &'t Trace) -> Activity<'t> {
+        let (now, policies) = (self.now(), &*self.deps.policies);
+        let (correlation_id, audit_id) = (CorrelationId::new(now), EventId::new(now));
+        Activity { tenant, now, deadline: now.plus(TIME), correlation_id, audit_id, policies, trace }
+    }
+
+    fn who(&self) -> Who {
+        Who { kind: Some(ActorType::Operator), id: Some(self.name.clone()), ..Who::default() }
     }
 
     async fn commit(&self, unit: &Unit) -> Result<()> {

@@ -6,6 +6,7 @@
 use super::{Socket, SocketRoute, Sockets, connections::check_network};
 use crate::{
     audit::{
+        activity::Activity,
         event::{Record, Who},
         trace::Trace,
     },
@@ -17,7 +18,7 @@ use crate::{
         principal::Identity,
         telemetry::{CorrelationId, LogValue},
     },
-    identity::session::{self, Activity},
+    identity::session::{self, Presence},
     request::{Deps, Reader},
     store::RateLimit,
 };
@@ -41,9 +42,7 @@ pub struct Caller<'a, S> {
     connection: &'a str,
     /// The client's address.
     ip: &'a str,
-    now: Timestamp,
-    deadline: Timestamp,
-    trace: &'a Trace,
+    activity: &'a Activity<'a>,
     of: PhantomData<fn() -> S>,
 }
 
@@ -55,11 +54,11 @@ impl<'a, S: Socket> Caller<'a, S> {
         self.identity.tenant
     }
     pub fn now(&self) -> Timestamp {
-        self.now
+        self.activity.now
     }
     /// Whether there is time for more: an answer of many frames must end before its function.
     pub fn has_time(&self) -> bool {
-        self.deps.clock.now() < self.deadline
+        self.deps.clock.now() < self.activity.deadline
     }
     pub fn reader(&self) -> Reader<'a> {
         needs!(S, Read);
@@ -67,7 +66,7 @@ impl<'a, S: Socket> Caller<'a, S> {
     }
     /// A field of the log line.
     pub fn log(&self, name: &'static str, value: impl LogValue) {
-        self.trace.with(|t| t.line.set(name, value));
+        self.activity.trace.with(|t| t.line.set(name, value));
     }
 
     /// Sends a frame to this client; false if its connection is closed.
@@ -91,7 +90,7 @@ impl<'a, S: Socket> Caller<'a, S> {
     pub async fn register(&self) -> Result<()> {
         let Identity { user, session, tenant, .. } = *self.identity;
         self.sockets()?.register(user, self.connection, session, self.ip).await?;
-        let lives = session::lives(&self.deps.db, tenant, user, session, self.now).await;
+        let lives = session::lives(&self.deps.db, tenant, user, session, self.now()).await;
         if lives.is_err() {
             self.forget().await?;
         }
@@ -109,7 +108,7 @@ impl<'a, S: Socket> Caller<'a, S> {
     fn sockets(&self) -> Result<Sockets<'a>> {
         needs!(S, Push);
         let push = self.deps.services.sockets()?;
-        Ok(Sockets { deps: self.deps, push, tenant: self.identity.tenant, now: self.now })
+        Ok(Sockets { deps: self.deps, push, tenant: self.identity.tenant, now: self.now() })
     }
 }
 
@@ -129,7 +128,6 @@ pub(crate) async fn serve<S: Socket>(
 ) -> ApiGatewayProxyResponse {
     let now = deps.clock.now();
     let trace = Trace::default();
-    let correlation_id = CorrelationId::new(now);
     let context = event.request_context;
     let authorizer = context.authorizer.fields;
     let identity = Identity::from_context(|name| authorizer.get(name).and_then(|v| v.as_str()));
@@ -144,16 +142,22 @@ pub(crate) async fn serve<S: Socket>(
             user_agent: context.identity.user_agent.unwrap_or_default(),
             ..Who::default()
         },
-        tenant: identity.as_ref().map_or(TenantId::PLATFORM, |i| i.tenant),
-        deadline: end.map_or(now.plus(TIME), |end| end.minus(MARGIN)),
-        now,
+        activity: Activity {
+            tenant: identity.as_ref().map_or(TenantId::PLATFORM, |i| i.tenant),
+            now,
+            deadline: end.map_or(now.plus(TIME), |end| end.minus(MARGIN)),
+            correlation_id: CorrelationId::new(now),
+            audit_id: EventId::new(now),
+            policies: &deps.policies,
+            trace: &trace,
+        },
     };
-    let work = AssertUnwindSafe(attempt::<S>(deps, &request, identity.as_ref(), &trace)).catch_unwind();
+    let work = AssertUnwindSafe(attempt::<S>(deps, &request, identity.as_ref())).catch_unwind();
     let mut result = work.await.unwrap_or_else(|_| Err(Error::internal("panic")));
     if matches!(S::ROUTE, SocketRoute::Connect) {
-        result = audited::<S>(deps, &request, &correlation_id, result).await;
+        result = audited::<S>(deps, &request, result).await;
     }
-    write_line::<S>(deps, &request, &trace, &correlation_id, &result);
+    write_line::<S>(deps, &request, &result);
     let mut response = ApiGatewayProxyResponse::default();
     // A connected client gets a refusal as a frame; for API Gateway its message was handled.
     response.status_code = match (S::ROUTE, &result) {
@@ -164,34 +168,27 @@ pub(crate) async fn serve<S: Socket>(
 }
 
 /// The parts of API Gateway's event that are used.
-struct SocketRequest {
+struct SocketRequest<'a> {
     connection: String,
     body: String,
     who: Who,
-    tenant: TenantId,
-    now: Timestamp,
-    deadline: Timestamp,
+    activity: Activity<'a>,
 }
 
-async fn attempt<S: Socket>(
-    deps: &Deps,
-    request: &SocketRequest,
-    identity: Result<&Identity, &Error>,
-    trace: &Trace,
-) -> Result<()> {
+async fn attempt<S: Socket>(deps: &Deps, request: &SocketRequest<'_>, identity: Result<&Identity, &Error>) -> Result<()> {
     let identity = identity.map_err(Clone::clone)?;
-    let SocketRequest { connection, body, now, deadline, .. } = request;
-    let ip = &request.who.ip;
-    let mut caller = Caller::<S> { deps, identity, connection, ip, now: *now, deadline: *deadline, trace, of: PhantomData };
+    let SocketRequest { connection, body, activity, .. } = request;
+    let (ip, now) = (&request.who.ip, activity.now);
+    let mut caller = Caller::<S> { deps, identity, connection, ip, activity, of: PhantomData };
     let result = async {
         if !matches!(S::ROUTE, SocketRoute::Disconnect) {
             // An open page does not mean that its user is present, so frames do not keep a session from becoming idle.
             let gate = deps.gates.of(identity.tenant).await?;
             let idle = gate.settings.idle(deps.config.session_idle);
-            let touched = session::touch(&deps.db, identity.clone(), (RateLimit::SOCKET, 1), idle, *now, Activity::Machine);
+            let touched = session::touch(&deps.db, identity.clone(), (RateLimit::SOCKET, 1), idle, now, Presence::Machine);
             let (who, _) = touched.await?;
             gate.enter()?;
-            check_network(&who, &gate, &deps.config.operator_networks, ip, *now)?;
+            check_network(&who, &gate, &deps.config.operator_networks, ip, now)?;
         }
         // A push during the opening may have got 410 and removed the connection, so it is stored again.
         if matches!(S::ROUTE, SocketRoute::Message) && !caller.sockets()?.remembers(identity.user, connection).await? {
@@ -207,7 +204,7 @@ async fn attempt<S: Socket>(
     };
     let told = send(deps, &caller, &Refusal { r#type: "error", code: error.code(), retry_after }).await;
     if matches!(error, Error::Unauthenticated(_) | Error::Forbidden(_)) {
-        let sockets = Sockets { deps, push: deps.services.sockets()?, tenant: identity.tenant, now: *now };
+        let sockets = Sockets { deps, push: deps.services.sockets()?, tenant: identity.tenant, now };
         sockets.push.close(connection).await?;
         sockets.forget(identity.user, connection).await?;
     }
@@ -230,18 +227,11 @@ fn frame<S: Socket>(body: &str) -> Result<S::Frame> {
 }
 
 /// Audits a connection or its refusal. A connection that cannot be audited is refused.
-async fn audited<S: Socket>(
-    deps: &Deps,
-    request: &SocketRequest,
-    correlation_id: &CorrelationId,
-    result: Result<()>,
-) -> Result<()> {
+async fn audited<S: Socket>(deps: &Deps, request: &SocketRequest<'_>, result: Result<()>) -> Result<()> {
     let status = result.as_ref().map_or_else(Error::status, |()| 200);
     let reason = result.as_ref().err().map(Error::reason);
-    let SocketRequest { who, tenant, now, .. } = request;
-    let hash = deps.policies.hash();
-    let of = Record::of(EventId::new(*now), *tenant, *now, S::NAME, who.clone(), hash, correlation_id);
-    let record = Record { status, reason, ..of };
+    let SocketRequest { who, activity, .. } = request;
+    let record = Record { status, reason, ..Record::of(activity, S::NAME, who.clone()) };
     let source = || format!("{}|{}|{status}|{}", network(&who.ip), S::NAME, reason.unwrap_or_default());
     match status {
         401 | 429 => record.count(&deps.db, &source()).await?,
@@ -250,25 +240,20 @@ async fn audited<S: Socket>(
     result
 }
 
-fn write_line<S: Socket>(
-    deps: &Deps,
-    request: &SocketRequest,
-    trace: &Trace,
-    correlation_id: &CorrelationId,
-    result: &Result<()>,
-) {
-    trace.with(|t| {
+fn write_line<S: Socket>(deps: &Deps, request: &SocketRequest<'_>, result: &Result<()>) {
+    let SocketRequest { who, activity, .. } = request;
+    activity.trace.with(|t| {
         let line = &mut t.line;
         let failed = result.as_ref().is_err_and(|e| e.status() >= 500);
         line.set("level", if failed { "error" } else { "info" });
-        line.set("timestamp", request.now);
+        line.set("timestamp", activity.now);
         line.set("function", S::NAME);
-        line.set("correlation_id", correlation_id.clone());
-        line.set("tenant.id", request.tenant);
-        line.set("user.id", request.who.id.as_deref().map(crate::base::error::Cause::code));
-        line.set("session.id", request.who.session);
+        line.set("correlation_id", activity.correlation_id.clone());
+        line.set("tenant.id", activity.tenant);
+        line.set("user.id", who.id.as_deref().map(crate::base::error::Cause::code));
+        line.set("session.id", who.session);
         line.set("code", result.as_ref().err().map(Error::reason));
-        let took = deps.clock.now().since(request.now).as_millis();
+        let took = deps.clock.now().since(activity.now).as_millis();
         line.set("duration_ms", u64::try_from(took).unwrap_or(u64::MAX));
         deps.log.write(line);
     });

@@ -13,14 +13,14 @@
 //! The objects are `segments/<tenant>/<first sequence>.jsonl` and `checkpoints/<tenant>/<size>.txt`.
 
 use crate::{
+    audit::activity::Activity,
     aws::{ObjectVersion, checkpoint_key::CheckpointKey, objects::Objects},
-    background::{Background, Delivery, JobContext},
+    background::{Background, Delivery},
     base::{
         Error, EventId, Need, Result, TenantId, Timestamp,
         need::{declares, needs},
-        telemetry::CorrelationId,
     },
-    request::{Deps, Endpoint, Permit, scope::Context},
+    request::{Deps, Endpoint, Permit},
     store::{
         Row,
         dynamodb::{Position, Query},
@@ -51,10 +51,7 @@ const NOTE_MAX: usize = 4096;
 #[derive(Clone, Copy, Debug)]
 pub struct AuditLog<'a> {
     deps: &'a Deps,
-    tenant: TenantId,
-    now: Timestamp,
-    deadline: Timestamp,
-    correlation_id: &'a CorrelationId,
+    activity: &'a Activity<'a>,
 }
 
 /// The end at which a list begins.
@@ -76,8 +73,7 @@ impl<'a, E: Endpoint> Permit<'a, E> {
     /// The caller's tenant's sealed log.
     pub fn audit_log(&self) -> AuditLog<'a> {
         needs!(E, ReadLog);
-        let Context { deps, tenant, now, deadline, correlation_id, .. } = self.context;
-        AuditLog { deps, tenant: *tenant, now: *now, deadline: *deadline, correlation_id }
+        AuditLog { deps: self.context.deps, activity: &self.context.activity }
     }
 
     /// A cursor of the list `name` that continues at `sequence`.
@@ -86,9 +82,9 @@ impl<'a, E: Endpoint> Permit<'a, E> {
     /// 503 if the tenant's search key is not in memory and KMS does not answer.
     pub async fn audit_cursor(&self, name: &str, sequence: u64) -> Result<String> {
         needs!(E, Search);
-        let Context { deps, tenant, .. } = self.context;
+        let (deps, tenant) = (self.context.deps, self.context.tenant);
         let position = Position(name.to_owned(), sequence.to_string(), String::new());
-        deps.keyring.of(*tenant).seal_cursor(&position, &Query::partition(Table::Ledger, name)).await
+        deps.keyring.of(tenant).seal_cursor(&position, &Query::partition(Table::Ledger, name)).await
     }
 
     /// The position of a cursor of the list `name`.
@@ -97,9 +93,9 @@ impl<'a, E: Endpoint> Permit<'a, E> {
     /// 422 `invalid_cursor`; 503 as [`audit_cursor`](Self::audit_cursor).
     pub async fn audit_position(&self, name: &str, cursor: &str) -> Result<u64> {
         needs!(E, Search);
-        let Context { deps, tenant, .. } = self.context;
+        let (deps, tenant) = (self.context.deps, self.context.tenant);
         let query = Query::partition(Table::Ledger, name);
-        let Position(_, sequence, _) = deps.keyring.of(*tenant).open_cursor(cursor, &query).await?;
+        let Position(_, sequence, _) = deps.keyring.of(tenant).open_cursor(cursor, &query).await?;
         sequence.parse().map_err(|_| Error::internal("cursor"))
     }
 }
@@ -122,17 +118,16 @@ impl<'a, B: Background> Delivery<'a, B> {
     }
 
     fn log_of_tenant(&self) -> AuditLog<'a> {
-        let JobContext { deps, tenant, now, deadline, correlation_id, .. } = self.job;
-        AuditLog { deps, tenant: *tenant, now: *now, deadline: *deadline, correlation_id }
+        AuditLog { deps: self.job.deps, activity: &self.job.activity }
     }
 }
 
 impl<'a> AuditLog<'a> {
     pub fn tenant(&self) -> TenantId {
-        self.tenant
+        self.activity.tenant
     }
     pub fn now(&self) -> Timestamp {
-        self.now
+        self.activity.now
     }
 
     /// Whether the bucket's lifecycle may have deleted a segment that a checkpoint of this time covers. It allows for a day,
@@ -140,7 +135,7 @@ impl<'a> AuditLog<'a> {
     pub fn may_have_expired(&self, signed_at: Timestamp) -> bool {
         const SIGNED_LATE: Duration = Duration::from_secs(24 * 60 * 60);
         let expiry = self.deps.config().audit_expiry;
-        expiry.is_some_and(|after| self.now.since(signed_at) + SIGNED_LATE >= after)
+        expiry.is_some_and(|after| self.activity.now.since(signed_at) + SIGNED_LATE >= after)
     }
 
     /// The head of this log before its first event.
@@ -157,7 +152,7 @@ impl<'a> AuditLog<'a> {
     }
 
     fn name(&self) -> Word {
-        Word::clean(&self.tenant.to_string())
+        Word::clean(&self.activity.tenant.to_string())
     }
 
     /// The end of the log, read consistently; an empty head if nothing is sealed yet.
@@ -165,7 +160,7 @@ impl<'a> AuditLog<'a> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn head(&self) -> Result<LogHead> {
-        match self.deps.db.get(self.tenant, Table::Ledger, &head_key()).await? {
+        match self.deps.db.get(self.activity.tenant, Table::Ledger, &head_key()).await? {
             Some(row) => LogHead::from_row(&row),
             None => Ok(LogHead::empty(self.name())),
         }
@@ -181,7 +176,7 @@ impl<'a> AuditLog<'a> {
             Direction::Oldest => query.between(segment_sort(from), segment_sort(LAST)),
             Direction::Newest => query.between(segment_sort(0), segment_sort(from)).newest_first(),
         };
-        let page = self.deps.db.query(self.tenant, &query, None).await?;
+        let page = self.deps.db.query(self.activity.tenant, &query, None).await?;
         page.rows.iter().map(SegmentEntry::from_row).collect()
     }
 
@@ -190,7 +185,7 @@ impl<'a> AuditLog<'a> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn segment(&self, first: u64) -> Result<Option<SegmentEntry>> {
-        let row = self.deps.db.get(self.tenant, Table::Ledger, &segment_key(first)).await?;
+        let row = self.deps.db.get(self.activity.tenant, Table::Ledger, &segment_key(first)).await?;
         row.as_ref().map(SegmentEntry::from_row).transpose()
     }
 
@@ -199,7 +194,8 @@ impl<'a> AuditLog<'a> {
     /// # Errors
     /// 503 if S3 does not answer.
     pub async fn read(&self, first: u64, version: Option<&ObjectVersion>) -> Result<Option<(ObjectVersion, Vec<u8>)>> {
-        let object = self.objects()?.get(self.tenant, &object_key(&self.name(), first), version, Segment::MAX_LEN).await?;
+        let object =
+            self.objects()?.get(self.activity.tenant, &object_key(&self.name(), first), version, Segment::MAX_LEN).await?;
         Ok(object.map(|object| (object.version, object.bytes)))
     }
 
@@ -228,7 +224,7 @@ impl<'a> AuditLog<'a> {
     }
 
     async fn one_checkpoint(&self, query: &Query) -> Result<Option<StoredCheckpoint>> {
-        let page = self.deps.db.query(self.tenant, query, None).await?;
+        let page = self.deps.db.query(self.activity.tenant, query, None).await?;
         page.rows.first().map(StoredCheckpoint::from_row).transpose()
     }
 
@@ -237,7 +233,8 @@ impl<'a> AuditLog<'a> {
     /// # Errors
     /// 503 if S3 does not answer.
     pub async fn kept_checkpoint(&self, size: u64, version: Option<&ObjectVersion>) -> Result<Option<(ObjectVersion, Vec<u8>)>> {
-        let object = self.objects()?.get(self.tenant, &checkpoint_key(self.tenant, size), version, NOTE_MAX).await?;
+        let object =
+            self.objects()?.get(self.activity.tenant, &checkpoint_key(self.activity.tenant, size), version, NOTE_MAX).await?;
         Ok(object.map(|object| (object.version, object.bytes)))
     }
 
@@ -247,11 +244,11 @@ impl<'a> AuditLog<'a> {
     /// # Errors
     /// 503 if S3 does not answer.
     pub async fn notes_after(&self, size: u64) -> Result<NewerNotes> {
-        let (prefix, after) = (checkpoint_folder(self.tenant), checkpoint_key(self.tenant, size));
-        let versions = self.objects()?.versions_after(self.tenant, &prefix, &after).await?;
+        let (prefix, after) = (checkpoint_folder(self.activity.tenant), checkpoint_key(self.activity.tenant, size));
+        let versions = self.objects()?.versions_after(self.activity.tenant, &prefix, &after).await?;
         let of_size = |(key, version): (String, ObjectVersion)| {
             let size = key.strip_prefix(&prefix)?.strip_suffix(".txt")?.parse().ok()?;
-            (checkpoint_key(self.tenant, size) == key).then_some((size, version))
+            (checkpoint_key(self.activity.tenant, size) == key).then_some((size, version))
         };
         Ok(NewerNotes { found: versions.found.into_iter().filter_map(of_size).collect(), more: versions.more })
     }
@@ -296,7 +293,7 @@ impl<'a> AuditLog<'a> {
     /// 503 if DynamoDB does not answer.
     pub async fn unsealed_since(&self) -> Result<Option<Timestamp>> {
         let query = Query::partition(Table::Ledger, crate::audit::event::UNSEALED).limit(1);
-        let page = self.deps.db.query(self.tenant, &query, None).await?;
+        let page = self.deps.db.query(self.activity.tenant, &query, None).await?;
         // The time is that of its id, which also an unreadable item has.
         let at = |row: &Row| {
             let made = row.parse::<EventId>("sk")?.uuid().get_timestamp().ok_or(Error::internal("event id"))?.to_unix();

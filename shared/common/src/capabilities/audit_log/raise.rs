@@ -109,28 +109,17 @@ impl AuditLog<'_> {
 
         let at = format!("{:012}", finding.at);
         let record = self.record(by, (finding.kind, at), Some(finding.reason));
-        let envelope = Envelope {
-            id: EventId::new(self.now),
-            tenant_id: self.tenant,
-            actor: by.to_owned(),
-            on_behalf_of: None,
-            cause: record.id,
-            correlation_id: self.correlation_id.clone(),
-            schema: E::SCHEMA.to_owned(),
-            version: E::VERSION,
-            occurred_at: self.now,
-            payload: serde_json::to_value(event).map_err(|_| crate::base::Error::internal("domain event"))?,
-        };
+        let envelope = Envelope::of(&record, self.activity.tenant, event.into());
         let told = Item::new(Key::new(FINDINGS, finding.key()))
             .text("kind", finding.kind)
             .number("at", i64::try_from(finding.at).unwrap_or(i64::MAX))
-            .number("alarmed_at", self.now.as_secs());
+            .number("alarmed_at", self.activity.now.as_secs());
         let is_due = Condition::Any(vec![
             Condition::Missing("alarmed_at"),
-            Condition::AtMost("alarmed_at", self.now.minus(REMINDED_AFTER).as_secs()),
+            Condition::AtMost("alarmed_at", self.activity.now.minus(REMINDED_AFTER).as_secs()),
         ]);
-        let put = |item, condition| (self.tenant, Op::Put { table: Table::Ledger, item, condition });
-        let ops = [put(told, Some(is_due)), (self.tenant, record.op()?), put(envelope.into_item()?, None)];
+        let put = |item, condition| (self.activity.tenant, Op::Put { table: Table::Ledger, item, condition });
+        let ops = [put(told, Some(is_due)), (self.activity.tenant, record.op()?), (self.activity.tenant, envelope.op()?)];
         self.once(&ops).await
     }
 
@@ -139,7 +128,7 @@ impl AuditLog<'_> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn open_findings(&self) -> Result<Vec<OpenFinding>> {
-        let rows = self.deps.db.query_all(self.tenant, &Query::partition(Table::Ledger, FINDINGS)).await?;
+        let rows = self.deps.db.query_all(self.activity.tenant, &Query::partition(Table::Ledger, FINDINGS)).await?;
         Ok(rows.iter().filter_map(OpenFinding::from_row).collect())
     }
 
@@ -148,12 +137,12 @@ impl AuditLog<'_> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn resolve(&self, finding: &OpenFinding, by: &'static str) -> Result<()> {
-        let resolved = Item::new(Key::new(FINDINGS, &finding.key)).number("resolved_at", self.now.as_secs());
+        let resolved = Item::new(Key::new(FINDINGS, &finding.key)).number("resolved_at", self.activity.now.as_secs());
         let unmoved = Some(Condition::NumberIs("alarmed_at", finding.alarmed_at));
         let record = Record { changes: &["resolved"], ..self.record(by, (&finding.kind, format!("{:012}", finding.at)), None) };
         self.once(&[
-            (self.tenant, Op::Put { table: Table::Ledger, item: resolved, condition: unmoved }),
-            (self.tenant, record.op()?),
+            (self.activity.tenant, Op::Put { table: Table::Ledger, item: resolved, condition: unmoved }),
+            (self.activity.tenant, record.op()?),
         ])
         .await?;
         let mut line = self.line("info", "audit.finding_resolved", by);
@@ -167,27 +156,27 @@ impl AuditLog<'_> {
         let mut line = WideEvent::default();
         line.set("level", level);
         line.set("event", event);
-        line.set("timestamp", self.now);
+        line.set("timestamp", self.activity.now);
         line.set("function", by);
-        line.set("tenant.id", self.tenant);
-        line.set("correlation_id", self.correlation_id.clone());
+        line.set("tenant.id", self.activity.tenant);
+        line.set("correlation_id", self.activity.correlation_id.clone());
         line
     }
 
     fn record<'r>(&'r self, by: &'r str, (kind, at): (&str, String), reason: Option<&'r str>) -> Record<'r> {
-        let hash = self.deps.policies.hash();
         Record {
+            id: EventId::new(self.activity.now),
             resources: vec![(kind.to_owned(), at)],
             status: if reason.is_some() { 500 } else { 200 },
             reason,
-            ..Record::of(EventId::new(self.now), self.tenant, self.now, by, Who::service(by), hash, self.correlation_id)
+            ..Record::of(self.activity, by, Who::service(by))
         }
     }
 
     /// Commits if the first operation's condition holds. If it does not, another run has done the same.
     async fn once(&self, ops: &[(TenantId, Op)]) -> Result<()> {
         let token = crate::base::Uuid::from_bytes(crate::base::random::bytes()).to_string();
-        match self.deps.db.commit(ops, &token, self.deadline).await {
+        match self.deps.db.commit(ops, &token, self.activity.deadline).await {
             Ok(()) | Err(Refused::Condition { .. }) => Ok(()),
             Err(Refused::Error(error)) => Err(error),
         }

@@ -69,9 +69,9 @@ impl AuditSealer<'_> {
         let query = Query::partition(Table::Ledger, UNSEALED).limit(1000);
         let (mut backlog, mut bytes, mut from) = (Backlog::default(), 0, None);
         loop {
-            let page = self.deps.db.query(self.tenant, &query, from).await?;
+            let page = self.deps.db.query(self.activity.tenant, &query, from).await?;
             for row in &page.rows {
-                let settles_in = row.maybe_number("settles_at").map_or(0, |at| at.saturating_sub(self.now.as_millis()));
+                let settles_in = row.maybe_number("settles_at").map_or(0, |at| at.saturating_sub(self.activity.now.as_millis()));
                 if settles_in > 0 && settles_in <= SETTLES_WITHIN_MILLIS {
                     continue;
                 }
@@ -97,7 +97,7 @@ impl AuditSealer<'_> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn unsealed_event(&self, id: EventId) -> Result<Option<Unsealed>> {
-        let row = self.deps.db.get(self.tenant, Table::Ledger, &event::key(id)).await?;
+        let row = self.deps.db.get(self.activity.tenant, Table::Ledger, &event::key(id)).await?;
         Ok(row.as_ref().and_then(|row| self.event(row)))
     }
 
@@ -116,7 +116,7 @@ impl AuditSealer<'_> {
     /// 503 if S3 does not answer; the segment may exist then.
     pub async fn put(&self, segment: &Segment) -> Result<Put> {
         let body = segment.body().to_vec();
-        match self.objects()?.create(self.tenant, &segment.object_key(), "application/jsonl", body).await? {
+        match self.objects()?.create(self.activity.tenant, &segment.object_key(), "application/jsonl", body).await? {
             Created::Done(version) => Ok(Put::Done(version)),
             Created::Exists => Ok(Put::Exists),
         }
@@ -130,10 +130,10 @@ impl AuditSealer<'_> {
     pub async fn move_head(&self, from: &LogHead, to: &LogHead, segment: &SegmentEntry) -> Result<bool> {
         let size = i64::try_from(from.head.size()).map_err(|_| crate::base::Error::internal("size"))?;
         let condition = if from.last.is_none() { Condition::Absent } else { Condition::NumberIs("size", size) };
-        let put = |item, condition| (self.tenant, Op::Put { table: Table::Ledger, item, condition: Some(condition) });
+        let put = |item, condition| (self.activity.tenant, Op::Put { table: Table::Ledger, item, condition: Some(condition) });
         let ops = [put(to.to_item()?, condition), put(segment.to_item()?, Condition::Absent)];
         let token = crate::base::Uuid::from_bytes(crate::base::random::bytes()).to_string();
-        match self.deps.db.commit(&ops, &token, self.deadline).await {
+        match self.deps.db.commit(&ops, &token, self.activity.deadline).await {
             Ok(()) => Ok(true),
             Err(Refused::Condition { .. }) => Ok(false),
             Err(Refused::Error(error)) => Err(error),
@@ -146,7 +146,7 @@ impl AuditSealer<'_> {
     /// 503 if DynamoDB does not accept the deletion; some items may be deleted.
     pub async fn delete(&self, sealed: impl IntoIterator<Item = EventId>) -> Result<()> {
         let keys: Vec<Key> = sealed.into_iter().map(event::key).collect();
-        self.deps.db.delete_all(self.tenant, Table::Ledger, &keys).await
+        self.deps.db.delete_all(self.activity.tenant, Table::Ledger, &keys).await
     }
 
     /// Records that all unsealed items that `head` covers are deleted. If the head has moved on, the run that moved it records
@@ -157,11 +157,11 @@ impl AuditSealer<'_> {
     pub async fn cleaned(&self, head: &LogHead) -> Result<()> {
         let size = i64::try_from(head.head.size()).map_err(|_| crate::base::Error::internal("size"))?;
         let edit = Edit::of(head_key()).remove("cleanup").when(Condition::NumberIs("size", size));
-        self.deps.db.edit(self.tenant, Table::Ledger, &edit).await.map(drop)
+        self.deps.db.edit(self.activity.tenant, Table::Ledger, &edit).await.map(drop)
     }
 
     /// Whether the time suffices for another segment.
     pub fn has_time(&self) -> bool {
-        self.deps.clock.now().plus(LAST_STEPS) < self.deadline
+        self.deps.clock.now().plus(LAST_STEPS) < self.activity.deadline
     }
 }

@@ -44,7 +44,7 @@ impl AuditSigner<'_> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn begun(&self) -> Result<Begun> {
-        let row = self.deps.db.get(self.tenant, Table::Ledger, &signing_key()).await?;
+        let row = self.deps.db.get(self.activity.tenant, Table::Ledger, &signing_key()).await?;
         Ok(Begun(row.and_then(|row| row.maybe_number("size"))))
     }
 
@@ -57,7 +57,7 @@ impl AuditSigner<'_> {
         let unmoved = before.map_or(Condition::Missing("size"), |before| Condition::NumberIs("size", before));
         let size = i64::try_from(size).map_err(|_| Error::internal("size"))?;
         let edit = Edit::of(signing_key()).number("size", size).when(unmoved);
-        self.deps.db.edit(self.tenant, Table::Ledger, &edit).await
+        self.deps.db.edit(self.activity.tenant, Table::Ledger, &edit).await
     }
 
     /// Signs a checkpoint of `head`. The caller must have read the log again and reached this head.
@@ -78,9 +78,9 @@ impl AuditSigner<'_> {
     /// 503 if S3 or DynamoDB do not answer; it may be in the bucket, or in both, then.
     pub async fn keep(&self, signed: &Signed, head: &Head) -> Result<Option<Vec<u8>>> {
         let note = signed.to_string();
-        let key = checkpoint_key(self.tenant, head.size());
+        let key = checkpoint_key(self.activity.tenant, head.size());
         let bytes = note.clone().into_bytes();
-        let version = match self.objects()?.create(self.tenant, &key, "text/plain; charset=utf-8", bytes).await? {
+        let version = match self.objects()?.create(self.activity.tenant, &key, "text/plain; charset=utf-8", bytes).await? {
             Created::Done(version) => version,
             Created::Exists => match self.kept_checkpoint(head.size(), None).await? {
                 // An earlier run was interrupted here. The signature of a text is always the same.
@@ -89,7 +89,7 @@ impl AuditSigner<'_> {
                 None => return Err(Error::Unavailable { service: "s3", cause: Cause::code("neither there nor not") }),
             },
         };
-        self.store(&StoredCheckpoint { note, head: head.clone(), signed_at: self.now, version }).await.map(|()| None)
+        self.store(&StoredCheckpoint { note, head: head.clone(), signed_at: self.activity.now, version }).await.map(|()| None)
     }
 
     /// Stores the table's row for a checkpoint in the bucket, unless the table has one of its size.
@@ -99,7 +99,7 @@ impl AuditSigner<'_> {
     pub async fn store(&self, checkpoint: &StoredCheckpoint) -> Result<()> {
         let op = Op::Put { table: Table::Ledger, item: checkpoint.to_item()?, condition: Some(Condition::Absent) };
         let token = crate::base::Uuid::from_bytes(crate::base::random::bytes()).to_string();
-        match self.deps.db.commit(&[(self.tenant, op)], &token, self.deadline).await {
+        match self.deps.db.commit(&[(self.activity.tenant, op)], &token, self.activity.deadline).await {
             // Another run stored the same row.
             Ok(()) | Err(Refused::Condition { .. }) => Ok(()),
             Err(Refused::Error(error)) => Err(error),
