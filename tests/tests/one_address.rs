@@ -99,8 +99,13 @@ async fn failures_of_one_client_lock_out_nobody_behind_its_address() {
     let temporary = app.email(Tenant::Acme, Role::Provider);
     let ask = |name: &str, body: serde_json::Value| app.anonymous().call(endpoint(name)).json(body).from_ip(CLINIC);
     app.clock().advance(Duration::from_secs(5));
-    // Forged tokens: two with a changed last character, and one that is malformed.
-    let mut forged: Vec<String> = tokens.iter().map(|token| format!("{}A", &token[..token.len() - 1])).collect();
+    // Forged tokens: two with a changed character, and one that is malformed.
+    let changed = |token: &String| {
+        let (start, end) = token.split_at(token.len() - 5);
+        let other = if end.starts_with('A') { 'B' } else { 'A' };
+        format!("{start}{other}{}", &end[1..])
+    };
+    let mut forged: Vec<String> = tokens.iter().map(changed).collect();
     forged.push("invented".to_owned());
     app.reset_calls();
     let mut told = Vec::new();

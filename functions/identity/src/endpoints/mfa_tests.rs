@@ -151,8 +151,9 @@ async fn hundred_concurrent_guesses_are_limited_to_five() {
         guesses.push(call.into_future());
     }
     let answers = join_all(guesses).await;
-    let judged = answers.iter().filter(|a| a.status != 429).count();
-    assert!(judged <= 5, "{judged} codes were checked");
+    // On a busy machine a call may time out, and its answer does not say whether the code is right.
+    let judged = answers.iter().filter(|a| ![429, 503].contains(&a.status)).count();
+    assert!((1..=5).contains(&judged), "{judged} codes were checked");
 }
 
 #[tokio::test]
