@@ -118,7 +118,7 @@ impl<'a> Record<'a> {
         let mut resources: Vec<_> = resources.collect();
         resources.dedup();
         let policy = self.decided.map(|decided| {
-            Ok(Policy {
+            Ok::<_, Error>(Policy {
                 decision: if decided.allowed { Decision::Allow } else { Decision::Deny },
                 ids: AtMost::try_from(decided.policies.iter().map(|id| Word::clean(id)).collect::<Vec<_>>())
                     .map_err(|_| fail("policies"))?,

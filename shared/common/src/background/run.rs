@@ -22,7 +22,7 @@ use crate::{
         changes::{Changes, Condition, Op},
         dynamodb,
         item::{Item, Key, Table},
-        transaction::Unit,
+        transaction::{NotCommitted, Unit},
     },
 };
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
@@ -55,6 +55,12 @@ enum Done {
     Waits,
     /// It has another version of its event than the consumer consumes.
     PassedOver,
+}
+
+/// The work that a message causes now.
+enum Work<P> {
+    Parts(Vec<P>),
+    Skipped(Done),
 }
 
 impl Done {
@@ -197,19 +203,19 @@ async fn one_envelope<C: Consumer>(deps: &Deps, envelope: &Envelope, now: Timest
             // During a change of versions, functions and rules are replaced one by one. The version that this consumer knows
             // arrives separately.
             Err(Undecodable::UnknownSchema) if C::Message::SCHEMAS.iter().any(|known| known.name == envelope.schema) => {
-                return Ok(Err(Done::PassedOver));
+                return Ok(Work::Skipped(Done::PassedOver));
             }
             Err(undecodable) => return Err(poison(undecodable)),
         };
         // On the heap, because it is rarely needed and would otherwise be part of every message's future.
         if C::WAITS && Box::pin(waiting::put_aside(deps, &C::QUEUE, envelope, deadline)).await? {
-            return Ok(Err(Done::Waits));
+            return Ok(Work::Skipped(Done::Waits));
         }
-        C::parts(&Incoming { job: &job, of: PhantomData }, message).await.map(Ok)
+        C::parts(&Incoming { job: &job, of: PhantomData }, message).await.map(Work::Parts)
     };
     let parts = match parts.await {
-        Ok(Ok(parts)) => parts,
-        Ok(Err(done)) => {
+        Ok(Work::Parts(parts)) => parts,
+        Ok(Work::Skipped(done)) => {
             line::<C>(&job, "", &Ok(done));
             return Ok(());
         }
@@ -357,8 +363,6 @@ async fn remember(job: &JobContext<'_>, key: &Key) -> Result<()> {
 /// Commits business changes, bookkeeping, audit event, domain events and deduplication record in one transaction. Bookkeeping
 /// alone is one update for each item and is not audited.
 async fn commit(job: &JobContext<'_>, name: &str, changes: Changes, handled: Option<&Key>) -> Result<Done> {
-    const OVERTAKEN: Error = Error::conflict("overtaken", "another request changed this first");
-    const BEFORE: Error = Error::conflict("handled", "this message was already processed");
     let (deps, tenant, now) = (job.deps, job.tenant, job.now);
     if changes.is_empty() {
         let mut done = Done::Nothing;
@@ -371,9 +375,11 @@ async fn commit(job: &JobContext<'_>, name: &str, changes: Changes, handled: Opt
     for (op, or) in changes.ops {
         unit.push(tenant, op, or);
     }
+    let first_note = unit.ops.len();
     for note in changes.notes {
-        unit.push(tenant, Op::Edit { table: Table::Records, edit: note }, OVERTAKEN);
+        unit.push(tenant, Op::Edit { table: Table::Records, edit: note }, Error::internal("bookkeeping"));
     }
+    let notes = first_note..unit.ops.len();
     let on_behalf_of =
         job.envelope.and_then(|e| e.on_behalf_of.as_deref().or_else(|| e.actor.starts_with("usr_").then_some(&e.actor)));
     let of = Record::of(&job.activity, name, Who::service(name));
@@ -388,13 +394,14 @@ async fn commit(job: &JobContext<'_>, name: &str, changes: Changes, handled: Opt
         // The last operation, because its failure takes precedence over any other condition's.
         let item = Item::new(key.clone()).number("expires_at", now.plus(REMEMBERED).as_secs());
         let condition = Some(Condition::AbsentOrExpired { now_secs: now.as_secs() });
-        unit.push(tenant, Op::Put { table: Table::Ephemera, item, condition }, BEFORE);
+        unit.push(tenant, Op::Put { table: Table::Ephemera, item, condition }, Error::internal("handled"));
     }
     match unit.commit(&deps.db, job.deadline).await {
         Ok(()) => Ok(Done::Committed),
-        Err((_, _, BEFORE)) => Ok(Done::Before),
-        Err((_, _, OVERTAKEN)) => Ok(Done::Overtaken),
-        Err((_, _, error)) => Err(error),
+        Err(NotCommitted::Condition { index, .. }) if handled.is_some() && unit.is_last(index) => Ok(Done::Before),
+        // Another request changed the item first.
+        Err(NotCommitted::Condition { index, .. }) if notes.contains(&index) => Ok(Done::Overtaken),
+        Err(error) => Err(error.into()),
     }
 }
 

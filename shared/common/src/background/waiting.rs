@@ -20,7 +20,7 @@ use crate::{
         changes::{Condition, Op},
         dynamodb::Query,
         item::{Item, Key, Table},
-        transaction::Unit,
+        transaction::{NotCommitted, Unit},
     },
 };
 use std::time::Duration;
@@ -33,7 +33,6 @@ const MARGIN: Duration = Duration::from_secs(5);
 
 /// Stores the message if its tenant is stopped; returns whether it did.
 pub(super) async fn put_aside(deps: &Deps, queue: &Queue, envelope: &Envelope, deadline: Timestamp) -> Result<bool> {
-    const ACTIVE: Error = Error::conflict("active", "the tenant is active again");
     let tenant = envelope.tenant_id;
     if tenant == TenantId::PLATFORM || !is_stopped(deps, tenant).await? {
         return Ok(false);
@@ -47,11 +46,16 @@ pub(super) async fn put_aside(deps: &Deps, queue: &Queue, envelope: &Envelope, d
     // A status that this version does not know makes messages wait, too.
     let goes_on = [TenantStatus::Pending, TenantStatus::Active].map(|s| Condition::IsNot("status", s.as_str().to_owned()));
     let condition = Condition::All([Condition::Present].into_iter().chain(goes_on).collect());
-    unit.push(tenant, Op::Check { table: Table::Records, key: tenant::profile_key(), condition }, ACTIVE);
+    unit.push(
+        tenant,
+        Op::Check { table: Table::Records, key: tenant::profile_key(), condition },
+        Error::internal("active tenant"),
+    );
     match unit.commit(&deps.db, deadline).await {
         Ok(()) => Ok(true),
-        Err((_, _, ACTIVE)) => Ok(false),
-        Err((_, _, error)) => Err(error),
+        // Only the check of the status has a condition: the tenant is active again.
+        Err(NotCommitted::Condition { .. }) => Ok(false),
+        Err(NotCommitted::Failed(error)) => Err(error),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
     store::{
         dynamodb::{Db, Update},
         item::{Key, Row, Table},
-        shared_breaker::{Pass, SharedBreaker, Shut},
+        shared_breaker::{Entry, Pass, SharedBreaker},
     },
 };
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
@@ -45,6 +45,12 @@ pub enum CarrierReply<T> {
     Shut(Timestamp),
     /// The call failed, with a cause that may be logged.
     Failed(Cause),
+}
+
+/// The carrier's reply to a request for a token.
+enum TokenReply {
+    Token(CarrierToken),
+    Failed(Failure),
 }
 
 phi::sealed_fields! {
@@ -108,14 +114,14 @@ impl AskCarrier<'_> {
     /// 503 if one of our services does not answer; the result is unknown then.
     pub async fn track(&self, number: &Number) -> Result<CarrierReply<Tracked>> {
         let pass = match self.enter().await? {
-            Ok(pass) => pass,
-            Err(shut) => return Ok(CarrierReply::Shut(shut.until)),
+            Entry::Pass(pass) => pass,
+            Entry::Shut(shut) => return Ok(CarrierReply::Shut(shut.until)),
         };
         let mut refused = None;
         let answer = loop {
             let held = match self.token(refused).await? {
-                Ok(held) => held,
-                Err(failure) => break Err(failure),
+                TokenReply::Token(held) => held,
+                TokenReply::Failed(failure) => break Err(failure),
             };
             match self.track_by(&held, number).await.map_err(Failure::Ups) {
                 // The token became invalid meanwhile, so the call is repeated once with another.
@@ -141,14 +147,14 @@ impl AskCarrier<'_> {
         let mut left: Vec<Batch<'_>> = Batch::split(numbers).collect();
         while let Some(batch) = left.pop() {
             let pass = match self.enter().await? {
-                Ok(pass) => pass,
-                Err(shut) => return Ok(CarrierReply::Shut(shut.until)),
+                Entry::Pass(pass) => pass,
+                Entry::Shut(shut) => return Ok(CarrierReply::Shut(shut.until)),
             };
             let mut refused = None;
             let answer = loop {
                 let held = match self.token(refused).await? {
-                    Ok(held) => held,
-                    Err(failure) => break Err(failure),
+                    TokenReply::Token(held) => held,
+                    TokenReply::Failed(failure) => break Err(failure),
                 };
                 match self.subscribe_by(&held, batch).await.map_err(Failure::Ups) {
                     Err(failure) if refused.is_none() && failure.is_of_the_token() => refused = Some(held.generation),
@@ -186,7 +192,7 @@ impl AskCarrier<'_> {
         self.deps.clock.now()
     }
 
-    async fn enter(&self) -> Result<Result<Pass, Shut>> {
+    async fn enter(&self) -> Result<Entry> {
         self.breaker.enter(&self.deps.db, self.now(), &self.carrier.busy).await
     }
 
@@ -226,12 +232,12 @@ impl AskCarrier<'_> {
     }
 
     /// A token other than the one that was `refused`.
-    async fn token(&self, refused: Option<i64>) -> Result<Result<CarrierToken, Failure>> {
+    async fn token(&self, refused: Option<i64>) -> Result<TokenReply> {
         let mut cached = self.carrier.token.lock().await;
         let usable = |held: &&CarrierToken| Some(held.generation) != refused;
         let lasts = |held: &&CarrierToken, now| !held.token.ends_within(margin(), instant(now));
         if let Some(held) = cached.as_ref().filter(usable).filter(|held| lasts(held, self.now())) {
-            return Ok(Ok(held.clone()));
+            return Ok(TokenReply::Token(held.clone()));
         }
         let db = &self.deps.db;
         for _ in 0..LOOKS {
@@ -246,28 +252,28 @@ impl AskCarrier<'_> {
             };
             let stored = stored.filter(|held| !held.token.ends_within(jiff::SignedDuration::ZERO, instant(now)));
             if let Some(held) = stored.as_ref().filter(|held| lasts(held, now)) {
-                return Ok(Ok(cached.insert(held.clone()).clone()));
+                return Ok(TokenReply::Token(cached.insert(held.clone()).clone()));
             }
             if lease(db, generation, now).await? {
                 return match self.carrier.fetch(now).await {
                     Ok(token) => {
                         let held = CarrierToken { token, generation: generation + 1 };
                         self.store(&held).await?;
-                        Ok(Ok(cached.insert(held).clone()))
+                        Ok(TokenReply::Token(cached.insert(held).clone()))
                     }
                     Err(failure) => {
                         release(db, generation).await?;
-                        Ok(Err(failure))
+                        Ok(TokenReply::Failed(failure))
                     }
                 };
             }
             // Another process renews it. A token that expires soon can still be used.
             if let Some(held) = stored {
-                return Ok(Ok(held));
+                return Ok(TokenReply::Token(held));
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
-        Ok(Err(Failure::Ups(ups::Error::Unavailable { status: None, code: None, retry_after: None })))
+        Ok(TokenReply::Failed(Failure::Ups(ups::Error::Unavailable { status: None, code: None, retry_after: None })))
     }
 
     async fn open(&self, row: &Row, generation: i64) -> Result<Option<CarrierToken>> {

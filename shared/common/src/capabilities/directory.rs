@@ -11,7 +11,7 @@ use crate::{
     store::{
         changes::{Condition, Op},
         item::Table,
-        transaction::Unit,
+        transaction::{NotCommitted, Unit},
     },
 };
 use phi::Email;
@@ -98,8 +98,8 @@ impl Directory<'_> {
             match unit.commit(&self.deps.db, self.deadline).await {
                 Ok(()) => return Ok(true),
                 // Another claim was faster, or this same claim in another process.
-                Err((_, _, CONTENDED)) => {}
-                Err((_, _, error)) => return Err(error),
+                Err(NotCommitted::Condition { .. }) => {}
+                Err(NotCommitted::Failed(error)) => return Err(error),
             }
         }
         Err(CONTENDED)

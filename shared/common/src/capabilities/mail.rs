@@ -6,7 +6,7 @@ use crate::{
     base::{Error, Result, error::Cause, need::needs},
     capabilities::{MailKind, mail_suppression},
     request::Deps,
-    store::shared_breaker::{Pass, SharedBreaker},
+    store::shared_breaker::{Entry, Pass, SharedBreaker},
 };
 use aws_sdk_sesv2::{
     error::ProvideErrorMetadata,
@@ -164,7 +164,10 @@ impl Post<'_> {
     /// 503 if DynamoDB does not answer.
     pub async fn place(&self, turn: Turn) -> Result<Option<Place>> {
         let entered = turn.breaker().enter(&self.deps.db, self.deps.clock.now(), &self.mailer.busy).await?;
-        Ok(entered.ok().map(Place))
+        Ok(match entered {
+            Entry::Pass(pass) => Some(Place(pass)),
+            Entry::Shut(_) => None,
+        })
     }
 
     /// Like [`send`](Self::send), with capacity that was reserved before.

@@ -183,7 +183,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
         let who = self.known_user();
         let record = begun(&self.activity, tenant, who);
         begin.push(tenant, record.op()?, Error::internal("audit event exists"));
-        begin.commit(&deps.db, deadline).await.map_err(|(_, _, error)| error)?;
+        begin.commit(&deps.db, deadline).await?;
         let cognito = self.cognito()?;
         let undone = match claim.set(cognito, None, new).await {
             Ok(Set::Done) => {
@@ -245,7 +245,7 @@ impl<E: Endpoint> Permit<'_, E> {
         let who = Who::user(&context.principal, context.request);
         let record = begun(&context.activity, tenant, who);
         begin.push(tenant, record.op()?, Error::internal("audit event exists"));
-        begin.commit(&deps.db, context.deadline).await.map_err(|(_, _, error)| error)?;
+        begin.commit(&deps.db, context.deadline).await?;
         let undone = match claim.set(cognito, Some(current), new).await {
             Ok(Set::Done) => {
                 // The sessions end only now, because until here the old password opened sessions.

@@ -207,7 +207,7 @@ impl<E: PublicEndpoint> Public<'_, E> {
         let mut unit = Unit::default();
         let ending = Ending::of(user, session, EndReason::RefreshTokenReuse);
         session_end::end(&mut unit, tenant, vec![(ending, Error::internal("session"))], &cause)?;
-        unit.commit(&self.deps.db, self.activity.deadline).await.map_err(|(_, _, error)| error)
+        Ok(unit.commit(&self.deps.db, self.activity.deadline).await?)
     }
 
     async fn open_beside<T: SealedFields>(&self, token: &RefreshToken, sealed: &[u8]) -> Result<T> {

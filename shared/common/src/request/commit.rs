@@ -16,7 +16,7 @@ use crate::{
         changes::Op,
         item::{Row, Table},
         outbox::Envelope,
-        transaction::Unit,
+        transaction::{NotCommitted, Unit},
     },
 };
 
@@ -95,8 +95,10 @@ pub(crate) async fn changes(
             outcome.recorded = true;
             Ok(Committed::Done)
         }
-        Err((index, Some(row), _)) if context.claim.is_some() && index == unit.ops.len() - 1 => Ok(Committed::Twin(row)),
-        Err((_, _, error)) => Err(error),
+        Err(NotCommitted::Condition { index, old: Some(row), .. }) if context.claim.is_some() && unit.is_last(index) => {
+            Ok(Committed::Twin(row))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -120,7 +122,7 @@ pub(crate) async fn public(
     for (at, domain_event) in events {
         unit.push(at, Envelope::of(&event, at, domain_event).op()?, Error::internal("domain event"));
     }
-    unit.commit(&deps.db, outcome.activity.deadline).await.map_err(|(_, _, error)| error)?;
+    unit.commit(&deps.db, outcome.activity.deadline).await?;
     outcome.recorded = true;
     Ok(())
 }

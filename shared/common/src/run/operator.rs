@@ -397,7 +397,7 @@ impl<'a> Operator<'a> {
     }
 
     async fn commit(&self, unit: &Unit) -> Result<()> {
-        unit.commit(&self.deps.db, self.now().plus(TIME)).await.map_err(|(_, _, error)| error)
+        Ok(unit.commit(&self.deps.db, self.now().plus(TIME)).await?)
     }
 
     fn now(&self) -> Timestamp {

@@ -71,6 +71,13 @@ pub(crate) struct Shut {
     pub(crate) until: Timestamp,
 }
 
+/// Whether a call may be made.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    Pass(Pass),
+    Shut(Shut),
+}
+
 impl SharedBreaker {
     pub(crate) const fn new(name: &'static str, per_minute: u32) -> Self {
         let per_minute = if per_minute == 0 { 1 } else { per_minute };
@@ -98,24 +105,24 @@ impl SharedBreaker {
 
     /// Takes a token, if the circuit is closed and the bucket has one. `busy` is this process's last branch, which is tried
     /// first.
-    pub(crate) async fn enter(self, db: &Db, now: Timestamp, busy: &AtomicBool) -> Result<Result<Pass, Shut>> {
+    pub(crate) async fn enter(self, db: &Db, now: Timestamp, busy: &AtomicBool) -> Result<Entry> {
         let mut branch = if busy.load(Ordering::Relaxed) { Branch::Busy } else { Branch::Idle };
         for _ in 0..STEPS {
             let old = match self.step(db, now, branch).await? {
                 Ok(row) => {
                     busy.store(matches!(branch, Branch::Busy), Ordering::Relaxed);
                     let probe = matches!(branch, Branch::Probe { .. }).then(|| row.number("open_until")).transpose()?;
-                    return Ok(Ok(Pass { troubled: row.maybe_number("failures").is_some(), probe }));
+                    return Ok(Entry::Pass(Pass { troubled: row.maybe_number("failures").is_some(), probe }));
                 }
                 Err(old) => old,
             };
             branch = match self.judge(old.as_ref(), now) {
                 Ok(branch) => branch,
-                Err(shut) => return Ok(Err(shut)),
+                Err(shut) => return Ok(Entry::Shut(shut)),
             };
         }
         // Others were faster in every try. The service is in use, so this call can wait.
-        Ok(Err(Shut { until: now.plus(Duration::from_secs(1)) }))
+        Ok(Entry::Shut(Shut { until: now.plus(Duration::from_secs(1)) }))
     }
 
     async fn step(self, db: &Db, now: Timestamp, branch: Branch) -> Result<Result<Row, Option<Row>>> {

@@ -16,21 +16,42 @@ pub(crate) struct Unit {
     errors: Vec<Error>,
 }
 
+/// Why a transaction has not succeeded.
+pub(crate) enum NotCommitted {
+    /// The condition of the operation at `index` failed, on the stored item `old`. Nothing was written.
+    Condition { index: usize, old: Option<Row>, error: Error },
+    /// It is unknown whether anything was written.
+    Failed(Error),
+}
+
+impl From<NotCommitted> for Error {
+    fn from(not_committed: NotCommitted) -> Self {
+        match not_committed {
+            NotCommitted::Condition { error, .. } | NotCommitted::Failed(error) => error,
+        }
+    }
+}
+
 impl Unit {
     pub(crate) fn push(&mut self, tenant: TenantId, op: Op, or: Error) {
         self.ops.push((tenant, op));
         self.errors.push(or);
     }
 
-    /// On failure: the operation whose condition failed, the stored item, and its error.
-    pub(crate) async fn commit(&self, db: &Db, deadline: Timestamp) -> Result<(), (usize, Option<Row>, Error)> {
+    /// Whether the operation at `index` is the last one.
+    pub(crate) fn is_last(&self, index: usize) -> bool {
+        index + 1 == self.ops.len()
+    }
+
+    pub(crate) async fn commit(&self, db: &Db, deadline: Timestamp) -> Result<(), NotCommitted> {
         // All attempts of this commit use one token, so that a lost answer does not cause a second commit.
         let token = Uuid::from_bytes(crate::base::random::bytes()).to_string();
         db.commit(&self.ops, &token, deadline).await.map_err(|refused| match refused {
             Refused::Condition { index, old } => {
-                (index, old, self.errors.get(index).cloned().unwrap_or(Error::internal("commit")))
+                let error = self.errors.get(index).cloned().unwrap_or(Error::internal("commit"));
+                NotCommitted::Condition { index, old, error }
             }
-            Refused::Error(error) => (usize::MAX, None, error),
+            Refused::Error(error) => NotCommitted::Failed(error),
         })
     }
 }
