@@ -5,7 +5,7 @@ use crate::{
     base::{Error, EventId, Result, TenantId},
     identity::{SessionEnded, session},
     store::{
-        changes::{Edit, Ending, Op},
+        changes::{Ending, Op},
         item::Table,
         outbox::{DomainEvent, Envelope},
         transaction::Unit,
@@ -21,8 +21,7 @@ impl Ending {
     fn ops(&self, tenant: TenantId, cause: &Record<'_>) -> Result<[Op; 2]> {
         let reason = self.reason.to_owned();
         let event = DomainEvent::from(SessionEnded { user_id: self.user, session_id: self.session, reason: Some(reason) });
-        let end =
-            Edit::of(session::key(self.user, self.session)).text("status", session::ENDED).not_due().when(self.when.clone());
+        let end = session::end(self.user, self.session).when(self.when.clone());
         Ok([Op::Edit { table: Table::Ephemera, edit: end }, Envelope::of(cause, tenant, event).op()?])
     }
 }

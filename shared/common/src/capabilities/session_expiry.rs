@@ -76,8 +76,7 @@ impl<B: Background> Delivery<'_, B> {
     pub(crate) async fn see_ended(&self, user: UserId, session: SessionId) -> Result<()> {
         let (deps, tenant) = (self.job.deps, self.job.tenant);
         // Older versions published an end first, and stored it afterwards.
-        let end = Edit::of(session::key(user, session)).text("status", session::ENDED).not_due();
-        deps.db.edit(tenant, Table::Ephemera, &end).await?;
+        deps.db.edit(tenant, Table::Ephemera, &session::end(user, session)).await?;
         let forget =
             Update { expression: "REMOVE pool_token, successor", condition: Some("attribute_exists(pk)"), ..Update::default() };
         deps.db.update(tenant, Table::Ephemera, &session::refresh_key(session), forget).await.map(drop)

@@ -11,7 +11,7 @@ use crate::{
     },
     identity::session_end,
     store::{
-        changes::Condition,
+        changes::{Condition, Edit},
         dynamodb::{Db, Update},
         item::{Index, Item, Key, Row, Table, prefixed},
         rate_limit::{self, Branch, RateLimit, STEPS, Step, Verdict},
@@ -27,7 +27,7 @@ pub(crate) const ABSOLUTE: Duration = Duration::from_secs(12 * 60 * 60);
 pub(crate) const USER_AGENT: usize = 160;
 
 const LIVE: &str = "live";
-pub(crate) const ENDED: &str = "ended";
+const ENDED: &str = "ended";
 
 /// The stored form of a session, without the caller's limits.
 #[derive(Clone, Debug)]
@@ -200,6 +200,11 @@ pub(crate) async fn touch(
 /// Whether the session was ended.
 pub(crate) fn has_ended(row: &Row) -> Result<bool> {
     Ok(row.text("status")? != LIVE)
+}
+
+/// Ends a session. Its item stays until it expires. An end is published and recorded by `audit::session_end`.
+pub(crate) fn end(user: UserId, session: SessionId) -> Edit {
+    Edit::of(key(user, session)).text("status", ENDED).not_due()
 }
 
 /// The condition that the session was not ended.
