@@ -170,19 +170,21 @@ async fn update_and_poll_do_not_overwrite_each_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn update_during_a_poll_keeps_both_changes() {
-    update_during("poll_tracking").await;
+    update_during("poll_tracking", "shipment.poll_due").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn update_during_a_requested_poll_keeps_both_changes() {
-    update_during("refresh_tracking").await;
+    update_during("refresh_tracking", "shipment.refresh_requested").await;
 }
 
-async fn update_during(consumer: &str) {
+async fn update_during(consumer: &str, schema: &str) {
     let world = world().await;
     let id = world.shipment(Acme, 1).await;
     let mut deliveries = world.deliveries();
-    deliveries.send(consumer, &message(&world, Acme, &id).await);
+    let mut message = message(&world, Acme, &id).await;
+    message["schema"] = json!(schema);
+    deliveries.send(consumer, &message);
     let (consumer, event) = deliveries.take().unwrap();
     let mut held = world.app.wire().hold("track", 0);
     let mut polling = Box::pin(consumer.consume(world.app.deps(), event.clone()));
