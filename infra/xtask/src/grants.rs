@@ -123,6 +123,8 @@ fn listed_as(resource: &str) -> &str {
         (_, Some(Some("segments"))) => "audit/segments",
         (_, Some(Some("checkpoints"))) => "audit/checkpoints",
         (_, Some(_)) => "audit",
+        // Secrets Manager ends a secret's name with random characters.
+        _ if resource.starts_with("secretsmanager:secret:${Prefix}/ups-") => "UpsSecret",
         // The role's name is a hash of its permissions.
         _ if resource.starts_with("iam:role/${Prefix}-tenant-") => "tenant_role",
         _ => resource.strip_prefix("dynamodb:table/${Prefix}-").unwrap_or(resource),
