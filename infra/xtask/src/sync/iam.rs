@@ -325,7 +325,11 @@ fn either(separated: &[Node], together: Vec<Node>) -> Vec<Node> {
     let own = |statement: &Node| separated.iter().find(|own| own.get("Sid") == statement.get("Sid")).cloned();
     let merged = together.into_iter().map(|statement| match own(&statement) {
         Some(own) if own == statement => own,
-        own => tenant_credentials::if_on(own.unwrap_or_else(tenant_credentials::nothing), statement),
+        // A choice within a choice would have a side that is never reached.
+        own => tenant_credentials::if_on(
+            own.map_or_else(tenant_credentials::nothing, |own| tenant_credentials::chosen(own, true)),
+            tenant_credentials::chosen(statement, false),
+        ),
     });
     merged.collect()
 }

@@ -81,6 +81,26 @@ pub(crate) fn if_on(then: Node, otherwise: Node) -> Node {
     Node::Tag("If", Box::new(list![ON, then, otherwise]))
 }
 
+/// The node if tenants are separated (`on`), or if they are not: without its choices between the two.
+pub(crate) fn chosen(node: Node, on: bool) -> Node {
+    let some = |node: &Node| *node != nothing();
+    match node {
+        Node::Tag("If", sides) => match *sides {
+            Node::List(sides) if sides.len() == 3 && sides[0] == ON.into() => {
+                sides.into_iter().nth(if on { 1 } else { 2 }).map_or_else(nothing, |side| chosen(side, on))
+            }
+            other => Node::Tag("If", Box::new(chosen(other, on))),
+        },
+        Node::Tag(tag, inner) => Node::Tag(tag, Box::new(chosen(*inner, on))),
+        Node::List(items) => Node::List(items.into_iter().map(|item| chosen(item, on)).filter(some).collect()),
+        Node::Map(members) => {
+            let members = members.into_iter().map(|(name, member)| (name, chosen(member, on)));
+            Node::Map(members.filter(|(_, member)| some(member)).collect())
+        }
+        other => other,
+    }
+}
+
 pub(crate) fn nothing() -> Node {
     reference("AWS::NoValue")
 }
