@@ -1,4 +1,5 @@
-//! Every answer and every push of UPS is parsed or rejected without a panic. A history has the same meaning in any order.
+//! Every answer and every push of UPS is parsed or rejected without a panic. A history has the same meaning in any order
+//! of its moments.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -15,7 +15,9 @@ pub fn answer(body: &[u8]) {
         let progress = tracking.progress();
         assert!(tracking.activities.is_sorted_by_key(|activity| activity.when.position()));
         let mut backward = tracking.clone();
-        backward.activities.reverse();
+        // Activities of one moment keep UPS's order.
+        let moments = tracking.activities.chunk_by(|one, next| one.when.position() == next.when.position());
+        backward.activities = moments.rev().flatten().cloned().collect();
         assert_eq!(backward.progress(), progress);
     }
     if let Ok(token) = Token::parse(body, now) {
