@@ -374,6 +374,18 @@ async fn endpoint_over_its_rate_limit_states_when_to_retry() {
     }
 }
 
+/// Tries one version after another until one is not refused as stale.
+async fn at_current_version(call: impl AsyncFn(i64) -> Answer) -> (i64, Answer) {
+    let mut version = 0;
+    loop {
+        let answer = call(version).await;
+        if answer.status != 412 || version == 9 {
+            break (version, answer);
+        }
+        version += 1;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn stale_version_is_refused_and_changes_nothing() {
     let app = App::start().await;
@@ -387,14 +399,7 @@ async fn stale_version_is_refused_and_changes_nothing() {
         if endpoint.if_match == IfMatch::Required {
             refused(&app, endpoint, &call().without("If-Match").await, 428, "precondition_required").await;
         }
-        let mut version = 0;
-        let done = loop {
-            let answer = call().if_match(version).await;
-            if answer.status != 412 || version == 9 {
-                break answer;
-            }
-            version += 1;
-        };
+        let (version, done) = at_current_version(async |version| call().if_match(version).await).await;
         assert_eq!(done.status, endpoint.status, "{}: {}", endpoint.name, done.text);
         if done.status != 204 {
             // A request that changes nothing keeps the version.
@@ -466,18 +471,11 @@ async fn request_repeated_with_its_idempotency_key_and_its_version_gets_the_firs
         let app = fixture::backend(endpoint).await;
         let fixture = Fixture::of(&app, endpoint).await;
         let client = app.as_role(Tenant::Acme, allowed_role(endpoint));
-        let mut version = 0;
-        let (call, first) = loop {
-            let call = fixture.call(&client, endpoint).key(&format!("for-version-{version}")).if_match(version);
-            let answer = call.clone().await;
-            if answer.status != 412 || version == 9 {
-                break (call, answer);
-            }
-            version += 1;
-        };
+        let call = |version| fixture.call(&client, endpoint).key(&format!("for-version-{version}")).if_match(version);
+        let (version, first) = at_current_version(async |version| call(version).await).await;
         assert_eq!(first.status, endpoint.status, "{}: {}", endpoint.name, first.text);
         app.clock().advance(Duration::from_secs(1));
-        let again = call.await;
+        let again = call(version).await;
         assert_eq!((again.status, &again.json), (first.status, &first.json), "{}: {}", endpoint.name, again.text);
         assert_eq!(again.header("idempotency-replayed"), Some("true"), "{}", endpoint.name);
     }

@@ -123,6 +123,7 @@ fn listed_as(resource: &str) -> &str {
         (_, Some(Some("segments"))) => "audit/segments",
         (_, Some(Some("checkpoints"))) => "audit/checkpoints",
         (_, Some(_)) => "audit",
+        _ if resource.starts_with("execute-api:SocketApi/") => "socket_api",
         // Secrets Manager ends a secret's name with random characters.
         _ if resource.starts_with("secretsmanager:secret:${Prefix}/ups-") => "UpsSecret",
         // The role's name is a hash of its permissions.

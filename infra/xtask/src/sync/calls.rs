@@ -96,7 +96,8 @@ impl Calls {
 }
 
 /// Prefixes of the resources whose grants the list decides. For others, the function's needs decide.
-pub(crate) const DECIDED_BY_LIST: [&str; 7] = ["records", "ledger", "keys", "ephemera", "user_pool", "checkpoint_key", "audit/"];
+pub(crate) const DECIDED_BY_LIST: [&str; 8] =
+    ["records", "ledger", "keys", "ephemera", "user_pool", "checkpoint_key", "audit/", "socket_api"];
 
 /// Every listed call, with the credentials that make it.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, With, Call)> {

@@ -10,25 +10,6 @@ use std::collections::BTreeMap;
 /// A request's context: each condition key's values.
 pub(super) type Context<'a> = BTreeMap<&'a str, Vec<String>>;
 
-/// The template's value with its conditions decided: `!If` becomes one branch, and an `AWS::NoValue` member is left out.
-pub(super) fn decided(node: &Node, on: bool) -> Node {
-    let gone = |node: &Node| *node == super::yaml::reference("AWS::NoValue");
-    match node {
-        Node::Tag("If", sides) => match &**sides {
-            Node::List(sides) if sides.len() == 3 && sides[0] == "SeparatesTenants".into() => {
-                decided(&sides[if on { 1 } else { 2 }], on)
-            }
-            other => panic!("unsupported condition: {other:?}"),
-        },
-        Node::List(items) => Node::List(items.iter().map(|item| decided(item, on)).filter(|item| !gone(item)).collect()),
-        Node::Map(members) => {
-            let members = members.iter().map(|(name, value)| (name.clone(), decided(value, on)));
-            Node::Map(members.filter(|(_, value)| !gone(value)).collect())
-        }
-        other => other.clone(),
-    }
-}
-
 /// Whether one of the statements allows the action. The templates have no Deny here.
 pub(super) fn allows(statements: &Node, action: &str, resource: &str, context: &Context<'_>) -> bool {
     let Node::List(statements) = statements else { panic!("statements are a list") };

@@ -5,7 +5,8 @@ use super::{
     background::SCHEDULES_DEAD,
     calls::Calls,
     function::{Function, Serves},
-    queues, tenant_credentials,
+    queues,
+    tenant_credentials::{self, decided},
     yaml::{Node, attribute, list, map, reference, sub},
 };
 use common::{
@@ -294,9 +295,8 @@ pub(crate) fn statements(function: &Function) -> Node {
     statements.extend(of_queues(function));
     statements.extend(function.needs(Need::Carrier).then(carrier).into_iter().flatten());
     statements.extend(function.needs(Need::Mail).then(mail));
-    // A connection that has ended gets no message.
-    let has_ended = matches!(function.serves, Serves::Socket(socket) if matches!(socket.route, SocketRoute::Disconnect));
-    statements.extend((function.needs(Need::Push) && !has_ended).then(push));
+    let pushes = function.needs(Need::Push) && Calls::own(function.name).has("socket_api", "ManageConnections");
+    statements.extend(pushes.then(push));
     statements.extend(of_log(function));
     Node::List(statements)
 }
@@ -322,13 +322,13 @@ fn own_tables(function: &Function) -> Vec<Node> {
 
 /// Merges the statements of a function's own role for separated and for unseparated tenants. The second set includes the first.
 fn either(separated: &[Node], together: Vec<Node>) -> Vec<Node> {
-    let own = |statement: &Node| separated.iter().find(|own| own.get("Sid") == statement.get("Sid")).cloned();
+    let own = |statement: &Node| separated.iter().find(|own| own.get("Sid") == statement.get("Sid"));
     let merged = together.into_iter().map(|statement| match own(&statement) {
-        Some(own) if own == statement => own,
+        Some(own) if *own == statement => statement,
         // A choice within a choice would have a side that is never reached.
         own => tenant_credentials::if_on(
-            own.map_or_else(tenant_credentials::nothing, |own| tenant_credentials::chosen(own, true)),
-            tenant_credentials::chosen(statement, false),
+            own.map_or_else(tenant_credentials::nothing, |own| decided(own, true)),
+            decided(&statement, false),
         ),
     });
     merged.collect()

@@ -2,9 +2,10 @@
 
 use super::{
     calls::Calls,
-    evaluate::{Context, allows, decided},
+    evaluate::{Context, allows},
     function::{self, Function},
-    iam, stack, tenant_credentials,
+    iam, stack,
+    tenant_credentials::{self, decided},
     yaml::{Node, reference},
 };
 use crate::workspace;

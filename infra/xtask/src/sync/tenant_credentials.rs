@@ -81,23 +81,23 @@ pub(crate) fn if_on(then: Node, otherwise: Node) -> Node {
     Node::Tag("If", Box::new(list![ON, then, otherwise]))
 }
 
-/// The node if tenants are separated (`on`), or if they are not: without its choices between the two.
-pub(crate) fn chosen(node: Node, on: bool) -> Node {
+/// The node if tenants are separated (`on`), or if they are not: each choice becomes one side, and an `AWS::NoValue` is left out.
+///
+/// # Panics
+/// If a choice depends on another condition.
+pub(crate) fn decided(node: &Node, on: bool) -> Node {
     let some = |node: &Node| *node != nothing();
     match node {
-        Node::Tag("If", sides) => match *sides {
-            Node::List(sides) if sides.len() == 3 && sides[0] == ON.into() => {
-                sides.into_iter().nth(if on { 1 } else { 2 }).map_or_else(nothing, |side| chosen(side, on))
-            }
-            other => Node::Tag("If", Box::new(chosen(other, on))),
+        Node::Tag("If", sides) => match &**sides {
+            Node::List(sides) if sides.len() == 3 && sides[0] == ON.into() => decided(&sides[if on { 1 } else { 2 }], on),
+            other => panic!("unsupported condition: {other:?}"),
         },
-        Node::Tag(tag, inner) => Node::Tag(tag, Box::new(chosen(*inner, on))),
-        Node::List(items) => Node::List(items.into_iter().map(|item| chosen(item, on)).filter(some).collect()),
+        Node::List(items) => Node::List(items.iter().map(|item| decided(item, on)).filter(some).collect()),
         Node::Map(members) => {
-            let members = members.into_iter().map(|(name, member)| (name, chosen(member, on)));
+            let members = members.iter().map(|(name, member)| (name.clone(), decided(member, on)));
             Node::Map(members.filter(|(_, member)| some(member)).collect())
         }
-        other => other,
+        other => other.clone(),
     }
 }
 

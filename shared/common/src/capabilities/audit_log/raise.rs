@@ -174,7 +174,7 @@ impl AuditLog<'_> {
     }
 
     /// Commits if the first operation's condition holds. If it does not, another run has done the same.
-    async fn once(&self, ops: &[(TenantId, Op)]) -> Result<()> {
+    pub(super) async fn once(&self, ops: &[(TenantId, Op)]) -> Result<()> {
         let token = crate::base::Uuid::from_bytes(crate::base::random::bytes()).to_string();
         match self.deps.db.commit(ops, &token, self.activity.deadline).await {
             Ok(()) | Err(Refused::Condition { .. }) => Ok(()),

@@ -7,7 +7,6 @@ use crate::{
     store::{
         Condition,
         changes::{Edit, Op},
-        dynamodb::Refused,
         item::Table,
     },
 };
@@ -98,11 +97,6 @@ impl AuditSigner<'_> {
     /// 503 if DynamoDB does not answer; it may be stored then.
     pub async fn store(&self, checkpoint: &StoredCheckpoint) -> Result<()> {
         let op = Op::Put { table: Table::Ledger, item: checkpoint.to_item()?, condition: Some(Condition::Absent) };
-        let token = crate::base::Uuid::from_bytes(crate::base::random::bytes()).to_string();
-        match self.deps.db.commit(&[(self.activity.tenant, op)], &token, self.activity.deadline).await {
-            // Another run stored the same row.
-            Ok(()) | Err(Refused::Condition { .. }) => Ok(()),
-            Err(Refused::Error(error)) => Err(error),
-        }
+        self.once(&[(self.activity.tenant, op)]).await
     }
 }
