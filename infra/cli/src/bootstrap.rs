@@ -51,7 +51,7 @@ impl Bootstrap {
         let why = match error {
             Error::Invalid(fields) => fields.iter().map(|f| f.message.as_str()).collect::<Vec<_>>().join("; "),
             Error::Unavailable { cause, .. } => format!("{error}: {}", cause.as_str()),
-            Error::Internal { what, cause } => format!("{what}: {}", cause.as_str()),
+            Error::Internal { what, cause, at } => format!("{what}: {} ({at})", cause.as_str()),
             other => other.to_string(),
         };
         let text = if self.json { json!({"error": error.code(), "detail": why}).to_string() } else { why };

@@ -47,7 +47,8 @@ impl View {
         let mut out = self.columns(method, route, paint.status(*status), *took, &self.who(text("user.id")));
         out.push_str(&paint.odd(code));
         if *status >= 500 {
-            let cause = ["error.what", "error.service", "error.cause"].map(|name| text(name).unwrap_or_default()).join(" ");
+            let cause =
+                ["error.what", "error.service", "error.cause", "error.at"].map(|name| text(name).unwrap_or_default()).join(" ");
             out.push_str(&paint.bad(cause.trim()));
         }
         out.trim_end().to_owned()

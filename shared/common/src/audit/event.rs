@@ -109,7 +109,7 @@ impl<'a> Record<'a> {
     }
 
     fn event(&self) -> Result<ledger::Event> {
-        let fail = |what: &str| Error::Internal { what: "audit event", cause: Cause::code(what) };
+        let fail = |what: &str| Error::internal_because("audit event", Cause::code(what));
         let disclosed: Vec<_> = self.disclosed.iter().map(|name| Word::clean(name)).collect();
         let changes: Vec<_> = self.changes.iter().map(|name| Word::clean(name)).collect();
         // A request touches at most a hundred items; more would be a new kind of endpoint.

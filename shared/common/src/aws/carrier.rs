@@ -46,7 +46,7 @@ pub(crate) struct CarrierSecret {
 impl CarrierSecret {
     /// A JSON object: the members of [`ups::Secret`], and `webhook_client_id` and `webhook_client_secret` if UPS was given some.
     fn parse(text: &str) -> Result<Self> {
-        let refused = || Error::Internal { what: "carrier secret", cause: Cause::code("not the json object expected") };
+        let refused = || Error::internal_because("carrier secret", Cause::code("not the json object expected"));
         let mut object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(|_| refused())?;
         let mut take = |name: &str| match object.remove(name) {
             Some(serde_json::Value::String(text)) if !text.is_empty() => Some(text),

@@ -177,7 +177,7 @@ fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
 fn failed<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Error {
     let cause = cause(error);
     if status(error) == Some(403) {
-        Error::Internal { what: "s3 denied", cause }
+        Error::internal_because("s3 denied", cause)
     } else {
         Error::Unavailable { service: SERVICE, cause }
     }

@@ -429,6 +429,7 @@ fn line<B: Background>(job: &JobContext<'_>, part: &str, result: &Result<Done>) 
                 line.set("outcome", "failed");
                 line.set("code", error.reason());
                 line.set("error.cause", Cause::code(&error.said()));
+                line.set("error.at", error.place());
             }
         }
         line.set("stored.unknown", job.deps.db.take_unknown());
@@ -443,14 +444,12 @@ fn end<B: Background>(now: Timestamp, deadline: Option<Timestamp>) -> Timestamp 
 }
 
 fn poison(undecodable: Undecodable) -> Error {
-    Error::Internal {
-        what: "message",
-        cause: Cause::code(match undecodable {
-            Undecodable::NotAnEnvelope => "not_an_envelope",
-            Undecodable::UnknownSchema => "unknown_schema",
-            Undecodable::DoesNotFit => "does_not_fit",
-        }),
-    }
+    let cause = match undecodable {
+        Undecodable::NotAnEnvelope => "not_an_envelope",
+        Undecodable::UnknownSchema => "unknown_schema",
+        Undecodable::DoesNotFit => "does_not_fit",
+    };
+    Error::internal_because("message", Cause::code(cause))
 }
 
 fn first_error(results: Vec<Result<()>>) -> Result<()> {

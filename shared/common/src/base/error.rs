@@ -2,7 +2,7 @@
 
 use crate::base::{budget::Budget, telemetry::CorrelationId};
 use serde::Serialize;
-use std::time::Duration;
+use std::{fmt, panic::Location, time::Duration};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -46,7 +46,7 @@ pub enum Error {
     #[error("`{service}` is unavailable")]
     Unavailable { service: &'static str, cause: Cause },
     #[error("internal error")]
-    Internal { what: &'static str, cause: Cause },
+    Internal { what: &'static str, cause: Cause, at: Place },
 }
 
 /// The reason why a credential was refused. It is for the audit log; the caller only gets 401.
@@ -195,6 +195,22 @@ impl Cause {
     }
 }
 
+/// The place in the code that made an error: file and line. Equal errors may come from different places.
+#[derive(Clone, Copy, Debug)]
+pub struct Place(&'static Location<'static>);
+
+impl PartialEq for Place {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.0.file(), self.0.line())
+    }
+}
+
 impl Error {
     pub const fn bad_request(code: &'static str, detail: &'static str) -> Self {
         Self::BadRequest { code, detail }
@@ -202,14 +218,28 @@ impl Error {
     pub const fn conflict(code: &'static str, detail: &'static str) -> Self {
         Self::Conflict { code, detail }
     }
+    /// An error of our own code or configuration. It keeps the place of the caller, which the log shows.
+    #[track_caller]
     pub fn internal(what: &'static str) -> Self {
-        Self::Internal { what, cause: Cause::default() }
+        Self::internal_because(what, Cause::default())
+    }
+    #[track_caller]
+    pub fn internal_because(what: &'static str, cause: Cause) -> Self {
+        Self::Internal { what, cause, at: Place(Location::caller()) }
     }
     pub fn invalid(field: &str, code: &'static str, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(field, code, message)])
     }
     pub const fn unauthenticated() -> Self {
         Self::Unauthenticated(AuthFailure::NoPrincipal)
+    }
+
+    /// The place in the code that made an internal error.
+    pub const fn place(&self) -> Option<Place> {
+        match self {
+            Self::Internal { at, .. } => Some(*at),
+            _ => None,
+        }
     }
 
     pub const fn status(&self) -> u16 {
@@ -266,7 +296,7 @@ impl Error {
     /// Its code and cause for operators: fixed texts and services' error codes.
     pub(crate) fn said(&self) -> String {
         match self {
-            Self::Internal { what, cause } => format!("internal: {what} {}", cause.as_str()).trim_end().to_owned(),
+            Self::Internal { what, cause, .. } => format!("internal: {what} {}", cause.as_str()).trim_end().to_owned(),
             Self::Unavailable { service, cause } => format!("dependency_unavailable: {service} {}", cause.as_str()),
             other => other.reason().to_owned(),
         }
@@ -330,4 +360,30 @@ pub enum TokenRefused {
     Because(&'static str),
     /// The token could not be verified, because the keys are not available.
     Unavailable,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn internal_error_knows_its_file_and_line() {
+        let here = |error: &Error, line: u32| assert_eq!(error.place().unwrap().to_string(), format!("{}:{line}", file!()));
+        let made = Error::internal("test");
+        here(&made, line!() - 1);
+        let missing: Result<()> = None.ok_or(Error::internal("test"));
+        here(&missing.unwrap_err(), line!() - 1);
+        let mapped = "x".parse::<u8>().map_err(|_| Error::internal_because("test", Cause::code("parse")));
+        here(&mapped.unwrap_err(), line!() - 1);
+        assert!(Error::NotFound.place().is_none());
+    }
+
+    #[test]
+    fn equal_errors_may_come_from_different_places() {
+        let one = Error::internal("test");
+        let other = Error::internal("test");
+        assert_ne!(one.place().map(|at| at.to_string()), other.place().map(|at| at.to_string()));
+        assert_eq!(one, other);
+        assert_ne!(one, Error::internal("other"));
+    }
 }

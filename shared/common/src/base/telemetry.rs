@@ -27,6 +27,12 @@ impl LogValue for crate::base::error::Cause {
     }
 }
 
+impl LogValue for crate::base::error::Place {
+    fn log_value(&self) -> Value {
+        self.to_string().into()
+    }
+}
+
 impl LogValue for CorrelationId {
     fn log_value(&self) -> Value {
         self.0.as_str().into()

@@ -164,8 +164,9 @@ impl<'a> RequestOutcome<'a> {
 
     fn log_cause(&self, error: &Error) {
         self.activity.trace.with(|t| match error {
-            Error::Internal { what, cause } => {
+            Error::Internal { what, cause, at } => {
                 t.line.set("error.what", *what);
+                t.line.set("error.at", *at);
                 t.line.set("error.cause", cause.clone());
             }
             Error::Unavailable { service, cause } => {

@@ -458,7 +458,7 @@ impl Db {
                 return Err(refused);
             }
             if let Some(other) = reasons.iter().filter_map(CancellationReason::code).find(|c| !RETRYABLE.contains(c)) {
-                return Err(Refused::Error(Error::Internal { what: "commit", cause: Cause::code(other) }));
+                return Err(Refused::Error(Error::internal_because("commit", Cause::code(other))));
             }
             attempt += 1;
             let pause = backoff(attempt);

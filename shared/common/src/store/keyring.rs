@@ -193,7 +193,7 @@ impl Keyring {
         let answer = request.send().await.map_err(|e| match e.as_service_error() {
             // The key was wrapped for another tenant, purpose or version, or is damaged, so a retry would fail too.
             Some(refused) if refused.is_invalid_ciphertext_exception() || refused.is_incorrect_key_exception() => {
-                Error::Internal { what: "open", cause: cause(&e) }
+                Error::internal_because("open", cause(&e))
             }
             _ => unavailable(SERVICE)(e),
         })?;

@@ -63,7 +63,7 @@ fn number_size(number: &str) -> usize {
 /// # Errors
 /// Internal, for an item that DynamoDB would refuse, and for more operations or bytes than a transaction may have.
 pub(crate) fn check_transaction(ops: &[(TenantId, Op)]) -> Result<()> {
-    let unit = |what| Error::Internal { what: "unit of work", cause: Cause::code(what) };
+    let unit = |what| Error::internal_because("unit of work", Cause::code(what));
     if ops.len() > MOST_ACTIONS {
         return Err(unit("more than 100 actions"));
     }
@@ -151,7 +151,7 @@ fn refused(table: Table, key: &Key, why: &str) -> Error {
     let is_kind = |word: &&str| word.len() <= 24 && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
     let kinds = [key.place(), key.sort()].map(|part| part.split('#').next().unwrap_or_default());
     let words: Vec<_> = [table].into_iter().chain(kinds.into_iter().filter(is_kind).filter(|word| !word.is_empty())).collect();
-    Error::Internal { what: "item", cause: Cause::code(&format!("{}: {why}", words.join(" "))) }
+    Error::internal_because("item", Cause::code(&format!("{}: {why}", words.join(" "))))
 }
 
 #[cfg(test)]

@@ -260,7 +260,7 @@ fn outcome(
             let user = parameters.and_then(|p| p.get("USER_ID_FOR_SRP").cloned()).unwrap_or_default();
             Ok(SignIn::NewPasswordRequired { user, session })
         }
-        (None, Some(other), _) => Err(Error::Internal { what: "cognito challenge", cause: Cause::code(other.as_str()) }),
+        (None, Some(other), _) => Err(Error::internal_because("cognito challenge", Cause::code(other.as_str()))),
         _ => Err(Error::internal("cognito answer")),
     }
 }
