@@ -13,8 +13,9 @@ use crate::{
     store::{
         changes::{Condition, Edit},
         dynamodb::{Db, Update},
+        gcra::Branch,
         item::{Index, Item, Key, Row, Table, prefixed},
-        rate_limit::{self, Branch, RateLimit, STEPS, Step, Verdict},
+        rate_limit::{self, RateLimit, STEPS, Step, Verdict},
     },
 };
 use aws_sdk_dynamodb::types::AttributeValue;

@@ -22,6 +22,7 @@ use crate::{
         RateLimit,
         changes::Op,
         dynamodb::{Db, Update},
+        gcra::{Branch, Gcra},
         item::{Item, Key, Row, Table},
         rate_limit::{self, Spent, Verdict},
     },
@@ -75,30 +76,27 @@ pub(crate) async fn standing(db: &Db, limit: RateLimit, caller: &str, now: Times
 /// one budget more, so that their network waits longer afterwards.
 pub(crate) async fn failed(db: &Db, limit: RateLimit, caller: &str, now: Timestamp) -> Result<Budget> {
     let key = rate_limit::key(limit, caller);
-    let (at, whole) = (rate_limit::micros(now), limit.interval() * i64::from(limit.calls));
-    let number = |n: i64| AttributeValue::N(n.to_string());
-    for attempt in 0..rate_limit::STEPS {
-        let (set, condition, mut values) = if attempt % 2 == 0 {
-            let values = vec![(":now", number(at)), (":step", number(limit.interval())), (":most", number(at + 2 * whole))];
-            ("#tat = #tat + :step", "#tat BETWEEN :now AND :most", values)
-        } else {
-            let values = vec![(":now", number(at)), (":tat", number(at + limit.interval()))];
-            ("#tat = :tat", "attribute_not_exists(#tat) OR #tat < :now", values)
-        };
-        values.push((":expires_at", number(now.plus(limit.per * 4).as_secs())));
+    // Up to this many failures are counted.
+    let counted = Gcra { burst: 2 * limit.calls + 1, ..limit.gcra() };
+    let mut branch = Branch::Busy;
+    for _ in 0..rate_limit::STEPS {
+        let mut step = counted.step(1, branch, now);
+        step.values.push((":expires_at", AttributeValue::N(now.plus(limit.per * 4).as_secs().to_string())));
         let update = Update {
-            expression: &format!("SET {set}, expires_at = :expires_at"),
-            condition: Some(condition),
-            names: &[("#tat", limit.attribute())],
-            values,
+            expression: &format!("SET {}, expires_at = :expires_at", step.set),
+            condition: Some(step.condition),
+            names: &[("#tat", counted.attribute)],
+            values: step.values,
         };
         let row = match db.update(TenantId::PLATFORM, Table::Ephemera, &key, update).await? {
             Ok(row) => row,
-            // No more failures are counted above this number.
-            Err(Some(row)) if row.maybe_number(limit.attribute()).is_some_and(|tat| tat > at + 2 * whole) => row,
-            Err(_) => continue,
+            Err(Some(row)) if counted.judge(1, &row, now).is_err() => row,
+            Err(_) => {
+                branch = branch.other();
+                continue;
+            }
         };
-        let over = row.number(limit.attribute())? - at > whole;
+        let over = limit.gcra().used(&row, now) > limit.gcra().interval * i64::from(limit.calls);
         let Standing { budget, spent } = Standing::of(limit, &row, now);
         return spent.filter(|_| over).map_or(Ok(budget), |spent| Err(spent.limited()));
     }

@@ -3,6 +3,7 @@
 pub(crate) mod changes;
 pub(crate) mod cursor;
 pub(crate) mod dynamodb;
+pub(crate) mod gcra;
 pub(crate) mod item;
 pub(crate) mod keyring;
 pub(crate) mod outbox;

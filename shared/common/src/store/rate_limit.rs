@@ -1,8 +1,4 @@
-//! Rate limits by GCRA, the generic cell rate algorithm (ITU-T I.371), which needs one number on an item.
-//!
-//! That number, `tat`, is the time at which the caller's budget is full again. A call is allowed while `tat <= now + tolerance`,
-//! and increases it by one emission interval. DynamoDB cannot evaluate `max(tat, now)`, so there are two branches: idle (`tat <
-//! now`: start over) and busy. The code tries one first; if its condition fails, the old item decides.
+//! Rate limits of callers: each is a [`Gcra`] on an item.
 //!
 //! A caller who continues after their budget is spent is blocked for a while, by a time on the same item. A tenant as a whole has
 //! a quota, which processes lease in blocks: [`crate::store::tenant_quota`].
@@ -11,6 +7,7 @@ use crate::{
     base::{Error, Result, TenantId, Timestamp, budget::Budget},
     store::{
         dynamodb::{Db, Update},
+        gcra::{self, Branch, Gcra, micros},
         item::{Key, Row, Table},
     },
 };
@@ -75,86 +72,29 @@ impl RateLimit {
         Self { calls: if calls == 0 { 1 } else { calls }, ..self }
     }
 
-    /// The part of the budget that a call with the cost of `cost` ordinary calls takes, at most the whole budget.
-    const fn price(self, cost: u32) -> i64 {
-        let cost = if cost > self.calls { self.calls } else { cost };
-        self.interval() * cost as i64
-    }
-
     const fn new(name: &'static str, attribute: &'static str, calls: u32, per_secs: u64) -> Self {
         Self { name, attribute, calls, per: Duration::from_secs(per_secs) }
     }
 
-    pub(crate) const fn attribute(self) -> &'static str {
-        self.attribute
-    }
-
-    /// In microseconds, so that a limit that does not divide its period has no noticeable rounding error.
-    pub(crate) const fn interval(self) -> i64 {
-        (self.per.as_micros() / self.calls as u128) as i64
-    }
-    /// The largest allowed distance of `tat` from now before a call of `cost`.
-    const fn most_before(self, cost: u32) -> i64 {
-        self.interval() * self.calls as i64 - self.price(cost)
+    pub(crate) const fn gcra(self) -> Gcra {
+        let interval = (self.per.as_micros() / self.calls as u128) as i64;
+        Gcra { attribute: self.attribute, interval, burst: self.calls }
     }
 }
 
-impl Budget {
-    fn of(limit: RateLimit, tat: i64, now: i64) -> Self {
-        let used = (tat - now).max(0);
-        let left = (limit.interval() * i64::from(limit.calls) - used).max(0) / limit.interval();
-        Self {
-            limit: limit.calls,
-            remaining: u32::try_from(left).unwrap_or(0),
-            reset: Duration::from_micros(u64::try_from(used).unwrap_or(0)),
-        }
-    }
-}
-
-/// One branch of the algorithm, in the form of an UpdateItem.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Branch {
-    Idle,
-    Busy,
-}
-
-impl Branch {
-    pub(crate) const fn other(self) -> Self {
-        match self {
-            Self::Idle => Self::Busy,
-            Self::Busy => Self::Idle,
-        }
-    }
-}
-
-/// The parts of an UpdateItem that takes one call from a budget: `#tat` is the attribute.
+/// The parts of an UpdateItem that takes one call from the budget of a caller who is not blocked: `#tat` is the attribute.
 #[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) attribute: &'static str,
     pub(crate) set: &'static str,
-    pub(crate) condition: &'static str,
+    pub(crate) condition: String,
     pub(crate) values: Vec<(&'static str, AttributeValue)>,
 }
 
 impl Step {
     pub(crate) fn new(limit: RateLimit, cost: u32, branch: Branch, now: Timestamp) -> Self {
-        let now = micros(now);
-        let n = |v: i64| AttributeValue::N(v.to_string());
-        let price = limit.price(cost);
-        let (set, condition, values) = match branch {
-            Branch::Idle => (
-                "#tat = :new_tat",
-                "(attribute_not_exists(#tat) OR #tat < :tat_now) AND \
-                 (attribute_not_exists(blocked_until) OR blocked_until <= :tat_now)",
-                vec![(":new_tat", n(now + price)), (":tat_now", n(now))],
-            ),
-            Branch::Busy => (
-                "#tat = #tat + :tat_step",
-                "#tat BETWEEN :tat_now AND :tat_most AND \
-                 (attribute_not_exists(blocked_until) OR blocked_until <= :tat_now)",
-                vec![(":tat_step", n(price)), (":tat_now", n(now)), (":tat_most", n(now + limit.most_before(cost)))],
-            ),
-        };
+        let gcra::Step { set, condition, values } = limit.gcra().step(cost, branch, now);
+        let condition = format!("{condition} AND (attribute_not_exists(blocked_until) OR blocked_until <= :tat_now)");
         Self { attribute: limit.attribute, set, condition, values }
     }
 }
@@ -188,16 +128,13 @@ impl Spent {
 
 pub(crate) fn judge(limit: RateLimit, cost: u32, row: &Row, now: Timestamp) -> Verdict {
     let budget = budget(limit, row, now);
-    let now = micros(now);
-    let until = |end: i64| Duration::from_micros(u64::try_from(end - now).unwrap_or(0));
-    if let Some(end) = row.maybe_number(BLOCKED_UNTIL).filter(|end| *end > now) {
+    let until = |end: i64| Duration::from_micros(u64::try_from(end - micros(now)).unwrap_or(0));
+    if let Some(end) = row.maybe_number(BLOCKED_UNTIL).filter(|end| *end > micros(now)) {
         return Verdict::Blocked(Spent { retry_after: until(end), budget }.shut_for(until(end)));
     }
-    match row.maybe_number(limit.attribute) {
-        None => Verdict::Allowed(Branch::Idle),
-        Some(tat) if tat < now => Verdict::Allowed(Branch::Idle),
-        Some(tat) if tat <= now + limit.most_before(cost) => Verdict::Allowed(Branch::Busy),
-        Some(tat) => Verdict::Exhausted(Spent { retry_after: until(tat - limit.most_before(cost)), budget }),
+    match limit.gcra().judge(cost, row, now) {
+        Ok(branch) => Verdict::Allowed(branch),
+        Err(from) => Verdict::Exhausted(Spent { retry_after: until(from), budget }),
     }
 }
 
@@ -246,7 +183,8 @@ pub(crate) async fn violated(db: &Db, tenant: TenantId, key: &Key, spent: Spent,
 
 /// The error for a caller whose step lost every race for the same number.
 pub(crate) fn raced(limit: RateLimit, last: Option<&Row>, now: Timestamp) -> Error {
-    let budget = last.map_or(Budget::of(limit, 0, micros(now)), |row| budget(limit, row, now));
+    let full = Budget { limit: limit.calls, remaining: limit.calls, reset: Duration::ZERO };
+    let budget = last.map_or(full, |row| budget(limit, row, now));
     let second = Duration::from_secs(1);
     Spent { retry_after: second, budget }.shut_for(second).limited()
 }
@@ -257,15 +195,12 @@ pub(crate) const BLOCKED: &str = "temporarily_blocked";
 pub(crate) const TENANT_LIMITED: &str = "tenant_rate_limited";
 
 pub(crate) fn budget(limit: RateLimit, row: &Row, now: Timestamp) -> Budget {
-    Budget::of(limit, row.maybe_number(limit.attribute).unwrap_or(0), micros(now))
+    let (left, used) = (limit.gcra().left(row, now), limit.gcra().used(row, now));
+    Budget { limit: limit.calls, remaining: left, reset: Duration::from_micros(u64::try_from(used).unwrap_or(0)) }
 }
 
 /// The number of tries of a step while others change the same number.
 pub(crate) const STEPS: u32 = 6;
-
-pub(crate) fn micros(t: Timestamp) -> i64 {
-    t.as_millis().saturating_mul(1000)
-}
 
 /// The item of a caller who has not signed in.
 pub(crate) fn key(limit: RateLimit, caller: &str) -> Key {
@@ -283,7 +218,7 @@ pub(crate) async fn before_sign_in(db: &Db, limit: RateLimit, caller: &str, now:
         step.values.push((":expires_at", AttributeValue::N(now.plus(limit.per.max(BLOCKED_FOR) * 2).as_secs().to_string())));
         let update = Update {
             expression: &format!("SET {}, expires_at = :expires_at", step.set),
-            condition: Some(step.condition),
+            condition: Some(&step.condition),
             names: &[("#tat", step.attribute)],
             values: step.values,
         };
@@ -309,7 +244,7 @@ pub(crate) async fn give_back(db: &Db, limit: RateLimit, caller: &str, now: Time
         expression: "SET #tat = #tat - :step",
         condition: Some("#tat > :now"),
         names: &[("#tat", limit.attribute)],
-        values: vec![(":step", number(limit.interval() / 6 * 5)), (":now", number(micros(now)))],
+        values: vec![(":step", number(limit.gcra().interval / 6 * 5)), (":now", number(micros(now)))],
     };
     db.update(TenantId::PLATFORM, Table::Ephemera, &key(limit, caller), update).await.map(drop)
 }
@@ -327,9 +262,9 @@ pub(crate) async fn is_locked(db: &Db, email_token: &str, now: Timestamp) -> Res
 /// Whether an e-mail had no wrong password within an hour.
 pub(crate) async fn no_wrong_password(db: &Db, email_token: &str, now: Timestamp) -> Result<bool> {
     let limit = RateLimit::WRONG_PASSWORDS;
-    let tat = wrong_passwords(db, email_token).await?.and_then(|row| row.maybe_number(limit.attribute));
+    let tat = wrong_passwords(db, email_token).await?.and_then(|row| limit.gcra().tat(&row));
     // Each wrong password moves `tat` on by an interval, from its own time at least.
-    Ok(tat.is_none_or(|tat| tat - limit.interval() <= micros(now.minus(limit.per))))
+    Ok(tat.is_none_or(|tat| tat - limit.gcra().interval <= micros(now.minus(limit.per))))
 }
 
 /// Counts a wrong password.

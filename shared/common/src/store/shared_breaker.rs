@@ -1,7 +1,7 @@
 //! The protection of an external service: one token bucket and one circuit breaker that all functions share.
 //!
 //! Both are one item of the platform's, so that all functions slow down together. Entering is ONE conditional UpdateItem while
-//! the circuit is closed: GCRA as in [`crate::store::rate_limit`], on condition that the circuit is not open. The service's
+//! the circuit is closed: a step of a [`Gcra`], on condition that the circuit is not open. The service's
 //! answer is stored only if it matters: a success after failures, a failure, a refusal.
 //!
 //! | State | Effect |
@@ -19,6 +19,7 @@ use crate::{
     base::{Error, Result, TenantId, Timestamp},
     store::{
         dynamodb::{Db, Update},
+        gcra::{self, Gcra, micros},
         item::{Key, Row, Table},
     },
 };
@@ -94,23 +95,18 @@ impl SharedBreaker {
         Key::new(format!("GATE#{}", self.name), "GATE")
     }
 
-    /// Microseconds between two tokens.
-    fn interval(self) -> i64 {
-        60_000_000 / i64::from(self.per_minute)
-    }
-
-    fn tolerance(self) -> i64 {
-        self.interval() * (i64::from(self.burst) - 1)
+    fn bucket(self) -> Gcra {
+        Gcra { attribute: "tat", interval: 60_000_000 / i64::from(self.per_minute), burst: self.burst }
     }
 
     /// Takes a token, if the circuit is closed and the bucket has one. `busy` is this process's last branch, which is tried
     /// first.
     pub(crate) async fn enter(self, db: &Db, now: Timestamp, busy: &AtomicBool) -> Result<Entry> {
-        let mut branch = if busy.load(Ordering::Relaxed) { Branch::Busy } else { Branch::Idle };
+        let mut branch = Branch::Closed(if busy.load(Ordering::Relaxed) { gcra::Branch::Busy } else { gcra::Branch::Idle });
         for _ in 0..STEPS {
             let old = match self.step(db, now, branch).await? {
                 Ok(row) => {
-                    busy.store(matches!(branch, Branch::Busy), Ordering::Relaxed);
+                    busy.store(matches!(branch, Branch::Closed(gcra::Branch::Busy)), Ordering::Relaxed);
                     let probe = matches!(branch, Branch::Probe { .. }).then(|| row.number("open_until")).transpose()?;
                     return Ok(Entry::Pass(Pass { troubled: row.maybe_number("failures").is_some(), probe }));
                 }
@@ -126,54 +122,47 @@ impl SharedBreaker {
     }
 
     async fn step(self, db: &Db, now: Timestamp, branch: Branch) -> Result<Result<Row, Option<Row>>> {
-        let micros = now.as_millis().saturating_mul(1000);
-        let mut values = vec![(":expires", seconds(now.plus(FORGOTTEN)))];
-        let mut value = |name, n: i64| values.push((name, number(n)));
-        let (set, condition) = match branch {
-            Branch::Idle => {
-                value(":tat", micros + self.interval());
-                value(":now", micros);
-                ("tat = :tat", "attribute_not_exists(open_until) AND (attribute_not_exists(tat) OR tat < :now)")
+        let bucket = self.bucket();
+        let restart = (":tat", number(micros(now) + bucket.interval));
+        let (set, condition, mut values) = match branch {
+            Branch::Closed(branch) => {
+                let gcra::Step { set, condition, values } = bucket.step(1, branch, now);
+                (set, format!("attribute_not_exists(open_until) AND {condition}"), values)
             }
-            Branch::Busy => {
-                value(":step", self.interval());
-                value(":now", micros);
-                value(":most", micros + self.tolerance());
-                ("tat = tat + :step", "attribute_not_exists(open_until) AND tat BETWEEN :now AND :most")
-            }
-            Branch::Probe { seen } => {
-                value(":tat", micros + self.interval());
-                value(":seen", seen);
-                value(":until", now.plus(PROBE).as_millis());
-                ("tat = :tat, open_until = :until", "open_until = :seen")
-            }
-            Branch::Reset { seen } => {
-                value(":tat", micros + self.interval());
-                value(":seen", seen);
-                ("tat = :tat", "attribute_not_exists(open_until) AND tat = :seen")
-            }
+            Branch::Probe { seen } => (
+                "#tat = :tat, open_until = :until",
+                "open_until = :seen".to_owned(),
+                vec![restart, (":seen", number(seen)), (":until", number(now.plus(PROBE).as_millis()))],
+            ),
+            Branch::Reset { seen } => (
+                "#tat = :tat",
+                "attribute_not_exists(open_until) AND #tat = :seen".to_owned(),
+                vec![restart, (":seen", number(seen))],
+            ),
         };
-        let expression = format!("SET {set}, expires_at = :expires");
-        let update = Update { expression: &expression, condition: Some(condition), names: &[], values };
+        values.push((":expires", seconds(now.plus(FORGOTTEN))));
+        let update = Update {
+            expression: &format!("SET {set}, expires_at = :expires"),
+            condition: Some(&condition),
+            names: &[("#tat", bucket.attribute)],
+            values,
+        };
         db.update(TenantId::PLATFORM, Table::Ephemera, &self.key(), update).await
     }
 
     /// The state according to an item that refused a step: the branch to try next, or the time until which no call may be made.
     fn judge(self, old: Option<&Row>, now: Timestamp) -> Result<Branch, Shut> {
-        let micros = now.as_millis().saturating_mul(1000);
-        let number = |name| old.and_then(|row| row.maybe_number(name));
-        if let Some(seen) = number("open_until") {
+        let Some(row) = old else { return Ok(Branch::Closed(gcra::Branch::Idle)) };
+        if let Some(seen) = row.maybe_number("open_until") {
             let until = Timestamp::from_millis(seen);
             let shut = until > now && until.since(now) <= MOST_OBEYED + SLACK;
             return if shut { Err(Shut { until }) } else { Ok(Branch::Probe { seen }) };
         }
-        match number("tat") {
-            None => Ok(Branch::Idle),
-            Some(tat) if tat < micros => Ok(Branch::Idle),
-            Some(tat) if tat <= micros + self.tolerance() => Ok(Branch::Busy),
-            Some(tat) if tat > micros + self.tolerance() + self.interval() + SLACK_MICROS => Ok(Branch::Reset { seen: tat }),
-            Some(tat) => Err(Shut { until: Timestamp::from_millis((tat - self.tolerance()).div_euclid(1000) + 1) }),
-        }
+        let bucket = self.bucket();
+        bucket.judge(1, row, now).map(Branch::Closed).or_else(|from| match bucket.tat(row) {
+            Some(seen) if from > micros(now) + bucket.interval + SLACK_MICROS => Ok(Branch::Reset { seen }),
+            _ => Err(Shut { until: Timestamp::from_millis(from.div_euclid(1000) + 1) }),
+        })
     }
 
     /// The number of calls that may be made now: the tokens in the bucket, one if a probe is due, none while the circuit is open.
@@ -197,12 +186,8 @@ impl SharedBreaker {
         let calls_left = match judged {
             Err(_) => 0,
             Ok(Branch::Probe { .. }) => 1,
-            Ok(Branch::Idle | Branch::Reset { .. }) => self.per_minute,
-            Ok(Branch::Busy) => {
-                let micros = now.as_millis().saturating_mul(1000);
-                let tat = row.and_then(|row| row.maybe_number("tat")).unwrap_or(micros);
-                u32::try_from((micros + self.tolerance() - tat) / self.interval() + 1).unwrap_or(0).min(self.per_minute)
-            }
+            Ok(Branch::Closed(gcra::Branch::Idle) | Branch::Reset { .. }) => self.per_minute,
+            Ok(Branch::Closed(gcra::Branch::Busy)) => row.map_or(0, |row| self.bucket().left(row, now)).min(self.per_minute),
         };
         BreakerState { name: self.name, circuit, calls_left }
     }
@@ -288,8 +273,7 @@ pub struct BreakerState {
 /// One branch of entering, in the form of an UpdateItem.
 #[derive(Clone, Copy, Debug)]
 enum Branch {
-    Idle,
-    Busy,
+    Closed(gcra::Branch),
     Probe {
         seen: i64,
     },
@@ -328,9 +312,9 @@ mod tests {
     #[test]
     fn burst_of_a_minutes_calls_is_allowed_then_one_a_second() {
         let now = 1_000_000_000;
-        assert!(matches!(judged(&[]), Ok(Branch::Idle)));
-        assert!(matches!(judged(&[("tat", now - 1)]), Ok(Branch::Idle)));
-        assert!(matches!(judged(&[("tat", now + 59_000_000)]), Ok(Branch::Busy)));
+        assert!(matches!(judged(&[]), Ok(Branch::Closed(gcra::Branch::Idle))));
+        assert!(matches!(judged(&[("tat", now - 1)]), Ok(Branch::Closed(gcra::Branch::Idle))));
+        assert!(matches!(judged(&[("tat", now + 59_000_000)]), Ok(Branch::Closed(gcra::Branch::Busy))));
         // An hour ahead, so the clock went back.
         assert!(matches!(judged(&[("tat", now + 3_600_000_000)]), Ok(Branch::Reset { .. })));
         let spent = judged(&[("tat", now + 60_000_000)]).unwrap_err();
@@ -342,7 +326,7 @@ mod tests {
         let now = Timestamp::from_millis(1_000_000);
         let ahead = |seconds: i64| row(&[("tat", 1_000_000_000 + seconds * 1_000_000)]);
         let yielding = |seconds| BREAKER.yielding().judge(Some(&ahead(seconds)), now);
-        assert!(matches!(yielding(29), Ok(Branch::Busy)));
+        assert!(matches!(yielding(29), Ok(Branch::Closed(gcra::Branch::Busy))));
         assert_eq!(yielding(30).unwrap_err().until, Timestamp::from_millis(1_001_001));
         assert_eq!(BREAKER.stands(Some(&ahead(30)), now).calls_left, 30);
         // Tokens that others have spent do not mean that the clock went back.
