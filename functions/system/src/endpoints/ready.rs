@@ -103,6 +103,10 @@ mod tests {
         app.clock().advance(Duration::from_secs(5));
         let later = ask().await;
         assert_eq!(hits(&later, "gate"), hits(&again, "gate"), "a profile is cached for five seconds");
+        let caches = later.json["process"]["caches"].as_array().unwrap();
+        let names: Vec<_> = caches.iter().map(|cache| cache["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["gate", "keys", "wrapped_keys", "tenant_credentials", "tenant_quotas"]);
+        assert_eq!(hits(&later, "tenant_quotas"), hits(&again, "tenant_quotas") + 1);
     }
 
     #[tokio::test]

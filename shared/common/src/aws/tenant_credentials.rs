@@ -9,18 +9,15 @@
 
 use crate::{
     aws::{Aws, errors::unavailable},
-    base::{Clock, Error, Result, TenantId, Timestamp, error::Cause},
+    base::{
+        CacheStats, Clock, Error, Result, TenantId, Timestamp,
+        cache::{Cache, CacheClass, StaleIfError},
+        error::Cause,
+    },
 };
 use aws_credential_types::Credentials;
 use aws_sdk_sts::types::Tag;
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 const SERVICE: &str = "sts";
 /// The session tag that the policies compare: `aws:PrincipalTag/tenant`.
@@ -38,6 +35,11 @@ const PAUSE: Duration = Duration::from_secs(30);
 pub(crate) const SESSIONS_HELD: usize = 16_384;
 /// The number of clients that it holds, which take some tens of KB each and are created quickly.
 const CLIENTS_HELD: usize = 256;
+const SESSIONS: CacheClass = CacheClass {
+    stale_if_error: Some(StaleIfError { usable_for: GOOD_FOR, retry_after: PAUSE }),
+    ..CacheClass::new("tenant_credentials", USED_FOR, SESSIONS_HELD)
+};
+const CLIENTS: CacheClass = CacheClass::new("tenant_clients", GOOD_FOR, CLIENTS_HELD);
 /// The longest allowed name of a role session.
 const LONGEST_NAME: usize = 64;
 
@@ -47,37 +49,19 @@ pub(crate) struct TenantCredentials {
     aws: Aws,
     sts: aws_sdk_sts::Client,
     /// `None` in a process that runs every function, because there each function has its own.
-    role_arn: Option<String>,
+    role_arn: Option<Arc<str>>,
     session_name: String,
     clock: Arc<dyn Clock>,
     /// By role; a function has one.
-    entries: Mutex<HashMap<(String, TenantId), Arc<TenantEntry>>>,
-    clients: Mutex<HashMap<(String, TenantId), (Timestamp, aws_sdk_dynamodb::Client)>>,
-    /// Counts the uses of sessions, to find the least recently used one.
-    passed: AtomicU64,
-}
-
-/// One tenant's credentials. A caller without a valid session requests one while others wait for it.
-#[derive(Debug)]
-struct TenantEntry {
-    used: AtomicU64,
-    session: tokio::sync::Mutex<Option<Session>>,
+    sessions: Cache<(Arc<str>, TenantId), Session>,
+    /// By session, which the time of its request identifies.
+    clients: Cache<(Arc<str>, TenantId, Timestamp), aws_sdk_dynamodb::Client>,
 }
 
 #[derive(Debug)]
 struct Session {
     credentials: Credentials,
-    asked_at: Timestamp,
-    renew_at: Timestamp,
-}
-
-impl Session {
-    fn is_fresh(&self, now: Timestamp) -> bool {
-        self.asked_at <= now && now < self.renew_at
-    }
-    fn is_good(&self, now: Timestamp) -> bool {
-        self.asked_at <= now && now < self.asked_at.plus(GOOD_FOR)
-    }
+    requested_at: Timestamp,
 }
 
 impl TenantCredentials {
@@ -88,24 +72,24 @@ impl TenantCredentials {
         Self {
             sts: aws.sts(),
             aws: aws.clone(),
-            role_arn,
+            role_arn: role_arn.map(Arc::from),
             session_name,
+            sessions: Cache::new(SESSIONS, clock.clone()),
+            clients: Cache::new(CLIENTS, clock.clone()),
             clock,
-            entries: Mutex::default(),
-            clients: Mutex::default(),
-            passed: AtomicU64::new(0),
         }
     }
 
     /// The tenant credentials for a call about `tenant`; `None` if the function's own role is used: if tenant credentials are
     /// switched off, and for the platform.
     pub(crate) fn needed_for(all: Option<&Arc<Self>>, tenant: TenantId) -> Option<&Self> {
-        all.filter(|all| tenant != TenantId::PLATFORM && all.role().is_some()).map(Arc::as_ref)
+        all.filter(|all| tenant != TenantId::PLATFORM && all.role().is_ok()).map(Arc::as_ref)
     }
 
     /// The role of the requested sessions.
-    fn role(&self) -> Option<String> {
-        self.role_arn.clone().or_else(|| self.aws.acting()?.tenant_role())
+    fn role(&self) -> Result<Arc<str>> {
+        let acting = || self.aws.acting()?.tenant_role().map(Arc::from);
+        self.role_arn.clone().or_else(acting).ok_or(Error::internal("no tenant role"))
     }
 
     /// A client that sees only `tenant`'s partitions.
@@ -113,19 +97,12 @@ impl TenantCredentials {
     /// # Errors
     /// 503 if STS does not answer or refuses, and no valid session is left. Failures are not cached: the next call tries again.
     pub(crate) async fn tables(&self, tenant: TenantId) -> Result<aws_sdk_dynamodb::Client> {
-        let (credentials, asked_at) = self.credentials_of(tenant).await?;
-        let of = (self.role().unwrap_or_default(), tenant);
-        // If a panic happened while the lock was held, the map is still valid.
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, client)) = clients.get(&of).filter(|(of, _)| *of == asked_at) {
-            return Ok(client.clone());
-        }
-        if clients.len() >= CLIENTS_HELD && !clients.contains_key(&of) {
-            clients.clear();
-        }
-        let client = self.aws.signed_by(credentials).dynamodb();
-        clients.insert(of, (asked_at, client.clone()));
-        Ok(client)
+        let role = self.role()?;
+        let session = self.session_of(&role, tenant).await?;
+        let key = (role, tenant, session.requested_at);
+        let client = async { Ok(Some(self.aws.signed_by(session.credentials.clone()).dynamodb())) };
+        let client = self.clients.get_or_load(key, client).await?.ok_or(Error::internal("no client"))?;
+        Ok(aws_sdk_dynamodb::Client::clone(&client))
     }
 
     /// A client that sees only `tenant`'s objects.
@@ -133,30 +110,22 @@ impl TenantCredentials {
     /// # Errors
     /// Like [`tables`](Self::tables).
     pub(crate) async fn objects(&self, tenant: TenantId) -> Result<aws_sdk_s3::Client> {
-        Ok(self.aws.signed_by(self.credentials_of(tenant).await?.0).s3())
+        let session = self.session_of(&self.role()?, tenant).await?;
+        Ok(self.aws.signed_by(session.credentials.clone()).s3())
     }
 
-    /// A tenant's credentials, and the time at which they were issued.
-    async fn credentials_of(&self, tenant: TenantId) -> Result<(Credentials, Timestamp)> {
-        let role = self.role().ok_or(Error::internal("no tenant role"))?;
-        let entry = self.entry_of((role.clone(), tenant));
-        let mut session = entry.session.lock().await;
-        let now = self.clock.now();
-        if let Some(session) = session.as_ref().filter(|session| session.is_fresh(now)) {
-            return Ok((session.credentials.clone(), session.asked_at));
-        }
-        // Boxed, because it is rarely needed, and otherwise every call to a table would carry its size and depth.
-        match Box::pin(self.assume(&role, tenant)).await {
-            Ok(credentials) => {
-                *session = Some(Session { credentials: credentials.clone(), asked_at: now, renew_at: now.plus(USED_FOR) });
-                Ok((credentials, now))
-            }
-            Err(error) => {
-                let good = session.as_mut().filter(|session| session.is_good(now)).ok_or(error)?;
-                good.renew_at = now.plus(PAUSE);
-                Ok((good.credentials.clone(), good.asked_at))
-            }
-        }
+    async fn session_of(&self, role: &Arc<str>, tenant: TenantId) -> Result<Arc<Session>> {
+        let load = async {
+            let requested_at = self.clock.now();
+            // Boxed, because it is rarely needed, and otherwise every call to a table would carry its size and depth.
+            let credentials = Box::pin(self.assume(role, tenant)).await?;
+            Ok(Some(Session { credentials, requested_at }))
+        };
+        self.sessions.get_or_load((role.clone(), tenant), load).await?.ok_or(Error::internal("no session"))
+    }
+
+    pub(crate) fn stats(&self) -> CacheStats {
+        self.sessions.stats()
     }
 
     async fn assume(&self, role: &str, tenant: TenantId) -> Result<Credentials> {
@@ -168,18 +137,6 @@ impl TenantCredentials {
         let given = answer.credentials.ok_or(without)?;
         // The SDK gets no expiry: it is checked here, by the given clock.
         Ok(Credentials::new(given.access_key_id, given.secret_access_key, Some(given.session_token), None, "tenant session"))
-    }
-
-    fn entry_of(&self, of: (String, TenantId)) -> Arc<TenantEntry> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= SESSIONS_HELD && !entries.contains_key(&of) {
-            let unused = entries.iter().min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed)).map(|(of, _)| of.clone());
-            unused.map(|of| entries.remove(&of));
-        }
-        let made = || Arc::new(TenantEntry { used: AtomicU64::new(0), session: tokio::sync::Mutex::default() });
-        let entry = entries.entry(of).or_insert_with(made).clone();
-        entry.used.store(self.passed.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        entry
     }
 }
 
@@ -202,6 +159,7 @@ mod tests {
         http::StatusCode,
     };
     use aws_smithy_types::body::SdkBody;
+    use std::sync::Mutex;
 
     const NOW: Timestamp = Timestamp::from_millis(1_767_268_800_000);
 
@@ -257,34 +215,34 @@ mod tests {
     #[tokio::test]
     async fn schedule_over_ten_thousand_tenants_assumes_each_role_once() {
         let (tenant_credentials, sts) = tenant_credentials(&[]);
+        let role = tenant_credentials.role().unwrap();
         let asked = || sts.0.lock().unwrap().len();
         for _ in 0..3 {
             for number in 0..10_000 {
-                tenant_credentials.credentials_of(tenant(number)).await.unwrap();
+                tenant_credentials.session_of(&role, tenant(number)).await.unwrap();
             }
         }
         assert_eq!(asked(), 10_000);
         for number in 0..CLIENTS_HELD + 8 {
             tenant_credentials.tables(tenant(number)).await.unwrap();
         }
-        assert!(tenant_credentials.clients.lock().unwrap().len() <= CLIENTS_HELD);
+        assert_eq!(tenant_credentials.clients.stats().entries, CLIENTS_HELD as u64);
         assert_eq!(asked(), 10_000);
     }
 
     #[tokio::test]
-    async fn full_process_drops_the_least_recently_used_session() {
+    async fn full_process_drops_a_session_that_was_not_used_again() {
         let (tenant_credentials, sts) = tenant_credentials(&[]);
+        let role = tenant_credentials.role().unwrap();
         let asked = || sts.0.lock().unwrap().len();
         for number in 0..SESSIONS_HELD {
-            tenant_credentials.credentials_of(tenant(number)).await.unwrap();
+            tenant_credentials.session_of(&role, tenant(number)).await.unwrap();
         }
-        tenant_credentials.credentials_of(tenant(0)).await.unwrap();
+        tenant_credentials.session_of(&role, tenant(0)).await.unwrap();
         assert_eq!(asked(), SESSIONS_HELD);
-        tenant_credentials.credentials_of(tenant(SESSIONS_HELD)).await.unwrap();
-        tenant_credentials.credentials_of(tenant(0)).await.unwrap();
-        assert_eq!((tenant_credentials.entries.lock().unwrap().len(), asked()), (SESSIONS_HELD, SESSIONS_HELD + 1));
-        tenant_credentials.credentials_of(tenant(1)).await.unwrap();
-        assert_eq!(asked(), SESSIONS_HELD + 2);
+        tenant_credentials.session_of(&role, tenant(SESSIONS_HELD)).await.unwrap();
+        tenant_credentials.session_of(&role, tenant(0)).await.unwrap();
+        assert_eq!((tenant_credentials.stats().entries, asked()), (SESSIONS_HELD as u64, SESSIONS_HELD + 1));
     }
 
     #[tokio::test]

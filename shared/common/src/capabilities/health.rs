@@ -41,10 +41,10 @@ impl<E: Endpoint> Permit<'_, E> {
         let (deps, now) = (self.context.deps, self.now());
         let (ups, ses) = (carrier::breaker(&deps.config), mail::BREAKER);
         let (ups, ses) = try_join(ups.look(&deps.db, now), ses.look(&deps.db, now)).await?;
-        Ok(ProcessHealth {
-            services: deps.resilience.states(),
-            gates: vec![ups, ses],
-            caches: vec![deps.gates.stats().await, deps.keyring.stats()],
-        })
+        let mut caches = vec![deps.gates.stats()];
+        caches.extend(deps.keyring.stats());
+        caches.extend(deps.db.tenant_credentials().map(|credentials| credentials.stats()));
+        caches.push(deps.tenant_quotas.stats());
+        Ok(ProcessHealth { services: deps.resilience.states(), gates: vec![ups, ses], caches })
     }
 }

@@ -70,7 +70,7 @@ impl Deps {
         Self {
             keyring: Keyring::new(aws.kms(), db.clone(), clock.clone()),
             gates: Gates::new(db.clone(), clock.clone()),
-            tenant_quotas: TenantQuotas::new(db.clone()),
+            tenant_quotas: TenantQuotas::new(db.clone(), clock.clone()),
             policies,
             cognito: None,
             services: Services::default(),

@@ -6,7 +6,10 @@
 
 use crate::{
     aws::errors::{cause, unavailable},
-    base::{CacheStats, Clock, Error, Result, TenantId, Timestamp, cache::Counts},
+    base::{
+        CacheStats, Clock, Error, Result, TenantId, Timestamp,
+        cache::{Cache, CacheClass},
+    },
     store::{
         changes::{Condition, Op},
         dynamodb::{Db, Query},
@@ -19,18 +22,15 @@ use aws_sdk_kms::{
     types::{KeySpec, Tag},
 };
 use phi::{BranchKey, KeyVersion, SearchKey};
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
-use tokio::sync::OnceCell;
+use std::{sync::Arc, time::Duration};
 use zeroize::Zeroizing;
 
 /// The longest time for which an unwrapped key may stay in memory.
 pub const CACHED_FOR: Duration = Duration::from_secs(15 * 60);
-/// The number of tenants whose keys one process holds.
+/// The number of tenants whose keys one process holds. Most tenants have a branch key and a search key.
 pub(crate) const TENANTS: usize = 512;
+const ROWS: CacheClass = CacheClass::new("wrapped_keys", CACHED_FOR, TENANTS);
+const KEYS: CacheClass = CacheClass::new("keys", CACHED_FOR, 2 * TENANTS);
 
 const SERVICE: &str = "kms";
 const PARTITION: &str = "KEYS";
@@ -40,26 +40,17 @@ pub(crate) struct Keyring {
     kms: Client,
     db: Db,
     clock: Arc<dyn Clock>,
-    cache: Mutex<HashMap<TenantId, Arc<Entry>>>,
-    counts: Counts,
+    rows: Cache<TenantId, Vec<Wrapped>>,
+    keys: Cache<(TenantId, Use, KeyVersion), Unwrapped>,
 }
 
-/// One tenant's keys: the wrapped rows, and the unwrapped keys.
 #[derive(Debug)]
-struct Entry {
-    loaded_at: Timestamp,
-    rows: OnceCell<Vec<Wrapped>>,
-    branch: Mutex<HashMap<KeyVersion, Arc<OnceCell<Arc<BranchKey>>>>>,
-    search: OnceCell<Arc<SearchKey>>,
+enum Unwrapped {
+    Branch(Arc<BranchKey>),
+    Search(Arc<SearchKey>),
 }
 
-impl Entry {
-    fn new(loaded_at: Timestamp, rows: OnceCell<Vec<Wrapped>>) -> Self {
-        Self { loaded_at, rows, branch: Mutex::default(), search: OnceCell::new() }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Use {
     Branch,
     Search,
@@ -91,89 +82,76 @@ struct Wrapped {
 
 impl Keyring {
     pub(crate) fn new(kms: Client, db: Db, clock: Arc<dyn Clock>) -> Self {
-        Self { kms, db, clock, cache: Mutex::default(), counts: Counts::default() }
+        let (rows, keys) = (Cache::new(ROWS, clock.clone()), Cache::new(KEYS, clock.clone()));
+        Self { kms, db, clock, rows, keys }
     }
 
     /// The branch key that seals `tenant`'s records now.
     pub(super) async fn current(&self, tenant: TenantId) -> Result<Arc<BranchKey>> {
         let newest = |rows: &[Wrapped]| rows.iter().filter(|w| w.purpose == Use::Branch).max_by_key(|w| w.version).cloned();
-        let (entry, wrapped) = self.find(tenant, newest, "no branch key").await?;
-        self.unwrap_branch(tenant, &entry, &wrapped).await
+        self.branch_key(tenant, &self.find(tenant, newest, "no branch key").await?).await
     }
 
     /// The branch key with a version, which sealed a record.
     pub(super) async fn branch(&self, tenant: TenantId, version: KeyVersion) -> Result<Arc<BranchKey>> {
         let that = |rows: &[Wrapped]| rows.iter().find(|w| w.purpose == Use::Branch && w.version == version).cloned();
-        let (entry, wrapped) = self.find(tenant, that, "unknown key version").await?;
-        self.unwrap_branch(tenant, &entry, &wrapped).await
+        self.branch_key(tenant, &self.find(tenant, that, "unknown key version").await?).await
     }
 
     pub(super) async fn search(&self, tenant: TenantId) -> Result<Arc<SearchKey>> {
         let that = |rows: &[Wrapped]| rows.iter().find(|w| w.purpose == Use::Search).cloned();
-        let (entry, wrapped) = self.find(tenant, that, "no search key").await?;
-        self.count(&entry.search);
-        let key = entry.search.get_or_try_init(async || {
-            let bytes = self.counts.load(self.unwrap(tenant, &wrapped)).await?;
-            Ok::<_, Error>(Arc::new(SearchKey::new(wrapped.version, bytes)))
-        });
-        key.await.cloned()
-    }
-
-    async fn unwrap_branch(&self, tenant: TenantId, entry: &Entry, wrapped: &Wrapped) -> Result<Arc<BranchKey>> {
-        let cell = lock(&entry.branch).entry(wrapped.version).or_default().clone();
-        self.count(&cell);
-        let key = cell.get_or_try_init(async || {
-            let bytes = self.counts.load(self.unwrap(tenant, wrapped)).await?;
-            Ok::<_, Error>(Arc::new(BranchKey::new(wrapped.version, bytes)))
-        });
-        key.await.cloned()
-    }
-
-    fn count<K>(&self, key: &OnceCell<K>) {
-        if key.initialized() { self.counts.hit() } else { self.counts.miss() }
-    }
-
-    /// The cache statistics of the keys. An entry holds one tenant's unwrapped keys.
-    pub(crate) fn stats(&self) -> CacheStats {
-        let entries = lock(&self.cache).len();
-        self.counts.stats("keys", u64::try_from(entries).unwrap_or(u64::MAX))
-    }
-
-    /// A tenant's entry, created again when it is too old. Concurrent callers share one load.
-    fn entry(&self, tenant: TenantId) -> Arc<Entry> {
-        let now = self.clock.now();
-        let mut cache = lock(&self.cache);
-        cache.retain(|_, e| now.since(e.loaded_at) < CACHED_FOR && e.loaded_at <= now);
-        if cache.len() >= TENANTS && !cache.contains_key(&tenant) {
-            let oldest = cache.iter().min_by_key(|(_, e)| e.loaded_at).map(|(t, _)| *t);
-            oldest.map(|t| cache.remove(&t));
+        let wrapped = self.find(tenant, that, "no search key").await?;
+        match &*self.unwrapped(tenant, &wrapped).await? {
+            Unwrapped::Search(key) => Ok(key.clone()),
+            Unwrapped::Branch(_) => Err(Error::internal("not a search key")),
         }
-        cache.entry(tenant).or_insert_with(|| Arc::new(Entry::new(now, OnceCell::new()))).clone()
     }
 
-    /// The wrapped key that `wanted` selects, with its entry. Only existing keys are cached: if the cached rows lack the wanted
-    /// one, the rows are read again, because it may have been stored since.
+    async fn branch_key(&self, tenant: TenantId, wrapped: &Wrapped) -> Result<Arc<BranchKey>> {
+        match &*self.unwrapped(tenant, wrapped).await? {
+            Unwrapped::Branch(key) => Ok(key.clone()),
+            Unwrapped::Search(_) => Err(Error::internal("not a branch key")),
+        }
+    }
+
+    async fn unwrapped(&self, tenant: TenantId, wrapped: &Wrapped) -> Result<Arc<Unwrapped>> {
+        let Wrapped { purpose, version, .. } = *wrapped;
+        let load = async {
+            let bytes = Box::pin(self.unwrap(tenant, wrapped)).await?;
+            Ok(Some(match purpose {
+                Use::Branch => Unwrapped::Branch(Arc::new(BranchKey::new(version, bytes))),
+                Use::Search => Unwrapped::Search(Arc::new(SearchKey::new(version, bytes))),
+            }))
+        };
+        self.keys.get_or_load((tenant, purpose, version), load).await?.ok_or(Error::internal("no key"))
+    }
+
+    /// The statistics of the wrapped and of the unwrapped keys.
+    pub(crate) fn stats(&self) -> [CacheStats; 2] {
+        [self.keys.stats(), self.rows.stats()]
+    }
+
+    /// The wrapped key that `wanted` selects. Only existing keys are cached: if the cached rows lack the wanted one, the rows are
+    /// read again, because it may have been stored since.
     async fn find(
         &self,
         tenant: TenantId,
         wanted: impl Fn(&[Wrapped]) -> Option<Wrapped>,
         missing: &'static str,
-    ) -> Result<(Arc<Entry>, Wrapped)> {
-        let entry = self.entry(tenant);
-        let known = entry.rows.initialized();
-        let rows = entry.rows.get_or_try_init(|| self.load(tenant)).await?;
-        if let Some(wrapped) = wanted(rows) {
-            return Ok((entry, wrapped));
+    ) -> Result<Wrapped> {
+        let mut current = false;
+        loop {
+            let load = async {
+                current = true;
+                Box::pin(self.load(tenant)).await.map(Some)
+            };
+            let rows = self.rows.get_or_load(tenant, load).await?.ok_or(Error::internal("no keys"))?;
+            match wanted(&rows) {
+                Some(wrapped) => return Ok(wrapped),
+                None if current => return Err(Error::internal(missing)),
+                None => self.rows.forget(&tenant, &rows),
+            }
         }
-        if !known {
-            return Err(Error::internal(missing));
-        }
-        let now = self.clock.now();
-        let rows = self.load(tenant).await?;
-        let wrapped = wanted(&rows).ok_or(Error::internal(missing))?;
-        let entry = Arc::new(Entry::new(now, OnceCell::new_with(Some(rows))));
-        lock(&self.cache).insert(tenant, entry.clone());
-        Ok((entry, wrapped))
     }
 
     async fn load(&self, tenant: TenantId) -> Result<Vec<Wrapped>> {
@@ -315,9 +293,4 @@ impl Wrapped {
             .bytes("wrapped", self.ciphertext)
             .text("created_at", now)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // If a panic happened while the lock was held, the map is still valid.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,7 +6,11 @@
 //! quota, and a busy process makes at most about a hundred writes a minute.
 
 use crate::{
-    base::{Error, Result, TenantId, Timestamp, budget::Budget},
+    base::{
+        CacheStats, Clock, Error, Result, TenantId, Timestamp,
+        budget::Budget,
+        cache::{Cache, CacheClass},
+    },
     store::{
         dynamodb::{Db, Update},
         item::{Key, Table},
@@ -15,8 +19,7 @@ use crate::{
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -24,13 +27,12 @@ use std::{
 pub(crate) const CALLS: u32 = 6000;
 /// The name of the quota in a tenant's settings.
 pub const TENANT_QUOTA: &str = "tenant";
-/// The largest number of tenants whose leases a process keeps.
-const MOST: usize = 4096;
-
 const MINUTE: Duration = Duration::from_secs(60);
+/// The tenants whose leases a process keeps. The calls of an evicted lease are not used.
+const LEASES: CacheClass = CacheClass::new("tenant_quotas", Duration::from_secs(60 * 60), 4096);
 
 /// The calls that a process has leased in a tenant's minute.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Lease {
     minute: i64,
     left: u32,
@@ -38,12 +40,18 @@ struct Lease {
     block: u32,
 }
 
+/// A tenant's lease in this process. One caller at a time leases more calls.
+#[derive(Debug, Default)]
+struct Leased {
+    lease: Mutex<Lease>,
+    leasing: tokio::sync::Mutex<()>,
+}
+
 /// The leases of a process.
 #[derive(Debug)]
 pub(crate) struct TenantQuotas<M = Db> {
     minutes: M,
-    leases: Mutex<HashMap<TenantId, Lease>>,
-    leasing: tokio::sync::Mutex<()>,
+    leases: Cache<TenantId, Leased>,
 }
 
 /// The counter of leased calls in each minute of a tenant.
@@ -53,8 +61,8 @@ pub(crate) trait Minutes {
 }
 
 impl<M: Minutes> TenantQuotas<M> {
-    pub(crate) fn new(minutes: M) -> Self {
-        Self { minutes, leases: Mutex::default(), leasing: tokio::sync::Mutex::default() }
+    pub(crate) fn new(minutes: M, clock: Arc<dyn Clock>) -> Self {
+        Self { minutes, leases: Cache::new(LEASES, clock) }
     }
 
     /// Takes `cost` calls from the tenant's minute; `calls` is the number in its settings, if any.
@@ -66,12 +74,14 @@ impl<M: Minutes> TenantQuotas<M> {
         // A call that costs more than the whole minute takes the whole minute; otherwise it would always be refused.
         let cost = cost.min(calls);
         let minute = now.as_secs().div_euclid(60);
-        if self.draw(tenant, minute, cost).is_ok() {
+        let none = async { Ok(Some(Leased::default())) };
+        let leased = self.leases.get_or_load(tenant, none).await?.ok_or(Error::internal("no lease"))?;
+        if leased.draw(minute, cost).is_ok() {
             return Ok(());
         }
         // One at a time, so that the callers who wait find the calls that the first has leased.
-        let _leasing = self.leasing.lock().await;
-        let block = match self.draw(tenant, minute, cost) {
+        let _leasing = leased.leasing.lock().await;
+        let block = match leased.draw(minute, cost) {
             Ok(()) => return Ok(()),
             Err(last) => (last * 2).clamp((calls / 1000).max(1), (calls / 100).max(1)).max(cost),
         };
@@ -86,33 +96,36 @@ impl<M: Minutes> TenantQuotas<M> {
                 return Err(Error::RateLimited { code: rate_limit::TENANT_LIMITED, retry_after, budget });
             }
         };
-        let mut leases = self.lock();
-        if leases.len() >= MOST {
-            leases.retain(|_, lease| lease.minute == minute);
-        }
-        let lease = leases.entry(tenant).or_insert(Lease { minute, left: 0, block: granted });
-        if lease.minute != minute {
-            *lease = Lease { minute, left: 0, block: granted };
-        }
-        lease.left += granted - cost;
-        lease.block = granted;
+        leased.add(minute, granted, cost);
         Ok(())
     }
 
+    pub(crate) fn stats(&self) -> CacheStats {
+        self.leases.stats()
+    }
+}
+
+impl Leased {
     /// Takes from the leased calls; otherwise returns the size of this minute's last block.
-    fn draw(&self, tenant: TenantId, minute: i64, cost: u32) -> Result<(), u32> {
-        match self.lock().get_mut(&tenant).filter(|lease| lease.minute == minute) {
-            Some(lease) if lease.left >= cost => {
-                lease.left -= cost;
-                Ok(())
-            }
-            Some(lease) => Err(lease.block),
-            None => Err(0),
+    fn draw(&self, minute: i64, cost: u32) -> Result<(), u32> {
+        let mut lease = self.lock();
+        if lease.minute != minute {
+            return Err(0);
         }
+        lease.left = lease.left.checked_sub(cost).ok_or(lease.block)?;
+        Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, Lease>> {
-        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Adds a block, of which the caller takes `cost`.
+    fn add(&self, minute: i64, block: u32, cost: u32) {
+        let mut lease = self.lock();
+        let left = if lease.minute == minute { lease.left } else { 0 };
+        *lease = Lease { minute, left: left + block - cost, block };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lease> {
+        // If a panic happened while the lock was held, the lease is still valid.
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
