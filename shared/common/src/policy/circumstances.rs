@@ -1,11 +1,11 @@
 //! The context of a decision, besides caller, action and resource. It contains only facts; the policies draw the conclusions.
 
+use super::decision::{type_name, uid};
 use crate::{
     base::{Principal, Purpose, Role, SessionKind, Timestamp, network::AllowList},
     identity::tenant::Tenant,
 };
-use cedar_policy::{EntityTypeName, EntityUid, RestrictedExpression};
-use std::str::FromStr;
+use cedar_policy::RestrictedExpression;
 
 /// The decision's context, `Request` in the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,13 +76,8 @@ impl Circumstances {
     }
 
     pub(super) fn pairs(&self) -> Result<Vec<(String, RestrictedExpression)>, Box<dyn std::error::Error>> {
-        let role = EntityTypeName::from_str("Role")?;
-        let role = |r: &Role| {
-            RestrictedExpression::new_entity_uid(EntityUid::from_type_name_and_id(
-                role.clone(),
-                r.as_str().parse().unwrap_or_else(|e| match e {}),
-            ))
-        };
+        let role = type_name("Role")?;
+        let role = |r: &Role| RestrictedExpression::new_entity_uid(uid(&role, r.as_str()));
         let (text, flag) = (|t: &str| RestrictedExpression::new_string(t.to_owned()), RestrictedExpression::new_bool);
         let mut pairs = vec![
             ("tenant_status", text(self.tenant_status)),

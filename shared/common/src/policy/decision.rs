@@ -11,9 +11,10 @@ use cedar_policy::{
 };
 use serde::Serialize;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     str::FromStr,
+    sync::{PoisonError, RwLock},
 };
 
 /// Every file of `policies/`. A test compares this list with the folder.
@@ -126,9 +127,9 @@ impl Attribute {
             Self::Text(text) => RestrictedExpression::new_string(text),
             Self::Texts(texts) => RestrictedExpression::new_set(texts.into_iter().map(RestrictedExpression::new_string)),
             Self::Flag(flag) => RestrictedExpression::new_bool(flag),
-            Self::Entity(kind, id) => entity(&EntityTypeName::from_str(kind)?, &id),
+            Self::Entity(kind, id) => entity(&type_name(kind)?, &id),
             Self::Entities(kind, ids) => {
-                let kind = EntityTypeName::from_str(kind)?;
+                let kind = type_name(kind)?;
                 RestrictedExpression::new_set(ids.iter().map(|id| entity(&kind, id)))
             }
         })
@@ -150,17 +151,7 @@ pub struct Decided {
 pub struct Policies {
     pub(super) indexed: IndexedPolicies,
     authorizer: Authorizer,
-    names: Names,
     hash: String,
-}
-
-/// Entity type names, parsed once.
-struct Names {
-    user: EntityTypeName,
-    api_key: EntityTypeName,
-    api_scope: EntityTypeName,
-    role: EntityTypeName,
-    tenant: EntityTypeName,
 }
 
 impl fmt::Debug for Policies {
@@ -173,19 +164,12 @@ impl Policies {
     /// # Errors
     /// Names the policy that is missing in the index. A test proves that the index has all shipped policies.
     pub fn load() -> Result<Self, String> {
-        let names = Names {
-            user: type_name(USER)?,
-            api_key: type_name(API_KEY)?,
-            api_scope: type_name("ApiScope")?,
-            role: type_name("Role")?,
-            tenant: type_name("Tenant")?,
-        };
         let mut text = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
         for (_, policies) in POLICIES {
             text.update(policies.as_bytes());
         }
         let hash = text.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect();
-        Ok(Self { indexed: IndexedPolicies::load(type_name("Action")?)?, authorizer: Authorizer::new(), names, hash })
+        Ok(Self { indexed: IndexedPolicies::load(type_name("Action")?)?, authorizer: Authorizer::new(), hash })
     }
 
     /// SHA-256 of the policies' text, which identifies the policy set of a decision.
@@ -257,13 +241,13 @@ impl Policies {
         on: Thing,
         circumstances: &Circumstances,
     ) -> Result<(Request, Entities), Box<dyn std::error::Error>> {
-        let principal = self.principal(who);
-        let resource = uid(&EntityTypeName::from_str(on.kind)?, &on.id);
-        let mut entities = vec![self.describe(who)?];
+        let principal = principal(who)?;
+        let resource = uid(&type_name(on.kind)?, &on.id);
+        let mut entities = vec![describe(who, principal.clone())?];
         if resource != principal {
             let mut attributes = HashMap::new();
             if let Some(owner) = on.tenant {
-                let owner = RestrictedExpression::new_entity_uid(uid(&self.names.tenant, &owner.to_string()));
+                let owner = RestrictedExpression::new_entity_uid(uid(&type_name("Tenant")?, &owner.to_string()));
                 attributes.insert("tenant".to_owned(), owner);
             }
             for (name, value) in on.attributes {
@@ -278,31 +262,6 @@ impl Policies {
         entities.push(Entity::new_no_attrs(action.uid.clone(), action.groups.clone()));
         let request = Request::new(principal, action.uid.clone(), resource, context, None)?;
         Ok((request, Entities::from_entities(entities, None)?))
-    }
-
-    fn principal(&self, who: &Principal) -> EntityUid {
-        let kind = if kind_of(who) == API_KEY { &self.names.api_key } else { &self.names.user };
-        uid(kind, &who.user().to_string())
-    }
-
-    /// The caller as an entity: its tenant, with its roles as parents and, for an API key, its scopes.
-    fn describe(&self, who: &Principal) -> Result<Entity, Box<dyn std::error::Error>> {
-        let names = &self.names;
-        let roles = who.roles().iter().flat_map(|role| role.with_inherited());
-        let mut parents: HashSet<_> = roles.map(|role| uid(&names.role, role.as_str())).collect();
-        let tenant = RestrictedExpression::new_entity_uid(uid(&names.tenant, &who.tenant().to_string()));
-        let mut attributes = HashMap::from([("tenant".to_owned(), tenant)]);
-        if let Some(department) = &who.department {
-            attributes.insert("department".to_owned(), RestrictedExpression::new_string(department.clone()));
-        }
-        if who.kind == SessionKind::ApiKey {
-            parents.extend(who.bounds.scopes.iter().map(|scope| uid(&names.api_scope, scope.as_str())));
-            let purposes = who.bounds.purposes.iter().map(|p| RestrictedExpression::new_string(p.as_str().to_owned()));
-            attributes.insert("purposes".to_owned(), RestrictedExpression::new_set(purposes));
-            let user = RestrictedExpression::new_entity_uid(uid(&names.user, &who.user().to_string()));
-            attributes.insert("user".to_owned(), user);
-        }
-        Ok(Entity::new(self.principal(who), attributes, parents)?)
     }
 
     /// Parses the policies for `action` and evaluates an artificial request, so that the first real request does not pay for it.
@@ -348,6 +307,31 @@ impl Thing {
     }
 }
 
+fn principal(who: &Principal) -> Result<EntityUid, String> {
+    Ok(uid(&type_name(kind_of(who))?, &who.user().to_string()))
+}
+
+/// The caller as an entity: its tenant, with its roles as parents and, for an API key, its scopes.
+fn describe(who: &Principal, principal: EntityUid) -> Result<Entity, Box<dyn std::error::Error>> {
+    let (role, tenant) = (type_name("Role")?, type_name("Tenant")?);
+    let roles = who.roles().iter().flat_map(|role| role.with_inherited());
+    let mut parents: HashSet<_> = roles.map(|name| uid(&role, name.as_str())).collect();
+    let tenant = RestrictedExpression::new_entity_uid(uid(&tenant, &who.tenant().to_string()));
+    let mut attributes = HashMap::from([("tenant".to_owned(), tenant)]);
+    if let Some(department) = &who.department {
+        attributes.insert("department".to_owned(), RestrictedExpression::new_string(department.clone()));
+    }
+    if who.kind == SessionKind::ApiKey {
+        let scope = type_name("ApiScope")?;
+        parents.extend(who.bounds.scopes.iter().map(|name| uid(&scope, name.as_str())));
+        let purposes = who.bounds.purposes.iter().map(|p| RestrictedExpression::new_string(p.as_str().to_owned()));
+        attributes.insert("purposes".to_owned(), RestrictedExpression::new_set(purposes));
+        let user = RestrictedExpression::new_entity_uid(uid(&type_name(USER)?, &who.user().to_string()));
+        attributes.insert("user".to_owned(), user);
+    }
+    Ok(Entity::new(principal, attributes, parents)?)
+}
+
 const USER: &str = "User";
 const API_KEY: &str = "ApiKey";
 
@@ -359,8 +343,14 @@ const fn kind_of(who: &Principal) -> &'static str {
     }
 }
 
-fn type_name(name: &str) -> Result<EntityTypeName, String> {
-    EntityTypeName::from_str(name).map_err(|e| e.to_string())
+/// An entity type's name. Each is parsed once in a process, because Cedar's parser takes longer than the rest of a decision.
+pub(super) fn type_name(name: &'static str) -> Result<EntityTypeName, String> {
+    static NAMES: RwLock<BTreeMap<&'static str, EntityTypeName>> = RwLock::new(BTreeMap::new());
+    if let Some(known) = NAMES.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+        return Ok(known.clone());
+    }
+    let parsed = EntityTypeName::from_str(name).map_err(|e| e.to_string())?;
+    Ok(NAMES.write().unwrap_or_else(PoisonError::into_inner).entry(name).or_insert(parsed).clone())
 }
 
 pub(super) fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
