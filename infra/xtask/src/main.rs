@@ -10,6 +10,7 @@ mod fuzz;
 mod grants;
 mod iam_oracle;
 mod lambda;
+mod limits;
 mod mutants;
 mod openapi;
 mod paint;

@@ -4,18 +4,13 @@
 mod reception;
 mod report;
 
-use crate::{Outcome, workspace};
-use axum::http::Method;
-use common::{base::Role, store::RateLimit};
+use crate::{Outcome, limits, workspace};
+use common::base::Role;
 use emulators::Venv;
-use local::{
-    Observer, Options, Ran, Served, Stack, TENANTS,
-    client::{Answer, Client},
-    sign_in,
-};
+use local::{Observer, Options, Ran, Served, Stack, TENANTS};
 use reception::Reception;
 use report::Report;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     collections::BTreeMap,
     error::Error,
@@ -49,9 +44,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
 }
-
-/// The highest multiple of its profile's rate limits that a tenant may set.
-const MOST_TIMES: u32 = 10;
 
 pub(crate) fn run(args: Args) -> Outcome {
     let python = environment().python(|line| eprintln!("{line}"))?;
@@ -113,7 +105,7 @@ fn environment() -> Venv {
 async fn attack(stack: &Stack, python: &Path, args: &Args, requests: &Requests) -> Outcome {
     let began = Instant::now();
     for tenant in TENANTS {
-        raise_limits(stack, tenant).await?;
+        limits::raise(stack, tenant).await?;
     }
     let reception = Reception::open(stack).await?;
     let dir = workspace::root().join("target/schemathesis");
@@ -207,26 +199,4 @@ async fn compare(tool: &Tool<'_>, reception: &Reception, requests: &Requests) ->
     }
     println!("object_level_authorization compared GET {}", asked.join(", GET "));
     Ok(report)
-}
-
-/// Sets a tenant's rate limits as high as its own administrator may. The limits still apply: a user who reaches one is replaced
-/// by the next.
-async fn raise_limits(stack: &Stack, tenant: &str) -> Result<(), Box<dyn Error>> {
-    let client = Client::new(stack.base_url());
-    let email = format!("tenant_admin@{tenant}.example");
-    let signed_in = sign_in(&client, stack.users(), &email, stack.password().unwrap_or_default()).await?;
-    let bearer = format!("Bearer {}", expected(&signed_in, 200)?["access_token"].as_str().unwrap_or_default());
-    let mut limits: BTreeMap<_, _> = RateLimit::PROFILES.map(|profile| (profile.name, profile.calls * MOST_TIMES)).into();
-    limits.insert("tenant", 60_000);
-    let id = stack.handover().tenants.get(tenant).ok_or("the stack lacks a tenant")?;
-    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json"), ("if-match", "*")];
-    let path = format!("/v1/organizations/{id}/settings");
-    let set = client.send(&Method::PUT, &path, &headers, json!({ "rate_limits": limits }).to_string()).await?;
-    expected(&set, 200)?;
-    Ok(())
-}
-
-/// The answer's body if the status is as expected.
-fn expected(answer: &Answer, status: u16) -> Result<&Value, String> {
-    if answer.status == status { Ok(&answer.json) } else { Err(format!("answered {}: {}", answer.status, answer.text)) }
 }
