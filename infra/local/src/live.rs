@@ -104,7 +104,14 @@ impl Lines {
 
 impl LogSink for Lines {
     fn write(&self, event: &WideEvent) {
-        let Ok(line) = serde_json::from_str::<Value>(&event.to_line()) else { return };
+        if let Ok(line) = serde_json::from_str(&event.to_line()) {
+            self.hear(line);
+        }
+    }
+}
+
+impl Lines {
+    fn hear(&self, line: Value) {
         if HEARD.try_with(|heard| heard.borrow_mut().push(line.clone())).is_ok() {
             return;
         }
@@ -118,12 +125,7 @@ impl LogSink for Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn line(function: &'static str) -> WideEvent {
-        let mut line = WideEvent::default();
-        line.set("function", function);
-        line
-    }
+    use serde_json::json;
 
     #[tokio::test]
     async fn run_collects_only_its_own_lines() {
@@ -131,9 +133,9 @@ mod tests {
         let run = |name| {
             let lines = &lines;
             lines.heard(async move {
-                lines.write(&line(name));
+                lines.hear(json!({ "function": name }));
                 tokio::task::yield_now().await;
-                lines.write(&line(name));
+                lines.hear(json!({ "function": name }));
             })
         };
         let (((), a), ((), b)) = tokio::join!(run("a"), run("b"));

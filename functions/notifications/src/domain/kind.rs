@@ -101,8 +101,8 @@ impl FromStr for Kind {
 }
 
 impl common::base::telemetry::LogValue for Kind {
-    fn log_value(&self) -> serde_json::Value {
-        self.as_str().into()
+    fn log_value(&self) -> impl common::base::telemetry::TracingValue {
+        self.as_str()
     }
 }
 

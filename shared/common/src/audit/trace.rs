@@ -1,18 +1,17 @@
-//! The data that a piece of work collects for its log line and its audit event.
+//! The data that a piece of work collects for its audit event.
 
-use crate::{base::telemetry::WideEvent, store::Row};
+use crate::store::Row;
 use std::{
     borrow::Cow,
     sync::{Mutex, PoisonError},
 };
 
-/// The data that a request collects for its log line and its audit event.
+/// The data that a request collects for its audit event.
 #[derive(Debug, Default)]
 pub(crate) struct Trace(Mutex<Traced>);
 
 #[derive(Debug, Default)]
 pub(crate) struct Traced {
-    pub(crate) line: WideEvent,
     /// The resources that the caller wanted to act on.
     pub(crate) aimed_at: Vec<(String, String)>,
     /// The resources that were read or changed in addition. A refused request touches nothing.

@@ -7,7 +7,7 @@ use crate::{
         Error, EventId, Result, TenantId, Timestamp,
         error::{Cause, Refusal},
         need::needs,
-        telemetry::{CorrelationId, LogValue, WideEvent},
+        telemetry::{self, CorrelationId, LogValue},
     },
     identity::{Membership, membership, tenant},
     request::{Deps, Reader},
@@ -140,7 +140,7 @@ impl<'a, B: Background> JobScope<'a, B> {
     }
     /// A field of the log line.
     pub fn log(&self, name: &'static str, value: impl LogValue) {
-        self.job.trace.with(|t| t.line.set(name, value));
+        telemetry::record(name, value);
     }
     /// The search token of a normalised value of `field`.
     ///
@@ -225,7 +225,7 @@ impl<S: Schedule> Tick<'_, S> {
 
     /// A field of the log line.
     pub fn log(&self, name: &'static str, value: impl LogValue) {
-        self.job.trace.with(|t| t.line.set(name, value));
+        telemetry::record(name, value);
     }
 
     /// Every tenant, including the platform's own, in the order of creation. For a schedule that [waits](Background::WAITS), only
@@ -289,16 +289,16 @@ impl<S: Schedule> Tick<'_, S> {
     }
 
     fn skipped(&self, tenant: Option<TenantId>, error: &Error) {
-        let mut line = WideEvent::default();
-        line.set("level", "error");
-        line.set("event", TENANT_SKIPPED);
-        line.set("timestamp", self.job.now);
-        line.set("function", S::NAME);
-        line.set("tenant.id", tenant);
-        line.set("code", error.reason());
-        line.set("error.cause", Cause::code(&error.said()));
-        line.set("correlation_id", self.job.correlation_id.clone());
-        self.job.deps.log.write(&line);
+        telemetry::line! {
+            "level" = "error",
+            "event" = TENANT_SKIPPED,
+            "timestamp" = self.job.now,
+            "function" = S::NAME,
+            "tenant.id" = tenant,
+            "code" = error.reason(),
+            "error.cause" = Cause::code(&error.said()),
+            "correlation_id" = self.job.correlation_id,
+        };
     }
 
     /// The results of tenants, without those that failed; an error if all failed.

@@ -15,7 +15,7 @@ use crate::{
         session_end,
         trace::Trace,
     },
-    base::{Error, EventId, Result, TenantId, Timestamp, error::Cause, random::backoff, telemetry::WideEvent},
+    base::{Error, EventId, Result, TenantId, Timestamp, error::Cause, random::backoff, telemetry},
     request::{Deps, pipeline::unwind},
     store::{
         Envelope, Message, Undecodable,
@@ -79,6 +79,10 @@ impl Done {
 /// Handles a batch. Messages of one group are handled in order. After the first failure, the rest of its group is redelivered.
 /// Each message of a standard queue is its own group.
 pub(crate) async fn consume<C: Consumer>(deps: &Deps, event: SqsEvent, deadline: Option<Timestamp>) -> SqsBatchResponse {
+    deps.log.hears(all_messages::<C>(deps, event, deadline)).await
+}
+
+async fn all_messages<C: Consumer>(deps: &Deps, event: SqsEvent, deadline: Option<Timestamp>) -> SqsBatchResponse {
     let mut groups: BTreeMap<String, Vec<SqsMessage>> = BTreeMap::new();
     for (i, message) in event.records.into_iter().enumerate() {
         let group = message.attributes.get("MessageGroupId").cloned().unwrap_or_else(|| format!("#{i:05}"));
@@ -146,8 +150,10 @@ impl QueueMessage {
 async fn one_message<C: Consumer>(deps: &Deps, id: &str, queued: &QueueMessage, deadline: Option<Timestamp>) -> Result<()> {
     let now = queued.now;
     match &queued.received {
-        Ok(Received::Notice(name)) => pass_over::<C>(deps, name, now),
-        Ok(Received::Envelope(envelope)) => unwind(one_envelope::<C>(deps, envelope, now, end::<C>(now, deadline))).await?,
+        Ok(Received::Notice(name)) => pass_over::<C>(name, now),
+        Ok(Received::Envelope(envelope)) => {
+            telemetry::one_line(unwind(one_envelope::<C>(deps, envelope, now, end::<C>(now, deadline)))).await?
+        }
         Err(undecodable) => return Err(poison(*undecodable)),
     }
     if queued.receives >= i64::from(C::QUEUE.receives) {
@@ -175,23 +181,19 @@ async fn leave_reason<C: Consumer>(deps: &Deps, id: &str, queued: &QueueMessage,
     };
     // Best effort: the queue moves the message, with or without a stored reason.
     if letter.write(&deps.db, &C::QUEUE).await.is_err() {
-        let mut line = WideEvent::default();
-        line.set("level", "error");
-        line.set("function", C::NAME);
-        line.set("event", "dead letter without its reason");
-        deps.log.write(&line);
+        telemetry::line! { "level" = "error", "function" = C::NAME, "event" = "dead letter without its reason" };
     }
 }
 
 /// Acknowledges a notice, and writes a log line that counts it.
-fn pass_over<C: Consumer>(deps: &Deps, name: &'static str, now: Timestamp) {
-    let mut line = WideEvent::default();
-    line.set("level", "info");
-    line.set("event", "queue.notice");
-    line.set("timestamp", now);
-    line.set("function", C::NAME);
-    line.set("notice", name);
-    deps.log.write(&line);
+fn pass_over<C: Consumer>(name: &'static str, now: Timestamp) {
+    telemetry::line! {
+        "level" = "info",
+        "event" = "queue.notice",
+        "timestamp" = now,
+        "function" = C::NAME,
+        "notice" = name,
+    };
 }
 
 async fn one_envelope<C: Consumer>(deps: &Deps, envelope: &Envelope, now: Timestamp, deadline: Timestamp) -> Result<()> {
@@ -232,6 +234,10 @@ async fn one_envelope<C: Consumer>(deps: &Deps, envelope: &Envelope, now: Timest
 
 /// One run; returns the number of its parts.
 pub(crate) async fn tick<S: Schedule>(deps: &Deps, deadline: Option<Timestamp>) -> Result<usize> {
+    deps.log.writes_line(all_tenants::<S>(deps, deadline)).await
+}
+
+async fn all_tenants<S: Schedule>(deps: &Deps, deadline: Option<Timestamp>) -> Result<usize> {
     let now = deps.clock.now();
     let trace = Trace::default();
     let job = JobContext::new(deps, TenantId::PLATFORM, None, (now, end::<S>(now, deadline)), &trace);
@@ -282,9 +288,12 @@ async fn one_part<B: Background>(job: &JobContext<'_>, about: &[(String, String)
     let trace = Trace::default();
     trace.with(|t| t.aimed_at = about.to_vec());
     let job = job.part(&trace);
-    let result = unwind(work::<B>(&job, &name, part)).await;
-    line::<B>(&job, &name, &result);
-    result.map(drop)
+    let work = async {
+        let result = unwind(work::<B>(&job, &name, part)).await;
+        line::<B>(&job, &name, &result);
+        result.map(drop)
+    };
+    telemetry::one_line(work).await
 }
 
 async fn work<B: Background>(job: &JobContext<'_>, name: &str, part: &B::Part) -> Result<Done> {
@@ -319,13 +328,11 @@ async fn work<B: Background>(job: &JobContext<'_>, name: &str, part: &B::Part) -
     }
     let mut attempt = 1;
     loop {
-        // The touched resources belong to its own event; its log fields belong to the same line.
+        // The touched resources belong to its own event.
         let trace = Trace::default();
         let sends = job.part(&trace);
         let mut delivery = Delivery::<B>::new(&sends);
         let sent = B::after(&mut delivery, part).await;
-        let logged = trace.with(|t| std::mem::take(&mut t.line));
-        job.trace.with(|t| t.line.take_over(logged));
         let sent = match sent {
             Ok(()) => commit(&sends, B::NAME, delivery.changes, None).await,
             Err(error) => Err(error),
@@ -406,37 +413,26 @@ async fn commit(job: &JobContext<'_>, name: &str, changes: Changes, handled: Opt
 }
 
 fn line<B: Background>(job: &JobContext<'_>, part: &str, result: &Result<Done>) {
-    job.trace.with(|t| {
-        let line = &mut t.line;
-        line.set("level", if result.is_err() { "error" } else { "info" });
-        line.set("timestamp", job.now);
-        line.set("function", B::NAME);
-        line.set("tenant.id", job.tenant);
-        line.set("correlation_id", job.correlation_id.clone());
-        if let Some(envelope) = job.envelope {
-            line.set("event.id", envelope.id);
-            line.set("event.schema", Cause::code(&envelope.schema));
-            line.set("event.version", envelope.version);
-            let age = job.now.since(envelope.occurred_at).as_millis();
-            line.set("event.age_ms", u64::try_from(age).unwrap_or(u64::MAX));
-        }
-        if !part.is_empty() {
-            line.set("part", Cause::code(part));
-        }
-        match result {
-            Ok(done) => line.set("outcome", done.as_str()),
-            Err(error) => {
-                line.set("outcome", "failed");
-                line.set("code", error.reason());
-                line.set("error.cause", Cause::code(&error.said()));
-                line.set("error.at", error.place());
-            }
-        }
-        line.set("stored.unknown", job.deps.db.take_unknown());
-        let took = job.deps.clock.now().since(job.now).as_millis();
-        line.set("duration_ms", u64::try_from(took).unwrap_or(u64::MAX));
-        job.deps.log.write(line);
-    });
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let (envelope, error) = (job.envelope, result.as_ref().err());
+    telemetry::end! {
+        "level" = if error.is_some() { "error" } else { "info" },
+        "timestamp" = job.now,
+        "function" = B::NAME,
+        "tenant.id" = job.tenant,
+        "correlation_id" = job.correlation_id,
+        "event.id" = envelope.map(|e| e.id),
+        "event.schema" = envelope.map(|e| Cause::code(&e.schema)),
+        "event.version" = envelope.map(|e| e.version),
+        "event.age_ms" = envelope.map(|e| millis(job.now.since(e.occurred_at))),
+        "part" = (!part.is_empty()).then(|| Cause::code(part)),
+        "outcome" = result.as_ref().map_or("failed", |done| done.as_str()),
+        "code" = error.map(Error::reason),
+        "error.cause" = error.map(|e| Cause::code(&e.said())),
+        "error.at" = error.and_then(Error::place),
+        "stored.unknown" = job.deps.db.take_unknown(),
+        "duration_ms" = millis(job.deps.clock.now().since(job.now)),
+    };
 }
 
 fn end<B: Background>(now: Timestamp, deadline: Option<Timestamp>) -> Timestamp {

@@ -66,8 +66,8 @@ macro_rules! id {
             }
         }
         impl $crate::base::telemetry::LogValue for $Name {
-            fn log_value(&self) -> ::serde_json::Value {
-                self.to_string().into()
+            fn log_value(&self) -> impl $crate::base::telemetry::TracingValue {
+                self.to_string()
             }
         }
         impl ::schemars::JsonSchema for $Name {

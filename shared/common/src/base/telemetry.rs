@@ -1,53 +1,85 @@
 //! One structured log line for each request, which contains only ids, codes, numbers and fixed names.
+//!
+//! Everything goes through `tracing`, and only by the functions and macros of this module, because these take [`LogValue`]s only.
+//! `clippy.toml` refuses `tracing`'s own macros elsewhere. [`Log`] is the subscriber: it writes the lines, and ignores the spans
+//! and events of other crates, whose fields may contain data.
+
+mod layer;
+mod record;
+
+pub(crate) use layer::{END, LINE};
+pub use layer::{Log, WideEvent};
+pub(crate) use record::{end, event, line, no_line, one_line, record};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use std::{fmt, io::Write};
+pub use tracing::Value as TracingValue;
 
 /// A value that may be in a log line. Ids, numbers, booleans and literals implement it; strings and PHI types do not, so that
 /// text from a caller cannot be logged by accident.
+///
+/// ```
+/// fn target<E: common::request::Endpoint>(scope: &common::request::Scope<'_, E>, count: usize) {
+///     scope.log("shipments.count", count);
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// fn target<E: common::request::Endpoint>(scope: &common::request::Scope<'_, E>, text: String) {
+///     scope.log("shipment.note", text);
+/// }
+/// ```
+/// ```compile_fail,E0521
+/// fn target<E: common::request::Endpoint>(scope: &common::request::Scope<'_, E>, text: &str) {
+///     scope.log("shipment.note", text);
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// fn target<E: common::request::Endpoint>(scope: &common::request::Scope<'_, E>, email: phi::Email) {
+///     scope.log("recipient.email", email);
+/// }
+/// ```
 pub trait LogValue {
-    fn log_value(&self) -> Value;
+    fn log_value(&self) -> impl TracingValue;
 }
 
 impl LogValue for &'static str {
-    fn log_value(&self) -> Value {
-        (*self).into()
+    fn log_value(&self) -> impl TracingValue {
+        *self
     }
 }
 
 macro_rules! log_as_is {
-    ($($t:ty),*) => {$(impl LogValue for $t { fn log_value(&self) -> Value { (*self).into() } })*};
+    ($($t:ty),*) => {$(impl LogValue for $t { fn log_value(&self) -> impl TracingValue { *self } })*};
 }
 log_as_is!(bool, u16, u32, u64, i64, usize);
 
 impl LogValue for crate::base::error::Cause {
-    fn log_value(&self) -> Value {
-        self.as_str().into()
+    fn log_value(&self) -> impl TracingValue {
+        self.as_str()
     }
 }
 
 impl LogValue for crate::base::error::Place {
-    fn log_value(&self) -> Value {
-        self.to_string().into()
+    fn log_value(&self) -> impl TracingValue {
+        self.to_string()
     }
 }
 
 impl LogValue for CorrelationId {
-    fn log_value(&self) -> Value {
-        self.0.as_str().into()
+    fn log_value(&self) -> impl TracingValue {
+        self.0.as_str()
     }
 }
 
 impl LogValue for crate::base::Timestamp {
-    fn log_value(&self) -> Value {
-        self.to_string().into()
+    fn log_value(&self) -> impl TracingValue {
+        self.to_string()
     }
 }
 
 impl<T: LogValue> LogValue for Option<T> {
-    fn log_value(&self) -> Value {
-        self.as_ref().map_or(Value::Null, T::log_value)
+    fn log_value(&self) -> impl TracingValue {
+        self.as_ref().map(T::log_value)
     }
 }
 
@@ -87,28 +119,6 @@ impl CorrelationId {
 impl fmt::Display for CorrelationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// The log line of a request. Fields have names such as `shipment.id` and `duration_ms`.
-#[derive(Debug, Default)]
-pub struct WideEvent(Map<String, Value>);
-
-impl WideEvent {
-    pub fn set(&mut self, name: &'static str, value: impl LogValue) {
-        match value.log_value() {
-            Value::Null => {}
-            value => drop(self.0.insert(name.to_owned(), value)),
-        }
-    }
-    /// Adds the fields of another line.
-    pub(crate) fn take_over(&mut self, other: Self) {
-        self.0.extend(other.0);
-    }
-    pub fn to_line(&self) -> String {
-        let mut line = serde_json::to_string(&self.0).unwrap_or_default();
-        line.push('\n');
-        line
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
         error::AuthFailure,
         network::network,
         principal::Identity,
-        telemetry::{CorrelationId, WideEvent},
+        telemetry::{self, CorrelationId},
     },
     identity::{api_key, membership, ticket},
     request::{
@@ -73,7 +73,7 @@ pub async fn authorize<A: Authorizer>(
 ) -> Result<ApiGatewayCustomAuthorizerResponse, Refused> {
     let own = deps.of_function(FUNCTION);
     let deps = own.as_deref().unwrap_or(deps);
-    as_function(FUNCTION, answer(deps, authorizer, event)).await
+    as_function(FUNCTION, deps.log.writes_line(answer(deps, authorizer, event))).await
 }
 
 async fn answer<A: Authorizer>(
@@ -84,10 +84,6 @@ async fn answer<A: Authorizer>(
     let now = deps.clock.now();
     let headers = Headers::of(&event.headers, event.multi_value_headers.clone());
     let correlation_id = CorrelationId::from_header(headers.text(Header::CorrelationId), now);
-    let mut line = WideEvent::default();
-    line.set("function", FUNCTION);
-    line.set("correlation_id", correlation_id.clone());
-    line.set("timestamp", now);
 
     // A socket needs a ticket, everything else a token, and neither is accepted in place of the other.
     let outcome = if headers.one_credential().is_err() {
@@ -101,15 +97,9 @@ async fn answer<A: Authorizer>(
         identify(deps, authorizer, headers.text(Header::Authorization), now).await
     };
     let answer = match &outcome {
-        Ok(identity) => {
-            line.set("tenant.id", identity.tenant);
-            line.set("user.id", identity.user);
-            line.set("session.id", identity.session);
-            allow(identity, event.method_arn.as_deref().unwrap_or_default()).ok_or(Refused::Unavailable)
-        }
+        Ok(identity) => allow(identity, event.method_arn.as_deref().unwrap_or_default()).ok_or(Refused::Unavailable),
         Err(TokenRefused::Unavailable) => Err(Refused::Unavailable),
         Err(TokenRefused::Because(reason)) => {
-            line.set("code", *reason);
             let ip = source_ip(&event).to_owned();
             let who = Who {
                 ip: ip.clone(),
@@ -121,7 +111,7 @@ async fn answer<A: Authorizer>(
                 now,
                 // It commits nothing.
                 deadline: now,
-                correlation_id,
+                correlation_id: correlation_id.clone(),
                 audit_id: EventId::new(now),
                 policies: &deps.policies,
                 trace: &Trace::default(),
@@ -133,8 +123,21 @@ async fn answer<A: Authorizer>(
             }
         }
     };
-    line.set("authorized", answer.is_ok());
-    deps.log.write(&line);
+    let identity = outcome.as_ref().ok();
+    let refused = match &outcome {
+        Err(TokenRefused::Because(reason)) => Some(*reason),
+        _ => None,
+    };
+    telemetry::end! {
+        "function" = FUNCTION,
+        "correlation_id" = correlation_id,
+        "timestamp" = now,
+        "tenant.id" = identity.map(|i| i.tenant),
+        "user.id" = identity.map(|i| i.user),
+        "session.id" = identity.map(|i| i.session),
+        "code" = refused,
+        "authorized" = answer.is_ok(),
+    };
     answer
 }
 

@@ -5,7 +5,7 @@ use crate::{
         Aws, carrier::Carrier, checkpoint_key::CheckpointKey, cognito::Cognito, mailer::Mailer, objects::Objects, push::Push,
         queues::Queues, resilience::Resilience,
     },
-    base::{Clock, Config, Error, Result, telemetry::LogSink},
+    base::{Clock, Config, Error, Result, telemetry::Log},
     identity::tenant::Gates,
     policy::Policies,
     store::{dynamodb::Db, keyring::Keyring, tenant_quota::TenantQuotas},
@@ -19,7 +19,7 @@ use std::{
 pub struct Deps {
     pub(crate) config: Config,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) log: Arc<dyn LogSink>,
+    pub(crate) log: Log,
     pub(crate) db: Db,
     pub(crate) keyring: Keyring,
     pub(crate) gates: Gates,

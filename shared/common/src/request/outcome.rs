@@ -12,7 +12,7 @@ use crate::{
         error::Cause,
         network::network,
         principal::Identity,
-        telemetry::CorrelationId,
+        telemetry::{self, CorrelationId},
     },
     identity::ApiKeyId,
     policy::{Action, Decided},
@@ -119,7 +119,7 @@ impl<'a> RequestOutcome<'a> {
             Err(error) => error,
         };
         self.reason = self.reason.or(Some(error.reason()));
-        self.log_cause(&error);
+        Self::log_cause(&error);
         if let Error::RateLimited { budget, .. } = &error {
             // The budget of the limit that refused, which may differ from the one that this request has passed before.
             self.budget = Some(*budget);
@@ -131,7 +131,7 @@ impl<'a> RequestOutcome<'a> {
         match self.record_refusal(deps, request, response.status).await {
             Ok(()) => response,
             Err(unavailable) => {
-                self.log_cause(&unavailable);
+                Self::log_cause(&unavailable);
                 Response::problem(&unavailable, &self.activity.correlation_id)
             }
         }
@@ -162,19 +162,19 @@ impl<'a> RequestOutcome<'a> {
         format!("{from}|{who}|{}|{status}|{}", self.name, self.reason.unwrap_or_default())
     }
 
-    fn log_cause(&self, error: &Error) {
-        self.activity.trace.with(|t| match error {
+    fn log_cause(error: &Error) {
+        match error {
             Error::Internal { what, cause, at } => {
-                t.line.set("error.what", *what);
-                t.line.set("error.at", *at);
-                t.line.set("error.cause", cause.clone());
+                telemetry::record("error.what", *what);
+                telemetry::record("error.at", *at);
+                telemetry::record("error.cause", cause.clone());
             }
             Error::Unavailable { service, cause } => {
-                t.line.set("error.service", *service);
-                t.line.set("error.cause", Cause::clone(cause));
+                telemetry::record("error.service", *service);
+                telemetry::record("error.cause", Cause::clone(cause));
             }
             _ => {}
-        });
+        }
     }
 
     /// The answer with the headers of every answer, and the log line.
@@ -195,27 +195,25 @@ impl<'a> RequestOutcome<'a> {
     }
 
     fn write_line(&self, deps: &Deps, request: &Request, response: &Response) {
-        let Activity { tenant, now, correlation_id, trace, .. } = &self.activity;
-        trace.with(|t| {
-            let line = &mut t.line;
-            line.set("level", if response.status >= 500 { "error" } else { "info" });
-            line.set("timestamp", *now);
-            line.set("function", self.name);
-            line.set("http.method", self.route.method.as_str());
-            line.set("http.route", self.route.path);
-            line.set("http.status", response.status);
-            line.set("duration_ms", u64::try_from(deps.clock.now().since(*now).as_millis()).unwrap_or(u64::MAX));
-            line.set("correlation_id", correlation_id.clone());
-            line.set("request_id", Cause::code(&request.request_id));
-            line.set("tenant.id", *tenant);
-            line.set("user.id", self.who.id.as_deref().map(Cause::code));
-            line.set("session.id", self.who.session);
-            line.set("code", self.reason);
-            line.set("policy.allowed", self.decided.as_ref().map(|d| d.allowed));
-            line.set("stored.unknown", deps.db.take_unknown());
-            line.set("idempotent_replay", response.headers.contains_key("idempotency-replayed"));
-            deps.log.write(line);
-        });
+        let Activity { tenant, now, correlation_id, .. } = &self.activity;
+        telemetry::end! {
+            "level" = if response.status >= 500 { "error" } else { "info" },
+            "timestamp" = *now,
+            "function" = self.name,
+            "http.method" = self.route.method.as_str(),
+            "http.route" = self.route.path,
+            "http.status" = response.status,
+            "duration_ms" = u64::try_from(deps.clock.now().since(*now).as_millis()).unwrap_or(u64::MAX),
+            "correlation_id" = correlation_id,
+            "request_id" = Cause::code(&request.request_id),
+            "tenant.id" = *tenant,
+            "user.id" = self.who.id.as_deref().map(Cause::code),
+            "session.id" = self.who.session,
+            "code" = self.reason,
+            "policy.allowed" = self.decided.as_ref().map(|d| d.allowed),
+            "stored.unknown" = deps.db.take_unknown(),
+            "idempotent_replay" = response.headers.contains_key("idempotency-replayed"),
+        };
     }
 }
 

@@ -2,7 +2,12 @@
 //! cannot commit.
 
 use crate::{
-    base::{Error, Principal, Result, TenantId, Timestamp, error::AuthFailure, need::needs, telemetry::LogValue},
+    base::{
+        Error, Principal, Result, TenantId, Timestamp,
+        error::AuthFailure,
+        need::needs,
+        telemetry::{self, LogValue},
+    },
     identity::{Membership, Tenant, membership, session_end::EndReason, tenant},
     policy::{Action, Resource},
     request::{
@@ -258,7 +263,7 @@ impl<'a, E: Operation> Work<'a, E> {
     }
     /// A field of the log line.
     pub fn log(&self, name: &'static str, value: impl LogValue) {
-        self.context.trace.with(|t| t.line.set(name, value));
+        telemetry::record(name, value);
     }
     /// Checks `If-Match` against the version of the target.
     ///

@@ -7,7 +7,7 @@ use crate::{
         event::Who,
         trace::{Earlier, Trace},
     },
-    base::{AuthFailure, Error, Purpose, Result, TenantId, error::Refusal, principal::Identity},
+    base::{AuthFailure, Error, Purpose, Result, TenantId, error::Refusal, principal::Identity, telemetry},
     identity::session::{self, Presence},
     policy::{Action, Circumstances, Organization, PlatformResource, Resource},
     request::{
@@ -38,32 +38,44 @@ const REPLAYED: &str = "idempotent_replay";
 const IN_FLIGHT: usize = 8;
 
 pub(crate) async fn run<E: Endpoint>(deps: &Deps, request: Request) -> Response {
-    let trace = Trace::default();
-    let mut outcome = RequestOutcome::begin::<E>(deps, &request, &trace, Some(E::ACTION));
-    let result = unwind(attempt::<E>(deps, &request, &mut outcome)).await;
-    outcome.end(deps, &request, result).await
+    let work = async {
+        let trace = Trace::default();
+        let mut outcome = RequestOutcome::begin::<E>(deps, &request, &trace, Some(E::ACTION));
+        let result = unwind(attempt::<E>(deps, &request, &mut outcome)).await;
+        outcome.end(deps, &request, result).await
+    };
+    deps.log.writes_line(work).await
 }
 
 pub(crate) async fn run_platform<E: PlatformEndpoint>(deps: &Deps, request: Request) -> Response {
-    let trace = Trace::default();
-    let mut outcome = RequestOutcome::begin::<E>(deps, &request, &trace, Some(E::ACTION));
-    let result = unwind(attempt_platform::<E>(deps, &request, &mut outcome)).await;
-    outcome.end(deps, &request, result).await
+    let work = async {
+        let trace = Trace::default();
+        let mut outcome = RequestOutcome::begin::<E>(deps, &request, &trace, Some(E::ACTION));
+        let result = unwind(attempt_platform::<E>(deps, &request, &mut outcome)).await;
+        outcome.end(deps, &request, result).await
+    };
+    deps.log.writes_line(work).await
 }
 
 pub(crate) async fn run_batch<E: BatchEndpoint>(deps: &Deps, request: Request) -> Response {
-    let trace = Trace::default();
-    let mut outcome = RequestOutcome::begin::<E>(deps, &request, &trace, Some(E::ACTION));
-    let result = unwind(attempt_batch::<E>(deps, &request, &mut outcome)).await;
-    outcome.end(deps, &request, result).await
+    let work = async {
+        let trace = Trace::default();
+        let mut outcome = RequestOutcome::begin::<E>(deps, &request, &trace, Some(E::ACTION));
+        let result = unwind(attempt_batch::<E>(deps, &request, &mut outcome)).await;
+        outcome.end(deps, &request, result).await
+    };
+    deps.log.writes_line(work).await
 }
 
 pub(crate) async fn run_public<E: PublicEndpoint>(deps: &Deps, request: Request) -> Response {
-    let trace = Trace::default();
-    let mut outcome = RequestOutcome::begin::<E>(deps, &request, &trace, None);
-    outcome.audited = E::AUDITED;
-    let result = unwind(attempt_public::<E>(deps, &request, &mut outcome)).await;
-    outcome.end(deps, &request, result).await
+    let work = async {
+        let trace = Trace::default();
+        let mut outcome = RequestOutcome::begin::<E>(deps, &request, &trace, None);
+        outcome.audited = E::AUDITED;
+        let result = unwind(attempt_public::<E>(deps, &request, &mut outcome)).await;
+        outcome.end(deps, &request, result).await
+    };
+    deps.log.writes_line(work).await
 }
 
 /// Converts a panic to an internal error. The process continues: no data that outlives a request can be half changed by a panic.
@@ -148,16 +160,18 @@ async fn one_item<E: BatchEndpoint>(
     let claim = context.claim.as_ref().map(|claim| claim.item(index));
     let mut outcome = outcome.for_item(&trace);
     let context = Context { activity: outcome.activity.clone(), claim, ..context.clone() };
-    let work = async {
-        let mut batch = Batch::<E>::new(&context);
-        let output = E::handle(&mut batch, item).await?;
-        let (body, issues) = body_of(&output)?;
-        let response = Response { issues, ..Response::json(201, body) };
-        commit(&context, &mut outcome, batch.effects, response).await
+    let answered = async {
+        let work = async {
+            let mut batch = Batch::<E>::new(&context);
+            let output = E::handle(&mut batch, item).await?;
+            let (body, issues) = body_of(&output)?;
+            let response = Response { issues, ..Response::json(201, body) };
+            commit(&context, &mut outcome, batch.effects, response).await
+        };
+        let result = unwind(work).await;
+        outcome.settle(context.deps, context.request, result).await
     };
-    let result = unwind(work).await;
-    let response = outcome.settle(context.deps, context.request, result).await;
-    ItemResult { index, response }
+    ItemResult { index, response: telemetry::no_line(answered).await }
 }
 
 async fn attempt_public<'a, E: PublicEndpoint>(

@@ -10,7 +10,7 @@ use crate::{
         digest::hash,
         error::{AuthFailure, Refusal},
         need::needs,
-        telemetry::LogValue,
+        telemetry::{self, LogValue},
     },
     identity::{
         EndReason, invitation,
@@ -135,7 +135,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
         &self.request.source_ip
     }
     pub fn log(&self, name: &'static str, value: impl LogValue) {
-        self.activity.trace.with(|t| t.line.set(name, value));
+        telemetry::record(name, value);
     }
     /// The deployment's name.
     pub fn deployment(&self) -> &'a str {

@@ -3,7 +3,11 @@
 
 use crate::{
     audit::{activity::Activity, trace::Earlier},
-    base::{Principal, Result, TenantId, UserId, need::needs, telemetry::LogValue},
+    base::{
+        Principal, Result, TenantId, UserId,
+        need::needs,
+        telemetry::{self, LogValue},
+    },
     identity::{
         Membership,
         membership::{self, MemberItem},
@@ -75,7 +79,7 @@ impl<'a, E: crate::request::Operation> Scope<'a, E> {
     }
     /// A field of the log line.
     pub fn log(&self, name: &'static str, value: impl LogValue) {
-        self.context.trace.with(|t| t.line.set(name, value));
+        telemetry::record(name, value);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::base::{
     Timestamp,
-    telemetry::{LogSink, WideEvent},
+    telemetry::{self, Log},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -25,23 +25,24 @@ pub struct TokensRefused(pub &'static str);
 ///
 /// # Errors
 /// As [`TokenGeneration::answer`].
-pub fn answer<T: TokenGeneration>(log: &impl LogSink, now: Timestamp, event: T::Event) -> Result<T::Event, TokensRefused> {
+pub fn answer<T: TokenGeneration>(log: &Log, now: Timestamp, event: T::Event) -> Result<T::Event, TokensRefused> {
     let answer = T::answer(event);
-    let mut line = WideEvent::default();
-    line.set("function", "pre_token_generation");
-    line.set("timestamp", now);
-    line.set("allowed", answer.is_ok());
-    if let Err(TokensRefused(code)) = &answer {
-        line.set("code", *code);
-    }
-    log.write(&line);
+    log.hears_now(|| {
+        telemetry::line! {
+            "function" = "pre_token_generation",
+            "timestamp" = now,
+            "allowed" = answer.is_ok(),
+            "code" = answer.as_ref().err().map(|refused| refused.0),
+        };
+    });
     answer
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
+    use crate::base::telemetry::{LogSink, WideEvent};
+    use std::sync::{Arc, Mutex};
 
     #[derive(Debug, Default)]
     struct Lines(Mutex<Vec<String>>);
@@ -63,11 +64,11 @@ mod tests {
 
     #[test]
     fn each_answer_writes_one_line_and_a_refusal_its_reason() {
-        let lines = Lines::default();
-        let now = Timestamp::from_millis(0);
-        assert_eq!(answer::<Even>(&lines, now, 2), Ok(3));
-        assert_eq!(answer::<Even>(&lines, now, 3), Err(TokensRefused("odd")));
-        let lines = lines.0.into_inner().unwrap();
+        let lines = Arc::new(Lines::default());
+        let (log, now) = (Log::new(lines.clone()), Timestamp::from_millis(0));
+        assert_eq!(answer::<Even>(&log, now, 2), Ok(3));
+        assert_eq!(answer::<Even>(&log, now, 3), Err(TokensRefused("odd")));
+        let lines = lines.0.lock().unwrap();
         assert_eq!(lines.len(), 2);
         assert!(lines[0].contains(r#""allowed":true"#) && !lines[0].contains("code"), "{}", lines[0]);
         assert!(lines[1].contains(r#""allowed":false"#) && lines[1].contains(r#""code":"odd""#), "{}", lines[1]);

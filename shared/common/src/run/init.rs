@@ -16,7 +16,7 @@ use crate::{
     base::{
         Clock, Config, Need, SystemClock, TenantId,
         need::declares,
-        telemetry::{LogSink, Stdout},
+        telemetry::{Log, LogSink, Stdout},
     },
     capabilities::audit_log,
     identity::tenant::{self, Gates},
@@ -59,10 +59,10 @@ impl Deps {
     /// # Errors
     /// Names the policy file that does not parse.
     pub fn new(config: Config, aws: &Aws, clock: Arc<dyn Clock>, log: Arc<dyn LogSink>) -> Result<Self, String> {
-        Ok(Self::with_policies(Arc::new(Policies::load()?), config, aws, clock, log))
+        Ok(Self::with_policies(Arc::new(Policies::load()?), config, aws, clock, Log::new(log)))
     }
 
-    fn with_policies(policies: Arc<Policies>, config: Config, aws: &Aws, clock: Arc<dyn Clock>, log: Arc<dyn LogSink>) -> Self {
+    fn with_policies(policies: Arc<Policies>, config: Config, aws: &Aws, clock: Arc<dyn Clock>, log: Log) -> Self {
         let is_used = config.tenant_role_arn.is_some() || aws.acting().is_some();
         let tenant_credentials =
             is_used.then(|| TenantCredentials::new(aws, config.tenant_role_arn.clone(), &config.deployment, clock.clone()));
@@ -176,7 +176,8 @@ impl Deps {
 
     pub(crate) fn and_aws_from_env() -> Result<(Self, Aws), String> {
         let (config, aws) = settings()?;
-        Ok((Self::real(config, &aws)?, aws))
+        let deps = Self::real(config, &aws)?;
+        Ok((Self { log: deps.log.of_process(), ..deps }, aws))
     }
 
     fn real(config: Config, aws: &Aws) -> Result<Self, String> {

@@ -3,7 +3,11 @@
 use crate::{
     aws::resilience::within,
     background::{self, Consumer, Schedule, Socket, sockets},
-    base::{Clock, Need, SystemClock, Timestamp, need::declares, telemetry},
+    base::{
+        Clock, Need, SystemClock, Timestamp,
+        need::declares,
+        telemetry::{self, Log, Stdout},
+    },
     policy::Action,
     request::{
         BatchEndpoint, Deps, Endpoint, FUNCTION_TIMEOUT_SECS, Operation, PlatformEndpoint, PublicEndpoint,
@@ -20,7 +24,7 @@ use aws_lambda_events::{
 };
 use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
-use std::{fmt::Display, future::Future, io::Write, pin::Pin, process::ExitCode, time::Duration};
+use std::{fmt::Display, future::Future, io::Write, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
 type Run = for<'a> fn(&'a Deps, Request) -> Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
 
@@ -120,9 +124,10 @@ pub fn authorizer<A: Authorizer>() -> ExitCode {
 /// Answers Cognito before it issues tokens. After any error here, Cognito issues none.
 pub fn pre_token_generation<T: TokenGeneration>() -> ExitCode {
     start(async {
+        let log = &Log::new(Arc::new(Stdout)).of_process();
         let handle = async |event: LambdaEvent<T::Event>| {
             let refused = |TokensRefused(code)| Diagnostic { error_type: "Refused".to_owned(), error_message: code.to_owned() };
-            token_generation::answer::<T>(&telemetry::Stdout, SystemClock.now(), event.payload).map_err(refused)
+            token_generation::answer::<T>(log, SystemClock.now(), event.payload).map_err(refused)
         };
         lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
     })

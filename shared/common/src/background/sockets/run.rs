@@ -16,7 +16,7 @@ use crate::{
         need::needs,
         network::network,
         principal::Identity,
-        telemetry::{CorrelationId, LogValue},
+        telemetry::{self, CorrelationId, LogValue},
     },
     identity::session::{self, Presence},
     request::{Deps, Reader},
@@ -66,7 +66,7 @@ impl<'a, S: Socket> Caller<'a, S> {
     }
     /// A field of the log line.
     pub fn log(&self, name: &'static str, value: impl LogValue) {
-        self.activity.trace.with(|t| t.line.set(name, value));
+        telemetry::record(name, value);
     }
 
     /// Sends a frame to this client; false if its connection is closed.
@@ -122,6 +122,14 @@ struct Refusal {
 }
 
 pub(crate) async fn serve<S: Socket>(
+    deps: &Deps,
+    event: ApiGatewayWebsocketProxyRequest,
+    end: Option<Timestamp>,
+) -> ApiGatewayProxyResponse {
+    deps.log.writes_line(answer::<S>(deps, event, end)).await
+}
+
+async fn answer<S: Socket>(
     deps: &Deps,
     event: ApiGatewayWebsocketProxyRequest,
     end: Option<Timestamp>,
@@ -242,19 +250,17 @@ async fn audited<S: Socket>(deps: &Deps, request: &SocketRequest<'_>, result: Re
 
 fn write_line<S: Socket>(deps: &Deps, request: &SocketRequest<'_>, result: &Result<()>) {
     let SocketRequest { who, activity, .. } = request;
-    activity.trace.with(|t| {
-        let line = &mut t.line;
-        let failed = result.as_ref().is_err_and(|e| e.status() >= 500);
-        line.set("level", if failed { "error" } else { "info" });
-        line.set("timestamp", activity.now);
-        line.set("function", S::NAME);
-        line.set("correlation_id", activity.correlation_id.clone());
-        line.set("tenant.id", activity.tenant);
-        line.set("user.id", who.id.as_deref().map(crate::base::error::Cause::code));
-        line.set("session.id", who.session);
-        line.set("code", result.as_ref().err().map(Error::reason));
-        let took = deps.clock.now().since(activity.now).as_millis();
-        line.set("duration_ms", u64::try_from(took).unwrap_or(u64::MAX));
-        deps.log.write(line);
-    });
+    let failed = result.as_ref().is_err_and(|e| e.status() >= 500);
+    let took = deps.clock.now().since(activity.now).as_millis();
+    telemetry::end! {
+        "level" = if failed { "error" } else { "info" },
+        "timestamp" = activity.now,
+        "function" = S::NAME,
+        "correlation_id" = activity.correlation_id,
+        "tenant.id" = activity.tenant,
+        "user.id" = who.id.as_deref().map(crate::base::error::Cause::code),
+        "session.id" = who.session,
+        "code" = result.as_ref().err().map(Error::reason),
+        "duration_ms" = u64::try_from(took).unwrap_or(u64::MAX),
+    };
 }

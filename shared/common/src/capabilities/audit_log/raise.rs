@@ -4,7 +4,7 @@
 use super::AuditLog;
 use crate::{
     audit::event::{Record, Who},
-    base::{EventId, Result, TenantId, error::Cause, telemetry::WideEvent},
+    base::{EventId, Result, TenantId, error::Cause, telemetry},
     store::{
         Condition, Envelope, Event, Row,
         changes::Op,
@@ -101,11 +101,17 @@ impl AuditLog<'_> {
     /// # Errors
     /// 503 if DynamoDB does not answer.
     pub async fn raise<E: Event>(&self, finding: Finding, by: &'static str, event: E) -> Result<()> {
-        let mut line = self.line("critical", TAMPER_DETECTED, by);
-        line.set("audit.finding", finding.reason);
-        line.set("audit.found_in", finding.kind);
-        line.set("audit.found_at", finding.at);
-        self.deps.log.write(&line);
+        telemetry::line! {
+            "level" = "critical",
+            "event" = TAMPER_DETECTED,
+            "timestamp" = self.activity.now,
+            "function" = by,
+            "tenant.id" = self.activity.tenant,
+            "correlation_id" = self.activity.correlation_id,
+            "audit.finding" = finding.reason,
+            "audit.found_in" = finding.kind,
+            "audit.found_at" = finding.at,
+        };
 
         let at = format!("{:012}", finding.at);
         let record = self.record(by, (finding.kind, at), Some(finding.reason));
@@ -145,22 +151,17 @@ impl AuditLog<'_> {
             (self.activity.tenant, record.op()?),
         ])
         .await?;
-        let mut line = self.line("info", "audit.finding_resolved", by);
-        line.set("audit.finding", Cause::code(finding.key.split('#').next().unwrap_or_default()));
-        line.set("audit.found_at", finding.at);
-        self.deps.log.write(&line);
+        telemetry::line! {
+            "level" = "info",
+            "event" = "audit.finding_resolved",
+            "timestamp" = self.activity.now,
+            "function" = by,
+            "tenant.id" = self.activity.tenant,
+            "correlation_id" = self.activity.correlation_id,
+            "audit.finding" = Cause::code(finding.key.split('#').next().unwrap_or_default()),
+            "audit.found_at" = finding.at,
+        };
         Ok(())
-    }
-
-    fn line(&self, level: &'static str, event: &'static str, by: &'static str) -> WideEvent {
-        let mut line = WideEvent::default();
-        line.set("level", level);
-        line.set("event", event);
-        line.set("timestamp", self.activity.now);
-        line.set("function", by);
-        line.set("tenant.id", self.activity.tenant);
-        line.set("correlation_id", self.activity.correlation_id.clone());
-        line
     }
 
     fn record<'r>(&'r self, by: &'r str, (kind, at): (&str, String), reason: Option<&'r str>) -> Record<'r> {
