@@ -5,6 +5,7 @@ mod attacks;
 mod background;
 mod bootstrap;
 mod broken_tenants;
+mod calls;
 mod canonicalization;
 mod cold_functions;
 mod dependencies;

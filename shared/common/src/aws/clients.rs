@@ -7,10 +7,11 @@
 use crate::{
     aws::{
         acting::{Acting, EachCall, Roles},
+        calls::Calls,
         resilience::{Guarded, Resilience, Service},
         roots,
     },
-    base::{Clock, SystemClock},
+    base::{Clock, SystemClock, error::Cause, telemetry::CallSpan},
 };
 use aws_credential_types::Credentials;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
@@ -28,6 +29,13 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::{body::SdkBody, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_types::{SdkConfig, region::Region};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// A client whose calls have spans.
+macro_rules! client {
+    ($sdk:ident, $config:expr, $service:expr) => {
+        $sdk::Client::from_conf($sdk::config::Builder::from($config).interceptor(Calls::of($service)).build())
+    };
+}
 
 const CONNECT: Duration = Duration::from_secs(1);
 /// The extra time after which the SDK gives up an attempt. The guard has given up before, unless the body is still arriving.
@@ -114,7 +122,7 @@ impl Aws {
     pub async fn get(&self, url: &str, most: usize) -> Result<Vec<u8>, &'static str> {
         let request = http::Request::get(url).body(Vec::new()).map_err(|_| "bad url")?;
         let (connector, time) = (self.guarded(Service::Jwks), Service::Jwks.policy().call);
-        let answer = send(&connector, request, most, time).await.map_err(Unsent::as_str)?;
+        let answer = spanned(Service::Jwks, "get", send(&connector, request, most, time)).await.map_err(Unsent::as_str)?;
         if answer.status() == 200 { Ok(answer.into_body()) } else { Err("unexpected status") }
     }
 
@@ -165,39 +173,40 @@ impl Aws {
     }
 
     pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        aws_sdk_dynamodb::Client::new(&self.config(Service::DynamoDb))
+        client!(aws_sdk_dynamodb, &self.config(Service::DynamoDb), Service::DynamoDb)
     }
     /// The same clients with other credentials, over the same connections.
     pub(crate) fn signed_by(&self, credentials: Credentials) -> Self {
         Self { credentials: Some(credentials), ..self.clone() }
     }
     pub(crate) fn sts(&self) -> aws_sdk_sts::Client {
-        aws_sdk_sts::Client::new(&self.config(Service::Sts))
+        client!(aws_sdk_sts, &self.config(Service::Sts), Service::Sts)
     }
     pub(crate) fn kms(&self) -> aws_sdk_kms::Client {
-        aws_sdk_kms::Client::new(&self.config(Service::Kms))
+        client!(aws_sdk_kms, &self.config(Service::Kms), Service::Kms)
     }
     pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
         let config = aws_sdk_s3::config::Builder::from(&self.config(Service::S3));
         // An emulator has no host name for each bucket.
-        aws_sdk_s3::Client::from_conf(config.force_path_style(self.endpoint("S3").is_some()).build())
+        let config = config.interceptor(Calls::of(Service::S3)).force_path_style(self.endpoint("S3").is_some());
+        aws_sdk_s3::Client::from_conf(config.build())
     }
     pub(crate) fn ses(&self) -> aws_sdk_sesv2::Client {
-        aws_sdk_sesv2::Client::new(&self.config(Service::Ses))
+        client!(aws_sdk_sesv2, &self.config(Service::Ses), Service::Ses)
     }
     /// The management API of the socket API at `url`.
     pub(crate) fn sockets(&self, url: &str) -> aws_sdk_apigatewaymanagement::Client {
         let config = self.config(Service::Sockets).into_builder().endpoint_url(url).build();
-        aws_sdk_apigatewaymanagement::Client::new(&config)
+        client!(aws_sdk_apigatewaymanagement, &config, Service::Sockets)
     }
     pub(crate) fn secrets(&self) -> aws_sdk_secretsmanager::Client {
-        aws_sdk_secretsmanager::Client::new(&self.config(Service::Secrets))
+        client!(aws_sdk_secretsmanager, &self.config(Service::Secrets), Service::Secrets)
     }
     pub(crate) fn sqs(&self) -> aws_sdk_sqs::Client {
-        aws_sdk_sqs::Client::new(&self.config(Service::Sqs))
+        client!(aws_sdk_sqs, &self.config(Service::Sqs), Service::Sqs)
     }
     pub(crate) fn cognito(&self) -> aws_sdk_cognitoidentityprovider::Client {
-        aws_sdk_cognitoidentityprovider::Client::new(&self.config(Service::Cognito))
+        client!(aws_sdk_cognitoidentityprovider, &self.config(Service::Cognito), Service::Cognito)
     }
 }
 
@@ -230,6 +239,23 @@ async fn send(
     tokio::time::timeout(within, call).await.map_err(|_| Unsent::Timeout)?
 }
 
+/// A call without an SDK, in a span of its own.
+async fn spanned(
+    service: Service,
+    operation: &'static str,
+    sent: impl Future<Output = Result<http::Response<Vec<u8>>, Unsent>>,
+) -> Result<http::Response<Vec<u8>>, Unsent> {
+    let span = CallSpan::begin(service.policy().name, &Cause::code(operation));
+    let answer = sent.await;
+    let outcome = match &answer {
+        Ok(answer) if answer.status().is_success() => Cause::code("ok"),
+        Ok(answer) => Cause::code(answer.status().as_str()),
+        Err(unsent) => Cause::code(unsent.as_str()),
+    };
+    span.ended(1, &outcome);
+    answer
+}
+
 /// The reason why a request has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unsent {
@@ -250,8 +276,14 @@ impl Unsent {
 
 impl ups::Transport for Aws {
     async fn send(&self, request: http::Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, ups::TransportError> {
-        let time = Service::Ups.policy().call;
-        send(&self.guarded(Service::Ups), request, ups::MAX_ANSWER, time).await.map_err(|e| match e {
+        let (connector, time) = (self.guarded(Service::Ups), Service::Ups.policy().call);
+        // The path may contain a tracking number.
+        let operation = match request.uri().path() {
+            path if path.ends_with("/oauth/token") => "token",
+            path if path.contains("/details/") => "track",
+            _ => "subscribe",
+        };
+        spanned(Service::Ups, operation, send(&connector, request, ups::MAX_ANSWER, time)).await.map_err(|e| match e {
             Unsent::Timeout => ups::TransportError::Timeout,
             Unsent::Unreachable => ups::TransportError::Unreachable,
             Unsent::TooLarge => ups::TransportError::TooLarge,

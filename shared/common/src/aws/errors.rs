@@ -5,7 +5,7 @@ use crate::{
     base::{Error, error::Cause},
 };
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
-use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 
 /// Converts a failed call to a service: to its error code, never its message.
 pub(crate) fn unavailable<E: ProvideErrorMetadata, R>(service: &'static str) -> impl Fn(SdkError<E, R>) -> Error {
@@ -16,16 +16,15 @@ pub(crate) fn cause<E: ProvideErrorMetadata, R>(e: &SdkError<E, R>) -> Cause {
     match e {
         SdkError::ServiceError(e) => Cause::code(e.err().code().unwrap_or("service error")),
         SdkError::TimeoutError(_) => Cause::code("timeout"),
-        SdkError::DispatchFailure(e) => Cause::code(undispatched(e)),
+        SdkError::DispatchFailure(e) => Cause::code(e.as_connector_error().map_or("no connection", unconnected)),
         SdkError::ResponseError(_) => Cause::code("unreadable answer"),
         _ => Cause::code("request not built"),
     }
 }
 
 /// Whether our own guard refused the call.
-fn undispatched(e: &DispatchFailure) -> &'static str {
-    let source = e.as_connector_error().and_then(std::error::Error::source);
-    match source.and_then(|source| source.downcast_ref::<Refused>()) {
+pub(crate) fn unconnected(e: &ConnectorError) -> &'static str {
+    match std::error::Error::source(e).and_then(|source| source.downcast_ref::<Refused>()) {
         Some(refused) => refused.as_str(),
         None if e.is_timeout() => "timeout",
         None => "no connection",
@@ -35,7 +34,6 @@ fn undispatched(e: &DispatchFailure) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_smithy_runtime_api::client::result::ConnectorError;
     use aws_smithy_types::error::{ErrorMetadata, metadata::Builder};
 
     #[test]

@@ -1,6 +1,7 @@
 //! The clients of AWS and of the carrier, and the guards of their calls.
 
 pub(crate) mod acting;
+mod calls;
 pub(crate) mod carrier;
 pub(crate) mod checkpoint_key;
 pub(crate) mod clients;

@@ -4,9 +4,11 @@
 //! `clippy.toml` refuses `tracing`'s own macros elsewhere. [`Log`] is the subscriber: it writes the lines, and ignores the spans
 //! and events of other crates, whose fields may contain data.
 
+mod call;
 mod layer;
 mod record;
 
+pub(crate) use call::CallSpan;
 pub(crate) use layer::{END, LINE};
 pub use layer::{Log, WideEvent};
 pub(crate) use record::{end, event, line, no_line, one_line, record};

@@ -1,6 +1,9 @@
 //! The subscriber, which writes lines.
 
-use super::{LogSink, record::work_span};
+use super::{
+    LogSink,
+    record::{self, work_span},
+};
 use serde::Serialize;
 use serde_json::Value;
 use std::{borrow::Cow, collections::BTreeMap, fmt, pin::Pin, sync::Arc, time::Instant};
@@ -51,7 +54,11 @@ impl fmt::Debug for Log {
 
 impl Log {
     pub fn new(sink: Arc<dyn LogSink>) -> Self {
-        Self(Dispatch::new(Registry::default().with(Lines(sink))))
+        let log = Self(Dispatch::new(Registry::default().with(Lines(sink))));
+        // `tracing` asks only the current subscriber whether it hears a callsite, as long as a process has one subscriber. So a
+        // callsite that is first met outside any log would stay off.
+        log.hears_now(record::meet);
+        log
     }
 
     /// Makes it the log of the process too, for errors of the Lambda runtime. The first log of a process stays.
@@ -318,7 +325,7 @@ mod tests {
     use crate::base::{
         Timestamp,
         error::Cause,
-        telemetry::{self, LogValue},
+        telemetry::{self, CallSpan, LogValue},
     };
     use serde_json::json;
     use std::sync::Mutex;
@@ -428,6 +435,66 @@ mod tests {
         })
         .await;
         assert_eq!(written.lines(), [json!({"end": true})]);
+    }
+
+    /// The calls of a line, without their durations.
+    fn calls(line: &Value) -> Vec<Value> {
+        let mut calls = line["calls"].as_array().unwrap().clone();
+        for call in &mut calls {
+            assert!(call.as_object_mut().unwrap().remove("duration_us").unwrap().is_u64(), "{call}");
+        }
+        calls
+    }
+
+    #[tokio::test]
+    async fn line_has_the_calls_of_its_work_in_the_order_of_their_ends() {
+        let (written, log) = Written::log();
+        let work = async {
+            let operation = Cause::code("GetItem");
+            let first = CallSpan::begin("dynamodb", &operation);
+            let second = CallSpan::begin("kms", &Cause::code("Decrypt"));
+            pause().await;
+            second.ended(2, &Cause::code("ok"));
+            drop(second);
+            first.ended(1, &Cause::code("ThrottlingException"));
+            drop(first);
+            telemetry::no_line(async { drop(CallSpan::begin("sqs", &Cause::code("SendMessage"))) }).await;
+            telemetry::line! { "alone" = true };
+            telemetry::end! { "run" = 1_u64 };
+            let again = CallSpan::begin("s3", &Cause::code("GetObject"));
+            again.ended(1, &Cause::code("ok"));
+            drop(again);
+            telemetry::end! { "run" = 2_u64 };
+            telemetry::end! { "run" = 3_u64 };
+        };
+        log.writes_line(work).await;
+        let lines = written.lines();
+        assert_eq!(lines[0], json!({"alone": true}));
+        let expected = [
+            json!({"service": "kms", "operation": "Decrypt", "attempts": 2, "outcome": "ok"}),
+            json!({"service": "dynamodb", "operation": "GetItem", "attempts": 1, "outcome": "ThrottlingException"}),
+            json!({"service": "sqs", "operation": "SendMessage", "outcome": "dropped"}),
+        ];
+        assert_eq!(calls(&lines[1]), expected);
+        assert_eq!(calls(&lines[2]), [json!({"service": "s3", "operation": "GetObject", "attempts": 1, "outcome": "ok"})]);
+        assert_eq!(lines[3], json!({"run": 3}));
+    }
+
+    #[tokio::test]
+    async fn line_lists_some_calls_and_counts_the_rest() {
+        let (written, log) = Written::log();
+        for made in [MOST_CALLS, MOST_CALLS + 1, 5000] {
+            let work = async {
+                for _ in 0..made {
+                    CallSpan::begin("dynamodb", &Cause::code("Query")).ended(1, &Cause::code("ok"));
+                }
+                telemetry::end! { "end" = true };
+            };
+            log.writes_line(work).await;
+            let line = written.lines().pop().unwrap();
+            assert_eq!(calls(&line).len(), MOST_CALLS);
+            assert_eq!(line["calls.more"].as_u64(), Some((made - MOST_CALLS) as u64).filter(|more| *more > 0));
+        }
     }
 
     /// A type of another crate, which prints its data.

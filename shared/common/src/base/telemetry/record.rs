@@ -1,9 +1,10 @@
 //! The only places that create events of `tracing`.
 
 use super::{
-    LogValue,
+    CallSpan, LogValue,
     layer::{ITEM, WORK},
 };
+use crate::base::error::Cause;
 use tracing::{Instrument, Level, Span, instrument::Instrumented};
 
 /// Adds a field to the line of the current work.
@@ -20,6 +21,12 @@ pub(crate) fn one_line<W: Future>(work: W) -> Instrumented<W> {
 #[expect(clippy::disallowed_macros, reason = "it has no fields")]
 pub(super) fn work_span() -> Span {
     tracing::span!(target: WORK, Level::INFO, "work")
+}
+
+/// Meets the callsites that calls outside any log may meet too. Without a line, they have no effect.
+pub(super) fn meet() {
+    drop((work_span(), CallSpan::begin("", &Cause::default())));
+    record("", false);
 }
 
 /// Does a part of the current work that writes no line: its fields are dropped, and its calls are the work's.
