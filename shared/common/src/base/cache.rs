@@ -6,7 +6,8 @@
 //!
 //! `quick_cache` bounds the number of entries, evicts those that were not used lately, and merges concurrent loads. Times are
 //! ours: a value's age counts from the moment before its load, by the [`Clock`] that the rest of the code uses. A value that is
-//! evicted or replaced is dropped at once. A value that is too old is dropped by the next lookup of any key, or a second later.
+//! evicted or replaced is dropped at once. A value that is too old is dropped by a later lookup of any key; lookups look for such
+//! values once a second.
 //!
 //! Limit: a change cannot be pushed into a frozen process, so every entry may be stale up to its documented age.
 

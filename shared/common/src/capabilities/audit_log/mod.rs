@@ -8,7 +8,7 @@
 //! | `SEGMENTS` | `SEGMENT#<sequence of its first event in twelve digits>` | a segment: its object's version, its hash |
 //! | `CHECKPOINTS` | `CHECKPOINT#<size in twelve digits>` | a signed checkpoint, and its head |
 //! | `SIGNING` | `SIGNING` | the size of the last begun checkpoint: a signer completes that one before another |
-//! | `FINDINGS` | `<reason>#<place>` | the time of the finding's last alarm; removed when it is resolved |
+//! | `FINDINGS` | `<reason>#<place>` | the time of the last alarm about a finding, or of its resolution |
 //!
 //! The objects are `segments/<tenant>/<first sequence>.jsonl` and `checkpoints/<tenant>/<size>.txt`.
 
