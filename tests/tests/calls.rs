@@ -7,6 +7,7 @@ use std::time::Duration;
 use suite::{
     fixture::Fixture,
     matrix::{allowed_role, protected},
+    samples,
 };
 use testing::{App, Calls, Fault, Tenant};
 
@@ -93,4 +94,21 @@ async fn line_of_every_endpoint_names_the_outcome_of_a_failed_call() {
             assert!(!line.to_string().contains("Ada"), "{line}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn line_of_every_consumers_effect_lists_its_calls() {
+    let mut effects = 0;
+    for consumer in registry::consumers() {
+        let world = samples::world(consumer.name).await;
+        let mut queue = world.queue(consumer, 1).await;
+        world.app.forget_log_lines();
+        queue.settle().await;
+        let lines: Vec<_> = world.app.log_lines().into_iter().filter(|line| line["outcome"] == "committed").collect();
+        for line in &lines {
+            assert!(listed(line).iter().any(|(service, _)| service == "dynamodb"), "{line}");
+        }
+        effects += lines.len();
+    }
+    assert!(effects >= registry::consumers().count(), "{effects}");
 }

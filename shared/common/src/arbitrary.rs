@@ -13,7 +13,6 @@ use crate::{
     },
     store::{TableQuery, Version, cursor, dynamodb::Position, item::Index},
 };
-use aws_lambda_events::apigw::ApiGatewayProxyRequest;
 use phi::{KeyVersion, SearchKey};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -98,7 +97,7 @@ fn event(fields: Value) -> Request {
         "requestContext": {"httpMethod": "POST"},
     });
     event.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    Request::from_event(serde_json::from_value::<ApiGatewayProxyRequest>(event).unwrap(), None, crate::request::BODY_LIMIT)
+    Request::read(serde_json::from_value(event).unwrap(), crate::request::BODY_LIMIT)
 }
 
 #[test]

@@ -159,7 +159,11 @@ impl Call<'_> {
         };
         Answer {
             status: u16::try_from(response.status_code).expect("a status"),
-            headers: response.headers.iter().map(|(k, v)| (k.to_string(), v.to_str().expect("text").to_owned())).collect(),
+            headers: response
+                .multi_value_headers
+                .iter()
+                .map(|(k, v)| (k.to_string(), v.to_str().expect("text").to_owned()))
+                .collect(),
             json: serde_json::from_str(&text).unwrap_or(Value::Null),
             text,
         }

@@ -7,13 +7,14 @@ use crate::{
     request::{
         BatchEndpoint, Data, Deps, Endpoint, IdempotencyKey, IfMatch, Input, Operation, PlatformEndpoint, PublicEndpoint, Route,
         Sample,
-        http::{Request, Response},
+        http::{self, Request, Response},
         input::{self, InputSchema},
         pipeline,
     },
     store::RateLimit,
 };
-use aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayProxyResponse};
+use aws_lambda_events::apigw::ApiGatewayProxyResponse;
+use lambda_http::{Context, LambdaEvent, request::LambdaRequest};
 use schemars::{Schema, SchemaGenerator};
 use std::pin::Pin;
 
@@ -142,18 +143,23 @@ impl AnyEndpoint {
     }
 
     /// Handles API Gateway's event.
-    pub async fn serve(&self, deps: &Deps, event: ApiGatewayProxyRequest) -> ApiGatewayProxyResponse {
+    pub async fn serve(&self, deps: &Deps, event: LambdaRequest) -> ApiGatewayProxyResponse {
         let own = deps.of_function(self.name);
         let deps = own.as_deref().unwrap_or(deps);
-        as_function(self.name, (self.serve)(deps, Request::from_event(event, None, self.body_limit))).await.into_event()
+        let event = LambdaEvent::new(event, Context::default());
+        let run = |request| as_function(self.name, (self.serve)(deps, request));
+        let answer = http::through(event, None, self.body_limit, run).await;
+        // `lambda_http` does not export its type, so the answer passes through JSON, as to Lambda.
+        let answer = answer.ok().and_then(|answer| serde_json::to_value(answer).ok());
+        answer.and_then(|answer| serde_json::from_value(answer).ok()).unwrap_or_default()
     }
 
     /// Parses an event's input and discards it.
     ///
     /// # Errors
     /// Like [`Input::parse`].
-    pub fn read(&self, event: ApiGatewayProxyRequest) -> Result<()> {
-        (self.read)(&Request::from_event(event, None, self.body_limit))
+    pub fn read(&self, event: LambdaRequest) -> Result<()> {
+        (self.read)(&Request::read(event, self.body_limit))
     }
 
     /// The schemas of its input and of its output.

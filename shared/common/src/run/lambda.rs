@@ -12,16 +12,17 @@ use crate::{
     request::{
         BatchEndpoint, Deps, Endpoint, FUNCTION_TIMEOUT_SECS, Operation, PlatformEndpoint, PublicEndpoint,
         authorizer::{self, Authorizer},
-        http::{Request, Response},
+        http::{self, Request, Response},
         pipeline, public,
         token_generation::{self, TokenGeneration, TokensRefused},
     },
     run::init::{Of, OfBackground, OfSocket},
 };
 use aws_lambda_events::{
-    apigw::{ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayProxyRequest, ApiGatewayWebsocketProxyRequest},
+    apigw::{ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayWebsocketProxyRequest},
     sqs::SqsEvent,
 };
+use lambda_http::request::LambdaRequest;
 use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
 use std::{fmt::Display, future::Future, io::Write, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
@@ -54,10 +55,9 @@ fn serve<E: Operation>(touches_tables: bool, decides: Option<Action>, run: Run) 
         if touches_tables {
             deps.warm_up().await;
         }
-        let handle = async |event: LambdaEvent<ApiGatewayProxyRequest>| {
+        let handle = async |event: LambdaEvent<LambdaRequest>| {
             let end = end(deps, &event.context, FUNCTION_TIMEOUT_SECS);
-            let request = Request::from_event(event.payload, Some(end), E::BODY_LIMIT);
-            Ok::<_, Error>(within(end, run(deps, request)).await.into_event())
+            http::through(event, Some(end), E::BODY_LIMIT, move |request| within(end, run(deps, request))).await
         };
         lambda_runtime::run(service_fn(handle)).await.map_err(|e| e.to_string())
     })
