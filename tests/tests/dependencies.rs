@@ -80,6 +80,33 @@ fn crate_depends_only_on_the_crates_that_it_may_use() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
+/// The macros of `tracing` record any value. Those of `telemetry` take only what may be in a log line.
+#[test]
+fn only_telemetry_uses_tracing() {
+    let mut users = Vec::new();
+    for package in packages() {
+        let dependencies = package["dependencies"].as_array().unwrap();
+        if dependencies.iter().any(|dependency| dependency["name"].as_str().unwrap().starts_with("tracing")) {
+            users.push(package["name"].as_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(users, ["common"]);
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/common/src");
+    let (mut folders, mut files) = (vec![src.clone()], BTreeSet::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if std::fs::read_to_string(&path).unwrap_or_default().contains("tracing::") {
+                files.insert(path.strip_prefix(&src).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    let module = ["", "/call", "/layer", "/record"].map(|file| format!("base/telemetry{file}.rs"));
+    assert_eq!(files, module.into());
+}
+
 #[test]
 fn module_of_common_uses_its_own_and_lower_layers_in_small_cycles() {
     let graph = graph::Graph::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/common/src")).unwrap();

@@ -1,7 +1,7 @@
 //! One structured log line for each request, which contains only ids, codes, numbers and fixed names.
 //!
 //! Everything goes through `tracing`, and only by the functions and macros of this module, because these take [`LogValue`]s only.
-//! `clippy.toml` refuses `tracing`'s own macros elsewhere. [`Log`] is the subscriber: it writes the lines, and ignores the spans
+//! Clippy refuses `tracing`'s own macros, and a test refuses any use of `tracing` elsewhere. [`Log`] is the subscriber: it writes the lines, and ignores the spans
 //! and events of other crates, whose fields may contain data.
 
 mod call;

@@ -12,9 +12,7 @@ pub(crate) struct CallSpan(Span);
 impl CallSpan {
     pub(crate) fn begin(service: &'static str, operation: &Cause) -> Self {
         let operation = operation.as_str();
-        #[expect(clippy::disallowed_macros, reason = "the fields are a literal and a code")]
-        let span = tracing::span!(target: CALL, Level::INFO, "call", service, operation, attempts = Empty, outcome = Empty);
-        Self(span)
+        Self(tracing::span!(target: CALL, Level::INFO, "call", service, operation, attempts = Empty, outcome = Empty))
     }
 
     /// `attempts` is the number of attempts that were made.

@@ -8,7 +8,6 @@ use crate::base::error::Cause;
 use tracing::{Instrument, Level, Span, instrument::Instrumented};
 
 /// Adds a field to the line of the current work.
-#[expect(clippy::disallowed_macros, reason = "the value is a `LogValue`")]
 pub(crate) fn record(name: &'static str, value: impl LogValue) {
     tracing::event!(target: super::layer::FIELD, Level::INFO, { "name" = name, "value" = value.log_value() });
 }
@@ -18,7 +17,6 @@ pub(crate) fn one_line<W: Future>(work: W) -> Instrumented<W> {
     work.instrument(work_span())
 }
 
-#[expect(clippy::disallowed_macros, reason = "it has no fields")]
 pub(super) fn work_span() -> Span {
     tracing::span!(target: WORK, Level::INFO, "work")
 }
@@ -31,7 +29,6 @@ pub(super) fn meet() {
 
 /// Does a part of the current work that writes no line: its fields are dropped, and its calls are the work's.
 pub(crate) fn no_line<P: Future>(part: P) -> Instrumented<P> {
-    #[expect(clippy::disallowed_macros, reason = "it has no fields")]
     let span = tracing::span!(target: ITEM, Level::INFO, "item");
     part.instrument(span)
 }
@@ -53,12 +50,7 @@ macro_rules! end {
 macro_rules! event {
     ($target:expr, $($name:literal = $value:expr),+) => {{
         use $crate::base::telemetry::LogValue as _;
-        #[expect(clippy::disallowed_macros, reason = "the values are `LogValue`s")]
-        let () = tracing::event!(
-            target: $target,
-            tracing::Level::INFO,
-            { $($name = $value.log_value()),+ }
-        );
+        tracing::event!(target: $target, tracing::Level::INFO, { $($name = $value.log_value()),+ });
     }};
 }
 
