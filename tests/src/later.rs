@@ -40,6 +40,8 @@ pub async fn write_all(app: &App) -> Items {
         }
         put(app, table, item).await;
     }
+    // The older version starts a while later.
+    app.settle_indexes();
     items(app).await
 }
 

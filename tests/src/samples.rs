@@ -209,6 +209,8 @@ async fn prepare(world: &mut World, name: &str, tenant: Tenant) {
             });
             let put = call(app, tenant, Role::SuperAdmin, "put_baa").await.path("tenant_id", app.tenant_id(tenant));
             done(put.header("If-Match", "*").json(body)).await;
+            // The schedule runs a while later.
+            app.settle_indexes();
         }
         "send_digests" => unread(app, tenant).await,
         other => panic!("prepare the work of `{other}` here"),

@@ -464,7 +464,7 @@ fn plain(text: &str) -> String {
 
 /// The final state: all items, and all messages that were sent. Messages are a set, since a repeat may send them twice. Items
 /// must not be stored twice.
-async fn outcome(world: &World) -> Vec<String> {
+pub(crate) async fn outcome(world: &World) -> Vec<String> {
     let app = &world.app;
     let mut stored = Vec::new();
     for (place, item) in items(app).await {

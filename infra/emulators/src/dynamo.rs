@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use dynoxide::Database;
 use rusqlite::Connection;
 
@@ -32,8 +33,8 @@ pub enum Storage {
 pub struct Dynamo {
     server: Server,
     database: Database,
-    /// The delay of the indexes, and the database that answers their queries.
-    late: Option<(Lag, Box<Dynamo>)>,
+    /// The delay of the indexes.
+    late: Option<Lag>,
 }
 
 impl std::fmt::Debug for Dynamo {
@@ -70,32 +71,54 @@ impl Dynamo {
         Ok(Self { server, database, late: None })
     }
 
-    /// The same, but indexes show a write after this delay.
+    /// The same, but indexes show a write after this delay, measured by `now`. They never lack more than 100 writes.
     ///
     /// # Errors
     /// As [`Dynamo::start`].
-    pub fn start_with_late_indexes(storage: Storage, after: Duration) -> Result<Self, Error> {
-        let copied = match &storage {
-            Storage::Memory => Storage::Memory,
-            Storage::File(path) => Storage::File(copy(path)?),
+    pub fn start_with_late_indexes(
+        storage: Storage,
+        after: Duration,
+        now: impl Fn() -> Duration + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        let indexes = match &storage {
+            Storage::Memory => Database::memory(),
+            Storage::File(path) => Database::new(&copy(path)?.to_string_lossy()),
         };
-        let (mut dynamo, indexes) = (Self::start(storage)?, Self::start(copied)?);
-        let lag = Lag::start(dynamo.server.endpoint(), indexes.endpoint(), after)?;
-        dynamo.late = Some((lag, Box::new(indexes)));
+        let indexes = indexes.map_err(|error| Error::Storage(error.to_string()))?;
+        let mut dynamo = Self::start(storage)?;
+        let (table, url) = (dynamo.database.clone(), dynamo.server.endpoint());
+        dynamo.late = Some(Lag::start(table, url, indexes, after, Box::new(now))?);
         Ok(dynamo)
     }
 
     /// Freezes the indexes at their current state until they are released. Only if they are delayed.
     pub fn hold_indexes(&self, held: bool) {
-        if let Some((lag, _)) = &self.late {
+        if let Some(lag) = &self.late {
             lag.hold(held);
+        }
+    }
+
+    /// Has the indexes show all writes so far, without the delay. Only if they are delayed and not frozen.
+    pub fn settle_indexes(&self) {
+        if let Some(lag) = &self.late {
+            lag.settle();
         }
     }
 
     /// The URL for `AWS_ENDPOINT_URL_DYNAMODB`.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        self.late.as_ref().map_or_else(|| self.server.endpoint(), |(lag, _)| lag.endpoint())
+        self.late.as_ref().map_or_else(|| self.server.endpoint(), Lag::endpoint)
+    }
+
+    /// A connector that makes the calls of [`Dynamo::endpoint`] as its proxy does, but in this process. `inner` makes all other
+    /// calls.
+    #[must_use]
+    pub fn connector(&self, inner: SharedHttpConnector) -> SharedHttpConnector {
+        match &self.late {
+            Some(lag) => lag.connector(inner),
+            None => inner,
+        }
     }
 
     /// Deletes expired items, as AWS does within a few days. Returns their number.
@@ -103,14 +126,17 @@ impl Dynamo {
     /// # Errors
     /// [`Error::Storage`] if the storage fails.
     pub fn delete_expired(&self) -> Result<usize, Error> {
-        self.database.sweep_ttl().map_err(|error| Error::Storage(error.to_string()))
+        let swept = match &self.late {
+            Some(lag) => lag.delete_expired(),
+            None => self.database.sweep_ttl(),
+        };
+        swept.map_err(|error| Error::Storage(error.to_string()))
     }
 
     /// Finishes open requests, for two seconds at most, and frees the port and the file.
     pub fn stop(self) {
-        if let Some((lag, indexes)) = self.late {
+        if let Some(lag) = self.late {
             lag.stop();
-            indexes.stop();
         }
         self.server.stop();
     }

@@ -163,6 +163,61 @@ async fn expired_items_are_deleted_on_request() {
 }
 
 #[tokio::test]
+async fn late_index_shows_writes_of_every_operation_once_it_is_settled() {
+    use aws_sdk_dynamodb::types::AttributeValue::{N, S};
+    use aws_sdk_dynamodb::types::{Delete, Put, PutRequest, TransactWriteItem, Update, WriteRequest};
+    use std::collections::HashMap;
+    type Item = HashMap<String, aws_sdk_dynamodb::types::AttributeValue>;
+
+    let dynamo = Dynamo::start_with_late_indexes(Storage::Memory, std::time::Duration::from_secs(1), Default::default).unwrap();
+    let kms = Kms::start(None).unwrap();
+    let template = Template::load(template_file()).unwrap();
+    let made = provision(&template, &endpoints(&dynamo, &kms), Which::DataOnly).await.unwrap();
+    let (client, table) = (dynamodb(&dynamo), made.tables["EphemeraTable"].as_str());
+    let key = |name: &str| -> Item { [("pk", name), ("sk", name)].map(|(k, v)| (k.to_owned(), S(v.to_owned()))).into() };
+    let due = |name: &str, at: &str| -> Item {
+        let due = [("ix_due", "list"), ("ix_due_at", at)].map(|(k, v)| (k.to_owned(), S(v.to_owned())));
+        key(name).into_iter().chain(due).collect()
+    };
+    let put = |item: Item| Put::builder().table_name(table).set_item(Some(item)).build().unwrap();
+    let shown = async || {
+        let query = client.query().table_name(table).index_name("due").key_condition_expression("ix_due = :list");
+        let found = query.expression_attribute_values(":list", S("list".to_owned())).send().await.unwrap();
+        found
+            .items()
+            .iter()
+            .map(|item| format!("{} {}", item["pk"].as_s().unwrap(), item["ix_due_at"].as_s().unwrap()))
+            .collect::<Vec<_>>()
+    };
+
+    for name in ["a", "b", "c"] {
+        client.put_item().table_name(table).set_item(Some(due(name, "1"))).send().await.unwrap();
+    }
+    assert_eq!(shown().await, [""; 0]);
+    dynamo.settle_indexes();
+    assert_eq!(shown().await.len(), 3);
+
+    let moved = client.update_item().table_name(table).set_key(Some(key("a"))).update_expression("SET ix_due_at = :at");
+    moved.expression_attribute_values(":at", S("9".to_owned())).send().await.unwrap();
+    client.delete_item().table_name(table).set_key(Some(key("b"))).send().await.unwrap();
+    let gone = Delete::builder().table_name(table).set_key(Some(key("c"))).build().unwrap();
+    let counted = Update::builder().table_name(table).set_key(Some(key("a"))).update_expression("ADD seen :one");
+    let counted = counted.expression_attribute_values(":one", N("1".to_owned())).build().unwrap();
+    let transaction = client.transact_write_items().transact_items(TransactWriteItem::builder().delete(gone).build());
+    let transaction = transaction.transact_items(TransactWriteItem::builder().update(counted).build());
+    transaction.transact_items(TransactWriteItem::builder().put(put(due("d", "2"))).build()).send().await.unwrap();
+    let refused =
+        client.put_item().table_name(table).set_item(Some(due("a", "0"))).condition_expression("attribute_not_exists(pk)");
+    refused.send().await.unwrap_err();
+    let batch = WriteRequest::builder().put_request(PutRequest::builder().set_item(Some(due("e", "3"))).build().unwrap()).build();
+    client.batch_write_item().request_items(table, vec![batch]).send().await.unwrap();
+
+    assert_eq!(shown().await, ["a 1", "b 1", "c 1"]);
+    dynamo.settle_indexes();
+    assert_eq!(shown().await, ["d 2", "e 3", "a 9"]);
+}
+
+#[tokio::test]
 async fn unsupported_resource_or_property_is_refused() {
     let dynamo = Dynamo::start(Storage::Memory).unwrap();
     let kms = Kms::start(None).unwrap();

@@ -31,7 +31,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
@@ -260,7 +260,10 @@ impl Emulators {
         let tables = kept.as_ref().map_or(Storage::Memory, |dir| Storage::File(dir.join("tables.sqlite")));
         let dynamo = match options.index_lag {
             Duration::ZERO => Dynamo::start(tables),
-            lag => Dynamo::start_with_late_indexes(tables, lag),
+            lag => {
+                let start = Instant::now();
+                Dynamo::start_with_late_indexes(tables, lag, move || start.elapsed())
+            }
         };
         let kms = Kms::start(kept.map(|dir| dir.join("kms.json")));
         let ministack = ministack.await.map_err(|_| Error::Ended("the AWS emulator's start"))??;

@@ -151,24 +151,8 @@ impl App {
         Self::build(Some(endpoint), false, "on").await
     }
 
-    /// As [`start`](Self::start), with indexes that [`hold_indexes`](Self::hold_indexes) can hold back.
-    pub async fn with_late_indexes() -> Self {
-        Self::build_on(None, true, "on", true).await
-    }
-
-    /// With `held`, indexes show from now on the items that exist now, and no later change. Without it, they show the current
-    /// items.
-    pub fn hold_indexes(&self, held: bool) {
-        if let Some((dynamo, _)) = &self.emulators {
-            dynamo.hold_indexes(held);
-        }
-    }
-
     async fn build(cognito: Option<&str>, seeded: bool, sessions: &str) -> Self {
-        Self::build_on(cognito, seeded, sessions, false).await
-    }
-
-    async fn build_on(cognito: Option<&str>, seeded: bool, sessions: &str, late_indexes: bool) -> Self {
+        let clock = Arc::new(ManualClock::at(START));
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml");
         let given = [("MailDomain", MAIL_DOMAIN), ("TenantSessions", sessions)];
         let mut overrides: Overrides = given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -179,11 +163,9 @@ impl App {
         let (emulators, dynamodb, kms) = if external() {
             (None, external_endpoint("DYNAMODB"), external_endpoint("KMS"))
         } else {
-            let dynamo = match late_indexes {
-                true => Dynamo::start_with_late_indexes(Storage::Memory, std::time::Duration::ZERO),
-                false => Dynamo::start(Storage::Memory),
-            };
-            let dynamo = dynamo.expect("dynoxide starts");
+            let timed_by = clock.clone();
+            let now = move || Duration::from_millis(u64::try_from(timed_by.now().as_millis()).unwrap_or_default());
+            let dynamo = Dynamo::start_with_late_indexes(Storage::Memory, INDEX_LAG, now).expect("dynoxide starts");
             let kms = Kms::start(None).expect("KMS starts");
             let endpoints = (dynamo.endpoint(), kms.endpoint());
             (Some((dynamo, kms)), endpoints.0, endpoints.1)
@@ -212,9 +194,13 @@ impl App {
         // Tests never call UPS itself, only its emulator.
         env.insert("CLOISTER_UPS_URL".to_owned(), crate::wire::CARRIER_URL.to_owned());
         let config = Config::from_env(env).expect("the template's environment is complete");
-        let wire = Wire::new(gate.clone());
+        let connector = match &emulators {
+            Some((dynamo, _)) => dynamo.connector(common::aws::https()),
+            None => common::aws::https(),
+        };
+        let raw = tables::raw_client(&endpoints.dynamodb, connector.clone());
+        let wire = Wire::new(gate.clone(), connector);
         let roles = Arc::new(Roles { gate, setting_up: AtomicBool::new(seeded) });
-        let clock = Arc::new(ManualClock::at(START));
         let aws = Aws::with_connector(aws_env(&endpoints), SharedHttpConnector::new(wire.clone()))
             .timed_by(&(clock.clone() as Arc<dyn Clock>))
             .of_all_functions(roles.clone());
@@ -234,7 +220,7 @@ impl App {
             String::new()
         };
         let mut app = Self {
-            raw: tables::raw_client(&endpoints.dynamodb),
+            raw,
             tenants: BTreeMap::new(),
             users: BTreeMap::new(),
             sessions: Mutex::default(),
@@ -252,6 +238,7 @@ impl App {
             app.seed().await;
         }
         app.roles.setting_up.store(false, Ordering::SeqCst);
+        app.settle_indexes();
         app.wire.reset_calls();
         app
     }
@@ -568,6 +555,9 @@ const NOT_MADE: [(&str, &str); 7] = [
     ("CLOISTER_PUBLIC_URL", "Api"),
     ("CLOISTER_UPS_SECRET", "UpsSecret"),
 ];
+
+/// The delay between a write and its appearance in an index, by the test's clock. AWS guarantees none.
+const INDEX_LAG: Duration = Duration::from_secs(1);
 
 /// 2026-01-01T12:00:00Z.
 const START: i64 = 1_767_268_800_000;

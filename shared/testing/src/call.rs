@@ -2,7 +2,7 @@
 
 use crate::app::{App, Tenant};
 use common::{
-    base::{Identity, Role, Uuid},
+    base::{Identity, Need, Role, Uuid},
     request::{AnyEndpoint, Data, IdempotencyKey},
 };
 use emulators::apigateway::GatewayRequest;
@@ -151,6 +151,10 @@ impl Call<'_> {
             .iter()
             .fold(self.request.resource.clone(), |path, (k, v)| path.replace(&format!("{{{k}}}"), v));
         self.request.path = path;
+        // A person reads a list a while after earlier writes. A request that changes something may follow them at once.
+        if !self.endpoint.needs.contains(&Need::Write) {
+            self.app.settle_indexes();
+        }
         let event = serde_json::from_value(self.request.proxy_event()).expect("a proxy event");
         let response = self.endpoint.serve(self.app.deps(), event).await;
         let text = match response.body {

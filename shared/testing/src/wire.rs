@@ -135,8 +135,8 @@ pub struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(gate: Arc<Gate>) -> Self {
-        Self { inner: common::aws::https(), gate, state: Arc::default() }
+    pub(crate) fn new(gate: Arc<Gate>, inner: SharedHttpConnector) -> Self {
+        Self { inner, gate, state: Arc::default() }
     }
     /// Lets the next `times` calls of `to` fail, after `after` of them have passed. `to` is an operation
     /// (`TransactWriteItems`) or a service (`dynamodb`, `kms`, `cognito`).

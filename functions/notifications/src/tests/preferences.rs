@@ -122,6 +122,8 @@ async fn alarm_is_sent_in_quiet_hours() {
     connect(&app, Acme, Role::Auditor, "desk").await;
     deliver(&app, &[told(&app, app.tenant_id(Acme), "verify_audit", "audit.tamper_detected", json!({}))]).await;
     assert_eq!(app.frames("desk").len(), 1);
+    // A run that does not find the alarms in the index leaves them to the next minute's.
+    app.settle_indexes();
     tick(&app).await;
     // The administrator has no quiet hours; both users get the alarm immediately.
     assert_eq!(app.mails().len(), 2);

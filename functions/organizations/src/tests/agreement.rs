@@ -112,6 +112,8 @@ async fn tenant_is_warned_once_at_30_days_7_days_and_the_end() {
 async fn agreement_recorded_late_is_warned_of_at_once_and_renewed_one_is_not() {
     let app = App::start().await;
     assert_eq!(put(&app, app.tenant_id(Acme), body(&app, 10)).await.status, 200);
+    // The next run after the index shows it.
+    app.settle_indexes();
     SCHEDULES[0].run(app.deps()).await.unwrap();
     assert_eq!(warned(&app, Acme).await, [10]);
     assert_eq!(put(&app, app.tenant_id(Acme), body(&app, 365)).await.status, 200);

@@ -187,6 +187,7 @@ mod tests {
             let attributes = [("tenant_id", tenant.as_str()), ("ix_all", &list), ("ix_sort", &tenant)];
             app.put_raw("RecordsTable", &format!("{platform}#NAME#{n}"), "CLAIM", &attributes).await;
         }
+        app.settle_indexes();
     }
 
     /// The tenants whose outbox was read, in order, each once.

@@ -1,12 +1,29 @@
-//! Reads and writes the tables without the wire.
+//! Reads and writes the tables without the wire, and controls the delay of their indexes.
 
 use super::{App, Tenant};
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
 use common::base::TenantId;
 use serde_json::Value;
 use std::collections::HashMap;
 
 impl App {
+    /// With `held`, indexes show from now on the items that exist now, and no later change. Without it, they show again the items
+    /// as they were a second ago.
+    pub fn hold_indexes(&self, held: bool) {
+        if let Some((dynamo, _)) = &self.emulators {
+            dynamo.hold_indexes(held);
+        }
+    }
+
+    /// Has indexes show all writes so far, as they do a second later. For a test whose next step comes a while after its last
+    /// write, and whose clock must not move.
+    pub fn settle_indexes(&self) {
+        if let Some((dynamo, _)) = &self.emulators {
+            dynamo.settle_indexes();
+        }
+    }
+
     /// A tenant's audit events that are not sealed yet, oldest first, each with its `count`.
     pub async fn audit(&self, tenant: Tenant) -> Vec<Value> {
         self.audit_of(self.tenant_id(tenant)).await
@@ -95,12 +112,13 @@ impl App {
 }
 
 /// A client that does not use the wire.
-pub(super) fn raw_client(endpoint: &str) -> aws_sdk_dynamodb::Client {
+pub(super) fn raw_client(endpoint: &str, connector: SharedHttpConnector) -> aws_sdk_dynamodb::Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::v2026_01_12())
         .region(aws_sdk_dynamodb::config::Region::new(emulators::REGION))
         .credentials_provider(aws_sdk_dynamodb::config::Credentials::new("synthetic", "synthetic", None, None, "test"))
         .endpoint_url(endpoint)
+        .http_client(http_client_fn(move |_, _| connector.clone()))
         .build();
     aws_sdk_dynamodb::Client::from_conf(config)
 }
