@@ -2,7 +2,7 @@
 //! build with a fuzzer's instrumentation; the parsers need none of that.
 
 #[path = "../../shared/common/src"]
-#[expect(dead_code, reason = "the rest of `common` uses it")]
+#[expect(dead_code, unused_imports, unused_macros, reason = "the rest of `common` uses it")]
 mod common {
     pub mod base {
         pub mod budget;
