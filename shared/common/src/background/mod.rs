@@ -35,7 +35,7 @@ use std::{future::Future, pin::Pin};
 
 /// The error of an operation whose condition requires that nothing has changed since a read. The part's work is repeated at once,
 /// with the current data.
-pub const CONTENDED: Error = Error::conflict("contended", "what was read has changed since");
+pub const CONTENDED: Error = Error::Contended;
 
 /// The parts of a message's work: each part has its own transaction and deduplication.
 pub trait Part: Send + Sync {

@@ -76,7 +76,7 @@ impl Round<'_> {
                 names: &[("#after", "after"), ("#round", "round")],
                 values,
             };
-            if self.db.update(TenantId::PLATFORM, Table::Ephemera, &key, update).await?.is_ok() {
+            if self.db.update(TenantId::PLATFORM, Table::Ephemera, &key, update).await?.is_done() {
                 let taken = slice.to_vec();
                 self.joined = Some(number);
                 return Ok(Some(taken));

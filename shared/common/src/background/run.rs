@@ -305,7 +305,7 @@ async fn work<B: Background>(job: &JobContext<'_>, name: &str, part: &B::Part) -
             Ok(()) => commit(job, B::NAME, delivery.changes, handled.as_ref()).await,
             Err(refused) => Err(refused),
         };
-        if attempt == ATTEMPTS || !matches!(worked, Err(super::CONTENDED)) {
+        if attempt == ATTEMPTS || !matches!(worked, Err(Error::Contended)) {
             break worked;
         }
         job.trace.with(|t| t.touched.clear());
@@ -337,7 +337,7 @@ async fn work<B: Background>(job: &JobContext<'_>, name: &str, part: &B::Part) -
             Ok(()) => commit(&sends, B::NAME, delivery.changes, None).await,
             Err(error) => Err(error),
         };
-        if attempt == ATTEMPTS || !matches!(sent, Err(super::CONTENDED)) {
+        if attempt == ATTEMPTS || !matches!(sent, Err(Error::Contended)) {
             return sent.map(|_| done);
         }
         tokio::time::sleep(backoff(attempt)).await;

@@ -21,6 +21,9 @@ pub enum Error {
     NotFound,
     #[error("{detail}")]
     Conflict { code: &'static str, detail: &'static str },
+    /// Background work wrote on a condition that does not hold any more. It reads again.
+    #[error("what was read has changed since")]
+    Contended,
     /// The item has another version than `If-Match`.
     #[error("the item has changed since the version in `If-Match`")]
     Stale,
@@ -248,7 +251,7 @@ impl Error {
             Self::Unauthenticated(_) => 401,
             Self::Forbidden(_) => 403,
             Self::NotFound => 404,
-            Self::Conflict { .. } => 409,
+            Self::Conflict { .. } | Self::Contended => 409,
             Self::Stale => 412,
             Self::TooLarge { .. } => 413,
             Self::UnsupportedMediaType => 415,
@@ -268,6 +271,7 @@ impl Error {
             Self::Unauthenticated(_) => "unauthenticated",
             Self::Forbidden(refusal) => refusal.code(),
             Self::NotFound => "not_found",
+            Self::Contended => "contended",
             Self::Stale => "precondition_failed",
             Self::VersionRequired => "precondition_required",
             Self::TooLarge { .. } => "payload_too_large",

@@ -329,7 +329,7 @@ async fn lease(db: &Db, generation: i64, now: Timestamp) -> Result<bool> {
             (":seen", number(generation)),
         ],
     };
-    Ok(db.update(TenantId::PLATFORM, Table::Ephemera, &token_key(), update).await?.is_ok())
+    Ok(db.update(TenantId::PLATFORM, Table::Ephemera, &token_key(), update).await?.is_done())
 }
 
 async fn release(db: &Db, generation: i64) -> Result<()> {

@@ -158,7 +158,7 @@ async fn make_due(db: &Db, tenant: TenantId, key: &Key, list: &str, now: Timesta
         (("SET #at = :now", "#list = :list AND #at > :now"), ("SET hinted_at = :now", "#list = :list AND #at <= :now"));
     // Between the first two, the poll's answer may have arrived and postponed the item.
     for (expression, condition) in [sooner, remember, sooner] {
-        if db.update(tenant, Table::Records, key, update(expression, condition)).await?.is_ok() {
+        if db.update(tenant, Table::Records, key, update(expression, condition)).await?.is_done() {
             return Ok(true);
         }
     }

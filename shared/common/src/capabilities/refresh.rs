@@ -13,7 +13,7 @@ use crate::{
     request::{Public, PublicEndpoint, public::KnownMember},
     store::{
         changes::Ending,
-        dynamodb::Update,
+        dynamodb::{Outcome, Update},
         item::{Row, Table},
         transaction::Unit,
     },
@@ -194,9 +194,9 @@ impl<E: PublicEndpoint> Public<'_, E> {
         let expression = format!("SET {}", set.join(", "));
         let update = Update { expression: &expression, condition: Some("refresh_hash = :old"), names: &[], values };
         match self.deps.db.update(*tenant, Table::Ephemera, &key, update).await? {
-            Ok(_) => Ok(token),
-            Err(Some(_)) => Err(IN_PROGRESS),
-            Err(None) => Err(Error::Unauthenticated(AuthFailure::InvalidRefreshToken)),
+            Outcome::Done(_) => Ok(token),
+            Outcome::Refused(Some(_)) => Err(IN_PROGRESS),
+            Outcome::Refused(None) => Err(Error::Unauthenticated(AuthFailure::InvalidRefreshToken)),
         }
     }
 

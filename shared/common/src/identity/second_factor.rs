@@ -12,7 +12,7 @@ use crate::{
     base::{Error, Result, TenantId, Timestamp, UserId, budget::Budget},
     store::{
         changes::{Condition, Edit, Op},
-        dynamodb::{Db, Update},
+        dynamodb::{Db, Outcome, Update},
         item::{Item, Key, Row, Table},
     },
 };
@@ -134,9 +134,9 @@ pub(crate) async fn take_try(db: &Db, tenant: TenantId, user: UserId, now: Times
             ..Update::default()
         };
         match db.update(tenant, Table::Ephemera, &key, update).await? {
-            Ok(_) => return SecondFactor::of(tenant, user, &factor).map(Some),
+            Outcome::Done(_) => return SecondFactor::of(tenant, user, &factor).map(Some),
             // A concurrent caller has taken a try.
-            Err(other) => row = other,
+            Outcome::Refused(other) => row = other,
         }
     }
     Err(locked(Duration::from_secs(1), FORGOTTEN))

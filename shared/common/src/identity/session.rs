@@ -12,7 +12,7 @@ use crate::{
     identity::session_end,
     store::{
         changes::{Condition, Edit},
-        dynamodb::{Db, Update},
+        dynamodb::{Db, Outcome, Update},
         gcra::Branch,
         item::{Index, Item, Key, Row, Table, prefixed},
         rate_limit::{self, RateLimit, STEPS, Step, Verdict},
@@ -181,9 +181,9 @@ pub(crate) async fn touch(
             values: step.values,
         };
         let old = match db.update(identity.tenant, Table::Ephemera, &key, update).await? {
-            Ok(row) => return Ok((principal(identity, &row, now)?, rate_limit::budget(limit, &row, now))),
-            Err(None) => return Err(Error::Unauthenticated(AuthFailure::NoSession)),
-            Err(Some(old)) => old,
+            Outcome::Done(row) => return Ok((principal(identity, &row, now)?, rate_limit::budget(limit, &row, now))),
+            Outcome::Refused(None) => return Err(Error::Unauthenticated(AuthFailure::NoSession)),
+            Outcome::Refused(Some(old)) => old,
         };
         if let Some(failure) = ended(&old, idle, now)? {
             return Err(Error::Unauthenticated(failure));
@@ -295,5 +295,5 @@ pub(crate) async fn used(db: &Db, tenant: TenantId, user: UserId, session: Sessi
         values: vec![(":now", AttributeValue::N(now.as_millis().to_string())), (":live", AttributeValue::S(LIVE.to_owned()))],
     };
     let used = db.update(tenant, Table::Ephemera, &key(user, session), update).await?;
-    used.map(drop).map_err(|_| Error::Unauthenticated(AuthFailure::NoSession))
+    used.done_or(Error::Unauthenticated(AuthFailure::NoSession)).map(drop)
 }

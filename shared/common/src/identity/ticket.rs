@@ -15,7 +15,7 @@ use crate::{
     },
     store::{
         changes::Condition,
-        dynamodb::Db,
+        dynamodb::{Db, Outcome},
         item::{Key, Table},
     },
 };
@@ -62,9 +62,9 @@ pub(crate) async fn take(db: &Db, text: &str, ip: &str, now: Timestamp) -> Resul
     let tenant = TenantId::from_uuid(Uuid::from_slice(tenant).map_err(|_| refused("ticket_malformed"))?);
     let good = Condition::All(vec![Condition::Present, Condition::Is("network", network(ip))]);
     let row = match db.take(tenant, Table::Ephemera, &key(secret), &good).await {
-        Ok(Ok(row)) => row,
-        Ok(Err(None)) => return Err(refused("ticket_unknown")),
-        Ok(Err(Some(_))) => return Err(refused("ticket_of_another_network")),
+        Ok(Outcome::Done(row)) => row,
+        Ok(Outcome::Refused(None)) => return Err(refused("ticket_unknown")),
+        Ok(Outcome::Refused(Some(_))) => return Err(refused("ticket_of_another_network")),
         Err(_) => return Err(TokenRefused::Unavailable),
     };
     let read = || -> Result<(i64, i64, UserId, SessionId)> {

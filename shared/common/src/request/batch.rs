@@ -76,6 +76,6 @@ impl Head {
         };
         let tenant = context.principal.tenant();
         let claimed = context.deps.db.update(tenant, Table::Ephemera, claim.key(), update).await?;
-        claimed.map(drop).map_err(|_| Error::IdempotencyMismatch)
+        claimed.done_or(Error::IdempotencyMismatch).map(drop)
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     store::{
         RateLimit,
         changes::Op,
-        dynamodb::{Db, Update},
+        dynamodb::{Db, Outcome, Update},
         gcra::{Branch, Gcra},
         item::{Item, Key, Row, Table},
         rate_limit::{self, Spent, Verdict},
@@ -89,9 +89,9 @@ pub(crate) async fn failed(db: &Db, limit: RateLimit, caller: &str, now: Timesta
             values: step.values,
         };
         let row = match db.update(TenantId::PLATFORM, Table::Ephemera, &key, update).await? {
-            Ok(row) => row,
-            Err(Some(row)) if counted.judge(1, &row, now).is_err() => row,
-            Err(_) => {
+            Outcome::Done(row) => row,
+            Outcome::Refused(Some(row)) if counted.judge(1, &row, now).is_err() => row,
+            Outcome::Refused(_) => {
                 branch = branch.other();
                 continue;
             }

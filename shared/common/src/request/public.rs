@@ -386,7 +386,7 @@ impl<'a, E: PublicEndpoint> Public<'a, E> {
             ],
         };
         let refused = Error::Unauthenticated(AuthFailure::InvalidCredentials);
-        let row = self.deps.db.update(TenantId::PLATFORM, Table::Ephemera, &key, update).await?.map_err(|_| refused)?;
+        let row = self.deps.db.update(TenantId::PLATFORM, Table::Ephemera, &key, update).await?.done_or(refused)?;
         self.vouched = true;
         self.began = Timestamp::from_millis(row.number("began")?);
         let sealed = Sealed::from_bytes(row.bytes("sealed")?.to_vec()).map_err(|_| Error::internal("pending sign-in"))?;

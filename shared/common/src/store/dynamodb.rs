@@ -119,6 +119,28 @@ pub(crate) enum Refused {
     Error(Error),
 }
 
+/// The outcome of one conditional write.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The item: after an update, or as it was deleted.
+    Done(Row),
+    /// The condition does not hold. The stored item, if there is one.
+    Refused(Option<Row>),
+}
+
+impl Outcome {
+    pub(crate) const fn is_done(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+
+    pub(crate) fn done_or(self, error: Error) -> Result<Row> {
+        match self {
+            Self::Done(row) => Ok(row),
+            Self::Refused(_) => Err(error),
+        }
+    }
+}
+
 impl Db {
     pub(crate) fn new(
         own: Client,
@@ -271,15 +293,7 @@ impl Db {
     }
 
     /// One conditional UpdateItem on an item that is not a business item: a session, a limit, a counter.
-    ///
-    /// `Err(Some(row))` is the stored item if the condition failed, `Err(None)` means that there is none.
-    pub(crate) async fn update(
-        &self,
-        tenant: TenantId,
-        table: Table,
-        key: &Key,
-        update: Update<'_>,
-    ) -> Result<Result<Row, Option<Row>>> {
+    pub(crate) async fn update(&self, tenant: TenantId, table: Table, key: &Key, update: Update<'_>) -> Result<Outcome> {
         quotas::check_values(
             tenant,
             table,
@@ -301,12 +315,12 @@ impl Db {
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match self.unless_held(|| request.clone().send()).await {
-            Ok(answer) => Ok(Ok(self.row(answer.attributes.unwrap_or_default()))),
+            Ok(answer) => Ok(Outcome::Done(self.row(answer.attributes.unwrap_or_default()))),
             Err(e) => match e.as_service_error() {
                 Some(e) if e.is_conditional_check_failed_exception() => {
                     use aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException as Failed;
-                    let Failed(failed) = e else { return Ok(Err(None)) };
-                    Ok(Err(failed.item().cloned().map(|item| self.row(item))))
+                    let Failed(failed) = e else { return Ok(Outcome::Refused(None)) };
+                    Ok(Outcome::Refused(failed.item().cloned().map(|item| self.row(item))))
                 }
                 _ => Err(unavailable(SERVICE)(e)),
             },
@@ -321,15 +335,7 @@ impl Db {
     }
 
     /// Deletes an item if `condition` holds, and returns it.
-    ///
-    /// `Err(Some(row))` is the stored item, `Err(None)` means that there is none.
-    pub(crate) async fn take(
-        &self,
-        tenant: TenantId,
-        table: Table,
-        key: &Key,
-        condition: &Condition,
-    ) -> Result<Result<Row, Option<Row>>> {
+    pub(crate) async fn take(&self, tenant: TenantId, table: Table, key: &Key, condition: &Condition) -> Result<Outcome> {
         use aws_sdk_dynamodb::operation::delete_item::DeleteItemError::ConditionalCheckFailedException as Failed;
         let (expression, names, values) = condition.expression();
         let request = self
@@ -344,9 +350,9 @@ impl Db {
             .return_values(ReturnValue::AllOld)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match self.unless_held(|| request.clone().send()).await {
-            Ok(answer) => Ok(answer.attributes.map(|item| self.row(item)).ok_or(None)),
+            Ok(answer) => Ok(answer.attributes.map_or(Outcome::Refused(None), |item| Outcome::Done(self.row(item)))),
             Err(e) => match e.as_service_error() {
-                Some(Failed(failed)) => Ok(Err(failed.item().cloned().map(|item| self.row(item)))),
+                Some(Failed(failed)) => Ok(Outcome::Refused(failed.item().cloned().map(|item| self.row(item)))),
                 _ => Err(unavailable(SERVICE)(e)),
             },
         }

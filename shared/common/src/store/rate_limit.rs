@@ -6,7 +6,7 @@
 use crate::{
     base::{Error, Result, TenantId, Timestamp, budget::Budget},
     store::{
-        dynamodb::{Db, Update},
+        dynamodb::{Db, Outcome, Update},
         gcra::{self, Branch, Gcra, micros},
         item::{Key, Row, Table},
     },
@@ -158,8 +158,8 @@ pub(crate) async fn violated(db: &Db, tenant: TenantId, key: &Key, spent: Spent,
         };
         match db.update(tenant, Table::Ephemera, key, update).await {
             // The caller is refused, whether or not the violation could be counted.
-            Ok(Ok(_)) | Err(_) | Ok(Err(None)) => return spent.limited(),
-            Ok(Err(Some(old))) => match judge(RateLimit::VIOLATIONS, 1, &old, now) {
+            Ok(Outcome::Done(_) | Outcome::Refused(None)) | Err(_) => return spent.limited(),
+            Ok(Outcome::Refused(Some(old))) => match judge(RateLimit::VIOLATIONS, 1, &old, now) {
                 Verdict::Allowed(actual) => branch = if actual == branch { branch.other() } else { actual },
                 Verdict::Blocked(Spent { retry_after, .. }) => return spent.shut_for(retry_after).blocked(),
                 Verdict::Exhausted(_) => {
@@ -171,7 +171,7 @@ pub(crate) async fn violated(db: &Db, tenant: TenantId, key: &Key, spent: Spent,
                         ..Update::default()
                     };
                     return match db.update(tenant, Table::Ephemera, key, update).await {
-                        Ok(Ok(_)) => spent.shut_for(BLOCKED_FOR).blocked(),
+                        Ok(Outcome::Done(_)) => spent.shut_for(BLOCKED_FOR).blocked(),
                         _ => spent.limited(),
                     };
                 }
@@ -223,8 +223,8 @@ pub(crate) async fn before_sign_in(db: &Db, limit: RateLimit, caller: &str, now:
             values: step.values,
         };
         match db.update(TenantId::PLATFORM, Table::Ephemera, &key, update).await? {
-            Ok(row) => return Ok(budget(limit, &row, now)),
-            Err(old) => {
+            Outcome::Done(row) => return Ok(budget(limit, &row, now)),
+            Outcome::Refused(old) => {
                 match old.as_ref().map_or(Verdict::Allowed(Branch::Idle), |row| judge(limit, 1, row, now)) {
                     Verdict::Allowed(actual) => branch = if actual == branch { branch.other() } else { actual },
                     Verdict::Blocked(spent) => return Err(spent.blocked()),

@@ -18,7 +18,7 @@ use crate::{
     aws::CircuitState,
     base::{Error, Result, TenantId, Timestamp},
     store::{
-        dynamodb::{Db, Update},
+        dynamodb::{Db, Outcome, Update},
         gcra::{self, Gcra, micros},
         item::{Key, Row, Table},
     },
@@ -105,12 +105,12 @@ impl SharedBreaker {
         let mut branch = Branch::Closed(if busy.load(Ordering::Relaxed) { gcra::Branch::Busy } else { gcra::Branch::Idle });
         for _ in 0..STEPS {
             let old = match self.step(db, now, branch).await? {
-                Ok(row) => {
+                Outcome::Done(row) => {
                     busy.store(matches!(branch, Branch::Closed(gcra::Branch::Busy)), Ordering::Relaxed);
                     let probe = matches!(branch, Branch::Probe { .. }).then(|| row.number("open_until")).transpose()?;
                     return Ok(Entry::Pass(Pass { troubled: row.maybe_number("failures").is_some(), probe }));
                 }
-                Err(old) => old,
+                Outcome::Refused(old) => old,
             };
             branch = match self.judge(old.as_ref(), now) {
                 Ok(branch) => branch,
@@ -121,7 +121,7 @@ impl SharedBreaker {
         Ok(Entry::Shut(Shut { until: now.plus(Duration::from_secs(1)) }))
     }
 
-    async fn step(self, db: &Db, now: Timestamp, branch: Branch) -> Result<Result<Row, Option<Row>>> {
+    async fn step(self, db: &Db, now: Timestamp, branch: Branch) -> Result<Outcome> {
         let bucket = self.bucket();
         let restart = (":tat", number(micros(now) + bucket.interval));
         let (set, condition, mut values) = match branch {
@@ -243,7 +243,7 @@ impl SharedBreaker {
             ..Update::default()
         };
         let counted = db.update(TenantId::PLATFORM, Table::Ephemera, &self.key(), update).await?;
-        let row = counted.map_err(|_| Error::internal("gate"))?;
+        let row = counted.done_or(Error::internal("gate"))?;
         let count = |name| Ok::<_, Error>(u32::try_from(row.number(name)?).unwrap_or(u32::MAX));
         Ok((count("failures")?, count("probes")?))
     }

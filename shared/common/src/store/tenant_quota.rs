@@ -147,7 +147,7 @@ impl Minutes for Db {
             return Ok(false);
         }
         let key = Key::new(format!("CEILING#{minute}"), "LEASED");
-        Ok(self.update(tenant, Table::Ephemera, &key, update).await?.is_ok())
+        Ok(self.update(tenant, Table::Ephemera, &key, update).await?.is_done())
     }
 }
 
