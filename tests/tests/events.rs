@@ -60,7 +60,8 @@ impl Values {
     async fn replay(&self, app: &App, endpoint: &AnyEndpoint) -> (u16, Value) {
         let event = serde_json::from_value(self.event(endpoint.name).unwrap()).unwrap();
         let answer = serde_json::to_value(endpoint.serve(app.deps(), event).await).unwrap();
-        let body = answer["body"].as_str().map_or(Value::Null, |body| serde_json::from_str(body).unwrap());
+        let body = answer["body"].as_str().filter(|body| !body.is_empty());
+        let body = body.map_or(Value::Null, |body| serde_json::from_str(body).unwrap());
         (u16::try_from(answer["statusCode"].as_u64().unwrap()).unwrap(), body)
     }
 
